@@ -1,0 +1,1 @@
+"""The outside world: Kafka, standard input, formats, the command line. Touches no tensor."""

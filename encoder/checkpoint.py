@@ -1,0 +1,97 @@
+"""Checkpoints: a folder of `config.json`, `model.safetensors` and `tokenizer.json`. Nothing in it can run code."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from encoder.config import ConfigError, HybridConfig
+from encoder.model import HybridModel
+
+SHIPPED = Path(__file__).parent / "checkpoints"
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be read; the message says which file and what to do."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a folder holds: the configuration, the weights by name (float32) and the tokenizer."""
+
+    name: str
+    config: HybridConfig
+    weights: dict[str, Tensor]
+    tokenizer: Tokenizer
+
+    def model(self) -> HybridModel:
+        """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""
+        model = HybridModel(self.config)
+        model.load_state_dict(self.weights)
+        return model.eval()
+
+
+def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantise each row of a (V, H) table to int8 with its own scale; returns (V, H) int8 and (V,) float32."""
+    scale = table.abs().amax(dim=1).clamp(min=1e-8) / 127.0
+    return (table / scale[:, None]).round().to(torch.int8), scale
+
+
+def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tensor], tokenizer: Tokenizer) -> None:
+    """Write a checkpoint: word embeddings in 8 bits with a scale a row, everything else in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stored: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        if name == "word.weight":
+            stored["word.int8"], stored["word.scale"] = quantize_rows(tensor.detach().float().cpu())
+        else:
+            stored[name] = tensor.detach().to("cpu", torch.float16).contiguous()
+    save_file(stored, folder / "model.safetensors")
+    (folder / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+
+
+def find_checkpoint(name: str) -> Path:
+    """Resolve a shipped tagger's name ("ner") or a folder's path.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    for folder in (SHIPPED / name, Path(name)):
+        if (folder / "config.json").is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in SHIPPED.glob("*/config.json"))
+    raise CheckpointError(
+        f"tagger {name!r} is neither shipped ({', '.join(shipped) or 'none'}) nor a folder with a config.json"
+    )
+
+
+def load_checkpoint(name: str) -> Checkpoint:
+    """Load a shipped tagger by name, or a checkpoint folder by path, to float32 on the CPU.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or does not fit the configuration.
+    """
+    folder = find_checkpoint(name)
+    try:
+        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)
+        stored = load_file(folder / "model.safetensors")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except (OSError, SafetensorError, msgspec.DecodeError, ConfigError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {error}") from error
+    except Exception as error:  # tokenizers raises bare Exception
+        raise CheckpointError(f"checkpoint {folder}: tokenizer.json cannot be read: {error}") from error
+    weights = {name: tensor.float() for name, tensor in stored.items() if not name.startswith("word.")}
+    try:
+        weights["word.weight"] = stored["word.int8"].float() * stored["word.scale"][:, None]
+        expected = {key: value.shape for key, value in HybridModel(config).state_dict().items()}
+    except KeyError as error:
+        raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error
+    if {key: value.shape for key, value in weights.items()} != expected:
+        raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
+    return Checkpoint(folder.name, config, weights, tokenizer)

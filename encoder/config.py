@@ -1,0 +1,66 @@
+"""The one frozen configuration of a hybrid encoder; it is stored with the checkpoint and never changed afterwards."""
+
+import msgspec
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot work; the message names the field and says what to do."""
+
+
+class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shape of a hybrid encoder and of the caches that serve it (design: model.md, "Forward").
+
+    Layers 1..C (`causal_layers`) are causal and cached per session; layers C+1..L (`layers`) are bidirectional over
+    the tokens from the restart point on and see the standing states of the `window` tokens before.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    labels: tuple[str, ...] = ("O",)
+    """BIO label names; "O" is first, every "I-x" has its "B-x". Empty types are not allowed."""
+    layers: int = 6
+    causal_layers: int = 2
+    hidden: int = 384
+    heads: int = 12
+    intermediate: int = 1536
+    vocab_size: int = 30522
+    positions: int = 496
+    """P: positions a session can use before it is re-anchored; a multiple of `page_size`."""
+    window: int = 128
+    """W: tokens whose standing states the tail may see; even, and at most half of `positions`."""
+    page_size: int = 16
+    layer_norm_eps: float = 1e-12
+
+    def __post_init__(self) -> None:
+        checks = [
+            (0 <= self.causal_layers < self.layers, "causal_layers must be at least 0 and less than layers"),
+            (self.hidden % self.heads == 0, "hidden must be a multiple of heads"),
+            (self.page_size >= 1, "page_size must be at least 1"),
+            (self.positions % self.page_size == 0, "positions must be a multiple of page_size"),
+            (self.window % (2 * self.page_size) == 0, "window must be a multiple of twice page_size"),
+            (0 < self.window <= self.positions // 2, "window must be at most half of positions"),
+            (bool(self.labels) and self.labels[0] == "O", 'labels must begin with "O"'),
+            (len(set(self.labels)) == len(self.labels), "labels must not repeat"),
+            (
+                all(x[:2] in ("B-", "I-") and len(x) > 2 for x in self.labels[1:]),
+                'labels after "O" must look like B-type or I-type',
+            ),
+            (
+                all("B-" + x[2:] in self.labels for x in self.labels if x.startswith("I-")),
+                "every I-type label needs its B-type label",
+            ),
+        ]
+        for good, message in checks:
+            if not good:
+                raise ConfigError(f"configuration: {message} (got {self})")
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden // self.heads
+
+    @property
+    def tail_layers(self) -> int:
+        """L - C, the bidirectional layers that a restart computes again."""
+        return self.layers - self.causal_layers

@@ -1,0 +1,1 @@
+"""Text updates in, label revisions out. Knows nothing of Kafka, HTTP or vendors' formats."""

@@ -1,0 +1,56 @@
+"""A small random checkpoint with a real WordPiece tokenizer, for every test that needs a model but not its quality."""
+
+import string
+
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from encoder.checkpoint import Checkpoint
+from encoder.config import HybridConfig
+from encoder.model import HybridModel
+
+LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
+WORDS = "we met ms rice in paris she went to rome with the president of peru and came back on monday".split()
+
+
+def tiny_tokenizer() -> Tokenizer:
+    """WordPiece over a few whole words, and single characters for all others."""
+    marks = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
+    signs = list(string.ascii_lowercase + string.digits + string.punctuation)
+    pieces = list(dict.fromkeys(marks + WORDS + signs + ["##" + c for c in string.ascii_lowercase + string.digits]))
+    tokenizer = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def tiny_config(**changes: object) -> HybridConfig:
+    """Four layers of 32, two of them causal; windows small enough that every rule about them is met quickly."""
+    shape: dict[str, object] = {
+        "labels": LABELS,
+        "layers": 4,
+        "causal_layers": 2,
+        "hidden": 32,
+        "heads": 4,
+        "intermediate": 64,
+        "vocab_size": tiny_tokenizer().get_vocab_size(),
+        "positions": 48,
+        "window": 16,
+        "page_size": 4,
+    }
+    return HybridConfig(**(shape | changes))
+
+
+def tiny_checkpoint(seed: int = 0, **changes: object) -> Checkpoint:
+    """Random weights, large enough that attention and labels vary from word to word."""
+    config = tiny_config(**changes)
+    torch.manual_seed(seed)
+    model = HybridModel(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.dim() == 2:
+                weight.normal_(0.0, 0.3 if "head" not in name else 1.0)
+            elif "norm" not in name:
+                weight.normal_(0.0, 0.05)
+    return Checkpoint("tiny", config, {k: v.clone() for k, v in model.state_dict().items()}, tiny_tokenizer())

@@ -50,7 +50,7 @@ def tiny_checkpoint(seed: int = 0, **changes: object) -> Checkpoint:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() == 2:
-                weight.normal_(0.0, 0.3 if "head" not in name else 1.0)
+                weight.normal_(0.0, 1.0 if name.startswith(("word", "position", "head")) else 0.15)
             elif "norm" not in name:
                 weight.normal_(0.0, 0.05)
     return Checkpoint("tiny", config, {k: v.clone() for k, v in model.state_dict().items()}, tiny_tokenizer())

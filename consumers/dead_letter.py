@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from consumers.intake import shorten
 
+MAX_KEY = 1024
 MAX_VALUE = 512 * 1024
 """Longer values are cut: the copy with its headers must fit where the original did."""
 
@@ -39,8 +40,8 @@ class DeadLetters:
     async def send(self, reason: str, detail: str, record: ConsumerRecord[Any, Any]) -> "Future[Any]":
         """Queue a copy of the record; the future is done when the broker has it."""
         self.counts[reason] += 1
-        value = None if record.value is None else record.value[:MAX_VALUE]
-        key = None if record.key is None else record.key[:MAX_VALUE]
+        value = (record.value or b"")[:MAX_VALUE]
+        key = None if record.key is None else record.key[:MAX_KEY]
         headers = dead_letter_headers(reason, detail, record)
         future: Future[Any] = await self._producer.send(self._topic, value, key=key, headers=headers)
         return future

@@ -192,4 +192,6 @@ def _pad(examples: list[Example], config: HybridConfig, stage: Stage, rng: rando
         ids[row, :n], labels[row, :n], last[row, :n] = example.ids, example.labels, ends
         first[row, :n], real[row, :n] = tail_first(ends, config.window), True
     known = np.array([e.known for e in examples])
-    return Batch(*(torch.from_numpy(np.ascontiguousarray(x)) for x in (ids, positions, last, first, labels, known, real)))
+    return Batch(
+        *(torch.from_numpy(np.ascontiguousarray(x)) for x in (ids, positions, last, first, labels, known, real))
+    )

@@ -101,5 +101,3 @@ def tag_spans(tags: NDArray[np.int64], labels: tuple[str, ...]) -> set[tuple[int
         if tag[0] == "B":
             start = i
     return spans
-
-

@@ -87,8 +87,8 @@ class WordPieces:
                 labels += [IGNORED] * (len(unit) - 1) + [self._index.get(inner, 0)]
                 word += [word[-1] + 1 if word else 0] * len(unit)
                 sentence += [number] * len(unit)
-        arrays = (np.array(x, dtype=np.int64) for x in (ids, labels, word, sentence))
-        return Example(*arrays, known)
+        arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, sentence)]
+        return Example(arrays[0], arrays[1], arrays[2], arrays[3], known)
 
 
 def make_examples(
@@ -139,7 +139,7 @@ def _limit_blocks(starts: NDArray[np.bool_], word: NDArray[np.int64], longest: i
     """Split blocks that are longer than `longest` tokens, at word starts."""
     begun = 0
     word_start = np.r_[True, word[1:] != word[:-1]]
-    for i in np.flatnonzero(word_start):
+    for i in np.flatnonzero(word_start).tolist():
         if starts[i]:
             begun = i
         elif i - begun >= longest:

@@ -9,11 +9,11 @@ from encoder.config import ConfigError
 
 
 class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file of text or labelled text: `.conll` (token, tab, IOB2 tag) or `.jsonl` (`text` and `spans`, see `text.py`)."""
+    """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word) or `.jsonl` (`text`, and `spans` if labelled)."""
 
     path: str
     labels: dict[str, str] = {}
-    """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all types as they are."""
+    """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all as they are."""
     known: tuple[str, ...] | None = None
     """Types that the file annotates, after renaming; of others an "O" says nothing. None: all types of the run."""
     where: dict[str, tuple[str, ...]] = {}

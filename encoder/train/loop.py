@@ -1,4 +1,4 @@
-"""The optimisation loop: seeded, resumable after a kill, with a progress bar; bf16 where the machine is faster with it."""
+"""The optimisation loop: seeded, resumable after a kill, with a progress bar; bf16 where that is faster."""
 
 import math
 import os
@@ -42,7 +42,7 @@ def pick_device() -> torch.device:
 def bf16_is_faster(device: torch.device) -> bool:
     """Measure one linear layer in both formats: some processors' bf16 is nine times slower than fp32 (engine.md)."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         x, w = torch.ones(512, 384, dtype=dtype), torch.ones(384, 384, dtype=dtype)
@@ -71,15 +71,15 @@ def train(job: Job, folder: Path, seed: int, save_seconds: float) -> None:
     wanted = [p for p in job.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(wanted, lr=job.stage.lr, weight_decay=job.stage.weight_decay, betas=(0.9, 0.98))
     state_file = folder / f"{job.name}.state.pt"
-    epoch, begin = _load_state(state_file, job.model, optimizer, device)
+    first, begin = _load_state(state_file, job.model, optimizer, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))
     epochs = math.ceil(job.stage.epochs)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task(job.name, total=job.stage.epochs, completed=epoch, shown="")
+        bar = progress.add_task(job.name, total=job.stage.epochs, completed=first, shown="")
         saved = told = begun = time.monotonic()
         average, tokens = 0.0, 0
-        for epoch in range(epoch, epochs):
+        for epoch in range(first, epochs):
             prepared = time.monotonic()
             rng = random.Random(f"{seed}-{job.name}-{epoch}")
             batches = job.batches(rng)

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from encoder.model import HybridModel
 from encoder.train.batches import IGNORED, Batch, WordPieces, make_batches, make_examples
@@ -45,7 +44,7 @@ def tagger_job(
         return make_batches(make_examples(pieces, train, stage.augment, config.positions, rng), config, stage, rng)
 
     def loss(batch: Batch) -> Tensor:
-        logits = model(batch.ids, batch.positions, batch.tail_last, batch.tail_first).float()
+        logits: Tensor = model(batch.ids, batch.positions, batch.tail_last, batch.tail_first).float()
         labelled = batch.labels != IGNORED
         allowed = possible[batch.known[:, None].expand_as(batch.labels)[labelled], batch.labels[labelled]]
         scores = logits[labelled].log_softmax(-1)

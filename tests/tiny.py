@@ -13,27 +13,6 @@ from encoder.model import HybridModel
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 SENTENCES = "we met ms rice in paris she went to rome with the president of peru and came back on monday"
 WORDS = re.findall(r"\w+", SENTENCES)
-    "we",
-    "met",
-    "ms",
-    "rice",
-    "in",
-    "paris",
-    "she",
-    "went",
-    "to",
-    "rome",
-    "with",
-    "the",
-    "president",
-    "of",
-    "peru",
-    "and",
-    "came",
-    "back",
-    "on",
-    "monday",
-]
 
 
 def tiny_tokenizer() -> Tokenizer:

@@ -9,7 +9,7 @@ from encoder.config import ConfigError
 
 
 class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word) or `.jsonl` (`text`, and `spans` if labelled)."""
+    """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word) or `.jsonl` (`text`, maybe `spans`)."""
 
     path: str
     labels: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""An embedded broker for the demo and for tests: librdkafka's in-process cluster, which speaks Kafka's protocol over TCP.
+"""An embedded broker for the demo and for tests: librdkafka's in-process cluster, which speaks Kafka over TCP.
 
 It serves one member of a group. It has no transactions worth the name, keeps 5 MiB a partition and stamps every record
 1234: for anything else use Apache Kafka.

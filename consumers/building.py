@@ -2,22 +2,24 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from consumers.settings import SettingError
-from stream.engine import Engine
+
+if TYPE_CHECKING:
+    from stream.engine import Engine
 
 
-def build_engine(tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None) -> Engine:
+def build_engine(tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None) -> "Engine":
     """Load the tagger and make an engine of it. Takes seconds: torch is only imported here.
 
     Raises:
         SettingError: there is no such tagger or policy.
     """
-    # Compute and Kafka share the cores: OpenMP threads must not spin while they wait. Read when torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from encoder.checkpoint import CheckpointError
     from encoder.restart import PolicyError, parse_policy
     from encoder.tagger import load_tagger
+    from stream.engine import Engine
 
     try:
         points = parse_policy(policy)

@@ -8,20 +8,20 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from consumers.errors import BrokerUnreachable
 from consumers.settings import ServiceSettings
 
 log = structlog.get_logger()
 
 
-class BrokerUnreachable(Exception):
-    """No broker answered in time; the message says which and for how long."""
-
-
 class Client(Protocol):
     """A Kafka client, before and after its life."""
 
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
+    async def start(self) -> None:
+        """Connect."""
+
+    async def stop(self) -> None:
+        """Disconnect; also after a start that failed."""
 
 
 C = TypeVar("C", bound=Client)

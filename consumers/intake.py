@@ -39,7 +39,7 @@ def decode_message(value: bytes | None) -> Message:
         raise BadInput("empty", "a message without a value")
     check_utf8(value)
     try:
-        return _DECODER.decode(value)
+        message: Message = _DECODER.decode(value)
     except msgspec.ValidationError as error:
         raise BadInput("invalid_message", shorten(str(error))) from None
     except UnicodeDecodeError as error:
@@ -48,6 +48,7 @@ def decode_message(value: bytes | None) -> Message:
         raise BadInput("invalid_json", "nested too deeply") from None
     except msgspec.DecodeError as error:
         raise BadInput("invalid_json", shorten(str(error))) from None
+    return message
 
 
 def check_utf8(value: bytes) -> None:

@@ -14,16 +14,11 @@ from aiokafka import TopicPartition
 class Record(Protocol):
     """The part of a consumed record that the service uses."""
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
 
 class Progress:
@@ -111,7 +106,7 @@ class Ledger:
         self._homes[session] = TopicPartition(taken.record.topic, taken.record.partition), now
 
     def waiting(self, session: str, offset: int) -> Taken | None:
-        """The record that an answer is for. None for closings that no record asked for, or when it is no longer ours."""
+        """The record that an answer is for. None: a closing that no record asked for, or a record no longer ours."""
         queue = self._waiting.get((session, offset))
         return queue[0] if queue else None
 

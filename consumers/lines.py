@@ -1,4 +1,4 @@
-"""Lines of a byte stream, read ahead in a thread: whoever works on them takes what is there without waiting for more."""
+"""Lines of a byte stream, read ahead in a thread: who works on them takes what is there without waiting for more."""
 
 import threading
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class LineReader:
 
     def __init__(self, stream: BinaryIO, ahead: int = 4096) -> None:
         self._stream = stream
-        self._lines: SimpleQueue[Line | None | OSError] = SimpleQueue()
+        self._lines: SimpleQueue[Line | OSError | None] = SimpleQueue()
         self._room = threading.Semaphore(ahead)
         self._over = False
         # A daemon: a read from a terminal or a silent pipe cannot be cancelled, and must not hold up the exit.

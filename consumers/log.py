@@ -33,7 +33,5 @@ def configure_logging(level: Level = "info") -> None:
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
-def _drop_record_keys(
-    logger: object, name: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+def _drop_record_keys(logger: object, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)

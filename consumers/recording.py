@@ -7,12 +7,9 @@ from pathlib import Path
 
 import msgspec
 
+from consumers.errors import RecordingError
 from consumers.intake import BadInput, decode_message
 from stream.messages import Message
-
-
-class RecordingError(Exception):
-    """A file that is no recorded stream; the message names file and line."""
 
 
 @dataclass(frozen=True, slots=True)

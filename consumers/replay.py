@@ -7,8 +7,10 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from consumers.connection import connect, make_producer
+from consumers.errors import OperationFailed
 from consumers.recording import Recorded, read_recording
 
 log = structlog.get_logger()
@@ -73,12 +75,13 @@ async def replay(path: Path, broker: str, topic: str, speed: float | None, patie
 
     Raises:
         RecordingError: the file is no recorded stream; what came before the bad line was sent.
-        BrokerUnreachable: no broker answered.
-        KafkaError: a message was not acknowledged.
+        OperationFailed: no broker answered, or a message was not acknowledged.
     """
     producer = await connect(lambda: make_producer(broker), broker, patience)
     try:
         count = await send_recording(producer, topic, read_recording(path), speed)
+    except KafkaError as error:
+        raise OperationFailed(f"{broker} did not acknowledge a message: {error}") from error
     finally:
         await producer.stop()
     log.info("replayed", messages=count, topic=topic)

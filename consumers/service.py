@@ -6,7 +6,6 @@ one publishes what the engine's steps answer, one waits for acknowledgements in 
 
 import asyncio
 import time
-from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, Me
 
 from consumers.connection import connect, make_consumer, make_producer
 from consumers.dead_letter import DeadLetters
+from consumers.errors import ServiceFailed
 from consumers.intake import BadInput, check_key, decode_message
 from consumers.ledger import Ledger, Record, Taken
 from consumers.settings import ServiceSettings
@@ -30,10 +30,6 @@ from stream.worker import Batch, Worker
 log = structlog.get_logger()
 
 Ack = asyncio.Future[Any]
-
-
-class ServiceFailed(Exception):
-    """The service cannot go on; what was not committed will be read again by the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,11 @@ class Service:
         self._committing = asyncio.Lock()
         self._committed: dict[TopicPartition, int] = {}
         self._stopping = False
+        self.ready = asyncio.Event()
+        """Set when the group has given us partitions for the first time."""
         self.revisions = 0
+        self.finished = 0
+        """Records that are done: what they caused is acknowledged."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then finish what is in flight, commit and leave the group.
@@ -89,7 +89,7 @@ class Service:
     async def _serve(self, stop: asyncio.Event) -> None:
         self._consumer.subscribe([self._settings.topics.input], listener=_Rebalance(self))
         log.info("serving", broker=self._settings.broker, topic=self._settings.topics.input, group=self._settings.group)
-        jobs = [self._take(), self._publish(), self._acknowledge(), self._commit_often(), self._close_idle()]
+        jobs = [self._take(), self._publish(), self._acknowledge(), self._commit_often(), self._forget_idle()]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -184,7 +184,8 @@ class Service:
     async def _send(self, batch: Batch) -> Sent:
         acks: list[tuple[Ack, Taken | None]] = []
         for revision in batch.result.revisions:
-            acks.append((await self._produce(revision), self._ledger.waiting(revision.session, revision.offset)))
+            cause = self._ledger.waiting(revision.session, revision.offset)
+            acks.append((await self._produce(revision), cause))
         for failure in batch.result.failures:
             log.error("labelling failed", offset=failure.offset, exc_info=failure.error)
             if taken := self._ledger.waiting(failure.session, failure.offset):
@@ -214,6 +215,7 @@ class Service:
                     await self._give_up(cause, error)
             for taken in sent.done:
                 self._ledger.finish(taken)
+            self.finished += len(sent.done)
 
     async def _give_up(self, cause: Taken | None, error: KafkaError) -> None:
         log.error("a revision is larger than the broker takes")
@@ -242,14 +244,13 @@ class Service:
 
     # Sessions
 
-    async def _close_idle(self) -> None:
+    async def _forget_idle(self) -> None:
+        """The engine closes sessions that hear nothing; their names need not stay here either."""
         idle = self._settings.idle_seconds
-        while idle is not None:
-            await asyncio.sleep(min(idle / 4, 10.0))
-            now = time.monotonic()
-            await self._worker.expire(now)
-            self._ledger.forget_idle(now - 2 * idle)
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(60.0)
+            if idle is not None:
+                self._ledger.forget_idle(time.monotonic() - 2 * idle)
 
     async def revoked(self) -> None:
         """The group divides its partitions anew: finish and commit, so that whoever gets them starts behind us."""
@@ -269,6 +270,7 @@ class Service:
                 self._committed.pop(partition, None)
             if sessions:
                 await self._worker.forget(sessions)
+            self.ready.set()
             log.info("assigned", partitions=sorted(p.partition for p in partitions), sessions_dropped=len(sessions))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 DEFAULT_TAGGER = "ner"
 DEFAULT_POLICY = "entropy:0.1"
+DEFAULT_IDLE_SECONDS = 600.0
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
@@ -25,7 +26,7 @@ class SettingError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Topics:
     """Where messages come from and go to."""
 
@@ -42,7 +43,7 @@ class Topics:
             raise SettingError("output_topic", "the input, output and dead-letter topics must be three different ones")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
     """One running service.
 
@@ -56,7 +57,8 @@ class ServiceSettings:
     in_flight: int = 1024
     """Messages taken and not yet answered and acknowledged; when so many wait, partitions are paused."""
     commit_seconds: float = 0.2
-    idle_seconds: float | None = 600.0
+    idle_seconds: float | None = DEFAULT_IDLE_SECONDS
+    """Sessions that hear nothing for so long are closed; None keeps them for ever."""
     connect_seconds: float = 60.0
     """How long to wait for a broker that does not answer yet."""
     shutdown_seconds: float = 20.0

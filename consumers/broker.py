@@ -7,6 +7,10 @@ It serves one member of a group. It has no transactions worth the name, keeps 5 
 from confluent_kafka import Producer
 
 
+FETCH_WAIT_MS = 5
+"""It answers a fetch that found nothing only when the time is up, even if something comes meanwhile: so ask often."""
+
+
 class EmbeddedBroker:
     """A broker that lives as long as this object; topics come into being when they are first asked for.
 

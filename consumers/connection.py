@@ -40,6 +40,7 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
+        fetch_max_wait_ms=settings.fetch_wait_ms,
         # A rebalance waits for what is in flight, so the group must wait for us that long.
         rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
         metadata_max_age_ms=30_000,

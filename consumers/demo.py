@@ -12,7 +12,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from rich.console import Console
 
-from consumers.broker import EmbeddedBroker
+from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.building import build_engine
 from consumers.connection import connect, make_producer
 from consumers.reader import Reader
@@ -133,7 +133,9 @@ async def _show(
 ) -> Summary:
     run = f"hearken-demo-{uuid.uuid4().hex[:8]}"  # an outside broker may still hold the records of earlier runs
     topics = Topics(input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters")
-    settings = ServiceSettings(broker=broker, topics=topics, group=run, connect_seconds=PATIENCE)
+    settings = ServiceSettings(
+        broker=broker, topics=topics, group=run, connect_seconds=PATIENCE, fetch_wait_ms=FETCH_WAIT_MS
+    )
     transcript = Transcript()
     view = make_view(console, transcript)
     async with AsyncExitStack() as stack:
@@ -141,7 +143,13 @@ async def _show(
         stack.push_async_callback(producer.stop)
         for topic in (topics.input, topics.output, topics.dead_letter):
             await producer.partitions_for(topic)  # brings it into being
-        make = partial(AIOKafkaConsumer, topics.output, bootstrap_servers=broker, auto_offset_reset="earliest")
+        make = partial(
+            AIOKafkaConsumer,
+            topics.output,
+            bootstrap_servers=broker,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
         consumer: AIOKafkaConsumer = await connect(make, broker, PATIENCE)
         stack.push_async_callback(consumer.stop)
         service = Service(settings, Worker(engine, queue=settings.in_flight))

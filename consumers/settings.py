@@ -63,6 +63,8 @@ class ServiceSettings:
     """How long to wait for a broker that does not answer yet."""
     shutdown_seconds: float = 20.0
     """How long a shutdown or a rebalance waits for work in flight."""
+    fetch_wait_ms: int = 500
+    """How long a broker may hold a fetch until something comes. An embedded one always does so to the end."""
 
     def __post_init__(self) -> None:
         check_broker(self.broker)

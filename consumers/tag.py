@@ -4,6 +4,7 @@ Every line is its own step of its session. Lines of different sessions are batch
 in order of the lines they answer, so the output does not depend on how fast the input arrived.
 """
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -136,7 +137,8 @@ class Tagging:
 def tag(engine: Engine, kind: Literal["updates", "text"], final_only: bool) -> int:
     """Tag standard input to standard output; returns the exit code, 1 if a line was bad."""
     tagging = Tagging(engine, PARSERS[kind], final_only, sys.stdout.buffer, sys.stderr)
-    tagging.run(LineReader(sys.stdin.buffer))
+    # A buffer of our own: Python's dies at exit when a thread still reads from it.
+    tagging.run(LineReader(os.fdopen(os.dup(sys.stdin.fileno()), "rb")))
     if tagging.bad:
         print(f"{tagging.bad} bad line{'s' if tagging.bad > 1 else ''}", file=sys.stderr)
     return 1 if tagging.bad else 0

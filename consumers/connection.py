@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import structlog
@@ -45,6 +46,14 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
         metadata_max_age_ms=30_000,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """How a service comes by its two clients."""
+
+    producer: Callable[[str], AIOKafkaProducer] = make_producer
+    consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

@@ -49,11 +49,11 @@ class Show:
     topic: str
     sent: int | None = None
     """How many updates there were, once all are sent."""
-    seconds: float = 0.0
-    """How long it took, from the first update sent to the last revision read."""
+    started: float = 0.0
+    """When the first update was sent."""
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Run until all that was sent is labelled and read, or until `stop`.
+    async def run(self, stop: asyncio.Event) -> float:
+        """Run until all that was sent is labelled and read, or until `stop`; returns the seconds that took.
 
         Raises:
             OperationFailed: the service broke.
@@ -65,6 +65,7 @@ class Show:
         watching = asyncio.create_task(self._watch(stop, [serving, *helpers]))
         try:
             await watching
+            seconds = time.perf_counter() - self.started
         finally:
             for task in (watching, *helpers):
                 task.cancel()
@@ -74,13 +75,13 @@ class Show:
         for result in results:
             if isinstance(result, Exception):
                 raise result
+        return seconds
 
     async def _replay(self) -> None:
         """Replay once the service has its partitions: the group's start is no part of the latency."""
         await self.service.ready.wait()
-        start = time.perf_counter()
+        self.started = time.perf_counter()
         self.sent = await send_recording(self.producer, self.topic, self.recording, self.speed, self.reader.expect)
-        self.seconds = time.perf_counter() - start
 
     async def _watch(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
         """Draw until the end: everything was read, somebody stops it, or something broke."""
@@ -157,5 +158,5 @@ async def _show(
         view.start(title)
         stack.callback(view.stop)
         show = Show(service, producer, reader, view, recording, speed, topics.input)
-        await show.run(stop)
-    return Summary(engine.stats, reader.latencies, show.seconds, service.dead_letters.counts.total())
+        seconds = await show.run(stop)
+    return Summary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, MessageSizeTooLargeError
 
-from consumers.connection import connect, make_consumer, make_producer
+from consumers.connection import Clients, connect
 from consumers.dead_letter import DeadLetters
 from consumers.errors import ServiceFailed
 from consumers.intake import BadInput, check_key, decode_message
@@ -46,17 +46,19 @@ class Service:
     Args:
         settings: see there.
         worker: runs the engine; the service closes it.
+        clients: a test may bring its own.
     """
 
-    def __init__(self, settings: ServiceSettings, worker: Worker) -> None:
+    def __init__(self, settings: ServiceSettings, worker: Worker, clients: Clients | None = None) -> None:
         self._settings = settings
+        self._clients = clients or Clients()
         self._worker = worker
         self._ledger = Ledger(settings.in_flight)
         self._sent: asyncio.Queue[Sent] = asyncio.Queue()
         self._taking = asyncio.Lock()
         self._committing = asyncio.Lock()
         self._committed: dict[TopicPartition, int] = {}
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self.ready = asyncio.Event()
         """Set when the group has given us partitions for the first time."""
         self.revisions = 0
@@ -72,10 +74,12 @@ class Service:
         """
         broker, patience = self._settings.broker, self._settings.connect_seconds
         try:
-            self._producer: AIOKafkaProducer = await connect(partial(make_producer, broker), broker, patience)
+            self._producer: AIOKafkaProducer = await connect(
+                partial(self._clients.producer, broker), broker, patience
+            )
             self.dead_letters = DeadLetters(self._producer, self._settings.topics.dead_letter)
             try:
-                make = partial(make_consumer, self._settings)
+                make = partial(self._clients.consumer, self._settings)
                 self._consumer: AIOKafkaConsumer = await connect(make, broker, patience)
                 try:
                     await self._serve(stop)
@@ -94,9 +98,11 @@ class Service:
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            if stopping.done():
-                await self._wind_down(tasks)
-            _raise_first(tasks)
+            _raise_failure(tasks)
+            if not stopping.done():
+                raise ServiceFailed("the engine stopped")
+            await self._wind_down(tasks)
+            _raise_failure(tasks)
         finally:
             for task in (stopping, *tasks):
                 task.cancel()
@@ -108,10 +114,11 @@ class Service:
 
     async def _wind_down(self, tasks: list["asyncio.Task[None]"]) -> None:
         """Take nothing more, and let what is in flight become done."""
-        self._stopping = True
+        self._stopping.set()
         taking, *others = tasks
         # The taker may wait for an assignment that never comes; nothing is lost when that wait is cut short.
-        await asyncio.wait([taking], timeout=1.0)
+        await asyncio.wait([taking], timeout=2.0)
+        taking.cancel()
         calm = asyncio.create_task(self._settle())
         await asyncio.wait([calm, *others], return_when=asyncio.FIRST_COMPLETED)
         calm.cancel()
@@ -127,13 +134,15 @@ class Service:
     # Taking
 
     async def _take(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             throttled = await self._throttle()
             wait_ms = 0 if throttled else 200
             batches = await self._consumer.getmany(timeout_ms=wait_ms, max_records=max(1, self._ledger.room))
             async with self._taking:
                 for partition, records in batches.items():
                     for record in records:
+                        if self._stopping.is_set():
+                            return  # what was not begun is not committed, and will be read again
                         await self._begin(partition, record)
 
     async def _throttle(self) -> bool:
@@ -285,7 +294,7 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         await self._service.assigned(set(assigned))
 
 
-def _raise_first(tasks: list["asyncio.Task[None]"]) -> None:
+def _raise_failure(tasks: list["asyncio.Task[None]"]) -> None:
     for task in tasks:
-        if task.done() and (error := task.exception()):
+        if task.done() and not task.cancelled() and (error := task.exception()):
             raise ServiceFailed(f"{type(error).__name__}: {error}") from error

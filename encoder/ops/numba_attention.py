@@ -1,19 +1,20 @@
 """numba kernels of paged ragged attention.
 
-A query, a head and a page make one block of work: page_size scores at a time, then head_dim outputs at a time. Both inner
-loops run over contiguous memory without a reduction, so they become vector code that keeps the order of every sum: a
-query's bits depend on its keys and on nothing else that is packed with it.
+The inner work is one query, one head and one page: page_size scores side by side, then head_dim outputs side by side. Pages are
+walked in the order of memory, all heads of a page in a row, since at many sessions the time goes into reading them. No sum
+depends on what else is packed: a query's bits depend on its keys and values alone.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
 
-from encoder.ops.scalar import exp_float32, narrow, widen
+from encoder.ops.lanes import exp_minus, fill, fused, larger, largest, load, plus, save, times, total, within
 
-FAST = {"contract"}
-UNROLL = 8
+QUERIES = 8  # rows that share one walk over the pages; bounds the scratch memory
 
 
 @numba.njit(cache=True)
@@ -33,94 +34,97 @@ def write(qkv: Any, keys: Any, values: Any, table: Any, slots: Any, starts: Any,
                     values[page, h, offset, d] = qkv[t, v + d]
 
 
-@numba.njit(cache=True, fastmath=FAST)
-def score_page(query: Any, keys: Any, scores: Any) -> None:
-    """Multiply a query (head_dim,) with the keys (head_dim, page_size) of one page."""
-    width, size = keys.shape
-    for j in range(size):
-        scores[j] = np.float32(0.0)
-    whole = width // UNROLL * UNROLL
-    for d in range(0, whole, UNROLL):
-        q0, q1, q2, q3 = query[d], query[d + 1], query[d + 2], query[d + 3]
-        q4, q5, q6, q7 = query[d + 4], query[d + 5], query[d + 6], query[d + 7]
-        for j in range(size):
-            a = q0 * widen(keys[d, j]) + q1 * widen(keys[d + 1, j])
-            b = q2 * widen(keys[d + 2, j]) + q3 * widen(keys[d + 3, j])
-            c = q4 * widen(keys[d + 4, j]) + q5 * widen(keys[d + 5, j])
-            e = q6 * widen(keys[d + 6, j]) + q7 * widen(keys[d + 7, j])
-            scores[j] += (a + b) + (c + e)
-    for d in range(whole, width):
-        for j in range(size):
-            scores[j] += query[d] * widen(keys[d, j])
+def scratch_size(heads: int, head_dim: int, keys: int) -> int:
+    """Count the float32 that `attend` needs as scratch when a query sees at most `keys` keys, in whole pages."""
+    return QUERIES * heads * (keys + 2 * head_dim)
 
 
-@numba.njit(cache=True, fastmath=FAST)
-def mix_page(weights: Any, values: Any, mixed: Any) -> None:
-    """Add the values (page_size, head_dim) of one page, weighted (page_size,), to `mixed` (head_dim,)."""
-    size, width = values.shape
-    whole = size // UNROLL * UNROLL
-    for j in range(0, whole, UNROLL):
-        w0, w1, w2, w3 = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
-        w4, w5, w6, w7 = weights[j + 4], weights[j + 5], weights[j + 6], weights[j + 7]
-        for d in range(width):
-            a = w0 * widen(values[j, d]) + w1 * widen(values[j + 1, d])
-            b = w2 * widen(values[j + 2, d]) + w3 * widen(values[j + 3, d])
-            c = w4 * widen(values[j + 4, d]) + w5 * widen(values[j + 5, d])
-            e = w6 * widen(values[j + 6, d]) + w7 * widen(values[j + 7, d])
-            mixed[d] += (a + b) + (c + e)
-    for j in range(whole, size):
-        for d in range(width):
-            mixed[d] += weights[j] * widen(values[j, d])
+@cache
+def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
+    """Compile attention for one shape: lanes have constant lengths. `width` is head_dim, `size` page_size."""
+    block = width * size
+    hidden = heads * width
+    scale = float(1.0 / np.sqrt(width))
 
+    @numba.njit(cache=True)
+    def attend(
+        qkv: Any, keys: Any, values: Any, table: Any, slots: Any, starts: Any, first: Any, last: Any, scratch: Any, out: Any
+    ) -> None:
+        """Attend from each row to keys first .. last of its sequence.
 
-@numba.njit(cache=True, fastmath=FAST)
-def softmax(scores: Any, start: int, stop: int) -> Any:
-    """Turn scores[start:stop] into unnormalised weights, all others into 0; returns their sum."""
-    top = scores[start]
-    for i in range(start, stop):
-        top = max(top, scores[i])
-    for i in range(len(scores)):
-        scores[i] = exp_float32(scores[i] - top)
-    for i in range(start):
-        scores[i] = np.float32(0.0)
-    for i in range(stop, len(scores)):
-        scores[i] = np.float32(0.0)
-    total = np.float32(0.0)
-    for i in range(start, stop):
-        total += scores[i]
-    return total
+        Args:
+            qkv: (T * 3 * H,) of which the queries are read.
+            keys: (pages * heads * head_dim * page_size,) and `values`, both flat, in the number format of `qkv`.
+            table: (slots, pages a slot) int32.
+            slots: (S,); `starts` (S + 1,); `first` and `last` (T,); all int32.
+            scratch: (`scratch_size`,) float32.
+            out: (T * H,), written in the number format of `qkv`.
+        """
+        query, mixed = scratch[: QUERIES * hidden], scratch[QUERIES * hidden : 2 * QUERIES * hidden]
+        scores = scratch[2 * QUERIES * hidden :]
+        for s in range(len(slots)):
+            row = table[slots[s]]
+            for begin in range(starts[s], starts[s + 1], QUERIES):
+                end = min(begin + QUERIES, starts[s + 1])
+                low, high = first[begin] // size, last[begin] // size + 1
+                for t in range(begin, end):
+                    low, high = min(low, first[t] // size), max(high, last[t] // size + 1)
+                    for h in range(heads):
+                        i = (t - begin) * hidden + h * width
+                        lanes = load(qkv, 3 * t * hidden + h * width, width)
+                        save(query, i, times(lanes, np.float32(scale)))
+                        save(mixed, i, fill(np.float32(0.0), width))
+                span = (high - low) * size
 
-
-@numba.njit(cache=True, fastmath=FAST)
-def attend(
-    qkv: Any, keys: Any, values: Any, table: Any, slots: Any, starts: Any, first: Any, last: Any, scratch: Any, out: Any
-) -> None:
-    """Attend from each row to keys first .. last of its sequence.
-
-    Args:
-        qkv: (T, 3 * H), of which the queries are read.
-        keys: (pages, heads, head_dim, page_size); `values` (pages, heads, page_size, head_dim).
-        table: (slots, pages a slot) int32.
-        slots: (S,); `starts` (S + 1,); `first` and `last` (T,); all int32.
-        scratch: float32, room for the scores of one slot.
-        out: (T, H), written in the number format of `qkv`.
-    """
-    _, heads, width, size = keys.shape
-    scale = np.float32(1.0 / np.sqrt(width))
-    query, mixed = np.empty(width, np.float32), np.empty(width, np.float32)
-    for s in range(len(slots)):
-        row = table[slots[s]]
-        for h in range(heads):
-            for t in range(starts[s], starts[s + 1]):
-                low, high = first[t] // size, last[t] // size + 1
-                scores = scratch[: (high - low) * size]
-                for d in range(width):
-                    query[d] = widen(qkv[t, h * width + d]) * scale
-                    mixed[d] = np.float32(0.0)
                 for p in range(low, high):
-                    score_page(query, keys[row[p], h], scores[(p - low) * size : (p - low + 1) * size])
-                total = softmax(scores, first[t] - low * size, last[t] + 1 - low * size)
+                    for h in range(heads):
+                        k = (np.int64(row[p]) * heads + h) * block
+                        for t in range(begin, end):
+                            i = (t - begin) * hidden + h * width
+                            even, odd = fill(np.float32(0.0), size), fill(np.float32(0.0), size)
+                            for d in range(0, width - 1, 2):
+                                even = fused(query[i + d], load(keys, k + d * size, size), even)
+                                odd = fused(query[i + d + 1], load(keys, k + (d + 1) * size, size), odd)
+                            if width % 2:
+                                even = fused(query[i + width - 1], load(keys, k + (width - 1) * size, size), even)
+                            save(scores, ((t - begin) * heads + h) * span + (p - low) * size, plus(even, odd))
+
+                for t in range(begin, end):
+                    start, stop = first[t] - low * size, last[t] + 1 - low * size
+                    for h in range(heads):
+                        base = ((t - begin) * heads + h) * span
+                        tops = fill(np.float32(-1e30), size)
+                        for j in range(0, span, size):
+                            lanes = within(load(scores, base + j, size), start - j, stop - j, np.float32(-1e30))
+                            tops = larger(tops, lanes)
+                        top = largest(tops)
+                        sums = fill(np.float32(0.0), size)
+                        for j in range(0, span, size):
+                            lanes = exp_minus(load(scores, base + j, size), top)
+                            lanes = within(lanes, start - j, stop - j, np.float32(0.0))
+                            save(scores, base + j, lanes)
+                            sums = plus(sums, lanes)
+                        share = np.float32(1.0) / total(sums)
+                        for j in range(0, span, size):
+                            save(scores, base + j, times(load(scores, base + j, size), share))
+
                 for p in range(low, high):
-                    mix_page(scores[(p - low) * size : (p - low + 1) * size], values[row[p], h], mixed)
-                for d in range(width):
-                    out[t, h * width + d] = narrow(mixed[d] / total, out[t, h * width + d])
+                    for h in range(heads):
+                        v = (np.int64(row[p]) * heads + h) * block
+                        for t in range(begin, end):
+                            i = (t - begin) * hidden + h * width
+                            w = ((t - begin) * heads + h) * span + (p - low) * size
+                            even, odd = load(mixed, i, width), fill(np.float32(0.0), width)
+                            for j in range(0, size - 1, 2):
+                                even = fused(scores[w + j], load(values, v + j * width, width), even)
+                                odd = fused(scores[w + j + 1], load(values, v + (j + 1) * width, width), odd)
+                            if size % 2:
+                                even = fused(scores[w + size - 1], load(values, v + (size - 1) * width, width), even)
+                            save(mixed, i, plus(even, odd))
+
+                for t in range(begin, end):
+                    for h in range(heads):
+                        i = (t - begin) * hidden + h * width
+                        save(out, t * hidden + h * width, load(mixed, i, width))
+
+    return attend

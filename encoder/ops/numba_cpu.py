@@ -12,6 +12,9 @@ class NumbaKernels:
 
     name = "numba"
 
+    def __init__(self) -> None:
+        self._scratch = np.empty(0, np.float32)
+
     def embed(self, tokens: IntArray, rows: Rows, table: Embedding, dtype: torch.dtype) -> Stream:
         """See `Kernels.embed`."""
         out = _new_stream(len(rows), table.word.view.shape[1], dtype)
@@ -25,13 +28,17 @@ class NumbaKernels:
     def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: Rows) -> Tensor:
         """See `Kernels.attend`."""
         keys, values = pages.keys.view, pages.values.view
-        out = _new(len(rows), keys.shape[1] * keys.shape[2], qkv.dtype)
-        scores = np.empty(table.shape[1] * keys.shape[3], np.float32)
+        _, heads, width, size = keys.shape
         flat = numpy_view(qkv)
+        out = _new(len(rows), heads * width, qkv.dtype)
+        room = numba_attention.scratch_size(heads, width, table.shape[1] * size)
+        if len(self._scratch) < room:
+            self._scratch = np.empty(room, np.float32)
         numba_attention.write(flat, keys, values, table, rows.slots, rows.starts, rows.position)
-        numba_attention.attend(
-            flat, keys, values, table, rows.slots, rows.starts, rows.first, rows.last, scores, out.view
-        )
+        numba_attention.make_attend(heads, width, size)(
+            flat.reshape(-1), keys.reshape(-1), values.reshape(-1), table,
+            rows.slots, rows.starts, rows.first, rows.last, self._scratch, out.view.reshape(-1),
+        )  # fmt: skip
         return out.tensor
 
     def add_norm(self, stream: Stream, delta: Tensor, norm: Norm) -> Stream:

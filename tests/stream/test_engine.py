@@ -5,11 +5,12 @@ import json
 import msgspec
 import pytest
 
+from encoder.restart import Always, Last, Never
 from stream.engine import Answer, Engine
 from stream.errors import InputError
 from stream.messages import Changed, Retracted, Was
 from stream.session import REMEMBERED_SEGMENTS
-from tests.stream.fake_tagger import Always, FakeLabeller, Last, Never
+from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import brief, delete, drain, end, final, revisions_of, tell, update
 
 
@@ -351,7 +352,7 @@ def test_a_bug_after_labelling_is_isolated_too(engine, monkeypatch):
 
 
 def test_counters_of_words_restarts_and_flips():
-    engine = Engine(FakeLabeller(), Last(1))
+    engine = Engine(FakeLabeller(), Last(2))
     tell(
         engine,
         update("u", "we met may"),  # 3 arrive, append

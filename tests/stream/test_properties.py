@@ -5,14 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from encoder.restart import Always, Entropy, Last, Never
 from stream.engine import Engine
 from stream.messages import Message, Revision
 from tests.stream.checks import Reader
-from tests.stream.fake_tagger import VOCABULARY, Always, Doubtful, FakeLabeller, Last, Never
+from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
 from tests.stream.helpers import drain, final, revisions_of, tell
 from tests.stream.streams import ALL, GROWING, messages, steps
 
-POLICIES = st.sampled_from([Always(), Never(), Last(1), Last(3), Doubtful()])
+POLICIES = st.sampled_from([Always(), Never(), Last(2), Last(4), Entropy(0.5)])
 
 
 def read_one_by_one(engine: Engine, told: list[Message]) -> tuple[Reader, list[Revision]]:

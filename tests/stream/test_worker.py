@@ -5,10 +5,11 @@ import threading
 
 import pytest
 
+from encoder.restart import Always
 from stream.engine import Answer, Engine
 from stream.errors import InputError
 from stream.worker import Batch, Worker, WorkerFailed
-from tests.stream.fake_tagger import Always, FakeLabeller
+from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import end, final, revisions_of, tell, update
 
 

@@ -6,7 +6,6 @@ It serves one member of a group. It has no transactions worth the name, keeps 5 
 
 from confluent_kafka import Producer
 
-
 FETCH_WAIT_MS = 5
 """It answers a fetch that found nothing only when the time is up, even if something comes meanwhile: so ask often."""
 

@@ -74,9 +74,7 @@ class Service:
         """
         broker, patience = self._settings.broker, self._settings.connect_seconds
         try:
-            self._producer: AIOKafkaProducer = await connect(
-                partial(self._clients.producer, broker), broker, patience
-            )
+            self._producer: AIOKafkaProducer = await connect(partial(self._clients.producer, broker), broker, patience)
             self.dead_letters = DeadLetters(self._producer, self._settings.topics.dead_letter)
             try:
                 make = partial(self._clients.consumer, self._settings)
@@ -277,8 +275,8 @@ class Service:
             sessions = self._ledger.drop(lost)
             for partition in lost:
                 self._committed.pop(partition, None)
-            if sessions:
-                await self._worker.forget(sessions)
+            for session in sessions:
+                self._worker.engine.drop(session)
             self.ready.set()
             log.info("assigned", partitions=sorted(p.partition for p in partitions), sessions_dropped=len(sessions))
 

@@ -8,8 +8,9 @@ import sys
 import consumers.building
 from consumers.cli import main
 from consumers.settings import SettingError
+from encoder.restart import Last
 from stream.engine import Engine
-from tests.stream.fake_tagger import FakeLabeller, Last
+from tests.stream.fake_tagger import FakeLabeller
 
 
 def fake_engine(tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None) -> Engine:

@@ -106,7 +106,10 @@ def test_a_failure_of_labelling_is_named_too() -> None:
 
 
 def test_output_does_not_depend_on_how_the_lines_arrive() -> None:
-    lines = [update(f"s{i % 5}", " ".join("we met may said in jordan river".split()[: 1 + i // 5])) for i in range(35)]
+    lines = [
+        update(f"s{i % 5}", " ".join(["we", "met", "may", "said", "in", "jordan", "river"][: 1 + i // 5]))
+        for i in range(35)
+    ]
     whole = run_tag(list(lines))
     command = [sys.executable, "-m", "tests.consumers.fakes", "tag"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:

@@ -71,10 +71,9 @@ def fill(typing: Context, value: Context, count: Context) -> Any:
     lanes = Lanes(count.literal_value)
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        scalar = context.cast(builder, args[0], signature.args[0], types.float32)
-        return _splat(builder, scalar, lanes.count)
+        return _splat(builder, args[0], lanes.count)
 
-    return lanes(value, count), generate
+    return lanes(types.float32, count), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -131,6 +130,16 @@ def plus(typing: Context, left: Context, right: Context) -> Any:
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
         return builder.fadd(*args)
+
+    return left(left, right), generate
+
+
+@intrinsic
+def product(typing: Context, left: Context, right: Context) -> Any:
+    """Multiply lane by lane."""
+
+    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        return builder.fmul(*args)
 
     return left(left, right), generate
 

@@ -44,7 +44,7 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
     """Compile attention for one shape: lanes have constant lengths. `width` is head_dim, `size` page_size."""
     block = width * size
     hidden = heads * width
-    scale = float(1.0 / np.sqrt(width))
+    scale = width**-0.5
 
     @numba.njit(cache=True)
     def attend(
@@ -72,8 +72,8 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
                     for h in range(heads):
                         i = (t - begin) * hidden + h * width
                         lanes = load(qkv, 3 * t * hidden + h * width, width)
-                        save(query, i, times(lanes, np.float32(scale)))
-                        save(mixed, i, fill(np.float32(0.0), width))
+                        save(query, i, times(lanes, scale))
+                        save(mixed, i, fill(0.0, width))
                 span = (high - low) * size
 
                 for p in range(low, high):
@@ -81,7 +81,7 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
                         k = (np.int64(row[p]) * heads + h) * block
                         for t in range(begin, end):
                             i = (t - begin) * hidden + h * width
-                            even, odd = fill(np.float32(0.0), size), fill(np.float32(0.0), size)
+                            even, odd = fill(0.0, size), fill(0.0, size)
                             for d in range(0, width - 1, 2):
                                 even = fused(query[i + d], load(keys, k + d * size, size), even)
                                 odd = fused(query[i + d + 1], load(keys, k + (d + 1) * size, size), odd)
@@ -93,15 +93,15 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
                     start, stop = first[t] - low * size, last[t] + 1 - low * size
                     for h in range(heads):
                         base = ((t - begin) * heads + h) * span
-                        tops = fill(np.float32(-1e30), size)
+                        tops = fill(-1e30, size)
                         for j in range(0, span, size):
-                            lanes = within(load(scores, base + j, size), start - j, stop - j, np.float32(-1e30))
+                            lanes = within(load(scores, base + j, size), start - j, stop - j, -1e30)
                             tops = larger(tops, lanes)
                         top = largest(tops)
-                        sums = fill(np.float32(0.0), size)
+                        sums = fill(0.0, size)
                         for j in range(0, span, size):
                             lanes = exp_minus(load(scores, base + j, size), top)
-                            lanes = within(lanes, start - j, stop - j, np.float32(0.0))
+                            lanes = within(lanes, start - j, stop - j, 0.0)
                             save(scores, base + j, lanes)
                             sums = plus(sums, lanes)
                         share = np.float32(1.0) / total(sums)
@@ -114,7 +114,7 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
                         for t in range(begin, end):
                             i = (t - begin) * hidden + h * width
                             w = ((t - begin) * heads + h) * span + (p - low) * size
-                            even, odd = load(mixed, i, width), fill(np.float32(0.0), width)
+                            even, odd = load(mixed, i, width), fill(0.0, width)
                             for j in range(0, size - 1, 2):
                                 even = fused(scores[w + j], load(values, v + j * width, width), even)
                                 odd = fused(scores[w + j + 1], load(values, v + (j + 1) * width, width), odd)

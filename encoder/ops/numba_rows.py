@@ -24,22 +24,23 @@ def make_add_norm(hidden: int) -> Callable[..., None]:
     @numba.njit(cache=True)
     def add_norm(full: Any, delta: Any, weight: Any, bias: Any, eps: float, cast: Any) -> None:
         """Add (T * H,) `delta`, in the linears' number format, to float32 `full` in place, norm, and fill `cast`."""
+        zero = fill(0.0, count)
         for i in range(0, len(full), hidden):
-            sums = fill(0.0, count)
+            sums = zero
             for j in range(i, i + hidden, count):
-                x = plus(load(full, j, count), load(delta, j, count))
+                x = plus(load(full, j, zero), load(delta, j, zero))
                 save(full, j, x)
                 sums = plus(sums, x)
             mean = total(sums) * np.float32(part)
-            squares = fill(0.0, count)
+            squares = zero
             for j in range(i, i + hidden, count):
-                x = plus(load(full, j, count), fill(-mean, count))
+                x = plus(load(full, j, zero), fill(-mean, count))
                 save(full, j, x)
                 squares = plus(squares, product(x, x))
             scale = np.float32(1.0) / np.sqrt(total(squares) * np.float32(part) + np.float32(eps))
             for j in range(0, hidden, count):
-                x = product(times(load(full, i + j, count), scale), load(weight, j, count))
-                x = plus(x, load(bias, j, count))
+                x = product(times(load(full, i + j, zero), scale), load(weight, j, zero))
+                x = plus(x, load(bias, j, zero))
                 save(full, i + j, x)
                 save(cast, i + j, x)
 
@@ -52,16 +53,15 @@ def make_gather(hidden: int) -> Callable[..., None]:
     count = math.gcd(hidden, 16)
 
     @numba.njit(cache=True)
-    def gather(
-        pages: Any, size: int, table: Any, slots: Any, starts: Any, position: Any, full: Any, cast: Any
-    ) -> None:
+    def gather(pages: Any, size: int, table: Any, slots: Any, starts: Any, position: Any, full: Any, cast: Any) -> None:
         """Read rows back from flat pages (N * page_size * H,)."""
+        zero = fill(0.0, count)
         for s in range(len(slots)):
             row = table[slots[s]]
             for t in range(starts[s], starts[s + 1]):
                 source = (np.int64(row[position[t] // size]) * size + position[t] % size) * hidden
                 for j in range(0, hidden, count):
-                    x = load(pages, source + j, count)
+                    x = load(pages, source + j, zero)
                     save(full, t * hidden + j, x)
                     save(cast, t * hidden + j, x)
 

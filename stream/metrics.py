@@ -11,19 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.labeller import Work
+
 Labels = NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one step computed, in words."""
-
-    first: int
-    """The restart point: first word whose label was read anew."""
-    words: int
-    """Words whose tail states were computed."""
-    full: bool = False
-    """The restart point was the window's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +28,10 @@ class Chart:
     """The labels after a closing restart of its own; it takes the last row's place, and its changes are edits."""
     work: Sequence[Work] | None = None
     """What each row cost."""
+    arrived: Sequence[int] | None = None
+    """Words that arrived with each row, in the unit of `work`; None: the rows' own words."""
     closing: Work | None = None
     """What the closing restart cost."""
-    flops: float = 0.0
-    dense_flops: float = 0.0
-    """FLOPs of the bidirectional encoder of the same depth, re-run on every update."""
 
     @property
     def final(self) -> Labels:
@@ -122,21 +111,14 @@ def begins(whole: Labels, part: Labels) -> bool:
     return np.array_equal(whole[: len(part)], part)
 
 
+def revises(before: Labels, after: Labels) -> bool:
+    """Tell whether any label that stood was changed."""
+    both = min(len(before), len(after))
+    return not np.array_equal(before[:both], after[:both])
+
+
 Span = tuple[int, int, str]
-
-
-def find_spans(labels: Labels, names: Sequence[str]) -> list[Span]:
-    """Read (first word, end word exclusive, type) out of label numbers, strict IOB2: a stray I-x is no span."""
-    spans: list[Span] = []
-    start, kind = 0, ""
-    for i, number in enumerate([*labels.tolist(), 0]):
-        name = names[number]
-        if kind and name != "I-" + kind:
-            spans.append((start, i, kind))
-            kind = ""
-        if name.startswith("B-"):
-            start, kind = i, name[2:]
-    return spans
+"""First word, end word (exclusive) and type."""
 
 
 @dataclass(slots=True)

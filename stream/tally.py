@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import msgspec
 
+from encoder.decode import labels_to_spans
 from stream.metrics import (
     Chart,
     Labels,
@@ -17,8 +18,8 @@ from stream.metrics import (
     correction_time,
     edit_overhead,
     find_edits,
-    find_spans,
     relative_correctness,
+    revises,
     span_delays,
 )
 
@@ -72,7 +73,7 @@ class Tally:
         names: label names by number, strict IOB2.
     """
 
-    names: Sequence[str]
+    names: tuple[str, ...]
     _sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _offline: SpanScore = field(default_factory=SpanScore)
     _streaming: SpanScore = field(default_factory=SpanScore)
@@ -85,11 +86,16 @@ class Tally:
         self._add_changes(chart)
         self._add_work(chart)
         rows = chart.standing
-        spans = [find_spans(row, self.names) for row in rows]
+        spans = [labels_to_spans(row, self.names) for row in rows]
         self._delays.update(span_delays(spans, [len(row) for row in rows]))
         if gold is not None:
             self._add_gold(rows, gold, spans)
             self._add_revisions(chart, gold)
+
+    def add_flops(self, spent: float, dense: float) -> None:
+        """Add the FLOPs of what was added, and those of the dense encoder re-run on every word of it."""
+        self._sums["flops"] += spent
+        self._sums["dense_flops"] += dense
 
     def _add_changes(self, chart: Chart) -> None:
         sums, n, edits = self._sums, len(chart.final), find_edits(chart)
@@ -106,20 +112,18 @@ class Tally:
         sums["erased"] += sum(len(a) - common_beginning(a, b) for a, b in pairwise(history))
 
     def _add_work(self, chart: Chart) -> None:
-        sums, arrivals = self._sums, chart.arrivals()
-        sums["flops"] += chart.flops
-        sums["dense_flops"] += chart.dense_flops
+        sums = self._sums
         if chart.work is None:
             return
-        sums["arrived"] += sum(len(row) - new for row, new in zip(chart.rows, arrivals, strict=True))
+        arrived = [len(row) - new for row, new in zip(chart.rows, chart.arrivals(), strict=True)]
+        sums["arrived"] += sum(arrived if chart.arrived is None else chart.arrived)
         for t, work in enumerate(chart.work):
-            restarted = work.words > 0 and work.first < arrivals[t]
-            both = min(len(chart.rows[t - 1]), len(chart.rows[t])) if t else 0
+            restarted = work.kind in ("local", "full")
             sums["steps"] += 1
             sums["computed"] += work.words
             sums["restarts"] += restarted
-            sums["full"] += restarted and work.full
-            sums["active"] += restarted and bool((chart.rows[t - 1][:both] != chart.rows[t][:both]).any())
+            sums["full"] += work.kind == "full"
+            sums["active"] += restarted and t > 0 and revises(chart.rows[t - 1], chart.rows[t])
         if chart.closing is not None:
             sums["closings"] += chart.closing.words > 0
             sums["closing_words"] += chart.closing.words
@@ -130,15 +134,14 @@ class Tally:
         sums["gold_rows"] += len(rows)
         sums["right"] += len(rows[-1]) == len(gold) and begins(gold, rows[-1])
         sums["right_rows"] += sum(begins(gold, row) for row in rows)
-        self._offline.add(spans[-1], find_spans(gold, self.names))
+        self._offline.add(spans[-1], labels_to_spans(gold, self.names))
         for row, found in zip(rows, spans, strict=True):
-            self._streaming.add(found, find_spans(gold[: len(row)], self.names))
+            self._streaming.add(found, labels_to_spans(gold[: len(row)], self.names))
 
     def _add_revisions(self, chart: Chart, gold: Labels) -> None:
         """Count steps that revise what stood, and whether what stood was wrong."""
         for before, after in pairwise(chart.standing):
-            both = min(len(before), len(after))
-            revised, wrong = bool((before[:both] != after[:both]).any()), not begins(gold, before)
+            revised, wrong = revises(before, after), not begins(gold, before)
             self._sums["revisions"] += revised
             self._sums["wrong_steps"] += wrong
             self._sums["pertinent"] += revised and wrong

@@ -88,9 +88,7 @@ def _match(old: Sequence[Span], found: Sequence[Found], alignment: Alignment) ->
     return kept
 
 
-def _overlaps(
-    old: Sequence[Span], found: Sequence[Found], alignment: Alignment
-) -> Iterator[tuple[float, int, Span]]:
+def _overlaps(old: Sequence[Span], found: Sequence[Found], alignment: Alignment) -> Iterator[tuple[float, int, Span]]:
     first = 0
     for span in old:
         start, end = alignment.extent(span.start, span.end)

@@ -2,6 +2,9 @@
 
 import msgspec
 
+from stream.labeller import Work
+from stream.words import Flips
+
 
 class EngineStats(msgspec.Struct):
     """Counts of one step, or of all steps since the engine started; every field only ever rises.
@@ -46,3 +49,18 @@ class EngineStats(msgspec.Struct):
         """Add the counts of `other` to this one's."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def count_work(self, work: Work, closing: bool, flips: Flips) -> None:
+        """Count what labelling one update computed, and what that changed."""
+        self.updates += 1
+        self.words_recomputed += work.words
+        self.tail_tokens += work.tokens
+        self.flips_input += flips.input
+        self.flips_model += flips.model
+        if work.kind == "append":
+            self.appends += 1
+        elif work.kind != "none":
+            self.closing_restarts += closing
+            self.local_restarts += not closing and work.kind == "local"
+            self.full_restarts += not closing and work.kind == "full"
+            self.active_restarts += bool(flips.input or flips.model)

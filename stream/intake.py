@@ -1,0 +1,224 @@
+"""What was received and not yet labelled: texts as their sources wrote them, and operations that wait in order.
+
+Messages are checked and resolved here, when they arrive, against the text as received (labels lag behind it). So a
+bad message is refused before anything changed, and labelling never meets one.
+"""
+
+import heapq
+from collections import deque
+from dataclasses import dataclass, field
+from threading import Lock
+
+from stream.checks import check_message, check_text
+from stream.errors import InputError
+from stream.messages import Delete, End, Message, Update
+from stream.rewrite import Times, retime
+from stream.session import close_segment
+
+MAX_OPEN = 64
+"""Open segments of one session."""
+
+
+@dataclass(slots=True)
+class Write:
+    """The text of a segment is now this; `final` closes it."""
+
+    session: str
+    segment: str
+    text: str
+    times: Times
+    final: bool
+    offset: int
+    answers: list[int]
+    """Messages that are answered by this operation."""
+    cost: int = 0
+    """A rough count of the tokens to compute; 0: a repeat."""
+    superseded: bool = False
+
+
+@dataclass(slots=True)
+class Remove:
+    """A segment is taken back."""
+
+    session: str
+    segment: str
+    offset: int
+    answers: list[int]
+
+
+@dataclass(slots=True)
+class Forget:
+    """A session is over; its closings went before."""
+
+    session: str
+    answers: list[int]
+
+
+Operation = Write | Remove | Forget
+
+
+@dataclass(slots=True)
+class _Heard:
+    """One segment as received."""
+
+    text: str = ""
+    closed: bool = False
+    times: Times = ()
+    waiting: Write | None = None
+
+
+@dataclass(slots=True)
+class _Source:
+    """One session as received."""
+
+    seen: float
+    offset: int = -1
+    segments: dict[str, _Heard] = field(default_factory=dict)
+
+    def opened(self) -> list[str]:
+        return [name for name, heard in self.segments.items() if not heard.closed]
+
+
+class Intake:
+    """Receives messages and hands out operations; its methods may be called from two threads."""
+
+    def __init__(self, coalesce: bool) -> None:
+        self._coalesce = coalesce
+        self._lock = Lock()
+        self._sources: dict[str, _Source] = {}
+        self._queues: dict[str, deque[tuple[int, Operation]]] = {}
+        self._ready: list[tuple[int, str]] = []
+        """Heap of (arrival of the session's oldest waiting operation, session); one entry a session that waits."""
+        self._arrivals = 0
+        self.waiting = 0
+        """Operations not handed out yet."""
+
+    def accept(self, message: Message, offset: int, now: float) -> None:
+        """Take a message.
+
+        Raises:
+            InputError: it is bad; nothing was changed.
+        """
+        check_message(message)
+        with self._lock:
+            if isinstance(message, Update):
+                self._update(message, offset, now)
+            else:
+                source = self._sources.get(message.session)
+                if source is None:
+                    raise InputError("unknown_session", f"there is no session {message.session!r}")
+                if isinstance(message, End):
+                    self._end(message.session, source, offset, [offset])
+                else:
+                    self._delete(message, source, offset, now)
+
+    def expire(self, before: float) -> int:
+        """End the sessions that heard nothing since `before`; returns how many."""
+        with self._lock:
+            idle = [(name, source) for name, source in self._sources.items() if source.seen <= before]
+            for name, source in idle:
+                self._end(name, source, source.offset, [])
+            return len(idle)
+
+    def take(self, budget: int) -> list[Operation]:
+        """Hand out waiting operations, oldest session first, while the budget lasts.
+
+        Of each session: those that cost nothing, up to and with the first that is to be computed. The lock is not
+        held while the caller works.
+        """
+        with self._lock:
+            taken: list[Operation] = []
+            again: list[tuple[int, str]] = []
+            while self._ready and budget > 0:
+                _, session = heapq.heappop(self._ready)
+                queue = self._queues[session]
+                cost = 0
+                while queue and cost == 0:
+                    operation = queue.popleft()[1]
+                    self.waiting -= 1
+                    cost = self._hand_out(operation, taken)
+                budget -= cost
+                if queue:
+                    again.append((queue[0][0], session))
+                else:
+                    del self._queues[session]
+            for entry in again:
+                heapq.heappush(self._ready, entry)
+        return taken
+
+    def _hand_out(self, operation: Operation, taken: list[Operation]) -> int:
+        if not isinstance(operation, Write):
+            taken.append(operation)
+            return 0
+        source = self._sources.get(operation.session)
+        heard = source.segments.get(operation.segment) if source else None
+        if heard and heard.waiting is operation:
+            heard.waiting = None
+        if operation.superseded:
+            return 0
+        taken.append(operation)
+        return operation.cost
+
+    def _update(self, update: Update, offset: int, now: float) -> None:
+        source = self._sources.get(update.session) or _Source(now)
+        heard = source.segments.get(update.segment) or _Heard()
+        text = heard.text + update.text if update.mode == "append" else update.text
+        check_text(text)
+        if update.segment not in source.segments and len(source.opened()) >= MAX_OPEN:
+            raise InputError("too_many_segments", f"session {update.session!r} has {MAX_OPEN} open segments")
+        times = retime(heard.text, heard.times, text, update)
+        source.seen, source.offset = now, offset
+        self._sources[update.session] = source
+        source.segments[update.segment] = heard
+        self._write(update, source, heard, text, times, offset)
+
+    def _write(self, update: Update, source: _Source, heard: _Heard, text: str, times: Times, offset: int) -> None:
+        closing = update.final and not heard.closed
+        cost = _cost(heard.text, text, closing or heard.closed) if closing or text != heard.text else 0
+        final = update.final or heard.closed
+        operation = Write(update.session, update.segment, text, times, final, offset, [offset], cost)
+        self._supersede(heard, operation)
+        heard.text, heard.times = text, times
+        if closing:
+            close_segment(source.segments, update.segment)
+        self._queue(operation)
+
+    def _supersede(self, heard: _Heard, operation: Write) -> None:
+        old = heard.waiting
+        if self._coalesce and old is not None and not old.final:
+            old.superseded = True
+            operation.answers = [*old.answers, *operation.answers]
+            operation.cost = max(operation.cost, old.cost)
+        heard.waiting = operation
+
+    def _delete(self, message: Delete, source: _Source, offset: int, now: float) -> None:
+        if message.segment not in source.segments:
+            raise InputError("unknown_segment", f"session {message.session!r} has no segment {message.segment!r}")
+        source.seen, source.offset = now, offset
+        del source.segments[message.segment]
+        self._queue(Remove(message.session, message.segment, offset, [offset]))
+
+    def _end(self, session: str, source: _Source, offset: int, answers: list[int]) -> None:
+        for name in source.opened():
+            heard = source.segments[name]
+            cost = _cost(heard.text, heard.text, True)
+            closing = Write(session, name, heard.text, heard.times, True, offset, [], cost)
+            self._supersede(heard, closing)
+            self._queue(closing)
+        self._queue(Forget(session, answers))
+        del self._sources[session]
+
+    def _queue(self, operation: Operation) -> None:
+        queue = self._queues.get(operation.session)
+        if queue is None:
+            queue = self._queues[operation.session] = deque()
+            heapq.heappush(self._ready, (self._arrivals, operation.session))
+        queue.append((self._arrivals, operation))
+        self._arrivals += 1
+        self.waiting += 1
+
+
+def _cost(before: str, text: str, whole: bool) -> int:
+    """About a token for four characters that are new, or of the whole text if it is computed whole or rewritten."""
+    new = len(text) if whole or not text.startswith(before) else len(text) - len(before)
+    return 1 + new // 4

@@ -1,0 +1,98 @@
+"""What the engine needs of a tagger: texts in, labelled words out. The hybrid encoder fits it, and so does a fake."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.restart import RestartPolicy
+
+
+Kind = Literal["none", "append", "local", "full"]
+"""Where a restart began: nowhere, at the first new word, before it, or at the start of the window."""
+
+
+class Work(NamedTuple):
+    """What one plan computed."""
+
+    kind: Kind = "none"
+    words: int = 0
+    """Words of the segment whose tail states were computed, each as often as it was."""
+    tokens: int = 0
+    """Tokens that went through the tail, those of other segments computed again included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The words of one segment and how they are labelled; offsets are characters, end exclusive."""
+
+    starts: NDArray[np.int32]  # (words,)
+    ends: NDArray[np.int32]  # (words,)
+    labels: NDArray[np.int32]  # (words,) numbers of BIO labels
+    probability: NDArray[np.float32]  # (words,) of the label
+    spans: Sequence[tuple[int, int, str]]
+    """First word, end word (exclusive) and label of each span, in order."""
+    work: Work
+
+
+_NONE = np.zeros(0, np.int32)
+NO_WORDS = Reading(_NONE, _NONE, _NONE, np.zeros(0, np.float32), (), Work())
+
+P = TypeVar("P")
+P_co = TypeVar("P_co", covariant=True)
+"""A labeller's own kind of plan: one segment of one session in one step. Nobody else looks into it."""
+
+
+class Live(Protocol[P_co]):
+    """The labels of one session's text; at most one plan is under way."""
+
+    def plan(self, segment: str, text: str, closing: bool) -> P_co:
+        """Cut what was rewritten, choose the restart point. A new segment opens; a closed one is edited whole."""
+        ...
+
+    def delete(self, segment: str) -> None:
+        """Take a segment back, out of the context too; an unknown one is ignored."""
+        ...
+
+    def forget(self, segment: str) -> None:
+        """A closed segment will not be edited any more; it stays in the context."""
+        ...
+
+    def free(self) -> None:
+        """The session is over."""
+        ...
+
+
+class Counters(NamedTuple):
+    """What a labeller did since it was made, beyond what the plans say."""
+
+    evictions: int = 0
+    reanchors: int = 0
+    flops: int = 0
+
+
+class Labeller(Protocol[P]):
+    """Labels the texts of many sessions."""
+
+    @property
+    def name(self) -> str:
+        """The tagger's name in revisions."""
+        ...
+
+    def open(self, policy: RestartPolicy, context: Sequence[tuple[str, str]] = ()) -> Live[P]:
+        """Begin a session; `context` are its closed segments so far (id and text), in order of closing."""
+        ...
+
+    def run(self, plans: Sequence[P]) -> None:
+        """Compute plans of different sessions together."""
+        ...
+
+    def read(self, plans: Sequence[P]) -> list[Reading]:
+        """Decode plans that ran: all words of each one's segment."""
+        ...
+
+    def counters(self) -> Counters:
+        """What was done so far."""
+        ...

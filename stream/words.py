@@ -1,0 +1,64 @@
+"""The words of a segment before and after an update: which changed, whose labels flipped, and the spans they make."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from stream.diff import Found
+from stream.labeller import Reading
+from stream.rewrite import Times, common_prefix, word_extents
+
+
+class Flips(NamedTuple):
+    """Labels that changed on words that stood (reference: metrics.md)."""
+
+    input: int
+    model: int
+
+
+def first_change(old_text: str, before: Reading, text: str, after: Reading) -> tuple[int, int | None]:
+    """Where an update begins to change what stood.
+
+    Returns:
+        The first word that is not as it was (the number of words in common, if none is); and the first character at
+        which the text that stood was rewritten, None if it only grew.
+    """
+    prefix = common_prefix(old_text, text)
+    n = min(len(before.starts), len(after.starts))
+    same = (before.starts[:n] == after.starts[:n]) & (before.ends[:n] == after.ends[:n]) & (before.ends[:n] <= prefix)
+    word = n if same.all() else int(np.argmin(same))
+    while word < n and _word(old_text, before, word) == _word(text, after, word):
+        word += 1  # only the white space between them changed
+    changed = [prefix] if prefix < len(old_text) else []
+    if word < len(before.starts):
+        changed.append(int(before.starts[word]))
+    return word, min(changed, default=None)
+
+
+def count_flips(before: Reading, after: Reading, word: int) -> Flips:
+    """Count labels that changed; those from `word` on because of the input, those before because of the model."""
+    n = min(len(before.labels), len(after.labels))
+    flipped = before.labels[:n] != after.labels[:n]
+    return Flips(int(np.count_nonzero(flipped[word:])), int(np.count_nonzero(flipped[:word])))
+
+
+def find_spans(text: str, times: Times, reading: Reading) -> list[Found]:
+    """The spans of a reading, in characters, each as stable as its least probable word."""
+    words = word_extents(text) if times else []
+    found = []
+    for first, end, label in reading.spans:
+        start, stop = int(reading.starts[first]), int(reading.ends[end - 1])
+        stability = round(float(reading.probability[first:end].min()), 4)
+        begins, ends = _span_times(words, times, start, stop) if times else (None, None)
+        found.append(Found(start, stop, label, stability, begins, ends))
+    return found
+
+
+def _word(text: str, reading: Reading, i: int) -> str:
+    return text[reading.starts[i] : reading.ends[i]]
+
+
+def _span_times(words: list[tuple[int, int]], times: Times, start: int, end: int) -> tuple[float | None, float | None]:
+    """When the first and the last timed word under the span were said."""
+    under = [time for (a, b), time in zip(words, times, strict=True) if a < end and b > start and time is not None]
+    return (under[0][0], under[-1][1]) if under else (None, None)

@@ -1,5 +1,9 @@
-"""Restart policies: from which word on labels are read anew (stub: signatures stand, bodies follow)."""
+"""Restart policies: from which word on the labels of an open segment are read anew (design: model.md, "Forward").
 
+A policy sees only what stands. Whatever it answers, new words and words that have seen rewritten text are computed.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,24 +17,99 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What stands in an open segment before new words are computed: one element a standing (unchanged) word."""
+    """The words of an open segment that stand unchanged before the new ones are computed, one element a word."""
 
-    entropy: NDArray[np.float32]  # (words,)
-    probability: NDArray[np.float32]  # (words,)
+    entropy: NDArray[np.float32]  # (words,) of the label's distribution, nats
+    probability: NDArray[np.float32]  # (words,) of the standing label
+
+    @property
+    def words(self) -> int:
+        """Number of standing words, which is also the number of the first new one."""
+        return len(self.entropy)
 
 
 class RestartPolicy(Protocol):
     """Standing words in, restart point out."""
 
     def point(self, standing: Standing) -> int:
-        """Word from which the tail is to be computed, 0..words (words: append only); the caller clamps it."""
+        """Word from which the tail is computed, 0..words; `words` is an append. The caller clamps it to its window."""
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Always:
+    """Every step is a full restart."""
+
+    def point(self, standing: Standing) -> int:
+        """Go back to the first word."""
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Never:
+    """Only append."""
+
+    def point(self, standing: Standing) -> int:
+        """Begin at the first new word."""
+        return standing.words
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last `count` words: with every new word the `count - 1` before it."""
+
+    count: int
+
+    def point(self, standing: Standing) -> int:
+        """Go back over `count - 1` standing words."""
+        return max(0, standing.words - self.count + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entropy:
+    """From the first word whose entropy is above the threshold."""
+
+    threshold: float
+
+    def point(self, standing: Standing) -> int:
+        """Go back to the first word in doubt."""
+        doubtful = standing.entropy > self.threshold
+        return int(doubtful.argmax()) if doubtful.any() else standing.words
+
+
 def parse_policy(text: str) -> RestartPolicy:
-    """Parse `always`, `never`, `last:K` or `entropy:T`.
+    """Parse `always`, `never`, `last:K` (K words, at least 1) or `entropy:T` (T nats, at least 0).
 
     Raises:
         PolicyError: anything else.
     """
-    raise NotImplementedError
+    name, colon, argument = text.partition(":")
+    if name not in _POLICIES or bool(colon) != (name in ("last", "entropy")):
+        raise PolicyError(f"policy {text!r} is unknown: use {', '.join(_FORMS)}")
+    try:
+        return _POLICIES[name](argument)
+    except ValueError:
+        raise PolicyError(f"policy {text!r} has a bad number: use {', '.join(_FORMS)}") from None
+
+
+def _last(argument: str) -> RestartPolicy:
+    count = int(argument)
+    if count < 1:
+        raise ValueError
+    return Last(count)
+
+
+def _entropy(argument: str) -> RestartPolicy:
+    threshold = float(argument)
+    if not 0 <= threshold < float("inf"):
+        raise ValueError
+    return Entropy(threshold)
+
+
+_FORMS = ("always", "never", "last:K (K >= 1 words)", "entropy:T (T >= 0 nats)")
+_POLICIES: dict[str, Callable[[str], RestartPolicy]] = {
+    "always": lambda _: Always(),
+    "never": lambda _: Never(),
+    "last": _last,
+    "entropy": _entropy,
+}

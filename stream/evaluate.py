@@ -6,17 +6,22 @@ tables and plots are made of the `Report` elsewhere.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import batched
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from encoder.config import HybridConfig
 from encoder.restart import RestartPolicy, parse_policy
-from encoder.tagger import Tagger
+from encoder.tagger import Tagger, load_tagger
 from encoder.tokenizer import IncrementalTokenizer
-from stream.examples import Example, begin_table, word_labels
+from stream.examples import EvaluationError, Example, begin_table, read_examples, word_labels
 from stream.hybrid import HybridLabeller
 from stream.labeller import Labeller, Live, Reading, Work
 from stream.metrics import Chart, Labels
@@ -70,7 +75,8 @@ def evaluate_policy(
     """
     labeller, restart, names = HybridLabeller(tagger), parse_policy(policy), tagger.config.labels
     tallies = {with_closing: Tally(names) for with_closing in ((False, True) if closing else (False,))}
-    for group in batched(sorted(examples, key=lambda example: len(example.ends)), BATCH):
+    ordered = sorted(examples, key=lambda example: len(example.ends))
+    for group in (ordered[i : i + BATCH] for i in range(0, len(ordered), BATCH)):
         feed = Feed(labeller, restart, group, begin_table(names))
         charts = feed.run(closing, advance)
         counts = [count_tokens(tagger.tokenizer, example) for example in group]
@@ -86,11 +92,14 @@ def evaluate_policy(
     ]
 
 
-class Feed:
+P = TypeVar("P")
+
+
+class Feed(Generic[P]):
     """A group of examples fed word by word as live sessions in lock step."""
 
     def __init__(
-        self, labeller: Labeller, policy: RestartPolicy, group: Sequence[Example], begins: NDArray[np.int32]
+        self, labeller: Labeller[P], policy: RestartPolicy, group: Sequence[Example], begins: NDArray[np.int32]
     ) -> None:
         self.flops = 0
         """Of the updates."""
@@ -99,7 +108,7 @@ class Feed:
         self._labeller = labeller
         self._group = group
         self._begins = begins
-        self._lives: list[Live] = [labeller.open(policy) for _ in group]
+        self._lives: list[Live[P]] = [labeller.open(policy) for _ in group]
 
     def run(self, closing: bool, advance: Callable[[int], None] = lambda words: None) -> list[Chart]:
         """Feed every word, close the segments if asked to, and return the charts; once."""
@@ -155,3 +164,47 @@ def dense_flops(config: HybridConfig, tokens: NDArray[np.int64]) -> float:
     linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
     layers = config.layers * (n * linear + n * n * 4 * config.hidden)
     return float((layers + n * 2 * config.hidden * len(config.labels)).sum())
+
+
+def progress_bar() -> Progress:
+    """Make the bar of words done; it draws on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+def evaluate_all(
+    data: Path,
+    *,
+    tagger: str,
+    baseline: str | None,
+    policies: Sequence[str],
+    limit: int | None,
+    rename: dict[str, str],
+    closing: bool,
+) -> Report:
+    """Measure a tagger under each policy, and the bidirectional baseline re-run on every word, on one file.
+
+    Raises:
+        CheckpointError: a tagger cannot be read.
+        ConfigError: the file cannot be read.
+        EvaluationError: the file has types that a tagger has not, or the baseline is not bidirectional.
+        PolicyError: a policy cannot be parsed.
+    """
+    torch.set_num_threads(1)
+    for policy in policies:
+        parse_policy(policy)  # all mistakes before the first hour of work
+    plans = [(tagger, policies, closing)]
+    if baseline is not None:
+        plans.insert(0, (baseline, ["always"], False))
+    results: list[Result] = []
+    with progress_bar() as bar:
+        for name, chosen, with_closing in plans:
+            loaded = load_tagger(name)
+            if name == baseline and loaded.config.causal_layers:
+                raise EvaluationError(f"baseline {name} has causal layers; train one with causal_layers = 0")
+            examples = read_examples(data, loaded.config.labels, rename, limit)
+            words = sum(len(example.ends) for example in examples)
+            for policy in chosen:
+                advance = partial(bar.advance, bar.add_task(f"{loaded.name} {policy}", total=words))
+                results += evaluate_policy(loaded, policy, examples, name=name, closing=with_closing, advance=advance)
+    return Report(data=str(data), sequences=len(examples), words=words, results=results)

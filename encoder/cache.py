@@ -1,8 +1,8 @@
 """The paged cache of many slots: which pages hold which token's keys, values and boundary state.
 
-A slot is one sequence of tokens. Its prefix pages hold keys and values of the causal layers for all of its tokens; its tail pages
-hold the tail layers' standing keys and values, and the boundary states, for the tokens of the window. Knows nothing of
-segments, of words, or of why a slot is cut.
+A slot is one sequence of tokens. Its prefix pages hold keys and values of the causal layers for all of its tokens; its
+tail pages hold the tail layers' standing keys and values, and the boundary states, for the tokens of the window. Knows
+nothing of segments, of words, or of why a slot is cut.
 """
 
 import math

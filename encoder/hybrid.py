@@ -1,8 +1,8 @@
 """The hybrid encoder over many slots at once: causal prefix, bidirectional tail from any restart point, label scores.
 
-One call of `HybridEncoder.step` is one packed pass: all appended tokens of all slots through the prefix, all tokens from
-the restart points on through the tail (design: model.md, "Forward"). Knows slots and tokens; when to cut, restart or evict
-is the caller's business.
+One call of `HybridEncoder.step` is one packed pass: all appended tokens of all slots through the prefix, all tokens
+from the restart points on through the tail (design: model.md, "Forward"). Knows slots and tokens; when to cut, restart
+or evict is the caller's business.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,9 @@ class HybridEncoder:
         self._cache = Cache(config, self.dtype, max_sessions, max_pages)
         weights = checkpoint.weights
         self._embedding = Embedding(
-            _held(weights["word.weight"]), _held(weights["position.weight"]), _norm(weights, "norm", config.layer_norm_eps)
+            _held(weights["word.weight"]),
+            _held(weights["position.weight"]),
+            _norm(weights, "norm", config.layer_norm_eps),
         )
         self._layers = [
             _Layer(_below(weights, f"layers.{i}."), config.layer_norm_eps, self.dtype) for i in range(config.layers)

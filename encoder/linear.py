@@ -3,9 +3,9 @@
 The packed operations are private to torch. This is the one file that may call them; where they are missing or fail,
 `F.linear` does the same work.
 
-Batch invariance: a row's result must not depend on how many rows are packed with it, or a replay after an eviction would not be
-bit for bit what it replaces. oneDNN's kernels keep to it from two rows on; a single row may take another path (a matrix
-times a vector, summed in another order), so a layer where that shows computes a single row twice.
+Batch invariance: a row's result must not depend on how many rows are packed with it, or a replay after an eviction
+would not be bit for bit what it replaces. oneDNN's kernels keep to it from two rows on, on one thread; a single row may
+take another path (a matrix times a vector, summed in another order), so a layer where that shows computes it twice.
 """
 
 import time
@@ -68,7 +68,9 @@ def _pack(weight: Tensor, bias: Tensor) -> Tensor | None:
     try:
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight.default(weight)
         x = torch.ones(2, weight.shape[1], dtype=weight.dtype)
-        good = torch.allclose(_fused(x, packed, bias, "none", _NO_SCALARS, "none"), F.linear(x, weight, bias), 0.05, 0.05)
+        good = torch.allclose(
+            _fused(x, packed, bias, "none", _NO_SCALARS, "none"), F.linear(x, weight, bias), 0.05, 0.05
+        )
     except (AttributeError, RuntimeError, TypeError):  # operator missing, not built in, or of another signature
         return None
     return packed if good else None

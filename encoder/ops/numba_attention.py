@@ -1,19 +1,24 @@
 """numba kernels of paged ragged attention.
 
-A query, a head and a page make one block of work: page_size scores at a time, then head_dim outputs at a time. Both inner
-loops run over contiguous memory without a reduction, so they become vector code that keeps the order of every sum: a
-query's bits depend on its keys and on nothing else that is packed with it.
+The inner work is one query, one head and one page: page_size scores side by side, then head_dim outputs side by side.
+Pages are walked in the order of memory, all heads of a page in a row, since at many sessions the time goes into reading
+them. No sum depends on what else is packed: a query's bits depend on its keys and values alone.
+
+Sizes are constants of the compiled code. Scratch arrays are flat: query and mixed are (QUERIES, heads, head_dim),
+scores are (QUERIES, heads, span) where span counts the keys of the pages that the queries at hand see.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numba
 import numpy as np
+from numba.extending import register_jitable
 
-from encoder.ops.scalar import exp_float32, narrow, widen
+from encoder.ops.lanes import exp_minus, fill, fused, larger, largest, load, plus, save, times, total, within
 
-FAST = {"contract"}
-UNROLL = 8
+QUERIES = 8  # rows that share one walk over the pages; bounds the scratch memory
 
 
 @numba.njit(cache=True)
@@ -33,94 +38,118 @@ def write(qkv: Any, keys: Any, values: Any, table: Any, slots: Any, starts: Any,
                     values[page, h, offset, d] = qkv[t, v + d]
 
 
-@numba.njit(cache=True, fastmath=FAST)
-def score_page(query: Any, keys: Any, scores: Any) -> None:
-    """Multiply a query (head_dim,) with the keys (head_dim, page_size) of one page."""
-    width, size = keys.shape
-    for j in range(size):
-        scores[j] = np.float32(0.0)
-    whole = width // UNROLL * UNROLL
-    for d in range(0, whole, UNROLL):
-        q0, q1, q2, q3 = query[d], query[d + 1], query[d + 2], query[d + 3]
-        q4, q5, q6, q7 = query[d + 4], query[d + 5], query[d + 6], query[d + 7]
-        for j in range(size):
-            a = q0 * widen(keys[d, j]) + q1 * widen(keys[d + 1, j])
-            b = q2 * widen(keys[d + 2, j]) + q3 * widen(keys[d + 3, j])
-            c = q4 * widen(keys[d + 4, j]) + q5 * widen(keys[d + 5, j])
-            e = q6 * widen(keys[d + 6, j]) + q7 * widen(keys[d + 7, j])
-            scores[j] += (a + b) + (c + e)
-    for d in range(whole, width):
-        for j in range(size):
-            scores[j] += query[d] * widen(keys[d, j])
+def scratch_size(heads: int, head_dim: int, keys: int) -> int:
+    """Count the float32 that `attend` needs as scratch when a query sees at most `keys` keys, in whole pages."""
+    return QUERIES * heads * (keys + 2 * head_dim)
 
 
-@numba.njit(cache=True, fastmath=FAST)
-def mix_page(weights: Any, values: Any, mixed: Any) -> None:
-    """Add the values (page_size, head_dim) of one page, weighted (page_size,), to `mixed` (head_dim,)."""
-    size, width = values.shape
-    whole = size // UNROLL * UNROLL
-    for j in range(0, whole, UNROLL):
-        w0, w1, w2, w3 = weights[j], weights[j + 1], weights[j + 2], weights[j + 3]
-        w4, w5, w6, w7 = weights[j + 4], weights[j + 5], weights[j + 6], weights[j + 7]
-        for d in range(width):
-            a = w0 * widen(values[j, d]) + w1 * widen(values[j + 1, d])
-            b = w2 * widen(values[j + 2, d]) + w3 * widen(values[j + 3, d])
-            c = w4 * widen(values[j + 4, d]) + w5 * widen(values[j + 5, d])
-            e = w6 * widen(values[j + 6, d]) + w7 * widen(values[j + 7, d])
-            mixed[d] += (a + b) + (c + e)
-    for j in range(whole, size):
-        for d in range(width):
-            mixed[d] += weights[j] * widen(values[j, d])
+_part = register_jitable(inline="always")
 
 
-@numba.njit(cache=True, fastmath=FAST)
-def softmax(scores: Any, start: int, stop: int) -> Any:
-    """Turn scores[start:stop] into unnormalised weights, all others into 0; returns their sum."""
-    top = scores[start]
-    for i in range(start, stop):
-        top = max(top, scores[i])
-    for i in range(len(scores)):
-        scores[i] = exp_float32(scores[i] - top)
-    for i in range(start):
-        scores[i] = np.float32(0.0)
-    for i in range(stop, len(scores)):
-        scores[i] = np.float32(0.0)
-    total = np.float32(0.0)
-    for i in range(start, stop):
-        total += scores[i]
-    return total
-
-
-@numba.njit(cache=True, fastmath=FAST)
-def attend(
-    qkv: Any, keys: Any, values: Any, table: Any, slots: Any, starts: Any, first: Any, last: Any, scratch: Any, out: Any
-) -> None:
-    """Attend from each row to keys first .. last of its sequence.
-
-    Args:
-        qkv: (T, 3 * H), of which the queries are read.
-        keys: (pages, heads, head_dim, page_size); `values` (pages, heads, page_size, head_dim).
-        table: (slots, pages a slot) int32.
-        slots: (S,); `starts` (S + 1,); `first` and `last` (T,); all int32.
-        scratch: float32, room for the scores of one slot.
-        out: (T, H), written in the number format of `qkv`.
-    """
-    _, heads, width, size = keys.shape
-    scale = np.float32(1.0 / np.sqrt(width))
-    query, mixed = np.empty(width, np.float32), np.empty(width, np.float32)
-    for s in range(len(slots)):
-        row = table[slots[s]]
+@_part
+def _start(qkv: Any, query: Any, mixed: Any, begin: int, end: int, heads: int, width: int, zero: Any) -> None:
+    """Scale the queries of rows begin .. end-1, and clear their outputs; `zero` has head_dim lanes."""
+    for t in range(begin, end):
         for h in range(heads):
-            for t in range(starts[s], starts[s + 1]):
-                low, high = first[t] // size, last[t] // size + 1
-                scores = scratch[: (high - low) * size]
-                for d in range(width):
-                    query[d] = widen(qkv[t, h * width + d]) * scale
-                    mixed[d] = np.float32(0.0)
+            i = ((t - begin) * heads + h) * width
+            save(query, i, times(load(qkv, (3 * t * heads + h) * width, zero), width**-0.5))
+            save(mixed, i, zero)
+
+
+@_part
+def _score(query: Any, keys: Any, scores: Any, i: int, k: int, w: int, width: int, size: int, zero: Any) -> None:
+    """Multiply the query at i with one page's keys at k; scores go to w. Two sums, so that neither waits for itself."""
+    even, odd = zero, zero
+    for d in range(0, width - 1, 2):
+        even = fused(query[i + d], load(keys, k + d * size, zero), even)
+        odd = fused(query[i + d + 1], load(keys, k + (d + 1) * size, zero), odd)
+    if width % 2:
+        even = fused(query[i + width - 1], load(keys, k + (width - 1) * size, zero), even)
+    save(scores, w, plus(even, odd))
+
+
+@_part
+def _softmax(scores: Any, base: int, span: int, start: int, stop: int, size: int, zero: Any) -> None:
+    """Turn the scores of keys start .. stop-1 of a span into weights that sum to one, all others into 0."""
+    tops = within(zero, 0, 0, -1e30)
+    for j in range(0, span, size):
+        tops = larger(tops, within(load(scores, base + j, zero), start - j, stop - j, -1e30))
+    top = largest(tops)
+    sums = zero
+    for j in range(0, span, size):
+        weights = within(exp_minus(load(scores, base + j, zero), top), start - j, stop - j, 0.0)
+        save(scores, base + j, weights)
+        sums = plus(sums, weights)
+    share = np.float32(1.0) / total(sums)
+    for j in range(0, span, size):
+        save(scores, base + j, times(load(scores, base + j, zero), share))
+
+
+@_part
+def _mix(scores: Any, values: Any, mixed: Any, i: int, v: int, w: int, width: int, size: int, zero: Any) -> None:
+    """Add one page's values at v, weighted by what lies at w, to the output at i."""
+    even, odd = load(mixed, i, zero), zero
+    for j in range(0, size - 1, 2):
+        even = fused(scores[w + j], load(values, v + j * width, zero), even)
+        odd = fused(scores[w + j + 1], load(values, v + (j + 1) * width, zero), odd)
+    if size % 2:
+        even = fused(scores[w + size - 1], load(values, v + (size - 1) * width, zero), even)
+    save(mixed, i, plus(even, odd))
+
+
+@cache
+def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
+    """Compile attention for one shape; `width` is head_dim, `size` page_size."""
+    block = width * size
+    room = QUERIES * heads * width
+
+    @numba.njit(cache=True)
+    def attend(
+        qkv: Any,
+        keys: Any,
+        values: Any,
+        table: Any,
+        slots: Any,
+        starts: Any,
+        first: Any,
+        last: Any,
+        scratch: Any,
+        out: Any,
+    ) -> None:
+        """Attend from each row to the keys it sees.
+
+        Args:
+            qkv: (T * 3 * H,) of which the queries are read.
+            keys: (pages * heads * head_dim * page_size,) and `values`, both flat, in the number format of `qkv`.
+            table: (slots, pages a slot) int32.
+            slots: (S,) int32; `starts` (S + 1,) int32.
+            first: (T,) int32 first key of each row; `last` (T,) int32.
+            scratch: (`scratch_size`,) float32.
+            out: (T * H,), written in the number format of `qkv`.
+        """
+        query, mixed, scores = scratch[:room], scratch[room : 2 * room], scratch[2 * room :]
+        zero, nil = fill(0.0, size), fill(0.0, width)
+        for s in range(len(slots)):
+            row = table[slots[s]]
+            for begin in range(starts[s], starts[s + 1], QUERIES):
+                end = min(begin + QUERIES, starts[s + 1])
+                low, high = first[begin:end].min() // size, last[begin:end].max() // size + 1
+                span = (high - low) * size
+                _start(qkv, query, mixed, begin, end, heads, width, nil)
                 for p in range(low, high):
-                    score_page(query, keys[row[p], h], scores[(p - low) * size : (p - low + 1) * size])
-                total = softmax(scores, first[t] - low * size, last[t] + 1 - low * size)
+                    for h in range(heads):
+                        k = (int(row[p]) * heads + h) * block
+                        for i in range(h, (end - begin) * heads, heads):
+                            _score(query, keys, scores, i * width, k, i * span + (p - low) * size, width, size, zero)
+                for i in range((end - begin) * heads):
+                    t = begin + i // heads
+                    _softmax(scores, i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
                 for p in range(low, high):
-                    mix_page(scores[(p - low) * size : (p - low + 1) * size], values[row[p], h], mixed)
-                for d in range(width):
-                    out[t, h * width + d] = narrow(mixed[d] / total, out[t, h * width + d])
+                    for h in range(heads):
+                        v = (int(row[p]) * heads + h) * block
+                        for i in range(h, (end - begin) * heads, heads):
+                            _mix(scores, values, mixed, i * width, v, i * span + (p - low) * size, width, size, nil)
+                for i in range(0, (end - begin) * heads * width, width):
+                    save(out, begin * heads * width + i, load(mixed, i, nil))
+
+    return attend

@@ -12,33 +12,37 @@ class NumbaKernels:
 
     name = "numba"
 
+    def __init__(self) -> None:
+        self._scratch = np.empty(0, np.float32)
+
     def embed(self, tokens: IntArray, rows: Rows, table: Embedding, dtype: torch.dtype) -> Stream:
         """See `Kernels.embed`."""
         out = _new_stream(len(rows), table.word.view.shape[1], dtype)
-        norm = table.norm
-        numba_rows.embed(
-            tokens, rows.position, table.word.view, table.position.view,
-            norm.weight.view, norm.bias.view, norm.eps, out.full.view, out.cast.view,
-        )  # fmt: skip
-        return out
+        np.take(table.word.view, tokens, axis=0, out=out.full.view, mode="clip")  # the only mode that does not copy
+        return self.add_norm(out, torch.from_numpy(table.position.view[rows.position]), table.norm)
 
     def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: Rows) -> Tensor:
         """See `Kernels.attend`."""
         keys, values = pages.keys.view, pages.values.view
-        out = _new(len(rows), keys.shape[1] * keys.shape[2], qkv.dtype)
-        scores = np.empty(table.shape[1] * keys.shape[3], np.float32)
+        _, heads, width, size = keys.shape
         flat = numpy_view(qkv)
+        out = _new(len(rows), heads * width, qkv.dtype)
+        room = numba_attention.scratch_size(heads, width, table.shape[1] * size)
+        if len(self._scratch) < room:
+            self._scratch = np.empty(room, np.float32)
         numba_attention.write(flat, keys, values, table, rows.slots, rows.starts, rows.position)
-        numba_attention.attend(
-            flat, keys, values, table, rows.slots, rows.starts, rows.first, rows.last, scores, out.view
-        )
+        numba_attention.make_attend(heads, width, size)(
+            flat.reshape(-1), keys.reshape(-1), values.reshape(-1), table,
+            rows.slots, rows.starts, rows.first, rows.last, self._scratch, out.view.reshape(-1),
+        )  # fmt: skip
         return out.tensor
 
     def add_norm(self, stream: Stream, delta: Tensor, norm: Norm) -> Stream:
         """See `Kernels.add_norm`; works in place."""
-        numba_rows.add_norm(
-            stream.full.view, numpy_view(delta), norm.weight.view, norm.bias.view, norm.eps, stream.cast.view
-        )
+        numba_rows.make_add_norm(stream.full.view.shape[1])(
+            stream.full.view.reshape(-1), numpy_view(delta).reshape(-1),
+            norm.weight.view, norm.bias.view, norm.eps, stream.cast.view.reshape(-1),
+        )  # fmt: skip
         return stream
 
     def store(self, stream: Stream, pages: Buffer, table: IntArray, rows: Rows) -> None:
@@ -47,10 +51,12 @@ class NumbaKernels:
 
     def gather(self, pages: Buffer, table: IntArray, rows: Rows, dtype: torch.dtype) -> Stream:
         """See `Kernels.gather`."""
-        out = _new_stream(len(rows), pages.view.shape[2], dtype)
-        numba_rows.gather(
-            pages.view, table, rows.slots, rows.starts, rows.position, out.full.view, out.cast.view
-        )
+        _, size, hidden = pages.view.shape
+        out = _new_stream(len(rows), hidden, dtype)
+        numba_rows.make_gather(hidden)(
+            pages.view.reshape(-1), size, table, rows.slots, rows.starts, rows.position,
+            out.full.view.reshape(-1), out.cast.view.reshape(-1),
+        )  # fmt: skip
         return out
 
 

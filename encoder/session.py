@@ -1,93 +1,136 @@
-"""One live session over the shared hybrid encoder: segments as token ranges (stub: signatures stand, bodies follow)."""
+"""Sessions over one hybrid encoder: their plans are run packed, and the least recently used give way.
 
-from collections.abc import Hashable
+The public face of the session level; what a session computes, and why, is `encoder.segments`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-Kind = Literal["none", "append", "local", "full"]
+from encoder.context import Geometry
+from encoder.hybrid import HybridEncoder, OutOfPages, Pass
+from encoder.segments import Kind, Plan, Rows, SessionEncoder
+
+__all__ = ["Kind", "Plan", "Rows", "SessionEncoder", "SessionPool", "Work", "run_plans"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Label scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
+@dataclass(slots=True)
+class Work:
+    """What a pool has done since it was made."""
 
-    first: int
-    logits: NDArray[np.float32]  # (k, labels)
-
-
-class Plan:
-    """One wish of one session; its counters hold once `run_plans` has returned.
-
-    At most one plan of a session is alive at a time: run it before asking the session for the next one.
-    """
-
-    ranges: list[tuple[int, int]]
-    """Tail work on the segment itself: token ranges of the segment, one a pass, end exclusive (replays left out)."""
-    kind: Kind
-    """`full`: a pass began at the window's start although tokens stood there; `local`: before the first new token."""
-    appended: int
-    """Tokens that went through the prefix, replays included."""
-    computed: int
-    """Tokens that went through the tail, replays included."""
-    replayed: int
-    """Tail tokens of other (closed) segments computed again after an eviction, re-anchor or switch."""
-
-
-class SessionEncoder:
-    """Segments of one session. Made by `SessionPool.open()`; token numbers are the segment's own, from 0."""
-
-    def plan_update(self, segment: Hashable, tokens: NDArray[np.int32], keep: int, restart: int) -> Plan:
-        """Plan the scores of an open segment (opened here if it is new).
-
-        Args:
-            segment: the segment's identity.
-            tokens: (n,) all tokens of the segment as it stands now; not changed by the caller afterwards.
-            keep: leading tokens that stand unchanged since the plan before of this segment (0 if it is new).
-            restart: token from which the policy wants labels anew; clamped to the window's start and to what is
-                new or invalid, so any number will do.
-        """
-        raise NotImplementedError
-
-    def plan_append(self, segment: Hashable, tokens: NDArray[np.int32], restart: int) -> Plan:
-        """Plan the scores of an open segment that grows by `tokens`, with bounded memory however long it grows."""
-        raise NotImplementedError
-
-    def plan_close(self, segment: Hashable) -> Plan:
-        """Close an open segment with the tokens it has; the plan computes what makes its labels canonical."""
-        raise NotImplementedError
-
-    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32]) -> Plan:
-        """Replace the tokens of a closed segment; all its labels are read anew, those of later segments stand."""
-        raise NotImplementedError
-
-    def delete(self, segment: Hashable) -> None:
-        """Take an open or closed segment back; unknown segments are ignored."""
-        raise NotImplementedError
-
-    def evict(self) -> None:
-        """Drop all that is cached; the next plan computes it again from the session's own tokens."""
-        raise NotImplementedError
-
-    def free(self) -> None:
-        """Forget the session."""
-        raise NotImplementedError
+    rounds: int = 0
+    passes: int = 0
+    appended: int = 0
+    """Tokens through the prefix."""
+    computed: int = 0
+    """Tokens through the tail."""
+    flops: int = 0
+    evictions: int = 0
 
 
 class SessionPool:
-    """All sessions over one hybrid encoder, least recently used first; evicts when pages or slots run out."""
+    """All sessions over one hybrid encoder; those that hold a slot are ordered from the least recently used."""
+
+    def __init__(
+        self, encoder: HybridEncoder, *, max_sessions: int = 1024, starts_word: NDArray[np.bool_] | None = None
+    ) -> None:
+        """Share `encoder` out.
+
+        Args:
+            encoder: with all slots free.
+            max_sessions: slots that it has; more sessions can live, those without a slot are evicted.
+            starts_word: (vocabulary,) pieces that begin a word; see `Geometry`.
+        """
+        self.encoder = encoder
+        self.work = Work()
+        self._max_sessions = max_sessions
+        self._geometry = Geometry.of(encoder.config, starts_word)
+        self._held: OrderedDict[SessionEncoder, None] = OrderedDict()
 
     def open(self) -> SessionEncoder:
         """Begin a session; it costs no slot or page before its first plan runs."""
-        raise NotImplementedError
+        return SessionEncoder(self, self._geometry)
+
+    def release(self, session: SessionEncoder) -> None:
+        """Take a session's slot back; only the session calls this, it has to forget what the slot held."""
+        if session.slot is not None:
+            self.encoder.free(session.slot)
+            session.slot = None
+            del self._held[session]
+
+    def run(self, plans: Sequence[Plan]) -> None:
+        """Run plans to their ends: each round is one packed step with the next pass of each."""
+        active = list(plans)
+        limit = self._max_sessions
+        while active := [plan for plan in active if not self._settled(plan)]:
+            batch = active[:limit]
+            self._seat(batch)
+            steps = [(plan, one) for plan in batch if (one := plan.session.next_pass(plan)) is not None]
+            try:
+                self._step(steps)
+            except OutOfPages:
+                if not self._make_room(batch, active, [one for _, one in steps]):
+                    if len(steps) < 2:
+                        raise
+                    limit = len(steps) // 2
+
+    def _settled(self, plan: Plan) -> bool:
+        return plan.done and plan.session.next_pass(plan) is None
+
+    def _step(self, steps: list[tuple[Plan, Pass]]) -> None:
+        if not steps:
+            return
+        passes = [one for _, one in steps]
+        flops = self.encoder.flops(passes)
+        scores = self.encoder.step(passes)
+        bounds = scores.starts.tolist()
+        for (plan, one), first, end in zip(steps, bounds[:-1], bounds[1:], strict=True):
+            plan.session.note_pass(plan, one, scores.logits[first:end])
+            self._held.move_to_end(plan.session)
+            self.work.appended += len(one.tokens)
+        self.work.computed += bounds[-1]
+        self.work.flops += flops
+        self.work.passes += len(steps)
+        self.work.rounds += 1
+
+    def _seat(self, batch: list[Plan]) -> None:
+        """Give every session of the batch a slot."""
+        for plan in batch:
+            if plan.session.slot is None:
+                if len(self._held) == self._max_sessions:
+                    busy = {other.session for other in batch}
+                    self._evict(next(session for session in self._held if session not in busy))
+                plan.session.slot = self.encoder.open()
+                self._held[plan.session] = None
+
+    def _make_room(self, batch: list[Plan], active: list[Plan], passes: list[Pass]) -> bool:
+        """Evict sessions outside the batch, those that this run still needs last; False if there is none."""
+        busy, waiting = {plan.session for plan in batch}, {plan.session for plan in active}
+        victims = sorted((session for session in self._held if session not in busy), key=lambda s: s in waiting)
+        need = sum(self.encoder.pages_needed(one) for one in passes)
+        for count, victim in enumerate(victims):
+            if count and self.encoder.pages_total - self.encoder.pages_in_use >= need:
+                break
+            self._evict(victim)
+        return bool(victims)
+
+    def _evict(self, session: SessionEncoder) -> None:
+        session.evict()
+        self.work.evictions += 1
 
 
-def run_plans(pool: SessionPool, plans: list[Plan]) -> list[list[Rows]]:
+def run_plans(pool: SessionPool, plans: Sequence[Plan]) -> list[list[Rows]]:
     """Run plans of different sessions packed: round r is the r-th pass of each.
 
     Returns:
         For each plan the scores to read anew: no element (nothing was computed) or one contiguous `Rows`.
+
+    Raises:
+        OutOfPages: one session alone needs more pages than the encoder has.
     """
-    raise NotImplementedError
+    assert len({plan.session for plan in plans}) == len(plans), "at most one plan of a session at a time"
+    pool.run(plans)
+    return [plan.rows() for plan in plans]

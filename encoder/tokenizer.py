@@ -92,13 +92,12 @@ class IncrementalTokenizer:
         """
         if text == before.text:
             return before, before.words, len(before.ids)
-        same = _common(before.text, text)
-        reach = same
+        reach = _common(before.text, text)
         while reach and not _is_wall(text[reach - 1]):
             reach -= 1
         words = int(np.searchsorted(before.word_start, reach))
         after = self._append(before, words, text, reach)
-        return after, _first_changed_word(before, after, words, same), _common_ids(before, after, words)
+        return after, _first_changed_word(before, after, words), _common_ids(before, after, words)
 
     def _append(self, before: Encoded, words: int, text: str, reach: int) -> Encoded:
         """Keep the first `words` words of `before` and tokenise `text` from character `reach` on."""
@@ -109,13 +108,14 @@ class IncrementalTokenizer:
         word_ids = np.array(part.word_ids, np.int32)
         first = np.flatnonzero(np.diff(word_ids, prepend=-1))
         bounds = np.append(first, len(ids))
-        ends = offsets[bounds[1:] - 1, 1]
-        for i, end in enumerate(ends.tolist()):
-            ends[i] = _with_marks(text, end)
+        starts, ends = offsets[first, 0], offsets[bounds[1:] - 1, 1]
+        limits = [*starts[1:].tolist(), len(text)]
+        for i, (end, limit) in enumerate(zip(ends.tolist(), limits, strict=False)):
+            ends[i] = _with_marks(text, end, limit)
         return Encoded(
             text,
             np.concatenate([before.ids[:tokens], ids]),
-            np.concatenate([before.word_start[:words], offsets[first, 0]]),
+            np.concatenate([before.word_start[:words], starts]),
             np.concatenate([before.word_end[:words], ends]),
             np.concatenate([before.word_token[:words], (bounds + tokens).astype(np.int32)]),
         )
@@ -125,10 +125,10 @@ def _is_wall(character: str) -> bool:
     return character in _WALLS or (character >= "\u3400" and any(a <= ord(character) <= b for a, b in _CJK))
 
 
-def _with_marks(text: str, end: int) -> int:
+def _with_marks(text: str, end: int, limit: int) -> int:
     """Move a word's end over the combining marks that the normaliser dropped: they belong to its last character."""
-    if end < len(text) and text[end] > "\u02ff" and not _is_wall(text[end - 1]):
-        while end < len(text) and unicodedata.category(text[end])[0] == "M":
+    if end < limit and text[end] > "\u02ff" and not _is_wall(text[end - 1]):
+        while end < limit and unicodedata.category(text[end])[0] == "M":
             end += 1
     return end
 
@@ -153,19 +153,19 @@ def _common_ids(before: Encoded, after: Encoded, words: int) -> int:
     return start + int(changed.argmax()) if changed.any() else length
 
 
-def _first_changed_word(before: Encoded, after: Encoded, words: int, same: int) -> int:
-    """First word that differs, given that the first `words` words and the first `same` characters stand."""
+def _first_changed_word(before: Encoded, after: Encoded, words: int) -> int:
+    """First word that differs, given that the first `words` words stand."""
     most = min(before.words, after.words)
-    while words < most and before.word_end[words] <= same and _same_word(before, after, words):
+    while words < most and _same_word(before, after, words):
         words += 1
     return words
 
 
 def _same_word(before: Encoded, after: Encoded, word: int) -> bool:
-    """Whether a word of unchanged characters has the same place and pieces."""
+    """Whether a word has the same place, characters and pieces."""
     a, b = before.word_token[word : word + 2], after.word_token[word : word + 2]
     return bool(
         before.word_start[word] == after.word_start[word]
-        and before.word_end[word] == after.word_end[word]
+        and before.word(word) == after.word(word)
         and np.array_equal(before.ids[a[0] : a[1]], after.ids[b[0] : b[1]])
     )

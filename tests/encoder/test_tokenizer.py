@@ -31,6 +31,7 @@ def equal(a: Encoded, b: Encoded) -> bool:
 
 @given(TEXTS)
 @example("e\u0301 x\u0301\u0302y =\u0338a")
+@example("\u2260\u1b44")
 @example("[CLS] a[SEP]")
 @example("x" * 120 + " a")
 def test_encode_equals_the_plain_tokenizer_and_offsets_are_places_in_the_text(text):
@@ -54,6 +55,7 @@ def test_encode_equals_the_plain_tokenizer_and_offsets_are_places_in_the_text(te
 @example(("cafe", "cafe\u0301"))
 @example(("a b", "a  b"))
 @example(("Rice", "rice in"))
+@example(("  we", " \x1fwe"))
 @example(("=", "=\u0338"))
 @example(("a\u0301", "a\u0302"))
 def test_update_equals_encode_from_scratch(pair):

@@ -1,0 +1,349 @@
+"""The segments of one session over one slot of the hybrid encoder: what is to be computed for each wish, pass by pass.
+
+The scores of a closed segment are a function of the closed context it joined (`encoder.context`) and of its own tokens, so
+*final equals offline*. That holds by construction: the slot is only a cache of passes that the canonical history would have
+run; before each pass it is compared with that history and cut, or replayed, where it differs. A pass is chosen only when
+it is about to run, so a session may be evicted between any two passes.
+
+Several segments can be open. Each continues the closed context and knows nothing of the others; the slot holds one of them.
+When the context has changed under an open segment, its labels stand until its next plan, which reads all of them anew.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.cache import Pass
+from encoder.context import Closed, Context, Geometry, Piece, Place
+from encoder.part import Part
+
+Kind = Literal["none", "append", "local", "full"]
+
+_ROOTLESS = "rootless"
+"""The context under a segment whose first tokens were let go."""
+_RETAINED = 16
+"""Times the positions: tokens that an endless segment retains at most."""
+_ALL = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Label scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
+
+    first: int
+    logits: NDArray[np.float32]  # (k, labels)
+
+
+class Pool(Protocol):
+    """What a session needs to know of all sessions."""
+
+    def release(self, session: "SessionEncoder") -> None:
+        """Take the session's slot back, if it has one."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Open:
+    """An open segment: its tokens from `offset` on."""
+
+    segment: Hashable
+    tokens: NDArray[np.int32]
+    offset: int = 0
+    version: object = None
+    """The context under which its labels were read; None if they were not."""
+    whole: bool = False
+    """Whether its labels are those of closing now."""
+
+    @property
+    def count(self) -> int:
+        """Tokens of the segment."""
+        return self.offset + len(self.tokens)
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """One wish of one session; its counters hold once it has been run.
+
+    At most one plan of a session is alive at a time: run it before asking the session for the next one.
+    """
+
+    session: "SessionEncoder"
+    owner: _Open
+    base: list[Piece]
+    """The closed context that the segment continues."""
+    version: object
+    keep: int
+    wish: int
+    read_from: int
+    """Labels of earlier tokens stand whatever is computed."""
+    first: int = 0
+    """First token that has to be in the slot: later than 0 if the segment was re-anchored before `keep`."""
+    closes: Closed | None = None
+    """What the segment is once the plan has been run; None if it stays open."""
+    joins: bool = True
+    """Whether it then lies where the closed context wants it."""
+    done: bool = False
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    """Tail work on the segment itself: token ranges of the segment, one a pass, end exclusive (replays left out)."""
+    kind: Kind = "none"
+    """`full`: a pass began at the window's start although tokens stood there; `local`: before the first new token."""
+    appended: int = 0
+    """Tokens that went through the prefix, replays included."""
+    computed: int = 0
+    """Tokens that went through the tail, replays included."""
+    replayed: int = 0
+    """Tail tokens of closed segments computed again after an eviction, a re-anchor or a switch."""
+    _read: list[Rows] = field(default_factory=list)
+
+    def rows(self) -> list[Rows]:
+        """Give the scores to read anew: no element, or one contiguous `Rows`; later passes win."""
+        if len(self._read) < 2:
+            return self._read
+        first = min(rows.first for rows in self._read)
+        end = max(rows.first + len(rows.logits) for rows in self._read)
+        logits = np.empty((end - first, self._read[0].logits.shape[1]), np.float32)
+        for rows in self._read:
+            logits[rows.first - first : rows.first - first + len(rows.logits)] = rows.logits
+        return [Rows(first, logits)]
+
+    def note(self, first: int, end: int, low: int, logits: NDArray[np.float32]) -> None:
+        """Take the scores of the segment's tokens first..end, computed in a window that begins at token `low`."""
+        self.ranges.append((first, end))
+        kind: Kind = "append" if first >= self.keep else "full" if first == low else "local"
+        order = ("none", "append", "local", "full")
+        self.kind = max(self.kind, kind, key=order.index)
+        skip = max(0, self.read_from - first)
+        if skip < len(logits):
+            self._read.append(Rows(first + skip, logits[skip:]))
+
+
+class SessionEncoder:
+    """Segments of one session. Made by `SessionPool.open()`; token numbers are the segment's own, from 0."""
+
+    def __init__(self, pool: Pool, geometry: Geometry) -> None:
+        self.slot: int | None = None
+        """Set by the pool before a pass is run."""
+        self._pool = pool
+        self._geometry = geometry
+        self._context = Context(geometry)
+        self._open: dict[Hashable, _Open] = {}
+        self._pieces: list[Piece] = []  # closed segments in the slot, in the states they closed with
+        self._part: Part | None = None  # what lies behind them
+        self._window = 0  # first slot token that has a standing state
+        self._agreed: Plan | None = None  # the plan whose base `_pieces` is known to be a prefix of
+
+    # wishes
+
+    def plan_update(self, segment: Hashable, tokens: NDArray[np.int32], keep: int, restart: int) -> Plan:
+        """Plan the scores of an open segment (opened here if it is new).
+
+        Args:
+            segment: the segment's identity.
+            tokens: (n,) all tokens of the segment as it stands now; not changed by the caller afterwards.
+            keep: leading tokens that stand unchanged since the plan before of this segment (0 if it is new).
+            restart: token from which the policy wants labels anew; clamped to the window's start and to what is
+                new or invalid, so any number will do.
+        """
+        owner = self._open.get(segment)
+        if owner is None:
+            owner = self._open[segment] = _Open(segment, tokens)
+        same = keep == len(tokens) == owner.count and owner.version == self._context.version
+        keep = min(keep, owner.count, len(tokens))
+        owner.tokens, owner.offset = tokens, 0
+        if same:
+            return Plan(self, owner, [], owner.version, keep, 0, 0, done=True)
+        return self._plan(owner, keep, restart)
+
+    def plan_append(self, segment: Hashable, tokens: NDArray[np.int32], restart: int) -> Plan:
+        """Plan the scores of an open segment (opened here if it is new) that grows by `tokens`.
+
+        Memory stays bounded however long it grows: past 16 times the positions it lets go of tokens before its last
+        re-anchor. Its labels no longer follow the closed context then (others may close meanwhile), and an edit of it
+        cannot be exact.
+        """
+        owner = self._open.get(segment)
+        if owner is None:
+            owner = self._open[segment] = _Open(segment, tokens[:0])
+        keep = owner.count
+        self._let_go(owner)
+        owner.tokens = np.concatenate([owner.tokens, tokens])
+        return self._plan(owner, keep, restart)
+
+    def plan_close(self, segment: Hashable) -> Plan:
+        """Close an open segment with the tokens it has; the plan computes what makes its labels canonical.
+
+        Raises:
+            KeyError: the segment is not open.
+        """
+        owner = self._open.pop(segment)
+        done = owner.whole and owner.version == self._version(owner)
+        plan = self._plan(owner, owner.count, 0)
+        plan.closes, plan.done = Closed(segment, owner.tokens), done or plan.done
+        (self._context.join_rest if owner.offset else self._context.join)(plan.closes)
+        return plan
+
+    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32]) -> Plan:
+        """Replace the tokens of a closed segment; all its labels are read anew, those of later segments stand.
+
+        A segment that the context no longer shows (`shows`) is computed as the first of a session.
+        """
+        index = self._context.find(segment)
+        base = self._context.before(index) if index >= 0 else []
+        closed = Closed(segment, tokens)
+        plan = Plan(self, _Open(segment, tokens), base, object(), 0, 0, 0, closes=closed, joins=index >= 0)
+        same = index >= 0 and np.array_equal(self._context.closed[index].tokens, tokens)
+        plan.done = same or not len(tokens)
+        if index >= 0 and not same:
+            self._context.replace(index, closed)
+        if not plan.done:
+            self._part = None
+        return plan
+
+    def delete(self, segment: Hashable) -> None:
+        """Take an open or closed segment back; unknown ones are ignored."""
+        owner = self._open.pop(segment, None)
+        if owner is not None:
+            if self._part is not None and self._part.owner is owner:
+                self._part = None
+        elif (index := self._context.find(segment)) >= 0:
+            self._context.replace(index, None)
+
+    def evict(self) -> None:
+        """Drop all that is cached; the next plan computes it again from the session's own tokens."""
+        self._pool.release(self)
+        self._pieces, self._part, self._window, self._agreed = [], None, 0, None
+
+    def free(self) -> None:
+        """Forget the session."""
+        self.evict()
+        self._context = Context(self._geometry)
+        self._open = {}
+
+    def shows(self, segment: Hashable) -> bool:
+        """Whether a closed segment can still be edited in its place."""
+        return self._context.find(segment) >= 0
+
+    @property
+    def tokens_held(self) -> int:
+        """Tokens that the session itself remembers, for its open segments and its context."""
+        owners = {id(x): x for x in (*self._context.closed, *(p.owner for p in self._context.base))}
+        return sum(len(x.tokens) for x in (*owners.values(), *self._open.values()))
+
+    # passes
+
+    def next_pass(self, plan: Plan) -> Pass | None:
+        """Choose the plan's next pass from what the slot holds, or None: the plan is done."""
+        while not plan.done:
+            part = self._part or self._place(plan)
+            self._part = part
+            replayed = part.owner if isinstance(part.owner, Piece) else None
+            tokens, offset = (replayed.owner.tokens, 0) if replayed else (plan.owner.tokens, plan.owner.offset)
+            chosen = part.next_pass(offset + len(tokens), part.first if replayed else plan.wish)
+            if not part.start:
+                self._pieces = []  # re-anchored
+            if chosen is not None:
+                end, restart = chosen
+                skip = part.first - part.start - offset
+                assert self.slot is not None
+                return Pass(self.slot, part.end, tokens[part.end + skip : end + skip], part.window, restart)
+            if replayed:
+                self._pieces.append(replayed)
+                self._part = None
+            else:
+                plan.owner.version, plan.owner.whole = plan.version, part.whole
+                plan.done = True
+        self._settle(plan)
+        return None
+
+    def note_pass(self, plan: Plan, one: Pass, logits: NDArray[np.float32]) -> None:
+        """Take the scores (k, labels) of a pass that `next_pass` chose."""
+        part = self._part
+        assert part is not None
+        end = one.keep + len(one.tokens)
+        part.compute(end, one.restart)
+        self._window = one.window
+        plan.appended += len(one.tokens)
+        plan.computed += end - one.restart
+        if part.owner is plan.owner:
+            first, last, low = (part.segment_token(x) for x in (one.restart, end, part.low))
+            plan.note(first, last, low, logits)
+        else:
+            plan.replayed += end - one.restart
+
+    # what the slot holds
+
+    def _plan(self, owner: _Open, keep: int, wish: int) -> Plan:
+        """Plan an open segment's tokens, the first `keep` of which stand."""
+        version = self._version(owner)
+        stale = owner.version != version
+        owner.version, owner.whole = None, False
+        part = self._part
+        fits = part is not None and part.owner is owner and part.version == version and not stale
+        if part is not None and fits and part.cut(keep):
+            first, read_from = part.first, part.segment_token(part.low)
+        else:
+            self._part = None
+            place = self._locate(owner, owner.offset if stale else keep)
+            first, read_from, wish = place.first, 0 if stale else place.low, 0
+        plan = Plan(self, owner, self._context.pieces, version, keep, wish, read_from, first)
+        if not owner.count:
+            owner.version, owner.whole, plan.done = version, True, True
+        return plan
+
+    def _version(self, owner: _Open) -> object:
+        return _ROOTLESS if owner.offset else self._context.version
+
+    def _locate(self, owner: _Open, count: int) -> Place:
+        """Where the canonical history has the end of an open segment's first `count` tokens."""
+        if owner.offset:
+            return self._geometry.locate(0, count, owner.offset)
+        return self._geometry.locate(self._context.length, count)
+
+    def _let_go(self, owner: _Open) -> None:
+        """Forget what an endless segment said before its last re-anchor."""
+        if len(owner.tokens) <= _RETAINED * self._geometry.positions:
+            return
+        first = self._locate(owner, owner.count).first
+        if self._part is not None and self._part.owner is owner:
+            if self._part.version == self._version(owner):
+                self._part.version = _ROOTLESS
+            else:
+                self._part = None
+        owner.tokens, owner.offset, owner.version = owner.tokens[first - owner.offset :].copy(), first, _ROOTLESS
+
+    def _place(self, plan: Plan) -> Part:
+        """Begin what the slot needs next: a closed segment of the plan's base, or the plan's own."""
+        if plan.first:
+            self._pieces = []
+            return Part(self._geometry, plan.owner, plan.version, plan.first, 0, 0, 0)
+        if self._agreed is not plan:
+            del self._pieces[_count_common(self._pieces, plan.base) :]
+            self._agreed = plan
+        start = self._pieces[-1].end if self._pieces else 0
+        if self._geometry.opening(start) < self._window:
+            self._pieces, start = [], 0  # the states before the window are gone
+        common = len(self._pieces)
+        piece = plan.base[common] if common < len(plan.base) else None
+        window = self._geometry.opening(start)
+        return Part(self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start)
+
+    def _settle(self, plan: Plan) -> None:
+        """Make a segment that has closed one of the pieces that the next one continues."""
+        part = self._part
+        if plan.closes is not None and part is not None and part.owner is plan.owner:
+            if plan.joins and part.whole and part.end > part.start:
+                self._pieces.append(Piece(plan.closes, part.first - plan.owner.offset, part.start))
+            self._part = None
+
+
+def _count_common(held: list[Piece], wanted: list[Piece]) -> int:
+    """Count the leading pieces that are the same."""
+    count = 0
+    for a, b in zip(held, wanted, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count

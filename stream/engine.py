@@ -65,7 +65,7 @@ class _Job:
 class Engine:
     """Sessions of live text and their labels.
 
-    `submit` and `expire` may be called from one thread while `step` runs in another; nothing else may overlap.
+    `submit`, `expire` and `drop` may be called from one thread while `step` runs in another; nothing else may overlap.
     The same messages with the same calls of `step` give the same revisions, byte for byte.
 
     Args:
@@ -113,6 +113,10 @@ class Engine:
     def expire(self, now: float) -> int:
         """Close sessions idle for `idle_seconds`, as an End would; returns how many. Later steps publish it."""
         return 0 if self.idle_seconds is None else self._intake.expire(now - self.idle_seconds)
+
+    def drop(self, session: str) -> None:
+        """Forget a session and what waits of it without closing it or telling of it: somebody else has it now."""
+        self._intake.drop(session)
 
     @property
     def pending(self) -> int:

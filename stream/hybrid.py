@@ -11,7 +11,7 @@ from encoder.restart import RestartPolicy, Standing
 from encoder.session import Plan as EncoderPlan
 from encoder.session import Rows, run_plans
 from encoder.tagger import Tagger
-from encoder.tokenizer import Encoded
+from encoder.tokenizer import EMPTY, Encoded
 from stream.labeller import Counters, Kind, Reading, Work
 
 
@@ -20,7 +20,7 @@ class _Words:
     """What stands in a segment, one element a word."""
 
     encoded: Encoded
-    scores: NDArray[np.float32]  # (words, labels) as last computed
+    scores: NDArray[np.float32]  # (words, labels) as last computed; no row once the segment is closed
     labels: NDArray[np.int32]  # (words,)
     probability: NDArray[np.float32]  # (words,)
     entropy: NDArray[np.float32]  # (words,)
@@ -34,7 +34,7 @@ class _Plan:
     segment: str
     closing: bool
     words: _Words
-    """What stands of the new text; elements from `keep` on are to be read."""
+    """As many as the new text has; those from `keep` on are to be read."""
     keep: int
     compute: EncoderPlan | None
     rows: list[Rows] = field(default_factory=list)
@@ -49,62 +49,60 @@ class HybridLive:
         self._policy = policy
         self._session = tagger.sessions.open()
         self._open: dict[str, _Words] = {}
-        self._closed: set[str] = set()
+        self._closed: dict[str, _Words] = {}
 
     def plan(self, segment: str, text: str, closing: bool) -> _Plan:
         """Cut what was rewritten, choose the restart point."""
-        if segment in self._closed:
-            return self._plan_edit(segment, text)
-        before = self._open.get(segment)
-        encoded, word, token = self._tagger.tokenizer.update(before.encoded if before else self._encode(""), text)
-        words = self._stand(before, encoded, word)
-        compute = None
-        if before is None or token < max(len(before.encoded.ids), len(encoded.ids)):
-            point = 0 if closing else self._point(words, word)
-            compute = self._session.plan_update(segment, encoded.ids, token, int(encoded.word_token[point]))
-        return _Plan(self, segment, closing, words, word, compute)
+        is_edit = segment in self._closed
+        before = (self._closed if is_edit else self._open).get(segment)
+        encoded, _, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
+        keep = _whole_words(before.encoded, encoded, token) if before else 0
+        words = self._stand(before, encoded, 0 if is_edit and token < len(encoded.ids) else keep)
+        plan = _Plan(self, segment, closing and not is_edit, words, keep, None)
+        if before is not None and token == len(before.encoded.ids) == len(encoded.ids):
+            return plan  # white space or case: nothing that the encoder sees
+        if is_edit:
+            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids), 0
+        else:
+            point = 0 if closing else self._point(words, keep)
+            plan.compute = self._session.plan_update(segment, encoded.ids, token, int(encoded.word_token[point]))
+        return plan
 
     def plan_close(self, segment: str) -> EncoderPlan:
         """After the segment's last update ran: what makes its labels those of the same text fed whole."""
-        self._closed.add(segment)
+        self._open.pop(segment, None)
         return self._session.plan_close(segment)
 
     def keep(self, plan: _Plan) -> None:
-        """Labels were read: they stand, for as long as the segment is open."""
-        if plan.segment in self._closed:
-            self._open.pop(plan.segment, None)
+        """Labels were read: they stand."""
+        if plan.closing or plan.segment in self._closed:
+            plan.words.scores = plan.words.scores[:0]
+            self._closed[plan.segment] = plan.words
         else:
             self._open[plan.segment] = plan.words
 
     def delete(self, segment: str) -> None:
         """Take a segment back, out of the context too."""
-        self.forget(segment)
+        self._closed.pop(segment, None)
         self._open.pop(segment, None)
         self._session.delete(segment)
 
     def forget(self, segment: str) -> None:
         """A closed segment will not be edited any more."""
-        self._closed.discard(segment)
+        self._closed.pop(segment, None)
 
     def free(self) -> None:
         """The session is over."""
         self._session.free()
-
-    def _plan_edit(self, segment: str, text: str) -> _Plan:
-        words = self._stand(None, self._encode(text), 0)
-        return _Plan(self, segment, False, words, 0, self._session.plan_edit(segment, words.encoded.ids))
-
-    def _encode(self, text: str) -> Encoded:
-        return self._tagger.tokenizer.encode(text)
 
     def _point(self, words: _Words, word: int) -> int:
         """The policy's restart point among the words that stand unchanged."""
         point = self._policy.point(Standing(words.entropy[:word], words.probability[:word]))
         return min(max(point, 0), word)
 
-    def _stand(self, before: _Words | None, encoded: Encoded, word: int) -> _Words:
-        """Arrays as long as the new text, with what stands of the first `word` words."""
-        n = len(encoded.word_start)
+    def _stand(self, before: _Words | None, encoded: Encoded, keep: int) -> _Words:
+        """Arrays as long as the new text, with what stands of its first `keep` words."""
+        n = encoded.words
         words = _Words(
             encoded,
             np.zeros((n, len(self._tagger.config.labels)), np.float32),
@@ -112,8 +110,9 @@ class HybridLive:
             *(np.zeros(n, np.float32) for _ in range(2)),
         )
         if before is not None:
-            for name in ("scores", "labels", "probability", "entropy"):
-                getattr(words, name)[:word] = getattr(before, name)[:word]
+            words.scores[: min(keep, len(before.scores))] = before.scores[:keep]
+            for name in ("labels", "probability", "entropy"):
+                getattr(words, name)[:keep] = getattr(before, name)[:keep]
         return words
 
 
@@ -149,7 +148,8 @@ class HybridLabeller:
 
     def counters(self) -> Counters:
         """What was done so far."""
-        return Counters()
+        work = self._tagger.sessions.work
+        return Counters(evictions=work.evictions, flops=work.flops)
 
     def _run(self, wanted: list[tuple[_Plan, EncoderPlan]]) -> None:
         if not wanted:
@@ -183,6 +183,11 @@ class HybridLabeller:
         )
 
 
+def _whole_words(before: Encoded, after: Encoded, token: int) -> int:
+    """Words that are the same in both texts, given that their first `token` tokens are."""
+    return int(min(np.searchsorted(x.word_token[1:], token, side="right") for x in (before, after)))
+
+
 def _put_scores(plan: _Plan) -> None:
     """Take over the scores of each word whose last token was computed."""
     last = plan.words.encoded.word_token[1:] - 1  # (words,)
@@ -196,8 +201,7 @@ def _first_word(plan: _Plan) -> int:
     if plan.closing:
         return 0
     last = plan.words.encoded.word_token[1:] - 1
-    computed = [int(np.searchsorted(last, rows.first)) for rows in plan.rows]
-    return min([plan.keep, *computed])
+    return min([plan.keep, *(int(np.searchsorted(last, rows.first)) for rows in plan.rows)])
 
 
 def _work(plan: _Plan) -> Work:

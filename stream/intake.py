@@ -7,6 +7,7 @@ bad message is refused before anything changed, and labelling never meets one.
 import heapq
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import takewhile
 from threading import Lock
 
 from stream.checks import check_message, check_text
@@ -115,10 +116,20 @@ class Intake:
     def expire(self, before: float) -> int:
         """End the sessions that heard nothing since `before`; returns how many."""
         with self._lock:
-            idle = [(name, source) for name, source in self._sources.items() if source.seen <= before]
+            idle = list(takewhile(lambda item: item[1].seen <= before, self._sources.items()))
             for name, source in idle:
                 self._end(name, source, source.offset, [])
             return len(idle)
+
+    def drop(self, session: str) -> None:
+        """Forget a session without closing it; what waits of it is answered and not done."""
+        with self._lock:
+            self._sources.pop(session, None)
+            queue = self._queues.get(session, deque())
+            answers = [offset for _, operation in queue for offset in _answers(operation)]
+            self.waiting -= len(queue)
+            queue.clear()
+            self._queue(Forget(session, answers))
 
     def take(self, budget: int) -> list[Operation]:
         """Hand out waiting operations, oldest session first, while the budget lasts.
@@ -167,9 +178,8 @@ class Intake:
         if update.segment not in source.segments and len(source.opened()) >= MAX_OPEN:
             raise InputError("too_many_segments", f"session {update.session!r} has {MAX_OPEN} open segments")
         times = retime(heard.text, heard.times, text, update)
-        source.seen, source.offset = now, offset
-        self._sources[update.session] = source
         source.segments[update.segment] = heard
+        self._touch(update.session, source, offset, now)
         self._write(update, source, heard, text, times, offset)
 
     def _write(self, update: Update, source: _Source, heard: _Heard, text: str, times: Times, offset: int) -> None:
@@ -194,7 +204,7 @@ class Intake:
     def _delete(self, message: Delete, source: _Source, offset: int, now: float) -> None:
         if message.segment not in source.segments:
             raise InputError("unknown_segment", f"session {message.session!r} has no segment {message.segment!r}")
-        source.seen, source.offset = now, offset
+        self._touch(message.session, source, offset, now)
         del source.segments[message.segment]
         self._queue(Remove(message.session, message.segment, offset, [offset]))
 
@@ -208,6 +218,11 @@ class Intake:
         self._queue(Forget(session, answers))
         del self._sources[session]
 
+    def _touch(self, session: str, source: _Source, offset: int, now: float) -> None:
+        source.seen, source.offset = now, offset
+        self._sources.pop(session, None)
+        self._sources[session] = source  # last: the sessions stand in order of `seen`
+
     def _queue(self, operation: Operation) -> None:
         queue = self._queues.get(operation.session)
         if queue is None:
@@ -216,6 +231,11 @@ class Intake:
         queue.append((self._arrivals, operation))
         self._arrivals += 1
         self.waiting += 1
+
+
+def _answers(operation: Operation) -> list[int]:
+    is_void = isinstance(operation, Write) and operation.superseded  # a newer one has taken its answers over
+    return [] if is_void else operation.answers
 
 
 def _cost(before: str, text: str, whole: bool) -> int:

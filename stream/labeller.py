@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from encoder.restart import RestartPolicy
 
-
 Kind = Literal["none", "append", "local", "full"]
 """Where a restart began: nowhere, at the first new word, before it, or at the start of the window."""
 

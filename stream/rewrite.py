@@ -33,8 +33,9 @@ class Alignment:
     """Where the characters of an old text stand in a new one; words that were rewritten map to what replaced them."""
 
     def __init__(self, old: str, new: str) -> None:
-        kept = _whole_words(old, new, common_prefix(old, new))
-        anchors = [(0, 0), (kept, kept), *_matches(old, new, kept), (len(old), len(new))]
+        start, old_end, new_end = _first_word(old, new, common_prefix(old, new))
+        anchors = [(0, 0), (start, start), (old_end, new_end), *_matches(old, new, old_end, new_end)]
+        anchors.append((len(old), len(new)))
         self._old = [x for x, _ in anchors]
         self._new = [y for _, y in anchors]
 
@@ -69,23 +70,34 @@ def word_extents(text: str) -> list[tuple[int, int]]:
     return [x.span() for x in _WORD.finditer(text)]
 
 
-def _whole_words(old: str, new: str, prefix: int) -> int:
-    """The prefix without the word that the difference falls into."""
-    if any(prefix < len(text) and _is_word(text[prefix]) for text in (old, new)):
-        while prefix and _is_word(old[prefix - 1]):
-            prefix -= 1
-    return prefix
+def _first_word(old: str, new: str, prefix: int) -> tuple[int, int, int]:
+    """Start of the word that the difference falls into, and its ends in both texts if it only grew or shrank.
+
+    A word that goes on ("par", then "paris") is one word: it must not be looked for further on.
+    """
+    start, old_end, new_end = prefix, _word_end(old, prefix), _word_end(new, prefix)
+    if prefix < max(old_end, new_end):
+        while start and _is_word(old[start - 1]):
+            start -= 1
+    grew = start < prefix and prefix in (old_end, new_end)
+    return (start, old_end, new_end) if grew else (start, start, start)
+
+
+def _word_end(text: str, position: int) -> int:
+    while position < len(text) and _is_word(text[position]):
+        position += 1
+    return position
 
 
 def _is_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
-def _matches(old: str, new: str, kept: int) -> list[tuple[int, int]]:
-    """Pairs of positions, old and new, of both ends of each piece that stands in both texts after `kept`."""
-    if kept in (len(old), len(new)):
+def _matches(old: str, new: str, old_start: int, new_start: int) -> list[tuple[int, int]]:
+    """Pairs of positions, old and new, of both ends of each piece that stands in both texts, from the starts on."""
+    if old_start == len(old) or new_start == len(new):
         return []
-    a, b = list(_PIECE.finditer(old, kept)), list(_PIECE.finditer(new, kept))
+    a, b = list(_PIECE.finditer(old, old_start)), list(_PIECE.finditer(new, new_start))
     # a formatted final changes case and adds marks everywhere; the words are still the same words
     x, y = [m[0].casefold() for m in a], [m[0].casefold() for m in b]
     same = 0

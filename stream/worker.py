@@ -1,10 +1,18 @@
 """The async face of an engine: one compute thread, a bounded queue, and an event loop that never touches a tensor."""
 
+import asyncio
+import threading
+import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from stream.engine import Engine, StepResult
+from stream.engine import Answer, Engine, StepResult
 from stream.messages import Message
+
+
+class WorkerFailed(RuntimeError):
+    """The compute thread stopped with an error (its cause), or the worker was closed."""
 
 
 @dataclass(slots=True)
@@ -24,37 +32,127 @@ class Worker:
         worker = Worker(engine)
         await worker.submit(message, offset)      # waits while the queue is full; raises InputError at once
         async for batch in worker.results(): ...  # in another task; ends after close()
-        await worker.drain()                      # everything submitted is answered and was handed to results()
+        await worker.drain()                      # everything submitted is answered and results() has dealt with it
         await worker.close()
 
+    A message holds its place in the queue until the reader of `results` asks for the batch after the one that
+    answers it, so a slow reader slows the source down and memory stays bounded.
+
     Args:
-        queue: messages in flight at most (submitted and not yet handed to `results`).
+        engine: nobody else may use it from now on.
+        queue: messages in flight at most.
     """
 
     def __init__(self, engine: Engine, *, queue: int = 1024) -> None:
         self.engine = engine
+        self._queue = queue
+        self._in_flight = 0
+        self._moved = asyncio.Event()
+        """Something left the queue, or the worker stopped."""
+        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._submitted: defaultdict[Answer, list[float]] = defaultdict(list)
+        self._wake = threading.Event()
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
 
     async def submit(self, message: Message, offset: int) -> None:
         """Hand one message to the engine; waits while the queue is full.
 
         Raises:
             InputError: the message is bad; nothing was changed.
+            WorkerFailed: the compute thread stopped.
+        """
+        self._start()
+        while self._in_flight >= self._queue and not self._stopped:
+            await self._wait()
+        self._check()
+        now = time.monotonic()
+        self.engine.submit(message, offset, now)
+        self._submitted[Answer(message.session, offset)].append(now)
+        self._in_flight += 1
+        self._wake.set()
+
+    async def results(self) -> AsyncIterator[Batch]:
+        """What the steps did, in order; for one reader.
+
+        Raises:
             WorkerFailed: the compute thread stopped with an error.
         """
-        raise NotImplementedError
-
-    def results(self) -> AsyncIterator[Batch]:
-        """What the steps did, in order; for one reader. Ends after `close`; raises WorkerFailed if the thread did."""
-        raise NotImplementedError
+        self._start()
+        while (batch := await self._batches.get()) is not None:
+            yield batch
+            self._in_flight -= len(batch.result.answered)
+            self._moved.set()
+        if self._error is not None:
+            self._check()
 
     async def drain(self) -> None:
-        """Wait until all that was submitted is answered and its batches were taken by the reader of `results`."""
-        raise NotImplementedError
+        """Wait until all that was submitted is answered and the reader of `results` has dealt with it.
+
+        Raises:
+            WorkerFailed: the compute thread stopped before.
+        """
+        while self._in_flight and not self._stopped:
+            await self._wait()
+        if self._in_flight:
+            self._check()
 
     async def close(self) -> None:
         """Stop after the step that runs; what still waits is left unanswered. Ends `results`. May be called twice."""
-        raise NotImplementedError
+        self._stopped = True
+        self._wake.set()
+        self._moved.set()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        self._batches.put_nowait(None)
 
+    async def _wait(self) -> None:
+        self._moved.clear()
+        await self._moved.wait()
 
-class WorkerFailed(RuntimeError):
-    """The compute thread stopped; its error is the cause."""
+    def _check(self) -> None:
+        if self._stopped:
+            raise WorkerFailed(f"the compute thread stopped: {self._error or 'closed'}") from self._error
+
+    def _start(self) -> None:
+        if self._thread is None and not self._stopped:
+            loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._run, args=(loop,), name="hearken-compute", daemon=True)
+            self._thread.start()
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        """The compute thread."""
+        try:
+            while not self._stopped:
+                if not self.engine.pending:
+                    self._wake.wait(self._patience())
+                    self._wake.clear()
+                self.engine.expire(time.monotonic())
+                if self.engine.pending:
+                    started = time.monotonic()
+                    result = self.engine.step()
+                    loop.call_soon_threadsafe(self._deliver, result, started, time.monotonic())
+        except BaseException as error:
+            loop.call_soon_threadsafe(self._fail, error)
+
+    def _deliver(self, result: StepResult, started: float, ended: float) -> None:
+        latencies = [ended - self._submit_time(x) for x in result.answered]
+        self._batches.put_nowait(Batch(result, latencies, ended - started))
+
+    def _submit_time(self, answer: Answer) -> float:
+        times = self._submitted[answer]
+        first = times.pop(0)
+        if not times:
+            del self._submitted[answer]
+        return first
+
+    def _patience(self) -> float | None:
+        """How long to sleep when nothing comes: for ever, unless sessions can expire meanwhile."""
+        idle = self.engine.idle_seconds
+        return None if idle is None else min(max(idle / 4, 0.01), 1.0)
+
+    def _fail(self, error: BaseException) -> None:
+        self._error, self._stopped = error, True
+        self._moved.set()
+        self._batches.put_nowait(None)

@@ -22,39 +22,8 @@ CONTEXT = 3
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-class Always:
-    """Every word again."""
-
-    def point(self, standing: Standing) -> int:
-        return 0
-
-
-class Never:
-    """New words only."""
-
-    def point(self, standing: Standing) -> int:
-        return len(standing.entropy)
-
-
-class Last:
-    """The last k words again."""
-
-    def __init__(self, k: int) -> None:
-        self.k = k
-
-    def point(self, standing: Standing) -> int:
-        return max(0, len(standing.entropy) - self.k)
-
-
-class Doubtful:
-    """From the first word that may change."""
-
-    def point(self, standing: Standing) -> int:
-        return int(np.argmax(standing.entropy > 0.5)) if (standing.entropy > 0.5).any() else len(standing.entropy)
-
-
 @dataclass(slots=True)
-class Standing_:
+class _Said:
     words: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
     sure: list[float] = field(default_factory=list)
@@ -76,7 +45,7 @@ class FakePlan:
 class FakeLive:
     def __init__(self, policy: RestartPolicy) -> None:
         self.policy = policy
-        self.standing: dict[str, Standing_] = {}
+        self.standing: dict[str, _Said] = {}
         self.closed: dict[str, list[str]] = {}
         self.known: set[str] = set()
         self.freed = False
@@ -85,10 +54,10 @@ class FakeLive:
         words = _WORD.findall(text)
         if segment in self.known:
             return FakePlan(self, segment, text, False, 0, 0)
-        before = self.standing.get(segment, Standing_())
+        before = self.standing.get(segment, _Said())
         kept = next((i for i, (a, b) in enumerate(zip(before.words, words, strict=False)) if a != b), None)
         kept = min(len(before.words), len(words)) if kept is None else kept
-        entropy = np.array([1.0 - x for x in before.sure[:kept]], np.float32)
+        entropy = np.array([1 - x for x in before.sure[:kept]], np.float32)
         point = min(max(self.policy.point(Standing(entropy, 1 - entropy)), 0), kept)
         point = max(0, min(point, kept - 1)) if kept < len(before.words) else point  # the last one saw what is gone
         if closing:
@@ -111,7 +80,7 @@ class FakeLive:
         matches = list(_WORD.finditer(plan.text))
         words = [m[0] for m in matches]
         edited = plan.segment in self.known
-        before = self.standing.get(plan.segment, Standing_())
+        before = self.standing.get(plan.segment, _Said())
         context = list(self.closed)
         context = context[: context.index(plan.segment)] if plan.segment in self.closed else context
         left = [w for name in context[-CONTEXT:] for w in self.closed[name]]
@@ -128,7 +97,7 @@ class FakeLive:
             for old in list(self.closed)[: -80 - CONTEXT]:
                 del self.closed[old]
         else:
-            self.standing[plan.segment] = Standing_(words, types, sure, whole)
+            self.standing[plan.segment] = _Said(words, types, sure, whole)
         decoded, spans = bio(types, sure)
         return Reading(
             np.array([m.start() for m in matches], np.int32),

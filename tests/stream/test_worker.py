@@ -1,0 +1,145 @@
+"""The async face: backpressure, draining, failing, closing. Nothing here depends on how long anything takes."""
+
+import asyncio
+import threading
+
+import pytest
+
+from encoder.restart import Always
+from stream.engine import Answer, Engine
+from stream.errors import InputError
+from stream.worker import Batch, Worker, WorkerFailed
+from tests.stream.fake_tagger import FakeLabeller
+from tests.stream.helpers import end, final, revisions_of, tell, update
+
+
+async def collect(worker: Worker, batches: list[Batch]) -> None:
+    async for batch in worker.results():
+        batches += [batch]
+
+
+class Gated(FakeLabeller):
+    """Holds every step until the gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+
+    def run(self, plans):
+        if plans:
+            self.entered.set()
+            assert self.gate.wait(30)
+        super().run(plans)
+
+
+async def test_results_are_those_of_the_engine():
+    told = [update("u", "anna " * (i % 5), session=f"s{i % 3}") for i in range(60)]
+    told += [end(f"s{i}") for i in range(3)]
+    worker, batches = Worker(Engine(FakeLabeller(), Always()), queue=7), []
+    reader = asyncio.create_task(collect(worker, batches))
+    for offset, message in enumerate(told):
+        await worker.submit(message, offset)
+    await worker.drain()
+    assert sum(len(x.result.answered) for x in batches) == len(told)
+    assert all(len(x.latencies) == len(x.result.answered) and min(x.latencies, default=0) >= 0 for x in batches)
+    await worker.close()
+    await reader
+    expected = tell(Engine(FakeLabeller(), Always()), *told)
+    got = revisions_of(x.result for x in batches)
+    assert len(expected) > 20
+    for session in ("s0", "s1", "s2"):
+        assert [x for x in got if x.session == session] == [x for x in expected if x.session == session]
+
+
+async def test_bad_input_is_raised_at_once_and_takes_no_place():
+    worker, batches = Worker(Engine(FakeLabeller(), Always()), queue=1), []
+    reader = asyncio.create_task(collect(worker, batches))
+    for offset in range(3):
+        with pytest.raises(InputError, match="unknown_session"):
+            await worker.submit(end("nobody"), offset)
+    await worker.submit(final("u", "anna"), 3)
+    await worker.drain()
+    await worker.close()
+    await reader
+    assert [x.result.answered for x in batches] == [[Answer("s", 3)]]
+
+
+async def test_submit_waits_while_the_queue_is_full():
+    labeller, batches = Gated(), []
+    worker = Worker(Engine(labeller, Always()), queue=2)
+    reader = asyncio.create_task(collect(worker, batches))
+    await worker.submit(update("u", "anna"), 0)
+    await worker.submit(update("u", "anna met"), 1)
+    third = asyncio.create_task(worker.submit(update("u", "anna met bob"), 2))
+    await asyncio.to_thread(labeller.entered.wait, 30)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not third.done()  # the event loop runs on while the step is held
+    labeller.gate.set()
+    await third
+    await worker.drain()
+    await worker.close()
+    await reader
+    assert [x.offset for b in batches for x in b.result.answered] == [0, 1, 2]
+
+
+async def test_a_slow_reader_holds_the_source_back():
+    worker = Worker(Engine(FakeLabeller(), Always()), queue=1)
+    results = worker.results()
+    await worker.submit(update("u", "anna"), 0)
+    await anext(results)
+    second = asyncio.create_task(worker.submit(update("u", "anna bob"), 1))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not second.done()  # the first batch is not dealt with before the next is asked for
+    await anext(results)
+    assert second.done()
+    await worker.close()
+    await results.aclose()
+
+
+async def test_an_error_of_the_engine_reaches_everyone():
+    class Broken(Engine):
+        def step(self):
+            raise RuntimeError("broken step")
+
+    worker = Worker(Broken(FakeLabeller(), Always()), queue=1)
+    await worker.submit(update("u", "anna"), 0)
+    with pytest.raises(WorkerFailed, match="broken step"):
+        await collect(worker, [])
+    with pytest.raises(WorkerFailed, match="broken step"):
+        await worker.submit(update("u", "anna"), 1)
+    with pytest.raises(WorkerFailed, match="broken step"):
+        await worker.drain()
+    await worker.close()
+
+
+async def test_close_leaves_what_waits_and_ends_the_results():
+    labeller, batches = Gated(), []
+    worker = Worker(Engine(labeller, Always()))
+    reader = asyncio.create_task(collect(worker, batches))
+    for offset in range(3):
+        await worker.submit(update("u", "anna " * (offset + 1)), offset)
+    await asyncio.to_thread(labeller.entered.wait, 30)
+    closing = asyncio.create_task(worker.close())
+    await asyncio.sleep(0)
+    labeller.gate.set()
+    await closing
+    await worker.close()
+    await reader
+    assert [x.offset for b in batches for x in b.result.answered] == [0]
+    with pytest.raises(WorkerFailed, match="closed"):
+        await worker.submit(update("u", "x"), 3)
+
+
+async def test_idle_sessions_are_closed_by_the_worker():
+    worker = Worker(Engine(FakeLabeller(), Always(), idle_seconds=0.01))
+    results = worker.results()
+    await worker.submit(update("u", "anna"), 0)
+    finals = []
+    while not finals:
+        finals = [x for x in (await anext(results)).result.revisions if x.final]
+    assert finals[0].offset == 0
+    await worker.close()
+    await results.aclose()

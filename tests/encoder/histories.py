@@ -46,7 +46,7 @@ def put(scores: Scores, keep: int, count: int, found: Sequence[Rows]) -> Scores:
         assert rows.first + len(rows.logits) == count
         after[rows.first :] = rows.logits
     assert not np.isnan(after).any(), "a token without a score"
-    return after
+    return after if count else NONE
 
 
 @dataclass

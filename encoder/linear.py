@@ -26,6 +26,7 @@ class PackedLinear:
         """Pack `weight` (N, K) and `bias` (N,), both float32, for inputs of `dtype`."""
         self.dtype = dtype
         self.gelu = gelu
+        self._activation = "gelu" if gelu else "none"
         self.bias = bias.to(dtype)
         self.weight = weight.to(dtype).contiguous()
         self.packed = _pack(self.weight, self.bias)
@@ -44,10 +45,6 @@ class PackedLinear:
             return _fused(x, self.packed, self.bias, self._activation, _NO_SCALARS, "none")
         y = F.linear(x, self.weight, self.bias)
         return F.gelu(y) if self.gelu else y
-
-    @property
-    def _activation(self) -> str:
-        return "gelu" if self.gelu else "none"
 
     def _single_row_differs(self, width: int) -> bool:
         """Tell whether a row alone gets other bits than the same row among sixteen."""

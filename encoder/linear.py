@@ -47,9 +47,10 @@ class PackedLinear:
         return F.gelu(y) if self.gelu else y
 
     def _single_row_differs(self, width: int) -> bool:
-        """Tell whether a row alone gets other bits than the same row among sixteen."""
+        """Tell whether one of sixteen rows gets other bits alone than among the others."""
         x = torch.sin(torch.arange(16 * width)).view(16, width).to(self.dtype)
-        return not torch.equal(self._compute(x[:1]), self._compute(x)[:1])
+        alone = torch.cat([self._compute(x[i : i + 1]) for i in range(len(x))])
+        return not torch.equal(alone, self._compute(x))
 
 
 _NO_SCALARS: list[float | None] = []

@@ -3,9 +3,9 @@
 The packed operations are private to torch. This is the one file that may call them; where they are missing or fail,
 `F.linear` does the same work.
 
-Batch invariance: a row's result must not depend on how many rows are packed with it, or a replay after an eviction would not be
-bit for bit what it replaces. oneDNN's kernels keep to it from two rows on; a single row may take another path (a matrix
-times a vector, summed in another order), so a layer where that shows computes a single row twice.
+Batch invariance: a row's result must not depend on how many rows are packed with it, or a replay after an eviction
+would not be bit for bit what it replaces. oneDNN's kernels keep to it from two rows on, on one thread; a single row may
+take another path (a matrix times a vector, summed in another order), so a layer where that shows computes it twice.
 """
 
 import time
@@ -26,6 +26,7 @@ class PackedLinear:
         """Pack `weight` (N, K) and `bias` (N,), both float32, for inputs of `dtype`."""
         self.dtype = dtype
         self.gelu = gelu
+        self._activation = "gelu" if gelu else "none"
         self.bias = bias.to(dtype)
         self.weight = weight.to(dtype).contiguous()
         self.packed = _pack(self.weight, self.bias)
@@ -45,14 +46,11 @@ class PackedLinear:
         y = F.linear(x, self.weight, self.bias)
         return F.gelu(y) if self.gelu else y
 
-    @property
-    def _activation(self) -> str:
-        return "gelu" if self.gelu else "none"
-
     def _single_row_differs(self, width: int) -> bool:
-        """Tell whether a row alone gets other bits than the same row among sixteen."""
+        """Tell whether one of sixteen rows gets other bits alone than among the others."""
         x = torch.sin(torch.arange(16 * width)).view(16, width).to(self.dtype)
-        return not torch.equal(self._compute(x[:1]), self._compute(x)[:1])
+        alone = torch.cat([self._compute(x[i : i + 1]) for i in range(len(x))])
+        return not torch.equal(alone, self._compute(x))
 
 
 _NO_SCALARS: list[float | None] = []
@@ -68,7 +66,9 @@ def _pack(weight: Tensor, bias: Tensor) -> Tensor | None:
     try:
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight.default(weight)
         x = torch.ones(2, weight.shape[1], dtype=weight.dtype)
-        good = torch.allclose(_fused(x, packed, bias, "none", _NO_SCALARS, "none"), F.linear(x, weight, bias), 0.05, 0.05)
+        good = torch.allclose(
+            _fused(x, packed, bias, "none", _NO_SCALARS, "none"), F.linear(x, weight, bias), 0.05, 0.05
+        )
     except (AttributeError, RuntimeError, TypeError):  # operator missing, not built in, or of another signature
         return None
     return packed if good else None

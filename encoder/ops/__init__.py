@@ -5,7 +5,7 @@ their wrappers and the metadata they share; may not know of sessions, passes or 
 
 Pages of one layer, in the number format of the linears:
 
-    keys    (pages, heads, head_dim, page_size)    transposed, so that one page of scores is one vector of page_size lanes
+    keys    (pages, heads, head_dim, page_size)    transposed: the scores of one page are one vector
     values  (pages, heads, page_size, head_dim)
 
 A table row lists the pages of one sequence: token i lies in page table[slot, i // page_size] at i % page_size.

@@ -1,8 +1,8 @@
 """A numba type for short vectors of float32, so that kernels can hold sums in registers.
 
-numba's own loops store and load a running sum at every step, because it cannot rule out that arrays overlap; that triples the
-cost of attention. These few operations compile to LLVM vectors of any length, on any CPU. Each keeps its lanes apart or
-adds them in a fixed order, so results do not depend on where a row lies.
+numba's own loops store and load a running sum at every step, because it cannot rule out that arrays overlap; that
+triples the cost of attention. These few operations compile to LLVM vectors of any length, on any CPU. Each keeps its
+lanes apart or adds them in a fixed order, so results do not depend on where a row lies.
 
 numba's cache does not notice changes in a file that a kernel merely imports: after an edit here, remove `__pycache__`.
 """
@@ -14,14 +14,18 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-# numba's typing and code generation contexts, builders and types have no public stubs
+# numba's typing and code generation contexts, builders, types and base classes have no useful stubs
 Context = Any
+_Type: Any = types.Type
+_PrimitiveModel: Any = models.PrimitiveModel
+_get_function: Any = cgutils.get_or_insert_function
+_operation: Any = intrinsic(prefer_literal=True)  # a literal's type carries its value
 
 _INT = ir.IntType(32)
 _FLOAT = ir.FloatType()
 
 
-class Lanes(types.Type):  # type: ignore[misc]  # numba is untyped
+class Lanes(_Type):  # type: ignore[misc]
     """`count` float32 side by side."""
 
     def __init__(self, count: int) -> None:
@@ -30,7 +34,7 @@ class Lanes(types.Type):  # type: ignore[misc]  # numba is untyped
 
 
 @register_model(Lanes)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]  # numba is untyped
+class _LanesModel(_PrimitiveModel):  # type: ignore[misc]
     def __init__(self, manager: Context, lanes: Lanes) -> None:
         super().__init__(manager, lanes, _vector(lanes.count))
 
@@ -53,9 +57,7 @@ def _whole(value: int, count: int) -> Any:
 
 
 def _call(builder: Context, name: str, result: Any, *args: Any) -> Any:
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(result, [a.type for a in args]), name
-    )
+    function = _get_function(builder.module, ir.FunctionType(result, [a.type for a in args]), name)
     return builder.call(function, args)
 
 
@@ -65,22 +67,20 @@ def _pointer(context: Context, builder: Context, array: Any, value: Any, offset:
     return builder.bitcast(builder.gep(data, [offset]), _vector(count, element).as_pointer())
 
 
-@intrinsic(prefer_literal=True)
+@_operation
 def fill(typing: Context, value: Context, count: Context) -> Any:
-    """Make `count` lanes of one float32; `count` is a constant, here as below."""
+    """Make `count` lanes of one float32; `count` must be a constant."""
     lanes = Lanes(count.literal_value)
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        scalar = context.cast(builder, args[0], signature.args[0], types.float32)
-        return _splat(builder, scalar, lanes.count)
+        return _splat(builder, args[0], lanes.count)
 
-    return lanes(value, count), generate
+    return lanes(types.float32, count), generate
 
 
-@intrinsic(prefer_literal=True)
-def load(typing: Context, array: Context, offset: Context, count: Context) -> Any:
-    """Load `count` lanes from a flat array of float32, or of uint16 that hold bfloat16."""
-    lanes = Lanes(count.literal_value)
+@_operation
+def load(typing: Context, array: Context, offset: Context, lanes: Context) -> Any:
+    """Load as many lanes as `lanes` has from a flat array of float32, or of uint16 that hold bfloat16."""
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
         if array.dtype == types.float32:
@@ -90,10 +90,10 @@ def load(typing: Context, array: Context, offset: Context, count: Context) -> An
         bits = builder.zext(builder.load(pointer, align=2), _vector(lanes.count, _INT))
         return builder.bitcast(builder.shl(bits, _whole(16, lanes.count)), _vector(lanes.count))
 
-    return lanes(array, types.int64, count), generate
+    return lanes(array, types.int64, lanes), generate
 
 
-@intrinsic
+@_operation
 def save(typing: Context, array: Context, offset: Context, lanes: Context) -> Any:
     """Store lanes to a flat array of float32, or round them to bfloat16 for one of uint16."""
 
@@ -114,7 +114,7 @@ def save(typing: Context, array: Context, offset: Context, lanes: Context) -> An
     return types.void(array, types.int64, lanes), generate
 
 
-@intrinsic
+@_operation
 def fused(typing: Context, scale: Context, lanes: Context, total: Context) -> Any:
     """Add `scale` (a float32) times lanes to a running total of lanes, rounding once."""
 
@@ -125,7 +125,7 @@ def fused(typing: Context, scale: Context, lanes: Context, total: Context) -> An
     return lanes(types.float32, lanes, lanes), generate
 
 
-@intrinsic
+@_operation
 def plus(typing: Context, left: Context, right: Context) -> Any:
     """Add lane by lane."""
 
@@ -135,7 +135,17 @@ def plus(typing: Context, left: Context, right: Context) -> Any:
     return left(left, right), generate
 
 
-@intrinsic
+@_operation
+def product(typing: Context, left: Context, right: Context) -> Any:
+    """Multiply lane by lane."""
+
+    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        return builder.fmul(*args)
+
+    return left(left, right), generate
+
+
+@_operation
 def times(typing: Context, lanes: Context, scale: Context) -> Any:
     """Multiply all lanes with one float32."""
 
@@ -145,7 +155,7 @@ def times(typing: Context, lanes: Context, scale: Context) -> Any:
     return lanes(lanes, types.float32), generate
 
 
-@intrinsic
+@_operation
 def larger(typing: Context, left: Context, right: Context) -> Any:
     """Take the larger of two, lane by lane."""
 
@@ -155,7 +165,7 @@ def larger(typing: Context, left: Context, right: Context) -> Any:
     return left(left, right), generate
 
 
-@intrinsic
+@_operation
 def within(typing: Context, lanes: Context, start: Context, stop: Context, other: Context) -> Any:
     """Keep lanes start .. stop-1, counted from 0; all others become `other` (a float32). Bounds may lie outside."""
 
@@ -169,7 +179,7 @@ def within(typing: Context, lanes: Context, start: Context, stop: Context, other
     return lanes(lanes, types.int64, types.int64, types.float32), generate
 
 
-@intrinsic
+@_operation
 def total(typing: Context, lanes: Context) -> Any:
     """Add all lanes, from the first to the last."""
 
@@ -182,7 +192,7 @@ def total(typing: Context, lanes: Context) -> Any:
     return types.float32(lanes), generate
 
 
-@intrinsic
+@_operation
 def largest(typing: Context, lanes: Context) -> Any:
     """Take the largest lane."""
 
@@ -196,7 +206,7 @@ def largest(typing: Context, lanes: Context) -> Any:
     return types.float32(lanes), generate
 
 
-@intrinsic
+@_operation
 def exp_minus(typing: Context, lanes: Context, shift: Context) -> Any:
     """Raise e to (lanes - shift), to 2e-7, for results of at most e^87; below e^-87 they stay there.
 

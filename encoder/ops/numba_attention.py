@@ -1,8 +1,11 @@
 """numba kernels of paged ragged attention.
 
-The inner work is one query, one head and one page: page_size scores side by side, then head_dim outputs side by side. Pages are
-walked in the order of memory, all heads of a page in a row, since at many sessions the time goes into reading them. No sum
-depends on what else is packed: a query's bits depend on its keys and values alone.
+The inner work is one query, one head and one page: page_size scores side by side, then head_dim outputs side by side.
+Pages are walked in the order of memory, all heads of a page in a row, since at many sessions the time goes into reading
+them. No sum depends on what else is packed: a query's bits depend on its keys and values alone.
+
+Sizes are constants of the compiled code. Scratch arrays are flat: query and mixed are (QUERIES, heads, head_dim),
+scores are (QUERIES, heads, span) where span counts the keys of the pages that the queries at hand see.
 """
 
 from collections.abc import Callable
@@ -11,6 +14,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba.extending import register_jitable
 
 from encoder.ops.lanes import exp_minus, fill, fused, larger, largest, load, plus, save, times, total, within
 
@@ -39,92 +43,113 @@ def scratch_size(heads: int, head_dim: int, keys: int) -> int:
     return QUERIES * heads * (keys + 2 * head_dim)
 
 
+_part = register_jitable(inline="always")
+
+
+@_part
+def _start(qkv: Any, query: Any, mixed: Any, begin: int, end: int, heads: int, width: int, zero: Any) -> None:
+    """Scale the queries of rows begin .. end-1, and clear their outputs; `zero` has head_dim lanes."""
+    for t in range(begin, end):
+        for h in range(heads):
+            i = ((t - begin) * heads + h) * width
+            save(query, i, times(load(qkv, (3 * t * heads + h) * width, zero), width**-0.5))
+            save(mixed, i, zero)
+
+
+@_part
+def _score(query: Any, keys: Any, scores: Any, i: int, k: int, w: int, width: int, size: int, zero: Any) -> None:
+    """Multiply the query at i with one page's keys at k; scores go to w. Two sums, so that neither waits for itself."""
+    even, odd = zero, zero
+    for d in range(0, width - 1, 2):
+        even = fused(query[i + d], load(keys, k + d * size, zero), even)
+        odd = fused(query[i + d + 1], load(keys, k + (d + 1) * size, zero), odd)
+    if width % 2:
+        even = fused(query[i + width - 1], load(keys, k + (width - 1) * size, zero), even)
+    save(scores, w, plus(even, odd))
+
+
+@_part
+def _softmax(scores: Any, base: int, span: int, start: int, stop: int, size: int, zero: Any) -> None:
+    """Turn the scores of keys start .. stop-1 of a span into weights that sum to one, all others into 0."""
+    tops = within(zero, 0, 0, -1e30)
+    for j in range(0, span, size):
+        tops = larger(tops, within(load(scores, base + j, zero), start - j, stop - j, -1e30))
+    top = largest(tops)
+    sums = zero
+    for j in range(0, span, size):
+        weights = within(exp_minus(load(scores, base + j, zero), top), start - j, stop - j, 0.0)
+        save(scores, base + j, weights)
+        sums = plus(sums, weights)
+    share = np.float32(1.0) / total(sums)
+    for j in range(0, span, size):
+        save(scores, base + j, times(load(scores, base + j, zero), share))
+
+
+@_part
+def _mix(scores: Any, values: Any, mixed: Any, i: int, v: int, w: int, width: int, size: int, zero: Any) -> None:
+    """Add one page's values at v, weighted by what lies at w, to the output at i."""
+    even, odd = load(mixed, i, zero), zero
+    for j in range(0, size - 1, 2):
+        even = fused(scores[w + j], load(values, v + j * width, zero), even)
+        odd = fused(scores[w + j + 1], load(values, v + (j + 1) * width, zero), odd)
+    if size % 2:
+        even = fused(scores[w + size - 1], load(values, v + (size - 1) * width, zero), even)
+    save(mixed, i, plus(even, odd))
+
+
 @cache
 def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
-    """Compile attention for one shape: lanes have constant lengths. `width` is head_dim, `size` page_size."""
+    """Compile attention for one shape; `width` is head_dim, `size` page_size."""
     block = width * size
-    hidden = heads * width
-    scale = float(1.0 / np.sqrt(width))
+    room = QUERIES * heads * width
 
     @numba.njit(cache=True)
     def attend(
-        qkv: Any, keys: Any, values: Any, table: Any, slots: Any, starts: Any, first: Any, last: Any, scratch: Any, out: Any
+        qkv: Any,
+        keys: Any,
+        values: Any,
+        table: Any,
+        slots: Any,
+        starts: Any,
+        first: Any,
+        last: Any,
+        scratch: Any,
+        out: Any,
     ) -> None:
-        """Attend from each row to keys first .. last of its sequence.
+        """Attend from each row to the keys it sees.
 
         Args:
             qkv: (T * 3 * H,) of which the queries are read.
             keys: (pages * heads * head_dim * page_size,) and `values`, both flat, in the number format of `qkv`.
             table: (slots, pages a slot) int32.
-            slots: (S,); `starts` (S + 1,); `first` and `last` (T,); all int32.
+            slots: (S,) int32; `starts` (S + 1,) int32.
+            first: (T,) int32 first key of each row; `last` (T,) int32.
             scratch: (`scratch_size`,) float32.
             out: (T * H,), written in the number format of `qkv`.
         """
-        query, mixed = scratch[: QUERIES * hidden], scratch[QUERIES * hidden : 2 * QUERIES * hidden]
-        scores = scratch[2 * QUERIES * hidden :]
+        query, mixed, scores = scratch[:room], scratch[room : 2 * room], scratch[2 * room :]
+        zero, nil = fill(0.0, size), fill(0.0, width)
         for s in range(len(slots)):
             row = table[slots[s]]
             for begin in range(starts[s], starts[s + 1], QUERIES):
                 end = min(begin + QUERIES, starts[s + 1])
-                low, high = first[begin] // size, last[begin] // size + 1
-                for t in range(begin, end):
-                    low, high = min(low, first[t] // size), max(high, last[t] // size + 1)
-                    for h in range(heads):
-                        i = (t - begin) * hidden + h * width
-                        lanes = load(qkv, 3 * t * hidden + h * width, width)
-                        save(query, i, times(lanes, np.float32(scale)))
-                        save(mixed, i, fill(np.float32(0.0), width))
+                low, high = first[begin:end].min() // size, last[begin:end].max() // size + 1
                 span = (high - low) * size
-
+                _start(qkv, query, mixed, begin, end, heads, width, nil)
                 for p in range(low, high):
                     for h in range(heads):
-                        k = (np.int64(row[p]) * heads + h) * block
-                        for t in range(begin, end):
-                            i = (t - begin) * hidden + h * width
-                            even, odd = fill(np.float32(0.0), size), fill(np.float32(0.0), size)
-                            for d in range(0, width - 1, 2):
-                                even = fused(query[i + d], load(keys, k + d * size, size), even)
-                                odd = fused(query[i + d + 1], load(keys, k + (d + 1) * size, size), odd)
-                            if width % 2:
-                                even = fused(query[i + width - 1], load(keys, k + (width - 1) * size, size), even)
-                            save(scores, ((t - begin) * heads + h) * span + (p - low) * size, plus(even, odd))
-
-                for t in range(begin, end):
-                    start, stop = first[t] - low * size, last[t] + 1 - low * size
-                    for h in range(heads):
-                        base = ((t - begin) * heads + h) * span
-                        tops = fill(np.float32(-1e30), size)
-                        for j in range(0, span, size):
-                            lanes = within(load(scores, base + j, size), start - j, stop - j, np.float32(-1e30))
-                            tops = larger(tops, lanes)
-                        top = largest(tops)
-                        sums = fill(np.float32(0.0), size)
-                        for j in range(0, span, size):
-                            lanes = exp_minus(load(scores, base + j, size), top)
-                            lanes = within(lanes, start - j, stop - j, np.float32(0.0))
-                            save(scores, base + j, lanes)
-                            sums = plus(sums, lanes)
-                        share = np.float32(1.0) / total(sums)
-                        for j in range(0, span, size):
-                            save(scores, base + j, times(load(scores, base + j, size), share))
-
+                        k = (int(row[p]) * heads + h) * block
+                        for i in range(h, (end - begin) * heads, heads):
+                            _score(query, keys, scores, i * width, k, i * span + (p - low) * size, width, size, zero)
+                for i in range((end - begin) * heads):
+                    t = begin + i // heads
+                    _softmax(scores, i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
                 for p in range(low, high):
                     for h in range(heads):
-                        v = (np.int64(row[p]) * heads + h) * block
-                        for t in range(begin, end):
-                            i = (t - begin) * hidden + h * width
-                            w = ((t - begin) * heads + h) * span + (p - low) * size
-                            even, odd = load(mixed, i, width), fill(np.float32(0.0), width)
-                            for j in range(0, size - 1, 2):
-                                even = fused(scores[w + j], load(values, v + j * width, width), even)
-                                odd = fused(scores[w + j + 1], load(values, v + (j + 1) * width, width), odd)
-                            if size % 2:
-                                even = fused(scores[w + size - 1], load(values, v + (size - 1) * width, width), even)
-                            save(mixed, i, plus(even, odd))
-
-                for t in range(begin, end):
-                    for h in range(heads):
-                        i = (t - begin) * hidden + h * width
-                        save(out, t * hidden + h * width, load(mixed, i, width))
+                        v = (int(row[p]) * heads + h) * block
+                        for i in range(h, (end - begin) * heads, heads):
+                            _mix(scores, values, mixed, i * width, v, i * span + (p - low) * size, width, size, nil)
+                for i in range(0, (end - begin) * heads * width, width):
+                    save(out, begin * heads * width + i, load(mixed, i, nil))
 
     return attend

@@ -18,12 +18,8 @@ class NumbaKernels:
     def embed(self, tokens: IntArray, rows: Rows, table: Embedding, dtype: torch.dtype) -> Stream:
         """See `Kernels.embed`."""
         out = _new_stream(len(rows), table.word.view.shape[1], dtype)
-        norm = table.norm
-        numba_rows.embed(
-            tokens, rows.position, table.word.view, table.position.view,
-            norm.weight.view, norm.bias.view, norm.eps, out.full.view, out.cast.view,
-        )  # fmt: skip
-        return out
+        np.take(table.word.view, tokens, axis=0, out=out.full.view, mode="clip")  # the only mode that does not copy
+        return self.add_norm(out, torch.from_numpy(table.position.view[rows.position]), table.norm)
 
     def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: Rows) -> Tensor:
         """See `Kernels.attend`."""
@@ -43,9 +39,10 @@ class NumbaKernels:
 
     def add_norm(self, stream: Stream, delta: Tensor, norm: Norm) -> Stream:
         """See `Kernels.add_norm`; works in place."""
-        numba_rows.add_norm(
-            stream.full.view, numpy_view(delta), norm.weight.view, norm.bias.view, norm.eps, stream.cast.view
-        )
+        numba_rows.make_add_norm(stream.full.view.shape[1])(
+            stream.full.view.reshape(-1), numpy_view(delta).reshape(-1),
+            norm.weight.view, norm.bias.view, norm.eps, stream.cast.view.reshape(-1),
+        )  # fmt: skip
         return stream
 
     def store(self, stream: Stream, pages: Buffer, table: IntArray, rows: Rows) -> None:
@@ -54,10 +51,12 @@ class NumbaKernels:
 
     def gather(self, pages: Buffer, table: IntArray, rows: Rows, dtype: torch.dtype) -> Stream:
         """See `Kernels.gather`."""
-        out = _new_stream(len(rows), pages.view.shape[2], dtype)
-        numba_rows.gather(
-            pages.view, table, rows.slots, rows.starts, rows.position, out.full.view, out.cast.view
-        )
+        _, size, hidden = pages.view.shape
+        out = _new_stream(len(rows), hidden, dtype)
+        numba_rows.make_gather(hidden)(
+            pages.view.reshape(-1), size, table, rows.slots, rows.starts, rows.position,
+            out.full.view.reshape(-1), out.cast.view.reshape(-1),
+        )  # fmt: skip
         return out
 
 

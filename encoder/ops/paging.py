@@ -1,7 +1,8 @@
 """Integer bookkeeping of a step in numba: checks, page tables and row metadata. Runs on the CPU for every `Kernels`.
 
-A request is one row of five int64: slot, keep, count, window, restart (`encoder.cache.Pass`). The state of a slot is one row of
-four: length, held, first, end: tokens cached; first token whose boundary state is held; standing states are those of first .. end-1.
+A request is one row of five int64: slot, keep, count, window, restart (`encoder.cache.Pass`). The state of a slot is
+one row of four: length, held, first, end: tokens cached; first token whose boundary state is held; tokens
+first .. end-1 have standing states.
 """
 
 from typing import Final
@@ -128,7 +129,13 @@ def take(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Arra
 
 @numba.njit(cache=True)
 def move_pages(
-    requests: Int64Array, state: Int64Array, tail: bool, page_size: int, table: IntArray, free: IntArray, left: Int64Array
+    requests: Int64Array,
+    state: Int64Array,
+    tail: bool,
+    page_size: int,
+    table: IntArray,
+    free: IntArray,
+    left: Int64Array,
 ) -> None:
     """Bring one table in line with the requests: first everything is given back, then what is needed is taken.
 

@@ -9,7 +9,7 @@ from encoder.model import HybridModel
 
 
 class Replay:
-    """The tokens of one slot and its standing states; NaN stands where no state is, so that none can be seen by mistake."""
+    """The tokens of one slot and its standing states; NaN where there is none, lest it be seen."""
 
     def __init__(self, model: HybridModel) -> None:
         self.model = model

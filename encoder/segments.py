@@ -1,12 +1,14 @@
-"""The segments of one session over one slot of the hybrid encoder: what is to be computed for each wish, pass by pass.
+"""The segments of one session over one slot of the hybrid encoder: what each wish needs computed, pass by pass.
 
-The scores of a closed segment are a function of the closed context it joined (`encoder.context`) and of its own tokens, so
-*final equals offline*. That holds by construction: the slot is only a cache of passes that the canonical history would have
-run; before each pass it is compared with that history and cut, or replayed, where it differs. A pass is chosen only when
-it is about to run, so a session may be evicted between any two passes.
+The scores of a closed segment are a function of the closed context it joined (`encoder.context`) and of its own tokens,
+so *final equals offline*. That holds by construction: the slot is only a cache of passes that the canonical history
+would have run; before each pass it is compared with that history and cut, or replayed, where it differs. A pass is
+chosen only when it is about to run, so a session may be evicted between any two passes.
 
-Several segments can be open. Each continues the closed context and knows nothing of the others; the slot holds one of them.
-When the context has changed under an open segment, its labels stand until its next plan, which reads all of them anew.
+Several segments can be open. Each continues the closed context and knows nothing of the others; the slot holds one of
+them. When the context has changed under an open segment, its labels stand until its next plan, which reads all of them
+anew. An edit or a deletion changes the context as if the segment had never had another text; labels of segments that
+closed after it are not read anew.
 """
 
 from collections.abc import Hashable
@@ -229,8 +231,8 @@ class SessionEncoder:
     @property
     def tokens_held(self) -> int:
         """Tokens that the session itself remembers, for its open segments and its context."""
-        owners = {id(x): x for x in (*self._context.closed, *(p.owner for p in self._context.base))}
-        return sum(len(x.tokens) for x in (*owners.values(), *self._open.values()))
+        owners = {*self._context.closed, *(piece.owner for piece in self._context.base)}
+        return sum(len(x.tokens) for x in owners) + sum(len(x.tokens) for x in self._open.values())
 
     # passes
 
@@ -253,8 +255,7 @@ class SessionEncoder:
                 self._pieces.append(replayed)
                 self._part = None
             else:
-                plan.owner.version, plan.owner.whole = plan.version, part.whole
-                plan.done = True
+                self._finish(plan, part)
         self._settle(plan)
         return None
 
@@ -270,6 +271,8 @@ class SessionEncoder:
         if part.owner is plan.owner:
             first, last, low = (part.segment_token(x) for x in (one.restart, end, part.low))
             plan.note(first, last, low, logits)
+            if last == plan.owner.count:  # only the last pass of a plan gets there
+                self._finish(plan, part)
         else:
             plan.replayed += end - one.restart
 
@@ -328,7 +331,13 @@ class SessionEncoder:
         common = len(self._pieces)
         piece = plan.base[common] if common < len(plan.base) else None
         window = self._geometry.opening(start)
-        return Part(self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start)
+        return Part(
+            self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start
+        )
+
+    def _finish(self, plan: Plan, part: Part) -> None:
+        plan.owner.version, plan.owner.whole = plan.version, part.whole
+        plan.done = True
 
     def _settle(self, plan: Plan) -> None:
         """Make a segment that has closed one of the pieces that the next one continues."""

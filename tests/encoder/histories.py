@@ -29,7 +29,7 @@ OPS = st.tuples(
     COUNTS,
     st.integers(0, 1 << 16),
 )
-HISTORIES = st.lists(OPS, min_size=1, max_size=24)
+HISTORIES = st.lists(OPS, min_size=8, max_size=24)
 
 
 def make_tokens(count: int, seed: int) -> Tokens:

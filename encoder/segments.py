@@ -229,6 +229,11 @@ class SessionEncoder:
         return self._context.find(segment) >= 0
 
     @property
+    def reanchors(self) -> int:
+        """Times that a closing re-anchored the context."""
+        return self._context.reanchors
+
+    @property
     def tokens_held(self) -> int:
         """Tokens that the session itself remembers, for its open segments and its context."""
         owners = {*self._context.closed, *(piece.owner for piece in self._context.base)}

@@ -45,10 +45,9 @@ def read_recording(path: Path) -> Iterator[Recorded]:
                 if not value:
                     continue
                 try:
-                    message = decode_message(value)
-                except BadInput as error:
+                    message, time = decode_message(value), _TIME.decode(value).time
+                except (BadInput, msgspec.ValidationError) as error:
                     raise RecordingError(f"{path}, line {number}: {error}") from None
-                time = _TIME.decode(value).time
                 if time is not None and isfinite(time):
                     first = time if first is None else first
                     due = max(due, time - first)

@@ -6,23 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from consumers.building import build_engine
+from consumers.intake import decode_message
 from consumers.lines import LineReader
 from consumers.tag import PARSERS, Tagging
+from encoder.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
+from tests.tiny import tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]
+HERE = [sys.executable, "-m", "tests.consumers.fakes", "tag"]
 
 
 def update(session: str, text: str, **fields: object) -> str:
     return json.dumps({"type": "update", "session": session, "segment": "s", "text": text, **fields})
-
-
-def run_tag(lines: list[str | bytes], *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    data = b"".join((x if isinstance(x, bytes) else x.encode()) + b"\n" for x in lines)
-    command = [sys.executable, "-m", "tests.consumers.fakes", "tag", *arguments]
-    return subprocess.run(command, input=data, capture_output=True, cwd=ROOT, timeout=60, check=False)
 
 
 def tag_here(data: bytes, kind: str = "updates", final_only: bool = False) -> tuple[list[dict], str, int]:
@@ -105,40 +105,34 @@ def test_a_failure_of_labelling_is_named_too() -> None:
     assert bad == 1
 
 
-def test_output_does_not_depend_on_how_the_lines_arrive() -> None:
-    lines = [
-        update(f"s{i % 5}", " ".join(["we", "met", "may", "said", "in", "jordan", "river"][: 1 + i // 5]))
-        for i in range(35)
-    ]
-    whole = run_tag(list(lines))
-    command = [sys.executable, "-m", "tests.consumers.fakes", "tag"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+def test_a_live_pipe_is_answered_at_once_and_the_same_as_a_file() -> None:
+    words = ["we", "met", "may", "said", "in", "jordan", "river"]
+    lines = [update(f"s{i % 5}", " ".join(words[: 1 + i // 5])).encode() for i in range(35)]
+    lines[20:20] = [b"{"]
+    lines[0] = update("s0", "anna").encode()
+    rest = b"\n".join(lines[1:])
+    with subprocess.Popen(
+        HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(update("s0", "anna").encode() + b"\n")
+        process.stdin.write(lines[0] + b"\n")
         process.stdin.flush()
         first = process.stdout.readline()  # the answer comes while the pipe stays open
-        assert json.loads(first)["offset"] == 0
-        process.stdin.close()
-        assert process.stdout.read() == b""
-    assert process.returncode == 0
-    assert whole.returncode == 0
-    dripped, _, _ = tag_here(b"\n".join(x.encode() for x in lines))
-    assert [json.loads(x) for x in whole.stdout.splitlines()] == dripped
-    assert whole.stdout == run_tag(list(lines)).stdout
-
-
-def test_exit_code_and_streams() -> None:
-    done = run_tag([update("a", "anna"), "{", update("a", "anna rice")])
-    assert done.returncode == 1
-    assert [json.loads(line)["offset"] for line in done.stdout.splitlines()] == [0, 2]
-    assert done.stderr.decode().splitlines()[0].startswith("line 2 (offset 1): invalid_json")
+        for start in range(0, len(rest), 700):
+            process.stdin.write(rest[start : start + 700])
+            process.stdin.flush()
+        out, errors = process.communicate()
+    from_file, _, bad = tag_here(b"\n".join(lines))
+    assert bad == process.returncode == 1
+    assert json.loads(first)["offset"] == 0
+    assert [json.loads(x) for x in (first + out).splitlines()] == from_file
+    assert errors.decode().splitlines() == ["line 21 (offset 20): invalid_json: Input data was truncated", "1 bad line"]
 
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:
-    command = [sys.executable, "-m", "tests.consumers.fakes", "tag", "--input", "text"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+        [*HERE, "--input", "text"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -148,3 +142,46 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
         process.stdin.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real checkpoint with random weights."""
+    folder = tmp_path_factory.mktemp("tagger") / "tiny"
+    checkpoint = tiny_checkpoint(positions=128, window=64)
+    save_checkpoint(folder, checkpoint.config, checkpoint.weights, checkpoint.tokenizer)
+    return folder
+
+
+def test_a_real_tagger_labels_the_same_in_batches_and_line_by_line(tagger: Path) -> None:
+    words = [
+        "we",
+        "met",
+        "ms",
+        "rice",
+        "in",
+        "paris",
+        "she",
+        "went",
+        "to",
+        "rome",
+        "with",
+        "the",
+        "president",
+        "of",
+        "peru",
+    ]
+    lines = [update(f"s{i % 6}", " ".join(words[i % 3 : i // 3 + 2]), final=i >= 36) for i in range(42)]
+    command = [sys.executable, "-m", "consumers.cli", "tag", "--tagger", str(tagger), "--policy", "entropy:0.3"]
+    data = b"".join(line.encode() + b"\n" for line in lines)
+    whole = subprocess.run(command, input=data, capture_output=True, cwd=ROOT, timeout=120, check=False)
+    assert (whole.returncode, whole.stderr) == (0, b"")
+    engine = build_engine(str(tagger), "entropy:0.3", coalesce=False)
+    single = io.BytesIO()
+    for number, line in enumerate(lines):
+        engine.submit(decode_message(line.encode()), number)
+        while engine.pending:
+            for revision in engine.step().revisions:
+                single.write(msgspec.json.encode(revision) + b"\n")
+    assert whole.stdout == single.getvalue()
+    assert whole.stdout.count(b'"final":true') == 6

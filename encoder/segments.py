@@ -229,8 +229,8 @@ class SessionEncoder:
     @property
     def tokens_held(self) -> int:
         """Tokens that the session itself remembers, for its open segments and its context."""
-        owners = {id(x): x for x in (*self._context.closed, *(p.owner for p in self._context.base))}
-        return sum(len(x.tokens) for x in (*owners.values(), *self._open.values()))
+        owners = {*self._context.closed, *(piece.owner for piece in self._context.base)}
+        return sum(len(x.tokens) for x in owners) + sum(len(x.tokens) for x in self._open.values())
 
     # passes
 

@@ -1,0 +1,162 @@
+"""`hearken evaluate` and `hearken bench`: figures as tables, JSON and a plot."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from stream.bench import BenchReport
+    from stream.evaluate import Report
+
+POLICIES = ["always", "never", "last:3", "entropy:0.1"]
+
+
+def evaluate(
+    data: Annotated[Path, typer.Option(help="CoNLL file (token<TAB>tag), or JSONL spans, with gold labels.")],
+    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = "ner",
+    baseline: Annotated[
+        str | None, typer.Option(help="Bidirectional checkpoint (causal_layers = 0), re-run on every word.")
+    ] = None,
+    policy: Annotated[
+        list[str] | None, typer.Option(help=f"Restart policy; may be repeated. Default: {' '.join(POLICIES)}.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
+    ] = None,
+    close: Annotated[bool, typer.Option(help="Measure with closing restarts too.")] = True,
+    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and evaluation.png.")] = None,
+) -> None:
+    """Feed labelled sequences word by word and give every streaming metric for each restart policy."""
+    from encoder.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
+    from encoder.config import ConfigError
+    from encoder.restart import PolicyError
+    from stream.evaluate import evaluate_all
+    from stream.examples import EvaluationError
+
+    try:
+        report = evaluate_all(
+            data,
+            tagger=tagger,
+            baseline=baseline,
+            policies=policy or POLICIES,
+            limit=limit,
+            rename=_pairs(rename or []),
+            closing=close,
+        )
+    except (CheckpointError, ConfigError, EvaluationError, PolicyError) as error:
+        typer.echo(f"hearken evaluate: {error}", err=True)
+        raise typer.Exit(2) from error
+    Console().print(evaluation_table(report))
+    if out is not None:
+        _write_evaluation(report, baseline, out)
+
+
+def bench(
+    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = "ner",
+    sessions: Annotated[str, typer.Option(help="Numbers of live sessions, parted by commas.")] = "1,8,64",
+    words: Annotated[int, typer.Option(min=2, help="Words of each session's segment.")] = 60,
+    policy: Annotated[str, typer.Option(help="Restart policy.")] = "entropy:0.1",
+    repeats: Annotated[int, typer.Option(min=1, help="Interleaved repeats of each side.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Folder for bench.json.")] = None,
+) -> None:
+    """Measure words a second against the same weights re-run densely on every word, in the same run."""
+    from encoder.checkpoint import CheckpointError
+    from encoder.restart import PolicyError
+    from stream.bench import run_bench
+
+    try:
+        counts = [int(part) for part in sessions.split(",")]
+        if min(counts) < 1:
+            raise ValueError
+    except ValueError as error:
+        typer.echo(f"hearken bench: --sessions {sessions!r} is not a list of numbers such as 1,8,64", err=True)
+        raise typer.Exit(2) from error
+    try:
+        report = run_bench(tagger, counts, words, policy, repeats)
+    except (CheckpointError, PolicyError) as error:
+        typer.echo(f"hearken bench: {error}", err=True)
+        raise typer.Exit(2) from error
+    Console().print(bench_table(report))
+    if out is not None:
+        import msgspec
+
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+        typer.echo(out / "bench.json")
+
+
+def _pairs(renames: list[str]) -> dict[str, str]:
+    from stream.examples import EvaluationError
+
+    pairs = [rename.partition("=") for rename in renames]
+    for old, sign, _ in pairs:
+        if not (old and sign):
+            raise EvaluationError(f"--rename {old!r} must look like FILE_TYPE=TAGGER_TYPE")
+    return {old: new for old, _, new in pairs}
+
+
+def _write_evaluation(report: "Report", baseline: str | None, out: Path) -> None:
+    import msgspec
+
+    from stream.plots import plot_report
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    plot_report(report, baseline, out / "evaluation.png")
+    typer.echo(f"{out / 'evaluation.json'}\n{out / 'evaluation.png'}")
+
+
+def evaluation_table(report: "Report") -> Table:
+    """Lay out a report, one line a tagger and policy; a second line has the closing restart."""
+    table = Table(title=f"{report.data}: {report.sequences} sequences, {report.words} words")
+    table.add_column("tagger")
+    table.add_column("policy")
+    heads = ["F1", "EM", "sEM", "sF1", "RC", "EO", "flips/word", "words again", "restarts", "active", "FLOPs saved"]
+    for head in [*heads, "delay p95"]:
+        table.add_column(head, justify="right")
+    for result in report.results:
+        m = result.metrics
+        again = m.words_recomputed
+        if result.closing and again is not None and m.closing_words is not None:
+            again += m.closing_words
+        table.add_row(
+            "" if result.closing else result.tagger,
+            "  + closing" if result.closing else result.policy,
+            *(_percent(x) for x in (m.offline_f1, m.offline_em, m.streaming_em, m.streaming_f1, m.rc, m.eo)),
+            f"{m.flips_per_word:.3f}",
+            _figure(again),
+            *(_percent(x) for x in (m.restart_rate, m.active_restarts, m.flops_saved)),
+            _figure(m.delay_p95, 0),
+        )
+    return table
+
+
+def bench_table(report: "BenchReport") -> Table:
+    """Lay out a bench: ours, and the dense encoder re-run on every word."""
+    table = Table(title=f"{report.tagger}, {report.policy}, {report.words} words a segment, {report.number_format}")
+    for head in ("sessions", "side", "words/s", "spread", "p50 ms", "p99 ms", "ratio"):
+        table.add_column(head, justify="left" if head == "side" else "right")
+    for row in report.rows:
+        table.add_row(
+            str(row.sessions),
+            row.side,
+            f"{row.words_per_second:,.0f}",
+            f"{row.slowest:,.0f} - {row.fastest:,.0f}",
+            f"{row.p50_ms:.2f}",
+            f"{row.p99_ms:.2f}",
+            "" if row.ratio is None else f"{row.ratio:.1f}x",
+            end_section=row is report.rows[-1] or row.side == "batched re-run",
+        )
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _figure(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

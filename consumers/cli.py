@@ -12,6 +12,7 @@ import typer
 
 from consumers.errors import OperationFailed
 from consumers.log import Level, configure_logging
+from consumers.measure import bench, evaluate
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_POLICY,
@@ -32,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(train)
+app.command()(evaluate)
+app.command()(bench)
 
 
 class InputKind(StrEnum):
@@ -109,7 +112,12 @@ def serve(
 
 @app.command()
 def replay(
-    file: Annotated[Path, typer.Argument(help="Recorded stream: messages as JSON lines, each with its `time`.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="Recorded stream: messages as JSON lines, each with its `time`."
+        ),
+    ],
     broker: BrokerOption = "localhost:9092",
     input_topic: InputTopicOption = Topics.input,
     speed: Annotated[
@@ -154,7 +162,9 @@ def demo(
     broker: Annotated[
         str | None, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Use these brokers, not our own.")
     ] = None,
-    file: Annotated[Path | None, typer.Option(help="A recorded stream of yours in place of the sample.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")
+    ] = None,
     tagger: TaggerOption = DEFAULT_TAGGER,
     policy: PolicyOption = DEFAULT_POLICY,
 ) -> int:
@@ -187,7 +197,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print("hearken: " + " ".join(message.split()), file=sys.stderr)
+    if message.strip():  # a bare `hearken` has shown its help already
+        print("hearken: " + " ".join(message.split()), file=sys.stderr)
     return code
 
 

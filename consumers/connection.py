@@ -5,14 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from consumers.errors import BrokerUnreachable
 from consumers.settings import ServiceSettings
-
-log = structlog.get_logger()
 
 
 class Client(Protocol):
@@ -64,7 +61,7 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + patience
-    pause = 0.2
+    pause = 0.2  # aiokafka logs every attempt that fails
     while True:
         client = make()  # a client that failed to start cannot be started again
         try:
@@ -73,7 +70,6 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
             await client.stop()
             if clock() + pause > deadline:
                 raise BrokerUnreachable(f"no broker answers at {broker} (waited {patience:g} s): {error}") from error
-            log.info("waiting for the broker", broker=broker, error=type(error).__name__)
         except BaseException:
             await client.stop()
             raise

@@ -42,13 +42,13 @@ class Witness:
 
     def _check_lists(self, before: tuple[Span, ...], revision: Revision) -> None:
         old, new = {span.id: span for span in before}, {span.id: span for span in revision.spans}
-        moved = {i for i in old.keys() & new.keys() if _place(old[i]) != _place(new[i])}
+        moved = {i for i in old.keys() & new.keys() if (_place(old[i]), old[i].text) != (_place(new[i]), new[i].text)}
         if set(revision.added) != new.keys() - old.keys():
             self._complain(revision, "`added` does not list the new spans")
         if {span.id for span in revision.retracted} != old.keys() - new.keys():
             self._complain(revision, "`retracted` does not list the spans that are gone")
         if {change.id for change in revision.changed} != moved:
-            self._complain(revision, "`changed` does not list the spans that moved")
+            self._complain(revision, "`changed` does not list the spans whose place, label or text is another")
 
     def _complain(self, revision: Revision, what: str) -> None:
         self.complaints.append(f"session {revision.session}, segment {revision.segment}, rev {revision.rev}: {what}")

@@ -5,6 +5,8 @@ computed from the same tokens at the same positions, in the same passes.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,3 +94,22 @@ class HashEncoder:
         assert one.restart < end, "a pass that computes nothing"
         assert one.window >= min(self._windows[one.slot], one.keep), "states before the window are gone"
         assert self._standing[one.slot][one.window : one.restart].all(), "no standing state"
+
+
+class SeenEncoder(HashEncoder):
+    """Scores of two columns: how many tokens the label has seen from its own on, and which (`digest`)."""
+
+    def _run(self, one: Pass) -> NDArray[np.float32]:
+        super()._run(one)
+        held = self._tokens.get(one.slot, np.zeros(0, np.int32))
+        self._tokens[one.slot] = tokens = np.concatenate([held[: one.keep], one.tokens])
+        rows = [(len(tokens) - i, digest(tokens[i:])) for i in range(one.restart, len(tokens))]
+        return np.array(rows, np.float32)
+
+    @cached_property
+    def _tokens(self) -> dict[int, NDArray[np.int32]]:
+        return {}
+
+
+def digest(tokens: NDArray[np.int32]) -> int:
+    return crc32(tokens.tobytes()) & 0xFFFFF

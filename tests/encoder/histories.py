@@ -29,7 +29,7 @@ OPS = st.tuples(
     COUNTS,
     st.integers(0, 1 << 16),
 )
-HISTORIES = st.lists(OPS, min_size=1, max_size=24)
+HISTORIES = st.lists(OPS, min_size=8, max_size=24)
 
 
 def make_tokens(count: int, seed: int) -> Tokens:
@@ -46,7 +46,7 @@ def put(scores: Scores, keep: int, count: int, found: Sequence[Rows]) -> Scores:
         assert rows.first + len(rows.logits) == count
         after[rows.first :] = rows.logits
     assert not np.isnan(after).any(), "a token without a score"
-    return after
+    return after if count else NONE
 
 
 @dataclass

@@ -148,6 +148,8 @@ class Context:
     """Never changed in place: plans keep it."""
     closed: list[Closed] = field(default_factory=list)
     base: list[Piece] = field(default_factory=list)
+    reanchors: int = 0
+    """Times that a closing made the context begin elsewhere."""
 
     @property
     def length(self) -> int:
@@ -164,8 +166,10 @@ class Context:
     def join(self, owner: Closed) -> None:
         """Close a segment; without tokens it leaves no trace."""
         if len(owner.tokens):
+            before = self.pieces
             self.closed.append(owner)
-            self._set(self.geometry.join(self.pieces, owner))
+            self._set(self.geometry.join(before, owner))
+            self.reanchors += self.pieces[0] != before[0] if before else self.pieces[0].first > 0
 
     def join_rest(self, owner: Closed) -> None:
         """Close a segment of which only the tokens since a re-anchor are known: all before it is forgotten."""

@@ -227,6 +227,11 @@ class SessionEncoder:
         return self._context.find(segment) >= 0
 
     @property
+    def reanchors(self) -> int:
+        """Times that a closing re-anchored the context."""
+        return self._context.reanchors
+
+    @property
     def tokens_held(self) -> int:
         """Tokens that the session itself remembers, for its open segments and its context."""
         owners = {*self._context.closed, *(piece.owner for piece in self._context.base)}
@@ -329,7 +334,9 @@ class SessionEncoder:
         common = len(self._pieces)
         piece = plan.base[common] if common < len(plan.base) else None
         window = self._geometry.opening(start)
-        return Part(self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start)
+        return Part(
+            self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start
+        )
 
     def _finish(self, plan: Plan, part: Part) -> None:
         plan.owner.version, plan.owner.whole = plan.version, part.whole

@@ -1,7 +1,7 @@
 """The micro-batching step: waiting updates of many sessions in, revisions out; no clock, no threads, no transport."""
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from encoder.restart import RestartPolicy
 from encoder.tagger import Tagger
@@ -11,37 +11,12 @@ from stream.hybrid import HybridLabeller
 from stream.intake import Forget, Intake, Operation, Remove, Write
 from stream.labeller import NO_WORDS, Counters, Labeller, Live, Reading
 from stream.messages import Message, Revision
+from stream.result import Answer, Failure, StepResult
 from stream.session import Segment, Session
 from stream.stats import EngineStats
 from stream.words import count_flips, find_spans, first_change
 
-
-class Answer(NamedTuple):
-    """A message whose effects are complete: everything it caused is in this or an earlier step's revisions."""
-
-    session: str
-    offset: int
-
-
-class Failure(NamedTuple):
-    """A message that labelling failed on (a bug of ours, not bad input); its session was reset, others go on."""
-
-    session: str
-    segment: str
-    offset: int
-    error: Exception
-
-
-@dataclass(slots=True)
-class StepResult:
-    """What one step did. Revisions of one session stand in order of `rev`."""
-
-    revisions: list[Revision] = field(default_factory=list)
-    answered: list[Answer] = field(default_factory=list)
-    """In order per session. An offset is answered with the last of its revisions, never before; a failed one too."""
-    failures: list[Failure] = field(default_factory=list)
-    stats: EngineStats = field(default_factory=EngineStats)
-    """Counts of this step alone."""
+__all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
 
 @dataclass(slots=True)

@@ -50,6 +50,7 @@ class HybridLive:
         self._session = tagger.sessions.open()
         self._open: dict[str, _Words] = {}
         self._closed: dict[str, _Words] = {}
+        self._reanchors = 0
 
     def plan(self, segment: str, text: str, closing: bool) -> _Plan:
         """Cut what was rewritten, choose the restart point."""
@@ -72,6 +73,11 @@ class HybridLive:
         """After the segment's last update ran: what makes its labels those of the same text fed whole."""
         self._open.pop(segment, None)
         return self._session.plan_close(segment)
+
+    def take_reanchors(self) -> int:
+        """Re-anchors since this was asked last."""
+        new, self._reanchors = self._session.reanchors - self._reanchors, self._session.reanchors
+        return new
 
     def keep(self, plan: _Plan) -> None:
         """Labels were read: they stand."""
@@ -122,6 +128,7 @@ class HybridLabeller:
     def __init__(self, tagger: Tagger) -> None:
         self.name = tagger.name
         self._tagger = tagger
+        self._reanchors = 0
 
     def open(self, policy: RestartPolicy, context: Sequence[tuple[str, str]] = ()) -> HybridLive:
         """Begin a session; its closed segments so far are computed whole, one after the other."""
@@ -136,6 +143,7 @@ class HybridLabeller:
         """Compute the updates of all sessions together, then what closings need beyond that."""
         self._run([(plan, plan.compute) for plan in plans if plan.compute is not None])
         self._run([(plan, plan.live.plan_close(plan.segment)) for plan in plans if plan.closing])
+        self._reanchors += sum(plan.live.take_reanchors() for plan in plans)
 
     def read(self, plans: Sequence[_Plan]) -> list[Reading]:
         """Decode all that was computed, packed."""
@@ -149,7 +157,7 @@ class HybridLabeller:
     def counters(self) -> Counters:
         """What was done so far."""
         work = self._tagger.sessions.work
-        return Counters(evictions=work.evictions, flops=work.flops)
+        return Counters(work.evictions, self._reanchors, work.flops)
 
     def _run(self, wanted: list[tuple[_Plan, EncoderPlan]]) -> None:
         if not wanted:

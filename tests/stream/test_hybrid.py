@@ -32,8 +32,15 @@ def test_every_promise_to_readers_holds(script, policy):
     assert engine.stats.failures == 0
 
 
+LONG = ("append",) * 8 + ("delta", "rewrite", "shrink", "close")
+
+
 @settings(max_examples=60)
-@given(steps(VOCABULARY, GROWING, most=40), POLICIES, st.sampled_from([{}, {"max_sessions": 1}]))
+@given(
+    st.one_of(steps(VOCABULARY, GROWING, most=40), steps(VOCABULARY, LONG, sessions=1, most=60)),
+    POLICIES,
+    st.sampled_from([{}, {"max_sessions": 1}]),
+)
 def test_final_equals_offline(script, policy, limits):
     engine = Engine(tiny_tagger(**limits), policy)
     reader = follow(engine, messages(script))
@@ -151,5 +158,15 @@ def test_one_long_session_keeps_its_pages_and_its_cost():
             tell(engine, final(f"u{i}.{k}", " ".join(WORDS[:10])))
         costs.append(engine.stats.flops - before)
         pages.append(tagger.sessions.encoder.pages_in_use)
+    assert engine.stats.reanchors >= 12  # 40 words a round, 48 positions
     assert max(costs[2:]) < 1.5 * min(costs[2:])
     assert max(pages[2:]) <= tagger.config.positions // tagger.config.page_size * 3
+
+
+def test_evictions_are_counted_and_change_nothing():
+    few, many = Engine(tiny_tagger(max_sessions=1), Always()), Engine(tiny_tagger(), Always())
+    told = [final(f"u{i // 2}", " ".join(WORDS[i : i + 4]), f"s{i % 2}") for i in range(8)]
+    labels = [[[(s.start, s.label) for s in x.spans] for x in tell(engine, *told)] for engine in (few, many)]
+    assert labels[0] == labels[1]
+    assert (few.stats.evictions, many.stats.evictions) == (7, 0)
+    assert few.stats.flops > many.stats.flops

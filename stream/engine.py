@@ -1,5 +1,6 @@
 """The micro-batching step: waiting updates of many sessions in, revisions out; no clock, no threads, no transport."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,9 +120,12 @@ class Engine:
         for operation in self._intake.take(self._token_budget):
             if isinstance(operation, Write) and self._is_news(operation):
                 jobs.append(_Job(self._living(operation.session, result), operation))
-            else:
+                continue
+            try:
                 self._apply(operation, result)
                 self._answer(operation, result)
+            except Exception as error:
+                self._give_up(operation, error, result)
         return jobs
 
     def _point(self, jobs: list[_Job]) -> list[Any]:
@@ -139,7 +143,7 @@ class Engine:
             try:
                 revision = self._revise(job, result.stats)
             except Exception as error:
-                self._give_up(job, error, result)
+                self._give_up(job.write, error, result)
                 continue
             if revision is not None:
                 result.revisions.append(revision)
@@ -182,8 +186,8 @@ class Engine:
                 segment.times = operation.times
                 living.truth.offset = operation.offset
         elif living and isinstance(operation, Forget):
-            living.live.free()
             del self._sessions[operation.session]
+            living.live.free()
         elif living and isinstance(operation, Remove) and operation.segment in living.truth.segments:
             self._remove(living, operation, result)
 
@@ -225,7 +229,7 @@ class Engine:
                 self._decode([job], plans)
                 good.append(job)
             except Exception as error:
-                self._give_up(job, error, result)
+                self._give_up(job.write, error, result)
         return good
 
     def _rebuild(self, living: _Living) -> None:
@@ -233,15 +237,18 @@ class Engine:
         context = [(name, x.text) for name, x in living.truth.segments.items() if x.closed]
         living.live = self._labeller.open(self._policy, context)
 
-    def _give_up(self, job: _Job, error: Exception, result: StepResult) -> None:
+    def _give_up(self, operation: Operation, error: Exception, result: StepResult) -> None:
         """Reset the session. `rev` and ids go on, so that readers do not take what follows for repeats."""
-        living, write = job.living, job.write
-        living.live = self._labeller.open(self._policy)
-        living.readings.clear()
-        living.truth.segments.clear()
-        result.failures.append(Failure(write.session, write.segment, write.offset, error))
+        if living := self._sessions.get(operation.session):
+            with suppress(Exception):
+                living.live.free()
+            living.live = self._labeller.open(self._policy)
+            living.readings.clear()
+            living.truth.segments.clear()
+        segment, offset = ("", -1) if isinstance(operation, Forget) else (operation.segment, operation.offset)
+        result.failures.append(Failure(operation.session, segment, offset, error))
         result.stats.failures += 1
-        self._answer(write, result)
+        self._answer(operation, result)
 
     def _count(self, result: StepResult, before: Counters) -> None:
         after, stats = self._labeller.counters(), result.stats

@@ -15,7 +15,10 @@ class Answer(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A message that labelling failed on (a bug of ours, not bad input); its session was reset, others go on."""
+    """A message that labelling failed on (a bug of ours, not bad input); its session was reset, others go on.
+
+    `segment` is "" and `offset` -1 where a session that is over could not be let go.
+    """
 
     session: str
     segment: str

@@ -351,6 +351,23 @@ def test_a_bug_after_labelling_is_isolated_too(engine, monkeypatch):
     assert [x.session for x in result.failures] == ["bad"]
 
 
+def test_a_failing_delete_or_end_does_not_stop_the_others(engine, monkeypatch):
+    tell(engine, *(update("u", "anna", session) for session in ("d", "e", "good")))
+
+    def fail(*_):
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(engine._sessions["d"].live, "delete", fail)
+    monkeypatch.setattr(engine._sessions["e"].live, "free", fail)
+    for offset, message in enumerate([delete("u", "d"), end("e"), end("good"), update("u", "bob", "d")], 3):
+        engine.submit(message, offset)
+    results = drain(engine)
+    assert sorted(x.offset for r in results for x in r.answered) == [3, 4, 5, 6]
+    assert [(x.session, x.offset) for r in results for x in r.failures] == [("d", 3), ("e", -1)]
+    assert [(x.session, x.rev) for x in revisions_of(results)] == [("d", 2), ("e", 2), ("good", 2)]
+    assert list(engine._sessions) == ["d"]
+
+
 def test_counters_of_words_restarts_and_flips():
     engine = Engine(FakeLabeller(), Last(2))
     tell(

@@ -229,8 +229,8 @@ class SessionEncoder:
     @property
     def tokens_held(self) -> int:
         """Tokens that the session itself remembers, for its open segments and its context."""
-        owners = {id(x): x for x in (*self._context.closed, *(p.owner for p in self._context.base))}
-        return sum(len(x.tokens) for x in (*owners.values(), *self._open.values()))
+        owners = {*self._context.closed, *(piece.owner for piece in self._context.base)}
+        return sum(len(x.tokens) for x in owners) + sum(len(x.tokens) for x in self._open.values())
 
     # passes
 
@@ -253,8 +253,7 @@ class SessionEncoder:
                 self._pieces.append(replayed)
                 self._part = None
             else:
-                plan.owner.version, plan.owner.whole = plan.version, part.whole
-                plan.done = True
+                self._finish(plan, part)
         self._settle(plan)
         return None
 
@@ -270,6 +269,8 @@ class SessionEncoder:
         if part.owner is plan.owner:
             first, last, low = (part.segment_token(x) for x in (one.restart, end, part.low))
             plan.note(first, last, low, logits)
+            if last == plan.owner.count:  # only the last pass of a plan gets there
+                self._finish(plan, part)
         else:
             plan.replayed += end - one.restart
 
@@ -329,6 +330,10 @@ class SessionEncoder:
         piece = plan.base[common] if common < len(plan.base) else None
         window = self._geometry.opening(start)
         return Part(self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start)
+
+    def _finish(self, plan: Plan, part: Part) -> None:
+        plan.owner.version, plan.owner.whole = plan.version, part.whole
+        plan.done = True
 
     def _settle(self, plan: Plan) -> None:
         """Make a segment that has closed one of the pieces that the next one continues."""

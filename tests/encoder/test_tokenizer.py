@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -46,6 +48,8 @@ def test_encode_equals_the_plain_tokenizer_and_offsets_are_places_in_the_text(te
     assert (encoded.word_end[:-1] <= encoded.word_start[1:]).all()
     assert (encoded.word_end <= len(text)).all()
     for w in range(encoded.words):  # a word's own characters give the word's own pieces
+        if unicodedata.category(encoded.word(w)[0])[0] == "M":
+            continue  # marks without a letter are put into canonical order first
         alone = WHOLE.encode(encoded.word(w), add_special_tokens=False)
         assert alone.ids == encoded.ids[encoded.word_token[w] : encoded.word_token[w + 1]].tolist()
 

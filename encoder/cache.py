@@ -81,19 +81,22 @@ class Cache:
     """
 
     def __init__(self, config: HybridConfig, dtype: torch.dtype, max_sessions: int, max_pages: int | None) -> None:
-        """Reserve pages of `dtype`; `max_pages` defaults to what 2 GiB hold or all slots can fill.
+        """Reserve pages of `dtype`; `max_pages` defaults to what all slots can fill, but at most about 2 GiB of them.
 
         Raises:
-            ValueError: fewer than one slot or page.
+            ValueError: no slot, or fewer pages than one slot can fill.
         """
         a_slot = config.positions // config.page_size
         tail_a_slot = min(a_slot, config.window // config.page_size + 1)
         prefix_a_slot = a_slot if config.causal_layers else 0
+        fill = prefix_a_slot + tail_a_slot
         if max_pages is None:
             page_bytes = config.page_size * config.hidden * (2 * dtype.itemsize * config.tail_layers + 4)
-            max_pages = max(min(max_sessions * (prefix_a_slot + tail_a_slot), _DEFAULT_BYTES // page_bytes), a_slot * 2)
-        if max_sessions < 1 or max_pages < 1:
-            raise ValueError(f"max_sessions and max_pages must be at least 1 (got {max_sessions}, {max_pages})")
+            max_pages = max(min(max_sessions * fill, _DEFAULT_BYTES // page_bytes), fill)
+        if max_sessions < 1:
+            raise ValueError(f"max_sessions must be at least 1 (got {max_sessions})")
+        if max_pages < fill:  # else evicting all others might not help
+            raise ValueError(f"max_pages must be at least {fill}, what one full slot takes (got {max_pages})")
         self.config = config
         self.max_pages = max_pages
         self.state = np.zeros((max_sessions, 4), np.int64)

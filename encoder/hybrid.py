@@ -62,10 +62,17 @@ class HybridEncoder:
         kernels: str = "auto",
         number_format: NumberFormat = "auto",
     ) -> None:
-        """Pack the weights and reserve the cache.
+        """Pack the weights, reserve the cache, and compile the kernels (seconds, the first time on a machine).
+
+        Args:
+            checkpoint: configuration and weights.
+            max_sessions: slots that can be open at once.
+            max_pages: pages that can be in use at once; None for what all slots can fill, up to about 2 GiB.
+            kernels: "auto", "torch" or "numba".
+            number_format: of the linears and of cached keys and values; "auto" measures what is faster here.
 
         Raises:
-            ValueError: unknown kernels or number format, or fewer than one session or page.
+            ValueError: unknown kernels or number format, no session, or too few pages for one.
         """
         config = checkpoint.config
         self.config: HybridConfig = config
@@ -82,6 +89,7 @@ class HybridEncoder:
             _Layer(_below(weights, f"layers.{i}."), config.layer_norm_eps, self.dtype) for i in range(config.layers)
         ]
         self._head = PackedLinear(weights["head.weight"], weights["head.bias"], torch.float32)
+        self._warm_up()
 
     def open(self) -> int:
         """Open an empty slot.
@@ -148,6 +156,12 @@ class HybridEncoder:
         tokens = config.causal_layers * count + config.tail_layers * computed
         head = 2 * config.hidden * len(config.labels) * computed
         return int((tokens * linear + pairs * 4 * config.hidden + head).sum())
+
+    def _warm_up(self) -> None:
+        """Run one token, so that no kernel is compiled while a message waits."""
+        slot = self.open()
+        self.step([Pass(slot, 0, np.zeros(1, np.int32), 0, 0)])
+        self.free(slot)
 
     def _run_prefix(self, plan: Plan) -> None:
         """Append: causal layers over the new tokens; their boundary states are stored."""

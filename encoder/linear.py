@@ -26,6 +26,7 @@ class PackedLinear:
         """Pack `weight` (N, K) and `bias` (N,), both float32, for inputs of `dtype`."""
         self.dtype = dtype
         self.gelu = gelu
+        self._activation = "gelu" if gelu else "none"
         self.bias = bias.to(dtype)
         self.weight = weight.to(dtype).contiguous()
         self.packed = _pack(self.weight, self.bias)
@@ -45,14 +46,11 @@ class PackedLinear:
         y = F.linear(x, self.weight, self.bias)
         return F.gelu(y) if self.gelu else y
 
-    @property
-    def _activation(self) -> str:
-        return "gelu" if self.gelu else "none"
-
     def _single_row_differs(self, width: int) -> bool:
-        """Tell whether a row alone gets other bits than the same row among sixteen."""
+        """Tell whether one of sixteen rows gets other bits alone than among the others."""
         x = torch.sin(torch.arange(16 * width)).view(16, width).to(self.dtype)
-        return not torch.equal(self._compute(x[:1]), self._compute(x)[:1])
+        alone = torch.cat([self._compute(x[i : i + 1]) for i in range(len(x))])
+        return not torch.equal(alone, self._compute(x))
 
 
 _NO_SCALARS: list[float | None] = []

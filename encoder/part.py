@@ -82,7 +82,9 @@ class Part:
         if self.end == target and self.whole:
             return None
         restart = max(self.low, min(self.slot_token(wish), self._first_invalid()))
-        return (target, restart) if restart < target else None
+        if restart == target or (self.blocks and self.blocks[-1] == (restart, target)):
+            return None  # just what was computed last
+        return target, restart
 
     def compute(self, end: int, restart: int) -> None:
         """Note that a pass was run."""

@@ -158,9 +158,12 @@ def test_slots_are_opened_and_closed() -> None:
 
 
 def test_sizes_must_make_sense() -> None:
-    for sessions, pages in ((0, 4), (1, 0)):
-        with pytest.raises(ValueError, match="at least 1"):
-            cache(sessions, pages)
+    with pytest.raises(ValueError, match="max_sessions must be at least 1"):
+        cache(0)
+    with pytest.raises(ValueError, match="max_pages must be at least 17"):
+        cache(1, 16)
+    full = cache(1, 17)
+    run(full, one(full.open(), 0, 48, window=35, restart=48))
 
 
 def test_rows_carry_positions_and_limits() -> None:

@@ -1,5 +1,7 @@
 """Packed linears equal plain ones, and a row's bits do not depend on how many rows are packed with it."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,13 @@ from encoder import linear
 from encoder.linear import PackedLinear, choose_number_format
 
 SHAPES = [(384, 1152, False), (384, 384, False), (384, 1536, True), (1536, 384, False), (384, 13, False), (33, 7, True)]
+
+
+def skip_unmeasured(dtype: torch.dtype) -> None:
+    """Skip bfloat16 where nobody has checked yet that oneDNN keeps a row's bits: emulated, and with AMX."""
+    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    if dtype == torch.bfloat16 and ("avx512_bf16" not in flags or "amx_bf16" in flags):
+        pytest.skip("bit for bit repeats in bfloat16 are only known of CPUs with AVX512_BF16 and without AMX")
 
 
 def weights(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
@@ -48,6 +57,7 @@ def test_without_the_private_operations_the_result_is_the_same(monkeypatch: pyte
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("inputs", "outputs", "gelu"), SHAPES)
 def test_a_row_has_the_same_bits_in_any_company(dtype: torch.dtype, inputs: int, outputs: int, gelu: bool) -> None:
+    skip_unmeasured(dtype)
     layer = PackedLinear(*weights(inputs, outputs), dtype, gelu=gelu)
     if layer.packed is None:
         pytest.skip("this torch build has no packed linears; F.linear makes no promise")

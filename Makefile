@@ -1,0 +1,82 @@
+# The two commands: `make run` shows the main job, `make test` checks everything. Both do their own set-up into .venv.
+#
+#   make run ARGS="--speed 4"    options of `hearken demo`
+#   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
+#   make setup PYTHON=python3.12
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+TORCH_INDEX ?= auto
+TORCH := 2.13.0
+TORCH_CPU := https://download.pytorch.org/whl/cpu
+ARGS ?=
+
+# Compute and Kafka share the cores: OpenMP threads must not spin while they wait.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint format lock clean
+
+help:
+	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
+	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make setup   what both need, into $(VENV)'
+	@echo 'make lint | format | lock | clean'
+
+setup: $(STAMP)
+
+run: $(STAMP)
+	@$(VENV)/bin/hearken demo $(ARGS)
+
+# All checks run even when one fails, and the last line says how it went.
+test: $(STAMP)
+	@failed=; \
+	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q"; do \
+		printf '\n== %s\n' "$$check"; \
+		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
+	done; \
+	if [ -n "$$failed" ]; then printf '\nFAILED: %s\n' "$${failed#, }"; exit 1; fi; \
+	printf '\nOK: ruff, formatting, mypy and pytest all passed\n'
+
+lint: $(STAMP)
+	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy
+
+format: $(STAMP)
+	@$(VENV)/bin/python -m ruff check --fix . && $(VENV)/bin/python -m ruff format .
+
+# Plain torch from the package index brings 5 GB of CUDA on Linux. A machine without an NVIDIA driver does not need it, so
+# there torch comes from PyTorch's CPU index, unless pip is configured (then whoever configured it knows better).
+$(STAMP): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo 'hearken needs Python 3.11 or newer; "$(PYTHON)" is not. Try: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo 'could not make $(VENV) (on Debian and Ubuntu: apt install python3-venv)' >&2; exit 1; }
+	@index='$(TORCH_INDEX)'; \
+	if [ "$$index" = auto ]; then \
+		index=; \
+		if [ ! -e /proc/driver/nvidia/version ] && ! command -v nvidia-smi >/dev/null 2>&1 \
+			&& [ -z "$$($(VENV)/bin/python -m pip config list 2>/dev/null)" ]; then index='$(TORCH_CPU)'; fi; \
+	fi; \
+	if [ -n "$$index" ]; then \
+		echo "torch comes from $$index"; \
+		$(VENV)/bin/python -m pip install --quiet --no-deps --index-url "$$index" -c requirements.lock torch; \
+	fi
+	$(VENV)/bin/python -m pip install --quiet -c requirements.lock -e '.[dev]'
+	@touch $@
+
+# Exact versions of everything, the extras included. torch without its build's name: the CPU and the CUDA build of one
+# release both satisfy the pin, and pins of packages that a build does not ask for do nothing in a constraints file.
+lock:
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,train]' torch==$(TORCH)
+	@$(VENV)/bin/python -c 'import json; \
+		parts = [p["metadata"] for p in json.load(open("$(VENV)/report.json"))["install"]]; \
+		pins = sorted({p["name"].lower() + "==" + p["version"].split("+")[0] for p in parts if p["name"] != "hearken"}); \
+		print("# Made by: make lock", *pins, sep="\n")' > requirements.lock
+	@echo "requirements.lock: $$(grep -c == requirements.lock) pins"
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find encoder stream consumers tests -name __pycache__ -type d -prune -exec rm -rf {} +

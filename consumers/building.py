@@ -1,0 +1,36 @@
+"""From what an operator named to an engine that runs."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from consumers.settings import SettingError
+
+if TYPE_CHECKING:
+    from stream.engine import Engine
+
+
+def build_engine(tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None) -> "Engine":
+    """Load the tagger and make an engine of it. Takes seconds: torch is only imported here.
+
+    Raises:
+        SettingError: there is no such tagger or policy.
+    """
+    import torch
+
+    from encoder.checkpoint import CheckpointError
+    from encoder.restart import PolicyError, parse_policy
+    from encoder.tagger import load_tagger
+    from encoder.tokenizer import TokenizerError
+    from stream.engine import Engine
+
+    try:
+        points = parse_policy(policy)
+    except PolicyError as error:
+        raise SettingError("policy", str(error)) from error
+    torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
+    try:
+        loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
+    except (CheckpointError, TokenizerError) as error:
+        raise SettingError("tagger", str(error)) from error
+    return Engine(loaded, points, coalesce=coalesce, idle_seconds=idle_seconds)

@@ -1,0 +1,206 @@
+"""The command line. Wrong settings are one line on standard error that names the setting, and exit code 2."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consumers.errors import OperationFailed
+from consumers.log import Level, configure_logging
+from consumers.measure import bench, evaluate
+from consumers.settings import (
+    DEFAULT_IDLE_SECONDS,
+    DEFAULT_POLICY,
+    DEFAULT_TAGGER,
+    ServiceSettings,
+    SettingError,
+    Topics,
+    check_broker,
+    parse_speed,
+)
+from consumers.training import train
+
+app = typer.Typer(
+    name="hearken",
+    help="Labels live text while it is still arriving.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(train)
+app.command()(evaluate)
+app.command()(bench)
+
+
+class InputKind(StrEnum):
+    """What a line of standard input is."""
+
+    UPDATES = "updates"
+    TEXT = "text"
+
+
+BrokerOption = Annotated[
+    str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
+]
+InputTopicOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
+TaggerOption = Annotated[
+    str, typer.Option(envvar="HEARKEN_TAGGER", help="A shipped tagger's name, or a checkpoint's folder.")
+]
+PolicyOption = Annotated[
+    str,
+    typer.Option(
+        envvar="HEARKEN_POLICY", help="Where restarts begin: always, never, last:K (words) or entropy:T (nats)."
+    ),
+]
+ConnectOption = Annotated[
+    float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
+]
+LogOption = Annotated[Level, typer.Option(envvar="HEARKEN_LOG_LEVEL", help="Least level that is logged.")]
+
+
+@app.command()
+def serve(
+    broker: BrokerOption = "localhost:9092",
+    input_topic: InputTopicOption = Topics.input,
+    output_topic: Annotated[str, typer.Option(envvar="HEARKEN_OUTPUT_TOPIC", help="Topic of revisions.")] = (
+        Topics.output
+    ),
+    dead_letter_topic: Annotated[
+        str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of records that could not be used.")
+    ] = Topics.dead_letter,
+    group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    policy: PolicyOption = DEFAULT_POLICY,
+    in_flight: Annotated[
+        int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
+    ] = ServiceSettings.in_flight,
+    commit_seconds: Annotated[
+        float, typer.Option(envvar="HEARKEN_COMMIT_SECONDS", help="How often offsets are committed.")
+    ] = ServiceSettings.commit_seconds,
+    idle_seconds: Annotated[
+        float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
+    ] = DEFAULT_IDLE_SECONDS,
+    connect_seconds: ConnectOption = ServiceSettings.connect_seconds,
+    shutdown_seconds: Annotated[
+        float, typer.Option(envvar="HEARKEN_SHUTDOWN_SECONDS", help="How long a shutdown waits for work in flight.")
+    ] = ServiceSettings.shutdown_seconds,
+    log_level: LogOption = "info",
+) -> None:
+    """Label what comes through Kafka, until SIGTERM."""
+    configure_logging(log_level)
+    from consumers.building import build_engine
+    from consumers.serving import serve as serve_until_signal
+
+    settings = ServiceSettings(
+        broker=broker,
+        topics=Topics(input=input_topic, output=output_topic, dead_letter=dead_letter_topic),
+        group=group,
+        in_flight=in_flight,
+        commit_seconds=commit_seconds,
+        idle_seconds=idle_seconds,
+        connect_seconds=connect_seconds,
+        shutdown_seconds=shutdown_seconds,
+    )
+    make_engine = lambda: build_engine(tagger, policy, coalesce=True, idle_seconds=idle_seconds)  # noqa: E731
+    asyncio.run(serve_until_signal(settings, make_engine))
+
+
+@app.command()
+def replay(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, dir_okay=False, help="Recorded stream: messages as JSON lines, each with its `time`."
+        ),
+    ],
+    broker: BrokerOption = "localhost:9092",
+    input_topic: InputTopicOption = Topics.input,
+    speed: Annotated[
+        str, typer.Option(envvar="HEARKEN_SPEED", help="1 is its own pace, 8 eight times as fast, max without waiting.")
+    ] = "1",
+    connect_seconds: ConnectOption = ServiceSettings.connect_seconds,
+    log_level: LogOption = "info",
+) -> None:
+    """Produce a recorded stream."""
+    configure_logging(log_level)
+    check_broker(broker)
+    Topics(input=input_topic)
+    factor = parse_speed(speed)
+    from consumers.replay import replay as replay_file
+
+    asyncio.run(replay_file(file, broker, input_topic, factor, connect_seconds))
+
+
+@app.command()
+def tag(
+    input: Annotated[
+        InputKind,
+        typer.Option(envvar="HEARKEN_INPUT", help="updates: messages as JSON lines; text: a closed segment each."),
+    ] = InputKind.UPDATES,
+    final_only: Annotated[
+        bool, typer.Option("--final-only", envvar="HEARKEN_FINAL_ONLY", help="Write only closing revisions.")
+    ] = False,
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    policy: PolicyOption = DEFAULT_POLICY,
+) -> int:
+    """Label lines of standard input; revisions go to standard output."""
+    configure_logging("warning")
+    from consumers.building import build_engine
+    from consumers.tag import tag as tag_lines
+
+    return tag_lines(build_engine(tagger, policy, coalesce=False), input.value, final_only)
+
+
+@app.command()
+def demo(
+    speed: Annotated[str, typer.Option(envvar="HEARKEN_SPEED", help="Times real time, or max.")] = "10",
+    broker: Annotated[
+        str | None, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Use these brokers, not our own.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")
+    ] = None,
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    policy: PolicyOption = DEFAULT_POLICY,
+) -> int:
+    """Show it: a broker, the service, and a live transcript that is labelled while it arrives."""
+    configure_logging("warning")
+    factor = parse_speed(speed)
+    if broker is not None:
+        check_broker(broker)
+    from consumers.demo import demo as show
+
+    return asyncio.run(show(factor, broker, file, tagger, policy))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    # Compute and Kafka share the cores: OpenMP threads must not spin while they wait. Read when torch is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        code = app(args=None if arguments is None else list(arguments), prog_name="hearken", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except SettingError as error:
+        return _complain(str(error), 2)
+    except typer.TyperException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    except OperationFailed as error:
+        return _complain(str(error), 1)
+
+
+def _complain(message: str, code: int) -> int:
+    if message.strip():  # a bare `hearken` has shown its help already
+        print("hearken: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""`hearken demo`: the whole path. A broker, the real service, a replayed live transcript, a reader of its labels."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from rich.console import Console
+
+from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
+from consumers.building import build_engine
+from consumers.connection import connect, make_producer
+from consumers.reader import Reader
+from consumers.recording import Recorded, read_recording
+from consumers.render import View, make_view
+from consumers.replay import send_recording
+from consumers.service import Service
+from consumers.serving import stopped_by_signals
+from consumers.settings import ServiceSettings, Topics
+from consumers.summary import Summary
+from consumers.transcript import Transcript
+from stream.engine import Engine
+from stream.worker import Worker
+
+SAMPLE = Path(__file__).parent / "samples" / "interview.jsonl"
+PATIENCE = 10.0
+FRAME = 1 / 12
+"""Seconds between two pictures."""
+
+
+@dataclass(slots=True)
+class Show:
+    """What runs at the same time, and what it tells each other.
+
+    `service` labels; `producer` replays `recording` at `speed`; `reader` reads the labels into `view`.
+    """
+
+    service: Service
+    producer: AIOKafkaProducer
+    reader: Reader
+    view: View
+    recording: Sequence[Recorded]
+    speed: float | None
+    topic: str
+    sent: int | None = None
+    """How many updates there were, once all are sent."""
+    started: float = 0.0
+    """When the first update was sent."""
+
+    async def run(self, stop: asyncio.Event) -> float:
+        """Run until all that was sent is labelled and read, or until `stop`; returns the seconds that took.
+
+        Raises:
+            OperationFailed: the service broke.
+            KafkaError: an update was not acknowledged, or revisions cannot be read.
+        """
+        end = asyncio.Event()
+        serving = asyncio.create_task(self.service.run(end))
+        helpers = [asyncio.create_task(job) for job in (self._replay(), self.reader.read())]
+        watching = asyncio.create_task(self._watch(stop, [serving, *helpers]))
+        try:
+            await watching
+            seconds = time.perf_counter() - self.started
+        finally:
+            for task in (watching, *helpers):
+                task.cancel()
+            results = await asyncio.gather(*helpers, return_exceptions=True)
+            end.set()
+            await serving
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+        return seconds
+
+    async def _replay(self) -> None:
+        """Replay once the service has its partitions: the group's start is no part of the latency."""
+        await self.service.ready.wait()
+        self.started = time.perf_counter()
+        self.sent = await send_recording(self.producer, self.topic, self.recording, self.speed, self.reader.expect)
+
+    async def _watch(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
+        """Draw until the end: everything was read, somebody stops it, or something broke."""
+        broken = False
+        while not (self._over() or stop.is_set() or broken):
+            self.view.tick(f"{self.reader.revisions} revisions   Ctrl-C ends")
+            await asyncio.sleep(FRAME)
+            broken = any(task.done() and (task.cancelled() or task.exception()) for task in tasks)
+
+    def _over(self) -> bool:
+        sent, service = self.sent, self.service
+        return sent is not None and service.finished >= sent and self.reader.revisions >= service.revisions
+
+
+async def demo(speed: float | None, broker: str | None, file: Path | None, tagger: str, policy: str) -> int:
+    """Show it; returns the exit code.
+
+    Args:
+        speed: a factor of real time; None as fast as it goes.
+        broker: brokers to use; None starts an embedded one.
+        file: recorded stream; None plays the sample.
+        tagger: name or folder.
+        policy: where restarts begin.
+
+    Raises:
+        SettingError: there is no such tagger or policy.
+        OperationFailed: no broker answered, the file is no recorded stream, or something broke.
+    """
+    recording = list(read_recording(file or SAMPLE))
+    with stopped_by_signals() as stop:
+        engine = await asyncio.to_thread(build_engine, tagger, policy, coalesce=True)
+        embedded = None if broker else EmbeddedBroker()
+        address = embedded.address if embedded else str(broker)
+        title = f"tagger {engine.name}, policy {policy}, {'embedded broker' if embedded else 'broker'} {address}"
+        console = Console()
+        summary = await _show(recording, speed, address, engine, title, console, stop)
+        if not stop.is_set():
+            console.print(summary.table())
+    return 130 if stop.is_set() else 0
+
+
+async def _show(
+    recording: Sequence[Recorded],
+    speed: float | None,
+    broker: str,
+    engine: Engine,
+    title: str,
+    console: Console,
+    stop: asyncio.Event,
+) -> Summary:
+    run = f"hearken-demo-{uuid.uuid4().hex[:8]}"  # an outside broker may still hold the records of earlier runs
+    topics = Topics(input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters")
+    settings = ServiceSettings(
+        broker=broker, topics=topics, group=run, connect_seconds=PATIENCE, fetch_wait_ms=FETCH_WAIT_MS
+    )
+    transcript = Transcript()
+    view = make_view(console, transcript)
+    async with AsyncExitStack() as stack:
+        producer = await connect(partial(make_producer, broker), broker, PATIENCE)
+        stack.push_async_callback(producer.stop)
+        for topic in (topics.input, topics.output, topics.dead_letter):
+            await producer.partitions_for(topic)  # brings it into being
+        make = partial(
+            AIOKafkaConsumer,
+            topics.output,
+            bootstrap_servers=broker,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+        consumer: AIOKafkaConsumer = await connect(make, broker, PATIENCE)
+        stack.push_async_callback(consumer.stop)
+        service = Service(settings, Worker(engine, queue=settings.in_flight))
+        reader = Reader(consumer, transcript, view)
+        view.start(title)
+        stack.callback(view.stop)
+        show = Show(service, producer, reader, view, recording, speed, topics.input)
+        seconds = await show.run(stop)
+    return Summary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())

@@ -1,0 +1,117 @@
+"""What an operator can set, checked once at start. Flags and `HEARKEN_*` variables end here (see cli.py)."""
+
+import re
+from dataclasses import dataclass
+
+DEFAULT_TAGGER = "ner"
+DEFAULT_POLICY = "entropy:0.1"
+DEFAULT_IDLE_SECONDS = 600.0
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+_HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+
+
+class SettingError(Exception):
+    """A setting that cannot be used.
+
+    Attributes:
+        name: the setting as fields and flags spell it, with underscores.
+        detail: one line that says what would do.
+    """
+
+    def __init__(self, name: str, detail: str) -> None:
+        flag = "--" + name.replace("_", "-")
+        super().__init__(f"{flag} (HEARKEN_{name.upper()}): {detail}")
+        self.name = name
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topics:
+    """Where messages come from and go to."""
+
+    input: str = "hearken.updates"
+    output: str = "hearken.revisions"
+    dead_letter: str = "hearken.dead-letters"
+
+    def __post_init__(self) -> None:
+        for field in ("input", "output", "dead_letter"):
+            name = getattr(self, field)
+            if not _TOPIC.fullmatch(name) or name in (".", ".."):
+                raise SettingError(f"{field}_topic", f"{name!r} is not a topic name (letters, digits, '.', '_', '-')")
+        if len({self.input, self.output, self.dead_letter}) < 3:
+            raise SettingError("output_topic", "the input, output and dead-letter topics must be three different ones")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceSettings:
+    """One running service.
+
+    Raises:
+        SettingError: a value that cannot work.
+    """
+
+    broker: str
+    topics: Topics = Topics()
+    group: str = "hearken"
+    in_flight: int = 1024
+    """Messages taken and not yet answered and acknowledged; when so many wait, partitions are paused."""
+    commit_seconds: float = 0.2
+    idle_seconds: float | None = DEFAULT_IDLE_SECONDS
+    """Sessions that hear nothing for so long are closed; None keeps them for ever."""
+    connect_seconds: float = 60.0
+    """How long to wait for a broker that does not answer yet."""
+    shutdown_seconds: float = 20.0
+    """How long a shutdown or a rebalance waits for work in flight."""
+    fetch_wait_ms: int = 500
+    """How long a broker may hold a fetch until something comes. An embedded one always does so to the end."""
+
+    def __post_init__(self) -> None:
+        check_broker(self.broker)
+        if not self.group or len(self.group) > 249:
+            raise SettingError("group", "a consumer group's name has 1 to 249 characters")
+        if self.in_flight < 1:
+            raise SettingError("in_flight", f"{self.in_flight} is too few; at least one message must be in flight")
+        for name in ("commit_seconds", "connect_seconds", "shutdown_seconds"):
+            check_seconds(name, getattr(self, name))
+        if self.idle_seconds is not None:
+            check_seconds("idle_seconds", self.idle_seconds)
+
+
+def check_broker(broker: str) -> None:
+    """Check a list of `HOST:PORT`, separated by commas.
+
+    Raises:
+        SettingError: it is not one.
+    """
+    for part in broker.split(","):
+        match = _HOST_PORT.fullmatch(part.strip())
+        if match is None or not 0 < int(match[2]) < 65536:
+            raise SettingError("broker", f"{part.strip()!r} is not HOST:PORT, for example localhost:9092")
+
+
+def check_seconds(name: str, value: float) -> None:
+    """Check a duration.
+
+    Raises:
+        SettingError: it is not a positive, finite number.
+    """
+    if not 0 < value < float("inf"):
+        raise SettingError(name, f"{value} is not a number of seconds above 0")
+
+
+def parse_speed(speed: str) -> float | None:
+    """Read a replay's speed: a factor of real time, or None for `max` (as fast as it goes).
+
+    Raises:
+        SettingError: it is neither.
+    """
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = -1.0
+    if not 0 < factor < float("inf"):
+        raise SettingError("speed", f"{speed!r} is neither a factor above 0 (1 is real time) nor 'max'")
+    return factor

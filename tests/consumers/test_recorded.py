@@ -1,0 +1,79 @@
+"""Recorded research streams become messages in normal form; the files here are handwritten in the archives' shapes."""
+
+import json
+from pathlib import Path
+
+from consumers.recorded import read_events, read_increments, read_speeches
+from stream.messages import Delete, End, Update
+
+
+def words(text: str, start: float = 0.0) -> list[list[object]]:
+    return [[word, start + i, start + i + 0.9] for i, word in enumerate(text.split())]
+
+
+def test_speeches_run_at_once_and_are_cut_at_pauses(tmp_path: Path) -> None:
+    one = {"speech": "one", "asr_words": [*words("we met"), *words("in rome", 5.0)]}
+    two = {"speech": "two", "asr_words": words("she went", 0.5)}
+    path = tmp_path / "speeches.jsonl"
+    path.write_text("\n".join(json.dumps(x) for x in (one, two)))
+    got = list(read_speeches(path))
+    assert [(m.session, m.segment, m.text, m.final) for m in got if isinstance(m, Update)] == [
+        ("one", "s0", "we", False),
+        ("two", "s0", "she", False),
+        ("one", "s0", "we met", True),
+        ("two", "s0", "she went", True),
+        ("one", "s1", "in", False),
+        ("one", "s1", "in rome", True),
+    ]
+    assert [m.session for m in got if isinstance(m, End)] == ["two", "one"]
+
+
+def test_events_are_updates_and_other_lines_are_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "call.events.jsonl"
+    rows = [
+        {"seg": 0, "is_final": False, "text": "we", "words": words("we")},
+        {"type": "speaker_labels", "labels": []},
+        {"seg": 0, "is_final": True, "text": "we met", "words": words("we met")},
+    ]
+    path.write_text("\n".join(json.dumps(x) for x in rows))
+    got = list(read_events(path))
+    assert [type(m) for m in got] == [Update, Update, End]
+    assert [(m.session, m.text, m.final, m.time) for m in got if isinstance(m, Update)] == [
+        ("call", "we", False, 0.9),
+        ("call", "we met", True, 1.9),
+    ]
+
+
+def increments(tmp_path: Path, *blocks: str) -> list[object]:
+    path = tmp_path / "calls.text"
+    shown = []
+    for block in blocks:
+        rows = [part.split("@") for part in block.split()]
+        shown.append("Time: 0\n" + "".join(f"{w}\t{at}\t{float(at) + 0.4}\n" for w, at in rows) + "\n")
+    path.write_text("File: call\n" + "".join(shown))
+    return list(read_increments(path))
+
+
+def test_an_increment_replaces_from_its_first_word_on(tmp_path: Path) -> None:
+    got = increments(tmp_path, "we@0 mat@0.5", "met@0.5 her@1")
+    assert [(m.segment, m.text, m.final) for m in got if isinstance(m, Update)] == [
+        ("s0", "we mat", False),
+        ("s0", "we met her", False),
+    ]
+
+
+def test_an_increment_after_a_pause_closes_and_begins_a_segment(tmp_path: Path) -> None:
+    got = increments(tmp_path, "we@0", "met@3")
+    assert [(m.segment, m.text, m.final) for m in got if isinstance(m, Update)] == [
+        ("s0", "we", False),
+        ("s0", "we", True),
+        ("s1", "met", False),
+    ]
+
+
+def test_an_increment_that_reaches_back_deletes_and_edits(tmp_path: Path) -> None:
+    got = increments(tmp_path, "we@0 mat@0.5", "her@3", "met@0.5 her@3 there@4")
+    assert [(type(m), m.segment) for m in got[3:5]] == [(Delete, "s1"), (Update, "s0")]  # type: ignore[attr-defined]
+    last = got[4]
+    assert isinstance(last, Update)
+    assert (last.text, last.final) == ("we met her there", True)

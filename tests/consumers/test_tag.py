@@ -1,0 +1,150 @@
+"""`hearken tag`: exit codes, clean output, order, and the same output for the same input however it arrives."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from consumers.lines import LineReader
+from consumers.tag import PARSERS, Tagging
+from tests.consumers.fakes import fake_engine
+
+ROOT = Path(__file__).parents[2]
+
+
+def update(session: str, text: str, **fields: object) -> str:
+    return json.dumps({"type": "update", "session": session, "segment": "s", "text": text, **fields})
+
+
+def run_tag(lines: list[str | bytes], *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    data = b"".join((x if isinstance(x, bytes) else x.encode()) + b"\n" for x in lines)
+    command = [sys.executable, "-m", "tests.consumers.fakes", "tag", *arguments]
+    return subprocess.run(command, input=data, capture_output=True, cwd=ROOT, timeout=60, check=False)
+
+
+def tag_here(data: bytes, kind: str = "updates", final_only: bool = False) -> tuple[list[dict], str, int]:
+    out, errors = io.BytesIO(), io.StringIO()
+    tagging = Tagging(fake_engine("ner", "", coalesce=False), PARSERS[kind], final_only, out, errors)
+    tagging.run(LineReader(io.BytesIO(data)))
+    return [json.loads(line) for line in out.getvalue().splitlines()], errors.getvalue(), tagging.bad
+
+
+def test_every_line_is_a_step_of_its_session() -> None:
+    lines = [update("a", text) for text in ("may", "may said", "may said rome")]
+    revisions, errors, bad = tag_here("\n".join(lines).encode())
+    assert [(r["rev"], r["offset"]) for r in revisions] == [(1, 1), (2, 2)]
+    assert [s["label"] for s in revisions[1]["spans"]] == ["person", "place"]
+    assert (errors, bad) == ("", 0)
+
+
+def test_output_follows_the_lines_of_many_sessions() -> None:
+    lines = [update(f"s{i % 7}", " ".join(["anna met rice"] * (1 + i // 7)), final=i >= 63) for i in range(70)]
+    revisions, _, _ = tag_here("\n".join(lines).encode())
+    offsets = [r["offset"] for r in revisions]
+    assert offsets == sorted(offsets)
+    assert set(offsets) == set(range(70))
+    assert [r["final"] for r in revisions] == [r["offset"] >= 63 for r in revisions]
+
+
+def test_text_lines_are_closed_segments() -> None:
+    revisions, errors, bad = tag_here("\ufeffanna met rice\r\n\nwe met\n".encode(), kind="text")
+    assert [(r["segment"], r["offset"], r["final"]) for r in revisions] == [("0", 0, True), ("2", 2, True)]
+    assert [s["text"] for s in revisions[0]["spans"]] == ["anna", "rice"]
+    assert (errors, bad) == ("", 0)
+
+
+def test_final_only_writes_closing_revisions_alone() -> None:
+    lines = [
+        update("a", "anna"),
+        update("a", "anna in rome", final=True),
+        update("b", "bob"),
+        '{"type":"end","session":"b"}',
+    ]
+    revisions, _, _ = tag_here("\n".join(lines).encode(), final_only=True)
+    assert [(r["session"], r["final"], r["offset"]) for r in revisions] == [("a", True, 1), ("b", True, 3)]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{", "invalid_json"),
+        (b"[1]", "invalid_message"),
+        (b'{"type":"update","session":"a","segment":"s","text":5}', "invalid_message"),
+        (b'{"type":"update","session":"a","segment":"s"}', "invalid_message"),
+        (b'{"type":"update","session":"a","segment":"s","text":"x","time":NaN}', "invalid_json"),
+        (b'{"type":"update","session":"a","segment":"s","text":"x","time":1e999}', "invalid_message"),
+        (b'{"type":"update","session":"a","segment":"s","text":"x","y":"\xff"}', "invalid_utf8"),
+        (b'{"type":"update","session":"a","segment":"s","text":"\xed\xa0\x80"}', "invalid_utf8"),
+        (b'{"type":"update","session":"a","segment":"s","text":"a\\u0007"}', "bad_text"),
+        (b'{"type":"update","session":"","segment":"s","text":"a"}', "bad_id"),
+        (b'{"type":"update","session":"a","segment":"s","text":"' + b"x" * 70_000 + b'"}', "text_too_long"),
+        (b'{"type":"update","session":"a","segment":"s","text":"' + b"x" * (1 << 20) + b'"}', "too_large"),
+        (b'{"type":"update","session":"a","segment":"s","text":"x","deep":' + b"[" * 100_000, "invalid_json"),
+        (b'{"type":"end","session":"nobody"}', "unknown_session"),
+        (b'{"type":"delete","session":"good","segment":"nothing"}', "unknown_segment"),
+        (b"\x00", "invalid_json"),
+    ],
+)
+def test_bad_lines_are_named_and_the_next_goes_on(line: bytes, reason: str) -> None:
+    data = b"\n".join([update("good", "anna").encode(), line, update("good", "anna in rome").encode()])
+    revisions, errors, bad = tag_here(data)
+    assert [r["offset"] for r in revisions] == [0, 2]
+    assert errors.startswith(f"line 2 (offset 1): {reason}: ")
+    assert errors.count("\n") == bad == 1
+    assert errors.strip().isprintable()
+
+
+def test_a_failure_of_labelling_is_named_too() -> None:
+    data = "\n".join([update("a", "anna"), update("b", "poison"), update("a", "anna rice")]).encode()
+    revisions, errors, bad = tag_here(data)
+    assert [(r["session"], r["offset"]) for r in revisions] == [("a", 0), ("a", 2)]
+    assert errors.startswith("line 2 (offset 1): labelling failed")
+    assert bad == 1
+
+
+def test_output_does_not_depend_on_how_the_lines_arrive() -> None:
+    lines = [
+        update(f"s{i % 5}", " ".join(["we", "met", "may", "said", "in", "jordan", "river"][: 1 + i // 5]))
+        for i in range(35)
+    ]
+    whole = run_tag(list(lines))
+    command = [sys.executable, "-m", "tests.consumers.fakes", "tag"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(update("s0", "anna").encode() + b"\n")
+        process.stdin.flush()
+        first = process.stdout.readline()  # the answer comes while the pipe stays open
+        assert json.loads(first)["offset"] == 0
+        process.stdin.close()
+        assert process.stdout.read() == b""
+    assert process.returncode == 0
+    assert whole.returncode == 0
+    dripped, _, _ = tag_here(b"\n".join(x.encode() for x in lines))
+    assert [json.loads(x) for x in whole.stdout.splitlines()] == dripped
+    assert whole.stdout == run_tag(list(lines)).stdout
+
+
+def test_exit_code_and_streams() -> None:
+    done = run_tag([update("a", "anna"), "{", update("a", "anna rice")])
+    assert done.returncode == 1
+    assert [json.loads(line)["offset"] for line in done.stdout.splitlines()] == [0, 2]
+    assert done.stderr.decode().splitlines()[0].startswith("line 2 (offset 1): invalid_json")
+
+
+def test_a_reader_that_leaves_ends_it_quietly() -> None:
+    command = [sys.executable, "-m", "tests.consumers.fakes", "tag", "--input", "text"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(b"anna met rice\n" * 1000)
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1

@@ -82,9 +82,7 @@ class Part:
         if self.end == target and self.whole:
             return None
         restart = max(self.low, min(self.slot_token(wish), self._first_invalid()))
-        if restart == target or (self.blocks and self.blocks[-1] == (restart, target)):
-            return None  # just what was computed last
-        return target, restart
+        return (target, restart) if restart < target else None
 
     def compute(self, end: int, restart: int) -> None:
         """Note that a pass was run."""

@@ -47,24 +47,41 @@ def diff_spans(
             added to the end. What ends after it changed because of the input, the rest because of the model.
         next_id: the first id to give.
     """
-    kept = _match(old, found, Alignment(old_text, text))
+    same = _count_same(old, found, len(old_text) if rewritten is None else rewritten)
+    kept = dict(enumerate(old[:same]))
+    if same < len(old) and same < len(found):
+        kept |= _match(old, found, same, Alignment(old_text, text))
     result = Difference(())
     spans = []
     for i, new in enumerate(found):
         before = kept.get(i)
-        span = Span(id=before.id if before else next_id, text=text[new.start : new.end], **new._asdict())
         if before is None:
+            result.added.append(next_id)
             next_id += 1
-            result.added.append(span.id)
-        elif (before.start, before.end, before.text) != (span.start, span.end, span.text):
+        span = _identify(new, text, before, result.added)
+        if before is not None and (before.start, before.end, before.text) != (span.start, span.end, span.text):
             was = Was(start=before.start, end=before.end, label=before.label)
-            cause = _cause(max(before.end, span.end), rewritten)
-            result.changed.append(Changed(id=span.id, was=was, cause=cause))
+            result.changed.append(Changed(id=span.id, was=was, cause=_cause(max(before.end, span.end), rewritten)))
         spans.append(span)
     stands = {x.id for x in kept.values()}
     result.retracted.extend(retract(x, _cause(x.end, rewritten)) for x in old if x.id not in stands)
     result.spans = tuple(spans)
     return result
+
+
+def _identify(new: Found, text: str, before: Span | None, added: Sequence[int]) -> Span:
+    """The found span under its identity: the old span's, else the one just added."""
+    start, end, label, stability, start_time, end_time = new
+    return Span(
+        id=added[-1] if before is None else before.id,
+        start=start,
+        end=end,
+        label=label,
+        text=text[start:end],
+        stability=stability,
+        start_time=start_time,
+        end_time=end_time,
+    )
 
 
 def retract(span: Span, cause: Cause) -> Retracted:
@@ -76,9 +93,17 @@ def _cause(end: int, rewritten: int | None) -> Cause:
     return "model" if rewritten is None or end <= rewritten else "input"
 
 
-def _match(old: Sequence[Span], found: Sequence[Found], alignment: Alignment) -> dict[int, Span]:
-    """The old span of each found span that has one, by the found span's index."""
-    pairs = sorted(_overlaps(old, found, alignment), key=lambda pair: -pair[0])  # stable: else in order of the text
+def _count_same(old: Sequence[Span], found: Sequence[Found], stands: int) -> int:
+    """Leading spans that are just what they were, on text that stands: nearly all, on nearly every update."""
+    for i, (a, b) in enumerate(zip(old, found, strict=False)):
+        if a.end > stands or (a.start, a.end, a.label) != b[:3]:
+            return i
+    return min(len(old), len(found))
+
+
+def _match(old: Sequence[Span], found: Sequence[Found], first: int, alignment: Alignment) -> dict[int, Span]:
+    """The old span of each found span that has one, by the found span's index, of those from `first` on."""
+    pairs = sorted(_overlaps(old, found, first, alignment), key=lambda pair: -pair[0])  # stable: in the text's order
     kept: dict[int, Span] = {}
     taken: set[int] = set()
     for _, i, before in pairs:
@@ -88,9 +113,10 @@ def _match(old: Sequence[Span], found: Sequence[Found], alignment: Alignment) ->
     return kept
 
 
-def _overlaps(old: Sequence[Span], found: Sequence[Found], alignment: Alignment) -> Iterator[tuple[float, int, Span]]:
-    first = 0
-    for span in old:
+def _overlaps(
+    old: Sequence[Span], found: Sequence[Found], first: int, alignment: Alignment
+) -> Iterator[tuple[float, int, Span]]:
+    for span in old[first:]:
         start, end = alignment.extent(span.start, span.end)
         while first < len(found) and found[first].end <= start:
             first += 1

@@ -44,13 +44,17 @@ def count_flips(before: Reading, after: Reading, word: int) -> Flips:
 
 def find_spans(text: str, times: Times, reading: Reading) -> list[Found]:
     """The spans of a reading, in characters, each as stable as its least probable word."""
+    if not reading.spans:
+        return []
     words = word_extents(text) if times else []
+    bounds = np.array([(first, end) for first, end, _ in reading.spans]).T  # (2, spans)
+    starts, ends = reading.starts[bounds[0]].tolist(), reading.ends[bounds[1] - 1].tolist()
+    # the sentinel stands for "behind the last word"; every second result is what lies between two spans
+    least = np.minimum.reduceat(np.append(reading.probability, np.float32(1)), bounds.T.ravel())[::2]
     found = []
-    for first, end, label in reading.spans:
-        start, stop = int(reading.starts[first]), int(reading.ends[end - 1])
-        stability = round(float(reading.probability[first:end].min()), 4)
-        begins, ends = _span_times(words, times, start, stop) if times else (None, None)
-        found.append(Found(start, stop, label, stability, begins, ends))
+    for (_, _, label), start, end, stability in zip(reading.spans, starts, ends, least.tolist(), strict=True):
+        begins, stops = _span_times(words, times, start, end) if times else (None, None)
+        found.append(Found(start, end, label, round(stability, 4), begins, stops))
     return found
 
 

@@ -32,8 +32,15 @@ def test_every_promise_to_readers_holds(script, policy):
     assert engine.stats.failures == 0
 
 
+LONG = ("append",) * 8 + ("delta", "rewrite", "shrink", "close")
+
+
 @settings(max_examples=60)
-@given(steps(VOCABULARY, GROWING, most=40), POLICIES, st.sampled_from([{}, {"max_sessions": 1}]))
+@given(
+    st.one_of(steps(VOCABULARY, GROWING, most=40), steps(VOCABULARY, LONG, sessions=1, most=60)),
+    POLICIES,
+    st.sampled_from([{}, {"max_sessions": 1}]),
+)
 def test_final_equals_offline(script, policy, limits):
     engine = Engine(tiny_tagger(**limits), policy)
     reader = follow(engine, messages(script))

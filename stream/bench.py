@@ -97,9 +97,9 @@ def _compare(
     tagger: Tagger, dense: HybridModel, texts: list[list[str]], words: int, policy: str, repeats: int
 ) -> list[Row]:
     """Run the sides in turns, and once unmeasured before."""
-    tokens = [[tagger.tokenizer.encode(" ".join(text[: t + 1])).ids for text in texts] for t in range(words)]
-    batches = [dense_batch([torch.from_numpy(ids).long() for ids in step]) for step in tokens]
-    alone = [[dense_batch([torch.from_numpy(ids).long()]) for ids in step] for step in tokens]
+    tokens = [[_tokens(tagger, text[: t + 1]) for text in texts] for t in range(words)]
+    batches = [dense_batch(step) for step in tokens]
+    alone = [[dense_batch([ids]) for ids in step] for step in tokens]
     ours, batched, single = _Times(), _Times(), _Times()
     run_engine(tagger, texts[:1], policy)
     run_dense(dense, [[batch] for batch in batches[:2]])
@@ -110,6 +110,11 @@ def _compare(
         single.repeats.append(run_dense(dense, alone[start::DENSE_EVERY]))
     count = len(texts)
     return [ours.row(count, OURS, None), single.row(count, ALONE, ours), batched.row(count, BATCHED, ours)]
+
+
+def _tokens(tagger: Tagger, words: list[str]) -> Tensor:
+    """Give the dense side's tokens of a text, (n,): no more than one window of them."""
+    return torch.from_numpy(tagger.tokenizer.encode(" ".join(words)).ids[-tagger.config.window :]).long()
 
 
 def run_engine(tagger: Tagger, texts: list[list[str]], policy: str) -> list[float]:
@@ -154,7 +159,7 @@ def dense_batch(texts: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 def fastest_model(model: HybridModel) -> tuple[HybridModel, str]:
     """Return the model in the number format in which this machine runs it faster, and that format's name."""
-    batch = dense_batch([torch.arange(1, 65) % model.config.vocab_size] * 8)
+    batch = dense_batch([torch.arange(min(64, model.config.positions)) % model.config.vocab_size] * 8)
     half = HybridModel(model.config).eval()
     half.load_state_dict(model.state_dict())
     half = half.to(torch.bfloat16)

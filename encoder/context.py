@@ -1,13 +1,15 @@
 """The closed context of a session: which closed segments a new one sees, and where they lie in the slot.
 
-Pure arithmetic on closed segments' tokens, so that the context is one function of the closed history: what interims came,
-and what was evicted or replayed, cannot change it. Knows nothing of pages, scores or open segments' states.
+Pure arithmetic on closed segments' tokens, so that the context is one function of the closed history: what interims
+came, and what was evicted or replayed, cannot change it. Knows nothing of pages, scores or open segments' states.
 
 The window rules, with W the window, B = W / 2 and P the positions:
-a segment that opens at slot token s sees from ws = max(0, s - B). When tokens beyond ws + W come, the window that is full
-is a *checkpoint*: it is computed together, its first B tokens are final, and ws moves on by B. If fewer than B positions
-are left then, the segment is *re-anchored*: its tokens from ws on move to position 0 and all before them leaves the slot.
+a segment that opens at slot token s sees from ws = max(0, s - B). When tokens beyond ws + W come, the window that is
+full is a *checkpoint*: it is computed together, its first B tokens are final, and ws moves on by B. If fewer than B
+positions are left then, the segment is *re-anchored*: its last B tokens move to position 0, all before leaves the slot.
 When a segment closes with fewer than W positions left, the closed context is re-anchored: its last B tokens move to 0.
+Nothing else decides: a context is re-anchored by what has closed, not by when the next segment opens, and a segment
+that is re-anchored is from then on one that opened at 0.
 """
 
 from collections.abc import Hashable, Sequence

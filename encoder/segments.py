@@ -1,12 +1,14 @@
-"""The segments of one session over one slot of the hybrid encoder: what is to be computed for each wish, pass by pass.
+"""The segments of one session over one slot of the hybrid encoder: what each wish needs computed, pass by pass.
 
-The scores of a closed segment are a function of the closed context it joined (`encoder.context`) and of its own tokens, so
-*final equals offline*. That holds by construction: the slot is only a cache of passes that the canonical history would have
-run; before each pass it is compared with that history and cut, or replayed, where it differs. A pass is chosen only when
-it is about to run, so a session may be evicted between any two passes.
+The scores of a closed segment are a function of the closed context it joined (`encoder.context`) and of its own tokens,
+so *final equals offline*. That holds by construction: the slot is only a cache of passes that the canonical history
+would have run; before each pass it is compared with that history and cut, or replayed, where it differs. A pass is
+chosen only when it is about to run, so a session may be evicted between any two passes.
 
-Several segments can be open. Each continues the closed context and knows nothing of the others; the slot holds one of them.
-When the context has changed under an open segment, its labels stand until its next plan, which reads all of them anew.
+Several segments can be open. Each continues the closed context and knows nothing of the others; the slot holds one of
+them. When the context has changed under an open segment, its labels stand until its next plan, which reads all of them
+anew. An edit or a deletion changes the context as if the segment had never had another text; labels of segments that
+closed after it are not read anew.
 """
 
 from collections.abc import Hashable

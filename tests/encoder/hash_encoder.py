@@ -1,7 +1,7 @@
 """The hybrid encoder's interface with hashes for states: a score is a fingerprint of all that it depends on.
 
-Fast enough for thousands of histories, exact, and it checks every rule of a pass. Two scores are equal only if they were
-computed from the same tokens at the same positions, in the same passes.
+Fast enough for thousands of histories, exact, and it checks every rule of a pass. Two scores are equal only if they
+were computed from the same tokens at the same positions, in the same passes.
 """
 
 from collections.abc import Sequence

@@ -23,7 +23,9 @@ def clip(context: Sequence[Tokens], room: int, starts_word: NDArray[np.bool_]) -
     return [*rest, context[-1]]
 
 
-def score_by_the_rules(encoder: HashEncoder, segments: Sequence[Tokens], starts_word: NDArray[np.bool_]) -> list[Scores]:
+def score_by_the_rules(
+    encoder: HashEncoder, segments: Sequence[Tokens], starts_word: NDArray[np.bool_]
+) -> list[Scores]:
     """Scores of each segment, given those before it."""
     window, half, positions = encoder.config.window, encoder.config.window // 2, encoder.config.positions
     slot = encoder.open()

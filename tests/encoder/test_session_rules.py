@@ -17,7 +17,9 @@ LENGTHS = st.one_of(st.integers(0, 4), st.integers(0, 30), st.integers(0, 150))
 
 
 @settings(max_examples=200)
-@given(st.lists(LENGTHS, max_size=12), st.integers(0, 1 << 16), st.sampled_from([(48, 16), (32, 16), (56, 8), (64, 32)]))
+@given(
+    st.lists(LENGTHS, max_size=12), st.integers(0, 1 << 16), st.sampled_from([(48, 16), (32, 16), (56, 8), (64, 32)])
+)
 def test_segments_fed_whole_follow_the_rules(lengths, seed, shape):
     config = tiny_config(positions=shape[0], window=shape[1])
     segments = [make_tokens(count, seed + i) for i, count in enumerate(lengths)]

@@ -15,7 +15,23 @@ Scores = NDArray[np.float32]
 SESSIONS = 3
 NONE = np.zeros((0, 1), np.float32)
 """Scores of no token."""
-KINDS = ("grow", "grow", "grow", "rewrite", "rewrite", "shrink", "close", "close", "edit", "delete", "evict")
+KINDS = (
+    "grow",
+    "grow",
+    "grow",
+    "rewrite",
+    "rewrite",
+    "shrink",
+    "close",
+    "close",
+    "say",
+    "say",
+    "edit",
+    "delete",
+    "evict",
+)
+SAID = 99
+"""What `say` opens and closes in one step."""
 
 Op = tuple[int, str, int, int, int, int]
 """session, kind, segment, where, count, seed"""
@@ -72,6 +88,8 @@ class History:
         _, kind, which, where, count, seed = op
         if kind in ("grow", "rewrite", "shrink"):
             return self._plan_update(kind, which, where, count, seed, wish)
+        if kind == "say":
+            return self._plan_update("grow", SAID, where, count % 16, seed, wish)
         recent = self.closed[-1 - where % min(len(self.closed), 5)] if self.closed else None
         if kind == "evict":
             self.session.evict()
@@ -119,8 +137,9 @@ def run_step(
     begun = [(histories[op[0]], op[1], plan) for op in ops if (plan := histories[op[0]].plan(op, wish)) is not None]
     for (h, _, (_, segment, keep)), found in zip(begun, run_plans(pool, [p[0] for _, _, p in begun]), strict=True):
         h.finish(segment, keep, found)
-    changed = [(h, p[1], "edit" if kind == "edit" else "update") for h, kind, p in begun]
-    closing = [(h, h.open.pop(op[2])) for op in ops if op[1] == "close" and op[2] in (h := histories[op[0]]).open]
+    changed = [(h, p[1], "edit" if kind == "edit" else "update") for h, kind, p in begun if kind != "say"]
+    ending = [(histories[op[0]], SAID if op[1] == "say" else op[2]) for op in ops if op[1] in ("close", "say")]
+    closing = [(h, h.open.pop(which)) for h, which in ending if which in h.open]
     plans = [h.session.plan_close(segment.name) for h, segment in closing]
     for (h, segment), found in zip(closing, run_plans(pool, plans), strict=True):
         h.finish(segment, len(segment.tokens), found)

@@ -1,4 +1,4 @@
-"""A witness of a stream's revisions: it keeps what was read, checks every promise, and compares the end with offline labels.
+"""A witness of a stream's revisions: it keeps what was read, checks every promise, and compares finals with offline.
 
 It knows only messages, as a client would: rev rises by one, lists say exactly what changed, what is final stands.
 """
@@ -59,7 +59,7 @@ def _place(span: Span) -> tuple[int, int, str]:
 
 
 def closing_messages(messages: Iterable[Message]) -> Iterator[Message]:
-    """Reduce a stream to the same text fed a whole segment at a time: closing texts, edits and deletes of closed segments.
+    """Reduce a stream to the same text fed whole segments: closing texts, edits and deletes of closed ones.
 
     What is open when its session ends closes with the text that it has, in the order of opening.
     """

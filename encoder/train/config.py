@@ -13,8 +13,8 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     path: str
     labels: dict[str, str] = {}
-    """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all as they are. Words of
-    a type that is renamed to "?" are neither learned nor measured."""
+    """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all. Words of a
+    type that is renamed to "?" are neither learned nor measured."""
     known: tuple[str, ...] | None = None
     """Types that the file annotates, after renaming; of others an "O" says nothing. None: all types of the run."""
     cut: dict[str, tuple[str, ...]] = {}

@@ -131,7 +131,7 @@ def evaluation_table(report: "Report") -> Table:
         if result.closing and again is not None and m.closing_words is not None:
             again += m.closing_words
         table.add_row(
-            "" if result.closing else result.tagger,
+            "" if result.closing else "/".join(Path(result.tagger).parts[-2:]),
             "  + closing" if result.closing else result.policy,
             *(_percent(x) for x in (m.offline_f1, m.offline_em, m.streaming_em, m.streaming_f1, m.rc, m.eo)),
             f"{m.flips_per_word:.3f}",

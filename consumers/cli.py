@@ -23,6 +23,7 @@ from consumers.settings import (
     check_broker,
     parse_speed,
 )
+from consumers.soaking import soak
 from consumers.training import train
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(train)
 app.command()(evaluate)
 app.command()(bench)
+app.command()(soak)
 
 
 class InputKind(StrEnum):

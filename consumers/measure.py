@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
+
 if TYPE_CHECKING:
     from stream.bench import BenchReport
     from stream.evaluate import Report
@@ -16,7 +18,7 @@ POLICIES = ["always", "never", "last:3", "entropy:0.1"]
 
 def evaluate(
     data: Annotated[Path, typer.Option(help="CoNLL file (token<TAB>tag), or JSONL spans, with gold labels.")],
-    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = "ner",
+    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = DEFAULT_TAGGER,
     baseline: Annotated[
         str | None, typer.Option(help="Bidirectional checkpoint (causal_layers = 0), re-run on every word.")
     ] = None,
@@ -50,16 +52,16 @@ def evaluate(
     except (CheckpointError, ConfigError, EvaluationError, PolicyError) as error:
         typer.echo(f"hearken evaluate: {error}", err=True)
         raise typer.Exit(2) from error
-    Console().print(evaluation_table(report))
+    console().print(evaluation_table(report))
     if out is not None:
         _write_evaluation(report, baseline, out)
 
 
 def bench(
-    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = "ner",
+    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = DEFAULT_TAGGER,
     sessions: Annotated[str, typer.Option(help="Numbers of live sessions, parted by commas.")] = "1,8,64",
     words: Annotated[int, typer.Option(min=2, help="Words of each session's segment.")] = 60,
-    policy: Annotated[str, typer.Option(help="Restart policy.")] = "entropy:0.1",
+    policy: Annotated[str, typer.Option(help="Restart policy.")] = DEFAULT_POLICY,
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved repeats of each side.")] = 3,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json.")] = None,
 ) -> None:
@@ -80,13 +82,18 @@ def bench(
     except (CheckpointError, PolicyError) as error:
         typer.echo(f"hearken bench: {error}", err=True)
         raise typer.Exit(2) from error
-    Console().print(bench_table(report))
+    console().print(bench_table(report))
     if out is not None:
         import msgspec
 
         out.mkdir(parents=True, exist_ok=True)
         (out / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
         typer.echo(out / "bench.json")
+
+
+def console() -> Console:
+    """Standard output; as wide as the tables where it is no terminal."""
+    return Console() if Console().is_terminal else Console(width=150)
 
 
 def _pairs(renames: list[str]) -> dict[str, str]:
@@ -124,7 +131,7 @@ def evaluation_table(report: "Report") -> Table:
         if result.closing and again is not None and m.closing_words is not None:
             again += m.closing_words
         table.add_row(
-            "" if result.closing else result.tagger,
+            "" if result.closing else "/".join(Path(result.tagger).parts[-2:]),
             "  + closing" if result.closing else result.policy,
             *(_percent(x) for x in (m.offline_f1, m.offline_em, m.streaming_em, m.streaming_f1, m.rc, m.eo)),
             f"{m.flips_per_word:.3f}",
@@ -137,9 +144,11 @@ def evaluation_table(report: "Report") -> Table:
 
 def bench_table(report: "BenchReport") -> Table:
     """Lay out a bench: ours, and the dense encoder re-run on every word."""
+    from stream.bench import PACKED
+
     table = Table(title=f"{report.tagger}, {report.policy}, {report.words} words a segment, {report.number_format}")
     for head in ("sessions", "side", "words/s", "spread", "p50 ms", "p99 ms", "ratio"):
-        table.add_column(head, justify="left" if head == "side" else "right")
+        table.add_column(head, justify="left" if head == "side" else "right", no_wrap=head == "side")
     for row in report.rows:
         table.add_row(
             str(row.sessions),
@@ -149,7 +158,7 @@ def bench_table(report: "BenchReport") -> Table:
             f"{row.p50_ms:.2f}",
             f"{row.p99_ms:.2f}",
             "" if row.ratio is None else f"{row.ratio:.1f}x",
-            end_section=row is report.rows[-1] or row.side == "batched re-run",
+            end_section=row.side == PACKED,
         )
     return table
 

@@ -1,4 +1,4 @@
-"""`hearken soak`: recorded streams through Kafka as fast as it goes, every promise checked, finals compared with offline."""
+"""`hearken soak`: recorded streams through Kafka as fast as it goes, every promise checked, finals against offline."""
 
 import asyncio
 import time

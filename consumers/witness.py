@@ -1,4 +1,4 @@
-"""A witness of a stream's revisions: it keeps what was read, checks every promise, and compares the end with offline labels.
+"""A witness of a stream's revisions: it keeps what was read, checks every promise, and compares finals with offline.
 
 It knows only messages, as a client would: rev rises by one, lists say exactly what changed, what is final stands.
 """
@@ -42,13 +42,13 @@ class Witness:
 
     def _check_lists(self, before: tuple[Span, ...], revision: Revision) -> None:
         old, new = {span.id: span for span in before}, {span.id: span for span in revision.spans}
-        moved = {i for i in old.keys() & new.keys() if _place(old[i]) != _place(new[i])}
+        moved = {i for i in old.keys() & new.keys() if (_place(old[i]), old[i].text) != (_place(new[i]), new[i].text)}
         if set(revision.added) != new.keys() - old.keys():
             self._complain(revision, "`added` does not list the new spans")
         if {span.id for span in revision.retracted} != old.keys() - new.keys():
             self._complain(revision, "`retracted` does not list the spans that are gone")
         if {change.id for change in revision.changed} != moved:
-            self._complain(revision, "`changed` does not list the spans that moved")
+            self._complain(revision, "`changed` does not list the spans whose place, label or text is another")
 
     def _complain(self, revision: Revision, what: str) -> None:
         self.complaints.append(f"session {revision.session}, segment {revision.segment}, rev {revision.rev}: {what}")
@@ -59,7 +59,7 @@ def _place(span: Span) -> tuple[int, int, str]:
 
 
 def closing_messages(messages: Iterable[Message]) -> Iterator[Message]:
-    """Reduce a stream to the same text fed a whole segment at a time: closing texts, edits and deletes of closed segments.
+    """Reduce a stream to the same text fed whole segments: closing texts, edits and deletes of closed ones.
 
     What is open when its session ends closes with the text that it has, in the order of opening.
     """

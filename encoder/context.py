@@ -171,7 +171,8 @@ class Context:
             before = self.pieces
             self.closed.append(owner)
             self._set(self.geometry.join(before, owner))
-            self.reanchors += self.pieces[0] != before[0] if before else self.pieces[0].first > 0
+            begun = before[:1] or [Piece(owner, 0, 0)]
+            self.reanchors += self.pieces[:1] != begun  # a last word longer than B leaves no context at all
 
     def join_rest(self, owner: Closed) -> None:
         """Close a segment of which only the tokens since a re-anchor are known: all before it is forgotten."""

@@ -1,8 +1,9 @@
 """Words a second and step latency of live sessions, against the same weights re-run densely on every word.
 
-All sides run in one process on one thread, in turns, so that whatever else the machine does meets them alike. Both
-dense sides get more than the engine: their texts are tokenised beforehand, batches come sorted into tensors, and they
-need not say what changed.
+All sides run in one process on one thread, in turns, so that whatever else the machine does meets them alike. The dense
+sides get more than the engine: their texts are tokenised and laid out as tensors beforehand, and they need not say
+what changed. The packed re-run has the engine's kernels and no padding but keeps nothing: what it is slower by than
+the engine is what caches and restart points save, the rest is the kernels.
 """
 
 import random
@@ -13,16 +14,18 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoint import load_checkpoint
+from encoder.hybrid import HybridEncoder, Pass
 from encoder.model import HybridModel
 from encoder.restart import parse_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.engine import Engine
 from stream.messages import End, Update
 
-OURS, BATCHED, ALONE = "hearken", "batched re-run", "one by one re-run"
+OURS, ALONE, BATCHED, PACKED = "hearken", "re-run one by one", "re-run batched", "re-run packed"
 DENSE_EVERY = 4
 """The dense sides run only on every fourth word, another fourth in each repeat: they take minutes otherwise."""
 
@@ -85,7 +88,7 @@ def run_bench(name: str, counts: Sequence[int], words: int, policy: str, repeats
     """
     torch.set_num_threads(1)
     parse_policy(policy)
-    tagger = load_tagger(name, max_sessions=max(counts) + 1)
+    tagger = load_tagger(name, max_sessions=2 * max(counts) + 1)  # the packed side has slots of its own
     dense, number_format = fastest_model(load_checkpoint(name).model())
     rows: list[Row] = []
     for count in counts:
@@ -97,19 +100,24 @@ def _compare(
     tagger: Tagger, dense: HybridModel, texts: list[list[str]], words: int, policy: str, repeats: int
 ) -> list[Row]:
     """Run the sides in turns, and once unmeasured before."""
-    tokens = [[tagger.tokenizer.encode(" ".join(text[: t + 1])).ids for text in texts] for t in range(words)]
+    tokens = [[_tokens(tagger, text[: t + 1]) for text in texts] for t in range(words)]
     batches = [dense_batch([torch.from_numpy(ids).long() for ids in step]) for step in tokens]
     alone = [[dense_batch([torch.from_numpy(ids).long()]) for ids in step] for step in tokens]
-    ours, batched, single = _Times(), _Times(), _Times()
+    times = {side: _Times() for side in (OURS, ALONE, BATCHED, PACKED)}
     run_engine(tagger, texts[:1], policy)
     run_dense(dense, [[batch] for batch in batches[:2]])
     for repeat in range(repeats):
-        ours.repeats.append(run_engine(tagger, texts, policy))
-        start = repeat % DENSE_EVERY
-        batched.repeats.append(run_dense(dense, [[batch] for batch in batches[start::DENSE_EVERY]]))
-        single.repeats.append(run_dense(dense, alone[start::DENSE_EVERY]))
-    count = len(texts)
-    return [ours.row(count, OURS, None), single.row(count, ALONE, ours), batched.row(count, BATCHED, ours)]
+        due = slice(repeat % DENSE_EVERY, None, DENSE_EVERY)
+        times[OURS].repeats.append(run_engine(tagger, texts, policy))
+        times[ALONE].repeats.append(run_dense(dense, alone[due]))
+        times[BATCHED].repeats.append(run_dense(dense, [[batch] for batch in batches[due]]))
+        times[PACKED].repeats.append(run_packed(tagger.encoder, tokens[due]))
+    return [times[side].row(len(texts), side, None if side == OURS else times[OURS]) for side in times]
+
+
+def _tokens(tagger: Tagger, words: list[str]) -> NDArray[np.int32]:
+    """Give the dense sides' tokens of a text, (n,): no more than one window of them."""
+    return tagger.tokenizer.encode(" ".join(words)).ids[-tagger.config.window :]
 
 
 def run_engine(tagger: Tagger, texts: list[list[str]], policy: str) -> list[float]:
@@ -145,6 +153,20 @@ def run_dense(model: HybridModel, steps: Sequence[Sequence[tuple[Tensor, Tensor,
     return seconds
 
 
+def run_packed(encoder: HybridEncoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -> list[float]:
+    """Run the engine's encoder over each step's texts (each (n,)) from nothing; returns each step's seconds."""
+    slots = [encoder.open() for _ in steps[0]]
+    seconds = []
+    for texts in steps:
+        began = time.perf_counter()
+        passes = [Pass(slot, 0, ids, 0, 0) for slot, ids in zip(slots, texts, strict=True)]
+        encoder.step(passes).logits.argmax(-1)
+        seconds.append(time.perf_counter() - began)
+    for slot in slots:
+        encoder.free(slot)
+    return seconds
+
+
 def dense_batch(texts: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Pad token ids (each (n,)) to a batch: ids, positions and last visible key, each (B, T)."""
     ids = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
@@ -154,7 +176,7 @@ def dense_batch(texts: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 def fastest_model(model: HybridModel) -> tuple[HybridModel, str]:
     """Return the model in the number format in which this machine runs it faster, and that format's name."""
-    batch = dense_batch([torch.arange(1, 65) % model.config.vocab_size] * 8)
+    batch = dense_batch([torch.arange(min(64, model.config.positions)) % model.config.vocab_size] * 8)
     half = HybridModel(model.config).eval()
     half.load_state_dict(model.state_dict())
     half = half.to(torch.bfloat16)

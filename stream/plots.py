@@ -21,9 +21,8 @@ def plot_report(report: Report, baseline: str | None, path: Path) -> None:
         points = sorted(points)
         x, y = [100 * point.saved for point in points], [100 * point.right for point in points]
         axes.plot(x, y, marker="s" if color == BASELINE else "o", color=color, label=family, linewidth=1.2)
-        for i, (a, b, point) in enumerate(zip(x, y, points, strict=True)):
-            above = (0, 6 if i % 2 else -12)
-            axes.annotate(point.parameter, (a, b), above, textcoords="offset points", fontsize=8, color=color)
+        for a, b, point in zip(x, y, points, strict=True):
+            axes.annotate(point.parameter, (a, b), (6, 3), textcoords="offset points", fontsize=8, color=color)
     axes.set_xlabel("FLOPs saved against the bidirectional encoder re-run on every word, %")
     axes.set_ylabel("streaming exact match, %")
     axes.set_title(

@@ -125,6 +125,7 @@ class Tally:
             sums["full"] += work.kind == "full"
             sums["active"] += restarted and t > 0 and revises(chart.rows[t - 1], chart.rows[t])
         if chart.closing is not None:
+            sums["closable"] += 1
             sums["closings"] += chart.closing.words > 0
             sums["closing_words"] += chart.closing.words
 
@@ -184,10 +185,10 @@ class Tally:
             rc_1=mean("rc_1"),
             rc_2=mean("rc_2"),
             words_recomputed=share("computed", "arrived"),
-            closing_words=share("closing_words", "arrived"),
+            closing_words=share("closing_words", "arrived") if sums["closable"] else None,
             restart_rate=share("restarts", "steps"),
             full_restart_rate=share("full", "steps"),
-            closing_rate=share("closings", "segments"),
+            closing_rate=share("closings", "closable"),
             active_restarts=share("active", "restarts"),
             r_pertinence=share("pertinent", "revisions"),
             r_appropriateness=share("pertinent", "wrong_steps"),

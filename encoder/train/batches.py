@@ -13,7 +13,7 @@ from torch import Tensor
 from encoder.config import HybridConfig
 from encoder.train.augment import Piece, join_sequences, speak
 from encoder.train.config import Augment, Stage
-from encoder.train.text import Sequence
+from encoder.train.text import UNKNOWN, Sequence
 
 IGNORED = -100
 BLOCK_MEANS = (1, 2, 3, 5, 8)
@@ -82,9 +82,9 @@ class WordPieces:
             if len(ids) + sum(map(len, units)) > limit:
                 break
             for i, unit in enumerate(units):
-                inner = "I-" + tag[2:] if i and tag != "O" else tag
+                inner = "I-" + tag[2:] if i and tag not in ("O", UNKNOWN) else tag
                 ids += unit
-                labels += [IGNORED] * (len(unit) - 1) + [self._index.get(inner, 0)]
+                labels += [IGNORED] * (len(unit) - 1) + [IGNORED if tag == UNKNOWN else self._index.get(inner, 0)]
                 word += [word[-1] + 1 if word else 0] * len(unit)
                 sentence += [number] * len(unit)
         arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, sentence)]

@@ -13,9 +13,13 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     path: str
     labels: dict[str, str] = {}
-    """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all as they are."""
+    """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all. Words of a
+    type that is renamed to "?" are neither learned nor measured."""
     known: tuple[str, ...] | None = None
     """Types that the file annotates, after renaming; of others an "O" says nothing. None: all types of the run."""
+    cut: dict[str, tuple[str, ...]] = {}
+    """By type, after renaming: words at which a span ends early. What was behind them is neither learned nor measured.
+    For corpora whose spans hold whole phrases ("ms rice who chairs the board") where a name is wanted."""
     where: dict[str, tuple[str, ...]] = {}
     """Keep only sequences whose `# key = value` comment has one of these values, e.g. genre by licence."""
     drop: str = ""

@@ -10,6 +10,8 @@ import msgspec
 from encoder.config import ConfigError
 from encoder.train.config import TextSource
 
+UNKNOWN = "?"
+"""The tag of a word of which nothing is known."""
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -41,14 +43,30 @@ def read_source(source: TextSource) -> list[Sequence]:
     ]
     if not kept:
         raise ConfigError(f"training data: {path} has no sequence that fits `where`")
-    return [replace(s, tags=tuple(_rename(tag, source.labels) for tag in s.tags)) for s in kept] * source.repeat
+    return [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept] * source.repeat
 
 
-def _rename(tag: str, labels: dict[str, str]) -> str:
-    if tag == "O" or not labels:
-        return tag
-    kind = labels.get(tag[2:])
-    return f"{tag[:2]}{kind}" if kind else "O"
+def _rename(tags: tuple[str, ...], labels: dict[str, str]) -> tuple[str, ...]:
+    if not labels:
+        return tags
+    kinds = [labels.get(tag[2:], "") for tag in tags]
+    return tuple(
+        UNKNOWN if kind == UNKNOWN else f"{tag[:2]}{kind}" if kind else "O"
+        for tag, kind in zip(tags, kinds, strict=True)
+    )
+
+
+def _cut(words: tuple[str, ...], tags: tuple[str, ...], cut: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """End spans early at their type's words; the rest of such a span is unknown."""
+    if not cut:
+        return tags
+    shown: list[str] = []
+    ended = False
+    for word, tag in zip(words, tags, strict=True):
+        inside = tag.startswith("I-")
+        ended = inside and (ended or word.lower() in cut.get(tag[2:], ()))
+        shown.append(UNKNOWN if ended else tag)
+    return tuple(shown)
 
 
 def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], Sequence]]:
@@ -98,5 +116,5 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
 
 def label_names(sequences: list[Sequence]) -> tuple[str, ...]:
     """Collect the types of all tags into BIO names: "O", then "B-x" and "I-x" of each type in alphabetical order."""
-    kinds = sorted({tag[2:] for s in sequences for tag in s.tags if tag != "O"})
+    kinds = sorted({tag[2:] for s in sequences for tag in s.tags if tag not in ("O", UNKNOWN)})
     return ("O", *(f"{mark}-{kind}" for kind in kinds for mark in "BI"))

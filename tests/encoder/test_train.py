@@ -290,3 +290,15 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
     logits = checkpoint.model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
     assert run_training(read_config(config)) == folder  # finished stages are not run again
+
+
+def test_spans_end_early_at_the_words_named_and_the_rest_is_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "x.conll"
+    path.write_text("ms\tB-P\nrice\tI-P\nwho\tI-P\nsings\tI-P\nmet\tO\npeople\tB-X\nof\tB-P\nrome\tI-P\n")
+    source = TextSource(path=str(path), labels={"P": "person", "X": "?"}, cut={"person": ("who", "of")})
+    (sequence,) = read_source(source)
+    assert sequence.tags == ("B-person", "I-person", "?", "?", "O", "?", "B-person", "I-person")
+    assert label_names([sequence]) == ("O", "B-person", "I-person")
+    made = WordPieces(tokenizer(), LABELS).example([(list(sequence.words), list(sequence.tags))], 0, 100)
+    known = np.unique(made.word[made.labels != IGNORED])
+    assert known.tolist() == [0, 1, 4, 6, 7]

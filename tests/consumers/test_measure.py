@@ -1,0 +1,95 @@
+"""The command line of the measurements: tables out, files where they were asked for, mistakes on one line."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from consumers.measure import bench, evaluate
+from encoder.checkpoint import save_checkpoint
+from tests.tiny import tiny_checkpoint
+
+app = typer.Typer()
+app.command()(evaluate)
+app.command()(bench)
+
+
+@pytest.fixture
+def tagger(tmp_path):
+    made = tiny_checkpoint()
+    save_checkpoint(tmp_path / "tiny", made.config, made.weights, made.tokenizer)
+    return str(tmp_path / "tiny")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.conll"
+    path.write_text("ms\tB-PER\nrice\tI-PER\nin\tO\nrome\tB-LOC\n\nwe\tO\nmet\tO\n", encoding="utf-8")
+    return str(path)
+
+
+def run(*args):
+    return CliRunner().invoke(app, list(args))
+
+
+def test_evaluate_writes_table_json_and_plot(tagger, data, tmp_path):
+    result = run(
+        *("evaluate", "--data", data, "--tagger", tagger, "--rename", "PER=person", "--rename", "LOC=place"),
+        *("--policy", "never", "--policy", "last:2", "--out", str(tmp_path / "out")),
+    )
+    assert result.exit_code == 0, result.output
+    assert "sEM" in result.stdout
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())
+    assert [(x["policy"], x["closing"]) for x in report["results"]] == [
+        ("never", False), ("never", True), ("last:2", False), ("last:2", True)
+    ]  # fmt: skip
+    assert report["results"][0]["metrics"]["flips_per_word"] == 0
+    assert (tmp_path / "out" / "evaluation.png").stat().st_size > 1000
+
+
+def test_evaluate_without_closing_has_one_line_a_policy(tagger, data, tmp_path):
+    out = tmp_path / "out"
+    result = run(
+        *("evaluate", "--data", data, "--tagger", tagger, "--rename", "PER=person", "--rename", "LOC="),
+        *("--policy", "always", "--no-close", "--limit", "1", "--out", str(out)),
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads((out / "evaluation.json").read_bytes())
+    assert [x["closing"] for x in report["results"]] == [False]
+    assert report["sequences"] == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--policy", "sometimes"], "sometimes"),
+        (["--rename", "PER"], "FILE_TYPE=TAGGER_TYPE"),
+        ([], "types that the tagger has not: LOC, PER"),
+        (["--tagger", "nowhere"], "nowhere"),
+        (["--data", "nowhere.conll"], "nowhere.conll"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(tagger, data, more, message):
+    result = run("evaluate", "--data", data, "--tagger", tagger, *more)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_bench_writes_table_and_json(tagger, tmp_path):
+    out = tmp_path / "out"
+    result = run(
+        *("bench", "--tagger", tagger, "--sessions", "1,2", "--words", "6", "--repeats", "1", "--out", str(out))
+    )
+    assert result.exit_code == 0, result.output
+    assert "words/s" in result.stdout
+    report = json.loads((out / "bench.json").read_bytes())
+    assert [row["sessions"] for row in report["rows"]] == [1] * 4 + [2] * 4
+
+
+@pytest.mark.parametrize("sessions", ["", "1,x", "0"])
+def test_bench_wants_numbers_of_sessions(tagger, sessions):
+    result = run("bench", "--tagger", tagger, "--sessions", sessions)
+    assert result.exit_code == 2
+    assert "--sessions" in result.stderr

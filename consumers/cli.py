@@ -169,6 +169,8 @@ def demo(
     ] = None,
     tagger: TaggerOption = DEFAULT_TAGGER,
     policy: PolicyOption = DEFAULT_POLICY,
+    picture: Annotated[Path | None, typer.Option(help="Save a picture of the view (SVG) in the middle of it.")] = None,
+    picture_after: Annotated[float, typer.Option(help="Seconds from the first label to the picture.")] = 20.0,
 ) -> int:
     """Show it: a broker, the service, and a live transcript that is labelled while it arrives."""
     configure_logging("warning")
@@ -177,7 +179,10 @@ def demo(
         check_broker(broker)
     from consumers.demo import demo as show
 
-    return asyncio.run(show(factor, broker, file, tagger, policy))
+    if picture is not None:
+        picture.unlink(missing_ok=True)
+    shot = None if picture is None else (picture, picture_after)
+    return asyncio.run(show(factor, broker, file, tagger, policy, shot))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

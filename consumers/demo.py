@@ -15,6 +15,7 @@ from rich.console import Console
 from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.building import build_engine
 from consumers.connection import connect, make_producer
+from consumers.picture import Camera
 from consumers.reader import Reader
 from consumers.recording import Recorded, read_recording
 from consumers.render import View, make_view
@@ -96,7 +97,14 @@ class Show:
         return sent is not None and service.finished >= sent and self.reader.revisions >= service.revisions
 
 
-async def demo(speed: float | None, broker: str | None, file: Path | None, tagger: str, policy: str) -> int:
+async def demo(
+    speed: float | None,
+    broker: str | None,
+    file: Path | None,
+    tagger: str,
+    policy: str,
+    picture: tuple[Path, float] | None = None,
+) -> int:
     """Show it; returns the exit code.
 
     Args:
@@ -105,6 +113,7 @@ async def demo(speed: float | None, broker: str | None, file: Path | None, tagge
         file: recorded stream; None plays the sample.
         tagger: name or folder.
         policy: where restarts begin.
+        picture: where to save a picture of the view, and after how many seconds.
 
     Raises:
         SettingError: there is no such tagger or policy.
@@ -117,7 +126,7 @@ async def demo(speed: float | None, broker: str | None, file: Path | None, tagge
         address = embedded.address if embedded else str(broker)
         title = f"tagger {engine.name}, policy {policy}, {'embedded broker' if embedded else 'broker'} {address}"
         console = Console()
-        summary = await _show(recording, speed, address, engine, title, console, stop)
+        summary = await _show(recording, speed, address, engine, title, console, stop, picture)
         if not stop.is_set():
             console.print(summary.table())
     return 130 if stop.is_set() else 0
@@ -131,6 +140,7 @@ async def _show(
     title: str,
     console: Console,
     stop: asyncio.Event,
+    picture: tuple[Path, float] | None,
 ) -> Summary:
     run = f"hearken-demo-{uuid.uuid4().hex[:8]}"  # an outside broker may still hold the records of earlier runs
     topics = Topics(input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters")
@@ -139,6 +149,8 @@ async def _show(
     )
     transcript = Transcript()
     view = make_view(console, transcript)
+    if picture is not None:
+        view = Camera(view, transcript, *picture)
     async with AsyncExitStack() as stack:
         producer = await connect(partial(make_producer, broker), broker, PATIENCE)
         stack.push_async_callback(producer.stop)

@@ -119,7 +119,7 @@ class LiveView:
 
     def tick(self, status: str) -> None:
         """Draw what stands now."""
-        self._live.update(self._picture(status), refresh=True)
+        self._live.update(self.picture(status), refresh=True)
 
     def stop(self) -> None:
         """Give the terminal back; the last segments stay to be read."""
@@ -127,7 +127,12 @@ class LiveView:
         for row in self._rows(limit=6):
             self._console.print(row)
 
-    def _picture(self, status: str) -> RenderableType:
+    def shows_flip(self) -> bool:
+        """Whether an open segment that is shown just flipped."""
+        return any(turn.flipped and not turn.final for turn in list(self._transcript.turns.values())[-6:])
+
+    def picture(self, status: str) -> RenderableType:
+        """What the terminal shows now."""
         height = max(4, self._console.height - len(self._flips) - 6)
         flips = [Text(f"flip  {describe(x)}", style="dim", no_wrap=True, overflow="ellipsis") for x in self._flips]
         head, rows, foot = Text(self._title, style="bold"), self._rows(height), Text(status, style="dim")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 DEFAULT_TAGGER = "ner"
-DEFAULT_POLICY = "entropy:0.1"
+DEFAULT_POLICY = "last:3"
 DEFAULT_IDLE_SECONDS = 600.0
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")

@@ -53,6 +53,7 @@ $(STAMP): pyproject.toml requirements.lock
 		{ echo 'hearken needs Python 3.11 or newer; "$(PYTHON)" is not. Try: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo 'could not make $(VENV) (on Debian and Ubuntu: apt install python3-venv)' >&2; exit 1; }
+	@echo 'setting up $(VENV): a few minutes, once'
 	@index='$(TORCH_INDEX)'; \
 	if [ "$$index" = auto ]; then \
 		index=; \
@@ -63,7 +64,7 @@ $(STAMP): pyproject.toml requirements.lock
 		echo "torch comes from $$index"; \
 		$(VENV)/bin/python -m pip install --quiet --no-deps --index-url "$$index" -c requirements.lock torch; \
 	fi
-	$(VENV)/bin/python -m pip install --quiet -c requirements.lock -e '.[dev]'
+	@$(VENV)/bin/python -m pip install --quiet -c requirements.lock -e '.[dev]'
 	@touch $@
 
 # Exact versions of everything, the extras included. torch without its build's name: the CPU and the CUDA build of one

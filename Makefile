@@ -59,6 +59,7 @@ $(STAMP): pyproject.toml requirements.lock
 		{ echo 'hearken needs Python 3.11 or newer; "$(PYTHON)" is not. Try: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo 'could not make $(VENV) (on Debian and Ubuntu: apt install python3-venv)' >&2; exit 1; }
+	@echo 'setting up $(VENV): a few minutes, once'
 	@index='$(TORCH_INDEX)'; \
 	if [ "$$index" = auto ]; then \
 		index=; \
@@ -69,7 +70,7 @@ $(STAMP): pyproject.toml requirements.lock
 		echo "torch comes from $$index"; \
 		$(VENV)/bin/python -m pip install --quiet --no-deps --index-url "$$index" -c requirements.lock torch; \
 	fi
-	$(VENV)/bin/python -m pip install --quiet -c requirements.lock -e '.[dev]'
+	@$(VENV)/bin/python -m pip install --quiet -c requirements.lock -e '.[dev]'
 	@touch $@
 
 # The weights that training starts from. Without its dependencies (another training framework): only its files are read.

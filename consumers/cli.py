@@ -162,7 +162,8 @@ def tag(
 def demo(
     speed: Annotated[str, typer.Option(envvar="HEARKEN_SPEED", help="Times real time, or max.")] = "10",
     broker: Annotated[
-        str | None, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Use these brokers, not our own.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own; topics hearken-demo-* stay there."),
     ] = None,
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")

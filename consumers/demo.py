@@ -10,11 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.building import build_engine
 from consumers.connection import connect, make_producer
+from consumers.errors import OperationFailed
 from consumers.picture import Camera
 from consumers.reader import Reader
 from consumers.recording import Recorded, read_recording
@@ -126,8 +128,12 @@ async def demo(
         address = embedded.address if embedded else str(broker)
         title = f"tagger {engine.name}, policy {policy}, {'embedded broker' if embedded else 'broker'} {address}"
         console = Console()
-        summary = await _show(recording, speed, address, engine, title, console, stop, picture)
+        try:
+            summary = await _show(recording, speed, address, engine, title, console, stop, picture)
+        except KafkaError as error:
+            raise OperationFailed(f"{address}: {type(error).__name__}: {error}") from error
         if not stop.is_set():
+            console.print()
             console.print(summary.table())
     return 130 if stop.is_set() else 0
 

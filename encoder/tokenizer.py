@@ -103,22 +103,27 @@ class IncrementalTokenizer:
         """Keep the first `words` words of `before` and tokenise `text` from character `reach` on."""
         part = self._tokenizer.encode(text[reach:], add_special_tokens=False)
         tokens = int(before.word_token[words])
-        ids = np.array(part.ids, np.int32)
-        offsets = np.array(part.offsets, np.int32).reshape(-1, 2) + reach  # (pieces, 2)
-        word_ids = np.array(part.word_ids, np.int32)
-        first = np.flatnonzero(np.diff(word_ids, prepend=-1))
-        bounds = np.append(first, len(ids))
-        starts, ends = offsets[first, 0], offsets[bounds[1:] - 1, 1]
-        limits = [*starts[1:].tolist(), len(text)]
-        for i, (end, limit) in enumerate(zip(ends.tolist(), limits, strict=False)):
-            ends[i] = _with_marks(text, end, limit)
+        ids, offsets, word_ids = part.ids, part.offsets, part.word_ids  # lists: most updates bring a piece or two
+        first = [i for i, word in enumerate(word_ids) if not i or word != word_ids[i - 1]]
+        bounds = [*first, len(ids)]
+        starts = [offsets[i][0] + reach for i in first]
+        limits = [*starts[1:], len(text)]
+        ends = [_with_marks(text, offsets[i - 1][1] + reach, limits[j]) for j, i in enumerate(bounds[1:])]
         return Encoded(
             text,
-            np.concatenate([before.ids[:tokens], ids]),
-            np.concatenate([before.word_start[:words], starts]),
-            np.concatenate([before.word_end[:words], ends]),
-            np.concatenate([before.word_token[:words], (bounds + tokens).astype(np.int32)]),
+            _extend(before.ids, tokens, ids),
+            _extend(before.word_start, words, starts),
+            _extend(before.word_end, words, ends),
+            _extend(before.word_token, words, [bound + tokens for bound in bounds]),
         )
+
+
+def _extend(before: NDArray[np.int32], keep: int, new: list[int]) -> NDArray[np.int32]:
+    """Put `new` behind the first `keep` elements."""
+    after = np.empty(keep + len(new), np.int32)
+    after[:keep] = before[:keep]
+    after[keep:] = new
+    return after
 
 
 def _is_wall(character: str) -> bool:

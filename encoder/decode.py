@@ -147,11 +147,15 @@ def _follows(a: str, b: str) -> bool:
 def labels_to_spans(labels: Sequence[int] | NDArray[np.int32], names: tuple[str, ...]) -> list[tuple[int, int, str]]:
     """Read spans (first word, end word exclusive, type) out of label numbers, strict IOB2: a stray I-x is no span."""
     spans: list[tuple[int, int, str]] = []
-    start, kind = -1, ""
-    for i, name in enumerate([names[label] for label in labels] + ["O"]):
-        if start >= 0 and name != "I-" + kind:
-            spans.append((start, i, kind))
-            start = -1
-        if name.startswith("B-"):
-            start, kind = i, name[2:]
-    return spans
+    array = np.asarray(labels, np.int32)
+    where = array.nonzero()[0]  # label 0 is "O" (HybridConfig), and most words are
+    start, end, kind = -1, -1, ""
+    for i, label in zip(where.tolist(), array[where].tolist(), strict=True):
+        name = names[label]
+        if start >= 0 and i == end and name == "I-" + kind:
+            end = i + 1
+            continue
+        if start >= 0:
+            spans.append((start, end, kind))
+        start, end, kind = (i, i + 1, name[2:]) if name.startswith("B-") else (-1, -1, "")
+    return [*spans, (start, end, kind)] if start >= 0 else spans

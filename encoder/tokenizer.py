@@ -95,7 +95,7 @@ class IncrementalTokenizer:
         reach = _common(before.text, text)
         while reach and not _is_wall(text[reach - 1]):
             reach -= 1
-        words = int(np.searchsorted(before.word_start, reach))
+        words = int(before.word_start.searchsorted(reach))
         after = self._append(before, words, text, reach)
         return after, _first_changed_word(before, after, words), _common_ids(before, after, words)
 

@@ -193,14 +193,14 @@ class HybridLabeller:
 
 def _whole_words(before: Encoded, after: Encoded, token: int) -> int:
     """Words that are the same in both texts, given that their first `token` tokens are."""
-    return int(min(np.searchsorted(x.word_token[1:], token, side="right") for x in (before, after)))
+    return int(min(x.word_token[1:].searchsorted(token, side="right") for x in (before, after)))
 
 
 def _put_scores(plan: _Plan) -> None:
     """Take over the scores of each word whose last token was computed."""
     last = plan.words.encoded.word_token[1:] - 1  # (words,)
     for rows in plan.rows:
-        a, b = np.searchsorted(last, (rows.first, rows.first + len(rows.logits)))
+        a, b = last.searchsorted((rows.first, rows.first + len(rows.logits)))
         plan.words.scores[a:b] = rows.logits[last[a:b] - rows.first]
 
 
@@ -209,17 +209,17 @@ def _first_word(plan: _Plan) -> int:
     if plan.closing:
         return 0
     last = plan.words.encoded.word_token[1:] - 1
-    return min([plan.keep, *(int(np.searchsorted(last, rows.first)) for rows in plan.rows)])
+    return min([plan.keep, *(int(last.searchsorted(rows.first)) for rows in plan.rows)])
 
 
 def _work(plan: _Plan) -> Work:
-    token = plan.words.encoded.word_token  # (words + 1,)
+    last = plan.words.encoded.word_token[1:] - 1  # (words,)
     kinds = {x.kind for x in plan.ran}
     kind: Kind = (
         "full" if "full" in kinds else "local" if "local" in kinds else "append" if kinds - {"none"} else "none"
     )
     words = 0
     for start, end in (r for x in plan.ran for r in x.ranges):
-        a, b = np.searchsorted(token[1:] - 1, (start, end))
+        a, b = last.searchsorted((start, end))
         words += int(b - a)
     return Work(kind, words, sum(x.computed for x in plan.ran))

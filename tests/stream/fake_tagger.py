@@ -29,6 +29,8 @@ class _Said:
     sure: list[float] = field(default_factory=list)
     whole: bool = True
     """Whether all words were read together."""
+    left: list[str] = field(default_factory=list)
+    """What stood to the left of them then."""
 
 
 @dataclass(slots=True)
@@ -61,7 +63,8 @@ class FakeLive:
         point = min(max(self.policy.point(Standing(entropy, 1 - entropy)), 0), kept)
         point = max(0, min(point, kept - 1)) if kept < len(before.words) else point  # the last one saw what is gone
         if closing:
-            point = len(words) if before.whole and kept == len(words) == len(before.words) else 0
+            same = kept == len(words) == len(before.words) and before.left == self._left(segment)
+            point = len(words) if before.whole and same else 0
         return FakePlan(self, segment, text, closing, kept, point)
 
     def delete(self, segment: str) -> None:
@@ -75,15 +78,18 @@ class FakeLive:
     def free(self) -> None:
         self.freed = True
 
+    def _left(self, segment: str) -> list[str]:
+        context = list(self.closed)
+        context = context[: context.index(segment)] if segment in self.closed else context
+        return [w for name in context[-CONTEXT:] for w in self.closed[name]]
+
     def read(self, plan: FakePlan) -> Reading:
         assert plan.ran
         matches = list(_WORD.finditer(plan.text))
         words = [m[0] for m in matches]
         edited = plan.segment in self.known
         before = self.standing.get(plan.segment, _Said())
-        context = list(self.closed)
-        context = context[: context.index(plan.segment)] if plan.segment in self.closed else context
-        left = [w for name in context[-CONTEXT:] for w in self.closed[name]]
+        left = self._left(plan.segment)
         types, sure = before.types[: plan.point], before.sure[: plan.point]
         for i in range(plan.point, len(words)):
             kind, certain = read_word(left, words, i)
@@ -97,7 +103,7 @@ class FakeLive:
             for old in list(self.closed)[: -80 - CONTEXT]:
                 del self.closed[old]
         else:
-            self.standing[plan.segment] = _Said(words, types, sure, whole)
+            self.standing[plan.segment] = _Said(words, types, sure, whole, left)
         decoded, spans = bio(types, sure)
         return Reading(
             np.array([m.start() for m in matches], np.int32),

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from encoder.restart import Always, Entropy, Last, Never
@@ -64,6 +64,16 @@ def _bytes(revisions: list[Revision], session: str) -> list[bytes]:
     return [msgspec.json.encode(x) for x in revisions if x.session == session]
 
 
+# A segment that waited open while another closed sees another context then, though its own words stand.
+CONTEXT_CHANGES = [
+    (0, 0, "append", (".",), 0),
+    (0, 0, "append", ("anna",), 0),
+    (0, 1, "append", ("there",), 0),
+    (0, 0, "end", (".",), 0),
+]
+
+
+@example(CONTEXT_CHANGES, Always(), 2)
 @given(steps(VOCABULARY, ALL), POLICIES, st.integers(1, 12))
 def test_coalescing_reaches_the_same_finals(script, policy, size):
     told = messages(script)

@@ -4,9 +4,9 @@ import random
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from encoder.decode import NOTHING, Decoder, labels_to_spans
 from encoder.model import HybridModel
 from encoder.train.batches import IGNORED, Batch, WordPieces, make_batches, make_examples
 from encoder.train.config import Augment, Stage, TextSource
@@ -63,6 +63,7 @@ DEV_FORMS = {"written": Augment(), "spoken": Augment(unpunctuated=1.0)}
 def dev_f1(model: HybridModel, pieces: WordPieces, dev: list[list[Sequence]], form: Augment) -> float:
     """Span F1 in percent of the model re-run on whole sequences, each one block (offline, for choosing)."""
     device = pick_device()
+    decoder = Decoder(model.config.labels)
     stage = Stage(epochs=1, blocks="one", batch_tokens=4096)
     examples = make_examples(pieces, dev, form, model.config.positions, random.Random(0))
     counts = np.zeros(3, dtype=np.int64)  # spans found, spans in the gold, both
@@ -72,31 +73,9 @@ def dev_f1(model: HybridModel, pieces: WordPieces, dev: list[list[Sequence]], fo
             logits = model(b.ids, b.positions, b.tail_last, b.tail_first).float().cpu().numpy()
             for row, labels in zip(logits, batch.labels.numpy(), strict=True):
                 words = labels != IGNORED
-                found = tag_spans(best_valid(row[words], model.config.labels), model.config.labels)
-                gold = tag_spans(labels[words], model.config.labels)
+                ends = np.array([0, words.sum()], np.int64)
+                read = decoder.decode(row[words], ends, np.array([NOTHING], np.int32)).labels
+                found = set(labels_to_spans(read, model.config.labels))
+                gold = set(labels_to_spans(labels[words], model.config.labels))
                 counts += (len(found), len(gold), len(found & gold))
     return float(200.0 * counts[2] / max(1, counts[0] + counts[1]))
-
-
-def best_valid(scores: NDArray[np.float32], labels: tuple[str, ...]) -> NDArray[np.int64]:
-    """Take the best label of each word that may follow the one before: (N, labels) to (N,)."""
-    chosen = np.zeros(len(scores), dtype=np.int64)
-    before = "O"
-    for i, row in enumerate(scores):
-        order = np.argsort(-row)
-        chosen[i] = next(k for k in order if labels[k][0] != "I" or before[2:] == labels[k][2:] != "")
-        before = labels[chosen[i]]
-    return chosen
-
-
-def tag_spans(tags: NDArray[np.int64], labels: tuple[str, ...]) -> set[tuple[int, int, str]]:
-    """Spans (first word, word after the last, type) of valid IOB2 tags."""
-    spans: set[tuple[int, int, str]] = set()
-    start = -1
-    for i, tag in enumerate([*(labels[t] for t in tags), "O"]):
-        if start >= 0 and tag[0] != "I":
-            spans.add((start, i, labels[tags[start]][2:]))
-            start = -1
-        if tag[0] == "B":
-            start = i
-    return spans

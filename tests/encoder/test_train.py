@@ -19,7 +19,7 @@ from encoder.train.augment import join_sequences, speak
 from encoder.train.batches import IGNORED, Example, WordPieces, block_ends, cut_to_prefix, make_batches, tail_first
 from encoder.train.config import Augment, Stage, TextSource, read_config
 from encoder.train.distill import distill_job
-from encoder.train.tagger import best_valid, dev_f1, possible_labels, tag_spans, tagger_job
+from encoder.train.tagger import dev_f1, possible_labels, tagger_job
 from encoder.train.text import Sequence, label_names, read_source
 from tests.tiny import LABELS, tiny_config, tiny_tokenizer
 
@@ -181,16 +181,6 @@ def test_an_unannotated_type_leaves_o_open() -> None:
     assert table[0, 0].tolist() == [True, False, False, True, True]
     assert table[0, 1].tolist() == [False, True, False, False, False]
     assert torch.equal(table[1], torch.eye(5, dtype=torch.bool))
-
-
-def test_best_valid_never_starts_a_span_inside() -> None:
-    scores = np.array([[0, 0, 9, 1, 2], [1, 0, 9, 0, 0]], dtype=np.float32)
-    assert best_valid(scores, LABELS).tolist() == [3, 0]
-
-
-def test_tag_spans_are_strict() -> None:
-    tags = np.array([LABELS.index(t) for t in ("B-person", "I-person", "B-person", "O", "B-place")])
-    assert tag_spans(tags, LABELS) == {(0, 2, "person"), (2, 3, "person"), (4, 5, "place")}
 
 
 def small_model(seed: int = 0) -> HybridModel:

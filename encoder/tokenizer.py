@@ -92,7 +92,7 @@ class IncrementalTokenizer:
         """
         if text == before.text:
             return before, before.words, len(before.ids)
-        reach = _common(before.text, text)
+        reach = common_prefix(before.text, text)
         while reach and not _is_wall(text[reach - 1]):
             reach -= 1
         words = int(before.word_start.searchsorted(reach))
@@ -126,6 +126,20 @@ def _extend(before: NDArray[np.int32], keep: int, new: list[int]) -> NDArray[np.
     return after
 
 
+def common_prefix(a: str, b: str) -> int:
+    """Length of the longest common prefix, by bisection over slices (which compare at memory speed)."""
+    low, high = 0, min(len(a), len(b))
+    if a[:high] == b[:high]:
+        return high
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def _is_wall(character: str) -> bool:
     return character in _WALLS or (character >= "\u3400" and any(a <= ord(character) <= b for a, b in _CJK))
 
@@ -136,18 +150,6 @@ def _with_marks(text: str, end: int, limit: int) -> int:
         while end < limit and unicodedata.category(text[end])[0] == "M":
             end += 1
     return end
-
-
-def _common(a: str, b: str) -> int:
-    """Length of the common prefix, by bisection: comparing slices is one memcmp."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _common_ids(before: Encoded, after: Encoded, words: int) -> int:

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left, bisect_right
 from difflib import SequenceMatcher
 
+from encoder.tokenizer import common_prefix
 from stream.messages import Update
 
 Times = tuple[tuple[float, float] | None, ...]
@@ -13,20 +14,6 @@ _WORD = re.compile(r"\S+")
 _PIECE = re.compile(r"\w+|[^\w\s]")
 _MATCH_LIMIT = 250_000
 """Pieces of old text times pieces of new: beyond this only prefix and suffix are matched, to bound the cost."""
-
-
-def common_prefix(a: str, b: str) -> int:
-    """Length of the longest common prefix, by bisection over slices (which compare at memory speed)."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while low < high:
-        middle = (low + high + 1) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 class Alignment:

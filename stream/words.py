@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from encoder.tokenizer import common_prefix
 from stream.diff import Found
 from stream.labeller import Reading
-from stream.rewrite import Times, common_prefix, word_extents
+from stream.rewrite import Times, word_extents
 
 
 class Flips(NamedTuple):

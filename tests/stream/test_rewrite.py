@@ -5,8 +5,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from encoder.tokenizer import common_prefix
 from stream import rewrite
-from stream.rewrite import Alignment, common_prefix
+from stream.rewrite import Alignment
 
 TEXTS = st.text("ab .,é", max_size=30)
 

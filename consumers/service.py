@@ -29,6 +29,9 @@ from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
 
+TOPIC_SECONDS = 5.0
+"""How long to ask for a topic before going on without it."""
+
 Ack = asyncio.Future[Any]
 
 
@@ -88,7 +91,21 @@ class Service:
         finally:
             await self._worker.close()
 
+    async def _find_topics(self) -> None:
+        """Ask for our topics: brokers that may make topics make them now, not when the first update comes.
+
+        Otherwise the group would divide no partitions, and notice the topic only with the next look at the metadata.
+        """
+        topics = self._settings.topics
+        for topic in (topics.input, topics.output, topics.dead_letter):
+            try:
+                async with asyncio.timeout(TOPIC_SECONDS):
+                    await self._producer.partitions_for(topic)
+            except (KafkaError, TimeoutError):
+                log.warning("there is no such topic; make it, it is found within half a minute", topic=topic)
+
     async def _serve(self, stop: asyncio.Event) -> None:
+        await self._find_topics()
         self._consumer.subscribe([self._settings.topics.input], listener=_Rebalance(self))
         log.info("serving", broker=self._settings.broker, topic=self._settings.topics.input, group=self._settings.group)
         jobs = [self._take(), self._publish(), self._acknowledge(), self._commit_often(), self._forget_idle()]

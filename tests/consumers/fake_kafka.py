@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, UnknownTopicOrPartitionError
 
 from consumers.connection import Clients
 from consumers.settings import ServiceSettings
@@ -33,6 +33,9 @@ class FakeKafka:
         self.hold = False
         """Whether acknowledgements wait until `acknowledge`."""
         self.too_large = 1 << 20
+        self.asked: list[str] = []
+        """Topics whose metadata was asked for: brokers that may make topics make them then."""
+        self.missing: set[str] = set()
         self.consumer: FakeConsumer | None = None
         self.moved = asyncio.Condition()
 
@@ -74,6 +77,12 @@ class FakeProducer:
 
     async def stop(self) -> None:
         pass
+
+    async def partitions_for(self, topic: str) -> set[int]:
+        self.kafka.asked.append(topic)
+        if topic in self.kafka.missing:
+            raise UnknownTopicOrPartitionError
+        return {0}
 
     async def send(
         self, topic: str, value: bytes | None = None, key: bytes | None = None, headers: Any = ()

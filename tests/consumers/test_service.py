@@ -63,6 +63,15 @@ async def test_revisions_are_keyed_by_session_and_carry_the_offset() -> None:
     assert kafka.consumer.stopped
 
 
+async def test_topics_are_asked_for_at_the_start_and_missing_ones_are_no_end() -> None:
+    kafka = FakeKafka()
+    kafka.missing = {DEAD}
+    async with serving(kafka):
+        await kafka.append(IN, update("a", "anna"), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+    assert kafka.asked == [IN, OUT, DEAD]
+
+
 async def test_nothing_is_committed_before_what_it_caused_is_acknowledged() -> None:
     kafka = FakeKafka()
     async with serving(kafka) as service:

@@ -2,29 +2,25 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
+from consumers.broker import EmbeddedBroker
 from consumers.building import build_engine
-from consumers.connection import connect, make_producer
 from consumers.errors import OperationFailed
 from consumers.picture import Camera
 from consumers.reader import Reader
 from consumers.recording import Recorded, read_recording
 from consumers.render import View, make_view
 from consumers.replay import send_recording
+from consumers.rig import open_rig
 from consumers.service import Service
 from consumers.serving import stopped_by_signals
-from consumers.settings import ServiceSettings, Topics
 from consumers.summary import Summary
 from consumers.transcript import Transcript
 from stream.engine import Engine
@@ -148,33 +144,17 @@ async def _show(
     stop: asyncio.Event,
     picture: tuple[Path, float] | None,
 ) -> Summary:
-    run = f"hearken-demo-{uuid.uuid4().hex[:8]}"  # an outside broker may still hold the records of earlier runs
-    topics = Topics(input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters")
-    settings = ServiceSettings(
-        broker=broker, topics=topics, group=run, connect_seconds=PATIENCE, fetch_wait_ms=FETCH_WAIT_MS
-    )
     transcript = Transcript()
     view = make_view(console, transcript)
     if picture is not None:
         view = Camera(view, transcript, *picture)
-    async with AsyncExitStack() as stack:
-        producer = await connect(partial(make_producer, broker), broker, PATIENCE)
-        stack.push_async_callback(producer.stop)
-        for topic in (topics.input, topics.output, topics.dead_letter):
-            await producer.partitions_for(topic)  # brings it into being
-        make = partial(
-            AIOKafkaConsumer,
-            topics.output,
-            bootstrap_servers=broker,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-        )
-        consumer: AIOKafkaConsumer = await connect(make, broker, PATIENCE)
-        stack.push_async_callback(consumer.stop)
-        service = Service(settings, Worker(engine, queue=settings.in_flight))
-        reader = Reader(consumer, transcript, view)
+    async with open_rig("demo", broker) as rig:
+        service = Service(rig.settings, Worker(engine, queue=rig.settings.in_flight))
+        reader = Reader(rig.consumer, transcript, view)
+        show = Show(service, rig.producer, reader, view, recording, speed, rig.settings.topics.input)
         view.start(title)
-        stack.callback(view.stop)
-        show = Show(service, producer, reader, view, recording, speed, topics.input)
-        seconds = await show.run(stop)
+        try:
+            seconds = await show.run(stop)
+        finally:
+            view.stop()
     return Summary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())

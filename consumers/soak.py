@@ -2,11 +2,8 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from functools import partial
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -14,16 +11,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
+from consumers.broker import EmbeddedBroker
 from consumers.building import build_engine
-from consumers.connection import connect, make_producer
+from consumers.rig import open_rig
 from consumers.service import Service
-from consumers.settings import ServiceSettings, Topics
-from consumers.witness import Witness, compare_finals, edited_segments, label_offline
+from consumers.witness import Key, Witness, compare_finals, edited_segments, label_offline
 from stream.messages import Message, Revision
+from stream.stats import EngineStats
 from stream.worker import Worker
 
-PATIENCE = 10.0
 ON_THE_WAY = 2000
 """Messages sent and not yet finished: an embedded broker keeps 5 MiB a partition and forgets what is older."""
 QUIET_SECONDS = 30.0
@@ -85,21 +81,9 @@ async def soak(messages: list[Message], tagger: str, policy: str, broker: str | 
     embedded = None if broker else EmbeddedBroker()
     address = embedded.address if embedded else str(broker)
     witness = Witness(reopened=edited_segments(messages))
-    name = f"hearken-soak-{uuid.uuid4().hex[:8]}"
-    topics = Topics(input=f"{name}.updates", output=f"{name}.revisions", dead_letter=f"{name}.dead-letters")
-    settings = ServiceSettings(
-        broker=address, topics=topics, group=name, connect_seconds=PATIENCE, fetch_wait_ms=FETCH_WAIT_MS
-    )
-    async with AsyncExitStack() as stack:
-        producer = await connect(partial(make_producer, address), address, PATIENCE)
-        stack.push_async_callback(producer.stop)
-        for topic in (topics.input, topics.output, topics.dead_letter):
-            await producer.partitions_for(topic)
-        make = partial(AIOKafkaConsumer, topics.output, bootstrap_servers=address, auto_offset_reset="earliest")
-        consumer = await connect(partial(make, fetch_max_wait_ms=FETCH_WAIT_MS), address, PATIENCE)
-        stack.push_async_callback(consumer.stop)
-        service = Service(settings, Worker(engine, queue=settings.in_flight))
-        run = _Run(service, producer, consumer, topics.input, messages, witness)
+    async with open_rig("soak", address) as rig:
+        service = Service(rig.settings, Worker(engine, queue=rig.settings.in_flight))
+        run = _Run(service, rig.producer, rig.consumer, rig.settings.topics.input, messages, witness)
         seconds = await _finish(run, console)
         buried = service.dead_letters.counts.total()
     if embedded:
@@ -109,26 +93,35 @@ async def soak(messages: list[Message], tagger: str, policy: str, broker: str | 
     offline = await asyncio.to_thread(label_offline, offline_engine, messages)
     agree, wrong = compare_finals(messages, witness.standing, offline)
     problems = [*witness.complaints, *wrong]
-    stats = engine.stats
+    Console().print(_table(run, engine.stats, seconds, offline, agree, len(problems)))
+    for problem in problems[:20]:
+        console.print(problem, highlight=False)
+    lost = buried or run.read != service.revisions or service.finished != len(messages)
+    return 1 if problems or lost else 0
+
+
+def _table(
+    run: _Run, stats: EngineStats, seconds: float, offline: dict[Key, Revision], agree: int, problems: int
+) -> Table:
+    service = run.service
     rows = [
-        ("sessions", f"{len({m.session for m in messages}):,}"),
-        ("messages sent, finished, dead letters", f"{run.sent:,}, {service.finished:,}, {buried:,}"),
+        ("sessions", f"{len({m.session for m in run.messages}):,}"),
+        (
+            "messages sent, finished, dead letters",
+            f"{run.sent:,}, {service.finished:,}, {service.dead_letters.counts.total():,}",
+        ),
         ("revisions written, read", f"{service.revisions:,}, {run.read:,}"),
         ("segments whose final labels are the offline ones", f"{agree:,} of {len(offline):,}"),
         ("spans in them", f"{sum(len(r.spans) for r in offline.values()):,}"),
         ("words a second", f"{stats.words / seconds:,.0f} ({stats.words:,} words in {seconds:.1f} s)"),
         ("words recomputed a word", f"{stats.words_recomputed / max(1, stats.words):.2f}"),
         ("flips by the model, by rewritten input", f"{stats.flips_model:,}, {stats.flips_input:,}"),
-        ("broken promises", f"{len(problems):,}"),
+        ("broken promises", f"{problems:,}"),
     ]
     table = Table.grid(padding=(0, 3))
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
-    for problem in problems[:20]:
-        console.print(problem, highlight=False)
-    lost = buried or run.read != service.revisions or service.finished != len(messages)
-    return 1 if problems or lost else 0
+    return table
 
 
 async def _finish(run: _Run, console: Console) -> float:

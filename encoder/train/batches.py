@@ -181,7 +181,7 @@ def make_batches(examples: list[Example], config: HybridConfig, stage: Stage, rn
 def _pad(examples: list[Example], config: HybridConfig, stage: Stage, rng: random.Random) -> Batch:
     shape = (len(examples), max(len(e.ids) for e in examples))
     ids, labels = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
-    positions = np.broadcast_to(np.arange(shape[1]), shape)
+    positions = np.tile(np.arange(shape[1]), (shape[0], 1))
     last, first, real = positions.copy(), positions.copy(), np.zeros(shape, dtype=bool)
     for row, example in enumerate(examples):
         n = len(example.ids)

@@ -292,3 +292,9 @@ def test_spans_end_early_at_the_words_named_and_the_rest_is_unknown(tmp_path: Pa
     made = WordPieces(tokenizer(), LABELS).example([(list(sequence.words), list(sequence.tags))], 0, 100)
     known = np.unique(made.word[made.labels != IGNORED])
     assert known.tolist() == [0, 1, 4, 6, 7]
+
+
+def test_a_batch_of_one_owns_its_tensors() -> None:
+    config = tiny_config()
+    (batch,) = make_batches([example(1)], config, Stage(epochs=1), random.Random(0))  # a read-only view would warn
+    assert batch.positions.tolist() == [list(range(batch.ids.shape[1]))]

@@ -109,7 +109,9 @@ def serve(
     ] = ServiceSettings.session_timeout_seconds,
     on_lost_input: Annotated[
         str,
-        typer.Option(envvar="HEARKEN_ON_LOST_INPUT", help="When committed offsets are gone: fail, or skip to what is there."),
+        typer.Option(
+            envvar="HEARKEN_ON_LOST_INPUT", help="When committed offsets are gone: fail, or skip to what is there."
+        ),
     ] = ServiceSettings.on_lost_input,
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")

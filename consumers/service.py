@@ -114,9 +114,10 @@ class Service:
         jobs = [self._take(), self._publish(), self._commit_often()]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(stop.wait())
-        failure = self._partitions.failure
+        failure: asyncio.Future[None] = self._partitions.failure
+        waited: list[asyncio.Future[Any]] = [stopping, failure, *tasks]
         try:
-            await asyncio.wait([stopping, failure, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             _raise_failure([failure, *tasks])
             if not stopping.done():
                 raise ServiceFailed("the engine stopped")
@@ -141,7 +142,8 @@ class Service:
         await asyncio.wait([taking], timeout=2.0)
         taking.cancel()
         calm = asyncio.create_task(self._settle())
-        await asyncio.wait([calm, self._partitions.failure, *others], return_when=asyncio.FIRST_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [calm, self._partitions.failure, *others]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         calm.cancel()
 
     async def _settle(self) -> bool:

@@ -1,5 +1,5 @@
-"""A broker in memory, for what an embedded one cannot show: acknowledgements that wait or fail, rebalances, transactions
-and fences. Clients have the few methods that the service uses; several services may share it.
+"""A broker in memory, for what an embedded one cannot show: acknowledgements that wait or fail, rebalances,
+transactions and fences. Clients have the few methods that the service uses; several services may share it.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ class FakeKafka:
         self.missing: set[str] = set()
         self.consumer: FakeConsumer | None = None
         """The member that came last."""
+        self.members: list[FakeConsumer] = []
         self.epochs: dict[str, int] = defaultdict(int)
         self.transactions = 0
         """Transactions committed."""
@@ -237,6 +238,7 @@ class FakeConsumer(FakeReader):
         self.expelled = False
         """Whether the group has gone on without it: its commits are refused."""
         kafka.consumer = self
+        kafka.members.append(self)
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.topic, self.listener = topics[0], listener

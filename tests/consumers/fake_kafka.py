@@ -9,7 +9,13 @@ from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, OffsetOutOfRangeError, ProducerFenced, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    OffsetOutOfRangeError,
+    ProducerFenced,
+    UnknownTopicOrPartitionError,
+)
 
 from consumers.connection import Clients
 from consumers.settings import ServiceSettings
@@ -50,6 +56,8 @@ class FakeKafka:
         """Transactions committed."""
         self.fail_commit: list[tuple[BaseException, bool]] = []
         """For the next commits of transactions: what they raise, and whether they happened all the same."""
+        self.life = 0
+        """Clients of earlier lives are dead: nothing that they do reaches us."""
         self.moved = asyncio.Condition()
 
     def clients(self) -> Clients:
@@ -62,11 +70,24 @@ class FakeKafka:
     async def append(
         self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
     ) -> FakeRecord:
-        async with self.moved:
-            log = self.logs[TopicPartition(topic, partition)]
-            log.append(FakeRecord(topic, partition, len(log), key, value, list(headers)))
-            self.moved.notify_all()
+        record = self.put(topic, value, key, partition, headers)
+        await self.wake()
+        return record
+
+    def put(
+        self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
+    ) -> FakeRecord:
+        log = self.logs[TopicPartition(topic, partition)]
+        log.append(FakeRecord(topic, partition, len(log), key, value, list(headers)))
         return log[-1]
+
+    def kill(self) -> None:
+        """As SIGKILL to all clients there are: they write nothing any more, not even a last commit."""
+        self.life += 1
+
+    def check_alive(self, life: int) -> None:
+        if life != self.life:
+            raise KafkaConnectionError("dead")
 
     async def acknowledge(self) -> None:
         self.hold = False
@@ -95,12 +116,14 @@ class _Ack(asyncio.Future):  # type: ignore[type-arg]
 class FakeProducer:
     def __init__(self, kafka: FakeKafka, name: str | None = None) -> None:
         self.kafka = kafka
+        self.life = kafka.life
         self.name = name
         self.epoch = 0
         self.open: list[Any] | None = None
         self.offsets: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
+        self.kafka.check_alive(self.life)
         if self.name:
             self.kafka.epochs[self.name] += 1
             self.epoch = self.kafka.epochs[self.name]
@@ -109,6 +132,7 @@ class FakeProducer:
         pass
 
     def _check_fence(self) -> None:
+        self.kafka.check_alive(self.life)
         if self.name and self.kafka.epochs[self.name] != self.epoch:
             raise ProducerFenced
 
@@ -128,13 +152,12 @@ class FakeProducer:
     ) -> asyncio.Future[Any]:
         self._check_fence()
         future = _Ack(loop=asyncio.get_running_loop())
-        append = partial(self.kafka.append, topic, value, key, partition or 0, headers)
         if self.name:
             assert self.open is not None, "a transactional producer sends in transactions"
-            self.open.append(append)
+            self.open.append(partial(self.kafka.put, topic, value, key, partition or 0, headers))
             future.set_result(None)
             return future
-        future.record = await append()
+        future.record = await self.kafka.append(topic, value, key, partition or 0, headers)
         if self.kafka.hold and topic in self.kafka.held_topics:
             self.kafka.unacknowledged.append(future)
             await self.kafka.wake()
@@ -155,12 +178,11 @@ class FakeProducer:
         error, happened = self.kafka.fail_commit.pop(0) if self.kafka.fail_commit else (None, True)
         if happened:
             assert self.open is not None
-            for append in self.open:
-                await append()
-            async with self.kafka.moved:
-                self.kafka.committed.update(self.offsets)
-                self.kafka.transactions += 1
-                self.kafka.moved.notify_all()
+            for put in self.open:
+                put()
+            self.kafka.committed.update(self.offsets)
+            self.kafka.transactions += 1
+            await self.kafka.wake()
         if error:
             raise error
         self.open = None
@@ -171,6 +193,7 @@ class FakeReader:
 
     def __init__(self, kafka: FakeKafka) -> None:
         self.kafka = kafka
+        self.life = kafka.life
         self.positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self.stopped = False
@@ -268,6 +291,7 @@ class FakeConsumer(FakeReader):
         self._paused.difference_update(partitions)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.kafka.check_alive(self.life)
         if self.expelled or not offsets.keys() <= self.positions.keys():
             raise IllegalStateError("not assigned")
         async with self.kafka.moved:

@@ -74,9 +74,9 @@ num.network.threads=2
 num.io.threads=4
 background.threads=4
 
-# A node that was killed may come back at once; by default its own controller thinks for 9 s that it is still there.
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
+# A node that comes back after a kill waits until its own controller has given up the old one: 9 s by default.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=300
 
 # Tests do not want to wait: for members that may yet join, for the dead, for the cleaner.
 group.initial.rebalance.delay.ms=0
@@ -111,9 +111,7 @@ def find_jars() -> Path | None:
 def what_is_missing() -> str | None:
     """Why Apache Kafka cannot run here, in one line that says what to do; None if it can."""
     if find_java() is None:
-        return (
-            f"there is no Java {OLDEST_JAVA} or newer (set JAVA_HOME, or on Debian: apt install default-jre-headless)"
-        )
+        return f"there is no Java {OLDEST_JAVA} or newer (set JAVA_HOME, or apt install default-jre-headless)"
     if find_jars() is None:
         return "its jars are not here (make kafka fetches them with Maven)"
     return None

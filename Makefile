@@ -46,7 +46,7 @@ $(KAFKA_JARS):
 		{ echo 'fetching Apache Kafka needs Maven 3 (on Debian and Ubuntu: apt install maven)' >&2; exit 1; }
 	@echo 'fetching Apache Kafka $(KAFKA_VERSION): 43 MB, once'
 	@rm -rf $@.part && mkdir -p $(@D)
-	@mvn --batch-mode --quiet -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime \
+	@mvn --batch-mode --quiet -Dstyle.color=never -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime \
 		-DoutputDirectory="$(CURDIR)/$@.part" || { rm -rf $@.part; exit 1; }
 	@mv $@.part $@
 

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
 from consumers.errors import BrokerUnreachable
 from consumers.settings import ServiceSettings
+
+
+MAX_REQUEST = 8 << 20
+"""Bytes of one request. States may be larger than a revision; their topic takes as much (consumers/topics.py)."""
 
 
 class Client(Protocol):
@@ -30,27 +35,62 @@ def make_producer(broker: str) -> AIOKafkaProducer:
     return AIOKafkaProducer(bootstrap_servers=broker, acks="all")
 
 
+def make_service_producer(settings: ServiceSettings, transactional_id: str | None) -> AIOKafkaProducer:
+    """The service's producer: shared (None), or of one partition's transactions.
+
+    A transactional id fences whoever had it before. The brokers abort a transaction that its owner leaves open a little
+    after we have given it up ourselves.
+    """
+    if transactional_id is None:
+        return AIOKafkaProducer(bootstrap_servers=settings.broker, acks="all", max_request_size=MAX_REQUEST)
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.broker,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int((settings.transaction_seconds + 5) * 1000),
+        max_request_size=MAX_REQUEST,
+    )
+
+
 def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
-    """A member of the group that commits only when told to."""
+    """A member of the group that commits only when told to, and never resets a position by itself."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker,
         group_id=settings.group,
+        group_instance_id=settings.instance_id,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=settings.fetch_wait_ms,
+        session_timeout_ms=int(settings.session_timeout_seconds * 1000),
+        heartbeat_interval_ms=int(settings.heartbeat_seconds * 1000),
+        # A rebalance waits for what is in flight, so the group must wait for us that long.
+        rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
+        # Partitions stay where they are as far as possible: what moves must be restored.
+        partition_assignment_strategy=(StickyPartitionAssignor,),
+        metadata_max_age_ms=30_000,
+    )
+
+
+def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
+    """A reader of the changelog."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.broker,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
-        fetch_max_wait_ms=settings.fetch_wait_ms,
-        # A rebalance waits for what is in flight, so the group must wait for us that long.
-        rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
-        metadata_max_age_ms=30_000,
+        fetch_max_wait_ms=min(50, settings.fetch_wait_ms),
+        max_partition_fetch_bytes=MAX_REQUEST,
+        fetch_max_bytes=4 * MAX_REQUEST,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """How a service comes by its two clients."""
+    """How a service comes by its clients."""
 
-    producer: Callable[[str], AIOKafkaProducer] = make_producer
+    producer: Callable[[ServiceSettings, str | None], AIOKafkaProducer] = make_service_producer
     consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
+    reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_reader
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

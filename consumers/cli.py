@@ -26,6 +26,7 @@ from consumers.settings import (
     parse_speed,
 )
 from consumers.soaking import soak
+from consumers.topic_commands import app as topics_app
 from consumers.training import train
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)
+app.add_typer(topics_app)
 
 
 class InputKind(StrEnum):
@@ -109,7 +111,9 @@ def serve(
     ] = ServiceSettings.session_timeout_seconds,
     on_lost_input: Annotated[
         str,
-        typer.Option(envvar="HEARKEN_ON_LOST_INPUT", help="When committed offsets are gone: fail, or skip to what is there."),
+        typer.Option(
+            envvar="HEARKEN_ON_LOST_INPUT", help="When committed offsets are gone: fail, or skip to what is there."
+        ),
     ] = ServiceSettings.on_lost_input,
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")

@@ -15,9 +15,12 @@ sessions move to other partitions, away from their state. Four cost nothing and 
 LARGEST_RECORD = MAX_BYTES + (64 << 10)
 """A message as large as we take, with its key, its headers and the batch around it."""
 
+LARGEST_STATE = (8 << 20) + (64 << 10)
+"""As much as we send in one request (connection.MAX_REQUEST): states may be larger than what they come from."""
+
 MINUTE, DAY = 60_000, 86_400_000
 
-_COMMON = {"max.message.bytes": str(LARGEST_RECORD), "unclean.leader.election.enable": "false"}
+_COMMON = {"max.message.bytes": str(LARGEST_RECORD)}
 
 WANTED: dict[Role, dict[str, str]] = {
     # Policies are written out, because a cluster's default may be compaction.
@@ -28,6 +31,7 @@ WANTED: dict[Role, dict[str, str]] = {
     "state": _COMMON
     | {
         "cleanup.policy": "compact",
+        "max.message.bytes": str(LARGEST_STATE),
         # A restore reads everything. The newest segment is never compacted, so it is small and does not last long, and
         # the cleaner comes soon: after a tenth is stale, or after ten minutes.
         "segment.bytes": str(16 << 20),
@@ -57,7 +61,7 @@ def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> lis
         replication: copies of each partition.
     """
     own = _state_faults(configs) if role == "state" else _stream_faults(role, configs)
-    return [*own, *_common_faults(configs, replication)]
+    return [*own, *_common_faults(role, configs, replication)]
 
 
 def _state_faults(configs: Mapping[str, str]) -> Iterator[Fault]:
@@ -89,9 +93,7 @@ def _state_faults(configs: Mapping[str, str]) -> Iterator[Fault]:
 def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[Fault]:
     policy = configs.get("cleanup.policy", "delete")
     if "compact" in policy:
-        yield Fault(
-            f"cleanup.policy={policy} keeps only the newest record of each session; set cleanup.policy=delete"
-        )
+        yield Fault(f"cleanup.policy={policy} keeps only the newest record of each session; set cleanup.policy=delete")
     retention = _number(configs, "retention.ms", -1)
     if role != "output" and 0 <= retention < DAY:
         lost = "updates" if role == "input" else "dead letters"
@@ -108,7 +110,7 @@ def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[Fault]:
         )
 
 
-def _common_faults(configs: Mapping[str, str], replication: int) -> Iterator[Fault]:
+def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> Iterator[Fault]:
     in_sync = _number(configs, "min.insync.replicas", 1)
     if in_sync > replication:
         yield Fault(
@@ -123,16 +125,17 @@ def _common_faults(configs: Mapping[str, str], replication: int) -> Iterator[Fau
         )
     elif replication > 2 and in_sync < 2:
         yield Fault(
-            f"min.insync.replicas={in_sync} of {replication} replicas: what one broker acknowledged can be lost with it;"
+            f"min.insync.replicas={in_sync} of {replication} replicas: what one broker alone has can be lost with it;"
             " set min.insync.replicas=2",
             "warning",
         )
-    size = _number(configs, "max.message.bytes", LARGEST_RECORD)
-    if size < LARGEST_RECORD:
+    needed = int(WANTED[role]["max.message.bytes"])
+    size = _number(configs, "max.message.bytes", needed)
+    if size < needed:
+        # A cluster's default is a little short of our largest message, and nearly all are far smaller.
         yield Fault(
-            f"max.message.bytes={size}: the largest message ({MAX_BYTES} bytes, its key and headers) does not fit;"
-            f" set max.message.bytes={LARGEST_RECORD}",
-            "warning",
+            f"max.message.bytes={size}: the largest records do not fit; set max.message.bytes={needed}",
+            "error" if size < MAX_BYTES else "warning",
         )
     if configs.get("unclean.leader.election.enable") == "true":
         yield Fault(

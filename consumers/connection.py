@@ -1,7 +1,7 @@
 """Clients of a broker: made with the settings that at-least-once needs, started with patience."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -85,13 +85,20 @@ def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
     )
 
 
+async def _prepare(settings: ServiceSettings) -> None:
+    from consumers.preparing import prepare_topics
+
+    await prepare_topics(settings)
+
+
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """How a service comes by its clients."""
+    """How a service comes by its clients, and `prepare`: what it does to its topics before it joins the group."""
 
     producer: Callable[[ServiceSettings, str | None], AIOKafkaProducer] = make_service_producer
     consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
     reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_reader
+    prepare: Callable[[ServiceSettings], Awaitable[None]] = _prepare
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

@@ -208,7 +208,7 @@ class AtLeastOnce(Lane):
         self._clean = [
             encode_entry(self._out.tagger, entry) for one in outgoing for entry in one.entries if is_gravestone(entry)
         ]
-        await self._acknowledge(await self._write(self._producer, letters=[x for one in outgoing for x in one.letters]))
+        await self.bury([letter for one in outgoing for letter in one.letters])
         await self.keep(entries)
         revisions = [x for one in outgoing for x in one.revisions]
         await self.publish(revisions)
@@ -220,6 +220,10 @@ class AtLeastOnce(Lane):
         """Write to the changelog, and know where its end is then."""
         for record in await self._acknowledge(await self._write(self._producer, entries=entries)):
             self.end = max(self.end, record.offset + 1)
+
+    async def bury(self, letters: Iterable[Letter]) -> None:
+        """Write dead letters."""
+        await self._acknowledge(await self._write(self._producer, letters=letters))
 
     async def publish(self, revisions: Iterable[tuple[str, bytes]]) -> None:
         """Write revisions: session, and the revision as it is written."""

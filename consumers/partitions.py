@@ -22,8 +22,9 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
-from consumers.changelog import Kept, encode_entry, encode_partition, from_ranges
+from consumers.changelog import ChangelogError, Kept, encode_entry, encode_partition, from_ranges
 from consumers.connection import Clients, connect
+from consumers.dead_letter import Letter
 from consumers.errors import OperationFailed, ServiceFailed
 from consumers.group import Group, NotCounted
 from consumers.lane import AtLeastOnce, Lane, Outbound, Output
@@ -196,6 +197,11 @@ class Partitions:
 
     async def _open(self, held: Partition, producer: AIOKafkaProducer) -> None:
         began, at, settings = time.monotonic(), held.at, self._settings
+        if at.partition not in await self._group.producer.partitions_for(settings.topics.state):
+            raise ChangelogError(
+                f"topic {settings.topics.state} has no partition {at.partition}: the input was given more partitions."
+                " Sessions have moved between them; name a new state topic with --state-topic"
+            )
         async with self._restores:
             await self._worker.step_over()  # what the engine still does for it was asked before it was lost
             state = TopicPartition(settings.topics.state, at.partition)
@@ -248,8 +254,17 @@ class Partitions:
             for value in outbox
             if name in ended or _OFFSET.decode(value).offset >= position
         ]
+        await lane.bury(
+            [self._too_large(lane.partition, *pair) for pair in missing if len(pair[1]) > self._outbound.limit]
+        )
         await lane.publish([pair for pair in missing if len(pair[1]) <= self._outbound.limit])
         await lane.keep([encode_entry(tagger, _gravestone(name, kept.sessions[name])) for name in ended])
+
+    def _too_large(self, at: TopicPartition, session: str, value: bytes) -> Letter:
+        """The brokers refused it when a state already told of it; the message that caused it is not at hand."""
+        cause = _Cause(at.topic, at.partition, _OFFSET.decode(value).offset, session.encode(), None)
+        detail = f"{len(value)} bytes; the brokers took no more than {self._outbound.limit}"
+        return self._outbound.dead_letters.make("revision_too_large", detail, cause)
 
     async def _is_unchanged(self, held: Partition) -> bool:
         """Whether nobody else had the partition since we wrote last (at least once has no fences)."""
@@ -287,6 +302,15 @@ def _gravestone(session: str, saved: Saved) -> Entry:
         reset=saved.reset,
     )
     return Entry(session, None, head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
 
 class _Offset(msgspec.Struct):

@@ -31,9 +31,6 @@ from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
 
-TOPIC_SECONDS = 5.0
-"""How long to ask for a topic before going on without it."""
-
 
 class Service:
     """One member of the consumer group.
@@ -73,6 +70,7 @@ class Service:
         """
         broker, patience = self._settings.broker, self._settings.connect_seconds
         try:
+            await self._clients.prepare(self._settings)
             make_producer = partial(self._clients.producer, self._settings, None)
             producer: AIOKafkaProducer = await connect(make_producer, broker, patience)
             try:
@@ -80,7 +78,6 @@ class Service:
                 consumer: AIOKafkaConsumer = await connect(make, broker, patience)
                 self._group.producer, self._group.consumer = producer, consumer
                 try:
-                    await self._find_topics()
                     await self._serve(stop)
                 finally:
                     await consumer.stop()
@@ -88,18 +85,6 @@ class Service:
                 await producer.stop()
         finally:
             await self._worker.close()
-
-    async def _find_topics(self) -> None:
-        """Ask for our topics: brokers that may make topics make them now, not when the first update comes.
-
-        Otherwise the group would divide no partitions, and notice the topic only with the next look at the metadata.
-        """
-        for topic in self._settings.topics.all:
-            try:
-                async with asyncio.timeout(TOPIC_SECONDS):
-                    await self._group.producer.partitions_for(topic)
-            except (KafkaError, TimeoutError):
-                log.warning("there is no such topic; make it, it is found within half a minute", topic=topic)
 
     async def _serve(self, stop: asyncio.Event) -> None:
         settings = self._settings

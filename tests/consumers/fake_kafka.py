@@ -14,7 +14,6 @@ from aiokafka.errors import (
     KafkaConnectionError,
     OffsetOutOfRangeError,
     ProducerFenced,
-    UnknownTopicOrPartitionError,
 )
 
 from consumers.connection import Clients
@@ -40,14 +39,12 @@ class FakeKafka:
         self.first: dict[TopicPartition, int] = defaultdict(int)
         """Where each log begins: records before it are gone."""
         self.committed: dict[TopicPartition, int] = {}
-        self.unacknowledged: list[asyncio.Future[Any]] = []
+        self.unacknowledged: list[_Ack] = []
         self.hold = False
         """Whether acknowledgements wait until `acknowledge`."""
         self.held_topics: set[str] = {IN, OUT, DEAD, STATE}
         """Topics that `hold` is about."""
-        self.asked: list[str] = []
-        """Topics whose metadata was asked for: brokers that may make topics make them then."""
-        self.missing: set[str] = set()
+        self.prepared = 0
         self.consumer: FakeConsumer | None = None
         """The member that came last."""
         self.members: list[FakeConsumer] = []
@@ -65,7 +62,11 @@ class FakeKafka:
             producer=lambda settings, name: FakeProducer(self, name),
             consumer=lambda settings: FakeConsumer(self, settings),
             reader=lambda settings: FakeReader(self),
+            prepare=self.prepare,
         )
+
+    async def prepare(self, settings: ServiceSettings) -> None:
+        self.prepared += 1
 
     async def append(
         self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
@@ -93,7 +94,7 @@ class FakeKafka:
         self.hold = False
         for future in self.unacknowledged:
             if not future.done():
-                future.set_result(future.record)  # type: ignore[attr-defined]
+                future.set_result(future.record)
         self.unacknowledged.clear()
 
     def records(self, topic: str) -> list[FakeRecord]:
@@ -137,9 +138,6 @@ class FakeProducer:
             raise ProducerFenced
 
     async def partitions_for(self, topic: str) -> set[int]:
-        self.kafka.asked.append(topic)
-        if topic in self.kafka.missing:
-            raise UnknownTopicOrPartitionError
         return set(range(self.kafka.partitions))
 
     async def send(

@@ -14,7 +14,7 @@ from consumers.settings import ServiceSettings
 from consumers.witness import Witness, compare_finals, edited_segments, label_offline
 from encoder.restart import Always, Last, RestartPolicy
 from stream.engine import Engine
-from stream.messages import End, Message, Revision
+from stream.messages import End, Message, Revision, Update
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, FakeKafka
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
@@ -128,15 +128,17 @@ def test_every_revision_is_as_if_nothing_had_happened(
 def test_whatever_is_coalesced_readers_see_one_stream(
     guarantee: Guarantee, script: list[tuple[int, int, str, tuple[str, ...], int]], deaths: list[int]
 ) -> None:
-    told = messages(script)
-    told += [End(session=name) for name in sorted({m.session for m in told})]
+    said = messages(script)
+    names = sorted({m.session for m in said})
+    told: list[Message] = [Update(session=name, segment="first", text="we met", final=True) for name in names]
+    told += [*said, *(End(session=name) for name in names)]
     kafka = asyncio.run(crash(told, deaths, guarantee, Last(2), coalesce=True))
     witness = Witness(reopened=edited_segments(told))
     for revision in read(kafka, guarantee):
         witness.read(revision)
     assert not witness.complaints
     offline = label_offline(engine(Last(2), coalesce=False), told)
-    _, wrong = compare_finals(list(told), witness.standing, offline)
+    _, wrong = compare_finals(told, witness.standing, offline)
     assert not wrong
 
 
@@ -157,4 +159,3 @@ async def test_bad_records_are_buried_once_or_more(guarantee: Guarantee) -> None
 def _update(number: int) -> bytes:
     text = " ".join(["anna", "met", "bob"] * (number + 1))
     return msgspec.json.encode({"type": "update", "session": f"s{number % 2}", "segment": "s", "text": text})
-

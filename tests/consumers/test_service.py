@@ -1,6 +1,7 @@
 """The service on a broker in memory: what is committed when, what becomes of bad input, and of sessions that move."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from consumers.connection import BrokerUnreachable
+from consumers.errors import ServiceFailed
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from stream.worker import Worker
@@ -61,13 +63,17 @@ async def test_revisions_are_keyed_by_session_and_carry_the_offset() -> None:
     assert kafka.consumer.stopped
 
 
-async def test_topics_are_asked_for_at_the_start_and_missing_ones_are_no_end() -> None:
+async def test_topics_are_seen_to_before_anything_else() -> None:
     kafka = FakeKafka()
-    kafka.missing = {DEAD}
-    async with serving(kafka):
-        await kafka.append(IN, update("a", "anna"), b"a")
-        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
-    assert kafka.asked == [IN, OUT, DEAD, STATE]
+
+    async def refuse(settings: ServiceSettings) -> None:
+        raise ServiceFailed("topic x: wrong")
+
+    clients = dataclasses.replace(kafka.clients(), prepare=refuse)
+    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), clients)
+    with pytest.raises(ServiceFailed, match="topic x: wrong"):
+        await service.run(asyncio.Event())
+    assert kafka.consumer is None
 
 
 async def test_nothing_is_committed_before_what_it_caused_is_acknowledged() -> None:
@@ -78,17 +84,21 @@ async def test_nothing_is_committed_before_what_it_caused_is_acknowledged() -> N
         await kafka.append(IN, update("a", "may said so"), b"a")  # nothing new to tell
         await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
         kafka.hold, kafka.held_topics = True, {OUT}
-        kept_and_told = (STATE, OUT)  # what a revision needs acknowledged, one after the other
         await kafka.append(IN, update("a", "may said so in rome"), b"a")
         await kafka.append(IN, update("a", "may said so in rome"), b"a")  # a repeat, behind it
         await kafka.append(IN, b"{", b"a")  # a dead letter, behind both
-        for _ in kept_and_told:
-            await kafka.until(lambda: len(kafka.unacknowledged) == 1)
+        acknowledged: list[str] = []
+        while kafka.committed[FIRST] < 5:
+            await kafka.until(lambda: kafka.unacknowledged or kafka.committed[FIRST] == 5)
             await service._group.commit_all()
-            assert kafka.committed[FIRST] == 2
-            kafka.unacknowledged.pop().set_result(kafka.records(OUT)[-1])
-        kafka.hold = False
-        await kafka.until(lambda: kafka.committed.get(FIRST) == 5)
+            if OUT not in acknowledged:
+                assert kafka.committed[FIRST] == 2
+            for ack in kafka.unacknowledged[:1]:
+                kafka.unacknowledged.remove(ack)
+                acknowledged.append(ack.record.topic)
+                ack.set_result(ack.record)
+        assert sorted(acknowledged) == sorted((DEAD, STATE, OUT))
+        assert acknowledged.index(STATE) < acknowledged.index(OUT)
 
 
 async def test_killed_between_produce_and_commit_nothing_is_lost() -> None:

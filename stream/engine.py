@@ -14,6 +14,7 @@ from stream.labeller import NO_WORDS, Counters, Labeller, Live, Reading
 from stream.messages import Message, Revision
 from stream.result import Answer, Failure, StepResult
 from stream.session import Segment, Session
+from stream.state import Saved
 from stream.stats import EngineStats
 from stream.words import count_flips, find_spans, first_change
 
@@ -93,6 +94,19 @@ class Engine:
     def drop(self, session: str) -> None:
         """Forget a session and what waits of it without closing it or telling of it: somebody else has it now."""
         self._intake.drop(session)
+
+    def restore(self, saved: Saved, session: str, now: float | None = None) -> None:
+        """Go on with a session that another engine kept; its messages up to `saved.offset` need not come again.
+
+        Nothing is computed before its next operation. What was known here of a session of that name is dropped. May be
+        called like `submit`. The next step tells `saved.repairs`.
+        """
+        raise NotImplementedError
+
+    @property
+    def sessions(self) -> list[str]:
+        """Sessions that are alive, those restored too; not those that are over."""
+        raise NotImplementedError
 
     @property
     def pending(self) -> int:

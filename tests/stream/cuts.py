@@ -109,7 +109,7 @@ class CutRun:
 
 def _clock(engine: Engine) -> dict[tuple[str, int | None], float]:
     """When each session was last heard; or was over, and with which message."""
-    over = {(name, engine._over[name].done): since for name, (since, _) in engine._intake._ended.items()}
+    over = {(name, engine._sessions.over[name].done): since for name, (since, _) in engine._intake._ended.items()}
     return over | {(name, None): source.seen for name, source in engine._intake._sources.items()}
 
 

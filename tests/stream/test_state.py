@@ -29,8 +29,8 @@ def test_a_cut_run_says_what_the_whole_run_says(script, policy, sizes, cuts, poi
     assert cut.bytes() == whole.bytes()
     assert cut.refused == whole.refused
     assert cut.failed == whole.failed
-    assert whole.engine._sessions == whole.engine._over == {}  # all have expired, and are forgotten
-    assert cut.engine._saved == cut.engine._sessions == cut.engine._over == {}
+    assert whole.engine._sessions.alive == whole.engine._sessions.over == {}  # all have expired, and are forgotten
+    assert cut.engine._sessions.saved == cut.engine._sessions.alive == cut.engine._sessions.over == {}
     assert set(whole.answered) | whole.refused == set(range(sum(map(len, groups))))
 
 

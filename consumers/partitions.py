@@ -304,7 +304,7 @@ def _gravestone(session: str, saved: Saved) -> Entry:
     return Entry(session, None, head)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Cause:
     topic: str
     partition: int

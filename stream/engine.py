@@ -12,6 +12,7 @@ from stream.hybrid import HybridLabeller
 from stream.intake import Forget, Intake, Operation, Remove, Write
 from stream.labeller import NO_WORDS, Counters, Labeller, Live, Reading
 from stream.messages import Message, Revision
+from stream.overload import Governor, Shift
 from stream.result import Answer, Failure, StepResult
 from stream.session import Segment, Session
 from stream.stats import EngineStats
@@ -53,6 +54,7 @@ class Engine:
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
         name: the tagger's name in revisions; None takes the tagger's own.
         emission: which spans are shown; None shows all at once.
+        governor: shortens restarts while updates wait too long, as its caller tells it; None never does.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Engine:
         idle_seconds: float | None = None,
         name: str | None = None,
         emission: EmissionPolicy | None = None,
+        governor: Governor | None = None,
     ) -> None:
         self.name = name or tagger.name
         self.idle_seconds = idle_seconds
         self.stats = EngineStats()
         self._labeller: Labeller[Any] = HybridLabeller(tagger) if isinstance(tagger, Tagger) else tagger
-        self._policy = policy
+        self.governor = governor
+        self._policy = governor.govern(policy) if governor else policy
         self._token_budget = token_budget
         self._emission = emission or ShowAll()
         self._intake = Intake(coalesce)
@@ -98,6 +102,19 @@ class Engine:
     def pending(self) -> int:
         """Operations that wait for a step: 0 when all that was submitted is answered (between steps)."""
         return self._intake.waiting
+
+    def govern(self, now: float, *, crowded: bool = False) -> Shift | None:
+        """Tell the governor how long messages wait, before a step or while idle; says if overload begins or ends.
+
+        Args:
+            now: the clock that `submit` was given.
+            crowded: so many messages wait that their source may be held back (`Governor.observe`).
+        """
+        if self.governor is None:
+            return None
+        since = self._intake.waiting_since
+        waited = 0.0 if since is None else now - since
+        return self.governor.observe(waited, now, crowded=crowded and self.pending > 0)
 
     def step(self) -> StepResult:
         """Label what waits, at most one update of each session, oldest first, up to the token budget."""
@@ -256,4 +273,6 @@ class Engine:
         stats.evictions = after.evictions - before.evictions
         stats.reanchors = after.reanchors - before.reanchors
         stats.flops = after.flops - before.flops
+        if self.governor:
+            stats.restarts_shortened = self.governor.shortened - self.stats.restarts_shortened
         self.stats.add(stats)

@@ -87,10 +87,12 @@ class Intake:
         self._coalesce = coalesce
         self._lock = Lock()
         self._sources: dict[str, _Source] = {}
-        self._queues: dict[str, deque[tuple[int, Operation]]] = {}
+        self._queues: dict[str, deque[tuple[int, Operation, float | None]]] = {}
         self._ready: list[tuple[int, str]] = []
         """Heap of (arrival of the session's oldest waiting operation, session); one entry a session that waits."""
         self._arrivals = 0
+        self._now: float | None = None
+        """When the message that is being queued came; None: it is no message, nobody waits for it."""
         self.waiting = 0
         """Operations not handed out yet."""
 
@@ -102,6 +104,7 @@ class Intake:
         """
         check_message(message)
         with self._lock:
+            self._now = now
             if isinstance(message, Update):
                 self._update(message, offset, now)
             else:
@@ -116,6 +119,7 @@ class Intake:
     def expire(self, before: float) -> int:
         """End the sessions that heard nothing since `before`; returns how many."""
         with self._lock:
+            self._now = None
             idle = list(takewhile(lambda item: item[1].seen <= before, self._sources.items()))
             for name, source in idle:
                 self._end(name, source, source.offset, [])
@@ -124,12 +128,19 @@ class Intake:
     def drop(self, session: str) -> None:
         """Forget a session without closing it; what waits of it is answered and not done."""
         with self._lock:
+            self._now = None
             self._sources.pop(session, None)
             queue = self._queues.get(session, deque())
-            answers = [offset for _, operation in queue for offset in _answers(operation)]
+            answers = [offset for _, operation, _ in queue for offset in _answers(operation)]
             self.waiting -= len(queue)
             queue.clear()
             self._queue(Forget(session, answers))
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the message that is next was accepted; None: none waits, or what is next is an expiry or a drop."""
+        with self._lock:
+            return self._queues[self._ready[0][1]][0][2] if self._ready else None
 
     def take(self, budget: int) -> list[Operation]:
         """Hand out waiting operations, oldest session first, while the budget lasts.
@@ -228,7 +239,7 @@ class Intake:
         if queue is None:
             queue = self._queues[operation.session] = deque()
             heapq.heappush(self._ready, (self._arrivals, operation.session))
-        queue.append((self._arrivals, operation))
+        queue.append((self._arrivals, operation, self._now))
         self._arrivals += 1
         self.waiting += 1
 

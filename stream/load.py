@@ -4,7 +4,6 @@ The loop is the worker's, in one thread and with a clock that may be real or not
 the queue has room, the governor looks, a step runs.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -56,16 +55,18 @@ def drive(engine: Engine, arrivals: Iterable[tuple[float, Message]], clock: Cloc
         queue: messages in flight at most; those that arrive meanwhile wait outside, and their latency counts that.
     """
     start, outcome = clock.now(), Outcome()
-    outside = deque(enumerate(arrivals))
+    source = enumerate(arrivals)
+    first = next(source, None)
     waiting: dict[Answer, tuple[float, float]] = {}  # when each arrived and was submitted
-    while outside or engine.pending:
-        if not engine.pending:
-            _rest(engine, start + outside[0][1][0], clock)
+    while first is not None or engine.pending:
+        if first is not None and not engine.pending:
+            _rest(engine, start + first[1][0], clock)
         now = clock.now() - start
-        while outside and len(waiting) < queue and outside[0][1][0] <= now:
-            offset, (time, message) = outside.popleft()
+        while first is not None and len(waiting) < queue and first[1][0] <= now:
+            offset, (time, message) = first
             engine.submit(message, offset, now)
             waiting[Answer(message.session, offset)] = time, now
+            first = next(source, None)
         outcome.most_in_flight = max(outcome.most_in_flight, len(waiting))
         _look(engine, now, len(waiting) > queue / 2, outcome)
         result = engine.step()

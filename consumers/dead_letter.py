@@ -2,6 +2,7 @@
 
 from asyncio import Future
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
@@ -26,7 +27,19 @@ def dead_letter_headers(reason: str, detail: str, record: ConsumerRecord[Any, An
     ]
     if record.value is not None and len(record.value) > MAX_VALUE:
         headers.append(("bytes", str(len(record.value)).encode()))
+    if record.key is not None and len(record.key) > MAX_KEY:
+        headers.append(("key_bytes", str(len(record.key)).encode()))
+    if replays := read_replays(record.headers):
+        headers.append(("replays", str(replays).encode()))
     return headers
+
+
+def read_replays(headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """How often `hearken dlq replay` has sent this record again; anybody can write headers, so junk counts as never."""
+    for name, value in headers:
+        if name == "replays" and value and len(value) < 10 and value.isdigit():
+            return int(value)
+    return 0
 
 
 class DeadLetters:

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.errors import OperationFailed
 from consumers.letters import Done, Letter, read_letter
-from consumers.sender import Found, Originals, Sender, in_time, open_admin, open_consumer
+from consumers.sender import Found, Originals, Sender, in_time, open_admin, open_consumer, read_progress
 
 MAX_REPLAYS = 3
 BATCH = 100
@@ -102,9 +102,8 @@ async def replay(wanted: Replay) -> Outcome:
         consumer = await open_consumer(stack, broker, patience)
         originals = await open_consumer(stack, broker, patience)
         run = _Run(wanted, sender, Originals(admin, originals))
-        kept = await admin.list_consumer_group_offsets(wanted.group, partitions=homes)
-        for home in homes:
-            await run.partition(consumer, home, Done.parse(kept[home].offset, kept[home].metadata or ""))
+        for home, done in (await read_progress(admin, wanted.group, homes)).items():
+            await run.partition(consumer, home, done)
         return run.outcome
 
 

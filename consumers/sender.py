@@ -88,6 +88,26 @@ async def open_consumer(
     return consumer
 
 
+async def read_progress(
+    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, Done]:
+    """Read what a group has noted.
+
+    Raises:
+        OperationFailed: the broker did not say.
+    """
+    async with in_time("the broker did not say how far the last replay came"):
+        while True:
+            try:
+                kept = await admin.list_consumer_group_offsets(group, partitions=partitions)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(0.1)  # the first group of a new cluster waits for its coordinator
+            else:
+                return {at: Done.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
+
+
 class _Admin:
     """An admin client with the names of the other clients' life."""
 
@@ -109,13 +129,13 @@ class Sender:
     sent and noted by itself.
     """
 
-    def __init__(
-        self, producer: AIOKafkaProducer, consumer: AIOKafkaConsumer, group: str, *, transactional: bool
-    ) -> None:
-        self._producer = producer
-        self._consumer = consumer
+    def __init__(self, broker: str, group: str, patience: float, *, transactional: bool) -> None:
+        self._broker = broker
         self._group = group
+        self._patience = patience
         self._transactional = transactional
+        self._producer: AIOKafkaProducer
+        self._consumer: AIOKafkaConsumer
 
     @classmethod
     async def open(
@@ -124,17 +144,27 @@ class Sender:
         """Start one; see `open_client`."""
         async with in_time("the broker did not say what it is"):
             embedded = str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
+        sender = cls(broker, group, patience, transactional=not embedded)
+        sender._producer = await sender._connect()
+        stack.push_async_callback(sender.stop)
+        sender._consumer = await open_consumer(stack, broker, patience, group)
+        return sender
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._producer.stop()
+
+    async def _connect(self) -> AIOKafkaProducer:
         make = partial(
             AIOKafkaProducer,
-            bootstrap_servers=broker,
+            bootstrap_servers=self._broker,
             enable_idempotence=True,
-            transactional_id=None if embedded else group,
+            transactional_id=self._group if self._transactional else None,
             transaction_timeout_ms=int((SECONDS + 5) * 1000),
             max_request_size=MAX_REQUEST,
         )
-        producer = await open_client(stack, make, broker, patience)
-        consumer = await open_consumer(stack, broker, patience, group)
-        return cls(producer, consumer, group, transactional=not embedded)
+        producer: AIOKafkaProducer = await connect(make, self._broker, self._patience)
+        return producer
 
     async def send(self, home: TopicPartition, found: Sequence[Found], done: Done) -> bool:
         """Send letters of one partition, in order, and add them to what is done.
@@ -170,7 +200,6 @@ class Sender:
     async def _transact(self, letters: Sequence[Letter], position: dict[TopicPartition, tuple[int, str]]) -> bool:
         await self._producer.begin_transaction()
         if not await self._post(letters):
-            await self._producer.abort_transaction()
             return False
         await self._producer.send_offsets_to_transaction(position, self._group)
         await self._producer.commit_transaction()
@@ -185,6 +214,10 @@ class Sender:
             await asyncio.gather(*acks)
         except MessageSizeTooLargeError:
             await asyncio.gather(*acks, return_exceptions=True)
+            # Its numbering of records is out of step with the broker's now: it would not take another one from it.
+            # (A transaction that is open ends with the start of the next producer of that id.)
+            await self._producer.stop()
+            self._producer = await self._connect()
             return False
         return True
 

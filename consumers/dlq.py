@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from rich.table import Table
 
 from consumers.intake import shorten
-from consumers.letters import Letter
+from consumers.letters import DeadLetter
 from consumers.log import configure_logging
 from consumers.measure import console
 from consumers.resend import MAX_REPLAYS, Outcome, Replay, read_letters
@@ -117,7 +117,7 @@ async def _tally(broker: str, topic: str, patience: float, show: bool) -> Tallie
     return tallies
 
 
-def describe(letter: Letter) -> dict[str, object]:
+def describe(letter: DeadLetter) -> dict[str, object]:
     """Everything about a letter, its text too, as JSON has it."""
     return {
         "partition": letter.home.partition,

@@ -20,7 +20,7 @@ class TooScattered(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetter:
     """One dead letter. `repr` shows no text."""
 
     home: TopicPartition
@@ -36,19 +36,19 @@ class Letter:
     key: bytes | None
     value: bytes
     size: int
-    """Bytes of the original value; more than `value` has if that was cut."""
+    """Bytes of the original value; more than `value` has if that was cut, -1 if it was not at hand at all."""
     key_size: int
 
     @property
     def is_cut(self) -> bool:
         """Whether the letter is only the beginning of its record."""
-        return self.size > len(self.value) or self.key_size > len(self.key or b"")
+        return self.size != len(self.value) or self.key_size != len(self.key or b"")
 
     def begins(self, key: bytes | None, value: bytes | None) -> bool:
         """Whether this is a copy, maybe cut, of a record with that key and value."""
         same_key = key == self.key if key is None or self.key is None else key.startswith(self.key)
-        sizes = (len(key or b""), len(value or b"")) == (self.key_size, self.size)
-        return same_key and sizes and (value or b"").startswith(self.value)
+        same_size = len(key or b"") == self.key_size and self.size in (-1, len(value or b""))
+        return same_key and same_size and (value or b"").startswith(self.value)
 
     def replay_headers(self) -> Headers:
         """Say on the replayed record where it comes from, and how often it has been replayed."""
@@ -61,16 +61,16 @@ class Letter:
         ]
 
     def __repr__(self) -> str:
-        return f"Letter({self.home.partition}:{self.offset}, {self.reason}, from {tuple(self.origin)})"
+        return f"DeadLetter({self.home.partition}:{self.offset}, {self.reason}, from {tuple(self.origin)})"
 
 
-def read_letter(record: ConsumerRecord[Any, Any]) -> Letter | None:
+def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
     """Read a record of a dead-letter topic; None if it is not one that the service wrote."""
     headers = dict(record.headers)
     value = record.value or b""
     try:
         origin = TopicPartition(headers["topic"].decode(), int(headers["partition"]))
-        return Letter(
+        return DeadLetter(
             home=TopicPartition(record.topic, record.partition),
             offset=record.offset,
             time=record.timestamp / 1000,

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.errors import OperationFailed
-from consumers.letters import Done, Letter, read_letter
+from consumers.letters import DeadLetter, Done, read_letter
 from consumers.sender import Found, Originals, Sender, in_time, open_admin, open_consumer, read_progress
 
 MAX_REPLAYS = 3
@@ -70,7 +70,7 @@ class Outcome:
     """Letters of other reasons, or beyond the limit."""
 
 
-async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterator[Letter | None]:
+async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterator[DeadLetter | None]:
     """Read all of a dead-letter topic, committed records only; None is a record that the service did not write.
 
     Raises:
@@ -138,7 +138,7 @@ class _Run:
         outcome.chosen += why is None
         return why is None
 
-    def _refuse(self, letter: Letter | None) -> str | None:
+    def _refuse(self, letter: DeadLetter | None) -> str | None:
         if letter is None:
             return "is no dead letter of the service"
         if letter.origin.topic == self._wanted.topic:
@@ -157,6 +157,7 @@ class _Run:
             if whole is None:
                 return "was cut, and its original record is gone"
             one.letter = whole
+            return self._refuse(whole)
         return None
 
     async def _send(self, home: TopicPartition, chosen: list[Found], done: Done) -> None:

@@ -17,8 +17,9 @@ from aiokafka.errors import (
 )
 
 from consumers.connection import C, connect
+from consumers.dead_letter import read_replays
 from consumers.errors import OperationFailed
-from consumers.letters import Done, Letter, TooScattered
+from consumers.letters import DeadLetter, Done, TooScattered
 
 SECONDS = 30.0
 """How long a broker may take for one transaction, or to give the next records."""
@@ -34,7 +35,7 @@ class Found:
     after: int
     """Offset behind the record before: between them there is none."""
     offset: int
-    letter: Letter | None
+    letter: DeadLetter | None
     """None: the service did not write it."""
 
 
@@ -197,7 +198,7 @@ class Sender:
             done.add(one.after, one.offset + 1)
         return True
 
-    async def _transact(self, letters: Sequence[Letter], position: dict[TopicPartition, tuple[int, str]]) -> bool:
+    async def _transact(self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]) -> bool:
         await self._producer.begin_transaction()
         if not await self._post(letters):
             return False
@@ -205,7 +206,7 @@ class Sender:
         await self._producer.commit_transaction()
         return True
 
-    async def _post(self, letters: Sequence[Letter]) -> bool:
+    async def _post(self, letters: Sequence[DeadLetter]) -> bool:
         acks: list[asyncio.Future[Any]] = []
         try:
             for x in letters:
@@ -244,7 +245,7 @@ class Originals:
             self._partitions[origin.topic] = {x["partition"] for topic in described for x in topic["partitions"]}
         return origin.partition in self._partitions[origin.topic]
 
-    async def fetch(self, letter: Letter) -> Letter | None:
+    async def fetch(self, letter: DeadLetter) -> DeadLetter | None:
         """Give the letter with its whole key and value, if its record is still there and begins as the letter does."""
         origin, offset = letter.origin, letter.origin_offset
         self._consumer.assign([origin])
@@ -262,4 +263,5 @@ class Originals:
                 return None
         if not records or records[0].offset != offset or not letter.begins(records[0].key, records[0].value):
             return None
-        return replace(letter, key=records[0].key, value=records[0].value or b"")
+        replays = max(letter.replays, read_replays(records[0].headers))
+        return replace(letter, key=records[0].key, value=records[0].value or b"", replays=replays)

@@ -52,6 +52,8 @@ class Worker:
         self._queue = queue
         self._clock = clock
         self._in_flight = 0
+        self._steps_begun = 0
+        self._steps_read = 0
         self._moved = asyncio.Event()
         """Something left the queue, or the worker stopped."""
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
@@ -88,6 +90,7 @@ class Worker:
         while (batch := await self._batches.get()) is not None:
             yield batch
             self._in_flight -= len(batch.result.answered)
+            self._steps_read += 1
             self._moved.set()
         if self._error is not None:
             self._check()
@@ -102,6 +105,12 @@ class Worker:
             await self._wait()
         if self._in_flight:
             self._check()
+
+    async def step_over(self) -> None:
+        """Wait until the step that runs now, if one does, is over and the reader of `results` has dealt with it."""
+        begun = self._steps_begun
+        while self._steps_read < begun and not self._stopped:
+            await self._wait()
 
     async def close(self) -> None:
         """Stop after the step that runs; what still waits is left unanswered. Ends `results`. May be called twice."""
@@ -139,6 +148,7 @@ class Worker:
                 self.engine.expire(started)
                 shift = self._govern(started)
                 if self.engine.pending or shift:
+                    self._steps_begun += 1
                     result = self.engine.step()
                     loop.call_soon_threadsafe(self._deliver, result, started, self._clock(), shift)
         except BaseException as error:

@@ -161,6 +161,19 @@ async def test_a_cut_letter_whose_original_is_gone_is_left(broker: str) -> None:
     assert [(x.offset, x.why) for x in outcome.left] == [(0, "was cut, and its original record is gone")]
 
 
+async def test_a_letter_without_its_value_takes_the_count_of_its_record_too(broker: str) -> None:
+    """The service does not always have the record at hand when it buries it."""
+    async with producing(broker) as producer:
+        for replays in (b"1", b"3"):
+            at = await producer.send_and_wait("in", b"7" + replays, key=b"s", headers=[("replays", replays)])
+            original: Record = ConsumerRecord(at.topic, at.partition, at.offset, 0, 0, b"s", None, None, 0, 0, [])
+            headers = dead_letter_headers("revision_too_large", "why", original)
+            await producer.send_and_wait("dead", b"", key=b"s", headers=headers, partition=0)
+    outcome, new = await replayed(broker)
+    assert new == [b"71"]
+    assert [x.why for x in outcome.left] == ["was replayed 3 times already (--max-replays 3)"]
+
+
 async def test_one_that_is_too_large_does_not_hold_back_the_others(
     broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.dead_letter import MAX_KEY, MAX_VALUE, dead_letter_headers, read_replays
-from consumers.letters import MAX_METADATA, Done, Letter, TooScattered, read_letter
+from consumers.letters import MAX_METADATA, DeadLetter, Done, TooScattered, read_letter
 
 
 def record(
@@ -23,7 +23,7 @@ def bury(original: ConsumerRecord, reason: str = "invalid_json") -> ConsumerReco
     return record((value or b"")[:MAX_VALUE], key and key[:MAX_KEY], headers, "dead", 40)
 
 
-def read(original: ConsumerRecord) -> Letter:
+def read(original: ConsumerRecord) -> DeadLetter:
     letter = read_letter(bury(original))
     assert letter is not None
     return letter
@@ -65,6 +65,17 @@ def test_a_cut_letter_knows_its_whole_record(key: bytes | None, value: bytes) ->
     assert not letter.begins(key, value + b"x")
     assert not letter.begins(b"z" + (key or b""), value)
     assert not letter.begins(key, b"z" + value[1:])
+
+
+def test_a_letter_without_its_value_knows_that_it_had_one() -> None:
+    letter = read_letter(bury(record(None), "revision_too_large"))
+    assert letter is not None
+    assert letter.is_cut
+    assert letter.begins(b"s", b"whatever it was")
+    assert not letter.begins(b"other", b"whatever it was")
+    empty = read_letter(bury(record(None), "empty"))
+    assert empty is not None
+    assert not empty.is_cut
 
 
 def test_a_letter_shows_no_text() -> None:

@@ -7,6 +7,7 @@ its own, and what fails is told to the service by a future.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -311,6 +312,7 @@ class _Cause:
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class _Offset(msgspec.Struct):

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from aiokafka.errors import CorruptRecordException, ProducerFenced
+from aiokafka.errors import CorruptRecordException, KafkaError, ProducerFenced
 
 from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
 from tests.kafka.rig import Place, new_place, take
@@ -63,10 +63,23 @@ async def test_it_does_not_fence(place: Place) -> None:
 
 async def test_a_fetch_that_finds_nothing_is_answered_only_when_its_time_is_up(place: Place) -> None:
     """Even if something comes meanwhile: so readers there ask often."""
-    async with place.consumer(place.topic, fetch_max_wait_ms=3000) as reader:
-        assert not await reader.getmany(timeout_ms=200)
-        clock = asyncio.get_running_loop().time
-        started = clock()
+    async with (
+        place.consumer(place.topic, fetch_max_wait_ms=20_000) as patient,
+        place.consumer(place.topic, fetch_max_wait_ms=FETCH_WAIT_MS) as eager,
+    ):
+        for partition in patient.assignment():
+            await patient.position(partition)
+        assert not await patient.getmany(timeout_ms=200)
         await place.produce([b"x"])
-        await take(reader, 1)
-        assert clock() - started > 0.5
+        assert len(await take(eager, 1)) == 1
+        assert not await patient.getmany(timeout_ms=200)
+
+
+async def test_it_cannot_serve_two_members_of_a_group(place: Place) -> None:
+    """The second is refused in the middle of the division."""
+    await place.produce([b"x"])
+    async with place.member(place.topic, fetch_max_wait_ms=FETCH_WAIT_MS) as first:
+        await take(first, 1)
+        async with place.member(place.topic, fetch_max_wait_ms=FETCH_WAIT_MS) as second:
+            with pytest.raises(KafkaError):
+                await take(second, 1)

@@ -40,6 +40,4 @@ def build_engine(
         loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
-    return Engine(
-        loaded, points, coalesce=coalesce, idle_seconds=idle_seconds, remember_seconds=remember_seconds
-    )
+    return Engine(loaded, points, coalesce=coalesce, idle_seconds=idle_seconds, remember_seconds=remember_seconds)

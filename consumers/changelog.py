@@ -136,7 +136,7 @@ def _read_key(key: bytes, place: str) -> tuple[str, ...]:
     except msgspec.MsgspecError:
         names = ("",)
     if len(names) not in (0, 2, 3):
-        raise ChangelogError(f"{place}: the key is none of ours; is the topic another program's? Name one with --state-topic")
+        raise ChangelogError(f"{place}: no key of ours; is the topic another program's? Name one with --state-topic")
     return names
 
 
@@ -145,8 +145,8 @@ def _own(kept: Kept, record: PartitionRecord | None, group: str, topic: str, whe
         return
     if (record.group, record.topic) != (group, topic):
         raise ChangelogError(
-            f"{where} keeps the state of group {record.group!r} on topic {record.topic!r}, not of {group!r} on {topic!r}:"
-            " two groups must not share one. Name another with --state-topic"
+            f"{where} keeps the state of group {record.group!r} on topic {record.topic!r}, not of group {group!r} on"
+            f" {topic!r}: each needs one of its own. Name another with --state-topic"
         )
     kept.done, kept.owned = record.done, True
 

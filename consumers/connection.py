@@ -1,7 +1,7 @@
 """Clients of a broker: made with the settings that at-least-once needs, started with patience."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -11,7 +11,6 @@ from aiokafka.errors import KafkaError
 
 from consumers.errors import BrokerUnreachable
 from consumers.settings import ServiceSettings
-
 
 MAX_REQUEST = 8 << 20
 """Bytes of one request. States may be larger than a revision; their topic takes as much (consumers/topics.py)."""
@@ -46,6 +45,7 @@ def make_service_producer(settings: ServiceSettings, transactional_id: str | Non
     return AIOKafkaProducer(
         bootstrap_servers=settings.broker,
         transactional_id=transactional_id,
+        retry_backoff_ms=10,
         transaction_timeout_ms=int((settings.transaction_seconds + 5) * 1000),
         max_request_size=MAX_REQUEST,
     )
@@ -66,7 +66,8 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         # A rebalance waits for what is in flight, so the group must wait for us that long.
         rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
         # Partitions stay where they are as far as possible: what moves must be restored.
-        partition_assignment_strategy=(StickyPartitionAssignor,),
+        # (A class of its own, because the assignor remembers in its class what its member had.)
+        partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         metadata_max_age_ms=30_000,
     )
 
@@ -84,13 +85,20 @@ def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
     )
 
 
+async def _prepare(settings: ServiceSettings) -> None:
+    from consumers.preparing import prepare_topics
+
+    await prepare_topics(settings)
+
+
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """How a service comes by its clients."""
+    """How a service comes by its clients, and `prepare`: what it does to its topics before it joins the group."""
 
     producer: Callable[[ServiceSettings, str | None], AIOKafkaProducer] = make_service_producer
     consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
     reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_reader
+    prepare: Callable[[ServiceSettings], Awaitable[None]] = _prepare
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

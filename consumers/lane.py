@@ -1,10 +1,11 @@
 """The way out of one partition: what its steps ask for is written in order, a group at a time, and only then done.
 
 At least once, a group is written in three strides, each acknowledged before the next: dead letters; states, with the
-revisions that they led to in their outbox; then the revisions themselves. Offsets are committed behind that. So whatever
-is lost on the way, the next owner finds in the changelog either the state before a message, and labels it again, or the
-state behind it, and publishes again what may be missing, byte for byte: readers that drop repeats by (session, tagger,
-rev) see one stream, although another owner may coalesce other updates. (The pattern is a transactional outbox.)
+revisions that they led to in their outbox; then the revisions themselves. Offsets are committed behind that. So,
+whatever is lost on the way, the next owner finds in the changelog either the state before a message, and labels it
+again, or the state behind it, and publishes again what may be missing, byte for byte: readers that drop repeats by
+(session, tagger, rev) see one stream, although another owner may coalesce other updates. (The pattern is a
+transactional outbox.)
 """
 
 import asyncio
@@ -51,7 +52,7 @@ class Outgoing:
     """Session, and the revision in JSON."""
 
 
-LEAST_LIMIT = 1 << 14
+LEAST_LIMIT = 256
 
 
 @dataclass(slots=True)
@@ -69,9 +70,9 @@ class Outbound:
     def __post_init__(self) -> None:
         self.limit = self.settings.max_revision_bytes
 
-    def shrink(self) -> bool:
-        """The brokers took less than we thought; False if they take next to nothing."""
-        self.limit //= 2
+    def shrink(self, largest: int) -> bool:
+        """The brokers refused something of at most so many bytes; False if they take next to nothing."""
+        self.limit = min(self.limit, largest * 3 // 4)
         log.error(
             "the brokers refused a message as too large: raise max.message.bytes of our topics",
             limit=self.limit,
@@ -96,6 +97,8 @@ class Lane(ABC):
         self._settings = outbound.settings
         self._queue: list[Output] = []
         self._wake = asyncio.Event()
+        self.largest = 0
+        """Bytes of the largest revision of the group that is being written."""
 
     def put(self, output: Output) -> None:
         """Hand over what is to be written next."""
@@ -120,7 +123,7 @@ class Lane(ABC):
             group, self._queue = self._queue, []
             await self.deliver(group)
 
-    async def gather(self) -> None:
+    async def gather(self) -> None:  # noqa: B027  # most need not
         """Wait for more that goes into the same group."""
 
     @abstractmethod
@@ -132,11 +135,13 @@ class Lane(ABC):
     def _encode(self, group: Iterable[Output]) -> list["Outgoing"]:
         """Revisions as they are written; one that is larger than the brokers take becomes a dead letter."""
         outgoing = []
+        self.largest = 0
         for output in group:
             one = Outgoing(output.entries, list(output.letters))
             for revision, cause in output.revisions:
                 value = msgspec.json.encode(revision)
                 if len(value) <= self._out.limit:
+                    self.largest = max(self.largest, len(value))
                     one.revisions.append((revision.session, value))
                     continue
                 detail = f"{len(value)} bytes; at most {self._out.limit} are written"
@@ -203,7 +208,7 @@ class AtLeastOnce(Lane):
         self._clean = [
             encode_entry(self._out.tagger, entry) for one in outgoing for entry in one.entries if is_gravestone(entry)
         ]
-        await self._acknowledge(await self._write(self._producer, letters=[x for one in outgoing for x in one.letters]))
+        await self.bury([letter for one in outgoing for letter in one.letters])
         await self.keep(entries)
         revisions = [x for one in outgoing for x in one.revisions]
         await self.publish(revisions)
@@ -215,6 +220,10 @@ class AtLeastOnce(Lane):
         """Write to the changelog, and know where its end is then."""
         for record in await self._acknowledge(await self._write(self._producer, entries=entries)):
             self.end = max(self.end, record.offset + 1)
+
+    async def bury(self, letters: Iterable[Letter]) -> None:
+        """Write dead letters."""
+        await self._acknowledge(await self._write(self._producer, letters=letters))
 
     async def publish(self, revisions: Iterable[tuple[str, bytes]]) -> None:
         """Write revisions: session, and the revision as it is written."""

@@ -1,8 +1,8 @@
 """The partitions that the group gave us: each is fenced, restored and sought before its first record is looked at.
 
 aiokafka's rebalances are eager (everything is revoked, then given anew), it may hand out records while its listener
-still runs, and it swallows what a listener raises. So the listener only starts things, every partition has a gate of its
-own, and what fails is told to the service by an event.
+still runs, and it swallows what a listener raises. So the listener only starts things, every partition has a gate of
+its own, and what fails is told to the service by a future.
 """
 
 import asyncio
@@ -22,8 +22,9 @@ from aiokafka.errors import (
     UnsupportedVersionError,
 )
 
-from consumers.changelog import Kept, encode_entry, encode_partition, from_ranges
+from consumers.changelog import ChangelogError, Kept, encode_entry, encode_partition, from_ranges
 from consumers.connection import Clients, connect
+from consumers.dead_letter import Letter
 from consumers.errors import OperationFailed, ServiceFailed
 from consumers.group import Group, NotCounted
 from consumers.lane import AtLeastOnce, Lane, Outbound, Output
@@ -31,7 +32,7 @@ from consumers.ledger import Ledger, Progress
 from consumers.restore import find_start, read_kept
 from consumers.settings import ServiceSettings
 from consumers.transactions import ExactlyOnce, stop_producer
-from stream.state import Entry
+from stream.state import Entry, Saved, SessionState
 from stream.worker import Worker
 
 log = structlog.get_logger()
@@ -163,7 +164,7 @@ class Partitions:
             except OperationFailed as error:
                 return self.fail(error)
             except MessageSizeTooLargeError as error:
-                if not self._outbound.shrink():
+                if not self._outbound.shrink(held.lane.largest if held.lane else 0):
                     return self.fail(ServiceFailed(f"the brokers take hardly any message: {error}"))
             except HOPELESS as error:
                 return self.fail(ServiceFailed(f"{type(error).__name__}: {error}"))
@@ -180,7 +181,7 @@ class Partitions:
                     await stop_producer(producer)
             self._empty(held)
             attempt += 1
-            # If we were expelled from the group, the next heartbeats tell; until then, fencing would shut out the owner.
+            # If we were expelled from the group, heartbeats soon tell; to fence before that would shut out the owner.
             await asyncio.sleep(min(2 * self._settings.heartbeat_seconds * attempt, 10.0))
 
     def fail(self, error: Exception) -> None:
@@ -196,6 +197,11 @@ class Partitions:
 
     async def _open(self, held: Partition, producer: AIOKafkaProducer) -> None:
         began, at, settings = time.monotonic(), held.at, self._settings
+        if at.partition not in await self._group.producer.partitions_for(settings.topics.state):
+            raise ChangelogError(
+                f"topic {settings.topics.state} has no partition {at.partition}: the input was given more partitions."
+                " Sessions have moved between them; name a new state topic with --state-topic"
+            )
         async with self._restores:
             await self._worker.step_over()  # what the engine still does for it was asked before it was lost
             state = TopicPartition(settings.topics.state, at.partition)
@@ -206,7 +212,7 @@ class Partitions:
             finally:
                 await reader.stop()
             start = await find_start(self._group.consumer, at, kept, settings.on_lost_input)
-        forgotten = [x for name, saved in kept.sessions.items() for x in saved.tombstones(name)] if start.anew else []
+        forgotten = [x for name, saved in kept.sessions.items() for x in _tombstones(name, saved)] if start.anew else []
         if start.anew:
             kept = Kept(owned=kept.owned)
         held.progress = Progress(start.offset)
@@ -216,16 +222,14 @@ class Partitions:
         for name, saved in kept.sessions.items():
             self._worker.engine.restore(saved, name, time.monotonic())
             self._ledger.live_at(name, at)
-        repairs = [*forgotten, *(entry for saved in kept.sessions.values() for entry in saved.repairs)]
         if self._exactly:
             held.lane = ExactlyOnce(at, held.progress, self._outbound, producer)
-            if repairs:
-                held.lane.put(Output(entries=repairs))
+            held.lane.put(Output(entries=forgotten))
         else:
             held.lane = lane = AtLeastOnce(at, held.progress, self._outbound, producer, self._group.prove)
             lane.end = end
             await self._group.commit({at: start.offset})
-            await self._mend(lane, kept, repairs, start.offset)
+            await self._mend(lane, kept, forgotten, start.offset)
         self._group.consumer.seek(at, start.offset)
         held.is_open = True
         self._group.consumer.resume(at)
@@ -238,11 +242,11 @@ class Partitions:
             seconds=round(time.monotonic() - began, 3),
         )
 
-    async def _mend(self, lane: AtLeastOnce, kept: Kept, repairs: list[Entry], position: int) -> None:
-        """Write what a former owner may not have come to write."""
+    async def _mend(self, lane: AtLeastOnce, kept: Kept, forgotten: list[Entry], position: int) -> None:
+        """Write what a former owner may not have come to write: revisions above all."""
         tagger, settings = self._outbound.tagger, self._settings
         own = [] if kept.owned else [encode_partition(settings.group, lane.partition.topic)]
-        await lane.keep([*own, *(encode_entry(tagger, entry) for entry in repairs)])
+        await lane.keep([*own, *(encode_entry(tagger, entry) for entry in forgotten)])
         ended = [name for name in kept.outbox if kept.sessions[name].ended]
         missing = [
             (name, value)
@@ -250,8 +254,17 @@ class Partitions:
             for value in outbox
             if name in ended or _OFFSET.decode(value).offset >= position
         ]
+        await lane.bury(
+            [self._too_large(lane.partition, *pair) for pair in missing if len(pair[1]) > self._outbound.limit]
+        )
         await lane.publish([pair for pair in missing if len(pair[1]) <= self._outbound.limit])
-        await lane.keep([encode_entry(tagger, kept.sessions[name].entry(name)) for name in ended])
+        await lane.keep([encode_entry(tagger, _gravestone(name, kept.sessions[name])) for name in ended])
+
+    def _too_large(self, at: TopicPartition, session: str, value: bytes) -> Letter:
+        """The brokers refused it when a state already told of it; the message that caused it is not at hand."""
+        cause = _Cause(at.topic, at.partition, _OFFSET.decode(value).offset, session.encode(), None)
+        detail = f"{len(value)} bytes; the brokers took no more than {self._outbound.limit}"
+        return self._outbound.dead_letters.make("revision_too_large", detail, cause)
 
     async def _is_unchanged(self, held: Partition) -> bool:
         """Whether nobody else had the partition since we wrote last (at least once has no fences)."""
@@ -272,6 +285,32 @@ class Partitions:
     def _check_ready(self) -> None:
         if self.held and all(held.is_open for held in self.held.values()):
             self.ready.set()
+
+
+def _tombstones(session: str, saved: Saved) -> list[Entry]:
+    return [Entry(session, name, None) for name in (*saved.segments, None)]
+
+
+def _gravestone(session: str, saved: Saved) -> Entry:
+    head = SessionState(
+        seq=saved.seq,
+        rev=saved.rev,
+        next_span=saved.next_span,
+        offset=saved.offset,
+        ended=True,
+        begun=saved.begun,
+        reset=saved.reset,
+    )
+    return Entry(session, None, head)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
 
 class _Offset(msgspec.Struct):

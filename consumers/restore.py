@@ -49,18 +49,20 @@ async def read_last(consumer: AIOKafkaConsumer, partition: TopicPartition) -> tu
         batch = (await consumer.getmany(partition, timeout_ms=100)).get(partition, ())
         for record in batch:
             if record.key is None:
-                raise ChangelogError(f"{_name(partition)}, offset {record.offset}: a record without a key is none of ours")
+                raise ChangelogError(f"{_name(partition)}, offset {record.offset}: no record of ours, it has no key")
             last.pop(record.key, None)
             last[record.key] = record.offset, record.value
         now = asyncio.get_running_loop().time()
         if await consumer.position(partition) > position:
             quiet = now
         elif now - quiet > STALL_SECONDS:
-            raise ChangelogError(f"{_name(partition)} cannot be read beyond offset {position}: a transaction hangs there")
+            raise ChangelogError(f"{_name(partition)} is not readable beyond offset {position}: a transaction hangs")
     return [(offset, (key, value)) for key, (offset, value) in last.items()], end
 
 
-async def read_kept(consumer: AIOKafkaConsumer, state: TopicPartition, tagger: str, group: str, topic: str) -> tuple[Kept, int]:
+async def read_kept(
+    consumer: AIOKafkaConsumer, state: TopicPartition, tagger: str, group: str, topic: str
+) -> tuple[Kept, int]:
     """Read what is kept of a partition, and the end of the changelog.
 
     Raises:
@@ -73,9 +75,7 @@ async def read_kept(consumer: AIOKafkaConsumer, state: TopicPartition, tagger: s
     return kept, end
 
 
-async def find_start(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, kept: Kept, on_lost: OnLostInput
-) -> Start:
+async def find_start(consumer: AIOKafkaConsumer, partition: TopicPartition, kept: Kept, on_lost: OnLostInput) -> Start:
     """Find the offset to read from. Kafka's own reset would go on silently wherever it can.
 
     Raises:
@@ -92,7 +92,8 @@ async def find_start(
         _lose(what, f"read it from {first} on, with no session open", partition, on_lost)
         return Start(first, anew=True)
     if committed < first:
-        what = f"offset {committed} is next, but the brokers have only {first} and later (retention): {first - committed} are gone"
+        gone = first - committed
+        what = f"offset {committed} is next, but the brokers have only {first} and later (retention): {gone} are gone"
         _lose(what, f"go on at {first}", partition, on_lost)
         return Start(first)
     return Start(committed)

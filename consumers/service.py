@@ -31,9 +31,6 @@ from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
 
-TOPIC_SECONDS = 5.0
-"""How long to ask for a topic before going on without it."""
-
 
 class Service:
     """One member of the consumer group.
@@ -73,6 +70,7 @@ class Service:
         """
         broker, patience = self._settings.broker, self._settings.connect_seconds
         try:
+            await self._clients.prepare(self._settings)
             make_producer = partial(self._clients.producer, self._settings, None)
             producer: AIOKafkaProducer = await connect(make_producer, broker, patience)
             try:
@@ -80,7 +78,6 @@ class Service:
                 consumer: AIOKafkaConsumer = await connect(make, broker, patience)
                 self._group.producer, self._group.consumer = producer, consumer
                 try:
-                    await self._find_topics()
                     await self._serve(stop)
                 finally:
                     await consumer.stop()
@@ -88,18 +85,6 @@ class Service:
                 await producer.stop()
         finally:
             await self._worker.close()
-
-    async def _find_topics(self) -> None:
-        """Ask for our topics: brokers that may make topics make them now, not when the first update comes.
-
-        Otherwise the group would divide no partitions, and notice the topic only with the next look at the metadata.
-        """
-        for topic in self._settings.topics.all:
-            try:
-                async with asyncio.timeout(TOPIC_SECONDS):
-                    await self._group.producer.partitions_for(topic)
-            except (KafkaError, TimeoutError):
-                log.warning("there is no such topic; make it, it is found within half a minute", topic=topic)
 
     async def _serve(self, stop: asyncio.Event) -> None:
         settings = self._settings
@@ -114,9 +99,10 @@ class Service:
         jobs = [self._take(), self._publish(), self._commit_often()]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(stop.wait())
-        failure = self._partitions.failure
+        failure: asyncio.Future[None] = self._partitions.failure
+        waited: list[asyncio.Future[Any]] = [stopping, failure, *tasks]
         try:
-            await asyncio.wait([stopping, failure, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             _raise_failure([failure, *tasks])
             if not stopping.done():
                 raise ServiceFailed("the engine stopped")
@@ -141,7 +127,8 @@ class Service:
         await asyncio.wait([taking], timeout=2.0)
         taking.cancel()
         calm = asyncio.create_task(self._settle())
-        await asyncio.wait([calm, self._partitions.failure, *others], return_when=asyncio.FIRST_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [calm, self._partitions.failure, *others]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         calm.cancel()
 
     async def _settle(self) -> bool:

@@ -48,7 +48,7 @@ class Topics:
             if not _TOPIC.fullmatch(name) or name in (".", ".."):
                 raise SettingError(f"{field}_topic", f"{name!r} is not a topic name (letters, digits, '.', '_', '-')")
         if len(set(self.all)) < 4:
-            raise SettingError("output_topic", "input, output, dead-letter and state topics must be four different ones")
+            raise SettingError("output_topic", "input, output, dead letters and state need four different topics")
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -71,9 +71,9 @@ class ServiceSettings:
     """Messages taken and not yet answered and acknowledged; when so many wait, partitions are paused."""
     guarantee: Guarantee = "at_least_once"
     commit_seconds: float = 0.1
-    """At least once: how often offsets are committed. Exactly once: one transaction a partition and so many seconds."""
+    """At least once: how often offsets are committed. Exactly once: a partition has a transaction so often."""
     instance_id: str | None = None
-    """Static membership: a member that comes back under its name within the session timeout has its partitions still."""
+    """Static membership: who comes back under its name within the session timeout has its partitions still."""
     session_timeout_seconds: float = 10.0
     """A member that is not heard of for so long loses its partitions."""
     transaction_seconds: float = 10.0
@@ -110,7 +110,9 @@ class ServiceSettings:
         if self.guarantee not in get_args(Guarantee):
             raise SettingError("guarantee", f"{self.guarantee!r} is none: use {' or '.join(get_args(Guarantee))}")
         if self.on_lost_input not in get_args(OnLostInput):
-            raise SettingError("on_lost_input", f"{self.on_lost_input!r} is unknown: use {' or '.join(get_args(OnLostInput))}")
+            raise SettingError(
+                "on_lost_input", f"{self.on_lost_input!r} is unknown: use {' or '.join(get_args(OnLostInput))}"
+            )
         if self.idle_seconds is not None:
             check_seconds("idle_seconds", self.idle_seconds)
 

@@ -1,5 +1,5 @@
-"""A broker in memory, for what an embedded one cannot show: acknowledgements that wait or fail, rebalances, transactions
-and fences. Clients have the few methods that the service uses; several services may share it.
+"""A broker in memory, for what an embedded one cannot show: acknowledgements that wait or fail, rebalances,
+transactions and fences. Clients have the few methods that the service uses; several services may share it.
 """
 
 import asyncio
@@ -9,7 +9,12 @@ from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, OffsetOutOfRangeError, ProducerFenced, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    OffsetOutOfRangeError,
+    ProducerFenced,
+)
 
 from consumers.connection import Clients
 from consumers.settings import ServiceSettings
@@ -34,21 +39,22 @@ class FakeKafka:
         self.first: dict[TopicPartition, int] = defaultdict(int)
         """Where each log begins: records before it are gone."""
         self.committed: dict[TopicPartition, int] = {}
-        self.unacknowledged: list[asyncio.Future[Any]] = []
+        self.unacknowledged: list[_Ack] = []
         self.hold = False
         """Whether acknowledgements wait until `acknowledge`."""
         self.held_topics: set[str] = {IN, OUT, DEAD, STATE}
         """Topics that `hold` is about."""
-        self.asked: list[str] = []
-        """Topics whose metadata was asked for: brokers that may make topics make them then."""
-        self.missing: set[str] = set()
+        self.prepared = 0
         self.consumer: FakeConsumer | None = None
         """The member that came last."""
+        self.members: list[FakeConsumer] = []
         self.epochs: dict[str, int] = defaultdict(int)
         self.transactions = 0
         """Transactions committed."""
         self.fail_commit: list[tuple[BaseException, bool]] = []
         """For the next commits of transactions: what they raise, and whether they happened all the same."""
+        self.life = 0
+        """Clients of earlier lives are dead: nothing that they do reaches us."""
         self.moved = asyncio.Condition()
 
     def clients(self) -> Clients:
@@ -56,22 +62,39 @@ class FakeKafka:
             producer=lambda settings, name: FakeProducer(self, name),
             consumer=lambda settings: FakeConsumer(self, settings),
             reader=lambda settings: FakeReader(self),
+            prepare=self.prepare,
         )
+
+    async def prepare(self, settings: ServiceSettings) -> None:
+        self.prepared += 1
 
     async def append(
         self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
     ) -> FakeRecord:
-        async with self.moved:
-            log = self.logs[TopicPartition(topic, partition)]
-            log.append(FakeRecord(topic, partition, len(log), key, value, list(headers)))
-            self.moved.notify_all()
+        record = self.put(topic, value, key, partition, headers)
+        await self.wake()
+        return record
+
+    def put(
+        self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
+    ) -> FakeRecord:
+        log = self.logs[TopicPartition(topic, partition)]
+        log.append(FakeRecord(topic, partition, len(log), key, value, list(headers)))
         return log[-1]
+
+    def kill(self) -> None:
+        """As SIGKILL to all clients there are: they write nothing any more, not even a last commit."""
+        self.life += 1
+
+    def check_alive(self, life: int) -> None:
+        if life != self.life:
+            raise KafkaConnectionError("dead")
 
     async def acknowledge(self) -> None:
         self.hold = False
         for future in self.unacknowledged:
             if not future.done():
-                future.set_result(future.record)  # type: ignore[attr-defined]
+                future.set_result(future.record)
         self.unacknowledged.clear()
 
     def records(self, topic: str) -> list[FakeRecord]:
@@ -94,12 +117,14 @@ class _Ack(asyncio.Future):  # type: ignore[type-arg]
 class FakeProducer:
     def __init__(self, kafka: FakeKafka, name: str | None = None) -> None:
         self.kafka = kafka
+        self.life = kafka.life
         self.name = name
         self.epoch = 0
         self.open: list[Any] | None = None
         self.offsets: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
+        self.kafka.check_alive(self.life)
         if self.name:
             self.kafka.epochs[self.name] += 1
             self.epoch = self.kafka.epochs[self.name]
@@ -108,13 +133,11 @@ class FakeProducer:
         pass
 
     def _check_fence(self) -> None:
+        self.kafka.check_alive(self.life)
         if self.name and self.kafka.epochs[self.name] != self.epoch:
             raise ProducerFenced
 
     async def partitions_for(self, topic: str) -> set[int]:
-        self.kafka.asked.append(topic)
-        if topic in self.kafka.missing:
-            raise UnknownTopicOrPartitionError
         return set(range(self.kafka.partitions))
 
     async def send(
@@ -127,13 +150,12 @@ class FakeProducer:
     ) -> asyncio.Future[Any]:
         self._check_fence()
         future = _Ack(loop=asyncio.get_running_loop())
-        append = partial(self.kafka.append, topic, value, key, partition or 0, headers)
         if self.name:
             assert self.open is not None, "a transactional producer sends in transactions"
-            self.open.append(append)
+            self.open.append(partial(self.kafka.put, topic, value, key, partition or 0, headers))
             future.set_result(None)
             return future
-        future.record = await append()
+        future.record = await self.kafka.append(topic, value, key, partition or 0, headers)
         if self.kafka.hold and topic in self.kafka.held_topics:
             self.kafka.unacknowledged.append(future)
             await self.kafka.wake()
@@ -154,12 +176,11 @@ class FakeProducer:
         error, happened = self.kafka.fail_commit.pop(0) if self.kafka.fail_commit else (None, True)
         if happened:
             assert self.open is not None
-            for append in self.open:
-                await append()
-            async with self.kafka.moved:
-                self.kafka.committed.update(self.offsets)
-                self.kafka.transactions += 1
-                self.kafka.moved.notify_all()
+            for put in self.open:
+                put()
+            self.kafka.committed.update(self.offsets)
+            self.kafka.transactions += 1
+            await self.kafka.wake()
         if error:
             raise error
         self.open = None
@@ -170,6 +191,7 @@ class FakeReader:
 
     def __init__(self, kafka: FakeKafka) -> None:
         self.kafka = kafka
+        self.life = kafka.life
         self.positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self.stopped = False
@@ -237,6 +259,7 @@ class FakeConsumer(FakeReader):
         self.expelled = False
         """Whether the group has gone on without it: its commits are refused."""
         kafka.consumer = self
+        kafka.members.append(self)
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.topic, self.listener = topics[0], listener
@@ -266,6 +289,7 @@ class FakeConsumer(FakeReader):
         self._paused.difference_update(partitions)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.kafka.check_alive(self.life)
         if self.expelled or not offsets.keys() <= self.positions.keys():
             raise IllegalStateError("not assigned")
         async with self.kafka.moved:

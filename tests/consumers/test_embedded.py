@@ -34,7 +34,9 @@ def broker() -> Iterator[str]:
 
 
 def topics_for(test: str) -> Topics:
-    return Topics(input=f"{test}.updates", output=f"{test}.revisions", dead_letter=f"{test}.dead-letters", state=f"{test}.state")
+    return Topics(
+        input=f"{test}.updates", output=f"{test}.revisions", dead_letter=f"{test}.dead-letters", state=f"{test}.state"
+    )
 
 
 def update(session: str, text: str, **fields: object) -> bytes:

@@ -10,6 +10,7 @@ from stream.engine import Answer, Engine
 from stream.errors import InputError
 from stream.messages import Changed, Retracted, Was
 from stream.session import REMEMBERED_SEGMENTS
+from stream.state import Entry
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import brief, delete, drain, end, final, revisions_of, tell, update
 
@@ -147,14 +148,29 @@ def test_an_end_is_answered_with_its_last_closing(engine):
     assert len(answers) == 5
 
 
-def test_a_session_that_ended_begins_anew(engine):
+def test_a_session_that_ended_begins_anew_but_its_numbers_go_on(engine):
     revisions = tell(engine, final("a", "rome"), end(), final("b", "there"), final("a", "anna"))
     assert [(x.rev, brief(x.spans)) for x in revisions] == [
         (1, [(1, "place", "rome")]),
-        (1, []),
-        (2, [(1, "person", "anna")]),
+        (2, []),
+        (3, [(2, "person", "anna")]),
     ]
     assert engine.stats.sessions == 2
+
+
+def test_a_session_that_is_long_over_is_forgotten():
+    engine = Engine(FakeLabeller(), Always(), remember_seconds=60)
+    for offset, session in enumerate(("a", "b")):
+        engine.submit(final("u", "anna", session), offset, now=0.0)
+        engine.submit(end(session), 10 + offset, now=float(offset))
+    drain(engine)
+    engine.expire(60.0)
+    assert engine.pending == 1
+    (result,) = drain(engine)
+    assert (result.entries, result.answered, result.revisions) == ([Entry("a", None, None)], [], [])
+    assert [x.rev for x in tell(engine, final("u", "bob", "a"), final("u", "bob", "b"), first=20)] == [1, 2]
+    engine.expire(1000.0)
+    assert engine.pending == 0  # both are back
 
 
 def test_idle_sessions_are_closed():

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -10,6 +11,17 @@ from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
 from consumers.apache_kafka import ApacheKafka
 from tests.kafka.rig import PATIENCE, Place, new_place, stop_producer, take, take_all
+
+
+@pytest.fixture(autouse=True)
+async def quiet_fences() -> None:
+    """A fence also fails futures inside aiokafka that nobody can get at: asyncio logs each "was never retrieved"."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), ProducerFenced):
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
 
 
 @pytest.fixture

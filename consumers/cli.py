@@ -16,6 +16,7 @@ from consumers.log import Level, configure_logging
 from consumers.measure import bench, evaluate
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
+    DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
     DEFAULT_TAGGER,
@@ -120,6 +121,13 @@ def serve(
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
     ] = True,
+    overload_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="HEARKEN_OVERLOAD_SECONDS",
+            help="Restarts get shorter while updates wait for longer than this; 0: never.",
+        ),
+    ] = DEFAULT_OVERLOAD_SECONDS,
     remember_seconds: Annotated[
         float,
         typer.Option(
@@ -158,8 +166,15 @@ def serve(
         shutdown_seconds=shutdown_seconds,
     )
     check_seconds("remember_seconds", remember_seconds)
+    if overload_seconds:
+        check_seconds("overload_seconds", overload_seconds)
     make_engine = lambda: build_engine(  # noqa: E731
-        tagger, policy, coalesce=coalesce, idle_seconds=idle_seconds, remember_seconds=remember_seconds
+        tagger,
+        policy,
+        coalesce=coalesce,
+        idle_seconds=idle_seconds,
+        remember_seconds=remember_seconds,
+        overload_seconds=overload_seconds,
     )
     asyncio.run(serve_until_signal(settings, make_engine))
 

@@ -27,6 +27,7 @@ from consumers.ledger import Ledger, Record, Taken
 from consumers.partitions import Partition, Partitions
 from consumers.settings import ServiceSettings
 from stream.errors import InputError
+from stream.overload import Shift
 from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
@@ -228,6 +229,8 @@ class Service:
 
     async def _publish(self) -> None:
         async for batch in self._worker.results():
+            if batch.shift:
+                _tell_shift(batch.shift)
             for at, output in self._split(batch).items():
                 held = self._partitions.opened(at)
                 if held and held.lane:
@@ -327,6 +330,19 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         await self._service.guard(self._service.assigned(set(assigned)))
+
+
+def _tell_shift(shift: Shift) -> None:
+    waited = round(shift.waited, 3)
+    if shift.overloaded:
+        log.warning("overload: updates wait too long, restarts get shorter", waited_seconds=waited)
+    else:
+        log.info(
+            "overload is over: restarts are whole again",
+            waited_seconds=waited,
+            lasted_seconds=round(shift.seconds, 1),
+            restarts_shortened=shift.shortened,
+        )
 
 
 def _raise_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:

@@ -25,6 +25,7 @@ from consumers.settings import (
 )
 from consumers.soaking import soak
 from consumers.training import train
+from consumers.verifying import verify
 
 app = typer.Typer(
     name="hearken",
@@ -37,6 +38,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)
+app.command()(verify)
 
 
 class InputKind(StrEnum):

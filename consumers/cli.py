@@ -167,6 +167,9 @@ def demo(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own; topics hearken-demo-* stay there."),
     ] = None,
+    apache_kafka: Annotated[
+        bool, typer.Option("--apache-kafka", help="Start an Apache Kafka of its own (`make kafka` fetches it).")
+    ] = False,
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")
     ] = None,
@@ -180,12 +183,16 @@ def demo(
     factor = parse_speed(speed)
     if broker is not None:
         check_broker(broker)
+        if apache_kafka:
+            raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")
+    from consumers.broker import OwnBroker
     from consumers.demo import demo as show
 
     if picture is not None:
         picture.unlink(missing_ok=True)
     shot = None if picture is None else (picture, picture_after)
-    return asyncio.run(show(factor, broker, file, tagger, policy, shot))
+    own = OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED
+    return asyncio.run(show(factor, broker or own, file, tagger, policy, shot))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

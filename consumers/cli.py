@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from consumers.errors import OperationFailed
+from consumers.faults.command import faults
 from consumers.log import Level, configure_logging
 from consumers.measure import bench, evaluate
 from consumers.settings import (
@@ -39,6 +40,7 @@ app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)
 app.command()(verify)
+app.command()(faults)
 
 
 class InputKind(StrEnum):

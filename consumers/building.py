@@ -4,13 +4,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.settings import SettingError
+from consumers.settings import DEFAULT_REMEMBER_SECONDS, SettingError
 
 if TYPE_CHECKING:
     from stream.engine import Engine
 
 
-def build_engine(tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None) -> "Engine":
+def build_engine(
+    tagger: str,
+    policy: str,
+    *,
+    coalesce: bool,
+    idle_seconds: float | None = None,
+    remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
+) -> "Engine":
     """Load the tagger and make an engine of it. Takes seconds: torch is only imported here.
 
     Raises:
@@ -33,4 +40,4 @@ def build_engine(tagger: str, policy: str, *, coalesce: bool, idle_seconds: floa
         loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
-    return Engine(loaded, points, coalesce=coalesce, idle_seconds=idle_seconds)
+    return Engine(loaded, points, coalesce=coalesce, idle_seconds=idle_seconds, remember_seconds=remember_seconds)

@@ -17,14 +17,17 @@ from consumers.measure import bench, evaluate
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_POLICY,
+    DEFAULT_REMEMBER_SECONDS,
     DEFAULT_TAGGER,
     ServiceSettings,
     SettingError,
     Topics,
     check_broker,
+    check_seconds,
     parse_speed,
 )
 from consumers.soaking import soak
+from consumers.topic_commands import app as topics_app
 from consumers.training import train
 from consumers.verifying import verify
 
@@ -41,6 +44,7 @@ app.command()(bench)
 app.command()(soak)
 app.command()(verify)
 app.command()(faults)
+app.add_typer(topics_app)
 
 
 class InputKind(StrEnum):
@@ -79,15 +83,51 @@ def serve(
     dead_letter_topic: Annotated[
         str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of records that could not be used.")
     ] = Topics.dead_letter,
+    state_topic: Annotated[
+        str | None,
+        typer.Option(envvar="HEARKEN_STATE_TOPIC", help="Compacted topic of kept states; GROUP.state if not given."),
+    ] = None,
     group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
+    instance_id: Annotated[
+        str | None,
+        typer.Option(envvar="HEARKEN_INSTANCE_ID", help="Static membership: a name that this instance keeps."),
+    ] = None,
+    guarantee: Annotated[
+        str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
+    ] = ServiceSettings.guarantee,
     tagger: TaggerOption = DEFAULT_TAGGER,
     policy: PolicyOption = DEFAULT_POLICY,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
     ] = ServiceSettings.in_flight,
     commit_seconds: Annotated[
-        float, typer.Option(envvar="HEARKEN_COMMIT_SECONDS", help="How often offsets are committed.")
+        float,
+        typer.Option(
+            envvar="HEARKEN_COMMIT_SECONDS", help="How often offsets are committed; exactly once: transactions too."
+        ),
     ] = ServiceSettings.commit_seconds,
+    transaction_seconds: Annotated[
+        float, typer.Option(envvar="HEARKEN_TRANSACTION_SECONDS", help="A transaction that takes longer is given up.")
+    ] = ServiceSettings.transaction_seconds,
+    session_timeout_seconds: Annotated[
+        float,
+        typer.Option(envvar="HEARKEN_SESSION_TIMEOUT_SECONDS", help="Unheard of for so long, partitions are lost."),
+    ] = ServiceSettings.session_timeout_seconds,
+    on_lost_input: Annotated[
+        str,
+        typer.Option(
+            envvar="HEARKEN_ON_LOST_INPUT", help="When committed offsets are gone: fail, or skip to what is there."
+        ),
+    ] = ServiceSettings.on_lost_input,
+    coalesce: Annotated[
+        bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
+    ] = True,
+    remember_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="HEARKEN_REMEMBER_SECONDS", help="How long `rev` goes on for a session that ended and speaks again."
+        ),
+    ] = DEFAULT_REMEMBER_SECONDS,
     idle_seconds: Annotated[
         float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
     ] = DEFAULT_IDLE_SECONDS,
@@ -104,15 +144,25 @@ def serve(
 
     settings = ServiceSettings(
         broker=broker,
-        topics=Topics(input=input_topic, output=output_topic, dead_letter=dead_letter_topic),
+        topics=Topics(
+            input=input_topic, output=output_topic, dead_letter=dead_letter_topic, state=state_topic or f"{group}.state"
+        ),
         group=group,
+        instance_id=instance_id,
+        guarantee=guarantee,  # type: ignore[arg-type]  # checked there
+        transaction_seconds=transaction_seconds,
+        session_timeout_seconds=session_timeout_seconds,
+        on_lost_input=on_lost_input,  # type: ignore[arg-type]  # checked there
         in_flight=in_flight,
         commit_seconds=commit_seconds,
         idle_seconds=idle_seconds,
         connect_seconds=connect_seconds,
         shutdown_seconds=shutdown_seconds,
     )
-    make_engine = lambda: build_engine(tagger, policy, coalesce=True, idle_seconds=idle_seconds)  # noqa: E731
+    check_seconds("remember_seconds", remember_seconds)
+    make_engine = lambda: build_engine(  # noqa: E731
+        tagger, policy, coalesce=coalesce, idle_seconds=idle_seconds, remember_seconds=remember_seconds
+    )
     asyncio.run(serve_until_signal(settings, make_engine))
 
 

@@ -1,12 +1,10 @@
 """Records that cannot be used: kept in a topic of their own with the reason, so that the next message goes on."""
 
-from asyncio import Future
 from collections import Counter
-from typing import Any
-
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from dataclasses import dataclass
 
 from consumers.intake import shorten
+from consumers.ledger import Record
 
 MAX_KEY = 1024
 MAX_VALUE = 512 * 1024
@@ -15,7 +13,7 @@ MAX_VALUE = 512 * 1024
 Headers = list[tuple[str, bytes]]
 
 
-def dead_letter_headers(reason: str, detail: str, record: ConsumerRecord[Any, Any]) -> Headers:
+def dead_letter_headers(reason: str, detail: str, record: Record) -> Headers:
     """Say why, and where the record is."""
     headers = [
         ("reason", reason.encode()),
@@ -29,19 +27,23 @@ def dead_letter_headers(reason: str, detail: str, record: ConsumerRecord[Any, An
     return headers
 
 
-class DeadLetters:
-    """The dead-letter topic, and a count for each reason."""
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as it is written."""
 
-    def __init__(self, producer: AIOKafkaProducer, topic: str) -> None:
-        self._producer = producer
-        self._topic = topic
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+class DeadLetters:
+    """Makes dead letters, and counts them for each reason."""
+
+    def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    async def send(self, reason: str, detail: str, record: ConsumerRecord[Any, Any]) -> "Future[Any]":
-        """Queue a copy of the record; the future is done when the broker has it."""
+    def make(self, reason: str, detail: str, record: Record) -> Letter:
+        """Copy a record, with the reason."""
         self.counts[reason] += 1
-        value = (record.value or b"")[:MAX_VALUE]
         key = None if record.key is None else record.key[:MAX_KEY]
-        headers = dead_letter_headers(reason, detail, record)
-        future: Future[Any] = await self._producer.send(self._topic, value, key=key, headers=headers)
-        return future
+        return Letter(key, (record.value or b"")[:MAX_VALUE], dead_letter_headers(reason, detail, record))

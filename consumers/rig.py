@@ -33,14 +33,16 @@ async def open_rig(name: str, broker: str) -> AsyncIterator[Rig]:
         BrokerUnreachable: no broker answered.
     """
     run = f"hearken-{name}-{uuid.uuid4().hex[:8]}"
-    topics = Topics(input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters")
+    topics = Topics(
+        input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters", state=f"{run}.state"
+    )
     settings = ServiceSettings(
         broker=broker, topics=topics, group=run, connect_seconds=PATIENCE, fetch_wait_ms=FETCH_WAIT_MS
     )
     async with AsyncExitStack() as stack:
         producer = await connect(partial(make_producer, broker), broker, PATIENCE)
         stack.push_async_callback(producer.stop)
-        for topic in (topics.input, topics.output, topics.dead_letter):
+        for topic in topics.all:
             await producer.partitions_for(topic)  # brings it into being
         make = partial(
             AIOKafkaConsumer,

@@ -1,6 +1,7 @@
 """Checkpoints: a folder of `config.json`, `model.safetensors` and `tokenizer.json`. Nothing in it can run code."""
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,14 @@ class Checkpoint:
     config: HybridConfig
     weights: dict[str, Tensor]
     tokenizer: Tokenizer
+
+    def identity(self) -> bytes:
+        """Eight bytes that only the same configuration, weights and tokenizer have."""
+        digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            digest.update(self.weights[name].contiguous().numpy().data)
+        return digest.digest()
 
     def model(self) -> HybridModel:
         """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""

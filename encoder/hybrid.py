@@ -76,6 +76,8 @@ class HybridEncoder:
         """
         config = checkpoint.config
         self.config: HybridConfig = config
+        self.identity = checkpoint.identity()
+        """Of the checkpoint: labels of another one mean nothing here."""
         self.dtype = choose_number_format(number_format)
         self._kernels = choose_kernels(kernels)
         self._cache = Cache(config, self.dtype, max_sessions, max_pages)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from encoder.cache import Pass
 from encoder.context import Closed, Context, Geometry, Piece, Place
 from encoder.part import Part
+from encoder.snapshot import load_context, save_context
 
 Kind = Literal["none", "append", "local", "full"]
 
@@ -58,6 +59,8 @@ class _Open:
     """The context under which its labels were read; None if they were not."""
     whole: bool = False
     """Whether its labels are those of closing now."""
+    unread: bool = False
+    """Whether its scores are known to nobody here, although its labels stand (`SessionEncoder.resume`)."""
 
     @property
     def count(self) -> int:
@@ -83,6 +86,8 @@ class Plan:
     """Labels of earlier tokens stand whatever is computed."""
     first: int = 0
     """First token that has to be in the slot: later than 0 if the segment was re-anchored before `keep`."""
+    stands: int = 0
+    """Tokens whose scores are read anew although their labels stand: the first plan after `SessionEncoder.resume`."""
     closes: Closed | None = None
     """What the segment is once the plan has been run; None if it stays open."""
     joins: bool = True
@@ -187,17 +192,18 @@ class SessionEncoder:
         (self._context.join_rest if owner.offset else self._context.join)(plan.closes)
         return plan
 
-    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32]) -> Plan:
+    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32], *, again: bool = False) -> Plan:
         """Replace the tokens of a closed segment; all its labels are read anew, those of later segments stand.
 
-        A segment that the context no longer shows (`shows`) is computed as the first of a session.
+        A segment that the context no longer shows (`shows`) is computed as the first of a session. The same tokens are
+        only computed if `again` asks for it.
         """
         index = self._context.find(segment)
         base = self._context.before(index) if index >= 0 else []
         closed = Closed(segment, tokens)
         plan = Plan(self, _Open(segment, tokens), base, object(), 0, 0, 0, closes=closed, joins=index >= 0)
         same = index >= 0 and np.array_equal(self._context.closed[index].tokens, tokens)
-        plan.done = same or not len(tokens)
+        plan.done = (same and not again) or not len(tokens)
         if index >= 0 and not same:
             self._context.replace(index, closed)
         if not plan.done:
@@ -223,6 +229,31 @@ class SessionEncoder:
         self.evict()
         self._context = Context(self._geometry)
         self._open = {}
+
+    def save(self) -> bytes:
+        """Write the closed context down; names of segments must be strings."""
+        return save_context(self._context)
+
+    def load(self, data: bytes) -> None:
+        """Go on with a closed context that `save` gave; only for a session in which nothing has happened yet.
+
+        Raises:
+            msgspec.DecodeError: these are other bytes.
+        """
+        self._context = load_context(self._geometry, data)
+
+    def resume(self, segment: Hashable, tokens: NDArray[np.int32], version: int | None) -> None:
+        """Go on with an open segment whose labels are kept elsewhere; its next plan computes it whole.
+
+        That plan gives all scores. If the context is still that of `version`, labels before `Plan.stands` are final:
+        reading them anew would only repeat what is known.
+        """
+        self._open[segment] = _Open(segment, tokens, version=version, unread=True)
+
+    def version(self, segment: Hashable) -> int | None:
+        """The context under which an open segment's labels were read, for `resume`; None if they were not."""
+        owner = self._open.get(segment)
+        return owner.version if owner is not None and isinstance(owner.version, int) else None
 
     def shows(self, segment: Hashable) -> bool:
         """Whether a closed segment can still be edited in its place."""
@@ -294,9 +325,12 @@ class SessionEncoder:
             first, read_from = part.first, part.segment_token(part.low)
         else:
             self._part = None
-            place = self._locate(owner, owner.offset if stale else keep)
-            first, read_from, wish = place.first, 0 if stale else place.low, 0
+            anew = stale or owner.unread
+            place = self._locate(owner, owner.offset if anew else keep)
+            first, read_from, wish = place.first, 0 if anew else place.low, 0
         plan = Plan(self, owner, self._context.pieces, version, keep, wish, read_from, first)
+        if owner.unread and not stale:
+            plan.stands = self._locate(owner, keep).low
         if not owner.count:
             owner.version, owner.whole, plan.done = version, True, True
         return plan
@@ -341,7 +375,7 @@ class SessionEncoder:
         )
 
     def _finish(self, plan: Plan, part: Part) -> None:
-        plan.owner.version, plan.owner.whole = plan.version, part.whole
+        plan.owner.version, plan.owner.whole, plan.owner.unread = plan.version, part.whole, False
         plan.done = True
 
     def _settle(self, plan: Plan) -> None:

@@ -1,7 +1,6 @@
 """The micro-batching step: waiting updates of many sessions in, revisions out; no clock, no threads, no transport."""
 
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from encoder.restart import RestartPolicy
@@ -9,11 +8,15 @@ from encoder.tagger import Tagger
 from stream.diff import diff_spans
 from stream.emission import EmissionPolicy, ShowAll
 from stream.hybrid import HybridLabeller
-from stream.intake import Forget, Intake, Operation, Remove, Write
-from stream.labeller import NO_WORDS, Counters, Labeller, Live, Reading
+from stream.intake import Intake
+from stream.labeller import NO_WORDS, Counters, Labeller, Reading
+from stream.living import Living
 from stream.messages import Message, Revision
+from stream.operations import Operation, Remove, Write
 from stream.result import Answer, Failure, StepResult
 from stream.session import Segment, Session
+from stream.sessions import Sessions
+from stream.state import Entry, Saved
 from stream.stats import EngineStats
 from stream.words import count_flips, find_spans, first_change
 
@@ -21,28 +24,21 @@ __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
 
 @dataclass(slots=True)
-class _Living:
-    """A session at work: its truth, its labels in the tagger, and the words of its segments as last read."""
-
-    truth: Session
-    live: Live[Any]
-    readings: dict[str, Reading] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
 class _Job:
     """One segment of one session in one step."""
 
-    living: _Living
+    living: Living
     write: Write
+    before: Reading
+    """The segment's words as they stand."""
     reading: Reading = NO_WORDS
 
 
 class Engine:
     """Sessions of live text and their labels.
 
-    `submit`, `expire` and `drop` may be called from one thread while `step` runs in another; nothing else may overlap.
-    The same messages with the same calls of `step` give the same revisions, byte for byte.
+    `submit`, `restore`, `expire`, `drop` and `sessions` may be called from one thread while `step` runs in another;
+    nothing else may overlap. The same messages with the same calls of `step` give the same revisions, byte for byte.
 
     Args:
         tagger: what `encoder.tagger.load_tagger` gives, or any other Labeller.
@@ -53,6 +49,8 @@ class Engine:
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
         name: the tagger's name in revisions; None takes the tagger's own.
         emission: which spans are shown; None shows all at once.
+        remember_seconds: how long a session that is over is remembered: if it speaks again meanwhile, its `rev` and
+            span ids go on.
     """
 
     def __init__(
@@ -65,16 +63,17 @@ class Engine:
         idle_seconds: float | None = None,
         name: str | None = None,
         emission: EmissionPolicy | None = None,
+        remember_seconds: float = 3600.0,
     ) -> None:
         self.name = name or tagger.name
         self.idle_seconds = idle_seconds
+        self.remember_seconds = remember_seconds
         self.stats = EngineStats()
         self._labeller: Labeller[Any] = HybridLabeller(tagger) if isinstance(tagger, Tagger) else tagger
-        self._policy = policy
+        self._sessions = Sessions(self.name, self._labeller, policy)
         self._token_budget = token_budget
         self._emission = emission or ShowAll()
         self._intake = Intake(coalesce)
-        self._sessions: dict[str, _Living] = {}
         self._now = 0.0
 
     def submit(self, message: Message, offset: int, now: float | None = None) -> None:
@@ -87,12 +86,31 @@ class Engine:
         self._now = self._now if now is None else now
 
     def expire(self, now: float) -> int:
-        """Close sessions idle for `idle_seconds`, as an End would; returns how many. Later steps publish it."""
-        return 0 if self.idle_seconds is None else self._intake.expire(now - self.idle_seconds)
+        """Close sessions idle for `idle_seconds`, as an End would; returns how many. Later steps publish it.
+
+        Forgets what is remembered of sessions that are over since `remember_seconds`.
+        """
+        self._now = max(self._now, now)
+        self._intake.bury(now - self.remember_seconds)
+        return 0 if self.idle_seconds is None else self._intake.expire(now - self.idle_seconds, now)
 
     def drop(self, session: str) -> None:
         """Forget a session and what waits of it without closing it or telling of it: somebody else has it now."""
         self._intake.drop(session)
+
+    def restore(self, saved: Saved, session: str, now: float | None = None) -> None:
+        """Go on with a session that another engine kept; its messages that are in it are answered and not done again.
+
+        Nothing is computed before its next operation. What was known here of a session of that name is dropped. `now`
+        is as in `submit`. The next step gives `saved.repairs` as its entries.
+        """
+        self._intake.restore(session, saved, self._now if now is None else now)
+        self._now = self._now if now is None else now
+
+    @property
+    def sessions(self) -> list[str]:
+        """Sessions that are alive, those restored too; not those that are over."""
+        return self._intake.sessions()
 
     @property
     def pending(self) -> int:
@@ -118,11 +136,13 @@ class Engine:
         """Take waiting operations; what needs no labelling is done at once."""
         jobs = []
         for operation in self._intake.take(self._token_budget):
-            if isinstance(operation, Write) and self._is_news(operation):
-                jobs.append(_Job(self._living(operation.session, result), operation))
-                continue
             try:
-                self._apply(operation, result)
+                if isinstance(operation, Write):
+                    living = self._sessions.open(operation.session, result)
+                    if _is_news(living.truth, operation):
+                        jobs.append(_Job(living, operation, living.before(operation.segment)))
+                        continue
+                self._sessions.apply(operation, result)
                 self._answer(operation, result)
             except Exception as error:
                 self._give_up(operation, error, result)
@@ -141,78 +161,38 @@ class Engine:
         """Make the new labels stand and tell what changed."""
         for job in jobs:
             try:
-                revision = self._revise(job, result.stats)
+                revision, entries = self._revise(job, result.stats)
             except Exception as error:
                 self._give_up(job.write, error, result)
                 continue
             if revision is not None:
                 result.revisions.append(revision)
+            result.entries += entries
             self._answer(job.write, result)
 
-    def _revise(self, job: _Job, stats: EngineStats) -> Revision | None:
-        write, truth = job.write, job.living.truth
+    def _revise(self, job: _Job, stats: EngineStats) -> tuple[Revision | None, list[Entry]]:
+        write, living, truth = job.write, job.living, job.living.truth
+        truth.advance(write.offset, write.floor)
         segment = truth.open(write.segment)
-        before = job.living.readings.get(write.segment, NO_WORDS)
-        rewritten = self._measure(job, segment, before, stats)
+        rewritten = self._measure(job, segment, stats)
         found = self._emission.show(find_spans(write.text, write.times, job.reading), segment.spans, write.final)
         difference = diff_spans(segment.text, segment.spans, write.text, found, rewritten, truth.next_span)
         closing = write.final and not segment.closed
         segment.text, segment.times = write.text, write.times
-        truth.offset = write.offset
-        job.living.readings[write.segment] = job.reading
-        if closing:
-            self._close(job.living, write.segment)
-        return truth.revise(self.name, write.segment, difference) if difference or closing else None
+        living.readings[write.segment] = job.reading
+        forgotten = living.close(write.segment) if closing else ()
+        words = living.save(write.segment)
+        is_told = bool(difference) or closing
+        revision = truth.revise(self.name, write.segment, difference) if is_told else None
+        return revision, living.wrote(write.segment, words, forgotten)
 
-    def _measure(self, job: _Job, segment: Segment, before: Reading, stats: EngineStats) -> int | None:
+    def _measure(self, job: _Job, segment: Segment, stats: EngineStats) -> int | None:
         """Count the words; returns the first character that was rewritten (see diff_spans)."""
-        write, after = job.write, job.reading
+        write, before, after = job.write, job.before, job.reading
         word, rewritten = first_change(segment.text, before, write.text, after)
         stats.words += len(after.starts) - word
         stats.count_work(after.work, write.final and not segment.closed, count_flips(before, after, word))
         return rewritten
-
-    def _close(self, living: _Living, name: str) -> None:
-        for forgotten in living.truth.close(name):
-            living.readings.pop(forgotten, None)
-            living.live.forget(forgotten)
-
-    def _apply(self, operation: Operation, result: StepResult) -> None:
-        """Do an operation that needs no labelling."""
-        living = self._sessions.get(operation.session)
-        if isinstance(operation, Write):
-            result.stats.repeats += 1
-            if living and (segment := living.truth.segments.get(operation.segment)):
-                segment.times = operation.times
-                living.truth.offset = operation.offset
-        elif living and isinstance(operation, Forget):
-            del self._sessions[operation.session]
-            living.live.free()
-        elif living and isinstance(operation, Remove) and operation.segment in living.truth.segments:
-            self._remove(living, operation, result)
-
-    def _remove(self, living: _Living, operation: Remove, result: StepResult) -> None:
-        living.truth.offset = operation.offset
-        living.readings.pop(operation.segment, None)
-        living.live.delete(operation.segment)
-        revision = living.truth.delete(self.name, operation.segment)
-        if revision is not None:
-            result.revisions.append(revision)
-
-    def _is_news(self, write: Write) -> bool:
-        living = self._sessions.get(write.session)
-        segment = living.truth.segments.get(write.segment) if living else None
-        if segment is None:
-            return write.final or write.text != ""
-        return segment.text != write.text or (write.final and not segment.closed)
-
-    def _living(self, session: str, result: StepResult) -> _Living:
-        living = self._sessions.get(session)
-        if living is None:
-            living = _Living(Session(session), self._labeller.open(self._policy))
-            self._sessions[session] = living
-            result.stats.sessions += 1
-        return living
 
     def _answer(self, operation: Operation, result: StepResult) -> None:
         result.answered.extend(Answer(operation.session, offset) for offset in operation.answers)
@@ -223,7 +203,7 @@ class Engine:
         good = []
         for job in jobs:
             try:
-                self._rebuild(job.living)
+                self._sessions.rebuild(job.living)
                 plans = self._point([job])
                 self._labeller.run(plans)
                 self._decode([job], plans)
@@ -232,20 +212,12 @@ class Engine:
                 self._give_up(job.write, error, result)
         return good
 
-    def _rebuild(self, living: _Living) -> None:
-        living.live.free()
-        context = [(name, x.text) for name, x in living.truth.segments.items() if x.closed]
-        living.live = self._labeller.open(self._policy, context)
-
     def _give_up(self, operation: Operation, error: Exception, result: StepResult) -> None:
-        """Reset the session. `rev` and ids go on, so that readers do not take what follows for repeats."""
-        if living := self._sessions.get(operation.session):
-            with suppress(Exception):
-                living.live.free()
-            living.live = self._labeller.open(self._policy)
-            living.readings.clear()
-            living.truth.segments.clear()
-        segment, offset = ("", -1) if isinstance(operation, Forget) else (operation.segment, operation.offset)
+        """Reset the session: no label stands, texts do. `rev` and ids go on, or readers would drop what follows."""
+        segment, offset = "", -1
+        if isinstance(operation, Write | Remove):
+            segment, offset = operation.segment, operation.offset
+            result.entries += self._sessions.reset(operation)
         result.failures.append(Failure(operation.session, segment, offset, error))
         result.stats.failures += 1
         self._answer(operation, result)
@@ -257,3 +229,10 @@ class Engine:
         stats.reanchors = after.reanchors - before.reanchors
         stats.flops = after.flops - before.flops
         self.stats.add(stats)
+
+
+def _is_news(truth: Session, write: Write) -> bool:
+    segment = truth.segments.get(write.segment)
+    if segment is None:
+        return write.final or write.text != ""
+    return segment.text != write.text or (write.final and not segment.closed)

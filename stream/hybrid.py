@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from encoder.decode import NOTHING, labels_to_spans
 from encoder.restart import RestartPolicy, Standing
@@ -12,18 +11,8 @@ from encoder.session import Plan as EncoderPlan
 from encoder.session import Rows, run_plans
 from encoder.tagger import Tagger
 from encoder.tokenizer import EMPTY, Encoded
-from stream.labeller import Counters, Kind, Reading, Work
-
-
-@dataclass(slots=True)
-class _Words:
-    """What stands in a segment, one element a word."""
-
-    encoded: Encoded
-    scores: NDArray[np.float32]  # (words, labels) as last computed; no row once the segment is closed
-    labels: NDArray[np.int32]  # (words,)
-    probability: NDArray[np.float32]  # (words,)
-    entropy: NDArray[np.float32]  # (words,)
+from stream.kept import Words, begin_words, pack_words, unpack_words
+from stream.labeller import Counters, Kept, Kind, Reading, Work
 
 
 @dataclass(slots=True)
@@ -33,7 +22,7 @@ class _Plan:
     live: "HybridLive"
     segment: str
     closing: bool
-    words: _Words
+    words: Words
     """As many as the new text has; those from `keep` on are to be read."""
     keep: int
     compute: EncoderPlan | None
@@ -44,26 +33,32 @@ class _Plan:
 class HybridLive:
     """The labels of one session."""
 
-    def __init__(self, tagger: Tagger, policy: RestartPolicy) -> None:
+    def __init__(self, tagger: Tagger, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> None:
         self._tagger = tagger
         self._policy = policy
         self._session = tagger.sessions.open()
-        self._open: dict[str, _Words] = {}
-        self._closed: dict[str, _Words] = {}
+        self._open: dict[str, Words] = {}
+        self._closed: dict[str, Words] = {}
+        self._kept = {x.segment: x for x in kept}
+        """Restored and not touched yet."""
         self._reanchors = 0
+        if context:
+            self._session.load(context)
 
     def plan(self, segment: str, text: str, closing: bool) -> _Plan:
         """Cut what was rewritten, choose the restart point."""
+        self._recall(segment)
         is_edit = segment in self._closed
         before = (self._closed if is_edit else self._open).get(segment)
         encoded, _, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
         keep = _whole_words(before.encoded, encoded, token) if before else 0
         words = self._stand(before, encoded, 0 if is_edit and token < len(encoded.ids) else keep)
         plan = _Plan(self, segment, closing and not is_edit, words, keep, None)
-        if before is not None and token == len(before.encoded.ids) == len(encoded.ids):
+        void = before is not None and before.void
+        if before is not None and not void and token == len(before.encoded.ids) == len(encoded.ids):
             return plan  # white space or case: nothing that the encoder sees
         if is_edit:
-            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids), 0
+            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids, again=void), 0
         else:
             point = 0 if closing else self._point(words, keep)
             plan.compute = self._session.plan_update(segment, encoded.ids, token, int(encoded.word_token[point]))
@@ -71,7 +66,6 @@ class HybridLive:
 
     def plan_close(self, segment: str) -> EncoderPlan:
         """After the segment's last update ran: what makes its labels those of the same text fed whole."""
-        self._open.pop(segment, None)
         return self._session.plan_close(segment)
 
     def take_reanchors(self) -> int:
@@ -83,38 +77,72 @@ class HybridLive:
         """Labels were read: they stand."""
         if plan.closing or plan.segment in self._closed:
             plan.words.scores = plan.words.scores[:0]
+            self._open.pop(plan.segment, None)
             self._closed[plan.segment] = plan.words
         else:
+            plan.words.version = self._session.version(plan.segment)
             self._open[plan.segment] = plan.words
 
     def delete(self, segment: str) -> None:
         """Take a segment back, out of the context too."""
         self._closed.pop(segment, None)
         self._open.pop(segment, None)
+        self._kept.pop(segment, None)
         self._session.delete(segment)
 
     def forget(self, segment: str) -> None:
         """A closed segment will not be edited any more."""
         self._closed.pop(segment, None)
+        self._kept.pop(segment, None)
+
+    def reading(self, segment: str) -> Reading:
+        """A restored segment's words as they stood."""
+        self._recall(segment)
+        words = self._open.get(segment) or self._closed[segment]
+        return Reading(
+            words.encoded.word_start, words.encoded.word_end, words.labels, words.probability, spans=(), work=Work()
+        )
+
+    def save(self, segment: str) -> bytes:
+        """Labels as they stand, with the model's fingerprint; empty for a segment that is not known."""
+        if segment in self._kept:
+            return self._kept[segment].words
+        words = self._open.get(segment) or self._closed.get(segment)
+        return b"" if words is None else pack_words(words, self._fingerprint)
+
+    def save_context(self) -> bytes:
+        """The closed context, with the model's fingerprint."""
+        return self._fingerprint + self._session.save()
 
     def free(self) -> None:
         """The session is over."""
         self._session.free()
 
-    def _point(self, words: _Words, word: int) -> int:
+    @property
+    def _fingerprint(self) -> bytes:
+        return self._tagger.encoder.identity
+
+    def _recall(self, segment: str) -> None:
+        """Make words again of a segment that was restored."""
+        kept = self._kept.pop(segment, None)
+        if kept is None:
+            return
+        encoded = self._tagger.tokenizer.encode(kept.text)
+        words = unpack_words(encoded, len(self._tagger.config.labels), kept.words, self._fingerprint)
+        if kept.closed:
+            self._closed[segment] = words
+        else:
+            self._open[segment] = words
+            self._session.resume(segment, encoded.ids, words.version)
+
+    def _point(self, words: Words, word: int) -> int:
         """The policy's restart point among the words that stand unchanged."""
         point = self._policy.point(Standing(words.entropy[:word], words.probability[:word]))
         return min(max(point, 0), word)
 
-    def _stand(self, before: _Words | None, encoded: Encoded, keep: int) -> _Words:
+    def _stand(self, before: Words | None, encoded: Encoded, keep: int) -> Words:
         """Arrays as long as the new text, with what stands of its first `keep` words."""
-        n = encoded.words
-        words = _Words(
-            encoded,
-            np.zeros((n, len(self._tagger.config.labels)), np.float32),
-            np.zeros(n, np.int32),
-            *(np.zeros(n, np.float32) for _ in range(2)),
-        )
+        words = begin_words(encoded, len(self._tagger.config.labels))
         if before is not None:
             words.scores[: min(keep, len(before.scores))] = before.scores[:keep]
             for name in ("labels", "probability", "entropy"):
@@ -130,11 +158,16 @@ class HybridLabeller:
         self._tagger = tagger
         self._reanchors = 0
 
-    def open(self, policy: RestartPolicy, context: Sequence[tuple[str, str]] = ()) -> HybridLive:
-        """Begin a session; its closed segments so far are computed whole, one after the other."""
-        live = HybridLive(self._tagger, policy)
-        for segment, text in context:
-            plan = live.plan(segment, text, closing=True)
+    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> HybridLive:
+        """Begin a session or go on with a saved one (see the protocol)."""
+        closed = [x for x in kept if x.closed]
+        identity = self._tagger.encoder.identity
+        if context.startswith(identity):
+            return HybridLive(self._tagger, policy, kept, context[len(identity) :])
+        still_open = [x._replace(words=b"") if closed else x for x in kept if not x.closed]
+        live = HybridLive(self._tagger, policy, still_open)
+        for x in closed:
+            plan = live.plan(x.segment, x.text, closing=True)
             self.run([plan])
             self.read([plan])
         return live
@@ -208,8 +241,9 @@ def _first_word(plan: _Plan) -> int:
     """The first word to decode: of what was computed; at the close all, so that no label remembers its interims."""
     if plan.closing:
         return 0
+    stands = plan.compute.stands if plan.compute is not None else 0
     last = plan.words.encoded.word_token[1:] - 1
-    return min([plan.keep, *(int(last.searchsorted(rows.first)) for rows in plan.rows)])
+    return min([plan.keep, *(int(last.searchsorted(max(rows.first, stands))) for rows in plan.rows)])
 
 
 def _work(plan: _Plan) -> Work:

@@ -13,49 +13,14 @@ from threading import Lock
 from stream.checks import check_message, check_text
 from stream.errors import InputError
 from stream.messages import Delete, End, Message, Update
+from stream.operations import Bury, Drop, Forget, Operation, Remove, Restore, Skip, Write
 from stream.rewrite import Times, retime
 from stream.session import close_segment
+from stream.state import Saved
 
 MAX_OPEN = 64
 """Open segments of one session."""
-
-
-@dataclass(slots=True)
-class Write:
-    """The text of a segment is now this; `final` closes it."""
-
-    session: str
-    segment: str
-    text: str
-    times: Times
-    final: bool
-    offset: int
-    answers: list[int]
-    """Messages that are answered by this operation."""
-    cost: int = 0
-    """A rough count of the tokens to compute; 0: a repeat."""
-    superseded: bool = False
-
-
-@dataclass(slots=True)
-class Remove:
-    """A segment is taken back."""
-
-    session: str
-    segment: str
-    offset: int
-    answers: list[int]
-
-
-@dataclass(slots=True)
-class Forget:
-    """A session is over; its closings went before."""
-
-    session: str
-    answers: list[int]
-
-
-Operation = Write | Remove | Forget
+_ALL = 1 << 62
 
 
 @dataclass(slots=True)
@@ -66,6 +31,8 @@ class _Heard:
     closed: bool = False
     times: Times = ()
     waiting: Write | None = None
+    applied: int = -1
+    """The last message that was in it when it was restored."""
 
 
 @dataclass(slots=True)
@@ -75,9 +42,20 @@ class _Source:
     seen: float
     offset: int = -1
     segments: dict[str, _Heard] = field(default_factory=dict)
+    floor: int = -1
+    """Messages up to this one were in it when it was restored."""
+    gone: dict[str, int] = field(default_factory=dict)
+    """Segments that were gone when it was restored, and their last messages, if later than `floor`."""
 
     def opened(self) -> list[str]:
         return [name for name, heard in self.segments.items() if not heard.closed]
+
+    def has(self, message: Message, offset: int) -> bool:
+        """Whether the message was in the state that was restored."""
+        if offset <= self.floor or isinstance(message, End):
+            return offset <= self.floor
+        heard = self.segments.get(message.segment)
+        return offset <= max(heard.applied if heard else -1, self.gone.get(message.segment, -1))
 
 
 class Intake:
@@ -87,6 +65,8 @@ class Intake:
         self._coalesce = coalesce
         self._lock = Lock()
         self._sources: dict[str, _Source] = {}
+        self._ended: dict[str, tuple[float, int]] = {}
+        """Sessions that are over and remembered: since when, and the last message that was in them when restored."""
         self._queues: dict[str, deque[tuple[int, Operation]]] = {}
         self._ready: list[tuple[int, str]] = []
         """Heap of (arrival of the session's oldest waiting operation, session); one entry a session that waits."""
@@ -102,34 +82,55 @@ class Intake:
         """
         check_message(message)
         with self._lock:
-            if isinstance(message, Update):
+            source = self._sources.get(message.session)
+            if self._has(source, message, offset):
+                self._queue(Skip(message.session, [offset]))
+            elif isinstance(message, Update):
                 self._update(message, offset, now)
+            elif source is None:
+                raise InputError("unknown_session", f"there is no session {message.session!r}")
+            elif isinstance(message, End):
+                self._end(message.session, source, offset, [offset], now)
             else:
-                source = self._sources.get(message.session)
-                if source is None:
-                    raise InputError("unknown_session", f"there is no session {message.session!r}")
-                if isinstance(message, End):
-                    self._end(message.session, source, offset, [offset])
-                else:
-                    self._delete(message, source, offset, now)
+                self._delete(message, source, offset, now)
 
-    def expire(self, before: float) -> int:
+    def expire(self, before: float, now: float) -> int:
         """End the sessions that heard nothing since `before`; returns how many."""
         with self._lock:
             idle = list(takewhile(lambda item: item[1].seen <= before, self._sources.items()))
             for name, source in idle:
-                self._end(name, source, source.offset, [])
+                self._end(name, source, source.offset, [], now)
             return len(idle)
+
+    def bury(self, before: float) -> None:
+        """Forget what is remembered of sessions that are over since `before`."""
+        with self._lock:
+            for name in [name for name, _ in takewhile(lambda item: item[1][0] <= before, self._ended.items())]:
+                del self._ended[name]
+                self._queue(Bury(name, []))
 
     def drop(self, session: str) -> None:
         """Forget a session without closing it; what waits of it is answered and not done."""
         with self._lock:
-            self._sources.pop(session, None)
-            queue = self._queues.get(session, deque())
-            answers = [offset for _, operation in queue for offset in _answers(operation)]
-            self.waiting -= len(queue)
-            queue.clear()
-            self._queue(Forget(session, answers))
+            self._drop(session)
+
+    def restore(self, session: str, saved: Saved, now: float) -> None:
+        """Know a session as it was kept, and nothing else of it."""
+        with self._lock:
+            self._drop(session)
+            if saved.ended:
+                self._ended[session] = now, saved.offset
+            else:
+                segments = {
+                    name: _Heard(x.text, x.closed, x.times, applied=x.applied) for name, x in saved.segments.items()
+                }
+                self._sources[session] = _Source(now, saved.offset, segments, saved.offset, saved.gone)
+            self._queue(Restore(session, [], saved))
+
+    def sessions(self) -> list[str]:
+        """Sessions that are not over."""
+        with self._lock:
+            return list(self._sources)
 
     def take(self, budget: int) -> list[Operation]:
         """Hand out waiting operations, oldest session first, while the budget lasts.
@@ -158,17 +159,40 @@ class Intake:
         return taken
 
     def _hand_out(self, operation: Operation, taken: list[Operation]) -> int:
-        if not isinstance(operation, Write):
-            taken.append(operation)
-            return 0
-        source = self._sources.get(operation.session)
-        heard = source.segments.get(operation.segment) if source else None
-        if heard and heard.waiting is operation:
-            heard.waiting = None
-        if operation.superseded:
-            return 0
+        cost = 0
+        if isinstance(operation, Write):
+            source = self._sources.get(operation.session)
+            heard = source.segments.get(operation.segment) if source else None
+            if heard and heard.waiting is operation:
+                heard.waiting = None
+            if operation.superseded:
+                return 0
+            cost = operation.cost
+        if isinstance(operation, Write | Remove | Forget):
+            operation.floor = self._floor(operation)
         taken.append(operation)
-        return operation.cost
+        return cost
+
+    def _floor(self, operation: Write | Remove | Forget) -> int:
+        """Below which nothing of the session waits any more, of the messages up to the operation's own."""
+        waiting = (x.answers[0] - 1 for _, x in self._queues[operation.session] if x.answers)
+        # Without coalescing the first that waits is the earliest.
+        return min(operation.offset, min(waiting, default=_ALL) if self._coalesce else next(waiting, _ALL))
+
+    def _has(self, source: _Source | None, message: Message, offset: int) -> bool:
+        if source is not None:
+            return source.has(message, offset)
+        return message.session in self._ended and offset <= self._ended[message.session][1]
+
+    def _drop(self, session: str) -> None:
+        known = self._sources.pop(session, None) or self._ended.pop(session, None) or session in self._queues
+        if not known:
+            return
+        queue = self._queues.get(session, deque())
+        answers = [offset for _, operation in queue for offset in _answers(operation)]
+        self.waiting -= len(queue)
+        queue.clear()
+        self._queue(Drop(session, answers))
 
     def _update(self, update: Update, offset: int, now: float) -> None:
         source = self._sources.get(update.session) or _Source(now)
@@ -178,15 +202,17 @@ class Intake:
         if update.segment not in source.segments and len(source.opened()) >= MAX_OPEN:
             raise InputError("too_many_segments", f"session {update.session!r} has {MAX_OPEN} open segments")
         times = retime(heard.text, heard.times, text, update)
+        is_repeat = heard.text == text and heard.times == times and update.segment in source.segments
+        is_repeat = is_repeat and (heard.closed or not update.final)
         source.segments[update.segment] = heard
-        self._touch(update.session, source, offset, now)
+        self._touch(update.session, source, source.offset if is_repeat else offset, now)
         self._write(update, source, heard, text, times, offset)
 
     def _write(self, update: Update, source: _Source, heard: _Heard, text: str, times: Times, offset: int) -> None:
         closing = update.final and not heard.closed
         cost = _cost(heard.text, text, closing or heard.closed) if closing or text != heard.text else 0
         final = update.final or heard.closed
-        operation = Write(update.session, update.segment, text, times, final, offset, [offset], cost)
+        operation = Write(update.session, [offset], update.segment, text, times, final, offset, cost)
         self._supersede(heard, operation)
         heard.text, heard.times = text, times
         if closing:
@@ -206,20 +232,22 @@ class Intake:
             raise InputError("unknown_segment", f"session {message.session!r} has no segment {message.segment!r}")
         self._touch(message.session, source, offset, now)
         del source.segments[message.segment]
-        self._queue(Remove(message.session, message.segment, offset, [offset]))
+        self._queue(Remove(message.session, [offset], message.segment, offset))
 
-    def _end(self, session: str, source: _Source, offset: int, answers: list[int]) -> None:
+    def _end(self, session: str, source: _Source, offset: int, answers: list[int], now: float) -> None:
         for name in source.opened():
             heard = source.segments[name]
             cost = _cost(heard.text, heard.text, True)
-            closing = Write(session, name, heard.text, heard.times, True, offset, [], cost)
+            closing = Write(session, [], name, heard.text, heard.times, True, offset, cost)
             self._supersede(heard, closing)
             self._queue(closing)
-        self._queue(Forget(session, answers))
+        self._queue(Forget(session, answers, offset))
         del self._sources[session]
+        self._ended[session] = now, -1
 
     def _touch(self, session: str, source: _Source, offset: int, now: float) -> None:
         source.seen, source.offset = now, offset
+        self._ended.pop(session, None)
         self._sources.pop(session, None)
         self._sources[session] = source  # last: the sessions stand in order of `seen`
 

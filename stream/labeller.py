@@ -44,6 +44,16 @@ P_co = TypeVar("P_co", covariant=True)
 """A labeller's own kind of plan: one segment of one session in one step. Nobody else looks into it."""
 
 
+class Kept(NamedTuple):
+    """A segment as it was saved."""
+
+    segment: str
+    text: str
+    closed: bool
+    words: bytes
+    """What `Live.save` gave."""
+
+
 class Live(Protocol[P_co]):
     """The labels of one session's text; at most one plan is under way."""
 
@@ -57,6 +67,18 @@ class Live(Protocol[P_co]):
 
     def forget(self, segment: str) -> None:
         """A closed segment will not be edited any more; it stays in the context."""
+        ...
+
+    def reading(self, segment: str) -> Reading:
+        """The words of a segment that was restored, as its labels stood; without spans and work."""
+        ...
+
+    def save(self, segment: str) -> bytes:
+        """What `Kept.words` is to be; empty only if the segment is not known here."""
+        ...
+
+    def save_context(self) -> bytes:
+        """What closed segments left to be seen, for `Labeller.open`; never empty."""
         ...
 
     def free(self) -> None:
@@ -80,8 +102,17 @@ class Labeller(Protocol[P]):
         """The tagger's name in revisions."""
         ...
 
-    def open(self, policy: RestartPolicy, context: Sequence[tuple[str, str]] = ()) -> Live[P]:
-        """Begin a session; `context` are its closed segments so far (id and text), in order of closing."""
+    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> Live[P]:
+        """Begin a session, or go on with one as it was saved.
+
+        Computes nothing, unless `context` is not of this model: then the closed segments are computed whole, one after
+        the other, as the best that is left of it.
+
+        Args:
+            policy: where restarts begin.
+            kept: its segments; closed ones in order of closing.
+            context: what `Live.save_context` gave; empty if nothing had closed.
+        """
         ...
 
     def run(self, plans: Sequence[P]) -> None:

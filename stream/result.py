@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream.messages import Revision
+from stream.state import Entry
 from stream.stats import EngineStats
 
 
@@ -34,5 +35,7 @@ class StepResult:
     answered: list[Answer] = field(default_factory=list)
     """In order per session. An offset is answered with the last of its revisions, never before; a failed one too."""
     failures: list[Failure] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    """What another engine needs to go on from here, in the order in which it must be kept (see `stream.state`)."""
     stats: EngineStats = field(default_factory=EngineStats)
     """Counts of this step alone."""

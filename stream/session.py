@@ -24,6 +24,10 @@ class Segment(msgspec.Struct):
     spans: tuple[Span, ...] = ()
     published: bool = False
     """Whether any revision told of it."""
+    order: int = 0
+    """The session's `seq` when it opened, then when it closed."""
+    applied: int = -1
+    """The last input message applied to it."""
 
 
 class Session(msgspec.Struct):
@@ -35,13 +39,30 @@ class Session(msgspec.Struct):
     offset: int = -1
     """The last input message applied."""
     segments: dict[str, Segment] = {}
+    seq: int = 0
+    """Counts what changed any of this; see `stream.state`, also for the rest."""
+    done: int = -1
+    begun: int = 0
+    reset: int = 0
+    gone: dict[str, int] = {}
+
+    def advance(self, offset: int, floor: int) -> None:
+        """Something begins to change, because of the message `offset`; after it, all up to `floor` is done."""
+        self.seq += 1
+        self.offset = offset
+        self.done = max(self.done, floor)
 
     def open(self, name: str) -> Segment:
         """The segment of that name; an unknown one opens."""
-        return self.segments.setdefault(name, Segment())
+        segment = self.segments.get(name)
+        if segment is None:
+            segment = self.segments[name] = Segment(order=self.seq)
+        segment.applied = self.offset
+        return segment
 
-    def close(self, name: str) -> list[str]:
-        """Close a segment; returns the names of the closed ones forgotten for it."""
+    def close(self, name: str) -> dict[str, Segment]:
+        """Close a segment; returns the closed ones forgotten for it."""
+        self.segments[name].order = self.seq
         return close_segment(self.segments, name)
 
     def revise(self, tagger: str, name: str, difference: Difference) -> Revision:
@@ -82,15 +103,12 @@ class _Closable(Protocol):
 S = TypeVar("S", bound=_Closable)
 
 
-def close_segment(segments: dict[str, S], name: str) -> list[str]:
-    """Close one of `segments`, put it last, and forget the closed ones that are too many; returns their names."""
+def close_segment(segments: dict[str, S], name: str) -> dict[str, S]:
+    """Close one of `segments`, put it last, and forget the closed ones that are too many; returns those."""
     segment = segments.pop(name)
     segment.closed = True
     segments[name] = segment
-    forgotten = list(_too_many(segments, keep=name))
-    for old in forgotten:
-        del segments[old]
-    return forgotten
+    return {old: segments.pop(old) for old in list(_too_many(segments, keep=name))}
 
 
 def _too_many(segments: dict[str, S], keep: str) -> Iterator[str]:

@@ -47,6 +47,8 @@ class Worker:
         self.engine = engine
         self._queue = queue
         self._in_flight = 0
+        self._steps_begun = 0
+        self._steps_read = 0
         self._moved = asyncio.Event()
         """Something left the queue, or the worker stopped."""
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
@@ -83,6 +85,7 @@ class Worker:
         while (batch := await self._batches.get()) is not None:
             yield batch
             self._in_flight -= len(batch.result.answered)
+            self._steps_read += 1
             self._moved.set()
         if self._error is not None:
             self._check()
@@ -97,6 +100,12 @@ class Worker:
             await self._wait()
         if self._in_flight:
             self._check()
+
+    async def step_over(self) -> None:
+        """Wait until the step that runs now, if one does, is over and the reader of `results` has dealt with it."""
+        begun = self._steps_begun
+        while self._steps_read < begun and not self._stopped:
+            await self._wait()
 
     async def close(self) -> None:
         """Stop after the step that runs; what still waits is left unanswered. Ends `results`. May be called twice."""
@@ -131,6 +140,7 @@ class Worker:
                 self.engine.expire(time.monotonic())
                 if self.engine.pending:
                     started = time.monotonic()
+                    self._steps_begun += 1
                     result = self.engine.step()
                     loop.call_soon_threadsafe(self._deliver, result, started, time.monotonic())
         except BaseException as error:

@@ -1,8 +1,9 @@
 """Apache Kafka for the tests in this folder: one broker for the session, started when a test first wants it."""
 
+import os
 import re
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack
+import signal
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -36,12 +37,21 @@ def place(kafka: str, request: pytest.FixtureRequest) -> Place:
     return new_place(kafka, re.sub(r"[^A-Za-z0-9]+", "-", request.node.name))
 
 
-@pytest.fixture
-def start_kafka() -> Iterator[Callable[[], ApacheKafka]]:
-    """Starts a broker of the test's own, which it may kill."""
+@pytest.fixture(scope="session")
+def _mortal_kafka() -> Iterator[ApacheKafka]:
     _do_without(what_is_missing())
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(apache_kafka(partitions=PARTITIONS))
+    with apache_kafka(partitions=PARTITIONS) as broker:
+        yield broker
+
+
+@pytest.fixture
+def mortal_kafka(_mortal_kafka: ApacheKafka) -> Iterator[ApacheKafka]:
+    """A second broker, which tests may kill, stop and continue; it runs at the start of each."""
+    if _mortal_kafka.pid is None:
+        _mortal_kafka.start()
+    yield _mortal_kafka
+    if _mortal_kafka.pid is not None:
+        os.kill(_mortal_kafka.pid, signal.SIGCONT)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -143,3 +143,12 @@ async def take_all(consumer: AIOKafkaConsumer) -> list[Record]:
             for records in (await consumer.getmany(timeout_ms=100)).values():
                 found += records
     return found
+
+
+async def stop_producer(producer: AIOKafkaProducer) -> None:
+    """Stop a producer that may be fenced or in doubt, and close what its own `stop` then leaves open."""
+    stopping = asyncio.create_task(producer.stop())
+    await asyncio.wait([stopping], timeout=2)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    await producer.client.close()

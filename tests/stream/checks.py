@@ -76,8 +76,6 @@ class Reader:
             self.revision(revision, must_change=False)
             self._closed(message.session, revision.segment, revision)
         del self.sessions[message.session]
-        self.rev.pop(message.session, None)
-        self.ids.pop(message.session, None)
 
     def revision(self, revision: Revision, must_change: bool) -> None:
         seen = self.sessions[revision.session][revision.segment]

@@ -6,13 +6,14 @@ name; "there" is what the closed segment before ended in. It restarts by the sam
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from encoder.decode import Decoded
 from encoder.restart import RestartPolicy, Standing
-from stream.labeller import Counters, Kind, Reading, Work
+from stream.labeller import Counters, Kept, Kind, Reading, Work
 
 PEOPLE, PLACES, UNSURE = {"anna", "rice", "bob"}, {"rome", "paris", "peru"}, {"may", "jordan", "there"}
 VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", "."})
@@ -22,14 +23,14 @@ CONTEXT = 3
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-@dataclass(slots=True)
-class _Said:
-    words: list[str] = field(default_factory=list)
-    types: list[str] = field(default_factory=list)
-    sure: list[float] = field(default_factory=list)
+class _Said(msgspec.Struct):
+    words: list[str] = []
+    places: list[tuple[int, int]] = []
+    types: list[str] = []
+    sure: list[float] = []
     whole: bool = True
     """Whether all words were read together."""
-    left: list[str] = field(default_factory=list)
+    left: list[str] = []
     """What stood to the left of them then."""
 
 
@@ -49,7 +50,8 @@ class FakeLive:
         self.policy = policy
         self.standing: dict[str, _Said] = {}
         self.closed: dict[str, list[str]] = {}
-        self.known: set[str] = set()
+        self.known: dict[str, _Said] = {}
+        """Closed segments that can be edited."""
         self.freed = False
 
     def plan(self, segment: str, text: str, closing: bool) -> FakePlan:
@@ -70,13 +72,30 @@ class FakeLive:
     def delete(self, segment: str) -> None:
         self.standing.pop(segment, None)
         self.closed.pop(segment, None)
-        self.known.discard(segment)
+        self.known.pop(segment, None)
 
     def forget(self, segment: str) -> None:
-        self.known.discard(segment)
+        self.known.pop(segment, None)
 
     def free(self) -> None:
         self.freed = True
+
+    def said(self, segment: str) -> _Said | None:
+        return self.standing.get(segment) or self.known.get(segment)
+
+    def reading(self, segment: str) -> Reading:
+        said = self.said(segment)
+        assert said is not None
+        decoded, _ = bio(said.types, said.sure)
+        starts, ends = np.array(said.places, np.int32).reshape(-1, 2).T
+        return Reading(starts, ends, decoded.labels, decoded.probability, (), Work())
+
+    def save(self, segment: str) -> bytes:
+        said = self.said(segment)
+        return b"" if said is None else msgspec.msgpack.encode(said)
+
+    def save_context(self) -> bytes:
+        return msgspec.msgpack.encode(list(self.closed.items()))
 
     def _left(self, segment: str) -> list[str]:
         context = list(self.closed)
@@ -96,14 +115,15 @@ class FakeLive:
             types.append(kind)
             sure.append(certain)
         whole = plan.point == 0 or (before.whole and plan.point == len(words) == len(before.words))
+        said = _Said(words, [m.span() for m in matches], types, sure, whole, left)
         if plan.closing or edited:
             self.closed[plan.segment] = words
-            self.known.add(plan.segment)
+            self.known[plan.segment] = said
             self.standing.pop(plan.segment, None)
             for old in list(self.closed)[: -80 - CONTEXT]:
                 del self.closed[old]
         else:
-            self.standing[plan.segment] = _Said(words, types, sure, whole, left)
+            self.standing[plan.segment] = said
         decoded, spans = bio(types, sure)
         return Reading(
             np.array([m.start() for m in matches], np.int32),
@@ -154,12 +174,11 @@ class FakeLabeller:
         self.poison = set(poison)
         self.steps: list[int] = []
 
-    def open(self, policy: RestartPolicy, context: Sequence[tuple[str, str]] = ()) -> FakeLive:
+    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> FakeLive:
         live = FakeLive(policy)
-        for segment, text in context:
-            plan = live.plan(segment, text, closing=True)
-            self.run([plan])
-            self.read([plan])
+        live.closed = dict(msgspec.msgpack.decode(context)) if context else {}
+        for x in kept:
+            (live.known if x.closed else live.standing)[x.segment] = msgspec.msgpack.decode(x.words, type=_Said)
         return live
 
     def run(self, plans: Sequence[FakePlan]) -> None:

@@ -10,6 +10,7 @@ from stream.engine import Answer, Engine
 from stream.errors import InputError
 from stream.messages import Changed, Retracted, Was
 from stream.session import REMEMBERED_SEGMENTS
+from stream.state import Entry
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import brief, delete, drain, end, final, revisions_of, tell, update
 
@@ -147,14 +148,29 @@ def test_an_end_is_answered_with_its_last_closing(engine):
     assert len(answers) == 5
 
 
-def test_a_session_that_ended_begins_anew(engine):
+def test_a_session_that_ended_begins_anew_but_its_numbers_go_on(engine):
     revisions = tell(engine, final("a", "rome"), end(), final("b", "there"), final("a", "anna"))
     assert [(x.rev, brief(x.spans)) for x in revisions] == [
         (1, [(1, "place", "rome")]),
-        (1, []),
-        (2, [(1, "person", "anna")]),
+        (2, []),
+        (3, [(2, "person", "anna")]),
     ]
     assert engine.stats.sessions == 2
+
+
+def test_a_session_that_is_long_over_is_forgotten():
+    engine = Engine(FakeLabeller(), Always(), remember_seconds=60)
+    for offset, session in enumerate(("a", "b")):
+        engine.submit(final("u", "anna", session), offset, now=0.0)
+        engine.submit(end(session), 10 + offset, now=float(offset))
+    drain(engine)
+    engine.expire(60.0)
+    assert engine.pending == 1
+    (result,) = drain(engine)
+    assert (result.entries, result.answered, result.revisions) == ([Entry("a", None, None)], [], [])
+    assert [x.rev for x in tell(engine, final("u", "bob", "a"), final("u", "bob", "b"), first=20)] == [1, 2]
+    engine.expire(1000.0)
+    assert engine.pending == 0  # both are back
 
 
 def test_idle_sessions_are_closed():
@@ -303,7 +319,7 @@ def test_open_segments_are_limited(engine):
 
 def test_a_session_s_memory_is_bounded(engine):
     tell(engine, *(final(f"u{i}", "anna met bob") for i in range(REMEMBERED_SEGMENTS * 3)))
-    living = engine._sessions["s"]
+    living = engine._sessions.alive["s"]
     source = engine._intake._sources["s"]
     for held in (living.truth.segments, living.readings, living.live.known, source.segments):
         assert len(held) == REMEMBERED_SEGMENTS
@@ -311,7 +327,7 @@ def test_a_session_s_memory_is_bounded(engine):
     for texts in (living.truth.segments, source.segments):
         assert sum(len(x.text) for x in texts.values()) <= 1 << 18
     tell(engine, end())
-    assert (engine._sessions, engine._intake._sources, engine._intake._queues) == ({}, {}, {})
+    assert (engine._sessions.alive, engine._intake._sources, engine._intake._queues) == ({}, {}, {})
 
 
 def test_an_edit_of_a_forgotten_segment_opens_it_anew(engine):
@@ -357,15 +373,15 @@ def test_a_failing_delete_or_end_does_not_stop_the_others(engine, monkeypatch):
     def fail(*_):
         raise RuntimeError("bug")
 
-    monkeypatch.setattr(engine._sessions["d"].live, "delete", fail)
-    monkeypatch.setattr(engine._sessions["e"].live, "free", fail)
+    monkeypatch.setattr(engine._sessions.alive["d"].live, "delete", fail)
+    monkeypatch.setattr(engine._sessions.alive["e"].live, "free", fail)
     for offset, message in enumerate([delete("u", "d"), end("e"), end("good"), update("u", "bob", "d")], 3):
         engine.submit(message, offset)
     results = drain(engine)
     assert sorted(x.offset for r in results for x in r.answered) == [3, 4, 5, 6]
     assert [(x.session, x.offset) for r in results for x in r.failures] == [("d", 3), ("e", -1)]
     assert [(x.session, x.rev) for x in revisions_of(results)] == [("d", 2), ("e", 2), ("good", 2)]
-    assert list(engine._sessions) == ["d"]
+    assert list(engine._sessions.alive) == ["d"]
 
 
 def test_counters_of_words_restarts_and_flips():

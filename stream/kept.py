@@ -1,0 +1,65 @@
+"""The words of one segment as the hybrid labeller holds them, and as bytes that another process can go on from.
+
+Only what cannot be had again is written: labels as they stand, with probability and entropy. Words and pieces come from
+the text; scores are read anew when they are next needed.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.tokenizer import Encoded
+
+_HEADER = struct.Struct("<8sq")
+_WORD = np.dtype([("label", "<u2"), ("probability", "<f4"), ("entropy", "<f4")])
+_UNREAD = -1
+_NOBODY = b"\0" * 8
+
+
+@dataclass(slots=True)
+class Words:
+    """What stands in a segment, one element a word."""
+
+    encoded: Encoded
+    scores: NDArray[np.float32]  # (words, labels) as last computed; no row once the segment is closed or restored
+    labels: NDArray[np.int32]  # (words,)
+    probability: NDArray[np.float32]  # (words,)
+    entropy: NDArray[np.float32]  # (words,)
+    version: int | None = None
+    """The closed context under which an open segment was read."""
+    void: bool = False
+    """Whether no label of this model stands."""
+
+
+def begin_words(encoded: Encoded, kinds: int, *, scored: bool = True) -> Words:
+    """Words of a text of which nothing is known yet; `kinds` labels are told apart."""
+    n = encoded.words
+    scores = np.zeros((n if scored else 0, kinds), np.float32)
+    return Words(encoded, scores, np.zeros(n, np.int32), np.zeros(n, np.float32), np.zeros(n, np.float32))
+
+
+def pack_words(words: Words, fingerprint: bytes) -> bytes:
+    """Write words down for whoever has the model of that fingerprint (8 bytes); 10 bytes a word.
+
+    Void ones are nobody's.
+    """
+    table = np.empty(len(words.labels), _WORD)
+    for name, values in (("label", words.labels), ("probability", words.probability), ("entropy", words.entropy)):
+        table[name] = values
+    model = _NOBODY if words.void else fingerprint
+    return _HEADER.pack(model, _UNREAD if words.version is None else words.version) + table.tobytes()
+
+
+def unpack_words(encoded: Encoded, kinds: int, data: bytes, fingerprint: bytes) -> Words:
+    """Words as they were written down; void if another model, or another text, wrote them."""
+    words = begin_words(encoded, kinds, scored=False)
+    model, version = _HEADER.unpack_from(data) if len(data) >= _HEADER.size else (b"", _UNREAD)
+    if model != fingerprint or len(data) != _HEADER.size + encoded.words * _WORD.itemsize:
+        words.void = True
+        return words
+    table = np.frombuffer(data, _WORD, offset=_HEADER.size)
+    words.labels[:], words.probability[:], words.entropy[:] = table["label"], table["probability"], table["entropy"]
+    words.version = None if version == _UNREAD else version
+    return words

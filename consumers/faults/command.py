@@ -74,7 +74,7 @@ def faults(
     policy: Annotated[
         str | None, typer.Option(help="Restart policy. [always, where every revision is compared; else last:3]")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for faults.json and plots.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for faults.json, plots and the workers' logs.")] = None,
 ) -> int:
     """Run workers under faults, and compare all that they said with one process; 0 when nothing was wrong."""
     from consumers.building import build_engine

@@ -22,36 +22,32 @@ from consumers.faults.injections import SETTLE
 from consumers.faults.speech import Speech
 from consumers.faults.trial import Trial
 
-CALM = 8.0
-"""Seconds between two changes of scale."""
 LOAD = 0.7
 """Share of the capacity that `load` sends."""
 OVERLOAD = 10.0
-PROBE = 4000
-"""Messages that the capacity is measured with."""
 
 
 async def scale(trial: Trial) -> None:
     """One worker becomes three and one again, under load."""
     await trial.reach(SETTLE)
-    rounds = trial.options.rounds
+    rounds, calm = trial.options.rounds, trial.options.calm
     for number in range(rounds):
         if trial.finding.stuck:
             return
         trial.bar(number, rounds)
-        await asyncio.sleep(CALM)
+        await asyncio.sleep(calm)
         for name in ("w2", "w3"):
             await trial.workers.start(name)
-        await asyncio.sleep(CALM + 2 * trial.options.session_timeout)
+        await asyncio.sleep(calm + 2 * trial.options.session_timeout)
         await asyncio.gather(*(trial.workers.terminate(name) for name in ("w2", "w3")))
         trial.finding.injected += 2
-    await asyncio.sleep(CALM)
+    await asyncio.sleep(calm)
     await trial.progress(SETTLE)
 
 
 def measure_pauses(trial: Trial) -> None:
     """How long partitions stood still around the rebalances."""
-    found = pauses(read_answers(trial.place), trial.workers.events(), CALM / 2)
+    found = pauses(read_answers(trial.place), trial.workers.events(), trial.options.calm / 2)
     trial.finding.figures["pause_seconds"] = {name: spread(values) for name, values in found.items()}
 
 
@@ -122,12 +118,13 @@ def measure_memory(trial: Trial) -> None:
 
 
 async def measure_capacity(trial: Trial) -> float:
-    """Messages a second that the workers do when there is always more: half of `PROBE` warms them up."""
-    speech = Speech(trial.options.seed + 1, trial.options.sessions, name="probe")
-    await trial.feeder.send_all(speech.next() for _ in range(PROBE // 2))
+    """Messages a second that the workers do when there is always more: half of `probe` warms them up."""
+    options, probe = trial.options, trial.options.probe
+    speech = Speech(options.seed + 1, options.sessions, name="probe")
+    await trial.feeder.send_all(speech.next() for _ in range(probe // 2))
     await trial.drain()
     began, before = time.monotonic(), trial.lag.committed
-    await trial.feeder.send_all([*(speech.next() for _ in range(PROBE)), *speech.close()])
+    await trial.feeder.send_all([*(speech.next() for _ in range(probe)), *speech.close()])
     await trial.drain()
     capacity = (trial.lag.committed - before) / (time.monotonic() - began)
     trial.finding.figures["capacity_messages_a_second"] = round(capacity, 1)
@@ -197,7 +194,7 @@ def measure_overload(trial: Trial) -> None:
     figures["overload_events"] = [
         {"worker": x.worker, "seconds": round(x.at - trial.began, 1), **_plain(x.fields)}
         for x in trial.workers.events()
-        if "overload" in x.name or "restarts" in x.name
+        if x.name.startswith(("overload", "restarts"))
     ]
     figures["last_delays_seconds"] = spread([x.answered - x.sent for x in read_answers(trial.place)[-200:]])
 

@@ -23,7 +23,9 @@ class Options:
         minutes: of `load`.
         rate: messages a second that are sent while a fault is injected.
         backlog: messages sent and not yet committed at most.
+        calm: seconds between two changes of scale.
         pause: least and most seconds between two injections.
+        probe: messages that the capacity is measured with.
         patience: seconds without any progress after which the workers count as stuck.
         policy: None: what fits the fault (`always` where every revision is compared).
     """
@@ -42,6 +44,8 @@ class Options:
     rate: float = 150.0
     backlog: int = 1000
     pause: tuple[float, float] = (0.2, 6.0)
+    calm: float = 8.0
+    probe: int = 4000
     session_timeout: float = 3.0
     commit_seconds: float = 0.1
     patience: float = 90.0

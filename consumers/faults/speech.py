@@ -68,6 +68,7 @@ class Speech:
             script = [word for _ in range(random.randint(1, 3)) for word in make_sentence(random)]
             talk.open.append(_Segment(f"u{talk.segments}", script))
             talk.segments += 1
+            return self._speak(talk, talk.open[-1])
         return self._speak(talk, random.choice(talk.open))
 
     def close(self) -> Iterator[Message]:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from shutil import copytree
 
 from rich.progress import Progress, TaskID
 
@@ -151,14 +152,15 @@ async def run_trial(fault: Fault, options: Options, place: Place, progress: Prog
         await _inject(fault, trial)
         await workers.stop()
         finding.died, finding.bad_ends = len(workers.died), len(workers.bad_ends)
-        finding.figures["events"] = dict(Counter(event.name for event in workers.events()))
+        finding.figures["events"] = dict(Counter(event.name[:50] for event in workers.events()))
         if workers.died or workers.bad_ends:
-            finding.problems += [f"{name} ended with {code}" for name, code in [*workers.died, *workers.bad_ends]]
-            finding.problems += [workers.last_words(name) for name, _ in [*workers.died, *workers.bad_ends][:3]]
+            finding.problems += [f"{name} ended with {code}" for name, code in [*workers.died, *workers.bad_ends][:5]]
+            finding.problems += [x for x in map(workers.last_words, dict([*workers.died, *workers.bad_ends])) if x]
         if fault.after is not None:
             await asyncio.to_thread(fault.after, trial)
         if options.out is not None:
             plot(trial, options.out)
+            copytree(logs, options.out / f"{fault.name}-{options.guarantee}-logs", dirs_exist_ok=True)
         progress.update(task, total=None)
         await asyncio.to_thread(_judge, trial, policy, exact)
     finding.seconds = round(time.monotonic() - began, 1)

@@ -46,9 +46,11 @@ class Workers:
     """Some workers of one group.
 
     Args:
-        command: what starts one; flags follow.
+        command: what starts one, with the flags that all share.
         folder: for their logs.
-        own: flags that differ from worker to worker, given its name.
+        static: whether each has an instance id of its own.
+
+    Attributes:
         died: workers that ended although nobody asked them to, as (name, exit code); they are started again.
         bad_ends: those that were told to end and did not do so with 0.
     """
@@ -83,9 +85,10 @@ class Workers:
         await self._end(name, signal.SIGKILL)
 
     async def terminate(self, name: str) -> None:
-        """Ask a worker to end, and wait until it has."""
+        """Ask a worker to end, and wait until it has. One that is still being started may just die of it."""
         code = await self._end(name, signal.SIGTERM)
-        if code != 0:
+        has_begun = self._log(name, self._slots[name].life).stat().st_size > 0
+        if code != 0 and (has_begun or code != -signal.SIGTERM):
             self.bad_ends.append((name, code))
 
     def freeze(self, name: str) -> None:

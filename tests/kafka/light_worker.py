@@ -1,6 +1,7 @@
 """`hearken` with a labeller from word lists and without torch and numba, so that a worker starts in a blink.
 
-`python -m tests.kafka.light_worker serve FLAGS` is what `hearken serve FLAGS` is.
+`python -m tests.kafka.light_worker serve FLAGS` is what `hearken serve FLAGS` is. With `--forget` before `serve` it
+restores nothing, as a faulty service would: the oracle must notice.
 """
 
 import sys
@@ -44,7 +45,13 @@ def _main() -> int:
 
     build: Callable[..., Any] = light_engine
     consumers.building.build_engine = build
-    return main()
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--forget"]:
+        from stream.engine import Engine
+
+        Engine.restore = lambda *_: None  # type: ignore[method-assign]
+        arguments = arguments[1:]
+    return main(arguments)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ import msgspec
 from consumers.intake import BadInput, decode_message
 
 HUGE = 1 << 20
+"""Bytes that are looked at."""
+HUGE_SHARE = 0.0005
+"""Huge records are rare among hostile ones: a million of them would not fit on a disk."""
 Pair = tuple[bytes | None, bytes | None]
 """Key and value."""
 
@@ -79,8 +82,8 @@ def _long(random: Random, key: bytes, value: bytes) -> Pair:
 
 
 def _huge(random: Random, key: bytes, value: bytes) -> Pair:
-    """Just above what is looked at, and below what a broker takes."""
-    return key, value[:-1] + b',"pad":"' + b"x" * (random.choice([HUGE - 20_000, HUGE - 2_000])) + b'"}'
+    """About as large as what is looked at at most, and never larger than what a broker takes."""
+    return key, value[:-1] + b',"pad":"' + b"x" * (random.choice([HUGE - 20_000, HUGE + 10_000])) + b'"}'
 
 
 def _unheard(random: Random, key: bytes, value: bytes) -> Pair:
@@ -110,8 +113,6 @@ _WEIGHTED: dict[Callable[[Random, bytes, bytes], Pair], int] = {
     _long: 1,
 }
 _WAYS, _WEIGHTS = list(_WEIGHTED), list(_WEIGHTED.values())
-HUGE_SHARE = 0.0005
-"""Huge records are rare among hostile ones: a million of them would not fit on a disk."""
 
 
 def mangle_or_huge(random: Random, key: bytes, value: bytes) -> Pair:

@@ -38,11 +38,24 @@ async def scale(trial: Trial) -> None:
         await asyncio.sleep(calm)
         for name in ("w2", "w3"):
             await trial.workers.start(name)
-        await asyncio.sleep(calm + 2 * trial.options.session_timeout)
+        for name in ("w2", "w3"):
+            await _wait_for_partitions(trial, name)
+        await asyncio.sleep(calm + trial.options.session_timeout)
         await asyncio.gather(*(trial.workers.terminate(name) for name in ("w2", "w3")))
         trial.finding.injected += 2
     await asyncio.sleep(calm)
     await trial.progress(SETTLE)
+
+
+async def _wait_for_partitions(trial: Trial, name: str) -> None:
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + trial.options.patience
+    while clock() < deadline:
+        events = [x for x in trial.workers.events() if x.worker == name and x.name == "assigned"]
+        if events and events[-1].life == trial.workers.life(name) and events[-1].fields["partitions"]:
+            return
+        await asyncio.sleep(0.2)
+    trial.finding.stuck = True
 
 
 def measure_pauses(trial: Trial) -> None:

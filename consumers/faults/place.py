@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import KafkaException, TopicPartition
 
 from consumers.apache_kafka import ApacheKafka, apache_kafka
 from consumers.settings import Topics
 from consumers.topic import open_consumer
+from consumers.topics import create_topics
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,18 @@ class Place:
     def topics(self) -> Topics:
         """The service's topics."""
         return Topics(
-            input=f"{self.run}.updates", output=f"{self.run}.revisions", dead_letter=f"{self.run}.dead-letters"
+            input=f"{self.run}.updates",
+            output=f"{self.run}.revisions",
+            dead_letter=f"{self.run}.dead-letters",
+            state=f"{self.run}.state",
         )
 
     async def make_topics(self) -> None:
-        """Make them, all with the same partitions; the changelog is compacted."""
+        """Make them, as `hearken topics create` does."""
         admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
         await admin.start()
         try:
-            plain = (self.topics.input, self.topics.output, self.topics.dead_letter)
-            topics = [NewTopic(name, self.partitions, 1) for name in plain]
-            compact = {"cleanup.policy": "compact", "segment.ms": "10000", "min.cleanable.dirty.ratio": "0.1"}
-            topics.append(NewTopic(f"{self.run}.state", self.partitions, 1, topic_configs=compact))
-            await admin.create_topics(topics)
+            await create_topics(admin, self.topics, partitions=self.partitions)
         finally:
             await admin.close()
 

@@ -109,7 +109,7 @@ def worker_flags(options: Options, place: Place, policy: str, live: bool) -> lis
             "input_topic": topics.input,
             "output_topic": topics.output,
             "dead_letter_topic": topics.dead_letter,
-            "state_topic": f"{place.run}.state",
+            "state_topic": topics.state,
             "group": place.run,
             "guarantee": options.guarantee,
             "tagger": options.tagger,

@@ -67,6 +67,10 @@ class Workers:
         """The workers that should be running."""
         return [slot.name for slot in self._slots.values() if slot.wanted]
 
+    def life(self, name: str) -> int:
+        """How often a worker was started."""
+        return self._slots[name].life
+
     async def start(self, name: str) -> None:
         """Start a worker that does not run."""
         slot = self._slots.setdefault(name, _Slot(name))

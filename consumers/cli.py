@@ -12,6 +12,7 @@ import typer
 
 from consumers.dlq import dlq
 from consumers.errors import OperationFailed
+from consumers.faults.command import faults
 from consumers.log import Level, configure_logging
 from consumers.measure import bench, evaluate
 from consumers.settings import (
@@ -30,6 +31,7 @@ from consumers.settings import (
 from consumers.soaking import soak
 from consumers.topic_commands import app as topics_app
 from consumers.training import train
+from consumers.verifying import verify
 
 app = typer.Typer(
     name="hearken",
@@ -43,6 +45,8 @@ app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)
 app.add_typer(dlq)
+app.command()(verify)
+app.command()(faults)
 app.add_typer(topics_app)
 
 

@@ -30,11 +30,11 @@ class Revisions:
 
     Attributes:
         raw: values by rev; what is compared is taken out.
-        answers: revs of each (session, offset), as read.
+        answers: values by the (session, offset) that they answer, as read.
     """
 
     raw: dict[str, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
-    answers: dict[tuple[str, int], list[int]] = field(default_factory=lambda: defaultdict(list))
+    answers: dict[tuple[str, int], list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
 
 def read_revisions(records: Iterable[Record], tagger: str, guarantee: Guarantee, report: Report) -> Revisions:
@@ -63,8 +63,8 @@ def read_revisions(records: Iterable[Record], tagger: str, guarantee: Guarantee,
         elif revision.offset < offset:
             report.add("order", where, f"it answers offset {revision.offset} after {offset} was answered")
         last[revision.session] = revision.rev, revision.offset
-        mine[revision.rev] = record.value or b""
-        found.answers[revision.session, revision.offset].append(revision.rev)
+        mine[revision.rev] = raw = record.value or b""
+        found.answers[revision.session, revision.offset].append(raw)
         report.revisions += 1
     return found
 

@@ -177,9 +177,10 @@ class _Oracle:
         if failed:
             # Coalescing may have spared the service a text that fails.
             self._expect_letter(record, "labelling_failed", optional=not self._exact)
-        mine = self._revisions.raw[session]
-        revs = self._revisions.answers.pop((session, offset), [])
-        read = [decode_revision(mine[rev] if self._exact else mine.pop(rev)) for rev in revs]
+        read = [decode_revision(raw) for raw in self._revisions.answers.pop((session, offset), [])]
+        if not self._exact:
+            for revision in read:
+                del self._revisions.raw[session][revision.rev]
         told = self._promises.hear(message, read, reset=failed)
         finals.read(offset, read)
         finals.optional.update((session, x.segment, offset) for x in told if x.gone and not x.was_closed)

@@ -69,7 +69,21 @@ async def _rounds(trial: Trial, once: Callable[[str], Awaitable[None]]) -> None:
             return
         trial.bar(number, options.rounds)
         await asyncio.sleep(trial.random.uniform(*options.pause))
-        await once(trial.random.choice(trial.workers.names))
+        await once(await _choose(trial))
         trial.finding.injected += 1
     trial.bar(options.rounds, options.rounds)
     await trial.progress(SETTLE)
+
+
+async def _choose(trial: Trial) -> str:
+    """Mostly a worker that has partitions, or the fault would hit no one; one in four is any, also in its start."""
+    if trial.random.random() < 0.25:
+        return trial.random.choice(trial.workers.names)
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + trial.options.patience
+    while not (working := trial.workers.working()):
+        if clock() > deadline:
+            trial.finding.stuck = True
+            return trial.workers.names[0]
+        await asyncio.sleep(0.2)
+    return trial.random.choice(working)

@@ -50,12 +50,9 @@ async def scale(trial: Trial) -> None:
 async def _wait_for_partitions(trial: Trial, name: str) -> None:
     clock = asyncio.get_running_loop().time
     deadline = clock() + trial.options.patience
-    while clock() < deadline:
-        events = [x for x in trial.workers.events() if x.worker == name and x.name == "assigned"]
-        if events and events[-1].life == trial.workers.life(name) and events[-1].fields["partitions"]:
-            return
+    while name not in trial.workers.working() and not trial.finding.stuck:
         await asyncio.sleep(0.2)
-    trial.finding.stuck = True
+        trial.finding.stuck = clock() > deadline
 
 
 def measure_pauses(trial: Trial) -> None:

@@ -39,6 +39,8 @@ FAULTS = {
     )
 }
 
+WIDTH = 180
+"""Columns that the table needs, also where nobody watches a terminal."""
 SHOWN = 20
 """Problems shown of each run."""
 
@@ -61,7 +63,8 @@ async def run_all(plan: Sequence[tuple[str, Options]], address: str | None) -> l
                 errors.print(problem, highlight=False, markup=False)
             if options.out is not None:
                 write_findings(findings, options.out)
-    Console().print(make_table(findings))
+    out = Console(width=max(Console().width, WIDTH))
+    out.print(make_table(findings))
     for finding in findings:
-        Console().print(finding.fault, finding.guarantee, finding.figures)
+        out.print(finding.fault, finding.guarantee, finding.figures)
     return findings

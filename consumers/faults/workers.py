@@ -135,6 +135,14 @@ class Workers:
                         at = datetime.fromisoformat(fields["timestamp"]).timestamp()
                         yield Event(slot.name, life, at, fields)
 
+    def working(self) -> list[str]:
+        """The workers that have partitions, as they logged last."""
+        has: dict[str, bool] = {}
+        for event in self.events():
+            if event.name == "assigned" and event.life == self.life(event.worker):
+                has[event.worker] = bool(event.fields["partitions"])
+        return [name for name in self.names if has.get(name)]
+
     def last_words(self, name: str) -> str:
         """The end of a worker's newest log."""
         lines = self._log(name, self._slots[name].life).read_text(errors="replace").splitlines()

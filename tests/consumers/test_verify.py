@@ -324,6 +324,20 @@ def test_another_final_label_is_found_in_every_mode() -> None:
         assert run.check().counts["altered"]
 
 
+@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("exact", [True, False])
+def test_where_the_oracle_pauses_makes_no_difference(exact: bool, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = good(exact)
+    monkeypatch.setattr("consumers.verify.CHUNK", chunk)
+    assert run.check().problems == []
+    # an early rev that answers a late offset, and a late one that answers an early offset
+    last = read(run.outputs[-1]).offset
+    run.change(run.find("a", 1), offset=last)
+    run.change(run.find("a", 3), offset=0)
+    assert run.check().counts["order"]
+    assert run.check().counts["altered"] or run.check().counts["lost"]
+
+
 def test_at_least_once_allows_repeats_of_the_same_bytes_only() -> None:
     run = good()
     again = run.outputs[run.find("a", 2) :]

@@ -97,6 +97,8 @@ class Lane(ABC):
         self._settings = outbound.settings
         self._queue: list[Output] = []
         self._wake = asyncio.Event()
+        self.groups = 0
+        """Groups written so far."""
         self.largest = 0
         """Bytes of the largest revision of the group that is being written."""
 
@@ -122,6 +124,7 @@ class Lane(ABC):
             self._wake.clear()
             group, self._queue = self._queue, []
             await self.deliver(group)
+            self.groups += 1
 
     async def gather(self) -> None:  # noqa: B027  # most need not
         """Wait for more that goes into the same group."""

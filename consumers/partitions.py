@@ -159,7 +159,6 @@ class Partitions:
                 if self._exactly:
                     producer = await self._fence(held.at)
                 await self._open(held, producer or self._group.producer)
-                attempt = 0
                 assert held.lane is not None
                 await held.lane.run()
             except OperationFailed as error:
@@ -180,8 +179,8 @@ class Partitions:
             finally:
                 if producer is not None:
                     await stop_producer(producer)
+            attempt = 1 if held.lane and held.lane.groups else attempt + 1
             self._empty(held)
-            attempt += 1
             # If we were expelled from the group, heartbeats soon tell; to fence before that would shut out the owner.
             await asyncio.sleep(min(2 * self._settings.heartbeat_seconds * attempt, 10.0))
 

@@ -333,16 +333,10 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
 
 
 def _tell_shift(shift: Shift) -> None:
-    waited = round(shift.waited, 3)
     if shift.overloaded:
-        log.warning("overload: updates wait too long, restarts get shorter", waited_seconds=waited)
+        log.warning("overloaded; restarts are shortened", waited=round(shift.waited, 3))
     else:
-        log.info(
-            "overload is over: restarts are whole again",
-            waited_seconds=waited,
-            lasted_seconds=round(shift.seconds, 1),
-            restarts_shortened=shift.shortened,
-        )
+        log.info("overload is over", seconds=round(shift.seconds, 1), shortened=shift.shortened)
 
 
 def _raise_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:

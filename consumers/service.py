@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from consumers.connection import Clients, connect
+from consumers.connection import Clients, connect, stop_client
 from consumers.dead_letter import DeadLetters, Letter
 from consumers.errors import OperationFailed, ServiceFailed
 from consumers.group import Group, NotCounted
@@ -81,9 +81,9 @@ class Service:
                 try:
                     await self._serve(stop)
                 finally:
-                    await consumer.stop()
+                    await stop_client(consumer)
             finally:
-                await producer.stop()
+                await stop_client(producer)
         finally:
             await self._worker.close()
 

@@ -84,7 +84,13 @@ def _hush(acks: list[Ack]) -> None:
 
 
 async def stop_producer(producer: AIOKafkaProducer, patience: float = 5.0) -> None:
-    """Stop a producer whose broker may not answer."""
-    with suppress(KafkaError, TimeoutError, OSError):
-        async with asyncio.timeout(patience):
-            await producer.stop()
+    """Stop a producer that may be fenced, or whose broker may not answer.
+
+    Then its own `stop` fails or waits before it has closed its connections and ended its task that asks for metadata.
+    """
+    try:
+        with suppress(KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(patience):
+                await producer.stop()
+    finally:
+        await producer.client.close()

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.dlq import dlq
 from consumers.errors import OperationFailed
 from consumers.log import Level, configure_logging
 from consumers.measure import bench, evaluate
@@ -40,6 +41,7 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)
+app.add_typer(dlq)
 app.add_typer(topics_app)
 
 

@@ -1,6 +1,7 @@
 """Records that cannot be used: kept in a topic of their own with the reason, so that the next message goes on."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumers.intake import shorten
@@ -22,9 +23,23 @@ def dead_letter_headers(reason: str, detail: str, record: Record) -> Headers:
         ("offset", str(record.offset).encode()),
         ("error", shorten(detail).encode("utf-8", "replace")),
     ]
-    if record.value is not None and len(record.value) > MAX_VALUE:
+    if record.value is None and reason != "empty":
+        headers.append(("bytes", b"-1"))  # it was not at hand
+    elif record.value is not None and len(record.value) > MAX_VALUE:
         headers.append(("bytes", str(len(record.value)).encode()))
+    if record.key is not None and len(record.key) > MAX_KEY:
+        headers.append(("key_bytes", str(len(record.key)).encode()))
+    if replays := read_replays(record.headers):
+        headers.append(("replays", str(replays).encode()))
     return headers
+
+
+def read_replays(headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """How often `hearken dlq replay` has sent this record again; anybody can write headers, so junk counts as never."""
+    for name, value in headers:
+        if name == "replays" and value and len(value) < 10 and value.isdigit():
+            return int(value)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)

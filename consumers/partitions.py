@@ -7,6 +7,7 @@ its own, and what fails is told to the service by a future.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -304,13 +305,14 @@ def _gravestone(session: str, saved: Saved) -> Entry:
     return Entry(session, None, head)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Cause:
     topic: str
     partition: int
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class _Offset(msgspec.Struct):

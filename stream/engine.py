@@ -10,11 +10,13 @@ from stream.emission import EmissionPolicy, ShowAll
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
 from stream.labeller import NO_WORDS, Counters, Labeller, Reading
-from stream.living import Living, end_session, restore_truth
+from stream.living import Living
 from stream.messages import Message, Revision
-from stream.operations import Bury, Drop, Forget, Operation, Remove, Restore, Write
+from stream.operations import Operation, Remove, Write
+from stream.overload import Governor, Shift
 from stream.result import Answer, Failure, StepResult
 from stream.session import Segment, Session
+from stream.sessions import Sessions
 from stream.state import Entry, Saved
 from stream.stats import EngineStats
 from stream.words import count_flips, find_spans, first_change
@@ -48,6 +50,7 @@ class Engine:
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
         name: the tagger's name in revisions; None takes the tagger's own.
         emission: which spans are shown; None shows all at once.
+        governor: shortens restarts while updates wait too long, as its caller tells it; None never does.
         remember_seconds: how long a session that is over is remembered: if it speaks again meanwhile, its `rev` and
             span ids go on.
     """
@@ -62,6 +65,7 @@ class Engine:
         idle_seconds: float | None = None,
         name: str | None = None,
         emission: EmissionPolicy | None = None,
+        governor: Governor | None = None,
         remember_seconds: float = 3600.0,
     ) -> None:
         self.name = name or tagger.name
@@ -69,15 +73,11 @@ class Engine:
         self.remember_seconds = remember_seconds
         self.stats = EngineStats()
         self._labeller: Labeller[Any] = HybridLabeller(tagger) if isinstance(tagger, Tagger) else tagger
-        self._policy = policy
+        self.governor = governor
+        self._sessions = Sessions(self.name, self._labeller, governor.govern(policy) if governor else policy)
         self._token_budget = token_budget
         self._emission = emission or ShowAll()
         self._intake = Intake(coalesce)
-        self._sessions: dict[str, Living] = {}
-        self._saved: dict[str, Saved] = {}
-        """Restored, and nothing done with them yet."""
-        self._over: dict[str, Session] = {}
-        """Sessions that are over and remembered."""
         self._now = 0.0
 
     def submit(self, message: Message, offset: int, now: float | None = None) -> None:
@@ -121,6 +121,19 @@ class Engine:
         """Operations that wait for a step: 0 when all that was submitted is answered (between steps)."""
         return self._intake.waiting
 
+    def govern(self, now: float, *, crowded: bool = False) -> Shift | None:
+        """Tell the governor how long messages wait, before a step or while idle; says if overload begins or ends.
+
+        Args:
+            now: the clock that `submit` was given.
+            crowded: so many messages wait that their source may be held back (`Governor.observe`).
+        """
+        if self.governor is None:
+            return None
+        since = self._intake.waiting_since
+        waited = 0.0 if since is None else now - since
+        return self.governor.observe(waited, now, crowded=crowded and self.pending > 0)
+
     def step(self) -> StepResult:
         """Label what waits, at most one update of each session, oldest first, up to the token budget."""
         result = StepResult()
@@ -142,11 +155,11 @@ class Engine:
         for operation in self._intake.take(self._token_budget):
             try:
                 if isinstance(operation, Write):
-                    living = self._living(operation.session, result)
+                    living = self._sessions.open(operation.session, result)
                     if _is_news(living.truth, operation):
                         jobs.append(_Job(living, operation, living.before(operation.segment)))
                         continue
-                self._apply(operation, result)
+                self._sessions.apply(operation, result)
                 self._answer(operation, result)
             except Exception as error:
                 self._give_up(operation, error, result)
@@ -198,81 +211,6 @@ class Engine:
         stats.count_work(after.work, write.final and not segment.closed, count_flips(before, after, word))
         return rewritten
 
-    def _apply(self, operation: Operation, result: StepResult) -> None:
-        """Do an operation that needs no labelling."""
-        if isinstance(operation, Write):
-            self._repeat(operation, result)
-        elif isinstance(operation, Remove):
-            self._remove(operation, result)
-        elif isinstance(operation, Forget):
-            self._end(operation, result)
-        elif isinstance(operation, Bury):
-            if self._over.pop(operation.session, None) is not None:
-                result.entries.append(Entry(operation.session, None, None))
-        elif isinstance(operation, Restore):
-            self._restore(operation, result)
-        elif isinstance(operation, Drop):
-            self._drop(operation)
-
-    def _repeat(self, write: Write, result: StepResult) -> None:
-        """A text that says nothing new may yet open its segment, or bring times."""
-        result.stats.repeats += 1
-        living = self._living(write.session, result)
-        known = living.truth.segments.get(write.segment)
-        if known is not None and known.times == write.times:
-            living.truth.offset = write.offset
-            return
-        living.truth.advance(write.offset, write.floor)
-        living.truth.open(write.segment).times = write.times
-        result.entries += living.wrote(write.segment, living.save(write.segment))
-
-    def _remove(self, operation: Remove, result: StepResult) -> None:
-        living = self._living(operation.session, result)
-        if operation.segment not in living.truth.segments:
-            return
-        living.truth.advance(operation.offset, operation.floor)
-        living.delete(operation.segment)
-        revision = living.truth.delete(self.name, operation.segment)
-        if revision is not None:
-            result.revisions.append(revision)
-        result.entries += living.removed([operation.segment])
-
-    def _end(self, operation: Forget, result: StepResult) -> None:
-        living, saved = self._sessions.pop(operation.session, None), self._saved.pop(operation.session, None)
-        truth = living.truth if living else restore_truth(operation.session, saved) if saved else None
-        if truth is not None:
-            truth.advance(operation.offset, operation.floor)
-            result.entries += end_session(truth)
-            self._over[operation.session] = truth
-        if living:
-            living.live.free()
-
-    def _restore(self, operation: Restore, result: StepResult) -> None:
-        result.entries += operation.saved.repairs
-        if operation.saved.ended:
-            self._over[operation.session] = restore_truth(operation.session, operation.saved)
-        else:
-            self._saved[operation.session] = operation.saved
-
-    def _drop(self, operation: Drop) -> None:
-        self._over.pop(operation.session, None)
-        self._saved.pop(operation.session, None)
-        if living := self._sessions.pop(operation.session, None):
-            living.live.free()
-
-    def _living(self, session: str, result: StepResult) -> Living:
-        living = self._sessions.get(session)
-        if living is None:
-            saved = self._saved.pop(session, None)
-            known = self._over.pop(session, None) or Session(session)
-            truth = known if saved is None else restore_truth(session, saved)
-            living = self._sessions[session] = Living(truth, self._labeller.open(self._policy))
-            if saved is None:
-                result.stats.sessions += 1
-            else:
-                living.restore(self._labeller, self._policy, saved)
-        return living
-
     def _answer(self, operation: Operation, result: StepResult) -> None:
         result.answered.extend(Answer(operation.session, offset) for offset in operation.answers)
         result.stats.coalesced += max(0, len(operation.answers) - 1)
@@ -282,7 +220,7 @@ class Engine:
         good = []
         for job in jobs:
             try:
-                job.living.rebuild(self._labeller, self._policy)
+                self._sessions.rebuild(job.living)
                 plans = self._point([job])
                 self._labeller.run(plans)
                 self._decode([job], plans)
@@ -296,23 +234,10 @@ class Engine:
         segment, offset = "", -1
         if isinstance(operation, Write | Remove):
             segment, offset = operation.segment, operation.offset
-            if living := self._sessions.get(operation.session):
-                result.entries += self._reset(living, operation)
+            result.entries += self._sessions.reset(operation)
         result.failures.append(Failure(operation.session, segment, offset, error))
         result.stats.failures += 1
         self._answer(operation, result)
-
-    def _reset(self, living: Living, operation: Write | Remove) -> list[Entry]:
-        living.truth.advance(operation.offset, operation.floor)
-        living.reset(self._labeller, self._policy)
-        name = operation.segment
-        if isinstance(operation, Remove):
-            living.truth.segments.pop(name, None)
-            return living.removed([name])
-        segment = living.truth.open(name)
-        segment.text, segment.times = operation.text, operation.times
-        forgotten = living.close(name) if operation.final and not segment.closed else ()
-        return living.wrote(name, living.save(name), forgotten)
 
     def _count(self, result: StepResult, before: Counters) -> None:
         after, stats = self._labeller.counters(), result.stats
@@ -320,6 +245,8 @@ class Engine:
         stats.evictions = after.evictions - before.evictions
         stats.reanchors = after.reanchors - before.reanchors
         stats.flops = after.flops - before.flops
+        if self.governor:
+            stats.restarts_shortened = self.governor.shortened - self.stats.restarts_shortened
         self.stats.add(stats)
 
 

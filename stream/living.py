@@ -146,7 +146,7 @@ def _head(
         context=context,
         closing=closing or {},
         removed=removed,
-        gone=truth.gone,
+        gone=dict(truth.gone),
     )
     return Entry(truth.id, None, state)
 

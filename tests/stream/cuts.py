@@ -94,7 +94,8 @@ class CutRun:
         self.log += entries[: keep % (len(entries) + 1)]
         saved = restore(self.log)
         for x in revisions:
-            if x.session in saved and x.rev <= saved[x.session].rev:
+            state = saved.get(x.session)
+            if state is not None and x.rev <= state.rev and not (state.ended and x.offset > state.offset):
                 self.revisions[x.session].append(x)
         self.engine = self.make()
         since = {n: clock.get((n, x.offset if x.ended else None), float(number)) for n, x in saved.items()}
@@ -108,7 +109,7 @@ class CutRun:
 
 def _clock(engine: Engine) -> dict[tuple[str, int | None], float]:
     """When each session was last heard; or was over, and with which message."""
-    over = {(name, engine._over[name].done): since for name, (since, _) in engine._intake._ended.items()}
+    over = {(name, engine._sessions.over[name].done): since for name, (since, _) in engine._intake._ended.items()}
     return over | {(name, None): source.seen for name, source in engine._intake._sources.items()}
 
 

@@ -319,7 +319,7 @@ def test_open_segments_are_limited(engine):
 
 def test_a_session_s_memory_is_bounded(engine):
     tell(engine, *(final(f"u{i}", "anna met bob") for i in range(REMEMBERED_SEGMENTS * 3)))
-    living = engine._sessions["s"]
+    living = engine._sessions.alive["s"]
     source = engine._intake._sources["s"]
     for held in (living.truth.segments, living.readings, living.live.known, source.segments):
         assert len(held) == REMEMBERED_SEGMENTS
@@ -327,7 +327,7 @@ def test_a_session_s_memory_is_bounded(engine):
     for texts in (living.truth.segments, source.segments):
         assert sum(len(x.text) for x in texts.values()) <= 1 << 18
     tell(engine, end())
-    assert (engine._sessions, engine._intake._sources, engine._intake._queues) == ({}, {}, {})
+    assert (engine._sessions.alive, engine._intake._sources, engine._intake._queues) == ({}, {}, {})
 
 
 def test_an_edit_of_a_forgotten_segment_opens_it_anew(engine):
@@ -373,15 +373,15 @@ def test_a_failing_delete_or_end_does_not_stop_the_others(engine, monkeypatch):
     def fail(*_):
         raise RuntimeError("bug")
 
-    monkeypatch.setattr(engine._sessions["d"].live, "delete", fail)
-    monkeypatch.setattr(engine._sessions["e"].live, "free", fail)
+    monkeypatch.setattr(engine._sessions.alive["d"].live, "delete", fail)
+    monkeypatch.setattr(engine._sessions.alive["e"].live, "free", fail)
     for offset, message in enumerate([delete("u", "d"), end("e"), end("good"), update("u", "bob", "d")], 3):
         engine.submit(message, offset)
     results = drain(engine)
     assert sorted(x.offset for r in results for x in r.answered) == [3, 4, 5, 6]
     assert [(x.session, x.offset) for r in results for x in r.failures] == [("d", 3), ("e", -1)]
     assert [(x.session, x.rev) for x in revisions_of(results)] == [("d", 2), ("e", 2), ("good", 2)]
-    assert list(engine._sessions) == ["d"]
+    assert list(engine._sessions.alive) == ["d"]
 
 
 def test_counters_of_words_restarts_and_flips():

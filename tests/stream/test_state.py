@@ -16,8 +16,8 @@ SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=6)
 CUTS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=5)
 
 
-def engine(policy, poison=(), **more):
-    return Engine(FakeLabeller(poison), policy, idle_seconds=IDLE, remember_seconds=REMEMBER, **more)
+def engine(policy, poison=(), idle_seconds=IDLE, **more):
+    return Engine(FakeLabeller(poison), policy, idle_seconds=idle_seconds, remember_seconds=REMEMBER, **more)
 
 
 @settings(max_examples=300)
@@ -29,8 +29,8 @@ def test_a_cut_run_says_what_the_whole_run_says(script, policy, sizes, cuts, poi
     assert cut.bytes() == whole.bytes()
     assert cut.refused == whole.refused
     assert cut.failed == whole.failed
-    assert whole.engine._sessions == whole.engine._over == {}  # all have expired, and are forgotten
-    assert cut.engine._saved == cut.engine._sessions == cut.engine._over == {}
+    assert whole.engine._sessions.alive == whole.engine._sessions.over == {}  # all have expired, and are forgotten
+    assert cut.engine._sessions.saved == cut.engine._sessions.alive == cut.engine._sessions.over == {}
     assert set(whole.answered) | whole.refused == set(range(sum(map(len, groups))))
 
 
@@ -40,8 +40,9 @@ def test_coalescing_between_cuts_reaches_the_same_finals(script, policy, sizes, 
     """Messages that a newer one overtook are done with it, those of other segments in between are not done twice."""
     told = messages(script)
     groups = in_groups(told, sizes)
-    whole = CutRun(partial(engine, policy), groups).run()
-    cut = CutRun(partial(engine, policy, coalesce=True, token_budget=budget), groups).run(cuts)
+    whole = CutRun(partial(engine, policy, idle_seconds=None), groups).run()
+    make = partial(engine, policy, idle_seconds=None, coalesce=True, token_budget=budget)
+    cut = CutRun(make, groups).run(cuts)
     assert not cut.refused
     assert finals(cut) == finals(whole)
 

@@ -35,8 +35,9 @@ def settings_at(place: Place, guarantee: str = "exactly_once", **fields: Any) ->
 
 
 @pytest.fixture(autouse=True)
-async def _quiet(quiet_fences: None) -> None:
-    """Services are fenced here."""
+async def _output(quiet_fences: None, place: Place) -> None:
+    """Readers may come before the service: one that finds no topic looks again after minutes."""
+    await place.make_topics(place.output)
 
 
 @asynccontextmanager
@@ -176,7 +177,7 @@ async def test_no_record_is_labelled_before_its_state_is_back(place: Place, guar
 
 @pytest.fixture
 def cut_short() -> Iterator[None]:
-    """aiokafka loses a connection whose making is cancelled, as a rebalance does to a restore; Python closes it later."""
+    """aiokafka loses a connection whose making is cancelled, as in a rebalance; Python closes it later."""
     yield
     gc.collect()
 

@@ -103,10 +103,17 @@ class Clients:
 
 
 async def stop_client(client: Client, patience: float = 5.0) -> None:
-    """Stop a client whose broker may not answer: what it wanted to say in parting is not worth waiting for."""
-    with suppress(KafkaError, TimeoutError, OSError):
-        async with asyncio.timeout(patience):
-            await client.stop()
+    """Stop a client that may be fenced, or whose broker may not answer: what it says in parting is not worth a wait.
+
+    A producer's own `stop` then fails or waits before it has closed its connections.
+    """
+    try:
+        with suppress(KafkaError, TimeoutError, OSError):
+            async with asyncio.timeout(patience):
+                await client.stop()
+    finally:
+        if isinstance(client, AIOKafkaProducer):
+            await client.client.close()
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

@@ -4,11 +4,24 @@ Property tests are never timed: the machine that runs them may be busy. They try
 time, except in continuous integration, where a run says the same about a commit as the run before.
 """
 
+import logging
 import os
+from collections.abc import Iterator
 
+import pytest
+import structlog
 import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
 settings.register_profile("hearken", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("hearken")
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Forget how a command set up its logs: they go to the test's standard error, which is closed after it."""
+    yield
+    structlog.reset_defaults()
+    for handler in [handler for handler in logging.root.handlers if type(handler) is logging.StreamHandler]:
+        logging.root.removeHandler(handler)

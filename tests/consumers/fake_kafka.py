@@ -132,6 +132,13 @@ class FakeProducer:
     async def stop(self) -> None:
         pass
 
+    @property
+    def client(self) -> "FakeProducer":
+        return self
+
+    async def close(self) -> None:
+        """As its client's: what a stop that fails leaves open."""
+
     def _check_fence(self) -> None:
         self.kafka.check_alive(self.life)
         if self.name and self.kafka.epochs[self.name] != self.epoch:

@@ -143,13 +143,13 @@ async def test_died_before_its_commit_the_next_one_does_it_again(broker: str) ->
         stop = asyncio.Event()
         service = Service(settings, Worker(fake_engine("ner", "", coalesce=False)))
         task = asyncio.create_task(service.run(stop))
-        [repeat] = [x.value for x in await read(1)]
+        repeats = [x.value for x in await read(1)]
         async with asyncio.timeout(20):
             while service.finished < 2:  # noqa: ASYNC110  # it has no event for it
                 await asyncio.sleep(0.01)
         stop.set()
         await task
-    assert repeat in told  # what may not have been published is published again, to the byte
+    assert set(repeats) <= set(told)  # what may not have been published is published again, to the byte
     last = json.loads(told[-1])
     assert [s["text"] for s in last["spans"]] == ["anna", "bob"]
     assert last["final"]

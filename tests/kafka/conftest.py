@@ -1,11 +1,14 @@
 """Apache Kafka for the tests in this folder: one broker for the session, started when a test first wants it."""
 
+import asyncio
 import os
 import re
 import signal
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
+from aiokafka.errors import ProducerFenced
 
 from consumers.apache_kafka import ApacheKafka, apache_kafka, what_is_missing
 from tests.kafka.rig import PARTITIONS, Place, new_place, outside_broker, required, why_not
@@ -52,6 +55,17 @@ def mortal_kafka(_mortal_kafka: ApacheKafka) -> Iterator[ApacheKafka]:
     yield _mortal_kafka
     if _mortal_kafka.pid is not None:
         os.kill(_mortal_kafka.pid, signal.SIGCONT)
+
+
+@pytest.fixture
+async def quiet_fences() -> None:
+    """A fence also fails futures inside aiokafka that nobody can get at: asyncio logs each "was never retrieved"."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), ProducerFenced):
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

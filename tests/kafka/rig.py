@@ -60,21 +60,17 @@ class Place:
         return TopicPartition(self.topic, number)
 
     async def make_topics(self, *names: str, partitions: int = PARTITIONS, **configs: str) -> None:
-        """Make topics and wait until their partitions have leaders; `configs` with _ for each dot."""
+        """Make topics and wait until they can be used; `configs` with _ for each dot."""
         topics = [
             NewTopic(name, partitions, 1, topic_configs={key.replace("_", "."): x for key, x in configs.items()})
             for name in names or (self.topic, self.output)
         ]
-        async with administering(self.address) as admin, asyncio.timeout(PATIENCE):
+        async with administering(self.address) as admin:
             answer = await admin.create_topics(topics)
-            assert [code for _, code, _ in answer.topic_errors] == [0] * len(topics), answer
-            while True:
-                found = await admin.describe_topics([topic.name for topic in topics])
-                if all(len(t["partitions"]) == partitions for t in found) and all(
-                    p["leader"] >= 0 for t in found for p in t["partitions"]
-                ):
-                    return
-                await asyncio.sleep(0.02)
+        assert [code for _, code, _ in answer.topic_errors] == [0] * len(topics), answer
+        # Metadata names leaders before these know about it; who asks for offsets is kept waiting until they do.
+        async with asyncio.timeout(PATIENCE), self.consumer() as consumer:
+            await consumer.end_offsets([TopicPartition(x.name, number) for x in topics for number in range(partitions)])
 
     def consumer(self, *topics: str, **options: Any) -> AIOKafkaConsumer:
         """Not started; reads what is there from the beginning, committed records only."""

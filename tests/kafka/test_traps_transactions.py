@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -14,14 +13,8 @@ from tests.kafka.rig import PATIENCE, Place, new_place, stop_producer, take, tak
 
 
 @pytest.fixture(autouse=True)
-async def quiet_fences() -> None:
-    """A fence also fails futures inside aiokafka that nobody can get at: asyncio logs each "was never retrieved"."""
-
-    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if not isinstance(context.get("exception"), ProducerFenced):
-            loop.default_exception_handler(context)
-
-    asyncio.get_running_loop().set_exception_handler(handle)
+async def _quiet(quiet_fences: None) -> None:
+    """Producers are fenced here."""
 
 
 @pytest.fixture

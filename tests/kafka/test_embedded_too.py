@@ -1,0 +1,14 @@
+"""What the embedded broker is good enough for, on Apache Kafka too."""
+
+import pytest
+
+from tests.consumers.test_embedded import (  # noqa: F401
+    test_a_served_process_labels_buries_and_ends_by_a_signal,
+    test_died_before_its_commit_the_next_one_does_it_again,
+)
+
+
+@pytest.fixture
+def broker(kafka: str) -> str:
+    """In place of the embedded one."""
+    return kafka

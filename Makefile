@@ -1,6 +1,7 @@
 # The two commands: `make run` shows the main job, `make test` checks everything. Both do their own set-up into .venv.
 #
 #   make run ARGS="--speed 4"    options of `hearken demo`
+#   make run BROKER=kafka        on an Apache Kafka of its own (needs Java 17 and Maven); BROKER=HOST:PORT: on one that runs
 #   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
 #   make setup PYTHON=python3.12
 
@@ -13,38 +14,65 @@ TORCH_INDEX ?= auto
 TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 ARGS ?=
+BROKER ?=
+KAFKA_POM := configs/kafka/pom.xml
+KAFKA_VERSION := $(shell sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' $(KAFKA_POM))
+KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 
 # Compute and Kafka share the cores: OpenMP threads must not spin while they wait.
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test train lint format lock clean
+.PHONY: help setup run test train lint format lock clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/ner.toml: train a tagger'
 	@echo 'make setup   what both need, into $(VENV)'
 	@echo 'make lint | format | lock | clean'
 
 setup: $(STAMP)
 
-run: $(STAMP)
-	@$(VENV)/bin/hearken demo $(ARGS)
+run: $(STAMP) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
+	@$(VENV)/bin/hearken demo $(if $(BROKER),$(if $(filter kafka,$(BROKER)),--apache-kafka,--broker $(BROKER))) $(ARGS)
+
+kafka: $(KAFKA_JARS)
+
+# Moved into place when it is whole: a fetch that was cut short leaves nothing that looks like Kafka.
+$(KAFKA_JARS):
+	@command -v mvn >/dev/null || \
+		{ echo 'fetching Apache Kafka needs Maven 3 (on Debian and Ubuntu: apt install maven)' >&2; exit 1; }
+	@echo 'fetching Apache Kafka $(KAFKA_VERSION): 43 MB, once'
+	@rm -rf $@.part && mkdir -p $(@D)
+	@mvn --batch-mode --quiet -Dstyle.color=never -f $(KAFKA_POM) dependency:copy-dependencies -DincludeScope=runtime \
+		-DoutputDirectory="$(CURDIR)/$@.part" || { rm -rf $@.part; exit 1; }
+	@mv $@.part $@
+
+# For the tests the jars are welcome, not needed, unless HEARKEN_REQUIRE_KAFKA=1 (as in continuous integration) says so.
+kafka-for-tests:
+	@if [ -n "$$KAFKA_BOOTSTRAP$$HEARKEN_KAFKA_JARS" ] || [ -d $(KAFKA_JARS) ]; then exit 0; fi; \
+	if [ "$$HEARKEN_REQUIRE_KAFKA" != 1 ] && ! { command -v java && command -v mvn; } >/dev/null; then exit 0; fi; \
+	$(MAKE) --no-print-directory kafka && exit 0; \
+	echo 'Apache Kafka was not fetched: see above' >&2; test "$$HEARKEN_REQUIRE_KAFKA" != 1
 
 train: $(STAMP) $(WEIGHTS)
 	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/ner.toml' >&2; exit 2; }
 	@$(VENV)/bin/hearken train $(CONFIG)
 
-# All checks run even when one fails, and the last line says how it went.
-test: $(STAMP) $(WEIGHTS)
+# All checks run even when one fails, and the last lines say how it went and what did not run.
+test: $(STAMP) $(WEIGHTS) kafka-for-tests
 	@failed=; \
 	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q"; do \
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \
-	if [ -n "$$failed" ]; then printf '\nFAILED: %s\n' "$${failed#, }"; exit 1; fi; \
-	printf '\nOK: ruff, formatting, mypy and pytest all passed\n'
+	missing="$$($(VENV)/bin/python -m tests.kafka)"; \
+	if [ -n "$$failed" ]; then printf '\nFAILED: %s\n' "$${failed#, }"; \
+	else printf '\nOK: ruff, formatting, mypy and pytest all passed\n'; fi; \
+	if [ -n "$$missing" ]; then printf '%s\n' "$$missing"; fi; \
+	test -z "$$failed"
 
 lint: $(STAMP)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy
@@ -90,5 +118,5 @@ lock:
 	@echo "requirements.lock: $$(grep -c == requirements.lock) pins"
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache/kafka build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find encoder stream consumers tests -name __pycache__ -type d -prune -exec rm -rf {} +

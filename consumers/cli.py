@@ -10,21 +10,28 @@ from typing import Annotated
 
 import typer
 
+from consumers.dlq import dlq
 from consumers.errors import OperationFailed
+from consumers.faults.command import faults
 from consumers.log import Level, configure_logging
 from consumers.measure import bench, evaluate
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
+    DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
+    DEFAULT_REMEMBER_SECONDS,
     DEFAULT_TAGGER,
     ServiceSettings,
     SettingError,
     Topics,
     check_broker,
+    check_seconds,
     parse_speed,
 )
 from consumers.soaking import soak
+from consumers.topic_commands import app as topics_app
 from consumers.training import train
+from consumers.verifying import verify
 
 app = typer.Typer(
     name="hearken",
@@ -37,6 +44,10 @@ app.command()(train)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)
+app.add_typer(dlq)
+app.command()(verify)
+app.command()(faults)
+app.add_typer(topics_app)
 
 
 class InputKind(StrEnum):
@@ -75,15 +86,58 @@ def serve(
     dead_letter_topic: Annotated[
         str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of records that could not be used.")
     ] = Topics.dead_letter,
+    state_topic: Annotated[
+        str | None,
+        typer.Option(envvar="HEARKEN_STATE_TOPIC", help="Compacted topic of kept states; GROUP.state if not given."),
+    ] = None,
     group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
+    instance_id: Annotated[
+        str | None,
+        typer.Option(envvar="HEARKEN_INSTANCE_ID", help="Static membership: a name that this instance keeps."),
+    ] = None,
+    guarantee: Annotated[
+        str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
+    ] = ServiceSettings.guarantee,
     tagger: TaggerOption = DEFAULT_TAGGER,
     policy: PolicyOption = DEFAULT_POLICY,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
     ] = ServiceSettings.in_flight,
     commit_seconds: Annotated[
-        float, typer.Option(envvar="HEARKEN_COMMIT_SECONDS", help="How often offsets are committed.")
+        float,
+        typer.Option(
+            envvar="HEARKEN_COMMIT_SECONDS", help="How often offsets are committed; exactly once: transactions too."
+        ),
     ] = ServiceSettings.commit_seconds,
+    transaction_seconds: Annotated[
+        float, typer.Option(envvar="HEARKEN_TRANSACTION_SECONDS", help="A transaction that takes longer is given up.")
+    ] = ServiceSettings.transaction_seconds,
+    session_timeout_seconds: Annotated[
+        float,
+        typer.Option(envvar="HEARKEN_SESSION_TIMEOUT_SECONDS", help="Unheard of for so long, partitions are lost."),
+    ] = ServiceSettings.session_timeout_seconds,
+    on_lost_input: Annotated[
+        str,
+        typer.Option(
+            envvar="HEARKEN_ON_LOST_INPUT", help="When committed offsets are gone: fail, or skip to what is there."
+        ),
+    ] = ServiceSettings.on_lost_input,
+    coalesce: Annotated[
+        bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
+    ] = True,
+    overload_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="HEARKEN_OVERLOAD_SECONDS",
+            help="Restarts get shorter while updates wait for longer than this; 0: never.",
+        ),
+    ] = DEFAULT_OVERLOAD_SECONDS,
+    remember_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="HEARKEN_REMEMBER_SECONDS", help="How long `rev` goes on for a session that ended and speaks again."
+        ),
+    ] = DEFAULT_REMEMBER_SECONDS,
     idle_seconds: Annotated[
         float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
     ] = DEFAULT_IDLE_SECONDS,
@@ -100,15 +154,32 @@ def serve(
 
     settings = ServiceSettings(
         broker=broker,
-        topics=Topics(input=input_topic, output=output_topic, dead_letter=dead_letter_topic),
+        topics=Topics(
+            input=input_topic, output=output_topic, dead_letter=dead_letter_topic, state=state_topic or f"{group}.state"
+        ),
         group=group,
+        instance_id=instance_id,
+        guarantee=guarantee,  # type: ignore[arg-type]  # checked there
+        transaction_seconds=transaction_seconds,
+        session_timeout_seconds=session_timeout_seconds,
+        on_lost_input=on_lost_input,  # type: ignore[arg-type]  # checked there
         in_flight=in_flight,
         commit_seconds=commit_seconds,
         idle_seconds=idle_seconds,
         connect_seconds=connect_seconds,
         shutdown_seconds=shutdown_seconds,
     )
-    make_engine = lambda: build_engine(tagger, policy, coalesce=True, idle_seconds=idle_seconds)  # noqa: E731
+    check_seconds("remember_seconds", remember_seconds)
+    if overload_seconds:
+        check_seconds("overload_seconds", overload_seconds)
+    make_engine = lambda: build_engine(  # noqa: E731
+        tagger,
+        policy,
+        coalesce=coalesce,
+        idle_seconds=idle_seconds,
+        remember_seconds=remember_seconds,
+        overload_seconds=overload_seconds,
+    )
     asyncio.run(serve_until_signal(settings, make_engine))
 
 
@@ -165,6 +236,9 @@ def demo(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own; topics hearken-demo-* stay there."),
     ] = None,
+    apache_kafka: Annotated[
+        bool, typer.Option("--apache-kafka", help="Start an Apache Kafka of its own (`make kafka` fetches it).")
+    ] = False,
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")
     ] = None,
@@ -178,12 +252,16 @@ def demo(
     factor = parse_speed(speed)
     if broker is not None:
         check_broker(broker)
+        if apache_kafka:
+            raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")
+    from consumers.broker import OwnBroker
     from consumers.demo import demo as show
 
     if picture is not None:
         picture.unlink(missing_ok=True)
     shot = None if picture is None else (picture, picture_after)
-    return asyncio.run(show(factor, broker, file, tagger, policy, shot))
+    own = OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED
+    return asyncio.run(show(factor, broker or own, file, tagger, policy, shot))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

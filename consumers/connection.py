@@ -1,15 +1,19 @@
 """Clients of a broker: made with the settings that at-least-once needs, started with patience."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
 from consumers.errors import BrokerUnreachable
 from consumers.settings import ServiceSettings
+
+MAX_REQUEST = 8 << 20
+"""Bytes of one request. States may be larger than a revision; their topic takes as much (consumers/topics.py)."""
 
 
 class Client(Protocol):
@@ -30,27 +34,71 @@ def make_producer(broker: str) -> AIOKafkaProducer:
     return AIOKafkaProducer(bootstrap_servers=broker, acks="all")
 
 
+def make_service_producer(settings: ServiceSettings, transactional_id: str | None) -> AIOKafkaProducer:
+    """The service's producer: shared (None), or of one partition's transactions.
+
+    A transactional id fences whoever had it before. The brokers abort a transaction that its owner leaves open a little
+    after we have given it up ourselves.
+    """
+    if transactional_id is None:
+        return AIOKafkaProducer(bootstrap_servers=settings.broker, acks="all", max_request_size=MAX_REQUEST)
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.broker,
+        transactional_id=transactional_id,
+        retry_backoff_ms=10,
+        transaction_timeout_ms=int((settings.transaction_seconds + 5) * 1000),
+        max_request_size=MAX_REQUEST,
+    )
+
+
 def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
-    """A member of the group that commits only when told to."""
+    """A member of the group that commits only when told to, and never resets a position by itself."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker,
         group_id=settings.group,
+        group_instance_id=settings.instance_id,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset="none",
         isolation_level="read_committed",
         fetch_max_wait_ms=settings.fetch_wait_ms,
+        session_timeout_ms=int(settings.session_timeout_seconds * 1000),
+        heartbeat_interval_ms=int(settings.heartbeat_seconds * 1000),
         # A rebalance waits for what is in flight, so the group must wait for us that long.
         rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
+        # Partitions stay where they are as far as possible: what moves must be restored.
+        # (A class of its own, because the assignor remembers in its class what its member had.)
+        partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         metadata_max_age_ms=30_000,
     )
 
 
+def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
+    """A reader of the changelog."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.broker,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=min(50, settings.fetch_wait_ms),
+        max_partition_fetch_bytes=MAX_REQUEST,
+        fetch_max_bytes=4 * MAX_REQUEST,
+    )
+
+
+async def _prepare(settings: ServiceSettings) -> None:
+    from consumers.preparing import prepare_topics
+
+    await prepare_topics(settings)
+
+
 @dataclass(frozen=True, slots=True)
 class Clients:
-    """How a service comes by its two clients."""
+    """How a service comes by its clients, and `prepare`: what it does to its topics before it joins the group."""
 
-    producer: Callable[[str], AIOKafkaProducer] = make_producer
+    producer: Callable[[ServiceSettings, str | None], AIOKafkaProducer] = make_service_producer
     consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
+    reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_reader
+    prepare: Callable[[ServiceSettings], Awaitable[None]] = _prepare
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

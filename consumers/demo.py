@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from consumers.broker import EmbeddedBroker
+from consumers.broker import OwnBroker, open_broker
 from consumers.building import build_engine
 from consumers.errors import OperationFailed
 from consumers.picture import Camera
@@ -97,7 +97,7 @@ class Show:
 
 async def demo(
     speed: float | None,
-    broker: str | None,
+    broker: str | OwnBroker,
     file: Path | None,
     tagger: str,
     policy: str,
@@ -107,7 +107,7 @@ async def demo(
 
     Args:
         speed: a factor of real time; None as fast as it goes.
-        broker: brokers to use; None starts an embedded one.
+        broker: brokers to use, or which one to start.
         file: recorded stream; None plays the sample.
         tagger: name or folder.
         policy: where restarts begin.
@@ -115,19 +115,19 @@ async def demo(
 
     Raises:
         SettingError: there is no such tagger or policy.
-        OperationFailed: no broker answered, the file is no recorded stream, or something broke.
+        OperationFailed: no broker answered or started, the file is no recorded stream, or something broke.
     """
     recording = list(read_recording(file or SAMPLE))
     with stopped_by_signals() as stop:
         engine = await asyncio.to_thread(build_engine, tagger, policy, coalesce=True)
-        embedded = None if broker else EmbeddedBroker()
-        address = embedded.address if embedded else str(broker)
-        title = f"tagger {engine.name}, policy {policy}, {'embedded broker' if embedded else 'broker'} {address}"
         console = Console()
-        try:
-            summary = await _show(recording, speed, address, engine, title, console, stop, picture)
-        except KafkaError as error:
-            raise OperationFailed(f"{address}: {type(error).__name__}: {error}") from error
+        async with open_broker(broker) as address:
+            kind = broker.value if isinstance(broker, OwnBroker) else "broker"
+            title = f"tagger {engine.name}, policy {policy}, {kind} {address}"
+            try:
+                summary = await _show(recording, speed, address, engine, title, console, stop, picture)
+            except KafkaError as error:
+                raise OperationFailed(f"{address}: {type(error).__name__}: {error}") from error
         if not stop.is_set():
             console.print()
             console.print(summary.table())

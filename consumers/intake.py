@@ -10,7 +10,9 @@ from stream.messages import Message, Update
 MAX_BYTES = 1 << 20
 """A message longer than this is not looked at. Text has its own, lower limit (stream: InputError)."""
 
-BadReason = Literal["empty", "too_large", "invalid_utf8", "invalid_json", "invalid_message", "key_mismatch"]
+BadReason = Literal[
+    "empty", "too_large", "invalid_utf8", "invalid_json", "invalid_message", "key_mismatch", "wrong_partition"
+]
 
 _DECODER = msgspec.json.Decoder(Message)
 

@@ -4,7 +4,7 @@ done, and by session, so that an answer finds its record and a lost partition it
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,32 +19,43 @@ class Record(Protocol):
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 class Progress:
-    """One partition while it is ours. Offsets begin in order and finish in any order."""
+    """One partition while it is ours. Offsets begin in order and finish in any order.
 
-    def __init__(self) -> None:
+    Args:
+        start: the offset that is read first.
+    """
+
+    def __init__(self, start: int = 0) -> None:
         self._open: deque[int] = deque()
         self._finished: set[int] = set()
-        self._next: int | None = None
+        self.next = start
+        """The offset behind the last one that has begun."""
 
     def begin(self, offset: int) -> None:
         """Take the next offset; gaps are fine (compaction and transaction markers leave them)."""
-        assert self._next is None or offset >= self._next, "offsets of a partition rise"
+        assert offset >= self.next, "offsets of a partition rise"
         self._open.append(offset)
-        self._next = offset + 1
+        self.next = offset + 1
 
     def finish(self, offset: int) -> None:
-        """Everything that the offset caused is acknowledged."""
+        """Everything that the offset caused is delivered, or goes out in the transaction that commits it."""
         self._finished.add(offset)
         while self._open and self._open[0] in self._finished:
             self._finished.discard(self._open.popleft())
 
     @property
-    def position(self) -> int | None:
-        """What may be committed: the first offset that is not done. None before any has begun."""
-        return self._open[0] if self._open else self._next
+    def position(self) -> int:
+        """What may be committed: the first offset that is not done."""
+        return self._open[0] if self._open else self.next
+
+    @property
+    def beyond(self) -> set[int]:
+        """Offsets behind the position that are done although it is not."""
+        return self._finished
 
     @property
     def unfinished(self) -> int:
@@ -52,7 +63,7 @@ class Progress:
         return len(self._open) - len(self._finished)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Taken:
     """A record that was begun, and where its offset counts."""
 
@@ -64,98 +75,77 @@ class Ledger:
     """The books of one service.
 
     Args:
-        limit: records in flight (begun and not finished) at most.
+        limit: records in flight (begun and not delivered) at most.
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._in_flight = 0
-        self._partitions: dict[TopicPartition, Progress] = {}
-        self._waiting: dict[tuple[str, int], deque[Taken]] = {}
-        self._homes: dict[str, tuple[TopicPartition, float]] = {}
+        self._in_flight: dict[Progress, int] = {}
+        self._waiting: dict[tuple[str, int], Taken] = {}
+        self._homes: dict[str, TopicPartition] = {}
         self.calm = asyncio.Event()
         """Set while nothing is in flight."""
         self.calm.set()
         self.freed = asyncio.Event()
-        """Set when something finishes; who waits for room clears it first."""
+        """Set when something is delivered; who waits for room clears it first."""
 
     @property
     def room(self) -> int:
         """How many more records may be taken."""
-        return max(0, self._limit - self._in_flight)
+        return max(0, self._limit - sum(self._in_flight.values()))
 
-    @property
-    def partitions(self) -> set[TopicPartition]:
-        """Partitions that something was taken from while they were ours."""
-        return set(self._partitions)
-
-    def positions(self) -> dict[TopicPartition, int]:
-        """What may be committed now."""
-        return {p: progress.position for p, progress in self._partitions.items() if progress.position is not None}
-
-    def begin(self, partition: TopicPartition, record: Record) -> Taken:
+    def begin(self, progress: Progress, record: Record) -> Taken:
         """Book a record as taken."""
-        progress = self._partitions.setdefault(partition, Progress())
         progress.begin(record.offset)
-        self._count(1)
+        self._in_flight[progress] = self._in_flight.get(progress, 0) + 1
+        self.calm.clear()
         return Taken(progress, record)
 
-    def expect(self, session: str, taken: Taken, now: float) -> None:
-        """The engine is about to get this record's message; `now` is any rising clock."""
-        self._waiting.setdefault((session, taken.record.offset), deque()).append(taken)
-        self._homes[session] = TopicPartition(taken.record.topic, taken.record.partition), now
+    def deliver(self, taken: Taken) -> bool:
+        """Everything the record caused is delivered. False: its partition is no longer ours."""
+        if taken.progress not in self._in_flight:
+            return False
+        self._in_flight[taken.progress] -= 1
+        self._settle()
+        return True
+
+    def expect(self, session: str, taken: Taken) -> None:
+        """The engine is about to get this record's message."""
+        self._waiting[session, taken.record.offset] = taken
+        self.live_at(session, TopicPartition(taken.record.topic, taken.record.partition))
 
     def waiting(self, session: str, offset: int) -> Taken | None:
         """The record that an answer is for. None: a closing that no record asked for, or a record no longer ours."""
-        queue = self._waiting.get((session, offset))
-        return queue[0] if queue else None
+        return self._waiting.get((session, offset))
 
     def release(self, session: str, offset: int) -> Taken | None:
-        """The engine is done with it; what it caused may still lack acknowledgements."""
-        queue = self._waiting.get((session, offset))
-        if not queue:
-            return None
-        taken = queue.popleft()
-        if not queue:
-            del self._waiting[session, offset]
-        return taken
+        """The engine is done with it; what it caused may still have to be delivered."""
+        return self._waiting.pop((session, offset), None)
 
-    def finish(self, taken: Taken) -> None:
-        """Everything the record caused is acknowledged."""
-        if taken.progress in self._partitions.values():
-            taken.progress.finish(taken.record.offset)
-            self._count(-1)
+    def home(self, session: str) -> TopicPartition | None:
+        """The partition that a session lives in."""
+        return self._homes.get(session)
+
+    def live_at(self, session: str, partition: TopicPartition) -> None:
+        """A session lives in this partition from now on."""
+        self._homes.setdefault(session, partition)
 
     def forget(self, session: str) -> None:
-        """The session ended."""
+        """Nothing is known of the session any more."""
         self._homes.pop(session, None)
 
-    def forget_idle(self, since: float) -> None:
-        """Forget the sessions that heard nothing since then (the engine has closed them)."""
-        for session in [s for s, (_, seen) in self._homes.items() if seen < since]:
-            del self._homes[session]
-
-    def drop(self, partitions: Iterable[TopicPartition]) -> list[str]:
-        """Partitions are no longer ours: their books close unfinished; returns the sessions that lived there."""
-        gone = {p: self._partitions.pop(p) for p in partitions if p in self._partitions}
-        for progress in gone.values():
-            self._count(-progress.unfinished)
-        for name, queue in list(self._waiting.items()):
-            kept = deque(taken for taken in queue if taken.progress not in gone.values())
-            if kept:
-                self._waiting[name] = kept
-            else:
-                del self._waiting[name]
-        sessions = [session for session, (home, _) in self._homes.items() if home in gone]
+    def drop(self, partition: TopicPartition, progress: Progress) -> list[str]:
+        """Close a partition's books unfinished; returns the sessions that live there."""
+        self._in_flight.pop(progress, None)
+        self._settle()
+        for key in [key for key, taken in self._waiting.items() if taken.progress is progress]:
+            del self._waiting[key]
+        sessions = [session for session, home in self._homes.items() if home == partition]
         for session in sessions:
             del self._homes[session]
         return sessions
 
-    def _count(self, change: int) -> None:
-        self._in_flight += change
-        if self._in_flight == 0:
+    def _settle(self) -> None:
+        if not any(self._in_flight.values()):
             self.calm.set()
-        else:
-            self.calm.clear()
-        if change < 0:
-            self.freed.set()
+        self.freed.set()

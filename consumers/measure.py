@@ -11,8 +11,10 @@ from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 if TYPE_CHECKING:
     from stream.bench import BenchReport
+    from stream.bench_overload import OverloadReport
     from stream.evaluate import Report
 
+DEFAULT_OVERLOAD_SECONDS = 0.5
 POLICIES = ["always", "never", "last:3", "entropy:0.1"]
 
 
@@ -63,12 +65,23 @@ def bench(
     words: Annotated[int, typer.Option(min=2, help="Words of each session's segment.")] = 60,
     policy: Annotated[str, typer.Option(help="Restart policy.")] = DEFAULT_POLICY,
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved repeats of each side.")] = 3,
-    out: Annotated[Path | None, typer.Option(help="Folder for bench.json.")] = None,
+    overload: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Measure latency at so many times the capacity instead, for the first of --sessions."
+        ),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long each run under --overload gets updates.")] = 10.0,
+    target: Annotated[
+        float, typer.Option(min=0.001, help="Under --overload: seconds of waiting beyond which restarts get shorter.")
+    ] = DEFAULT_OVERLOAD_SECONDS,
+    out: Annotated[Path | None, typer.Option(help="Folder for bench.json, or overload.json.")] = None,
 ) -> None:
     """Measure words a second against the same weights re-run densely on every word, in the same run."""
     from encoder.checkpoint import CheckpointError
     from encoder.restart import PolicyError
     from stream.bench import run_bench
+    from stream.bench_overload import run_overload
 
     try:
         counts = [int(part) for part in sessions.split(",")]
@@ -78,17 +91,25 @@ def bench(
         typer.echo(f"hearken bench: --sessions {sessions!r} is not a list of numbers such as 1,8,64", err=True)
         raise typer.Exit(2) from error
     try:
+        if overload is not None:
+            loaded = run_overload(tagger, counts[0], words, policy, load=overload, seconds=seconds, target=target)
+            _show(overload_tables(loaded), loaded, out, "overload.json")
+            return
         report = run_bench(tagger, counts, words, policy, repeats)
     except (CheckpointError, PolicyError) as error:
         typer.echo(f"hearken bench: {error}", err=True)
         raise typer.Exit(2) from error
-    console().print(bench_table(report))
-    if out is not None:
-        import msgspec
+    _show([bench_table(report)], report, out, "bench.json")
 
+
+def _show(tables: "list[Table]", report: "BenchReport | OverloadReport", out: Path | None, name: str) -> None:
+    import msgspec
+
+    console().print(*tables)
+    if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "bench.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-        typer.echo(out / "bench.json")
+        (out / name).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+        typer.echo(out / name)
 
 
 def console() -> Console:
@@ -161,6 +182,29 @@ def bench_table(report: "BenchReport") -> Table:
             end_section=row.side == PACKED,
         )
     return table
+
+
+def overload_tables(report: "OverloadReport") -> list[Table]:
+    """Lay out a bench of overload: the capacities, and how long updates waited in each way."""
+    capacity = Table(title=f"{report.tagger}, {report.sessions} sessions, segments of {report.words} words")
+    capacity.add_column("restarts")
+    for head in ("updates/s", "ratio"):
+        capacity.add_column(head, justify="right")
+    full = report.capacities[0].updates_per_second
+    for row in report.capacities:
+        capacity.add_row(row.restarts, f"{row.updates_per_second:,.0f}", f"{row.updates_per_second / full:.2f}x")
+    waiting = Table(title=f"{report.load:g} times the capacity of {report.policy} for {report.seconds:g} s")
+    for head in ("coalesced", "restarts", "p50 ms", "p99 ms", "p99 ms, last quarter", "shortened %", "skipped %"):
+        waiting.add_column(head, justify="left" if head == "restarts" else "right")
+    for way in report.waiting:
+        waiting.add_row(
+            "yes" if way.coalesce else "no",
+            f"shorter beyond {report.target:g} s" if way.governed else "as the policy says",
+            *(f"{x:,.0f}" for x in (way.p50_ms, way.p99_ms, way.last_p99_ms)),
+            *(_percent(x) for x in (way.shortened, way.coalesced)),
+            end_section=way.governed,
+        )
+    return [capacity, waiting]
 
 
 def _percent(value: float | None) -> str:

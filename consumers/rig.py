@@ -11,6 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from consumers.broker import FETCH_WAIT_MS
 from consumers.connection import connect, make_producer
 from consumers.settings import ServiceSettings, Topics
+from consumers.topic_report import administering
+from consumers.topics import create_topics
 
 PATIENCE = 10.0
 """Seconds to wait for a broker."""
@@ -33,15 +35,17 @@ async def open_rig(name: str, broker: str) -> AsyncIterator[Rig]:
         BrokerUnreachable: no broker answered.
     """
     run = f"hearken-{name}-{uuid.uuid4().hex[:8]}"
-    topics = Topics(input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters")
+    topics = Topics(
+        input=f"{run}.updates", output=f"{run}.revisions", dead_letter=f"{run}.dead-letters", state=f"{run}.state"
+    )
     settings = ServiceSettings(
         broker=broker, topics=topics, group=run, connect_seconds=PATIENCE, fetch_wait_ms=FETCH_WAIT_MS
     )
+    async with administering(broker, PATIENCE) as admin:
+        await create_topics(admin, topics)
     async with AsyncExitStack() as stack:
         producer = await connect(partial(make_producer, broker), broker, PATIENCE)
         stack.push_async_callback(producer.stop)
-        for topic in (topics.input, topics.output, topics.dead_letter):
-            await producer.partitions_for(topic)  # brings it into being
         make = partial(
             AIOKafkaConsumer,
             topics.output,

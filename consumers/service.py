@@ -1,46 +1,36 @@
-"""The Kafka service: updates in, revisions out, at least once.
+"""The Kafka service: updates in, revisions out.
 
-An offset is committed only after everything its message caused is acknowledged by the brokers. One task takes records,
-one publishes what the engine's steps answer, one waits for acknowledgements in order, one commits.
+One task takes records, one hands what the engine's steps answer to the partitions' lanes (consumers/lane.py,
+consumers/transactions.py), each partition has a task that opens it and then writes (consumers/partitions.py), and one
+commits. An offset is committed only after everything its message caused is delivered, or together with it.
 """
 
 import asyncio
 import time
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from consumers.connection import Clients, connect
-from consumers.dead_letter import DeadLetters
-from consumers.errors import ServiceFailed
+from consumers.dead_letter import DeadLetters, Letter
+from consumers.errors import OperationFailed, ServiceFailed
+from consumers.group import Group, NotCounted
 from consumers.intake import BadInput, check_key, decode_message
+from consumers.lane import Outbound, Output
 from consumers.ledger import Ledger, Record, Taken
+from consumers.partitions import Partition, Partitions
 from consumers.settings import ServiceSettings
 from stream.errors import InputError
-from stream.messages import End, Revision
+from stream.overload import Shift
 from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
-
-TOPIC_SECONDS = 5.0
-"""How long to ask for a topic before going on without it."""
-
-Ack = asyncio.Future[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What was sent, and the records that are done once all of it is acknowledged."""
-
-    acks: list[tuple[Ack, Taken | None]]
-    done: list[Taken]
 
 
 class Service:
@@ -57,16 +47,19 @@ class Service:
         self._clients = clients or Clients()
         self._worker = worker
         self._ledger = Ledger(settings.in_flight)
-        self._sent: asyncio.Queue[Sent] = asyncio.Queue()
+        self.dead_letters = DeadLetters()
+        outbound = Outbound(settings, worker.engine.name, self.dead_letters, self._delivered)
+        self._group = Group(settings, self._positions)
+        self._partitions = Partitions(settings, self._clients, worker, self._ledger, outbound, self._group)
+        self._exactly = settings.guarantee == "exactly_once"
         self._taking = asyncio.Lock()
-        self._committing = asyncio.Lock()
-        self._committed: dict[TopicPartition, int] = {}
         self._stopping = asyncio.Event()
-        self.ready = asyncio.Event()
-        """Set when the group has given us partitions for the first time."""
+        self.ready = self._partitions.ready
+        """Set while all partitions that the group has given us are open."""
         self.revisions = 0
+        """Revisions delivered."""
         self.finished = 0
-        """Records that are done: what they caused is acknowledged."""
+        """Records that are done: what they caused is delivered."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then finish what is in flight, commit and leave the group.
@@ -74,60 +67,60 @@ class Service:
         Raises:
             BrokerUnreachable: no broker answered at the start.
             ServiceFailed: something broke on the way.
+            ChangelogError, LostInput: what the brokers hold cannot be gone on with.
         """
         broker, patience = self._settings.broker, self._settings.connect_seconds
         try:
-            self._producer: AIOKafkaProducer = await connect(partial(self._clients.producer, broker), broker, patience)
-            self.dead_letters = DeadLetters(self._producer, self._settings.topics.dead_letter)
+            await self._clients.prepare(self._settings)
+            make_producer = partial(self._clients.producer, self._settings, None)
+            producer: AIOKafkaProducer = await connect(make_producer, broker, patience)
             try:
                 make = partial(self._clients.consumer, self._settings)
-                self._consumer: AIOKafkaConsumer = await connect(make, broker, patience)
+                consumer: AIOKafkaConsumer = await connect(make, broker, patience)
+                self._group.producer, self._group.consumer = producer, consumer
                 try:
                     await self._serve(stop)
                 finally:
-                    await self._consumer.stop()
+                    await consumer.stop()
             finally:
-                await self._producer.stop()
+                await producer.stop()
         finally:
             await self._worker.close()
 
-    async def _find_topics(self) -> None:
-        """Ask for our topics: brokers that may make topics make them now, not when the first update comes.
-
-        Otherwise the group would divide no partitions, and notice the topic only with the next look at the metadata.
-        """
-        topics = self._settings.topics
-        for topic in (topics.input, topics.output, topics.dead_letter):
-            try:
-                async with asyncio.timeout(TOPIC_SECONDS):
-                    await self._producer.partitions_for(topic)
-            except (KafkaError, TimeoutError):
-                log.warning("there is no such topic; make it, it is found within half a minute", topic=topic)
-
     async def _serve(self, stop: asyncio.Event) -> None:
-        await self._find_topics()
-        self._consumer.subscribe([self._settings.topics.input], listener=_Rebalance(self))
-        log.info("serving", broker=self._settings.broker, topic=self._settings.topics.input, group=self._settings.group)
-        jobs = [self._take(), self._publish(), self._acknowledge(), self._commit_often(), self._forget_idle()]
+        settings = self._settings
+        self._group.consumer.subscribe([settings.topics.input], listener=_Rebalance(self))
+        log.info(
+            "serving",
+            broker=settings.broker,
+            topic=settings.topics.input,
+            group=settings.group,
+            guarantee=settings.guarantee,
+        )
+        jobs = [self._take(), self._publish(), self._commit_often()]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(stop.wait())
+        failure: asyncio.Future[None] = self._partitions.failure
+        waited: list[asyncio.Future[Any]] = [stopping, failure, *tasks]
         try:
-            await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            _raise_failure(tasks)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            _raise_failure([failure, *tasks])
             if not stopping.done():
                 raise ServiceFailed("the engine stopped")
             await self._wind_down(tasks)
-            _raise_failure(tasks)
+            _raise_failure([failure, *tasks])
         finally:
             for task in (stopping, *tasks):
                 task.cancel()
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
-            with suppress(KafkaError, TimeoutError):
-                async with asyncio.timeout(self._settings.shutdown_seconds):
-                    await self._commit()
+            if not self._exactly:
+                with suppress(KafkaError, TimeoutError, NotCounted):
+                    async with asyncio.timeout(settings.shutdown_seconds):
+                        await self._group.commit_all()
+            await self._partitions.close_all()
             log.info("stopped", revisions=self.revisions, dead_letters=dict(self.dead_letters.counts))
 
-    async def _wind_down(self, tasks: list["asyncio.Task[None]"]) -> None:
+    async def _wind_down(self, tasks: Sequence["asyncio.Task[None]"]) -> None:
         """Take nothing more, and let what is in flight become done."""
         self._stopping.set()
         taking, *others = tasks
@@ -135,181 +128,226 @@ class Service:
         await asyncio.wait([taking], timeout=2.0)
         taking.cancel()
         calm = asyncio.create_task(self._settle())
-        await asyncio.wait([calm, *others], return_when=asyncio.FIRST_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [calm, self._partitions.failure, *others]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         calm.cancel()
 
-    async def _settle(self) -> None:
+    async def _settle(self) -> bool:
         """Wait until nothing is in flight, but not for ever: what is left then will be read again."""
         try:
             async with asyncio.timeout(self._settings.shutdown_seconds):
                 await self._ledger.calm.wait()
         except TimeoutError:
             log.warning("gave up on work in flight; it will be read again")
+            return False
+        return True
 
     # Taking
 
     async def _take(self) -> None:
+        consumer = self._group.consumer
         while not self._stopping.is_set():
-            throttled = await self._throttle()
-            wait_ms = 0 if throttled else 200
-            batches = await self._consumer.getmany(timeout_ms=wait_ms, max_records=max(1, self._ledger.room))
+            wait_ms = 0 if await self._throttle() else 200
+            try:
+                batches = await consumer.getmany(timeout_ms=wait_ms, max_records=max(1, self._ledger.room))
+            except NoOffsetForPartitionError:
+                await asyncio.sleep(0.05)  # not sought yet: its restore will
+                continue
+            except OffsetOutOfRangeError as error:
+                await self._reopen(error.args[0])
+                continue
             async with self._taking:
-                for partition, records in batches.items():
+                for at, records in batches.items():
                     for record in records:
                         if self._stopping.is_set():
                             return  # what was not begun is not committed, and will be read again
-                        await self._begin(partition, record)
+                        await self._begin(at, record)
 
     async def _throttle(self) -> bool:
         """Pause all partitions while there is no room; polling goes on, or the group would think us dead."""
+        consumer = self._group.consumer
         if self._ledger.room:
-            self._consumer.resume(*self._consumer.paused())
+            consumer.resume(*(at for at in consumer.paused() if self._partitions.opened(at)))
             return False
-        self._consumer.pause(*self._consumer.assignment())
+        consumer.pause(*consumer.assignment())
         self._ledger.freed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._ledger.freed.wait()
         return True
 
-    async def _begin(self, partition: TopicPartition, record: Record) -> None:
-        taken = self._ledger.begin(partition, record)
+    async def _reopen(self, lost: Mapping[TopicPartition, int]) -> None:
+        """Retention has overtaken us: open these again, which finds out and decides what becomes of it."""
+        log.warning("records were deleted before they were read", positions={at.partition: n for at, n in lost.items()})
+        async with self._taking:
+            given = self._group.consumer.assignment()
+            for at in lost:
+                if self._partitions.opened(at):
+                    await self._partitions.close(at)
+            await self._partitions.assign(given)
+
+    async def _begin(self, at: TopicPartition, record: Record) -> None:
+        held = self._partitions.opened(at)
+        if held is None or record.offset < held.progress.next or not (self._exactly or self._group.counted.is_set()):
+            return  # handed out before its state was back, or while the group divides anew: it is read again
+        assert held.lane is not None
+        taken = self._ledger.begin(held.progress, record)
+        if record.offset in held.done:
+            held.done.discard(record.offset)
+            return self._skip(held, taken)
         try:
             message = decode_message(record.value)
             check_key(record.key, message)
+            if self._ledger.home(message.session) not in (None, at):
+                raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
         except BadInput as error:
-            await self._bury(error.reason, error.detail, taken)
-            return
-        self._ledger.expect(message.session, taken, time.monotonic())
+            return self._bury(held, error.reason, error.detail, taken)
+        if held.is_done(message.session, record.offset):
+            return self._skip(held, taken)
+        self._ledger.expect(message.session, taken)
         try:
             await self._worker.submit(message, record.offset)
         except InputError as error:
             self._ledger.release(message.session, record.offset)
-            await self._bury(error.reason, error.detail, taken)
-        else:
-            if isinstance(message, End):
-                self._ledger.forget(message.session)
+            self._bury(held, error.reason, error.detail, taken)
 
-    async def _bury(self, reason: str, detail: str, taken: Taken) -> None:
-        ack = await self._dead_letter(reason, detail, taken)
-        self._sent.put_nowait(Sent([(ack, None)], [taken]))
+    def _skip(self, held: Partition, taken: Taken) -> None:
+        """A former owner has done it."""
+        assert held.lane is not None
+        held.lane.put(Output(done=[taken]))
 
-    async def _dead_letter(self, reason: str, detail: str, taken: Taken) -> Ack:
+    def _bury(self, held: Partition, reason: str, detail: str, taken: Taken) -> None:
+        assert held.lane is not None
+        held.lane.put(Output(letters=[self._letter(reason, detail, taken)], done=[taken]))
+
+    def _letter(self, reason: str, detail: str, taken: Taken) -> Letter:
         record = taken.record
         log.warning("dead letter", reason=reason, partition=record.partition, offset=record.offset)
-        return await self.dead_letters.send(reason, detail, record)
+        return self.dead_letters.make(reason, detail, record)
 
-    # Publishing
+    # Handing over to the lanes
 
     async def _publish(self) -> None:
         async for batch in self._worker.results():
-            self._sent.put_nowait(await self._send(batch))
+            if batch.shift:
+                _tell_shift(batch.shift)
+            for at, output in self._split(batch).items():
+                held = self._partitions.opened(at)
+                if held and held.lane:
+                    held.lane.put(output)
 
-    async def _send(self, batch: Batch) -> Sent:
-        acks: list[tuple[Ack, Taken | None]] = []
+    def _split(self, batch: Batch) -> dict[TopicPartition, Output]:
+        """What a step did, by partition; what is no longer ours is left out."""
+        outputs: dict[TopicPartition, Output] = {}
+
+        def output_of(session: str) -> Output | None:
+            home = self._ledger.home(session)
+            return None if home is None else outputs.setdefault(home, Output())
+
         for revision in batch.result.revisions:
-            cause = self._ledger.waiting(revision.session, revision.offset)
-            acks.append((await self._produce(revision), cause))
+            if output := output_of(revision.session):
+                output.revisions.append((revision, self._ledger.waiting(revision.session, revision.offset)))
         for failure in batch.result.failures:
             log.error("labelling failed", offset=failure.offset, exc_info=failure.error)
-            if taken := self._ledger.waiting(failure.session, failure.offset):
-                acks.append((await self._dead_letter("labelling_failed", repr(failure.error), taken), None))
-        done = [self._ledger.release(answer.session, answer.offset) for answer in batch.result.answered]
-        return Sent(acks, [taken for taken in done if taken])
+            taken = self._ledger.waiting(failure.session, failure.offset)
+            if taken and (output := output_of(failure.session)):
+                output.letters.append(self._letter("labelling_failed", repr(failure.error), taken))
+        for answer in batch.result.answered:
+            taken = self._ledger.release(answer.session, answer.offset)
+            if taken and (output := output_of(answer.session)):
+                output.done.append(taken)
+        for entry in batch.result.entries:
+            if output := output_of(entry.session):
+                output.entries.append(entry)
+                if entry.segment is None and entry.value is None:
+                    self._ledger.forget(entry.session)
+        return outputs
 
-    async def _produce(self, revision: Revision) -> Ack:
-        self.revisions += 1
-        try:
-            ack: Ack = await self._producer.send(
-                self._settings.topics.output, msgspec.json.encode(revision), key=revision.session.encode()
-            )
-        except MessageSizeTooLargeError as error:
-            ack = asyncio.get_running_loop().create_future()
-            ack.set_exception(error)
-        return ack
-
-    async def _acknowledge(self) -> None:
-        while True:
-            sent = await self._sent.get()
-            for ack, cause in sent.acks:
-                try:
-                    await ack
-                except MessageSizeTooLargeError as error:
-                    # Trying again would fail for ever, and everything behind it would wait.
-                    await self._give_up(cause, error)
-            for taken in sent.done:
-                self._ledger.finish(taken)
-            self.finished += len(sent.done)
-
-    async def _give_up(self, cause: Taken | None, error: KafkaError) -> None:
-        log.error("a revision is larger than the broker takes")
-        if cause:
-            await (await self._dead_letter("revision_too_large", str(error), cause))
+    def _delivered(self, done: Sequence[Taken], revisions: int) -> None:
+        self.revisions += revisions
+        self.finished += sum(self._ledger.deliver(taken) for taken in done)
 
     # Committing
 
+    def _positions(self) -> dict[TopicPartition, int]:
+        held = self._partitions.held.values()
+        return {x.at: x.progress.position for x in held if x.is_open}
+
     async def _commit_often(self) -> None:
-        while True:
+        """At least once: commit what is done, and now and then what is already, to prove that we are counted in."""
+        renewed = time.monotonic()
+        while not self._exactly:
             await asyncio.sleep(self._settings.commit_seconds)
-            await self._commit()
-
-    async def _commit(self) -> None:
-        async with self._committing:
-            ours = self._consumer.assignment()
-            positions = {p: n for p, n in self._ledger.positions().items() if p in ours and self._committed.get(p) != n}
-            if not positions:
-                return
+            renew = time.monotonic() - renewed > self._settings.session_timeout_seconds / 4
             try:
-                await self._consumer.commit(positions)
-            except (CommitFailedError, IllegalStateError):
-                log.warning("a rebalance came before a commit; some records will be read again")
+                await self._group.commit_all(renew)
+            except (NotCounted, KafkaError, TimeoutError) as error:
+                log.warning("a commit was not taken; some records may be read again", error=type(error).__name__)
             else:
-                self._committed.update(positions)
+                renewed = time.monotonic() if renew else renewed
+        await asyncio.Event().wait()
 
-    # Sessions
-
-    async def _forget_idle(self) -> None:
-        """The engine closes sessions that hear nothing; their names need not stay here either."""
-        idle = self._settings.idle_seconds
-        while True:
-            await asyncio.sleep(60.0)
-            if idle is not None:
-                self._ledger.forget_idle(time.monotonic() - 2 * idle)
+    # Rebalances
 
     async def revoked(self) -> None:
-        """The group divides its partitions anew: finish and commit, so that whoever gets them starts behind us."""
-        async with self._taking:
-            await self._settle()
-            await self._commit()
+        """The group divides its partitions anew.
 
-    async def assigned(self, partitions: set[TopicPartition]) -> None:
-        """Drop the sessions of partitions that are gone, or that another member had in the meantime."""
+        At least once: finish and commit, so that whoever gets them starts behind us. Exactly once, the fences see to
+        that, and what we keep does not even pause.
+        """
+        if self._exactly:
+            return
         async with self._taking:
-            lost = self._ledger.partitions - partitions
-            for partition, position in self._ledger.positions().items():
-                if partition in partitions and await self._consumer.committed(partition) != position:
-                    lost.add(partition)
-            sessions = self._ledger.drop(lost)
-            for partition in lost:
-                self._committed.pop(partition, None)
-            for session in sessions:
-                self._worker.engine.drop(session)
-            self.ready.set()
-            log.info("assigned", partitions=sorted(p.partition for p in partitions), sessions_dropped=len(sessions))
+            calm = await self._settle()
+            with suppress(NotCounted, KafkaError, TimeoutError):
+                await self._group.commit_all()
+            self._group.counted.clear()
+            if not calm:
+                await self._partitions.close_all()
+
+    async def assigned(self, given: set[TopicPartition]) -> None:
+        """The group has decided."""
+        async with self._taking:
+            await self._partitions.assign(given)
+            self._group.counted.set()
+
+    async def guard(self, job: Coroutine[Any, Any, None]) -> None:
+        """Run a listener's job; what it raises ends the service."""
+        try:
+            await job
+        except Exception as error:
+            self._partitions.fail(error)
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """aiokafka logs what a listener raises and goes on as if nothing were; so it is told to the service here."""
+
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def on_partitions_revoked(self, revoked: object) -> None:
-        await self._service.revoked()
+        await self._service.guard(self._service.revoked())
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._service.assigned(set(assigned))
+        await self._service.guard(self._service.assigned(set(assigned)))
 
 
-def _raise_failure(tasks: list["asyncio.Task[None]"]) -> None:
+def _tell_shift(shift: Shift) -> None:
+    waited = round(shift.waited, 3)
+    if shift.overloaded:
+        log.warning("overload: updates wait too long, restarts get shorter", waited_seconds=waited)
+    else:
+        log.info(
+            "overload is over: restarts are whole again",
+            waited_seconds=waited,
+            lasted_seconds=round(shift.seconds, 1),
+            restarts_shortened=shift.shortened,
+        )
+
+
+def _raise_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):
+            if isinstance(error, OperationFailed):
+                raise error
             raise ServiceFailed(f"{type(error).__name__}: {error}") from error

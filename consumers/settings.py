@@ -2,10 +2,17 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 DEFAULT_TAGGER = "ner"
 DEFAULT_POLICY = "last:3"
 DEFAULT_IDLE_SECONDS = 600.0
+DEFAULT_REMEMBER_SECONDS = 3600.0
+DEFAULT_OVERLOAD_SECONDS = 0.5
+
+Guarantee = Literal["at_least_once", "exactly_once"]
+OnLostInput = Literal["fail", "skip"]
+"""What to do when committed offsets point to records that are gone."""
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
@@ -33,14 +40,21 @@ class Topics:
     input: str = "hearken.updates"
     output: str = "hearken.revisions"
     dead_letter: str = "hearken.dead-letters"
+    state: str = "hearken.state"
+    """The changelog. Each group needs one of its own."""
 
     def __post_init__(self) -> None:
-        for field in ("input", "output", "dead_letter"):
+        for field in ("input", "output", "dead_letter", "state"):
             name = getattr(self, field)
             if not _TOPIC.fullmatch(name) or name in (".", ".."):
                 raise SettingError(f"{field}_topic", f"{name!r} is not a topic name (letters, digits, '.', '_', '-')")
-        if len({self.input, self.output, self.dead_letter}) < 3:
-            raise SettingError("output_topic", "the input, output and dead-letter topics must be three different ones")
+        if len(set(self.all)) < 4:
+            raise SettingError("output_topic", "input, output, dead letters and state need four different topics")
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Their names."""
+        return self.input, self.output, self.dead_letter, self.state
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +70,20 @@ class ServiceSettings:
     group: str = "hearken"
     in_flight: int = 1024
     """Messages taken and not yet answered and acknowledged; when so many wait, partitions are paused."""
-    commit_seconds: float = 0.2
+    guarantee: Guarantee = "at_least_once"
+    commit_seconds: float = 0.1
+    """At least once: how often offsets are committed. Exactly once: a partition has a transaction so often."""
+    instance_id: str | None = None
+    """Static membership: who comes back under its name within the session timeout has its partitions still."""
+    session_timeout_seconds: float = 10.0
+    """A member that is not heard of for so long loses its partitions."""
+    transaction_seconds: float = 10.0
+    """A transaction that takes longer is in doubt: its producer is replaced, state and offsets are read again."""
+    delivery_seconds: float = 120.0
+    """How long brokers may not acknowledge before a partition is given up and opened again."""
+    on_lost_input: OnLostInput = "fail"
+    max_revision_bytes: int = 1_000_000
+    """A revision that is larger becomes a dead letter (brokers take 1 MiB a message unless told otherwise)."""
     idle_seconds: float | None = DEFAULT_IDLE_SECONDS
     """Sessions that hear nothing for so long are closed; None keeps them for ever."""
     connect_seconds: float = 60.0
@@ -72,10 +99,28 @@ class ServiceSettings:
             raise SettingError("group", "a consumer group's name has 1 to 249 characters")
         if self.in_flight < 1:
             raise SettingError("in_flight", f"{self.in_flight} is too few; at least one message must be in flight")
-        for name in ("commit_seconds", "connect_seconds", "shutdown_seconds"):
+        for name in (
+            "commit_seconds",
+            "connect_seconds",
+            "shutdown_seconds",
+            "session_timeout_seconds",
+            "transaction_seconds",
+            "delivery_seconds",
+        ):
             check_seconds(name, getattr(self, name))
+        if self.guarantee not in get_args(Guarantee):
+            raise SettingError("guarantee", f"{self.guarantee!r} is none: use {' or '.join(get_args(Guarantee))}")
+        if self.on_lost_input not in get_args(OnLostInput):
+            raise SettingError(
+                "on_lost_input", f"{self.on_lost_input!r} is unknown: use {' or '.join(get_args(OnLostInput))}"
+            )
         if self.idle_seconds is not None:
             check_seconds("idle_seconds", self.idle_seconds)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Members hear of a rebalance with their next heartbeat, and all wait for the last: so it is short."""
+        return min(3.0, self.session_timeout_seconds / 10)
 
 
 def check_broker(broker: str) -> None:

@@ -135,9 +135,11 @@ async def _finish(run: _Run, console: Console) -> float:
         await asyncio.wait([serving, listening, sending], return_when=asyncio.FIRST_COMPLETED)
         seconds = time.monotonic() - began
     end.set()
-    await serving
+    failed = [task for task in (listening, sending) if task.done() and task.exception()]
     for task in (listening, sending):
-        if task.done() and (error := task.exception()):
-            raise error
         task.cancel()
+    await asyncio.gather(listening, sending, return_exceptions=True)
+    await serving
+    for task in failed:
+        task.result()
     return seconds

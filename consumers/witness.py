@@ -6,6 +6,8 @@ It knows only messages, as a client would: rev rises by one, lists say exactly w
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from stream.engine import Engine
 from stream.messages import Delete, End, Message, Revision, Span, Update
 
@@ -69,6 +71,9 @@ def closing_messages(messages: Iterable[Message]) -> Iterator[Message]:
         if isinstance(message, Update):
             waiting = opened.setdefault(message.session, {})
             key = (message.session, message.segment)
+            before = waiting.get(message.segment)
+            if before and message.mode == "append":
+                message = replace(message, text=before.text + message.text, mode="replace")
             if message.final or key in closed:
                 waiting.pop(message.segment, None)
                 closed.add(key)
@@ -82,9 +87,7 @@ def closing_messages(messages: Iterable[Message]) -> Iterator[Message]:
                 yield message
         else:
             for update in opened.pop(message.session, {}).values():
-                yield Update(
-                    session=update.session, segment=update.segment, text=update.text, final=True, words=update.words
-                )
+                yield replace(update, mode="replace", final=True)
             yield message
 
 
@@ -115,8 +118,8 @@ def edited_segments(messages: Iterable[Message]) -> set[Key]:
         key = (message.session, message.segment)
         if key in closed:
             edited.add(key)
-        if isinstance(message, Update) and message.final:
-            closed.add(key)
+        if isinstance(message, Delete) or message.final:
+            closed.add(key)  # a segment that was taken back may be spoken anew
     return edited
 
 

@@ -13,6 +13,7 @@ from stream.labeller import NO_WORDS, Counters, Labeller, Reading
 from stream.living import Living
 from stream.messages import Message, Revision
 from stream.operations import Operation, Remove, Write
+from stream.overload import Governor, Shift
 from stream.result import Answer, Failure, StepResult
 from stream.session import Segment, Session
 from stream.sessions import Sessions
@@ -49,6 +50,7 @@ class Engine:
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
         name: the tagger's name in revisions; None takes the tagger's own.
         emission: which spans are shown; None shows all at once.
+        governor: shortens restarts while updates wait too long, as its caller tells it; None never does.
         remember_seconds: how long a session that is over is remembered: if it speaks again meanwhile, its `rev` and
             span ids go on.
     """
@@ -63,6 +65,7 @@ class Engine:
         idle_seconds: float | None = None,
         name: str | None = None,
         emission: EmissionPolicy | None = None,
+        governor: Governor | None = None,
         remember_seconds: float = 3600.0,
     ) -> None:
         self.name = name or tagger.name
@@ -70,7 +73,8 @@ class Engine:
         self.remember_seconds = remember_seconds
         self.stats = EngineStats()
         self._labeller: Labeller[Any] = HybridLabeller(tagger) if isinstance(tagger, Tagger) else tagger
-        self._sessions = Sessions(self.name, self._labeller, policy)
+        self.governor = governor
+        self._sessions = Sessions(self.name, self._labeller, governor.govern(policy) if governor else policy)
         self._token_budget = token_budget
         self._emission = emission or ShowAll()
         self._intake = Intake(coalesce)
@@ -116,6 +120,19 @@ class Engine:
     def pending(self) -> int:
         """Operations that wait for a step: 0 when all that was submitted is answered (between steps)."""
         return self._intake.waiting
+
+    def govern(self, now: float, *, crowded: bool = False) -> Shift | None:
+        """Tell the governor how long messages wait, before a step or while idle; says if overload begins or ends.
+
+        Args:
+            now: the clock that `submit` was given.
+            crowded: so many messages wait that their source may be held back (`Governor.observe`).
+        """
+        if self.governor is None:
+            return None
+        since = self._intake.waiting_since
+        waited = 0.0 if since is None else now - since
+        return self.governor.observe(waited, now, crowded=crowded and self.pending > 0)
 
     def step(self) -> StepResult:
         """Label what waits, at most one update of each session, oldest first, up to the token budget."""
@@ -228,6 +245,8 @@ class Engine:
         stats.evictions = after.evictions - before.evictions
         stats.reanchors = after.reanchors - before.reanchors
         stats.flops = after.flops - before.flops
+        if self.governor:
+            stats.restarts_shortened = self.governor.shortened - self.stats.restarts_shortened
         self.stats.add(stats)
 
 

@@ -67,10 +67,12 @@ class Intake:
         self._sources: dict[str, _Source] = {}
         self._ended: dict[str, tuple[float, int]] = {}
         """Sessions that are over and remembered: since when, and the last message that was in them when restored."""
-        self._queues: dict[str, deque[tuple[int, Operation]]] = {}
+        self._queues: dict[str, deque[tuple[int, Operation, float | None]]] = {}
         self._ready: list[tuple[int, str]] = []
         """Heap of (arrival of the session's oldest waiting operation, session); one entry a session that waits."""
         self._arrivals = 0
+        self._now: float | None = None
+        """When the message that is being queued came; None: it is no message, nobody waits for it."""
         self.waiting = 0
         """Operations not handed out yet."""
 
@@ -82,6 +84,7 @@ class Intake:
         """
         check_message(message)
         with self._lock:
+            self._now = now
             source = self._sources.get(message.session)
             if self._has(source, message, offset):
                 self._queue(Skip(message.session, [offset]))
@@ -97,6 +100,7 @@ class Intake:
     def expire(self, before: float, now: float) -> int:
         """End the sessions that heard nothing since `before`; returns how many."""
         with self._lock:
+            self._now = None
             idle = list(takewhile(lambda item: item[1].seen <= before, self._sources.items()))
             for name, source in idle:
                 self._end(name, source, source.offset, [], now)
@@ -105,6 +109,7 @@ class Intake:
     def bury(self, before: float) -> None:
         """Forget what is remembered of sessions that are over since `before`."""
         with self._lock:
+            self._now = None
             for name in [name for name, _ in takewhile(lambda item: item[1][0] <= before, self._ended.items())]:
                 del self._ended[name]
                 self._queue(Bury(name, []))
@@ -112,11 +117,13 @@ class Intake:
     def drop(self, session: str) -> None:
         """Forget a session without closing it; what waits of it is answered and not done."""
         with self._lock:
+            self._now = None
             self._drop(session)
 
     def restore(self, session: str, saved: Saved, now: float) -> None:
         """Know a session as it was kept, and nothing else of it."""
         with self._lock:
+            self._now = None
             self._drop(session)
             if saved.ended:
                 self._ended[session] = now, saved.offset
@@ -131,6 +138,12 @@ class Intake:
         """Sessions that are not over."""
         with self._lock:
             return list(self._sources)
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the message that is next was accepted; None: none waits, or what is next is no message."""
+        with self._lock:
+            return self._queues[self._ready[0][1]][0][2] if self._ready else None
 
     def take(self, budget: int) -> list[Operation]:
         """Hand out waiting operations, oldest session first, while the budget lasts.
@@ -175,7 +188,7 @@ class Intake:
 
     def _floor(self, operation: Write | Remove | Forget) -> int:
         """Below which nothing of the session waits any more, of the messages up to the operation's own."""
-        waiting = (x.answers[0] - 1 for _, x in self._queues[operation.session] if x.answers)
+        waiting = (x.answers[0] - 1 for _, x, _ in self._queues[operation.session] if x.answers)
         # Without coalescing the first that waits is the earliest.
         return min(operation.offset, min(waiting, default=_ALL) if self._coalesce else next(waiting, _ALL))
 
@@ -189,7 +202,7 @@ class Intake:
         if not known:
             return
         queue = self._queues.get(session, deque())
-        answers = [offset for _, operation in queue for offset in _answers(operation)]
+        answers = [offset for _, operation, _ in queue for offset in _answers(operation)]
         self.waiting -= len(queue)
         queue.clear()
         self._queue(Drop(session, answers))
@@ -256,7 +269,7 @@ class Intake:
         if queue is None:
             queue = self._queues[operation.session] = deque()
             heapq.heappush(self._ready, (self._arrivals, operation.session))
-        queue.append((self._arrivals, operation))
+        queue.append((self._arrivals, operation, self._now))
         self._arrivals += 1
         self.waiting += 1
 

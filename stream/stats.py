@@ -35,6 +35,8 @@ class EngineStats(msgspec.Struct):
     full_restarts: int = 0
     closing_restarts: int = 0
     """Closings that had to compute the segment again."""
+    restarts_shortened: int = 0
+    """Restarts that went back less far than the policy asked for, because updates had to wait (stream.overload)."""
     active_restarts: int = 0
     """Restarts of any kind that changed at least one label that stood."""
     flips_input: int = 0

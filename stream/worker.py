@@ -4,11 +4,12 @@ import asyncio
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from stream.engine import Answer, Engine, StepResult
 from stream.messages import Message
+from stream.overload import Shift
 
 
 class WorkerFailed(RuntimeError):
@@ -24,6 +25,8 @@ class Batch:
     """Seconds from submit to the end of the step, one for each of `result.answered`."""
     busy: float
     """Seconds that the step took."""
+    shift: Shift | None = None
+    """Overload began or ended before this step. Where it ends because nothing comes any more, the step is empty."""
 
 
 class Worker:
@@ -41,12 +44,16 @@ class Worker:
     Args:
         engine: nobody else may use it from now on.
         queue: messages in flight at most.
+        clock: any rising clock, in seconds.
     """
 
-    def __init__(self, engine: Engine, *, queue: int = 1024) -> None:
+    def __init__(self, engine: Engine, *, queue: int = 1024, clock: Callable[[], float] = time.monotonic) -> None:
         self.engine = engine
         self._queue = queue
+        self._clock = clock
         self._in_flight = 0
+        self._steps_begun = 0
+        self._steps_read = 0
         self._moved = asyncio.Event()
         """Something left the queue, or the worker stopped."""
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
@@ -67,7 +74,7 @@ class Worker:
         while self._in_flight >= self._queue and not self._stopped:
             await self._wait()
         self._check()
-        now = time.monotonic()
+        now = self._clock()
         self.engine.submit(message, offset, now)
         self._submitted[Answer(message.session, offset)].append(now)
         self._in_flight += 1
@@ -83,6 +90,7 @@ class Worker:
         while (batch := await self._batches.get()) is not None:
             yield batch
             self._in_flight -= len(batch.result.answered)
+            self._steps_read += 1
             self._moved.set()
         if self._error is not None:
             self._check()
@@ -97,6 +105,12 @@ class Worker:
             await self._wait()
         if self._in_flight:
             self._check()
+
+    async def step_over(self) -> None:
+        """Wait until the step that runs now, if one does, is over and the reader of `results` has dealt with it."""
+        begun = self._steps_begun
+        while self._steps_read < begun and not self._stopped:
+            await self._wait()
 
     async def close(self) -> None:
         """Stop after the step that runs; what still waits is left unanswered. Ends `results`. May be called twice."""
@@ -126,19 +140,27 @@ class Worker:
         try:
             while not self._stopped:
                 if not self.engine.pending:
+                    if self.engine.governor is not None:
+                        self.engine.governor.rest()
                     self._wake.wait(self._patience())
                     self._wake.clear()
-                self.engine.expire(time.monotonic())
-                if self.engine.pending:
-                    started = time.monotonic()
+                started = self._clock()
+                self.engine.expire(started)
+                shift = self._govern(started)
+                if self.engine.pending or shift:
+                    self._steps_begun += 1
                     result = self.engine.step()
-                    loop.call_soon_threadsafe(self._deliver, result, started, time.monotonic())
+                    loop.call_soon_threadsafe(self._deliver, result, started, self._clock(), shift)
         except BaseException as error:
             loop.call_soon_threadsafe(self._fail, error)
 
-    def _deliver(self, result: StepResult, started: float, ended: float) -> None:
+    def _govern(self, now: float) -> Shift | None:
+        """Tell the governor how long messages wait for the engine."""
+        return self.engine.govern(now, crowded=self._in_flight > self._queue / 2)
+
+    def _deliver(self, result: StepResult, started: float, ended: float, shift: Shift | None) -> None:
         latencies = [ended - self._submit_time(x) for x in result.answered]
-        self._batches.put_nowait(Batch(result, latencies, ended - started))
+        self._batches.put_nowait(Batch(result, latencies, ended - started, shift))
 
     def _submit_time(self, answer: Answer) -> float:
         times = self._submitted[answer]
@@ -148,8 +170,10 @@ class Worker:
         return first
 
     def _patience(self) -> float | None:
-        """How long to sleep when nothing comes: for ever, unless sessions can expire meanwhile."""
-        idle = self.engine.idle_seconds
+        """How long to sleep when nothing comes: for ever, unless sessions can expire or restarts grow meanwhile."""
+        idle, governor = self.engine.idle_seconds, self.engine.governor
+        if governor is not None and governor.allowance is not None:
+            return governor.target
         return None if idle is None else min(max(idle / 4, 0.01), 1.0)
 
     def _fail(self, error: BaseException) -> None:

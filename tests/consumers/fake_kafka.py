@@ -1,17 +1,25 @@
-"""A broker in memory with one topic of each kind, for what an embedded one cannot show: acknowledgements that wait or
-fail, and rebalances. Clients have the few methods that the service uses.
+"""A broker in memory, for what an embedded one cannot show: acknowledgements that wait or fail, rebalances,
+transactions and fences. Clients have the few methods that the service uses; several services may share it.
 """
 
 import asyncio
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, UnknownTopicOrPartitionError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    OffsetOutOfRangeError,
+    ProducerFenced,
+)
 
 from consumers.connection import Clients
 from consumers.settings import ServiceSettings
+
+IN, OUT, DEAD, STATE = "hearken.updates", "hearken.revisions", "hearken.dead-letters", "hearken.state"
 
 
 @dataclass
@@ -28,35 +36,65 @@ class FakeKafka:
     def __init__(self, partitions: int = 1) -> None:
         self.partitions = partitions
         self.logs: dict[TopicPartition, list[FakeRecord]] = defaultdict(list)
+        self.first: dict[TopicPartition, int] = defaultdict(int)
+        """Where each log begins: records before it are gone."""
         self.committed: dict[TopicPartition, int] = {}
-        self.unacknowledged: list[asyncio.Future[None]] = []
+        self.unacknowledged: list[_Ack] = []
         self.hold = False
         """Whether acknowledgements wait until `acknowledge`."""
-        self.too_large = 1 << 20
-        self.asked: list[str] = []
-        """Topics whose metadata was asked for: brokers that may make topics make them then."""
-        self.missing: set[str] = set()
+        self.held_topics: set[str] = {IN, OUT, DEAD, STATE}
+        """Topics that `hold` is about."""
+        self.prepared = 0
         self.consumer: FakeConsumer | None = None
+        """The member that came last."""
+        self.members: list[FakeConsumer] = []
+        self.epochs: dict[str, int] = defaultdict(int)
+        self.transactions = 0
+        """Transactions committed."""
+        self.fail_commit: list[tuple[BaseException, bool]] = []
+        """For the next commits of transactions: what they raise, and whether they happened all the same."""
+        self.life = 0
+        """Clients of earlier lives are dead: nothing that they do reaches us."""
         self.moved = asyncio.Condition()
 
     def clients(self) -> Clients:
         return Clients(
-            producer=lambda broker: FakeProducer(self), consumer=lambda settings: FakeConsumer(self, settings)
+            producer=lambda settings, name: FakeProducer(self, name),
+            consumer=lambda settings: FakeConsumer(self, settings),
+            reader=lambda settings: FakeReader(self),
+            prepare=self.prepare,
         )
+
+    async def prepare(self, settings: ServiceSettings) -> None:
+        self.prepared += 1
 
     async def append(
         self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
     ) -> FakeRecord:
-        async with self.moved:
-            log = self.logs[TopicPartition(topic, partition)]
-            log.append(FakeRecord(topic, partition, len(log), key, value, list(headers)))
-            self.moved.notify_all()
+        record = self.put(topic, value, key, partition, headers)
+        await self.wake()
+        return record
+
+    def put(
+        self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
+    ) -> FakeRecord:
+        log = self.logs[TopicPartition(topic, partition)]
+        log.append(FakeRecord(topic, partition, len(log), key, value, list(headers)))
         return log[-1]
+
+    def kill(self) -> None:
+        """As SIGKILL to all clients there are: they write nothing any more, not even a last commit."""
+        self.life += 1
+
+    def check_alive(self, life: int) -> None:
+        if life != self.life:
+            raise KafkaConnectionError("dead")
 
     async def acknowledge(self) -> None:
         self.hold = False
         for future in self.unacknowledged:
-            future.set_result(None)
+            if not future.done():
+                future.set_result(future.record)
         self.unacknowledged.clear()
 
     def records(self, topic: str) -> list[FakeRecord]:
@@ -67,49 +105,161 @@ class FakeKafka:
         async with asyncio.timeout(20), self.moved:
             await self.moved.wait_for(condition)
 
+    async def wake(self) -> None:
+        async with self.moved:
+            self.moved.notify_all()
+
+
+class _Ack(asyncio.Future):  # type: ignore[type-arg]
+    record: FakeRecord
+
 
 class FakeProducer:
-    def __init__(self, kafka: FakeKafka) -> None:
+    def __init__(self, kafka: FakeKafka, name: str | None = None) -> None:
         self.kafka = kafka
+        self.life = kafka.life
+        self.name = name
+        self.epoch = 0
+        self.open: list[Any] | None = None
+        self.offsets: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
-        pass
+        self.kafka.check_alive(self.life)
+        if self.name:
+            self.kafka.epochs[self.name] += 1
+            self.epoch = self.kafka.epochs[self.name]
 
     async def stop(self) -> None:
         pass
 
+    def _check_fence(self) -> None:
+        self.kafka.check_alive(self.life)
+        if self.name and self.kafka.epochs[self.name] != self.epoch:
+            raise ProducerFenced
+
     async def partitions_for(self, topic: str) -> set[int]:
-        self.kafka.asked.append(topic)
-        if topic in self.kafka.missing:
-            raise UnknownTopicOrPartitionError
-        return {0}
+        return set(range(self.kafka.partitions))
 
     async def send(
-        self, topic: str, value: bytes | None = None, key: bytes | None = None, headers: Any = ()
-    ) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.kafka.hold:
-            self.kafka.unacknowledged.append(future)
-        else:
+        self,
+        topic: str,
+        value: bytes | None = None,
+        key: bytes | None = None,
+        partition: int | None = None,
+        headers: Any = (),
+    ) -> asyncio.Future[Any]:
+        self._check_fence()
+        future = _Ack(loop=asyncio.get_running_loop())
+        if self.name:
+            assert self.open is not None, "a transactional producer sends in transactions"
+            self.open.append(partial(self.kafka.put, topic, value, key, partition or 0, headers))
             future.set_result(None)
-        await self.kafka.append(topic, value, key, headers=headers)
+            return future
+        future.record = await self.kafka.append(topic, value, key, partition or 0, headers)
+        if self.kafka.hold and topic in self.kafka.held_topics:
+            self.kafka.unacknowledged.append(future)
+            await self.kafka.wake()
+        else:
+            future.set_result(future.record)
         return future
 
+    async def begin_transaction(self) -> None:
+        assert self.open is None
+        self.open, self.offsets = [], {}
 
-class FakeConsumer:
-    def __init__(self, kafka: FakeKafka, settings: ServiceSettings) -> None:
+    async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, int], group: str) -> None:
+        self._check_fence()
+        self.offsets = offsets
+
+    async def commit_transaction(self) -> None:
+        self._check_fence()
+        error, happened = self.kafka.fail_commit.pop(0) if self.kafka.fail_commit else (None, True)
+        if happened:
+            assert self.open is not None
+            for put in self.open:
+                put()
+            self.kafka.committed.update(self.offsets)
+            self.kafka.transactions += 1
+            await self.kafka.wake()
+        if error:
+            raise error
+        self.open = None
+
+
+class FakeReader:
+    """Reads without a group."""
+
+    def __init__(self, kafka: FakeKafka) -> None:
         self.kafka = kafka
+        self.life = kafka.life
         self.positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
-        self.pauses = 0
         self.stopped = False
-        kafka.consumer = self
 
     async def start(self) -> None:
         pass
 
     async def stop(self) -> None:
         self.stopped = True
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.positions = dict.fromkeys(partitions, 0)
+
+    async def seek_to_beginning(self, *partitions: TopicPartition) -> None:
+        for tp in partitions:
+            self.positions[tp] = self.kafka.first[tp]
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        if partition not in self.positions:
+            raise IllegalStateError("not assigned")
+        self.positions[partition] = offset
+
+    async def position(self, partition: TopicPartition) -> int:
+        return self.positions[partition]
+
+    async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.kafka.first[tp] for tp in partitions}
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: max(self.kafka.first[tp], len(self.kafka.logs[tp])) for tp in partitions}
+
+    def _fetch(self, limit: int, wanted: set[TopicPartition]) -> dict[TopicPartition, list[FakeRecord]]:
+        found = {}
+        for tp, position in self.positions.items():
+            if tp in self._paused or (wanted and tp not in wanted):
+                continue
+            if position < self.kafka.first[tp]:
+                raise OffsetOutOfRangeError({tp: position})
+            records = self.kafka.logs[tp][position : position + limit]
+            if records:
+                found[tp] = records
+                self.positions[tp] = records[-1].offset + 1
+                limit -= len(records)
+            if limit <= 0:
+                break
+        return found
+
+    async def getmany(
+        self, *partitions: TopicPartition, timeout_ms: int, max_records: int = 500
+    ) -> dict[TopicPartition, list[FakeRecord]]:
+        if not (found := self._fetch(max_records, set(partitions))) and timeout_ms:
+            try:
+                async with asyncio.timeout(timeout_ms / 1000), self.kafka.moved:
+                    await self.kafka.moved.wait()
+            except TimeoutError:
+                return {}
+            found = self._fetch(max_records, set(partitions))
+        return found
+
+
+class FakeConsumer(FakeReader):
+    def __init__(self, kafka: FakeKafka, settings: ServiceSettings) -> None:
+        super().__init__(kafka)
+        self.pauses = 0
+        self.expelled = False
+        """Whether the group has gone on without it: its commits are refused."""
+        kafka.consumer = self
+        kafka.members.append(self)
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.topic, self.listener = topics[0], listener
@@ -121,31 +271,9 @@ class FakeConsumer:
         assigned = {TopicPartition(self.topic, number) for number in partitions}
         self.positions = {tp: self.kafka.committed.get(tp, 0) for tp in assigned}
         self._paused.clear()
+        self.expelled = False
         await self.listener.on_partitions_assigned(assigned)
-        async with self.kafka.moved:
-            self.kafka.moved.notify_all()
-
-    def _fetch(self, limit: int) -> dict[TopicPartition, list[FakeRecord]]:
-        found = {}
-        for tp, position in self.positions.items():
-            records = [] if tp in self._paused else self.kafka.logs[tp][position : position + limit]
-            if records:
-                found[tp] = records
-                self.positions[tp] = records[-1].offset + 1
-                limit -= len(records)
-            if limit <= 0:
-                break
-        return found
-
-    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[FakeRecord]]:
-        if not (found := self._fetch(max_records)) and timeout_ms:
-            try:
-                async with asyncio.timeout(timeout_ms / 1000), self.kafka.moved:
-                    await self.kafka.moved.wait()
-            except TimeoutError:
-                return {}
-            found = self._fetch(max_records)
-        return found
+        await self.kafka.wake()
 
     def assignment(self) -> set[TopicPartition]:
         return set(self.positions)
@@ -161,7 +289,8 @@ class FakeConsumer:
         self._paused.difference_update(partitions)
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        if not offsets.keys() <= self.positions.keys():
+        self.kafka.check_alive(self.life)
+        if self.expelled or not offsets.keys() <= self.positions.keys():
             raise IllegalStateError("not assigned")
         async with self.kafka.moved:
             self.kafka.committed.update(offsets)

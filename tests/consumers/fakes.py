@@ -13,11 +13,18 @@ from stream.engine import Engine
 from tests.stream.fake_tagger import FakeLabeller
 
 
-def fake_engine(tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None) -> Engine:
+def fake_engine(
+    tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: float
+) -> Engine:
     """As build_engine; the word "poison" makes labelling fail."""
     if tagger != "ner":
         raise SettingError("tagger", f"{tagger!r} is unknown")
-    return Engine(FakeLabeller(["poison"]), Last(3), coalesce=coalesce, idle_seconds=idle_seconds)
+    return Engine(
+        FakeLabeller(["poison"]),
+        Last(3),
+        coalesce=coalesce,
+        idle_seconds=idle_seconds,
+    )
 
 
 if __name__ == "__main__":

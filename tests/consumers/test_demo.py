@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 import consumers.demo
+from consumers.broker import OwnBroker
 from consumers.render import LiveView, Palette, PlainView, annotate, make_view, paint
 from consumers.summary import Summary
 from consumers.transcript import Flip, Transcript
@@ -50,7 +51,7 @@ async def test_the_whole_path_on_plain_lines(
     ]
     file = tmp_path / "recording.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in lines))
-    assert await consumers.demo.demo(40.0, None, file, "ner", "last:3") == 0
+    assert await consumers.demo.demo(40.0, OwnBroker.EMBEDDED, file, "ner", "last:3") == 0
     shown = capsys.readouterr().out
     assert "u1  [may](place) river" in shown
     assert "u2  [anna](person) in [rome](place) at last" in shown
@@ -130,4 +131,4 @@ async def test_a_service_that_breaks_ends_the_demo(tmp_path: Path, monkeypatch: 
     file = tmp_path / "recording.jsonl"
     file.write_text('{"type":"end","session":"a"}\n')
     with pytest.raises(Broken):
-        await consumers.demo.demo(None, None, file, "ner", "last:3")
+        await consumers.demo.demo(None, OwnBroker.EMBEDDED, file, "ner", "last:3")

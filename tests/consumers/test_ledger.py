@@ -35,50 +35,49 @@ def test_a_commit_never_passes_an_offset_that_is_not_done(gaps: list[int], rando
         waiting = [x for x in begun if x not in done]
         assert progress.position == (waiting[0] if waiting else begun[-1] + 1)
         assert progress.unfinished == len(waiting)
-    assert gaps or progress.position is None
+        assert progress.beyond == {x for x in done if x > progress.position}
+    assert gaps or progress.position == 0
 
 
-def test_answers_find_their_records_even_when_partitions_share_a_session() -> None:
-    ledger = Ledger(10)
-    first, second = ledger.begin(P0, Fake("t", 0, 5)), ledger.begin(P1, Fake("t", 1, 5))
-    ledger.expect("a", first, 0.0)
-    ledger.expect("a", second, 0.0)
+def test_answers_find_their_records() -> None:
+    ledger, progress = Ledger(10), Progress()
+    first, second = (ledger.begin(progress, Fake("t", 0, offset)) for offset in (5, 6))
+    ledger.expect("a", first)
+    ledger.expect("a", second)
     assert ledger.waiting("a", 5) is first
-    assert [ledger.release("a", 5), ledger.release("a", 5), ledger.release("a", 5)] == [first, second, None]
+    assert [ledger.release("a", 6), ledger.release("a", 5), ledger.release("a", 5)] == [second, first, None]
+    assert ledger.home("a") == P0
 
 
 def test_room_and_calm_follow_what_is_in_flight() -> None:
-    ledger = Ledger(2)
-    taken = [ledger.begin(P0, Fake("t", 0, offset)) for offset in range(2)]
+    ledger, progress = Ledger(2), Progress()
+    taken = [ledger.begin(progress, Fake("t", 0, offset)) for offset in range(2)]
     assert (ledger.room, ledger.calm.is_set()) == (0, False)
-    ledger.finish(taken[1])
-    assert (ledger.room, ledger.positions()) == (1, {P0: 0})
-    ledger.finish(taken[0])
-    assert (ledger.room, ledger.calm.is_set(), ledger.positions()) == (2, True, {P0: 2})
+    assert ledger.deliver(taken[1])
+    assert (ledger.room, ledger.calm.is_set()) == (1, False)
+    assert ledger.deliver(taken[0])
+    assert (ledger.room, ledger.calm.is_set()) == (2, True)
 
 
 def test_a_dropped_partition_takes_its_sessions_and_debts_along() -> None:
-    ledger = Ledger(10)
-    kept, lost = ledger.begin(P0, Fake("t", 0, 0)), ledger.begin(P1, Fake("t", 1, 0))
-    ledger.expect("kept", kept, 0.0)
-    ledger.expect("lost", lost, 0.0)
-    assert ledger.drop([P1]) == ["lost"]
-    assert ledger.release("lost", 0) is None
-    assert (ledger.room, ledger.partitions) == (9, {P0})
-    ledger.finish(lost)  # its acknowledgement comes late, and counts no more
-    assert ledger.room == 9
-    again = ledger.begin(P1, Fake("t", 1, 0))
-    ledger.finish(lost)
-    assert ledger.positions() == {P0: 0, P1: 0}
-    ledger.finish(again)
-    ledger.finish(kept)
+    ledger, first, second = Ledger(10), Progress(), Progress()
+    kept, lost = ledger.begin(first, Fake("t", 0, 0)), ledger.begin(second, Fake("t", 1, 0))
+    ledger.expect("stays", kept)
+    ledger.expect("goes", lost)
+    ledger.live_at("restored", P1)
+    assert sorted(ledger.drop(P1, second)) == ["goes", "restored"]
+    assert (ledger.room, ledger.calm.is_set()) == (9, False)
+    assert ledger.release("goes", 0) is None
+    assert not ledger.deliver(lost)
+    assert ledger.release("stays", 0) is kept
+    assert ledger.deliver(kept)
     assert ledger.calm.is_set()
 
 
-def test_idle_and_ended_sessions_are_forgotten() -> None:
+def test_a_session_keeps_its_home_until_it_is_forgotten() -> None:
     ledger = Ledger(10)
-    for offset, (session, now) in enumerate([("old", 1.0), ("new", 5.0), ("ended", 5.0)]):
-        ledger.expect(session, ledger.begin(P0, Fake("t", 0, offset)), now)
-    ledger.forget_idle(2.0)
-    ledger.forget("ended")
-    assert ledger.drop([P0]) == ["new"]
+    ledger.live_at("a", P0)
+    ledger.live_at("a", P1)
+    assert ledger.home("a") == P0
+    ledger.forget("a")
+    assert ledger.home("a") is None

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from consumers.measure import bench, evaluate
 from encoder.checkpoint import save_checkpoint
+from stream import bench_overload
 from tests.tiny import tiny_checkpoint
 
 app = typer.Typer()
@@ -93,3 +94,16 @@ def test_bench_wants_numbers_of_sessions(tagger, sessions):
     result = run("bench", "--tagger", tagger, "--sessions", sessions)
     assert result.exit_code == 2
     assert "--sessions" in result.stderr
+
+
+def test_bench_under_overload_writes_tables_and_json(tagger, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_overload, "CAPACITY_SECONDS", 0.1)
+    out = tmp_path / "out"
+    result = run(
+        *("bench", "--tagger", tagger, "--sessions", "2", "--words", "6", "--policy", "always"),
+        *("--overload", "1.5", "--seconds", "1", "--target", "0.001", "--out", str(out)),
+    )
+    assert result.exit_code == 0, result.output
+    assert "append only" in result.stdout
+    report = json.loads((out / "overload.json").read_bytes())
+    assert (report["load"], report["sessions"], len(report["waiting"])) == (1.5, 2, 4)

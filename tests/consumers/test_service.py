@@ -1,6 +1,7 @@
 """The service on a broker in memory: what is committed when, what becomes of bad input, and of sessions that move."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,15 +15,14 @@ from consumers.errors import ServiceFailed
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from stream.worker import Worker
-from tests.consumers.fake_kafka import FakeKafka, FakeRecord
+from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 
-IN, OUT, DEAD = "hearken.updates", "hearken.revisions", "hearken.dead-letters"
 FIRST = TopicPartition(IN, 0)
 
 
 def settings(**changes: object) -> ServiceSettings:
-    return ServiceSettings(broker="fake:1", commit_seconds=0.01, **changes)  # type: ignore[arg-type]
+    return ServiceSettings(broker="fake:1", commit_seconds=0.01, session_timeout_seconds=0.1, **changes)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -63,13 +63,17 @@ async def test_revisions_are_keyed_by_session_and_carry_the_offset() -> None:
     assert kafka.consumer.stopped
 
 
-async def test_topics_are_asked_for_at_the_start_and_missing_ones_are_no_end() -> None:
+async def test_topics_are_seen_to_before_anything_else() -> None:
     kafka = FakeKafka()
-    kafka.missing = {DEAD}
-    async with serving(kafka):
-        await kafka.append(IN, update("a", "anna"), b"a")
-        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
-    assert kafka.asked == [IN, OUT, DEAD]
+
+    async def refuse(settings: ServiceSettings) -> None:
+        raise ServiceFailed("topic x: wrong")
+
+    clients = dataclasses.replace(kafka.clients(), prepare=refuse)
+    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), clients)
+    with pytest.raises(ServiceFailed, match="topic x: wrong"):
+        await service.run(asyncio.Event())
+    assert kafka.consumer is None
 
 
 async def test_nothing_is_committed_before_what_it_caused_is_acknowledged() -> None:
@@ -77,27 +81,34 @@ async def test_nothing_is_committed_before_what_it_caused_is_acknowledged() -> N
     async with serving(kafka) as service:
         await kafka.append(IN, update("a", "may said"), b"a")  # a revision
         await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
-        kafka.hold = True
         await kafka.append(IN, update("a", "may said so"), b"a")  # nothing new to tell
         await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+        kafka.hold = True
         await kafka.append(IN, update("a", "may said so in rome"), b"a")
         await kafka.append(IN, update("a", "may said so in rome"), b"a")  # a repeat, behind it
         await kafka.append(IN, b"{", b"a")  # a dead letter, behind both
-        await kafka.until(lambda: len(kafka.unacknowledged) == 2)
-        await service._commit()
-        assert kafka.committed[FIRST] == 2
-        await kafka.acknowledge()
-        await kafka.until(lambda: kafka.committed.get(FIRST) == 5)
+        acknowledged: list[str] = []
+        while kafka.committed[FIRST] < 5:
+            await kafka.until(lambda: kafka.unacknowledged or kafka.committed[FIRST] == 5)
+            await service._group.commit_all()
+            if OUT not in acknowledged:
+                assert kafka.committed[FIRST] == 2
+            for ack in kafka.unacknowledged[:1]:
+                kafka.unacknowledged.remove(ack)
+                acknowledged.append(ack.record.topic)
+                ack.set_result(ack.record)
+        assert sorted(acknowledged) == sorted((DEAD, STATE, OUT))
+        assert acknowledged.index(STATE) < acknowledged.index(OUT)
 
 
 async def test_killed_between_produce_and_commit_nothing_is_lost() -> None:
     kafka = FakeKafka()
     await kafka.append(IN, update("a", "anna met"), b"a")
     await kafka.append(IN, update("a", "anna met bob"), b"a")
-    kafka.hold = True
+    kafka.hold, kafka.held_topics = True, {OUT}
     service = Service(settings(), Worker(fake_engine("ner", "", coalesce=False)), kafka.clients())
     task = asyncio.create_task(service.run(asyncio.Event()))
-    await kafka.until(lambda: len(kafka.records(OUT)) == 2)
+    await kafka.until(lambda: len(kafka.records(OUT)) >= 1)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert kafka.committed.get(FIRST, 0) == 0
@@ -105,6 +116,7 @@ async def test_killed_between_produce_and_commit_nothing_is_lost() -> None:
     kafka.logs.pop(TopicPartition(OUT, 0))  # what was never acknowledged may be gone
     async with serving(kafka):
         await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+    assert [r["rev"] for r in revisions(kafka)] == [1, 2]
     assert [s["text"] for s in revisions(kafka)[-1]["spans"]] == ["anna", "bob"]
 
 
@@ -163,30 +175,34 @@ async def test_a_revision_that_is_too_large_is_no_endless_loop(monkeypatch: pyte
     assert [header(letter, "reason") for letter in kafka.records(DEAD)] == ["revision_too_large"]
 
 
-async def test_when_acknowledgements_fail_the_service_ends_and_commits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("topic", [STATE, OUT])
+async def test_when_acknowledgements_fail_the_partition_is_opened_anew(topic: str) -> None:
     kafka = FakeKafka()
-    kafka.hold = True
-    await kafka.append(IN, update("a", "anna"), b"a")
-    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), kafka.clients())
-    task = asyncio.create_task(service.run(asyncio.Event()))
-    await kafka.until(lambda: len(kafka.unacknowledged) == 1)
-    kafka.unacknowledged.pop().set_exception(KafkaTimeoutError())
-    with pytest.raises(ServiceFailed, match="KafkaTimeoutError"):
-        await task
-    assert kafka.committed.get(FIRST, 0) == 0
-    assert kafka.consumer is not None
-    assert kafka.consumer.stopped
+    kafka.hold, kafka.held_topics = True, {topic}
+    async with serving(kafka):
+        if topic == STATE:
+            await kafka.until(lambda: kafka.unacknowledged)
+            await kafka.acknowledge()  # the partition's own record
+            kafka.hold = True
+        await kafka.append(IN, update("a", "anna"), b"a")
+        await kafka.until(lambda: kafka.unacknowledged)
+        kafka.hold = False
+        kafka.unacknowledged.pop().set_exception(KafkaTimeoutError())
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+        await kafka.append(IN, update("a", "anna rome"), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+    seen = {(r["rev"], json.dumps(r)) for r in revisions(kafka)}
+    assert [rev for rev, _ in sorted(seen)] == [1, 2]  # repeats are equal to the byte
 
 
 async def test_partitions_pause_while_too_much_is_in_flight() -> None:
     kafka = FakeKafka()
-    kafka.hold = True
+    kafka.hold, kafka.held_topics = True, {OUT}
     for number in range(20):
         await kafka.append(IN, update(f"s{number}", "anna"), None)
     async with serving(kafka, in_flight=4):
-        await kafka.until(lambda: len(kafka.unacknowledged) == 4)
+        await kafka.until(lambda: kafka.unacknowledged and kafka.consumer.positions.get(FIRST) == 4)  # type: ignore[union-attr]
         assert kafka.consumer is not None
-        assert kafka.consumer.positions[FIRST] == 4
         await kafka.acknowledge()
         await kafka.until(lambda: kafka.committed.get(FIRST) == 20)
         assert kafka.consumer.pauses > 0
@@ -195,7 +211,7 @@ async def test_partitions_pause_while_too_much_is_in_flight() -> None:
 
 async def test_shutdown_finishes_what_is_in_flight() -> None:
     kafka = FakeKafka()
-    kafka.hold = True
+    kafka.hold, kafka.held_topics = True, {OUT}
     await kafka.append(IN, update("a", "anna"), b"a")
     stop = asyncio.Event()
     service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), kafka.clients())
@@ -212,50 +228,61 @@ async def test_shutdown_finishes_what_is_in_flight() -> None:
 
 async def test_shutdown_gives_up_on_what_does_not_finish() -> None:
     kafka = FakeKafka()
-    kafka.hold = True
+    kafka.hold, kafka.held_topics = True, {OUT}
     await kafka.append(IN, update("a", "anna"), b"a")
     async with serving(kafka, shutdown_seconds=0.05):
         await kafka.until(lambda: len(kafka.unacknowledged) == 1)
     assert kafka.committed.get(FIRST, 0) == 0
 
 
-async def test_a_rebalance_commits_and_drops_the_sessions_of_lost_partitions() -> None:
+async def test_a_session_moves_with_its_partition_and_goes_on() -> None:
     kafka = FakeKafka(partitions=2)
     second = TopicPartition(IN, 1)
-    async with serving(kafka):
+    async with serving(kafka), serving(kafka):
+        consumers = kafka.members
+        await kafka.until(lambda: len(consumers) == 2 and all(x.positions for x in consumers))
+        await consumers[0].rebalance([0, 1])
+        await consumers[1].rebalance([])
         await kafka.append(IN, update("stays", "anna"), b"stays", partition=0)
         await kafka.append(IN, update("goes", "anna"), b"goes", partition=1)
-        await kafka.until(lambda: len(kafka.records(OUT)) == 2)
-        assert kafka.consumer is not None
-        await kafka.consumer.rebalance([0])
-        assert kafka.committed == {FIRST: 1, second: 1}
-        await kafka.append(IN, update("goes", "anna rome"), b"goes", partition=1)  # another member has it
-        kafka.committed[second] = 2
-        await kafka.consumer.rebalance([0, 1])
+        await kafka.until(lambda: kafka.committed == {FIRST: 1, second: 1})
+        await consumers[0].rebalance([0])
+        await consumers[1].rebalance([1])
+        await kafka.append(IN, update("goes", "anna rome"), b"goes", partition=1)
+        await kafka.until(lambda: kafka.committed == {FIRST: 1, second: 2})
+        await consumers[1].rebalance([])
+        await consumers[0].rebalance([0, 1])
         await kafka.append(IN, update("stays", "anna rome"), b"stays", partition=0)
         await kafka.append(IN, update("goes", "anna rome bob"), b"goes", partition=1)
         await kafka.until(lambda: kafka.committed == {FIRST: 2, second: 3})
-    revs = {name: [r["rev"] for r in revisions(kafka) if r["session"] == name] for name in ("stays", "goes")}
-    assert revs == {"stays": [1, 2], "goes": [1, 1]}  # its new owner does not know what went before (yet)
+    told = {name: [r for r in revisions(kafka) if r["session"] == name] for name in ("stays", "goes")}
+    assert {name: [r["rev"] for r in rs] for name, rs in told.items()} == {"stays": [1, 2], "goes": [1, 2, 3]}
+    assert [len(r["added"]) for r in told["goes"]] == [1, 1, 1]  # it knows what the owner before it had told
 
 
-async def test_a_partition_that_another_member_had_in_between_starts_anew() -> None:
+async def test_what_another_member_did_meanwhile_is_noticed() -> None:
+    """We were away for a whole generation, and the other one left no commit behind, only states."""
     kafka = FakeKafka()
     async with serving(kafka):
         await kafka.append(IN, update("a", "anna"), b"a")
         await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
-        await kafka.append(IN, update("a", "bob"), b"a")
-        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
-        kafka.committed[FIRST] = 1  # its commit was the last one that counts
-        assert kafka.consumer is not None
-        await kafka.consumer.rebalance([0])
-        await kafka.until(lambda: kafka.committed.get(FIRST) == 2 and len(kafka.records(OUT)) == 3)
-    assert [(r["rev"], r["offset"]) for r in revisions(kafka)] == [(1, 0), (2, 1), (1, 1)]
+        mine = kafka.consumer
+        assert mine is not None
+        await mine.rebalance([])
+        async with serving(kafka):
+            await kafka.append(IN, update("a", "anna rome"), b"a")
+            await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+            await kafka.consumer.rebalance([])
+        kafka.committed[FIRST] = 1
+        await mine.rebalance([0])
+        await kafka.append(IN, update("a", "anna rome bob"), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
+    assert sorted({(r["rev"], r["offset"]) for r in revisions(kafka)}) == [(1, 0), (2, 1), (3, 2)]
 
 
 async def test_a_rebalance_waits_for_what_is_in_flight() -> None:
     kafka = FakeKafka()
-    kafka.hold = True
+    kafka.hold, kafka.held_topics = True, {OUT}
     async with serving(kafka):
         await kafka.append(IN, update("a", "anna"), b"a")
         await kafka.until(lambda: len(kafka.unacknowledged) == 1)

@@ -8,6 +8,7 @@ import pytest
 from encoder.restart import Always
 from stream.engine import Answer, Engine
 from stream.errors import InputError
+from stream.overload import Governor
 from stream.worker import Batch, Worker, WorkerFailed
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import end, final, revisions_of, tell, update
@@ -143,3 +144,28 @@ async def test_idle_sessions_are_closed_by_the_worker():
     assert finals[0].offset == 0
     await worker.close()
     await results.aclose()
+
+
+async def test_overload_is_told_when_it_begins_and_when_it_ends_even_if_nothing_comes_any_more():
+    governor, now, batches = Governor(0.01), [0.0], []
+    labeller = Gated()
+    worker = Worker(Engine(labeller, Always(), governor=governor), clock=lambda: now[0])
+    reader = asyncio.create_task(collect(worker, batches))
+    await worker.submit(update("u", "anna met"), 0)
+    await asyncio.to_thread(labeller.entered.wait, 30)
+    await worker.submit(update("u", "anna met bob"), 1)
+    now[0] = 7.0  # while the first step is held
+    labeller.gate.set()
+    await worker.drain()
+    assert [x.shift.overloaded for x in batches if x.shift] == [True]
+    assert batches[1].shift is not None
+    assert batches[1].shift.waited == 7.0
+    assert governor.allowance is not None
+    async with asyncio.timeout(30):
+        while governor.allowance is not None or len(batches) < 3:
+            now[0] += 1.0
+            await asyncio.sleep(0.01)  # the compute thread looks again by itself
+    assert [x.shift.overloaded for x in batches if x.shift] == [True, False]
+    assert not batches[-1].result.answered
+    await worker.close()
+    await reader

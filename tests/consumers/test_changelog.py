@@ -1,0 +1,133 @@
+"""Records of the changelog: what is written can be read, and what is not ours is refused in words that help."""
+
+from itertools import pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.changelog import (
+    PARTITION_KEY,
+    ChangelogError,
+    Pair,
+    encode_entry,
+    encode_partition,
+    from_ranges,
+    read_changelog,
+    to_ranges,
+)
+from consumers.lane import Outgoing, newest, with_outbox
+from stream.state import Entry, SegmentState, SessionState
+
+NAMES = st.text(min_size=1, max_size=5)
+
+
+def segment(seq: int, text: str = "anna") -> SegmentState:
+    return SegmentState(text=text, order=seq, seq=seq, rev=seq, next_span=1, offset=seq, applied=seq)
+
+
+def session(seq: int, **fields: object) -> SessionState:
+    return SessionState(seq=seq, rev=seq, next_span=1, offset=seq, **fields)  # type: ignore[arg-type]
+
+
+def read(*pairs: Pair, tagger: str = "ner", group: str = "g", topic: str = "t"):  # type: ignore[no-untyped-def]
+    return read_changelog(enumerate(pairs), tagger, group, topic, "topic t.state, partition 0")
+
+
+@given(NAMES, NAMES, NAMES, st.lists(st.binary(), max_size=3))
+def test_what_is_written_is_read(tagger: str, name: str, part: str, outbox: list[bytes]) -> None:
+    kept = read(encode_entry(tagger, Entry(name, part, segment(7)), outbox), encode_partition("g", "t"), tagger=tagger)
+    assert list(kept.sessions) == [name]
+    assert kept.sessions[name].segments == {part: segment(7)}
+    assert kept.outbox == ({name: tuple(outbox)} if outbox else {})
+    assert kept.owned
+
+
+def test_the_newest_record_of_a_session_has_its_outbox() -> None:
+    first = encode_entry("ner", Entry("a", "s", segment(1)), [b"one"])
+    second = encode_entry("ner", Entry("a", "t", segment(2)), [b"two"])
+    clean = encode_entry("ner", Entry("a", None, session(3, ended=True)))
+    assert read(first, second).outbox == {"a": (b"two",)}
+    assert read(first, second, clean).outbox == {}
+
+
+def test_other_taggers_are_left_alone() -> None:
+    kept = read(encode_entry("claims", Entry("a", "s", segment(1))), encode_entry("ner", Entry("b", "s", segment(1))))
+    assert (list(kept.sessions), kept.foreign) == (["b"], {"claims"})
+
+
+def test_what_is_done_beyond_the_position_is_known() -> None:
+    assert list(from_ranges(read(encode_partition("g", "t", ((5, 7), (9, 10)))).done)) == [5, 6, 9]
+
+
+@given(st.sets(st.integers(0, 40)))
+def test_ranges_are_the_same_offsets(offsets: set[int]) -> None:
+    ranges = to_ranges(offsets)
+    assert list(from_ranges(ranges)) == sorted(offsets)
+    assert all(a[1] < b[0] for a, b in pairwise(ranges))
+
+
+NEWER = msgspec.msgpack.encode([2, {"whatever": 1}, 3])
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ((b"not json", b"x"), "no key of ours"),
+        ((b'["ner"]', b"x"), "no key of ours"),
+        ((b'["ner","a"]', b"\xc1"), "no state of ours"),
+        ((b'["ner","a","s"]', b"plain text"), "no state of ours"),
+        ((b'["ner","a","s"]', NEWER), "newer Hearken (schema 2, this one knows 1)"),
+        ((b'["ner","a"]', NEWER), "newer Hearken"),
+        ((PARTITION_KEY, NEWER), "newer Hearken"),
+        (encode_partition("other", "t"), "of group 'other' on topic 't'"),
+        (encode_partition("g", "other"), "of group 'g' on topic 'other'"),
+    ],
+)
+def test_foreign_and_newer_records_are_refused(pair: Pair, words: str) -> None:
+    with pytest.raises(ChangelogError) as refused:
+        read(encode_partition("g", "t"), pair)
+    assert words in str(refused.value)
+    assert "topic t.state, partition 0" in str(refused.value)
+    assert "--state-topic" in str(refused.value)
+
+
+def outgoing(*entries: Entry, told: tuple[tuple[str, bytes], ...] = ()) -> Outgoing:
+    return Outgoing(list(entries), [], list(told))
+
+
+def test_a_newer_entry_replaces_an_older_one_and_carries_its_revisions() -> None:
+    group = [
+        outgoing(Entry("a", "s", segment(1)), told=(("a", b"1"),)),
+        outgoing(Entry("b", "s", segment(1)), told=(("b", b"1"),)),
+        outgoing(Entry("a", "s", segment(2)), told=(("a", b"2"),)),
+    ]
+    assert with_outbox("ner", group) == [
+        encode_entry("ner", Entry("b", "s", segment(1)), [b"1"]),
+        encode_entry("ner", Entry("a", "s", segment(2)), [b"1", b"2"]),
+    ]
+    assert newest("ner", group) == [
+        encode_entry("ner", Entry("b", "s", segment(1))),
+        encode_entry("ner", Entry("a", "s", segment(2))),
+    ]
+
+
+def test_around_a_sessions_own_entry_all_are_written_in_order() -> None:
+    """Cut after any of them, a session must be as before or after some operation."""
+    closing = Entry("a", None, session(2, closing={"s": segment(2)}))
+    group = [
+        outgoing(Entry("a", "s", segment(1)), told=(("a", b"1"),)),
+        outgoing(closing, Entry("a", "s", segment(2)), told=(("a", b"2"),)),
+        outgoing(Entry("a", "t", segment(3))),
+        outgoing(Entry("a", "t", segment(4))),
+    ]
+    records = with_outbox("ner", group)
+    assert [key for key, _ in records] == [
+        b'["ner","a","s"]',
+        b'["ner","a"]',
+        b'["ner","a","s"]',
+        b'["ner","a","t"]',
+        b'["ner","a","t"]',
+    ]
+    assert records[1] == encode_entry("ner", closing, [b"1", b"2"])

@@ -1,0 +1,66 @@
+"""Apache Kafka for the tests in this folder: one broker for the session, started when a test first wants it."""
+
+import os
+import re
+import signal
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from consumers.apache_kafka import ApacheKafka, apache_kafka, what_is_missing
+from tests.kafka.rig import PARTITIONS, Place, new_place, outside_broker, required, why_not
+
+
+def _do_without(reason: str | None) -> None:
+    """Skip the test if there is a reason, unless Apache Kafka is required here."""
+    if reason and required():
+        pytest.fail(f"HEARKEN_REQUIRE_KAFKA=1, but {reason}", pytrace=False)
+    if reason:
+        pytest.skip(f"Apache Kafka: {reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """Address of the session's broker, which is never killed; `KAFKA_BOOTSTRAP` if that is set."""
+    _do_without(why_not())
+    outside = outside_broker()
+    if outside:
+        yield outside
+        return
+    with apache_kafka(partitions=PARTITIONS) as broker:
+        yield broker.address
+
+
+@pytest.fixture
+def place(kafka: str, request: pytest.FixtureRequest) -> Place:
+    """The session's broker, and names there of the test's own."""
+    return new_place(kafka, re.sub(r"[^A-Za-z0-9]+", "-", request.node.name))
+
+
+@pytest.fixture(scope="session")
+def _mortal_kafka() -> Iterator[ApacheKafka]:
+    _do_without(what_is_missing())
+    with apache_kafka(partitions=PARTITIONS) as broker:
+        yield broker
+
+
+@pytest.fixture
+def mortal_kafka(_mortal_kafka: ApacheKafka) -> Iterator[ApacheKafka]:
+    """A second broker, which tests may kill, stop and continue; it runs at the start of each."""
+    if _mortal_kafka.pid is None:
+        _mortal_kafka.start()
+    yield _mortal_kafka
+    if _mortal_kafka.pid is not None:
+        os.kill(_mortal_kafka.pid, signal.SIGCONT)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """Say below everything else that these tests did not run: nobody reads a list of skips."""
+    yield
+    skipped = [r for r in terminalreporter.stats.get("skipped", []) if "Apache Kafka: " in str(r.longrepr)]
+    if skipped:
+        reason = why_not() or what_is_missing()
+        line = f"NOT RUN: {len(skipped)} test{'s' * (len(skipped) > 1)} on Apache Kafka, because {reason}"
+        terminalreporter.write_sep("=", red=True, bold=True)
+        terminalreporter.write_line(line, red=True, bold=True)

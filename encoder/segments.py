@@ -12,8 +12,7 @@ closed after it are not read anew.
 """
 
 from collections.abc import Hashable
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,8 @@ from numpy.typing import NDArray
 from encoder.cache import Pass
 from encoder.context import Closed, Context, Geometry, Piece, Place
 from encoder.part import Part
+from encoder.plan import Open, Plan, Standing
 from encoder.snapshot import load_context, save_context
-
-Kind = Literal["none", "append", "local", "full"]
 
 _ROOTLESS = "rootless"
 """The context under a segment whose first tokens were let go."""
@@ -32,108 +30,12 @@ _RETAINED = 16
 _ALL = 1 << 62
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Label scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
-
-    first: int
-    logits: NDArray[np.float32]  # (k, labels)
-
-
-class Standing(NamedTuple):
-    """How an open segment's labels were read."""
-
-    version: int | None
-    """The context under which they were, if it is still known."""
-    whole: bool
-    """Whether they are those of closing now."""
-
-
 class Pool(Protocol):
     """What a session needs to know of all sessions."""
 
     def release(self, session: "SessionEncoder") -> None:
         """Take the session's slot back, if it has one."""
         ...
-
-
-@dataclass(slots=True, eq=False)
-class _Open:
-    """An open segment: its tokens from `offset` on."""
-
-    segment: Hashable
-    tokens: NDArray[np.int32]
-    offset: int = 0
-    version: object = None
-    """The context under which its labels were read; None if they were not."""
-    whole: bool = False
-    """Whether its labels are those of closing now."""
-    unread: bool = False
-    """Whether its scores are known to nobody here, although its labels stand (`SessionEncoder.resume`)."""
-
-    @property
-    def count(self) -> int:
-        """Tokens of the segment."""
-        return self.offset + len(self.tokens)
-
-
-@dataclass(slots=True, eq=False)
-class Plan:
-    """One wish of one session; its counters hold once it has been run.
-
-    At most one plan of a session is alive at a time: run it before asking the session for the next one.
-    """
-
-    session: "SessionEncoder"
-    owner: _Open
-    base: list[Piece]
-    """The closed context that the segment continues."""
-    version: object
-    keep: int
-    wish: int
-    read_from: int
-    """Labels of earlier tokens stand whatever is computed."""
-    first: int = 0
-    """First token that has to be in the slot: later than 0 if the segment was re-anchored before `keep`."""
-    stands: int = 0
-    """Tokens whose scores are read anew although their labels stand: the first plan after `SessionEncoder.resume`."""
-    closes: Closed | None = None
-    """What the segment is once the plan has been run; None if it stays open."""
-    joins: bool = True
-    """Whether it then lies where the closed context wants it."""
-    done: bool = False
-    ranges: list[tuple[int, int]] = field(default_factory=list)
-    """Tail work on the segment itself: token ranges of the segment, one a pass, end exclusive (replays left out)."""
-    kind: Kind = "none"
-    """`full`: a pass began at the window's start although tokens stood there; `local`: before the first new token."""
-    appended: int = 0
-    """Tokens that went through the prefix, replays included."""
-    computed: int = 0
-    """Tokens that went through the tail, replays included."""
-    replayed: int = 0
-    """Tail tokens of closed segments computed again after an eviction, a re-anchor or a switch."""
-    _read: list[Rows] = field(default_factory=list)
-
-    def rows(self) -> list[Rows]:
-        """Give the scores to read anew: no element, or one contiguous `Rows`; later passes win."""
-        if len(self._read) < 2:
-            return self._read
-        first = min(rows.first for rows in self._read)
-        end = max(rows.first + len(rows.logits) for rows in self._read)
-        logits = np.empty((end - first, self._read[0].logits.shape[1]), np.float32)
-        for rows in self._read:
-            logits[rows.first - first : rows.first - first + len(rows.logits)] = rows.logits
-        return [Rows(first, logits)]
-
-    def note(self, first: int, end: int, low: int, logits: NDArray[np.float32]) -> None:
-        """Take the scores of the segment's tokens first..end, computed in a window that begins at token `low`."""
-        self.ranges.append((first, end))
-        kind: Kind = "append" if first >= self.keep else "full" if first == low else "local"
-        order = ("none", "append", "local", "full")
-        self.kind = max(self.kind, kind, key=order.index)
-        skip = max(0, self.read_from - first)
-        if skip < len(logits):
-            self._read.append(Rows(first + skip, logits[skip:]))
 
 
 class SessionEncoder:
@@ -145,7 +47,7 @@ class SessionEncoder:
         self._pool = pool
         self._geometry = geometry
         self._context = Context(geometry)
-        self._open: dict[Hashable, _Open] = {}
+        self._open: dict[Hashable, Open] = {}
         self._pieces: list[Piece] = []  # closed segments in the slot, in the states they closed with
         self._part: Part | None = None  # what lies behind them
         self._window = 0  # first slot token that has a standing state
@@ -165,7 +67,7 @@ class SessionEncoder:
         """
         owner = self._open.get(segment)
         if owner is None:
-            owner = self._open[segment] = _Open(segment, tokens)
+            owner = self._open[segment] = Open(segment, tokens)
         same = keep == len(tokens) == owner.count and owner.version == self._context.version
         keep = min(keep, owner.count, len(tokens))
         owner.whole = owner.whole and keep == owner.count
@@ -183,7 +85,7 @@ class SessionEncoder:
         """
         owner = self._open.get(segment)
         if owner is None:
-            owner = self._open[segment] = _Open(segment, tokens[:0])
+            owner = self._open[segment] = Open(segment, tokens[:0])
         keep = owner.count
         self._let_go(owner)
         owner.tokens = np.concatenate([owner.tokens, tokens])
@@ -211,7 +113,7 @@ class SessionEncoder:
         index = self._context.find(segment)
         base = self._context.before(index) if index >= 0 else []
         closed = Closed(segment, tokens)
-        plan = Plan(self, _Open(segment, tokens), base, object(), 0, 0, 0, closes=closed, joins=index >= 0)
+        plan = Plan(self, Open(segment, tokens), base, object(), 0, 0, 0, closes=closed, joins=index >= 0)
         same = index >= 0 and np.array_equal(self._context.closed[index].tokens, tokens)
         plan.done = (same and not again) or not len(tokens)
         if index >= 0 and not same:
@@ -258,7 +160,7 @@ class SessionEncoder:
         That plan gives all scores. If the context is still that of the labels, those before `Plan.stands` are final:
         reading them anew would only repeat what is known.
         """
-        self._open[segment] = _Open(segment, tokens, version=standing.version, whole=standing.whole, unread=True)
+        self._open[segment] = Open(segment, tokens, version=standing.version, whole=standing.whole, unread=True)
 
     def standing(self, segment: Hashable) -> Standing:
         """What `resume` needs to know of an open segment's labels."""
@@ -324,7 +226,7 @@ class SessionEncoder:
 
     # what the slot holds
 
-    def _plan(self, owner: _Open, keep: int, wish: int) -> Plan:
+    def _plan(self, owner: Open, keep: int, wish: int) -> Plan:
         """Plan an open segment's tokens, the first `keep` of which stand."""
         version = self._version(owner)
         stale = owner.version != version
@@ -347,16 +249,16 @@ class SessionEncoder:
             owner.version, owner.whole, plan.done = version, True, True
         return plan
 
-    def _version(self, owner: _Open) -> object:
+    def _version(self, owner: Open) -> object:
         return _ROOTLESS if owner.offset else self._context.version
 
-    def _locate(self, owner: _Open, count: int) -> Place:
+    def _locate(self, owner: Open, count: int) -> Place:
         """Where the canonical history has the end of an open segment's first `count` tokens."""
         if owner.offset:
             return self._geometry.locate(0, count, owner.offset)
         return self._geometry.locate(self._context.length, count)
 
-    def _let_go(self, owner: _Open) -> None:
+    def _let_go(self, owner: Open) -> None:
         """Forget what an endless segment said before its last re-anchor."""
         if len(owner.tokens) <= _RETAINED * self._geometry.positions:
             return

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from encoder.context import Geometry
 from encoder.hybrid import HybridEncoder, OutOfPages, Pass
-from encoder.segments import Kind, Plan, Rows, SessionEncoder, Standing
+from encoder.plan import Kind, Plan, Rows, Standing
+from encoder.segments import SessionEncoder
 
 __all__ = ["Kind", "Plan", "Rows", "SessionEncoder", "SessionPool", "Standing", "Work", "run_plans"]
 

@@ -117,6 +117,11 @@ class Engine:
         return self._intake.sessions()
 
     @property
+    def session_count(self) -> int:
+        """How many `sessions` are."""
+        return self._intake.count
+
+    @property
     def pending(self) -> int:
         """Operations that wait for a step: 0 when all that was submitted is answered (between steps)."""
         return self._intake.waiting

@@ -6,12 +6,12 @@ bad message is refused before anything changed, and labelling never meets one.
 
 import heapq
 from collections import deque
-from dataclasses import dataclass, field
 from itertools import takewhile
 from threading import Lock
 
 from stream.checks import check_message, check_text
 from stream.errors import InputError
+from stream.heard import Heard, Source, restore_source
 from stream.messages import Delete, End, Message, Update
 from stream.operations import Bury, Drop, Forget, Operation, Remove, Restore, Skip, Write
 from stream.rewrite import Times, retime
@@ -23,48 +23,13 @@ MAX_OPEN = 64
 _ALL = 1 << 62
 
 
-@dataclass(slots=True)
-class _Heard:
-    """One segment as received."""
-
-    text: str = ""
-    closed: bool = False
-    times: Times = ()
-    waiting: Write | None = None
-    applied: int = -1
-    """The last message that was in it when it was restored."""
-
-
-@dataclass(slots=True)
-class _Source:
-    """One session as received."""
-
-    seen: float
-    offset: int = -1
-    segments: dict[str, _Heard] = field(default_factory=dict)
-    floor: int = -1
-    """Messages up to this one were in it when it was restored."""
-    gone: dict[str, int] = field(default_factory=dict)
-    """Segments that were gone when it was restored, and their last messages, if later than `floor`."""
-
-    def opened(self) -> list[str]:
-        return [name for name, heard in self.segments.items() if not heard.closed]
-
-    def has(self, message: Message, offset: int) -> bool:
-        """Whether the message was in the state that was restored."""
-        if offset <= self.floor or isinstance(message, End):
-            return offset <= self.floor
-        heard = self.segments.get(message.segment)
-        return offset <= max(heard.applied if heard else -1, self.gone.get(message.segment, -1))
-
-
 class Intake:
     """Receives messages and hands out operations; its methods may be called from two threads."""
 
     def __init__(self, coalesce: bool) -> None:
         self._coalesce = coalesce
         self._lock = Lock()
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, Source] = {}
         self._ended: dict[str, tuple[float, int]] = {}
         """Sessions that are over and remembered: since when, and the last message that was in them when restored."""
         self._queues: dict[str, deque[tuple[int, Operation, float | None]]] = {}
@@ -128,16 +93,18 @@ class Intake:
             if saved.ended:
                 self._ended[session] = now, saved.offset
             else:
-                segments = {
-                    name: _Heard(x.text, x.closed, x.times, applied=x.applied) for name, x in saved.segments.items()
-                }
-                self._sources[session] = _Source(now, saved.offset, segments, saved.offset, saved.gone)
+                self._sources[session] = restore_source(saved, now)
             self._queue(Restore(session, [], saved))
 
     def sessions(self) -> list[str]:
         """Sessions that are not over."""
         with self._lock:
             return list(self._sources)
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self._sources)
 
     @property
     def waiting_since(self) -> float | None:
@@ -192,7 +159,7 @@ class Intake:
         # Without coalescing the first that waits is the earliest.
         return min(operation.offset, min(waiting, default=_ALL) if self._coalesce else next(waiting, _ALL))
 
-    def _has(self, source: _Source | None, message: Message, offset: int) -> bool:
+    def _has(self, source: Source | None, message: Message, offset: int) -> bool:
         if source is not None:
             return source.has(message, offset)
         return message.session in self._ended and offset <= self._ended[message.session][1]
@@ -208,8 +175,8 @@ class Intake:
         self._queue(Drop(session, answers))
 
     def _update(self, update: Update, offset: int, now: float) -> None:
-        source = self._sources.get(update.session) or _Source(now)
-        heard = source.segments.get(update.segment) or _Heard()
+        source = self._sources.get(update.session) or Source(now)
+        heard = source.segments.get(update.segment) or Heard()
         text = heard.text + update.text if update.mode == "append" else update.text
         check_text(text)
         if update.segment not in source.segments and len(source.opened()) >= MAX_OPEN:
@@ -221,7 +188,7 @@ class Intake:
         self._touch(update.session, source, source.offset if is_repeat else offset, now)
         self._write(update, source, heard, text, times, offset)
 
-    def _write(self, update: Update, source: _Source, heard: _Heard, text: str, times: Times, offset: int) -> None:
+    def _write(self, update: Update, source: Source, heard: Heard, text: str, times: Times, offset: int) -> None:
         closing = update.final and not heard.closed
         cost = _cost(heard.text, text, closing or heard.closed) if closing or text != heard.text else 0
         final = update.final or heard.closed
@@ -232,7 +199,7 @@ class Intake:
             close_segment(source.segments, update.segment)
         self._queue(operation)
 
-    def _supersede(self, heard: _Heard, operation: Write) -> None:
+    def _supersede(self, heard: Heard, operation: Write) -> None:
         old = heard.waiting
         if self._coalesce and old is not None and not old.final:
             old.superseded = True
@@ -240,14 +207,14 @@ class Intake:
             operation.cost = max(operation.cost, old.cost)
         heard.waiting = operation
 
-    def _delete(self, message: Delete, source: _Source, offset: int, now: float) -> None:
+    def _delete(self, message: Delete, source: Source, offset: int, now: float) -> None:
         if message.segment not in source.segments:
             raise InputError("unknown_segment", f"session {message.session!r} has no segment {message.segment!r}")
         self._touch(message.session, source, offset, now)
         del source.segments[message.segment]
         self._queue(Remove(message.session, [offset], message.segment, offset))
 
-    def _end(self, session: str, source: _Source, offset: int, answers: list[int], now: float) -> None:
+    def _end(self, session: str, source: Source, offset: int, answers: list[int], now: float) -> None:
         for name in source.opened():
             heard = source.segments[name]
             cost = _cost(heard.text, heard.text, True)
@@ -258,7 +225,7 @@ class Intake:
         del self._sources[session]
         self._ended[session] = now, -1
 
-    def _touch(self, session: str, source: _Source, offset: int, now: float) -> None:
+    def _touch(self, session: str, source: Source, offset: int, now: float) -> None:
         source.seen, source.offset = now, offset
         self._ended.pop(session, None)
         self._sources.pop(session, None)

@@ -38,7 +38,7 @@ SpanState = tuple[int, int, int, str, float, float | None, float | None]
 """Id, start, end, label, stability, start time, end time; its text is the segment's."""
 
 
-class SegmentState(msgspec.Struct, frozen=True, array_like=True):
+class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One segment, and the numbers of its session when it was written."""
 
     text: str
@@ -59,7 +59,7 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True):
     """The labeller's own; empty if it knows nothing of the segment."""
 
 
-class SessionState(msgspec.Struct, frozen=True, array_like=True):
+class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One session beyond its segments."""
 
     seq: int
@@ -81,7 +81,7 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True):
     """Segments that were taken away, and their last input message, where that is later than `offset`."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """The value that now stands under a key; None is a tombstone. Without a segment it is the session's own."""
 
     session: str

@@ -53,6 +53,7 @@ class CutRun:
         self.make = make
         self.engine = make()
         self.groups = groups
+        self.told = sum(1 for group in groups if group)
         self.log: list[Entry] = []
         self.revisions: defaultdict[str, list[Revision]] = defaultdict(list)
         self.refused: set[int] = set()
@@ -62,7 +63,7 @@ class CutRun:
     def run(self, cuts: Sequence[Cut] = ()) -> "CutRun":
         at = defaultdict(list)
         for number, keep in cuts:
-            at[number % len(self.groups)].append(keep)
+            at[number % (self.told + 2)].append(keep)  # the silence after the last message too
         for number in range(len(self.groups)):
             for keep in at[number]:
                 self._cut(number, keep)

@@ -17,8 +17,15 @@ def build_engine(
     coalesce: bool,
     idle_seconds: float | None = None,
     remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
+    overload_seconds: float = 0.0,
 ) -> "Engine":
     """Load the tagger and make an engine of it. Takes seconds: torch is only imported here.
+
+    Args:
+        tagger: name or folder.
+        policy: where restarts begin.
+        coalesce, idle_seconds, remember_seconds: see `Engine`.
+        overload_seconds: restarts get shorter while updates wait for longer; 0: never.
 
     Raises:
         SettingError: there is no such tagger or policy.
@@ -30,6 +37,7 @@ def build_engine(
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
     from stream.engine import Engine
+    from stream.overload import Governor
 
     try:
         points = parse_policy(policy)
@@ -40,4 +48,11 @@ def build_engine(
         loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
-    return Engine(loaded, points, coalesce=coalesce, idle_seconds=idle_seconds, remember_seconds=remember_seconds)
+    return Engine(
+        loaded,
+        points,
+        coalesce=coalesce,
+        idle_seconds=idle_seconds,
+        remember_seconds=remember_seconds,
+        governor=Governor(overload_seconds) if overload_seconds else None,
+    )

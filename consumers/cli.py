@@ -12,10 +12,12 @@ import typer
 
 from consumers.dlq import dlq
 from consumers.errors import OperationFailed
+from consumers.faults.command import faults
 from consumers.log import Level, configure_logging
 from consumers.measure import bench, evaluate
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
+    DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
     DEFAULT_TAGGER,
@@ -29,6 +31,7 @@ from consumers.settings import (
 from consumers.soaking import soak
 from consumers.topic_commands import app as topics_app
 from consumers.training import train
+from consumers.verifying import verify
 
 app = typer.Typer(
     name="hearken",
@@ -42,6 +45,8 @@ app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)
 app.add_typer(dlq)
+app.command()(verify)
+app.command()(faults)
 app.add_typer(topics_app)
 
 
@@ -120,6 +125,13 @@ def serve(
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
     ] = True,
+    overload_seconds: Annotated[
+        float,
+        typer.Option(
+            envvar="HEARKEN_OVERLOAD_SECONDS",
+            help="Restarts get shorter while updates wait for longer than this; 0: never.",
+        ),
+    ] = DEFAULT_OVERLOAD_SECONDS,
     remember_seconds: Annotated[
         float,
         typer.Option(
@@ -158,8 +170,15 @@ def serve(
         shutdown_seconds=shutdown_seconds,
     )
     check_seconds("remember_seconds", remember_seconds)
+    if overload_seconds:
+        check_seconds("overload_seconds", overload_seconds)
     make_engine = lambda: build_engine(  # noqa: E731
-        tagger, policy, coalesce=coalesce, idle_seconds=idle_seconds, remember_seconds=remember_seconds
+        tagger,
+        policy,
+        coalesce=coalesce,
+        idle_seconds=idle_seconds,
+        remember_seconds=remember_seconds,
+        overload_seconds=overload_seconds,
     )
     asyncio.run(serve_until_signal(settings, make_engine))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -101,6 +102,13 @@ class Clients:
     prepare: Callable[[ServiceSettings], Awaitable[None]] = _prepare
 
 
+async def stop_client(client: Client, patience: float = 5.0) -> None:
+    """Stop a client whose broker may not answer: what it wanted to say in parting is not worth waiting for."""
+    with suppress(KafkaError, TimeoutError, OSError):
+        async with asyncio.timeout(patience):
+            await client.stop()
+
+
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
     """Make and start a client; a broker that does not answer yet is asked again until patience ends.
 
@@ -115,11 +123,11 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
         try:
             await client.start()
         except (KafkaError, OSError) as error:
-            await client.stop()
+            await stop_client(client)
             if clock() + pause > deadline:
                 raise BrokerUnreachable(f"no broker answers at {broker} (waited {patience:g} s): {error}") from error
         except BaseException:
-            await client.stop()
+            await stop_client(client)
             raise
         else:
             return client

@@ -41,22 +41,29 @@ class Group:
         self.producer: AIOKafkaProducer
 
     async def commit_all(self, renew: bool = False) -> None:
-        """Commit what is done and not committed yet; with `renew` also what is.
+        """Commit what is done and not committed yet; with `renew` also what is. Nothing while the group divides anew.
+
+        A commit of a generation that is over would make aiokafka join as somebody new, and so divide the group again.
 
         Raises:
             NotCounted: the group has gone on without us.
             KafkaError: the brokers do not answer.
         """
-        known = {} if renew else self._committed
-        await self.commit({at: n for at, n in self._positions().items() if known.get(at) != n})
+        if self.counted.is_set():
+            known = {} if renew else self._committed
+            await self._commit({at: n for at, n in self._positions().items() if known.get(at) != n})
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Commit these.
+        """Commit these, as soon as the group has divided its partitions.
 
         Raises:
             NotCounted: the group has gone on without us.
             KafkaError: the brokers do not answer.
         """
+        await self.counted.wait()
+        await self._commit(positions)
+
+    async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
         if not positions:
             return
         async with self._committing:

@@ -97,6 +97,8 @@ class Lane(ABC):
         self._settings = outbound.settings
         self._queue: list[Output] = []
         self._wake = asyncio.Event()
+        self.groups = 0
+        """Groups written so far."""
         self.largest = 0
         """Bytes of the largest revision of the group that is being written."""
 
@@ -122,6 +124,7 @@ class Lane(ABC):
             self._wake.clear()
             group, self._queue = self._queue, []
             await self.deliver(group)
+            self.groups += 1
 
     async def gather(self) -> None:  # noqa: B027  # most need not
         """Wait for more that goes into the same group."""
@@ -201,7 +204,7 @@ class AtLeastOnce(Lane):
         """Offset behind our own last record in the changelog, as acknowledged."""
 
     async def deliver(self, group: list[Output]) -> None:
-        """Write a group in three strides."""
+        """Write a group in three strides; before each the group must count us in, for we may have stood still."""
         await self._prove()
         outgoing = self._encode(group)
         entries = [*self._clean, *with_outbox(self._out.tagger, outgoing)]
@@ -209,8 +212,10 @@ class AtLeastOnce(Lane):
             encode_entry(self._out.tagger, entry) for one in outgoing for entry in one.entries if is_gravestone(entry)
         ]
         await self.bury([letter for one in outgoing for letter in one.letters])
+        await self._prove()
         await self.keep(entries)
         revisions = [x for one in outgoing for x in one.revisions]
+        await self._prove()
         await self.publish(revisions)
         self._out.delivered(self._finish(group), len(revisions))
         if self._clean:

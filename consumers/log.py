@@ -30,6 +30,8 @@ def configure_logging(level: Level = "info") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_record_keys, renderer])
     )
+    # Brokers refuse the first records of a transaction that follows another closely, and take them 10 ms later.
+    logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 

@@ -24,7 +24,7 @@ from aiokafka.errors import (
 )
 
 from consumers.changelog import ChangelogError, Kept, encode_entry, encode_partition, from_ranges
-from consumers.connection import Clients, connect
+from consumers.connection import Clients, connect, stop_client
 from consumers.dead_letter import Letter
 from consumers.errors import OperationFailed, ServiceFailed
 from consumers.group import Group, NotCounted
@@ -32,7 +32,7 @@ from consumers.lane import AtLeastOnce, Lane, Outbound, Output
 from consumers.ledger import Ledger, Progress
 from consumers.restore import find_start, read_kept
 from consumers.settings import ServiceSettings
-from consumers.transactions import ExactlyOnce, stop_producer
+from consumers.transactions import ExactlyOnce
 from stream.state import Entry, Saved, SessionState
 from stream.worker import Worker
 
@@ -159,7 +159,6 @@ class Partitions:
                 if self._exactly:
                     producer = await self._fence(held.at)
                 await self._open(held, producer or self._group.producer)
-                attempt = 0
                 assert held.lane is not None
                 await held.lane.run()
             except OperationFailed as error:
@@ -179,9 +178,9 @@ class Partitions:
                 return self.fail(error)
             finally:
                 if producer is not None:
-                    await stop_producer(producer)
+                    await stop_client(producer)
+            attempt = 1 if held.lane and held.lane.groups else attempt + 1
             self._empty(held)
-            attempt += 1
             # If we were expelled from the group, heartbeats soon tell; to fence before that would shut out the owner.
             await asyncio.sleep(min(2 * self._settings.heartbeat_seconds * attempt, 10.0))
 
@@ -211,7 +210,7 @@ class Partitions:
             try:
                 kept, end = await read_kept(reader, state, self._outbound.tagger, settings.group, at.topic)
             finally:
-                await reader.stop()
+                await stop_client(reader)
             start = await find_start(self._group.consumer, at, kept, settings.on_lost_input)
         forgotten = [x for name, saved in kept.sessions.items() for x in _tombstones(name, saved)] if start.anew else []
         if start.anew:

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from consumers.connection import Clients, connect
+from consumers.connection import Clients, connect, stop_client
 from consumers.dead_letter import DeadLetters, Letter
 from consumers.errors import OperationFailed, ServiceFailed
 from consumers.group import Group, NotCounted
@@ -27,6 +27,7 @@ from consumers.ledger import Ledger, Record, Taken
 from consumers.partitions import Partition, Partitions
 from consumers.settings import ServiceSettings
 from stream.errors import InputError
+from stream.overload import Shift
 from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
@@ -80,9 +81,9 @@ class Service:
                 try:
                     await self._serve(stop)
                 finally:
-                    await consumer.stop()
+                    await stop_client(consumer)
             finally:
-                await producer.stop()
+                await stop_client(producer)
         finally:
             await self._worker.close()
 
@@ -228,6 +229,8 @@ class Service:
 
     async def _publish(self) -> None:
         async for batch in self._worker.results():
+            if batch.shift:
+                _tell_shift(batch.shift)
             for at, output in self._split(batch).items():
                 held = self._partitions.opened(at)
                 if held and held.lane:
@@ -327,6 +330,13 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         await self._service.guard(self._service.assigned(set(assigned)))
+
+
+def _tell_shift(shift: Shift) -> None:
+    if shift.overloaded:
+        log.warning("overloaded; restarts are shortened", waited=round(shift.waited, 3))
+    else:
+        log.info("overload is over", seconds=round(shift.seconds, 1), shortened=shift.shortened)
 
 
 def _raise_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:

@@ -8,6 +8,7 @@ DEFAULT_TAGGER = "ner"
 DEFAULT_POLICY = "last:3"
 DEFAULT_IDLE_SECONDS = 600.0
 DEFAULT_REMEMBER_SECONDS = 3600.0
+DEFAULT_OVERLOAD_SECONDS = 0.5
 
 Guarantee = Literal["at_least_once", "exactly_once"]
 OnLostInput = Literal["fail", "skip"]

@@ -7,11 +7,9 @@ and only the producer's epoch can shut a former owner out (reference: kafka.md).
 
 import asyncio
 import time
-from contextlib import suppress
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from consumers.changelog import Ranges, encode_partition, to_ranges
 from consumers.lane import Ack, Lane, Outbound, Output, newest
@@ -72,25 +70,8 @@ class ExactlyOnce(Lane):
         self._committed = position, beyond
         self._out.delivered(done, len(revisions))
 
-    async def stop(self) -> None:
-        """Let the producer go; a transaction that is open is aborted by whoever starts with its id next."""
-        await stop_producer(self._producer)
-
 
 def _hush(acks: list[Ack]) -> None:
     """One failure is told by the transaction; the others need no line of their own."""
     for ack in acks:
         ack.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-
-async def stop_producer(producer: AIOKafkaProducer, patience: float = 5.0) -> None:
-    """Stop a producer that may be fenced, or whose broker may not answer.
-
-    Then its own `stop` fails or waits before it has closed its connections and ended its task that asks for metadata.
-    """
-    try:
-        with suppress(KafkaError, TimeoutError, OSError):
-            async with asyncio.timeout(patience):
-                await producer.stop()
-    finally:
-        await producer.client.close()

@@ -13,7 +13,7 @@ closed after it are not read anew.
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,15 @@ class Rows:
 
     first: int
     logits: NDArray[np.float32]  # (k, labels)
+
+
+class Standing(NamedTuple):
+    """How an open segment's labels were read."""
+
+    version: int | None
+    """The context under which they were, if it is still known."""
+    whole: bool
+    """Whether they are those of closing now."""
 
 
 class Pool(Protocol):
@@ -159,6 +168,7 @@ class SessionEncoder:
             owner = self._open[segment] = _Open(segment, tokens)
         same = keep == len(tokens) == owner.count and owner.version == self._context.version
         keep = min(keep, owner.count, len(tokens))
+        owner.whole = owner.whole and keep == owner.count
         owner.tokens, owner.offset = tokens, 0
         if same:
             return Plan(self, owner, [], owner.version, keep, 0, 0, done=True)
@@ -186,7 +196,7 @@ class SessionEncoder:
             KeyError: the segment is not open.
         """
         owner = self._open.pop(segment)
-        done = owner.whole and owner.version == self._version(owner)
+        done = owner.whole and not owner.unread and owner.version == self._version(owner)
         plan = self._plan(owner, owner.count, 0)
         plan.closes, plan.done = Closed(segment, owner.tokens), done or plan.done
         (self._context.join_rest if owner.offset else self._context.join)(plan.closes)
@@ -242,18 +252,18 @@ class SessionEncoder:
         """
         self._context = load_context(self._geometry, data)
 
-    def resume(self, segment: Hashable, tokens: NDArray[np.int32], version: int | None) -> None:
+    def resume(self, segment: Hashable, tokens: NDArray[np.int32], standing: Standing) -> None:
         """Go on with an open segment whose labels are kept elsewhere; its next plan computes it whole.
 
-        That plan gives all scores. If the context is still that of `version`, labels before `Plan.stands` are final:
+        That plan gives all scores. If the context is still that of the labels, those before `Plan.stands` are final:
         reading them anew would only repeat what is known.
         """
-        self._open[segment] = _Open(segment, tokens, version=version, unread=True)
+        self._open[segment] = _Open(segment, tokens, version=standing.version, whole=standing.whole, unread=True)
 
-    def version(self, segment: Hashable) -> int | None:
-        """The context under which an open segment's labels were read, for `resume`; None if they were not."""
-        owner = self._open.get(segment)
-        return owner.version if owner is not None and isinstance(owner.version, int) else None
+    def standing(self, segment: Hashable) -> Standing:
+        """What `resume` needs to know of an open segment's labels."""
+        owner = self._open[segment]
+        return Standing(owner.version if isinstance(owner.version, int) else None, owner.whole)
 
     def shows(self, segment: Hashable) -> bool:
         """Whether a closed segment can still be edited in its place."""
@@ -318,6 +328,8 @@ class SessionEncoder:
         """Plan an open segment's tokens, the first `keep` of which stand."""
         version = self._version(owner)
         stale = owner.version != version
+        # What is whole, and goes on, passes a checkpoint at its end without another look.
+        stood = keep + (owner.whole and keep < owner.count)
         owner.version, owner.whole = None, False
         part = self._part
         fits = part is not None and part.owner is owner and part.version == version and not stale
@@ -326,11 +338,11 @@ class SessionEncoder:
         else:
             self._part = None
             anew = stale or owner.unread
-            place = self._locate(owner, owner.offset if anew else keep)
+            place = self._locate(owner, owner.offset if anew else stood)
             first, read_from, wish = place.first, 0 if anew else place.low, 0
         plan = Plan(self, owner, self._context.pieces, version, keep, wish, read_from, first)
         if owner.unread and not stale:
-            plan.stands = self._locate(owner, keep).low
+            plan.stands = self._locate(owner, stood).low
         if not owner.count:
             owner.version, owner.whole, plan.done = version, True, True
         return plan

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from encoder.context import Geometry
 from encoder.hybrid import HybridEncoder, OutOfPages, Pass
-from encoder.segments import Kind, Plan, Rows, SessionEncoder
+from encoder.segments import Kind, Plan, Rows, SessionEncoder, Standing
 
-__all__ = ["Kind", "Plan", "Rows", "SessionEncoder", "SessionPool", "Work", "run_plans"]
+__all__ = ["Kind", "Plan", "Rows", "SessionEncoder", "SessionPool", "Standing", "Work", "run_plans"]
 
 
 @dataclass(slots=True)

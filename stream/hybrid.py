@@ -80,7 +80,7 @@ class HybridLive:
             self._open.pop(plan.segment, None)
             self._closed[plan.segment] = plan.words
         else:
-            plan.words.version = self._session.version(plan.segment)
+            plan.words.standing = self._session.standing(plan.segment)
             self._open[plan.segment] = plan.words
 
     def delete(self, segment: str) -> None:
@@ -133,7 +133,7 @@ class HybridLive:
             self._closed[segment] = words
         else:
             self._open[segment] = words
-            self._session.resume(segment, encoded.ids, words.version)
+            self._session.resume(segment, encoded.ids, words.standing)
 
     def _point(self, words: Words, word: int) -> int:
         """The policy's restart point among the words that stand unchanged."""

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.session import Standing
 from encoder.tokenizer import Encoded
 
-_HEADER = struct.Struct("<8sq")
+UNKNOWN = Standing(None, False)
+_HEADER = struct.Struct("<8sq?")
 _WORD = np.dtype([("label", "<u2"), ("probability", "<f4"), ("entropy", "<f4")])
 _UNREAD = -1
 _NOBODY = b"\0" * 8
@@ -27,8 +29,8 @@ class Words:
     labels: NDArray[np.int32]  # (words,)
     probability: NDArray[np.float32]  # (words,)
     entropy: NDArray[np.float32]  # (words,)
-    version: int | None = None
-    """The closed context under which an open segment was read."""
+    standing: Standing = UNKNOWN
+    """How an open segment was read."""
     void: bool = False
     """Whether no label of this model stands."""
 
@@ -49,17 +51,18 @@ def pack_words(words: Words, fingerprint: bytes) -> bytes:
     for name, values in (("label", words.labels), ("probability", words.probability), ("entropy", words.entropy)):
         table[name] = values
     model = _NOBODY if words.void else fingerprint
-    return _HEADER.pack(model, _UNREAD if words.version is None else words.version) + table.tobytes()
+    version, whole = words.standing
+    return _HEADER.pack(model, _UNREAD if version is None else version, whole) + table.tobytes()
 
 
 def unpack_words(encoded: Encoded, kinds: int, data: bytes, fingerprint: bytes) -> Words:
     """Words as they were written down; void if another model, or another text, wrote them."""
     words = begin_words(encoded, kinds, scored=False)
-    model, version = _HEADER.unpack_from(data) if len(data) >= _HEADER.size else (b"", _UNREAD)
+    model, version, whole = _HEADER.unpack_from(data) if len(data) >= _HEADER.size else (b"", _UNREAD, False)
     if model != fingerprint or len(data) != _HEADER.size + encoded.words * _WORD.itemsize:
         words.void = True
         return words
     table = np.frombuffer(data, _WORD, offset=_HEADER.size)
     words.labels[:], words.probability[:], words.entropy[:] = table["label"], table["probability"], table["entropy"]
-    words.version = None if version == _UNREAD else version
+    words.standing = Standing(None if version == _UNREAD else version, whole)
     return words

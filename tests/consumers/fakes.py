@@ -14,7 +14,7 @@ from tests.stream.fake_tagger import FakeLabeller
 
 
 def fake_engine(
-    tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None, remember_seconds: float = 3600.0
+    tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: float
 ) -> Engine:
     """As build_engine; the word "poison" makes labelling fail."""
     if tagger != "ner":
@@ -24,7 +24,6 @@ def fake_engine(
         Last(3),
         coalesce=coalesce,
         idle_seconds=idle_seconds,
-        remember_seconds=remember_seconds,
     )
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import ProducerFenced
 
 from consumers.dead_letter import dead_letter_headers
 from consumers.errors import OperationFailed
@@ -15,6 +17,17 @@ from tests.kafka.rig import PARTITIONS, Place, take_all
 
 DEAD = 0
 """Partition of the dead-letter topic that these tests use."""
+
+
+@pytest.fixture(autouse=True)
+async def _quiet_fences() -> None:
+    """A fence also fails futures inside aiokafka that nobody can get at: asyncio logs each "was never retrieved"."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), ProducerFenced):
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
 
 
 def dead(place: Place) -> str:

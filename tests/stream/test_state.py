@@ -2,13 +2,17 @@
 
 from functools import partial
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.restart import Always, Entropy, Last, Never
 from stream.engine import Engine
-from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups
+from stream.state import decode_value, encode_value
+from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
+from tests.stream.helpers import delete, drain, end, final, tell, update
 from tests.stream.streams import ALL, messages, steps
 
 POLICIES = st.sampled_from([Always(), Never(), Last(2), Last(4), Entropy(0.5)])
@@ -58,3 +62,170 @@ def finals(run):
             else:
                 found.pop(key, None)
     return {key: spans for key, spans in found.items() if spans}
+
+
+def keep(engine, *told, first=0):
+    """Tell an engine one message after the other; returns the entries of each."""
+    entries = []
+    for offset, message in enumerate(told, first):
+        engine.submit(message, offset)
+        entries.append([x for result in drain(engine) for x in result.entries])
+    return entries
+
+
+def keys(entries):
+    return [(x.segment, x.value is not None) for x in entries]
+
+
+def test_what_each_kind_of_message_writes():
+    told = [
+        update("a", "anna"),
+        update("a", "anna"),
+        update("b", ""),
+        final("a", "anna met"),
+        update("a", "bob"),
+        final("a", "bob"),
+        delete("b"),
+        delete("a"),
+        update("c", "rome"),
+        end(),
+    ]
+    assert [keys(x) for x in keep(engine(Always()), *told)] == [
+        [("a", True)],
+        [],  # a repeat
+        [("b", True)],  # it is open, and will be closed with the session
+        [(None, True), ("a", True)],
+        [(None, True), ("a", True)],  # an edit
+        [],
+        [(None, True), ("b", False)],
+        [(None, True), ("a", False)],
+        [("c", True)],
+        [(None, True), ("c", True), (None, True), ("c", False)],  # closed, and over
+    ]
+
+
+def test_new_times_are_kept():
+    first, entries = engine(Always()), []
+    timed = [{"start": 1, "end": 2}]
+    for x in keep(first, update("a", "anna"), update("a", "anna", words=timed)):
+        entries += x
+    second = engine(Always())
+    second.restore(restore(entries)["s"], "s")
+    (revision,) = tell(second, update("a", "anna rice"), first=2)
+    assert revision.spans[0].start_time == 1
+
+
+def test_messages_that_are_in_the_state_are_answered_and_not_done_again():
+    told = [update("a", "we "), update("a", "met anna", mode="append"), final("b", "rome"), delete("b"), end()]
+    first = engine(Always())
+    log = [x for entries in keep(first, *told[:4]) for x in entries]
+    second = engine(Always())
+    second.restore(restore(log)["s"], "s")
+    for offset, message in enumerate(told):
+        second.submit(message, offset)
+    results = drain(second)
+    assert [x.offset for r in results for x in r.answered] == [0, 1, 2, 3, 4]
+    assert [(x.segment, x.rev, x.spans[0].text) for r in results for x in r.revisions] == [("a", 4, "anna")]
+    second = engine(Always())
+    second.restore(restore(log + keep(first, told[4], first=4)[0])["s"], "s")
+    for offset, message in enumerate(told):
+        second.submit(message, offset)
+    assert [len(r.answered) for r in drain(second)] == [5]
+    assert [x.rev for x in tell(second, final("a", "bob"), first=5)] == [5]
+
+
+def test_one_segment_may_be_ahead_of_another():
+    """ "a" waits for its newest text, "b" is done meanwhile: neither is done twice, nor left out."""
+    told = [update("a", "we "), update("b", "anna "), update("a", "met ", mode="append"), delete("b")]
+    first = engine(Always(), coalesce=True)
+    for offset, message in enumerate(told[:3]):
+        first.submit(message, offset)
+    log = first.step().entries
+    saved = restore(log)["s"]
+    assert (saved.offset, list(saved.segments), saved.segments["b"].applied) == (-1, ["b"], 1)
+    second = engine(Always(), coalesce=True)
+    second.restore(saved, "s")
+    told += [update("a", "bob", mode="append"), update("b", "rome", mode="append")]
+    revisions = tell(second, *told)
+    assert [(x.segment, x.spans[0].text) for x in revisions if x.spans] == [("a", "bob"), ("b", "rome")]
+
+
+def test_a_restored_session_expires_like_any_other():
+    first = engine(Always())
+    log = [x for entries in keep(first, final("a", "rome"), update("b", "anna")) for x in entries]
+    second = engine(Always())
+    second.restore(restore(log)["s"], "s", now=100.0)
+    assert (second.expire(100.0 + IDLE - 1), second.expire(100.0 + IDLE)) == (0, 1)
+    (revision,) = [x for result in drain(second) for x in result.revisions]
+    assert (revision.segment, revision.final, revision.rev, revision.offset) == ("b", True, 3, 1)
+    assert second.sessions == []
+
+
+def test_a_restored_session_without_open_segments_is_over_without_being_built(monkeypatch):
+    first = engine(Always())
+    log = [x for entries in keep(first, final("a", "rome")) for x in entries]
+    second = engine(Always())
+    second.restore(restore(log)["s"], "s")
+    monkeypatch.setattr(second._labeller, "open", None)
+    ((*_, last),) = keep(second, end(), first=1)
+    assert (last.segment, last.value) == ("a", None)
+
+
+def test_drop_forgets_what_was_restored_and_what_is_over():
+    first = engine(Always())
+    log = [x for entries in keep(first, update("a", "anna")) for x in entries]
+    for ending in ([], keep(first, end(), first=1)[0]):
+        second = engine(Always())
+        second.restore(restore(log + ending)["s"], "s")
+        second.drop("s")
+        assert drain(second)[0].entries == []
+        assert [x.rev for x in tell(second, update("a", "anna"), first=9)] == [1]
+        second.restore(restore(log)["s"], "s")  # while another of that name is alive
+        assert [x.rev for x in tell(second, update("a", "bob met rome"), first=10)] == [2]
+
+
+def test_what_was_cut_off_is_written_again_before_anything_else():
+    first = engine(Always())
+    log = [x for entries in keep(first, update("a", "anna"), final("a", "anna")) for x in entries]
+    *cut, lost = log
+    saved = restore(cut)["s"]
+    assert saved.repairs == [lost]
+    second = engine(Always())
+    second.restore(saved, "s")
+    assert keep(second, update("b", "bob"), first=2)[0][0] == lost
+
+
+def test_kept_state_costs_the_same_after_2000_closings():
+    first, sizes = engine(Last(2)), []
+    for i in range(2000):
+        name = f"u{i:04}"
+        said = [update(name, "we met"), update(name, "we met anna"), final(name, "we met anna rice")]
+        entries = [x for each in keep(first, *said, first=3 * i) for x in each]
+        assert len(entries) == 4 + (i >= 64)  # the session, and a tombstone of what is forgotten
+        sizes.append(sum(len(encode_value(x.value)) for x in entries if x.value))
+    assert max(sizes[1000:]) <= max(sizes[200:400]) + 40  # longer numbers
+    assert max(sizes) < 6000  # the fake's own context is most of it
+
+
+def test_a_thousand_sessions_are_restored_without_computing_anything(monkeypatch):
+    first = engine(Always())
+    log = []
+    for i in range(1000):
+        said = final("a", "rome", f"s{i}"), update("b", "we", f"s{i}")
+        log += [x for each in keep(first, *said, first=2 * i) for x in each]
+    second = engine(Always())
+    monkeypatch.setattr(second._labeller, "open", None)
+    for name, saved in restore(log).items():
+        second.restore(saved, name)
+    assert len(drain(second)) == 1
+    assert len(second.sessions) == 1000
+
+
+def test_values_of_another_kind_are_refused():
+    state = keep(engine(Always()), final("a", "rome"))[0]
+    for x in state:
+        assert decode_value(x.segment, encode_value(x.value)) == x.value
+    with pytest.raises(msgspec.DecodeError):
+        decode_value(None, encode_value(state[1].value))
+    with pytest.raises(msgspec.DecodeError):
+        decode_value("a", b"{}")

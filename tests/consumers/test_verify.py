@@ -1,0 +1,419 @@
+"""The oracle finds what is wrong: each way in which a service can fail is done here once, to a stream that is right."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from hypothesis import given, settings
+
+from consumers.broker import EmbeddedBroker
+from consumers.cli import main
+from consumers.dead_letter import dead_letter_headers
+from consumers.intake import BadInput, check_key, decode_message
+from consumers.outcome import Guarantee
+from consumers.settings import Topics
+from consumers.verdict import Report
+from consumers.verify import Said, verify
+from encoder.restart import Always, Last, RestartPolicy
+from stream.engine import Engine
+from stream.errors import InputError
+from stream.messages import Delete, End, Message, Revision, Update
+from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
+from tests.stream.streams import ALL, messages, steps
+
+TOPIC = "in"
+
+
+@dataclass(frozen=True)
+class Record:
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    topic: str = TOPIC
+
+
+@dataclass
+class Run:
+    """Three topics as lists, to be spoilt."""
+
+    inputs: list[Record]
+    outputs: list[Record]
+    letters: list[Record]
+    policy: RestartPolicy
+    exact: bool
+
+    def check(self, guarantee: Guarantee = "exactly_once", until: dict[int, int] | None = None) -> Report:
+        said = Said(self.inputs, self.outputs, self.letters)
+        engine = Engine(FakeLabeller(["poison"]), self.policy)
+        return verify(said, engine, TOPIC, guarantee=guarantee, exact=self.exact, until=until)
+
+    def find(self, session: str, rev: int) -> int:
+        return next(i for i, x in enumerate(self.outputs) if x.key == session.encode() and read(x).rev == rev)
+
+    def change(self, at: int, **fields: object) -> None:
+        self.outputs[at] = encode(msgspec.structs.replace(read(self.outputs[at]), **fields))
+
+
+def read(record: Record) -> Revision:
+    return msgspec.json.decode(record.value or b"", type=Revision)
+
+
+def encode(revision: Revision) -> Record:
+    return Record(0, 0, revision.session.encode(), msgspec.json.encode(revision), topic="out")
+
+
+def serve(values: Sequence[tuple[bytes | None, bytes | None]], policy: RestartPolicy, coalesce: bool) -> Run:
+    """What a service would make of it; a key decides the partition, no key means the first."""
+    inputs, letters = [], []
+    ends = [0, 0]
+    for key, value in values:
+        partition = sum(key or b"") % 2
+        inputs.append(Record(partition, ends[partition], key, value))
+        ends[partition] += 1
+    engine = Engine(FakeLabeller(["poison"]), policy, coalesce=coalesce)
+    outputs: list[Record] = []
+    by_place = {}
+
+    def bury(record: Record, reason: str) -> None:
+        letters.append(Record(0, len(letters), record.key, record.value, dead_letter_headers(reason, "x", record)))
+
+    def drain() -> None:
+        while engine.pending:
+            result = engine.step()
+            outputs.extend(map(encode, result.revisions))
+            for failure in result.failures:
+                bury(by_place[failure.session, failure.offset], "labelling_failed")
+
+    for number, record in enumerate(inputs):
+        try:
+            message = decode_message(record.value)
+            check_key(record.key, message)
+            by_place[message.session, record.offset] = record
+            engine.submit(message, record.offset)
+        except (BadInput, InputError) as error:
+            bury(record, error.reason)
+        if number % 3 == 2:
+            drain()
+    drain()
+    inputs.sort(key=lambda x: x.partition)
+    return Run(inputs, outputs, letters, policy, exact=not coalesce)
+
+
+def update(session: str, segment: str, text: str, final: bool = False) -> Update:
+    return Update(session=session, segment=segment, text=text, final=final)
+
+
+STREAM: list[Message] = [
+    update("a", "s", "we met anna"),
+    update("b", "s", "may"),
+    update("a", "s", "we met anna may"),
+    update("b", "s", "may said"),
+    update("a", "s", "we met anna may river", True),
+    update("b", "t", "rome"),
+    update("a", "t", "there"),
+    update("b", "s", "may said bob", True),
+    update("a", "t", "there rice"),
+    update("a", "s", "we met bob", True),
+    update("b", "u", "paris"),
+    Delete(session="b", segment="u"),
+    update("a", "t", "there rice peru", True),
+    End(session="b"),
+]
+BAD: list[tuple[bytes | None, bytes | None]] = [
+    (b"a", b"{"),
+    (None, b"\xff"),
+    (b"b", None),
+    (b"b", msgspec.json.encode(update("a", "x", "anna"))),
+    (b"a", msgspec.json.encode(Delete(session="a", segment="unheard"))),
+]
+
+
+def keyed(stream: Sequence[Message]) -> list[tuple[bytes | None, bytes | None]]:
+    return [(x.session.encode(), msgspec.json.encode(x)) for x in stream]
+
+
+def good(exact: bool = True) -> Run:
+    values = keyed(STREAM)
+    values[5:5] = BAD
+    return serve(values, Always() if exact else Last(2), coalesce=not exact)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_stream_that_is_right_has_no_problems(exact: bool) -> None:
+    run = good(exact)
+    report = run.check()
+    assert report.problems == []
+    assert (report.messages, report.bad, report.letters, report.sessions) == (len(STREAM) + 5, 5, 5, 2)
+    assert report.revisions == len(run.outputs)
+    assert report.finals == 6
+
+
+@given(script=steps(VOCABULARY, ALL, most=40))
+@settings(max_examples=60)
+def test_any_stream_that_is_right_has_no_problems(script: list[object]) -> None:
+    values = keyed(messages(script))  # type: ignore[arg-type]
+    for policy, coalesce in ((Always(), False), (Last(2), True)):
+        assert serve(values, policy, coalesce).check().problems == []
+
+
+def lose(run: Run, session: str, rev: int) -> None:
+    del run.outputs[run.find(session, rev)]
+
+
+def lose_last(run: Run, session: str) -> None:
+    del run.outputs[max(i for i, x in enumerate(run.outputs) if x.key == session.encode())]
+
+
+def double(run: Run, session: str, rev: int) -> None:
+    run.outputs.append(run.outputs[run.find(session, rev)])
+
+
+def swap(run: Run, session: str, rev: int) -> None:
+    i, j = run.find(session, rev), run.find(session, rev + 1)
+    run.outputs[i], run.outputs[j] = run.outputs[j], run.outputs[i]
+
+
+def skip_rev(run: Run, session: str, rev: int) -> None:
+    """As a service would that lost count: everything from here on has a rev too high."""
+    for i, record in enumerate(run.outputs):
+        if record.key == session.encode() and read(record).rev >= rev:
+            run.change(i, rev=read(record).rev + 1)
+
+
+def start_anew(run: Run, session: str) -> None:
+    """As a service would that restored nothing: revs begin again."""
+    i = run.find(session, 3)
+    run.change(i, rev=1)
+
+
+def relabel(run: Run, session: str, rev: int) -> None:
+    i = run.find(session, rev)
+    first, *rest = read(run.outputs[i]).spans
+    run.change(i, spans=(msgspec.structs.replace(first, label="event"), *rest))
+
+
+def change_after_final(run: Run, session: str) -> None:
+    i = max(i for i, x in enumerate(run.outputs) if x.key == session.encode())
+    last = read(run.outputs[i])
+    closed = next(read(x) for x in run.outputs if x.key == session.encode() and read(x).final)
+    run.outputs.append(encode(msgspec.structs.replace(closed, rev=last.rev + 1, offset=last.offset)))
+
+
+def reopen(run: Run) -> None:
+    """The edit of a's first segment is told of as if it were open."""
+    i = next(i for i, x in enumerate(run.outputs) if x.key == b"a" and [s.text for s in read(x).spans] == ["bob"])
+    run.change(i, final=False)
+
+
+def move_span(run: Run, session: str, rev: int) -> None:
+    i = run.find(session, rev)
+    first, *rest = read(run.outputs[i]).spans
+    run.change(i, spans=(msgspec.structs.replace(first, start=0, end=len(first.text)), *rest))
+
+
+def forget_a_change(run: Run, session: str) -> None:
+    i = next(i for i, x in enumerate(run.outputs) if x.key == session.encode() and read(x).added)
+    run.change(i, added=())
+
+
+def other_key(run: Run) -> None:
+    run.outputs[0] = replace(run.outputs[0], key=b"z")
+
+
+def unreadable(run: Run) -> None:
+    run.outputs[0] = replace(run.outputs[0], value=b"{")
+
+
+def invent(run: Run) -> None:
+    run.outputs.append(encode(msgspec.structs.replace(read(run.outputs[0]), session="nobody")))
+
+
+def stability(run: Run, session: str, rev: int) -> None:
+    i = run.find(session, rev)
+    first, *rest = read(run.outputs[i]).spans
+    run.change(i, spans=(msgspec.structs.replace(first, stability=0.1234), *rest))
+
+
+def no_letter(run: Run) -> None:
+    del run.letters[2]
+
+
+def two_letters(run: Run) -> None:
+    run.letters.append(run.letters[2])
+
+
+def other_reason(run: Run) -> None:
+    headers = [("reason", b"too_large"), *run.letters[2].headers[1:]]
+    run.letters[2] = replace(run.letters[2], headers=headers)
+
+
+def other_copy(run: Run) -> None:
+    run.letters[2] = replace(run.letters[2], value=b"?")
+
+
+def bury_a_good_one(run: Run) -> None:
+    record = next(x for x in run.inputs if x.key == b"a" and (x.value or b"").startswith(b'{"type":"update"'))
+    run.letters.append(replace(record, headers=dead_letter_headers("invalid_json", "x", record)))
+
+
+def no_headers(run: Run) -> None:
+    run.letters[2] = replace(run.letters[2], headers=())
+
+
+Fault = Callable[[Run], None]
+IN_EVERY_MODE: list[tuple[Fault, str]] = [
+    (partial(lose, session="a", rev=2), "order"),
+    (partial(lose_last, session="a"), "lost"),
+    (partial(double, session="a", rev=2), "doubled"),
+    (partial(swap, session="a", rev=2), "order"),
+    (partial(skip_rev, session="a", rev=3), "order"),
+    (partial(start_anew, session="a"), "doubled"),
+    (partial(change_after_final, session="a"), "after_final"),
+    (reopen, "after_final"),
+    (partial(move_span, session="a", rev=1), "altered"),
+    (partial(forget_a_change, session="a"), "altered"),
+    (other_key, "altered"),
+    (unreadable, "stray"),
+    (invent, "stray"),
+    (no_letter, "lost"),
+    (two_letters, "doubled"),
+    (other_reason, "altered"),
+    (other_copy, "altered"),
+    (bury_a_good_one, "stray"),
+    (no_headers, "lost"),
+]
+ONLY_EXACT: list[tuple[Fault, str]] = [
+    (partial(lose_last, session="b"), "lost"),
+    (partial(relabel, session="a", rev=1), "altered"),
+    (partial(stability, session="a", rev=1), "altered"),
+]
+
+
+def name(fault: object) -> str:
+    return getattr(fault, "__name__", None) or fault.func.__name__ if callable(fault) else str(fault)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(("fault", "kind"), IN_EVERY_MODE, ids=name)
+def test_each_fault_is_found(fault: Fault, kind: str, exact: bool) -> None:
+    run = good(exact)
+    fault(run)
+    report = run.check()
+    assert report.counts[kind], report.problems  # type: ignore[index]
+    assert not report.ok
+
+
+@pytest.mark.parametrize(("fault", "kind"), ONLY_EXACT, ids=name)
+def test_each_altered_interim_is_found_when_exact(fault: Fault, kind: str) -> None:
+    run = good()
+    fault(run)
+    assert run.check().counts[kind]  # type: ignore[index]
+
+
+def test_another_final_label_is_found_in_every_mode() -> None:
+    for exact in (True, False):
+        run = good(exact)
+        i = next(i for i, x in enumerate(run.outputs) if read(x).final and read(x).spans)
+        first, *rest = read(run.outputs[i]).spans
+        run.change(i, spans=(msgspec.structs.replace(first, label="event"), *rest))
+        assert run.check().counts["altered"]
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("exact", [True, False])
+def test_where_the_oracle_pauses_makes_no_difference(exact: bool, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = good(exact)
+    monkeypatch.setattr("consumers.verify.CHUNK", chunk)
+    assert run.check().problems == []
+    # an early rev that answers a late offset, and a late one that answers an early offset
+    last = read(run.outputs[-1]).offset
+    run.change(run.find("a", 1), offset=last)
+    run.change(run.find("a", 3), offset=0)
+    assert run.check().counts["order"]
+    assert run.check().counts["altered"] or run.check().counts["lost"]
+
+
+def test_at_least_once_allows_repeats_of_the_same_bytes_only() -> None:
+    run = good()
+    again = run.outputs[run.find("a", 2) :]
+    run.outputs += again
+    two_letters(run)
+    report = run.check("at_least_once")
+    assert report.problems == []
+    assert report.repeats == len(again)
+    run.change(len(run.outputs) - 1, offset=0)
+    assert run.check("at_least_once").counts["doubled"] == 1
+
+
+def test_input_that_comes_later_is_not_compared() -> None:
+    run = good()
+    until = {x.partition: 0 for x in run.inputs} | {1: 4}
+    assert next(x.partition for x in run.inputs if x.key == b"a") == 1
+    report = run.check(until=until)
+    assert report.problems == []
+    assert report.messages == 4
+    # and what was compared is still missed
+    lose(run, "a", 1)
+    assert run.check(until=until).counts["lost"] == 1
+
+
+def test_a_session_in_two_partitions_is_counted_and_not_compared() -> None:
+    run = good()
+    extra = msgspec.json.encode(update("a", "z", "anna"))
+    run.inputs.append(Record(5, 0, None, extra))
+    lose_last(run, "a")
+    report = run.check()
+    assert report.scattered == 1
+    assert report.problems == []
+
+
+def test_a_text_that_fails_belongs_into_the_dead_letters() -> None:
+    values = keyed([update("a", "s", "anna"), update("a", "s", "anna poison"), update("a", "s", "bob", True)])
+    run = serve(values, Always(), coalesce=False)
+    assert run.check().problems == []
+    assert run.check().bad == 1
+    run.letters.clear()
+    assert run.check().counts["lost"] == 1
+
+
+def test_problems_say_where_and_hold_no_text() -> None:
+    run = good()
+    relabel(run, "a", 1)
+    (problem, *_) = run.check().problems
+    assert "session a, " in str(problem)
+    assert "anna" not in str(problem)
+    assert run.check().figures()["counts"] == {"altered": len(run.check().problems)}
+
+
+def test_a_service_is_verified_over_a_broker(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = EmbeddedBroker(partitions=2)
+    monkeypatch.setattr("consumers.building.build_engine", lambda *_, **__: Engine(FakeLabeller(["poison"]), Always()))
+    run = good()
+    command = ["verify", "--broker", broker.address, "--input-topic", TOPIC, "--policy", "always", "--until", "end"]
+    fill(broker.address, run)
+    assert main(command) == 0
+    assert "one process" in capsys.readouterr().out
+    # whoever reads more input finds that its answers are missing
+    unanswered = Record(1, 99, b"a", msgspec.json.encode(update("a", "late", "rome", True)))
+    fill(broker.address, replace(run, inputs=[unanswered], outputs=[], letters=[]))
+    assert main(command) == 1
+    assert "lost: session a, " in capsys.readouterr().err
+    assert main([*command[:-1], "committed"]) == 0
+    assert main([*command, "--guarantee", "twice"]) == 2
+    broker.close()
+
+
+def fill(broker: str, run: Run) -> None:
+    topics = Topics(input=TOPIC)
+    producer = Producer({"bootstrap.servers": broker})
+    for topic, records in ((topics.input, run.inputs), (topics.output, run.outputs), (topics.dead_letter, run.letters)):
+        for record in records:
+            producer.produce(topic, record.value, record.key, record.partition, headers=list(record.headers))
+    assert producer.flush(30) == 0

@@ -1,0 +1,58 @@
+"""`hearken` with a labeller from word lists and without torch and numba, so that a worker starts in a blink.
+
+`python -m tests.kafka.light_worker serve FLAGS` is what `hearken serve FLAGS` is. With `--forget` before `serve` it
+restores nothing, as a faulty service would: the oracle must notice.
+"""
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+
+def _stand_in(name: str, **names: object) -> None:
+    module = ModuleType(name)
+    module.__dict__.update(names)
+    sys.modules[name] = module
+
+
+def _bare(*arguments: Any, **_: object) -> Any:
+    """A decorator that does nothing, with or without arguments."""
+    called = arguments and callable(arguments[0])
+    return arguments[0] if called else lambda function: function
+
+
+def make_light() -> None:
+    """Keep out what is slow to import and not needed for a labeller from word lists."""
+    _stand_in("encoder.tagger", Tagger=type("Tagger", (), {}))
+    _stand_in("stream.hybrid", HybridLabeller=type("HybridLabeller", (), {}))
+    _stand_in("numba", njit=_bare, guvectorize=_bare, prange=range)
+
+
+def light_engine(tagger: str, policy: str, **options: Any) -> Any:
+    """As consumers.building.build_engine; the word "poison" makes labelling fail."""
+    from encoder.restart import parse_policy
+    from stream.engine import Engine
+    from tests.stream.fake_tagger import FakeLabeller
+
+    return Engine(FakeLabeller(["poison"]), parse_policy(policy), **options)
+
+
+def _main() -> int:
+    make_light()
+    import consumers.building
+    from consumers.cli import main
+
+    build: Callable[..., Any] = light_engine
+    consumers.building.build_engine = build
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--forget"]:
+        from stream.engine import Engine
+
+        Engine.restore = lambda *_: None  # type: ignore[method-assign]
+        arguments = arguments[1:]
+    return main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -20,6 +20,7 @@ from typing import IO
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from consumers.apache_kafka_config import JVM, PROPERTIES, WATCHED
 from consumers.errors import OperationFailed
 
 CACHE = Path(__file__).resolve().parents[1] / ".cache" / "kafka"
@@ -30,63 +31,6 @@ STOP_SECONDS = 20.0
 _PORTS = range(20_000, 32_000)
 """Below the ports that systems give to outgoing connections: one of those could take ours while the broker is down, or
 a client that calls a dead local port could even be connected to itself."""
-
-_WATCHED = """exec 3<&0
-(read -r line || { kill -9 $$; test -z "$0" || { sleep 1; rm -rf "$0"; }; }) <&3 >/dev/null 2>&1 &
-exec "$@" </dev/null 3<&-"""
-"""Runs "$@" with a watchman, who kills it when our end of the pipe closes without a line (we died) and then removes
-the folder $0, if there is one. A death signal (PR_SET_PDEATHSIG) would not do: it comes when the *thread* ends."""
-
-_JVM = (
-    "-Xms128m",
-    "-Xmx512m",
-    # Short runs on few cores: compile fast rather than well, collect in one thread, write no files elsewhere.
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:-UsePerfData",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-)
-
-_PROPERTIES = """
-process.roles=broker,controller
-node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:{controller}
-log.dirs={data}
-num.partitions={partitions}
-auto.create.topics.enable=true
-
-# One node, and few partitions of its own topics: it starts faster.
-offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-num.network.threads=2
-num.io.threads=4
-background.threads=4
-
-# A node that comes back after a kill waits until its own controller has given up the old one: 9 s by default.
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=300
-
-# Tests do not want to wait: for members that may yet join, for the dead, for the cleaner.
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-transaction.abort.timed.out.transaction.cleanup.interval.ms=500
-log.initial.task.delay.ms=500
-log.cleaner.backoff.ms=500
-log.cleaner.dedupe.buffer.size=8388608
-log.retention.check.interval.ms=1000
-"""
 
 
 def find_java() -> Path | None:
@@ -157,7 +101,7 @@ class ApacheKafka:
         if not config.exists():
             self._format(config)
         with self.log.open("ab") as log:
-            watched = ["sh", "-c", _WATCHED, str(self.folder) if self._ephemeral else ""]
+            watched = ["sh", "-c", WATCHED, str(self.folder) if self._ephemeral else ""]
             self._process = subprocess.Popen(
                 [*watched, *self._command("kafka.Kafka"), str(config)],
                 stdin=subprocess.PIPE,
@@ -204,7 +148,7 @@ class ApacheKafka:
         self._process = None
 
     def _format(self, config: Path) -> None:
-        text = _PROPERTIES.format(
+        text = PROPERTIES.format(
             port=self._port, controller=self._controller, data=self.folder / "data", partitions=self._partitions
         )
         draft = config.with_suffix(".draft")
@@ -220,7 +164,7 @@ class ApacheKafka:
 
     def _command(self, main: str) -> list[str]:
         temporary = f"-Djava.io.tmpdir={self.folder / 'tmp'}"
-        return [str(self._java), *_JVM, temporary, "-cp", f"{self._libs.resolve()}/*", main]
+        return [str(self._java), *JVM, temporary, "-cp", f"{self._libs.resolve()}/*", main]
 
     def _wait(self) -> None:
         """Ask for the topics until the answer is whole."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal
 
 from consumers.intake import MAX_BYTES
@@ -12,11 +13,16 @@ DEFAULT_PARTITIONS = 4
 """The most workers that can share the work, and so worth a guess upwards: more cannot be added later, because then the
 sessions move to other partitions, away from their state. Four cost nothing and feed four workers."""
 
+CODECS = ("producer", "uncompressed", "gzip", "lz4", "snappy", "zstd")
+
 LARGEST_RECORD = MAX_BYTES + (64 << 10)
 """A message as large as we take, with its key, its headers and the batch around it."""
 
 LARGEST_STATE = (8 << 20) + (64 << 10)
 """As much as we send in one request (connection.MAX_REQUEST): states may be larger than what they come from."""
+
+READABLE = ("producer", "uncompressed", "gzip") if find_spec("cramjam") is None else CODECS
+"""What aiokafka reads; more with cramjam."""
 
 MINUTE, DAY = 60_000, 86_400_000
 
@@ -136,6 +142,11 @@ def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> 
         yield Fault(
             f"max.message.bytes={size}: the largest records do not fit; set max.message.bytes={needed}",
             "error" if size < MAX_BYTES else "warning",
+        )
+    codec = configs.get("compression.type", "producer")
+    if codec not in READABLE:
+        yield Fault(
+            f"compression.type={codec}: the brokers compress so that we cannot read; set compression.type=producer"
         )
     if configs.get("unclean.leader.election.enable") == "true":
         yield Fault(

@@ -1,0 +1,58 @@
+"""How Apache Kafka is run for tests and demonstrations: small, fast to start, impatient."""
+
+WATCHED = """exec 3<&0
+(read -r line || { kill -9 $$; test -z "$0" || { sleep 1; rm -rf "$0"; }; }) <&3 >/dev/null 2>&1 &
+exec "$@" </dev/null 3<&-"""
+"""Runs "$@" with a watchman, who kills it when our end of the pipe closes without a line (we died) and then removes
+the folder $0, if there is one. A death signal (PR_SET_PDEATHSIG) would not do: it comes when the *thread* ends."""
+
+JVM = (
+    "-Xms128m",
+    "-Xmx512m",
+    # Short runs on few cores: compile fast rather than well, collect in one thread, write no files elsewhere.
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:-UsePerfData",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+)
+
+PROPERTIES = """
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:{controller}
+log.dirs={data}
+num.partitions={partitions}
+auto.create.topics.enable=true
+
+# One node, and few partitions of its own topics: it starts faster.
+offsets.topic.num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+num.network.threads=2
+num.io.threads=4
+background.threads=4
+
+# A node that comes back after a kill waits until its own controller has given up the old one: 9 s by default.
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=300
+
+# Tests do not want to wait: for members that may yet join, for the dead, for the cleaner.
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+log.initial.task.delay.ms=500
+log.cleaner.backoff.ms=500
+log.cleaner.dedupe.buffer.size=8388608
+log.retention.check.interval.ms=1000
+"""

@@ -137,7 +137,7 @@ def test_messages_that_are_in_the_state_are_answered_and_not_done_again():
 
 def test_one_segment_may_be_ahead_of_another():
     """ "a" waits for its newest text, "b" is done meanwhile: neither is done twice, nor left out."""
-    told = [update("a", "we "), update("b", "anna "), update("a", "met ", mode="append"), delete("b")]
+    told = [update("a", "we "), update("b", "anna ", mode="append"), update("a", "met ", mode="append"), delete("b")]
     first = engine(Always(), coalesce=True)
     for offset, message in enumerate(told[:3]):
         first.submit(message, offset)

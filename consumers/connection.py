@@ -103,17 +103,15 @@ class Clients:
 
 
 async def stop_client(client: Client, patience: float = 5.0) -> None:
-    """Stop a client that may be fenced, or whose broker may not answer: what it says in parting is not worth a wait.
-
-    A producer's own `stop` then fails or waits before it has closed its connections.
-    """
+    """Stop a client that may be fenced, or whose broker may not answer: what it says in parting is not worth a wait."""
     try:
         with suppress(KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(patience):
                 await client.stop()
-    finally:
-        if isinstance(client, AIOKafkaProducer):
-            await client.client.close()
+    finally:  # a stop that failed or was cut short has not closed the connections, nor ended the metadata task
+        inner = getattr(client, "client", None) or getattr(client, "_client", None)
+        if inner is not None:
+            await inner.close()
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

@@ -12,6 +12,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -208,9 +209,7 @@ class AtLeastOnce(Lane):
         await self._prove()
         outgoing = self._encode(group)
         entries = [*self._clean, *with_outbox(self._out.tagger, outgoing)]
-        self._clean = [
-            encode_entry(self._out.tagger, entry) for one in outgoing for entry in one.entries if is_gravestone(entry)
-        ]
+        self._clean = [encode_entry(self._out.tagger, entry) for entry in gravestones(outgoing)]
         await self.bury([letter for one in outgoing for letter in one.letters])
         await self._prove()
         await self.keep(entries)
@@ -242,27 +241,32 @@ class AtLeastOnce(Lane):
             return await asyncio.gather(*acks)
 
 
-def is_gravestone(entry: Entry) -> bool:
-    """Whether it is what an ended session leaves."""
-    return isinstance(entry.value, SessionState) and entry.value.ended
+def gravestones(group: Iterable[Outgoing]) -> list[Entry]:
+    """What ended sessions leave, unless they have spoken again in the group or are forgotten by now."""
+    last = {entry.session: entry for one in group for entry in one.entries if entry.segment is None or entry.value}
+    return [entry for entry in last.values() if isinstance(entry.value, SessionState) and entry.value.ended]
 
 
 def with_outbox(tagger: str, group: Iterable[Outgoing]) -> list[Pair]:
     """Records of a group's entries, each with all revisions of its session that the group has made by then.
 
-    A segment's entry gives way to a newer one of the same key, except around a session's own entry: those are cut apart
-    safely only in the order they were made in.
+    A segment's entry gives way to a newer one that follows it directly in its session. Others may not be left out: cut
+    apart anywhere, a session must be as it was before or after some message.
     """
     outbox: dict[str, list[bytes]] = {}
-    whole = {entry.session for one in group for entry in one.entries if entry.segment is None}
-    records: dict[object, Pair] = {}
+    records: dict[int, Pair] = {}
+    newest: dict[str, tuple[int, Entry]] = {}
+    numbers = count()
     for one in group:
         for session, value in one.revisions:
             outbox.setdefault(session, []).append(value)
         for entry in one.entries:
-            key = object() if entry.session in whole else (entry.session, entry.segment)
-            records.pop(key, None)
-            records[key] = encode_entry(tagger, entry, outbox.get(entry.session, ()))
+            before = newest.get(entry.session)
+            if before and entry.segment is not None and before[1].segment == entry.segment:
+                del records[before[0]]
+            number = next(numbers)
+            records[number] = encode_entry(tagger, entry, outbox.get(entry.session, ()))
+            newest[entry.session] = number, entry
     return list(records.values())
 
 

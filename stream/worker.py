@@ -169,12 +169,13 @@ class Worker:
             del self._submitted[answer]
         return first
 
-    def _patience(self) -> float | None:
-        """How long to sleep when nothing comes: for ever, unless sessions can expire or restarts grow meanwhile."""
-        idle, governor = self.engine.idle_seconds, self.engine.governor
-        if governor is not None and governor.allowance is not None:
-            return governor.target
-        return None if idle is None else min(max(idle / 4, 0.01), 1.0)
+    def _patience(self) -> float:
+        """How long to sleep when nothing comes: restarts may grow, sessions expire or be forgotten meanwhile."""
+        engine = self.engine
+        if engine.governor is not None and engine.governor.allowance is not None:
+            return engine.governor.target
+        soonest = min(engine.remember_seconds, engine.idle_seconds or engine.remember_seconds)
+        return min(max(soonest / 4, 0.01), 1.0)
 
     def _fail(self, error: BaseException) -> None:
         self._error, self._stopped = error, True

@@ -7,7 +7,7 @@ commits. An offset is committed only after everything its message caused is deli
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -54,6 +54,7 @@ class Service:
         self._exactly = settings.guarantee == "exactly_once"
         self._taking = asyncio.Lock()
         self._stopping = asyncio.Event()
+        self._left = False
         self.ready = self._partitions.ready
         """Set while all partitions that the group has given us are open."""
         self.revisions = 0
@@ -117,6 +118,7 @@ class Service:
                 with suppress(KafkaError, TimeoutError, NotCounted):
                     async with asyncio.timeout(settings.shutdown_seconds):
                         await self._group.commit_all()
+            self._left = True
             await self._partitions.close_all()
             log.info("stopped", revisions=self.revisions, dead_letters=dict(self.dead_letters.counts))
 
@@ -311,10 +313,12 @@ class Service:
             await self._partitions.assign(given)
             self._group.counted.set()
 
-    async def guard(self, job: Coroutine[Any, Any, None]) -> None:
-        """Run a listener's job; what it raises ends the service."""
+    async def guard(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a listener's job; what it raises ends the service. Who leaves takes no part in rebalances any more."""
+        if self._left:
+            return
         try:
-            await job
+            await job()
         except Exception as error:
             self._partitions.fail(error)
 
@@ -326,10 +330,10 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
         self._service = service
 
     async def on_partitions_revoked(self, revoked: object) -> None:
-        await self._service.guard(self._service.revoked())
+        await self._service.guard(self._service.revoked)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._service.guard(self._service.assigned(set(assigned)))
+        await self._service.guard(partial(self._service.assigned, set(assigned)))
 
 
 def _tell_shift(shift: Shift) -> None:

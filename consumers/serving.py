@@ -1,7 +1,9 @@
 """`hearken serve`: one service as a process of its own, from its start to a signal."""
 
 import asyncio
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -59,4 +61,24 @@ async def serve(settings: ServiceSettings, make_engine: Callable[[], "Engine"]) 
 
         if not stop.is_set():
             log.info("tagger loaded", tagger=engine.name)
-            await Service(settings, Worker(engine, queue=settings.in_flight)).run(stop)
+            watchdog = asyncio.create_task(_end_at_last(stop, 2 * settings.shutdown_seconds + 20))
+            try:
+                await Service(settings, Worker(engine, queue=settings.in_flight)).run(stop)
+            finally:
+                watchdog.cancel()
+
+
+async def _end_at_last(stop: asyncio.Event, seconds: float) -> None:
+    """Once told to stop, end the process even if something of it does not: clients of a broker that is away may wait.
+
+    Nothing is lost: what is not committed is read again.
+    """
+    await stop.wait()
+    timer = threading.Timer(seconds, _give_up, (seconds,))
+    timer.daemon = True
+    timer.start()
+
+
+def _give_up(seconds: float) -> None:
+    log.error("did not end in order; the process ends now, what is not committed will be read again", seconds=seconds)
+    os._exit(1)

@@ -5,7 +5,7 @@ import structlog
 from consumers.errors import OperationFailed, ServiceFailed
 from consumers.settings import ServiceSettings
 from consumers.topic_report import administering
-from consumers.topics import check_topics, create_topics
+from consumers.topics import check_topics, create_topics, is_embedded
 
 log = structlog.get_logger()
 
@@ -19,6 +19,10 @@ async def prepare_topics(settings: ServiceSettings) -> None:
     """
     try:
         async with administering(settings.broker, settings.connect_seconds) as admin:
+            if settings.guarantee == "exactly_once" and await is_embedded(admin):
+                raise ServiceFailed(
+                    "the embedded broker has no transactions to speak of; use Apache Kafka (make kafka)"
+                )
             if made := await create_topics(admin, settings.topics):
                 log.info("topics made", topics=made)
             problems = await check_topics(admin, settings.topics)

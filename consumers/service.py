@@ -32,6 +32,9 @@ from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
 
+TOLD_LETTERS, TOLD_OF = 20, 1000
+"""Dead letters of one reason that are logged: the first ones, then one of so many."""
+
 
 class Service:
     """One member of the consumer group.
@@ -223,9 +226,11 @@ class Service:
         held.lane.put(Output(letters=[self._letter(reason, detail, taken)], done=[taken]))
 
     def _letter(self, reason: str, detail: str, taken: Taken) -> Letter:
-        record = taken.record
-        log.warning("dead letter", reason=reason, partition=record.partition, offset=record.offset)
-        return self.dead_letters.make(reason, detail, record)
+        record, letter = taken.record, self.dead_letters.make(reason, detail, taken.record)
+        count = self.dead_letters.counts[reason]
+        if count <= TOLD_LETTERS or count % TOLD_OF == 0:  # a flood of them must not become a flood of lines
+            log.warning("dead letter", reason=reason, partition=record.partition, offset=record.offset, count=count)
+        return letter
 
     # Handing over to the lanes
 

@@ -155,7 +155,7 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, F
     wanted: dict[str, Role] = {getattr(names, role): role for role in ROLES}
     # A topic that is asked for by name comes into being where brokers may make topics, and not as it should be. The
     # embedded broker knows no other way.
-    asked = list(wanted) if await _is_embedded(admin) else None
+    asked = list(wanted) if await is_embedded(admin) else None
     described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _is_there(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])
     return {
@@ -169,7 +169,8 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, F
     }
 
 
-async def _is_embedded(admin: AIOKafkaAdminClient) -> bool:
+async def is_embedded(admin: AIOKafkaAdminClient) -> bool:
+    """Whether it is librdkafka's in-process cluster."""
     return str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
 
 

@@ -20,9 +20,7 @@ async def prepare_topics(settings: ServiceSettings) -> None:
     try:
         async with administering(settings.broker, settings.connect_seconds) as admin:
             if settings.guarantee == "exactly_once" and await is_embedded(admin):
-                raise ServiceFailed(
-                    "the embedded broker has no transactions to speak of; use Apache Kafka (make kafka)"
-                )
+                raise ServiceFailed("the embedded broker has no transactions worth the name; use Apache Kafka")
             if made := await create_topics(admin, settings.topics):
                 log.info("topics made", topics=made)
             problems = await check_topics(admin, settings.topics)

@@ -22,16 +22,24 @@ def blocks(kind):
 def typed_commands():
     """Every `hearken ...` line of the shell blocks, continuation lines joined."""
     lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
-    return [line for line in lines if "bin/hearken" in line]
+    return [line for line in lines if re.match(r"(\.venv/bin/)?hearken ", line)]
+
+
+def command_of(words):
+    """The command that the first words name, sub-commands followed, and the words after it."""
+    group = get_command(app)
+    while hasattr(group, "commands"):
+        assert words[0] in group.commands
+        group, words = group.commands[words[0]], words[1:]
+    return group, words
 
 
 @pytest.mark.parametrize("line", typed_commands())
 def test_commands_and_their_options_exist(line):
     words = shlex.split(line, comments=True)
-    words = words[words.index(".venv/bin/hearken") + 1 :]
-    known = get_command(app).commands
-    assert words[0] in known
-    options = {name for option in known[words[0]].params for name in option.opts + option.secondary_opts}
+    start = next(i for i, word in enumerate(words) if word in (".venv/bin/hearken", "hearken"))
+    command, words = command_of(words[start + 1 :])
+    options = {name for option in command.params for name in option.opts + option.secondary_opts}
     assert {word for word in words if word.startswith("--")} <= options
 
 

@@ -32,6 +32,8 @@ def configure_logging(level: Level = "info") -> None:
     )
     # Brokers refuse the first records of a transaction that follows another closely, and take them 10 ms later.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
+    # It knows no generations, so a member that comes back claims what others have; that is settled, not wrong.
+    logging.getLogger("aiokafka.coordinator.assignors.sticky.sticky_assignor").setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 

@@ -6,9 +6,10 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from consumers.settings import ServiceSettings
 
@@ -60,12 +61,19 @@ async def serve(settings: ServiceSettings, make_engine: Callable[[], "Engine"]) 
         from stream.worker import Worker
 
         if not stop.is_set():
+            asyncio.get_running_loop().set_exception_handler(_tell)
             log.info("tagger loaded", tagger=engine.name)
             watchdog = asyncio.create_task(_end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
                 await Service(settings, Worker(engine, queue=settings.in_flight)).run(stop)
             finally:
                 watchdog.cancel()
+
+
+def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Errors that nobody awaited. A producer that is given up leaves some behind; why it was is told elsewhere."""
+    if not isinstance(context.get("exception"), KafkaError):
+        loop.default_exception_handler(context)
 
 
 async def _end_at_last(stop: asyncio.Event, seconds: float) -> None:

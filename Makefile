@@ -23,11 +23,12 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test train lint format lock clean kafka kafka-for-tests
+.PHONY: help setup run test faults train lint format lock clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/ner.toml: train a tagger'
 	@echo 'make setup   what both need, into $(VENV)'
@@ -37,6 +38,10 @@ setup: $(STAMP)
 
 run: $(STAMP) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
 	@$(VENV)/bin/hearken demo $(if $(BROKER),$(if $(filter kafka,$(BROKER)),--apache-kafka,--broker $(BROKER))) $(ARGS)
+
+# The long form of tests/kafka/test_faults.py: hours. ARGS="--help" tells what there is.
+faults: $(STAMP) $(KAFKA_JARS)
+	@$(VENV)/bin/hearken faults $(if $(FAULTS),$(FAULTS),all) $(ARGS)
 
 kafka: $(KAFKA_JARS)
 

@@ -48,6 +48,8 @@ class Report:
     letters: int = 0
     finals: int = 0
     """Final revisions that are as they should be."""
+    rounded: int = 0
+    """Revisions whose `stability` differs in its last digits: sums of other batches round differently."""
     counts: Counter[Kind] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
 
@@ -75,6 +77,7 @@ class Report:
             ("revisions read, repeats dropped", f"{self.revisions:,}, {self.repeats:,}"),
             ("dead letters read", f"{self.letters:,}"),
             ("final revisions as they should be", f"{self.finals:,}"),
+            ("revisions whose stability is rounded differently", f"{self.rounded:,}"),
             ("lost, doubled, out of order", f"{self.counts['lost']}, {self.counts['doubled']}, {self.counts['order']}"),
             (
                 "changed after final, altered, stray",

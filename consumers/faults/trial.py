@@ -192,6 +192,7 @@ def _judge(trial: Trial, policy: str, exact: bool) -> None:
     finding.problems += [str(problem) for problem in report.problems[:50]]
     finding.figures["bad"], finding.figures["sessions"] = report.bad, report.sessions
     finding.figures["finals"], finding.figures["dead_letters"] = report.finals, report.letters
+    finding.figures["stability_rounded"] = report.rounded
 
 
 async def _look(trial: Trial) -> None:

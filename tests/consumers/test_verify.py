@@ -315,6 +315,16 @@ def test_each_altered_interim_is_found_when_exact(fault: Fault, kind: str) -> No
     assert run.check().counts[kind]  # type: ignore[index]
 
 
+def test_the_last_digits_of_a_stability_are_not_held_against_it() -> None:
+    run = good()
+    i = run.find("a", 1)
+    first, *rest = read(run.outputs[i]).spans
+    run.change(i, spans=(msgspec.structs.replace(first, stability=first.stability - 0.0004), *rest))
+    report = run.check()
+    assert (report.ok, report.rounded) == (True, 1)
+    assert good().check().rounded == 0
+
+
 def test_another_final_label_is_found_in_every_mode() -> None:
     for exact in (True, False):
         run = good(exact)

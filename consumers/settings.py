@@ -120,7 +120,7 @@ class ServiceSettings:
     @property
     def heartbeat_seconds(self) -> float:
         """Members hear of a rebalance with their next heartbeat, and all wait for the last: so it is short."""
-        return min(3.0, self.session_timeout_seconds / 10)
+        return min(3.0, self.session_timeout_seconds / 20)
 
 
 def check_broker(broker: str) -> None:

@@ -4,7 +4,7 @@ done, and by session, so that an answer finds its record and a lost partition it
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,11 +38,12 @@ class Progress:
 
     Args:
         start: the offset that is read first.
+        done: offsets at or behind the start that a former owner finished; they will come again.
     """
 
-    def __init__(self, start: int = 0) -> None:
+    def __init__(self, start: int = 0, done: Iterable[int] = ()) -> None:
         self._open: deque[int] = deque()
-        self._finished: set[int] = set()
+        self._finished = set(done)
         self.next = start
         """The offset behind the last one that has begun."""
 
@@ -71,7 +72,7 @@ class Progress:
     @property
     def unfinished(self) -> int:
         """Offsets that were begun and are not finished."""
-        return len(self._open) - len(self._finished)
+        return sum(offset not in self._finished for offset in self._open)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -215,10 +215,10 @@ class Partitions:
         forgotten = [x for name, saved in kept.sessions.items() for x in _tombstones(name, saved)] if start.anew else []
         if start.anew:
             kept = Kept(owned=kept.owned)
-        held.progress = Progress(start.offset)
         held.applied = {name: saved.offset for name, saved in kept.sessions.items()}
         held.last_applied = max(held.applied.values(), default=-1)
         held.done = {offset for offset in from_ranges(kept.done) if offset >= start.offset}
+        held.progress = Progress(start.offset, held.done)
         for name, saved in kept.sessions.items():
             self._worker.engine.restore(saved, name, time.monotonic())
             self._ledger.live_at(name, at)

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
+from consumers.changelog import encode_partition
 from consumers.connection import BrokerUnreachable
 from consumers.errors import ServiceFailed
 from consumers.service import Service
@@ -293,6 +294,22 @@ async def test_a_rebalance_waits_for_what_is_in_flight() -> None:
         await kafka.acknowledge()
         await moving
         assert kafka.committed == {FIRST: 1}
+
+
+async def test_what_was_done_before_us_is_remembered_until_it_is_read_again() -> None:
+    """Exactly once: two owners die, the second before it comes to what the first had done beyond its position."""
+    kafka = FakeKafka()
+    kafka.committed[FIRST] = 0
+    key, value = encode_partition("hearken", IN, ((1, 3),))
+    await kafka.append(STATE, value, key)
+    async with serving(kafka, guarantee="exactly_once") as service:
+        await service.ready.wait()
+        await kafka.until(lambda: kafka.transactions == 1)
+    for _ in range(3):
+        await kafka.append(IN, b"{")
+    async with serving(kafka, guarantee="exactly_once"):
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
+    assert [header(letter, "offset") for letter in kafka.records(DEAD)] == ["0"]
 
 
 async def test_no_broker_is_told_in_one_line() -> None:

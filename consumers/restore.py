@@ -84,13 +84,14 @@ async def find_start(consumer: AIOKafkaConsumer, partition: TopicPartition, kept
     committed = await consumer.committed(partition)
     first = (await consumer.beginning_offsets([partition]))[partition]
     end = (await consumer.end_offsets([partition]))[partition]
-    if committed is None:
-        return Start(first)
-    applied = max((saved.offset for saved in kept.sessions.values()), default=-1)
-    if committed > end or applied >= end:
-        what = f"offset {max(committed, applied + 1)} was reached, but the topic ends at {end}: it was made anew"
+    # Brokers forget a topic's commits with the topic, so what was applied may be all that tells of the old one.
+    reached = max(committed or 0, *(saved.offset + 1 for saved in kept.sessions.values()), 0)
+    if reached > end:
+        what = f"offset {reached} was reached, but the topic ends at {end}: it was made anew"
         _lose(what, f"read it from {first} on, with no session open", partition, on_lost)
         return Start(first, anew=True)
+    if committed is None:
+        return Start(first)
     if committed < first:
         gone = first - committed
         what = f"offset {committed} is next, but the brokers have only {first} and later (retention): {gone} are gone"

@@ -44,8 +44,8 @@ async def test_records_that_retention_took_are_told_or_skipped() -> None:
     assert await find_start(consumer, AT, kept_until(1), "skip") == Start(5)
 
 
-@pytest.mark.parametrize(("committed", "applied"), [(7, 1), (2, 4)])
-async def test_a_topic_made_anew_is_told_or_begun_without_the_old_states(committed: int, applied: int) -> None:
+@pytest.mark.parametrize(("committed", "applied"), [(7, 1), (2, 4), (None, 4)])
+async def test_a_topic_made_anew_is_told_or_begun_without_the_old_states(committed: int | None, applied: int) -> None:
     consumer = await broker(first=0, end=4, committed=committed)
     with pytest.raises(LostInput, match="made anew"):
         await find_start(consumer, AT, kept_until(applied), "fail")

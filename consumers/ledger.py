@@ -143,8 +143,9 @@ class Ledger:
         self._homes.setdefault(session, partition)
 
     def forget(self, session: str) -> None:
-        """Nothing is known of the session any more."""
-        self._homes.pop(session, None)
+        """Nothing is known of the session any more, unless it speaks again already."""
+        if not any(name == session for name, _ in self._waiting):
+            self._homes.pop(session, None)
 
     def drop(self, partition: TopicPartition, progress: Progress) -> list[str]:
         """Close a partition's books unfinished; returns the sessions that live there."""

@@ -263,11 +263,14 @@ class Service:
             taken = self._ledger.release(answer.session, answer.offset)
             if taken and (output := output_of(answer.session)):
                 output.done.append(taken)
+        last = {}
         for entry in batch.result.entries:
             if output := output_of(entry.session):
                 output.entries.append(entry)
-                if entry.segment is None and entry.value is None:
-                    self._ledger.forget(entry.session)
+                last[entry.session] = entry
+        for entry in last.values():
+            if entry.segment is None and entry.value is None:
+                self._ledger.forget(entry.session)
         return outputs
 
     def _delivered(self, done: Sequence[Taken], revisions: int) -> None:

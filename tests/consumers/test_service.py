@@ -3,18 +3,22 @@
 import asyncio
 import dataclasses
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from consumers.changelog import encode_partition
+from consumers.changelog import encode_entry, encode_partition
 from consumers.connection import BrokerUnreachable
 from consumers.errors import ServiceFailed
 from consumers.service import Service
 from consumers.settings import ServiceSettings
+from stream.engine import StepResult
+from stream.state import Entry
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
@@ -310,6 +314,46 @@ async def test_what_was_done_before_us_is_remembered_until_it_is_read_again() ->
     async with serving(kafka, guarantee="exactly_once"):
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
     assert [header(letter, "offset") for letter in kafka.records(DEAD)] == ["0"]
+
+
+@pytest.mark.parametrize("steps_between", [False, True])
+async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.MonkeyPatch, steps_between: bool) -> None:
+    kafka = FakeKafka()
+    async with serving(kafka) as service:
+        engine = service._worker.engine
+        await kafka.append(IN, update("a", "anna"), b"a")
+        await kafka.append(IN, b'{"type":"end","session":"a"}', b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+        expire, step, submit = engine.expire, engine.step, engine.submit
+        forgotten, may = threading.Event(), threading.Event()
+
+        def bury(now: float) -> int:
+            if not forgotten.is_set():
+                now += 2 * engine.remember_seconds
+            return expire(now)
+
+        def hold() -> StepResult:
+            if forgotten.is_set():
+                return step()
+            result = step() if steps_between else None
+            forgotten.set()
+            assert may.wait(20)
+            return result or step()
+
+        monkeypatch.setattr(engine, "expire", bury)
+
+        def take(*message: Any) -> None:
+            submit(*message)
+            may.set()
+
+        monkeypatch.setattr(engine, "step", hold)
+        monkeypatch.setattr(engine, "submit", take)
+        assert await asyncio.to_thread(forgotten.wait, 20)
+        await kafka.append(IN, update("a", "anna rome"), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
+    assert [r["offset"] for r in revisions(kafka)][-1] == 2
+    assert encode_entry("fake", Entry("a", None, None)) in [(x.key, x.value) for x in kafka.records(STATE)]
+    assert kafka.records(STATE)[-1].key == b'["fake","a","s"]'
 
 
 async def test_no_broker_is_told_in_one_line() -> None:

@@ -356,6 +356,14 @@ async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.Mon
     assert kafka.records(STATE)[-1].key == b'["fake","a","s"]'
 
 
+async def test_sessions_that_never_were_are_not_remembered() -> None:
+    kafka = FakeKafka()
+    async with serving(kafka) as service:
+        await kafka.append(IN, b'{"type":"end","session":"a"}', b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+        assert service._ledger.home("a") is None
+
+
 async def test_no_broker_is_told_in_one_line() -> None:
     service = Service(
         ServiceSettings(broker="127.0.0.1:1", connect_seconds=0.1), Worker(fake_engine("ner", "", coalesce=True))

@@ -40,6 +40,8 @@ class SegmentRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=
     state: SegmentState
     outbox: tuple[bytes, ...] = ()
     """Revisions of the session that may not have been published yet, as they are written (at least once only)."""
+    unasked: bool = False
+    """Whether no message will come again for some of them: the session was idle."""
 
 
 class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -48,6 +50,7 @@ class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=
     schema: int
     state: SessionState
     outbox: tuple[bytes, ...] = ()
+    unasked: bool = False
 
 
 class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -73,13 +76,13 @@ Pair = tuple[bytes, bytes | None]
 """A record's key and value."""
 
 
-def encode_entry(tagger: str, entry: Entry, outbox: Sequence[bytes] = ()) -> Pair:
+def encode_entry(tagger: str, entry: Entry, outbox: Sequence[bytes] = (), unasked: bool = False) -> Pair:
     """Make the record of an entry."""
     key = msgspec.json.encode([tagger, entry.session, *([] if entry.segment is None else [entry.segment])])
     if entry.value is None:
         return key, None
     kind = SessionRecord if isinstance(entry.value, SessionState) else SegmentRecord
-    return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox)))  # type: ignore[arg-type]
+    return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox), unasked))  # type: ignore[arg-type]
 
 
 def encode_partition(group: str, topic: str, done: Ranges = ()) -> Pair:
@@ -94,6 +97,8 @@ class Kept:
     sessions: dict[str, Saved] = field(default_factory=dict)
     outbox: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """By session: what its newest record has in its outbox, if anything."""
+    unasked: set[str] = field(default_factory=set)
+    """Sessions that have something in it that no message asks for."""
     done: Ranges = ()
     owned: bool = False
     """Whether it has its own record already."""
@@ -155,12 +160,19 @@ def _read_entry(names: tuple[str, ...], value: bytes | None, kept: Kept, place: 
     session = names[1]
     if len(names) == 2:
         head = _decode(_SESSION, value, place)
-        kept.outbox[session] = head.outbox if head else ()
+        _read_outbox(session, head, kept)
         return Entry(session, None, head.state if head else None)
     segment = _decode(_SEGMENT, value, place)
     if segment:
-        kept.outbox[session] = segment.outbox
+        _read_outbox(session, segment, kept)
     return Entry(session, names[2], segment.state if segment else None)
+
+
+def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, kept: Kept) -> None:
+    kept.outbox[session] = record.outbox if record else ()
+    kept.unasked.discard(session)
+    if record and record.unasked:
+        kept.unasked.add(session)
 
 
 def _decode(decoder: "msgspec.msgpack.Decoder[R]", value: bytes | None, place: str) -> R | None:

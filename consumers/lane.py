@@ -51,6 +51,8 @@ class Outgoing:
     letters: list[Letter]
     revisions: list[tuple[str, bytes]] = field(default_factory=list)
     """Session, and the revision in JSON."""
+    unasked: set[str] = field(default_factory=set)
+    """Sessions of revisions that no record caused, so that none will bring them again."""
 
 
 LEAST_LIMIT = 256
@@ -147,6 +149,8 @@ class Lane(ABC):
                 if len(value) <= self._out.limit:
                     self.largest = max(self.largest, len(value))
                     one.revisions.append((revision.session, value))
+                    if cause is None:
+                        one.unasked.add(revision.session)
                     continue
                 detail = f"{len(value)} bytes; at most {self._out.limit} are written"
                 log.error("revision too large", partition=self.partition.partition, offset=revision.offset)
@@ -256,8 +260,10 @@ def with_outbox(tagger: str, group: Iterable[Outgoing]) -> list[Pair]:
     outbox: dict[str, list[bytes]] = {}
     records: dict[int, Pair] = {}
     newest: dict[str, tuple[int, Entry]] = {}
+    unasked: set[str] = set()
     numbers = count()
     for one in group:
+        unasked |= one.unasked
         for session, value in one.revisions:
             outbox.setdefault(session, []).append(value)
         for entry in one.entries:
@@ -265,7 +271,7 @@ def with_outbox(tagger: str, group: Iterable[Outgoing]) -> list[Pair]:
             if before and entry.segment is not None and before[1].segment == entry.segment:
                 del records[before[0]]
             number = next(numbers)
-            records[number] = encode_entry(tagger, entry, outbox.get(entry.session, ()))
+            records[number] = encode_entry(tagger, entry, outbox.get(entry.session, ()), entry.session in unasked)
             newest[entry.session] = number, entry
     return list(records.values())
 

@@ -252,7 +252,7 @@ class Partitions:
             (name, value)
             for name, outbox in kept.outbox.items()
             for value in outbox
-            if name in ended or _OFFSET.decode(value).offset >= position
+            if name in ended or name in kept.unasked or _OFFSET.decode(value).offset >= position
         ]
         await lane.bury(
             [self._too_large(lane.partition, *pair) for pair in missing if len(pair[1]) > self._outbound.limit]

@@ -364,6 +364,36 @@ async def test_sessions_that_never_were_are_not_remembered() -> None:
         assert service._ledger.home("a") is None
 
 
+async def test_what_idleness_closed_is_told_even_if_we_die_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No message brings it again, and the next owner's sessions know it as told."""
+    kafka = FakeKafka()
+    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), kafka.clients())
+    task = asyncio.create_task(service.run(asyncio.Event()))
+    await kafka.append(IN, update("a", "anna"), b"a")
+    await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+    kafka.hold, kafka.held_topics = True, {STATE}
+    engine, first, died = service._worker.engine, threading.Semaphore(), threading.Event()
+    step = engine.step
+
+    def close_only() -> StepResult:
+        """What a session leaves that is over comes with the step after."""
+        assert first.acquire(blocking=False) or died.wait(20)
+        return step()
+
+    monkeypatch.setattr(engine, "step", close_only)
+    engine.idle_seconds = 0.001
+    await kafka.until(lambda: len(kafka.unacknowledged) == 2)
+    kafka.kill()
+    died.set()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [r["final"] for r in revisions(kafka)] == [False]
+    kafka.hold = False
+    async with serving(kafka) as service:
+        await service.ready.wait()
+    assert [(r["rev"], r["final"]) for r in revisions(kafka)] == [(1, False), (2, True)]
+
+
 async def test_no_broker_is_told_in_one_line() -> None:
     service = Service(
         ServiceSettings(broker="127.0.0.1:1", connect_seconds=0.1), Worker(fake_engine("ner", "", coalesce=True))

@@ -93,7 +93,8 @@ class Ledger:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._in_flight: dict[Progress, int] = {}
-        self._waiting: dict[tuple[str, int], Taken] = {}
+        self._waiting: dict[tuple[str, int], list[Taken]] = {}
+        """More than one where the engine has yet to answer for records of a partition that was lost and came back."""
         self._homes: dict[str, TopicPartition] = {}
         self.calm = asyncio.Event()
         """Set while nothing is in flight."""
@@ -122,17 +123,24 @@ class Ledger:
         return True
 
     def expect(self, session: str, taken: Taken) -> None:
-        """The engine is about to get this record's message."""
-        self._waiting[session, taken.record.offset] = taken
+        """The engine has this record's message, and will answer for it once."""
+        self._waiting.setdefault((session, taken.record.offset), []).append(taken)
         self.live_at(session, TopicPartition(taken.record.topic, taken.record.partition))
 
     def waiting(self, session: str, offset: int) -> Taken | None:
         """The record that an answer is for. None: a closing that no record asked for, or a record no longer ours."""
-        return self._waiting.get((session, offset))
+        taken = self._waiting.get((session, offset))
+        return taken[-1] if taken and taken[-1].progress in self._in_flight else None
 
     def release(self, session: str, offset: int) -> Taken | None:
-        """The engine is done with it; what it caused may still have to be delivered."""
-        return self._waiting.pop((session, offset), None)
+        """The engine is done with it; what it caused may still have to be delivered. None: it is no longer ours."""
+        waiting = self._waiting.get((session, offset))
+        if not waiting:
+            return None
+        taken = waiting.pop(0)  # the engine answers in order
+        if not waiting:
+            del self._waiting[session, offset]
+        return taken if taken.progress in self._in_flight else None
 
     def home(self, session: str) -> TopicPartition | None:
         """The partition that a session lives in."""
@@ -148,11 +156,12 @@ class Ledger:
             self._homes.pop(session, None)
 
     def drop(self, partition: TopicPartition, progress: Progress) -> list[str]:
-        """Close a partition's books unfinished; returns the sessions that live there."""
+        """Close a partition's books unfinished; returns the sessions that live there.
+
+        The engine still answers for what it has of them; those answers are nobody's then.
+        """
         self._in_flight.pop(progress, None)
         self._settle()
-        for key in [key for key, taken in self._waiting.items() if taken.progress is progress]:
-            del self._waiting[key]
         sessions = [session for session, home in self._homes.items() if home == partition]
         for session in sessions:
             del self._homes[session]

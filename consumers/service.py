@@ -209,15 +209,11 @@ class Service:
             return self._bury(held, error.reason, error.detail, taken)
         if held.is_done(message.session, record.offset):
             return self._skip(held, taken)
-        is_known = self._ledger.home(message.session) is not None
-        self._ledger.expect(message.session, taken)
         try:
             await self._worker.submit(message, record.offset)
         except InputError as error:
-            self._ledger.release(message.session, record.offset)
-            if not is_known:
-                self._ledger.forget(message.session)
-            self._bury(held, error.reason, error.detail, taken)
+            return self._bury(held, error.reason, error.detail, taken)
+        self._ledger.expect(message.session, taken)
 
     def _skip(self, held: Partition, taken: Taken) -> None:
         """A former owner has done it."""

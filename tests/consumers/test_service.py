@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from consumers.errors import ServiceFailed
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from stream.engine import StepResult
+from stream.messages import Message
 from stream.state import Entry
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeRecord
@@ -392,6 +394,46 @@ async def test_what_idleness_closed_is_told_even_if_we_die_over_it(monkeypatch: 
     async with serving(kafka) as service:
         await service.ready.wait()
     assert [(r["rev"], r["final"]) for r in revisions(kafka)] == [(1, False), (2, True)]
+
+
+async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition is opened again while the engine has yet to drop what waited of it."""
+    kafka, stop, heard = FakeKafka(), asyncio.Event(), asyncio.Queue[int]()
+    engine = fake_engine("ner", "", coalesce=False)
+    service = Service(settings(shutdown_seconds=0.02), Worker(engine), kafka.clients())
+    step, submit, numbers, gates = engine.step, engine.submit, count(), [threading.Event() for _ in range(3)]
+
+    def hold() -> StepResult:
+        number = next(numbers)
+        if number == 0:
+            result = step()
+            assert gates[0].wait(20)
+            return result
+        assert gates[min(number, 2)].wait(20)
+        return step()
+
+    def take(message: Message, offset: int, now: float | None = None) -> None:
+        submit(message, offset, now)
+        heard.put_nowait(offset)
+
+    monkeypatch.setattr(engine, "step", hold)
+    monkeypatch.setattr(engine, "submit", take)
+    task = asyncio.create_task(service.run(stop))
+    for text in ("anna", "anna rome", "anna rome bob"):
+        await kafka.append(IN, update("a", text), b"a")
+    assert [await heard.get() for _ in range(3)] == [0, 1, 2]
+    assert kafka.consumer is not None
+    await kafka.consumer.rebalance([0])
+    gates[0].set()
+    assert [await heard.get() for _ in range(3)] == [0, 1, 2]
+    gates[1].set()
+    await kafka.until(lambda: kafka.committed.get(FIRST))
+    assert kafka.committed[FIRST] == 1
+    gates[2].set()
+    await kafka.until(lambda: kafka.committed[FIRST] == 3)
+    stop.set()
+    await task
+    assert [r["offset"] for r in revisions(kafka)] == [0, 1, 2]
 
 
 async def test_no_broker_is_told_in_one_line() -> None:

@@ -285,6 +285,8 @@ class Partitions:
     def _check_ready(self) -> None:
         if self.held and all(held.is_open for held in self.held.values()):
             self.ready.set()
+        else:
+            self.ready.clear()
 
 
 def _tombstones(session: str, saved: Saved) -> list[Entry]:

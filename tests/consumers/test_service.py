@@ -287,6 +287,22 @@ async def test_what_another_member_did_meanwhile_is_noticed() -> None:
     assert sorted({(r["rev"], r["offset"]) for r in revisions(kafka)}) == [(1, 0), (2, 1), (3, 2)]
 
 
+async def test_it_is_not_ready_while_a_partition_is_restored() -> None:
+    kafka = FakeKafka(partitions=2)
+    kafka.held_topics = {STATE}
+    async with serving(kafka) as service:
+        await service.ready.wait()
+        assert kafka.consumer is not None
+        await kafka.consumer.rebalance([0])
+        await service.ready.wait()
+        kafka.hold, kafka.logs[TopicPartition(STATE, 1)] = True, []
+        await kafka.consumer.rebalance([0, 1])
+        assert not service.ready.is_set()
+        await kafka.until(lambda: kafka.unacknowledged)
+        await kafka.acknowledge()
+        await service.ready.wait()
+
+
 async def test_a_rebalance_waits_for_what_is_in_flight() -> None:
     kafka = FakeKafka()
     kafka.hold, kafka.held_topics = True, {OUT}

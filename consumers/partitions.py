@@ -121,7 +121,7 @@ class Partitions:
         for at in self.held.keys() - given:
             await self.close(at)
         for at in given & self.held.keys():
-            if self.held[at].is_open and not self._exactly and not await self._is_unchanged(self.held[at]):
+            if not self._exactly and not await self._is_unchanged(self.held[at]):
                 await self.close(at)
         opening = given - self.held.keys()
         for at in opening:
@@ -268,6 +268,8 @@ class Partitions:
 
     async def _is_unchanged(self, held: Partition) -> bool:
         """Whether nobody else had the partition since we wrote last (at least once has no fences)."""
+        if not held.is_open:
+            return False  # what it has read so far may be of a generation that is over
         assert isinstance(held.lane, AtLeastOnce)
         consumer, state = self._group.consumer, TopicPartition(self._settings.topics.state, held.at.partition)
         if await consumer.committed(held.at) != held.progress.position or held.progress.unfinished:

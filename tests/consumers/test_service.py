@@ -287,6 +287,27 @@ async def test_what_another_member_did_meanwhile_is_noticed() -> None:
     assert sorted({(r["rev"], r["offset"]) for r in revisions(kafka)}) == [(1, 0), (2, 1), (3, 2)]
 
 
+async def test_what_another_member_did_while_we_were_restoring_is_noticed() -> None:
+    """We had read the states when a rebalance began, and it went on without us for a generation."""
+    kafka = FakeKafka()
+    kafka.hold, kafka.held_topics = True, {STATE}
+    async with serving(kafka):
+        await kafka.until(lambda: kafka.unacknowledged)  # it is about to write the partition's own record
+        mine = kafka.consumer
+        assert mine is not None
+        await mine.listener.on_partitions_revoked(set())
+        kafka.hold = False
+        async with serving(kafka):
+            await kafka.append(IN, update("a", "anna"), b"a")
+            await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+            await kafka.consumer.rebalance([])
+        await mine.rebalance([0])
+        await kafka.acknowledge()
+        await kafka.append(IN, update("a", "anna rome"), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+    assert [(r["rev"], r["offset"]) for r in revisions(kafka)] == [(1, 0), (2, 1)]
+
+
 async def test_it_is_not_ready_while_a_partition_is_restored() -> None:
     kafka = FakeKafka(partitions=2)
     kafka.held_topics = {STATE}

@@ -104,6 +104,8 @@ class Clients:
 
 async def stop_client(client: Client, patience: float = 5.0) -> None:
     """Stop a client that may be fenced, or whose broker may not answer: what it says in parting is not worth a wait."""
+    task = asyncio.current_task()
+    cancelled = task.cancelling() if task else 0
     try:
         with suppress(KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(patience):
@@ -112,6 +114,8 @@ async def stop_client(client: Client, patience: float = 5.0) -> None:
         inner = getattr(client, "client", None) or getattr(client, "_client", None)
         if inner is not None:
             await inner.close()
+    if task and task.cancelling() > cancelled:
+        raise asyncio.CancelledError  # aiokafka's close takes a cancellation for that of its own task
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
 
@@ -14,7 +14,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from consumers.changelog import encode_entry, encode_partition
-from consumers.connection import BrokerUnreachable
+from consumers.connection import BrokerUnreachable, stop_client
 from consumers.errors import ServiceFailed
 from consumers.service import Service
 from consumers.settings import ServiceSettings
@@ -471,6 +471,25 @@ async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatc
     stop.set()
     await task
     assert [r["offset"] for r in revisions(kafka)] == [0, 1, 2]
+
+
+async def test_a_client_that_swallows_a_cancellation_does_not_keep_its_task_alive() -> None:
+    """As aiokafka's do while they wait for a task of their own to end."""
+    began = asyncio.Event()
+
+    class Client:
+        async def start(self) -> None: ...
+
+        async def stop(self) -> None:
+            began.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(stop_client(Client()))
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_no_broker_is_told_in_one_line() -> None:

@@ -161,12 +161,16 @@ class Service:
             except OffsetOutOfRangeError as error:
                 await self._reopen(error.args[0])
                 continue
+            lives = {at: held.progress for at in batches if (held := self._partitions.opened(at))}
             async with self._taking:
                 for at, records in batches.items():
                     for record in records:
+                        await self._worker.room()
                         if self._stopping.is_set():
                             return  # what was not begun is not committed, and will be read again
-                        await self._begin(at, record)
+                        # What was handed out before its partition was given up and opened again is read again.
+                        if (held := self._partitions.opened(at)) and held.progress is lives.get(at):
+                            await self._begin(held, record)
 
     async def _throttle(self) -> bool:
         """Pause all partitions while there is no room; polling goes on, or the group would think us dead."""
@@ -191,9 +195,8 @@ class Service:
                     await self._partitions.close(at)
             await self._partitions.assign(given)
 
-    async def _begin(self, at: TopicPartition, record: Record) -> None:
-        held = self._partitions.opened(at)
-        if held is None or record.offset < held.progress.next or not (self._exactly or self._group.counted.is_set()):
+    async def _begin(self, held: Partition, record: Record) -> None:
+        if record.offset < held.progress.next or not (self._exactly or self._group.counted.is_set()):
             return  # handed out before its state was back, or while the group divides anew: it is read again
         assert held.lane is not None
         taken = self._ledger.begin(held.progress, record)
@@ -203,7 +206,7 @@ class Service:
         try:
             message = decode_message(record.value)
             check_key(record.key, message)
-            if self._ledger.home(message.session) not in (None, at):
+            if self._ledger.home(message.session) not in (None, held.at):
                 raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
         except BadInput as error:
             return self._bury(held, error.reason, error.detail, taken)

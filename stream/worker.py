@@ -71,14 +71,18 @@ class Worker:
             WorkerFailed: the compute thread stopped.
         """
         self._start()
-        while self._in_flight >= self._queue and not self._stopped:
-            await self._wait()
+        await self.room()
         self._check()
         now = self._clock()
         self.engine.submit(message, offset, now)
         self._submitted[Answer(message.session, offset)].append(now)
         self._in_flight += 1
         self._wake.set()
+
+    async def room(self) -> None:
+        """Wait until `submit` would not wait, or the worker stopped."""
+        while self._in_flight >= self._queue and not self._stopped:
+            await self._wait()
 
     async def results(self) -> AsyncIterator[Batch]:
         """What the steps did, in order; for one reader.

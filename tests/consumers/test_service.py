@@ -492,6 +492,50 @@ async def test_a_client_that_swallows_a_cancellation_does_not_keep_its_task_aliv
         await task
 
 
+async def test_a_record_that_waits_for_the_engine_while_its_partition_is_given_up_is_not_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kafka, stop, may, waits = FakeKafka(), asyncio.Event(), threading.Event(), asyncio.Event()
+    engine = fake_engine("ner", "", coalesce=False)
+    worker = Worker(engine, queue=1)
+    service = Service(settings(), worker, kafka.clients())
+    step, wait, drop = engine.step, worker._wait, engine.drop
+    dropped = asyncio.Event()
+
+    def hold() -> StepResult:
+        result = step()
+        assert may.wait(20)
+        return result
+
+    async def tell() -> None:
+        waits.set()
+        await wait()
+
+    def tell_drop(session: str) -> None:
+        drop(session)
+        dropped.set()
+
+    kafka.hold, kafka.held_topics = True, {OUT}
+    task = asyncio.create_task(service.run(stop))
+    await kafka.append(IN, update("a", "anna"), b"a")
+    await kafka.until(lambda: kafka.unacknowledged)
+    monkeypatch.setattr(engine, "step", hold)
+    monkeypatch.setattr(worker, "_wait", tell)
+    monkeypatch.setattr(engine, "drop", tell_drop)
+    may.clear()
+    await kafka.append(IN, update("a", "anna rome"), b"a")
+    await kafka.append(IN, update("b", "anna said ", mode="append"), b"b")
+    await waits.wait()
+    kafka.hold = False
+    kafka.unacknowledged.pop().set_exception(KafkaTimeoutError())
+    await dropped.wait()
+    may.set()
+    await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
+    stop.set()
+    await task
+    assert [len(r["spans"]) for r in revisions(kafka) if r["session"] == "b"] == [1]
+
+
 async def test_no_broker_is_told_in_one_line() -> None:
     service = Service(
         ServiceSettings(broker="127.0.0.1:1", connect_seconds=0.1), Worker(fake_engine("ner", "", coalesce=True))

@@ -324,6 +324,32 @@ async def test_it_is_not_ready_while_a_partition_is_restored() -> None:
         await service.ready.wait()
 
 
+async def test_a_session_whose_states_lie_in_two_partitions_stays_in_the_first() -> None:
+    """Two members each took its messages from another partition; then one gets both."""
+    kafka = FakeKafka(partitions=2)
+    second = TopicPartition(IN, 1)
+    async with serving(kafka) as service:
+        await service.ready.wait()
+        member = kafka.consumer
+        assert member is not None
+        await member.rebalance([0])
+        await kafka.append(IN, update("a", "anna"), b"a", partition=0)
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+        await member.rebalance([1])
+        for text in ("rome", "rome paris", "rome"):
+            await kafka.append(IN, update("a", text), b"a", partition=1)
+        await kafka.until(lambda: kafka.committed.get(second) == 3)
+        await member.rebalance([0])
+        await service.ready.wait()
+        await member.rebalance([0, 1])
+        await service.ready.wait()
+        await kafka.append(IN, update("a", "anna said bob"), b"a", partition=0)
+        await kafka.append(IN, update("a", "rome"), b"a", partition=1)
+        await kafka.until(lambda: kafka.committed == {FIRST: 2, second: 4})
+    assert [s["text"] for s in revisions(kafka)[-1]["spans"]] == ["anna", "bob"]
+    assert [(header(x, "reason"), header(x, "offset")) for x in kafka.records(DEAD)] == [("wrong_partition", "3")]
+
+
 async def test_a_rebalance_waits_for_what_is_in_flight() -> None:
     kafka = FakeKafka()
     kafka.hold, kafka.held_topics = True, {OUT}

@@ -33,8 +33,10 @@ class FakeRecord:
 
 
 class FakeKafka:
-    def __init__(self, partitions: int = 1) -> None:
+    def __init__(self, partitions: int = 1, alone: bool = True) -> None:
         self.partitions = partitions
+        self.alone = alone
+        """Whether a member gets all partitions when it joins."""
         self.logs: dict[TopicPartition, list[FakeRecord]] = defaultdict(list)
         self.first: dict[TopicPartition, int] = defaultdict(int)
         """Where each log begins: records before it are gone."""
@@ -91,6 +93,10 @@ class FakeKafka:
             raise KafkaConnectionError("dead")
 
     async def acknowledge(self) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """What waits for an acknowledgement has it, and what comes too."""
         self.hold = False
         for future in self.unacknowledged:
             if not future.done():
@@ -270,17 +276,23 @@ class FakeConsumer(FakeReader):
 
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.topic, self.listener = topics[0], listener
+        if not self.kafka.alone:
+            self._joining = asyncio.create_task(self.kafka.wake())
+            return
         self._joining = asyncio.create_task(self.rebalance(range(self.kafka.partitions)))
 
     async def rebalance(self, partitions: Any) -> None:
         """As aiokafka: all partitions are revoked, then the new ones assigned at what is committed."""
         await self.listener.on_partitions_revoked(set(self.positions))
         assigned = {TopicPartition(self.topic, number) for number in partitions}
-        self.positions = {tp: self.kafka.committed.get(tp, 0) for tp in assigned}
-        self._paused.clear()
-        self.expelled = False
+        self.hold(assigned)
         await self.listener.on_partitions_assigned(assigned)
         await self.kafka.wake()
+
+    def hold(self, partitions: set[TopicPartition]) -> None:
+        self.positions = {tp: self.kafka.committed.get(tp, 0) for tp in partitions}
+        self._paused.clear()
+        self.expelled = False
 
     def assignment(self) -> set[TopicPartition]:
         return set(self.positions)

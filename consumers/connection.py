@@ -1,16 +1,17 @@
 """Clients of a broker: made with the settings that at-least-once needs, started with patience."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-from consumers.errors import BrokerUnreachable
+from consumers.errors import BrokerUnreachable, OperationFailed
 from consumers.settings import ServiceSettings
 
 MAX_REQUEST = 8 << 20
@@ -142,3 +143,28 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
             return client
         await asyncio.sleep(pause)
         pause = min(2 * pause, 2.0)
+
+
+class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
+    """An admin client that stops as other clients do."""
+
+    async def stop(self) -> None:
+        """Disconnect; also after a start that failed."""
+        await self.close()
+
+
+@asynccontextmanager
+async def administering(broker: str, patience: float) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A started admin client.
+
+    Raises:
+        BrokerUnreachable: no broker answered in so many seconds.
+        OperationFailed: in place of a KafkaError inside.
+    """
+    admin: Admin = await connect(lambda: Admin(bootstrap_servers=broker), broker, patience)
+    try:
+        yield admin
+    except KafkaError as error:
+        raise OperationFailed(f"{broker}: {type(error).__name__}: {error}") from error
+    finally:
+        await admin.stop()

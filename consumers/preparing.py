@@ -2,9 +2,9 @@
 
 import structlog
 
+from consumers.connection import administering
 from consumers.errors import OperationFailed, ServiceFailed
 from consumers.settings import ServiceSettings
-from consumers.topic_report import administering
 from consumers.topics import check_topics, create_topics, is_embedded
 
 log = structlog.get_logger()

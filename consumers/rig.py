@@ -9,9 +9,8 @@ from functools import partial
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumers.broker import FETCH_WAIT_MS
-from consumers.connection import connect, make_producer
+from consumers.connection import administering, connect, make_producer
 from consumers.settings import ServiceSettings, Topics
-from consumers.topic_report import administering
 from consumers.topics import create_topics
 
 PATIENCE = 10.0

@@ -16,7 +16,7 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from consumers.connection import C, connect
+from consumers.connection import Admin, C, connect
 from consumers.dead_letter import read_replays
 from consumers.errors import OperationFailed
 from consumers.letters import DeadLetter, Done, TooScattered
@@ -70,7 +70,7 @@ async def open_client(stack: AsyncExitStack, make: Callable[[], C], broker: str,
 
 async def open_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
     """Start an admin client; see `open_client`."""
-    return (await open_client(stack, partial(_Admin, broker), broker, patience)).client
+    return await open_client(stack, partial(Admin, bootstrap_servers=broker), broker, patience)
 
 
 async def open_consumer(
@@ -107,19 +107,6 @@ async def read_progress(
                 await asyncio.sleep(0.1)  # the first group of a new cluster waits for its coordinator
             else:
                 return {at: Done.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
-
-
-class _Admin:
-    """An admin client with the names of the other clients' life."""
-
-    def __init__(self, broker: str) -> None:
-        self.client = AIOKafkaAdminClient(bootstrap_servers=broker)
-
-    async def start(self) -> None:
-        await self.client.start()
-
-    async def stop(self) -> None:
-        await self.client.close()
 
 
 class Sender:

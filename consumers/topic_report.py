@@ -1,42 +1,14 @@
 """What `hearken topics` does and shows."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Column, Table
 
-from consumers.connection import connect
-from consumers.errors import OperationFailed
+from consumers.connection import administering
 from consumers.settings import Topics
 from consumers.topics import ROLES, Problem, check_topics, create_topics, find_topics
-
-
-class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
-    """An admin client that stops as other clients do."""
-
-    async def stop(self) -> None:
-        """Disconnect; also after a start that failed."""
-        await self.close()
-
-
-@asynccontextmanager
-async def administering(broker: str, patience: float) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A started admin client.
-
-    Raises:
-        BrokerUnreachable: no broker answered in so many seconds.
-        OperationFailed: in place of a KafkaError inside.
-    """
-    admin: Admin = await connect(lambda: Admin(bootstrap_servers=broker), broker, patience)
-    try:
-        yield admin
-    except KafkaError as error:
-        raise OperationFailed(f"{broker}: {type(error).__name__}: {error}") from error
-    finally:
-        await admin.stop()
 
 
 async def check_and_tell(broker: str, patience: float, names: Topics) -> int:

@@ -29,12 +29,24 @@ class Layer(nn.Module):
         """Map (B, T, H) to (B, T, H); `mask` is (B, 1, T, T) bool, true where a query sees a key; None sees all."""
         batch, length, hidden = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
-        seen = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)  # (B, heads, T, head_dim)
+        attend = _attend_in_products if self.training and x.device.type == "cpu" else F.scaled_dot_product_attention
+        seen = attend(q, k, v, attn_mask=mask)  # (B, heads, T, head_dim)
         seen = self.out(seen.transpose(1, 2).reshape(batch, length, hidden))
         x = self.norm1(x + F.dropout(seen, dropout, self.training))
         wide = self.ff_out(F.gelu(self.ff_in(x)))
         normed: Tensor = self.norm2(x + F.dropout(wide, dropout, self.training))
         return normed
+
+
+def _attend_in_products(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None) -> Tensor:
+    """Do what `F.scaled_dot_product_attention` does, by two matrix products.
+
+    Its backward pass on a processor takes a third of a whole training step on short sequences; this one a twentieth.
+    """
+    scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
+    return scores.softmax(-1).to(v.dtype) @ v
 
 
 def span_mask(first: Tensor | None, last: Tensor) -> Tensor:

@@ -168,7 +168,8 @@ def make_batches(examples: list[Example], config: HybridConfig, stage: Stage, rn
     if stage.blocks == "random":
         examples = [cut_to_prefix(e, rng) if rng.random() < 0.3 else e for e in examples]
     rng.shuffle(examples)
-    examples.sort(key=lambda e: len(e.ids) // 8)  # neighbours of about equal length, random within
+    # neighbours of about equal length, random within: short ones of just the same, or a third of a batch is padding
+    examples.sort(key=lambda e: len(e.ids) if len(e.ids) < 64 else len(e.ids) // 8 * 8)
     batches: list[list[Example]] = [[]]
     for example in examples:
         if batches[-1] and (len(batches[-1]) + 1) * len(example.ids) > stage.batch_tokens:

@@ -69,7 +69,8 @@ def train(job: Job, folder: Path, seed: int, save_seconds: float) -> None:
     device = pick_device()
     job.model.to(device).train()
     wanted = [p for p in job.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(wanted, lr=job.stage.lr, weight_decay=job.stage.weight_decay, betas=(0.9, 0.98))
+    stage = job.stage
+    optimizer = torch.optim.AdamW(wanted, stage.lr, betas=(0.9, 0.98), weight_decay=stage.weight_decay, fused=True)
     state_file = folder / f"{job.name}.state.pt"
     first, begin = _load_state(state_file, job.model, optimizer, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))

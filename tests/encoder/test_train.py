@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from encoder.checkpoint import load_checkpoint
 from encoder.config import ConfigError
-from encoder.model import HybridModel
+from encoder.model import HybridModel, _attend_in_products, span_mask
 from encoder.train import loop
 from encoder.train.augment import join_sequences, speak
 from encoder.train.batches import IGNORED, Example, WordPieces, block_ends, cut_to_prefix, make_batches, tail_first
@@ -298,3 +298,16 @@ def test_a_batch_of_one_owns_its_tensors() -> None:
     config = tiny_config()
     (batch,) = make_batches([example(1)], config, Stage(epochs=1), random.Random(0))  # a read-only view would warn
     assert batch.positions.tolist() == [list(range(batch.ids.shape[1]))]
+
+
+def test_products_attend_as_sdpa_does() -> None:
+    """The training forward of attention on a processor is torch's own, masks and gradients included."""
+    torch.manual_seed(3)
+    q, k, v = (torch.randn(2, 3, 7, 8, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    last = torch.randint(0, 7, (2, 7)).maximum(torch.arange(7))
+    for mask in (None, span_mask(None, last)):
+        ours = _attend_in_products(q, k, v, attn_mask=mask)
+        theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        torch.testing.assert_close(ours, theirs)
+        grads = [torch.autograd.grad(x.square().sum(), (q, k, v)) for x in (ours, theirs)]
+        torch.testing.assert_close(grads[0], grads[1])

@@ -242,11 +242,15 @@ def _places(revision: Revision) -> Places:
 
 
 def _is_rounded(got: Revision, wanted: Revision) -> bool:
-    """Whether all is equal but for the last digits of `stability`."""
+    """Whether all is equal but for the last digits of `stability` and `score`."""
     if _places(got) != _places(wanted):
         return False
-    spans = [replace(a, stability=b.stability) for a, b in zip(got.spans, wanted.spans, strict=True)]
-    close = all(abs(a.stability - b.stability) <= ROUNDING for a, b in zip(got.spans, wanted.spans, strict=True))
+    pairs = [*zip(got.spans, wanted.spans, strict=True)]
+    spans = [replace(a, stability=b.stability, score=b.score) for a, b in pairs]
+    close = all(
+        abs(a.stability - b.stability) <= ROUNDING and abs((a.score or 0) - (b.score or 0)) <= ROUNDING
+        for a, b in pairs
+    )
     return close and replace(got, spans=tuple(spans)) == wanted
 
 

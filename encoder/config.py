@@ -19,6 +19,10 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     labels: tuple[str, ...] = ("O",)
     """BIO label names; "O" is first, every "I-x" has its "B-x". Empty types are not allowed."""
+    taggers: dict[str, tuple[str, ...]] = {}
+    """Several taggers over one trunk: BIO label names by tagger. `labels` is then left at its default."""
+    stability: int = 0
+    """Hidden units of each tagger's stability head (`encoder.stability`); 0: it has none."""
     layers: int = 6
     causal_layers: int = 2
     hidden: int = 384
@@ -33,27 +37,36 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     layer_norm_eps: float = 1e-12
 
     def __post_init__(self) -> None:
+        for labels in self.label_sets.values():
+            _check_labels(labels)
         checks = [
+            (not self.taggers or self.labels == ("O",), "give either `labels` or `taggers`, not both"),
+            (self.stability >= 0, "stability must be at least 0"),
             (0 <= self.causal_layers < self.layers, "causal_layers must be at least 0 and less than layers"),
             (self.hidden % self.heads == 0, "hidden must be a multiple of heads"),
             (self.page_size >= 1, "page_size must be at least 1"),
             (self.positions % self.page_size == 0, "positions must be a multiple of page_size"),
             (self.window % (2 * self.page_size) == 0, "window must be a multiple of twice page_size"),
             (0 < self.window <= self.positions // 2, "window must be at most half of positions"),
-            (bool(self.labels) and self.labels[0] == "O", 'labels must begin with "O"'),
-            (len(set(self.labels)) == len(self.labels), "labels must not repeat"),
-            (
-                all(x[:2] in ("B-", "I-") and len(x) > 2 for x in self.labels[1:]),
-                'labels after "O" must look like B-type or I-type',
-            ),
-            (
-                all("B-" + x[2:] in self.labels for x in self.labels if x.startswith("I-")),
-                "every I-type label needs its B-type label",
-            ),
         ]
         for good, message in checks:
             if not good:
                 raise ConfigError(f"configuration: {message} (got {self})")
+
+    @property
+    def label_sets(self) -> dict[str, tuple[str, ...]]:
+        """Label names by tagger; the only tagger of a checkpoint without `taggers` is called ""."""
+        return self.taggers or {"": self.labels}
+
+    @property
+    def scores(self) -> int:
+        """Label scores of a token, those of all taggers."""
+        return sum(map(len, self.label_sets.values()))
+
+    @property
+    def columns(self) -> int:
+        """What the tail gives for a token: of each tagger its label scores, then its stability head's hidden units."""
+        return self.scores + self.stability * len(self.label_sets)
 
     @property
     def head_dim(self) -> int:
@@ -64,3 +77,21 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def tail_layers(self) -> int:
         """L - C, the bidirectional layers that a restart computes again."""
         return self.layers - self.causal_layers
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    checks = [
+        (bool(labels) and labels[0] == "O", 'labels must begin with "O"'),
+        (len(set(labels)) == len(labels), "labels must not repeat"),
+        (
+            all(x[:2] in ("B-", "I-") and len(x) > 2 for x in labels[1:]),
+            'labels after "O" must look like B-type or I-type',
+        ),
+        (
+            all("B-" + x[2:] in labels for x in labels if x.startswith("I-")),
+            "every I-type label needs its B-type label",
+        ),
+    ]
+    for good, message in checks:
+        if not good:
+            raise ConfigError(f"configuration: {message} (got {labels})")

@@ -18,6 +18,7 @@ from encoder.checkpoint import Checkpoint
 from encoder.config import HybridConfig
 from encoder.linear import NumberFormat, PackedLinear, choose_number_format
 from encoder.ops import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream, choose_kernels
+from encoder.stability import FEATURES
 
 __all__ = ["HybridEncoder", "OutOfPages", "Pass", "Scores"]
 
@@ -27,7 +28,7 @@ class Scores:
     """Label scores of all computed tokens of one step, packed."""
 
     logits: NDArray[np.float32]
-    """(N, labels) rows of tokens restart .. n-1 of each pass, in order of the passes"""
+    """(N, columns) rows of tokens restart .. n-1 of each pass, in order of the passes; see `HybridConfig.columns`"""
     starts: NDArray[np.int64]
     """(passes + 1,) row offsets"""
 
@@ -90,7 +91,7 @@ class HybridEncoder:
         self._layers = [
             _Layer(_below(weights, f"layers.{i}."), config.layer_norm_eps, self.dtype) for i in range(config.layers)
         ]
-        self._head = PackedLinear(weights["head.weight"], weights["head.bias"], torch.float32)
+        self._head = PackedLinear(*_columns(config, weights), torch.float32)
         self._warm_up()
 
     def open(self) -> int:
@@ -156,7 +157,7 @@ class HybridEncoder:
         pairs = pairs + config.tail_layers * computed * (n - window)
         linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
         tokens = config.causal_layers * count + config.tail_layers * computed
-        head = 2 * config.hidden * len(config.labels) * computed
+        head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
         return int((tokens * linear + pairs * 4 * config.hidden + head).sum())
 
     def _warm_up(self) -> None:
@@ -177,16 +178,33 @@ class HybridEncoder:
         self._kernels.store(x, cache.boundary, cache.tail_table, rows)
 
     def _run_tail(self, plan: Plan) -> NDArray[np.float32]:
-        """Restart: tail layers over the tokens from the restart points on; returns their (N, labels) scores."""
+        """Restart: tail layers over the tokens from the restart points on; returns their (N, columns) scores."""
         rows = tail_rows(plan)
         if not len(rows):
-            return np.empty((0, len(self.config.labels)), np.float32)
+            return np.empty((0, self.config.columns), np.float32)
         cache = self._cache
         x = self._kernels.gather(cache.boundary, cache.tail_table, rows, self.dtype)
         for layer, pages in zip(self._layers[self.config.causal_layers :], cache.tail, strict=True):
             x = layer.forward(x, self._kernels, pages, cache.tail_table, rows)
         logits: NDArray[np.float32] = self._head(x.full.tensor).numpy()
         return logits
+
+
+def stability_flops(config: HybridConfig) -> int:
+    """Count the FLOPs of all stability heads for one word, beyond their columns of the encoder's head."""
+    return len(config.label_sets) * 2 * config.stability * (FEATURES + 2)
+
+
+def _columns(config: HybridConfig, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
+    counts = [len(labels) for labels in config.label_sets.values()]
+    found: list[list[Tensor]] = []
+    for name in ("weight", "bias"):
+        parts = list(torch.split(weights[f"head.{name}"], counts))
+        if config.stability:
+            parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
+        found.append(parts)
+    return torch.cat(found[0]), torch.cat(found[1])
 
 
 def _held(tensor: Tensor) -> Buffer:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoder.config import HybridConfig
+from encoder.stability import StabilityHead
 
 
 class Layer(nn.Module):
@@ -30,7 +31,7 @@ class Layer(nn.Module):
         batch, length, hidden = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
         attend = _attend_in_products if self.training and x.device.type == "cpu" else F.scaled_dot_product_attention
-        seen = attend(q, k, v, attn_mask=mask)  # (B, heads, T, head_dim)
+        seen: Tensor = attend(q, k, v, attn_mask=mask)  # (B, heads, T, head_dim)
         seen = self.out(seen.transpose(1, 2).reshape(batch, length, hidden))
         x = self.norm1(x + F.dropout(seen, dropout, self.training))
         wide = self.ff_out(F.gelu(self.ff_in(x)))
@@ -46,7 +47,8 @@ def _attend_in_products(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | Non
     scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
-    return scores.softmax(-1).to(v.dtype) @ v
+    seen: Tensor = scores.softmax(-1).to(v.dtype) @ v
+    return seen
 
 
 def span_mask(first: Tensor | None, last: Tensor) -> Tensor:
@@ -76,7 +78,10 @@ class HybridModel(nn.Module):
         self.position = nn.Embedding(config.positions, config.hidden)
         self.norm = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
-        self.head = nn.Linear(config.hidden, len(config.labels))
+        self.head = nn.Linear(config.hidden, config.scores)
+        sets = config.label_sets.values() if config.stability else ()
+        self.stability = nn.ModuleList(StabilityHead(config.hidden, len(x), config.stability) for x in sets)
+        """Of each tagger, in the order of `config.label_sets`; no part of `forward`."""
         self.dropout = 0.0
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ class Standing:
 
     entropy: NDArray[np.float32]  # (words,) of the label's distribution, nats
     probability: NDArray[np.float32]  # (words,) of the standing label
+    stability: NDArray[np.float32]  # (words,) probability that the standing label stands at the close
 
     @property
     def words(self) -> int:
@@ -77,14 +78,42 @@ class Entropy:
         return int(doubtful.argmax()) if doubtful.any() else standing.words
 
 
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """From the first word that is not settled: whose stability is below the threshold tau (model.md)."""
+
+    threshold: float
+
+    def point(self, standing: Standing) -> int:
+        """Go back to the first word that is not settled."""
+        unsettled = standing.stability < self.threshold
+        return int(unsettled.argmax()) if unsettled.any() else standing.words
+
+
+@dataclass(frozen=True, slots=True)
+class Whether:
+    """All or nothing: a full restart when any word is below the threshold, else an append.
+
+    HEAR's question, whether to restart (Kaushal et al. 2023), asked of our stability head: the learned gate that the
+    restart from the first unsettled word is compared with.
+    """
+
+    threshold: float
+
+    def point(self, standing: Standing) -> int:
+        """Go back to the first word, or to none."""
+        return 0 if bool((standing.stability < self.threshold).any()) else standing.words
+
+
 def parse_policy(text: str) -> RestartPolicy:
-    """Parse `always`, `never`, `last:K` (K words, at least 1) or `entropy:T` (T nats, at least 0).
+    """Parse `always`, `never`, `last:K` (K words, at least 1), `entropy:T` (T nats, at least 0), `stability:T` or
+    `whether:T` (T from 0 to 1).
 
     Raises:
         PolicyError: anything else.
     """
     name, colon, argument = text.partition(":")
-    if name not in _POLICIES or bool(colon) != (name in ("last", "entropy")):
+    if name not in _POLICIES or bool(colon) != (name not in ("always", "never")):
         raise PolicyError(f"policy {text!r} is unknown: use {', '.join(_FORMS)}")
     try:
         return _POLICIES[name](argument)
@@ -106,10 +135,26 @@ def _entropy(argument: str) -> RestartPolicy:
     return Entropy(threshold)
 
 
-_FORMS = ("always", "never", "last:K (K >= 1 words)", "entropy:T (T >= 0 nats)")
+def _threshold(argument: str) -> float:
+    threshold = float(argument)
+    if not 0 <= threshold <= 1:
+        raise ValueError
+    return threshold
+
+
+_FORMS = (
+    "always",
+    "never",
+    "last:K (K >= 1 words)",
+    "entropy:T (T >= 0 nats)",
+    "stability:T (0 <= T <= 1)",
+    "whether:T (0 <= T <= 1)",
+)
 _POLICIES: dict[str, Callable[[str], RestartPolicy]] = {
     "always": lambda _: Always(),
     "never": lambda _: Never(),
     "last": _last,
     "entropy": _entropy,
+    "stability": lambda argument: Stability(_threshold(argument)),
+    "whether": lambda argument: Whether(_threshold(argument)),
 }

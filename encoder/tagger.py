@@ -2,13 +2,28 @@
 
 from dataclasses import dataclass
 
-from encoder.checkpoint import load_checkpoint
+from encoder.checkpoint import Checkpoint, load_checkpoint
 from encoder.config import HybridConfig
 from encoder.decode import Decoder
 from encoder.hybrid import HybridEncoder
 from encoder.linear import NumberFormat
 from encoder.session import SessionPool
+from encoder.stability import Stability
 from encoder.tokenizer import IncrementalTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One label set over the trunk: where its columns lie, and how they are read."""
+
+    name: str
+    labels: tuple[str, ...]
+    decoder: Decoder
+    stability: Stability
+    first: int
+    """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
+    end: int
+    """Behind its last column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +35,8 @@ class Tagger:
     tokenizer: IncrementalTokenizer
     decoder: Decoder
     sessions: SessionPool
+    heads: tuple[Head, ...]
+    """At least one, in the order of `config.label_sets`."""
 
     @property
     def encoder(self) -> HybridEncoder:
@@ -55,4 +72,18 @@ def load_tagger(
         checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
     )
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
-    return Tagger(checkpoint.name, checkpoint.config, tokenizer, Decoder(checkpoint.config.labels), sessions)
+    heads = heads_of(checkpoint)
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, heads[0].decoder, sessions, heads)
+
+
+def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
+    """Make the heads of a checkpoint ready."""
+    config, heads, first = checkpoint.config, [], 0
+    stability = checkpoint.model().stability if config.stability else [None] * len(config.label_sets)
+    for (name, labels), head in zip(config.label_sets.items(), stability, strict=True):
+        end = first + len(labels) + config.stability
+        heads.append(
+            Head(name or checkpoint.name, labels, Decoder(labels), Stability(head, len(labels)), first, end)  # type: ignore[arg-type]
+        )
+        first = end
+    return tuple(heads)

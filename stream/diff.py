@@ -17,6 +17,7 @@ class Found(NamedTuple):
     stability: float
     start_time: float | None = None
     end_time: float | None = None
+    score: float | None = None
 
 
 @dataclass(slots=True)
@@ -71,7 +72,7 @@ def diff_spans(
 
 def _identify(new: Found, text: str, before: Span | None, added: Sequence[int]) -> Span:
     """The found span under its identity: the old span's, else the one just added."""
-    start, end, label, stability, start_time, end_time = new
+    start, end, label, stability, start_time, end_time, score = new
     return Span(
         id=added[-1] if before is None else before.id,
         start=start,
@@ -81,6 +82,7 @@ def _identify(new: Found, text: str, before: Span | None, added: Sequence[int]) 
         stability=stability,
         start_time=start_time,
         end_time=end_time,
+        score=score,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from encoder.decode import NOTHING, labels_to_spans
 from encoder.restart import RestartPolicy, Standing
@@ -100,7 +101,13 @@ class HybridLive:
         self._recall(segment)
         words = self._open.get(segment) or self._closed[segment]
         return Reading(
-            words.encoded.word_start, words.encoded.word_end, words.labels, words.probability, spans=(), work=Work()
+            words.encoded.word_start,
+            words.encoded.word_end,
+            words.labels,
+            words.probability,
+            _stability(words, segment in self._closed),
+            spans=(),
+            work=Work(),
         )
 
     def save(self, segment: str) -> bytes:
@@ -128,7 +135,7 @@ class HybridLive:
         if kept is None:
             return
         encoded = self._tagger.tokenizer.encode(kept.text)
-        words = unpack_words(encoded, len(self._tagger.config.labels), kept.words, self._fingerprint)
+        words = unpack_words(encoded, self._tagger.config.columns, kept.words, self._fingerprint)
         if kept.closed:
             self._closed[segment] = words
         else:
@@ -137,15 +144,16 @@ class HybridLive:
 
     def _point(self, words: Words, word: int) -> int:
         """The policy's restart point among the words that stand unchanged."""
-        point = self._policy.point(Standing(words.entropy[:word], words.probability[:word]))
+        stability = words.stability(word, len(words.labels))
+        point = self._policy.point(Standing(words.entropy[:word], words.probability[:word], stability))
         return min(max(point, 0), word)
 
     def _stand(self, before: Words | None, encoded: Encoded, keep: int) -> Words:
         """Arrays as long as the new text, with what stands of its first `keep` words."""
-        words = begin_words(encoded, len(self._tagger.config.labels))
+        words = begin_words(encoded, self._tagger.config.columns)
         if before is not None:
             words.scores[: min(keep, len(before.scores))] = before.scores[:keep]
-            for name in ("labels", "probability", "entropy"):
+            for name in ("labels", "probability", "entropy", "base", "drift", "seen"):
                 getattr(words, name)[:keep] = getattr(before, name)[:keep]
         return words
 
@@ -206,11 +214,19 @@ class HybridLabeller:
             return
         starts = np.cumsum([0] + [len(words.labels) - first for words, first in parts], dtype=np.int64)
         before = np.array([words.labels[first - 1] if first else NOTHING for words, first in parts], np.int32)
-        decoded = self._tagger.decoder.decode(np.concatenate([w.scores[first:] for w, first in parts]), starts, before)
+        head, total = self._tagger.heads[0], [len(words.labels) for words, _ in parts]
+        columns = np.concatenate([w.scores[first:] for w, first in parts])
+        decoded = head.decoder.decode(columns[:, : len(head.labels)], starts, before)
+        right = np.concatenate(
+            [np.arange(n - first, dtype=np.int32)[::-1] for n, (_, first) in zip(total, parts, strict=True)]
+        )
+        settled = head.stability.settle(columns, decoded.labels, decoded.probability, decoded.entropy, right)
         for (words, first), a, b in zip(parts, starts[:-1], starts[1:], strict=True):
             words.labels[first:] = decoded.labels[a:b]
             words.probability[first:] = decoded.probability[a:b]
             words.entropy[first:] = decoded.entropy[a:b]
+            words.base[first:], words.drift[first:] = settled.base[a:b], settled.drift[a:b]
+            words.seen[first:] = len(words.labels)
 
     def _reading(self, plan: _Plan) -> Reading:
         words = plan.words
@@ -219,9 +235,16 @@ class HybridLabeller:
             ends=words.encoded.word_end,
             labels=words.labels,
             probability=words.probability,
+            stability=_stability(words, plan.closing or plan.segment in plan.live._closed),
             spans=labels_to_spans(words.labels, self._tagger.config.labels),
             work=_work(plan),
         )
+
+
+def _stability(words: Words, closed: bool) -> NDArray[np.float32]:
+    """Stability of all words as they stand; a label of a closed segment stands for certain."""
+    n = len(words.labels)
+    return np.ones(n, np.float32) if closed else words.stability(n, n)
 
 
 def _whole_words(before: Encoded, after: Encoded, token: int) -> int:

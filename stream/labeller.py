@@ -31,13 +31,14 @@ class Reading:
     ends: NDArray[np.int32]  # (words,)
     labels: NDArray[np.int32]  # (words,) numbers of BIO labels
     probability: NDArray[np.float32]  # (words,) of the label
+    stability: NDArray[np.float32]  # (words,) probability that the label stands at the close; 1 once it is closed
     spans: Sequence[tuple[int, int, str]]
     """First word, end word (exclusive) and label of each span, in order."""
     work: Work
 
 
 _NONE = np.zeros(0, np.int32)
-NO_WORDS = Reading(_NONE, _NONE, _NONE, np.zeros(0, np.float32), (), Work())
+NO_WORDS = Reading(_NONE, _NONE, _NONE, np.zeros(0, np.float32), np.zeros(0, np.float32), (), Work())
 
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)

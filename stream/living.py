@@ -169,12 +169,22 @@ def _pack(truth: Session, segment: Segment, words: bytes) -> SegmentState:
 
 
 def _pack_span(x: Span) -> SpanState:
-    return x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time
+    return x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score
 
 
 def _unpack(x: SegmentState) -> Segment:
     spans = tuple(
-        Span(id=i, start=a, end=b, label=label, text=x.text[a:b], stability=stability, start_time=begins, end_time=ends)
-        for i, a, b, label, stability, begins, ends in x.spans
+        Span(
+            id=i,
+            start=a,
+            end=b,
+            label=label,
+            text=x.text[a:b],
+            stability=stable,
+            start_time=begins,
+            end_time=ends,
+            score=score,
+        )
+        for i, a, b, label, stable, begins, ends, score in x.spans
     )
     return Segment(x.text, x.closed, x.times, spans, x.published, x.order, x.applied)

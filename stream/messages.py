@@ -49,8 +49,11 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     label: str
     text: str
     stability: float
+    """The probability that the span stands at the close; 1 in a final revision."""
     start_time: float | None = None
     end_time: float | None = None
+    score: float | None = None
+    """The label's probability, of the least probable word; says how sure the tagger is now, not if it will stay so."""
 
 
 class Was(msgspec.Struct, frozen=True, kw_only=True):

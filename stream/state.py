@@ -34,8 +34,8 @@ import msgspec
 
 from stream.rewrite import Times
 
-SpanState = tuple[int, int, int, str, float, float | None, float | None]
-"""Id, start, end, label, stability, start time, end time; its text is the segment's."""
+SpanState = tuple[int, int, int, str, float, float | None, float | None, float | None]
+"""Id, start, end, label, stability, start time, end time, score; its text is the segment's."""
 
 
 class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -44,18 +44,22 @@ def count_flips(before: Reading, after: Reading, word: int) -> Flips:
 
 
 def find_spans(text: str, times: Times, reading: Reading) -> list[Found]:
-    """The spans of a reading, in characters, each as stable as its least probable word."""
+    """The spans of a reading, in characters, each as stable as its least stable word, and as probable as its least."""
     if not reading.spans:
         return []
     words = word_extents(text) if times else []
     bounds = np.array([(first, end) for first, end, _ in reading.spans]).T  # (2, spans)
     starts, ends = reading.starts[bounds[0]].tolist(), reading.ends[bounds[1] - 1].tolist()
     # the sentinel stands for "behind the last word"; every second result is what lies between two spans
-    least = np.minimum.reduceat(np.append(reading.probability, np.float32(1)), bounds.T.ravel())[::2]
+    edges = bounds.T.ravel()
+    stability, score = (
+        np.minimum.reduceat(np.append(x, np.float32(1)), edges)[::2].tolist()
+        for x in (reading.stability, reading.probability)
+    )
     found = []
-    for (_, _, label), start, end, stability in zip(reading.spans, starts, ends, least.tolist(), strict=True):
+    for (_, _, label), start, end, stable, sure in zip(reading.spans, starts, ends, stability, score, strict=True):
         begins, stops = _span_times(words, times, start, end) if times else (None, None)
-        found.append(Found(start, end, label, round(stability, 4), begins, stops))
+        found.append(Found(start, end, label, round(stable, 4), begins, stops, round(sure, 4)))
     return found
 
 

@@ -69,9 +69,10 @@ def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
 def _shape(config: TrainConfig, labels: tuple[str, ...], start: str) -> HybridConfig:
     """Take the shape from the checkpoint that training starts from, or from the run's configuration."""
     if start == "minilm":
-        own = {"layers": config.layers, "causal_layers": config.causal_layers, "window": config.window}
-        return HybridConfig(labels=labels, **own)
-    return msgspec.structs.replace(load_checkpoint(start).config, labels=labels)
+        return HybridConfig(
+            labels=labels, layers=config.layers, causal_layers=config.causal_layers, window=config.window
+        )
+    return msgspec.structs.replace(load_checkpoint(start).config, labels=labels, taggers={}, stability=0)
 
 
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:

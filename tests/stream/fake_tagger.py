@@ -62,7 +62,7 @@ class FakeLive:
         kept = next((i for i, (a, b) in enumerate(zip(before.words, words, strict=False)) if a != b), None)
         kept = min(len(before.words), len(words)) if kept is None else kept
         entropy = np.array([1 - x for x in before.sure[:kept]], np.float32)
-        point = min(max(self.policy.point(Standing(entropy, 1 - entropy)), 0), kept)
+        point = min(max(self.policy.point(Standing(entropy, 1 - entropy, 1 - entropy)), 0), kept)
         point = max(0, min(point, kept - 1)) if kept < len(before.words) else point  # the last one saw what is gone
         if closing:
             same = kept == len(words) == len(before.words) and before.left == self._left(segment)
@@ -88,7 +88,7 @@ class FakeLive:
         assert said is not None
         decoded, _ = bio(said.types, said.sure)
         starts, ends = np.array(said.places, np.int32).reshape(-1, 2).T
-        return Reading(starts, ends, decoded.labels, decoded.probability, (), Work())
+        return Reading(starts, ends, decoded.labels, decoded.probability, decoded.probability, (), Work())
 
     def save(self, segment: str) -> bytes:
         said = self.said(segment)
@@ -130,6 +130,7 @@ class FakeLive:
             np.array([m.end() for m in matches], np.int32),
             decoded.labels,
             decoded.probability,
+            np.ones_like(decoded.probability) if plan.closing or edited else decoded.probability,
             spans,
             _work(plan, len(words)),
         )

@@ -30,7 +30,9 @@ def test_a_span_is_published_when_its_word_arrives(engine):
         "rev": 1,
         "offset": 1,
         "final": False,
-        "spans": [{"id": 1, "start": 7, "end": 11, "label": "person", "text": "anna", "stability": 0.99}],
+        "spans": [
+            {"id": 1, "start": 7, "end": 11, "label": "person", "text": "anna", "stability": 0.99, "score": 0.99}
+        ],
         "added": [1],
         "changed": [],
         "retracted": [],

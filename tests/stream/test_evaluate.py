@@ -180,7 +180,8 @@ def reading(text, parts, labels):
         at += len(part)
     ends = [start + len(part) for start, part in zip(starts, parts, strict=True)]
     numbers = np.array([LABELS.index(label) for label in labels], np.int32)
-    return Reading(np.array(starts), np.array(ends), numbers, np.ones(len(parts), np.float32), (), Work())
+    ones = np.ones(len(parts), np.float32)
+    return Reading(np.array(starts), np.array(ends), numbers, ones, ones, (), Work())
 
 
 @pytest.mark.parametrize(

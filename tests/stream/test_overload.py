@@ -176,7 +176,8 @@ def test_many_sessions_overload_in_spite_of_coalescing(capacity: float) -> None:
 def test_a_restart_goes_back_as_far_as_the_policy_wants_and_the_allowance_lets_it(
     policy: RestartPolicy, entropy: list[float], allowance: int
 ) -> None:
-    standing = Standing(np.array(entropy, np.float32), 1 - np.array(entropy, np.float32))
+    doubt = np.array(entropy, np.float32)
+    standing = Standing(doubt, 1 - doubt, 1 - doubt)
     governor = Governor(TARGET)
     governed, wanted = governor.govern(policy), policy.point(standing)
     assert governed.point(standing) == wanted
@@ -211,7 +212,7 @@ def test_without_a_clock_nothing_is_shortened(script: list) -> None:
 def wish(governor: Governor, words: int = 40) -> int:
     """Ask for a restart from the first of so many words; how far back it may go."""
     zeros = np.zeros(words, np.float32)
-    return words - governor.govern(Always()).point(Standing(zeros, zeros))
+    return words - governor.govern(Always()).point(Standing(zeros, zeros, zeros))
 
 
 def press(governor: Governor, start: float, waits: Iterable[float]) -> list[int]:

@@ -8,14 +8,14 @@ import torch
 from tokenizers import Tokenizer
 
 from encoder.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
-from encoder.config import HybridConfig
+from encoder.config import ConfigError, HybridConfig
 from encoder.model import HybridModel
 from encoder.train.batches import WordPieces
-from encoder.train.config import TrainConfig
+from encoder.train.config import TextSource, TrainConfig
 from encoder.train.distill import distill_job
 from encoder.train.loop import console, train
 from encoder.train.minilm import minilm_tokenizer, minilm_weights
-from encoder.train.tagger import tagger_job
+from encoder.train.tagger import Labelled, tagger_job
 from encoder.train.text import label_names, read_source
 
 
@@ -66,18 +66,19 @@ def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
     return model, tokenizer
 
 
-def _shape(config: TrainConfig, labels: tuple[str, ...], start: str) -> HybridConfig:
+def _shape(config: TrainConfig, label_sets: dict[str, tuple[str, ...]], start: str) -> HybridConfig:
     """Take the shape from the checkpoint that training starts from, or from the run's configuration."""
+    alone = [*label_sets] == [""]
+    labels, taggers = (label_sets[""], {}) if alone else (("O",), label_sets)
     if start == "minilm":
-        return HybridConfig(
-            labels=labels, layers=config.layers, causal_layers=config.causal_layers, window=config.window
-        )
-    return msgspec.structs.replace(load_checkpoint(start).config, labels=labels, taggers={}, stability=0)
+        own = HybridConfig(layers=config.layers, causal_layers=config.causal_layers, window=config.window)
+        return msgspec.structs.replace(own, labels=labels, taggers=taggers)
+    return msgspec.structs.replace(load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0)
 
 
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     assert config.distill
-    shape = _shape(config, ("O",), config.start)
+    shape = _shape(config, {"": ("O",)}, config.start)
     student, tokenizer = _start(config.start, shape)
     student.head.requires_grad_(False)
     teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0))
@@ -91,12 +92,44 @@ def _distill(config: TrainConfig, out: Path, written: Path) -> None:
 
 def _tag(config: TrainConfig, start: str, out: Path, written: Path) -> None:
     assert config.tagger
-    sequences = [read_source(source) for source in config.train]
-    dev = [read_source(source) for source in config.dev]
-    labels = label_names([s for part in sequences for s in part])
-    shape = _shape(config, labels, start)
+    data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
+    label_sets = {
+        name: label_names(
+            [s for part, n in zip(data.sequences, data.taggers, strict=True) for s in part if n == number]
+        )
+        for number, name in enumerate(config.taggers)
+    }
+    shape = _shape(config, label_sets, start)
     model, tokenizer = _start(start, shape)
-    console.print(f"tagger: {sum(map(len, sequences)):,} sequences, labels {', '.join(labels)}", highlight=False)
-    job = tagger_job(model, WordPieces(tokenizer, labels), config.train, sequences, dev, config.tagger)
+    for name, labels in label_sets.items():
+        console.print(f"tagger {name}: labels {', '.join(labels)}", highlight=False)
+    console.print(f"tagger: {sum(map(len, data.sequences)):,} sequences", highlight=False)
+    teachers = _teachers(config, label_sets)
+    job = tagger_job(model, WordPieces(tokenizer, *label_sets.values()), data, dev, config.tagger, teachers)
     train(job, out, config.seed, config.save_seconds)
     save_checkpoint(written, shape, model.state_dict(), tokenizer)
+
+
+def read_labelled(config: TrainConfig, sources: tuple[TextSource, ...]) -> Labelled:
+    """Read labelled sources, each for its tagger.
+
+    Raises:
+        ConfigError: a source cannot be read.
+    """
+    numbers = {name: i for i, name in enumerate(config.taggers)}
+    return Labelled(sources, [read_source(x) for x in sources], tuple(numbers[x.tagger] for x in sources))
+
+
+def _teachers(config: TrainConfig, label_sets: dict[str, tuple[str, ...]]) -> dict[int, HybridModel]:
+    folders = config.teacher if isinstance(config.teacher, dict) else {"": config.teacher}
+    teachers = {}
+    for number, (name, labels) in enumerate(label_sets.items()):
+        if not folders.get(name):
+            continue
+        checkpoint = load_checkpoint(folders[name])
+        if checkpoint.config.labels != labels:
+            raise ConfigError(
+                f"teacher {folders[name]} has other labels than the data: {', '.join(checkpoint.config.labels)}"
+            )
+        teachers[number] = checkpoint.model()
+    return teachers

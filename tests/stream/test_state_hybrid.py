@@ -28,7 +28,7 @@ def engine(policy, limits=None):
 
 
 def assert_same(got, want):
-    """Equal revisions, but for last digits of stability and score: sums round otherwise in matrices of another height."""
+    """Equal revisions, but for last digits of its figures: sums round otherwise in matrices of another height."""
     assert got.keys() == want.keys()
     for name, told in want.items():
         assert [_without_stability(x) for x in got[name]] == [_without_stability(x) for x in told]

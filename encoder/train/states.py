@@ -1,8 +1,9 @@
 """States that live sessions reach: words computed at some restart, and whether their labels stood.
 
-Texts are fed word by word through the packed encoder, as the engine feeds it. The same texts are fed to twins that
-restart fully on every word. Of every word that is computed it is noted what the head can know, for how many words to
-come it was left alone, and what became of its label.
+Texts are fed word by word through the packed encoder, as the engine feeds it. Of every word that is computed it is
+noted what the head can know, for how many words to come it was left alone, and whether its label is that of the close.
+With twins the same texts are also fed to sessions that restart fully on every word, so that it is known as well whether
+the label is what a full restart would give then; that costs several times as much.
 """
 
 import random
@@ -90,6 +91,8 @@ class Collector:
         head: StabilityHead | None,
         rng: random.Random,
         advance: Callable[[int], None] = lambda texts: None,
+        *,
+        twins: bool = False,
     ) -> States:
         """Feed all texts.
 
@@ -99,33 +102,38 @@ class Collector:
             head: the head so far, for rules that look at stability; None: there is none.
             rng: for what is drawn.
             advance: is told how many texts were done.
+            twins: know at every step what a full restart would give; else `agrees` is of the close as well.
         """
         ordered = sorted(examples, key=lambda e: len(e.ids))
         parts = []
         for i in range(0, len(ordered), BATCH):
             group = [_Text(e, points(rng), rng) for e in ordered[i : i + BATCH]]
-            parts.append(self._feed(group, head))
+            parts.append(self._feed(group, head, twins))
             advance(len(group))
         return States.join(parts)
 
-    def _feed(self, group: list["_Text"], head: StabilityHead | None) -> States:
+    def _feed(self, group: list["_Text"], head: StabilityHead | None, twins: bool) -> States:
         lives = [self._pool.open() for _ in group]
-        twins = [self._pool.open() for _ in group]
+        others = [self._pool.open() for _ in group]
         for t in range(max(text.words for text in group)):
             here = [i for i, text in enumerate(group) if t < text.words]
             plans = [group[i].plan(lives[i], t, group[i].point(t)) for i in here]
-            whole = [group[i].plan(twins[i], t, 0) for i in here]
+            compared = [i for i in here if twins or t == group[i].words - 1]
+            whole = [group[i].plan(others[i], t, 0, whole=not twins) for i in compared]
             run_plans(self._pool, [*plans, *whole])
-            always = self._read([(group[i], p, 0, NOTHING) for i, p in zip(here, whole, strict=True)])
+            always = self._read([(group[i], p, 0, NOTHING) for i, p in zip(compared, whole, strict=True)])
+            full = {i: read.labels for i, read in zip(compared, always, strict=True)}
             wanted = [(group[i], p, *group[i].read_from(p)) for i, p in zip(here, plans, strict=True)]
-            for i, got, full in zip(here, self._read(wanted), always, strict=True):
-                group[i].note(t, got, full.labels, head)
-        for live in (*lives, *twins):
+            for i, got in zip(here, self._read(wanted), strict=True):
+                group[i].note(t, got, full.get(i), head)
+        for live in (*lives, *others):
             live.free()
         return States.join([text.states(n) for n, text in enumerate(group)])
 
     def _read(self, wanted: Sequence[tuple["_Text", Plan, int, int]]) -> list["_Read"]:
         """Decode packed: each text's words from a first one on, after the label before it."""
+        if not wanted:
+            return []
         rows = [text.rows(plan, first)[:, self._first :] for text, plan, first, _ in wanted]
         starts = np.cumsum([0] + [len(x) for x in rows], dtype=np.int64)
         columns = np.concatenate(rows)
@@ -170,7 +178,7 @@ class _Text:
         self._from: list[NDArray[np.int64]] = []
         self._count = 0
         self._until: dict[int, int] = {}
-        self._always: list[NDArray[np.int32]] = []
+        self._always: dict[int, NDArray[np.int32]] = {}
 
     def point(self, t: int) -> int:
         """Choose the restart point before word `t`."""
@@ -179,9 +187,9 @@ class _Text:
             max(self._points(stability_of(Settled(self._settled.base[:t], self._settled.drift[:t]), unseen)), 0), t
         )
 
-    def plan(self, session: SessionEncoder, t: int, point: int) -> Plan:
-        """Plan the words up to `t`, computed from `point` on."""
-        before, first = (int(self.ends[n - 1]) if n else 0 for n in (t, point))
+    def plan(self, session: SessionEncoder, t: int, point: int, *, whole: bool = False) -> Plan:
+        """Plan the words up to `t`, computed from `point` on; `whole`: the session has none of them yet."""
+        before, first = (int(self.ends[n - 1]) if n else 0 for n in (0 if whole else t, point))
         return session.plan_update(_SEGMENT, self._ids[: self.ends[t]], before, first)
 
     def rows(self, plan: Plan, first: int) -> NDArray[np.float32]:
@@ -196,8 +204,8 @@ class _Text:
         first = int(np.searchsorted(self.ends - 1, rows.first))
         return first, int(self._labels[first - 1]) if first else NOTHING
 
-    def note(self, t: int, got: _Read, always: NDArray[np.int32], head: StabilityHead | None) -> None:
-        """Take over what step `t` gave."""
+    def note(self, t: int, got: _Read, always: NDArray[np.int32] | None, head: StabilityHead | None) -> None:
+        """Take over what step `t` gave; `always` are the labels of a full restart, if there was one."""
         at = slice(got.first, t + 1)
         for row in self._row[got.first : t].tolist():
             self._until[row] = t
@@ -210,7 +218,8 @@ class _Text:
         self._given.append(got.labels)
         self._place.append(np.arange(got.first, t + 1))
         self._from.append(np.full(len(got.labels), t))
-        self._always.append(always)
+        if always is not None:
+            self._always[t] = always
         if head is not None:
             self._settled.base[at], self._settled.drift[at] = say(head, got.hidden, got.labels, got.features).T
 
@@ -220,15 +229,16 @@ class _Text:
         given = np.concatenate(self._given)
         until = np.array([self._until.get(row, self.words) for row in range(self._count)])
         step = np.array([self._rng.randint(a, b - 1) for a, b in zip(begun.tolist(), until.tolist(), strict=True)])
-        then = np.array([self._always[s][i] for s, i in zip(step.tolist(), place.tolist(), strict=True)], np.int32)
+        close = self._always[self.words - 1]
+        full = [self._always.get(s, close)[i] for s, i in zip(step.tolist(), place.tolist(), strict=True)]
         return States(
             np.concatenate(self._hidden),
             given,
             np.concatenate(self._features),
             (step - begun).astype(np.int32),
             (until - begun).astype(np.float32),
-            given == self._always[-1][place],
-            given == then,
+            given == close[place],
+            given == np.array(full, np.int32),
             np.full(self._count, number, np.int32),
         )
 

@@ -128,7 +128,7 @@ class Collector:
                 group[i].note(t, got, full.get(i), head)
         for live in (*lives, *others):
             live.free()
-        return States.join([text.states(n) for n, text in enumerate(group)])
+        return States.join([text.states() for text in group])
 
     def _read(self, wanted: Sequence[tuple["_Text", Plan, int, int]]) -> list["_Read"]:
         """Decode packed: each text's words from a first one on, after the label before it."""
@@ -223,7 +223,7 @@ class _Text:
         if head is not None:
             self._settled.base[at], self._settled.drift[at] = say(head, got.hidden, got.labels, got.features).T
 
-    def states(self, number: int) -> States:
+    def states(self) -> States:
         """All rows; the last step's full restart is the close."""
         place, begun = np.concatenate(self._place), np.concatenate(self._from)
         given = np.concatenate(self._given)
@@ -239,7 +239,7 @@ class _Text:
             (until - begun).astype(np.float32),
             given == close[place],
             given == np.array(full, np.int32),
-            np.full(self._count, number, np.int32),
+            np.zeros(self._count, np.int32),
         )
 
 

@@ -1,5 +1,7 @@
 """The one frozen configuration of a hybrid encoder; it is stored with the checkpoint and never changed afterwards."""
 
+from typing import Literal
+
 import msgspec
 
 
@@ -35,6 +37,10 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """W: tokens whose standing states the tail may see; even, and at most half of `positions`."""
     page_size: int = 16
     layer_norm_eps: float = 1e-12
+    embedding: int | None = None
+    """Width of the embedding tables where it is not `hidden`: a linear layer after their norm widens them (ELECTRA)."""
+    gelu: Literal["none", "tanh"] = "none"
+    """How GELU is approximated: not at all (the erf form), or by tanh (Hendrycks and Gimpel 2016, section 2)."""
 
     def __post_init__(self) -> None:
         for labels in self.label_sets.values():
@@ -44,6 +50,7 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             (self.stability >= 0, "stability must be at least 0"),
             (0 <= self.causal_layers < self.layers, "causal_layers must be at least 0 and less than layers"),
             (self.hidden % self.heads == 0, "hidden must be a multiple of heads"),
+            (self.embedding is None or self.embedding >= 1, "embedding must be at least 1"),
             (self.page_size >= 1, "page_size must be at least 1"),
             (self.positions % self.page_size == 0, "positions must be a multiple of page_size"),
             (self.window % (2 * self.page_size) == 0, "window must be a multiple of twice page_size"),
@@ -72,6 +79,11 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.hidden // self.heads
+
+    @property
+    def table_width(self) -> int:
+        """Width of the word and position tables."""
+        return self.hidden if self.embedding is None else self.embedding
 
     @property
     def tail_layers(self) -> int:

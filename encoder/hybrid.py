@@ -36,10 +36,12 @@ class Scores:
 class _Layer:
     """The packed weights of one post-norm layer."""
 
-    def __init__(self, weights: dict[str, Tensor], eps: float, dtype: torch.dtype) -> None:
+    def __init__(self, weights: dict[str, Tensor], config: HybridConfig, dtype: torch.dtype) -> None:
         def linear(name: str, gelu: bool = False) -> PackedLinear:
-            return PackedLinear(weights[f"{name}.weight"], weights[f"{name}.bias"], dtype, gelu=gelu)
+            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+            return PackedLinear(weight, bias, dtype, gelu=gelu, approximate=config.gelu)
 
+        eps = config.layer_norm_eps
         self.qkv, self.out = linear("qkv"), linear("out")
         self.ff_in, self.ff_out = linear("ff_in", gelu=True), linear("ff_out")
         self.norm1, self.norm2 = _norm(weights, "norm1", eps), _norm(weights, "norm2", eps)
@@ -89,8 +91,11 @@ class HybridEncoder:
             _norm(weights, "norm", config.layer_norm_eps),
         )
         self._layers = [
-            _Layer(_below(weights, f"layers.{i}."), config.layer_norm_eps, self.dtype) for i in range(config.layers)
+            _Layer(_below(weights, f"layers.{i}."), config, self.dtype) for i in range(config.layers)
         ]
+        self._project: PackedLinear | None = None
+        if config.embedding is not None:
+            self._project = PackedLinear(weights["project.weight"], weights["project.bias"], torch.float32)
         self._head = PackedLinear(*_columns(config, weights), torch.float32)
         self._warm_up()
 
@@ -157,8 +162,9 @@ class HybridEncoder:
         pairs = pairs + config.tail_layers * computed * (n - window)
         linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
         tokens = config.causal_layers * count + config.tail_layers * computed
+        embedded = 2 * (config.embedding or 0) * config.hidden * count
         head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
-        return int((tokens * linear + pairs * 4 * config.hidden + head).sum())
+        return int((tokens * linear + pairs * 4 * config.hidden + embedded + head).sum())
 
     def _warm_up(self) -> None:
         """Run one token, so that no kernel is compiled while a message waits."""
@@ -172,10 +178,17 @@ class HybridEncoder:
         if not len(rows):
             return
         cache = self._cache
-        x = self._kernels.embed(plan.tokens, rows, self._embedding, self.dtype)
+        x = self._widen(self._kernels.embed(plan.tokens, rows, self._embedding, self.dtype))
         for layer, pages in zip(self._layers, cache.prefix, strict=False):  # ends after the causal layers
             x = layer.forward(x, self._kernels, pages, cache.prefix_table, rows)
         self._kernels.store(x, cache.boundary, cache.tail_table, rows)
+
+    def _widen(self, x: Stream) -> Stream:
+        """Project embeddings that are narrower than the layers."""
+        if self._project is None:
+            return x
+        full = Buffer(self._project(x.full.tensor))
+        return Stream(full, full if self.dtype == torch.float32 else Buffer(full.tensor.to(self.dtype)))
 
     def _run_tail(self, plan: Plan) -> NDArray[np.float32]:
         """Restart: tail layers over the tokens from the restart points on; returns their (N, columns) scores."""

@@ -17,15 +17,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 NumberFormat = Literal["auto", "float32", "bfloat16"]
+GeluForm = Literal["none", "tanh"]
 
 
 class PackedLinear:
-    """y = x W^T + b, with GELU (erf form) on top if wanted; float32 or bfloat16 in and out."""
+    """y = x W^T + b, with GELU on top if wanted; float32 or bfloat16 in and out."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype, *, gelu: bool = False) -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor, dtype: torch.dtype, *, gelu: bool = False, approximate: GeluForm = "none"
+    ) -> None:
         """Pack `weight` (N, K) and `bias` (N,), both float32, for inputs of `dtype`."""
         self.dtype = dtype
         self.gelu = gelu
+        self.approximate = approximate
         self._activation = "gelu" if gelu else "none"
         self.bias = bias.to(dtype)
         self.weight = weight.to(dtype).contiguous()
@@ -42,9 +46,9 @@ class PackedLinear:
 
     def _compute(self, x: Tensor) -> Tensor:
         if self.packed is not None:
-            return _fused(x, self.packed, self.bias, self._activation, _NO_SCALARS, "none")
+            return _fused(x, self.packed, self.bias, self._activation, _NO_SCALARS, self.approximate)
         y = F.linear(x, self.weight, self.bias)
-        return F.gelu(y) if self.gelu else y
+        return F.gelu(y, approximate=self.approximate) if self.gelu else y
 
     def _single_row_differs(self, width: int) -> bool:
         """Tell whether one of sixteen rows gets other bits alone than among the others."""

@@ -1,8 +1,9 @@
 """The hybrid encoder as one dense forward: what training runs, and the oracle that every incremental path must equal.
 
 Every query token carries the first and the last key it may see; that is the whole mask, in the causal prefix and in the
-bidirectional tail, live and in training (design: model.md). Post-norm BERT layers (Devlin et al. 2019) with the
-erf form of GELU; token type 0 is folded into the position table.
+bidirectional tail, live and in training (design: model.md). Post-norm BERT layers (Devlin et al. 2019); token type 0 is
+folded into the position table. Embedding tables that are narrower than the layers are widened behind their norm, as in
+ELECTRA (Clark et al. 2020, section 3.2).
 """
 
 import torch
@@ -18,7 +19,7 @@ class Layer(nn.Module):
 
     def __init__(self, config: HybridConfig) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.gelu = config.heads, config.gelu
         self.qkv = nn.Linear(config.hidden, 3 * config.hidden)
         self.out = nn.Linear(config.hidden, config.hidden)
         self.norm1 = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
@@ -34,7 +35,7 @@ class Layer(nn.Module):
         seen: Tensor = attend(q, k, v, attn_mask=mask)  # (B, heads, T, head_dim)
         seen = self.out(seen.transpose(1, 2).reshape(batch, length, hidden))
         x = self.norm1(x + F.dropout(seen, dropout, self.training))
-        wide = self.ff_out(F.gelu(self.ff_in(x)))
+        wide = self.ff_out(F.gelu(self.ff_in(x), approximate=self.gelu))
         normed: Tensor = self.norm2(x + F.dropout(wide, dropout, self.training))
         return normed
 
@@ -74,9 +75,10 @@ class HybridModel(nn.Module):
     def __init__(self, config: HybridConfig) -> None:
         super().__init__()
         self.config = config
-        self.word = nn.Embedding(config.vocab_size, config.hidden)
-        self.position = nn.Embedding(config.positions, config.hidden)
-        self.norm = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
+        self.word = nn.Embedding(config.vocab_size, config.table_width)
+        self.position = nn.Embedding(config.positions, config.table_width)
+        self.norm = nn.LayerNorm(config.table_width, eps=config.layer_norm_eps)
+        self.project = None if config.embedding is None else nn.Linear(config.embedding, config.hidden)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
         self.head = nn.Linear(config.hidden, config.scores)
         sets = config.label_sets.values() if config.stability else ()
@@ -87,6 +89,8 @@ class HybridModel(nn.Module):
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         """Embed token ids (B, T) at positions (B, T) into (B, T, H)."""
         embedded: Tensor = self.norm(self.word(ids) + self.position(positions))
+        if self.project is not None:
+            embedded = self.project(embedded)
         return F.dropout(embedded, self.dropout, self.training)
 
     def hidden_states(

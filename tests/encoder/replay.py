@@ -41,7 +41,7 @@ class Replay:
             seen = self.standing[i, :, one.window :].transpose(1, 2)  # (2, heads, keys, head_dim)
             mixed = F.scaled_dot_product_attention(q.transpose(0, 1)[None], seen[0][None], seen[1][None])[0]
             x = layer.norm1(x + layer.out(mixed.transpose(0, 1).reshape(len(x), -1)))
-            x = layer.norm2(x + layer.ff_out(F.gelu(layer.ff_in(x))))
+            x = layer.norm2(x + layer.ff_out(F.gelu(layer.ff_in(x), approximate=config.gelu)))
         scores: Tensor = self.model.head(x)
         return scores
 

@@ -33,7 +33,8 @@ def close(layer: PackedLinear, weight: Tensor, bias: Tensor, tolerance: float) -
     x = rows(5, weight.shape[1])
     want = F.linear(x, weight, bias)
     got = layer(x.to(layer.dtype)).float()
-    torch.testing.assert_close(got, F.gelu(want) if layer.gelu else want, atol=tolerance, rtol=tolerance)
+    want = F.gelu(want, approximate=layer.approximate) if layer.gelu else want
+    torch.testing.assert_close(got, want, atol=tolerance, rtol=tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 0.05)])
@@ -41,6 +42,14 @@ def close(layer: PackedLinear, weight: Tensor, bias: Tensor, tolerance: float) -
 def test_packed_equals_plain(dtype: torch.dtype, tolerance: float, inputs: int, outputs: int, gelu: bool) -> None:
     weight, bias = weights(inputs, outputs)
     close(PackedLinear(weight, bias, dtype, gelu=gelu), weight, bias, tolerance)
+
+
+def test_gelu_by_tanh_is_another_function() -> None:
+    weight, bias = weights(384, 1536)
+    tanh = PackedLinear(weight, bias, torch.float32, gelu=True, approximate="tanh")
+    close(tanh, weight, bias, 2e-5)
+    x = rows(5, 384)
+    assert (tanh(x) - PackedLinear(weight, bias, torch.float32, gelu=True)(x)).abs().max() > 1e-4
 
 
 def test_without_the_private_operations_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

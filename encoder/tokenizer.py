@@ -1,30 +1,22 @@
 """Text to words and word pieces, tokenising again only what a change can reach.
 
-A *word* is BERT's basic token: a run of characters that are neither space nor punctuation, or one punctuation
-character; CJK characters stand alone. Words are cut into pieces one by one (WordPiece), so a change reaches no further
-left than the start of the run it touches: whitespace, ASCII punctuation and CJK characters are *walls* on both sides
-of which normalisation, splitting and pieces are independent. No special token is ever added or recognised.
-
-A word that the normaliser leaves nothing of (only control, zero-width or combining characters) is no word at all; one
-that the vocabulary cannot spell, or a very long one, is the single piece [UNK].
+What a word is depends on the kind of tokenizer: `encoder.wordpiece` (BERT, DistilBERT, ELECTRA) or `encoder.bytepair`
+(RoBERTa). For both there are *walls*, characters on both sides of which words and pieces are independent, so a change
+reaches no further left than the wall before it. No special token is ever added or recognised.
 """
 
 import json
-import string
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-_SPACES = "\t\n\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-_WALLS = frozenset(_SPACES + string.punctuation)
-_CJK = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0xF900, 0xFAFF))
+from encoder.bytepair import BytePair
+from encoder.pieces import Kind, TokenizerError
+from encoder.wordpiece import WordPiece
 
-
-class TokenizerError(ValueError):
-    """A tokenizer that cannot be used incrementally; the message says what is wrong."""
+__all__ = ["EMPTY", "Encoded", "IncrementalTokenizer", "TokenizerError", "common_prefix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +44,20 @@ EMPTY = Encoded("", *(np.zeros(n, np.int32) for n in (0, 0, 0, 1)))
 
 
 class IncrementalTokenizer:
-    """BERT's WordPiece over a changing text."""
+    """A tokenizer over a changing text."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         """Take a copy of `tokenizer`, with special tokens switched off.
 
         Raises:
-            TokenizerError: not a BERT WordPiece tokenizer, whose words do not look at their neighbours.
+            TokenizerError: neither BERT's WordPiece nor byte-level byte pairs, or one whose words look at their
+                neighbours.
         """
-        kinds = json.loads(tokenizer.to_str())
-        found = [(kinds[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
-        if found != ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
-            raise TokenizerError(f"tokenizer: needs BERT's normalizer, pre-tokenizer and WordPiece, got {found}")
-        if not kinds["normalizer"]["handle_chinese_chars"]:
-            raise TokenizerError("tokenizer: handle_chinese_chars must be true, CJK characters stand alone")
-        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
-        self._tokenizer.encode_special_tokens = True  # a literal "[CLS]" in a text is ordinary text
-        self._tokenizer.no_truncation()
-        self._tokenizer.no_padding()
+        self._kind = choose_kind(tokenizer)
 
     def starts_word(self) -> NDArray[np.bool_]:
-        """(vocabulary,) true for pieces that begin a word."""
-        vocabulary = self._tokenizer.get_vocab()
-        table = np.ones(max(vocabulary.values()) + 1, np.bool_)
-        table[[i for piece, i in vocabulary.items() if piece.startswith("##")]] = False
-        return table
+        """(vocabulary,) true for pieces at which a left context may begin: they begin a word."""
+        return self._kind.starts_word()
 
     def encode(self, text: str) -> Encoded:
         """Encode a text from scratch."""
@@ -93,7 +74,7 @@ class IncrementalTokenizer:
         if text == before.text:
             return before, before.words, len(before.ids)
         reach = common_prefix(before.text, text)
-        while reach and not _is_wall(text[reach - 1]):
+        while reach and not self._kind.is_wall(text[reach - 1]):
             reach -= 1
         words = int(before.word_start.searchsorted(reach))
         after = self._append(before, words, text, reach)
@@ -101,21 +82,33 @@ class IncrementalTokenizer:
 
     def _append(self, before: Encoded, words: int, text: str, reach: int) -> Encoded:
         """Keep the first `words` words of `before` and tokenise `text` from character `reach` on."""
-        part = self._tokenizer.encode(text[reach:], add_special_tokens=False)
+        part = self._kind.cut(text[reach:])
         tokens = int(before.word_token[words])
-        ids, offsets, word_ids = part.ids, part.offsets, part.word_ids  # lists: most updates bring a piece or two
-        first = [i for i, word in enumerate(word_ids) if not i or word != word_ids[i - 1]]
-        bounds = [*first, len(ids)]
-        starts = [offsets[i][0] + reach for i in first]
-        limits = [*starts[1:], len(text)]
-        ends = [_with_marks(text, offsets[i - 1][1] + reach, limits[j]) for j, i in enumerate(bounds[1:])]
         return Encoded(
             text,
-            _extend(before.ids, tokens, ids),
-            _extend(before.word_start, words, starts),
-            _extend(before.word_end, words, ends),
-            _extend(before.word_token, words, [bound + tokens for bound in bounds]),
+            _extend(before.ids, tokens, part.ids),
+            _extend(before.word_start, words, [start + reach for start in part.starts]),
+            _extend(before.word_end, words, [end + reach for end in part.ends]),
+            _extend(before.word_token, words, [bound + tokens for bound in part.bounds]),
         )
+
+
+def choose_kind(tokenizer: Tokenizer) -> Kind:
+    """Tell which kind of tokenizer this is.
+
+    Raises:
+        TokenizerError: see `IncrementalTokenizer`.
+    """
+    kinds = json.loads(tokenizer.to_str())
+    found = [(kinds[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
+    if found == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
+        return WordPiece(kinds)
+    if found == [None, "ByteLevel", "BPE"]:
+        return BytePair(kinds)
+    raise TokenizerError(
+        "tokenizer: needs BERT's (BertNormalizer, BertPreTokenizer, WordPiece) or RoBERTa's (no normalizer, ByteLevel, "
+        f"BPE), got {', '.join(map(str, found))}"
+    )
 
 
 def _extend(before: NDArray[np.int32], keep: int, new: list[int]) -> NDArray[np.int32]:
@@ -138,18 +131,6 @@ def common_prefix(a: str, b: str) -> int:
         else:
             high = middle - 1
     return low
-
-
-def _is_wall(character: str) -> bool:
-    return character in _WALLS or (character >= "\u3400" and any(a <= ord(character) <= b for a, b in _CJK))
-
-
-def _with_marks(text: str, end: int, limit: int) -> int:
-    """Move a word's end over the combining marks that the normaliser dropped: they belong to its last character."""
-    if end < limit and text[end] > "\u02ff" and not _is_wall(text[end - 1]):
-        while end < limit and unicodedata.category(text[end])[0] == "M":
-            end += 1
-    return end
 
 
 def _common_ids(before: Encoded, after: Encoded, words: int) -> int:

@@ -13,6 +13,7 @@ import typer
 from consumers.dlq import dlq
 from consumers.errors import OperationFailed
 from consumers.faults.command import faults
+from consumers.importing import import_checkpoint
 from consumers.log import Level, configure_logging
 from consumers.measure import bench, evaluate
 from consumers.settings import (
@@ -41,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(train)
+app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(bench)
 app.command()(soak)

@@ -40,7 +40,9 @@ class BytePair:
             raise TokenizerError(f"tokenizer: byte pairs must be as GPT-2 has them ({', '.join(odd) or 'use_regex'})")
         self.tokenizer = plain_tokenizer(kinds, json.dumps(always_behind_a_space(kinds)))
         if not set(pre_tokenizers.ByteLevel.alphabet()) <= self.tokenizer.get_vocab().keys():
-            raise TokenizerError("tokenizer: the vocabulary lacks some of the 256 bytes, so not every text can be spelled")
+            raise TokenizerError(
+                "tokenizer: the vocabulary lacks some of the 256 bytes, so not every text can be spelled"
+            )
 
     def is_wall(self, character: str) -> bool:
         """See `Kind.is_wall`."""

@@ -90,9 +90,7 @@ class HybridEncoder:
             _held(weights["position.weight"]),
             _norm(weights, "norm", config.layer_norm_eps),
         )
-        self._layers = [
-            _Layer(_below(weights, f"layers.{i}."), config, self.dtype) for i in range(config.layers)
-        ]
+        self._layers = [_Layer(_below(weights, f"layers.{i}."), config, self.dtype) for i in range(config.layers)]
         self._project: PackedLinear | None = None
         if config.embedding is not None:
             self._project = PackedLinear(weights["project.weight"], weights["project.bias"], torch.float32)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from encoder.config import HybridConfig
 from encoder.model import HybridModel
 from encoder.train.batches import Batch, WordPieces, make_batches, make_examples
 from encoder.train.config import Stage
@@ -24,23 +25,34 @@ def distill_job(
     """Build the stage: `teacher` has the same depth with `causal_layers = 0`."""
     teacher.eval().requires_grad_(False).to(pick_device())
     config = student.config
-    matched = sorted({(config.causal_layers + config.layers) // 2, config.layers})
 
     def batches(rng: random.Random) -> list[Batch]:
         examples = make_examples(pieces, [texts], stage.augment, config.positions, rng)
         return make_batches(examples, config, stage, rng)
 
-    return Job("distill", student, stage, batches, _hidden_loss(student, teacher, matched))
+    return Job("distill", student, stage, batches, _hidden_loss(student, teacher))
 
 
-def _hidden_loss(student: HybridModel, teacher: HybridModel, matched: list[int]) -> Callable[[Batch], Tensor]:
+def matched_layers(config: HybridConfig) -> list[int]:
+    """Layers whose states are compared, by their place in `hidden_states`: the tail's middle one and the last."""
+    return sorted({(config.causal_layers + config.layers) // 2, config.layers})
+
+
+def hidden_loss(got: list[Tensor], wanted: list[Tensor], real: Tensor, matched: list[int]) -> Tensor:
+    """Sum the mean squared errors of the matched layers' states, over real tokens."""
+    losses = [F.mse_loss(got[i].float()[real], wanted[i].float()[real]) for i in matched]
+    return torch.stack(losses).sum()
+
+
+def _hidden_loss(student: HybridModel, teacher: HybridModel) -> Callable[[Batch], Tensor]:
+    matched = matched_layers(student.config)
+
     def loss(batch: Batch) -> Tensor:
         end = batch.real.sum(dim=1, keepdim=True) - 1
         whole = torch.where(batch.real, end, batch.tail_last)  # the teacher sees the whole example
         with torch.no_grad():
             wanted = teacher.hidden_states(batch.ids, batch.positions, whole, batch.tail_first * ~batch.real)
         got = student.hidden_states(batch.ids, batch.positions, batch.tail_last, batch.tail_first)
-        losses = [F.mse_loss(got[i].float()[batch.real], wanted[i].float()[batch.real]) for i in matched]
-        return torch.stack(losses).sum()
+        return hidden_loss(got, wanted, batch.real, matched)
 
     return loss

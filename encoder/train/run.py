@@ -34,8 +34,7 @@ def run_training(config: TrainConfig) -> Path:
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
-    if torch.get_num_threads() > 1 and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)  # engine.md: two OpenMP threads collapse when anything else is busy
+    keep_to_one_thread()
     written = out
     if config.distill:
         written = out / "base"
@@ -56,6 +55,12 @@ def run_training(config: TrainConfig) -> Path:
 
 def _is_written(folder: Path) -> bool:
     return (folder / "config.json").exists()
+
+
+def keep_to_one_thread() -> None:
+    """Compute on one thread unless the environment says how many: two collapse when anything else is busy."""
+    if torch.get_num_threads() > 1 and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
 
 
 def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:

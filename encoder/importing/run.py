@@ -1,0 +1,201 @@
+"""A whole import: a folder of transformers' in, a hybrid's checkpoint and what it costs out."""
+
+import math
+import shutil
+from hashlib import blake2b
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import msgspec
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from encoder.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
+from encoder.config import ConfigError, HybridConfig
+from encoder.importing.folder import ImportRefused
+from encoder.importing.gap import (
+    Gap,
+    LabelPiece,
+    Rounding,
+    Yardstick,
+    measure_rounding,
+    random_batches,
+    text_batches,
+)
+from encoder.importing.heal import heal_job, hold_out, read_text
+from encoder.importing.original import Original, default_causal_layers, make_hybrid, read_original
+from encoder.model import HybridModel
+from encoder.train.batches import Batch, WordPieces
+from encoder.train.config import Augment, Stage
+from encoder.train.loop import console, train
+from encoder.train.run import keep_to_one_thread
+from encoder.train.text import Sequence
+
+REPORT = "import.json"
+_UNDER_WAY = "healing"
+
+
+class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import is told."""
+
+    folder: str
+    out: str
+    causal_layers: int | None = None
+    """None: a third of the layers."""
+    window: int | None = None
+    """None: 128, or what the positions allow."""
+    head: bool = True
+    """Take a token-classification head."""
+    label_piece: LabelPiece = "first"
+    """Where the original's head was trained to read a word's label."""
+    heal: str | None = None
+    """File of unlabelled text."""
+    epochs: float = 1.0
+    """0 measures on the text but does not heal."""
+    lr: float = 1e-4
+    batch_tokens: int = 1024
+    join: bool = True
+    """Heal on neighbouring lines joined to random lengths, as a live session has segments before the present one."""
+    seed: int = 1
+    save_seconds: float = 60.0
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """How far from the original the model is after one step of the import, those before included."""
+
+    name: str
+    gap: Gap
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import did and what it cost."""
+
+    source: str
+    kind: str
+    config: HybridConfig
+    notes: tuple[str, ...]
+    rounding: Rounding
+    rounded_on: Literal["held-out text", "random pieces"]
+    held_out: tuple[int, int] | None
+    """Sequences and words that the steps were measured on; None without text."""
+    steps: tuple[Step, ...]
+    healed: bool
+
+
+def run_import(options: ImportOptions) -> Report:
+    """Import a checkpoint and write `out`; a healing that was killed goes on where it was saved.
+
+    Raises:
+        ImportRefused: the folder cannot be imported, or `out` is taken.
+        ConfigError: the options or the text cannot be used.
+        TokenizerError: the tokenizer cannot follow live text.
+        FloatingPointError: the healing's learning rate is too high.
+    """
+    out = Path(options.out)
+    keep_to_one_thread()
+    _check_out(out, _claim(options))
+    original = read_original(Path(options.folder), with_head=options.head)
+    layers = original.model.config.layers
+    causal_layers = default_causal_layers(layers) if options.causal_layers is None else options.causal_layers
+    config, weights = make_hybrid(original, causal_layers, options.window)
+    report = _convert(options, original, config, weights)
+    (out / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    shutil.rmtree(out / _UNDER_WAY, ignore_errors=True)
+    return report
+
+
+def _claim(options: ImportOptions) -> bytes:
+    """What a healing that goes on must have in common with the one that was killed: options and text."""
+    text = Path(options.heal).read_bytes() if options.heal and Path(options.heal).is_file() else b""
+    return msgspec.json.encode(options) + blake2b(text, digest_size=8).hexdigest().encode()
+
+
+def _check_out(out: Path, claim: bytes) -> None:
+    held = out / _UNDER_WAY / "claim"
+    if held.exists():
+        if held.read_bytes() != claim:
+            raise ImportRefused(f"{out} was begun with other options or another text; delete it to begin anew")
+    elif (out / "config.json").exists():
+        raise ImportRefused(f"{out} holds a checkpoint already; name another folder, or delete it")
+
+
+def _convert(options: ImportOptions, original: Original, config: HybridConfig, weights: dict[str, Tensor]) -> Report:
+    """Round, measure, heal, save."""
+    out, tokenizer = Path(options.out), original.tokenizer
+    pieces = WordPieces(tokenizer, config.labels)
+    learned, held = hold_out(read_text(Path(options.heal)), options.seed) if options.heal else ([], [])
+    batches = text_batches(held, pieces, config) if held else random_batches(config)
+    exact = _model(config, weights)
+    rounding = _measure_rounding(exact, tokenizer, batches, original.tagger)
+    yardstick = Yardstick(original, batches, options.label_piece) if held else None
+    steps = _measure_steps(yardstick, original, exact, options.label_piece) if yardstick else []
+    student = exact.cpu()
+    healed = bool(learned) and options.epochs > 0
+    if healed:
+        _heal(options, original, student, pieces, learned)
+    save_checkpoint(out, config, student.state_dict(), tokenizer)
+    if yardstick:
+        name = "healed and rounded" if healed else "rounded for storage"
+        steps.append(Step(name=name, gap=yardstick.gap(load_checkpoint(str(out.resolve())).model())))
+    return Report(
+        source=str(options.folder),
+        kind=original.kind,
+        config=config,
+        notes=original.notes + (yardstick.notes if yardstick else ()),
+        rounding=rounding,
+        rounded_on="held-out text" if held else "random pieces",
+        held_out=(len(held), yardstick.words) if yardstick else None,
+        steps=tuple(steps),
+        healed=healed,
+    )
+
+
+def _model(config: HybridConfig, weights: dict[str, Tensor]) -> HybridModel:
+    model = HybridModel(config)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _measure_rounding(exact: HybridModel, tokenizer: Tokenizer, batches: list[Batch], tagger: bool) -> Rounding:
+    """Store the model as it is, and compare what is read back."""
+    with TemporaryDirectory() as folder:
+        save_checkpoint(Path(folder), exact.config, exact.state_dict(), tokenizer)
+        stored: Checkpoint = load_checkpoint(folder)
+    rounding = measure_rounding(exact, stored.model(), batches, tagger)
+    if not math.isfinite(rounding.largest):
+        raise ImportRefused("a weight is beyond half precision, in which checkpoints are stored")
+    return rounding
+
+
+def _measure_steps(
+    yardstick: Yardstick, original: Original, hybrid: HybridModel, label_piece: LabelPiece
+) -> list[Step]:
+    """Measure what each change from the original costs, one on top of the other, before healing."""
+    bare = _model(msgspec.structs.replace(hybrid.config, causal_layers=0), hybrid.state_dict())
+    steps = [Step(name="without special tokens", gap=yardstick.gap(bare, label_piece))]
+    if original.tagger and label_piece != "last":
+        steps.append(Step(name="labels read at last pieces", gap=yardstick.gap(bare)))
+    return [*steps, Step(name=f"{hybrid.config.causal_layers} causal layers", gap=yardstick.gap(hybrid))]
+
+
+def _heal(
+    options: ImportOptions, original: Original, student: HybridModel, pieces: WordPieces, learned: list[Sequence]
+) -> None:
+    if not 0 < options.lr < 1:
+        raise ConfigError(f"the learning rate must be between 0 and 1 (got {options.lr})")
+    eight_bits, scale = quantize_rows(student.word.weight.detach())
+    student.word.weight.data = eight_bits.float() * scale[:, None]  # heal what will be stored
+    stage = Stage(
+        epochs=options.epochs,
+        lr=options.lr,
+        batch_tokens=options.batch_tokens,
+        dropout=0.0,
+        augment=Augment(join=options.join),
+    )
+    console.print(f"heal: {len(learned):,} sequences, C = {student.config.causal_layers}", highlight=False)
+    under_way = Path(options.out) / _UNDER_WAY
+    under_way.mkdir(parents=True, exist_ok=True)
+    (under_way / "claim").write_bytes(_claim(options))
+    job = heal_job(student, original, pieces, learned, stage, options.label_piece)
+    train(job, under_way, options.seed, options.save_seconds)

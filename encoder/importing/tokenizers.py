@@ -1,0 +1,70 @@
+"""The tokenizer of a checkpoint: `tokenizer.json`, or the older files that it can be made of."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from encoder.bytepair import always_behind_a_space
+from encoder.importing.folder import ImportRefused, read_json
+from encoder.tokenizer import choose_kind
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """Read a tokenizer that can follow live text, without truncation, padding or special tokens in its output.
+
+    Raises:
+        ImportRefused: no files of one.
+        TokenizerError: words look at their neighbours.
+    """
+    tokenizer = _read(folder)
+    choose_kind(tokenizer)
+    kinds = json.loads(tokenizer.to_str())
+    if kinds["model"]["type"] == "BPE":  # training cuts word by word, and must cut as live text is cut
+        tokenizer = Tokenizer.from_str(json.dumps(always_behind_a_space(kinds)))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _read(folder: Path) -> Tokenizer:
+    try:
+        if (folder / "tokenizer.json").is_file():
+            return Tokenizer.from_file(str(folder / "tokenizer.json"))
+        if (folder / "vocab.txt").is_file():
+            return _wordpiece(folder)
+        if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
+            return _byte_pairs(folder)
+    except ImportRefused:
+        raise
+    except Exception as error:  # tokenizers raises bare Exception
+        raise ImportRefused(f"{folder}: the tokenizer cannot be read: {error}") from error
+    raise ImportRefused(f"{folder} has neither tokenizer.json, nor vocab.txt, nor vocab.json with merges.txt")
+
+
+def _wordpiece(folder: Path) -> Tokenizer:
+    """BERT's tokenizer from its vocabulary; how it treats case is said in `tokenizer_config.json`."""
+    said = _said(folder)
+    tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        lowercase=said.get("do_lower_case", True),
+        strip_accents=said.get("strip_accents"),
+        handle_chinese_chars=said.get("tokenize_chinese_chars", True),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def _byte_pairs(folder: Path) -> Tokenizer:
+    """GPT-2's tokenizer from its vocabulary and merges, as RoBERTa has it."""
+    tokenizer = Tokenizer(models.BPE.from_file(str(folder / "vocab.json"), str(folder / "merges.txt")))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _said(folder: Path) -> dict[str, Any]:
+    path = folder / "tokenizer_config.json"
+    return read_json(path) if path.is_file() else {}

@@ -85,8 +85,8 @@ def describe(report: "Report") -> list[str]:
     """Say what was made of what, and what storing it costs."""
     config = report.config
     lines = [
-        f"{report.source}: {report.kind}, {config.layers} layers of {config.hidden}, {config.causal_layers} made causal; "
-        f"window {config.window}, {config.positions} positions",
+        f"{report.source}: {report.kind}, {config.layers} layers of {config.hidden}, {config.causal_layers} of them "
+        f"causal, window {config.window}, {config.positions} positions",
         f"labels: {', '.join(config.labels)}" if len(config.labels) > 1 else "no labels: tune it with hearken train",
         *(f"note: {note}" for note in report.notes),
         _rounding(report.rounding, report.rounded_on),

@@ -114,8 +114,8 @@ class Yardstick:
 
 
 _IOB1 = (
-    "{:.0f} % of the original's spans begin with an I- label: it was trained in the scheme IOB1, whose labels cannot be "
-    "read as they are; import it with --no-head and tune it on your own data"
+    "{:.0f} % of the original's spans begin with an I- label: it was trained in the scheme IOB1, whose labels cannot "
+    "be read as they are; import it with --no-head and tune it on your own data"
 )
 
 

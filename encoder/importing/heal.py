@@ -34,10 +34,7 @@ def read_text(path: Path) -> list[Sequence]:
     Raises:
         ConfigError: the file cannot be read, or has fewer than 20 sequences.
     """
-    if path.suffix == ".txt":
-        sequences = _read_lines(path)
-    else:
-        sequences = read_source(TextSource(path=str(path)))
+    sequences = _read_lines(path) if path.suffix == ".txt" else read_source(TextSource(path=str(path)))
     if len(sequences) < _LEAST:
         raise ConfigError(f"{path} has {len(sequences)} sequences; healing and measuring it take {_LEAST} at least")
     return [Sequence(s.document, s.words, ("O",) * len(s.words)) for s in sequences]

@@ -57,6 +57,8 @@ class Family:
     activation: str = "hidden_act"
     positions_after_padding: bool = False
     """Whether position 0 is the row behind `pad_token_id`'s."""
+    has_norm_eps: bool = True
+    """Whether `layer_norm_eps` is read; transformers' DistilBERT has 1e-12 whatever the file says."""
     narrow_tables: bool = False
     """Whether `embedding_size` may differ from the layers' width."""
 
@@ -84,6 +86,7 @@ FAMILIES = {
             "vocab_size": "vocab_size",
         },
         activation="activation",
+        has_norm_eps=False,
     ),
 }
 
@@ -125,7 +128,7 @@ def encoder_fields(family: Family, config: dict[str, Any], path: Path) -> dict[s
         raise ImportRefused(f"{path}: no {', '.join(missing)}")
     fields: dict[str, Any] = {ours: config[theirs] for ours, theirs in family.sizes.items()}
     fields["gelu"] = GELU[config.get(family.activation, "gelu")]
-    fields["layer_norm_eps"] = float(config.get("layer_norm_eps", 1e-12))
+    fields["layer_norm_eps"] = float(config.get("layer_norm_eps", 1e-12)) if family.has_norm_eps else 1e-12
     width = config.get("embedding_size", fields["hidden"])
     if family.narrow_tables and width != fields["hidden"]:
         fields["embedding"] = width

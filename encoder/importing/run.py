@@ -93,6 +93,8 @@ def run_import(options: ImportOptions) -> Report:
         FloatingPointError: the healing's learning rate is too high.
     """
     out = Path(options.out)
+    if not 0 < options.lr < 1:
+        raise ConfigError(f"the learning rate must be between 0 and 1 (got {options.lr})")
     keep_to_one_thread()
     _check_out(out, _claim(options))
     original = read_original(Path(options.folder), with_head=options.head)
@@ -182,8 +184,6 @@ def _measure_steps(
 def _heal(
     options: ImportOptions, original: Original, student: HybridModel, pieces: WordPieces, learned: list[Sequence]
 ) -> None:
-    if not 0 < options.lr < 1:
-        raise ConfigError(f"the learning rate must be between 0 and 1 (got {options.lr})")
     eight_bits, scale = quantize_rows(student.word.weight.detach())
     student.word.weight.data = eight_bits.float() * scale[:, None]  # heal what will be stored
     stage = Stage(

@@ -63,7 +63,7 @@ def load_tagger(
 
     Raises:
         CheckpointError: it cannot be read.
-        TokenizerError: its tokenizer is not BERT's.
+        TokenizerError: its tokenizer cannot follow live text.
         ValueError: unknown kernels or number format, or limits too small for one session.
     """
     checkpoint = load_checkpoint(name)

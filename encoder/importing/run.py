@@ -130,6 +130,8 @@ def _convert(options: ImportOptions, original: Original, config: HybridConfig, w
     batches = text_batches(held, pieces, config) if held else random_batches(config)
     exact = _model(config, weights)
     rounding = _measure_rounding(exact, tokenizer, batches, original.tagger)
+    if held:
+        console.print(f"measuring on {len(held):,} held-out sequences", highlight=False)
     yardstick = Yardstick(original, batches, options.label_piece) if held else None
     steps = _measure_steps(yardstick, original, exact, options.label_piece) if yardstick else []
     student = exact.cpu()

@@ -60,7 +60,6 @@ def _weight_files(folder: Path) -> list[str]:
     if pickles:
         raise ImportRefused(
             f"{folder} has its weights in {pickles[0]}, a pickle, and a pickle can run any code when it is read; where "
-            "you trust it, load it with transformers and write it again with "
-            "model.save_pretrained(FOLDER, safe_serialization=True)"
+            "you trust it, load it with transformers and write it again as safetensors: model.save_pretrained(FOLDER)"
         )
     raise ImportRefused(f"{folder} has no {WEIGHTS}")

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.config import HybridConfig
+from encoder.config import ConfigError, HybridConfig
 from encoder.decode import NOTHING, Decoder
 from encoder.importing.original import Original
 from encoder.model import HybridModel
@@ -48,9 +48,16 @@ class Rounding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text_batches(sequences: list[Sequence], pieces: WordPieces, config: HybridConfig) -> list[Batch]:
-    """Batch sequences, each one closed segment, cut to the positions."""
+    """Batch sequences, each one closed segment, cut to the positions.
+
+    Raises:
+        ConfigError: there is not a word in them.
+    """
     examples = [pieces.example([(list(s.words), ["O"] * len(s.words))], 0, config.positions) for s in sequences]
-    return make_batches([e for e in examples if len(e.ids)], config, _STAGE, random.Random(0))
+    kept = [example for example in examples if len(example.ids)]
+    if not kept:
+        raise ConfigError("the held-out sequences have no words that the tokenizer knows of")
+    return make_batches(kept, config, _STAGE, random.Random(0))
 
 
 def random_batches(config: HybridConfig, count: int = 64, length: int = 32) -> list[Batch]:

@@ -34,6 +34,8 @@ def read_text(path: Path) -> list[Sequence]:
     Raises:
         ConfigError: the file cannot be read, or has fewer than 20 sequences.
     """
+    if path.suffix not in (".txt", ".jsonl", ".conll"):
+        raise ConfigError(f"{path} must end in .txt, .jsonl or .conll")
     sequences = _read_lines(path) if path.suffix == ".txt" else read_source(TextSource(path=str(path)))
     if len(sequences) < _LEAST:
         raise ConfigError(f"{path} has {len(sequences)} sequences; healing and measuring it take {_LEAST} at least")

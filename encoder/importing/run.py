@@ -114,6 +114,8 @@ def _claim(options: ImportOptions) -> bytes:
 
 
 def _check_out(out: Path, claim: bytes) -> None:
+    if out.exists() and not out.is_dir():
+        raise ImportRefused(f"{out} is a file; name a folder")
     held = out / _UNDER_WAY / "claim"
     if held.exists():
         if held.read_bytes() != claim:

@@ -234,6 +234,14 @@ def test_a_refused_import_leaves_nothing_behind(tmp_path: Path) -> None:
     write_foreign(tmp_path / "in", "bert")
     with pytest.raises(ConfigError, match=r"text\.txt"):
         run_import(options(tmp_path))
+    write_text(tmp_path / "text.csv")
+    with pytest.raises(ConfigError, match=r"must end in \.txt"):
+        run_import(options(tmp_path, heal=str(tmp_path / "text.csv")))
+    (tmp_path / "text.txt").write_text("\u200b\n" * 30)
+    with pytest.raises(ConfigError, match="no words"):
+        run_import(options(tmp_path))
+    with pytest.raises(ImportRefused, match="is a file"):
+        run_import(options(tmp_path, out=str(tmp_path / "text.csv")))
     write_text(tmp_path / "text.txt", 19)
     with pytest.raises(ConfigError, match="has 19 sequences"):
         run_import(options(tmp_path))

@@ -9,12 +9,14 @@ from encoder.config import ConfigError
 from encoder.restart import PolicyError, parse_policy
 from encoder.tagger import load_tagger
 from stream.engine import Engine
-from stream.evaluate import Feed, Report, count_tokens, dense_flops, evaluate_all, evaluate_policy
+from stream.evaluate import Task, count_tokens, dense_flops, evaluate_all, evaluate_policy
 from stream.examples import EvaluationError, Example, begin_table, read_examples, word_labels
+from stream.feed import Feed
 from stream.hybrid import HybridLabeller
 from stream.labeller import Reading, Work
 from stream.messages import Update
 from stream.plots import plot_report
+from stream.report import Report
 from tests.stream.fake_tagger import NAMES as FAKE_NAMES
 from tests.stream.fake_tagger import FakeLabeller
 from tests.tiny import LABELS, WORDS, tiny_checkpoint
@@ -227,9 +229,7 @@ def test_evaluate_all_measures_baseline_and_policies_and_draws_them(tmp_path):
     data.write_text("\n\n".join(lines) + "\n\nrome\tB-place\n", encoding="utf-8")
     tagger = tiny_folder(tmp_path / "hybrid")
     baseline = tiny_folder(tmp_path / "both", causal_layers=0)
-    report = evaluate_all(
-        data, tagger=tagger, baseline=baseline, policies=POLICIES, limit=None, rename={}, closing=True
-    )
+    report = evaluate_all(Task(data=data, taggers=(tagger,), baselines=(baseline,), policies=tuple(POLICIES)))
     kinds = [(result.tagger, result.policy, result.closing) for result in report.results]
     expected = [(tagger, policy, closing) for policy in POLICIES for closing in (False, True)]
     assert kinds == [(baseline, "always", False), *expected]
@@ -242,8 +242,8 @@ def test_evaluate_all_measures_baseline_and_policies_and_draws_them(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"policies": ["sometimes"]}, PolicyError, "sometimes"),
-        ({"baseline": "hybrid"}, EvaluationError, "causal_layers = 0"),
+        ({"policies": ("sometimes",)}, PolicyError, "sometimes"),
+        ({"baselines": ("hybrid",)}, EvaluationError, "causal_layers = 0"),
         ({"data": "nowhere.conll"}, ConfigError, "nowhere"),
     ],
 )
@@ -251,8 +251,8 @@ def test_mistakes_are_told(tmp_path, changes, error, message):
     data = tmp_path / "data.conll"
     data.write_text("rome\tB-place\n", encoding="utf-8")
     tagger = tiny_folder(tmp_path / "hybrid")
-    wish = {"data": data, "tagger": tagger, "baseline": None, "policies": ["never"]} | changes
-    wish["baseline"] = wish["baseline"] and tagger
+    wish = {"data": data, "taggers": (tagger,), "baselines": (), "policies": ("never",), "closing": False} | changes
+    wish["baselines"] = tuple(tagger for _ in wish["baselines"])
     wish["data"] = tmp_path / wish["data"]
     with pytest.raises(error, match=message):
-        evaluate_all(wish.pop("data"), **wish, limit=None, rename={}, closing=False)
+        evaluate_all(Task(**wish))

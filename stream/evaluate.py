@@ -144,6 +144,32 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
+def check_baseline(name: str, tagger: Tagger, baselines: Sequence[str]) -> None:
+    """Check that what is called a baseline is bidirectional.
+
+    Raises:
+        EvaluationError: it is not.
+    """
+    if name in baselines and tagger.config.causal_layers:
+        raise EvaluationError(f"baseline {name} has causal layers; train one with causal_layers = 0")
+
+
+def _check(task: Task) -> None:
+    """All mistakes before the first hour of work."""
+    for policy in task.policies:
+        if policy != ORACLE:
+            parse_policy(policy)
+    for name in (*task.baselines, *task.taggers):
+        tagger = load_tagger(name)
+        check_baseline(name, tagger, task.baselines)
+        _read(task, tagger)
+
+
+def _read(task: Task, tagger: Tagger) -> list[Example]:
+    labels = tagger.config.labels
+    return read_examples(task.data, labels, task.rename, task.limit, spoken=task.spoken, join=task.join)
+
+
 def evaluate_all(task: Task, command: str = "") -> Report:
     """Measure taggers under each policy, and bidirectional baselines re-run on every word, on one file.
 
@@ -158,20 +184,14 @@ def evaluate_all(task: Task, command: str = "") -> Report:
         PolicyError: a policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    for policy in task.policies:  # all mistakes before the first hour of work
-        if policy != ORACLE:
-            parse_policy(policy)
+    _check(task)
     plans = [(name, ("always",), False) for name in task.baselines]
     plans += [(name, task.policies, task.closing) for name in task.taggers]
     results: list[Result] = []
     with progress_bar() as bar:
         for name, policies, closing in plans:
             loaded = load_tagger(name)
-            if name in task.baselines and loaded.config.causal_layers:
-                raise EvaluationError(f"baseline {name} has causal layers; train one with causal_layers = 0")
-            examples = read_examples(
-                task.data, loaded.config.labels, task.rename, task.limit, spoken=task.spoken, join=task.join
-            )
+            examples = _read(task, loaded)
             words = sum(len(example.ends) for example in examples)
             for policy in policies:
                 advance = partial(bar.advance, bar.add_task(f"{loaded.name} {policy}", total=words))

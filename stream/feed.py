@@ -1,4 +1,4 @@
-"""Feeds labelled sequences word by word through a labeller, many sessions at once, and keeps what stood after each word.
+"""Feeds labelled sequences word by word through a labeller, many sessions at once, and keeps what stood.
 
 Every word is an update. A session of several segments closes each before it opens the next, as live ones do.
 """

@@ -1,9 +1,9 @@
 """The oracle: restarts fully exactly at the steps where that removes errors; an upper bound for choosing *whether*.
 
-It sees the reference labels, so it is only measured, never served. Before each step it asks two others what they would
-say: a shadow, which is in the oracle's own state and appends; and `always`. If `always` has fewer wrong labels, the step
-is a full restart, else an append. Only the oracle's own work is counted. Words that have left the window are taken as
-`always` labels them.
+It sees the reference labels, so it is only measured, never served. Before each step it asks two others what they
+would say: a shadow, which is in the oracle's own state and appends; and `always`. If `always` has fewer wrong labels,
+the step is a full restart, else an append. Only the oracle's own work is counted. Words that have left the window are
+taken as `always` labels them.
 """
 
 from collections.abc import Sequence

@@ -3,12 +3,23 @@
 The names are those of the JSON that `hearken evaluate` writes; plots and tables are made of it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from math import sqrt
 
 import msgspec
 
 from stream.tally import Metrics
+
+
+class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+    """Final labels against those of the same tagger restarting fully on every update (streams have no gold labels)."""
+
+    words: float
+    """Share of the words with the same label."""
+    segments: float
+    """Share of the segments with the same labels throughout."""
+    f1: float
+    """Of the spans, in strict IOB2."""
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +32,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     emission: str = ""
     """What was shown of what was found, as the settings name it; empty: everything."""
+    agreement: Agreement | None = None
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +57,17 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gain(msgspec.Struct, frozen=True, kw_only=True):
-    """All seeds under one policy against the bidirectional baseline: each seed against its own, if there is one each."""
+    """All seeds under one policy against the bidirectional baseline: each against its own, if there are as many."""
 
     policy: str
     emission: str
     closing: bool
     seeds: int
-    offline_f1: Spread
-    """Ours less the baseline's; so is streaming EM."""
-    streaming_em: Spread
+    offline_f1: Spread | None
+    """Ours less the baseline's; so is streaming EM. None: there is no reference."""
+    streaming_em: Spread | None
     flips_ratio: Spread | None
-    """Flips a word, ours out of the baseline's; None if a baseline has none."""
+    """Flips a word that the input does not explain, ours out of the baseline's; None if a baseline has none."""
     flops_saved: Spread
 
 
@@ -70,6 +82,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What was typed, so that the figures can be had again."""
     spoken: bool = False
     join: int | None = None
+    updates: int | None = None
+    """Of recorded streams, whose segments the sequences are."""
     baselines: list[str] = []
     summary: list[Summary] = []
     gains: list[Gain] = []
@@ -119,24 +133,27 @@ def compare(results: Sequence[Result], baselines: Sequence[str]) -> list[Gain]:
 
 
 def _gain(key: tuple[str, str, bool], ours: Sequence[Metrics], theirs: Sequence[Metrics]) -> Gain:
-    def against(value: Callable[[Metrics], float]) -> list[tuple[float, float]]:
-        other = [value(x) for x in theirs]
-        if len(other) != len(ours):
-            other = [sum(other) / len(other)] * len(ours)
-        return list(zip(map(value, ours), other, strict=True))
+    def against(name: str) -> list[tuple[float, float]] | None:
+        mine, other = [getattr(x, name) for x in ours], [getattr(x, name) for x in theirs]
+        if None in mine or None in other:
+            return None
+        if len(other) != len(mine):
+            other = [sum(other) / len(other)] * len(mine)
+        return list(zip(mine, other, strict=True))
 
-    def less(value: Callable[[Metrics], float]) -> Spread:
-        return spread([a - b for a, b in against(value)])
+    def less(name: str) -> Spread | None:
+        pairs = against(name)
+        return spread([a - b for a, b in pairs]) if pairs else None
 
-    flips = against(lambda x: x.flips_per_word)
+    flips = against("flips_per_word") or []
     policy, emission, closing = key
     return Gain(
         policy=policy,
         emission=emission,
         closing=closing,
         seeds=len(ours),
-        offline_f1=less(lambda x: x.offline_f1 or 0.0),
-        streaming_em=less(lambda x: x.streaming_em or 0.0),
+        offline_f1=less("offline_f1"),
+        streaming_em=less("streaming_em"),
         flips_ratio=spread([a / b for a, b in flips]) if all(b for _, b in flips) else None,
         flops_saved=spread([x.flops_saved or 0.0 for x in ours]),
     )

@@ -1,6 +1,7 @@
 """Written sentences as running speech: without punctuation, one after the other in long segments.
 
-What is dropped is what training drops (`encoder.train.augment.speak`), but nothing is added: no fillers, no repetitions.
+What is dropped is what training drops (`encoder.train.augment.speak`), but nothing is added: no fillers and no
+repetitions.
 """
 
 import random

@@ -245,4 +245,3 @@ def _quantile(delays: Counter[float], part: float) -> float | None:
 def _mean(delays: Counter[float]) -> float | None:
     total = sum(delays.values())
     return sum(delay * count for delay, count in delays.items()) / total if total else None
-

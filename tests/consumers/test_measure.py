@@ -6,7 +6,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from consumers.measure import bench, evaluate
+from consumers.evaluation import evaluate
+from consumers.measure import bench
 from encoder.checkpoint import save_checkpoint
 from stream import bench_overload
 from tests.tiny import tiny_checkpoint

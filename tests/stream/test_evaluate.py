@@ -235,7 +235,7 @@ def test_evaluate_all_measures_baseline_and_policies_and_draws_them(tmp_path):
     assert kinds == [(baseline, "always", False), *expected]
     assert report.sequences == 6
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
-    plot_report(report, baseline, tmp_path / "plot.png")
+    plot_report(report, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 

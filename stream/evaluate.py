@@ -135,7 +135,7 @@ def dense_flops(config: HybridConfig, tokens: NDArray[np.int64]) -> float:
     n = np.minimum(tokens, config.window).astype(np.float64)
     linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
     layers = config.layers * (n * linear + n * n * 4 * config.hidden)
-    return float((layers + n * 2 * config.hidden * len(config.labels)).sum())
+    return float((layers + n * 2 * config.hidden * config.scores).sum())
 
 
 def progress_bar() -> Progress:

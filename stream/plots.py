@@ -16,9 +16,10 @@ COLORS = {
     "last": "#0072b2",
     "entropy": "#d55e00",
     "stability": "#009e73",
+    "whether": "#56b4e9",
     "oracle": "#b8860b",
 }
-OTHERS = ("#56b4e9", "#882255", "#999933", "#332288", "#661100")
+OTHERS = ("#882255", "#999933", "#332288", "#661100")
 BASELINE = "bidirectional"
 BASELINE_COLOR = "#cc79a7"
 
@@ -27,13 +28,12 @@ class _Point(NamedTuple):
     x: Spread
     y: Spread
     parameter: str
-    note: str
 
 
 def plot_report(report: Report, path: Path) -> None:
     """Draw streaming EM against FLOPs saved, without closing restarts."""
     shown = [summary for summary in report.summary if not summary.closing]
-    figure, axes = _begin(report)
+    figure, (axes,) = _begin(report, 1)
     _draw(axes, _families(shown, "flops_saved", "streaming_em"), 100, 100)
     axes.set_xlabel("FLOPs saved against the bidirectional encoder re-run on every word, %")
     axes.set_ylabel("streaming exact match, %")
@@ -43,29 +43,49 @@ def plot_report(report: Report, path: Path) -> None:
 def plot_frontier(report: Report, path: Path) -> None:
     """Draw flips a word against the mean delay of spans, with closing restarts where they were measured.
 
-    Streaming EM stands at each point: flips alone say little.
+    Beside it, if there are gold labels, the same flips against streaming EM: flips alone say little.
     """
     has_closing = any(summary.closing for summary in report.summary)
     shown = [summary for summary in report.summary if summary.closing == has_closing or summary.baseline]
-    figure, axes = _begin(report, "; in brackets: streaming EM" if report.updates is None else "")
-    _draw(axes, _families(shown, "delay_mean", "flips_per_word"), 1, 1)
-    closed = ", closing restarts included" if has_closing else ""
-    axes.set_xlabel(f"words from a span's last word until it stands, mean{closed}")
-    axes.set_ylabel(f"flips a word{closed}")
-    axes.set_ylim(bottom=0)
-    axes.set_xlim(left=0)
+    has_gold = any("streaming_em" in summary.metrics for summary in shown)
+    far = _far_off(shown)
+    shown = [summary for summary in shown if summary not in far]
+    figure, panels = _begin(report, 1 + has_gold)
+    _draw(panels[0], _families(shown, "delay_mean", "flips_per_word"), 1, 1)
+    panels[0].set_xlabel("words from a span's last word until it stands, mean")
+    panels[0].set_ylabel("flips a word" + (", closing restarts included" if has_closing else ""))
+    panels[0].set_xlim(left=0)
+    if has_gold:
+        _draw(panels[1], _families(shown, "streaming_em", "flips_per_word"), 100, 1)
+        panels[1].set_xlabel("streaming exact match, %")
+        panels[1].get_legend().remove()
+    panels[0].set_ylim(bottom=0)
+    for summary in far:
+        flips, delay = (summary.metrics[name].mean for name in ("flips_per_word", "delay_mean"))
+        note = f"{BASELINE}: {flips:.3f} flips a word, delay {delay:.2f}: far above"
+        panels[0].text(0.02, 0.02, note, transform=panels[0].transAxes, fontsize=8, color=BASELINE_COLOR)
     figure.savefig(path, dpi=150)
 
 
-def _begin(report: Report, more: str = "") -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+def _far_off(summaries: Sequence[Summary]) -> list[Summary]:
+    """The baseline, if all others would lie at the bottom of a picture that shows it."""
+    others = [summary.metrics["flips_per_word"].high for summary in summaries if not summary.baseline]
+    limit = 2 * max(others, default=0.0)
+    return [
+        x for x in summaries if x.baseline and x.metrics["flips_per_word"].mean > limit and "delay_mean" in x.metrics
+    ]
+
+
+def _begin(report: Report, panels: int) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(7.5 if panels == 1 else 11, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0].tolist()
     seeds = max((summary.seeds for summary in report.summary), default=1)
     of_seeds = f", {seeds} seeds: mean, lowest and highest" if seeds > 1 else ""
     name = f"{Path(report.data).parent.name}/{Path(report.data).name}"
-    axes.set_title(f"{name}: {report.sequences} sequences{of_seeds}{more}", fontsize=10)
-    axes.grid(alpha=0.3)
+    figure.suptitle(f"{name}: {report.sequences} sequences{of_seeds}", fontsize=10)
+    for one in axes:
+        one.grid(alpha=0.3)
     return figure, axes
 
 
@@ -83,7 +103,7 @@ def _draw(axes: Axes, families: dict[str, list[_Point]], scale_x: float, scale_y
         else:
             axes.vlines(x, low, high, color=color, linewidth=1.2)
         for a, b, point in zip(x, y, points, strict=True):
-            axes.annotate(point.note, (a, b), (6, 3), textcoords="offset points", fontsize=8, color=color)
+            axes.annotate(point.parameter, (a, b), (6, 3), textcoords="offset points", fontsize=8, color=color)
     if families:
         axes.margins(0.08)
         axes.legend(fontsize=8)
@@ -97,9 +117,7 @@ def _families(summaries: Sequence[Summary], x: str, y: str) -> dict[str, list[_P
             continue
         kind, _, parameter = summary.policy.partition(":")
         name = BASELINE if summary.baseline else f"{kind}, {summary.emission}" if summary.emission else kind
-        right = summary.metrics.get("streaming_em") if y == "flips_per_word" else None
-        note = f"{parameter} ({100 * right.mean:.1f})".strip() if right else parameter
-        groups.setdefault(name, []).append(_Point(summary.metrics[x], summary.metrics[y], parameter, note))
+        groups.setdefault(name, []).append(_Point(summary.metrics[x], summary.metrics[y], parameter))
     return groups
 
 

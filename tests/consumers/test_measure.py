@@ -73,7 +73,8 @@ def test_evaluate_without_closing_has_one_line_a_policy(tagger, data, tmp_path):
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(tagger, data, more, message):
-    result = run("evaluate", "--data", data, "--tagger", tagger, *more)
+    source = [] if "--data" in more else ["--data", data]
+    result = run("evaluate", *source, *([] if "--tagger" in more else ["--tagger", tagger]), *more)
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1

@@ -153,7 +153,7 @@ class Replay:
         session.live.delete(operation.segment)
         if segment.closed:
             session.tokens -= len(segment.encoded.ids)
-        else:
+        elif segment.rows:
             self._charts.append(segment.chart())
 
     def _update(self, jobs: Sequence[_Job]) -> None:

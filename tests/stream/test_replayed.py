@@ -66,7 +66,7 @@ def test_closed_labels_agree_with_those_of_full_restarts(script):
     told = spelt_out(script)
     results = replay_policies(tiny_tagger(), dict.fromkeys(POLICIES, lambda n: None), told, name="tiny", closing=True)
     for result in results:
-        if result.closing or result.policy == "always":
+        if result.closing:  # open segments do not know yet what closed while they were open
             assert (result.agreement.words, result.agreement.segments, result.agreement.f1) == (1, 1, 1)
 
 
@@ -95,7 +95,7 @@ def test_the_dense_encoder_is_rerun_on_every_update():
 def test_edits_of_closed_segments_are_counted_apart_and_cost():
     told = [
         Update(session="s", segment="a", text="we met", final=True),
-        update("a", "we saw"),
+        update("a", "met we"),
         Delete(session="s", segment="a"),
     ]
     one, other = (

@@ -50,10 +50,15 @@ class Batch:
 class WordPieces:
     """Word pieces of words, remembered: training meets the same words again and again."""
 
-    def __init__(self, tokenizer: Tokenizer, labels: Seq[str]) -> None:
+    def __init__(self, tokenizer: Tokenizer, *label_sets: Seq[str]) -> None:
+        """Number the labels of all taggers: one after the other, as the head's scores are."""
         self._tokenizer = tokenizer
         self._units: dict[str, list[list[int]]] = {}
-        self._index = {label: i for i, label in enumerate(labels)}
+        first = 0
+        self._index: list[dict[str, int]] = []
+        for labels in label_sets:
+            self._index.append({label: first + i for i, label in enumerate(labels)})
+            first += len(labels)
 
     def units(self, word: str) -> list[list[int]]:
         """Split a word as live text is split (runs between punctuation), each with its pieces."""
@@ -70,8 +75,9 @@ class WordPieces:
             self._units[word] = found
         return found
 
-    def example(self, pieces: list[Piece], known: int, limit: int) -> Example:
+    def example(self, pieces: list[Piece], known: int, limit: int, tagger: int = 0) -> Example:
         """Turn sentences into one example of at most `limit` tokens; a cut falls between words."""
+        index = self._index[tagger]
         ids: list[int] = []
         labels: list[int] = []
         word: list[int] = []
@@ -84,7 +90,7 @@ class WordPieces:
             for i, unit in enumerate(units):
                 inner = "I-" + tag[2:] if i and tag not in ("O", UNKNOWN) else tag
                 ids += unit
-                labels += [IGNORED] * (len(unit) - 1) + [IGNORED if tag == UNKNOWN else self._index.get(inner, 0)]
+                labels += [IGNORED] * (len(unit) - 1) + [IGNORED if tag == UNKNOWN else index.get(inner, index["O"])]
                 word += [word[-1] + 1 if word else 0] * len(unit)
                 sentence += [number] * len(unit)
         arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, sentence)]
@@ -92,16 +98,26 @@ class WordPieces:
 
 
 def make_examples(
-    pieces: WordPieces, sources: Seq[Seq[Sequence]], augment: Augment, limit: int, rng: random.Random
+    pieces: WordPieces,
+    sources: Seq[Seq[Sequence]],
+    augment: Augment,
+    limit: int,
+    rng: random.Random,
+    taggers: Seq[int] | None = None,
 ) -> list[Example]:
-    """Join, speak and tokenise every source once; source i becomes examples of `known` i."""
+    """Join, speak and tokenise every source once; source i becomes examples of `known` i.
+
+    Args:
+        pieces, sources, augment, limit, rng: what is made into examples, and how.
+        taggers: number of the tagger that each source teaches; None: the only one.
+    """
     examples = []
     for known, sequences in enumerate(sources):
         runs = join_sequences(list(sequences), rng) if augment.join else [[s] for s in sequences]
         for run in runs:
             spoken = rng.random() < augment.unpunctuated
             said = [speak(s, augment, rng) if spoken else (list(s.words), list(s.tags)) for s in run]
-            example = pieces.example(said, known, limit)
+            example = pieces.example(said, known, limit, taggers[known] if taggers else 0)
             if len(example.ids):
                 examples.append(example)
     return examples

@@ -12,6 +12,8 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word) or `.jsonl` (`text`, maybe `spans`)."""
 
     path: str
+    tagger: str = ""
+    """Which of the run's taggers it teaches, or measures, where several share one trunk."""
     labels: dict[str, str] = {}
     """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all. Words of a
     type that is renamed to "?" are neither learned nor measured."""
@@ -52,6 +54,26 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     blocks: Literal["random", "one"] = "random"
     """`random`: block training (model.md); `one`: every sequence is one bidirectional block (the baseline)."""
     augment: Augment = Augment()
+    imitate: float = 0.5
+    """With a teacher: the share of the loss that is the distance to its scores; the rest is the labels'."""
+
+
+class Stability(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the stability head is made, on data that its tagger has not fitted (see `encoder.train.stability`)."""
+
+    held: float = 0.12
+    """Share of the documents (of the sequences, where there are none) that the tagger is not trained on."""
+    folds: int = 0
+    """Instead: so many taggers, each trained without its fold, give the states (cross-fitting); nothing is held."""
+    fold_epochs: float | None = None
+    """Epochs of each fold's tagger; None: as many as the tagger's."""
+    units: int = 48
+    epochs: int = 12
+    lr: float = 2e-3
+    rounds: int = 2
+    """Times that states are collected: at random restarts first, then at the restarts of the head so far."""
+    words: int = 400_000
+    """States collected in a round at most, one a standing word and step."""
 
 
 class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -68,6 +90,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     texts: tuple[TextSource, ...] = ()
     """Unlabelled text for the distillation."""
     tagger: Stage | None = None
+    teacher: str | dict[str, str] = ""
+    """Bidirectional taggers' folders whose scores are imitated: one, or one a tagger of a shared trunk."""
+    stability: Stability | None = None
     train: tuple[TextSource, ...] = ()
     dev: tuple[TextSource, ...] = ()
     save_seconds: float = 60.0
@@ -79,6 +104,20 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ConfigError("training configuration: [distill] needs at least one [[texts]] with a path")
         if self.tagger and not self.train:
             raise ConfigError("training configuration: [tagger] needs at least one [[train]] with a path")
+        if len({bool(source.tagger) for source in self.train}) > 1:
+            raise ConfigError("training configuration: give every [[train]] a `tagger`, or none")
+        strangers = {source.tagger for source in self.dev} - {source.tagger for source in self.train}
+        if self.tagger and strangers:
+            raise ConfigError(
+                f"training configuration: no [[train]] for the [[dev]] of tagger {sorted(strangers)[0]!r}"
+            )
+        if self.stability and not self.tagger:
+            raise ConfigError("training configuration: [stability] needs a [tagger]")
+
+    @property
+    def taggers(self) -> tuple[str, ...]:
+        """Names of the taggers, in the order of their first data; one without a name if they have none."""
+        return tuple(dict.fromkeys(source.tagger for source in self.train))
 
 
 def read_config(path: Path) -> TrainConfig:

@@ -1,6 +1,8 @@
 """A whole training run: configuration in, checkpoint out, every stage resumable."""
 
 import os
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,19 +10,20 @@ import torch
 from tokenizers import Tokenizer
 
 from encoder.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
-from encoder.config import HybridConfig
+from encoder.config import ConfigError, HybridConfig
 from encoder.model import HybridModel
-from encoder.train.batches import WordPieces
-from encoder.train.config import TrainConfig
+from encoder.train.batches import Example, WordPieces, make_examples
+from encoder.train.config import Stability, TextSource, TrainConfig
 from encoder.train.distill import distill_job
 from encoder.train.loop import console, train
 from encoder.train.minilm import minilm_tokenizer, minilm_weights
-from encoder.train.tagger import tagger_job
-from encoder.train.text import label_names, read_source
+from encoder.train.stability import Source, is_held, place_of, train_stability
+from encoder.train.tagger import Labelled, tagger_job
+from encoder.train.text import Sequence, label_names, read_source
 
 
 def run_training(config: TrainConfig) -> Path:
-    """Run the stages that the configuration asks for and write `out/base` and `out/tagger`; returns the last one.
+    """Run the stages that the configuration asks for; writes `out/base`, `out/tagger`, `out/stable`; returns the last.
 
     A stage whose checkpoint exists is not run again; a killed stage goes on where it was saved.
 
@@ -36,15 +39,23 @@ def run_training(config: TrainConfig) -> Path:
     written = out
     if config.distill:
         written = out / "base"
-        if not (written / "config.json").exists():
+        if not _is_written(written):
             _distill(config, out, written)
     if config.tagger:
         start = str(written) if config.distill else config.start
         written = out / "tagger"
-        if not (written / "config.json").exists():
+        if not _is_written(written):
             _tag(config, start, out, written)
+        if config.stability:
+            written = out / "stable"
+            if not _is_written(written):
+                _settle(config, config.stability, start, out, written)
     console.print(f"checkpoint: {written}", highlight=False)
     return written
+
+
+def _is_written(folder: Path) -> bool:
+    return (folder / "config.json").exists()
 
 
 def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
@@ -66,18 +77,19 @@ def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
     return model, tokenizer
 
 
-def _shape(config: TrainConfig, labels: tuple[str, ...], start: str) -> HybridConfig:
+def _shape(config: TrainConfig, label_sets: dict[str, tuple[str, ...]], start: str) -> HybridConfig:
     """Take the shape from the checkpoint that training starts from, or from the run's configuration."""
+    alone = [*label_sets] == [""]
+    labels, taggers = (label_sets[""], {}) if alone else (("O",), label_sets)
     if start == "minilm":
-        return HybridConfig(
-            labels=labels, layers=config.layers, causal_layers=config.causal_layers, window=config.window
-        )
-    return msgspec.structs.replace(load_checkpoint(start).config, labels=labels, taggers={}, stability=0)
+        own = HybridConfig(layers=config.layers, causal_layers=config.causal_layers, window=config.window)
+        return msgspec.structs.replace(own, labels=labels, taggers=taggers)
+    return msgspec.structs.replace(load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0)
 
 
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     assert config.distill
-    shape = _shape(config, ("O",), config.start)
+    shape = _shape(config, {"": ("O",)}, config.start)
     student, tokenizer = _start(config.start, shape)
     student.head.requires_grad_(False)
     teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0))
@@ -90,13 +102,114 @@ def _distill(config: TrainConfig, out: Path, written: Path) -> None:
 
 
 def _tag(config: TrainConfig, start: str, out: Path, written: Path) -> None:
+    data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
+    if config.stability and not config.stability.folds:
+        data = _select(data, lambda s: not is_held(s, config.seed, config.stability.held))  # type: ignore[union-attr]
+    _tune(config, data, dev, start, out, written, config.tagger.epochs)  # type: ignore[union-attr]
+
+
+def _tune(
+    config: TrainConfig, data: Labelled, dev: Labelled, start: str, out: Path, written: Path, epochs: float
+) -> None:
+    """Train the taggers of the run on some of its data."""
     assert config.tagger
-    sequences = [read_source(source) for source in config.train]
-    dev = [read_source(source) for source in config.dev]
-    labels = label_names([s for part in sequences for s in part])
-    shape = _shape(config, labels, start)
+    stage = msgspec.structs.replace(config.tagger, epochs=epochs)
+    label_sets = _label_sets(config)
+    shape = _shape(config, label_sets, start)
     model, tokenizer = _start(start, shape)
-    console.print(f"tagger: {sum(map(len, sequences)):,} sequences, labels {', '.join(labels)}", highlight=False)
-    job = tagger_job(model, WordPieces(tokenizer, labels), config.train, sequences, dev, config.tagger)
+    for name, labels in label_sets.items():
+        console.print(f"tagger {name}: labels {', '.join(labels)}", highlight=False)
+    console.print(f"tagger: {sum(map(len, data.sequences)):,} sequences", highlight=False)
+    job = tagger_job(
+        model, WordPieces(tokenizer, *label_sets.values()), data, dev, stage, _teachers(config, label_sets)
+    )
     train(job, out, config.seed, config.save_seconds)
     save_checkpoint(written, shape, model.state_dict(), tokenizer)
+
+
+def _settle(config: TrainConfig, options: Stability, start: str, out: Path, written: Path) -> None:
+    """Train the stability heads, and write the taggers with them."""
+    data = read_labelled(config, config.train)
+    if options.folds:
+        held = [_fold(config, options, data, start, out, k) for k in range(options.folds)]
+    else:
+        held = [(out / "tagger", _select(data, lambda s: is_held(s, config.seed, options.held)))]
+    final = load_checkpoint(str(out / "tagger"))
+    label_sets = final.config.label_sets
+    pieces = WordPieces(final.tokenizer, *label_sets.values())
+    weights = dict(final.weights)
+    for number, (name, labels) in enumerate(label_sets.items()):
+        sources = [Source(load_checkpoint(str(folder)), _texts(config, pieces, part, number)) for folder, part in held]
+        if not all(source.examples for source in sources):
+            raise ConfigError(f"[stability]: no text is held back for tagger {name!r}: raise `held`, or use `folds`")
+        head = train_stability(sources, number, len(labels), options, config.seed)
+        weights |= {f"stability.{number}.{key}": value for key, value in head.state_dict().items()}
+    save_checkpoint(written, msgspec.structs.replace(final.config, stability=options.units), weights, final.tokenizer)
+
+
+def _fold(
+    config: TrainConfig, options: Stability, data: Labelled, start: str, out: Path, k: int
+) -> tuple[Path, Labelled]:
+    """Train a tagger without fold `k`; returns its folder and the fold."""
+
+    def inside(sequence: Sequence) -> bool:
+        return int(place_of(sequence, config.seed) * options.folds) == k
+
+    folder = out / f"fold{k + 1}"
+    if not _is_written(folder / "tagger"):
+        folder.mkdir(exist_ok=True)
+        assert config.tagger
+        nothing = Labelled((), [], ())
+        rest = _select(data, lambda s: not inside(s))
+        epochs = options.fold_epochs or config.tagger.epochs
+        _tune(config, rest, nothing, start, folder, folder / "tagger", epochs)
+    return folder / "tagger", _select(data, inside)
+
+
+def _texts(config: TrainConfig, pieces: WordPieces, part: Labelled, tagger: int) -> list[Example]:
+    """Texts of one tagger as they are met live: spoken and joined as in training."""
+    assert config.tagger
+    sequences = [x for x, number in zip(part.sequences, part.taggers, strict=True) if number == tagger]
+    rng = random.Random(f"{config.seed}-texts-{tagger}")
+    positions = load_checkpoint(str(Path(config.out) / "tagger")).config.positions
+    return make_examples(pieces, sequences, config.tagger.augment, positions, rng, [tagger] * len(sequences))
+
+
+def _select(data: Labelled, wanted: Callable[[Sequence], bool]) -> Labelled:
+    return Labelled(data.sources, [[s for s in part if wanted(s)] for part in data.sequences], data.taggers)
+
+
+def _label_sets(config: TrainConfig) -> dict[str, tuple[str, ...]]:
+    """Label names by tagger, from all of the data, whatever part of it is trained on."""
+    data = read_labelled(config, config.train)
+    return {
+        name: label_names(
+            [s for part, n in zip(data.sequences, data.taggers, strict=True) for s in part if n == number]
+        )
+        for number, name in enumerate(config.taggers)
+    }
+
+
+def read_labelled(config: TrainConfig, sources: tuple[TextSource, ...]) -> Labelled:
+    """Read labelled sources, each for its tagger.
+
+    Raises:
+        ConfigError: a source cannot be read.
+    """
+    numbers = {name: i for i, name in enumerate(config.taggers)}
+    return Labelled(sources, [read_source(x) for x in sources], tuple(numbers[x.tagger] for x in sources))
+
+
+def _teachers(config: TrainConfig, label_sets: dict[str, tuple[str, ...]]) -> dict[int, HybridModel]:
+    folders = config.teacher if isinstance(config.teacher, dict) else {"": config.teacher}
+    teachers = {}
+    for number, (name, labels) in enumerate(label_sets.items()):
+        if not folders.get(name):
+            continue
+        checkpoint = load_checkpoint(folders[name])
+        if checkpoint.config.labels != labels:
+            raise ConfigError(
+                f"teacher {folders[name]} has other labels than the data: {', '.join(checkpoint.config.labels)}"
+            )
+        teachers[number] = checkpoint.model()
+    return teachers

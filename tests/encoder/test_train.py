@@ -2,6 +2,7 @@
 
 import random
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from encoder.train.augment import join_sequences, speak
 from encoder.train.batches import IGNORED, Example, WordPieces, block_ends, cut_to_prefix, make_batches, tail_first
 from encoder.train.config import Augment, Stage, TextSource, read_config
 from encoder.train.distill import distill_job
-from encoder.train.tagger import dev_f1, possible_labels, tagger_job
+from encoder.train.tagger import Labelled, dev_f1, possible_labels, tagger_job
 from encoder.train.text import Sequence, label_names, read_source
 from tests.tiny import LABELS, tiny_config, tiny_tokenizer
 
@@ -188,13 +189,17 @@ def small_model(seed: int = 0) -> HybridModel:
     return HybridModel(tiny_config(labels=("O", "B-place", "I-place")))
 
 
+def labelled(parts: list[list[Sequence]], taggers: tuple[int, ...] = (0,)) -> Labelled:
+    return Labelled(tuple(TextSource(path="x") for _ in parts), parts, taggers)
+
+
 def small_job(model: HybridModel, epochs: float) -> loop.Job:
     rng = random.Random(1)
     data = [sentence(rng) for _ in range(120)]
     assert label_names(data) == model.config.labels
     pieces = WordPieces(tokenizer(), model.config.labels)
     stage = Stage(epochs=epochs, lr=3e-3, batch_tokens=128, dropout=0.0)
-    return tagger_job(model, pieces, (TextSource(path="x"),), [data], [data[:40]], stage)
+    return tagger_job(model, pieces, labelled([data]), labelled([data[:40]]), stage)
 
 
 def test_a_small_tagger_learns_the_places(tmp_path: Path) -> None:
@@ -204,7 +209,46 @@ def test_a_small_tagger_learns_the_places(tmp_path: Path) -> None:
     rng = random.Random(9)
     unseen = [sentence(rng) for _ in range(40)]
     pieces = WordPieces(tokenizer(), model.config.labels)
-    assert dev_f1(model, pieces, [unseen], Augment()) > 90
+    assert dev_f1(model, pieces, labelled([unseen]), Augment()) > 90
+
+
+def test_a_teacher_is_imitated_where_labels_say_otherwise(tmp_path: Path) -> None:
+    """With `imitate` of 1 the labels are not looked at: the student becomes what the teacher is."""
+    teacher = small_model()
+    loop.train(small_job(teacher, 8), tmp_path, seed=1, save_seconds=60)
+    rng = random.Random(1)
+    wrong = [sentence(rng) for _ in range(120)]
+    right = [sentence(rng) for _ in range(40)]
+    wrong = [replace(x, tags=("O",) * len(x.words)) for x in wrong]
+    student = small_model(seed=5)
+    pieces = WordPieces(tokenizer(), student.config.labels)
+    stage = Stage(epochs=8, lr=3e-3, batch_tokens=128, dropout=0.0, imitate=1.0)
+    job = tagger_job(student, pieces, labelled([wrong]), labelled([right]), stage, {0: teacher})
+    job = replace(job, name="student")
+    loop.train(job, tmp_path, seed=1, save_seconds=60)
+    assert dev_f1(student, pieces, labelled([right]), Augment()) > 90
+
+
+def test_two_taggers_share_a_trunk(tmp_path: Path) -> None:
+    """Each is taught by its own source and reads its own scores; gradients of one leave the other's head alone."""
+    torch.manual_seed(0)
+    sets = {"places": ("O", "B-place", "I-place"), "first": ("O", "B-first")}
+    model = HybridModel(tiny_config(labels=("O",), taggers=sets))
+    rng = random.Random(1)
+    places = [sentence(rng) for _ in range(120)]
+    firsts = [replace(x, tags=("B-first", *["O"] * (len(x.words) - 1))) for x in places]
+    pieces = WordPieces(tokenizer(), *sets.values())
+    data = labelled([places, firsts], (0, 1))
+    stage = Stage(epochs=8, lr=3e-3, batch_tokens=128, dropout=0.0)
+    job = tagger_job(model, pieces, data, data, stage)
+    batch = next(b for b in job.batches(random.Random(0)) if set(b.known.tolist()) == {0, 1})
+    only = replace(batch, labels=torch.where(batch.known[:, None] == 0, batch.labels, IGNORED))
+    job.loss(only).backward()
+    assert model.head.weight.grad[:3].any()
+    assert not model.head.weight.grad[3:].any()
+    model.zero_grad()
+    loop.train(job, tmp_path, seed=1, save_seconds=60)
+    assert min(dev_f1(model, pieces, data, Augment(), i) for i in (0, 1)) > 90
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

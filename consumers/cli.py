@@ -12,10 +12,11 @@ import typer
 
 from consumers.dlq import dlq
 from consumers.errors import OperationFailed
+from consumers.evaluation import evaluate
 from consumers.faults.command import faults
 from consumers.importing import import_checkpoint
 from consumers.log import Level, configure_logging
-from consumers.measure import bench, evaluate
+from consumers.measure import bench
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,

@@ -6,7 +6,7 @@ from typing import Any
 from encoder.restart import RestartPolicy
 from encoder.tagger import Tagger
 from stream.diff import diff_spans
-from stream.emission import EmissionPolicy, ShowAll
+from stream.emission import LOW, Emission
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
 from stream.labeller import NO_WORDS, Counters, Labeller, Reading
@@ -49,7 +49,7 @@ class Engine:
         token_budget: about how many tokens one step takes at most; one update is always taken.
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
         name: the tagger's name in revisions; None takes the tagger's own.
-        emission: which spans are shown; None shows all at once.
+        emission: how sure a span must be before it is published, and before it is changed; all at once by default.
         governor: shortens restarts while updates wait too long, as its caller tells it; None never does.
         remember_seconds: how long a session that is over is remembered: if it speaks again meanwhile, its `rev` and
             span ids go on.
@@ -64,7 +64,7 @@ class Engine:
         token_budget: int = 2048,
         idle_seconds: float | None = None,
         name: str | None = None,
-        emission: EmissionPolicy | None = None,
+        emission: Emission = LOW,
         governor: Governor | None = None,
         remember_seconds: float = 3600.0,
     ) -> None:
@@ -76,7 +76,7 @@ class Engine:
         self.governor = governor
         self._sessions = Sessions(self.name, self._labeller, governor.govern(policy) if governor else policy)
         self._token_budget = token_budget
-        self._emission = emission or ShowAll()
+        self._emission = emission
         self._intake = Intake(coalesce)
         self._now = 0.0
 
@@ -197,7 +197,9 @@ class Engine:
         truth.advance(write.offset, write.floor)
         segment = truth.open(write.segment)
         rewritten = self._measure(job, segment, stats)
-        found = self._emission.show(find_spans(write.text, write.times, job.reading), segment.spans, write.final)
+        is_final = write.final or segment.closed
+        shown = self._emission.publish(segment.text, segment.spans, write.text, job.reading, is_final)
+        found = find_spans(write.text, write.times, shown)
         difference = diff_spans(segment.text, segment.spans, write.text, found, rewritten, truth.next_span)
         closing = write.final and not segment.closed
         segment.text, segment.times = write.text, write.times

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.settings import DEFAULT_REMEMBER_SECONDS, SettingError
+from consumers.settings import DEFAULT_REMEMBER_SECONDS, DEFAULT_STABILITY, SettingError
 
 if TYPE_CHECKING:
     from stream.engine import Engine
@@ -15,6 +15,7 @@ def build_engine(
     policy: str,
     *,
     coalesce: bool,
+    stability: str = DEFAULT_STABILITY,
     idle_seconds: float | None = None,
     remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
     overload_seconds: float = 0.0,
@@ -24,11 +25,12 @@ def build_engine(
     Args:
         tagger: name or folder.
         policy: where restarts begin.
+        stability: how sure a span must be before it is shown or changed, as `stream.emission.parse_emission` reads it.
         coalesce, idle_seconds, remember_seconds: see `Engine`.
         overload_seconds: restarts get shorter while updates wait for longer; 0: never.
 
     Raises:
-        SettingError: there is no such tagger or policy.
+        SettingError: there is no such tagger, policy or level of stability.
     """
     import torch
 
@@ -36,6 +38,7 @@ def build_engine(
     from encoder.restart import PolicyError, parse_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
+    from stream.emission import EmissionError, parse_emission
     from stream.engine import Engine
     from stream.overload import Governor
 
@@ -43,6 +46,10 @@ def build_engine(
         points = parse_policy(policy)
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
+    try:
+        emission = parse_emission(stability)
+    except EmissionError as error:
+        raise SettingError("stability", str(error)) from error
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
         loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
@@ -52,6 +59,7 @@ def build_engine(
         loaded,
         points,
         coalesce=coalesce,
+        emission=emission,
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
         governor=Governor(overload_seconds) if overload_seconds else None,

@@ -22,6 +22,7 @@ from consumers.settings import (
     DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
+    DEFAULT_STABILITY,
     DEFAULT_TAGGER,
     ServiceSettings,
     SettingError,
@@ -73,6 +74,13 @@ PolicyOption = Annotated[
         envvar="HEARKEN_POLICY", help="Where restarts begin: always, never, last:K (words) or entropy:T (nats)."
     ),
 ]
+StabilityOption = Annotated[
+    str,
+    typer.Option(
+        envvar="HEARKEN_STABILITY",
+        help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
+    ),
+]
 ConnectOption = Annotated[
     float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
 ]
@@ -103,6 +111,7 @@ def serve(
     ] = ServiceSettings.guarantee,
     tagger: TaggerOption = DEFAULT_TAGGER,
     policy: PolicyOption = DEFAULT_POLICY,
+    stability: StabilityOption = DEFAULT_STABILITY,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
     ] = ServiceSettings.in_flight,
@@ -179,6 +188,7 @@ def serve(
         tagger,
         policy,
         coalesce=coalesce,
+        stability=stability,
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
         overload_seconds=overload_seconds,
@@ -223,13 +233,14 @@ def tag(
     ] = False,
     tagger: TaggerOption = DEFAULT_TAGGER,
     policy: PolicyOption = DEFAULT_POLICY,
+    stability: StabilityOption = DEFAULT_STABILITY,
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
     from consumers.building import build_engine
     from consumers.tag import tag as tag_lines
 
-    return tag_lines(build_engine(tagger, policy, coalesce=False), input.value, final_only)
+    return tag_lines(build_engine(tagger, policy, coalesce=False, stability=stability), input.value, final_only)
 
 
 @app.command()
@@ -247,6 +258,7 @@ def demo(
     ] = None,
     tagger: TaggerOption = DEFAULT_TAGGER,
     policy: PolicyOption = DEFAULT_POLICY,
+    stability: StabilityOption = DEFAULT_STABILITY,
     picture: Annotated[Path | None, typer.Option(help="Save a picture of the view (SVG) in the middle of it.")] = None,
     picture_after: Annotated[float, typer.Option(help="Seconds from the first label to the picture.")] = 20.0,
 ) -> int:
@@ -264,7 +276,7 @@ def demo(
         picture.unlink(missing_ok=True)
     shot = None if picture is None else (picture, picture_after)
     own = OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED
-    return asyncio.run(show(factor, broker or own, file, tagger, policy, shot))
+    return asyncio.run(show(factor, broker or own, file, tagger, policy, stability, shot))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from tests.stream.fake_tagger import FakeLabeller
 
 
 def fake_engine(
-    tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: float
+    tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: object
 ) -> Engine:
     """As build_engine; the word "poison" makes labelling fail."""
     if tagger != "ner":

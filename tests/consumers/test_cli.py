@@ -44,6 +44,8 @@ def logs_as_before() -> Iterator[None]:
         ("tag --tagger /nowhere", "--tagger"),
         ("tag --policy sometimes", "--policy"),
         ("tag --policy last:0", "--policy"),
+        ("tag --stability sure", "--stability"),
+        ("tag --stability 0.5:1.5", "--stability"),
         ("demo --speed nan", "--speed"),
         ("demo --broker x", "--broker"),
         ("demo --file /nowhere.jsonl", "--file"),

@@ -44,6 +44,13 @@ def evaluate(
             f"Default: {' '.join(POLICIES)}."
         ),
     ] = None,
+    stability: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Measure what readers are shown at a level (low, medium, high or SHOW:CHANGE) in place of what is "
+            "found; may be repeated."
+        ),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
     rename: Annotated[
         list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
@@ -67,15 +74,17 @@ def evaluate(
     from encoder.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
     from encoder.config import ConfigError
     from encoder.restart import PolicyError
+    from stream.emission import EmissionError
     from stream.evaluate import Task, evaluate_all
     from stream.examples import EvaluationError
 
     command = shlex.join(["hearken", *sys.argv[1:]])
+    levels = tuple(dict.fromkeys(stability or ()))
     taggers, baselines, policies = tuple(tagger or [DEFAULT_TAGGER]), tuple(baseline or []), tuple(policy or POLICIES)
     try:
         _check_source(data, stream, {"--limit": limit, "--rename": rename, "--spoken": spoken, "--join": join})
         if stream is not None:
-            report = _evaluate_streams(stream, taggers, baselines, policies, close, command)
+            report = _evaluate_streams(stream, taggers, baselines, policies, close, levels, command)
         elif data is not None:
             task = Task(
                 data=data,
@@ -87,9 +96,10 @@ def evaluate(
                 closing=close,
                 spoken=spoken,
                 join=join,
+                stability=levels,
             )
             report = evaluate_all(task, command)
-    except (CheckpointError, ConfigError, EvaluationError, OperationFailed, PolicyError) as error:
+    except (CheckpointError, ConfigError, EmissionError, EvaluationError, OperationFailed, PolicyError) as error:
         typer.echo(f"hearken evaluate: {error}", err=True)
         raise typer.Exit(2) from error
     console().print(*evaluation_tables(report, everything))
@@ -110,7 +120,13 @@ def _check_source(data: Path | None, stream: Path | None, of_data: dict[str, obj
 
 
 def _evaluate_streams(
-    path: Path, taggers: Sequence[str], baselines: Sequence[str], policies: Sequence[str], closing: bool, command: str
+    path: Path,
+    taggers: Sequence[str],
+    baselines: Sequence[str],
+    policies: Sequence[str],
+    closing: bool,
+    stability: Sequence[str],
+    command: str,
 ) -> "Report":
     from consumers.recorded import read_streams
     from stream.evaluate_streams import evaluate_streams
@@ -122,6 +138,7 @@ def _evaluate_streams(
         baselines=baselines,
         policies=policies,
         closing=closing,
+        stability=stability,
         command=command,
     )
 
@@ -140,6 +157,7 @@ def _write(report: "Report", out: Path) -> None:
     import msgspec
 
     from stream.plots import plot_frontier, plot_report
+    from stream.plots_emission import plot_levels
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
@@ -148,6 +166,9 @@ def _write(report: "Report", out: Path) -> None:
     if report.updates is None:  # streams have no gold labels to be right by
         plot_report(report, out / "evaluation.png")
         written.append(out / "evaluation.png")
+    if any(result.emission for result in report.results):
+        plot_levels(report, out / "emission.png")
+        written.append(out / "emission.png")
     typer.echo("\n".join(map(str, written)))
 
 

@@ -53,6 +53,20 @@ MORE: tuple[Column, ...] = (
     ("delay p50", lambda m: _figure(m.delay_p50, 0)),
     ("mean", lambda m: _figure(m.delay_mean)),
 )
+SHOWN: tuple[Column, ...] = (
+    ("spans shown", lambda m: "-" if m.spans_shown is None else str(m.spans_shown)),
+    ("flips/span", lambda m: _figure(m.span_flips, 3)),
+    ("grown/span", lambda m: _figure(m.span_growths, 3)),
+    ("taken back/word", lambda m: _figure(m.taken_back_per_word, 4)),
+    ("delay mean", lambda m: _figure(m.delay_mean)),
+    ("p50", lambda m: _figure(m.delay_p50, 0)),
+    ("p95", lambda m: _figure(m.delay_p95, 0)),
+    ("s mean", lambda m: _figure(m.delay_seconds_mean)),
+    ("s p50", lambda m: _figure(m.delay_seconds_p50)),
+    ("s p95", lambda m: _figure(m.delay_seconds_p95)),
+    ("at close", lambda m: percent(m.shown_at_close)),
+    ("sF1", lambda m: percent(m.streaming_f1)),
+)
 
 
 STREAM: tuple[Column, ...] = (
@@ -83,6 +97,8 @@ def evaluation_tables(report: "Report", everything: bool = False) -> list[Table]
     tables = [_results(report, title, columns)]
     if everything:
         tables.append(_results(report, "the other metrics", MORE))
+    if any(result.emission for result in report.results):
+        tables.append(_results(report, "what readers were shown", SHOWN))
     if any(summary.seeds > 1 for summary in report.summary):
         tables.append(_summaries(report.summary))
     if report.gains:
@@ -95,7 +111,7 @@ def _results(report: "Report", title: str, columns: Sequence[Column]) -> Table:
     table = Table(title=title)
     table.add_column("tagger")
     table.add_column("policy", no_wrap=True)
-    agreed = any(result.agreement for result in report.results) and columns is not MORE
+    agreed = any(result.agreement for result in report.results) and columns not in (MORE, SHOWN)
     for head in (*(head for head, _ in columns), *(("as always",) if agreed else ())):
         table.add_column(head, justify="right")
     for result in report.results:

@@ -7,6 +7,7 @@ Every word is an update; many sessions are batched. Knows no files but the data:
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from encoder.config import HybridConfig
 from encoder.restart import parse_policy
 from encoder.tagger import Tagger, load_tagger
 from encoder.tokenizer import IncrementalTokenizer
+from stream.emission import parse_emission
 from stream.examples import EvaluationError, Example, begin_table, read_examples, sessions_of
 from stream.feed import Advance, Feed, ignore
 from stream.hybrid import HybridLabeller
 from stream.oracle import ORACLE, OracleFeed
 from stream.report import Report, Result, compare, summarize
+from stream.shown import Levels
 from stream.tally import Tally
 
 BATCH = 64
@@ -47,6 +50,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     closing: bool = True
     spoken: bool = False
     join: int | None = None
+    stability: tuple[str, ...] = ()
+    """Levels (`stream.emission.parse_emission`): what readers are shown is measured, in place of what is found."""
 
 
 def evaluate_policy(
@@ -57,6 +62,7 @@ def evaluate_policy(
     name: str,
     closing: bool,
     advance: Advance = ignore,
+    stability: Sequence[str] = (),
 ) -> list[Result]:
     """Measure one tagger under one policy: without closing restarts, and if `closing`, with them too.
 
@@ -67,31 +73,36 @@ def evaluate_policy(
         name: the tagger's name in the results.
         closing: measure the closing restart as well.
         advance: is told how many words were done.
+        stability: levels under which what readers are shown is measured; none: what is found is.
 
     Raises:
+        EmissionError: there is no such level.
         PolicyError: the policy cannot be parsed.
     """
-    tallies = {with_closing: Tally(tagger.config.labels) for with_closing in ((False, True) if closing else (False,))}
+    kinds = list(product(stability or ("",), (False, True) if closing else (False,)))
+    tallies = {kind: Tally(tagger.config.labels) for kind in kinds}
+    levels = Levels(tagger.config.labels, [parse_emission(level) for level in stability])
     for group in _batches(examples):
-        feed = _feed(tagger, policy, group)
-        charts = feed.run(closing, advance)
+        feed = _feed(tagger, policy, group, levels)
+        found = feed.run(closing, advance)
+        charts = dict(zip(stability, feed.charts_shown(), strict=True)) or {"": found}
         arrived, dense, dense_open = _count(tagger, group)
-        for with_closing, tally in tallies.items():
-            for chart, example, words in zip(charts, group, arrived, strict=True):
+        for (level, with_closing), tally in tallies.items():
+            for chart, example, words in zip(charts[level], group, arrived, strict=True):
                 kept = chart if with_closing else chart.unclosed()
                 tally.add(replace(kept, arrived=words), example.gold, example.marks)
             tally.add_flops(feed.flops + (feed.closing_flops if with_closing else 0), dense, dense_open)
     return [
-        Result(tagger=name, policy=policy, closing=with_closing, metrics=tally.result())
-        for with_closing, tally in tallies.items()
+        Result(tagger=name, policy=policy, closing=with_closing, metrics=tally.result(), emission=level)
+        for (level, with_closing), tally in tallies.items()
     ]
 
 
-def _feed(tagger: Tagger, policy: str, group: Sequence[Example]) -> Feed[Any]:
+def _feed(tagger: Tagger, policy: str, group: Sequence[Example], levels: Levels) -> Feed[Any]:
     labeller, begins = HybridLabeller(tagger), begin_table(tagger.config.labels)
     if policy == ORACLE:
-        return OracleFeed(labeller, group, begins)
-    return Feed(labeller, parse_policy(policy), group, begins)
+        return OracleFeed(labeller, group, begins, levels)
+    return Feed(labeller, parse_policy(policy), group, begins, levels)
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[list[Example]]:
@@ -160,6 +171,8 @@ def _check(task: Task) -> None:
     for policy in task.policies:
         if policy != ORACLE:
             parse_policy(policy)
+    for level in task.stability:
+        parse_emission(level)
     for name in (*task.baselines, *task.taggers):
         tagger = load_tagger(name)
         check_baseline(name, tagger, task.baselines)
@@ -169,6 +182,10 @@ def _check(task: Task) -> None:
 def _read(task: Task, tagger: Tagger) -> list[Example]:
     labels = tagger.config.labels
     return read_examples(task.data, labels, task.rename, task.limit, spoken=task.spoken, join=task.join)
+
+
+Plan = tuple[str, tuple[str, ...], bool, tuple[str, ...]]
+"""A tagger, its policies, whether to close, and levels of stability."""
 
 
 def evaluate_all(task: Task, command: str = "") -> Report:
@@ -181,22 +198,25 @@ def evaluate_all(task: Task, command: str = "") -> Report:
     Raises:
         CheckpointError: a tagger cannot be read.
         ConfigError: the file cannot be read.
+        EmissionError: a level of stability cannot be parsed.
         EvaluationError: the file has types that a tagger has not, or a baseline is not bidirectional.
         PolicyError: a policy cannot be parsed.
     """
     torch.set_num_threads(1)
     _check(task)
-    plans: list[tuple[str, tuple[str, ...], bool]] = [(name, ("always",), False) for name in task.baselines]
-    plans += [(name, task.policies, task.closing) for name in task.taggers]
+    plans: list[Plan] = [(name, ("always",), False, ()) for name in task.baselines]
+    plans += [(name, task.policies, task.closing, task.stability) for name in task.taggers]
     results: list[Result] = []
     with progress_bar() as bar:
-        for name, policies, closing in plans:
+        for name, policies, closing, stability in plans:
             loaded = load_tagger(name)
             examples = _read(task, loaded)
             words = sum(len(example.ends) for example in examples)
             for policy in policies:
                 advance = partial(bar.advance, bar.add_task(f"{loaded.name} {policy}", total=words))
-                results += evaluate_policy(loaded, policy, examples, name=name, closing=closing, advance=advance)
+                results += evaluate_policy(
+                    loaded, policy, examples, name=name, closing=closing, advance=advance, stability=stability
+                )
     return Report(
         data=str(task.data),
         sequences=len(examples),

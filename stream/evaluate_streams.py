@@ -6,18 +6,21 @@ tagger's own last word: what it says of each segment once all of it is there.
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import product
 
 import torch
 
 from encoder.restart import parse_policy
 from encoder.tagger import Tagger, load_tagger
-from stream.evaluate import check_baseline, progress_bar
+from stream.emission import parse_emission
+from stream.evaluate import Plan, check_baseline, progress_bar
 from stream.feed import Advance
 from stream.messages import Message, Update
 from stream.metrics import Chart, Labels, SpanScore, row_spans
 from stream.replayed import Replay
 from stream.report import Agreement, Report, Result, compare, summarize
-from stream.tally import Tally
+from stream.shown import Levels
+from stream.tally import Metrics, Tally
 
 
 def evaluate_streams(
@@ -28,6 +31,7 @@ def evaluate_streams(
     baselines: Sequence[str],
     policies: Sequence[str],
     closing: bool,
+    stability: Sequence[str] = (),
     command: str = "",
 ) -> Report:
     """Measure taggers under each policy, and bidirectional baselines re-run on every update.
@@ -39,26 +43,31 @@ def evaluate_streams(
         baselines: bidirectional checkpoints.
         policies: as `encoder.restart.parse_policy` reads them.
         closing: measure closing restarts as well.
+        stability: levels under which what readers are shown is measured; none: what is found is.
         command: what was typed, for the report.
 
     Raises:
         CheckpointError: a tagger cannot be read.
+        EmissionError: a level of stability cannot be parsed.
         EvaluationError: a baseline is not bidirectional.
         PolicyError: a policy cannot be parsed.
     """
     torch.set_num_threads(1)
     for policy in policies:
         parse_policy(policy)
-    plans = [(name, ("always",), False) for name in baselines] + [(name, tuple(policies), closing) for name in taggers]
+    for level in stability:
+        parse_emission(level)
+    plans: list[Plan] = [(name, ("always",), False, ()) for name in baselines]
+    plans += [(name, tuple(policies), closing, tuple(stability)) for name in taggers]
     results: list[Result] = []
     with progress_bar() as bar:
-        for name, chosen, with_closing in plans:
+        for name, chosen, with_closing, levels in plans:
             tagger = load_tagger(name)
             check_baseline(name, tagger, baselines)
             bars: dict[str, Advance] = {
                 x: partial(bar.advance, bar.add_task(f"{tagger.name} {x}", total=len(messages))) for x in chosen
             }
-            results += replay_policies(tagger, bars, messages, name=name, closing=with_closing)
+            results += replay_policies(tagger, bars, messages, name=name, closing=with_closing, stability=levels)
     return Report(
         data=source,
         sequences=results[0].metrics.segments,
@@ -73,7 +82,13 @@ def evaluate_streams(
 
 
 def replay_policies(
-    tagger: Tagger, policies: dict[str, Advance], messages: Sequence[Message], *, name: str, closing: bool
+    tagger: Tagger,
+    policies: dict[str, Advance],
+    messages: Sequence[Message],
+    *,
+    name: str,
+    closing: bool,
+    stability: Sequence[str] = (),
 ) -> list[Result]:
     """Measure one tagger under each policy.
 
@@ -83,23 +98,36 @@ def replay_policies(
         messages: in normal form, in order.
         name: the tagger's name in the results.
         closing: measure closing restarts as well.
+        stability: levels under which what readers are shown is measured; none: what is found is.
     """
     reference, results = [chart.final for chart in Replay(tagger, parse_policy("always"), messages).run()], []
+    levels = Levels(tagger.config.labels, [parse_emission(level) for level in stability])
     for policy, advance in policies.items():
-        replay = Replay(tagger, parse_policy(policy), messages)
-        charts = replay.run(advance)
-        for with_closing in (False, True) if closing else (False,):
-            kept = charts if with_closing else [chart.unclosed() for chart in charts]
-            tally = Tally(tagger.config.labels)
-            for chart in kept:
-                tally.add(chart)
+        replay = Replay(tagger, parse_policy(policy), messages, levels)
+        found = replay.run(advance)
+        charts = dict(zip(stability, replay.charts_shown, strict=True)) or {"": found}
+        for level, with_closing in product(charts, (False, True) if closing else (False,)):
+            kept = charts[level] if with_closing else [chart.unclosed() for chart in charts[level]]
             spent = replay.flops + (replay.closing_flops if with_closing else 0)
-            tally.add_flops(spent, replay.dense, replay.dense_open)
-            agreement = agree(kept, reference, tagger.config.labels)
             results.append(
-                Result(tagger=name, policy=policy, closing=with_closing, metrics=tally.result(), agreement=agreement)
+                Result(
+                    tagger=name,
+                    policy=policy,
+                    closing=with_closing,
+                    metrics=_measure(kept, replay, spent, tagger.config.labels),
+                    emission=level,
+                    agreement=agree(kept, reference, tagger.config.labels),
+                )
             )
     return results
+
+
+def _measure(charts: Sequence[Chart], replay: Replay, spent: int, names: tuple[str, ...]) -> Metrics:
+    tally = Tally(names)
+    for chart in charts:
+        tally.add(chart)
+    tally.add_flops(spent, replay.dense, replay.dense_open)
+    return tally.result()
 
 
 def agree(charts: Sequence[Chart], reference: Sequence[Labels], names: tuple[str, ...]) -> Agreement:

@@ -14,10 +14,14 @@ from encoder.restart import RestartPolicy
 from stream.examples import Example, sessions_of, word_labels
 from stream.labeller import Labeller, Live, Reading, Work
 from stream.metrics import Chart, Extents, Labels
+from stream.shown import Audience, Levels
 
 P = TypeVar("P")
 Advance = Callable[[int], None]
 """Is told how many words were done."""
+
+
+NO_LEVELS = Levels((), ())
 
 
 def ignore(words: int) -> None:
@@ -34,6 +38,10 @@ class Member(Generic[P]):
     rows: list[Labels] = field(default_factory=list)
     work: list[Work] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
+    audiences: list[Audience] = field(default_factory=list)
+    """The open segment's readers under each level that is measured."""
+    shown: list[list[Chart]] = field(default_factory=list)
+    """What they were shown: charts by level."""
 
     @property
     def example(self) -> Example:
@@ -58,10 +66,16 @@ class Feed(Generic[P]):
         policy: where restarts begin.
         group: those of one session stand together (`stream.examples.sessions_of`).
         begins: as `stream.examples.word_labels` needs it.
+        levels: under which what is found is also shown to readers (`charts_shown`).
     """
 
     def __init__(
-        self, labeller: Labeller[P], policy: RestartPolicy, group: Sequence[Example], begins: NDArray[np.int32]
+        self,
+        labeller: Labeller[P],
+        policy: RestartPolicy,
+        group: Sequence[Example],
+        begins: NDArray[np.int32],
+        levels: Levels = NO_LEVELS,
     ) -> None:
         self.flops = 0
         """Of the updates."""
@@ -69,7 +83,11 @@ class Feed(Generic[P]):
         """Of the closing restarts."""
         self._labeller = labeller
         self._begins = begins
-        self._members: list[Member[P]] = [Member(labeller.open(policy), x) for x in sessions_of(group)]
+        self._levels = levels
+        self._members: list[Member[P]] = [
+            Member(labeller.open(policy), x, audiences=levels.open(), shown=[[] for _ in levels.emissions])
+            for x in sessions_of(group)
+        ]
 
     def run(self, closing: bool, advance: Advance = ignore) -> list[Chart]:
         """Feed every word and return the charts, in the order of the examples; once.
@@ -86,6 +104,11 @@ class Feed(Generic[P]):
         for member in self._members:
             member.live.free()
         return [chart for member in self._members for chart in member.charts]
+
+    def charts_shown(self) -> list[list[Chart]]:
+        """Give the charts of what readers were shown under each level, once all is fed; each in the examples' order."""
+        levels = range(len(self._levels.emissions))
+        return [[chart for member in self._members for chart in member.shown[i]] for i in levels]
 
     def _grow(self, members: Sequence[Member[P]]) -> None:
         """Give each one's segment its next word."""
@@ -107,8 +130,15 @@ class Feed(Generic[P]):
     def _note(self, member: Member[P], reading: Reading) -> None:
         member.rows.append(self._labels(member, reading, len(member.rows) + 1))
         member.work.append(reading.work)
-        if len(member.rows) == len(member.example.ends):
+        done = len(member.rows) == len(member.example.ends)
+        if done:
             member.charts.append(Chart(member.rows, work=member.work, found=_found(member.example, reading)))
+        for audience, charts in zip(member.audiences, member.shown, strict=True):
+            shown = audience.update(member.text(len(member.rows)), reading)
+            audience.rows.append(self._labels(member, shown, len(member.rows)))
+            if done:
+                found = _found(member.example, shown)
+                charts.append(Chart(audience.rows, work=member.work, found=found, seen=audience.seen))
 
     def _labels(self, member: Member[P], reading: Reading, words: int) -> Labels:
         return word_labels(reading, member.example.ends[:words], self._begins)
@@ -123,9 +153,18 @@ class Feed(Generic[P]):
             last = replace(member.charts[-1], closed=labels, closing=reading.work, closed_found=found)
             member.charts[-1] = last
             member.live.forget(str(member.at))
+            self._show_closed(member, reading)
         for member in members:
             member.at += 1
-            member.rows, member.work = [], []
+            member.rows, member.work, member.audiences = [], [], self._levels.open()
+
+    def _show_closed(self, member: Member[P], reading: Reading) -> None:
+        for audience, charts in zip(member.audiences, member.shown, strict=True):
+            shown = audience.update(member.text(len(member.rows)), reading, final=True)
+            labels, found = self._labels(member, shown, len(member.rows)), _found(member.example, shown)
+            charts[-1] = replace(
+                charts[-1], closed=labels, closing=reading.work, closed_found=found, closed_seen=audience.seen
+            )
 
 
 def _found(example: Example, reading: Reading) -> Extents | None:

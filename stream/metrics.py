@@ -7,6 +7,7 @@ EO, CT, RC and the revision measures are those of Baumann et al. 2011, Madureira
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,17 @@ from stream.labeller import Work
 Labels = NDArray[np.int32]
 Extents = Sequence[tuple[int, int]]
 """Stretches of characters, end exclusive."""
+
+
+class Seen(NamedTuple):
+    """What readers were told of a segment, in all."""
+
+    added: int = 0
+    """Spans that appeared."""
+    flipped: int = 0
+    """Spans retracted, or changed so that they lost words, because of the model."""
+    grown: int = 0
+    """Spans that gained words and lost none, because of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +56,14 @@ class Chart:
     said: Sequence[float | None] | None = None
     """When each word of the final row was over, in seconds of the same clock."""
 
+    seen: Seen | None = None
+    """What readers were told of it, where the rows are what they were shown (`stream.shown`)."""
+    closed_seen: Seen | None = None
+    """The same after the closing restart."""
+
     def unclosed(self) -> "Chart":
         """The same history without its closing restart."""
-        return replace(self, closed=None, closing=None, closed_found=None)
+        return replace(self, closed=None, closing=None, closed_found=None, closed_seen=None)
 
     @property
     def final(self) -> Labels:
@@ -74,11 +91,13 @@ class Edits:
     word: NDArray[np.int64]
     by_input: NDArray[np.bool_]
     """The word, or one to its left, was changed by the same update."""
+    was: NDArray[np.int32]
+    """The label before the edit."""
 
     def of_model(self) -> "Edits":
         """Keep the edits that rewritten input does not explain: those that count for the model."""
         kept = ~self.by_input
-        return Edits(self.step[kept], self.word[kept], self.by_input[kept])
+        return Edits(self.step[kept], self.word[kept], self.by_input[kept], self.was[kept])
 
 
 def find_edits(chart: Chart) -> Edits:
@@ -91,7 +110,8 @@ def find_edits(chart: Chart) -> Edits:
     both = (labels[1:] >= 0) & (labels[:-1] >= 0)
     step, word = np.nonzero(both & (labels[1:] != labels[:-1]))
     lengths = np.array([len(row) for row in rows], np.int64)
-    return Edits(lengths[step + 1], word + 1, word >= np.array(arrivals, np.int64)[step + 1])
+    by_input = word >= np.array(arrivals, np.int64)[step + 1]
+    return Edits(lengths[step + 1], word + 1, by_input, labels[step, word])
 
 
 def stack_rows(rows: Sequence[Labels]) -> Labels:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from encoder.restart import Always, Never, Standing
 from stream.examples import Example
-from stream.feed import Advance, Feed, Member, ignore
+from stream.feed import NO_LEVELS, Advance, Feed, Member, ignore
 from stream.labeller import Labeller, Live
 from stream.metrics import Chart, Labels
+from stream.shown import Levels
 
 ORACLE = "oracle"
 P = TypeVar("P")
@@ -40,8 +41,14 @@ class OracleFeed(Feed[P]):
     Args: as `stream.feed.Feed` has them.
     """
 
-    def __init__(self, labeller: Labeller[P], group: Sequence[Example], begins: NDArray[np.int32]) -> None:
-        super().__init__(labeller, Never(), group, begins)
+    def __init__(
+        self,
+        labeller: Labeller[P],
+        group: Sequence[Example],
+        begins: NDArray[np.int32],
+        levels: Levels = NO_LEVELS,
+    ) -> None:
+        super().__init__(labeller, Never(), group, begins, levels)
         self._always = Feed(labeller, Always(), group, begins)
         self._told: dict[Member[P], _Told] = {}
         self._shadows: dict[Member[P], Live[P]] = {}

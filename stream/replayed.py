@@ -15,7 +15,7 @@ from encoder.tagger import Tagger
 from encoder.tokenizer import EMPTY, Encoded
 from stream.errors import InputError
 from stream.evaluate import dense_flops
-from stream.feed import Advance, ignore
+from stream.feed import NO_LEVELS, Advance, ignore
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
 from stream.labeller import NO_WORDS, Live, Reading, Work
@@ -24,6 +24,7 @@ from stream.metrics import Chart, Labels
 from stream.operations import Forget, Operation, Remove, Write
 from stream.rewrite import Times, word_extents
 from stream.session import close_segment
+from stream.shown import Audience, Levels
 from stream.words import first_change
 
 _ALL = 1 << 62
@@ -42,11 +43,17 @@ class _Segment:
     work: list[Work] = field(default_factory=list)
     times: list[float | None] = field(default_factory=list)
     said: Times = ()
+    audiences: list[Audience] = field(default_factory=list)
+    """Its readers under each level that is measured."""
 
     def chart(self) -> Chart:
         """What stood, as long as it was open."""
         said = word_ends(self.text, self.said, self.reading)
         return Chart(self.rows, rewritten=self.rewritten, work=self.work, times=self.times, said=said)
+
+    def shown(self) -> list[Chart]:
+        """What its readers were shown as long as it was open."""
+        return [replace(self.chart(), rows=audience.rows, seen=audience.seen) for audience in self.audiences]
 
 
 @dataclass(slots=True, eq=False)
@@ -72,9 +79,12 @@ class Replay:
         tagger: what labels.
         policy: where restarts begin.
         messages: in order; times are seconds. A session that does not end is ended behind its last message.
+        levels: under which what is found is also shown to readers (`charts_shown`).
     """
 
-    def __init__(self, tagger: Tagger, policy: RestartPolicy, messages: Iterable[Message]) -> None:
+    def __init__(
+        self, tagger: Tagger, policy: RestartPolicy, messages: Iterable[Message], levels: Levels = NO_LEVELS
+    ) -> None:
         self.flops = 0
         """Of the updates, edits of closed segments among them."""
         self.closing_flops = 0
@@ -85,10 +95,13 @@ class Replay:
         """The same over the updated segment alone."""
         self.refused = 0
         """Messages that the intake refused."""
+        self.charts_shown: list[list[Chart]] = [[] for _ in levels.emissions]
+        """What readers were shown under each level; each in the order of the charts."""
         self.edits = 0
         """Updates of closed segments; they are computed whole under any policy, and are in no chart."""
         self._tagger = tagger
         self._policy = policy
+        self._levels = levels
         self._labeller = HybridLabeller(tagger)
         self._sessions: dict[str, _Session] = {}
         self._intake = Intake(coalesce=False)
@@ -141,7 +154,9 @@ class Replay:
         session = self._sessions.get(write.session)
         if session is None:
             session = self._sessions[write.session] = _Session(self._labeller.open(self._policy))
-        segment = session.segments.setdefault(write.segment, _Segment())
+        segment = session.segments.get(write.segment)
+        if segment is None:
+            segment = session.segments[write.segment] = _Segment(audiences=self._levels.open())
         segment.said = write.times if segment.text == write.text else segment.said
         return _Job(session, segment, write)
 
@@ -154,7 +169,12 @@ class Replay:
         if segment.closed:
             session.tokens -= len(segment.encoded.ids)
         elif segment.rows:
-            self._charts.append(segment.chart())
+            self._keep(segment.chart(), segment.shown())
+
+    def _keep(self, chart: Chart, shown: Sequence[Chart]) -> None:
+        self._charts.append(chart)
+        for charts, one in zip(self.charts_shown, shown, strict=True):
+            charts.append(one)
 
     def _update(self, jobs: Sequence[_Job]) -> None:
         """Texts that changed."""
@@ -173,6 +193,8 @@ class Replay:
                 segment.rewritten.append(first_change(segment.text, segment.reading, write.text, reading)[0])
                 segment.work.append(reading.work)
                 segment.times.append(self._times[write.offset])
+                for audience in segment.audiences:
+                    audience.rows.append(audience.update(write.text, reading).labels)
             segment.text, segment.said, segment.reading, segment.encoded = write.text, write.times, reading, encoded
 
     def _close(self, jobs: Sequence[_Job]) -> None:
@@ -181,7 +203,7 @@ class Replay:
         self.closing_flops += flops
         for (session, segment, write), reading in zip(jobs, readings, strict=True):
             if segment.rows:
-                self._charts.append(replace(segment.chart(), closed=reading.labels, closing=reading.work))
+                self._keep(*_closed(segment, write.text, reading))
             segment.reading = reading
             session.tokens += len(segment.encoded.ids)
             for name in close_segment(session.segments, write.segment):
@@ -198,6 +220,15 @@ class Replay:
     def _count_dense(self, before: int, tokens: int) -> None:
         self.dense += dense_flops(self._tagger.config, np.array([before + tokens]))
         self.dense_open += dense_flops(self._tagger.config, np.array([tokens]))
+
+
+def _closed(segment: _Segment, text: str, reading: Reading) -> tuple[Chart, list[Chart]]:
+    """What stood in a segment that closes, and what its readers were shown."""
+    chart, shown = segment.chart(), segment.shown()
+    for i, audience in enumerate(segment.audiences):
+        labels = audience.update(text, reading, final=True).labels
+        shown[i] = replace(shown[i], closed=labels, closing=reading.work, closed_seen=audience.seen)
+    return replace(chart, closed=reading.labels, closing=reading.work), shown
 
 
 def word_ends(text: str, times: Times, reading: Reading) -> list[float | None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import msgspec
+import numpy as np
 
 from stream.metrics import (
     Chart,
@@ -75,6 +76,16 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Against a re-run over the open segment alone, on every word."""
     character_f1: float | None = None
     """Mean over segments; only where the reference is characters."""
+    taken_back_per_word: float = 0.0
+    """Flips of words that had a label other than "O": what readers saw and then saw no more."""
+    spans_shown: int | None = None
+    """Spans that readers were shown under an emission level, those taken back later among them."""
+    span_flips: float | None = None
+    """Shown spans that the model retracted or took words from, a span shown; each as often as it happened."""
+    span_growths: float | None = None
+    """Shown spans that the model added words to, a span shown."""
+    shown_at_close: float | None = None
+    """Final spans that no reader saw as they are before the segment closed; out of all final spans."""
 
 
 @dataclass(slots=True)
@@ -107,6 +118,7 @@ class Tally:
         rows = chart.standing
         spans = row_spans(rows, self.names)
         self._add_delays(chart, spans)
+        self._add_seen(chart, spans)
         if gold is not None:
             self._add_gold(rows, gold, spans)
         found = chart.found if chart.closed is None else chart.closed_found
@@ -132,6 +144,7 @@ class Tally:
         sums["segments"] += 1
         sums["words"] += n
         sums["flips"] += len(ours.step)
+        sums["taken_back"] += int(np.count_nonzero(ours.was))
         sums["input_flips"] += len(edits.step) - len(ours.step)
         for d in (0, *DELAYS):
             sums[f"eo_{d}"] += edit_overhead(ours, n, d)
@@ -165,6 +178,19 @@ class Tally:
             over = chart.said[end - 1] if chart.said else None
             if came is not None and over is not None:
                 self._seconds[round(max(0.0, came - over), 3)] += 1
+
+    def _add_seen(self, chart: Chart, spans: Sequence[frozenset[Span]]) -> None:
+        seen = chart.seen if chart.closed is None else chart.closed_seen
+        if seen is None:
+            return
+        self._sums["seen"] += 1
+        self._sums["spans_shown"] += seen.added
+        self._sums["span_flips"] += seen.flipped
+        self._sums["span_growths"] += seen.grown
+        if chart.closed is not None:
+            before, _ = row_spans([chart.rows[-1], chart.closed], self.names)
+            self._sums["closed_spans"] += len(spans[-1])
+            self._sums["at_close"] += len(spans[-1] - before)
 
     def _add_gold(self, rows: Sequence[Labels], gold: Labels, spans: Sequence[frozenset[Span]]) -> None:
         sums = self._sums
@@ -229,6 +255,11 @@ class Tally:
             delay_seconds_mean=_mean(self._seconds),
             flops_saved_open=None if saved_open is None else 1.0 - saved_open,
             character_f1=share("characters", "marked"),
+            taken_back_per_word=mean("taken_back", "words"),
+            spans_shown=int(sums["spans_shown"]) if sums["seen"] else None,
+            span_flips=share("span_flips", "spans_shown"),
+            span_growths=share("span_growths", "spans_shown"),
+            shown_at_close=share("at_close", "closed_spans"),
         )
 
 

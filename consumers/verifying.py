@@ -6,7 +6,15 @@ import typer
 
 from consumers.log import configure_logging
 from consumers.outcome import Guarantee
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER, ServiceSettings, SettingError, Topics, check_broker
+from consumers.settings import (
+    DEFAULT_POLICY,
+    DEFAULT_STABILITY,
+    DEFAULT_TAGGER,
+    ServiceSettings,
+    SettingError,
+    Topics,
+    check_broker,
+)
 
 if TYPE_CHECKING:
     from consumers.verdict import Report
@@ -30,6 +38,9 @@ def verify(
     group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
     tagger: Annotated[str, typer.Option(envvar="HEARKEN_TAGGER", help="The service's tagger.")] = DEFAULT_TAGGER,
     policy: Annotated[str, typer.Option(envvar="HEARKEN_POLICY", help="The service's policy.")] = DEFAULT_POLICY,
+    stability: Annotated[
+        str, typer.Option(envvar="HEARKEN_STABILITY", help="The service's stability.")
+    ] = DEFAULT_STABILITY,
     guarantee: Annotated[
         str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
     ] = "at_least_once",
@@ -61,7 +72,7 @@ def verify(
     report = compare(
         broker,
         topics,
-        build_engine(tagger, policy, coalesce=False),
+        build_engine(tagger, policy, coalesce=False, stability=stability),
         guarantee=check_guarantee(guarantee),
         exact=policy == "always" and not finals_only,
         group=group if until == "committed" else None,

@@ -15,8 +15,8 @@ _NAMED = ("low", "medium", "high")
 def plot_levels(report: Report, path: Path) -> None:
     """Draw flips of shown spans against their mean delay: in words, and beside it in seconds where words have times.
 
-    One colour a policy; the named levels are large, the line is the frontier: the levels that no other of the same
-    policy beats in both. Closing restarts are included where they were measured.
+    One colour a policy; the named levels are large. The line joins the levels that no other of the same policy beats in
+    both. Closing restarts are included where they were measured.
     """
     has_closing = any(summary.closing for summary in report.summary)
     shown = [x for x in report.summary if x.emission and x.closing == has_closing]
@@ -40,15 +40,14 @@ def _draw(axes: Axes, summaries: list[Summary], delay: str) -> None:
             for x in summaries
             if x.policy == policy and {delay, "span_flips"} <= x.metrics.keys()
         ]
-        for x, y, level in points:
-            axes.plot([x], [y], "o", color=color, markersize=8 if level in _NAMED else 3)
-            if level in _NAMED or len(points) <= 12:
-                axes.annotate(level, (x, y), (6, 4), textcoords="offset points", fontsize=8, color=color)
         best = frontier([(x, y) for x, y, _ in points])
         axes.plot([x for x, _ in best], [y for _, y in best], color=color, linewidth=1.2, label=policy)
+        for x, y, level in points:
+            axes.plot([x], [y], "o", color=color, markersize=8 if level in _NAMED else 4)
+            if level in _NAMED or (x, y) in best:
+                axes.annotate(level, (x, y), (6, 4), textcoords="offset points", fontsize=8, color=color)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
-    axes.margins(0.08)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, title="restart policy")
 

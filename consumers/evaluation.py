@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from stream.report import Report
 
 POLICIES = ["always", "never", "last:3", "entropy:0.1"]
+GRID = ["low", *(f"{x}:{y}" for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98) for y in (0, 0.5, 0.7, 0.8, 0.9, 0.95))]
+"""Thresholds among which levels are chosen."""
 
 
 def evaluate(
@@ -47,8 +49,8 @@ def evaluate(
     stability: Annotated[
         list[str] | None,
         typer.Option(
-            help="Measure what readers are shown at a level (low, medium, high or SHOW:CHANGE) in place of what is "
-            "found; may be repeated."
+            help="Measure what readers are shown at a level (low, medium, high or SHOW:CHANGE; grid: many of them) in "
+            "place of what is found; may be repeated."
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
@@ -79,7 +81,7 @@ def evaluate(
     from stream.examples import EvaluationError
 
     command = shlex.join(["hearken", *sys.argv[1:]])
-    levels = tuple(dict.fromkeys(stability or ()))
+    levels = tuple(dict.fromkeys(x for level in stability or () for x in (GRID if level == "grid" else [level])))
     taggers, baselines, policies = tuple(tagger or [DEFAULT_TAGGER]), tuple(baseline or []), tuple(policy or POLICIES)
     try:
         _check_source(data, stream, {"--limit": limit, "--rename": rename, "--spoken": spoken, "--join": join})

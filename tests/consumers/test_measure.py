@@ -94,6 +94,26 @@ def test_a_recorded_stream_needs_no_gold(tagger, tmp_path):
     assert (out / "frontier.png").stat().st_size > 1000
 
 
+def test_levels_have_lines_a_table_and_a_picture_of_their_own(tagger, data, tmp_path):
+    stream, out = tmp_path / "call.jsonl", tmp_path / "out"
+    said = ["in rome", "in rome we met", "in rome we met ms rice"]
+    updates = [{"type": "update", "session": "s", "segment": "u", "text": x, "time": i} for i, x in enumerate(said)]
+    stream.write_text("\n".join(json.dumps(x) for x in updates), encoding="utf-8")
+    levels = ("--stability", "low", "--stability", "1:1", "--policy", "never", "--out", str(out))
+    for source in (["--data", data, "--rename", "PER=person", "--rename", "LOC=place"], ["--stream", str(stream)]):
+        result = run("evaluate", *source, "--tagger", tagger, *levels)
+        assert result.exit_code == 0, result.output
+        assert "what readers were shown" in result.stdout
+        report = json.loads((out / "evaluation.json").read_bytes())
+        assert [(x["emission"], x["closing"]) for x in report["results"]] == [
+            ("low", False), ("low", True), ("1:1", False), ("1:1", True)
+        ]  # fmt: skip
+        assert report["results"][2]["metrics"]["spans_shown"] == 0
+        assert report["results"][1]["metrics"]["offline_f1"] == report["results"][3]["metrics"]["offline_f1"]
+        assert (out / "emission.png").stat().st_size > 1000
+        (out / "emission.png").unlink()
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -114,6 +134,7 @@ def test_what_is_measured_is_asked_for(args, message):
     ("more", "message"),
     [
         (["--policy", "sometimes"], "sometimes"),
+        (["--stability", "sure"], "sure"),
         (["--rename", "PER"], "FILE_TYPE=TAGGER_TYPE"),
         ([], "types that the tagger has not: LOC, PER"),
         (["--tagger", "nowhere"], "nowhere"),

@@ -12,7 +12,8 @@ sees a span over words that are not there.
 
 - a found span that is just what is shown: stays;
 - a found span that overlaps nothing shown: is shown if its least stable word is at least `show`, or if it goes on with
-  a span of its label whose text was rewritten. Else it is held back: readers do not know of it, and it has no id yet;
+  a span of its label whose text was rewritten (not removed). Else it is held back: readers do not know of it, and it
+  has no id yet;
 - any other group is a change: moved bounds, another label, a retraction, spans that merge or part. It is made whole or
   not at all. It is made if each word whose label would change is at least `change` stable under its new label, "O"
   included; of the found spans those are then shown that go on with a shown one (same label) or are at least `show`

@@ -97,6 +97,13 @@ def test_rewritten_text_loses_its_span_at_once_and_keeps_it_if_the_label_goes_on
     assert shown.spans == ()
 
 
+def test_what_is_found_where_a_shown_span_was_removed_does_not_go_on_with_it():
+    shown = Shown(STRICT)
+    shown.update("a a bb", reading([(0, 1), (2, 3), (4, 6)], [(1, 2, "x")], np.ones(3, np.float32)))
+    difference = shown.update("a bb", read("a bb", ("a bb", "x"), sure=0.1))
+    assert (shown.spans, [x.cause for x in difference.retracted]) == ((), ["input"])
+
+
 def test_a_span_stays_on_words_that_only_moved():
     shown = Shown(STRICT)
     shown.update("we met anna", read("we met anna", ("anna", "person")))
@@ -216,7 +223,8 @@ def shown_by_definition(emission, before, shown, text, found):
     for x in shown:
         start, end = Alignment(before, text).extent(x.start, x.end)
         stands = start in starts and end in ends and text[int(start) : int(end)] == x.text
-        (old if stands else lost).append((start, end, x.label))
+        if start < end:  # else nothing is left of it, and nothing goes on with it
+            (old if stands else lost).append((start, end, x.label))
     result = []
     for was, now in components(old, new):
         words = [x for x in starts if any(start <= x < end for start, end, _ in [*was, *now])]

@@ -33,21 +33,21 @@ def build_engine(
     import torch
 
     from encoder.checkpoint import CheckpointError
-    from encoder.restart import PolicyError, parse_policy
+    from encoder.restart import PolicyError, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
     from stream.engine import Engine
     from stream.overload import Governor
 
-    try:
-        points = parse_policy(policy)
-    except PolicyError as error:
-        raise SettingError("policy", str(error)) from error
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
         loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
+    try:
+        points = parse_policy(resolve_policy(policy, loaded.tau))
+    except PolicyError as error:
+        raise SettingError("policy", str(error)) from error
     return Engine(
         loaded,
         points,

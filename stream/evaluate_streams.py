@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from encoder.restart import parse_policy
+from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.evaluate import check_baseline, progress_bar
 from stream.feed import Advance
@@ -37,7 +37,7 @@ def evaluate_streams(
         source: where they are from, for the report.
         taggers: several are seeds of one recipe.
         baselines: bidirectional checkpoints.
-        policies: as `encoder.restart.parse_policy` reads them.
+        policies: as `encoder.restart.resolve_policy` reads them.
         closing: measure closing restarts as well.
         command: what was typed, for the report.
 
@@ -48,7 +48,7 @@ def evaluate_streams(
     """
     torch.set_num_threads(1)
     for policy in policies:
-        parse_policy(policy)
+        resolve_policy(policy, 1.0)  # mistakes at once; a tagger without a threshold of its own is met later
     plans = [(name, ("always",), False) for name in baselines] + [(name, tuple(policies), closing) for name in taggers]
     results: list[Result] = []
     with progress_bar() as bar:
@@ -86,7 +86,7 @@ def replay_policies(
     """
     reference, results = [chart.final for chart in Replay(tagger, parse_policy("always"), messages).run()], []
     for policy, advance in policies.items():
-        replay = Replay(tagger, parse_policy(policy), messages)
+        replay = Replay(tagger, parse_policy(resolve_policy(policy, tagger.tau)), messages)
         charts = replay.run(advance)
         for with_closing in (False, True) if closing else (False,):
             kept = charts if with_closing else [chart.unclosed() for chart in charts]

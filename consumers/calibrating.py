@@ -17,9 +17,7 @@ def calibrate(
     tagger: Annotated[str, typer.Option(help="Checkpoint folder, or a shipped tagger's name; gets calibration.json.")],
     data: Annotated[
         Path,
-        typer.Option(
-            help="CoNLL file (token<TAB>tag), or JSONL spans, with gold labels; neither trained nor tested on."
-        ),
+        typer.Option(help="CoNLL file (token<TAB>tag) or JSONL spans with gold labels; neither trained nor tested on."),
     ],
     delta: Annotated[
         float, typer.Option(help="Streaming EM may be so much below that of restarting fully on every word.")

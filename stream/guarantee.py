@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETS = 2.0 ** -np.arange(8)
-"""Shares of the largest bet. That one suits losses that are few or small; the larger they are, the smaller it must be."""
+"""Shares of the largest bet. It suits losses that are few or small; the larger they are, the smaller it must be."""
 WEIGHTS = np.append(0.9, 0.1 * 2.0 ** -np.arange(1, 8) / (1 - 2.0**-7))
 """Of the bets. Units that lost nothing must be -log(epsilon * WEIGHTS[0]) * cap / b at least: so the first has most."""
 _HALVINGS = 50

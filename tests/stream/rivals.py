@@ -1,6 +1,6 @@
 """Other valid p-values for "the units lose more than they may", to hold `stream.guarantee` against.
 
-Both see the same losses under the same cap; they need them between 0 and 1, so what is gained counts as little as it can.
+Both see the same losses under the same cap; they need them between bounds, so gains count for less.
 """
 
 import math

@@ -84,8 +84,8 @@ def calibrate(
 def calibration_table(report: "CalibrationReport") -> Table:
     """Lay out what was tried, from the most cautious threshold on."""
     table = Table(
-        title=f"{report.tagger} on {report.data}: {report.units} {report.unit}s, {report.words} words; restarting fully "
-        f"on every word: sEM {percent(report.always_em)}"
+        title=f"{report.tagger} on {report.data}: {report.units} {report.unit}s, {report.words} words; "
+        f"restarting fully on every word: sEM {percent(report.always_em)}"
     )
     for head in (
         "tau",

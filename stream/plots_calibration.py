@@ -42,9 +42,10 @@ def plot_reliability(report: CalibrationReport, path: Path) -> None:
 
 
 def _draw(axes: Axes, found: Reliability, color: str) -> None:
-    filled = [i for i in range(BINS) if found.predicted[i] is not None]
+    # empty bins are not drawn
     predicted, stood, low, high = (
-        [column[i] for i in filled] for column in (found.predicted, found.stood, found.low, found.high)
+        np.array([x for x in column if x is not None])
+        for column in (found.predicted, found.stood, found.low, found.high)
     )
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
     axes.fill_between(predicted, low, high, color=color, alpha=0.2, linewidth=0)

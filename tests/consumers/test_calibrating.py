@@ -42,7 +42,7 @@ def policy_of(engine):
 
 def test_it_stores_a_threshold_that_becomes_the_default(tagger, data, tmp_path):
     assert policy_of(build_engine(str(tagger), DEFAULT_POLICY, coalesce=False)) == Last(3)
-    with pytest.raises(SettingError, match="HEARKEN_POLICY.*hearken calibrate"):
+    with pytest.raises(SettingError, match=r"HEARKEN_POLICY.*hearken calibrate"):
         build_engine(str(tagger), "stability", coalesce=False)
     result = run(tagger, data, "--delta", "0.4", "--tau", "1", "--tau", "0.5", "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output

@@ -52,7 +52,7 @@ def test_calibrations_of_other_taggers_stay(folder):
 
 def test_one_of_other_weights_is_refused_and_replaced(folder):
     save_calibration(folder, b"12345678", {"": FOUND, "other": FOUND})
-    with pytest.raises(CheckpointError, match="of other weights.*hearken calibrate"):
+    with pytest.raises(CheckpointError, match=r"of other weights.*hearken calibrate"):
         load_checkpoint(str(folder))
     store(folder)
     assert load_checkpoint(str(folder)).calibration == {"": FOUND}

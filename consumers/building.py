@@ -35,17 +35,13 @@ def build_engine(
     import torch
 
     from encoder.checkpoint import CheckpointError
-    from encoder.restart import PolicyError, parse_policy
+    from encoder.restart import PolicyError, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
     from stream.emission import EmissionError, parse_emission
     from stream.engine import Engine
     from stream.overload import Governor
 
-    try:
-        points = parse_policy(policy)
-    except PolicyError as error:
-        raise SettingError("policy", str(error)) from error
     try:
         emission = parse_emission(stability)
     except EmissionError as error:
@@ -55,6 +51,10 @@ def build_engine(
         loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
+    try:
+        points = parse_policy(resolve_policy(policy, loaded.tau))
+    except PolicyError as error:
+        raise SettingError("policy", str(error)) from error
     return Engine(
         loaded,
         points,

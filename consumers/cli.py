@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.calibrating import calibrate
 from consumers.dlq import dlq
 from consumers.errors import OperationFailed
 from consumers.evaluation import evaluate
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
+app.command()(calibrate)
 app.command()(bench)
 app.command()(soak)
 app.add_typer(dlq)
@@ -71,7 +73,9 @@ TaggerOption = Annotated[
 PolicyOption = Annotated[
     str,
     typer.Option(
-        envvar="HEARKEN_POLICY", help="Where restarts begin: always, never, last:K (words) or entropy:T (nats)."
+        envvar="HEARKEN_POLICY",
+        help="Where restarts begin: always, never, last:K (words), entropy:T (nats), stability:T, "
+        "stability (the tagger's own T), or default: stability where the tagger is calibrated, else last:3.",
     ),
 ]
 StabilityOption = Annotated[

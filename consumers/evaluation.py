@@ -94,7 +94,7 @@ def evaluate(
                 baselines=baselines,
                 policies=policies,
                 limit=limit,
-                rename=_pairs(rename or []),
+                rename=pairs(rename or []),
                 closing=close,
                 spoken=spoken,
                 join=join,
@@ -145,14 +145,19 @@ def _evaluate_streams(
     )
 
 
-def _pairs(renames: list[str]) -> dict[str, str]:
+def pairs(renames: list[str]) -> dict[str, str]:
+    """Read what `--rename` was given.
+
+    Raises:
+        EvaluationError: it is malformed.
+    """
     from stream.examples import EvaluationError
 
-    pairs = [rename.partition("=") for rename in renames]
-    for old, sign, _ in pairs:
+    parts = [rename.partition("=") for rename in renames]
+    for old, sign, _ in parts:
         if not (old and sign):
             raise EvaluationError(f"--rename {old!r} must look like FILE_TYPE=TAGGER_TYPE")
-    return {old: new for old, _, new in pairs}
+    return {old: new for old, _, new in parts}
 
 
 def _write(report: "Report", out: Path) -> None:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 DEFAULT_TAGGER = "ner"
-DEFAULT_POLICY = "last:3"
+DEFAULT_POLICY = "default"
+"""The calibrated stability where the tagger has one, else last:3 (`encoder.restart.resolve_policy`)."""
 DEFAULT_STABILITY = "low"
 DEFAULT_IDLE_SECONDS = 600.0
 DEFAULT_REMEMBER_SECONDS = 3600.0

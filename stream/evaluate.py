@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from encoder.config import HybridConfig
-from encoder.restart import parse_policy
+from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from encoder.tokenizer import IncrementalTokenizer
 from stream.emission import parse_emission
@@ -44,7 +44,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     baselines: tuple[str, ...] = ()
     """Bidirectional checkpoints, re-run on every word."""
     policies: tuple[str, ...]
-    """As `encoder.restart.parse_policy` reads them, and `oracle`."""
+    """As `encoder.restart.resolve_policy` reads them, and `oracle`."""
     limit: int | None = None
     rename: dict[str, str] = {}
     closing: bool = True
@@ -68,7 +68,7 @@ def evaluate_policy(
 
     Args:
         tagger: what labels.
-        policy: as `encoder.restart.parse_policy` reads it, or `oracle`.
+        policy: as `encoder.restart.resolve_policy` reads it, or `oracle`.
         examples: what is labelled; their gold numbers are those of the tagger's labels.
         name: the tagger's name in the results.
         closing: measure the closing restart as well.
@@ -102,7 +102,7 @@ def _feed(tagger: Tagger, policy: str, group: Sequence[Example], levels: Levels)
     labeller, begins = HybridLabeller(tagger), begin_table(tagger.config.labels)
     if policy == ORACLE:
         return OracleFeed(labeller, group, begins, levels)
-    return Feed(labeller, parse_policy(policy), group, begins, levels)
+    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.tau)), group, begins, levels)
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[list[Example]]:
@@ -168,14 +168,14 @@ def check_baseline(name: str, tagger: Tagger, baselines: Sequence[str]) -> None:
 
 def _check(task: Task) -> None:
     """All mistakes before the first hour of work."""
-    for policy in task.policies:
-        if policy != ORACLE:
-            parse_policy(policy)
     for level in task.stability:
         parse_emission(level)
     for name in (*task.baselines, *task.taggers):
         tagger = load_tagger(name)
         check_baseline(name, tagger, task.baselines)
+        for policy in () if name in task.baselines else task.policies:
+            if policy != ORACLE:
+                resolve_policy(policy, tagger.tau)
         _read(task, tagger)
 
 

@@ -10,7 +10,7 @@ from itertools import product
 
 import torch
 
-from encoder.restart import parse_policy
+from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.emission import parse_emission
 from stream.evaluate import Plan, check_baseline, progress_bar
@@ -41,7 +41,7 @@ def evaluate_streams(
         source: where they are from, for the report.
         taggers: several are seeds of one recipe.
         baselines: bidirectional checkpoints.
-        policies: as `encoder.restart.parse_policy` reads them.
+        policies: as `encoder.restart.resolve_policy` reads them.
         closing: measure closing restarts as well.
         stability: levels under which what readers are shown is measured; none: what is found is.
         command: what was typed, for the report.
@@ -54,7 +54,7 @@ def evaluate_streams(
     """
     torch.set_num_threads(1)
     for policy in policies:
-        parse_policy(policy)
+        resolve_policy(policy, 1.0)  # mistakes at once; a tagger without a threshold of its own is met later
     for level in stability:
         parse_emission(level)
     plans: list[Plan] = [(name, ("always",), False, ()) for name in baselines]
@@ -103,7 +103,7 @@ def replay_policies(
     reference, results = [chart.final for chart in Replay(tagger, parse_policy("always"), messages).run()], []
     levels = Levels(tagger.config.labels, [parse_emission(level) for level in stability])
     for policy, advance in policies.items():
-        replay = Replay(tagger, parse_policy(policy), messages, levels)
+        replay = Replay(tagger, parse_policy(resolve_policy(policy, tagger.tau)), messages, levels)
         found = replay.run(advance)
         charts = dict(zip(stability, replay.charts_shown, strict=True)) or {"": found}
         for level, with_closing in product(charts, (False, True) if closing else (False,)):

@@ -22,6 +22,9 @@ class Standing:
     entropy: NDArray[np.float32]  # (words,) of the label's distribution, nats
     probability: NDArray[np.float32]  # (words,) of the standing label
     stability: NDArray[np.float32]  # (words,) probability that the standing label stands at the close
+    seen: NDArray[np.int32] | None = None  # (words,) words of the segment when each was read; None: up to itself
+    coming: int = 1
+    """New words that follow the standing ones."""
 
     @property
     def words(self) -> int:

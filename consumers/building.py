@@ -18,6 +18,8 @@ def build_engine(
     idle_seconds: float | None = None,
     remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
     overload_seconds: float = 0.0,
+    budget_gflops: float = 0.0,
+    budget_share: float = 0.0,
 ) -> "Engine":
     """Load the tagger and make an engine of it. Takes seconds: torch is only imported here.
 
@@ -25,7 +27,9 @@ def build_engine(
         tagger: name or folder.
         policy: where restarts begin.
         coalesce, idle_seconds, remember_seconds: see `Engine`.
-        overload_seconds: restarts get shorter while updates wait for longer; 0: never.
+        overload_seconds: restarts get scarce while updates wait for longer; 0: never.
+        budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
+        budget_share: the same as a share of the compute thread's time; give one of them at most.
 
     Raises:
         SettingError: there is no such tagger or policy.
@@ -36,6 +40,7 @@ def build_engine(
     from encoder.restart import PolicyError, parse_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
+    from stream.budget import Budget
     from stream.engine import Engine
     from stream.overload import Governor
 
@@ -43,6 +48,7 @@ def build_engine(
         points = parse_policy(policy)
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
+    budget = Budget(1e9 * budget_gflops) if budget_gflops else Budget(budget_share, "seconds") if budget_share else None
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
         loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
@@ -55,4 +61,5 @@ def build_engine(
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
         governor=Governor(overload_seconds) if overload_seconds else None,
+        budget=budget,
     )

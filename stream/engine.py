@@ -135,7 +135,7 @@ class Engine:
         return self._intake.waiting
 
     def govern(self, now: float, *, crowded: bool = False) -> Shift | None:
-        """Tell governor and budget the time, before a step or while idle; says if restarts begin or end to be shortened.
+        """Tell governor and budget the time, before a step or while idle; says if shortening restarts begins or ends.
 
         Args:
             now: the clock that `submit` was given.

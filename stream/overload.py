@@ -14,8 +14,8 @@ from math import inf
 from typing import Literal
 
 PRICES = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, inf)
-"""In changes a word. On SNIPS and GUM the first halves what a policy that always restarts computes, the last finite one
-leaves hardly a restart."""
+"""In changes a word. Of the 6.09 words that `always` computes for each word of SNIPS (dev), prices of .02, .04, .08 and
+.16 leave 1.87, 1.54, 1.30 and 1.13."""
 LOOKS = 4
 """Looks in the target's time: after the price rose the wait is watched for one look before it rises again."""
 FALLING = 0.9

@@ -38,7 +38,7 @@ class EngineStats(msgspec.Struct):
     restarts_shortened: int = 0
     """Restarts that went back less far than the policy asked for, because updates had to wait or a budget was spent."""
     changes_undone: float = 0.0
-    """Label changes that these were expected to bring beyond what was done (stream.worth), each time they were asked."""
+    """Label changes that these were expected to bring beyond what was done (stream.worth), counted at each of them."""
     active_restarts: int = 0
     """Restarts of any kind that changed at least one label that stood."""
     flips_input: int = 0

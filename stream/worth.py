@@ -7,8 +7,8 @@ spared. So with `r` words to its right seen when its label was read, and `R` sta
 
     changes = RESOLVED * (1 - stability) * log((R + 1/2) / (r + 1/2))
 
-where the logarithm is the sum of 1 / k over the words not yet seen. Doubt alone is a worse guide: most of it belongs to words that
-stay ambiguous whatever comes, and that were read a moment ago.
+where the logarithm is the sum of 1 / k over the words not yet seen. Doubt alone is a worse guide: most of it belongs to
+words that stay ambiguous whatever comes, or that were read a moment ago.
 
 A restart's cost is counted in words. Tokens a word even out, and attention makes a word at the end of a full window
 only a few per cent dearer than the first; what is spent in the end is measured, not estimated (`stream.budget`).

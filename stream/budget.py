@@ -6,12 +6,14 @@ it has filled again. What is left buys restarts where most labels are expected t
 
 Sessions are planned one by one, so they meet in a price, not in a list that is sorted: at one price for all, those bids
 are taken whose changes are worth it, which are the best for what they cost together (the Lagrangian of the knapsack).
-The price follows from the level alone, 0 down to half of the bucket and without bound towards its bottom, so it settles
-where as much is spent as comes in, with nothing to tune, and a budget that is never half spent changes no byte. What a
-step has bought is booked before it has run, so that the last bids of a large step meet the price that the first leave.
+The price follows from the level alone, 0 down to half of the bucket and infinite at its bottom, so it settles
+where as much is spent as comes in, with nothing to tune, and a budget that is never half spent changes no byte. It is the
+same for all sessions of a step, or those planned first would always win. What the step has bought is booked before it
+has run, so that it cannot buy more than is left.
 
-No session is left out for good. Whoever is refused grows more doubtful words that were not read, each with more
-that it has not seen, so that its best bid a word rises with the logarithm of its wait and passes any finite price.
+Who doubts alike is served alike: whoever is refused has more unread words each time, each with more that it has not
+seen, so its best bid rises with the logarithm of its wait. That bridges small differences only. Beside sessions that
+doubt much more, one that doubts little may get nothing before its segment closes, which is always computed.
 
 It has no clock: who has one tells it the time. If nobody does, nothing is shortened.
 """
@@ -25,8 +27,8 @@ BURST = 1.0
 """Seconds of the budget that the bucket holds."""
 FREE = 0.5
 """The part of the bucket down to which restarts cost nothing."""
-HALFWAY = 0.05
-"""The price, in changes a word, when half of `FREE` is left."""
+LOWEST, HIGHEST = 0.004, 0.5
+"""Prices, in changes a word, between which it rises by equal factors while the other half is spent."""
 
 
 class Budget:
@@ -56,10 +58,12 @@ class Budget:
     @property
     def price(self) -> float:
         """Changes that a word computed again has to bring; infinite when all is spent."""
-        left = (self.level - self._booked) / (FREE * self.size)
-        if left >= 1 or self._told is None:
+        if self._told is None:
             return 0.0
-        return HALFWAY * (1 / left - 1) if left > 0 else inf
+        if self.level <= self._booked:
+            return inf
+        left = self.level / (FREE * self.size)
+        return 0.0 if left >= 1 else HIGHEST * (LOWEST / HIGHEST) ** left
 
     @property
     def full(self) -> bool:

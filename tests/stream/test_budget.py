@@ -102,17 +102,17 @@ def test_half_of_it_is_free_and_below_nothing_nothing_is_bought() -> None:
     assert not budget.price
 
 
-def test_what_is_booked_raises_the_price_before_it_is_paid() -> None:
+def test_what_is_booked_cannot_be_spent_again_before_it_is_paid() -> None:
     budget = Budget(100.0)
     budget.refill(0.0)
     budget.pay(10.0, 1)
-    budget.book(6)
-    assert budget.price > 0
-    budget.book(6)
+    budget.book(8)
+    assert budget.price == 0
+    budget.book(1)
     assert budget.price == inf
     budget.pay(20.0, 2)
     assert budget.level == 70
-    assert not budget.price
+    assert budget.price == 0
 
 
 def test_a_budget_of_seconds_is_charged_by_the_clock() -> None:
@@ -129,18 +129,21 @@ def test_a_budget_of_seconds_is_charged_by_the_clock() -> None:
 # An engine with a budget
 
 
-def run(
-    rate: float | None, policy: RestartPolicy, load: float, sessions: int, seconds: float
-) -> tuple[Outcome, Engine]:
-    budget = None if rate is None else Budget(rate)
-    engine = Engine(Counting(), policy, budget=budget)
-    return drive(engine, talk(load, seconds, sessions=sessions), SimulatedTime(), queue=100_000), engine
+def run(rate: float | None, policy: RestartPolicy, load: float, sessions: int, seconds: float) -> tuple[list, Engine]:
+    """A step for each message; the time and FLOPs of each."""
+    engine, spent = Engine(Counting(), policy, budget=None if rate is None else Budget(rate)), []
+    for number, (at, message) in enumerate(talk(load, seconds, sessions=sessions)):
+        engine.govern(at)
+        before = engine.stats.flops
+        tell(engine, message, first=number)
+        spent.append((at, engine.stats.flops - before))
+    return spent, engine
 
 
 @settings(max_examples=6, deadline=None)
 @given(
     rate=st.floats(200, 4000),
-    load=st.floats(10, 40),
+    load=st.floats(10, 30),
     sessions=st.integers(1, 24),
     policy=st.sampled_from([Always(), Last(3), Stability(0.97)]),
 )
@@ -148,20 +151,19 @@ def test_it_is_kept_whatever_comes(rate: float, load: float, sessions: int, poli
     """Over any time restarts cost at most what it brought, one bucket and what one step may be off."""
     kept, engine = run(rate, policy, load, sessions, 6)
     least, _ = run(None, Never(), load, sessions, 6)  # what new words and closings cost alone
-    assert [at for at, _ in kept.spent] == [at for at, _ in least.spent]
-    extra = [a - b for (_, a), (_, b) in zip(kept.spent, least.spent, strict=True)]
-    off = max(flops for _, flops in kept.spent)
-    left = [x - rate * at for (at, _), x in zip(kept.spent, accumulate(extra), strict=True)]
+    extra = [a - b for (_, a), (_, b) in zip(kept, least, strict=True)]
+    off = max(flops for _, flops in kept)
+    left = [x - rate * at for (at, _), x in zip(kept, accumulate(extra), strict=True)]
     assert max(b - a for a, b in zip(accumulate(left, min), left, strict=True)) <= rate + 2 * off
-    assert engine.stats.flops == sum(flops for _, flops in kept.spent)
+    assert engine.stats.flops == sum(flops for _, flops in kept)
 
 
 def test_restarts_use_what_new_words_leave() -> None:
     """Not only kept but spent: with a budget of twice what has to be computed, at least two thirds of it are used."""
     least, _ = run(None, Never(), 40, 8, 10)
-    rate = 2 * sum(flops for _, flops in least.spent) / 10
+    rate = 2 * sum(flops for _, flops in least) / 10
     kept, engine = run(rate, Always(), 40, 8, 10)
-    assert 0.67 < sum(flops for _, flops in kept.spent) / 10 / rate < 1.1
+    assert 0.67 < sum(flops for _, flops in kept) / 10 / rate < 1.1
     assert engine.stats.restarts_shortened > 100
     assert engine.stats.changes_undone > 1
 
@@ -228,24 +230,24 @@ class Speaker:
 
 
 def speak(doubts: list[float], words_a_word: float) -> list[Speaker]:
-    """All speak a word a tenth of a second each, for 60 seconds; the budget is so many computed words a word."""
+    """In turns, each a word every tenth of a second, for 60 seconds; the budget is so many computed words a word."""
     budget = Budget(10 * len(doubts) * words_a_word)
     spending, speakers = Spending(None, budget), [Speaker(doubt) for doubt in doubts]
-    for tick in range(600):
-        spending.observe(0.0, tick / 10)
-        words = sum(x.speak(spending) for x in speakers)
+    for step in range(600 * len(doubts)):
+        spending.observe(0.0, step / len(doubts) / 10)
+        words = speakers[step % len(doubts)].speak(spending)
         budget.pay(words, words)
     return speakers
 
 
 def test_who_doubts_alike_is_served_alike() -> None:
-    restarts = [x.restarts for x in speak([0.2] * 12, 1.6)]
-    assert min(restarts) > 50
-    assert max(restarts) <= 1.3 * min(restarts)
+    speakers = speak([0.2] * 12, 1.6)
+    assert min(x.restarts for x in speakers) >= 15
+    assert max(x.restarts for x in speakers) <= 1.3 * min(x.restarts for x in speakers)
+    assert max(x.longest for x in speakers) < 150
 
 
-def test_nobody_starves_beside_those_who_doubt_more() -> None:
-    """Who loses has more unread words each time, and wins before long."""
-    loud, calm = speak([0.6] * 10 + [0.06] * 2, 1.6)[::11]
-    assert 10 <= calm.restarts < loud.restarts
-    assert calm.longest < 60
+def test_who_doubts_more_is_served_first() -> None:
+    """The others wait, in the end for their closing."""
+    loud, calm = speak([0.6] * 10 + [0.3] * 2, 2.5)[::11]
+    assert 10 < calm.restarts < loud.restarts

@@ -7,9 +7,9 @@ it has filled again. What is left buys restarts where most labels are expected t
 Sessions are planned one by one, so they meet in a price, not in a list that is sorted: at one price for all, those bids
 are taken whose changes are worth it, which are the best for what they cost together (the Lagrangian of the knapsack).
 The price follows from the level alone, 0 down to half of the bucket and infinite at its bottom, so it settles
-where as much is spent as comes in, with nothing to tune, and a budget that is never half spent changes no byte. It is the
-same for all sessions of a step, or those planned first would always win. What the step has bought is booked before it
-has run, so that it cannot buy more than is left.
+where as much is spent as comes in, and a budget that is never half spent changes no byte. It is the same for all
+sessions of a step, or those planned first would always win. What the step has bought is booked before it has run, so
+that it cannot buy more than is left.
 
 Who doubts alike is served alike: whoever is refused has more unread words each time, each with more that it has not
 seen, so its best bid rises with the logarithm of its wait. That bridges small differences only. Beside sessions that

@@ -12,7 +12,7 @@ from encoder.restart import Always, Last, Never, RestartPolicy, Stability, Stand
 from stream.budget import Budget
 from stream.engine import Engine
 from stream.labeller import Counters
-from stream.load import Outcome, drive
+from stream.load import drive
 from stream.overload import Governor
 from stream.spending import Spending
 from stream.worth import RESOLVED, best_point, expected_changes

@@ -1,5 +1,6 @@
 """Restarts for sale: what one is worth, the price that a budget makes, and that it keeps it. No real clock."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from math import inf, log
 
@@ -30,7 +31,7 @@ class Counting(FakeLabeller):
 
     flops = 0
 
-    def run(self, plans: list[FakePlan]) -> None:  # type: ignore[override]
+    def run(self, plans: Sequence[FakePlan]) -> None:
         super().run(plans)
         self.flops += WORD * sum(len(plan.text.split()) - plan.point for plan in plans)
 
@@ -129,7 +130,9 @@ def test_a_budget_of_seconds_is_charged_by_the_clock() -> None:
 # An engine with a budget
 
 
-def run(rate: float | None, policy: RestartPolicy, load: float, sessions: int, seconds: float) -> tuple[list, Engine]:
+def run(
+    rate: float | None, policy: RestartPolicy, load: float, sessions: int, seconds: float
+) -> tuple[list[tuple[float, int]], Engine]:
     """A step for each message; the time and FLOPs of each."""
     engine, spent = Engine(Counting(), policy, budget=None if rate is None else Budget(rate)), []
     for number, (at, message) in enumerate(talk(load, seconds, sessions=sessions)):

@@ -144,8 +144,11 @@ class HybridLive:
 
     def _point(self, words: Words, word: int) -> int:
         """The policy's restart point among the words that stand unchanged."""
-        stability = words.stability(word, len(words.labels))
-        point = self._policy.point(Standing(words.entropy[:word], words.probability[:word], stability))
+        total = len(words.labels)
+        stability = words.stability(word, total)
+        point = self._policy.point(
+            Standing(words.entropy[:word], words.probability[:word], stability, words.seen[:word], total - word)
+        )
         return min(max(point, 0), word)
 
     def _stand(self, before: Words | None, encoded: Encoded, keep: int) -> Words:

@@ -145,7 +145,7 @@ class Feed(Generic[P]):
             example = self._group[i]
             plans.append(self._lives[i].plan(SEGMENT, example.text[: example.ends[word]], closing))
         self._labeller.run(plans)
-        return self._labeller.read(plans)
+        return [reading for (reading,) in self._labeller.read(plans)]
 
 
 def count_tokens(tokenizer: IncrementalTokenizer, example: Example) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

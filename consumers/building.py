@@ -1,6 +1,7 @@
 """From what an operator named to an engine that runs."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build_engine(
-    tagger: str,
+    taggers: Sequence[str],
     policy: str,
     *,
     coalesce: bool,
@@ -19,24 +20,27 @@ def build_engine(
     remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
     overload_seconds: float = 0.0,
 ) -> "Engine":
-    """Load the tagger and make an engine of it. Takes seconds: torch is only imported here.
+    """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
 
     Args:
-        tagger: name or folder.
+        taggers: names, as `encoder.choice.choose_taggers` reads them.
         policy: where restarts begin.
         coalesce, idle_seconds, remember_seconds: see `Engine`.
         overload_seconds: restarts get shorter while updates wait for longer; 0: never.
 
     Raises:
-        SettingError: there is no such tagger or policy.
+        SettingError: there is no such tagger or policy, or one tagger is named twice.
     """
     import torch
 
     from encoder.checkpoint import CheckpointError
+    from encoder.choice import choose_taggers
     from encoder.restart import PolicyError, parse_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
+    from stream.beside import SideBySide
     from stream.engine import Engine
+    from stream.hybrid import HybridLabeller
     from stream.overload import Governor
 
     try:
@@ -45,11 +49,12 @@ def build_engine(
         raise SettingError("policy", str(error)) from error
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
-        loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
+        chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
+        labellers = [HybridLabeller(load_tagger(os.fspath(x.folder)), x.heads) for x in chosen]
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
     return Engine(
-        loaded,
+        labellers[0] if len(labellers) == 1 else SideBySide(labellers),
         points,
         coalesce=coalesce,
         idle_seconds=idle_seconds,

@@ -21,13 +21,14 @@ from consumers.settings import (
     DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
-    DEFAULT_TAGGER,
+    TAGGER_HELP,
     ServiceSettings,
     SettingError,
     Topics,
     check_broker,
     check_seconds,
     parse_speed,
+    parse_taggers,
 )
 from consumers.soaking import soak
 from consumers.topic_commands import app as topics_app
@@ -63,9 +64,7 @@ BrokerOption = Annotated[
     str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
 ]
 InputTopicOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
-TaggerOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_TAGGER", help="A shipped tagger's name, or a checkpoint's folder.")
-]
+TaggerOption = Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)]
 PolicyOption = Annotated[
     str,
     typer.Option(
@@ -100,7 +99,7 @@ def serve(
     guarantee: Annotated[
         str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
     ] = ServiceSettings.guarantee,
-    tagger: TaggerOption = DEFAULT_TAGGER,
+    tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
@@ -175,7 +174,7 @@ def serve(
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
     make_engine = lambda: build_engine(  # noqa: E731
-        tagger,
+        parse_taggers(tagger),
         policy,
         coalesce=coalesce,
         idle_seconds=idle_seconds,
@@ -220,7 +219,7 @@ def tag(
     final_only: Annotated[
         bool, typer.Option("--final-only", envvar="HEARKEN_FINAL_ONLY", help="Write only closing revisions.")
     ] = False,
-    tagger: TaggerOption = DEFAULT_TAGGER,
+    tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
@@ -228,7 +227,7 @@ def tag(
     from consumers.building import build_engine
     from consumers.tag import tag as tag_lines
 
-    return tag_lines(build_engine(tagger, policy, coalesce=False), input.value, final_only)
+    return tag_lines(build_engine(parse_taggers(tagger), policy, coalesce=False), input.value, final_only)
 
 
 @app.command()
@@ -244,7 +243,7 @@ def demo(
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")
     ] = None,
-    tagger: TaggerOption = DEFAULT_TAGGER,
+    tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     picture: Annotated[Path | None, typer.Option(help="Save a picture of the view (SVG) in the middle of it.")] = None,
     picture_after: Annotated[float, typer.Option(help="Seconds from the first label to the picture.")] = 20.0,
@@ -263,7 +262,7 @@ def demo(
         picture.unlink(missing_ok=True)
     shot = None if picture is None else (picture, picture_after)
     own = OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED
-    return asyncio.run(show(factor, broker or own, file, tagger, policy, shot))
+    return asyncio.run(show(factor, broker or own, file, parse_taggers(tagger), policy, shot))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -99,7 +99,7 @@ async def demo(
     speed: float | None,
     broker: str | OwnBroker,
     file: Path | None,
-    tagger: str,
+    taggers: Sequence[str],
     policy: str,
     picture: tuple[Path, float] | None = None,
 ) -> int:
@@ -109,7 +109,7 @@ async def demo(
         speed: a factor of real time; None as fast as it goes.
         broker: brokers to use, or which one to start.
         file: recorded stream; None plays the sample.
-        tagger: name or folder.
+        taggers: names or folders.
         policy: where restarts begin.
         picture: where to save a picture of the view, and after how many seconds.
 
@@ -119,11 +119,11 @@ async def demo(
     """
     recording = list(read_recording(file or SAMPLE))
     with stopped_by_signals() as stop:
-        engine = await asyncio.to_thread(build_engine, tagger, policy, coalesce=True)
+        engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=True)
         console = Console()
         async with open_broker(broker) as address:
             kind = broker.value if isinstance(broker, OwnBroker) else "broker"
-            title = f"tagger {engine.name}, policy {policy}, {kind} {address}"
+            title = f"tagger {', '.join(engine.names)}, policy {policy}, {kind} {address}"
             try:
                 summary = await _show(recording, speed, address, engine, title, console, stop, picture)
             except KafkaError as error:
@@ -145,7 +145,7 @@ async def _show(
     picture: tuple[Path, float] | None,
 ) -> Summary:
     transcript = Transcript()
-    view = make_view(console, transcript)
+    view = make_view(console, transcript, engine.names)
     if picture is not None:
         view = Camera(view, transcript, *picture)
     async with open_rig("demo", broker) as rig:

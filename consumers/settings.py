@@ -1,10 +1,17 @@
 """What an operator can set, checked once at start. Flags and `HEARKEN_*` variables end here (see cli.py)."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 DEFAULT_TAGGER = "ner"
+TAGGER_VARIABLE = "HEARKEN_TAGGER"
+TAGGER_HELP = (
+    "A shipped tagger's name, a checkpoint's folder, or FOLDER:HEAD; may be repeated."
+    f" [env var: {TAGGER_VARIABLE}, parted by commas; default: {DEFAULT_TAGGER}]"
+)
 DEFAULT_POLICY = "last:3"
 DEFAULT_IDLE_SECONDS = 600.0
 DEFAULT_REMEMBER_SECONDS = 3600.0
@@ -143,6 +150,12 @@ def check_seconds(name: str, value: float) -> None:
     """
     if not 0 < value < float("inf"):
         raise SettingError(name, f"{value} is not a number of seconds above 0")
+
+
+def parse_taggers(given: Sequence[str] | None) -> list[str]:
+    """Which taggers are asked for: by repeated flags, else by the variable (parted by commas), else the default."""
+    named = list(given or ()) or [x.strip() for x in os.environ.get(TAGGER_VARIABLE, "").split(",")]
+    return [x for x in named if x] or [DEFAULT_TAGGER]
 
 
 def parse_speed(speed: str) -> float | None:

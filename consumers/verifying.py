@@ -6,7 +6,15 @@ import typer
 
 from consumers.log import configure_logging
 from consumers.outcome import Guarantee
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER, ServiceSettings, SettingError, Topics, check_broker
+from consumers.settings import (
+    DEFAULT_POLICY,
+    TAGGER_HELP,
+    ServiceSettings,
+    SettingError,
+    Topics,
+    check_broker,
+    parse_taggers,
+)
 
 if TYPE_CHECKING:
     from consumers.verdict import Report
@@ -28,7 +36,7 @@ def verify(
         str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of dead letters.")
     ] = Topics.dead_letter,
     group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
-    tagger: Annotated[str, typer.Option(envvar="HEARKEN_TAGGER", help="The service's tagger.")] = DEFAULT_TAGGER,
+    tagger: Annotated[list[str] | None, typer.Option(help="The service's taggers. " + TAGGER_HELP)] = None,
     policy: Annotated[str, typer.Option(envvar="HEARKEN_POLICY", help="The service's policy.")] = DEFAULT_POLICY,
     guarantee: Annotated[
         str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
@@ -61,7 +69,7 @@ def verify(
     report = compare(
         broker,
         topics,
-        build_engine(tagger, policy, coalesce=False),
+        build_engine(parse_taggers(tagger), policy, coalesce=False),
         guarantee=check_guarantee(guarantee),
         exact=policy == "always" and not finals_only,
         group=group if until == "committed" else None,

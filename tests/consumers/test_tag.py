@@ -176,7 +176,7 @@ def test_a_real_tagger_labels_the_same_in_batches_and_line_by_line(tagger: Path)
     data = b"".join(line.encode() + b"\n" for line in lines)
     whole = subprocess.run(command, input=data, capture_output=True, cwd=ROOT, timeout=120, check=False)
     assert (whole.returncode, whole.stderr) == (0, b"")
-    engine = build_engine(str(tagger), "entropy:0.3", coalesce=False)
+    engine = build_engine([str(tagger)], "entropy:0.3", coalesce=False)
     single = io.BytesIO()
     for number, line in enumerate(lines):
         engine.submit(decode_message(line.encode()), number)

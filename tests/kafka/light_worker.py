@@ -5,7 +5,7 @@ restores nothing, as a faulty service would: the oracle must notice.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -29,15 +29,15 @@ def make_light() -> None:
     _stand_in("numba", njit=_bare, guvectorize=_bare, prange=range)
 
 
-def light_engine(tagger: str, policy: str, overload_seconds: float = 0.0, **options: Any) -> Any:
+def light_engine(taggers: Sequence[str], policy: str, overload_seconds: float = 0.0, **options: Any) -> Any:
     """As consumers.building.build_engine; the word "poison" makes labelling fail."""
     from encoder.restart import parse_policy
     from stream.engine import Engine
     from stream.overload import Governor
-    from tests.stream.fake_tagger import FakeLabeller
+    from tests.stream.fake_tagger import fake_labeller
 
     governor = Governor(overload_seconds) if overload_seconds else None
-    return Engine(FakeLabeller(["poison"]), parse_policy(policy), governor=governor, **options)
+    return Engine(fake_labeller(*taggers, poison=["poison"]), parse_policy(policy), governor=governor, **options)
 
 
 def _main() -> int:

@@ -51,10 +51,13 @@ def paint(turn: Turn, palette: Palette) -> Text:
     Spans of several taggers may overlap: a shorter one is seen within a longer.
     """
     text = Text(turn.text, style="" if turn.final else "dim", overflow="fold")
-    spans = [(span, span.id in turn.flipped[tagger]) for tagger in turn.spans for span in turn.shown(tagger)]
-    for span, flipped in sorted(spans, key=lambda x: x[0].start - x[0].end):
-        style = palette.colour(span.label) + (" bold" if turn.final else " dim")
-        text.stylize(style + (" reverse" if flipped else ""), span.start, span.end)
+    spans = []
+    for tagger in turn.spans:
+        for span in turn.shown(tagger):
+            style = palette.colour(span.label) + (" bold" if turn.final else " dim")
+            spans.append((style + (" reverse" if span.id in turn.flipped[tagger] else ""), span.start, span.end))
+    for style, start, end in sorted(spans, key=lambda x: x[1] - x[2]):
+        text.stylize(style, start, end)
     return text
 
 

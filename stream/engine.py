@@ -200,7 +200,7 @@ class Engine:
         closing = write.final and not segment.closed
         rewritten = self._measure(job, segment, closing, stats)
         taggers = zip(self.names, job.after, rewritten, strict=True)
-        differences = {name: self._differ(job, segment, name, *read) for name, *read in taggers}
+        differences = {name: self._differ(job, segment, name, reading, at) for name, reading, at in taggers}
         segment.text, segment.times = write.text, write.times
         living.readings[write.segment] = job.after
         forgotten = living.close(write.segment) if closing else ()

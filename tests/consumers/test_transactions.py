@@ -32,7 +32,7 @@ def settings(**changes: object) -> ServiceSettings:
 @asynccontextmanager
 async def serving(kafka: FakeKafka, **changes: object) -> AsyncIterator[Service]:
     stop = asyncio.Event()
-    service = Service(settings(**changes), Worker(fake_engine("ner", "", coalesce=False)), kafka.clients())
+    service = Service(settings(**changes), Worker(fake_engine(["ner"], "", coalesce=False)), kafka.clients())
     task = asyncio.create_task(service.run(stop))
     try:
         yield service
@@ -57,7 +57,7 @@ async def test_revisions_states_letters_and_offsets_become_visible_together() ->
     async with serving(kafka, commit_seconds=0.2):
         await kafka.until(lambda: kafka.transactions == 2)  # the first one only says whose the changelog is
         assert (revs(kafka), len(kafka.records(DEAD)), kafka.committed) == ([1], 1, {FIRST: 2})
-        assert [record.key for record in kafka.records(STATE)] == [PARTITION_KEY, b'["fake","a","s"]', PARTITION_KEY]
+        assert [record.key for record in kafka.records(STATE)] == [PARTITION_KEY, b'["a","s"]', PARTITION_KEY]
     assert kafka.transactions == 2
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.settings import DEFAULT_REMEMBER_SECONDS, SettingError
+from consumers.settings import DEFAULT_REMEMBER_SECONDS, DEFAULT_STABILITY, SettingError
 
 if TYPE_CHECKING:
     from stream.engine import Engine
@@ -16,6 +16,7 @@ def build_engine(
     policy: str,
     *,
     coalesce: bool,
+    stability: str = DEFAULT_STABILITY,
     idle_seconds: float | None = None,
     remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
     overload_seconds: float = 0.0,
@@ -25,39 +26,52 @@ def build_engine(
     Args:
         taggers: names, as `encoder.choice.choose_taggers` reads them.
         policy: where restarts begin.
+        stability: how sure a span must be before it is shown or changed, as `stream.emission.parse_emission` reads it.
         coalesce, idle_seconds, remember_seconds: see `Engine`.
         overload_seconds: restarts get shorter while updates wait for longer; 0: never.
 
     Raises:
-        SettingError: there is no such tagger or policy, or one tagger is named twice.
+        SettingError: there is no such tagger, policy or level of stability, or one tagger is named twice.
     """
     import torch
 
     from encoder.checkpoint import CheckpointError
     from encoder.choice import choose_taggers
-    from encoder.restart import PolicyError, parse_policy
+    from encoder.restart import PolicyError, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
     from stream.beside import SideBySide
+    from stream.emission import EmissionError, parse_emission
     from stream.engine import Engine
     from stream.hybrid import HybridLabeller
     from stream.overload import Governor
 
     try:
-        points = parse_policy(policy)
-    except PolicyError as error:
-        raise SettingError("policy", str(error)) from error
+        emission = parse_emission(stability)
+    except EmissionError as error:
+        raise SettingError("stability", str(error)) from error
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
         chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
         labellers = [HybridLabeller(load_tagger(os.fspath(x.folder)), x.heads) for x in chosen]
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
+    try:
+        points = parse_policy(resolve_policy(policy, _strictest([x.tau for y in labellers for x in y.heads])))
+    except PolicyError as error:
+        raise SettingError("policy", str(error)) from error
     return Engine(
         labellers[0] if len(labellers) == 1 else SideBySide(labellers),
         points,
         coalesce=coalesce,
+        emission=emission,
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
         governor=Governor(overload_seconds) if overload_seconds else None,
     )
+
+
+def _strictest(thresholds: Sequence[float | None]) -> float | None:
+    """The most cautious of all heads' thresholds; None if one was not calibrated (as `Tagger.tau`)."""
+    known = [x for x in thresholds if x is not None]
+    return max(known) if len(known) == len(thresholds) else None

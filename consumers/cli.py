@@ -10,17 +10,20 @@ from typing import Annotated
 
 import typer
 
+from consumers.calibrating import calibrate
 from consumers.dlq import dlq
 from consumers.errors import OperationFailed
+from consumers.evaluation import evaluate
 from consumers.faults.command import faults
 from consumers.importing import import_checkpoint
 from consumers.log import Level, configure_logging
-from consumers.measure import bench, evaluate
+from consumers.measure import bench
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
+    DEFAULT_STABILITY,
     TAGGER_HELP,
     ServiceSettings,
     SettingError,
@@ -45,6 +48,7 @@ app = typer.Typer(
 app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
+app.command()(calibrate)
 app.command()(bench)
 app.command()(soak)
 app.add_typer(dlq)
@@ -68,7 +72,16 @@ TaggerOption = Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)]
 PolicyOption = Annotated[
     str,
     typer.Option(
-        envvar="HEARKEN_POLICY", help="Where restarts begin: always, never, last:K (words) or entropy:T (nats)."
+        envvar="HEARKEN_POLICY",
+        help="Where restarts begin: always, never, last:K (words), entropy:T (nats), stability:T, "
+        "stability (the tagger's own T), or default: stability where the tagger is calibrated, else last:3.",
+    ),
+]
+StabilityOption = Annotated[
+    str,
+    typer.Option(
+        envvar="HEARKEN_STABILITY",
+        help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
     ),
 ]
 ConnectOption = Annotated[
@@ -101,6 +114,7 @@ def serve(
     ] = ServiceSettings.guarantee,
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
+    stability: StabilityOption = DEFAULT_STABILITY,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
     ] = ServiceSettings.in_flight,
@@ -177,6 +191,7 @@ def serve(
         parse_taggers(tagger),
         policy,
         coalesce=coalesce,
+        stability=stability,
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
         overload_seconds=overload_seconds,
@@ -221,13 +236,15 @@ def tag(
     ] = False,
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
+    stability: StabilityOption = DEFAULT_STABILITY,
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
     from consumers.building import build_engine
     from consumers.tag import tag as tag_lines
 
-    return tag_lines(build_engine(parse_taggers(tagger), policy, coalesce=False), input.value, final_only)
+    engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
+    return tag_lines(engine, input.value, final_only)
 
 
 @app.command()
@@ -245,6 +262,7 @@ def demo(
     ] = None,
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
+    stability: StabilityOption = DEFAULT_STABILITY,
     picture: Annotated[Path | None, typer.Option(help="Save a picture of the view (SVG) in the middle of it.")] = None,
     picture_after: Annotated[float, typer.Option(help="Seconds from the first label to the picture.")] = 20.0,
 ) -> int:
@@ -262,7 +280,7 @@ def demo(
         picture.unlink(missing_ok=True)
     shot = None if picture is None else (picture, picture_after)
     own = OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED
-    return asyncio.run(show(factor, broker or own, file, parse_taggers(tagger), policy, shot))
+    return asyncio.run(show(factor, broker or own, file, parse_taggers(tagger), policy, stability, shot))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

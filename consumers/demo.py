@@ -21,6 +21,7 @@ from consumers.replay import send_recording
 from consumers.rig import open_rig
 from consumers.service import Service
 from consumers.serving import stopped_by_signals
+from consumers.settings import DEFAULT_STABILITY
 from consumers.summary import Summary
 from consumers.transcript import Transcript
 from stream.engine import Engine
@@ -101,6 +102,7 @@ async def demo(
     file: Path | None,
     taggers: Sequence[str],
     policy: str,
+    stability: str = DEFAULT_STABILITY,
     picture: tuple[Path, float] | None = None,
 ) -> int:
     """Show it; returns the exit code.
@@ -111,19 +113,20 @@ async def demo(
         file: recorded stream; None plays the sample.
         taggers: names or folders.
         policy: where restarts begin.
+        stability: how sure a span must be before it is shown or changed.
         picture: where to save a picture of the view, and after how many seconds.
 
     Raises:
-        SettingError: there is no such tagger or policy.
+        SettingError: there is no such tagger, policy or level of stability.
         OperationFailed: no broker answered or started, the file is no recorded stream, or something broke.
     """
     recording = list(read_recording(file or SAMPLE))
     with stopped_by_signals() as stop:
-        engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=True)
+        engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=True, stability=stability)
         console = Console()
         async with open_broker(broker) as address:
             kind = broker.value if isinstance(broker, OwnBroker) else "broker"
-            title = f"tagger {', '.join(engine.names)}, policy {policy}, {kind} {address}"
+            title = f"tagger {', '.join(engine.names)}, policy {policy}, stability {stability}, {kind} {address}"
             try:
                 summary = await _show(recording, speed, address, engine, title, console, stop, picture)
             except KafkaError as error:

@@ -1,4 +1,4 @@
-"""`hearken evaluate` and `hearken bench`: figures as tables, JSON and a plot."""
+"""`hearken bench`: figures as tables and JSON."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -13,51 +13,8 @@ from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 if TYPE_CHECKING:
     from stream.bench import BenchReport
     from stream.bench_overload import OverloadReport
-    from stream.evaluate import Report
 
 DEFAULT_OVERLOAD_SECONDS = 0.5
-POLICIES = ["always", "never", "last:3", "entropy:0.1"]
-
-
-def evaluate(
-    data: Annotated[Path, typer.Option(help="CoNLL file (token<TAB>tag), or JSONL spans, with gold labels.")],
-    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = DEFAULT_TAGGER,
-    baseline: Annotated[
-        str | None, typer.Option(help="Bidirectional checkpoint (causal_layers = 0), re-run on every word.")
-    ] = None,
-    policy: Annotated[
-        list[str] | None, typer.Option(help=f"Restart policy; may be repeated. Default: {' '.join(POLICIES)}.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
-    ] = None,
-    close: Annotated[bool, typer.Option(help="Measure with closing restarts too.")] = True,
-    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and evaluation.png.")] = None,
-) -> None:
-    """Feed labelled sequences word by word and give every streaming metric for each restart policy."""
-    from encoder.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
-    from encoder.config import ConfigError
-    from encoder.restart import PolicyError
-    from stream.evaluate import evaluate_all
-    from stream.examples import EvaluationError
-
-    try:
-        report = evaluate_all(
-            data,
-            tagger=tagger,
-            baseline=baseline,
-            policies=policy or POLICIES,
-            limit=limit,
-            rename=_pairs(rename or []),
-            closing=close,
-        )
-    except (CheckpointError, ConfigError, EvaluationError, PolicyError) as error:
-        typer.echo(f"hearken evaluate: {error}", err=True)
-        raise typer.Exit(2) from error
-    console().print(evaluation_table(report))
-    if out is not None:
-        _write_evaluation(report, baseline, out)
 
 
 def bench(
@@ -133,52 +90,6 @@ def console() -> Console:
     return Console() if Console().is_terminal else Console(width=150)
 
 
-def _pairs(renames: list[str]) -> dict[str, str]:
-    from stream.examples import EvaluationError
-
-    pairs = [rename.partition("=") for rename in renames]
-    for old, sign, _ in pairs:
-        if not (old and sign):
-            raise EvaluationError(f"--rename {old!r} must look like FILE_TYPE=TAGGER_TYPE")
-    return {old: new for old, _, new in pairs}
-
-
-def _write_evaluation(report: "Report", baseline: str | None, out: Path) -> None:
-    import msgspec
-
-    from stream.plots import plot_report
-
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    plot_report(report, baseline, out / "evaluation.png")
-    typer.echo(f"{out / 'evaluation.json'}\n{out / 'evaluation.png'}")
-
-
-def evaluation_table(report: "Report") -> Table:
-    """Lay out a report, one line a tagger and policy; a second line has the closing restart."""
-    table = Table(title=f"{report.data}: {report.sequences} sequences, {report.words} words")
-    table.add_column("tagger")
-    table.add_column("policy")
-    heads = ["F1", "EM", "sEM", "sF1", "RC", "EO", "flips/word", "words again", "restarts", "active", "FLOPs saved"]
-    for head in [*heads, "delay p95"]:
-        table.add_column(head, justify="right")
-    for result in report.results:
-        m = result.metrics
-        again = m.words_recomputed
-        if result.closing and again is not None and m.closing_words is not None:
-            again += m.closing_words
-        table.add_row(
-            "" if result.closing else "/".join(Path(result.tagger).parts[-2:]),
-            "  + closing" if result.closing else result.policy,
-            *(_percent(x) for x in (m.offline_f1, m.offline_em, m.streaming_em, m.streaming_f1, m.rc, m.eo)),
-            f"{m.flips_per_word:.3f}",
-            _figure(again),
-            *(_percent(x) for x in (m.restart_rate, m.active_restarts, m.flops_saved)),
-            _figure(m.delay_p95, 0),
-        )
-    return table
-
-
 def bench_table(report: "BenchReport") -> Table:
     """Lay out a bench: a side a row, those of one number of sessions together."""
     table = Table(title=f"{report.tagger}, {report.policy}, {report.words} words a segment, {report.number_format}")
@@ -215,15 +126,12 @@ def overload_tables(report: "OverloadReport") -> list[Table]:
             "yes" if way.coalesce else "no",
             f"shorter beyond {report.target:g} s" if way.governed else "as the policy says",
             *(f"{x:,.0f}" for x in (way.p50_ms, way.p99_ms, way.last_p99_ms)),
-            *(_percent(x) for x in (way.shortened, way.coalesced)),
+            *(percent(x) for x in (way.shortened, way.coalesced)),
             end_section=way.governed,
         )
     return [capacity, waiting]
 
 
-def _percent(value: float | None) -> str:
+def percent(value: float | None) -> str:
+    """A share as the tables have it."""
     return "-" if value is None else f"{100 * value:.1f}"
-
-
-def _figure(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"

@@ -6,9 +6,13 @@ These are archives' file shapes, not vendors' live ones. Times are seconds of th
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from consumers.errors import RecordingError
+from consumers.recording import read_recording
 from stream.messages import Delete, End, Message, Update, WordTime
 
 PAUSE = 0.6
@@ -65,8 +69,16 @@ def read_events(path: Path) -> Iterator[Message]:
             text=event.text,
             final=event.is_final,
             time=event.words[-1][2] if event.words else None,
+            words=_word_times(event),
         )
     yield End(session=session)
+
+
+def _word_times(event: _Event) -> tuple[WordTime, ...] | None:
+    """Times of an event's words, unless the text has other words than were timed."""
+    if len(event.words) != len(event.text.split()):
+        return None
+    return tuple(WordTime(start, end) for _, start, end in event.words)
 
 
 def read_increments(path: Path) -> Iterator[Message]:
@@ -105,6 +117,44 @@ def _increments(session: str, increments: list[list[Word]]) -> Iterator[tuple[fl
         standing.append((name, kept + words, closed))
         yield time, _update(session, name, kept + words, closed)
     yield increments[-1][-1][2] if increments else 0.0, End(session=session)
+
+
+class _Line(msgspec.Struct):
+    """What tells the shapes apart by their first lines."""
+
+    asr_words: Any = None
+    seg: Any = None
+
+
+def read_streams(path: Path) -> list[Message]:
+    """A recorded stream in whatever shape it has, normal form too; or all `.jsonl` files under a folder, at once.
+
+    Raises:
+        RecordingError: it cannot be read, or has no messages.
+    """
+    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    try:
+        messages = [message for file in files for message in _read_any(file, several=len(files) > 1)]
+    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, ValueError) as error:
+        raise RecordingError(f"{path} is no recorded stream: {error}") from error
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+    if not messages:
+        raise RecordingError(f"{path} has no recorded stream")
+    return messages
+
+
+def _read_any(path: Path, several: bool) -> Iterator[Message]:
+    if path.suffix == ".text":
+        return read_increments(path)
+    with path.open("rb") as lines:
+        first = msgspec.json.decode(lines.readline(), type=_Line)
+    if first.asr_words is not None:
+        return read_speeches(path)
+    if first.seg is not None:
+        return read_events(path)
+    said = (recorded.message for recorded in read_recording(path))
+    return (replace(x, session=f"{path.stem}/{x.session}") for x in said) if several else said
 
 
 def _update(session: str, segment: str, words: list[Word], final: bool) -> Update:

@@ -12,7 +12,9 @@ TAGGER_HELP = (
     "A shipped tagger's name, a checkpoint's folder, or FOLDER:HEAD; may be repeated."
     f" [env var: {TAGGER_VARIABLE}, parted by commas; default: {DEFAULT_TAGGER}]"
 )
-DEFAULT_POLICY = "last:3"
+DEFAULT_POLICY = "default"
+"""The calibrated stability where the tagger has one, else last:3 (`encoder.restart.resolve_policy`)."""
+DEFAULT_STABILITY = "low"
 DEFAULT_IDLE_SECONDS = 600.0
 DEFAULT_REMEMBER_SECONDS = 3600.0
 DEFAULT_OVERLOAD_SECONDS = 0.5

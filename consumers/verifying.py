@@ -8,6 +8,7 @@ from consumers.log import configure_logging
 from consumers.outcome import Guarantee
 from consumers.settings import (
     DEFAULT_POLICY,
+    DEFAULT_STABILITY,
     TAGGER_HELP,
     ServiceSettings,
     SettingError,
@@ -38,6 +39,9 @@ def verify(
     group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
     tagger: Annotated[list[str] | None, typer.Option(help="The service's taggers. " + TAGGER_HELP)] = None,
     policy: Annotated[str, typer.Option(envvar="HEARKEN_POLICY", help="The service's policy.")] = DEFAULT_POLICY,
+    stability: Annotated[
+        str, typer.Option(envvar="HEARKEN_STABILITY", help="The service's stability.")
+    ] = DEFAULT_STABILITY,
     guarantee: Annotated[
         str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
     ] = "at_least_once",
@@ -69,7 +73,7 @@ def verify(
     report = compare(
         broker,
         topics,
-        build_engine(parse_taggers(tagger), policy, coalesce=False),
+        build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability),
         guarantee=check_guarantee(guarantee),
         exact=policy == "always" and not finals_only,
         group=group if until == "committed" else None,

@@ -1,6 +1,10 @@
-"""Checkpoints: a folder of `config.json`, `model.safetensors` and `tokenizer.json`. Nothing in it can run code."""
+"""Checkpoints: a folder of `config.json`, `model.safetensors`, `tokenizer.json` and maybe `calibration.json`.
 
-from dataclasses import dataclass
+Nothing in it can run code.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
@@ -11,6 +15,8 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from encoder.calibration import FILE as CALIBRATION
+from encoder.calibration import Calibration, CalibrationError, load_calibration
 from encoder.config import ConfigError, HybridConfig
 from encoder.model import HybridModel
 
@@ -29,9 +35,11 @@ class Checkpoint:
     config: HybridConfig
     weights: dict[str, Tensor]
     tokenizer: Tokenizer
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    """By the name of the label set; it need not be there for all, or any."""
 
     def identity(self) -> bytes:
-        """Eight bytes that only the same configuration, weights and tokenizer have."""
+        """Eight bytes that only the same configuration, weights and tokenizer have; whatever the calibration."""
         digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
         for name in sorted(self.weights):
             digest.update(name.encode())
@@ -52,8 +60,12 @@ def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tensor], tokenizer: Tokenizer) -> None:
-    """Write a checkpoint: word embeddings in 8 bits with a scale a row, everything else in half precision."""
+    """Write a checkpoint: word embeddings in 8 bits with a scale a row, everything else in half precision.
+
+    A calibration that the folder has is of other weights: it goes.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / CALIBRATION).unlink(missing_ok=True)
     stored: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         if name == "word.weight":
@@ -92,11 +104,16 @@ def read_config(folder: Path) -> HybridConfig:
         raise CheckpointError(f"checkpoint {folder}: {error}") from error
 
 
-def load_checkpoint(name: str) -> Checkpoint:
+def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
     """Load a shipped tagger by name, or a checkpoint folder by path, to float32 on the CPU.
 
+    Args:
+        name: shipped name or folder.
+        calibrated: read its calibration, if it has one.
+
     Raises:
-        CheckpointError: a file is missing, damaged, or does not fit the configuration.
+        CheckpointError: a file is missing, damaged, or does not fit the configuration; or the calibration is of other
+            weights.
     """
     folder = find_checkpoint(name)
     config = read_config(folder)
@@ -115,4 +132,14 @@ def load_checkpoint(name: str) -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error
     if {key: value.shape for key, value in weights.items()} != expected:
         raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
-    return Checkpoint(folder.name, config, weights, tokenizer)
+    checkpoint = Checkpoint(folder.name, config, weights, tokenizer)
+    return _calibrate(folder, checkpoint) if calibrated else checkpoint
+
+
+def _calibrate(folder: Path, checkpoint: Checkpoint) -> Checkpoint:
+    if not (folder / CALIBRATION).exists():
+        return checkpoint
+    try:
+        return replace(checkpoint, calibration=load_calibration(folder, checkpoint.identity()))
+    except CalibrationError as error:
+        raise CheckpointError(str(error)) from error

@@ -10,6 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+FALLBACK = "last:3"
+"""The default of taggers that are not calibrated."""
+
 
 class PolicyError(ValueError):
     """A policy that cannot be parsed; the message says what is allowed."""
@@ -119,6 +122,30 @@ class Whether:
         return 0 if bool((standing.stability < self.threshold).any()) else standing.words
 
 
+def resolve_policy(text: str, tau: float | None) -> str:
+    """Spell out a policy as `parse_policy` reads it.
+
+    Args:
+        text: what an operator wrote: a policy in full, `stability` (with the tagger's own threshold), or `default`
+            (the same, or `FALLBACK` where the tagger has none).
+        tau: the tagger's calibrated threshold, if it has one.
+
+    Raises:
+        PolicyError: it cannot be parsed, or `stability` without a calibrated threshold.
+    """
+    if text == "default":
+        text = FALLBACK if tau is None else "stability"
+    if text == "stability":
+        if tau is None:
+            raise PolicyError(
+                "policy 'stability' needs a threshold, as this tagger has none of its own: run `hearken calibrate`, "
+                "or say it, for example stability:0.98"
+            )
+        text = f"stability:{tau!r}"
+    parse_policy(text)
+    return text
+
+
 def parse_policy(text: str) -> RestartPolicy:
     """Parse `always`, `never`, `last:K` (K words, at least 1), `entropy:T` (T nats, at least 0), `stability:T` or
     `whether:T` (T from 0 to 1).
@@ -161,7 +188,7 @@ _FORMS = (
     "never",
     "last:K (K >= 1 words)",
     "entropy:T (T >= 0 nats)",
-    "stability:T (0 <= T <= 1)",
+    "stability:T (0 <= T <= 1; without :T the tagger's own)",
     "whether:T (0 <= T <= 1)",
 )
 _POLICIES: dict[str, Callable[[str], RestartPolicy]] = {

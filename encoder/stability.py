@@ -108,6 +108,9 @@ class Stability:
 
     head: StabilityHead | None
     labels: int
+    scale: float = 1.0
+    """Of the logit, and what is added to it: what calibration found (`encoder.calibration`)."""
+    shift: float = 0.0
 
     def settle(
         self,
@@ -118,6 +121,17 @@ class Stability:
         right: NDArray[np.int32],
     ) -> Settled:
         """Read the head of words just computed; `columns` are (N, labels + units), for the rest see `make_features`."""
+        base, drift = self._read(columns, labels, probability, entropy, right)
+        return Settled(np.float32(self.scale) * base + np.float32(self.shift), np.float32(self.scale) * drift)
+
+    def _read(
+        self,
+        columns: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        probability: NDArray[np.float32],
+        entropy: NDArray[np.float32],
+        right: NDArray[np.int32],
+    ) -> Settled:
         if self.head is None:
             return without_head(probability)
         logits, products = columns[:, : self.labels], columns[:, self.labels :]

@@ -24,6 +24,8 @@ class Head:
     """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
     end: int
     """Behind its last column."""
+    tau: float | None = None
+    """The threshold of policy `stability`, if it was calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,12 @@ class Tagger:
         """The hybrid encoder under all sessions."""
         return self.sessions.encoder
 
+    @property
+    def tau(self) -> float | None:
+        """The threshold of policy `stability`: the most cautious of all heads; None if one was not calibrated."""
+        known = [head.tau for head in self.heads if head.tau is not None]
+        return max(known) if len(known) == len(self.heads) else None
+
 
 def load_tagger(
     name: str,
@@ -51,6 +59,7 @@ def load_tagger(
     max_pages: int | None = None,
     kernels: str = "auto",
     number_format: NumberFormat = "auto",
+    calibrated: bool = True,
 ) -> Tagger:
     """Load a shipped tagger by name ("ner") or a checkpoint folder by path.
 
@@ -60,13 +69,14 @@ def load_tagger(
         max_pages: memory limit in pages of the cache; None for the encoder's own default.
         kernels: "auto", "torch" or "numba".
         number_format: "auto", "float32" or "bfloat16".
+        calibrated: with the calibration that the folder has, if any.
 
     Raises:
         CheckpointError: it cannot be read.
         TokenizerError: its tokenizer cannot follow live text.
         ValueError: unknown kernels or number format, or limits too small for one session.
     """
-    checkpoint = load_checkpoint(name)
+    checkpoint = load_checkpoint(name, calibrated=calibrated)
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     encoder = HybridEncoder(
         checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
@@ -82,8 +92,9 @@ def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
     stability = checkpoint.model().stability if config.stability else [None] * len(config.label_sets)
     for (name, labels), head in zip(config.label_sets.items(), stability, strict=True):
         end = first + len(labels) + config.stability
-        heads.append(
-            Head(name or checkpoint.name, labels, Decoder(labels), Stability(head, len(labels)), first, end)  # type: ignore[arg-type]
-        )
+        known = checkpoint.calibration.get(name)
+        scale, shift, tau = (known.scale, known.shift, known.tau) if known else (1.0, 0.0, None)
+        settling = Stability(head, len(labels), scale, shift)  # type: ignore[arg-type]
+        heads.append(Head(name or checkpoint.name, labels, Decoder(labels), settling, first, end, tau))
         first = end
     return tuple(heads)

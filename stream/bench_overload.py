@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import torch
 
-from encoder.restart import parse_policy
+from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.bench import make_texts
 from stream.engine import Engine
@@ -86,8 +86,8 @@ def run_overload(
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    parse_policy(policy)
     tagger = load_tagger(name, max_sessions=sessions)
+    policy = resolve_policy(policy, tagger.tau)
     texts = make_texts(sessions, words)
     _capacity(tagger, texts, policy, 0.5)  # compiles what is compiled
     full = _capacity(tagger, texts, policy, CAPACITY_SECONDS)

@@ -7,7 +7,7 @@ from typing import Any
 from encoder.restart import RestartPolicy
 from encoder.tagger import Tagger
 from stream.diff import Difference, diff_spans
-from stream.emission import EmissionPolicy, ShowAll
+from stream.emission import LOW, Emission
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
 from stream.labeller import NO_WORDS, Counters, Labeller, Reading
@@ -50,7 +50,7 @@ class Engine:
             otherwise every update has its own step, so what stands after each can be measured.
         token_budget: about how many tokens one step takes at most; one update is always taken.
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
-        emission: which spans are shown; None shows all at once.
+        emission: how sure a span must be before it is published, and before it is changed; all at once by default.
         governor: shortens restarts while updates wait too long, as its caller tells it; None never does.
         remember_seconds: how long a session that is over is remembered: if it speaks again meanwhile, its `rev` and
             span ids go on.
@@ -64,7 +64,7 @@ class Engine:
         coalesce: bool = False,
         token_budget: int = 2048,
         idle_seconds: float | None = None,
-        emission: EmissionPolicy | None = None,
+        emission: Emission = LOW,
         governor: Governor | None = None,
         remember_seconds: float = 3600.0,
     ) -> None:
@@ -78,7 +78,7 @@ class Engine:
         self.governor = governor
         self._sessions = Sessions(self.names, self._labeller, governor.govern(policy) if governor else policy)
         self._token_budget = token_budget
-        self._emission = emission or ShowAll()
+        self._emission = emission
         self._intake = Intake(coalesce)
         self._now = 0.0
 
@@ -212,7 +212,9 @@ class Engine:
         """What changes for readers of one tagger."""
         write, truth = job.write, job.living.truth
         shown = truth.shown(tagger, write.segment)
-        found = self._emission.show(find_spans(write.text, write.times, reading), shown.spans, write.final)
+        is_final = write.final or segment.closed
+        told = self._emission.publish(segment.text, shown.spans, write.text, reading, is_final)
+        found = find_spans(write.text, write.times, told)
         next_id = truth.numbers_of(tagger).next_span
         return diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
 

@@ -1,14 +1,15 @@
-"""Replays labelled sentences word by word through the engine's own labeller, and keeps what stood after each word.
+"""Measures taggers under restart policies on labelled text, through the engine's own labeller.
 
-Every sequence is a session with one segment, every word of it an update; many sessions are batched. Knows no files:
-tables and plots are made of the `Report` elsewhere.
+Every word is an update; many sessions are batched. Knows no files but the data: tables and plots are made of the
+`Report` elsewhere.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,37 +19,39 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from encoder.config import HybridConfig
-from encoder.restart import RestartPolicy, parse_policy
+from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from encoder.tokenizer import IncrementalTokenizer
-from stream.examples import EvaluationError, Example, begin_table, read_examples, word_labels
+from stream.emission import parse_emission
+from stream.examples import EvaluationError, Example, begin_table, read_examples, sessions_of
+from stream.feed import Advance, Feed, ignore
 from stream.hybrid import HybridLabeller
-from stream.labeller import Labeller, Live, Reading, Work
-from stream.metrics import Chart, Labels
-from stream.tally import Metrics, Tally
+from stream.oracle import ORACLE, OracleFeed
+from stream.report import Report, Result, compare, summarize
+from stream.shown import Levels
+from stream.tally import Tally
 
-SEGMENT = "1"
 BATCH = 64
 """Sessions that are live at once."""
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """One tagger under one policy."""
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be measured."""
 
-    tagger: str
-    policy: str
-    closing: bool
-    """With a closing restart after the last word, whose labels then take the last row's place."""
-    metrics: Metrics
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one evaluation found."""
-
-    data: str
-    sequences: int
-    words: int
-    results: list[Result]
+    data: Path
+    taggers: tuple[str, ...]
+    """Several: seeds of one recipe."""
+    baselines: tuple[str, ...] = ()
+    """Bidirectional checkpoints, re-run on every word."""
+    policies: tuple[str, ...]
+    """As `encoder.restart.resolve_policy` reads them, and `oracle`."""
+    limit: int | None = None
+    rename: dict[str, str] = {}
+    closing: bool = True
+    spoken: bool = False
+    join: int | None = None
+    stability: tuple[str, ...] = ()
+    """Levels (`stream.emission.parse_emission`): what readers are shown is measured, in place of what is found."""
 
 
 def evaluate_policy(
@@ -58,94 +61,74 @@ def evaluate_policy(
     *,
     name: str,
     closing: bool,
-    advance: Callable[[int], None] = lambda words: None,
+    advance: Advance = ignore,
+    stability: Sequence[str] = (),
 ) -> list[Result]:
     """Measure one tagger under one policy: without closing restarts, and if `closing`, with them too.
 
     Args:
         tagger: what labels.
-        policy: as `encoder.restart.parse_policy` reads it.
+        policy: as `encoder.restart.resolve_policy` reads it, or `oracle`.
         examples: what is labelled; their gold numbers are those of the tagger's labels.
         name: the tagger's name in the results.
         closing: measure the closing restart as well.
         advance: is told how many words were done.
+        stability: levels under which what readers are shown is measured; none: what is found is.
 
     Raises:
+        EmissionError: there is no such level.
         PolicyError: the policy cannot be parsed.
     """
-    labeller, restart, names = HybridLabeller(tagger), parse_policy(policy), tagger.config.labels
-    tallies = {with_closing: Tally(names) for with_closing in ((False, True) if closing else (False,))}
-    ordered = sorted(examples, key=lambda example: len(example.ends))
-    for group in (ordered[i : i + BATCH] for i in range(0, len(ordered), BATCH)):
-        feed = Feed(labeller, restart, group, begin_table(names))
-        charts = feed.run(closing, advance)
-        counts = [count_tokens(tagger.tokenizer, example) for example in group]
-        dense = sum(dense_flops(tagger.config, tokens) for tokens, _ in counts)
-        for with_closing, tally in tallies.items():
-            for chart, example, (_, words) in zip(charts, group, counts, strict=True):
-                kept = chart if with_closing else replace(chart, closed=None, closing=None)
-                tally.add(replace(kept, arrived=np.diff(words, prepend=0).tolist()), example.gold)
-            tally.add_flops(feed.flops + (feed.closing_flops if with_closing else 0), dense)
+    kinds = list(product(stability or ("",), (False, True) if closing else (False,)))
+    tallies = {kind: Tally(tagger.config.labels) for kind in kinds}
+    levels = Levels(tagger.config.labels, [parse_emission(level) for level in stability])
+    for group in _batches(examples):
+        feed = _feed(tagger, policy, group, levels)
+        found = feed.run(closing, advance)
+        charts = dict(zip(stability, feed.charts_shown(), strict=True)) or {"": found}
+        arrived, dense, dense_open = _count(tagger, group)
+        for (level, with_closing), tally in tallies.items():
+            for chart, example, words in zip(charts[level], group, arrived, strict=True):
+                kept = chart if with_closing else chart.unclosed()
+                tally.add(replace(kept, arrived=words), example.gold, example.marks)
+            tally.add_flops(feed.flops + (feed.closing_flops if with_closing else 0), dense, dense_open)
     return [
-        Result(tagger=name, policy=policy, closing=with_closing, metrics=tally.result())
-        for with_closing, tally in tallies.items()
+        Result(tagger=name, policy=policy, closing=with_closing, metrics=tally.result(), emission=level)
+        for (level, with_closing), tally in tallies.items()
     ]
 
 
-P = TypeVar("P")
+def _feed(tagger: Tagger, policy: str, group: Sequence[Example], levels: Levels) -> Feed[Any]:
+    labeller, begins = HybridLabeller(tagger), begin_table(tagger.config.labels)
+    if policy == ORACLE:
+        return OracleFeed(labeller, group, begins, levels)
+    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.tau)), group, begins, levels)
 
 
-class Feed(Generic[P]):
-    """A group of examples fed word by word as live sessions in lock step."""
+def _batches(examples: Sequence[Example]) -> Iterator[list[Example]]:
+    """Sessions of about one length together, whole; the examples of one session stay in order."""
+    sessions = sorted(sessions_of(examples), key=lambda session: sum(len(example.ends) for example in session))
+    for i in range(0, len(sessions), BATCH):
+        yield [example for session in sessions[i : i + BATCH] for example in session]
 
-    def __init__(
-        self, labeller: Labeller[P], policy: RestartPolicy, group: Sequence[Example], begins: NDArray[np.int32]
-    ) -> None:
-        self.flops = 0
-        """Of the updates."""
-        self.closing_flops = 0
-        """Of the closing restarts."""
-        self._labeller = labeller
-        self._group = group
-        self._begins = begins
-        self._lives: list[Live[P]] = [labeller.open(policy) for _ in group]
 
-    def run(self, closing: bool, advance: Callable[[int], None] = lambda words: None) -> list[Chart]:
-        """Feed every word, close the segments if asked to, and return the charts; once."""
-        rows: list[list[Labels]] = [[] for _ in self._group]
-        work: list[list[Work]] = [[] for _ in self._group]
-        began = self._labeller.counters().flops
-        for t in range(max(len(example.ends) for example in self._group)):
-            members = [i for i, example in enumerate(self._group) if t < len(example.ends)]
-            for i, reading in zip(members, self._step(members, [t] * len(members), False), strict=True):
-                rows[i].append(word_labels(reading, self._group[i].ends[: t + 1], self._begins))
-                work[i].append(reading.work)
-            advance(len(members))
-        charts = [Chart(r, work=w) for r, w in zip(rows, work, strict=True)]
-        self.flops = self._labeller.counters().flops - began
-        if closing:
-            charts = self._close(charts)
-            self.closing_flops = self._labeller.counters().flops - began - self.flops
-        for live in self._lives:
-            live.free()
-        return charts
+def _count(tagger: Tagger, group: Sequence[Example]) -> tuple[list[list[int]], float, float]:
+    """Count the tagger's words that arrive with each word of each example, and the FLOPs of the dense encoder.
 
-    def _close(self, charts: list[Chart]) -> list[Chart]:
-        lasts = [len(example.ends) - 1 for example in self._group]
-        readings = self._step(range(len(lasts)), lasts, True)
-        return [
-            replace(chart, closed=word_labels(reading, example.ends, self._begins), closing=reading.work)
-            for chart, reading, example in zip(charts, readings, self._group, strict=True)
-        ]
-
-    def _step(self, members: Sequence[int], words: Sequence[int], closing: bool) -> list[Reading]:
-        """Label each member's text up to and including one of its words."""
-        plans = []
-        for i, word in zip(members, words, strict=True):
-            example = self._group[i]
-            plans.append(self._lives[i].plan(SEGMENT, example.text[: example.ends[word]], closing))
-        self._labeller.run(plans)
-        return [reading for (reading,) in self._labeller.read(plans)]
+    Returns:
+        Words that arrive; the FLOPs of a re-run, on every word, over the session's last tokens, as many as the window
+        has; and those of one over the open segment alone, cut to the window as well.
+    """
+    arrived, dense, dense_open = [], 0.0, 0.0
+    for session in sessions_of(group):
+        before = 0
+        for example in session:
+            tokens, words = count_tokens(tagger.tokenizer, example)
+            arrived.append(np.diff(words, prepend=0).tolist())
+            dense += dense_flops(tagger.config, before + tokens)
+            dense_open += dense_flops(tagger.config, tokens)
+            before += int(tokens[-1])
+    return arrived, dense, dense_open
 
 
 def count_tokens(tokenizer: IncrementalTokenizer, example: Example) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -163,7 +146,7 @@ def dense_flops(config: HybridConfig, tokens: NDArray[np.int64]) -> float:
     n = np.minimum(tokens, config.window).astype(np.float64)
     linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
     layers = config.layers * (n * linear + n * n * 4 * config.hidden)
-    ends = (config.embedding or 0) + len(config.labels)  # what is linear before and behind the layers
+    ends = (config.embedding or 0) + config.scores  # what is linear before and behind the layers
     return float((layers + n * 2 * config.hidden * ends).sum())
 
 
@@ -173,39 +156,76 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
-def evaluate_all(
-    data: Path,
-    *,
-    tagger: str,
-    baseline: str | None,
-    policies: Sequence[str],
-    limit: int | None,
-    rename: dict[str, str],
-    closing: bool,
-) -> Report:
-    """Measure a tagger under each policy, and the bidirectional baseline re-run on every word, on one file.
+def check_baseline(name: str, tagger: Tagger, baselines: Sequence[str]) -> None:
+    """Check that what is called a baseline is bidirectional.
+
+    Raises:
+        EvaluationError: it is not.
+    """
+    if name in baselines and tagger.config.causal_layers:
+        raise EvaluationError(f"baseline {name} has causal layers; train one with causal_layers = 0")
+
+
+def _check(task: Task) -> None:
+    """All mistakes before the first hour of work."""
+    for level in task.stability:
+        parse_emission(level)
+    for name in (*task.baselines, *task.taggers):
+        tagger = load_tagger(name)
+        check_baseline(name, tagger, task.baselines)
+        for policy in () if name in task.baselines else task.policies:
+            if policy != ORACLE:
+                resolve_policy(policy, tagger.tau)
+        _read(task, tagger)
+
+
+def _read(task: Task, tagger: Tagger) -> list[Example]:
+    labels = tagger.config.labels
+    return read_examples(task.data, labels, task.rename, task.limit, spoken=task.spoken, join=task.join)
+
+
+Plan = tuple[str, tuple[str, ...], bool, tuple[str, ...]]
+"""A tagger, its policies, whether to close, and levels of stability."""
+
+
+def evaluate_all(task: Task, command: str = "") -> Report:
+    """Measure taggers under each policy, and bidirectional baselines re-run on every word, on one file.
+
+    Args:
+        task: what is measured.
+        command: what was typed, for the report.
 
     Raises:
         CheckpointError: a tagger cannot be read.
         ConfigError: the file cannot be read.
-        EvaluationError: the file has types that a tagger has not, or the baseline is not bidirectional.
+        EmissionError: a level of stability cannot be parsed.
+        EvaluationError: the file has types that a tagger has not, or a baseline is not bidirectional.
         PolicyError: a policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    for policy in policies:
-        parse_policy(policy)  # all mistakes before the first hour of work
-    plans = [(tagger, policies, closing)]
-    if baseline is not None:
-        plans.insert(0, (baseline, ["always"], False))
+    _check(task)
+    plans: list[Plan] = [(name, ("always",), False, ()) for name in task.baselines]
+    plans += [(name, task.policies, task.closing, task.stability) for name in task.taggers]
     results: list[Result] = []
     with progress_bar() as bar:
-        for name, chosen, with_closing in plans:
+        for name, policies, closing, stability in plans:
             loaded = load_tagger(name)
-            if name == baseline and loaded.config.causal_layers:
-                raise EvaluationError(f"baseline {name} has causal layers; train one with causal_layers = 0")
-            examples = read_examples(data, loaded.config.labels, rename, limit)
+            examples = _read(task, loaded)
             words = sum(len(example.ends) for example in examples)
-            for policy in chosen:
+            for policy in policies:
                 advance = partial(bar.advance, bar.add_task(f"{loaded.name} {policy}", total=words))
-                results += evaluate_policy(loaded, policy, examples, name=name, closing=with_closing, advance=advance)
-    return Report(data=str(data), sequences=len(examples), words=words, results=results)
+                results += evaluate_policy(
+                    loaded, policy, examples, name=name, closing=closing, advance=advance, stability=stability
+                )
+    return Report(
+        data=str(task.data),
+        sequences=len(examples),
+        words=words,
+        results=results,
+        command=command,
+        spoken=task.spoken,
+        join=task.join,
+        baselines=list(task.baselines),
+        summary=summarize(results, task.baselines),
+        gains=compare(results, task.baselines),
+    )

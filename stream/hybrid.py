@@ -184,8 +184,8 @@ class HybridLabeller:
 
     def __init__(self, tagger: Tagger, heads: Sequence[str] | None = None) -> None:
         by_name = {head.name: head for head in tagger.heads}
-        self._heads = tagger.heads if heads is None else tuple(by_name[name] for name in heads)
-        self.passes = (tuple(head.name for head in self._heads),)
+        self.heads = tagger.heads if heads is None else tuple(by_name[name] for name in heads)
+        self.passes = (tuple(head.name for head in self.heads),)
         self._tagger = tagger
         self._reanchors = 0
 
@@ -195,9 +195,9 @@ class HybridLabeller:
         identity = self._tagger.encoder.identity
         for context in contexts:
             if context.startswith(identity):
-                return HybridLive(self._tagger, self._heads, policy, kept, context[len(identity) :])
+                return HybridLive(self._tagger, self.heads, policy, kept, context[len(identity) :])
         still_open = [x._replace(words={}) if closed else x for x in kept if not x.closed]
-        live = HybridLive(self._tagger, self._heads, policy, still_open)
+        live = HybridLive(self._tagger, self.heads, policy, still_open)
         for x in closed:
             plan = live.plan(x.segment, x.text, closing=True)
             self.run([plan])
@@ -215,7 +215,7 @@ class HybridLabeller:
         for plan in plans:
             _put_scores(plan)
         firsts = [_first_word(plan) for plan in plans]
-        for number, head in enumerate(self._heads):
+        for number, head in enumerate(self.heads):
             wanted = [
                 (plan.words, plan.words.heads[number], 0 if plan.anew[number] else first)
                 for plan, first in zip(plans, firsts, strict=True)
@@ -241,7 +241,7 @@ class HybridLabeller:
         closed, work = plan.closing or plan.live.is_closed(plan.segment), _work(plan)
         return tuple(
             _reading(plan.words, labels, closed, labels_to_spans(labels.labels, head.labels), work)
-            for head, labels in zip(self._heads, plan.words.heads, strict=True)
+            for head, labels in zip(self.heads, plan.words.heads, strict=True)
         )
 
 

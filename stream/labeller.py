@@ -99,6 +99,11 @@ class Counters(NamedTuple):
     flops: int = 0
 
 
+def read_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Reading]:
+    """Decode plans of a labeller that has one tagger."""
+    return [reading for (reading,) in labeller.read(plans)]
+
+
 class Labeller(Protocol[P]):
     """Labels the texts of many sessions."""
 

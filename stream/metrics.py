@@ -5,15 +5,30 @@ EO, CT, RC and the revision measures are those of Baumann et al. 2011, Madureira
 `stream.tally`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.decode import labels_to_spans
 from stream.labeller import Work
 
 Labels = NDArray[np.int32]
+Extents = Sequence[tuple[int, int]]
+"""Stretches of characters, end exclusive."""
+
+
+class Seen(NamedTuple):
+    """What readers were told of a segment, in all."""
+
+    added: int = 0
+    """Spans that appeared."""
+    flipped: int = 0
+    """Spans retracted, or changed so that they lost words, because of the model."""
+    grown: int = 0
+    """Spans that gained words and lost none, because of the model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,23 @@ class Chart:
     """Words that arrived with each row, in the unit of `work`; None: the rows' own words."""
     closing: Work | None = None
     """What the closing restart cost."""
+    found: Extents | None = None
+    """The characters under the spans of the last row, where they are to be compared."""
+    closed_found: Extents | None = None
+    """The same after the closing restart."""
+    times: Sequence[float | None] | None = None
+    """When each row's update came, in seconds."""
+    said: Sequence[float | None] | None = None
+    """When each word of the final row was over, in seconds of the same clock."""
+
+    seen: Seen | None = None
+    """What readers were told of it, where the rows are what they were shown (`stream.shown`)."""
+    closed_seen: Seen | None = None
+    """The same after the closing restart."""
+
+    def unclosed(self) -> "Chart":
+        """The same history without its closing restart."""
+        return replace(self, closed=None, closing=None, closed_found=None, closed_seen=None)
 
     @property
     def final(self) -> Labels:
@@ -59,27 +91,35 @@ class Edits:
     word: NDArray[np.int64]
     by_input: NDArray[np.bool_]
     """The word, or one to its left, was changed by the same update."""
+    was: NDArray[np.int32]
+    """The label before the edit."""
 
     def of_model(self) -> "Edits":
         """Keep the edits that rewritten input does not explain: those that count for the model."""
         kept = ~self.by_input
-        return Edits(self.step[kept], self.word[kept], self.by_input[kept])
+        return Edits(self.step[kept], self.word[kept], self.by_input[kept], self.was[kept])
 
 
 def find_edits(chart: Chart) -> Edits:
     """Find all (t, i), i < t, with `P[t][i] != P[t-1][i]`, those of the closing restart at t = n included."""
-    steps, words, causes = [], [], []
-    pairs = [*zip(chart.rows, chart.rows[1:], chart.arrivals()[1:], strict=False)]
+    rows, arrivals = [*chart.rows], chart.arrivals()
     if chart.closed is not None:
-        pairs.append((chart.rows[-1], chart.closed, len(chart.closed)))
-    for before, after, arrived in pairs:
-        both = min(len(before), len(after))
-        changed = np.flatnonzero(before[:both] != after[:both])
-        steps.append(np.full(len(changed), len(after)))
-        words.append(changed + 1)
-        causes.append(changed >= arrived)
-    empty = [np.empty(0, np.int64)]
-    return Edits(np.concatenate(empty + steps), np.concatenate(empty + words), np.concatenate([*empty, *causes]) > 0)
+        rows.append(chart.closed)
+        arrivals.append(len(chart.closed))
+    labels = stack_rows(rows)
+    both = (labels[1:] >= 0) & (labels[:-1] >= 0)
+    step, word = np.nonzero(both & (labels[1:] != labels[:-1]))
+    lengths = np.array([len(row) for row in rows], np.int64)
+    by_input = word >= np.array(arrivals, np.int64)[step + 1]
+    return Edits(lengths[step + 1], word + 1, by_input, labels[step, word])
+
+
+def stack_rows(rows: Sequence[Labels]) -> Labels:
+    """Stack rows of unequal lengths into (rows, longest); -1 where a row has no word."""
+    stacked = np.full((len(rows), max((len(row) for row in rows), default=0)), -1, np.int32)
+    for labels, row in zip(stacked, rows, strict=True):
+        labels[: len(row)] = row
+    return stacked
 
 
 def edit_overhead(edits: Edits, n: int, d: int = 0) -> float:
@@ -101,9 +141,19 @@ def relative_correctness(chart: Chart, d: int = 0) -> float:
 
     The definition counts steps and words from 0; this is the same counted from 1, as the checked chart needs it.
     """
-    final = chart.final
-    agree = [begins(final, row[: len(row) - d]) for row in chart.standing if len(row) > d]
-    return sum(agree) / len(agree) if agree else 1.0
+    rows = chart.standing
+    lengths = np.array([len(row) for row in rows])
+    agree = common_beginnings(chart.final, rows)[lengths > d] >= lengths[lengths > d] - d
+    return float(agree.mean()) if len(agree) else 1.0
+
+
+def common_beginnings(whole: Labels, rows: Sequence[Labels]) -> NDArray[np.int64]:
+    """Count the labels that each row begins with in common with `whole`: (rows,)."""
+    labels = stack_rows([whole, *rows])
+    missing = labels[1:] < 0  # nothing is in common where a row has ended
+    different = np.column_stack([missing | (labels[1:] != labels[0]), np.ones(len(rows), bool)])
+    common: NDArray[np.int64] = different.argmax(axis=1)
+    return common
 
 
 def begins(whole: Labels, part: Labels) -> bool:
@@ -129,12 +179,11 @@ class SpanScore:
     found: int = 0
     wanted: int = 0
 
-    def add(self, found: Iterable[Span], wanted: Iterable[Span]) -> None:
+    def add(self, found: frozenset[Span], wanted: frozenset[Span]) -> None:
         """Count one sequence's spans."""
-        ours, theirs = set(found), set(wanted)
-        self.right += len(ours & theirs)
-        self.found += len(ours)
-        self.wanted += len(theirs)
+        self.right += len(found & wanted)
+        self.found += len(found)
+        self.wanted += len(wanted)
 
     @property
     def f1(self) -> float:
@@ -142,19 +191,54 @@ class SpanScore:
         return 2 * self.right / (self.found + self.wanted) if self.found + self.wanted else 0.0
 
 
-def span_delays(rows: Sequence[list[Span]], lengths: Sequence[int]) -> list[int]:
+def span_delays(rows: Sequence[Collection[Span]], lengths: Sequence[int]) -> list[int]:
     """Per span of the last row: words between its last word and the first row from which it stands to the end."""
-    delays = []
+    return [max(0, lengths[row] - span[1]) for span, row in standing_since(rows)]
+
+
+def standing_since(rows: Sequence[Collection[Span]]) -> list[tuple[Span, int]]:
+    """Each span of the last row, and the number of the first row from which it stands to the end."""
+    since = []
     for span in rows[-1]:
         first = len(rows) - 1
         while first and span in rows[first - 1]:
             first -= 1
-        delays.append(max(0, lengths[first] - span[1]))
-    return delays
+        since.append((span, first))
+    return since
 
 
-def common_beginning(left: Labels, right: Labels) -> int:
-    """Count the labels that two rows begin with in common."""
-    both = min(len(left), len(right))
-    different = np.flatnonzero(left[:both] != right[:both])
-    return int(different[0]) if len(different) else both
+def character_f1(found: Extents, wanted: Extents) -> float:
+    """F1 of two sets of character offsets; 1 if both are empty, 0 if one is (Da San Martino et al. 2019).
+
+    The measure of SemEval-2021 task 5 (toxic spans), for one post.
+    """
+    ours, theirs = ({i for start, end in extents for i in range(start, end)} for extents in (found, wanted))
+    if not ours or not theirs:
+        return float(ours == theirs)
+    return 2 * len(ours & theirs) / (len(ours) + len(theirs))
+
+
+def erased_labels(rows: Sequence[Labels]) -> int:
+    """Count the labels that lie after the common beginning of each row and the next, in the earlier one."""
+    if len(rows) < 2:
+        return 0
+    labels = stack_rows(rows)
+    different = (labels[1:] != labels[:-1]) | (labels[:-1] < 0)
+    common = np.column_stack([different, np.ones(len(different), bool)]).argmax(axis=1)
+    return sum(len(row) for row in rows[:-1]) - int(common.sum())
+
+
+def row_spans(rows: Sequence[Labels], names: tuple[str, ...]) -> list[frozenset[Span]]:
+    """Read the spans of each row; rows that only add a word outside of spans share one set.
+
+    Args:
+        rows: label numbers.
+        names: label names by number, strict IOB2.
+    """
+    spans: list[frozenset[Span]] = []
+    before: Labels | None = None
+    for row in rows:
+        grown = before is not None and len(row) == len(before) + 1 and not row[-1] and begins(row, before)
+        spans.append(spans[-1] if grown else frozenset(labels_to_spans(row, names)))
+        before = row
+    return spans

@@ -6,21 +6,24 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 import msgspec
+import numpy as np
 
-from encoder.decode import labels_to_spans
 from stream.metrics import (
     Chart,
+    Extents,
     Labels,
     Span,
     SpanScore,
-    begins,
-    common_beginning,
+    character_f1,
+    common_beginnings,
     correction_time,
     edit_overhead,
+    erased_labels,
     find_edits,
     relative_correctness,
     revises,
-    span_delays,
+    row_spans,
+    standing_since,
 )
 
 DELAYS = (1, 2)
@@ -60,9 +63,29 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     r_pertinence: float | None
     r_appropriateness: float | None
     flops_saved: float | None
+    """Against a re-run over what the window shows of the session, on every word."""
     erasure: float
     delay_p50: float | None
     delay_p95: float | None
+    delay_mean: float | None = None
+    """In words, as the two before."""
+    delay_seconds_p50: float | None = None
+    delay_seconds_p95: float | None = None
+    delay_seconds_mean: float | None = None
+    flops_saved_open: float | None = None
+    """Against a re-run over the open segment alone, on every word."""
+    character_f1: float | None = None
+    """Mean over segments; only where the reference is characters."""
+    taken_back_per_word: float = 0.0
+    """Flips of words that had a label other than "O": what readers saw and then saw no more."""
+    spans_shown: int | None = None
+    """Spans that readers were shown under an emission level, those taken back later among them."""
+    span_flips: float | None = None
+    """Shown spans that the model retracted or took words from, a span shown; each as often as it happened."""
+    span_growths: float | None = None
+    """Shown spans that the model added words to, a span shown."""
+    shown_at_close: float | None = None
+    """Final spans that no reader saw as they are before the segment closed; out of all final spans."""
 
 
 @dataclass(slots=True)
@@ -77,25 +100,43 @@ class Tally:
     _sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _offline: SpanScore = field(default_factory=SpanScore)
     _streaming: SpanScore = field(default_factory=SpanScore)
-    _delays: Counter[int] = field(default_factory=Counter)
+    _delays: Counter[float] = field(default_factory=Counter)
+    _seconds: Counter[float] = field(default_factory=Counter)
 
-    def add(self, chart: Chart, gold: Labels | None = None) -> None:
-        """Add one segment's chart, with its reference labels where there are any; an empty one counts nothing."""
+    def add(self, chart: Chart, gold: Labels | None = None, marks: Extents | None = None) -> None:
+        """Add one segment's chart; an empty one counts nothing.
+
+        Args:
+            chart: what stood.
+            gold: (words,) its reference labels, where there are any.
+            marks: the characters that should be under spans, where the reference has them.
+        """
         if not chart.rows or not len(chart.final):
             return
         self._add_changes(chart)
         self._add_work(chart)
         rows = chart.standing
-        spans = [labels_to_spans(row, self.names) for row in rows]
-        self._delays.update(span_delays(spans, [len(row) for row in rows]))
+        spans = row_spans(rows, self.names)
+        self._add_delays(chart, spans)
+        self._add_seen(chart, spans)
         if gold is not None:
             self._add_gold(rows, gold, spans)
-            self._add_revisions(chart, gold)
+        found = chart.found if chart.closed is None else chart.closed_found
+        if marks is not None and found is not None:
+            self._sums["marked"] += 1
+            self._sums["characters"] += character_f1(found, marks)
 
-    def add_flops(self, spent: float, dense: float) -> None:
-        """Add the FLOPs of what was added, and those of the dense encoder re-run on every word of it."""
+    def add_flops(self, spent: float, dense: float, dense_open: float | None = None) -> None:
+        """Add the FLOPs of what was added, and those of the dense encoder re-run on every word of it.
+
+        Args:
+            spent: ours.
+            dense: of the encoder re-run over what the window shows of the session.
+            dense_open: over the open segment alone; None: the session has no other.
+        """
         self._sums["flops"] += spent
         self._sums["dense_flops"] += dense
+        self._sums["dense_open"] += dense if dense_open is None else dense_open
 
     def _add_changes(self, chart: Chart) -> None:
         sums, n, edits = self._sums, len(chart.final), find_edits(chart)
@@ -103,13 +144,13 @@ class Tally:
         sums["segments"] += 1
         sums["words"] += n
         sums["flips"] += len(ours.step)
+        sums["taken_back"] += int(np.count_nonzero(ours.was))
         sums["input_flips"] += len(edits.step) - len(ours.step)
         for d in (0, *DELAYS):
             sums[f"eo_{d}"] += edit_overhead(ours, n, d)
             sums[f"rc_{d}"] += relative_correctness(chart, d)
         sums["ct"] += correction_time(ours, n)
-        history = [*chart.rows] if chart.closed is None else [*chart.rows, chart.closed]
-        sums["erased"] += sum(len(a) - common_beginning(a, b) for a, b in pairwise(history))
+        sums["erased"] += erased_labels(chart.rows if chart.closed is None else [*chart.rows, chart.closed])
 
     def _add_work(self, chart: Chart) -> None:
         sums = self._sums
@@ -129,32 +170,44 @@ class Tally:
             sums["closings"] += chart.closing.words > 0
             sums["closing_words"] += chart.closing.words
 
-    def _add_gold(self, rows: Sequence[Labels], gold: Labels, spans: Sequence[list[Span]]) -> None:
+    def _add_delays(self, chart: Chart, spans: Sequence[frozenset[Span]]) -> None:
+        lengths = [len(row) for row in chart.rows]
+        for (_, end, _), row in standing_since(spans):
+            self._delays[float(max(0, lengths[row] - end))] += 1
+            came = chart.times[row] if chart.times else None
+            over = chart.said[end - 1] if chart.said else None
+            if came is not None and over is not None:
+                self._seconds[round(max(0.0, came - over), 3)] += 1
+
+    def _add_seen(self, chart: Chart, spans: Sequence[frozenset[Span]]) -> None:
+        seen = chart.seen if chart.closed is None else chart.closed_seen
+        if seen is None:
+            return
+        self._sums["seen"] += 1
+        self._sums["spans_shown"] += seen.added
+        self._sums["span_flips"] += seen.flipped
+        self._sums["span_growths"] += seen.grown
+        if chart.closed is not None:
+            before, _ = row_spans([chart.rows[-1], chart.closed], self.names)
+            self._sums["closed_spans"] += len(spans[-1])
+            self._sums["at_close"] += len(spans[-1] - before)
+
+    def _add_gold(self, rows: Sequence[Labels], gold: Labels, spans: Sequence[frozenset[Span]]) -> None:
         sums = self._sums
+        right = common_beginnings(gold, rows) >= [len(row) for row in rows]  # (rows,)
         sums["gold_segments"] += 1
         sums["gold_rows"] += len(rows)
-        sums["right"] += len(rows[-1]) == len(gold) and begins(gold, rows[-1])
-        sums["right_rows"] += sum(begins(gold, row) for row in rows)
-        self._offline.add(spans[-1], labels_to_spans(gold, self.names))
+        sums["right"] += len(rows[-1]) == len(gold) and bool(right[-1])
+        sums["right_rows"] += int(right.sum())
+        wanted = row_spans([gold[: i + 1] for i in range(len(gold))], self.names)
+        self._offline.add(spans[-1], wanted[-1])
         for row, found in zip(rows, spans, strict=True):
-            self._streaming.add(found, labels_to_spans(gold[: len(row)], self.names))
-
-    def _add_revisions(self, chart: Chart, gold: Labels) -> None:
-        """Count steps that revise what stood, and whether what stood was wrong."""
-        for before, after in pairwise(chart.standing):
-            revised, wrong = revises(before, after), not begins(gold, before)
-            self._sums["revisions"] += revised
-            self._sums["wrong_steps"] += wrong
-            self._sums["pertinent"] += revised and wrong
-
-    def _delay(self, share: float) -> float | None:
-        """Return the smallest delay that at least `share` of the spans do not exceed."""
-        total, seen = sum(self._delays.values()), 0
-        for delay in sorted(self._delays):
-            seen += self._delays[delay]
-            if seen >= share * total:
-                return float(delay)
-        return None
+            self._streaming.add(found, wanted[len(row) - 1] if len(row) else frozenset())
+        for (before, after), stood_right in zip(pairwise(rows), right.tolist(), strict=False):
+            revised = revises(before, after)
+            sums["revisions"] += revised
+            sums["wrong_steps"] += not stood_right
+            sums["pertinent"] += revised and not stood_right
 
     def result(self) -> Metrics:
         """Give the metrics of what was added so far."""
@@ -167,7 +220,7 @@ class Tally:
             return share(part, over) or 0.0
 
         gold = sums["gold_segments"] > 0
-        saved = share("flops", "dense_flops")
+        saved, saved_open = share("flops", "dense_flops"), share("flops", "dense_open")
         return Metrics(
             segments=int(sums["segments"]),
             words=int(sums["words"]),
@@ -194,6 +247,32 @@ class Tally:
             r_appropriateness=share("pertinent", "wrong_steps"),
             flops_saved=None if saved is None else 1.0 - saved,
             erasure=mean("erased", "words"),
-            delay_p50=self._delay(0.5),
-            delay_p95=self._delay(0.95),
+            delay_p50=_quantile(self._delays, 0.5),
+            delay_p95=_quantile(self._delays, 0.95),
+            delay_mean=_mean(self._delays),
+            delay_seconds_p50=_quantile(self._seconds, 0.5),
+            delay_seconds_p95=_quantile(self._seconds, 0.95),
+            delay_seconds_mean=_mean(self._seconds),
+            flops_saved_open=None if saved_open is None else 1.0 - saved_open,
+            character_f1=share("characters", "marked"),
+            taken_back_per_word=mean("taken_back", "words"),
+            spans_shown=int(sums["spans_shown"]) if sums["seen"] else None,
+            span_flips=share("span_flips", "spans_shown"),
+            span_growths=share("span_growths", "spans_shown"),
+            shown_at_close=share("at_close", "closed_spans"),
         )
+
+
+def _quantile(delays: Counter[float], part: float) -> float | None:
+    """Return the smallest delay that at least this part of all do not exceed."""
+    total, seen = sum(delays.values()), 0
+    for delay in sorted(delays):
+        seen += delays[delay]
+        if seen >= part * total:
+            return delay
+    return None
+
+
+def _mean(delays: Counter[float]) -> float | None:
+    total = sum(delays.values())
+    return sum(delay * count for delay, count in delays.items()) / total if total else None

@@ -15,7 +15,7 @@ from tests.stream.fake_tagger import fake_labeller
 
 
 def fake_engine(
-    taggers: Sequence[str], policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: float
+    taggers: Sequence[str], policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: object
 ) -> Engine:
     """As build_engine; the word "poison" makes labelling fail."""
     if unknown := set(taggers) - {"ner", "speech", "speech@other"}:

@@ -47,6 +47,8 @@ def logs_as_before() -> Iterator[None]:
         ("tag --tagger ner:nothing", "no head 'nothing'; it has ner"),
         ("tag --policy sometimes", "--policy"),
         ("tag --policy last:0", "--policy"),
+        ("tag --stability sure", "--stability"),
+        ("tag --stability 0.5:1.5", "--stability"),
         ("demo --speed nan", "--speed"),
         ("demo --broker x", "--broker"),
         ("demo --file /nowhere.jsonl", "--file"),

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-from consumers.recorded import read_events, read_increments, read_speeches
+import pytest
+
+from consumers.errors import RecordingError
+from consumers.recorded import read_events, read_increments, read_speeches, read_streams
 from stream.messages import Delete, End, Update
 
 
@@ -42,6 +45,41 @@ def test_events_are_updates_and_other_lines_are_skipped(tmp_path: Path) -> None:
         ("call", "we", False, 0.9),
         ("call", "we met", True, 1.9),
     ]
+
+
+def test_words_of_events_have_their_times_unless_the_text_has_other_words(tmp_path: Path) -> None:
+    path = tmp_path / "call.events.jsonl"
+    rows = [{"seg": 0, "text": "we met", "words": words("we met")}, {"seg": 0, "text": "we", "words": words("we met")}]
+    path.write_text("\n".join(json.dumps(x) for x in rows))
+    first, second, _ = read_events(path)
+    assert isinstance(first, Update)
+    assert isinstance(second, Update)
+    assert [(w.start, w.end) for w in first.words or ()] == [(0.0, 0.9), (1.0, 1.9)]
+    assert second.words is None
+
+
+def test_a_folder_of_recordings_runs_at_once_whatever_their_shapes(tmp_path: Path) -> None:
+    (tmp_path / "a.events.jsonl").write_text(json.dumps({"seg": 0, "text": "we", "words": words("we")}))
+    (tmp_path / "b.jsonl").write_text(json.dumps({"speech": "one", "asr_words": words("she")}))
+    normal = {"type": "update", "session": "x", "segment": "u", "text": "met"}
+    for name in ("c", "d"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(normal) + "\n")
+    got = read_streams(tmp_path)
+    assert [(m.session, m.text) for m in got if isinstance(m, Update)] == [
+        ("a", "we"),
+        ("one", "she"),
+        ("c/x", "met"),
+        ("d/x", "met"),
+    ]
+    assert [m.session for m in read_streams(tmp_path / "c.jsonl")] == ["x"]
+
+
+@pytest.mark.parametrize("content", ["", "no json", "[]", '{"type": "update"}'])
+def test_what_is_no_recording_is_said_so(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(content)
+    with pytest.raises(RecordingError, match=r"a\.jsonl"):
+        read_streams(path)
 
 
 def increments(tmp_path: Path, *blocks: str) -> list[object]:

@@ -34,3 +34,9 @@ def tiny_tagger(checkpoint: Checkpoint | None = None, **limits: int) -> Tagger:
     )
     heads = heads_of(checkpoint)
     return Tagger("tiny", checkpoint.config, tokenizer, heads[0].decoder, pool, heads)
+
+
+@cache
+def shared_tagger() -> Tagger:
+    """One for all tests that leave nothing behind in it: its pages take long to make."""
+    return tiny_tagger()

@@ -1,3 +1,4 @@
+import json
 import random
 
 import msgspec
@@ -9,12 +10,14 @@ from encoder.config import ConfigError
 from encoder.restart import PolicyError, parse_policy
 from encoder.tagger import load_tagger
 from stream.engine import Engine
-from stream.evaluate import Feed, Report, count_tokens, dense_flops, evaluate_all, evaluate_policy
+from stream.evaluate import Task, count_tokens, dense_flops, evaluate_all, evaluate_policy
 from stream.examples import EvaluationError, Example, begin_table, read_examples, word_labels
+from stream.feed import Feed
 from stream.hybrid import HybridLabeller
 from stream.labeller import Reading, Work
 from stream.messages import Update
-from stream.plots import plot_report
+from stream.plots import plot_frontier, plot_report
+from stream.report import Report
 from tests.stream.fake_tagger import NAMES as FAKE_NAMES
 from tests.stream.fake_tagger import FakeLabeller
 from tests.tiny import LABELS, WORDS, tiny_checkpoint
@@ -211,6 +214,53 @@ def test_reading_examples(tmp_path):
     assert (second.text, second.gold.tolist()) == ("in Rome", [0, 0])
 
 
+def test_jsonl_keeps_its_own_characters(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [
+        {"text": " Ms  Rice's\tcar", "spans": [[1, 9, "PER"], [12, 15, "CAR"]]},
+        {"text": "  "},
+        {"text": "in Rome.", "spans": [[3, 7, "place"]]},
+    ]
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    first, second = read_examples(path, LABELS, {"PER": "person", "CAR": ""}, None)
+    assert first.text == rows[0]["text"]
+    assert [first.text[:end].split()[-1] for end in first.ends] == ["Ms", "Rice", "Rice'", "Rice's", "car"]
+    assert [LABELS[i] for i in first.gold] == ["B-person", "I-person", "O", "O", "O"]
+    assert first.marks == ((1, 9),)
+    assert (second.text, second.marks) == ("in Rome.", ((3, 7),))
+
+
+def test_joined_documents_are_sessions_of_long_segments(tmp_path):
+    path = tmp_path / "a.conll"
+    path.write_text("# doc = x\nMs\tB-person\n.\tO\n\n# doc = x\nin\tO\nRome\tB-place\n", encoding="utf-8")
+    [joined] = read_examples(path, LABELS, {}, None, spoken=True, join=5)
+    assert (joined.text, joined.gold.tolist(), joined.marks) == ("Ms in Rome", [1, 0, 3], None)
+    apart = read_examples(path, LABELS, {}, None, spoken=True, join=2)
+    assert [(x.text, x.session) for x in apart] == [("Ms", "1"), ("in Rome", "1")]
+    alone = read_examples(path, LABELS, {}, None, spoken=True)
+    assert [(x.text, x.session) for x in alone] == [("Ms", ""), ("in Rome", "")]
+    path.write_text(".\tO\n", encoding="utf-8")
+    with pytest.raises(EvaluationError, match="leave --spoken out"):
+        read_examples(path, LABELS, {}, None, spoken=True)
+
+
+def test_character_f1_compares_what_the_last_revision_shows(tiny):
+    """Gold characters are made up; those found are read off the engine's own spans."""
+    examples = made_up(12, 10)
+    marked = [Example(x.text, x.ends, x.gold, marks=((2, 9),) if i % 3 else ()) for i, x in enumerate(examples)]
+    closed = evaluate_policy(tiny, "last:2", marked, name="tiny", closing=True)[1].metrics
+    scores = []
+    for made in marked:
+        engine = Engine(tiny, parse_policy("last:2"))
+        engine.submit(Update(session="s", segment="1", text=made.text, final=True), 0)
+        [revision] = engine.step().revisions
+        found = {i for span in revision.spans for i in range(span.start, span.end)}
+        gold = {i for start, end in made.marks for i in range(start, end)}
+        scores.append(2 * len(found & gold) / (len(found) + len(gold)) if found and gold else float(found == gold))
+    assert 0 < np.mean(scores) < 1
+    assert closed.character_f1 == pytest.approx(np.mean(scores))
+
+
 def test_unknown_types_are_named(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("Rome\tB-LOC\n", encoding="utf-8")
@@ -227,23 +277,24 @@ def test_evaluate_all_measures_baseline_and_policies_and_draws_them(tmp_path):
     data.write_text("\n\n".join(lines) + "\n\nrome\tB-place\n", encoding="utf-8")
     tagger = tiny_folder(tmp_path / "hybrid")
     baseline = tiny_folder(tmp_path / "both", causal_layers=0)
-    report = evaluate_all(
-        data, tagger=tagger, baseline=baseline, policies=POLICIES, limit=None, rename={}, closing=True
-    )
+    report = evaluate_all(Task(data=data, taggers=(tagger,), baselines=(baseline,), policies=tuple(POLICIES)))
     kinds = [(result.tagger, result.policy, result.closing) for result in report.results]
     expected = [(tagger, policy, closing) for policy in POLICIES for closing in (False, True)]
     assert kinds == [(baseline, "always", False), *expected]
     assert report.sequences == 6
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
-    plot_report(report, baseline, tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    for plot in (plot_report, plot_frontier):
+        plot(report, tmp_path / "plot.png")
+        assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert [(x.baseline, x.policy) for x in report.summary[:2]] == [(True, "always"), (False, "always")]
+    assert [x.policy for x in report.gains] == [policy for policy in POLICIES for _ in (False, True)]
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"policies": ["sometimes"]}, PolicyError, "sometimes"),
-        ({"baseline": "hybrid"}, EvaluationError, "causal_layers = 0"),
+        ({"policies": ("sometimes",)}, PolicyError, "sometimes"),
+        ({"baselines": ("hybrid",)}, EvaluationError, "causal_layers = 0"),
         ({"data": "nowhere.conll"}, ConfigError, "nowhere"),
     ],
 )
@@ -251,8 +302,8 @@ def test_mistakes_are_told(tmp_path, changes, error, message):
     data = tmp_path / "data.conll"
     data.write_text("rome\tB-place\n", encoding="utf-8")
     tagger = tiny_folder(tmp_path / "hybrid")
-    wish = {"data": data, "tagger": tagger, "baseline": None, "policies": ["never"]} | changes
-    wish["baseline"] = wish["baseline"] and tagger
+    wish = {"data": data, "taggers": (tagger,), "baselines": (), "policies": ("never",), "closing": False} | changes
+    wish["baselines"] = tuple(tagger for _ in wish["baselines"])
     wish["data"] = tmp_path / wish["data"]
     with pytest.raises(error, match=message):
-        evaluate_all(wish.pop("data"), **wish, limit=None, rename={}, closing=False)
+        evaluate_all(Task(**wish))

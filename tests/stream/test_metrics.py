@@ -8,13 +8,18 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
+from encoder.decode import labels_to_spans
 from stream.labeller import Work
 from stream.metrics import (
     Chart,
+    character_f1,
+    common_beginnings,
     correction_time,
     edit_overhead,
+    erased_labels,
     find_edits,
     relative_correctness,
+    row_spans,
     span_delays,
 )
 from stream.tally import Tally
@@ -253,3 +258,58 @@ def test_span_f1_is_seqevals_in_strict_iob2(cases):
     rows = [named(row) for made, _ in cases for row in made.standing]
     clipped = [named(gold[: t + 1]) for _, gold in cases for t in range(len(gold))]
     assert found.streaming_f1 == pytest.approx(f1_score(clipped, rows, mode="strict", scheme=IOB2, zero_division=0))
+
+
+# Characters, and seconds.
+
+
+EXTENTS = st.lists(st.tuples(st.integers(0, 15), st.integers(0, 6)).map(lambda x: (x[0], sum(x))), max_size=4)
+
+
+@given(EXTENTS, EXTENTS)
+def test_character_f1_is_that_of_the_task(found, wanted):
+    """Da San Martino et al. 2019, from precision and recall."""
+    text = range(30)
+    ours = [i for i in text if any(a <= i < b for a, b in found)]
+    gold = [i for i in text if any(a <= i < b for a, b in wanted)]
+    if not gold:
+        expected = float(not ours)
+    else:
+        both = [i for i in ours if i in gold]
+        precision, recall = len(both) / len(ours) if ours else 0.0, len(both) / len(gold)
+        expected = 2 * precision * recall / (precision + recall) if both else 0.0
+    assert character_f1(found, wanted) == pytest.approx(expected)
+
+
+def test_character_f1_is_the_mean_over_segments_before_and_after_closing():
+    made = chart(["1"], found=[(0, 4)], closed=np.array([0], np.int32), closed_found=[])
+    for kept, expected in ((made.unclosed(), (8 / 14 + 0) / 2), (made, (0 + 1) / 2)):
+        tally = Tally(NAMES)
+        tally.add(kept, marks=[(0, 10)])
+        tally.add(kept, marks=[])
+        assert tally.result().character_f1 == pytest.approx(expected)
+    assert tallied(chart(["1"])).character_f1 is None
+
+
+def test_delay_in_seconds_runs_from_the_end_of_a_spans_last_word_to_the_update_that_settles_it():
+    rows = ["1", "10", "120", "1200"]
+    made = chart(rows, times=[1.0, 2.5, 4.0, 5.0], said=[0.9, 1.5, 2.0, 3.0])
+    found = tallied(made)
+    assert (found.delay_p50, found.delay_mean) == (1, 1)
+    assert found.delay_seconds_p50 == found.delay_seconds_p95 == found.delay_seconds_mean == 2.5
+    assert tallied(chart(rows)).delay_seconds_p50 is None
+    assert tallied(chart(rows, times=[None] * 4, said=[None] * 4)).delay_seconds_mean is None
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 4), max_size=6), min_size=1, max_size=7), st.lists(st.integers(0, 4), max_size=7)
+)
+def test_rows_of_any_lengths_are_compared_as_the_definitions_say(rows, whole):
+    arrays, one = [np.array(row, np.int32) for row in rows], np.array(whole, np.int32)
+
+    def common(a, b):
+        return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+    assert common_beginnings(one, arrays).tolist() == [common(whole, row) for row in rows]
+    assert erased_labels(arrays) == sum(len(a) - common(a, b) for a, b in pairwise(rows))
+    assert row_spans(arrays, NAMES) == [frozenset(labels_to_spans(row, NAMES)) for row in arrays]

@@ -1,0 +1,139 @@
+"""`hearken calibrate`: a restart threshold that keeps a promise, stored with the checkpoint."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from consumers.evaluation import pairs
+from consumers.measure import console, percent
+
+if TYPE_CHECKING:
+    from stream.calibrate import CalibrationReport
+
+
+def calibrate(
+    tagger: Annotated[str, typer.Option(help="Checkpoint folder, or a shipped tagger's name; gets calibration.json.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="CoNLL file (token<TAB>tag) or JSONL spans with gold labels; neither trained nor tested on."),
+    ],
+    delta: Annotated[
+        float, typer.Option(help="Streaming EM may be so much below that of restarting fully on every word.")
+    ] = 0.01,
+    epsilon: Annotated[float, typer.Option(help="How probable it may be that it is further below.")] = 0.05,
+    unit: Annotated[
+        str | None,
+        typer.Option(help="What is independent: sequence or document. Default: document, where the file names any."),
+    ] = None,
+    tau: Annotated[
+        list[float] | None,
+        typer.Option(min=0, max=1, help="Thresholds to test, falling, not those that are built in; repeated."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
+    rename: Annotated[
+        list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
+    ] = None,
+    spoken: Annotated[
+        bool, typer.Option("--spoken", help="Drop punctuation, as a recogniser's text has none.")
+    ] = False,
+    join: Annotated[
+        int | None,
+        typer.Option(min=1, help="Join neighbouring sequences of a document into segments of at most N words."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for calibrate.json and reliability.png.")] = None,
+) -> None:
+    """Find the cheapest threshold of policy `stability` that keeps a promise, and make stability a probability."""
+    from encoder.calibration import CalibrationError, save_calibration  # torch takes seconds to import
+    from encoder.checkpoint import CheckpointError, find_checkpoint, load_checkpoint
+    from encoder.config import ConfigError
+    from stream.calibrate import TAUS, Task, check_unit
+    from stream.calibrate import calibrate as run
+    from stream.examples import EvaluationError
+
+    try:
+        task = Task(
+            tagger=tagger,
+            data=data,
+            delta=delta,
+            epsilon=epsilon,
+            unit=check_unit(unit),
+            taus=tuple(tau or TAUS),
+            limit=limit,
+            rename=pairs(rename or []),
+            spoken=spoken,
+            join=join,
+        )
+        report = run(task)
+        console().print(calibration_table(report))
+        if out is not None:
+            _write(report, out)
+        if report.chosen is None:
+            raise EvaluationError(report.refusal())
+        checkpoint = load_checkpoint(tagger, calibrated=False)
+        stored = {next(iter(checkpoint.config.label_sets)): report.chosen}
+        path = save_calibration(find_checkpoint(tagger), checkpoint.identity(), stored)
+    except (CalibrationError, CheckpointError, ConfigError, EvaluationError) as error:
+        typer.echo(f"hearken calibrate: {error}", err=True)
+        raise typer.Exit(2) from error
+    typer.echo(_promise(report))
+    typer.echo(path)
+
+
+def calibration_table(report: "CalibrationReport") -> Table:
+    """Lay out what was tried, from the most cautious threshold on."""
+    table = Table(
+        title=f"{report.tagger} on {report.data}: {report.units} {report.unit}s, {report.words} words; "
+        f"restarting fully on every word: sEM {percent(report.always_em)}"
+    )
+    for head in (
+        "tau",
+        "sEM",
+        "lost",
+        f"at most ({percent(1 - report.epsilon)} %)",
+        "p-value",
+        "FLOPs saved",
+        "words again",
+        "",
+    ):
+        table.add_column(head, justify="right")
+    best = report.best
+    for x in report.tried:
+        table.add_row(
+            f"{x.tau:g}",
+            percent(x.streaming_em),
+            f"{100 * x.risk:.2f}",
+            f"{100 * x.bound:.2f}",
+            f"{x.p_value:.2g}",
+            percent(x.flops_saved),
+            f"{x.words_recomputed:.2f}",
+            "chosen" if x == best else "holds" if x.certified else "not shown",
+            style="bold" if x == best else None,
+        )
+    return table
+
+
+def _promise(report: "CalibrationReport") -> str:
+    chosen, words = report.chosen, report.reliability
+    assert chosen is not None
+    ece = [100 * words[f"words {when}"].ece for when in ("before", "after")]
+    return (
+        f"tau {chosen.tau:.4g} of the stability scaled by {chosen.scale:.3f} and shifted by {chosen.shift:.3f}: with "
+        f"probability {1 - report.epsilon:g} at most {report.delta:g} of streaming EM is lost\n"
+        f"stability of words, expected calibration error: {ece[0]:.2f} %, scaled {ece[1]:.2f} %"
+    )
+
+
+def _write(report: "CalibrationReport", out: Path) -> None:
+    import msgspec
+
+    from stream.plots_calibration import plot_reliability
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "calibrate.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    written = [out / "calibrate.json"]
+    if report.reliability:
+        plot_reliability(report, out / "reliability.png")
+        written.append(out / "reliability.png")
+    typer.echo("\n".join(map(str, written)))

@@ -1,6 +1,7 @@
 """From what an operator named to an engine that runs."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def build_engine(
-    tagger: str,
+    taggers: Sequence[str],
     policy: str,
     *,
     coalesce: bool,
@@ -22,10 +23,10 @@ def build_engine(
     budget_gflops: float = 0.0,
     budget_share: float = 0.0,
 ) -> "Engine":
-    """Load the tagger and make an engine of it. Takes seconds: torch is only imported here.
+    """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
 
     Args:
-        tagger: name or folder.
+        taggers: names, as `encoder.choice.choose_taggers` reads them.
         policy: where restarts begin.
         stability: how sure a span must be before it is shown or changed, as `stream.emission.parse_emission` reads it.
         coalesce, idle_seconds, remember_seconds: see `Engine`.
@@ -34,17 +35,20 @@ def build_engine(
         budget_share: the same as a share of the compute thread's time; give one of them at most.
 
     Raises:
-        SettingError: there is no such tagger, policy or level of stability.
+        SettingError: there is no such tagger, policy or level of stability, or one tagger is named twice.
     """
     import torch
 
     from encoder.checkpoint import CheckpointError
+    from encoder.choice import choose_taggers
     from encoder.restart import PolicyError, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
+    from stream.beside import SideBySide
     from stream.budget import Budget
     from stream.emission import EmissionError, parse_emission
     from stream.engine import Engine
+    from stream.hybrid import HybridLabeller
     from stream.overload import Governor
 
     try:
@@ -54,15 +58,16 @@ def build_engine(
     budget = Budget(1e9 * budget_gflops) if budget_gflops else Budget(budget_share, "seconds") if budget_share else None
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
-        loaded = load_tagger(os.fspath(Path(tagger).expanduser()))
+        chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
+        labellers = [HybridLabeller(load_tagger(os.fspath(x.folder)), x.heads) for x in chosen]
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
     try:
-        points = parse_policy(resolve_policy(policy, loaded.tau))
+        points = parse_policy(resolve_policy(policy, _strictest([x.tau for y in labellers for x in y.heads])))
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
     return Engine(
-        loaded,
+        labellers[0] if len(labellers) == 1 else SideBySide(labellers),
         points,
         coalesce=coalesce,
         emission=emission,
@@ -71,3 +76,9 @@ def build_engine(
         governor=Governor(overload_seconds) if overload_seconds else None,
         budget=budget,
     )
+
+
+def _strictest(thresholds: Sequence[float | None]) -> float | None:
+    """The most cautious of all heads' thresholds; None if one was not calibrated (as `Tagger.tau`)."""
+    known = [x for x in thresholds if x is not None]
+    return max(known) if len(known) == len(thresholds) else None

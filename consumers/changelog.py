@@ -1,8 +1,9 @@
 """The changelog: what the topic of kept states holds. Keys and values of its records, and what a whole partition says.
 
 A compacted topic, partitioned like the input. Keys are JSON arrays, so that `kafka-console-consumer` shows them:
-`["ner","call-17","u3"]` a segment, `["ner","call-17"]` a session, `[]` the partition's own record. A value is one
-MessagePack array that begins with the number of its schema; no value (a tombstone) means that the key is gone.
+`["call-17","u3"]` a segment, `["call-17"]` a session, `[]` the partition's own record. A value is one MessagePack array
+that begins with the number of its schema; no value (a tombstone) means that the key is gone. All taggers of the group
+share a record: what one message changed is written whole or not at all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,8 +15,9 @@ import msgspec
 from consumers.errors import OperationFailed
 from stream.state import Entry, Saved, SegmentState, SessionState, restore_sessions
 
-SCHEMA = 1
-"""Rises when a record's meaning changes. What was written with a higher number is refused, with a lower one read."""
+SCHEMA = 2
+"""Rises when a record's meaning changes. What was written with another number is refused: up to 1, each tagger had keys
+and records of its own."""
 
 PARTITION_KEY = b"[]"
 
@@ -76,9 +78,9 @@ Pair = tuple[bytes, bytes | None]
 """A record's key and value."""
 
 
-def encode_entry(tagger: str, entry: Entry, outbox: Sequence[bytes] = (), unasked: bool = False) -> Pair:
+def encode_entry(entry: Entry, outbox: Sequence[bytes] = (), unasked: bool = False) -> Pair:
     """Make the record of an entry."""
-    key = msgspec.json.encode([tagger, entry.session, *([] if entry.segment is None else [entry.segment])])
+    key = msgspec.json.encode([entry.session, *([] if entry.segment is None else [entry.segment])])
     if entry.value is None:
         return key, None
     kind = SessionRecord if isinstance(entry.value, SessionState) else SegmentRecord
@@ -102,22 +104,19 @@ class Kept:
     done: Ranges = ()
     owned: bool = False
     """Whether it has its own record already."""
-    foreign: set[str] = field(default_factory=set)
-    """Other taggers whose states lie here too; they are left alone."""
 
 
-def read_changelog(records: Iterable[tuple[int, Pair]], tagger: str, group: str, topic: str, where: str) -> Kept:
+def read_changelog(records: Iterable[tuple[int, Pair]], group: str, topic: str, where: str) -> Kept:
     """Make sense of the last record of each key, in the order of the log.
 
     Args:
         records: offset, and key and value.
-        tagger: whose states are wanted.
         group: the consumer group that we are.
         topic: the input topic.
         where: names the topic and partition, for errors.
 
     Raises:
-        ChangelogError: a record is not ours, or newer than we are.
+        ChangelogError: a record is not ours, or of another version.
     """
     kept = Kept()
     entries = []
@@ -126,8 +125,6 @@ def read_changelog(records: Iterable[tuple[int, Pair]], tagger: str, group: str,
         names = _read_key(key, place)
         if not names:
             _own(kept, _decode(_PARTITION, value, place), group, topic, where)
-        elif names[0] != tagger:
-            kept.foreign.add(names[0])
         else:
             entries.append(_read_entry(names, value, kept, place))
     kept.sessions = restore_sessions(entries)
@@ -140,7 +137,9 @@ def _read_key(key: bytes, place: str) -> tuple[str, ...]:
         names = _KEY.decode(key)
     except msgspec.MsgspecError:
         names = ("",)
-    if len(names) not in (0, 2, 3):
+    if len(names) == 3:
+        raise ChangelogError(_explain_older(place, 1))
+    if len(names) > 3 or names == ("",):
         raise ChangelogError(f"{place}: no key of ours; is the topic another program's? Name one with --state-topic")
     return names
 
@@ -157,15 +156,15 @@ def _own(kept: Kept, record: PartitionRecord | None, group: str, topic: str, whe
 
 
 def _read_entry(names: tuple[str, ...], value: bytes | None, kept: Kept, place: str) -> Entry:
-    session = names[1]
-    if len(names) == 2:
+    session = names[0]
+    if len(names) == 1:
         head = _decode(_SESSION, value, place)
         _read_outbox(session, head, kept)
         return Entry(session, None, head.state if head else None)
     segment = _decode(_SEGMENT, value, place)
     if segment:
         _read_outbox(session, segment, kept)
-    return Entry(session, names[2], segment.state if segment else None)
+    return Entry(session, names[1], segment.state if segment else None)
 
 
 def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, kept: Kept) -> None:
@@ -180,15 +179,24 @@ def _decode(decoder: "msgspec.msgpack.Decoder[R]", value: bytes | None, place: s
         return None
     try:
         schema = _HEAD.decode(value).schema
-        if schema <= SCHEMA:
+        if schema == SCHEMA:
             return decoder.decode(value)
     except msgspec.MsgspecError as error:
         raise ChangelogError(
             f"{place}: no state of ours ({error}); is the topic another program's? Name one with --state-topic"
         ) from None
+    if schema < SCHEMA:
+        raise ChangelogError(_explain_older(place, schema))
     raise ChangelogError(
         f"{place} was written by a newer Hearken (schema {schema}, this one knows {SCHEMA}):"
         " start that version again, or name another topic with --state-topic and lose what is open"
+    )
+
+
+def _explain_older(place: str, schema: int) -> str:
+    return (
+        f"{place} was written by an older Hearken (schema {schema}, this one knows {SCHEMA}): let that version finish"
+        " what is open, then name another topic with --state-topic; or name one now and lose what is open"
     )
 
 

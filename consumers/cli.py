@@ -24,7 +24,7 @@ from consumers.settings import (
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
     DEFAULT_STABILITY,
-    DEFAULT_TAGGER,
+    TAGGER_HELP,
     ServiceSettings,
     SettingError,
     Topics,
@@ -32,6 +32,7 @@ from consumers.settings import (
     check_budget,
     check_seconds,
     parse_speed,
+    parse_taggers,
 )
 from consumers.soaking import soak
 from consumers.topic_commands import app as topics_app
@@ -68,9 +69,7 @@ BrokerOption = Annotated[
     str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
 ]
 InputTopicOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
-TaggerOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_TAGGER", help="A shipped tagger's name, or a checkpoint's folder.")
-]
+TaggerOption = Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)]
 PolicyOption = Annotated[
     str,
     typer.Option(
@@ -114,7 +113,7 @@ def serve(
     guarantee: Annotated[
         str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
     ] = ServiceSettings.guarantee,
-    tagger: TaggerOption = DEFAULT_TAGGER,
+    tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
     in_flight: Annotated[
@@ -205,7 +204,7 @@ def serve(
         check_seconds("overload_seconds", overload_seconds)
     check_budget(budget_gflops, budget_share)
     make_engine = lambda: build_engine(  # noqa: E731
-        tagger,
+        parse_taggers(tagger),
         policy,
         coalesce=coalesce,
         stability=stability,
@@ -253,7 +252,7 @@ def tag(
     final_only: Annotated[
         bool, typer.Option("--final-only", envvar="HEARKEN_FINAL_ONLY", help="Write only closing revisions.")
     ] = False,
-    tagger: TaggerOption = DEFAULT_TAGGER,
+    tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
 ) -> int:
@@ -262,7 +261,8 @@ def tag(
     from consumers.building import build_engine
     from consumers.tag import tag as tag_lines
 
-    return tag_lines(build_engine(tagger, policy, coalesce=False, stability=stability), input.value, final_only)
+    engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
+    return tag_lines(engine, input.value, final_only)
 
 
 @app.command()
@@ -278,7 +278,7 @@ def demo(
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")
     ] = None,
-    tagger: TaggerOption = DEFAULT_TAGGER,
+    tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
     picture: Annotated[Path | None, typer.Option(help="Save a picture of the view (SVG) in the middle of it.")] = None,
@@ -298,7 +298,7 @@ def demo(
         picture.unlink(missing_ok=True)
     shot = None if picture is None else (picture, picture_after)
     own = OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED
-    return asyncio.run(show(factor, broker or own, file, tagger, policy, stability, shot))
+    return asyncio.run(show(factor, broker or own, file, parse_taggers(tagger), policy, stability, shot))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

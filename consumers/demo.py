@@ -100,7 +100,7 @@ async def demo(
     speed: float | None,
     broker: str | OwnBroker,
     file: Path | None,
-    tagger: str,
+    taggers: Sequence[str],
     policy: str,
     stability: str = DEFAULT_STABILITY,
     picture: tuple[Path, float] | None = None,
@@ -111,7 +111,7 @@ async def demo(
         speed: a factor of real time; None as fast as it goes.
         broker: brokers to use, or which one to start.
         file: recorded stream; None plays the sample.
-        tagger: name or folder.
+        taggers: names or folders.
         policy: where restarts begin.
         stability: how sure a span must be before it is shown or changed.
         picture: where to save a picture of the view, and after how many seconds.
@@ -122,11 +122,11 @@ async def demo(
     """
     recording = list(read_recording(file or SAMPLE))
     with stopped_by_signals() as stop:
-        engine = await asyncio.to_thread(build_engine, tagger, policy, coalesce=True, stability=stability)
+        engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=True, stability=stability)
         console = Console()
         async with open_broker(broker) as address:
             kind = broker.value if isinstance(broker, OwnBroker) else "broker"
-            title = f"tagger {engine.name}, policy {policy}, stability {stability}, {kind} {address}"
+            title = f"tagger {', '.join(engine.names)}, policy {policy}, stability {stability}, {kind} {address}"
             try:
                 summary = await _show(recording, speed, address, engine, title, console, stop, picture)
             except KafkaError as error:
@@ -148,7 +148,7 @@ async def _show(
     picture: tuple[Path, float] | None,
 ) -> Summary:
     transcript = Transcript()
-    view = make_view(console, transcript)
+    view = make_view(console, transcript, engine.names)
     if picture is not None:
         view = Camera(view, transcript, *picture)
     async with open_rig("demo", broker) as rig:

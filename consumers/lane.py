@@ -63,7 +63,6 @@ class Outbound:
     """What all lanes of a service share."""
 
     settings: ServiceSettings
-    tagger: str
     dead_letters: DeadLetters
     delivered: Callable[[Sequence[Taken], int], None]
     """Told what is done, and how many revisions were written for it."""
@@ -212,8 +211,8 @@ class AtLeastOnce(Lane):
         """Write a group in three strides; before each the group must count us in, for we may have stood still."""
         await self._prove()
         outgoing = self._encode(group)
-        entries = [*self._clean, *with_outbox(self._out.tagger, outgoing)]
-        self._clean = [encode_entry(self._out.tagger, entry) for entry in gravestones(outgoing)]
+        entries = [*self._clean, *with_outbox(outgoing)]
+        self._clean = [encode_entry(entry) for entry in gravestones(outgoing)]
         await self.bury([letter for one in outgoing for letter in one.letters])
         await self._prove()
         await self.keep(entries)
@@ -251,8 +250,8 @@ def gravestones(group: Iterable[Outgoing]) -> list[Entry]:
     return [entry for entry in last.values() if isinstance(entry.value, SessionState) and entry.value.ended]
 
 
-def with_outbox(tagger: str, group: Iterable[Outgoing]) -> list[Pair]:
-    """Records of a group's entries, each with all revisions of its session that the group has made by then.
+def with_outbox(group: Iterable[Outgoing]) -> list[Pair]:
+    """Records of a group's entries, each with all revisions of its session, by any tagger, that the group has by then.
 
     A segment's entry gives way to a newer one that follows it directly in its session. Others may not be left out: cut
     apart anywhere, a session must be as it was before or after some message.
@@ -271,16 +270,16 @@ def with_outbox(tagger: str, group: Iterable[Outgoing]) -> list[Pair]:
             if before and entry.segment is not None and before[1].segment == entry.segment:
                 del records[before[0]]
             number = next(numbers)
-            records[number] = encode_entry(tagger, entry, outbox.get(entry.session, ()), entry.session in unasked)
+            records[number] = encode_entry(entry, outbox.get(entry.session, ()), entry.session in unasked)
             newest[entry.session] = number, entry
     return list(records.values())
 
 
-def newest(tagger: str, group: Iterable[Outgoing]) -> list[Pair]:
+def newest(group: Iterable[Outgoing]) -> list[Pair]:
     """The newest record of each key, in order: enough where a group is written whole or not at all."""
     records: dict[tuple[str, str | None], Entry] = {}
     for one in group:
         for entry in one.entries:
             records.pop((entry.session, entry.segment), None)
             records[entry.session, entry.segment] = entry
-    return [encode_entry(tagger, entry) for entry in records.values()]
+    return [encode_entry(entry) for entry in records.values()]

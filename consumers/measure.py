@@ -1,5 +1,6 @@
 """`hearken bench`: figures as tables and JSON."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,13 @@ DEFAULT_OVERLOAD_SECONDS = 0.5
 
 
 def bench(
-    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = DEFAULT_TAGGER,
+    tagger: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Shipped tagger or checkpoint folder to measure [default: {DEFAULT_TAGGER}]. Repeated: measure all "
+            "of them on one stream against the first alone instead; FOLDER:HEAD is one head of a folder."
+        ),
+    ] = None,
     sessions: Annotated[str, typer.Option(help="Numbers of live sessions, parted by commas.")] = "1,8,64",
     words: Annotated[int, typer.Option(min=2, help="Words of each session's segment.")] = 60,
     policy: Annotated[str, typer.Option(help="Restart policy.")] = DEFAULT_POLICY,
@@ -39,6 +46,7 @@ def bench(
     from encoder.restart import PolicyError
     from stream.bench import run_bench
     from stream.bench_overload import run_overload
+    from stream.bench_taggers import run_taggers
 
     try:
         counts = [int(part) for part in sessions.split(",")]
@@ -47,12 +55,20 @@ def bench(
     except ValueError as error:
         typer.echo(f"hearken bench: --sessions {sessions!r} is not a list of numbers such as 1,8,64", err=True)
         raise typer.Exit(2) from error
+    taggers = tagger or [DEFAULT_TAGGER]
+    if overload is not None and len(taggers) > 1:
+        typer.echo("hearken bench: --overload measures one --tagger", err=True)
+        raise typer.Exit(2)
     try:
+        if len(taggers) > 1:
+            beside = run_taggers(taggers, counts, words, policy, repeats)
+            _show([bench_table(beside)], beside, out, "bench-taggers.json")
+            return
         if overload is not None:
-            loaded = run_overload(tagger, counts[0], words, policy, load=overload, seconds=seconds, target=target)
+            loaded = run_overload(taggers[0], counts[0], words, policy, load=overload, seconds=seconds, target=target)
             _show(overload_tables(loaded), loaded, out, "overload.json")
             return
-        report = run_bench(tagger, counts, words, policy, repeats)
+        report = run_bench(taggers[0], counts, words, policy, repeats)
     except (CheckpointError, PolicyError) as error:
         typer.echo(f"hearken bench: {error}", err=True)
         raise typer.Exit(2) from error
@@ -75,13 +91,11 @@ def console() -> Console:
 
 
 def bench_table(report: "BenchReport") -> Table:
-    """Lay out a bench: ours, and the dense encoder re-run on every word."""
-    from stream.bench import PACKED
-
+    """Lay out a bench: a side a row, those of one number of sessions together."""
     table = Table(title=f"{report.tagger}, {report.policy}, {report.words} words a segment, {report.number_format}")
     for head in ("sessions", "side", "words/s", "spread", "p50 ms", "p99 ms", "ratio"):
         table.add_column(head, justify="left" if head == "side" else "right", no_wrap=head == "side")
-    for row in report.rows:
+    for row, after in zip_longest(report.rows, report.rows[1:]):
         table.add_row(
             str(row.sessions),
             row.side,
@@ -89,8 +103,8 @@ def bench_table(report: "BenchReport") -> Table:
             f"{row.slowest:,.0f} - {row.fastest:,.0f}",
             f"{row.p50_ms:.2f}",
             f"{row.p99_ms:.2f}",
-            "" if row.ratio is None else f"{row.ratio:.1f}x",
-            end_section=row.side == PACKED,
+            "" if row.ratio is None else f"{row.ratio:.2f}x" if row.ratio < 10 else f"{row.ratio:.1f}x",
+            end_section=after is None or after.sessions != row.sessions,
         )
     return table
 

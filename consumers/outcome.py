@@ -1,7 +1,7 @@
 """What came out, as a reader sees it: revisions without repeats, dead letters by what they are copies of."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal, Protocol
@@ -24,23 +24,29 @@ class Letter(Record, Protocol):
     headers: Sequence[tuple[str, bytes]]
 
 
+Stream = tuple[str, str]
+"""Tagger and session: what `rev` counts in."""
+
+
 @dataclass(slots=True)
 class Revisions:
-    """The revisions of one tagger, by session.
+    """The revisions of some taggers.
 
     Attributes:
-        raw: values by rev; what is compared is taken out.
+        raw: values by rev, of each stream; what is compared is taken out.
         answers: values by the (session, offset) that they answer, as read.
     """
 
-    raw: dict[str, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
+    raw: dict[Stream, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
     answers: dict[tuple[str, int], list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
 
-def read_revisions(records: Iterable[Record], tagger: str, guarantee: Guarantee, report: Report) -> Revisions:
+def read_revisions(
+    records: Iterable[Record], taggers: Collection[str], guarantee: Guarantee, report: Report
+) -> Revisions:
     """Take the output topic, each partition in order; drops repeats and checks order as any reader can."""
     found = Revisions()
-    last: dict[str, tuple[int, int]] = {}
+    last: dict[Stream, tuple[int, int]] = {}
     for record in records:
         where = f"output partition {record.partition}, offset {record.offset}"
         try:
@@ -48,25 +54,31 @@ def read_revisions(records: Iterable[Record], tagger: str, guarantee: Guarantee,
         except (msgspec.DecodeError, UnicodeDecodeError):
             report.add("stray", where, "this is no revision")
             continue
-        if revision.tagger != tagger:
+        if revision.tagger not in taggers:
             continue
         if record.key != revision.session.encode():
             report.add("altered", where, "its key is not the revision's session")
-        where = f"session {revision.session}, rev {revision.rev}"
-        mine = found.raw[revision.session]
+        stream = revision.tagger, revision.session
+        where = name_revision(*stream, revision.rev)
+        mine = found.raw[stream]
         if revision.rev in mine:
             _check_repeat(where, mine[revision.rev], record, guarantee, report)
             continue
-        rev, offset = last.get(revision.session, (0, -1))
+        rev, offset = last.get(stream, (0, -1))
         if revision.rev != rev + 1:
             report.add("order", where, f"it follows rev {rev}")
         elif revision.offset < offset:
             report.add("order", where, f"it answers offset {revision.offset} after {offset} was answered")
-        last[revision.session] = revision.rev, revision.offset
+        last[stream] = revision.rev, revision.offset
         mine[revision.rev] = raw = record.value or b""
         found.answers[revision.session, revision.offset].append(raw)
         report.revisions += 1
     return found
+
+
+def name_revision(tagger: str, session: str, rev: int) -> str:
+    """Say which revision is meant."""
+    return f"session {session}, tagger {tagger}, rev {rev}"
 
 
 def _check_repeat(where: str, first: bytes, record: Record, guarantee: Guarantee, report: Report) -> None:

@@ -208,7 +208,7 @@ class Partitions:
             make = partial(self._clients.reader, settings)
             reader: AIOKafkaConsumer = await connect(make, settings.broker, settings.connect_seconds)
             try:
-                kept, end = await read_kept(reader, state, self._outbound.tagger, settings.group, at.topic)
+                kept, end = await read_kept(reader, state, settings.group, at.topic)
             finally:
                 await stop_client(reader)
             start = await find_start(self._group.consumer, at, kept, settings.on_lost_input)
@@ -248,9 +248,9 @@ class Partitions:
 
     async def _mend(self, lane: AtLeastOnce, kept: Kept, forgotten: list[Entry], position: int) -> None:
         """Write what a former owner may not have come to write: revisions above all."""
-        tagger, settings = self._outbound.tagger, self._settings
+        settings = self._settings
         own = [] if kept.owned else [encode_partition(settings.group, lane.partition.topic)]
-        await lane.keep([*own, *(encode_entry(tagger, entry) for entry in forgotten)])
+        await lane.keep([*own, *(encode_entry(entry) for entry in forgotten)])
         ended = [name for name in kept.outbox if kept.sessions[name].ended]
         missing = [
             (name, value)
@@ -262,7 +262,7 @@ class Partitions:
             [self._too_large(lane.partition, *pair) for pair in missing if len(pair[1]) > self._outbound.limit]
         )
         await lane.publish([pair for pair in missing if len(pair[1]) <= self._outbound.limit])
-        await lane.keep([encode_entry(tagger, _gravestone(name, kept.sessions[name])) for name in ended])
+        await lane.keep([encode_entry(_gravestone(name, kept.sessions[name])) for name in ended])
 
     def _too_large(self, at: TopicPartition, session: str, value: bytes) -> Letter:
         """The brokers refused it when a state already told of it; the message that caused it is not at hand."""
@@ -302,8 +302,7 @@ def _tombstones(session: str, saved: Saved) -> list[Entry]:
 def _gravestone(session: str, saved: Saved) -> Entry:
     head = SessionState(
         seq=saved.seq,
-        rev=saved.rev,
-        next_span=saved.next_span,
+        numbers=saved.numbers,
         offset=saved.offset,
         ended=True,
         begun=saved.begun,

@@ -37,11 +37,11 @@ class Camera:
         self._title = title
         self._view.start(title)
 
-    def revised(self, turn: Turn, flips: list[Flip]) -> None:
+    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
         """A revision came."""
         self._began = time.monotonic() if self._began is None else self._began
-        self._live.revised(turn, flips)
-        self._view.revised(turn, flips)
+        self._live.revised(turn, tagger, flips)
+        self._view.revised(turn, tagger, flips)
 
     def tick(self, status: str) -> None:
         """Take the picture when it is due: at a moment that shows a flip, or a second later at any."""

@@ -18,13 +18,14 @@ class Promises:
     report: Report
     sources: Sources = field(default_factory=Sources)
     _witnesses: dict[str, Witness] = field(default_factory=dict)
+    """By session."""
 
     def hear(self, message: Message, revisions: Sequence[Revision], *, reset: bool = False) -> list[Told]:
         """Take the next message of its session.
 
         Args:
             message: it was accepted.
-            revisions: those that answer its offset, in order of rev.
+            revisions: those that answer its offset, of each tagger in order of rev.
             reset: labelling failed on it, and the session's labels began anew.
 
         Returns:
@@ -38,18 +39,18 @@ class Promises:
             witness.standing.clear()
         for one in told.values():
             if one.born:
-                witness.standing.pop((session, one.segment), None)
+                witness.forget(session, one.segment)
         answered = set()
         for revision in revisions:
-            where = f"session {session}, segment {revision.segment}, rev {revision.rev}"
-            if revision.segment in answered:
+            where = f"session {session}, segment {revision.segment}, tagger {revision.tagger}, rev {revision.rev}"
+            if (revision.tagger, revision.segment) in answered:
                 self.report.add("stray", where, f"offset {revision.offset} was answered twice")
             elif revision.segment in told:
                 self._check(where, revision, told[revision.segment])
             else:
                 kind: Kind = "after_final" if revision.segment in closed else "stray"
                 self.report.add(kind, where, f"offset {revision.offset} says nothing of this segment")
-            answered.add(revision.segment)
+            answered.add((revision.tagger, revision.segment))
             self._check_lists(where, witness, revision)
         if isinstance(message, End):
             del self._witnesses[session]
@@ -66,7 +67,7 @@ class Promises:
 
     def _check_lists(self, where: str, witness: Witness, revision: Revision) -> None:
         # Order and finals are checked elsewhere, more closely: here only what the lists say.
-        witness.rev[revision.session] = revision.rev - 1
+        witness.rev[revision.tagger, revision.session] = revision.rev - 1
         witness.reopened.add((revision.session, revision.segment))
         witness.read(revision)
         if witness.complaints:

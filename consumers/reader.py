@@ -49,4 +49,5 @@ class Reader:
             self.latencies.append(now - self._sent[answered])
         self.revisions += 1
         flips = self._transcript.label(revision)
-        self._view.revised(self._transcript.turns[revision.session, revision.segment], flips)
+        turn = self._transcript.turns[revision.session, revision.segment]
+        self._view.revised(turn, revision.tagger, flips)

@@ -1,6 +1,7 @@
 """The demo's view: a live picture on a terminal, plain lines anywhere else."""
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -19,7 +20,7 @@ class View(Protocol):
     def start(self, title: str) -> None:
         """Say what is shown."""
 
-    def revised(self, turn: Turn, flips: list[Flip]) -> None:
+    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
         """A revision came."""
 
     def tick(self, status: str) -> None:
@@ -45,19 +46,26 @@ class Palette:
 
 
 def paint(turn: Turn, palette: Palette) -> Text:
-    """A segment's words coloured by label; provisional ones dim, ones that just flipped reversed."""
+    """A segment's words coloured by label; provisional ones dim, ones that just flipped reversed.
+
+    Spans of several taggers may overlap: a shorter one is seen within a longer.
+    """
     text = Text(turn.text, style="" if turn.final else "dim", overflow="fold")
-    for span in turn.shown():
-        style = palette.colour(span.label) + (" bold" if turn.final else " dim")
-        text.stylize(style + (" reverse" if span.id in turn.flipped else ""), span.start, span.end)
+    spans = []
+    for tagger in turn.spans:
+        for span in turn.shown(tagger):
+            style = palette.colour(span.label) + (" bold" if turn.final else " dim")
+            spans.append((style + (" reverse" if span.id in turn.flipped[tagger] else ""), span.start, span.end))
+    for style, start, end in sorted(spans, key=lambda x: x[1] - x[2]):
+        text.stylize(style, start, end)
     return text
 
 
-def annotate(turn: Turn) -> str:
-    """A segment as plain text: [words](label)."""
+def annotate(turn: Turn, tagger: str) -> str:
+    """A segment as plain text, with one tagger's labels: [words](label)."""
     parts = []
     end = 0
-    for span in turn.shown():
+    for span in turn.shown(tagger):
         parts += [turn.text[end : span.start], f"[{span.text}]({span.label})"]
         end = span.end
     return "".join(parts) + turn.text[end:]
@@ -71,21 +79,23 @@ def describe(flip: Flip) -> str:
 
 
 class PlainView:
-    """Closed segments and flips as they come, a line each."""
+    """Closed segments and flips as they come, a line each; of several taggers, each has lines of its own."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, several: bool = False) -> None:
         self._console = console
+        self._several = several
 
     def start(self, title: str) -> None:
         """Say what is shown."""
         self._line(title)
 
-    def revised(self, turn: Turn, flips: list[Flip]) -> None:
+    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
         """A revision came."""
+        whose = f"{tagger}  " if self._several else ""
         for flip in flips:
-            self._line("  flip  " + describe(flip))
+            self._line(f"  flip  {whose}{describe(flip)}")
         if turn.final:
-            self._line(f"{turn.segment}  {annotate(turn)}")
+            self._line(f"{turn.segment}  {whose}{annotate(turn, tagger)}")
 
     def tick(self, status: str) -> None:
         """Time passes; a line is no clock."""
@@ -113,7 +123,7 @@ class LiveView:
         self._title = title
         self._live.start()
 
-    def revised(self, turn: Turn, flips: list[Flip]) -> None:
+    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
         """A revision came; it is seen with the next tick."""
         self._flips.extend(flips)
 
@@ -129,7 +139,7 @@ class LiveView:
 
     def shows_flip(self) -> bool:
         """Whether an open segment that is shown just flipped."""
-        return any(turn.flipped and not turn.final for turn in list(self._transcript.turns.values())[-6:])
+        return any(any(turn.flipped.values()) and not turn.final for turn in list(self._transcript.turns.values())[-6:])
 
     def picture(self, status: str) -> RenderableType:
         """What the terminal shows now."""
@@ -153,6 +163,6 @@ class LiveView:
         return rows[::-1]
 
 
-def make_view(console: Console, transcript: Transcript) -> View:
+def make_view(console: Console, transcript: Transcript, taggers: Sequence[str]) -> View:
     """The view that fits where the output goes."""
-    return LiveView(console, transcript) if console.is_terminal else PlainView(console)
+    return LiveView(console, transcript) if console.is_terminal else PlainView(console, len(taggers) > 1)

@@ -60,19 +60,14 @@ async def read_last(consumer: AIOKafkaConsumer, partition: TopicPartition) -> tu
     return [(offset, (key, value)) for key, (offset, value) in last.items()], end
 
 
-async def read_kept(
-    consumer: AIOKafkaConsumer, state: TopicPartition, tagger: str, group: str, topic: str
-) -> tuple[Kept, int]:
+async def read_kept(consumer: AIOKafkaConsumer, state: TopicPartition, group: str, topic: str) -> tuple[Kept, int]:
     """Read what is kept of a partition, and the end of the changelog.
 
     Raises:
         ChangelogError: it cannot be used.
     """
     records, end = await read_last(consumer, state)
-    kept = read_changelog(records, tagger, group, topic, _name(state))
-    for other in sorted(kept.foreign):
-        log.warning("the changelog also holds another tagger's states; they are left alone", tagger=other)
-    return kept, end
+    return read_changelog(records, group, topic, _name(state)), end
 
 
 async def find_start(consumer: AIOKafkaConsumer, partition: TopicPartition, kept: Kept, on_lost: OnLostInput) -> Start:

@@ -51,7 +51,7 @@ class Service:
         self._worker = worker
         self._ledger = Ledger(settings.in_flight)
         self.dead_letters = DeadLetters()
-        outbound = Outbound(settings, worker.engine.name, self.dead_letters, self._delivered)
+        outbound = Outbound(settings, self.dead_letters, self._delivered)
         self._group = Group(settings, self._positions)
         self._partitions = Partitions(settings, self._clients, worker, self._ledger, outbound, self._group)
         self._exactly = settings.guarantee == "exactly_once"

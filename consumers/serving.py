@@ -62,7 +62,7 @@ async def serve(settings: ServiceSettings, make_engine: Callable[[], "Engine"]) 
 
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_tell)
-            log.info("tagger loaded", tagger=engine.name)
+            log.info("tagger loaded", tagger=", ".join(engine.names))
             watchdog = asyncio.create_task(_end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
                 await Service(settings, Worker(engine, queue=settings.in_flight)).run(stop)

@@ -1,10 +1,17 @@
 """What an operator can set, checked once at start. Flags and `HEARKEN_*` variables end here (see cli.py)."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 DEFAULT_TAGGER = "ner"
+TAGGER_VARIABLE = "HEARKEN_TAGGER"
+TAGGER_HELP = (
+    "A shipped tagger's name, a checkpoint's folder, or FOLDER:HEAD; may be repeated."
+    f" [env var: {TAGGER_VARIABLE}, parted by commas; default: {DEFAULT_TAGGER}]"
+)
 DEFAULT_POLICY = "default"
 """The calibrated stability where the tagger has one, else last:3 (`encoder.restart.resolve_policy`)."""
 DEFAULT_STABILITY = "low"
@@ -159,6 +166,12 @@ def check_budget(gflops: float, share: float) -> None:
         raise SettingError("budget_share", f"{share} is not a share from 0 to 1 (0: no budget)")
     if gflops and share:
         raise SettingError("budget_share", "give either this or --budget-gflops, not both")
+
+
+def parse_taggers(given: Sequence[str] | None) -> list[str]:
+    """Which taggers are asked for: by repeated flags, else by the variable (parted by commas), else the default."""
+    named = list(given or ()) or [x.strip() for x in os.environ.get(TAGGER_VARIABLE, "").split(",")]
+    return [x for x in named if x] or [DEFAULT_TAGGER]
 
 
 def parse_speed(speed: str) -> float | None:

@@ -15,7 +15,7 @@ from consumers.broker import EmbeddedBroker
 from consumers.building import build_engine
 from consumers.rig import open_rig
 from consumers.service import Service
-from consumers.witness import Key, Witness, compare_finals, edited_segments, label_offline
+from consumers.witness import TaggedKey, Witness, compare_finals, edited_segments, label_offline
 from stream.messages import Message, Revision
 from stream.stats import EngineStats
 from stream.worker import Worker
@@ -69,7 +69,9 @@ class _Run:
                     self.heard = time.monotonic()
 
 
-async def soak(messages: list[Message], tagger: str, policy: str, broker: str | None, *, coalesce: bool) -> int:
+async def soak(
+    messages: list[Message], taggers: Sequence[str], policy: str, broker: str | None, *, coalesce: bool
+) -> int:
     """Send, read, check, compare and print; returns 0 when nothing was lost and every final label is the offline one.
 
     Raises:
@@ -77,7 +79,7 @@ async def soak(messages: list[Message], tagger: str, policy: str, broker: str | 
         OperationFailed: no broker answered, or the service broke.
     """
     console = Console(stderr=True)
-    engine = await asyncio.to_thread(build_engine, tagger, policy, coalesce=coalesce)
+    engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=coalesce)
     embedded = None if broker else EmbeddedBroker()
     address = embedded.address if embedded else str(broker)
     witness = Witness(reopened=edited_segments(messages))
@@ -89,7 +91,7 @@ async def soak(messages: list[Message], tagger: str, policy: str, broker: str | 
     if embedded:
         embedded.close()
     console.print("labelling the same text offline, a whole segment at a time ...")
-    offline_engine = await asyncio.to_thread(build_engine, tagger, policy, coalesce=False)
+    offline_engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=False)
     offline = await asyncio.to_thread(label_offline, offline_engine, messages)
     agree, wrong = compare_finals(messages, witness.standing, offline)
     problems = [*witness.complaints, *wrong]
@@ -101,7 +103,7 @@ async def soak(messages: list[Message], tagger: str, policy: str, broker: str | 
 
 
 def _table(
-    run: _Run, stats: EngineStats, seconds: float, offline: dict[Key, Revision], agree: int, problems: int
+    run: _Run, stats: EngineStats, seconds: float, offline: dict[TaggedKey, Revision], agree: int, problems: int
 ) -> Table:
     service = run.service
     rows = [

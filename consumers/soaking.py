@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.log import configure_logging
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER, check_broker
+from consumers.settings import DEFAULT_POLICY, TAGGER_HELP, check_broker, parse_taggers
 
 if TYPE_CHECKING:
     from stream.messages import Message
@@ -27,7 +27,7 @@ def soak(
     broker: Annotated[
         str | None, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Use these brokers, not our own.")
     ] = None,
-    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder.")] = DEFAULT_TAGGER,
+    tagger: Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)] = None,
     policy: Annotated[str, typer.Option(help="Restart policy.")] = DEFAULT_POLICY,
     coalesce: Annotated[bool, typer.Option(help="Compute only the newest of several waiting updates.")] = False,
 ) -> int:
@@ -49,7 +49,7 @@ def soak(
     if not messages:
         typer.echo("hearken soak: name a recording with --file, --events, --increments or --speeches", err=True)
         raise typer.Exit(2)
-    return asyncio.run(run(messages, tagger, policy, broker, coalesce=coalesce))
+    return asyncio.run(run(messages, parse_taggers(tagger), policy, broker, coalesce=coalesce))
 
 
 def _read(paths: Iterable[Path] | None, read: Callable[[Path], Iterator["Message"]]) -> Iterator["Message"]:

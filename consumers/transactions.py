@@ -52,7 +52,7 @@ class ExactlyOnce(Lane):
         position, beyond = self.progress.position, to_ranges(self.progress.beyond)
         letters = [x for one in outgoing for x in one.letters]
         revisions = [x for one in outgoing for x in one.revisions]
-        entries = newest(self._out.tagger, outgoing)
+        entries = newest(outgoing)
         if not (letters or revisions or entries) and self._committed == (position, beyond):
             self._out.delivered(done, 0)
             return

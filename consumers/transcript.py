@@ -22,18 +22,19 @@ class Flip:
 
 @dataclass(slots=True)
 class Turn:
-    """One segment: its newest text and the spans of its newest revision."""
+    """One segment: its newest text and the spans of each tagger's newest revision."""
 
     segment: str
     text: str = ""
     final: bool = False
-    spans: tuple[Span, ...] = ()
-    flipped: set[int] = field(default_factory=set)
-    """Ids of spans that the newest revision changed."""
+    spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+    """By tagger."""
+    flipped: dict[str, set[int]] = field(default_factory=dict)
+    """By tagger: ids of spans that its newest revision changed."""
 
-    def shown(self) -> list[Span]:
-        """The spans that still fit the text: it may be newer than the revision."""
-        return [span for span in self.spans if self.text[span.start : span.end] == span.text]
+    def shown(self, tagger: str) -> list[Span]:
+        """A tagger's spans that still fit the text: it may be newer than the revision."""
+        return [span for span in self.spans.get(tagger, ()) if self.text[span.start : span.end] == span.text]
 
 
 class Transcript:
@@ -52,7 +53,7 @@ class Transcript:
     def label(self, revision: Revision) -> list[Flip]:
         """A revision came out; returns what it took back or changed."""
         turn = self.turns.setdefault((revision.session, revision.segment), Turn(revision.segment))
-        old = {span.id: span for span in turn.spans}
+        old = {span.id: span for span in turn.spans.get(revision.tagger, ())}
         new = {span.id: span for span in revision.spans}
         flips = [
             Flip(turn.segment, old[x.id].text, x.was.label, new[x.id].text, new[x.id].label, x.cause)
@@ -60,7 +61,7 @@ class Transcript:
             if x.id in old
         ]
         flips += [Flip(turn.segment, x.text, x.label, x.text, None, x.cause) for x in revision.retracted]
-        turn.spans = revision.spans
+        turn.spans[revision.tagger] = revision.spans
         turn.final = revision.final
-        turn.flipped = {x.id for x in revision.changed}
+        turn.flipped[revision.tagger] = {x.id for x in revision.changed}
         return flips

@@ -1,7 +1,7 @@
 """The oracle: what one process would have said to the same input, compared with what was said.
 
-Pure: records in, a report out. Reading them from Kafka is in verifying.py. A problem names session, segment, rev and
-offset, never a text.
+Pure: records in, a report out. Reading them from Kafka is in verifying.py. A problem names session, segment, tagger,
+rev and offset, never a text. Every tagger of the engine is compared; revisions of others are left alone.
 
 With `exact`, every revision must be the oracle's, byte for byte but for the last digits of `stability`: right for the
 policy `always` without coalescing and without overload control, where a revision depends on its session's messages
@@ -25,6 +25,7 @@ from consumers.outcome import (
     Revisions,
     decode_revision,
     digest,
+    name_revision,
     read_letters,
     read_revisions,
 )
@@ -42,8 +43,8 @@ ROUNDING = 1e-3
 
 _NEVER = 1 << 63
 
-Final = tuple[str, str, int]
-"""Session, segment and offset of a final revision."""
+Final = tuple[str, str, str, int]
+"""Tagger, session, segment and offset of a final revision."""
 Places = list[tuple[int, int, str, str]]
 
 
@@ -69,14 +70,14 @@ def verify(
 
     Args:
         said: what went in and what came out.
-        engine: a fresh one with the service's tagger and policy, not coalescing and without idle expiry.
+        engine: a fresh one with the service's taggers and policy, not coalescing and without idle expiry.
         topic: the input topic, as dead letters name it.
         guarantee: at_least_once allows repeats of the same bytes.
         exact: see above.
         until: of input partitions, the first offset that is no longer compared; what answers later ones is ignored.
     """
     report = Report()
-    revisions = read_revisions(said.outputs, engine.name, guarantee, report)
+    revisions = read_revisions(said.outputs, engine.names, guarantee, report)
     letters = read_letters(said.letters, topic, guarantee, report)
     oracle = _Oracle(engine, exact, report, revisions, letters)
     limits = until or {}
@@ -133,11 +134,11 @@ class _Oracle:
         self._compare_chunk()
         homes, scattered = self._sources.homes, self._sources.scattered
         self._report.sessions, self._report.scattered = len(homes), len(scattered)
-        for session, left in self._revisions.raw.items():
+        for (tagger, session), left in self._revisions.raw.items():
             limit = until.get(homes.get(session, later.get(session, -1)), _NEVER)
             for rev, raw in left.items():
                 if session not in scattered and decode_revision(raw).offset < limit:
-                    self._report.add("stray", f"session {session}, rev {rev}", "no input explains it")
+                    self._report.add("stray", name_revision(tagger, session, rev), "no input explains it")
         for (partition, offset), letter in self._letters.items():
             if offset < until.get(partition, _NEVER):
                 where = f"input partition {partition}, offset {offset}"
@@ -185,14 +186,15 @@ class _Oracle:
         read = [decode_revision(raw) for raw in self._revisions.answers.pop((session, offset), [])]
         if not self._exact:
             for revision in read:
-                del self._revisions.raw[session][revision.rev]
+                del self._revisions.raw[revision.tagger, session][revision.rev]
         told = self._promises.hear(message, read, reset=failed)
         finals.read(offset, read)
-        finals.optional.update((session, x.segment, offset) for x in told if x.gone and not x.was_closed)
+        gone = [x.segment for x in told if x.gone and not x.was_closed]
+        finals.optional.update((tagger, session, x, offset) for tagger in self._engine.names for x in gone)
 
     def _compare_bytes(self, revision: Revision) -> None:
-        raw = self._revisions.raw[revision.session].pop(revision.rev, None)
-        where = f"session {revision.session}, rev {revision.rev}"
+        raw = self._revisions.raw[revision.tagger, revision.session].pop(revision.rev, None)
+        where = name_revision(revision.tagger, revision.session, revision.rev)
         if raw is None:
             self._report.add("lost", where, f"the answer to offset {revision.offset} was not read")
         elif raw == msgspec.json.encode(revision):
@@ -217,12 +219,12 @@ class _Finals:
         self.optional: set[Final] = set()
 
     def read(self, offset: int, revisions: list[Revision]) -> None:
-        self._read.update({(x.session, x.segment, offset): _places(x) for x in revisions if x.final})
+        self._read.update({(x.tagger, x.session, x.segment, offset): _places(x) for x in revisions if x.final})
 
     def compare(self, revision: Revision) -> None:
-        key = (revision.session, revision.segment, revision.offset)
+        key = (revision.tagger, revision.session, revision.segment, revision.offset)
         got = self._read.pop(key, None)
-        where = f"session {revision.session}, segment {revision.segment}, offset {revision.offset}"
+        where = _name_final(key)
         if got == _places(revision):
             self._report.finals += 1
         elif got is not None:
@@ -231,10 +233,14 @@ class _Finals:
             self._report.add("lost", where, "its final revision was not read")
 
     def finish(self, scattered: set[str]) -> None:
-        for session, segment, offset in self._read.keys() - self.optional:
-            if session not in scattered:
-                where = f"session {session}, segment {segment}, offset {offset}"
-                self._report.add("stray", where, "one process would not have published this final revision")
+        for key in self._read.keys() - self.optional:
+            if key[1] not in scattered:
+                self._report.add("stray", _name_final(key), "one process would not have published this final revision")
+
+
+def _name_final(key: Final) -> str:
+    tagger, session, segment, offset = key
+    return f"session {session}, segment {segment}, tagger {tagger}, offset {offset}"
 
 
 def _places(revision: Revision) -> Places:

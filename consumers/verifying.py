@@ -9,11 +9,12 @@ from consumers.outcome import Guarantee
 from consumers.settings import (
     DEFAULT_POLICY,
     DEFAULT_STABILITY,
-    DEFAULT_TAGGER,
+    TAGGER_HELP,
     ServiceSettings,
     SettingError,
     Topics,
     check_broker,
+    parse_taggers,
 )
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def verify(
         str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of dead letters.")
     ] = Topics.dead_letter,
     group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
-    tagger: Annotated[str, typer.Option(envvar="HEARKEN_TAGGER", help="The service's tagger.")] = DEFAULT_TAGGER,
+    tagger: Annotated[list[str] | None, typer.Option(help="The service's taggers. " + TAGGER_HELP)] = None,
     policy: Annotated[str, typer.Option(envvar="HEARKEN_POLICY", help="The service's policy.")] = DEFAULT_POLICY,
     stability: Annotated[
         str, typer.Option(envvar="HEARKEN_STABILITY", help="The service's stability.")
@@ -72,7 +73,7 @@ def verify(
     report = compare(
         broker,
         topics,
-        build_engine(tagger, policy, coalesce=False, stability=stability),
+        build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability),
         guarantee=check_guarantee(guarantee),
         exact=policy == "always" and not finals_only,
         group=group if until == "committed" else None,

@@ -13,6 +13,8 @@ from stream.messages import Delete, End, Message, Revision, Span, Update
 
 Key = tuple[str, str]
 """Session and segment."""
+TaggedKey = tuple[str, str, str]
+"""Tagger, session and segment."""
 
 
 @dataclass(slots=True)
@@ -21,26 +23,32 @@ class Witness:
 
     Attributes:
         complaints: broken promises, in words; empty when all is well.
-        standing: the newest revision of each segment.
+        standing: the newest revision of each tagger and segment.
+        rev: the last one of each tagger and session.
     """
 
     complaints: list[str] = field(default_factory=list)
-    standing: dict[Key, Revision] = field(default_factory=dict)
-    rev: dict[str, int] = field(default_factory=dict)
+    standing: dict[TaggedKey, Revision] = field(default_factory=dict)
+    rev: dict[tuple[str, str], int] = field(default_factory=dict)
     reopened: set[Key] = field(default_factory=set)
     """Segments that their source edited or deleted after they closed: only these may change after `final`."""
 
     def read(self, revision: Revision) -> None:
         """Take the next revision."""
-        key = (revision.session, revision.segment)
-        before = self.standing.get(key)
-        if revision.rev != self.rev.get(revision.session, 0) + 1:
-            self._complain(revision, f"rev {revision.rev} follows {self.rev.get(revision.session, 0)}")
-        if before is not None and before.final and key not in self.reopened:
+        key = (revision.tagger, revision.session, revision.segment)
+        before, last = self.standing.get(key), self.rev.get(key[:2], 0)
+        if revision.rev != last + 1:
+            self._complain(revision, f"rev {revision.rev} follows {last}")
+        if before is not None and before.final and key[1:] not in self.reopened:
             self._complain(revision, "a final segment was revised")
         self._check_lists(before.spans if before else (), revision)
-        self.rev[revision.session] = revision.rev
+        self.rev[key[:2]] = revision.rev
         self.standing[key] = revision
+
+    def forget(self, session: str, segment: str) -> None:
+        """A segment of that name begins anew."""
+        for key in [key for key in self.standing if key[1:] == (session, segment)]:
+            del self.standing[key]
 
     def _check_lists(self, before: tuple[Span, ...], revision: Revision) -> None:
         old, new = {span.id: span for span in before}, {span.id: span for span in revision.spans}
@@ -53,7 +61,8 @@ class Witness:
             self._complain(revision, "`changed` does not list the spans whose place, label or text is another")
 
     def _complain(self, revision: Revision, what: str) -> None:
-        self.complaints.append(f"session {revision.session}, segment {revision.segment}, rev {revision.rev}: {what}")
+        where = f"session {revision.session}, segment {revision.segment}, tagger {revision.tagger}, rev {revision.rev}"
+        self.complaints.append(f"{where}: {what}")
 
 
 def _place(span: Span) -> tuple[int, int, str]:
@@ -91,9 +100,9 @@ def closing_messages(messages: Iterable[Message]) -> Iterator[Message]:
             yield message
 
 
-def label_offline(engine: Engine, messages: Iterable[Message]) -> dict[Key, Revision]:
-    """Label a stream a whole segment at a time with a fresh engine; returns each segment's last revision."""
-    last: dict[Key, Revision] = {}
+def label_offline(engine: Engine, messages: Iterable[Message]) -> dict[TaggedKey, Revision]:
+    """Label a stream a whole segment at a time with a fresh engine; returns each tagger's last ones."""
+    last: dict[TaggedKey, Revision] = {}
     for offset, message in enumerate(closing_messages(messages)):
         engine.submit(message, offset)
         if engine.pending >= 256 or isinstance(message, End):
@@ -102,10 +111,10 @@ def label_offline(engine: Engine, messages: Iterable[Message]) -> dict[Key, Revi
     return last
 
 
-def _drain(engine: Engine, last: dict[Key, Revision]) -> None:
+def _drain(engine: Engine, last: dict[TaggedKey, Revision]) -> None:
     while engine.pending:
         for revision in engine.step().revisions:
-            last[revision.session, revision.segment] = revision
+            last[revision.tagger, revision.session, revision.segment] = revision
 
 
 def edited_segments(messages: Iterable[Message]) -> set[Key]:
@@ -124,19 +133,20 @@ def edited_segments(messages: Iterable[Message]) -> set[Key]:
 
 
 def compare_finals(
-    messages: list[Message], seen: dict[Key, Revision], offline: dict[Key, Revision]
+    messages: list[Message], seen: dict[TaggedKey, Revision], offline: dict[TaggedKey, Revision]
 ) -> tuple[int, list[str]]:
     """Compare the final labels that were read with the offline ones.
 
     Returns:
-        How many segments agree, and for each that does not one line.
+        How many segments agree, counted for each tagger, and for each that does not one line.
     """
     deleted = {(m.session, m.segment) for m in messages if isinstance(m, Delete)}
     wrong = []
     for key, wanted in offline.items():
         got = seen.get(key)
-        if got is None or not (got.final or key in deleted):
-            wrong.append(f"session {key[0]}, segment {key[1]}: no final revision was read")
+        where = f"session {key[1]}, segment {key[2]}, tagger {key[0]}"
+        if got is None or not (got.final or key[1:] in deleted):
+            wrong.append(f"{where}: no final revision was read")
         elif [_place(span) for span in got.spans] != [_place(span) for span in wanted.spans]:
-            wrong.append(f"session {key[0]}, segment {key[1]}: final labels are not the offline ones")
+            wrong.append(f"{where}: final labels are not the offline ones")
     return len(offline) - len(wrong), wrong

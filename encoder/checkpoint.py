@@ -92,6 +92,18 @@ def find_checkpoint(name: str) -> Path:
     )
 
 
+def read_config(folder: Path) -> HybridConfig:
+    """Read a checkpoint's configuration.
+
+    Raises:
+        CheckpointError: it cannot be read, or cannot work.
+    """
+    try:
+        return msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)
+    except (OSError, msgspec.DecodeError, ConfigError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {error}") from error
+
+
 def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
     """Load a shipped tagger by name, or a checkpoint folder by path, to float32 on the CPU.
 
@@ -104,11 +116,11 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
             weights.
     """
     folder = find_checkpoint(name)
+    config = read_config(folder)
     try:
-        config = msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)
         stored = load_file(folder / "model.safetensors")
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except (OSError, SafetensorError, msgspec.DecodeError, ConfigError) as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"checkpoint {folder}: {error}") from error
     except Exception as error:  # tokenizers raises bare Exception
         raise CheckpointError(f"checkpoint {folder}: tokenizer.json cannot be read: {error}") from error

@@ -3,7 +3,7 @@
 A policy sees only what stands. Whatever it answers, new words and words that have seen rewritten text are computed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,6 +35,23 @@ class Standing:
     def words(self) -> int:
         """Number of standing words, which is also the number of the first new one."""
         return len(self.entropy)
+
+
+def most_doubtful(standings: Sequence[Standing]) -> Standing:
+    """Give each word the worst figures that it has in any of several labellings of the same words (at least one).
+
+    The point of a policy that has a threshold is then the earliest of its points for each of them.
+    """
+    if len(standings) == 1:
+        return standings[0]
+    seen = [x.seen for x in standings if x.seen is not None]
+    return Standing(
+        np.maximum.reduce([x.entropy for x in standings]),
+        np.minimum.reduce([x.probability for x in standings]),
+        np.minimum.reduce([x.stability for x in standings]),
+        np.minimum.reduce(seen) if len(seen) == len(standings) else None,
+        standings[0].coming,
+    )
 
 
 class RestartPolicy(Protocol):

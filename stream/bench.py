@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from encoder.model import HybridModel
 from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.engine import Engine
+from stream.labeller import Labeller
 from stream.messages import End, Update
 
 OURS, ALONE, BATCHED, PACKED = "hearken", "re-run one by one", "re-run batched", "re-run packed"
@@ -53,17 +55,18 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     words: int
     number_format: str
-    """Of the dense sides: the faster one on this machine."""
+    """Of the dense sides: the faster one on this machine. Without dense sides: of the taggers."""
     rows: list[Row]
 
 
 @dataclass(slots=True)
-class _Times:
+class Times:
     """Seconds of steps, one list a repeat."""
 
     repeats: list[list[float]] = field(default_factory=list)
 
-    def row(self, sessions: int, side: str, ours: "_Times | None") -> Row:
+    def row(self, sessions: int, side: str, ours: "Times | None") -> Row:
+        """Sum them up, against another side if there is one."""
         rates = [sessions * len(seconds) / sum(seconds) for seconds in self.repeats]
         steps = [1000 * second for seconds in self.repeats for second in seconds]
         rate = float(np.median(rates))
@@ -103,7 +106,7 @@ def _compare(
     tokens = [[_tokens(tagger, text[: t + 1]) for text in texts] for t in range(words)]
     batches = [dense_batch([torch.from_numpy(ids).long() for ids in step]) for step in tokens]
     alone = [[dense_batch([torch.from_numpy(ids).long()]) for ids in step] for step in tokens]
-    times = {side: _Times() for side in (OURS, ALONE, BATCHED, PACKED)}
+    times = {side: Times() for side in (OURS, ALONE, BATCHED, PACKED)}
     run_engine(tagger, texts[:1], policy)
     run_dense(dense, [[batch] for batch in batches[:2]])
     for repeat in range(repeats):
@@ -120,7 +123,7 @@ def _tokens(tagger: Tagger, words: list[str]) -> NDArray[np.int32]:
     return tagger.tokenizer.encode(" ".join(words)).ids[-tagger.config.window :]
 
 
-def run_engine(tagger: Tagger, texts: list[list[str]], policy: str) -> list[float]:
+def run_engine(tagger: Tagger | Labeller[Any], texts: list[list[str]], policy: str) -> list[float]:
     """Feed every session one word a step; returns the seconds of each step, from messages in to revisions out."""
     engine = Engine(tagger, parse_policy(policy))
     seconds = []

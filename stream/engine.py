@@ -1,12 +1,13 @@
 """The micro-batching step: waiting updates of many sessions in, revisions out; no clock, no threads, no transport."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from encoder.restart import RestartPolicy
 from encoder.tagger import Tagger
 from stream.budget import Budget
-from stream.diff import diff_spans
+from stream.diff import Difference, diff_spans
 from stream.emission import LOW, Emission
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
@@ -32,9 +33,10 @@ class _Job:
 
     living: Living
     write: Write
-    before: Reading
-    """The segment's words as they stand."""
-    reading: Reading = NO_WORDS
+    before: Sequence[Reading]
+    """The segment's words as they stand for each tagger."""
+    after: tuple[Reading, ...] = ()
+    """As they are read now."""
 
 
 class Engine:
@@ -44,13 +46,12 @@ class Engine:
     nothing else may overlap. The same messages with the same calls of `step` give the same revisions, byte for byte.
 
     Args:
-        tagger: what `encoder.tagger.load_tagger` gives, or any other Labeller.
+        tagger: what `encoder.tagger.load_tagger` gives, or any other Labeller; of one tagger or several.
         policy: where restarts begin, from `encoder.restart`.
         coalesce: compute only the newest of several waiting updates of one segment (right for a live service);
             otherwise every update has its own step, so what stands after each can be measured.
         token_budget: about how many tokens one step takes at most; one update is always taken.
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
-        name: the tagger's name in revisions; None takes the tagger's own.
         emission: how sure a span must be before it is published, and before it is changed; all at once by default.
         governor: shortens restarts while updates wait too long, as its caller tells it; None never does.
         budget: shortens restarts while more is spent than it brings, as its caller tells the time; None never does.
@@ -66,21 +67,22 @@ class Engine:
         coalesce: bool = False,
         token_budget: int = 2048,
         idle_seconds: float | None = None,
-        name: str | None = None,
         emission: Emission = LOW,
         governor: Governor | None = None,
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
     ) -> None:
-        self.name = name or tagger.name
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
         self.stats = EngineStats()
         self._labeller: Labeller[Any] = HybridLabeller(tagger) if isinstance(tagger, Tagger) else tagger
+        self.names = tuple(name for one in self._labeller.passes for name in one)
+        """The taggers' names in revisions."""
+        self._unknown = (NO_WORDS,) * len(self.names)
         self.governor = governor
         self.budget = budget
         self._spending = Spending(governor, budget)
-        self._sessions = Sessions(self.name, self._labeller, self._spending.govern(policy))
+        self._sessions = Sessions(self.names, self._labeller, self._spending.govern(policy))
         self._token_budget = token_budget
         self._emission = emission
         self._intake = Intake(coalesce)
@@ -177,7 +179,7 @@ class Engine:
                 if isinstance(operation, Write):
                     living = self._sessions.open(operation.session, result)
                     if _is_news(living.truth, operation):
-                        jobs.append(_Job(living, operation, living.before(operation.segment)))
+                        jobs.append(_Job(living, operation, living.before(operation.segment) or self._unknown))
                         continue
                 self._sessions.apply(operation, result)
                 self._answer(operation, result)
@@ -191,47 +193,58 @@ class Engine:
 
     def _decode(self, jobs: list[_Job], plans: list[Any]) -> None:
         """Scores to labelled words."""
-        for job, reading in zip(jobs, self._labeller.read(plans), strict=True):
-            job.reading = reading
+        for job, readings in zip(jobs, self._labeller.read(plans), strict=True):
+            job.after = readings
 
     def _emit(self, jobs: list[_Job], result: StepResult) -> None:
         """Make the new labels stand and tell what changed."""
         for job in jobs:
             try:
-                revision, entries = self._revise(job, result.stats)
+                revisions, entries = self._revise(job, result.stats)
             except Exception as error:
                 self._give_up(job.write, error, result)
                 continue
-            if revision is not None:
-                result.revisions.append(revision)
+            result.revisions += revisions
             result.entries += entries
             self._answer(job.write, result)
 
-    def _revise(self, job: _Job, stats: EngineStats) -> tuple[Revision | None, list[Entry]]:
+    def _revise(self, job: _Job, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
         write, living, truth = job.write, job.living, job.living.truth
         truth.advance(write.offset, write.floor)
         segment = truth.open(write.segment)
-        rewritten = self._measure(job, segment, stats)
-        is_final = write.final or segment.closed
-        shown = self._emission.publish(segment.text, segment.spans, write.text, job.reading, is_final)
-        found = find_spans(write.text, write.times, shown)
-        difference = diff_spans(segment.text, segment.spans, write.text, found, rewritten, truth.next_span)
         closing = write.final and not segment.closed
+        rewritten = self._measure(job, segment, closing, stats)
+        taggers = zip(self.names, job.after, rewritten, strict=True)
+        differences = {name: self._differ(job, segment, name, reading, at) for name, reading, at in taggers}
         segment.text, segment.times = write.text, write.times
-        living.readings[write.segment] = job.reading
+        living.readings[write.segment] = job.after
         forgotten = living.close(write.segment) if closing else ()
         words = living.save(write.segment)
-        is_told = bool(difference) or closing
-        revision = truth.revise(self.name, write.segment, difference) if is_told else None
-        return revision, living.wrote(write.segment, words, forgotten)
+        revisions = [truth.revise(name, write.segment, x) for name, x in differences.items() if x or closing]
+        return revisions, living.wrote(write.segment, words, forgotten)
 
-    def _measure(self, job: _Job, segment: Segment, stats: EngineStats) -> int | None:
-        """Count the words; returns the first character that was rewritten (see diff_spans)."""
-        write, before, after = job.write, job.before, job.reading
-        word, rewritten = first_change(segment.text, before, write.text, after)
-        stats.words += len(after.starts) - word
-        stats.count_work(after.work, write.final and not segment.closed, count_flips(before, after, word))
-        return rewritten
+    def _differ(self, job: _Job, segment: Segment, tagger: str, reading: Reading, rewritten: int | None) -> Difference:
+        """What changes for readers of one tagger."""
+        write, truth = job.write, job.living.truth
+        shown = truth.shown(tagger, write.segment)
+        is_final = write.final or segment.closed
+        told = self._emission.publish(segment.text, shown.spans, write.text, reading, is_final)
+        found = find_spans(write.text, write.times, told)
+        next_id = truth.numbers_of(tagger).next_span
+        return diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
+
+    def _measure(self, job: _Job, segment: Segment, closing: bool, stats: EngineStats) -> list[int | None]:
+        """Count words and work, pass by pass; gives each tagger the first rewritten character (see diff_spans)."""
+        found: list[int | None] = []
+        stats.updates += 1
+        for names in self._labeller.passes:
+            of_pass = slice(len(found), len(found) + len(names))
+            before, after = job.before[of_pass], job.after[of_pass]
+            word, rewritten = first_change(segment.text, before[0], job.write.text, after[0])
+            stats.words += len(after[0].starts) - word
+            stats.count_work(after[0].work, closing, count_flips(before, after, word))
+            found += [rewritten] * len(names)
+        return found
 
     def _answer(self, operation: Operation, result: StepResult) -> None:
         result.answered.extend(Answer(operation.session, offset) for offset in operation.answers)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from encoder.restart import RestartPolicy
 from stream.examples import Example, sessions_of, word_labels
-from stream.labeller import Labeller, Live, Reading, Work
+from stream.labeller import Labeller, Live, Reading, Work, read_single
 from stream.metrics import Chart, Extents, Labels
 from stream.shown import Audience, Levels
 
@@ -125,7 +125,7 @@ class Feed(Generic[P]):
             plans.append(member.live.plan(str(member.at), text, closing))
         before = self._labeller.counters().flops
         self._labeller.run(plans)
-        return self._labeller.read(plans), self._labeller.counters().flops - before
+        return read_single(self._labeller, plans), self._labeller.counters().flops - before
 
     def _note(self, member: Member[P], reading: Reading) -> None:
         member.rows.append(self._labels(member, reading, len(member.rows) + 1))

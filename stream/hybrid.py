@@ -1,18 +1,23 @@
-"""The hybrid encoder as a labeller: where texts become tokens, restart points token numbers, and scores labels."""
+"""The hybrid encoder as a labeller: where texts become tokens, restart points token numbers, and scores labels.
+
+Several heads of one trunk are several taggers that share a pass: one restart point a segment, the earliest that any of
+them wants, from which on all of them read their labels anew. So a head may read words anew that its own doubts would
+have let stand: it says of them what the newest states say. Final labels are not touched by that, and under a policy
+that looks at no labels (always, never, last) neither are revisions.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from encoder.decode import NOTHING, labels_to_spans
-from encoder.restart import RestartPolicy, Standing
+from encoder.restart import RestartPolicy, Standing, most_doubtful
 from encoder.session import Plan as EncoderPlan
 from encoder.session import Rows, run_plans
-from encoder.tagger import Tagger
+from encoder.tagger import Head, Tagger
 from encoder.tokenizer import EMPTY, Encoded
-from stream.kept import Words, begin_words, pack_words, unpack_words
+from stream.kept import UNREAD_WORDS, Labels, Words, begin_words, pack_words, unpack_words
 from stream.labeller import Counters, Kept, Kind, Reading, Work
 
 
@@ -27,6 +32,8 @@ class _Plan:
     """As many as the new text has; those from `keep` on are to be read."""
     keep: int
     compute: EncoderPlan | None
+    anew: tuple[bool, ...]
+    """Heads that have read nothing of the segment yet, as its words were kept without them."""
     rows: list[Rows] = field(default_factory=list)
     ran: list[EncoderPlan] = field(default_factory=list)
 
@@ -34,8 +41,16 @@ class _Plan:
 class HybridLive:
     """The labels of one session."""
 
-    def __init__(self, tagger: Tagger, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> None:
+    def __init__(
+        self,
+        tagger: Tagger,
+        heads: Sequence[Head],
+        policy: RestartPolicy,
+        kept: Sequence[Kept] = (),
+        context: bytes = b"",
+    ) -> None:
         self._tagger = tagger
+        self._heads = heads
         self._policy = policy
         self._session = tagger.sessions.open()
         self._open: dict[str, Words] = {}
@@ -54,8 +69,9 @@ class HybridLive:
         encoded, _, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
         keep = _whole_words(before.encoded, encoded, token) if before else 0
         words = self._stand(before, encoded, 0 if is_edit and token < len(encoded.ids) else keep)
-        plan = _Plan(self, segment, closing and not is_edit, words, keep, None)
         void = before is not None and before.void
+        anew = tuple(head.void for head in before.heads) if before and void else (False,) * len(self._heads)
+        plan = _Plan(self, segment, closing and not is_edit, words, keep, None, anew)
         if before is not None and not void and token == len(before.encoded.ids) == len(encoded.ids):
             return plan  # white space or case: nothing that the encoder sees
         if is_edit:
@@ -96,30 +112,26 @@ class HybridLive:
         self._closed.pop(segment, None)
         self._kept.pop(segment, None)
 
-    def reading(self, segment: str) -> Reading:
+    def reading(self, segment: str) -> tuple[Reading, ...]:
         """A restored segment's words as they stood."""
         self._recall(segment)
         words = self._open.get(segment) or self._closed[segment]
-        return Reading(
-            words.encoded.word_start,
-            words.encoded.word_end,
-            words.labels,
-            words.probability,
-            _stability(words, segment in self._closed),
-            spans=(),
-            work=Work(),
-        )
+        return tuple(_reading(words, labels, segment in self._closed, (), Work()) for labels in words.heads)
 
-    def save(self, segment: str) -> bytes:
+    def save(self, segment: str) -> dict[str, bytes]:
         """Labels as they stand, with the model's fingerprint; empty for a segment that is not known."""
         if segment in self._kept:
-            return self._kept[segment].words
+            return {name: self._kept[segment].words.get(name) or UNREAD_WORDS for name in self._names}
         words = self._open.get(segment) or self._closed.get(segment)
-        return b"" if words is None else pack_words(words, self._fingerprint)
+        return {} if words is None else pack_words(words, self._names, self._fingerprint)
 
-    def save_context(self) -> bytes:
+    def save_context(self) -> tuple[bytes, ...]:
         """The closed context, with the model's fingerprint."""
-        return self._fingerprint + self._session.save()
+        return (self._fingerprint + self._session.save(),)
+
+    def is_closed(self, segment: str) -> bool:
+        """Whether the segment has closed; its labels can only be edited."""
+        return segment in self._closed
 
     def free(self) -> None:
         """The session is over."""
@@ -129,13 +141,17 @@ class HybridLive:
     def _fingerprint(self) -> bytes:
         return self._tagger.encoder.identity
 
+    @property
+    def _names(self) -> list[str]:
+        return [head.name for head in self._heads]
+
     def _recall(self, segment: str) -> None:
         """Make words again of a segment that was restored."""
         kept = self._kept.pop(segment, None)
         if kept is None:
             return
         encoded = self._tagger.tokenizer.encode(kept.text)
-        words = unpack_words(encoded, self._tagger.config.columns, kept.words, self._fingerprint)
+        words = unpack_words(encoded, self._tagger.config.columns, kept.words, self._names, self._fingerprint)
         if kept.closed:
             self._closed[segment] = words
         else:
@@ -143,40 +159,48 @@ class HybridLive:
             self._session.resume(segment, encoded.ids, words.standing)
 
     def _point(self, words: Words, word: int) -> int:
-        """The policy's restart point among the words that stand unchanged."""
-        total = len(words.labels)
-        stability = words.stability(word, total)
-        point = self._policy.point(
-            Standing(words.entropy[:word], words.probability[:word], stability, words.seen[:word], total - word)
-        )
-        return min(max(point, 0), word)
+        """The earliest that the policy wants for any head, among the words that stand unchanged."""
+        count = words.encoded.words
+        standings = [
+            Standing(x.entropy[:word], x.probability[:word], x.stability(word, count), x.seen[:word], count - word)
+            for x in words.heads
+        ]
+        return min(max(self._policy.point(most_doubtful(standings)), 0), word)
 
     def _stand(self, before: Words | None, encoded: Encoded, keep: int) -> Words:
         """Arrays as long as the new text, with what stands of its first `keep` words."""
-        words = begin_words(encoded, self._tagger.config.columns)
+        words = begin_words(encoded, self._tagger.config.columns, len(self._heads))
         if before is not None:
             words.scores[: min(keep, len(before.scores))] = before.scores[:keep]
-            for name in ("labels", "probability", "entropy", "base", "drift", "seen"):
-                getattr(words, name)[:keep] = getattr(before, name)[:keep]
+            for labels, old in zip(words.heads, before.heads, strict=True):
+                labels.take(old, keep)
         return words
 
 
 class HybridLabeller:
-    """Labels the texts of many sessions over one tagger."""
+    """Labels the texts of many sessions over one trunk.
 
-    def __init__(self, tagger: Tagger) -> None:
-        self.name = tagger.name
+    Args:
+        tagger: the trunk and its heads.
+        heads: names of those that are wanted, in the order of their readings; None: all of them.
+    """
+
+    def __init__(self, tagger: Tagger, heads: Sequence[str] | None = None) -> None:
+        by_name = {head.name: head for head in tagger.heads}
+        self.heads = tagger.heads if heads is None else tuple(by_name[name] for name in heads)
+        self.passes = (tuple(head.name for head in self.heads),)
         self._tagger = tagger
         self._reanchors = 0
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> HybridLive:
+    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()) -> HybridLive:
         """Begin a session or go on with a saved one (see the protocol)."""
         closed = [x for x in kept if x.closed]
         identity = self._tagger.encoder.identity
-        if context.startswith(identity):
-            return HybridLive(self._tagger, policy, kept, context[len(identity) :])
-        still_open = [x._replace(words=b"") if closed else x for x in kept if not x.closed]
-        live = HybridLive(self._tagger, policy, still_open)
+        for context in contexts:
+            if context.startswith(identity):
+                return HybridLive(self._tagger, self.heads, policy, kept, context[len(identity) :])
+        still_open = [x._replace(words={}) if closed else x for x in kept if not x.closed]
+        live = HybridLive(self._tagger, self.heads, policy, still_open)
         for x in closed:
             plan = live.plan(x.segment, x.text, closing=True)
             self.run([plan])
@@ -189,14 +213,20 @@ class HybridLabeller:
         self._run([(plan, plan.live.plan_close(plan.segment)) for plan in plans if plan.closing])
         self._reanchors += sum(plan.live.take_reanchors() for plan in plans)
 
-    def read(self, plans: Sequence[_Plan]) -> list[Reading]:
+    def read(self, plans: Sequence[_Plan]) -> list[tuple[Reading, ...]]:
         """Decode all that was computed, packed."""
         for plan in plans:
             _put_scores(plan)
-        self._decode([(plan, _first_word(plan)) for plan in plans])
+        firsts = [_first_word(plan) for plan in plans]
+        for number, head in enumerate(self.heads):
+            wanted = [
+                (plan.words, plan.words.heads[number], 0 if plan.anew[number] else first)
+                for plan, first in zip(plans, firsts, strict=True)
+            ]
+            _decode(head, [x for x in wanted if x[2] < x[0].encoded.words])
         for plan in plans:
             plan.live.keep(plan)
-        return [self._reading(plan) for plan in plans]
+        return [self._readings(plan) for plan in plans]
 
     def counters(self) -> Counters:
         """What was done so far."""
@@ -210,44 +240,45 @@ class HybridLabeller:
             plan.rows.extend(rows)
             plan.ran.append(compute)
 
-    def _decode(self, wanted: list[tuple[_Plan, int]]) -> None:
-        """Labels of each plan's words from a first one on; the label before it stands."""
-        parts = [(plan.words, first) for plan, first in wanted if first < len(plan.words.labels)]
-        if not parts:
-            return
-        starts = np.cumsum([0] + [len(words.labels) - first for words, first in parts], dtype=np.int64)
-        before = np.array([words.labels[first - 1] if first else NOTHING for words, first in parts], np.int32)
-        head, total = self._tagger.heads[0], [len(words.labels) for words, _ in parts]
-        columns = np.concatenate([w.scores[first:] for w, first in parts])
-        decoded = head.decoder.decode(columns[:, : len(head.labels)], starts, before)
-        right = np.concatenate(
-            [np.arange(n - first, dtype=np.int32)[::-1] for n, (_, first) in zip(total, parts, strict=True)]
-        )
-        settled = head.stability.settle(columns, decoded.labels, decoded.probability, decoded.entropy, right)
-        for (words, first), a, b in zip(parts, starts[:-1], starts[1:], strict=True):
-            words.labels[first:] = decoded.labels[a:b]
-            words.probability[first:] = decoded.probability[a:b]
-            words.entropy[first:] = decoded.entropy[a:b]
-            words.base[first:], words.drift[first:] = settled.base[a:b], settled.drift[a:b]
-            words.seen[first:] = len(words.labels)
-
-    def _reading(self, plan: _Plan) -> Reading:
-        words = plan.words
-        return Reading(
-            starts=words.encoded.word_start,
-            ends=words.encoded.word_end,
-            labels=words.labels,
-            probability=words.probability,
-            stability=_stability(words, plan.closing or plan.segment in plan.live._closed),
-            spans=labels_to_spans(words.labels, self._tagger.config.labels),
-            work=_work(plan),
+    def _readings(self, plan: _Plan) -> tuple[Reading, ...]:
+        closed, work = plan.closing or plan.live.is_closed(plan.segment), _work(plan)
+        return tuple(
+            _reading(plan.words, labels, closed, labels_to_spans(labels.labels, head.labels), work)
+            for head, labels in zip(self.heads, plan.words.heads, strict=True)
         )
 
 
-def _stability(words: Words, closed: bool) -> NDArray[np.float32]:
-    """Stability of all words as they stand; a label of a closed segment stands for certain."""
-    n = len(words.labels)
-    return np.ones(n, np.float32) if closed else words.stability(n, n)
+def _decode(head: Head, parts: list[tuple[Words, Labels, int]]) -> None:
+    """Let a head read words from a first one on, packed; the label before it stands."""
+    if not parts:
+        return
+    counts = [words.encoded.words - first for words, _, first in parts]
+    starts = np.cumsum([0, *counts], dtype=np.int64)
+    before = np.array([labels.labels[first - 1] if first else NOTHING for _, labels, first in parts], np.int32)
+    columns = np.concatenate([words.scores[first:, head.first : head.end] for words, _, first in parts])
+    decoded = head.decoder.decode(columns[:, : len(head.labels)], starts, before)
+    right = np.concatenate([np.arange(count, dtype=np.int32)[::-1] for count in counts])
+    settled = head.stability.settle(columns, decoded.labels, decoded.probability, decoded.entropy, right)
+    for (words, labels, first), a, b in zip(parts, starts[:-1], starts[1:], strict=True):
+        labels.labels[first:] = decoded.labels[a:b]
+        labels.probability[first:] = decoded.probability[a:b]
+        labels.entropy[first:] = decoded.entropy[a:b]
+        labels.base[first:], labels.drift[first:] = settled.base[a:b], settled.drift[a:b]
+        labels.seen[first:] = words.encoded.words
+
+
+def _reading(words: Words, labels: Labels, closed: bool, spans: Sequence[tuple[int, int, str]], work: Work) -> Reading:
+    n = words.encoded.words
+    return Reading(
+        starts=words.encoded.word_start,
+        ends=words.encoded.word_end,
+        labels=labels.labels,
+        probability=labels.probability,
+        # a label of a closed segment stands for certain
+        stability=np.ones(n, np.float32) if closed else labels.stability(n, n),
+        spans=spans,
+        work=work,
+    )
 
 
 def _whole_words(before: Encoded, after: Encoded, token: int) -> int:

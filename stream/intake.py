@@ -52,6 +52,8 @@ class Intake:
             self._now = now
             source = self._sources.get(message.session)
             if self._has(source, message, offset):
+                if source is not None:
+                    self._touch(message.session, source, source.offset, now)  # told again, after a crash: it is alive
                 self._queue(Skip(message.session, [offset]))
             elif isinstance(message, Update):
                 self._update(message, offset, now)

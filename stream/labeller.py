@@ -1,6 +1,9 @@
-"""What the engine needs of a tagger: texts in, labelled words out. The hybrid encoder fits it, and so does a fake."""
+"""What the engine needs of taggers: texts in, labelled words out. The hybrid encoder fits it, and so does a fake.
 
-from collections.abc import Sequence
+A labeller has one tagger or several. Those of one *pass* share what is computed: words, restart point and work.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
@@ -25,7 +28,7 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The words of one segment and how they are labelled; offsets are characters, end exclusive."""
+    """The words of one segment and how one tagger labels them; offsets are characters, end exclusive."""
 
     starts: NDArray[np.int32]  # (words,)
     ends: NDArray[np.int32]  # (words,)
@@ -35,6 +38,7 @@ class Reading:
     spans: Sequence[tuple[int, int, str]]
     """First word, end word (exclusive) and label of each span, in order."""
     work: Work
+    """What its pass computed: the same for all taggers of the pass."""
 
 
 _NONE = np.zeros(0, np.int32)
@@ -51,8 +55,8 @@ class Kept(NamedTuple):
     segment: str
     text: str
     closed: bool
-    words: bytes
-    """What `Live.save` gave."""
+    words: Mapping[str, bytes]
+    """What `Live.save` gave; taggers may be missing, and others may be there."""
 
 
 class Live(Protocol[P_co]):
@@ -70,16 +74,16 @@ class Live(Protocol[P_co]):
         """A closed segment will not be edited any more; it stays in the context."""
         ...
 
-    def reading(self, segment: str) -> Reading:
-        """The words of a segment that was restored, as its labels stood; without spans and work."""
+    def reading(self, segment: str) -> tuple[Reading, ...]:
+        """The words of a segment that was restored, as each tagger's labels stood; without spans and work."""
         ...
 
-    def save(self, segment: str) -> bytes:
-        """What `Kept.words` is to be; empty only if the segment is not known here."""
+    def save(self, segment: str) -> dict[str, bytes]:
+        """What `Kept.words` is to be, by tagger; empty if the segment is not known here."""
         ...
 
-    def save_context(self) -> bytes:
-        """What closed segments left to be seen, for `Labeller.open`; never empty."""
+    def save_context(self) -> tuple[bytes, ...]:
+        """What closed segments left to be seen, for `Labeller.open`; one for each model, that tells which it is of."""
         ...
 
     def free(self) -> None:
@@ -95,24 +99,30 @@ class Counters(NamedTuple):
     flops: int = 0
 
 
+def read_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Reading]:
+    """Decode plans of a labeller that has one tagger."""
+    return [reading for (reading,) in labeller.read(plans)]
+
+
 class Labeller(Protocol[P]):
     """Labels the texts of many sessions."""
 
     @property
-    def name(self) -> str:
-        """The tagger's name in revisions."""
+    def passes(self) -> tuple[tuple[str, ...], ...]:
+        """The taggers' names in revisions, by pass."""
         ...
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> Live[P]:
+    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()) -> Live[P]:
         """Begin a session, or go on with one as it was saved.
 
-        Computes nothing, unless `context` is not of this model: then the closed segments are computed whole, one after
-        the other, as the best that is left of it.
+        Computes nothing, unless no context is of this model: then the closed segments are computed whole, one after
+        the other, as the best that is left of it. A tagger that a segment was not kept for, or that another model
+        kept, has no labels there; it reads all of the segment's words with the next plan of it.
 
         Args:
             policy: where restarts begin.
             kept: its segments; closed ones in order of closing.
-            context: what `Live.save_context` gave; empty if nothing had closed.
+            contexts: what `Live.save_context` gave; empty if nothing had closed.
         """
         ...
 
@@ -120,8 +130,8 @@ class Labeller(Protocol[P]):
         """Compute plans of different sessions together."""
         ...
 
-    def read(self, plans: Sequence[P]) -> list[Reading]:
-        """Decode plans that ran: all words of each one's segment."""
+    def read(self, plans: Sequence[P]) -> list[tuple[Reading, ...]]:
+        """Decode plans that ran: all words of each one's segment; a reading for each tagger, in order of `passes`."""
         ...
 
     def counters(self) -> Counters:

@@ -1,15 +1,15 @@
 """A session at work: its truth, its labels in the tagger, and how both are kept and restored (`stream.state`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from encoder.restart import RestartPolicy
-from stream.labeller import NO_WORDS, Kept, Labeller, Live, Reading
+from stream.labeller import Kept, Labeller, Live, Reading
 from stream.messages import Span
-from stream.session import Segment, Session
-from stream.state import Entry, Saved, SegmentState, SessionState, SpanState
+from stream.session import Numbers, Segment, Session, Shown
+from stream.state import Entry, LabelState, Saved, SegmentState, SessionState, SpanState
 
 
 @dataclass(slots=True)
@@ -18,40 +18,41 @@ class Living:
 
     truth: Session
     live: Live[Any]
-    context: bytes = b""
+    contexts: tuple[bytes, ...] = ()
     """What the labeller said of closed segments when one last changed: a failed step may have spoilt its own."""
-    readings: dict[str, Reading] = field(default_factory=dict)
-    """The words of its segments as last read."""
+    readings: dict[str, tuple[Reading, ...]] = field(default_factory=dict)
+    """The words of its segments as each tagger last read them."""
     _unread: set[str] = field(default_factory=set)
     """Restored segments whose words only the labeller has."""
 
-    def before(self, name: str) -> Reading:
-        """The words of a segment as they stand."""
+    def before(self, name: str) -> tuple[Reading, ...]:
+        """The words of a segment as they stand for each tagger; nothing for a segment that is new."""
         if name in self._unread:
             self._unread.discard(name)
             self.readings[name] = self.live.reading(name)
-        return self.readings.get(name, NO_WORDS)
+        return self.readings.get(name, ())
 
     def restore(self, labeller: Labeller[Any], policy: RestartPolicy, saved: Saved) -> None:
         """Go on with the labels that were kept."""
-        kept = [Kept(name, x.text, x.closed, x.words) for name, x in saved.segments.items() if x.words]
-        self.live = labeller.open(policy, kept, saved.context)
-        self.context = saved.context
+        words = {name: {k: v.words for k, v in x.labels.items() if v.words} for name, x in saved.segments.items()}
+        kept = [Kept(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]]
+        self.live = labeller.open(policy, kept, saved.contexts)
+        self.contexts = saved.contexts
         self._unread = {x.segment for x in kept}
 
     def rebuild(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
         """Something failed on the way: begin again from what stood before it."""
         held = [(name, x, self.live.save(name)) for name, x in self.truth.segments.items()]
         self.live.free()
-        self.live = labeller.open(policy, [Kept(name, x.text, x.closed, b) for name, x, b in held if b], self.context)
+        self.live = labeller.open(policy, [Kept(name, x.text, x.closed, b) for name, x, b in held if b], self.contexts)
 
-    def save(self, name: str) -> bytes:
+    def save(self, name: str) -> dict[str, bytes]:
         """Take down what the labeller has of a segment; if it is closed, also what closed ones leave to be seen."""
         if self.truth.segments[name].closed:
-            self.context = self.live.save_context()
+            self.contexts = self.live.save_context()
         return self.live.save(name)
 
-    def wrote(self, name: str, words: bytes, forgotten: Iterable[str] = ()) -> list[Entry]:
+    def wrote(self, name: str, words: Mapping[str, bytes], forgotten: Iterable[str] = ()) -> list[Entry]:
         """A segment was written; `words` is what `save` gave."""
         segment = self.truth.segments[name]
         state = _pack(self.truth, segment, words)
@@ -72,7 +73,7 @@ class Living:
         """Let the labeller, and the context, go on without a segment."""
         self._let_go(name)
         self.live.delete(name)
-        self.context = self.live.save_context()
+        self.contexts = self.live.save_context()
 
     def removed(self, names: Sequence[str]) -> list[Entry]:
         """Segments were taken back."""
@@ -84,15 +85,15 @@ class Living:
         with suppress(Exception):
             self.live.free()
         self.live = labeller.open(policy)
-        self.context = self.live.save_context()
+        self.contexts = self.live.save_context()
         self.readings.clear()
         self._unread.clear()
         self.truth.reset = self.truth.seq
         for segment in self.truth.segments.values():
-            segment.spans, segment.published = (), False
+            segment.shown = {}
 
     def _head(self, closing: dict[str, SegmentState], removed: Iterable[str]) -> Entry:
-        return _head(self.truth, self.context, closing, tuple(removed))
+        return _head(self.truth, self.contexts, closing, tuple(removed))
 
     def _tombstones(self, names: Iterable[str]) -> list[Entry]:
         return [Entry(self.truth.id, name, None) for name in names]
@@ -111,14 +112,13 @@ def end_session(truth: Session) -> list[Entry]:
     return [_head(truth, ended=True), *(Entry(truth.id, name, None) for name in names)]
 
 
-def restore_truth(session: str, saved: Saved) -> Session:
-    """The truth of a session that was kept."""
+def restore_truth(session: str, saved: Saved, taggers: Iterable[str]) -> Session:
+    """The truth of a session that was kept; of other taggers than these it has only the numbers."""
     return Session(
         id=session,
-        rev=saved.rev,
-        next_span=saved.next_span,
+        numbers={name: Numbers(*numbers) for name, numbers in saved.numbers.items()},
         offset=saved.offset,
-        segments={name: _unpack(x) for name, x in saved.segments.items()},
+        segments={name: _unpack(x, taggers) for name, x in saved.segments.items()},
         seq=saved.seq,
         done=saved.offset,
         begun=saved.begun,
@@ -129,7 +129,7 @@ def restore_truth(session: str, saved: Saved) -> Session:
 
 def _head(
     truth: Session,
-    context: bytes = b"",
+    contexts: tuple[bytes, ...] = (),
     closing: dict[str, SegmentState] | None = None,
     removed: tuple[str, ...] = (),
     ended: bool = False,
@@ -137,13 +137,12 @@ def _head(
     truth.gone = {name: offset for name, offset in truth.gone.items() if offset > truth.done}
     state = SessionState(
         seq=truth.seq,
-        rev=truth.rev,
-        next_span=truth.next_span,
+        numbers=_pack_numbers(truth),
         offset=truth.done,
         ended=ended,
         begun=truth.begun,
         reset=truth.reset,
-        context=context,
+        contexts=contexts,
         closing=closing or {},
         removed=removed,
         gone=dict(truth.gone),
@@ -151,40 +150,56 @@ def _head(
     return Entry(truth.id, None, state)
 
 
-def _pack(truth: Session, segment: Segment, words: bytes) -> SegmentState:
+def _pack(truth: Session, segment: Segment, words: Mapping[str, bytes]) -> SegmentState:
     return SegmentState(
         text=segment.text,
         order=segment.order,
         seq=truth.seq,
-        rev=truth.rev,
-        next_span=truth.next_span,
+        numbers=_pack_numbers(truth),
         offset=truth.done,
         applied=segment.applied,
         closed=segment.closed,
-        published=segment.published,
         times=segment.times,
-        spans=tuple(_pack_span(x) for x in segment.spans),
-        words=words,
+        labels={
+            name: _pack_labels(segment.shown.get(name, Shown()), words.get(name, b""))
+            for name in dict.fromkeys((*words, *segment.shown))
+        },
     )
+
+
+def _pack_numbers(truth: Session) -> dict[str, tuple[int, int]]:
+    return {name: (x.rev, x.next_span) for name, x in truth.numbers.items()}
+
+
+def _pack_labels(shown: Shown, words: bytes) -> LabelState:
+    return LabelState(shown.published, tuple(_pack_span(x) for x in shown.spans), words)
 
 
 def _pack_span(x: Span) -> SpanState:
     return x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score
 
 
-def _unpack(x: SegmentState) -> Segment:
-    spans = tuple(
+def _unpack(x: SegmentState, taggers: Iterable[str]) -> Segment:
+    shown = {
+        name: Shown(_unpack_spans(x.text, labels.spans), labels.published)
+        for name in taggers
+        if (labels := x.labels.get(name))
+    }
+    return Segment(x.text, x.closed, x.times, shown, x.order, x.applied)
+
+
+def _unpack_spans(text: str, spans: Iterable[SpanState]) -> tuple[Span, ...]:
+    return tuple(
         Span(
             id=i,
             start=a,
             end=b,
             label=label,
-            text=x.text[a:b],
+            text=text[a:b],
             stability=stable,
             start_time=begins,
             end_time=ends,
             score=score,
         )
-        for i, a, b, label, stable, begins, ends, score in x.spans
+        for i, a, b, label, stable, begins, ends, score in spans
     )
-    return Segment(x.text, x.closed, x.times, spans, x.published, x.order, x.applied)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from encoder.restart import Always, Never, Standing
 from stream.examples import Example
 from stream.feed import NO_LEVELS, Advance, Feed, Member, ignore
-from stream.labeller import Labeller, Live
+from stream.labeller import Labeller, Live, read_single
 from stream.metrics import Chart, Labels
 from stream.shown import Levels
 
@@ -76,7 +76,7 @@ class OracleFeed(Feed[P]):
     def _choose(self, members: Sequence[Member[P]]) -> None:
         plans = [self._shadows[x].plan(str(x.at), x.text(len(x.rows) + 1), False) for x in members]
         self._labeller.run(plans)
-        for member, reading in zip(members, self._labeller.read(plans), strict=True):
+        for member, reading in zip(members, read_single(self._labeller, plans), strict=True):
             words = len(member.rows) + 1
             appended, full = self._labels(member, reading, words), self._full[member][member.at].rows[words - 1]
             self._told[member].full = _errors(member, full) < _errors(member, appended)

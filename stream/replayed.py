@@ -18,7 +18,7 @@ from stream.evaluate import dense_flops
 from stream.feed import NO_LEVELS, Advance, ignore
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
-from stream.labeller import NO_WORDS, Live, Reading, Work
+from stream.labeller import NO_WORDS, Live, Reading, Work, read_single
 from stream.messages import End, Message, Update
 from stream.metrics import Chart, Labels
 from stream.operations import Forget, Operation, Remove, Write
@@ -215,7 +215,7 @@ class Replay:
         plans = [job.session.live.plan(job.write.segment, job.write.text, closing) for job in jobs]
         before = self._labeller.counters().flops
         self._labeller.run(plans)
-        return self._labeller.read(plans), self._labeller.counters().flops - before
+        return read_single(self._labeller, plans), self._labeller.counters().flops - before
 
     def _count_dense(self, before: int, tokens: int) -> None:
         self.dense += dense_flops(self._tagger.config, np.array([before + tokens]))

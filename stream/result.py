@@ -29,7 +29,7 @@ class Failure(NamedTuple):
 
 @dataclass(slots=True)
 class StepResult:
-    """What one step did. Revisions of one session stand in order of `rev`."""
+    """What one step did. Revisions of one session and tagger stand in order of `rev`."""
 
     revisions: list[Revision] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)

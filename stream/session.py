@@ -1,6 +1,6 @@
-"""The truth of one session: what was said, what is shown of it, and the two counters. Plain data, small, bounded."""
+"""The truth of one session: what was said, what each tagger shows of it, and its two counters. Plain data, bounded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -15,15 +15,29 @@ REMEMBERED_TEXT = 1 << 18
 """Characters of closed segments remembered at most."""
 
 
+class Shown(msgspec.Struct):
+    """What readers of one tagger know of a segment."""
+
+    spans: tuple[Span, ...] = ()
+    published: bool = False
+    """Whether any revision told of it."""
+
+
+class Numbers(msgspec.Struct):
+    """What rises with the revisions of one tagger in one session."""
+
+    rev: int = 0
+    next_span: int = 1
+
+
 class Segment(msgspec.Struct):
     """One segment as its labels stand."""
 
     text: str = ""
     closed: bool = False
     times: Times = ()
-    spans: tuple[Span, ...] = ()
-    published: bool = False
-    """Whether any revision told of it."""
+    shown: dict[str, Shown] = {}
+    """By tagger."""
     order: int = 0
     """The session's `seq` when it opened, then when it closed."""
     applied: int = -1
@@ -34,8 +48,8 @@ class Session(msgspec.Struct):
     """One session: open segments in order of opening, closed ones in order of closing."""
 
     id: str
-    rev: int = 0
-    next_span: int = 1
+    numbers: dict[str, Numbers] = {}
+    """By tagger; those that label no more are among them."""
     offset: int = -1
     """The last input message applied."""
     segments: dict[str, Segment] = {}
@@ -65,18 +79,26 @@ class Session(msgspec.Struct):
         self.segments[name].order = self.seq
         return close_segment(self.segments, name)
 
+    def shown(self, tagger: str, name: str) -> Shown:
+        """What readers of that tagger know of a segment."""
+        return self.segments[name].shown.setdefault(tagger, Shown())
+
+    def numbers_of(self, tagger: str) -> Numbers:
+        """The tagger's counters; a new one begins."""
+        return self.numbers.setdefault(tagger, Numbers())
+
     def revise(self, tagger: str, name: str, difference: Difference) -> Revision:
         """Make the difference stand, and tell of it."""
-        segment = self.segments[name]
-        segment.spans = difference.spans
-        segment.published = True
-        self.next_span += len(difference.added)
-        self.rev += 1
+        segment, shown, numbers = self.segments[name], self.shown(tagger, name), self.numbers_of(tagger)
+        shown.spans = difference.spans
+        shown.published = True
+        numbers.next_span += len(difference.added)
+        numbers.rev += 1
         return Revision(
             tagger=tagger,
             session=self.id,
             segment=name,
-            rev=self.rev,
+            rev=numbers.rev,
             offset=self.offset,
             final=segment.closed,
             spans=difference.spans,
@@ -85,14 +107,17 @@ class Session(msgspec.Struct):
             retracted=tuple(difference.retracted),
         )
 
-    def delete(self, tagger: str, name: str) -> Revision | None:
-        """Take a segment back; tells of it if anything was ever told of it."""
-        segment = self.segments[name]
-        segment.closed = True
-        gone = Difference((), retracted=[retract(x, "delete") for x in segment.spans])
-        revision = self.revise(tagger, name, gone) if segment.published else None
+    def delete(self, taggers: Iterable[str], name: str) -> list[Revision]:
+        """Take a segment back; of these taggers, those tell of it that ever told of it."""
+        self.segments[name].closed = True
+        revisions = []
+        for tagger in taggers:
+            shown = self.shown(tagger, name)
+            if shown.published:
+                gone = Difference((), retracted=[retract(x, "delete") for x in shown.spans])
+                revisions.append(self.revise(tagger, name, gone))
         del self.segments[name]
-        return revision
+        return revisions
 
 
 class _Closable(Protocol):

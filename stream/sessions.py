@@ -1,5 +1,6 @@
 """All sessions of an engine: those at work, those restored and not touched yet, those that are over and remembered."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from encoder.restart import RestartPolicy
@@ -14,8 +15,8 @@ from stream.state import Entry, Saved
 class Sessions:
     """Opens sessions and does every operation on them that needs no labelling."""
 
-    def __init__(self, name: str, labeller: Labeller[Any], policy: RestartPolicy) -> None:
-        self._name = name
+    def __init__(self, names: Sequence[str], labeller: Labeller[Any], policy: RestartPolicy) -> None:
+        self._names = names
         self._labeller = labeller
         self._policy = policy
         self.alive: dict[str, Living] = {}
@@ -29,7 +30,7 @@ class Sessions:
         if living is None:
             saved = self.saved.pop(session, None)
             known = self.over.pop(session, None) or Session(session)
-            truth = known if saved is None else restore_truth(session, saved)
+            truth = known if saved is None else restore_truth(session, saved, self._names)
             living = self.alive[session] = Living(truth, self._labeller.open(self._policy))
             if saved is None:
                 result.stats.sessions += 1
@@ -89,14 +90,14 @@ class Sessions:
             return
         living.truth.advance(operation.offset, operation.floor)
         living.delete(operation.segment)
-        revision = living.truth.delete(self._name, operation.segment)
-        if revision is not None:
-            result.revisions.append(revision)
+        result.revisions += living.truth.delete(self._names, operation.segment)
         result.entries += living.removed([operation.segment])
 
     def _end(self, operation: Forget, result: StepResult) -> None:
         living, saved = self.alive.pop(operation.session, None), self.saved.pop(operation.session, None)
-        truth = living.truth if living else restore_truth(operation.session, saved) if saved else None
+        truth = living.truth if living else None
+        if saved is not None:
+            truth = restore_truth(operation.session, saved, self._names)
         if truth is not None:
             truth.advance(operation.offset, operation.floor)
             result.entries += end_session(truth)
@@ -107,7 +108,7 @@ class Sessions:
     def _restore(self, operation: Restore, result: StepResult) -> None:
         result.entries += operation.saved.repairs
         if operation.saved.ended:
-            self.over[operation.session] = restore_truth(operation.session, operation.saved)
+            self.over[operation.session] = restore_truth(operation.session, operation.saved, self._names)
         else:
             self.saved[operation.session] = operation.saved
 

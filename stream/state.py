@@ -22,8 +22,13 @@ own `applied` may be higher: where waiting updates are coalesced, one segment ca
 A gravestone keeps `rev` and span ids rising when the same id speaks again. Segments written before `begun` belong to a
 life that is over.
 
-`words` and `context` are the labeller's own. They begin with what identifies it: bytes of another model are ignored,
+`words` and `contexts` are the labeller's own. They begin with what identifies it: bytes of another model are ignored,
 and the labels are read anew from the texts.
+
+*Taggers.* A text is kept once, and with it what each tagger has of it, so an entry is atomic for all of them. The
+taggers may be others when a session goes on. A new one finds no labels: it reads a segment anew with the next operation
+on it, and its `rev` begins at 1. Of one that is not asked for any more, its numbers stay, so that they go on if it
+comes back; what it had of a segment goes when the segment is next written.
 """
 
 from collections import defaultdict
@@ -38,6 +43,19 @@ SpanState = tuple[int, int, int, str, float, float | None, float | None, float |
 """Id, start, end, label, stability, start time, end time, score; its text is the segment's."""
 
 
+Numbers = dict[str, tuple[int, int]]
+"""By tagger: the last `rev`, and the next span's id."""
+
+
+class LabelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One tagger's part of a segment."""
+
+    published: bool = False
+    spans: tuple[SpanState, ...] = ()
+    words: bytes = b""
+    """The labeller's own; empty if it knows nothing of the segment."""
+
+
 class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One segment, and the numbers of its session when it was written."""
 
@@ -45,34 +63,30 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     order: int
     """Segments of a session stand in this order: the `seq` of its opening, then of its closing."""
     seq: int
-    rev: int
-    next_span: int
+    numbers: Numbers
     offset: int
     """Input messages of the session up to this one are in the state."""
     applied: int
     """The last input message of this segment that is in the state; at least `offset` if any came since."""
     closed: bool = False
-    published: bool = False
     times: Times = ()
-    spans: tuple[SpanState, ...] = ()
-    words: bytes = b""
-    """The labeller's own; empty if it knows nothing of the segment."""
+    labels: dict[str, LabelState] = {}
+    """By tagger."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One session beyond its segments."""
 
     seq: int
-    rev: int
-    next_span: int
+    numbers: Numbers
     offset: int
     ended: bool = False
     begun: int = 0
     """Segments with a lower `seq` are of a life that is over."""
     reset: int = 0
     """Labels of segments with a lower `seq` are void."""
-    context: bytes = b""
-    """The labeller's own: what closed segments left to be seen; empty if nothing has closed."""
+    contexts: tuple[bytes, ...] = ()
+    """The labeller's own: what closed segments left to be seen, for each model; empty if nothing has closed."""
     closing: dict[str, SegmentState] = {}
     """Segments that this operation wrote, so that this one entry is atomic."""
     removed: tuple[str, ...] = ()
@@ -93,8 +107,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 class Saved:
     """A session as it was kept."""
 
-    rev: int
-    next_span: int
+    numbers: Numbers
     offset: int
     """Input messages up to this one are in it. The engine also knows which later ones are, and skips them."""
     seq: int
@@ -102,7 +115,7 @@ class Saved:
     """A gravestone: nothing is left but the numbers."""
     begun: int
     reset: int
-    context: bytes
+    contexts: tuple[bytes, ...]
     gone: dict[str, int]
     segments: dict[str, SegmentState]
     """In order."""
@@ -149,7 +162,7 @@ def restore_sessions(entries: Iterable[Entry]) -> dict[str, Saved]:
     return {name: _restore(name, heads.get(name, _NEVER), segments[name]) for name in names}
 
 
-_NEVER = SessionState(seq=0, rev=0, next_span=1, offset=-1)
+_NEVER = SessionState(seq=0, numbers={}, offset=-1)
 
 
 def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) -> Saved:
@@ -167,14 +180,13 @@ def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) ->
         newest = segment if segment.seq > newest.seq else newest
     ordered = sorted(held.items(), key=lambda item: item[1].order)
     return Saved(
-        rev=newest.rev,
-        next_span=newest.next_span,
+        numbers=newest.numbers,
         offset=newest.offset,
         seq=newest.seq,
         ended=head.ended and not held,
         begun=head.begun,
         reset=head.reset,
-        context=head.context,
+        contexts=head.contexts,
         gone=head.gone,
         segments={name: _void(x) if x.seq < head.reset else x for name, x in ordered},
         repairs=repairs,
@@ -182,4 +194,4 @@ def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) ->
 
 
 def _void(segment: SegmentState) -> SegmentState:
-    return msgspec.structs.replace(segment, published=False, spans=(), words=b"")
+    return msgspec.structs.replace(segment, labels={})

@@ -9,8 +9,9 @@ from stream.words import Flips
 class EngineStats(msgspec.Struct):
     """Counts of one step, or of all steps since the engine started; every field only ever rises.
 
-    Words are those of the tagger. A word *arrives* when an update brings it or changes a word at or before it in its
-    segment; it is *recomputed* each time its tail states are computed, so recomputed / arrived is 1 for append only.
+    Words are those of the tagger; taggers that share a pass share them, others count them each. A word *arrives* when
+    an update brings it or changes a word at or before it in its segment; it is *recomputed* each time its tail states
+    are computed, so recomputed / arrived is 1 for append only.
     """
 
     messages: int = 0
@@ -55,8 +56,7 @@ class EngineStats(msgspec.Struct):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def count_work(self, work: Work, closing: bool, flips: Flips) -> None:
-        """Count what labelling one update computed, and what that changed."""
-        self.updates += 1
+        """Count what one pass over an update computed, and what that changed."""
         self.words_recomputed += work.words
         self.tail_tokens += work.tokens
         self.flips_input += flips.input

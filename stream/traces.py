@@ -51,23 +51,25 @@ class Recorder(Generic[P]):
     _sessions: int = 0
 
     @property
-    def name(self) -> str:
-        """The tagger's name."""
-        return self.labeller.name
+    def passes(self) -> tuple[tuple[str, ...], ...]:
+        """The tagger's name: one."""
+        return self.labeller.passes
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> "RecordedLive[P]":
+    def open(
+        self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()
+    ) -> "RecordedLive[P]":
         """Begin a session; see the protocol."""
         self._sessions += 1
-        return RecordedLive(self, self._sessions - 1, self.labeller.open(policy, kept, context))
+        return RecordedLive(self, self._sessions - 1, self.labeller.open(policy, kept, contexts))
 
     def run(self, plans: Sequence[P]) -> None:
         """Compute plans."""
         self.labeller.run(plans)
 
-    def read(self, plans: Sequence[P]) -> list[Reading]:
+    def read(self, plans: Sequence[P]) -> list[tuple[Reading, ...]]:
         """Decode plans, and remember what they gave."""
         readings = self.labeller.read(plans)
-        for plan, reading in zip(plans, readings, strict=True):
+        for plan, (reading,) in zip(plans, readings, strict=True):
             self._note(*self._plans.pop(id(plan)), reading)
         return readings
 
@@ -110,15 +112,15 @@ class RecordedLive(Generic[P]):
         """A closed segment will not be edited any more."""
         self.live.forget(segment)
 
-    def reading(self, segment: str) -> Reading:
+    def reading(self, segment: str) -> tuple[Reading, ...]:
         """The words of a restored segment."""
         return self.live.reading(segment)
 
-    def save(self, segment: str) -> bytes:
+    def save(self, segment: str) -> dict[str, bytes]:
         """Labels as they stand."""
         return self.live.save(segment)
 
-    def save_context(self) -> bytes:
+    def save_context(self) -> tuple[bytes, ...]:
         """What closed segments left."""
         return self.live.save_context()
 

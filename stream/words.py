@@ -1,5 +1,6 @@
 """The words of a segment before and after an update: which changed, whose labels flipped, and the spans they make."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,11 +37,15 @@ def first_change(old_text: str, before: Reading, text: str, after: Reading) -> t
     return word, min(changed, default=None)
 
 
-def count_flips(before: Reading, after: Reading, word: int) -> Flips:
-    """Count labels that changed; those from `word` on because of the input, those before because of the model."""
-    n = min(len(before.labels), len(after.labels))
-    flipped = before.labels[:n] != after.labels[:n]
-    return Flips(int(np.count_nonzero(flipped[word:])), int(np.count_nonzero(flipped[:word])))
+def count_flips(before: Sequence[Reading], after: Sequence[Reading], word: int) -> Flips:
+    """Count labels that changed, of all taggers; those from `word` on because of the input, others of the model."""
+    by_input = by_model = 0
+    for old, new in zip(before, after, strict=True):
+        n = min(len(old.labels), len(new.labels))
+        flipped = old.labels[:n] != new.labels[:n]
+        by_input += int(np.count_nonzero(flipped[word:]))
+        by_model += int(np.count_nonzero(flipped[:word]))
+    return Flips(by_input, by_model)
 
 
 def find_spans(text: str, times: Times, reading: Reading) -> list[Found]:

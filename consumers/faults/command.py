@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.log import configure_logging
-from consumers.settings import DEFAULT_TAGGER, check_broker
+from consumers.settings import TAGGER_HELP, check_broker, parse_taggers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from consumers.outcome import Guarantee
     from stream.engine import Engine
@@ -70,7 +70,7 @@ def faults(
     partitions: Annotated[int, typer.Option(help="Of each topic.")] = 4,
     pause: Annotated[float, typer.Option(help="Seconds between two faults at most; they come at random.")] = 6.0,
     seed: Annotated[int, typer.Option(help="Of the messages and of the moments.")] = 1,
-    tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder.")] = DEFAULT_TAGGER,
+    tagger: Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)] = None,
     policy: Annotated[
         str | None, typer.Option(help="Restart policy. [always, where every revision is compared; else last:3]")
     ] = None,
@@ -84,11 +84,12 @@ def faults(
     configure_logging("error")
     if broker is not None:
         check_broker(broker)
+    taggers = tuple(parse_taggers(tagger))
     common = Options(
         guarantee="at_least_once",
         command=WORKER,
-        make_engine=partial(_build, build_engine, tagger),
-        tagger=tagger,
+        make_engine=partial(_build, build_engine, taggers),
+        taggers=taggers,
         policy=policy,
         workers=workers,
         messages=messages,
@@ -109,8 +110,8 @@ def faults(
     return 0 if all(one.ok for one in asyncio.run(run_all(plan, broker))) else 1
 
 
-def _build(build_engine: "Callable[..., Engine]", tagger: str, policy: str) -> "Engine":
-    return build_engine(tagger, policy, coalesce=False)
+def _build(build_engine: "Callable[..., Engine]", taggers: "Sequence[str]", policy: str) -> "Engine":
+    return build_engine(taggers, policy, coalesce=False)
 
 
 def _promises(guarantee: GuaranteeChoice) -> list["Guarantee"]:

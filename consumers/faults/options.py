@@ -33,7 +33,7 @@ class Options:
     guarantee: Guarantee
     command: Sequence[str]
     make_engine: "Callable[[str], Engine]"
-    tagger: str = "ner"
+    taggers: Sequence[str] = ("ner",)
     policy: str | None = None
     workers: int = 3
     sessions: int = 200

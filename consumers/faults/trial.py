@@ -112,7 +112,7 @@ def worker_flags(options: Options, place: Place, policy: str, live: bool) -> lis
             "state_topic": topics.state,
             "group": place.run,
             "guarantee": options.guarantee,
-            "tagger": options.tagger,
+            "tagger": options.taggers,
             "policy": policy,
             "commit_seconds": options.commit_seconds,
             "session_timeout_seconds": options.session_timeout,

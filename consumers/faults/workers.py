@@ -191,5 +191,6 @@ def as_flags(settings: Mapping[str, object]) -> list[str]:
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            flags += [f"--{flag}", str(value)]
+            for one in value if isinstance(value, tuple | list) else (value,):
+                flags += [f"--{flag}", str(one)]
     return flags

@@ -4,23 +4,24 @@
 """
 
 import sys
+from collections.abc import Sequence
 
 import consumers.building
 from consumers.cli import main
 from consumers.settings import SettingError
 from encoder.restart import Last
 from stream.engine import Engine
-from tests.stream.fake_tagger import FakeLabeller
+from tests.stream.fake_tagger import fake_labeller
 
 
 def fake_engine(
-    tagger: str, policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: object
+    taggers: Sequence[str], policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: object
 ) -> Engine:
     """As build_engine; the word "poison" makes labelling fail."""
-    if tagger != "ner":
-        raise SettingError("tagger", f"{tagger!r} is unknown")
+    if unknown := set(taggers) - {"ner", "speech", "speech@other"}:
+        raise SettingError("tagger", f"{sorted(unknown)} are unknown")
     return Engine(
-        FakeLabeller(["poison"]),
+        fake_labeller(*taggers, poison=["poison"]),
         Last(3),
         coalesce=coalesce,
         idle_seconds=idle_seconds,

@@ -8,6 +8,7 @@ import pytest
 import structlog
 
 from consumers.cli import main
+from consumers.settings import parse_taggers
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,8 @@ def logs_as_before() -> Iterator[None]:
         ("replay FILE --speed 0", "--speed"),
         ("tag --input words", "--input"),
         ("tag --tagger /nowhere", "--tagger"),
+        ("tag --tagger ner --tagger ner", "'ner' is named twice"),
+        ("tag --tagger ner:nothing", "no head 'nothing'; it has ner"),
         ("tag --policy sometimes", "--policy"),
         ("tag --policy last:0", "--policy"),
         ("tag --stability sure", "--stability"),
@@ -87,6 +90,26 @@ def test_a_wrong_variable_is_named_too(
     errors = capsys.readouterr().err
     assert errors.count("\n") == 1
     assert variable in errors
+
+
+@pytest.mark.parametrize(
+    ("given", "variable", "meant"),
+    [
+        (None, None, ["ner"]),
+        ([], "", ["ner"]),
+        (None, "claims", ["claims"]),
+        (None, "ner, claims,/a folder/tagger:x", ["ner", "claims", "/a folder/tagger:x"]),
+        (["a,b", "c"], "ner", ["a,b", "c"]),
+    ],
+)
+def test_taggers_come_from_flags_or_else_from_the_variable(
+    given: list[str] | None, variable: str | None, meant: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is None:
+        monkeypatch.delenv("HEARKEN_TAGGER", raising=False)
+    else:
+        monkeypatch.setenv("HEARKEN_TAGGER", variable)
+    assert parse_taggers(given) == meant
 
 
 def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

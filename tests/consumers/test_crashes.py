@@ -17,7 +17,7 @@ from stream.engine import Engine
 from stream.messages import End, Message, Revision, Update
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, FakeKafka
-from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
+from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.streams import ALL, messages, steps
 
 Guarantee = Literal["at_least_once", "exactly_once"]
@@ -27,21 +27,32 @@ PARTITIONS = 2
 WITHOUT_FIXTURES = [HealthCheck.function_scoped_fixture]
 
 
-def engine(policy: RestartPolicy, coalesce: bool) -> Engine:
-    return Engine(FakeLabeller([]), policy, coalesce=coalesce, name="ner")
+Taggers = tuple[str, ...]
+TAGGERS: list[Taggers] = [("ner",), ("ner", "speech"), ("speech@other", "ner", "b@third")]
+
+
+def engine(policy: RestartPolicy, coalesce: bool, taggers: Taggers = TAGGERS[0]) -> Engine:
+    return Engine(fake_labeller(*taggers), policy, coalesce=coalesce)
 
 
 def partition_of(session: str) -> int:
     return int(session[1:]) % PARTITIONS
 
 
-async def live(kafka: FakeKafka, guarantee: Guarantee, policy: RestartPolicy, coalesce: bool, until: object) -> None:
+async def live(
+    kafka: FakeKafka,
+    guarantee: Guarantee,
+    policy: RestartPolicy,
+    coalesce: bool,
+    until: object,
+    taggers: Taggers = TAGGERS[0],
+) -> None:
     """One life of the service: until so many records are written (then it is killed), or None, until all is done."""
     chosen = ServiceSettings(
         broker="fake:1", guarantee=guarantee, commit_seconds=0.001, session_timeout_seconds=0.05, in_flight=8
     )
     stop = asyncio.Event()
-    service = Service(chosen, Worker(engine(policy, coalesce)), kafka.clients())
+    service = Service(chosen, Worker(engine(policy, coalesce, taggers)), kafka.clients())
     task = asyncio.create_task(service.run(stop))
 
     def written() -> int:
@@ -62,24 +73,29 @@ async def live(kafka: FakeKafka, guarantee: Guarantee, policy: RestartPolicy, co
 
 
 async def crash(
-    told: Sequence[Message], deaths: Sequence[int], guarantee: Guarantee, policy: RestartPolicy, coalesce: bool
+    told: Sequence[Message],
+    deaths: Sequence[int],
+    guarantee: Guarantee,
+    policy: RestartPolicy,
+    coalesce: bool,
+    taggers: Taggers,
 ) -> FakeKafka:
     kafka = FakeKafka(PARTITIONS)
     for message in told:
         await kafka.append(IN, msgspec.json.encode(message), None, partition_of(message.session))
     for death in deaths:
-        await live(kafka, guarantee, policy, coalesce, sum(len(log) for log in kafka.logs.values()) + death)
-    await live(kafka, guarantee, policy, coalesce, None)
+        await live(kafka, guarantee, policy, coalesce, sum(len(log) for log in kafka.logs.values()) + death, taggers)
+    await live(kafka, guarantee, policy, coalesce, None, taggers)
     return kafka
 
 
 def read(kafka: FakeKafka, guarantee: Guarantee) -> list[Revision]:
     """What a reader keeps: at least once it drops repeats, which must be equal to the byte."""
-    seen: dict[tuple[str, int], bytes] = {}
+    seen: dict[tuple[str, str, int], bytes] = {}
     kept = []
     for record in kafka.records(OUT):
         revision = msgspec.json.decode(record.value or b"", type=Revision)
-        key = revision.session, revision.rev
+        key = revision.tagger, revision.session, revision.rev
         if key in seen:
             assert guarantee == "at_least_once"
             assert seen[key] == record.value
@@ -89,9 +105,9 @@ def read(kafka: FakeKafka, guarantee: Guarantee) -> list[Revision]:
     return kept
 
 
-def expect(told: Sequence[Message], policy: RestartPolicy) -> list[Revision]:
+def expect(told: Sequence[Message], policy: RestartPolicy, taggers: Taggers = TAGGERS[0]) -> list[Revision]:
     """What one process says that never dies, each message a step of its own."""
-    alone = engine(policy, coalesce=False)
+    alone = engine(policy, False, taggers)
     said = []
     offsets = [0] * PARTITIONS
     for message in told:
@@ -111,33 +127,33 @@ DEATHS = st.lists(st.integers(1, 30), max_size=4)
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-@given(script=steps(VOCABULARY, [*ALL], sessions=3, most=25), deaths=DEATHS)
+@given(script=steps(VOCABULARY, [*ALL], sessions=3, most=25), deaths=DEATHS, taggers=st.sampled_from(TAGGERS))
 @settings(max_examples=15, suppress_health_check=WITHOUT_FIXTURES)
 def test_every_revision_is_as_if_nothing_had_happened(
-    guarantee: Guarantee, script: list[tuple[int, int, str, tuple[str, ...], int]], deaths: list[int]
+    guarantee: Guarantee, script: list[tuple[int, int, str, tuple[str, ...], int]], deaths: list[int], taggers: Taggers
 ) -> None:
     told = messages(script)
-    kafka = asyncio.run(crash(told, deaths, guarantee, Always(), coalesce=False))
-    assert by_session(read(kafka, guarantee)) == by_session(expect(told, Always()))
+    kafka = asyncio.run(crash(told, deaths, guarantee, Always(), False, taggers))
+    assert by_session(read(kafka, guarantee)) == by_session(expect(told, Always(), taggers))
     assert not kafka.records(DEAD)
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-@given(script=steps(VOCABULARY, KINDS, sessions=3, most=25), deaths=DEATHS)
+@given(script=steps(VOCABULARY, KINDS, sessions=3, most=25), deaths=DEATHS, taggers=st.sampled_from(TAGGERS))
 @settings(max_examples=15, suppress_health_check=WITHOUT_FIXTURES)
 def test_whatever_is_coalesced_readers_see_one_stream(
-    guarantee: Guarantee, script: list[tuple[int, int, str, tuple[str, ...], int]], deaths: list[int]
+    guarantee: Guarantee, script: list[tuple[int, int, str, tuple[str, ...], int]], deaths: list[int], taggers: Taggers
 ) -> None:
     said = messages(script)
     names = sorted({m.session for m in said})
     told: list[Message] = [Update(session=name, segment="first", text="we met", final=True) for name in names]
     told += [*said, *(End(session=name) for name in names)]
-    kafka = asyncio.run(crash(told, deaths, guarantee, Last(2), coalesce=True))
+    kafka = asyncio.run(crash(told, deaths, guarantee, Last(2), True, taggers))
     witness = Witness(reopened=edited_segments(told))
     for revision in read(kafka, guarantee):
         witness.read(revision)
     assert not witness.complaints
-    offline = label_offline(engine(Last(2), coalesce=False), told)
+    offline = label_offline(engine(Last(2), False, taggers), told)
     _, wrong = compare_finals(told, witness.standing, offline)
     assert not wrong
 

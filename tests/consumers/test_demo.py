@@ -51,7 +51,7 @@ async def test_the_whole_path_on_plain_lines(
     ]
     file = tmp_path / "recording.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in lines))
-    assert await consumers.demo.demo(40.0, OwnBroker.EMBEDDED, file, "ner", "last:3") == 0
+    assert await consumers.demo.demo(40.0, OwnBroker.EMBEDDED, file, ["ner"], "last:3") == 0
     shown = capsys.readouterr().out
     assert "u1  [may](place) river" in shown
     assert "u2  [anna](person) in [rome](place) at last" in shown
@@ -71,13 +71,13 @@ def test_flips_are_told_with_what_stood_before() -> None:
         Flip("u", "rice", "person", "ms rice", "person", "model"),
         Flip("u", "paris", "place", "paris", None, "input"),
     ]
-    assert transcript.turns["a", "u"].flipped == {1}
+    assert transcript.turns["a", "u"].flipped == {"t": {1}}
 
 
 def test_spans_that_a_newer_text_overtook_are_not_drawn() -> None:
     transcript = transcript_of("we met bob", span("bob", "we met bob", "person"))
     transcript.hear(update("u", "we met rob today"))
-    assert annotate(transcript.turns["a", "u"]) == "we met rob today"
+    assert annotate(transcript.turns["a", "u"], "t") == "we met rob today"
     transcript.hear(update("u", " again", mode="append"))
     assert transcript.turns["a", "u"].text == "we met rob today again"
 
@@ -90,7 +90,8 @@ def test_words_have_their_labels_colour_and_provisional_ones_are_dim(final: bool
     painted = paint(transcript.turns["a", "u"], palette)
     assert painted.plain == text
     assert palette.colour("person") != palette.colour("place")
-    assert [str(x.style).split()[0] for x in painted.spans] == [palette.colour("person"), palette.colour("place")]
+    colours = {text[x.start : x.end]: str(x.style).split()[0] for x in painted.spans}
+    assert colours == {"bob": palette.colour("person"), "rome": palette.colour("place")}
     assert all(("dim" in str(x.style)) == (not final) for x in painted.spans)
     assert ("dim" in str(painted.style)) == (not final)
 
@@ -100,14 +101,30 @@ def test_a_terminal_gets_a_picture_and_a_pipe_gets_lines() -> None:
     transcript = transcript_of(text, span("bob", text, "person"), final=True)
     out = io.StringIO()
     terminal = Console(file=out, force_terminal=True, width=60, height=20)
-    view = make_view(terminal, transcript)
+    view = make_view(terminal, transcript, ["t"])
     assert isinstance(view, LiveView)
     view.start("title")
-    view.revised(transcript.turns["a", "u"], [Flip("u", "bob", "place", "bob", "person", "model")])
+    view.revised(transcript.turns["a", "u"], "t", [Flip("u", "bob", "place", "bob", "person", "model")])
     view.tick("status")
     view.stop()
     assert all(x in out.getvalue() for x in ("title", "status", "bob", "place -> 'bob' person (model)", "\x1b["))
-    assert isinstance(make_view(Console(file=io.StringIO()), transcript), PlainView)
+    assert isinstance(make_view(Console(file=io.StringIO()), transcript, ["t"]), PlainView)
+
+
+def test_spans_of_several_taggers_are_shown_within_each_other_or_in_lines_of_their_own() -> None:
+    text = "bob is in rome"
+    transcript = transcript_of(text, span("bob", text, "person"), span("rome", text, "place", 2), final=True)
+    transcript.label(revision(span(text, text, "claim"), tagger="claims", final=True))
+    turn, palette = transcript.turns["a", "u"], Palette()
+    assert [(x.start, x.end) for x in paint(turn, palette).spans] == [(0, 14), (10, 14), (0, 3)]  # the last is on top
+    out = io.StringIO()
+    view = make_view(Console(file=out, width=60), transcript, ["t", "claims"])
+    view.revised(turn, "t", [])
+    view.revised(turn, "claims", [])
+    assert out.getvalue().splitlines() == [
+        "u  t  [bob](person) is in [rome](place)",
+        "u  claims  [bob is in rome](claim)",
+    ]
 
 
 def test_the_summary_has_the_figures_that_matter() -> None:
@@ -131,4 +148,4 @@ async def test_a_service_that_breaks_ends_the_demo(tmp_path: Path, monkeypatch: 
     file = tmp_path / "recording.jsonl"
     file.write_text('{"type":"end","session":"a"}\n')
     with pytest.raises(Broken):
-        await consumers.demo.demo(None, OwnBroker.EMBEDDED, file, "ner", "last:3")
+        await consumers.demo.demo(None, OwnBroker.EMBEDDED, file, ["ner"], "last:3")

@@ -257,7 +257,7 @@ async def test_round_and_round_until_it_is_left(broker: str) -> None:
     settings = ServiceSettings(
         broker=broker, topics=topics, group="g", commit_seconds=0.01, fetch_wait_ms=FETCH_WAIT_MS
     )
-    service, stop = Service(settings, Worker(fake_engine("ner", "", coalesce=False))), asyncio.Event()
+    service, stop = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False))), asyncio.Event()
     running = asyncio.create_task(service.run(stop))
     async with producing(broker) as producer:
         await producer.send_and_wait("in", b"not json", key=b"s")

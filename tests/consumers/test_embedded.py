@@ -134,14 +134,14 @@ async def test_died_before_its_commit_the_next_one_does_it_again(broker: str) ->
         return consumer
 
     async with reading(broker, topics.output) as read:
-        mortal = Service(settings, Worker(fake_engine("ner", "", coalesce=False)), Clients(consumer=make_mortal))
+        mortal = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False)), Clients(consumer=make_mortal))
         with pytest.raises(Exception, match="died before the commit"):
             await mortal.run(asyncio.Event())
         assert await committed(broker, topics.input, "again") == 0
         told = [x.value for x in await read(2)]
         assert [json.loads(value)["rev"] for value in told] == [1, 2]
         stop = asyncio.Event()
-        service = Service(settings, Worker(fake_engine("ner", "", coalesce=False)))
+        service = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False)))
         task = asyncio.create_task(service.run(stop))
         repeats = [x.value for x in await read(1)]
         async with asyncio.timeout(20):

@@ -42,7 +42,7 @@ def text(tmp_path: Path) -> Path:
 def tag_here(tagger: Path) -> bytes:
     """Label the lines as `hearken tag` does, in this process."""
     out, errors = io.BytesIO(), io.StringIO()
-    tagging = Tagging(build_engine(str(tagger), "last:3", coalesce=False), PARSERS["text"], False, out, errors)
+    tagging = Tagging(build_engine([str(tagger)], "last:3", coalesce=False), PARSERS["text"], False, out, errors)
     tagging.run(LineReader(io.BytesIO("\n".join(SAID).encode())))
     assert (errors.getvalue(), tagging.bad) == ("", 0)
     return out.getvalue()

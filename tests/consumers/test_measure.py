@@ -1,6 +1,7 @@
 """The command line of the measurements: tables out, files where they were asked for, mistakes on one line."""
 
 import json
+from pathlib import Path
 
 import pytest
 import typer
@@ -10,7 +11,7 @@ from consumers.evaluation import evaluate
 from consumers.measure import bench
 from encoder.checkpoint import save_checkpoint
 from stream import bench_overload
-from tests.tiny import tiny_checkpoint
+from tests.tiny import LABELS, tiny_checkpoint
 
 app = typer.Typer()
 app.command()(evaluate)
@@ -158,6 +159,24 @@ def test_bench_writes_table_and_json(tagger, tmp_path):
     assert "words/s" in result.stdout
     report = json.loads((out / "bench.json").read_bytes())
     assert [row["sessions"] for row in report["rows"]] == [1] * 4 + [2] * 4
+
+
+def test_bench_of_several_taggers_compares_them_with_the_first(tagger, tmp_path):
+    other = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS})
+    save_checkpoint(tmp_path / "trunk", other.config, other.weights, other.tokenizer)
+    result = run(
+        *("bench", "--tagger", f"{tmp_path}/trunk:b", "--tagger", tagger, "--tagger", f"{tmp_path}/trunk:a"),
+        *("--sessions", "1,2", "--words", "4", "--repeats", "1", "--out", str(tmp_path)),
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "bench-taggers.json").read_bytes())
+    name = Path(tagger).name
+    assert [(row["sessions"], row["side"]) for row in report["rows"]] == [
+        (count, side) for count in (1, 2) for side in ("b", f"b + a + {name}")
+    ]
+    assert [row["ratio"] is None for row in report["rows"]] == [True, False] * 2
+    result = run("bench", "--tagger", tagger, "--tagger", tagger)
+    assert (result.exit_code, "named twice" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("sessions", ["", "1,x", "0"])

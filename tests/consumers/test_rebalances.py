@@ -14,14 +14,15 @@ from aiokafka.errors import KafkaTimeoutError
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from encoder.restart import Always
-from stream.messages import Delete, End, Message, Update
+from stream.messages import Delete, End, Message, Revision, Update
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeConsumer, FakeKafka
 from tests.consumers.test_crashes import (
     GUARANTEES,
     PARTITIONS,
+    TAGGERS,
     Guarantee,
-    by_session,
+    Taggers,
     engine,
     expect,
     partition_of,
@@ -59,10 +60,12 @@ def talk(random: Random, count: int) -> list[Message]:
 class Members:
     """Two services of one group; who has which partition is for the test to say."""
 
-    def __init__(self, kafka: FakeKafka, settings: ServiceSettings) -> None:
+    def __init__(self, kafka: FakeKafka, settings: ServiceSettings, taggers: Taggers) -> None:
         self.kafka = kafka
         self.stop = asyncio.Event()
-        services = [Service(settings, Worker(engine(Always(), False)), kafka.clients()) for _ in range(MEMBERS)]
+        services = [
+            Service(settings, Worker(engine(Always(), False, taggers)), kafka.clients()) for _ in range(MEMBERS)
+        ]
         self.tasks = [asyncio.create_task(service.run(self.stop)) for service in services]
 
     async def divide(self, random: Random) -> None:
@@ -106,7 +109,7 @@ def disturb(kafka: FakeKafka, random: Random, guarantee: Guarantee) -> None:
         kafka.release()
 
 
-async def run(random: Random, guarantee: Guarantee, said: Sequence[Message]) -> FakeKafka:
+async def run(random: Random, guarantee: Guarantee, said: Sequence[Message], taggers: Taggers) -> FakeKafka:
     kafka = FakeKafka(PARTITIONS, alone=False)
     members = Members(
         kafka,
@@ -118,6 +121,7 @@ async def run(random: Random, guarantee: Guarantee, said: Sequence[Message]) -> 
             in_flight=8,
             shutdown_seconds=random.choice([0.002, 2.0]),  # too short to settle, or long enough
         ),
+        taggers,
     )
     await kafka.until(lambda: sum(hasattr(member, "listener") for member in kafka.members) == MEMBERS)
     await members.divide(random)
@@ -133,16 +137,16 @@ async def run(random: Random, guarantee: Guarantee, said: Sequence[Message]) -> 
     return kafka
 
 
+def in_order(revisions: list[Revision]) -> list[Revision]:
+    return sorted(revisions, key=lambda x: (x.session, x.tagger, x.rev))
+
+
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 @pytest.mark.parametrize("seed", range(8))
 def test_partitions_go_to_and_fro_and_nothing_is_wrong(seed: int, guarantee: Guarantee) -> None:
-    random = Random(seed)
+    random, taggers = Random(seed), TAGGERS[seed % len(TAGGERS)]
     said = talk(random, 120)
-    kafka = asyncio.run(run(random, guarantee, said))
-    got = {
-        name: sorted(told, key=lambda revision: revision.rev)
-        for name, told in by_session(read(kafka, guarantee)).items()
-    }
-    assert got == by_session(expect(said, Always()))
+    kafka = asyncio.run(run(random, guarantee, said, taggers))
+    assert in_order(read(kafka, guarantee)) == in_order(expect(said, Always(), taggers))
     assert not kafka.records(DEAD)
     assert all(isinstance(member, FakeConsumer) and member.pauses for member in kafka.members)

@@ -26,7 +26,7 @@ async def broker(first: int, end: int, committed: int | None) -> FakeConsumer:
 
 
 def kept_until(offset: int) -> Kept:
-    return read_changelog([(0, encode_entry("ner", Entry("a", "s", segment(offset))))], "ner", "g", IN, "state")
+    return read_changelog([(0, encode_entry(Entry("a", "s", segment(offset))))], "g", IN, "state")
 
 
 @pytest.mark.parametrize(

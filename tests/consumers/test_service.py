@@ -29,7 +29,7 @@ def settings(**changes: object) -> ServiceSettings:
 async def serving(kafka: FakeKafka, **changes: object) -> AsyncIterator[Service]:
     stop = asyncio.Event()
     chosen = settings(**changes)
-    service = Service(chosen, Worker(fake_engine("ner", "", coalesce=True)), kafka.clients())
+    service = Service(chosen, Worker(fake_engine(["ner"], "", coalesce=True)), kafka.clients())
     task = asyncio.create_task(service.run(stop))
     try:
         yield service
@@ -70,7 +70,7 @@ async def test_topics_are_seen_to_before_anything_else() -> None:
         raise ServiceFailed("topic x: wrong")
 
     clients = dataclasses.replace(kafka.clients(), prepare=refuse)
-    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), clients)
+    service = Service(settings(), Worker(fake_engine(["ner"], "", coalesce=True)), clients)
     with pytest.raises(ServiceFailed, match="topic x: wrong"):
         await service.run(asyncio.Event())
     assert kafka.consumer is None
@@ -106,7 +106,7 @@ async def test_killed_between_produce_and_commit_nothing_is_lost() -> None:
     await kafka.append(IN, update("a", "anna met"), b"a")
     await kafka.append(IN, update("a", "anna met bob"), b"a")
     kafka.hold, kafka.held_topics = True, {OUT}
-    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=False)), kafka.clients())
+    service = Service(settings(), Worker(fake_engine(["ner"], "", coalesce=False)), kafka.clients())
     task = asyncio.create_task(service.run(asyncio.Event()))
     await kafka.until(lambda: len(kafka.records(OUT)) >= 1)
     task.cancel()
@@ -214,7 +214,7 @@ async def test_shutdown_finishes_what_is_in_flight() -> None:
     kafka.hold, kafka.held_topics = True, {OUT}
     await kafka.append(IN, update("a", "anna"), b"a")
     stop = asyncio.Event()
-    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), kafka.clients())
+    service = Service(settings(), Worker(fake_engine(["ner"], "", coalesce=True)), kafka.clients())
     task = asyncio.create_task(service.run(stop))
     await kafka.until(lambda: len(kafka.unacknowledged) == 1)
     stop.set()
@@ -237,7 +237,7 @@ async def test_shutdown_gives_up_on_what_does_not_finish() -> None:
 
 async def test_no_broker_is_told_in_one_line() -> None:
     service = Service(
-        ServiceSettings(broker="127.0.0.1:1", connect_seconds=0.1), Worker(fake_engine("ner", "", coalesce=True))
+        ServiceSettings(broker="127.0.0.1:1", connect_seconds=0.1), Worker(fake_engine(["ner"], "", coalesce=True))
     )
     with pytest.raises(BrokerUnreachable, match=r"no broker answers at 127\.0\.0\.1:1"):
         await service.run(asyncio.Event())

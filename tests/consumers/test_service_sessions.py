@@ -197,8 +197,8 @@ async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.Mon
         await kafka.append(IN, update("a", "anna rome"), b"a")
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
     assert [r["offset"] for r in revisions(kafka)][-1] == 2
-    assert encode_entry("fake", Entry("a", None, None)) in [(x.key, x.value) for x in kafka.records(STATE)]
-    assert kafka.records(STATE)[-1].key == b'["fake","a","s"]'
+    assert encode_entry(Entry("a", None, None)) in [(x.key, x.value) for x in kafka.records(STATE)]
+    assert kafka.records(STATE)[-1].key == b'["a","s"]'
 
 
 async def test_sessions_that_never_were_are_not_remembered() -> None:
@@ -212,7 +212,7 @@ async def test_sessions_that_never_were_are_not_remembered() -> None:
 async def test_what_idleness_closed_is_told_even_if_we_die_over_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """No message brings it again, and the next owner's sessions know it as told."""
     kafka = FakeKafka()
-    service = Service(settings(), Worker(fake_engine("ner", "", coalesce=True)), kafka.clients())
+    service = Service(settings(), Worker(fake_engine(["ner"], "", coalesce=True)), kafka.clients())
     task = asyncio.create_task(service.run(asyncio.Event()))
     await kafka.append(IN, update("a", "anna"), b"a")
     await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
@@ -242,7 +242,7 @@ async def test_what_idleness_closed_is_told_even_if_we_die_over_it(monkeypatch: 
 async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """A partition is opened again while the engine has yet to drop what waited of it."""
     kafka, stop, heard = FakeKafka(), asyncio.Event(), asyncio.Queue[int]()
-    engine = fake_engine("ner", "", coalesce=False)
+    engine = fake_engine(["ner"], "", coalesce=False)
     service = Service(settings(shutdown_seconds=0.02), Worker(engine), kafka.clients())
     step, submit, numbers, gates = engine.step, engine.submit, count(), [threading.Event() for _ in range(3)]
 
@@ -302,7 +302,7 @@ async def test_a_record_that_waits_for_the_engine_while_its_partition_is_given_u
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kafka, stop, may, waits = FakeKafka(), asyncio.Event(), threading.Event(), asyncio.Event()
-    engine = fake_engine("ner", "", coalesce=False)
+    engine = fake_engine(["ner"], "", coalesce=False)
     worker = Worker(engine, queue=1)
     service = Service(settings(), worker, kafka.clients())
     step, wait, drop = engine.step, worker._wait, engine.drop

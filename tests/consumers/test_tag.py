@@ -15,7 +15,7 @@ from consumers.lines import LineReader
 from consumers.tag import PARSERS, Tagging
 from encoder.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
-from tests.tiny import tiny_checkpoint
+from tests.tiny import LABELS, tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]
 HERE = [sys.executable, "-m", "tests.consumers.fakes", "tag"]
@@ -27,7 +27,7 @@ def update(session: str, text: str, **fields: object) -> str:
 
 def tag_here(data: bytes, kind: str = "updates", final_only: bool = False) -> tuple[list[dict], str, int]:
     out, errors = io.BytesIO(), io.StringIO()
-    tagging = Tagging(fake_engine("ner", "", coalesce=False), PARSERS[kind], final_only, out, errors)
+    tagging = Tagging(fake_engine(["ner"], "", coalesce=False), PARSERS[kind], final_only, out, errors)
     tagging.run(LineReader(io.BytesIO(data)))
     return [json.loads(line) for line in out.getvalue().splitlines()], errors.getvalue(), tagging.bad
 
@@ -153,6 +153,26 @@ def tagger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_several_taggers_answer_each_line_under_their_own_names(tagger: Path, tmp_path: Path) -> None:
+    """Two heads of one checkpoint and another checkpoint; each says what it says alone."""
+    trunk = tiny_checkpoint(labels=("O",), taggers={"acts": ("O", "B-act", "I-act"), "ner": LABELS, "more": LABELS})
+    save_checkpoint(tmp_path / "trunk", trunk.config, trunk.weights, trunk.tokenizer)
+    names = [f"{tmp_path}/trunk:ner", str(tagger), f"{tmp_path}/trunk:acts"]
+    data = b"we met ms rice in paris\nshe went to rome\n"
+
+    def label(*chosen: str) -> list[dict]:
+        out = io.BytesIO()
+        engine = build_engine(chosen, "stability:0.9", coalesce=False)
+        Tagging(engine, PARSERS["text"], False, out, sys.stderr).run(LineReader(io.BytesIO(data)))
+        return [json.loads(line) for line in out.getvalue().splitlines()]
+
+    together = label(*names)
+    assert [(x["offset"], x["tagger"]) for x in together] == [(i, x) for i in (0, 1) for x in ("ner", "acts", "tiny")]
+    for name, chosen in zip(("ner", "tiny", "acts"), names, strict=True):
+        assert [x for x in together if x["tagger"] == name] == label(chosen)
+    assert {x["tagger"] for x in label(f"{tmp_path}/trunk")} == {"acts", "ner", "more"}
+
+
 def test_a_real_tagger_labels_the_same_in_batches_and_line_by_line(tagger: Path) -> None:
     words = [
         "we",
@@ -176,7 +196,7 @@ def test_a_real_tagger_labels_the_same_in_batches_and_line_by_line(tagger: Path)
     data = b"".join(line.encode() + b"\n" for line in lines)
     whole = subprocess.run(command, input=data, capture_output=True, cwd=ROOT, timeout=120, check=False)
     assert (whole.returncode, whole.stderr) == (0, b"")
-    engine = build_engine(str(tagger), "entropy:0.3", coalesce=False)
+    engine = build_engine([str(tagger)], "entropy:0.3", coalesce=False)
     single = io.BytesIO()
     for number, line in enumerate(lines):
         engine.submit(decode_message(line.encode()), number)

@@ -32,7 +32,7 @@ def settings(**changes: object) -> ServiceSettings:
 @asynccontextmanager
 async def serving(kafka: FakeKafka, **changes: object) -> AsyncIterator[Service]:
     stop = asyncio.Event()
-    service = Service(settings(**changes), Worker(fake_engine("ner", "", coalesce=False)), kafka.clients())
+    service = Service(settings(**changes), Worker(fake_engine(["ner"], "", coalesce=False)), kafka.clients())
     task = asyncio.create_task(service.run(stop))
     try:
         yield service
@@ -57,7 +57,7 @@ async def test_revisions_states_letters_and_offsets_become_visible_together() ->
     async with serving(kafka, commit_seconds=0.2):
         await kafka.until(lambda: kafka.transactions == 2)  # the first one only says whose the changelog is
         assert (revs(kafka), len(kafka.records(DEAD)), kafka.committed) == ([1], 1, {FIRST: 2})
-        assert [record.key for record in kafka.records(STATE)] == [PARTITION_KEY, b'["fake","a","s"]', PARTITION_KEY]
+        assert [record.key for record in kafka.records(STATE)] == [PARTITION_KEY, b'["a","s"]', PARTITION_KEY]
     assert kafka.transactions == 2
 
 
@@ -131,7 +131,7 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
     producer, progress = FakeProducer(kafka, NAME), Progress()
     await producer.start()
     letters = DeadLetters()
-    outbound = Outbound(settings(), "ner", letters, lambda done, revisions: None)
+    outbound = Outbound(settings(), letters, lambda done, revisions: None)
     lane = ExactlyOnce(FIRST, progress, outbound, producer)
     taken = []
     for record in kafka.records(IN):
@@ -140,7 +140,7 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
     await lane.deliver([Output(letters=[letters.make("invalid_json", "x", taken[1].record)], done=[taken[1]])])
     assert kafka.committed == {FIRST: 0}
     records = [(x.offset, (x.key or b"", x.value)) for x in kafka.records(STATE)]
-    assert read_changelog(records, "ner", "hearken", IN, "state").done == ((1, 2),)
+    assert read_changelog(records, "hearken", IN, "state").done == ((1, 2),)
     async with serving(kafka):
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
     assert revs(kafka) == [1, 2]

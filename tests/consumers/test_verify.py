@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from consumers.broker import EmbeddedBroker
 from consumers.cli import main
@@ -21,10 +22,12 @@ from encoder.restart import Always, Last, RestartPolicy
 from stream.engine import Engine
 from stream.errors import InputError
 from stream.messages import Delete, End, Message, Revision, Update
-from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
+from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.streams import ALL, messages, steps
 
 TOPIC = "in"
+SPOILT = "fake"
+TAGGERS = [("fake",), ("speech", "fake"), ("speech@other", "fake")]
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,20 @@ class Run:
     letters: list[Record]
     policy: RestartPolicy
     exact: bool
+    taggers: Sequence[str]
 
     def check(self, guarantee: Guarantee = "exactly_once", until: dict[int, int] | None = None) -> Report:
         said = Said(self.inputs, self.outputs, self.letters)
-        engine = Engine(FakeLabeller(["poison"]), self.policy)
+        engine = Engine(fake_labeller(*self.taggers, poison=["poison"]), self.policy)
         return verify(said, engine, TOPIC, guarantee=guarantee, exact=self.exact, until=until)
 
     def find(self, session: str, rev: int) -> int:
-        return next(i for i, x in enumerate(self.outputs) if x.key == session.encode() and read(x).rev == rev)
+        return next(i for i in self.places(session) if read(self.outputs[i]).rev == rev)
+
+    def places(self, session: str) -> list[int]:
+        """Where the revisions of the tagger that is spoilt lie."""
+        is_of = lambda x: x.key == session.encode() and read(x).tagger == SPOILT  # noqa: E731
+        return [i for i, x in enumerate(self.outputs) if is_of(x)]
 
     def change(self, at: int, **fields: object) -> None:
         self.outputs[at] = encode(msgspec.structs.replace(read(self.outputs[at]), **fields))
@@ -67,7 +76,12 @@ def encode(revision: Revision) -> Record:
     return Record(0, 0, revision.session.encode(), msgspec.json.encode(revision), topic="out")
 
 
-def serve(values: Sequence[tuple[bytes | None, bytes | None]], policy: RestartPolicy, coalesce: bool) -> Run:
+def serve(
+    values: Sequence[tuple[bytes | None, bytes | None]],
+    policy: RestartPolicy,
+    coalesce: bool,
+    taggers: Sequence[str] = TAGGERS[0],
+) -> Run:
     """What a service would make of it; a key decides the partition, no key means the first."""
     inputs, letters = [], []
     ends = [0, 0]
@@ -75,7 +89,7 @@ def serve(values: Sequence[tuple[bytes | None, bytes | None]], policy: RestartPo
         partition = sum(key or b"") % 2
         inputs.append(Record(partition, ends[partition], key, value))
         ends[partition] += 1
-    engine = Engine(FakeLabeller(["poison"]), policy, coalesce=coalesce)
+    engine = Engine(fake_labeller(*taggers, poison=["poison"]), policy, coalesce=coalesce)
     outputs: list[Record] = []
     by_place = {}
 
@@ -101,7 +115,7 @@ def serve(values: Sequence[tuple[bytes | None, bytes | None]], policy: RestartPo
             drain()
     drain()
     inputs.sort(key=lambda x: x.partition)
-    return Run(inputs, outputs, letters, policy, exact=not coalesce)
+    return Run(inputs, outputs, letters, policy, not coalesce, taggers)
 
 
 def update(session: str, segment: str, text: str, final: bool = False) -> Update:
@@ -137,28 +151,29 @@ def keyed(stream: Sequence[Message]) -> list[tuple[bytes | None, bytes | None]]:
     return [(x.session.encode(), msgspec.json.encode(x)) for x in stream]
 
 
-def good(exact: bool = True) -> Run:
+def good(exact: bool = True, taggers: Sequence[str] = TAGGERS[0]) -> Run:
     values = keyed(STREAM)
     values[5:5] = BAD
-    return serve(values, Always() if exact else Last(2), coalesce=not exact)
+    return serve(values, Always() if exact else Last(2), coalesce=not exact, taggers=taggers)
 
 
+@pytest.mark.parametrize("taggers", TAGGERS)
 @pytest.mark.parametrize("exact", [True, False])
-def test_a_stream_that_is_right_has_no_problems(exact: bool) -> None:
-    run = good(exact)
+def test_a_stream_that_is_right_has_no_problems(exact: bool, taggers: Sequence[str]) -> None:
+    run = good(exact, taggers)
     report = run.check()
     assert report.problems == []
     assert (report.messages, report.bad, report.letters, report.sessions) == (len(STREAM) + 5, 5, 5, 2)
     assert report.revisions == len(run.outputs)
-    assert report.finals == 6
+    assert report.finals >= 5 * len(taggers)
 
 
-@given(script=steps(VOCABULARY, ALL, most=40))
+@given(script=steps(VOCABULARY, ALL, most=40), taggers=st.sampled_from(TAGGERS))
 @settings(max_examples=60)
-def test_any_stream_that_is_right_has_no_problems(script: list[object]) -> None:
+def test_any_stream_that_is_right_has_no_problems(script: list[object], taggers: Sequence[str]) -> None:
     values = keyed(messages(script))  # type: ignore[arg-type]
     for policy, coalesce in ((Always(), False), (Last(2), True)):
-        assert serve(values, policy, coalesce).check().problems == []
+        assert serve(values, policy, coalesce, taggers).check().problems == []
 
 
 def lose(run: Run, session: str, rev: int) -> None:
@@ -166,7 +181,7 @@ def lose(run: Run, session: str, rev: int) -> None:
 
 
 def lose_last(run: Run, session: str) -> None:
-    del run.outputs[max(i for i, x in enumerate(run.outputs) if x.key == session.encode())]
+    del run.outputs[run.places(session)[-1]]
 
 
 def double(run: Run, session: str, rev: int) -> None:
@@ -180,9 +195,9 @@ def swap(run: Run, session: str, rev: int) -> None:
 
 def skip_rev(run: Run, session: str, rev: int) -> None:
     """As a service would that lost count: everything from here on has a rev too high."""
-    for i, record in enumerate(run.outputs):
-        if record.key == session.encode() and read(record).rev >= rev:
-            run.change(i, rev=read(record).rev + 1)
+    for i in run.places(session):
+        if read(run.outputs[i]).rev >= rev:
+            run.change(i, rev=read(run.outputs[i]).rev + 1)
 
 
 def start_anew(run: Run, session: str) -> None:
@@ -198,15 +213,14 @@ def relabel(run: Run, session: str, rev: int) -> None:
 
 
 def change_after_final(run: Run, session: str) -> None:
-    i = max(i for i, x in enumerate(run.outputs) if x.key == session.encode())
-    last = read(run.outputs[i])
-    closed = next(read(x) for x in run.outputs if x.key == session.encode() and read(x).final)
+    told = [read(run.outputs[i]) for i in run.places(session)]
+    last, closed = told[-1], next(x for x in told if x.final)
     run.outputs.append(encode(msgspec.structs.replace(closed, rev=last.rev + 1, offset=last.offset)))
 
 
 def reopen(run: Run) -> None:
     """The edit of a's first segment is told of as if it were open."""
-    i = next(i for i, x in enumerate(run.outputs) if x.key == b"a" and [s.text for s in read(x).spans] == ["bob"])
+    i = next(i for i in run.places("a") if [s.text for s in read(run.outputs[i]).spans] == ["bob"])
     run.change(i, final=False)
 
 
@@ -217,7 +231,7 @@ def move_span(run: Run, session: str, rev: int) -> None:
 
 
 def forget_a_change(run: Run, session: str) -> None:
-    i = next(i for i, x in enumerate(run.outputs) if x.key == session.encode() and read(x).added)
+    i = next(i for i in run.places(session) if read(run.outputs[i]).added)
     run.change(i, added=())
 
 
@@ -298,10 +312,11 @@ def name(fault: object) -> str:
     return getattr(fault, "__name__", None) or fault.func.__name__ if callable(fault) else str(fault)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("taggers", TAGGERS)
 @pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize(("fault", "kind"), IN_EVERY_MODE, ids=name)
-def test_each_fault_is_found(fault: Fault, kind: str, exact: bool) -> None:
-    run = good(exact)
+def test_each_fault_is_found(fault: Fault, kind: str, exact: bool, taggers: Sequence[str]) -> None:
+    run = good(exact, taggers)
     fault(run)
     report = run.check()
     assert report.counts[kind], report.problems  # type: ignore[index]
@@ -391,6 +406,18 @@ def test_a_text_that_fails_belongs_into_the_dead_letters() -> None:
     assert run.check().counts["lost"] == 1
 
 
+def test_a_tagger_that_is_not_asked_for_is_left_alone_and_one_that_is_is_missed() -> None:
+    run = good(taggers=("fake", "speech"))
+    run.taggers = ("fake",)
+    assert run.check().problems == []
+    run = good()
+    run.taggers = ("fake", "speech")
+    assert {str(x).split(", rev")[0] for x in run.check().problems} == {
+        "lost: session a, tagger speech",
+        "lost: session b, tagger speech",
+    }
+
+
 def test_problems_say_where_and_hold_no_text() -> None:
     run = good()
     relabel(run, "a", 1)
@@ -404,7 +431,8 @@ def test_a_service_is_verified_over_a_broker(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = EmbeddedBroker(partitions=2)
-    monkeypatch.setattr("consumers.building.build_engine", lambda *_, **__: Engine(FakeLabeller(["poison"]), Always()))
+    make = lambda *_, **__: Engine(fake_labeller("fake", poison=["poison"]), Always())  # noqa: E731
+    monkeypatch.setattr("consumers.building.build_engine", make)
     run = good()
     command = ["verify", "--broker", broker.address, "--input-topic", TOPIC, "--policy", "always", "--until", "end"]
     fill(broker.address, run)

@@ -82,9 +82,9 @@ def test_a_stream_reduces_to_what_closes_it() -> None:
 
 
 def test_missing_open_and_different_finals_are_found() -> None:
-    offline = {("a", "s"): revision(1, True)}
+    offline = {("ner", "a", "s"): revision(1, True)}
     assert compare_finals(STREAM, dict(offline), offline) == (1, [])
-    for seen in ({}, {("a", "s"): revision(1, False)}, {("a", "s"): revision(1, True, spans=())}):
+    for seen in ({}, {("ner", "a", "s"): revision(1, False)}, {("ner", "a", "s"): revision(1, True, spans=())}):
         agree, wrong = compare_finals(STREAM, seen, offline)
         assert (agree, len(wrong)) == (0, 1)
 
@@ -96,5 +96,5 @@ async def test_soak_sends_a_stream_through_kafka_and_finds_nothing_wrong(
 
     checkpoint = tiny_checkpoint()
     save_checkpoint(tmp_path / "tiny", checkpoint.config, checkpoint.weights, checkpoint.tokenizer)
-    assert await soak(STREAM, str(tmp_path / "tiny"), "last:2", None, coalesce=False) == 0
+    assert await soak(STREAM, [str(tmp_path / "tiny")], "last:2", None, coalesce=False) == 0
     assert "2 of 2" in capsys.readouterr().out

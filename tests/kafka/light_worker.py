@@ -5,7 +5,7 @@ restores nothing, as a faulty service would: the oracle must notice.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -30,7 +30,7 @@ def make_light() -> None:
 
 
 def light_engine(
-    tagger: str,
+    taggers: Sequence[str],
     policy: str,
     overload_seconds: float = 0.0,
     budget_gflops: float = 0.0,
@@ -41,11 +41,11 @@ def light_engine(
     from encoder.restart import parse_policy
     from stream.engine import Engine
     from stream.overload import Governor
-    from tests.stream.fake_tagger import FakeLabeller
+    from tests.stream.fake_tagger import fake_labeller
 
     assert budget_gflops == budget_share == 0, "word lists cost nothing that could be budgeted"
     governor = Governor(overload_seconds) if overload_seconds else None
-    return Engine(FakeLabeller(["poison"]), parse_policy(policy), governor=governor, **options)
+    return Engine(fake_labeller(*taggers, poison=["poison"]), parse_policy(policy), governor=governor, **options)
 
 
 def _main() -> int:

@@ -15,12 +15,15 @@ from consumers.faults.trial import run_trial
 from consumers.outcome import Guarantee
 from encoder.restart import parse_policy
 from stream.engine import Engine
-from tests.stream.fake_tagger import FakeLabeller
+from tests.stream.fake_tagger import fake_labeller
 
+TAGGERS = ("ner", "speech", "more@other")
+"""Two that share a pass, and one of another model."""
 SHORT = Options(
     guarantee="at_least_once",
     command=(sys.executable, "-m", "tests.kafka.light_worker", "serve"),
-    make_engine=lambda policy: Engine(FakeLabeller(["poison"]), parse_policy(policy)),
+    taggers=TAGGERS,
+    make_engine=lambda policy: Engine(fake_labeller(*TAGGERS, poison=["poison"]), parse_policy(policy)),
     sessions=40,
     rounds=3,
     messages=2000,

@@ -43,7 +43,7 @@ async def _output(quiet_fences: None, place: Place) -> None:
 @asynccontextmanager
 async def serving(settings: ServiceSettings, clients: Clients | None = None) -> AsyncIterator[Service]:
     """A service that runs; what breaks it is raised at the end."""
-    service = Service(settings, Worker(fake_engine("ner", "", coalesce=False)), clients)
+    service = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False)), clients)
     stop = asyncio.Event()
     task = asyncio.create_task(service.run(stop))
     try:
@@ -57,7 +57,7 @@ async def serving(settings: ServiceSettings, clients: Clients | None = None) -> 
 async def serve_for_ever(settings: ServiceSettings) -> None:
     """Serve until something breaks."""
     async with asyncio.timeout(PATIENCE):
-        await Service(settings, Worker(fake_engine("ner", "", coalesce=False))).run(asyncio.Event())
+        await Service(settings, Worker(fake_engine(["ner"], "", coalesce=False))).run(asyncio.Event())
 
 
 async def ready(service: Service) -> None:

@@ -96,7 +96,8 @@ class CutRun:
         saved = restore(self.log)
         for x in revisions:
             state = saved.get(x.session)
-            if state is not None and x.rev <= state.rev and not (state.ended and x.offset > state.offset):
+            rev = state.numbers.get(x.tagger, (0, 1))[0] if state is not None else 0
+            if state is not None and x.rev <= rev and not (state.ended and x.offset > state.offset):
                 self.revisions[x.session].append(x)
         self.engine = self.make()
         since = {n: clock.get((n, x.offset if x.ended else None), float(number)) for n, x in saved.items()}

@@ -7,13 +7,15 @@ name; "there" is what the closed segment before ended in. It restarts by the sam
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from encoder.decode import Decoded
 from encoder.restart import RestartPolicy, Standing
-from stream.labeller import Counters, Kept, Kind, Reading, Work
+from stream.beside import SideBySide
+from stream.labeller import Counters, Kept, Kind, Labeller, Reading, Work
 
 PEOPLE, PLACES, UNSURE = {"anna", "rice", "bob"}, {"rome", "paris", "peru"}, {"may", "jordan", "there"}
 VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", "."})
@@ -23,11 +25,18 @@ CONTEXT = 3
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
+class _Read(msgspec.Struct):
+    """What one tagger said of the words."""
+
+    types: list[str] = []
+    sure: list[float] = []
+
+
 class _Said(msgspec.Struct):
     words: list[str] = []
     places: list[tuple[int, int]] = []
-    types: list[str] = []
-    sure: list[float] = []
+    read: dict[str, _Read] = {}
+    """By tagger; a tagger that is not there has yet to read them."""
     whole: bool = True
     """Whether all words were read together."""
     left: list[str] = []
@@ -46,7 +55,9 @@ class FakePlan:
 
 
 class FakeLive:
-    def __init__(self, policy: RestartPolicy) -> None:
+    def __init__(self, model: str, names: Sequence[str], policy: RestartPolicy) -> None:
+        self.model = model
+        self.names = names
         self.policy = policy
         self.standing: dict[str, _Said] = {}
         self.closed: dict[str, list[str]] = {}
@@ -61,7 +72,10 @@ class FakeLive:
         before = self.standing.get(segment, _Said())
         kept = next((i for i, (a, b) in enumerate(zip(before.words, words, strict=False)) if a != b), None)
         kept = min(len(before.words), len(words)) if kept is None else kept
-        entropy = np.array([1 - x for x in before.sure[:kept]], np.float32)
+        if any(name not in before.read for name in self.names):
+            return FakePlan(self, segment, text, closing, kept, 0)
+        doubt = np.array([[1 - x for x in before.read[name].sure[:kept]] for name in self.names], np.float32)
+        entropy = doubt.max(axis=0)
         point = min(max(self.policy.point(Standing(entropy, 1 - entropy, 1 - entropy)), 0), kept)
         point = max(0, min(point, kept - 1)) if kept < len(before.words) else point  # the last one saw what is gone
         if closing:
@@ -83,57 +97,74 @@ class FakeLive:
     def said(self, segment: str) -> _Said | None:
         return self.standing.get(segment) or self.known.get(segment)
 
-    def reading(self, segment: str) -> Reading:
+    def reading(self, segment: str) -> tuple[Reading, ...]:
         said = self.said(segment)
         assert said is not None
-        decoded, _ = bio(said.types, said.sure)
-        starts, ends = np.array(said.places, np.int32).reshape(-1, 2).T
-        return Reading(starts, ends, decoded.labels, decoded.probability, decoded.probability, (), Work())
+        return tuple(self._reading(said, name, closed=False, spans=False, work=Work()) for name in self.names)
 
-    def save(self, segment: str) -> bytes:
+    def save(self, segment: str) -> dict[str, bytes]:
         said = self.said(segment)
-        return b"" if said is None else msgspec.msgpack.encode(said)
+        if said is None:
+            return {}
+        parts = {
+            name: msgspec.structs.replace(said, read={x: said.read[x] for x in [name] if x in said.read})
+            for name in self.names
+        }
+        return {name: msgspec.msgpack.encode((self.model, part)) for name, part in parts.items()}
 
-    def save_context(self) -> bytes:
-        return msgspec.msgpack.encode(list(self.closed.items()))
+    def save_context(self) -> tuple[bytes, ...]:
+        return (msgspec.msgpack.encode((self.model, list(self.closed.items()))),)
+
+    def restore(self, kept: Kept) -> None:
+        matches = list(_WORD.finditer(kept.text))
+        said = _Said([m[0] for m in matches], [m.span() for m in matches], whole=False)
+        for name in self.names:
+            if name in kept.words:
+                model, mine = msgspec.msgpack.decode(kept.words[name], type=tuple[str, _Said])
+                if model == self.model and mine.words == said.words and mine.read:
+                    said.read |= mine.read
+                    said.places, said.whole, said.left = mine.places, mine.whole, mine.left
+        (self.known if kept.closed else self.standing)[kept.segment] = said
 
     def _left(self, segment: str) -> list[str]:
         context = list(self.closed)
         context = context[: context.index(segment)] if segment in self.closed else context
         return [w for name in context[-CONTEXT:] for w in self.closed[name]]
 
-    def read(self, plan: FakePlan) -> Reading:
+    def read(self, plan: FakePlan) -> tuple[Reading, ...]:
         assert plan.ran
         matches = list(_WORD.finditer(plan.text))
         words = [m[0] for m in matches]
         edited = plan.segment in self.known
         before = self.standing.get(plan.segment, _Said())
         left = self._left(plan.segment)
-        types, sure = before.types[: plan.point], before.sure[: plan.point]
-        for i in range(plan.point, len(words)):
-            kind, certain = read_word(left, words, i)
-            types.append(kind)
-            sure.append(certain)
         whole = plan.point == 0 or (before.whole and plan.point == len(words) == len(before.words))
-        said = _Said(words, [m.span() for m in matches], types, sure, whole, left)
+        said = _Said(words, [m.span() for m in matches], {}, whole, left)
+        for name in self.names:
+            old = before.read.get(name, _Read())
+            said.read[name] = mine = _Read(old.types[: plan.point], old.sure[: plan.point])
+            for i in range(plan.point, len(words)):
+                kind, certain = READERS.get(name, read_word)(left, words, i)
+                mine.types.append(kind)
+                mine.sure.append(certain)
         if plan.closing or edited:
             self.closed[plan.segment] = words
             self.known[plan.segment] = said
             self.standing.pop(plan.segment, None)
-            for old in list(self.closed)[: -80 - CONTEXT]:
-                del self.closed[old]
+            for old_name in list(self.closed)[: -80 - CONTEXT]:
+                del self.closed[old_name]
         else:
             self.standing[plan.segment] = said
-        decoded, spans = bio(types, sure)
-        return Reading(
-            np.array([m.start() for m in matches], np.int32),
-            np.array([m.end() for m in matches], np.int32),
-            decoded.labels,
-            decoded.probability,
-            np.ones_like(decoded.probability) if plan.closing or edited else decoded.probability,
-            spans,
-            _work(plan, len(words)),
-        )
+        work = _work(plan, len(words))
+        return tuple(self._reading(said, name, plan.closing or edited, True, work) for name in self.names)
+
+    def _reading(self, said: _Said, name: str, closed: bool, spans: bool, work: Work) -> Reading:
+        nothing = _Read([""] * len(said.words), [0.0] * len(said.words))
+        read = said.read.get(name, nothing)
+        decoded, found = bio(read.types, read.sure)
+        starts, ends = np.array(said.places, np.int32).reshape(-1, 2).T
+        stability = np.ones_like(decoded.probability) if closed else decoded.probability
+        return Reading(starts, ends, decoded.labels, decoded.probability, stability, found if spans else (), work)
 
 
 def read_word(left: list[str], words: list[str], i: int) -> tuple[str, float]:
@@ -144,6 +175,20 @@ def read_word(left: list[str], words: list[str], i: int) -> tuple[str, float]:
     if word in UNSURE:
         return {"said": "person", "river": "place"}.get(after, ""), 0.95 if after else 0.4
     return "person" if word in PEOPLE else "place" if word in PLACES else "", 0.99
+
+
+def read_speech(left: list[str], words: list[str], i: int) -> tuple[str, float]:
+    """Another tagger's type of word `i`: who met whom, and where; "met" and "we" depend on what comes."""
+    word, after = words[i].lower(), words[i + 1].lower() if i + 1 < len(words) else ""
+    if word in ("met", "we"):
+        return ("place" if after in PLACES else "person" if after in PEOPLE | UNSURE else ""), 0.97 if after else 0.3
+    if word == "there":
+        return ("person" if "said" in left else ""), 0.6
+    return "place" if word == "river" else "", 0.99
+
+
+READERS = {"speech": read_speech}
+"""Taggers that do not read like the first one, by name."""
 
 
 def bio(types: Sequence[str], sure: Sequence[float]) -> tuple[Decoded, list[tuple[int, int, str]]]:
@@ -167,19 +212,32 @@ def _work(plan: FakePlan, words: int) -> Work:
 
 
 class FakeLabeller:
-    """Labels the texts of many sessions; a word in `poison` makes it fail as a bug would."""
+    """Labels the texts of many sessions; a word in `poison` makes it fail as a bug would.
 
-    name = "fake"
+    Args:
+        poison: words.
+        names: its taggers, which share a pass.
+        model: what it knows its own bytes by.
+    """
 
-    def __init__(self, poison: Sequence[str] = ()) -> None:
+    def __init__(self, poison: Sequence[str] = (), names: Sequence[str] = ("fake",), model: str = "fake") -> None:
         self.poison = set(poison)
+        self.passes = (tuple(names),)
+        self.model = model
         self.steps: list[int] = []
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), context: bytes = b"") -> FakeLive:
-        live = FakeLive(policy)
-        live.closed = dict(msgspec.msgpack.decode(context)) if context else {}
+    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()) -> FakeLive:
+        live = FakeLive(self.model, self.passes[0], policy)
+        mine = [closed for model, closed in map(msgspec.msgpack.decode, contexts) if model == self.model]
+        for context in mine:
+            live.closed = dict(context)
         for x in kept:
-            (live.known if x.closed else live.standing)[x.segment] = msgspec.msgpack.decode(x.words, type=_Said)
+            if mine or not x.closed:
+                live.restore(x)
+            else:
+                plan = live.plan(x.segment, x.text, closing=True)
+                plan.ran = True
+                live.read(plan)
         return live
 
     def run(self, plans: Sequence[FakePlan]) -> None:
@@ -189,8 +247,18 @@ class FakeLabeller:
                 raise RuntimeError("poison")
             plan.ran = True
 
-    def read(self, plans: Sequence[FakePlan]) -> list[Reading]:
+    def read(self, plans: Sequence[FakePlan]) -> list[tuple[Reading, ...]]:
         return [plan.live.read(plan) for plan in plans]
 
     def counters(self) -> Counters:
         return Counters(flops=sum(self.steps))
+
+
+def fake_labeller(*taggers: str, poison: Sequence[str] = ()) -> Labeller[Any]:
+    """Taggers of one model, or, where they are told as "name@model", of several side by side."""
+    models: dict[str, list[str]] = {}
+    for tagger in taggers:
+        name, _, model = tagger.partition("@")
+        models.setdefault(model or "fake", []).append(name)
+    labellers = [FakeLabeller(poison, names, model) for model, names in models.items()]
+    return labellers[0] if len(labellers) == 1 else SideBySide(labellers)

@@ -7,17 +7,26 @@ from encoder.hybrid import HybridEncoder
 from encoder.session import SessionPool
 from encoder.tagger import Tagger, heads_of
 from encoder.tokenizer import IncrementalTokenizer
-from tests.tiny import tiny_checkpoint
+from tests.tiny import LABELS, tiny_checkpoint
+
+ACTS = ("O", "B-act", "I-act")
 
 
 @cache
-def _checkpoint() -> Checkpoint:
+def _checkpoint(two: bool) -> Checkpoint:
     """With a stability head: property tests meet restarts that depend on what was seen and what was not."""
+    if two:
+        return tiny_checkpoint(stability=8, labels=("O",), taggers={"a": LABELS, "b": ACTS})
     return tiny_checkpoint(stability=8)
 
 
-def tiny_tagger(**limits: int) -> Tagger:
-    checkpoint = _checkpoint()
+def two_headed_tagger(**limits: int) -> Tagger:
+    """Two taggers, "a" and "b", over one trunk."""
+    return tiny_tagger(_checkpoint(two=True), **limits)
+
+
+def tiny_tagger(checkpoint: Checkpoint | None = None, **limits: int) -> Tagger:
+    checkpoint = checkpoint or _checkpoint(two=False)
     encoder = HybridEncoder(checkpoint, kernels="torch", number_format="float32", **limits)
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     pool = SessionPool(

@@ -9,42 +9,49 @@ from encoder.restart import Always, Entropy, Last, Never
 from stream.engine import Engine
 from stream.messages import Message, Revision
 from tests.stream.checks import Reader
-from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
+from tests.stream.fake_tagger import VOCABULARY, FakeLabeller, fake_labeller
 from tests.stream.helpers import drain, final, revisions_of, tell
 from tests.stream.streams import ALL, GROWING, messages, steps
 
 POLICIES = st.sampled_from([Always(), Never(), Last(2), Last(4), Entropy(0.5)])
 
 
-def read_one_by_one(engine: Engine, told: list[Message]) -> tuple[Reader, list[Revision]]:
-    reader, revisions = Reader(), []
+TAGGERS = st.sampled_from([("fake",), ("fake", "speech"), ("speech", "b@other", "c@other")])
+
+
+def read_one_by_one(engine: Engine, told: list[Message]) -> tuple[dict[str, Reader], list[Revision]]:
+    """Each tagger has its own reader, who hears all messages."""
+    readers, revisions = {name: Reader() for name in engine.names}, []
     for offset, message in enumerate(told):
         caused = tell(engine, message, first=offset)
-        reader.message(message, caused)
+        for name, reader in readers.items():
+            reader.message(message, [x for x in caused if x.tagger == name])
+        assert {x.tagger for x in caused} <= set(engine.names)
         assert all(x.offset == offset for x in caused)
         revisions += caused
-    return reader, revisions
+    return readers, revisions
 
 
-@given(steps(VOCABULARY, ALL), POLICIES)
-def test_every_promise_to_readers_holds(script, policy):
-    read_one_by_one(Engine(FakeLabeller(), policy), messages(script))
+@given(steps(VOCABULARY, ALL), POLICIES, TAGGERS)
+def test_every_promise_to_readers_holds(script, policy, taggers):
+    read_one_by_one(Engine(fake_labeller(*taggers), policy), messages(script))
 
 
 @given(steps(VOCABULARY, GROWING), POLICIES)
 def test_final_equals_offline(script, policy):
-    reader, _ = read_one_by_one(Engine(FakeLabeller(), policy), messages(script))
+    readers, _ = read_one_by_one(Engine(FakeLabeller(), policy), messages(script))
     offline = Engine(FakeLabeller(), Always())
-    for session, segment, text, spans in reader.finals:
+    for session, segment, text, spans in readers["fake"].finals:
         (revision,) = tell(offline, final(segment, text, session))
         assert [(x.start, x.end, x.label) for x in revision.spans] == [(x.start, x.end, x.label) for x in spans]
 
 
-@given(steps(VOCABULARY, ALL), POLICIES, st.lists(st.integers(1, 8), min_size=1, max_size=10), st.booleans())
-def test_batching_changes_no_byte(script, policy, sizes, small_steps):
+@given(steps(VOCABULARY, ALL), POLICIES, st.lists(st.integers(1, 8), min_size=1, max_size=10), st.booleans(), TAGGERS)
+def test_batching_changes_no_byte(script, policy, sizes, small_steps, taggers):
     told = messages(script)
-    _, expected = read_one_by_one(Engine(FakeLabeller(), policy), told)
-    engine, revisions, answered = Engine(FakeLabeller(), policy, token_budget=1 if small_steps else 2048), [], []
+    _, expected = read_one_by_one(Engine(fake_labeller(*taggers), policy), told)
+    engine = Engine(fake_labeller(*taggers), policy, token_budget=1 if small_steps else 2048)
+    revisions, answered = [], []
     waiting = list(enumerate(told))
     while waiting:
         for offset, message in waiting[: sizes[len(waiting) % len(sizes)]]:

@@ -11,7 +11,7 @@ from encoder.restart import Always, Entropy, Last, Never
 from stream.engine import Engine
 from stream.state import decode_value, encode_value
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
-from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
+from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.helpers import delete, drain, end, final, tell, update
 from tests.stream.streams import messages, steps
 
@@ -21,14 +21,18 @@ CUTS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, m
 ROUGH = ("append", "delta", "rewrite", "shrink", "repeat", "close", "close", "edit", "delete", "delete", "end")
 
 
-def engine(policy, poison=(), idle_seconds=IDLE, **more):
-    return Engine(FakeLabeller(poison), policy, idle_seconds=idle_seconds, remember_seconds=REMEMBER, **more)
+TAGGERS = st.sampled_from([("fake",), ("fake", "speech"), ("fake", "speech@other"), ("speech", "b@other", "c@other")])
+
+
+def engine(policy, poison=(), idle_seconds=IDLE, taggers=("fake",), **more):
+    labeller = fake_labeller(*taggers, poison=poison)
+    return Engine(labeller, policy, idle_seconds=idle_seconds, remember_seconds=REMEMBER, **more)
 
 
 @settings(max_examples=300)
-@given(steps(VOCABULARY, ROUGH, sessions=2, most=40), POLICIES, SIZES, CUTS, st.booleans())
-def test_a_cut_run_says_what_the_whole_run_says(script, policy, sizes, cuts, poisoned):
-    make = partial(engine, policy, ["river"] if poisoned else [])
+@given(steps(VOCABULARY, ROUGH, sessions=2, most=40), POLICIES, SIZES, CUTS, st.booleans(), TAGGERS)
+def test_a_cut_run_says_what_the_whole_run_says(script, policy, sizes, cuts, poisoned, taggers):
+    make = partial(engine, policy, ["river"] if poisoned else [], taggers=taggers)
     groups = in_groups(messages(script), sizes)
     whole, cut = CutRun(make, groups).run(), CutRun(make, groups).run(cuts)
     assert cut.bytes() == whole.bytes()
@@ -40,13 +44,13 @@ def test_a_cut_run_says_what_the_whole_run_says(script, policy, sizes, cuts, poi
 
 
 @settings(max_examples=200)
-@given(steps(VOCABULARY, ROUGH, sessions=2, most=40), POLICIES, SIZES, CUTS, st.integers(1, 40))
-def test_coalescing_between_cuts_reaches_the_same_finals(script, policy, sizes, cuts, budget):
+@given(steps(VOCABULARY, ROUGH, sessions=2, most=40), POLICIES, SIZES, CUTS, st.integers(1, 40), TAGGERS)
+def test_coalescing_between_cuts_reaches_the_same_finals(script, policy, sizes, cuts, budget, taggers):
     """Messages that a newer one overtook are done with it, those of other segments in between are not done twice."""
     told = messages(script)
     groups = in_groups(told, sizes)
-    whole = CutRun(partial(engine, policy, idle_seconds=None), groups).run()
-    make = partial(engine, policy, idle_seconds=None, coalesce=True, token_budget=budget)
+    whole = CutRun(partial(engine, policy, idle_seconds=None, taggers=taggers), groups).run()
+    make = partial(engine, policy, idle_seconds=None, taggers=taggers, coalesce=True, token_budget=budget)
     cut = CutRun(make, groups).run(cuts)
     assert not cut.refused
     assert finals(cut) == finals(whole)
@@ -57,7 +61,7 @@ def finals(run):
     found = {}
     for told in run.revisions.values():
         for x in told:
-            key = x.session, x.segment
+            key = x.tagger, x.session, x.segment
             if x.final and not any(gone.cause == "delete" for gone in x.retracted):
                 found[key] = [(s.start, s.end, s.label, s.text) for s in x.spans]
             else:

@@ -178,5 +178,5 @@ def test_a_failed_step_leaves_the_context_as_it_was(monkeypatch):
         got, expected = (tell(e, message, first=offset) for e in (broken, whole))
         assert_same({"s": got}, {"s": expected})
     lives = [e._sessions.alive["s"] for e in (broken, whole)]
-    assert lives[0].context == lives[1].context
+    assert lives[0].contexts == lives[1].contexts
     assert (broken.stats.failures, len(calls) > 62) == (0, True)

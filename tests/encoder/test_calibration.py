@@ -82,8 +82,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_the_tagger_scales_its_stability_and_knows_its_threshold(folder):
     store(folder)
-    assert load_tagger(str(folder)).tau == 0.97
-    assert load_tagger(str(folder), calibrated=False).tau is None
+    assert load_tagger(str(folder)).own == "stability:0.97"
+    assert load_tagger(str(folder), calibrated=False).own is None
     plain, scaled = (heads_of(load_checkpoint(str(folder), calibrated=x))[0].stability for x in (False, True))
     rng = np.random.default_rng(0)
     n, labels = 20, plain.labels

@@ -41,9 +41,9 @@ def policy_of(engine):
 
 
 def test_it_stores_a_threshold_that_becomes_the_default(tagger, data, tmp_path):
-    assert policy_of(build_engine(str(tagger), DEFAULT_POLICY, coalesce=False)) == Last(3)
+    assert policy_of(build_engine([str(tagger)], DEFAULT_POLICY, coalesce=False)) == Last(3)
     with pytest.raises(SettingError, match=r"HEARKEN_POLICY.*hearken calibrate"):
-        build_engine(str(tagger), "stability", coalesce=False)
+        build_engine([str(tagger)], "stability", coalesce=False)
     result = run(tagger, data, "--delta", "0.4", "--tau", "1", "--tau", "0.5", "--out", str(tmp_path / "out"))
     assert result.exit_code == 0, result.output
     assert "p-value" in result.stdout
@@ -51,8 +51,8 @@ def test_it_stores_a_threshold_that_becomes_the_default(tagger, data, tmp_path):
     found = load_checkpoint(str(tagger)).calibration[""]
     assert found.certificate.delta == 0.4
     for name in (DEFAULT_POLICY, "stability"):
-        assert policy_of(build_engine(str(tagger), name, coalesce=False)) == Stability(found.tau)
-    assert policy_of(build_engine(str(tagger), "last:2", coalesce=False)) == Last(2)
+        assert policy_of(build_engine([str(tagger)], name, coalesce=False)) == Stability(found.tau)
+    assert policy_of(build_engine([str(tagger)], "last:2", coalesce=False)) == Last(2)
     report = json.loads((tmp_path / "out" / "calibrate.json").read_bytes())
     assert report["chosen"]["tau"] == found.tau
     assert (tmp_path / "out" / "reliability.png").stat().st_size > 1000

@@ -52,8 +52,10 @@ def test_all_levels_close_alike(script, policy, emission):
     told = messages(script)
     finals = []
     for level in (LOW, emission):
-        reader, _ = read_one_by_one(Engine(FakeLabeller(), policy, emission=level), told)
-        finals.append([(*x[:3], [(y.start, y.end, y.label, y.stability) for y in x[3]]) for x in reader.finals])
+        readers, _ = read_one_by_one(Engine(FakeLabeller(), policy, emission=level), told)
+        finals.append(
+            [(*x[:3], [(y.start, y.end, y.label, y.stability) for y in x[3]]) for x in readers["fake"].finals]
+        )
     assert finals[0] == finals[1]
 
 
@@ -65,7 +67,7 @@ def test_the_lowest_level_holds_nothing(script, policy):
         for revision in tell(engine, message, first=offset):
             living = engine._sessions.alive.get(revision.session)
             if living and revision.segment in living.readings:
-                found = living.readings[revision.segment]
+                (found,) = living.readings[revision.segment]
                 places = [(found.starts[first], found.ends[stop - 1], label) for first, stop, label in found.spans]
                 assert [(x.start, x.end, x.label) for x in revision.spans] == places
 

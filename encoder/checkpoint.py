@@ -48,12 +48,9 @@ class Checkpoint:
 
     def alone(self, head: str) -> "Checkpoint":
         """Leave one of several heads on the trunk: its labels, its stability head, its calibration."""
-        number, first = 0, 0
-        for number, (name, labels) in enumerate(self.config.taggers.items()):
-            if name == head:
-                break
-            first += len(labels)
-        labels = self.config.taggers[head]
+        names = [*self.config.taggers]
+        number, labels = names.index(head), self.config.taggers[head]
+        first = sum(len(self.config.taggers[name]) for name in names[:number])
         weights = {k: v for k, v in self.weights.items() if not k.startswith(("head.", "stability."))}
         for part in ("weight", "bias"):
             weights[f"head.{part}"] = self.weights[f"head.{part}"][first : first + len(labels)]

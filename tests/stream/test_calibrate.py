@@ -48,7 +48,7 @@ def data(tmp_path_factory, folder):
 
 
 def task(folder, data, **changes):
-    wish = {"tagger": str(folder), "data": data, "delta": 0.5, "taus": TAUS, "unit": "sequence"}
+    wish = {"tagger": str(folder), "data": data, "delta": 0.5, "taus": TAUS, "unit": "sequence", "policy": "stability"}
     return Task(**(wish | changes))
 
 

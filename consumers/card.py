@@ -1,4 +1,4 @@
-"""The model card of a tagger that was trained on somebody's own data: what its run measured, and what is left to say."""
+"""The model card of a tagger that was trained on own data: what its run measured, and what is left to say."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -71,8 +71,8 @@ def _figures(card: Card) -> Iterator[str]:
     yield _prose(
         f"On {card.measured} ({report.sequences} sequences, {report.words} words, {form}), fed word by word. sEM, "
         "streaming exact match, is the share of words after which all labels so far are right. FLOPs are saved against "
-        "a bidirectional encoder re-run on every word. Closing: with the restart that ends a segment. All metrics are in "
-        "`evaluation.json`."
+        "a bidirectional encoder re-run on every word. Closing: with the restart that ends a segment. "
+        "All metrics are in `evaluation.json`."
     )
     yield ""
     yield from _head(

@@ -59,7 +59,7 @@ TEMPLATES = """
 WORDS = {
     "dish": """the rice/the lentil soup/the banana bread/the roast potatoes/the fish pie/the pancakes/the apple cake
         the onion tart/the tomato sauce/the bean stew/the cheese scones/the pumpkin curry/the noodles/the rye bread""",
-    "number": """one/two/three/four/five/six/eight/ten/twelve/fifteen/twenty/thirty/forty five/ninety/a hundred
+    "number": """two/three/four/five/six/eight/ten/twelve/fifteen/twenty/thirty/forty five/ninety/a hundred
         two hundred""",
     "thing": "flour/sugar/butter/rice/oats/red lentils/olive oil/milk/cream/grated cheese/chopped onions/stock",
     "piece": "eggs/lemons/onions/tomatoes/cloves of garlic/carrots/bananas/slices of bread/bay leaves/limes",

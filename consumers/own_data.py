@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from consumers.card import Card
 from encoder.calibration import save_calibration
@@ -23,16 +24,22 @@ from encoder.train.minilm import minilm_folder
 from encoder.train.recipe import Recipe, write_run
 from encoder.train.run import run_training
 from stream.by_type import score_types
-from stream.calibrate import CalibrationReport, calibrate
+from stream.calibrate import CalibrationReport, calibrate, read_rows
 from stream.calibrate import Task as CalibrationTask
 from stream.evaluate import Task, evaluate_all
 from stream.examples import Example, read_examples
+from stream.guarantee import Counts, units_needed
 from stream.plots_calibration import plot_reliability
 from stream.report import Report
 
 CARD = "README.md"
 CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")
 """Copied in this order: a folder with a `config.json` is taken for a checkpoint."""
+
+
+DELTAS = (0.01, 0.02, 0.03, 0.05, 0.1)
+MARGIN = 1.3
+"""Units, times those that would do if a threshold lost nothing: real ones lose something."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class Order:
     folder: Path
     out: Path
     recipe: Recipe
-    delta: float
+    delta: float | None
+    """None: the strictest of `DELTAS` that the size of dev allows for."""
     epsilon: float
     command: str
     """For the card."""
@@ -60,6 +68,7 @@ def train_folder(order: Order) -> Path:
     config = write_run(corpus, order.recipe, order.out)
     _tell(corpus, order.out)
     if (order.out / CARD).exists():
+        _read_calibration(order, order.out / "calibrate.json")
         _stage("done before: nothing is left to do")
         return order.out
     _stage("1 of 4: the tagger and its stability head")
@@ -87,7 +96,7 @@ def train_folder(order: Order) -> Path:
 def _check(order: Order) -> None:
     """Raise what can be known before the first hour of work."""
     for name, value in (("delta", order.delta), ("epsilon", order.epsilon)):
-        if not 0 < value < 1:
+        if value is not None and not 0 < value < 1:
             raise ConfigError(f"--{name} must be between 0 and 1, not {value:g}")
     if order.recipe.start == "minilm":
         minilm_folder()
@@ -121,16 +130,15 @@ def _calibrate(order: Order) -> CalibrationReport:
     """Find a threshold, or say why there is none; the tagger is of use without."""
     path = order.out / "calibrate.json"
     if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=CalibrationReport)
+        return _read_calibration(order, path)
     _stage("2 of 4: calibration on dev")
     task = CalibrationTask(
         tagger=str(order.out),
         data=order.out / "data" / "dev.conll",
-        delta=order.delta,
         epsilon=order.epsilon,
         spoken=not order.recipe.written,
     )
-    report = calibrate(task)
+    report = calibrate(msgspec.structs.replace(task, delta=order.delta or pick_delta(read_rows(task), order.epsilon)))
     if report.chosen:
         checkpoint = load_checkpoint(str(order.out), calibrated=False)
         save_calibration(order.out, checkpoint.identity(), {"": report.chosen})
@@ -140,6 +148,26 @@ def _calibrate(order: Order) -> CalibrationReport:
         _say("the tagger works all the same, with the default policy last:3 and a stability that is not calibrated")
     _put(path, _json(report))
     return report
+
+
+def _read_calibration(order: Order, path: Path) -> CalibrationReport:
+    report = msgspec.json.decode(path.read_bytes(), type=CalibrationReport)
+    if (report.delta, report.epsilon) != (order.delta or report.delta, order.epsilon):
+        raise ConfigError(
+            f"{order.out} was calibrated with --delta {report.delta:g} --epsilon {report.epsilon:g}: give another --out "
+            f"or calibrate it anew: hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
+        )
+    return report
+
+
+def pick_delta(rows: Counts, epsilon: float) -> float:
+    """Pick what can be promised of units of so many rows, (units,).
+
+    By their lengths alone, before anything is labelled, so it takes nothing from the guarantee.
+    """
+    nothing = np.zeros_like(rows)
+    needed = ((delta, units_needed(nothing, rows, delta, epsilon)) for delta in DELTAS)
+    return next((delta for delta, units in needed if units and MARGIN * units <= len(rows)), DELTAS[-1])
 
 
 def _evaluate(order: Order, measured: str) -> Report:

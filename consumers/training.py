@@ -9,7 +9,7 @@ import typer
 
 from consumers.settings import DEFAULT_TAGGER
 
-BASE, SEED = "base", 1
+BASE, SEED, EPSILON = "base", 1, 0.05
 
 
 def train(
@@ -36,9 +36,13 @@ def train(
         bool, typer.Option("--written", help="For typed text: learn and measure it as it is, punctuation and all.")
     ] = False,
     delta: Annotated[
-        float, typer.Option(help="Streaming EM may be so much below that of restarting fully on every word.")
-    ] = 0.01,
-    epsilon: Annotated[float, typer.Option(help="How probable it may be that it is further below.")] = 0.05,
+        float | None,
+        typer.Option(
+            help="Streaming EM may be so much below that of restarting fully on every word; if not given, as little as "
+            "dev is large enough to show."
+        ),
+    ] = None,
+    epsilon: Annotated[float, typer.Option(help="How probable it may be that it is further below.")] = EPSILON,
 ) -> None:
     """Train a tagger on a folder of your own, with stability, threshold, figures and card; or what a TOML file says.
 
@@ -52,7 +56,7 @@ def train(
     try:
         if data.is_dir():
             _train_folder(data, out or Path("runs", data.resolve().name), start, seed, epochs, written, delta, epsilon)
-        elif out or epochs or written or (start, seed) != (BASE, SEED):
+        elif out or epochs or written or delta or (start, seed, epsilon) != (BASE, SEED, EPSILON):
             raise ConfigError(f"options are for a folder of data; what {data} is to train is written in it")
         else:
             typer.echo(run_training(read_config(data)))
@@ -62,7 +66,14 @@ def train(
 
 
 def _train_folder(
-    data: Path, out: Path, start: str, seed: int, epochs: float | None, written: bool, delta: float, epsilon: float
+    data: Path,
+    out: Path,
+    start: str,
+    seed: int,
+    epochs: float | None,
+    written: bool,
+    delta: float | None,
+    epsilon: float,
 ) -> None:
     from consumers.own_data import Order, train_folder
     from encoder.train.recipe import Recipe

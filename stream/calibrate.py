@@ -232,6 +232,15 @@ def calibrate(task: Task) -> CalibrationReport:
     )
 
 
+def read_rows(task: Task) -> Counts:
+    """Count the rows of each unit that `calibrate` would see, (units,); lengths say what can be promised at best.
+
+    Raises:
+        CheckpointError, ConfigError, EvaluationError: as `calibrate`.
+    """
+    return _read(task, load_tagger(task.tagger, calibrated=False))[0].rows
+
+
 def choose(tried: Sequence[Tried]) -> Tried | None:
     """Choose the cheapest of the certified ones; the last of those that cost the same."""
     certified = [x for x in reversed(tried) if x.certified]

@@ -16,7 +16,7 @@ from encoder.train.text import Sequence as Sentence
 FEWEST = {"train": 40, "dev": 10, "test": 1}
 """Sequences that each part must have: from fewer nothing is learned, by fewer nothing is measured."""
 DEV_SEQUENCES, LEAST_SHARE, MOST_SHARE = 400, 0.15, 0.3
-"""What a split aims at: enough to calibrate on (a loss of .01 takes about 300), but never most of the data."""
+"""What a split aims at: enough to measure and to calibrate on, and neither most of the data nor hardly any."""
 FEWEST_DOCUMENTS = 10
 LONGEST = 200
 """Words of a sequence; longer ones are cut, as an example that is longer than the encoder's positions loses its end."""

@@ -112,7 +112,8 @@ def split(sequences: Sequence[Sentence], seed: int) -> tuple[tuple[Sentence, ...
         units.setdefault((whole and x.document) or " ".join(x.words), []).append(x)
     share = min(MOST_SHARE, max(LEAST_SHARE, DEV_SEQUENCES / len(sequences)))
     dev: set[str] = set()
-    for name in sorted(units, key=lambda name: place_of(Sentence(name, (), ()), seed)):
+    # an order of its own: by the places themselves what is held back, or a fold, would be what dev has taken already
+    for name in sorted(units, key=lambda name: place_of(Sentence(f"dev {name}", (), ()), seed)):
         if sum(len(units[x]) for x in dev) >= share * len(sequences):
             break
         dev.add(name)

@@ -9,6 +9,7 @@ from encoder.config import ConfigError
 from encoder.train.config import TextSource, read_config
 from encoder.train.folder import LONGEST, count_spans, read_folder
 from encoder.train.recipe import Recipe, write_run
+from encoder.train.stability import place_of
 from encoder.train.text import read_source
 
 RECIPE = Recipe(start="ner")
@@ -55,6 +56,14 @@ def test_a_split_is_seeded_disjoint_and_complete(tmp_path):
     assert corpora[0] == corpora[1]
     assert corpora[0].parts != corpora[2].parts
     assert "held back as dev (seed 1)" in corpora[0].notes[0]
+
+
+def test_what_is_left_can_be_held_back_and_folded(tmp_path):
+    """Dev is not taken from one end of the places by which the stability stage parts the rest."""
+    fill(tmp_path, a__conll=rows(1000))
+    places = [place_of(x, 1) for x in read_folder(tmp_path, 1).parts["train"]]
+    assert sum(place < 0.1 for place in places) == pytest.approx(70, abs=30)
+    assert sum(place < 0.5 for place in places) == pytest.approx(350, abs=60)
 
 
 def test_documents_are_split_whole(tmp_path):

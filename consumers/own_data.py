@@ -153,9 +153,10 @@ def _calibrate(order: Order) -> CalibrationReport:
 def _read_calibration(order: Order, path: Path) -> CalibrationReport:
     report = msgspec.json.decode(path.read_bytes(), type=CalibrationReport)
     if (report.delta, report.epsilon) != (order.delta or report.delta, order.epsilon):
+        anew = f"hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
         raise ConfigError(
-            f"{order.out} was calibrated with --delta {report.delta:g} --epsilon {report.epsilon:g}: give another --out "
-            f"or calibrate it anew: hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
+            f"{order.out} was calibrated with --delta {report.delta:g} --epsilon {report.epsilon:g}; give "
+            f"another --out, or calibrate it anew: {anew}"
         )
     return report
 

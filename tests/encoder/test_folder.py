@@ -142,6 +142,7 @@ def test_what_is_written_reads_back_the_same(tmp_path):
     for role, sources in (("train", config.train), ("dev", config.dev)):
         assert read_source(sources[0]) == list(corpus.parts[role])
     assert (config.start, config.seed, config.stability.folds) == ("ner", 1, 2)
+    assert config.stability.fold_epochs == 2 * config.tagger.epochs  # of half the data: as many steps
     assert config.tagger.augment.unpunctuated == 0.5
     assert config.tagger.augment.join  # there are neighbours
     assert not list(out.rglob("*.new"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from consumers.measure import percent
-from encoder.restart import FALLBACK
+from encoder.restart import DEFAULT_PRICE
 from encoder.train.folder import Corpus, count_spans, count_words
 from stream.by_type import TypeScore
 from stream.calibrate import CalibrationReport
@@ -108,17 +108,17 @@ def _stability(card: Card) -> Iterator[str]:
     yield ""
     if not (best and chosen):
         yield _prose(
-            "Not calibrated: of labels with a stability of .9, nine in ten need not stand; and as no threshold is "
-            f"promised anything of, the default policy is `{FALLBACK}`. Calibration {report.refusal()}."
+            "Not calibrated: of labels with a stability of .9, nine in ten need not stand; the default policy is "
+            f"`{DEFAULT_PRICE}`, of which nothing is promised. Calibration {report.refusal()}."
         )
         return
     before, after = (100 * report.reliability[f"words {when}"].ece for when in ("before", "after"))
     yield _prose(
-        f"Calibrated on dev ({report.units} {report.unit}s). The default policy restarts from the first word whose "
-        f"stability is below {chosen.tau:.4g}. With probability {1 - report.epsilon:g} it loses at most "
+        f"Calibrated on dev ({report.units} {report.unit}s). The default policy is `{chosen.policy}:{chosen.tau:.4g}`. "
+        f"With probability {1 - report.epsilon:g} it loses at most "
         f"{report.delta:g} of streaming exact match against restarting fully on every word, on text like dev; on dev "
-        f"it lost {best.risk:.4f}. Expected calibration error of words: {before:.2f} % before scaling, {after:.2f} % "
-        "after (scaled on one half of dev, measured on the other)."
+        f"it lost {best.risk:.4f}. Expected calibration error of the stability of words: {before:.2f} %"
+        + (f"; {after:.2f} % scaled (on one half of dev, measured on the other)." if chosen.scale != 1 else ".")
     )
     yield ""
     yield "![What stability said, and what stood at the close](reliability.png)"

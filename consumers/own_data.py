@@ -16,7 +16,7 @@ from consumers.card import Card
 from encoder.calibration import save_calibration
 from encoder.checkpoint import load_checkpoint
 from encoder.config import ConfigError
-from encoder.restart import resolve_policy
+from encoder.restart import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
 from encoder.train.folder import Corpus, count_words, read_folder
 from encoder.train.loop import console
@@ -145,7 +145,7 @@ def _calibrate(order: Order) -> CalibrationReport:
         plot_reliability(report, order.out / "reliability.png")
     else:
         _say(f"calibration {report.refusal()}")
-        _say("the tagger works all the same, with the default policy last:3 and a stability that is not calibrated")
+        _say(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
     _put(path, _json(report))
     return report
 
@@ -176,7 +176,7 @@ def _evaluate(order: Order, measured: str) -> Report:
     if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=Report)
     _stage(f"3 of 4: evaluation on {measured}")
-    policy = resolve_policy("default", load_tagger(str(order.out)).tau)
+    policy = resolve_policy("default", load_tagger(str(order.out)).own)
     task = Task(
         data=order.out / "data" / f"{measured}.conll",
         taggers=(str(order.out),),

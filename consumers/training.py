@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from consumers.settings import DEFAULT_TAGGER
-
 BASE, SEED, EPSILON = "base", 1, 0.05
+SHIPPED_TRUNK = "english"
+"""What `--start base` means: the trunk of the shipped taggers; it needs no download."""
 
 
 def train(
@@ -78,7 +78,7 @@ def _train_folder(
     from consumers.own_data import Order, train_folder
     from encoder.train.recipe import Recipe
 
-    recipe = Recipe(start=DEFAULT_TAGGER if start == BASE else start, seed=seed, epochs=epochs, written=written)
+    recipe = Recipe(start=SHIPPED_TRUNK if start == BASE else start, seed=seed, epochs=epochs, written=written)
     command = shlex.join(["hearken", *sys.argv[1:]])
     name = shlex.quote(str(train_folder(Order(data, out, recipe, delta, epsilon, command))))
     typer.echo(

@@ -238,7 +238,7 @@ def read_rows(task: Task) -> Counts:
     Raises:
         CheckpointError, ConfigError, EvaluationError: as `calibrate`.
     """
-    return _read(task, load_tagger(task.tagger, calibrated=False))[0].rows
+    return _read(task, load_alone(task.tagger, calibrated=False))[0].rows
 
 
 def choose(tried: Sequence[Tried]) -> Tried | None:

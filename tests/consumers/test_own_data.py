@@ -19,6 +19,7 @@ from consumers.own_data import DELTAS, Order, pick_delta, train_folder
 from consumers.samples.make_kitchen import KITCHEN, kitchen_bytes
 from encoder.checkpoint import load_checkpoint, save_checkpoint
 from encoder.config import ConfigError
+from encoder.restart import DEFAULT_PRICE
 from encoder.tagger import load_tagger
 from encoder.train.recipe import Recipe
 from stream.by_type import score_types
@@ -130,9 +131,9 @@ def test_the_cards_figures_are_those_measured(followed):
     calibration = msgspec.json.decode((folder / "calibrate.json").read_bytes(), type=CalibrationReport)
     assert calibration.chosen
     flat = " ".join(card.split())
-    assert f"whose stability is below {calibration.chosen.tau:.4g}" in flat
+    assert f"`price:{calibration.chosen.tau:.4g}`" in flat
     assert f"at most {calibration.delta:g} of streaming" in flat
-    assert report.results[-1].policy == f"stability:{calibration.chosen.tau!r}"
+    assert report.results[-1].policy == f"price:{calibration.chosen.tau!r}"
     assert "Fill in" in card
     assert f"```sh\n{report.command}\n```" in card
 
@@ -208,12 +209,12 @@ def test_killed_it_goes_on_and_small_data_ends_in_a_tagger(tmp_path, start, monk
     assert calibration.delta == DELTAS[-1]
     card = " ".join((tmp_path / "out" / "README.md").read_text().split())
     assert calibration.refusal() in card
-    assert "the default policy is `last:3`" in card
+    assert "`price:0.005`, of which nothing is promised" in " ".join(card.split())
     assert not (tmp_path / "out" / "reliability.png").exists()
     assert load_tagger(str(tmp_path / "out")).tau is None
     report = msgspec.json.decode((tmp_path / "out" / "evaluation.json").read_bytes(), type=Report)
     assert report.sequences == 6
-    assert [x.policy for x in report.results] == ["always", "always", "last:3", "last:3"]
+    assert [x.policy for x in report.results] == ["always", "always", DEFAULT_PRICE, DEFAULT_PRICE]
     assert "Hardly measured, with fewer than 20 spans: place (4)." in card
 
 

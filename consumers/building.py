@@ -20,6 +20,8 @@ def build_engine(
     idle_seconds: float | None = None,
     remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
     overload_seconds: float = 0.0,
+    budget_gflops: float = 0.0,
+    budget_share: float = 0.0,
 ) -> "Engine":
     """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
 
@@ -28,7 +30,9 @@ def build_engine(
         policy: where restarts begin.
         stability: how sure a span must be before it is shown or changed, as `stream.emission.parse_emission` reads it.
         coalesce, idle_seconds, remember_seconds: see `Engine`.
-        overload_seconds: restarts get shorter while updates wait for longer; 0: never.
+        overload_seconds: restarts get scarce while updates wait for longer; 0: never.
+        budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
+        budget_share: the same as a share of the compute thread's time; give one of them at most.
 
     Raises:
         SettingError: there is no such tagger, policy or level of stability, or one tagger is named twice.
@@ -41,6 +45,7 @@ def build_engine(
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
     from stream.beside import SideBySide
+    from stream.budget import Budget
     from stream.emission import EmissionError, parse_emission
     from stream.engine import Engine
     from stream.hybrid import HybridLabeller
@@ -50,6 +55,7 @@ def build_engine(
         emission = parse_emission(stability)
     except EmissionError as error:
         raise SettingError("stability", str(error)) from error
+    budget = Budget(1e9 * budget_gflops) if budget_gflops else Budget(budget_share, "seconds") if budget_share else None
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
         chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
@@ -68,6 +74,7 @@ def build_engine(
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
         governor=Governor(overload_seconds) if overload_seconds else None,
+        budget=budget,
     )
 
 

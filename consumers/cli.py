@@ -29,6 +29,7 @@ from consumers.settings import (
     SettingError,
     Topics,
     check_broker,
+    check_budget,
     check_seconds,
     parse_speed,
     parse_taggers,
@@ -147,6 +148,20 @@ def serve(
             help="Restarts get shorter while updates wait for longer than this; 0: never.",
         ),
     ] = DEFAULT_OVERLOAD_SECONDS,
+    budget_gflops: Annotated[
+        float,
+        typer.Option(
+            envvar="HEARKEN_BUDGET_GFLOPS",
+            help="GFLOPs a second beyond which restarts get scarce; 0: as many as it takes.",
+        ),
+    ] = 0.0,
+    budget_share: Annotated[
+        float,
+        typer.Option(
+            envvar="HEARKEN_BUDGET_SHARE",
+            help="The same in seconds of the compute thread a second, 0 to 1; 0: as many as it takes.",
+        ),
+    ] = 0.0,
     remember_seconds: Annotated[
         float,
         typer.Option(
@@ -187,6 +202,7 @@ def serve(
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
+    check_budget(budget_gflops, budget_share)
     make_engine = lambda: build_engine(  # noqa: E731
         parse_taggers(tagger),
         policy,
@@ -195,6 +211,8 @@ def serve(
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
         overload_seconds=overload_seconds,
+        budget_gflops=budget_gflops,
+        budget_share=budget_share,
     )
     asyncio.run(serve_until_signal(settings, make_engine))
 

@@ -347,7 +347,12 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka i
 
 
 def _tell_shift(shift: Shift) -> None:
-    if shift.overloaded:
+    if shift.cause == "budget":
+        if shift.overloaded:
+            log.warning("the budget is spent; restarts are shortened")
+        else:
+            log.info("the budget suffices again", seconds=round(shift.seconds, 1), shortened=shift.shortened)
+    elif shift.overloaded:
         log.warning("overloaded; restarts are shortened", waited=round(shift.waited, 3))
     else:
         log.info("overload is over", seconds=round(shift.seconds, 1), shortened=shift.shortened)

@@ -154,6 +154,20 @@ def check_seconds(name: str, value: float) -> None:
         raise SettingError(name, f"{value} is not a number of seconds above 0")
 
 
+def check_budget(gflops: float, share: float) -> None:
+    """Check a compute budget in one of its two units; 0 is none.
+
+    Raises:
+        SettingError: it is no rate, or both are given.
+    """
+    if not 0 <= gflops < float("inf"):
+        raise SettingError("budget_gflops", f"{gflops} is not a number of GFLOPs a second (0: no budget)")
+    if not 0 <= share <= 1:
+        raise SettingError("budget_share", f"{share} is not a share from 0 to 1 (0: no budget)")
+    if gflops and share:
+        raise SettingError("budget_share", "give either this or --budget-gflops, not both")
+
+
 def parse_taggers(given: Sequence[str] | None) -> list[str]:
     """Which taggers are asked for: by repeated flags, else by the variable (parted by commas), else the default."""
     named = list(given or ()) or [x.strip() for x in os.environ.get(TAGGER_VARIABLE, "").split(",")]

@@ -10,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.worth import best_point, expected_changes
+
 FALLBACK = "last:3"
 """The default of taggers that are not calibrated."""
 
@@ -25,6 +27,9 @@ class Standing:
     entropy: NDArray[np.float32]  # (words,) of the label's distribution, nats
     probability: NDArray[np.float32]  # (words,) of the standing label
     stability: NDArray[np.float32]  # (words,) probability that the standing label stands at the close
+    seen: NDArray[np.int32] | None = None  # (words,) words of the segment when each was read; None: up to itself
+    coming: int = 1
+    """New words that follow the standing ones."""
 
     @property
     def words(self) -> int:
@@ -35,14 +40,17 @@ class Standing:
 def most_doubtful(standings: Sequence[Standing]) -> Standing:
     """Give each word the worst figures that it has in any of several labellings of the same words (at least one).
 
-    A policy's point for it is the earliest of its points for each of them.
+    The point of a policy that has a threshold is then the earliest of its points for each of them.
     """
     if len(standings) == 1:
         return standings[0]
+    seen = [x.seen for x in standings if x.seen is not None]
     return Standing(
         np.maximum.reduce([x.entropy for x in standings]),
         np.minimum.reduce([x.probability for x in standings]),
         np.minimum.reduce([x.stability for x in standings]),
+        np.minimum.reduce(seen) if len(seen) == len(standings) else None,
+        standings[0].coming,
     )
 
 
@@ -146,6 +154,18 @@ def resolve_policy(text: str, tau: float | None) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class Price:
+    """From the word of which the changes that are expected exceed the price of the words by most (`encoder.worth`)."""
+
+    price: float
+    """Changes that a word computed again has to bring."""
+
+    def point(self, standing: Standing) -> int:
+        """Go back as far as it pays."""
+        return best_point(expected_changes(standing), 0, self.price)
+
+
 def parse_policy(text: str) -> RestartPolicy:
     """Parse `always`, `never`, `last:K` (K words, at least 1), `entropy:T` (T nats, at least 0), `stability:T` or
     `whether:T` (T from 0 to 1).
@@ -169,7 +189,7 @@ def _last(argument: str) -> RestartPolicy:
     return Last(count)
 
 
-def _entropy(argument: str) -> RestartPolicy:
+def _entropy(argument: str) -> Entropy:
     threshold = float(argument)
     if not 0 <= threshold < float("inf"):
         raise ValueError
@@ -190,6 +210,7 @@ _FORMS = (
     "entropy:T (T >= 0 nats)",
     "stability:T (0 <= T <= 1; without :T the tagger's own)",
     "whether:T (0 <= T <= 1)",
+    "price:P (P >= 0 changes a word)",
 )
 _POLICIES: dict[str, Callable[[str], RestartPolicy]] = {
     "always": lambda _: Always(),
@@ -198,4 +219,5 @@ _POLICIES: dict[str, Callable[[str], RestartPolicy]] = {
     "entropy": _entropy,
     "stability": lambda argument: Stability(_threshold(argument)),
     "whether": lambda argument: Whether(_threshold(argument)),
+    "price": lambda argument: Price(_entropy(argument).threshold),
 }

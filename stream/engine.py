@@ -6,6 +6,7 @@ from typing import Any
 
 from encoder.restart import RestartPolicy
 from encoder.tagger import Tagger
+from stream.budget import Budget
 from stream.diff import Difference, diff_spans
 from stream.emission import LOW, Emission
 from stream.hybrid import HybridLabeller
@@ -18,6 +19,7 @@ from stream.overload import Governor, Shift
 from stream.result import Answer, Failure, StepResult
 from stream.session import Segment, Session
 from stream.sessions import Sessions
+from stream.spending import Spending
 from stream.state import Entry, Saved
 from stream.stats import EngineStats
 from stream.words import count_flips, find_spans, first_change
@@ -52,6 +54,7 @@ class Engine:
         idle_seconds: sessions that hear nothing for so long are closed by `expire`; None keeps them for ever.
         emission: how sure a span must be before it is published, and before it is changed; all at once by default.
         governor: shortens restarts while updates wait too long, as its caller tells it; None never does.
+        budget: shortens restarts while more is spent than it brings, as its caller tells the time; None never does.
         remember_seconds: how long a session that is over is remembered: if it speaks again meanwhile, its `rev` and
             span ids go on.
     """
@@ -66,6 +69,7 @@ class Engine:
         idle_seconds: float | None = None,
         emission: Emission = LOW,
         governor: Governor | None = None,
+        budget: Budget | None = None,
         remember_seconds: float = 3600.0,
     ) -> None:
         self.idle_seconds = idle_seconds
@@ -76,11 +80,15 @@ class Engine:
         """The taggers' names in revisions."""
         self._unknown = (NO_WORDS,) * len(self.names)
         self.governor = governor
-        self._sessions = Sessions(self.names, self._labeller, governor.govern(policy) if governor else policy)
+        self.budget = budget
+        self._spending = Spending(governor, budget)
+        self._sessions = Sessions(self.names, self._labeller, self._spending.govern(policy))
         self._token_budget = token_budget
         self._emission = emission
         self._intake = Intake(coalesce)
         self._now = 0.0
+        self._computed = 0
+        """Words that the last step computed."""
 
     def submit(self, message: Message, offset: int, now: float | None = None) -> None:
         """Take one message; its effects come from later steps. `now` is any rising clock, for idle expiry.
@@ -129,17 +137,24 @@ class Engine:
         return self._intake.waiting
 
     def govern(self, now: float, *, crowded: bool = False) -> Shift | None:
-        """Tell the governor how long messages wait, before a step or while idle; says if overload begins or ends.
+        """Tell governor and budget the time, before a step or while idle; says if shortening restarts begins or ends.
 
         Args:
             now: the clock that `submit` was given.
             crowded: so many messages wait that their source may be held back (`Governor.observe`).
         """
-        if self.governor is None:
-            return None
         since = self._intake.waiting_since
         waited = 0.0 if since is None else now - since
-        return self.governor.observe(waited, now, crowded=crowded and self.pending > 0)
+        return self._spending.observe(waited, now, crowded=crowded and self.pending > 0)
+
+    def rest(self) -> float | None:
+        """Nothing waits; gives the seconds after which `govern` is to be asked again although nothing came."""
+        return self._spending.rest()
+
+    def took(self, seconds: float) -> None:
+        """Tell a budget of seconds how long the last step took."""
+        if self.budget and self.budget.unit == "seconds":
+            self.budget.pay(seconds, self._computed)
 
     def step(self) -> StepResult:
         """Label what waits, at most one update of each session, oldest first, up to the token budget."""
@@ -265,8 +280,11 @@ class Engine:
         stats.evictions = after.evictions - before.evictions
         stats.reanchors = after.reanchors - before.reanchors
         stats.flops = after.flops - before.flops
-        if self.governor:
-            stats.restarts_shortened = self.governor.shortened - self.stats.restarts_shortened
+        stats.restarts_shortened = self._spending.shortened - self.stats.restarts_shortened
+        stats.changes_undone = self._spending.undone - self.stats.changes_undone
+        self._computed = stats.words_recomputed
+        if self.budget and self.budget.unit == "flops":
+            self.budget.pay(stats.flops, self._computed)
         self.stats.add(stats)
 
 

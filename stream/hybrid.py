@@ -161,7 +161,10 @@ class HybridLive:
     def _point(self, words: Words, word: int) -> int:
         """The earliest that the policy wants for any head, among the words that stand unchanged."""
         count = words.encoded.words
-        standings = [Standing(x.entropy[:word], x.probability[:word], x.stability(word, count)) for x in words.heads]
+        standings = [
+            Standing(x.entropy[:word], x.probability[:word], x.stability(word, count), x.seen[:word], count - word)
+            for x in words.heads
+        ]
         return min(max(self._policy.point(most_doubtful(standings)), 0), word)
 
     def _stand(self, before: Words | None, encoded: Encoded, keep: int) -> Words:

@@ -1,7 +1,7 @@
 """Messages that come at their own pace, whether or not the engine keeps up: for a bench and for simulations.
 
 The loop is the worker's, in one thread and with a clock that may be real or not: what arrived is submitted as long as
-the queue has room, the governor looks, a step runs.
+the queue has room, governor and budget look, a step runs.
 """
 
 from collections.abc import Iterable
@@ -35,8 +35,10 @@ class Outcome:
     """For each message seconds from its submission, which may have had to wait, to then."""
     shifts: list[tuple[float, Shift]] = field(default_factory=list)
     """When overload began or ended."""
-    allowances: list[tuple[float, int | None]] = field(default_factory=list)
-    """The governor's allowance wherever it changed."""
+    prices: list[tuple[float, float]] = field(default_factory=list)
+    """The governor's price wherever it changed."""
+    spent: list[tuple[float, int]] = field(default_factory=list)
+    """For each step when it ended and its FLOPs."""
     revisions: list[Revision] = field(default_factory=list)
     most_in_flight: int = 0
 
@@ -71,6 +73,8 @@ def drive(engine: Engine, arrivals: Iterable[tuple[float, Message]], clock: Cloc
         _look(engine, now, len(waiting) > queue / 2, outcome)
         result = engine.step()
         ended = clock.now() - start
+        engine.took(ended - now)
+        outcome.spent.append((ended, result.stats.flops))
         for answer in result.answered:
             time, submitted = waiting.pop(answer)
             outcome.latencies.append((time, ended - time))
@@ -80,18 +84,15 @@ def drive(engine: Engine, arrivals: Iterable[tuple[float, Message]], clock: Cloc
 
 
 def _rest(engine: Engine, until: float, clock: Clock) -> None:
-    """Nothing waits, and nothing comes until then; the governor looks meanwhile if it has something to give back."""
-    governor = engine.governor
-    if until > clock.now() and governor is not None:
-        governor.rest()
-        if governor.allowance is not None:
-            until = min(until, clock.now() + governor.target)
+    """Nothing waits, and nothing comes until then; the engine looks meanwhile if it has something to give back."""
+    if until > clock.now() and (seconds := engine.rest()) is not None:
+        until = min(until, clock.now() + max(seconds, 0.01))
     clock.skip(until)
 
 
 def _look(engine: Engine, now: float, crowded: bool, outcome: Outcome) -> None:
     if shift := engine.govern(now, crowded=crowded):
         outcome.shifts.append((now, shift))
-    allowance = engine.governor.allowance if engine.governor else None
-    if allowance != (outcome.allowances[-1][1] if outcome.allowances else None):
-        outcome.allowances.append((now, allowance))
+    price = engine.governor.price if engine.governor else 0.0
+    if price != (outcome.prices[-1][1] if outcome.prices else 0.0):
+        outcome.prices.append((now, price))

@@ -37,7 +37,9 @@ class EngineStats(msgspec.Struct):
     closing_restarts: int = 0
     """Closings that had to compute the segment again."""
     restarts_shortened: int = 0
-    """Restarts that went back less far than the policy asked for, because updates had to wait (stream.overload)."""
+    """Restarts that went back less far than the policy asked for, because updates had to wait or a budget was spent."""
+    changes_undone: float = 0.0
+    """Label changes that these were expected to bring beyond what was done (encoder.worth), counted at each of them."""
     active_restarts: int = 0
     """Restarts of any kind that changed at least one label that stood."""
     flips_input: int = 0

@@ -144,8 +144,6 @@ class Worker:
         try:
             while not self._stopped:
                 if not self.engine.pending:
-                    if self.engine.governor is not None:
-                        self.engine.governor.rest()
                     self._wake.wait(self._patience())
                     self._wake.clear()
                 started = self._clock()
@@ -154,12 +152,14 @@ class Worker:
                 if self.engine.pending or shift:
                     self._steps_begun += 1
                     result = self.engine.step()
-                    loop.call_soon_threadsafe(self._deliver, result, started, self._clock(), shift)
+                    ended = self._clock()
+                    self.engine.took(ended - started)
+                    loop.call_soon_threadsafe(self._deliver, result, started, ended, shift)
         except BaseException as error:
             loop.call_soon_threadsafe(self._fail, error)
 
     def _govern(self, now: float) -> Shift | None:
-        """Tell the governor how long messages wait for the engine."""
+        """Tell the engine the time, and how long messages wait for it."""
         return self.engine.govern(now, crowded=self._in_flight > self._queue / 2)
 
     def _deliver(self, result: StepResult, started: float, ended: float, shift: Shift | None) -> None:
@@ -176,10 +176,9 @@ class Worker:
     def _patience(self) -> float:
         """How long to sleep when nothing comes: restarts may grow, sessions expire or be forgotten meanwhile."""
         engine = self.engine
-        if engine.governor is not None and engine.governor.allowance is not None:
-            return engine.governor.target
-        soonest = min(engine.remember_seconds, engine.idle_seconds or engine.remember_seconds)
-        return min(max(soonest / 4, 0.01), 1.0)
+        soonest = min(engine.remember_seconds, engine.idle_seconds or engine.remember_seconds) / 4
+        seconds = engine.rest()
+        return min(max(soonest if seconds is None else min(soonest, seconds), 0.01), 1.0)
 
     def _fail(self, error: BaseException) -> None:
         self._error, self._stopped = error, True

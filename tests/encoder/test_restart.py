@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from encoder.restart import Always, Entropy, Last, Never, PolicyError, Stability, Standing, Whether, parse_policy
+from encoder.restart import Always, Entropy, Last, Never, PolicyError, Price, Stability, Standing, Whether, parse_policy
 
 
 def standing(*entropy: float) -> Standing:
@@ -19,6 +19,7 @@ def standing(*entropy: float) -> Standing:
         ("entropy:0", Entropy(0)),
         ("stability:.95", Stability(0.95)),
         ("whether:1", Whether(1.0)),
+        ("price:.02", Price(0.02)),
     ],
 )
 def test_parses(text, policy):

@@ -29,13 +29,21 @@ def make_light() -> None:
     _stand_in("numba", njit=_bare, guvectorize=_bare, prange=range)
 
 
-def light_engine(taggers: Sequence[str], policy: str, overload_seconds: float = 0.0, **options: Any) -> Any:
+def light_engine(
+    taggers: Sequence[str],
+    policy: str,
+    overload_seconds: float = 0.0,
+    budget_gflops: float = 0.0,
+    budget_share: float = 0.0,
+    **options: Any,
+) -> Any:
     """As consumers.building.build_engine; the word "poison" makes labelling fail."""
     from encoder.restart import parse_policy
     from stream.engine import Engine
     from stream.overload import Governor
     from tests.stream.fake_tagger import fake_labeller
 
+    assert budget_gflops == budget_share == 0, "word lists cost nothing that could be budgeted"
     governor = Governor(overload_seconds) if overload_seconds else None
     return Engine(fake_labeller(*taggers, poison=["poison"]), parse_policy(policy), governor=governor, **options)
 

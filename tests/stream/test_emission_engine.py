@@ -54,7 +54,11 @@ def test_all_levels_close_alike(script, policy, emission):
     for level in (LOW, emission):
         readers, _ = read_one_by_one(Engine(FakeLabeller(), policy, emission=level), told)
         finals.append(
-            [(*x[:3], [(y.start, y.end, y.label, y.stability) for y in x[3]]) for x in readers["fake"].finals]
+            [
+                (*x[:3], [(y.start, y.end, y.label, y.stability) for y in x[3]])
+                for r in readers.values()
+                for x in r.finals
+            ]
         )
     assert finals[0] == finals[1]
 

@@ -41,7 +41,7 @@ def build_engine(
 
     from encoder.checkpoint import CheckpointError
     from encoder.choice import choose_taggers
-    from encoder.restart import PolicyError, parse_policy, resolve_policy
+    from encoder.restart import PolicyError, own_policy, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
     from stream.beside import SideBySide
@@ -63,7 +63,7 @@ def build_engine(
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
     try:
-        points = parse_policy(resolve_policy(policy, _strictest([x.tau for y in labellers for x in y.heads])))
+        points = parse_policy(resolve_policy(policy, own_policy([x.own for y in labellers for x in y.heads])))
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
     return Engine(
@@ -76,9 +76,3 @@ def build_engine(
         governor=Governor(overload_seconds) if overload_seconds else None,
         budget=budget,
     )
-
-
-def _strictest(thresholds: Sequence[float | None]) -> float | None:
-    """The most cautious of all heads' thresholds; None if one was not calibrated (as `Tagger.tau`)."""
-    known = [x for x in thresholds if x is not None]
-    return max(known) if len(known) == len(thresholds) else None

@@ -29,8 +29,11 @@ def calibrate(
     ] = None,
     tau: Annotated[
         list[float] | None,
-        typer.Option(min=0, max=1, help="Thresholds to test, falling, not those that are built in; repeated."),
+        typer.Option(min=0, help="Numbers to test, from cautious to cheap, not those that are built in; repeated."),
     ] = None,
+    policy: Annotated[
+        str, typer.Option(help="Whose number is looked for: price, or stability (a threshold tau).")
+    ] = "price",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
     rename: Annotated[
         list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
@@ -44,11 +47,12 @@ def calibrate(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for calibrate.json and reliability.png.")] = None,
 ) -> None:
-    """Find the cheapest threshold of policy `stability` that keeps a promise, and make stability a probability."""
+    """Find the cheapest price, or threshold, of restarts that keeps a promise, and how honest stability is."""
     from encoder.calibration import CalibrationError, save_calibration  # torch takes seconds to import
-    from encoder.checkpoint import CheckpointError, find_checkpoint, load_checkpoint
+    from encoder.checkpoint import CheckpointError, load_checkpoint
+    from encoder.choice import choose_taggers
     from encoder.config import ConfigError
-    from stream.calibrate import TAUS, Task, check_unit
+    from stream.calibrate import Task, check_kind, check_unit
     from stream.calibrate import calibrate as run
     from stream.examples import EvaluationError
 
@@ -59,7 +63,8 @@ def calibrate(
             delta=delta,
             epsilon=epsilon,
             unit=check_unit(unit),
-            taus=tuple(tau or TAUS),
+            policy=check_kind(policy),
+            taus=tuple(tau or ()),
             limit=limit,
             rename=pairs(rename or []),
             spoken=spoken,
@@ -71,9 +76,10 @@ def calibrate(
             _write(report, out)
         if report.chosen is None:
             raise EvaluationError(report.refusal())
-        checkpoint = load_checkpoint(tagger, calibrated=False)
-        stored = {next(iter(checkpoint.config.label_sets)): report.chosen}
-        path = save_calibration(find_checkpoint(tagger), checkpoint.identity(), stored)
+        (choice,) = choose_taggers([tagger])
+        checkpoint = load_checkpoint(str(choice.folder), calibrated=False)
+        head = choice.heads[0] if checkpoint.config.taggers else ""
+        path = save_calibration(choice.folder, checkpoint.identity(), {head: report.chosen})
     except (CalibrationError, CheckpointError, ConfigError, EvaluationError) as error:
         typer.echo(f"hearken calibrate: {error}", err=True)
         raise typer.Exit(2) from error
@@ -88,7 +94,7 @@ def calibration_table(report: "CalibrationReport") -> Table:
         f"restarting fully on every word: sEM {percent(report.always_em)}"
     )
     for head in (
-        "tau",
+        "price or tau",
         "sEM",
         "lost",
         f"at most ({percent(1 - report.epsilon)} %)",
@@ -118,8 +124,11 @@ def _promise(report: "CalibrationReport") -> str:
     chosen, words = report.chosen, report.reliability
     assert chosen is not None
     ece = [100 * words[f"words {when}"].ece for when in ("before", "after")]
+    how = f"price {chosen.tau:g}"
+    if chosen.policy == "stability":
+        how = f"tau {chosen.tau:.4g} of the stability scaled by {chosen.scale:.3f} and shifted by {chosen.shift:.3f}"
     return (
-        f"tau {chosen.tau:.4g} of the stability scaled by {chosen.scale:.3f} and shifted by {chosen.shift:.3f}: with "
+        f"{how}: with "
         f"probability {1 - report.epsilon:g} at most {report.delta:g} of streaming EM is lost\n"
         f"stability of words, expected calibration error: {ece[0]:.2f} %, scaled {ece[1]:.2f} %"
     )

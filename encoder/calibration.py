@@ -4,6 +4,7 @@ It is no part of the checkpoint's identity, but names it: that of other weights 
 """
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -51,16 +52,17 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         CalibrationError: a number is out of range.
     """
 
+    policy: Literal["stability", "price"] = "stability"
     tau: float
-    """The threshold of policy `stability`, on the stability as it is once scale and shift are applied."""
+    """Its number. For `stability` the threshold, on the stability as it is once scale and shift are applied."""
     scale: float
     """stability = sigmoid(scale * (base + drift * log1p(unseen)) + shift); above 0, so that no order changes."""
     shift: float
     certificate: Certificate
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tau <= 1:
-            raise CalibrationError(f"tau must be between 0 and 1, not {self.tau}")
+        if not 0 <= self.tau <= (1 if self.policy == "stability" else float("inf")):
+            raise CalibrationError(f"tau must be between 0 and 1, or a price of at least 0, not {self.tau}")
         if not 0 < self.scale < float("inf") or not abs(self.shift) < float("inf"):
             raise CalibrationError(f"scale must be above 0, and shift a number (got {self.scale}, {self.shift})")
 

@@ -46,6 +46,20 @@ class Checkpoint:
             digest.update(self.weights[name].contiguous().numpy().data)
         return digest.digest()
 
+    def alone(self, head: str) -> "Checkpoint":
+        """Leave one of several heads on the trunk: its labels, its stability head, its calibration."""
+        names = [*self.config.taggers]
+        number, labels = names.index(head), self.config.taggers[head]
+        first = sum(len(self.config.taggers[name]) for name in names[:number])
+        weights = {k: v for k, v in self.weights.items() if not k.startswith(("head.", "stability."))}
+        for part in ("weight", "bias"):
+            weights[f"head.{part}"] = self.weights[f"head.{part}"][first : first + len(labels)]
+        own = f"stability.{number}."
+        weights |= {"stability.0." + k.removeprefix(own): v for k, v in self.weights.items() if k.startswith(own)}
+        config = msgspec.structs.replace(self.config, labels=labels, taggers={})
+        known = {"": self.calibration[head]} if head in self.calibration else {}
+        return Checkpoint(head, config, weights, self.tokenizer, known)
+
     def model(self) -> HybridModel:
         """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""
         model = HybridModel(self.config)

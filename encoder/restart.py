@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from encoder.worth import best_point, expected_changes
 
 FALLBACK = "last:3"
-"""The default of taggers that are not calibrated."""
+"""The default of taggers without a stability head."""
+DEFAULT_PRICE = "price:0.005"
+"""The default of taggers with one, until they are calibrated; chosen on dev sets (docs/results.md)."""
 
 
 class PolicyError(ValueError):
@@ -130,28 +132,41 @@ class Whether:
         return 0 if bool((standing.stability < self.threshold).any()) else standing.words
 
 
-def resolve_policy(text: str, tau: float | None) -> str:
+def resolve_policy(text: str, own: str | None) -> str:
     """Spell out a policy as `parse_policy` reads it.
 
     Args:
-        text: what an operator wrote: a policy in full, `stability` (with the tagger's own threshold), or `default`
-            (the same, or `FALLBACK` where the tagger has none).
-        tau: the tagger's calibrated threshold, if it has one.
+        text: what an operator wrote: a policy in full; `stability` or `price`, with the tagger's own number; or
+            `default`: the tagger's own policy, or `FALLBACK` where it has none.
+        own: the tagger's own policy (`own_policy`), if it has one.
 
     Raises:
-        PolicyError: it cannot be parsed, or `stability` without a calibrated threshold.
+        PolicyError: it cannot be parsed, or a number is missing that the tagger has not.
     """
     if text == "default":
-        text = FALLBACK if tau is None else "stability"
-    if text == "stability":
-        if tau is None:
+        text = own or FALLBACK
+    if text in ("stability", "price"):
+        if own is None or not own.startswith(f"{text}:"):
+            example = {"stability": "stability:0.98", "price": DEFAULT_PRICE}[text]
             raise PolicyError(
-                "policy 'stability' needs a threshold, as this tagger has none of its own: run `hearken calibrate`, "
-                "or say it, for example stability:0.98"
+                f"policy {text!r} needs a number, as this tagger has none of its own: run `hearken calibrate --policy "
+                f"{text}`, or say it, for example {example}"
             )
-        text = f"stability:{tau!r}"
+        text = own
     parse_policy(text)
     return text
+
+
+def own_policy(known: Sequence[str | None]) -> str | None:
+    """The policy for several taggers that are restarted together, given each one's own: the most cautious.
+
+    None where one has none, or where they are of different kinds.
+    """
+    kinds = {policy.partition(":")[0] for policy in known if policy}
+    if not known or None in known or len(kinds) > 1:
+        return None
+    pick = max if kinds == {"stability"} else min
+    return pick((policy for policy in known if policy), key=lambda policy: float(policy.partition(":")[2]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +225,7 @@ _FORMS = (
     "entropy:T (T >= 0 nats)",
     "stability:T (0 <= T <= 1; without :T the tagger's own)",
     "whether:T (0 <= T <= 1)",
-    "price:P (P >= 0 changes a word)",
+    "price:P (P >= 0 changes a word; without :P the tagger's own)",
 )
 _POLICIES: dict[str, Callable[[str], RestartPolicy]] = {
     "always": lambda _: Always(),

@@ -1,12 +1,15 @@
 """A tagger: a checkpoint made ready to run."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from encoder.checkpoint import Checkpoint, load_checkpoint
+from encoder.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from encoder.choice import choose_taggers
 from encoder.config import HybridConfig
 from encoder.decode import Decoder
 from encoder.hybrid import HybridEncoder
 from encoder.linear import NumberFormat
+from encoder.restart import DEFAULT_PRICE, own_policy
 from encoder.session import SessionPool
 from encoder.stability import Stability
 from encoder.tokenizer import IncrementalTokenizer
@@ -24,8 +27,8 @@ class Head:
     """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
     end: int
     """Behind its last column."""
-    tau: float | None = None
-    """The threshold of policy `stability`, if it was calibrated."""
+    own: str | None = None
+    """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,9 @@ class Tagger:
         return self.sessions.encoder
 
     @property
-    def tau(self) -> float | None:
-        """The threshold of policy `stability`: the most cautious of all heads; None if one was not calibrated."""
-        known = [head.tau for head in self.heads if head.tau is not None]
-        return max(known) if len(known) == len(self.heads) else None
+    def own(self) -> str | None:
+        """Its own restart policy, the most cautious of all heads; see `own_policy`."""
+        return own_policy([head.own for head in self.heads])
 
 
 def load_tagger(
@@ -60,6 +62,7 @@ def load_tagger(
     kernels: str = "auto",
     number_format: NumberFormat = "auto",
     calibrated: bool = True,
+    head: str | None = None,
 ) -> Tagger:
     """Load a shipped tagger by name ("ner") or a checkpoint folder by path.
 
@@ -70,6 +73,7 @@ def load_tagger(
         kernels: "auto", "torch" or "numba".
         number_format: "auto", "float32" or "bfloat16".
         calibrated: with the calibration that the folder has, if any.
+        head: only this one of its heads; None: all of them.
 
     Raises:
         CheckpointError: it cannot be read.
@@ -77,6 +81,8 @@ def load_tagger(
         ValueError: unknown kernels or number format, or limits too small for one session.
     """
     checkpoint = load_checkpoint(name, calibrated=calibrated)
+    if head in checkpoint.config.taggers:
+        checkpoint = checkpoint.alone(head)
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     encoder = HybridEncoder(
         checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
@@ -86,6 +92,22 @@ def load_tagger(
     return Tagger(checkpoint.name, checkpoint.config, tokenizer, heads[0].decoder, sessions, heads)
 
 
+def load_alone(name: str, **options: Any) -> Tagger:
+    """Load one tagger, as if its head were alone on its trunk; named as `encoder.choice.choose_taggers` reads it.
+
+    Args:
+        name: a shipped tagger, a checkpoint with one head, or "CHECKPOINT:HEAD".
+        options: those of `load_tagger`.
+
+    Raises:
+        CheckpointError: it cannot be read, or it means several heads.
+    """
+    (choice,) = choose_taggers([name])
+    if len(choice.heads) > 1:
+        raise CheckpointError(f"{name} has several taggers: say which, for example {name}:{choice.heads[0]}")
+    return load_tagger(str(choice.folder), head=choice.heads[0], **options)
+
+
 def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
     """Make the heads of a checkpoint ready."""
     config, heads, first = checkpoint.config, [], 0
@@ -93,8 +115,9 @@ def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
     for (name, labels), head in zip(config.label_sets.items(), stability, strict=True):
         end = first + len(labels) + config.stability
         known = checkpoint.calibration.get(name)
-        scale, shift, tau = (known.scale, known.shift, known.tau) if known else (1.0, 0.0, None)
+        scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
+        own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
         settling = Stability(head, len(labels), scale, shift)  # type: ignore[arg-type]
-        heads.append(Head(name or checkpoint.name, labels, Decoder(labels), settling, first, end, tau))
+        heads.append(Head(name or checkpoint.name, labels, Decoder(labels), settling, first, end, own))
         first = end
     return tuple(heads)

@@ -22,7 +22,7 @@ from encoder.checkpoint import load_checkpoint
 from encoder.hybrid import HybridEncoder, Pass
 from encoder.model import HybridModel
 from encoder.restart import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_tagger
+from encoder.tagger import Tagger, load_alone
 from stream.engine import Engine
 from stream.labeller import Labeller
 from stream.messages import End, Update
@@ -90,8 +90,8 @@ def run_bench(name: str, counts: Sequence[int], words: int, policy: str, repeats
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_tagger(name, max_sessions=2 * max(counts) + 1)  # the packed side has slots of its own
-    policy = resolve_policy(policy, tagger.tau)
+    tagger = load_alone(name, max_sessions=2 * max(counts) + 1)  # the packed side has slots of its own
+    policy = resolve_policy(policy, tagger.own)
     dense, number_format = fastest_model(load_checkpoint(name).model())
     rows: list[Row] = []
     for count in counts:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from encoder.restart import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_tagger
+from encoder.tagger import Tagger, load_alone
 from stream.bench import make_texts
 from stream.engine import Engine
 from stream.load import Outcome, drive
@@ -86,8 +86,8 @@ def run_overload(
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_tagger(name, max_sessions=sessions)
-    policy = resolve_policy(policy, tagger.tau)
+    tagger = load_alone(name, max_sessions=sessions)
+    policy = resolve_policy(policy, tagger.own)
     texts = make_texts(sessions, words)
     _capacity(tagger, texts, policy, 0.5)  # compiles what is compiled
     full = _capacity(tagger, texts, policy, CAPACITY_SECONDS)

@@ -1,9 +1,9 @@
-"""Calibrates a tagger's policy `stability`: the cheapest threshold that keeps a promise, and honest probabilities.
+"""Calibrates a tagger's restart policy: the cheapest threshold, or price, that keeps a promise; honest probabilities.
 
 Thresholds are tried on the stability as the head gives it, from the most cautious down, until one cannot be certified
 (`stream.guarantee`). Then scale and shift are fitted to the states that the chosen one reaches. They move no word past
 another, so the same words are restarted from as before: only the number that stands for the threshold is mapped along
-with them. That is why both can use all of the data and the guarantee holds.
+with them. That is why both can use all of the data and the guarantee holds. With prices nothing is scaled.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from encoder.calibration import Calibration, Certificate
-from encoder.restart import Always, RestartPolicy, Stability
-from encoder.tagger import Tagger, load_tagger
+from encoder.restart import Always, Price, RestartPolicy, Stability
+from encoder.tagger import Tagger, load_alone
 from encoder.train.config import TextSource
 from encoder.train.text import read_source
 from stream.evaluate import BATCH, count_tokens, progress_bar
@@ -34,7 +34,10 @@ from stream.traces import Outcome, Pairs, Recorder, pool
 
 TAUS = (1.0, 0.9999, 0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 """Thresholds in the order in which they are tested; fixed before any data is seen."""
+PRICES = (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.15, 0.3)
+"""Prices in that order; at 0 every word is restarted from, which costs and loses nothing against `always`."""
 Unit = Literal["sequence", "document"]
+Kind = Literal["price", "stability"]
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +49,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     epsilon: float = 0.05
     unit: Unit | None = None
     """What is independent; None: documents where the file names them, else sequences."""
-    taus: tuple[float, ...] = TAUS
+    policy: Kind = "price"
+    """The kind of restart policy whose number is looked for."""
+    taus: tuple[float, ...] = ()
+    """Numbers to test, from the most cautious to the cheapest; none: `PRICES` or `TAUS`."""
     limit: int | None = None
     rename: dict[str, str] = {}
     spoken: bool = False
@@ -57,7 +63,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """What one threshold did."""
 
     tau: float
-    """Of the stability as the head gives it."""
+    """Of the stability as the head gives it; or a price."""
     streaming_em: float
     risk: float
     """Streaming EM lost against a full restart on every word; negative: gained."""
@@ -107,7 +113,7 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
         if self.unit == "document":
             remedy += "; or --unit sequence, if sequences of these documents are all that is to be promised about"
         return (
-            f"refused: on {have}, not even the most cautious threshold (tau {first.tau:g}) is known to lose at most "
+            f"refused: on {have}, not even the most cautious setting (tau {first.tau:g}) is known to lose at most "
             f"{self.delta:g} of streaming EM with probability {1 - self.epsilon:g} (it lost {first.risk:.4f}, and may "
             f"lose {first.bound:.4f}); {remedy}"
         )
@@ -191,9 +197,7 @@ def calibrate(task: Task) -> CalibrationReport:
     """
     torch.set_num_threads(1)
     _check(task)
-    tagger = load_tagger(task.tagger, calibrated=False)
-    if len(tagger.heads) > 1:
-        raise EvaluationError(f"{task.tagger} has several label sets; only a tagger of one can be calibrated so far")
+    tagger = load_alone(task.tagger, calibrated=False)
     trial, unit = _read(task, tagger)
     with progress_bar() as bar:
         words = int(trial.rows.sum())
@@ -205,7 +209,9 @@ def calibrate(task: Task) -> CalibrationReport:
         reference, runs = _try_thresholds(trial, task, follow)
         tried = [x for x, _ in runs]
         best = choose(tried)
-        outcomes = trial.record(Stability(best.tau), follow(f"tau {best.tau:g}, stability")) if best else []
+        outcomes = (
+            trial.record(_policy(task, best.tau), follow(f"{task.policy} {best.tau:g}, its stability")) if best else []
+        )
     lost = trial.sum(reference.right - runs[0][1].right)
     scaling = fit_scaling(pool([x.words for x in outcomes]))
     chosen = _make(task, trial, unit, best, scaling) if best else None
@@ -226,10 +232,19 @@ def calibrate(task: Task) -> CalibrationReport:
     )
 
 
+def read_rows(task: Task) -> Counts:
+    """Count the rows of each unit that `calibrate` would see, (units,); lengths say what can be promised at best.
+
+    Raises:
+        CheckpointError, ConfigError, EvaluationError: as `calibrate`.
+    """
+    return _read(task, load_tagger(task.tagger, calibrated=False))[0].rows
+
+
 def choose(tried: Sequence[Tried]) -> Tried | None:
-    """Choose the cheapest of the certified thresholds; the less cautious of those that cost the same."""
-    certified = [x for x in tried if x.certified]
-    return max(certified, key=lambda x: (x.flops_saved, -x.tau), default=None)
+    """Choose the cheapest of the certified ones; the last of those that cost the same."""
+    certified = [x for x in reversed(tried) if x.certified]
+    return max(certified, key=lambda x: x.flops_saved, default=None)
 
 
 def check_unit(name: str | None) -> Unit | None:
@@ -247,10 +262,29 @@ def _check(task: Task) -> None:
     for name, value in (("delta", task.delta), ("epsilon", task.epsilon)):
         if not 0 < value < 1:
             raise EvaluationError(f"--{name} must be between 0 and 1, not {value:g}")
-    if not task.taus or list(task.taus) != sorted(set(task.taus), reverse=True):
-        raise EvaluationError("--tau: thresholds must fall, from the most cautious to the cheapest")
-    if not all(0 <= tau <= 1 for tau in task.taus):
+    falls = task.policy == "stability"
+    if list(task.taus) != sorted(set(task.taus), reverse=falls):
+        way = "thresholds must fall" if falls else "prices must rise"
+        raise EvaluationError(f"--tau: {way}, from the most cautious to the cheapest")
+    if falls and not all(0 <= tau <= 1 for tau in task.taus):
         raise EvaluationError("--tau: a threshold is a probability, from 0 to 1")
+    if not all(tau >= 0 for tau in task.taus):
+        raise EvaluationError("--tau: a price is at least 0")
+
+
+def _policy(task: Task, tau: float) -> RestartPolicy:
+    return Stability(tau) if task.policy == "stability" else Price(tau)
+
+
+def check_kind(name: str) -> Kind:
+    """Read the kind of a policy.
+
+    Raises:
+        EvaluationError: none whose number can be looked for.
+    """
+    if name not in get_args(Kind):
+        raise EvaluationError(f"--policy {name!r}: only {' or '.join(get_args(Kind))} can be calibrated")
+    return name  # type: ignore[return-value]  # checked
 
 
 def _read(task: Task, tagger: Tagger) -> tuple[Trial, Unit]:
@@ -282,8 +316,8 @@ def _try_thresholds(trial: Trial, task: Task, follow: Callable[[str], Advance]) 
     rows, runs = trial.rows, []
 
     def test() -> Iterator[float]:
-        for tau in task.taus:
-            run = trial.run(Stability(tau), follow(f"tau {tau:g}"))
+        for tau in task.taus or (TAUS if task.policy == "stability" else PRICES):
+            run = trial.run(_policy(task, tau), follow(f"{task.policy} {tau:g}"))
             verdict = judge(trial.sum(reference.right - run.right), rows, task.delta, task.epsilon)
             tried = Tried(
                 tau=tau,
@@ -323,6 +357,8 @@ def _make(task: Task, trial: Trial, unit: Unit, best: Tried, scaling: Scaling) -
         options=" ".join(f"{name}={value}" for name, value in options.items() if value),
         number_format=str(trial.tagger.encoder.dtype).removeprefix("torch."),
     )
+    if task.policy == "price":  # what a price buys depends on the figures themselves: they stay as the head gives them
+        return Calibration(policy="price", tau=best.tau, scale=1.0, shift=0.0, certificate=certificate)
     scaled = scaling.apply(np.array([best.tau], np.float32))[0]
     tau = float(str(scaled)) if best.tau < 1 else 1.0  # the digits that a float32 has
     return Calibration(tau=tau, scale=scaling.scale, shift=scaling.shift, certificate=certificate)

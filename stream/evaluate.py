@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from encoder.config import HybridConfig
 from encoder.restart import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_tagger
+from encoder.tagger import Tagger, load_alone
 from encoder.tokenizer import IncrementalTokenizer
 from stream.emission import parse_emission
 from stream.examples import EvaluationError, Example, begin_table, read_examples, sessions_of
@@ -102,7 +102,7 @@ def _feed(tagger: Tagger, policy: str, group: Sequence[Example], levels: Levels)
     labeller, begins = HybridLabeller(tagger), begin_table(tagger.config.labels)
     if policy == ORACLE:
         return OracleFeed(labeller, group, begins, levels)
-    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.tau)), group, begins, levels)
+    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.own)), group, begins, levels)
 
 
 def _batches(examples: Sequence[Example]) -> Iterator[list[Example]]:
@@ -171,11 +171,11 @@ def _check(task: Task) -> None:
     for level in task.stability:
         parse_emission(level)
     for name in (*task.baselines, *task.taggers):
-        tagger = load_tagger(name)
+        tagger = load_alone(name)
         check_baseline(name, tagger, task.baselines)
         for policy in () if name in task.baselines else task.policies:
             if policy != ORACLE:
-                resolve_policy(policy, tagger.tau)
+                resolve_policy(policy, tagger.own)
         _read(task, tagger)
 
 
@@ -209,7 +209,7 @@ def evaluate_all(task: Task, command: str = "") -> Report:
     results: list[Result] = []
     with progress_bar() as bar:
         for name, policies, closing, stability in plans:
-            loaded = load_tagger(name)
+            loaded = load_alone(name)
             examples = _read(task, loaded)
             words = sum(len(example.ends) for example in examples)
             for policy in policies:

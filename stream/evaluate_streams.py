@@ -11,7 +11,7 @@ from itertools import product
 import torch
 
 from encoder.restart import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_tagger
+from encoder.tagger import Tagger, load_alone
 from stream.emission import parse_emission
 from stream.evaluate import Plan, check_baseline, progress_bar
 from stream.feed import Advance
@@ -54,7 +54,14 @@ def evaluate_streams(
     """
     torch.set_num_threads(1)
     for policy in policies:
-        resolve_policy(policy, 1.0)  # mistakes at once; a tagger without a threshold of its own is met later
+        resolve_policy(
+            policy,
+            None
+            if ":" in policy or policy == "default"
+            else f"{policy}:1.0"
+            if policy in ("stability", "price")
+            else None,
+        )  # mistakes at once; a tagger without a threshold of its own is met later
     for level in stability:
         parse_emission(level)
     plans: list[Plan] = [(name, ("always",), False, ()) for name in baselines]
@@ -62,7 +69,7 @@ def evaluate_streams(
     results: list[Result] = []
     with progress_bar() as bar:
         for name, chosen, with_closing, levels in plans:
-            tagger = load_tagger(name)
+            tagger = load_alone(name)
             check_baseline(name, tagger, baselines)
             bars: dict[str, Advance] = {
                 x: partial(bar.advance, bar.add_task(f"{tagger.name} {x}", total=len(messages))) for x in chosen
@@ -103,7 +110,7 @@ def replay_policies(
     reference, results = [chart.final for chart in Replay(tagger, parse_policy("always"), messages).run()], []
     levels = Levels(tagger.config.labels, [parse_emission(level) for level in stability])
     for policy, advance in policies.items():
-        replay = Replay(tagger, parse_policy(resolve_policy(policy, tagger.tau)), messages, levels)
+        replay = Replay(tagger, parse_policy(resolve_policy(policy, tagger.own)), messages, levels)
         found = replay.run(advance)
         charts = dict(zip(stability, replay.charts_shown, strict=True)) or {"": found}
         for level, with_closing in product(charts, (False, True) if closing else (False,)):

@@ -10,7 +10,7 @@ from consumers.building import build_engine
 from consumers.calibrating import calibrate
 from consumers.settings import DEFAULT_POLICY, SettingError
 from encoder.checkpoint import load_checkpoint, save_checkpoint
-from encoder.restart import Last, Stability
+from encoder.restart import DEFAULT_PRICE, Last, Stability, parse_policy
 from tests.tiny import WORDS, tiny_checkpoint
 
 app = typer.Typer()
@@ -41,10 +41,23 @@ def policy_of(engine):
 
 
 def test_it_stores_a_threshold_that_becomes_the_default(tagger, data, tmp_path):
-    assert policy_of(build_engine([str(tagger)], DEFAULT_POLICY, coalesce=False)) == Last(3)
+    assert policy_of(build_engine([str(tagger)], DEFAULT_POLICY, coalesce=False)) == parse_policy(DEFAULT_PRICE)
     with pytest.raises(SettingError, match=r"HEARKEN_POLICY.*hearken calibrate"):
         build_engine([str(tagger)], "stability", coalesce=False)
-    result = run(tagger, data, "--delta", "0.4", "--tau", "1", "--tau", "0.5", "--out", str(tmp_path / "out"))
+    result = run(
+        tagger,
+        data,
+        "--policy",
+        "stability",
+        "--delta",
+        "0.4",
+        "--tau",
+        "1",
+        "--tau",
+        "0.5",
+        "--out",
+        str(tmp_path / "out"),
+    )
     assert result.exit_code == 0, result.output
     assert "p-value" in result.stdout
     assert "at most 0.4 of streaming EM is lost" in result.stdout
@@ -75,7 +88,9 @@ def test_too_little_data_is_refused_and_nothing_is_stored(tagger, data, tmp_path
         (["--unit", "word"], "--unit 'word'"),
         (["--unit", "document"], "names no documents"),
         (["--delta", "2"], "--delta"),
-        (["--tau", "0.5", "--tau", "0.6"], "--tau"),
+        (["--policy", "stability", "--tau", "0.5", "--tau", "0.6"], "--tau"),
+        (["--tau", "0.6", "--tau", "0.5"], "--tau"),
+        (["--policy", "last"], "--policy"),
         (["--rename", "LOC"], "FILE_TYPE=TAGGER_TYPE"),
     ],
 )

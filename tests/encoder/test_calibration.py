@@ -4,13 +4,15 @@ import msgspec
 import numpy as np
 import pytest
 
+from encoder.cache import Pass
 from encoder.calibration import FILE, Calibration, CalibrationError, Certificate, load_calibration, save_calibration
 from encoder.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from encoder.restart import FALLBACK, Last, PolicyError, Stability, parse_policy, resolve_policy
+from encoder.hybrid import HybridEncoder
+from encoder.restart import DEFAULT_PRICE, FALLBACK, Last, PolicyError, own_policy, parse_policy, resolve_policy
 from encoder.stability import Stability as Head
 from encoder.stability import stability_of
-from encoder.tagger import heads_of, load_tagger
-from tests.tiny import tiny_checkpoint
+from encoder.tagger import heads_of, load_alone, load_tagger
+from tests.tiny import LABELS, tiny_checkpoint
 
 CERTIFICATE = Certificate(
     delta=0.01, epsilon=0.05, risk=0.002, bound=0.009, p_value=0.04, streaming_em=0.8, flops_saved=0.7,
@@ -82,8 +84,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_the_tagger_scales_its_stability_and_knows_its_threshold(folder):
     store(folder)
-    assert load_tagger(str(folder)).tau == 0.97
-    assert load_tagger(str(folder), calibrated=False).tau is None
+    assert load_tagger(str(folder)).own == "stability:0.97"
+    assert load_tagger(str(folder), calibrated=False).own == DEFAULT_PRICE
     plain, scaled = (heads_of(load_checkpoint(str(folder), calibrated=x))[0].stability for x in (False, True))
     rng = np.random.default_rng(0)
     n, labels = 20, plain.labels
@@ -111,16 +113,46 @@ def test_without_a_head_the_labels_probability_is_scaled():
 # The policy without a number.
 
 
-def test_stability_alone_is_the_taggers_own_threshold_and_the_default_where_there_is_one():
-    tau = float(str(np.float32(0.9448604)))
-    assert parse_policy(resolve_policy("stability", tau)) == Stability(tau)
-    assert resolve_policy("default", tau) == resolve_policy("stability", tau)
+def test_a_policy_without_its_number_is_the_taggers_own_and_the_default_where_there_is_one():
+    own = f"stability:{float(str(np.float32(0.9448604)))!r}"
+    assert resolve_policy("stability", own) == resolve_policy("default", own) == own
+    assert resolve_policy("price", "price:0.02") == resolve_policy("default", "price:0.02") == "price:0.02"
     assert parse_policy(resolve_policy("default", None)) == parse_policy(FALLBACK) == Last(3)
-    assert resolve_policy("last:2", tau) == "last:2"
+    assert resolve_policy("last:2", own) == "last:2"
 
 
-def test_stability_alone_needs_a_calibration():
+def test_taggers_that_are_restarted_together_are_as_cautious_as_the_most_cautious():
+    assert own_policy(["price:0.02", "price:0.005"]) == "price:0.005"
+    assert own_policy(["stability:0.9", "stability:0.99"]) == "stability:0.99"
+    assert own_policy(["stability:0.9", "price:0.02"]) is None
+    assert own_policy(["price:0.02", None]) is None
+
+
+def test_a_head_without_a_calibration_has_the_default_price(tmp_path):
+    checkpoint = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": ("O", "B-x")}, stability=8)
+    save_checkpoint(tmp_path / "two", checkpoint.config, checkpoint.weights, checkpoint.tokenizer)
+    assert load_tagger(str(tmp_path / "two")).own == DEFAULT_PRICE
+    save_calibration(tmp_path / "two", load_checkpoint(str(tmp_path / "two")).identity(), {"b": FOUND})
+    assert load_tagger(str(tmp_path / "two")).own is None  # of two kinds
+    assert load_alone(f"{tmp_path / 'two'}:b").own == "stability:0.97"
+
+
+def test_alone_is_what_the_head_is_on_its_trunk(tmp_path):
+    """Columns of one head, read alone or beside another: the same labels and stabilities."""
+    checkpoint = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": ("O", "B-x")}, stability=8)
+    whole = HybridEncoder(checkpoint, kernels="torch", number_format="float32")
+    ids = np.arange(3, 12, dtype=np.int32)
+    columns = whole.step([Pass(whole.open(), 0, ids, 0, 0)]).logits
+    for head in heads_of(checkpoint):
+        alone = HybridEncoder(checkpoint.alone(head.name), kernels="torch", number_format="float32")
+        got = alone.step([Pass(alone.open(), 0, ids, 0, 0)]).logits
+        np.testing.assert_allclose(got, columns[:, head.first : head.end], atol=1e-5)
+
+
+def test_a_policy_without_a_number_needs_a_calibration():
     with pytest.raises(PolicyError, match=r"hearken calibrate.*stability:0\.98"):
         resolve_policy("stability", None)
+    with pytest.raises(PolicyError, match=r"hearken calibrate.*price:"):
+        resolve_policy("price", "stability:0.9")
     with pytest.raises(PolicyError, match="sometimes"):
-        resolve_policy("sometimes", 0.5)
+        resolve_policy("sometimes", "stability:0.5")

@@ -48,7 +48,7 @@ def data(tmp_path_factory, folder):
 
 
 def task(folder, data, **changes):
-    wish = {"tagger": str(folder), "data": data, "delta": 0.5, "taus": TAUS, "unit": "sequence"}
+    wish = {"tagger": str(folder), "data": data, "delta": 0.5, "taus": TAUS, "unit": "sequence", "policy": "stability"}
     return Task(**(wish | changes))
 
 
@@ -147,10 +147,11 @@ def test_the_stored_threshold_restarts_where_the_certified_one_did(folder, data,
     chosen = msgspec.structs.replace(report.chosen, tau=tau, scale=scaled.scale, shift=scaled.shift)
     save_calibration(copy, load_checkpoint(str(copy)).identity(), {"": chosen})
     served = load_tagger(str(copy))
-    assert served.tau == tau != 0.55
+    assert served.own == f"stability:{tau!r}"
+    assert tau != 0.55
     begins = begin_table(LABELS)
     before = Feed(HybridLabeller(made.tagger), Stability(0.55), made.examples, begins)
-    after = Feed(HybridLabeller(served), Stability(served.tau), made.examples, begins)
+    after = Feed(HybridLabeller(served), Stability(tau), made.examples, begins)
     for a, b in zip(before.run(False), after.run(False), strict=True):
         assert [x.tolist() for x in a.rows] == [x.tolist() for x in b.rows]
         assert a.work == b.work

@@ -72,9 +72,11 @@ class FakeLive:
         before = self.standing.get(segment, _Said())
         kept = next((i for i, (a, b) in enumerate(zip(before.words, words, strict=False)) if a != b), None)
         kept = min(len(before.words), len(words)) if kept is None else kept
-        if any(name not in before.read for name in self.names):
+        if before.words and any(name not in before.read for name in self.names):
             return FakePlan(self, segment, text, closing, kept, 0)
-        doubt = np.array([[1 - x for x in before.read[name].sure[:kept]] for name in self.names], np.float32)
+        doubt = np.array(
+            [[1 - x for x in before.read.get(name, _Read()).sure[:kept]] for name in self.names], np.float32
+        )
         entropy = doubt.max(axis=0)
         point = min(max(self.policy.point(Standing(entropy, 1 - entropy, 1 - entropy)), 0), kept)
         point = max(0, min(point, kept - 1)) if kept < len(before.words) else point  # the last one saw what is gone

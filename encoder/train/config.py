@@ -93,6 +93,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     teacher: str | dict[str, str] = ""
     """Bidirectional taggers' folders whose scores are imitated: one, or one a tagger of a shared trunk."""
     stability: Stability | None = None
+    against_o: dict[str, float] = {}
+    """By tagger ("" if it has no name): what is taken off the score of "O" once it is trained, in nats. For spans that
+    are to be found rather than missed; the likeliest labels are not those of the best F1 where few words have one."""
     train: tuple[TextSource, ...] = ()
     dev: tuple[TextSource, ...] = ()
     save_seconds: float = 60.0

@@ -129,6 +129,11 @@ def _tune(
         model, WordPieces(tokenizer, *label_sets.values()), data, dev, stage, _teachers(config, label_sets)
     )
     train(job, out, config.seed, config.save_seconds)
+    first = 0
+    for name, labels in label_sets.items():
+        with torch.no_grad():
+            model.head.bias[first] -= config.against_o.get(name, 0.0)
+        first += len(labels)
     save_checkpoint(written, shape, model.state_dict(), tokenizer)
 
 

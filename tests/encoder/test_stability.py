@@ -206,6 +206,7 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
     (tmp_path / "run.toml").write_text(
         f"""
         out = "{tmp_path / "out"}"
+        against_o = {{ "" = 100.0 }}
         start = "{tmp_path / "base"}"
         [tagger]
         epochs = 2
@@ -225,6 +226,7 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
     assert all(torch.equal(stable.weights[name], weight) for name, weight in plain.weights.items())
     (head,) = heads_of(stable)
     assert isinstance(head.stability.head, StabilityHead)
+    assert plain.weights["head.bias"][0] < -90
     assert (written.parent / "fold2" / "tagger").exists() == (how == "folds = 2")
 
 

@@ -257,7 +257,8 @@ def _is_rounded(got: Revision, wanted: Revision) -> bool:
         abs(a.stability - b.stability) <= ROUNDING and abs((a.score or 0) - (b.score or 0)) <= ROUNDING
         for a, b in pairs
     )
-    return close and replace(got, spans=tuple(spans)) == wanted
+    close = close and abs((got.score or 0) - (wanted.score or 0)) <= ROUNDING
+    return close and replace(got, spans=tuple(spans), score=wanted.score) == wanted
 
 
 def _differences(got: Revision, wanted: Revision) -> str:

@@ -28,6 +28,8 @@ class Difference:
     added: list[int] = field(default_factory=list)
     changed: list[Changed] = field(default_factory=list)
     retracted: list[Retracted] = field(default_factory=list)
+    score: float | None = None
+    """Of the whole segment; it is told with other changes, and is none itself."""
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.retracted)

@@ -22,7 +22,7 @@ from stream.sessions import Sessions
 from stream.spending import Spending
 from stream.state import Entry, Saved
 from stream.stats import EngineStats
-from stream.words import count_flips, find_spans, first_change
+from stream.words import count_flips, find_spans, first_change, score_segment
 
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
@@ -231,7 +231,9 @@ class Engine:
         told = self._emission.publish(segment.text, shown.spans, write.text, reading, is_final)
         found = find_spans(write.text, write.times, told)
         next_id = truth.numbers_of(tagger).next_span
-        return diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
+        difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
+        difference.score = score_segment(reading)
+        return difference
 
     def _measure(self, job: _Job, segment: Segment, closing: bool, stats: EngineStats) -> list[int | None]:
         """Count words and work, pass by pass; gives each tagger the first rewritten character (see diff_spans)."""

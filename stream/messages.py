@@ -99,3 +99,5 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, tag="revision"):
     added: tuple[int, ...] = ()
     changed: tuple[Changed, ...] = ()
     retracted: tuple[Retracted, ...] = ()
+    score: float | None = None
+    """How probable it is that the segment has any label: of its most suspicious word. None where it has no word."""

@@ -105,6 +105,7 @@ class Session(msgspec.Struct):
             added=tuple(difference.added),
             changed=tuple(difference.changed),
             retracted=tuple(difference.retracted),
+            score=difference.score,
         )
 
     def delete(self, taggers: Iterable[str], name: str) -> list[Revision]:

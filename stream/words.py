@@ -68,6 +68,18 @@ def find_spans(text: str, times: Times, reading: Reading) -> list[Found]:
     return found
 
 
+def score_segment(reading: Reading) -> float | None:
+    """Give the probability of a label at the word that is likeliest to have one; None if there is no word.
+
+    A word's chance of having any label is that of "O" not being right; where it has one, its own probability, which is
+    a little less than that of any.
+    """
+    if not len(reading.labels):
+        return None
+    labelled = np.where(reading.labels > 0, reading.probability, 1 - reading.probability)
+    return round(float(labelled.max()), 4)
+
+
 def _word(text: str, reading: Reading, i: int) -> str:
     return text[reading.starts[i] : reading.ends[i]]
 

@@ -36,7 +36,19 @@ def test_a_span_is_published_when_its_word_arrives(engine):
         "added": [1],
         "changed": [],
         "retracted": [],
+        "score": 0.99,
     }
+
+
+def test_a_segment_is_as_suspect_as_its_most_suspicious_word(engine):
+    """The fake tagger is .4 sure that a last "may" is no name, .99 that "so" is none."""
+    told = [update("u", "anna so"), update("v", "so"), update("v", "so anna"), final("w", "so may"), final("x", "")]
+    assert [(x.segment, x.score) for x in tell(engine, *told)] == [
+        ("u", 0.99),
+        ("v", 0.99),
+        ("w", pytest.approx(0.6)),
+        ("x", None),
+    ]
 
 
 def test_a_span_that_grows_keeps_its_id_and_the_model_is_the_cause(engine):

@@ -30,7 +30,7 @@ help:
 	@echo 'make test    ruff, formatting, mypy, pytest'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
-	@echo 'make train   CONFIG=configs/ner.toml: train a tagger'
+	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
 	@echo 'make setup   what both need, into $(VENV)'
 	@echo 'make lint | format | lock | clean'
 
@@ -63,7 +63,7 @@ kafka-for-tests:
 	echo 'Apache Kafka was not fetched: see above' >&2; test "$$HEARKEN_REQUIRE_KAFKA" != 1
 
 train: $(STAMP) $(WEIGHTS)
-	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/ner.toml' >&2; exit 2; }
+	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/shipped.toml' >&2; exit 2; }
 	@$(VENV)/bin/hearken train $(CONFIG)
 
 # All checks run even when one fails, and the last lines say how it went and what did not run.

@@ -74,8 +74,8 @@ PolicyOption = Annotated[
     str,
     typer.Option(
         envvar="HEARKEN_POLICY",
-        help="Where restarts begin: always, never, last:K (words), entropy:T (nats), stability:T, "
-        "stability (the tagger's own T), or default: stability where the tagger is calibrated, else last:3.",
+        help="Where restarts begin: always, never, last:K (words), entropy:T (nats), stability:T, whether:T, price:P "
+        "(changes a word), or default: what the tagger was calibrated to, else price:0.005; last:3 without its head.",
     ),
 ]
 StabilityOption = Annotated[

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from encoder.choice import Choice, choose_taggers
-from encoder.restart import parse_policy
+from encoder.restart import own_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.bench import BenchReport, Times, make_texts, run_engine
 from stream.beside import SideBySide
@@ -32,9 +32,9 @@ def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy:
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    parse_policy(policy)
     chosen = choose_taggers(names)
     loaded = {x.folder: load_tagger(str(x.folder), max_sessions=max(counts)) for x in chosen}
+    policy = resolve_policy(policy, own_policy([head.own for x in loaded.values() for head in x.heads]))
     first = [Choice(chosen[0].folder, chosen[0].heads[:1])]
     rows = []
     for count in counts:

@@ -29,13 +29,15 @@ def plot_reliability(report: CalibrationReport, path: Path) -> None:
         panels[0, i].set_title(f"{name.replace(' ', ', ')} scaling: ECE {100 * found.ece:.2f} %", fontsize=10)
         _draw_histogram(panels[1, i], found, BEFORE if before else AFTER)
         for axes in panels[:, i]:
-            axes.axvline(best.tau if before else chosen.tau, color=TAU, linewidth=1, linestyle="--")
+            if chosen.policy == "stability":  # a price is no stability
+                axes.axvline(best.tau if before else chosen.tau, color=TAU, linewidth=1, linestyle="--")
             axes.grid(alpha=0.3)
     panels[0, 0].set_ylabel("share that stood at the close")
     panels[1, 0].set_ylabel("share of predictions")
     figure.suptitle(
-        f"{report.tagger} on {report.data}: stability as told after every word, band over {report.unit}s (95 %), "
-        f"tau dashed; scaled on the other half of the {report.unit}s",
+        f"{report.tagger} on {report.data}: stability as told after every word, band over {report.unit}s (95 %)"
+        + (", tau dashed" if chosen.policy == "stability" else "")
+        + f"; scaled on the other half of the {report.unit}s",
         fontsize=10,
     )
     figure.savefig(path, dpi=150)

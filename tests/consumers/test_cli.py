@@ -48,7 +48,7 @@ def logs_as_before() -> Iterator[None]:
         ("tag --input words", "--input"),
         ("tag --tagger /nowhere", "--tagger"),
         ("tag --tagger ner --tagger ner", "'ner' is named twice"),
-        ("tag --tagger ner:nothing", "no head 'nothing'; it has ner"),
+        ("tag --tagger english:nothing", "no head 'nothing'; it has ner, moderation, claims"),
         ("tag --policy sometimes", "--policy"),
         ("tag --policy last:0", "--policy"),
         ("tag --stability sure", "--stability"),

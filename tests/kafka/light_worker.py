@@ -35,17 +35,20 @@ def light_engine(
     overload_seconds: float = 0.0,
     budget_gflops: float = 0.0,
     budget_share: float = 0.0,
+    stability: str = "low",
     **options: Any,
 ) -> Any:
     """As consumers.building.build_engine; the word "poison" makes labelling fail."""
-    from encoder.restart import parse_policy
+    from encoder.restart import parse_policy, resolve_policy
+    from stream.emission import parse_emission
     from stream.engine import Engine
     from stream.overload import Governor
     from tests.stream.fake_tagger import fake_labeller
 
     assert budget_gflops == budget_share == 0, "word lists cost nothing that could be budgeted"
     governor = Governor(overload_seconds) if overload_seconds else None
-    return Engine(fake_labeller(*taggers, poison=["poison"]), parse_policy(policy), governor=governor, **options)
+    labeller, points = fake_labeller(*taggers, poison=["poison"]), parse_policy(resolve_policy(policy, None))
+    return Engine(labeller, points, governor=governor, emission=parse_emission(stability), **options)
 
 
 def _main() -> int:

@@ -104,9 +104,12 @@ async def read_progress(
             except KafkaError as error:
                 if not error.retriable:
                     raise
-                await asyncio.sleep(0.1)  # the first group of a new cluster waits for its coordinator
             else:
-                return {at: Done.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
+                if all(at in kept for at in partitions):
+                    return {at: Done.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
+            # The first group of a new cluster waits for its coordinator. That is an error, or an answer without
+            # partitions: aiokafka does not look at the answer's own error.
+            await asyncio.sleep(0.1)
 
 
 class Sender:

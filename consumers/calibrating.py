@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from consumers.evaluation import pairs
+from consumers.evaluation import JoinOption, LimitOption, RenameOption, SpokenOption, pairs
 from consumers.measure import console, percent
 
 if TYPE_CHECKING:
@@ -34,17 +34,10 @@ def calibrate(
     policy: Annotated[
         str, typer.Option(help="Whose number is looked for: price, or stability (a threshold tau).")
     ] = "price",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
-    ] = None,
-    spoken: Annotated[
-        bool, typer.Option("--spoken", help="Drop punctuation, as a recogniser's text has none.")
-    ] = False,
-    join: Annotated[
-        int | None,
-        typer.Option(min=1, help="Join neighbouring sequences of a document into segments of at most N words."),
-    ] = None,
+    limit: LimitOption = None,
+    rename: RenameOption = None,
+    spoken: SpokenOption = False,
+    join: JoinOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder for calibrate.json and reliability.png.")] = None,
 ) -> None:
     """Find the cheapest price, or threshold, of restarts that keeps a promise, and how honest stability is."""

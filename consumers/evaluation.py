@@ -20,6 +20,17 @@ GRID = ["low", *(f"{x}:{y}" for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98) for y
 """Thresholds among which levels are chosen."""
 
 
+LimitOption = Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")]
+RenameOption = Annotated[
+    list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
+]
+SpokenOption = Annotated[bool, typer.Option("--spoken", help="Drop punctuation, as a recogniser's text has none.")]
+JoinOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Join neighbouring sequences of a document into segments of at most N words."),
+]
+
+
 def evaluate(
     data: Annotated[
         Path | None, typer.Option(help="CoNLL file (token<TAB>tag), or JSONL spans, with gold labels.")
@@ -53,17 +64,10 @@ def evaluate(
             "place of what is found; may be repeated."
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")] = None,
-    rename: Annotated[
-        list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
-    ] = None,
-    spoken: Annotated[
-        bool, typer.Option("--spoken", help="Drop punctuation, as a recogniser's text has none.")
-    ] = False,
-    join: Annotated[
-        int | None,
-        typer.Option(min=1, help="Join neighbouring sequences of a document into segments of at most N words."),
-    ] = None,
+    limit: LimitOption = None,
+    rename: RenameOption = None,
+    spoken: SpokenOption = False,
+    join: JoinOption = None,
     close: Annotated[bool, typer.Option(help="Measure with closing restarts too.")] = True,
     everything: Annotated[bool, typer.Option("--all", help="Show every metric, in a second table.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and its plots.")] = None,

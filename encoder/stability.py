@@ -121,25 +121,16 @@ class Stability:
         right: NDArray[np.int32],
     ) -> Settled:
         """Read the head of words just computed; `columns` are (N, labels + units), for the rest see `make_features`."""
-        base, drift = self._read(columns, labels, probability, entropy, right)
-        return Settled(np.float32(self.scale) * base + np.float32(self.shift), np.float32(self.scale) * drift)
-
-    def _read(
-        self,
-        columns: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        probability: NDArray[np.float32],
-        entropy: NDArray[np.float32],
-        right: NDArray[np.int32],
-    ) -> Settled:
         if self.head is None:
-            return without_head(probability)
-        logits, products = columns[:, : self.labels], columns[:, self.labels :]
-        features = make_features(logits, labels, probability, entropy, right)
-        with torch.inference_mode():
-            out = self.head(
-                torch.from_numpy(np.ascontiguousarray(products)),
-                torch.from_numpy(labels.astype(np.int64)),
-                torch.from_numpy(features),
-            ).numpy()
-        return Settled(out[:, 0].copy(), out[:, 1].copy())
+            base, drift = without_head(probability)
+        else:
+            logits, products = columns[:, : self.labels], columns[:, self.labels :]
+            features = make_features(logits, labels, probability, entropy, right)
+            with torch.inference_mode():
+                out = self.head(
+                    torch.from_numpy(np.ascontiguousarray(products)),
+                    torch.from_numpy(labels.astype(np.int64)),
+                    torch.from_numpy(features),
+                )
+            base, drift = out.numpy().T
+        return Settled(np.float32(self.scale) * base + np.float32(self.shift), np.float32(self.scale) * drift)

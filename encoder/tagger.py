@@ -38,7 +38,6 @@ class Tagger:
     name: str
     config: HybridConfig
     tokenizer: IncrementalTokenizer
-    decoder: Decoder
     sessions: SessionPool
     heads: tuple[Head, ...]
     """At least one, in the order of `config.label_sets`."""
@@ -89,7 +88,7 @@ def load_tagger(
     )
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
     heads = heads_of(checkpoint)
-    return Tagger(checkpoint.name, checkpoint.config, tokenizer, heads[0].decoder, sessions, heads)
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads)
 
 
 def load_alone(name: str, **options: Any) -> Tagger:

@@ -54,14 +54,8 @@ def evaluate_streams(
     """
     torch.set_num_threads(1)
     for policy in policies:
-        resolve_policy(
-            policy,
-            None
-            if ":" in policy or policy == "default"
-            else f"{policy}:1.0"
-            if policy in ("stability", "price")
-            else None,
-        )  # mistakes at once; a tagger without a threshold of its own is met later
+        if ":" in policy:  # the others may need the tagger to be known
+            parse_policy(policy)
     for level in stability:
         parse_emission(level)
     plans: list[Plan] = [(name, ("always",), False, ()) for name in baselines]

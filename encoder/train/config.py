@@ -72,6 +72,9 @@ class Stability(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     lr: float = 2e-3
     rounds: int = 2
     """Times that states are collected: at random restarts first, then at the restarts of the head so far."""
+    target: Literal["close", "now"] = "close"
+    """What a label is compared with: that of the close, or that of a full restart at the same moment (to measure what
+    the first is worth; several times as slow)."""
     words: int = 400_000
     """States collected in a round at most, one a standing word and step."""
 

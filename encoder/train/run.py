@@ -108,18 +108,25 @@ def _distill(config: TrainConfig, out: Path, written: Path) -> None:
 
 def _tag(config: TrainConfig, start: str, out: Path, written: Path) -> None:
     data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
+    label_sets = _label_sets(config, data)  # of all of the data, whatever part of it is trained on
     if config.stability and not config.stability.folds:
         data = _select(data, lambda s: not is_held(s, config.seed, config.stability.held))  # type: ignore[union-attr]
-    _tune(config, data, dev, start, out, written, config.tagger.epochs)  # type: ignore[union-attr]
+    _tune(config, label_sets, data, dev, start, out, written, config.tagger.epochs)  # type: ignore[union-attr]
 
 
 def _tune(
-    config: TrainConfig, data: Labelled, dev: Labelled, start: str, out: Path, written: Path, epochs: float
+    config: TrainConfig,
+    label_sets: dict[str, tuple[str, ...]],
+    data: Labelled,
+    dev: Labelled,
+    start: str,
+    out: Path,
+    written: Path,
+    epochs: float,
 ) -> None:
     """Train the taggers of the run on some of its data."""
     assert config.tagger
     stage = msgspec.structs.replace(config.tagger, epochs=epochs)
-    label_sets = _label_sets(config)
     shape = _shape(config, label_sets, start)
     model, tokenizer = _start(start, shape)
     for name, labels in label_sets.items():
@@ -140,16 +147,18 @@ def _tune(
 def _settle(config: TrainConfig, options: Stability, start: str, out: Path, written: Path) -> None:
     """Train the stability heads, and write the taggers with them."""
     data = read_labelled(config, config.train)
-    if options.folds:
-        held = [_fold(config, options, data, start, out, k) for k in range(options.folds)]
-    else:
-        held = [(out / "tagger", _select(data, lambda s: is_held(s, config.seed, options.held)))]
     final = load_checkpoint(str(out / "tagger"))
     label_sets = final.config.label_sets
+    if options.folds:
+        held = [_fold(config, options, label_sets, data, start, out, k) for k in range(options.folds)]
+    else:
+        held = [(out / "tagger", _select(data, lambda s: is_held(s, config.seed, options.held)))]
     pieces = WordPieces(final.tokenizer, *label_sets.values())
     weights = dict(final.weights)
     for number, (name, labels) in enumerate(label_sets.items()):
-        sources = [Source(load_checkpoint(str(folder)), _texts(config, pieces, part, number)) for folder, part in held]
+        limit = final.config.positions
+        texts = [(folder, _texts(config, pieces, part, number, limit)) for folder, part in held]
+        sources = [Source(load_checkpoint(str(folder)), examples) for folder, examples in texts]
         if not all(source.examples for source in sources):
             raise ConfigError(f"[stability]: no text is held back for tagger {name!r}: raise `held`, or use `folds`")
         head = train_stability(sources, number, len(labels), options, config.seed)
@@ -158,7 +167,13 @@ def _settle(config: TrainConfig, options: Stability, start: str, out: Path, writ
 
 
 def _fold(
-    config: TrainConfig, options: Stability, data: Labelled, start: str, out: Path, k: int
+    config: TrainConfig,
+    options: Stability,
+    label_sets: dict[str, tuple[str, ...]],
+    data: Labelled,
+    start: str,
+    out: Path,
+    k: int,
 ) -> tuple[Path, Labelled]:
     """Train a tagger without fold `k`; returns its folder and the fold."""
 
@@ -172,26 +187,24 @@ def _fold(
         nothing = Labelled((), [], ())
         rest = _select(data, lambda s: not inside(s))
         epochs = options.fold_epochs or config.tagger.epochs
-        _tune(config, rest, nothing, start, folder, folder / "tagger", epochs)
+        _tune(config, label_sets, rest, nothing, start, folder, folder / "tagger", epochs)
     return folder / "tagger", _select(data, inside)
 
 
-def _texts(config: TrainConfig, pieces: WordPieces, part: Labelled, tagger: int) -> list[Example]:
-    """Texts of one tagger as they are met live: spoken and joined as in training."""
+def _texts(config: TrainConfig, pieces: WordPieces, part: Labelled, tagger: int, limit: int) -> list[Example]:
+    """Texts of one tagger as they are met live, of at most `limit` tokens: spoken and joined as in training."""
     assert config.tagger
     sequences = [x for x, number in zip(part.sequences, part.taggers, strict=True) if number == tagger]
     rng = random.Random(f"{config.seed}-texts-{tagger}")
-    positions = load_checkpoint(str(Path(config.out) / "tagger")).config.positions
-    return make_examples(pieces, sequences, config.tagger.augment, positions, rng, [tagger] * len(sequences))
+    return make_examples(pieces, sequences, config.tagger.augment, limit, rng, [tagger] * len(sequences))
 
 
 def _select(data: Labelled, wanted: Callable[[Sequence], bool]) -> Labelled:
     return Labelled(data.sources, [[s for s in part if wanted(s)] for part in data.sequences], data.taggers)
 
 
-def _label_sets(config: TrainConfig) -> dict[str, tuple[str, ...]]:
-    """Label names by tagger, from all of the data, whatever part of it is trained on."""
-    data = read_labelled(config, config.train)
+def _label_sets(config: TrainConfig, data: Labelled) -> dict[str, tuple[str, ...]]:
+    """Label names by tagger."""
     return {
         name: label_names(
             [s for part, n in zip(data.sequences, data.taggers, strict=True) for s in part if n == number]

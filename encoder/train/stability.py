@@ -74,7 +74,7 @@ def train_stability(sources: Seq[Source], tagger: int, labels: int, options: Sta
             rule = partial(draw_points, trained=head is not None)
             with _bar() as bar:
                 advance = partial(bar.advance, bar.add_task(f"states {number + 1}.{i + 1}", total=len(examples)))
-                gathered.append(collector.collect(examples, rule, head, rng, advance))
+                gathered.append(collector.collect(examples, rule, head, rng, advance, twins=options.target == "now"))
         head = fit(States.join(gathered), sources[0].checkpoint.config.hidden, labels, options, seed)
     assert head is not None
     return head
@@ -114,7 +114,7 @@ def fit(states: States, hidden: int, labels: int, options: Stability, seed: int)
     head = StabilityHead(hidden, labels, options.units)
     checked = torch.from_numpy(np.random.default_rng(seed).random(int(states.text.max()) + 1) < CHECKED)
     there = checked[torch.from_numpy(states.text.astype(np.int64))]
-    x = _tensors(states)
+    x = _tensors(states, states.agrees if options.target == "now" else states.stands)
     train, check = (~there).nonzero()[:, 0], there.nonzero()[:, 0]
     optimizer = torch.optim.AdamW(head.parameters(), options.lr, weight_decay=0.01)
     steps = options.epochs * (len(train) // BATCH + 1)
@@ -141,7 +141,7 @@ def fit(states: States, hidden: int, labels: int, options: Stability, seed: int)
     return head.eval()
 
 
-def _tensors(states: States) -> tuple[torch.Tensor, ...]:
+def _tensors(states: States, right: NDArray[np.bool_]) -> tuple[torch.Tensor, ...]:
     weight = np.minimum(states.weight, MOST_STEPS)
     return (
         torch.from_numpy(states.hidden),
@@ -149,7 +149,7 @@ def _tensors(states: States) -> tuple[torch.Tensor, ...]:
         torch.from_numpy(states.features),
         torch.from_numpy(np.log1p(states.unseen.astype(np.float32))),
         torch.from_numpy(weight / weight.mean()),
-        torch.from_numpy(states.stands.astype(np.float32)),
+        torch.from_numpy(right.astype(np.float32)),
     )
 
 

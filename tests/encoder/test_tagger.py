@@ -19,7 +19,7 @@ def test_a_checkpoint_folder_becomes_labels(tmp_path):
     assert rows.first == 0
     words = rows.logits[encoded.word_token[1:] - 1]  # a word's label is read at its last piece
     starts = np.array([0, len(words)], np.int64)
-    decoded = tagger.decoder.decode(words, starts, np.array([NOTHING], np.int32))
+    decoded = tagger.heads[0].decoder.decode(words, starts, np.array([NOTHING], np.int32))
     assert len(decoded.labels) == encoded.words == 6
     labels_to_spans(decoded.labels, tagger.config.labels)
 

@@ -33,7 +33,7 @@ def tiny_tagger(checkpoint: Checkpoint | None = None, **limits: int) -> Tagger:
         encoder, starts_word=tokenizer.starts_word(), **{k: v for k, v in limits.items() if k == "max_sessions"}
     )
     heads = heads_of(checkpoint)
-    return Tagger("tiny", checkpoint.config, tokenizer, heads[0].decoder, pool, heads)
+    return Tagger("tiny", checkpoint.config, tokenizer, pool, heads)
 
 
 @cache

@@ -11,7 +11,15 @@ MAX_BYTES = 1 << 20
 """A message longer than this is not looked at. Text has its own, lower limit (stream: InputError)."""
 
 BadReason = Literal[
-    "empty", "too_large", "invalid_utf8", "invalid_json", "invalid_message", "key_mismatch", "wrong_partition"
+    "empty",
+    "too_large",
+    "invalid_utf8",
+    "invalid_json",
+    "invalid_message",
+    "key_mismatch",
+    "wrong_partition",
+    "no_session",
+    "unknown_format",
 ]
 
 _DECODER = msgspec.json.Decoder(Message)

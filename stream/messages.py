@@ -5,11 +5,12 @@ from typing import Literal
 import msgspec
 
 
-class WordTime(msgspec.Struct, frozen=True):
-    """Start and end of one word, in seconds."""
+class WordTime(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Start and end of one word, in seconds, and who said it, where that can change within a segment."""
 
     start: float
     end: float
+    speaker: str | None = None
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
@@ -22,6 +23,10 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
     final: bool = False
     time: float | None = None
     words: tuple[WordTime, ...] | None = None
+    speaker: str | None = None
+    """Who says or writes the segment."""
+    channel: str | None = None
+    """Where it comes from: a side of a call, a microphone."""
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
@@ -52,6 +57,9 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The probability that the span stands at the close; 1 in a final revision."""
     start_time: float | None = None
     end_time: float | None = None
+    speaker: str | None = None
+    """Who said its first word, where the input tells."""
+    channel: str | None = None
     score: float | None = None
     """The label's probability, of the least probable word; says how sure the tagger is now, not if it will stay so."""
 

@@ -18,6 +18,7 @@ from consumers.faults.command import faults
 from consumers.importing import import_checkpoint
 from consumers.log import Level, configure_logging
 from consumers.measure import bench
+from consumers.security import check_cluster, speak_plainly
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
@@ -28,7 +29,6 @@ from consumers.settings import (
     ServiceSettings,
     SettingError,
     Topics,
-    check_broker,
     check_budget,
     check_seconds,
     parse_speed,
@@ -199,6 +199,7 @@ def serve(
         connect_seconds=connect_seconds,
         shutdown_seconds=shutdown_seconds,
     )
+    check_cluster(broker)
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
@@ -235,7 +236,7 @@ def replay(
 ) -> None:
     """Produce a recorded stream."""
     configure_logging(log_level)
-    check_broker(broker)
+    check_cluster(broker)
     Topics(input=input_topic)
     factor = parse_speed(speed)
     from consumers.replay import replay as replay_file
@@ -287,8 +288,10 @@ def demo(
     """Show it: a broker, the service, and a live transcript that is labelled while it arrives."""
     configure_logging("warning")
     factor = parse_speed(speed)
-    if broker is not None:
-        check_broker(broker)
+    if broker is None:
+        speak_plainly()
+    else:
+        check_cluster(broker)
         if apache_kafka:
             raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")
     from consumers.broker import OwnBroker

@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.errors import BrokerUnreachable, NotLetIn, OperationFailed
 from consumers.refusal import find_refusal
-from consumers.security import aiokafka_options
+from consumers.security import aiokafka_options, read_security
 from consumers.settings import ServiceSettings
 
 MAX_REQUEST = 8 << 20
@@ -154,7 +154,9 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
             if refusal and clock() + pause > min(deadline, started + REFUSED_SECONDS):
                 raise NotLetIn(f"{broker}: {refusal}") from error
             if clock() + pause > deadline:
-                raise BrokerUnreachable(f"no broker answers at {broker} (waited {patience:g} s): {error}") from error
+                spoken = f"we speak {read_security().security_protocol} (HEARKEN_SECURITY_PROTOCOL)"
+                waited = f"no broker answers at {broker} (waited {patience:g} s; {spoken}): {error}"
+                raise BrokerUnreachable(waited) from error
         except BaseException:
             await stop_client(client)
             raise

@@ -4,12 +4,7 @@ import asyncio
 import ssl
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
-from aiokafka.errors import (
-    AuthenticationFailedError,
-    IllegalSaslStateError,
-    KafkaError,
-    UnsupportedSaslMechanismError,
-)
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
 
 from consumers.security import Security, read_security
 
@@ -31,11 +26,13 @@ async def find_refusal(broker: str) -> str | None:
         try:
             async with asyncio.timeout(SECONDS):
                 connection: AIOKafkaConnection = await create_conn(host, port, **security.for_aiokafka())
-        except ssl.SSLError as error:
-            return _explain_tls(error)
-        except (AuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError) as error:
+        except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
             return _explain_sasl(error, security)
-        except (OSError, KafkaError):  # TimeoutError is an OSError
+        except (OSError, KafkaError) as error:  # TimeoutError is an OSError
+            # A broker that wants a certificate of ours says so after the handshake, to whoever reads next.
+            for found in (error, error.__cause__):
+                if isinstance(found, ssl.SSLError):
+                    return _explain_tls(found)
             continue
         await connection.close()
         return None
@@ -50,8 +47,8 @@ def _hosts(broker: str) -> list[tuple[str, int]]:
 def _explain_tls(error: ssl.SSLError) -> str:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"TLS failed ({error.reason or error}): is this the brokers' port for TLS (HEARKEN_SECURITY_PROTOCOL), "
-            "and do they ask for a certificate of ours (HEARKEN_SSL_CERTFILE)?"
+            f"TLS failed ({error.reason or error}): does the broker ask for a certificate of ours "
+            "(HEARKEN_SSL_CERTFILE), and does this port speak TLS (HEARKEN_SECURITY_PROTOCOL)?"
         )
     if error.verify_code in (_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH):
         return (
@@ -65,7 +62,7 @@ def _explain_tls(error: ssl.SSLError) -> str:
 
 
 def _explain_sasl(error: KafkaError, security: Security) -> str:
-    said = " ".join(str(error).split())
-    if isinstance(error, AuthenticationFailedError):
+    if isinstance(error, SaslAuthenticationFailed):
+        said = " ".join(str(error).split())
         return f"the broker does not take our name and password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({said})"
-    return f"the broker does not take {security.sasl_mechanism} here: HEARKEN_SASL_MECHANISM ({said})"
+    return f"the broker does not take {security.sasl_mechanism} at this port: HEARKEN_SASL_MECHANISM"

@@ -14,22 +14,24 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from consumers.connection import Clients, connect, stop_client
 from consumers.dead_letter import DeadLetters, Letter
-from consumers.errors import OperationFailed, ServiceFailed
+from consumers.errors import ServiceFailed, raise_failure
+from consumers.formats.reader import NormalReader, Reader
 from consumers.group import Group, NotCounted
-from consumers.intake import BadInput, check_key, decode_message
+from consumers.intake import BadInput
 from consumers.lag import Lag, find_lags
 from consumers.lane import Outbound, Output
 from consumers.ledger import Ledger, Record, Taken
 from consumers.partitions import Partition, Partitions
+from consumers.rebalance import Rebalance
 from consumers.settings import ServiceSettings
 from consumers.tap import Tap
 from consumers.telling import tell_failure, tell_heard, tell_letter, tell_shift
 from stream.errors import InputError
+from stream.messages import Message
 from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
@@ -42,15 +44,22 @@ class Service:
         settings: see there.
         worker: runs the engine; the service closes it.
         clients: a test may bring its own.
+        reader: makes messages of records; by default records are in normal form.
         tap: looks on.
     """
 
     def __init__(
-        self, settings: ServiceSettings, worker: Worker, clients: Clients | None = None, tap: Tap | None = None
+        self,
+        settings: ServiceSettings,
+        worker: Worker,
+        clients: Clients | None = None,
+        reader: Reader | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients or Clients()
         self._worker = worker
+        self._reader = reader or NormalReader()
         self._tap = tap or Tap()
         self._ledger = Ledger(settings.in_flight)
         self.dead_letters = DeadLetters()
@@ -121,7 +130,9 @@ class Service:
 
     async def _serve(self, stop: asyncio.Event) -> None:
         settings = self._settings
-        self._group.consumer.subscribe([settings.topics.input], listener=_Rebalance(self))
+        self._group.consumer.subscribe(
+            [settings.topics.input], listener=Rebalance(self.guard, self.revoked, self.assigned)
+        )
         log.info(
             "serving",
             broker=settings.broker,
@@ -136,11 +147,11 @@ class Service:
         waited: list[asyncio.Future[Any]] = [stopping, failure, *tasks]
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            _raise_failure([failure, *tasks])
+            raise_failure([failure, *tasks])
             if not stopping.done():
                 raise ServiceFailed("the engine stopped")
             await self._wind_down(tasks)
-            _raise_failure([failure, *tasks])
+            raise_failure([failure, *tasks])
         finally:
             for task in (stopping, *tasks):
                 task.cancel()
@@ -233,22 +244,35 @@ class Service:
             held.done.discard(record.offset)
             return self._skip(held, taken)
         try:
-            message = decode_message(record.value)
-            check_key(record.key, message)
-            if self._ledger.home(message.session) not in (None, held.at):
+            messages = self._reader.read(record.value, record.key, record.offset)
+            if any(self._ledger.home(x.session) not in (None, held.at) for x in messages):
                 raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
         except BadInput as error:
             return self._bury(held, error.reason, error.detail, taken)
-        if held.is_done(message.session, record.offset):
+        if all(held.is_done(x.session, record.offset) for x in messages):
             return self._skip(held, taken)
-        try:
-            await self._worker.submit(message, record.offset)
-        except InputError as error:
-            return self._bury(held, error.reason, error.detail, taken)
-        self._ledger.expect(message.session, taken)
-        self._tap.heard(message)
-        if self._settings.log_text:
-            tell_heard(message, record)
+        await self._submit(held, messages, taken)
+
+    async def _submit(self, held: Partition, messages: Sequence[Message], taken: Taken) -> None:
+        """Hand a record's messages to the engine. It is done when all of them are; what is refused spoils no other."""
+        taken.parts = len(messages)
+        refused: InputError | None = None
+        for message in messages:
+            try:
+                await self._worker.submit(message, taken.record.offset)
+            except InputError as error:
+                refused = refused or error
+                last = taken.settle()
+            else:
+                self._ledger.expect(message.session, taken)
+                last = False
+                self._tap.heard(message)
+                if self._settings.log_text:
+                    tell_heard(message, taken.record)
+        if refused:
+            assert held.lane is not None
+            letter = self._letter(refused.reason, refused.detail, taken)
+            held.lane.put(Output(letters=[letter], done=[taken] if last else []))
 
     def _skip(self, held: Partition, taken: Taken) -> None:
         """A former owner has done it."""
@@ -364,24 +388,3 @@ class Service:
             await job()
         except Exception as error:
             self._partitions.fail(error)
-
-
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """aiokafka logs what a listener raises and goes on as if nothing were; so it is told to the service here."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    async def on_partitions_revoked(self, revoked: object) -> None:
-        await self._service.guard(self._service.revoked)
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._service.guard(partial(self._service.assigned, set(assigned)))
-
-
-def _raise_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:
-    for task in tasks:
-        if task.done() and not task.cancelled() and (error := task.exception()):
-            if isinstance(error, OperationFailed):
-                raise error
-            raise ServiceFailed(f"{type(error).__name__}: {error}") from error

@@ -38,14 +38,17 @@ class Around:
     """Its offset, line or frame number: rises within a session."""
     segments: Callable[[str], Segments]
     """The segments of a session as received before this message; empty for a session that is not known."""
+    default: str | None = None
+    """The session if neither anybody nor the message says: that of a file."""
 
     def named(self, own: str | None = None) -> str:
-        """Give the session: the one it was sent for, else the vendor's own id of it.
+        """Give the session: the one it was sent for, else the vendor's own id of it, else the default.
 
         Raises:
             BadInput: there is neither.
         """
-        session = self.session if self.session is not None else own
+        known = (x for x in (self.session, own, self.default) if x is not None)
+        session = next(known, None)
         if session is None:
             raise BadInput("no_session", "nothing says which session this is: key the records by session")
         return session
@@ -75,6 +78,8 @@ class Format:
     """Whether a decoded JSON value (dict, list...), or a `str` for a format of lines, can only be of this format."""
     type: Any = None
     """What msgspec decodes a value to for `read`; None: `read` gets the value as `str`."""
+    blocks: bool = False
+    """In files, messages are not lines but stretches between empty lines."""
 
 
 def decode(format: Format, value: bytes | None) -> Any:

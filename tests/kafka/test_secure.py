@@ -154,7 +154,7 @@ WRONGS = {
     "password": ({"HEARKEN_SASL_PASSWORD": WRONG}, "does not take our name and password: HEARKEN_SASL_USERNAME"),
     "user": ({"HEARKEN_SASL_USERNAME": "nobody"}, "does not take our name and password: HEARKEN_SASL_USERNAME"),
     "authority": ({"HEARKEN_SSL_CAFILE": "stranger.pem"}, "HEARKEN_SSL_CAFILE must hold the authority"),
-    "mechanism": ({"HEARKEN_SASL_MECHANISM": "SCRAM-SHA-256"}, "does not take SCRAM-SHA-256 here"),
+    "mechanism": ({"HEARKEN_SASL_MECHANISM": "SCRAM-SHA-256"}, "does not take SCRAM-SHA-256 at this port"),
     "name": ({"address": "127.0.0.1"}, "is for another name"),
     "no certificate": ({"HEARKEN_SECURITY_PROTOCOL": "SSL"}, "HEARKEN_SSL_CERTFILE"),
 }

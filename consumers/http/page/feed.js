@@ -72,6 +72,13 @@ export class Feed {
     this.#tries += 1;
     this.#state("lost", wait / 1000);
     this.#timer = setTimeout(() => this.connect(), wait);
+    this.#ask();
+  }
+
+  // A browser does not say why a WebSocket was refused. If it is because nobody has logged in, the page leads there.
+  async #ask() {
+    const answer = await fetch("page/page.css", { cache: "no-store" }).catch(() => null);
+    if (answer?.status === 401) location.reload();
   }
 
   // Somebody looks, or the network is back: do not make them wait.

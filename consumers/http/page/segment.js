@@ -33,6 +33,7 @@ export class Segment {
     const channel = make("span", "channel");
     channel.textContent = frame.channel ?? (frame.speaker === undefined ? this.name : "");
     this.who.replaceChildren(speaker, channel);
+    this.row.dataset.who = JSON.stringify([speaker.textContent, channel.textContent]);
     this.who.title = [frame.speaker, frame.channel, this.name].filter(Boolean).join(" · ");
   }
 

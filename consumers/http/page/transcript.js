@@ -77,6 +77,7 @@ export class Transcript {
   choose(taggers, hidden) {
     this.#taggers = taggers;
     this.#hidden = hidden;
+    this.#list.classList.toggle("several", taggers.filter((x) => !hidden.has(x)).length > 1);
     for (const segment of this.#segments.values()) this.#touch(segment);
   }
 
@@ -114,6 +115,8 @@ export class Transcript {
     for (const segment of this.#dirty) {
       const later = segment.settle(now);
       segment.draw(this.#taggers, this.#hidden, now);
+      const before = segment.row.previousElementSibling;
+      segment.row.classList.toggle("same", before?.dataset.who === segment.row.dataset.who);
       if (later) setTimeout(() => this.#segments.has(segment.name) && this.#touch(segment), MOMENT);
     }
     this.#dirty.clear();

@@ -1,4 +1,7 @@
-"""Somebody who watches a session: what waits to be sent to them. A slow one loses frames and is shown the whole anew."""
+"""Somebody who watches a session: what waits to be sent to them.
+
+A slow one loses frames and is shown the whole anew; nobody waits for them.
+"""
 
 import asyncio
 from collections import deque

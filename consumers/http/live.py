@@ -1,31 +1,26 @@
-"""The live page and what feeds it: static files of our own at `/`, and one WebSocket, `/v1/live` (docs/viewer.md).
+"""The live page (docs/viewer.md) and what feeds it: the WebSocket `/v1/live`.
 
-The page is the only place where text meets markup. It never does: texts and names are sent as JSON, the page sets
-them as text only, and its content policy allows no script, style or address but these files.
+Text and markup never meet: texts and names are sent as JSON, the page sets them as text only, and the content policy
+allows no script, style or address but the page's own files.
 """
 
 import asyncio
 import time
 from contextlib import suppress
-from importlib.resources import files
 from typing import Any, Protocol
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from consumers.figures import Figures
 from consumers.http.context import Context
+from consumers.http.page_files import page_routes
 from consumers.live import Live
 from consumers.watching import Watcher, encode_frame
 
 FRAME_SECONDS = 1.0
 """Between two frames of figures."""
-KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-HEADERS = {"cache-control": "no-cache"}
-"""A page that outlives an upgrade of the service asks for the new one; the content policy is that of every answer."""
 
 
 class Lag(Protocol):
@@ -48,20 +43,14 @@ def routes(context: Context) -> list[BaseRoute]:
     return [*page_routes(), feed_route(context.live, Figures(stats), lambda: _lag_of(context))]
 
 
-def page_routes() -> list[BaseRoute]:
-    """The page's files, read once."""
-    folder = files("consumers.http") / "page"
-    found = [x for x in sorted(folder.iterdir(), key=lambda x: x.name) if x.name.rpartition(".")[2] in KINDS]
-    return [_file_route("/" if x.name == "index.html" else f"/page/{x.name}", x.name, x.read_bytes()) for x in found]
-
-
 def feed_route(live: Live, figures: Figures, lag: Lag) -> BaseRoute:
     """The WebSocket that feeds a page."""
 
     async def feed(socket: WebSocket) -> None:
         await socket.accept()
         watcher = live.subscribe()
-        tasks = [asyncio.create_task(x) for x in (_listen(socket, watcher), _speak(socket, watcher, live, figures, lag))]
+        jobs = _listen(socket, watcher), _speak(socket, watcher, live, figures, lag)
+        tasks = [asyncio.create_task(job) for job in jobs]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -124,12 +113,3 @@ def _stats_frame(live: Live, figures: Figures, lag: Lag) -> dict[str, Any]:
 
 def _lag_of(context: Context) -> tuple[int | None, float | None]:
     return None, None
-
-
-def _file_route(path: str, name: str, content: bytes) -> BaseRoute:
-    kind = KINDS[name.rpartition(".")[2]]
-
-    async def give(request: Request) -> Response:
-        return Response(content, media_type=kind, headers=HEADERS)
-
-    return Route(path, give)

@@ -33,9 +33,11 @@ export class Tip {
   constructor(box, view, list) {
     this.#box = box;
     this.#list = list;
-    list.addEventListener("pointerover", (event) => this.#show(event.target.closest?.(".span")));
+    for (const kind of ["pointerover", "pointermove"]) {
+      list.addEventListener(kind, (event) => this.#show(event.target.closest?.(".span") ?? null));
+    }
     list.addEventListener("pointerleave", () => this.hide());
-    list.addEventListener("focusin", (event) => this.#show(event.target.closest?.(".span")));
+    list.addEventListener("focusin", (event) => this.#show(event.target.closest?.(".span") ?? null));
     list.addEventListener("focusout", () => this.hide());
     list.addEventListener("drawn", () => this.#of && !this.#of.isConnected && this.#again());
     view.addEventListener("scroll", () => this.hide(), { passive: true });
@@ -48,6 +50,7 @@ export class Tip {
   }
 
   #show(mark) {
+    if (mark === this.#of) return;
     const marks = [];
     for (let x = mark; x; x = x.parentElement.closest(".span")) marks.push(x);
     this.hide();

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.formats.choosing import FORMAT_HELP
 from consumers.log import Level
 from consumers.settings import TAGGER_HELP
 
@@ -26,6 +27,11 @@ StabilityOption = Annotated[
         envvar="HEARKEN_STABILITY",
         help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
     ),
+]
+FormatOption = Annotated[str, typer.Option(envvar="HEARKEN_FORMAT", help=FORMAT_HELP)]
+SessionOption = Annotated[
+    str | None,
+    typer.Option(help="The session of all messages; by default the one they name, or the file's name where none does."),
 ]
 ConnectOption = Annotated[
     float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiokafka.errors import KafkaError
 
+from consumers.formats.choosing import NORMAL, make_reader
 from consumers.http.settings import HttpSettings
 from consumers.settings import ServiceSettings
 
@@ -46,7 +47,10 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
 
 
 async def serve(
-    settings: ServiceSettings, make_engine: Callable[[], "Engine"], http: HttpSettings | None = None
+    settings: ServiceSettings,
+    make_engine: Callable[[], "Engine"],
+    format: str = NORMAL,
+    http: HttpSettings | None = None,
 ) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
@@ -55,6 +59,7 @@ async def serve(
     Args:
         settings: see there.
         make_engine: called in a thread; it may take its time.
+        format: what records are, as `--format` has it.
         http: None for no HTTP.
 
     Raises:
@@ -71,7 +76,7 @@ async def serve(
             log.info("tagger loaded", tagger=", ".join(engine.names))
             watchdog = asyncio.create_task(end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
-                await _run(settings, engine, stop, http, at)
+                await _run(settings, engine, stop, format, http, at)
             finally:
                 watchdog.cancel()
 
@@ -80,19 +85,20 @@ async def _run(
     settings: ServiceSettings,
     engine: "Engine",
     stop: asyncio.Event,
+    format: str,
     http: HttpSettings | None,
     at: socket.socket | None,
 ) -> None:
     from consumers.service import Service
     from stream.worker import Worker
 
-    worker = Worker(engine, queue=settings.in_flight)
+    worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.segments)
     if http is None or at is None:
-        return await Service(settings, worker).run(stop)
+        return await Service(settings, worker, reader=reader).run(stop)
     from consumers.http.front import Front
 
     front = Front(http, worker)
-    service = Service(settings, worker, tap=front.tap)
+    service = Service(settings, worker, reader=reader, tap=front.tap)
     async with front.open(at, service):
         await service.run(stop)
 

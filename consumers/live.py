@@ -12,9 +12,11 @@ from typing import Any
 
 import msgspec
 
+from consumers.tap import Tap
 from consumers.watching import Watcher, encode_frame
 from stream.heard import Heard
 from stream.messages import Delete, End, Message, Revision, Span, Update
+from stream.worker import Batch
 
 SESSIONS = 200
 """Sessions kept at most; whoever was silent longest makes room."""
@@ -218,6 +220,26 @@ class Live:
         for watcher in self._watchers:
             if watcher.session == session:
                 watcher.watch(session)
+
+
+class LiveTap(Tap):
+    """Tells a `Live` what goes through a service."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    def heard(self, message: Message) -> None:
+        """Its text is shown before its labels are there."""
+        self._live.heard(message)
+
+    def stepped(self, batch: Batch) -> None:
+        """Labels are shown when they are found: a page is not made to wait for the brokers."""
+        for revision in batch.result.revisions:
+            self._live.revised(revision)
+
+    def dropped(self, session: str) -> None:
+        """It is another instance's to show."""
+        self._live.forget(session)
 
 
 def _show(name: str, part: _Part) -> dict[str, Any]:

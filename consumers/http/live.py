@@ -6,8 +6,9 @@ allows no script, style or address but the page's own files.
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -22,11 +23,8 @@ from consumers.watching import Watcher, encode_frame
 FRAME_SECONDS = 1.0
 """Between two frames of figures."""
 
-
-class Lag(Protocol):
-    """Says how many records wait in the topic, and how old the last one taken was; None where nobody knows."""
-
-    def __call__(self) -> tuple[int | None, float | None]: ...
+Lag = Callable[[], tuple[int | None, float | None]]
+"""Says how many records wait in the topic, and how old the last one taken was; None where nobody knows."""
 
 
 class Watch(msgspec.Struct, frozen=True, tag="watch"):
@@ -112,4 +110,7 @@ def _stats_frame(live: Live, figures: Figures, lag: Lag) -> dict[str, Any]:
 
 
 def _lag_of(context: Context) -> tuple[int | None, float | None]:
-    return None, None
+    """Of all partitions together, and of the one that is furthest behind."""
+    lags = context.service.lags() if context.service else []
+    ages = [lag.seconds for lag in lags if lag.seconds is not None]
+    return sum(lag.messages for lag in lags) if lags else None, round(max(ages), 3) if ages else None

@@ -16,6 +16,30 @@ PATIENCE = 30_000
 LOST = "net::ERR_CONNECTION_REFUSED"
 """What browsers write to the console when the server has gone."""
 
+WITNESS = """
+window.violations = [];
+window.passed = [];
+addEventListener("securitypolicyviolation", (event) => violations.push(event.blockedURI));
+const note = (mark) => {
+  const { animationName, textDecorationLine, boxShadow } = getComputedStyle(mark);
+  const line = (mark.querySelector(".words") ? getComputedStyle(mark.querySelector(".words")) : { textDecorationLine });
+  passed.push({
+    kind: [...mark.classList].find((x) => ["ghost", "gone", "flip", "removed"].includes(x)),
+    text: mark.textContent, tag: mark.dataset.tag, animationName, struck: line.textDecorationLine, boxShadow,
+  });
+};
+new MutationObserver((records) => {
+  for (const { type, target, addedNodes } of records) {
+    if (type === "attributes") target.matches(".removed") && note(target);
+    for (const node of addedNodes) {
+      if (node.nodeType !== 1 || !node.closest(".words")) continue;
+      for (const mark of [node, ...node.querySelectorAll("*")]) mark.matches(".flip.first, .gone") && note(mark);
+    }
+  }
+}).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["class"] });
+"""
+"""Keeps what is seen for a moment only, in `passed`: a slow machine may come too late to see it itself."""
+
 OpenPage = Callable[..., Coroutine[Any, Any, "Page"]]
 
 
@@ -26,8 +50,9 @@ async def browser() -> AsyncIterator["Browser"]:
         pytest.fail(f"HEARKEN_REQUIRE_BROWSER=1, but {reason}", pytrace=False)
     if reason:
         pytest.skip(f"browser: {reason}")
-    from playwright.async_api import async_playwright
+    from playwright.async_api import async_playwright, expect
 
+    expect.set_options(timeout=PATIENCE)
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
         yield chromium
@@ -54,9 +79,7 @@ async def open_page(browser: "Browser") -> AsyncIterator[OpenPage]:
         page.on("dialog", lambda dialog: wrong.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: request.url.startswith((address, "data:")) or wrong.append(request.url))
         page.on("console", lambda said: heed(said.type, said.text))
-        await page.add_init_script(
-            "window.violations = []; addEventListener('securitypolicyviolation', (e) => violations.push(e.blockedURI));"
-        )
+        await page.add_init_script(WITNESS)
         await page.goto(address)
         return page
 

@@ -11,9 +11,17 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from consumers.http.page_files import PAGE
+from consumers.http.front import Front
+from consumers.http.server import bind
+from consumers.http.settings import HttpSettings
 from consumers.live import Live
+from consumers.service import Service
+from stream.worker import Worker
+from tests.consumers.fake_kafka import IN, FakeKafka
+from tests.consumers.fakes import fake_engine
 from tests.consumers.http.pages import TAGGERS, Stage, page_site
 from tests.consumers.http.sites import TOKEN, asking, make_context
+from tests.consumers.test_service import settings, update
 
 PATIENCE = 30
 
@@ -130,6 +138,39 @@ def test_the_page_has_nothing_inline_and_nothing_foreign() -> None:
 async def test_no_page_where_nothing_is_told_to_it() -> None:
     async with asking(make_context()) as client:
         assert (await client.get("/")).status_code == 404
+
+
+async def test_a_service_shows_what_goes_through_it_and_lets_go_what_goes_elsewhere() -> None:
+    kafka, http, stop = FakeKafka(alone=False), HttpSettings(port=0), asyncio.Event()
+    worker = Worker(fake_engine(["ner"], "", coalesce=True))
+    front, at = Front(http, worker), bind(http)
+    assert at is not None
+    service = Service(settings(), worker, kafka.clients(), tap=front.tap)
+    async with front.open(at, service) as address, websockets.connect(feed(address)) as socket:
+        assert (await read(socket, "stats"))["lag_messages"] is None  # there is not even a consumer yet
+        await watch(socket, "a")
+        running = asyncio.create_task(service.run(stop))
+        await kafka.until(lambda: kafka.consumer is not None)
+        assert kafka.consumer is not None
+        await kafka.consumer.rebalance([0])
+        await service.ready.wait()
+        await kafka.append(IN, update("a", "we met"), b"a")
+        await kafka.append(IN, update("a", "we met bob in rome", final=True), b"a")
+        while (text := await read(socket, "text"))["text"] != "we met bob in rome":
+            pass
+        assert text["final"] is True
+        while not (revision := await read(socket, "revision"))["final"]:
+            pass
+        assert [x["text"] for x in revision["spans"]] == ["bob", "rome"]
+        while (stats := await read(socket, "stats"))["lag_messages"] != 0:
+            pass
+        assert (stats["words_recomputed_per_word"] or 0) > 0
+        await kafka.consumer.rebalance([])
+        while (await read(socket, "session"))["segments"]:
+            pass
+        assert front.live.sessions() == []
+        stop.set()
+        await running
 
 
 async def test_with_a_token_neither_page_nor_feed_is_for_strangers() -> None:

@@ -198,8 +198,8 @@ def serve(
         shutdown_seconds=shutdown_seconds,
         log_text=log_text,
     )
-    http = read_settings(http_host, http_port, http_token_file)
     check_format(format)
+    http = read_settings(http_host, http_port, http_token_file)
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
@@ -215,7 +215,7 @@ def serve(
         budget_gflops=budget_gflops,
         budget_share=budget_share,
     )
-    asyncio.run(serve_until_signal(settings, make_engine, format, http))
+    asyncio.run(serve_until_signal(settings, make_engine, http, format))
 
 
 @app.command()

@@ -85,7 +85,6 @@ async def _run(
     settings: ServiceSettings,
     engine: "Engine",
     stop: asyncio.Event,
-    format: str,
     http: HttpSettings | None,
     at: socket.socket | None,
     format: str,

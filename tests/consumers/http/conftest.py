@@ -61,8 +61,7 @@ async def browser() -> AsyncIterator["Browser"]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def open_page(browser: "Browser") -> AsyncIterator[OpenPage]:
-    """Opens a page at an address; afterwards it must have been quiet: no error, no dialog, no address but its own.
-    """
+    """Opens a page at an address; afterwards it must have been quiet: no error, no dialog, no address but its own."""
     opened = []
     wrong: list[str] = []
 

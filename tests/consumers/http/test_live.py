@@ -10,8 +10,8 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from consumers.http.page_files import PAGE
 from consumers.http.front import Front
+from consumers.http.page_files import PAGE
 from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
 from consumers.live import Live

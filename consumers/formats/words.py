@@ -43,10 +43,10 @@ def timed(update: Update, *readings: Iterable[Piece]) -> Update:
 def spoken(update: Update, pieces: Sequence[Piece]) -> Update:
     """Give an update the times and speakers of its words, one piece a word.
 
-    Speakers go with the words where the segment has several, else with the segment.
+    Speakers go with the words where the segment has several, or may come to have (it is appended to), else with it.
     """
     speakers = {x.speaker for x in pieces}
-    several = len(speakers) > 1
+    several = len(speakers) > 1 or update.mode == "append"
     words = tuple(WordTime(x.start or 0.0, x.end or 0.0, x.speaker if several else None) for x in pieces)
     change: dict[str, Any] = {"words": words}
     if not several and (speaker := speakers.pop()) is not None:

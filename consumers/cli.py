@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,16 +16,30 @@ from consumers.dlq import dlq
 from consumers.errors import OperationFailed
 from consumers.evaluation import evaluate
 from consumers.faults.command import faults
+from consumers.formats.choosing import NORMAL, check_format, make_reader, open_lines
+from consumers.http.options import HttpHostOption, HttpPortOption, HttpTokenFileOption
+from consumers.http.settings import DEFAULT_HOST, read_settings
 from consumers.importing import import_checkpoint
-from consumers.log import Level, configure_logging
+from consumers.listening import listen
+from consumers.log import configure_logging
 from consumers.measure import bench
+from consumers.options import (
+    BrokerOption,
+    ConnectOption,
+    FormatOption,
+    InputTopicOption,
+    LogOption,
+    PolicyOption,
+    SessionOption,
+    StabilityOption,
+    TaggerOption,
+)
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
     DEFAULT_STABILITY,
-    TAGGER_HELP,
     ServiceSettings,
     SettingError,
     Topics,
@@ -51,6 +66,7 @@ app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
 app.command()(bench)
+app.command()(listen)
 app.command()(soak)
 app.add_typer(dlq)
 app.command()(verify)
@@ -63,32 +79,6 @@ class InputKind(StrEnum):
 
     UPDATES = "updates"
     TEXT = "text"
-
-
-BrokerOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
-]
-InputTopicOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
-TaggerOption = Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)]
-PolicyOption = Annotated[
-    str,
-    typer.Option(
-        envvar="HEARKEN_POLICY",
-        help="Where restarts begin: always, never, last:K (words), entropy:T (nats), stability:T, whether:T, price:P "
-        "(changes a word), or default: what the tagger was calibrated to, else price:0.005; last:3 without its head.",
-    ),
-]
-StabilityOption = Annotated[
-    str,
-    typer.Option(
-        envvar="HEARKEN_STABILITY",
-        help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
-    ),
-]
-ConnectOption = Annotated[
-    float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
-]
-LogOption = Annotated[Level, typer.Option(envvar="HEARKEN_LOG_LEVEL", help="Least level that is logged.")]
 
 
 @app.command()
@@ -116,6 +106,7 @@ def serve(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    format: FormatOption = NORMAL,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
     ] = ServiceSettings.in_flight,
@@ -175,10 +166,17 @@ def serve(
     shutdown_seconds: Annotated[
         float, typer.Option(envvar="HEARKEN_SHUTDOWN_SECONDS", help="How long a shutdown waits for work in flight.")
     ] = ServiceSettings.shutdown_seconds,
+    http_host: HttpHostOption = DEFAULT_HOST,
+    http_port: HttpPortOption = None,
+    http_token_file: HttpTokenFileOption = None,
     log_level: LogOption = "info",
+    log_text: Annotated[
+        bool,
+        typer.Option("--log-text", envvar="HEARKEN_LOG_TEXT", help="Log messages with their text: personal data."),
+    ] = False,
 ) -> None:
     """Label what comes through Kafka, until SIGTERM."""
-    configure_logging(log_level)
+    configure_logging(log_level, log_text)
     from consumers.building import build_engine
     from consumers.serving import serve as serve_until_signal
 
@@ -198,7 +196,10 @@ def serve(
         idle_seconds=idle_seconds,
         connect_seconds=connect_seconds,
         shutdown_seconds=shutdown_seconds,
+        log_text=log_text,
     )
+    check_format(format)
+    http = read_settings(http_host, http_port, http_token_file)
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
@@ -214,7 +215,7 @@ def serve(
         budget_gflops=budget_gflops,
         budget_share=budget_share,
     )
-    asyncio.run(serve_until_signal(settings, make_engine))
+    asyncio.run(serve_until_signal(settings, make_engine, http, format))
 
 
 @app.command()
@@ -222,7 +223,7 @@ def replay(
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True, dir_okay=False, help="Recorded stream: messages as JSON lines, each with its `time`."
+            exists=True, dir_okay=False, help="Recorded stream: messages with times, in normal form or a vendor's."
         ),
     ],
     broker: BrokerOption = "localhost:9092",
@@ -230,6 +231,11 @@ def replay(
     speed: Annotated[
         str, typer.Option(envvar="HEARKEN_SPEED", help="1 is its own pace, 8 eight times as fast, max without waiting.")
     ] = "1",
+    format: FormatOption = NORMAL,
+    session: SessionOption = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Send a vendor's messages as they are, for `serve --format`.")
+    ] = False,
     connect_seconds: ConnectOption = ServiceSettings.connect_seconds,
     log_level: LogOption = "info",
 ) -> None:
@@ -238,9 +244,13 @@ def replay(
     check_broker(broker)
     Topics(input=input_topic)
     factor = parse_speed(speed)
-    from consumers.replay import replay as replay_file
+    check_format(format)
+    from consumers.foreign import ForeignFile
+    from consumers.recording import read_recording
+    from consumers.replay import replay as replay_recording
 
-    asyncio.run(replay_file(file, broker, input_topic, factor, connect_seconds))
+    recording = read_recording(file) if format == NORMAL else ForeignFile(file, format, session).read(raw)
+    asyncio.run(replay_recording(recording, broker, input_topic, factor, connect_seconds))
 
 
 @app.command()
@@ -249,6 +259,8 @@ def tag(
         InputKind,
         typer.Option(envvar="HEARKEN_INPUT", help="updates: messages as JSON lines; text: a closed segment each."),
     ] = InputKind.UPDATES,
+    format: FormatOption = NORMAL,
+    session: SessionOption = None,
     final_only: Annotated[
         bool, typer.Option("--final-only", envvar="HEARKEN_FINAL_ONLY", help="Write only closing revisions.")
     ] = False,
@@ -258,11 +270,17 @@ def tag(
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
+    check_format(format)
+    if input is InputKind.TEXT and format != NORMAL:
+        raise SettingError("format", "lines of text are of no format: leave --input or --format out")
     from consumers.building import build_engine
+    from consumers.tag import TEXT_SESSION, TextReader
     from consumers.tag import tag as tag_lines
 
     engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
-    return tag_lines(engine, input.value, final_only)
+    is_text = input is InputKind.TEXT
+    reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)
+    return tag_lines(engine, reader, final_only, session, partial(open_lines, format))
 
 
 @app.command()

@@ -3,8 +3,9 @@ done, and by session, so that an answer finds its record and a lost partition it
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,9 @@ class Record(Protocol):
 
     @property
     def offset(self) -> int: ...  # noqa: D102
+
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102  # in milliseconds since 1970, below 0 if it has none
 
     @property
     def key(self) -> bytes | None: ...  # noqa: D102
@@ -75,12 +79,19 @@ class Progress:
         return sum(offset not in self._finished for offset in self._open)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Taken:
     """A record that was begun, and where its offset counts."""
 
     progress: Progress
     record: Record
+    parts: int = 1
+    """Messages that it is and that are not answered."""
+
+    def settle(self) -> bool:
+        """One of its messages is answered or refused; says if that was the last."""
+        self.parts -= 1
+        return self.parts == 0
 
 
 class Ledger:
@@ -88,11 +99,15 @@ class Ledger:
 
     Args:
         limit: records in flight (begun and not delivered) at most.
+        clock: any rising clock, in seconds.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._clock = clock
         self._in_flight: dict[Progress, int] = {}
+        self._moved: dict[Progress, float] = {}
+        """When a partition's work last went on: its first record began, or one was delivered."""
         self._waiting: dict[tuple[str, int], list[Taken]] = {}
         """More than one where the engine has yet to answer for records of a partition that was lost and came back."""
         self._homes: dict[str, TopicPartition] = {}
@@ -107,9 +122,17 @@ class Ledger:
         """How many more records may be taken."""
         return max(0, self._limit - sum(self._in_flight.values()))
 
+    @property
+    def stuck(self) -> float:
+        """Seconds since anything was delivered of the partition that has waited for it longest; 0 if none waits."""
+        since = [self._moved[progress] for progress, count in self._in_flight.items() if count]
+        return max(0.0, self._clock() - min(since)) if since else 0.0
+
     def begin(self, progress: Progress, record: Record) -> Taken:
         """Book a record as taken."""
         progress.begin(record.offset)
+        if not self._in_flight.get(progress):
+            self._moved[progress] = self._clock()
         self._in_flight[progress] = self._in_flight.get(progress, 0) + 1
         self.calm.clear()
         return Taken(progress, record)
@@ -119,11 +142,12 @@ class Ledger:
         if taken.progress not in self._in_flight:
             return False
         self._in_flight[taken.progress] -= 1
+        self._moved[taken.progress] = self._clock()
         self._settle()
         return True
 
     def expect(self, session: str, taken: Taken) -> None:
-        """The engine has this record's message, and will answer for it once."""
+        """The engine has a message of this record, and will answer for it once."""
         self._waiting.setdefault((session, taken.record.offset), []).append(taken)
         self.live_at(session, TopicPartition(taken.record.topic, taken.record.partition))
 
@@ -133,14 +157,17 @@ class Ledger:
         return taken[-1] if taken and taken[-1].progress in self._in_flight else None
 
     def release(self, session: str, offset: int) -> Taken | None:
-        """The engine is done with it; what it caused may still have to be delivered. None: it is no longer ours."""
+        """The engine is done with it; what it caused may still have to be delivered.
+
+        None: the record is no longer ours, or another of its messages is to be answered yet.
+        """
         waiting = self._waiting.get((session, offset))
         if not waiting:
             return None
         taken = waiting.pop(0)  # the engine answers in order
         if not waiting:
             del self._waiting[session, offset]
-        return taken if taken.progress in self._in_flight else None
+        return taken if taken.settle() and taken.progress in self._in_flight else None
 
     def home(self, session: str) -> TopicPartition | None:
         """The partition that a session lives in."""
@@ -161,6 +188,7 @@ class Ledger:
         The engine still answers for what it has of them; those answers are nobody's then.
         """
         self._in_flight.pop(progress, None)
+        self._moved.pop(progress, None)
         self._settle()
         sessions = [session for session, home in self._homes.items() if home == partition]
         for session in sessions:

@@ -104,7 +104,14 @@ def test_words_are_made_of_the_pieces_whose_characters_they_have() -> None:
 
 def test_words_that_are_spelt_otherwise_go_by_their_place() -> None:
     assert words("On 3 May", Piece("on", 0, 1), Piece("three", 1, 2), Piece("may", 2, 3)).words is not None
-    assert words("On 3/5", Piece("on", 0, 1), Piece("three", 1, 2), Piece("may", 2, 3)).words is None
+    assert words("3/5", Piece("on", 0, 1), Piece("three", 1, 2), Piece("may", 2, 3)).words is None
+    pieces = [Piece(x, i, i + 1) for i, x in enumerate(("pay", "twenty", "thousand", "dollars", "now"))]
+    assert words("Pay $20000 now.", *pieces).words == (WordTime(0, 1), WordTime(1, 4), WordTime(4, 5))
+    assert words("Pay it all right $20000 now.", *pieces).words is None
+    assert words("So, pay twenty thousand dollars now", *pieces).words == (
+        WordTime(0, 0),
+        *words("pay twenty thousand dollars now", *pieces).words,
+    )
     assert words("On it", Piece("On"), Piece("it", 1, 2)).words is None
     assert words("", Piece("on", 0, 1)).words is None
 

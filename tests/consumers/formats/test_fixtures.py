@@ -115,7 +115,11 @@ def test_words_have_the_times_and_the_speakers_of_their_vendor() -> None:
     cues = run("captions").segments()
     assert cues["cue@1.000"].speaker == "Mayor Odell"
     assert cues["cue@3.000"].speaker == "Ruth"
-    assert said(cues["cue@5.000"])[1:] == [("bridge", 5.0, 5.5, None), ("in", 5.5, 6.0, None), ("Delft", 6.0, 6.5, None)]
+    assert said(cues["cue@5.000"])[1:] == [
+        ("bridge", 5.0, 5.5, None),
+        ("in", 5.5, 6.0, None),
+        ("Delft", 6.0, 6.5, None),
+    ]
 
 
 def test_speakers_of_watson_come_later_and_are_revised() -> None:

@@ -1,0 +1,25 @@
+"""What routes need: made once when the service starts, and never changed."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from consumers.http.settings import HttpSettings
+from stream.worker import Worker
+
+if TYPE_CHECKING:
+    from consumers.service import Service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One HTTP server's view of the program that it is in."""
+
+    settings: HttpSettings
+    worker: Worker
+    """Runs the engine: `worker.engine.names` are the taggers, `worker.engine.stats` what was done so far."""
+    service: "Service | None" = None
+    """None where nothing comes from Kafka (`hearken listen`)."""
+    live: Any = None
+    """What the page shows."""
+    desk: Any = None
+    """Submits messages of HTTP callers, and gives them their revisions."""

@@ -255,11 +255,10 @@ class Desk:
             if held := self._held.get(answer.session):
                 self._places.release()
                 held.caller.answered(held)
-        for entry in result.entries:
-            if entry.segment is None and isinstance(entry.value, SessionState) and entry.value.ended:
-                held = self._held.get(entry.session)
-                if held and not held.at_work:
-                    held.ended = True  # it was idle for too long
+        for session, value in {x.session: x.value for x in result.entries if x.value is not None}.items():
+            held = self._held.get(session)
+            if held and not held.at_work:  # else it speaks again already
+                held.ended = isinstance(value, SessionState) and value.ended
 
     def close(self) -> None:
         """End what callers wait for; nobody is served any more. May be called twice."""

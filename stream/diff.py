@@ -17,6 +17,8 @@ class Found(NamedTuple):
     stability: float
     start_time: float | None = None
     end_time: float | None = None
+    speaker: str | None = None
+    channel: str | None = None
     score: float | None = None
 
 
@@ -74,7 +76,7 @@ def diff_spans(
 
 def _identify(new: Found, text: str, before: Span | None, added: Sequence[int]) -> Span:
     """The found span under its identity: the old span's, else the one just added."""
-    start, end, label, stability, start_time, end_time, score = new
+    start, end, label, stability, start_time, end_time, speaker, channel, score = new
     return Span(
         id=added[-1] if before is None else before.id,
         start=start,
@@ -84,6 +86,8 @@ def _identify(new: Found, text: str, before: Span | None, added: Sequence[int]) 
         stability=stability,
         start_time=start_time,
         end_time=end_time,
+        speaker=speaker,
+        channel=channel,
         score=score,
     )
 

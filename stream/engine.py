@@ -1,6 +1,6 @@
 """The micro-batching step: waiting updates of many sessions in, revisions out; no clock, no threads, no transport."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from encoder.tagger import Tagger
 from stream.budget import Budget
 from stream.diff import Difference, diff_spans
 from stream.emission import LOW, Emission
+from stream.heard import Heard
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
 from stream.labeller import NO_WORDS, Counters, Labeller, Reading
@@ -121,6 +122,10 @@ class Engine:
         self._intake.restore(session, saved, self._now if now is None else now)
         self._now = self._now if now is None else now
 
+    def segments(self, session: str) -> Mapping[str, Heard]:
+        """Segments of a session as received so far, whatever was labelled of them; only to look at."""
+        return self._intake.segments(session)
+
     @property
     def sessions(self) -> list[str]:
         """Sessions that are alive, those restored too; not those that are over."""
@@ -216,7 +221,7 @@ class Engine:
         rewritten = self._measure(job, segment, closing, stats)
         taggers = zip(self.names, job.after, rewritten, strict=True)
         differences = {name: self._differ(job, segment, name, reading, at) for name, reading, at in taggers}
-        segment.text, segment.times = write.text, write.times
+        segment.write(write)
         living.readings[write.segment] = job.after
         forgotten = living.close(write.segment) if closing else ()
         words = living.save(write.segment)
@@ -229,7 +234,7 @@ class Engine:
         shown = truth.shown(tagger, write.segment)
         is_final = write.final or segment.closed
         told = self._emission.publish(segment.text, shown.spans, write.text, reading, is_final)
-        found = find_spans(write.text, write.times, told)
+        found = find_spans(write.text, write.times, told, write.speaker, write.channel)
         next_id = truth.numbers_of(tagger).next_span
         difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
         difference.score = score_segment(reading)

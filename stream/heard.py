@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from stream.messages import End, Message
 from stream.operations import Write
 from stream.rewrite import Times
-from stream.state import Saved
+from stream.state import Saved, SegmentState
 
 
 @dataclass(slots=True)
@@ -18,6 +18,8 @@ class Heard:
     waiting: Write | None = None
     applied: int = -1
     """The last message that was in it when it was restored."""
+    speaker: str | None = None
+    channel: str | None = None
 
 
 @dataclass(slots=True)
@@ -46,5 +48,9 @@ class Source:
 
 def restore_source(saved: Saved, now: float) -> Source:
     """A session as it was received until it was kept."""
-    segments = {name: Heard(x.text, x.closed, x.times, applied=x.applied) for name, x in saved.segments.items()}
+    segments = {name: _restore(x) for name, x in saved.segments.items()}
     return Source(now, saved.offset, segments, saved.offset, saved.gone)
+
+
+def _restore(x: SegmentState) -> Heard:
+    return Heard(x.text, x.closed, x.times, applied=x.applied, speaker=x.speaker, channel=x.channel)

@@ -6,6 +6,7 @@ bad message is refused before anything changed, and labelling never meets one.
 
 import heapq
 from collections import deque
+from collections.abc import Mapping
 from itertools import takewhile
 from threading import Lock
 
@@ -103,6 +104,11 @@ class Intake:
         with self._lock:
             return list(self._sources)
 
+    def segments(self, session: str) -> Mapping[str, Heard]:
+        """Segments of a session as received, to look at: the open ones and the last closed ones; none if it is over."""
+        source = self._sources.get(session)
+        return source.segments if source else {}
+
     @property
     def count(self) -> int:
         """How many they are."""
@@ -185,7 +191,7 @@ class Intake:
             raise InputError("too_many_segments", f"session {update.session!r} has {MAX_OPEN} open segments")
         times = retime(heard.text, heard.times, text, update)
         is_repeat = heard.text == text and heard.times == times and update.segment in source.segments
-        is_repeat = is_repeat and (heard.closed or not update.final)
+        is_repeat = is_repeat and (heard.closed or not update.final) and not _tells_who(update, heard)
         source.segments[update.segment] = heard
         self._touch(update.session, source, source.offset if is_repeat else offset, now)
         self._write(update, source, heard, text, times, offset)
@@ -194,7 +200,8 @@ class Intake:
         closing = update.final and not heard.closed
         cost = _cost(heard.text, text, closing or heard.closed) if closing or text != heard.text else 0
         final = update.final or heard.closed
-        operation = Write(update.session, [offset], update.segment, text, times, final, offset, cost)
+        heard.speaker, heard.channel = update.speaker or heard.speaker, update.channel or heard.channel
+        operation = _write(update.session, [offset], update.segment, heard, text, times, final, offset, cost)
         self._supersede(heard, operation)
         heard.text, heard.times = text, times
         if closing:
@@ -220,7 +227,7 @@ class Intake:
         for name in source.opened():
             heard = source.segments[name]
             cost = _cost(heard.text, heard.text, True)
-            closing = Write(session, [], name, heard.text, heard.times, True, offset, cost)
+            closing = _write(session, [], name, heard, heard.text, heard.times, True, offset, cost)
             self._supersede(heard, closing)
             self._queue(closing)
         self._queue(Forget(session, answers, offset))
@@ -243,9 +250,28 @@ class Intake:
         self.waiting += 1
 
 
+def _tells_who(update: Update, heard: Heard) -> bool:
+    """Whether an update names another speaker or channel than is known. One that names none leaves them."""
+    return update.speaker not in (None, heard.speaker) or update.channel not in (None, heard.channel)
+
+
 def _answers(operation: Operation) -> list[int]:
     is_void = isinstance(operation, Write) and operation.superseded  # a newer one has taken its answers over
     return [] if is_void else operation.answers
+
+
+def _write(
+    session: str,
+    answers: list[int],
+    segment: str,
+    heard: Heard,
+    text: str,
+    times: Times,
+    final: bool,
+    offset: int,
+    cost: int,
+) -> Write:
+    return Write(session, answers, segment, text, times, final, offset, heard.speaker, heard.channel, cost)
 
 
 def _cost(before: str, text: str, whole: bool) -> int:

@@ -160,6 +160,8 @@ def _pack(truth: Session, segment: Segment, words: Mapping[str, bytes]) -> Segme
         applied=segment.applied,
         closed=segment.closed,
         times=segment.times,
+        speaker=segment.speaker,
+        channel=segment.channel,
         labels={
             name: _pack_labels(segment.shown.get(name, Shown()), words.get(name, b""))
             for name in dict.fromkeys((*words, *segment.shown))
@@ -176,30 +178,32 @@ def _pack_labels(shown: Shown, words: bytes) -> LabelState:
 
 
 def _pack_span(x: Span) -> SpanState:
-    return x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score
+    return SpanState(x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score, x.speaker)
 
 
 def _unpack(x: SegmentState, taggers: Iterable[str]) -> Segment:
     shown = {
-        name: Shown(_unpack_spans(x.text, labels.spans), labels.published)
+        name: Shown(_unpack_spans(x.text, x.channel, labels.spans), labels.published)
         for name in taggers
         if (labels := x.labels.get(name))
     }
-    return Segment(x.text, x.closed, x.times, shown, x.order, x.applied)
+    return Segment(x.text, x.closed, x.times, shown, x.order, x.applied, x.speaker, x.channel)
 
 
-def _unpack_spans(text: str, spans: Iterable[SpanState]) -> tuple[Span, ...]:
+def _unpack_spans(text: str, channel: str | None, spans: Iterable[SpanState]) -> tuple[Span, ...]:
     return tuple(
         Span(
-            id=i,
-            start=a,
-            end=b,
-            label=label,
-            text=text[a:b],
-            stability=stable,
-            start_time=begins,
-            end_time=ends,
-            score=score,
+            id=x.id,
+            start=x.start,
+            end=x.end,
+            label=x.label,
+            text=text[x.start : x.end],
+            stability=x.stability,
+            start_time=x.start_time,
+            end_time=x.end_time,
+            speaker=x.speaker,
+            channel=channel,
+            score=x.score,
         )
-        for i, a, b, label, stable, begins, ends, score in spans
+        for x in spans
     )

@@ -26,6 +26,8 @@ class Write(Operation):
     times: Times
     final: bool
     offset: int
+    speaker: str | None = None
+    channel: str | None = None
     cost: int = 0
     """A rough count of the tokens to compute; 0: a repeat."""
     superseded: bool = False

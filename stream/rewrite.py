@@ -3,12 +3,22 @@
 import re
 from bisect import bisect_left, bisect_right
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 from encoder.tokenizer import common_prefix
 from stream.messages import Update
 
-Times = tuple[tuple[float, float] | None, ...]
-"""Start and end in seconds of each word between white space; empty when none is known."""
+
+class Said(NamedTuple):
+    """When a word was said, in seconds, and by whom, if its segment has several speakers."""
+
+    start: float
+    end: float
+    speaker: str | None = None
+
+
+Times = tuple[Said | None, ...]
+"""Of each word between white space; empty when none is known."""
 
 _WORD = re.compile(r"\S+")
 _PIECE = re.compile(r"\w+|[^\w\s]")
@@ -41,13 +51,13 @@ def retime(before: str, known: Times, after: str, update: Update) -> Times:
         return ()
     old, new = _WORD.findall(before), _WORD.findall(after)
     kept = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    arrived = None if update.time is None else (update.time, update.time)
+    arrived = None if update.time is None else Said(update.time, update.time)
     times = [known[i] if i < min(kept, len(known)) else arrived for i in range(len(new))]
-    given = [(x.start, x.end) for x in update.words or ()]
+    given = [Said(x.start, x.end, x.speaker) for x in update.words or ()]
     if given and len(given) == len(_WORD.findall(update.text)):
         first = len(new) - len(given)
         if first < len(old) and first < len(known) and update.mode == "append" and (begun := known[first]):
-            given[0] = (begun[0], given[0][1])  # the delta went on with a word that had begun
+            given[0] = given[0]._replace(start=begun.start)  # the delta went on with a word that had begun
         times[first:] = given
     return tuple(times)
 

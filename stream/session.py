@@ -7,6 +7,7 @@ import msgspec
 
 from stream.diff import Difference, retract
 from stream.messages import Revision, Span
+from stream.operations import Write
 from stream.rewrite import Times
 
 REMEMBERED_SEGMENTS = 64
@@ -42,6 +43,12 @@ class Segment(msgspec.Struct):
     """The session's `seq` when it opened, then when it closed."""
     applied: int = -1
     """The last input message applied to it."""
+    speaker: str | None = None
+    channel: str | None = None
+
+    def write(self, write: Write) -> None:
+        """Take over what was said, by whom and where."""
+        self.text, self.times, self.speaker, self.channel = write.text, write.times, write.speaker, write.channel
 
 
 class Session(msgspec.Struct):

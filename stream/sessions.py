@@ -8,7 +8,7 @@ from stream.labeller import Labeller
 from stream.living import Living, end_session, restore_truth
 from stream.operations import Bury, Drop, Forget, Operation, Remove, Restore, Write
 from stream.result import StepResult
-from stream.session import Session
+from stream.session import Segment, Session
 from stream.state import Entry, Saved
 
 
@@ -68,7 +68,7 @@ class Sessions:
             living.truth.segments.pop(name, None)
             return living.removed([name])
         segment = living.truth.open(name)
-        segment.text, segment.times = operation.text, operation.times
+        segment.write(operation)
         forgotten = living.close(name) if operation.final and not segment.closed else ()
         return living.wrote(name, living.save(name), forgotten)
 
@@ -77,11 +77,11 @@ class Sessions:
         result.stats.repeats += 1
         living = self.open(write.session, result)
         known = living.truth.segments.get(write.segment)
-        if known is not None and known.times == write.times:
+        if known is not None and not _brings_news(known, write):
             living.truth.offset = write.offset
             return
         living.truth.advance(write.offset, write.floor)
-        living.truth.open(write.segment).times = write.times
+        living.truth.open(write.segment).write(write)
         result.entries += living.wrote(write.segment, living.save(write.segment))
 
     def _remove(self, operation: Remove, result: StepResult) -> None:
@@ -117,3 +117,8 @@ class Sessions:
         self.saved.pop(operation.session, None)
         if living := self.alive.pop(operation.session, None):
             living.live.free()
+
+
+def _brings_news(known: Segment, write: Write) -> bool:
+    """Whether a repeat of the text says more of it."""
+    return (known.times, known.speaker, known.channel) != (write.times, write.speaker, write.channel)

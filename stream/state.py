@@ -34,13 +34,25 @@ comes back; what it had of a segment goes when the segment is next written.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from stream.rewrite import Times
 
-SpanState = tuple[int, int, int, str, float, float | None, float | None, float | None]
-"""Id, start, end, label, stability, start time, end time, score; its text is the segment's."""
+
+class SpanState(NamedTuple):
+    """A span as readers have it; its text is the segment's, and so is its channel."""
+
+    id: int
+    start: int
+    end: int
+    label: str
+    stability: float
+    start_time: float | None = None
+    end_time: float | None = None
+    score: float | None = None
+    speaker: str | None = None
 
 
 Numbers = dict[str, tuple[int, int]]
@@ -72,6 +84,8 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     times: Times = ()
     labels: dict[str, LabelState] = {}
     """By tagger."""
+    speaker: str | None = None
+    channel: str | None = None
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -48,8 +48,13 @@ def count_flips(before: Sequence[Reading], after: Sequence[Reading], word: int) 
     return Flips(by_input, by_model)
 
 
-def find_spans(text: str, times: Times, reading: Reading) -> list[Found]:
-    """The spans of a reading, in characters, each as stable as its least stable word, and as probable as its least."""
+def find_spans(
+    text: str, times: Times, reading: Reading, speaker: str | None = None, channel: str | None = None
+) -> list[Found]:
+    """The spans of a reading, in characters, each as stable as its least stable word, and as probable as its least.
+
+    A span is said by the speaker of its first word, or by that of the segment where the words name none.
+    """
     if not reading.spans:
         return []
     words = word_extents(text) if times else []
@@ -63,8 +68,10 @@ def find_spans(text: str, times: Times, reading: Reading) -> list[Found]:
     )
     found = []
     for (_, _, label), start, end, stable, sure in zip(reading.spans, starts, ends, stability, score, strict=True):
-        begins, stops = _span_times(words, times, start, end) if times else (None, None)
-        found.append(Found(start, end, label, round(stable, 4), begins, stops, round(sure, 4)))
+        begins, stops, said_by = _span_times(words, times, start, end) if times else (None, None, None)
+        found.append(
+            Found(start, end, label, round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
+        )
     return found
 
 
@@ -84,7 +91,9 @@ def _word(text: str, reading: Reading, i: int) -> str:
     return text[reading.starts[i] : reading.ends[i]]
 
 
-def _span_times(words: list[tuple[int, int]], times: Times, start: int, end: int) -> tuple[float | None, float | None]:
-    """When the first and the last timed word under the span were said."""
+def _span_times(
+    words: list[tuple[int, int]], times: Times, start: int, end: int
+) -> tuple[float | None, float | None, str | None]:
+    """When the first and the last timed word under the span were said, and who said the first."""
     under = [time for (a, b), time in zip(words, times, strict=True) if a < end and b > start and time is not None]
-    return (under[0][0], under[-1][1]) if under else (None, None)
+    return (under[0].start, under[-1].end, under[0].speaker) if under else (None, None, None)

@@ -1,11 +1,20 @@
 """The application: routes of all modules, behind what every request has to pass."""
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 
-from consumers.http import health
+from consumers.http import health, login
+from consumers.http.auth import Doorman
 from consumers.http.context import Context
+from consumers.http.headers import SafeHeaders
+from consumers.http.limits import Limits
+from consumers.http.problem import on_failure, on_http_exception
 
-PARTS = (health,)
+PARTS = (
+    health,
+    login,
+)
 """Modules with `routes(context) -> list[BaseRoute]`; a first route that fits is taken."""
 
 
@@ -15,4 +24,12 @@ def build_app(context: Context) -> Starlette:
     A test without a socket names the host as a browser would: `httpx.AsyncClient(transport=httpx.ASGITransport(app),
     base_url="http://localhost")`.
     """
-    return Starlette(routes=[route for part in PARTS for route in part.routes(context)])
+    return Starlette(
+        routes=[route for part in PARTS for route in part.routes(context)],
+        middleware=[
+            Middleware(SafeHeaders),
+            Middleware(Doorman, context.settings),
+            Middleware(Limits, context.settings),
+        ],
+        exception_handlers={HTTPException: on_http_exception, Exception: on_failure},
+    )

@@ -81,8 +81,9 @@ async def serving(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> As
     host, port = at.getsockname()[:2]
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     task = asyncio.create_task(server.serve([at]))
+    listening = asyncio.create_task(server.listening.wait())
+    await asyncio.wait([task, listening], return_when=asyncio.FIRST_COMPLETED)
     try:
-        await server.listening.wait()
         log.info("http", address=address, token=settings.token is not None)
         yield address
     finally:

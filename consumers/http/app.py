@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import health, login
+from consumers.http import analyze, health, label, login
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -14,6 +14,8 @@ from consumers.http.problem import on_failure, on_http_exception
 PARTS = (
     health,
     login,
+    label,
+    analyze,
 )
 """Modules with `routes(context) -> list[BaseRoute]`; a first route that fits is taken."""
 

@@ -238,9 +238,10 @@ def replay(
     check_broker(broker)
     Topics(input=input_topic)
     factor = parse_speed(speed)
-    from consumers.replay import replay as replay_file
+    from consumers.recording import read_recording
+    from consumers.replay import replay as replay_recording
 
-    asyncio.run(replay_file(file, broker, input_topic, factor, connect_seconds))
+    asyncio.run(replay_recording(read_recording(file), broker, input_topic, factor, connect_seconds))
 
 
 @app.command()
@@ -259,10 +260,12 @@ def tag(
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
     from consumers.building import build_engine
+    from consumers.formats.reader import NormalReader
+    from consumers.tag import TextReader
     from consumers.tag import tag as tag_lines
 
     engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
-    return tag_lines(engine, input.value, final_only)
+    return tag_lines(engine, TextReader() if input is InputKind.TEXT else NormalReader(), final_only)
 
 
 @app.command()

@@ -75,12 +75,19 @@ class Progress:
         return sum(offset not in self._finished for offset in self._open)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Taken:
     """A record that was begun, and where its offset counts."""
 
     progress: Progress
     record: Record
+    parts: int = 1
+    """Messages that it is and that are not answered."""
+
+    def settle(self) -> bool:
+        """One of its messages is answered or refused; says if that was the last."""
+        self.parts -= 1
+        return self.parts == 0
 
 
 class Ledger:
@@ -123,7 +130,7 @@ class Ledger:
         return True
 
     def expect(self, session: str, taken: Taken) -> None:
-        """The engine has this record's message, and will answer for it once."""
+        """The engine has a message of this record, and will answer for it once."""
         self._waiting.setdefault((session, taken.record.offset), []).append(taken)
         self.live_at(session, TopicPartition(taken.record.topic, taken.record.partition))
 
@@ -133,14 +140,17 @@ class Ledger:
         return taken[-1] if taken and taken[-1].progress in self._in_flight else None
 
     def release(self, session: str, offset: int) -> Taken | None:
-        """The engine is done with it; what it caused may still have to be delivered. None: it is no longer ours."""
+        """The engine is done with it; what it caused may still have to be delivered.
+
+        None: the record is no longer ours, or another of its messages is to be answered yet.
+        """
         waiting = self._waiting.get((session, offset))
         if not waiting:
             return None
         taken = waiting.pop(0)  # the engine answers in order
         if not waiting:
             del self._waiting[session, offset]
-        return taken if taken.progress in self._in_flight else None
+        return taken if taken.settle() and taken.progress in self._in_flight else None
 
     def home(self, session: str) -> TopicPartition | None:
         """The partition that a session lives in."""

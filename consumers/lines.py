@@ -66,3 +66,28 @@ class LineReader:
             self._lines.put(error)
         else:
             self._lines.put(None)
+
+
+class BlockReader(LineReader):
+    """Gives stretches of lines between empty ones in place of lines; a stretch has the number of its first line."""
+
+    def __init__(self, stream: BinaryIO, ahead: int = 4096) -> None:
+        super().__init__(stream, ahead)
+        self._block: list[Line] = []
+        self._bytes = 0
+
+    def take(self, wait: bool) -> Line | None:
+        """See `LineReader`; the last stretch needs no empty line behind it."""
+        while line := super().take(wait):
+            if not line.value.strip():
+                if self._block:
+                    return self._cut()
+            elif self._bytes <= MAX_BYTES:  # one that is too large is cut just above it, as a line is
+                self._block.append(line)
+                self._bytes += len(line.value) + 1
+        return self._cut() if self._over and self._block else None
+
+    def _cut(self) -> Line:
+        first, value = self._block[0].number, b"\n".join(line.value for line in self._block)
+        self._block, self._bytes = [], 0
+        return Line(first, value)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -11,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.connection import connect, make_producer
 from consumers.errors import OperationFailed
-from consumers.recording import Recorded, read_recording
+from consumers.recording import Recorded
 
 log = structlog.get_logger()
 
@@ -70,16 +69,16 @@ async def send_recording(
     return count + len(await asyncio.gather(*acks))
 
 
-async def replay(path: Path, broker: str, topic: str, speed: float | None, patience: float) -> int:
-    """Produce a recorded stream from a file; returns how many messages the brokers have.
+async def replay(recording: Iterable[Recorded], broker: str, topic: str, speed: float | None, patience: float) -> int:
+    """Produce a recorded stream; returns how many messages the brokers have.
 
     Raises:
-        RecordingError: the file is no recorded stream; what came before the bad line was sent.
+        RecordingError: its file is no recorded stream; what came before the bad line was sent.
         OperationFailed: no broker answered, or a message was not acknowledged.
     """
     producer = await connect(lambda: make_producer(broker), broker, patience)
     try:
-        count = await send_recording(producer, topic, read_recording(path), speed)
+        count = await send_recording(producer, topic, recording, speed)
     except KafkaError as error:
         raise OperationFailed(f"{broker} did not acknowledge a message: {error}") from error
     finally:

@@ -20,13 +20,15 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from consumers.connection import Clients, connect, stop_client
 from consumers.dead_letter import DeadLetters, Letter
 from consumers.errors import OperationFailed, ServiceFailed
+from consumers.formats.reader import NormalReader, Reader
 from consumers.group import Group, NotCounted
-from consumers.intake import BadInput, check_key, decode_message
+from consumers.intake import BadInput
 from consumers.lane import Outbound, Output
 from consumers.ledger import Ledger, Record, Taken
 from consumers.partitions import Partition, Partitions
 from consumers.settings import ServiceSettings
 from stream.errors import InputError
+from stream.messages import Message
 from stream.overload import Shift
 from stream.worker import Batch, Worker
 
@@ -43,12 +45,16 @@ class Service:
         settings: see there.
         worker: runs the engine; the service closes it.
         clients: a test may bring its own.
+        reader: makes messages of records; by default records are in normal form.
     """
 
-    def __init__(self, settings: ServiceSettings, worker: Worker, clients: Clients | None = None) -> None:
+    def __init__(
+        self, settings: ServiceSettings, worker: Worker, clients: Clients | None = None, reader: Reader | None = None
+    ) -> None:
         self._settings = settings
         self._clients = clients or Clients()
         self._worker = worker
+        self._reader = reader or NormalReader()
         self._ledger = Ledger(settings.in_flight)
         self.dead_letters = DeadLetters()
         outbound = Outbound(settings, self.dead_letters, self._delivered)
@@ -204,19 +210,32 @@ class Service:
             held.done.discard(record.offset)
             return self._skip(held, taken)
         try:
-            message = decode_message(record.value)
-            check_key(record.key, message)
-            if self._ledger.home(message.session) not in (None, held.at):
+            messages = self._reader.read(record.value, record.key, record.offset)
+            if any(self._ledger.home(x.session) not in (None, held.at) for x in messages):
                 raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
         except BadInput as error:
             return self._bury(held, error.reason, error.detail, taken)
-        if held.is_done(message.session, record.offset):
+        if all(held.is_done(x.session, record.offset) for x in messages):
             return self._skip(held, taken)
-        try:
-            await self._worker.submit(message, record.offset)
-        except InputError as error:
-            return self._bury(held, error.reason, error.detail, taken)
-        self._ledger.expect(message.session, taken)
+        await self._submit(held, messages, taken)
+
+    async def _submit(self, held: Partition, messages: Sequence[Message], taken: Taken) -> None:
+        """Hand a record's messages to the engine. It is done when all of them are; what is refused spoils no other."""
+        taken.parts = len(messages)
+        refused: InputError | None = None
+        for message in messages:
+            try:
+                await self._worker.submit(message, taken.record.offset)
+            except InputError as error:
+                refused = refused or error
+                last = taken.settle()
+            else:
+                self._ledger.expect(message.session, taken)
+                last = False
+        if refused:
+            assert held.lane is not None
+            letter = self._letter(refused.reason, refused.detail, taken)
+            held.lane.put(Output(letters=[letter], done=[taken] if last else []))
 
     def _skip(self, held: Partition, taken: Taken) -> None:
         """A former owner has done it."""

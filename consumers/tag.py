@@ -7,14 +7,15 @@ in order of the lines they answer, so the output does not depend on how fast the
 import os
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, Literal, TextIO
+from typing import BinaryIO, TextIO
 
 import msgspec
 
-from consumers.intake import BadInput, closed_line, decode_message
-from consumers.lines import Line, LineReader
+from consumers.formats.reader import Reader
+from consumers.intake import BadInput, closed_line
+from consumers.lines import BlockReader, Line, LineReader
 from stream.engine import Engine, Failure, StepResult
 from stream.errors import InputError
 from stream.messages import Message, Revision
@@ -25,20 +26,13 @@ WAITING = 1024
 
 _BOM = b"\xef\xbb\xbf"
 
-Parse = Callable[[Line], Message]
 
-
-def parse_update(line: Line) -> Message:
-    """A line is one message in normal form."""
-    return decode_message(line.value)
-
-
-def parse_text(line: Line) -> Message:
+class TextReader:
     """A line is one closed segment of one session; its number names it."""
-    return closed_line(TEXT_SESSION, str(line.number), line.value)
 
-
-PARSERS: dict[Literal["updates", "text"], Parse] = {"updates": parse_update, "text": parse_text}
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `consumers.formats.reader.Reader`; there is no key."""
+        return (closed_line(TEXT_SESSION, str(offset), value or b""),)
 
 
 @dataclass
@@ -46,22 +40,24 @@ class InOrder:
     """Holds revisions back until all earlier lines are answered."""
 
     _open: deque[int] = field(default_factory=deque)
-    _answered: set[int] = field(default_factory=set)
+    _unanswered: dict[int, int] = field(default_factory=dict)
     _revisions: dict[int, list[Revision]] = field(default_factory=dict)
 
-    def begin(self, line: int) -> None:
-        """A line went to the engine; lines come in order."""
+    def begin(self, line: int, messages: int = 1) -> None:
+        """So many messages of a line went to the engine; lines come in order."""
         self._open.append(line)
+        self._unanswered[line] = messages
 
     def add(self, result: StepResult) -> list[Revision]:
         """Take what a step did; returns the revisions that may be written now."""
         for revision in result.revisions:
             self._revisions.setdefault(revision.offset, []).append(revision)
-        self._answered.update(answer.offset for answer in result.answered)
+        for answer in result.answered:
+            self._unanswered[answer.offset] -= 1
         ready: list[Revision] = []
-        while self._open and self._open[0] in self._answered:
+        while self._open and not self._unanswered[self._open[0]]:
             line = self._open.popleft()
-            self._answered.discard(line)
+            del self._unanswered[line]
             ready += self._revisions.pop(line, [])
         return ready
 
@@ -71,15 +67,25 @@ class Tagging:
 
     Args:
         engine: not coalescing, so that what stands after each line is told.
-        parse: what a line means.
+        reader: says what a line means.
+        session: of all lines; by default the one that they name.
         final_only: write only revisions of closed segments.
         out: where revisions go, as JSON lines.
         complain: where bad lines are named.
     """
 
-    def __init__(self, engine: Engine, parse: Parse, final_only: bool, out: BinaryIO, complain: TextIO) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        reader: Reader,
+        final_only: bool,
+        out: BinaryIO,
+        complain: TextIO,
+        session: str | None = None,
+    ) -> None:
         self._engine = engine
-        self._parse = parse
+        self._reader = reader
+        self._key = None if session is None else session.encode()
         self._final_only = final_only
         self._out = out
         self._complain = complain
@@ -112,12 +118,22 @@ class Tagging:
             line = Line(0, line.value.removeprefix(_BOM))
         if not line.value.strip():
             return
+        taken = 0
         try:
-            self._engine.submit(self._parse(line), line.number)
-        except (BadInput, InputError) as error:
+            for message in self._reader.read(line.value, self._key, line.number):
+                taken += self._submit_one(message, line.number)
+        except BadInput as error:
             self._name_bad(line.number, f"{error.reason}: {error.detail}")
-        else:
-            self._order.begin(line.number)
+        if taken:
+            self._order.begin(line.number, taken)
+
+    def _submit_one(self, message: Message, line: int) -> bool:
+        try:
+            self._engine.submit(message, line)
+        except InputError as error:
+            self._name_bad(line, f"{error.reason}: {error.detail}")
+            return False
+        return True
 
     def _write(self, revisions: list[Revision]) -> None:
         for revision in revisions:
@@ -134,11 +150,17 @@ class Tagging:
         print(f"line {line + 1} (offset {line}): {what}", file=self._complain, flush=True)
 
 
-def tag(engine: Engine, kind: Literal["updates", "text"], final_only: bool) -> int:
-    """Tag standard input to standard output; returns the exit code, 1 if a line was bad."""
-    tagging = Tagging(engine, PARSERS[kind], final_only, sys.stdout.buffer, sys.stderr)
+def tag(engine: Engine, reader: Reader, final_only: bool, session: str | None = None, blocks: bool = False) -> int:
+    """Tag standard input to standard output; returns the exit code, 1 if a line was bad.
+
+    Args:
+        engine, reader, final_only, session: see `Tagging`.
+        blocks: messages stand between empty lines.
+    """
+    tagging = Tagging(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
     # A buffer of our own: Python's dies at exit when a thread still reads from it.
-    tagging.run(LineReader(os.fdopen(os.dup(sys.stdin.fileno()), "rb")))
+    stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    tagging.run(BlockReader(stream) if blocks else LineReader(stream))
     if tagging.bad:
         print(f"{tagging.bad} bad line{'s' if tagging.bad > 1 else ''}", file=sys.stderr)
     return 1 if tagging.bad else 0

@@ -5,6 +5,7 @@ asks of the session as it was received, which is kept and restored with the rest
 a rebalance as if nothing had been.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,7 +13,9 @@ from typing import Any, Protocol
 import msgspec
 
 from consumers.intake import BadInput, check_utf8, shorten
-from stream.messages import Message
+from stream.checks import check_message
+from stream.messages import Delete, End, Message
+from stream.rewrite import Times
 
 
 class Standing(Protocol):
@@ -20,6 +23,8 @@ class Standing(Protocol):
 
     text: str
     closed: bool
+    times: Times
+    speaker: str | None
     applied: int
     """The last message that was in it when it was restored after a crash; -1 otherwise."""
 
@@ -38,27 +43,50 @@ class Around:
     """Its offset, line or frame number: rises within a session."""
     segments: Callable[[str], Segments]
     """The segments of a session as received before this message; empty for a session that is not known."""
+    default: str | None = None
+    """The session if neither anybody nor the message says: that of a file."""
 
     def named(self, own: str | None = None) -> str:
-        """Give the session: the one it was sent for, else the vendor's own id of it.
+        """Give the session: the one it was sent for, else the vendor's own id of it, else the default.
 
         Raises:
             BadInput: there is neither.
         """
-        session = self.session if self.session is not None else own
+        known = (x for x in (self.session, own, self.default) if x is not None)
+        session = next(known, None)
         if session is None:
             raise BadInput("no_session", "nothing says which session this is: key the records by session")
         return session
 
-    def current(self, session: str, scope: str) -> str:
-        """Name the open segment of a scope (`SCOPE:...`), for sources that do not name theirs; a new one if none is.
+    def over(self, own: str | None = None) -> list[Message]:
+        """End the session, if anything stands of it: the vendor's connection is over, or a new one begins."""
+        known = [x for x in (self.session, own, self.default) if x is not None]
+        return [End(session=known[0])] if known and self.segments(known[0]) else []
 
-        A segment that this very message closed before a crash counts too, so that reading it again changes nothing.
+    def current(self, session: str, scope: str) -> str:
+        """Name the open segment of a scope, for sources that do not name theirs; a new one if none is.
+
+        Names are `SCOPE:OFFSET` of the message that opened. Of those opened up to this message the last counts: later
+        ones are known only because this message is read again after a crash. So is one that this message, or a later
+        one, closed before the crash; reading them again changes nothing.
         """
-        for name, segment in self.segments(session).items():
-            if name.startswith(f"{scope}:") and (not segment.closed or segment.applied >= self.offset):
+        segments = self.segments(session)
+        opened = [(at, name) for name in segments if (at := opening(name, scope)) is not None and at <= self.offset]
+        if opened:
+            _, name = max(opened)
+            if not segments[name].closed or segments[name].applied >= self.offset:
                 return name
         return f"{scope}:{self.offset}"
+
+
+def opening(name: str, scope: str) -> float | None:
+    """Give the offset in a name that `Around.current` made for a scope; None if it is another's."""
+    begin, _, offset = name.rpartition(":")
+    return float(offset) if begin == scope and _OFFSET.fullmatch(offset) else None
+
+
+_OFFSET = re.compile(r"[0-9]{1,19}(\.5)?")
+"""A half is a segment that opened behind one that the same message closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +103,8 @@ class Format:
     """Whether a decoded JSON value (dict, list...), or a `str` for a format of lines, can only be of this format."""
     type: Any = None
     """What msgspec decodes a value to for `read`; None: `read` gets the value as `str`."""
+    blocks: bool = False
+    """In files, messages are not lines but stretches between empty lines."""
 
 
 def decode(format: Format, value: bytes | None) -> Any:
@@ -96,3 +126,29 @@ def decode(format: Format, value: bytes | None) -> Any:
         raise BadInput("invalid_json", "nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadInput("invalid_json", shorten(str(error))) from None
+
+
+def read_value(format: Format, value: bytes | None, around: Around) -> list[Message]:
+    """Read one value: what it means in normal form, each message checked, so that all of it can be applied or none.
+
+    Raises:
+        BadInput: it is no value of that format.
+        InputError: a text, a time or a name of it cannot be used.
+    """
+    decoded = decode(format, value)
+    try:
+        messages = list(format.read(decoded, around))
+    except BadInput:
+        raise
+    except msgspec.ValidationError as error:
+        raise BadInput("invalid_message", shorten(str(error))) from None
+    except (ValueError, OverflowError):
+        raise BadInput("invalid_message", "a number or a time that is none") from None
+    for message in messages:
+        check_message(message)
+    return messages
+
+
+def take_back(around: Around, session: str, segment: str) -> list[Message]:
+    """Take a segment back, if it stands."""
+    return [Delete(session=session, segment=segment)] if segment in around.segments(session) else []

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumers.formats.base import Format
+from consumers.formats.reader import FormatReader
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from consumers.witness import Witness, compare_finals, edited_segments, label_offline
@@ -46,13 +48,16 @@ async def live(
     coalesce: bool,
     until: object,
     taggers: Taggers = TAGGERS[0],
+    format: Format | None = None,
 ) -> None:
     """One life of the service: until so many records are written (then it is killed), or None, until all is done."""
     chosen = ServiceSettings(
         broker="fake:1", guarantee=guarantee, commit_seconds=0.001, session_timeout_seconds=0.05, in_flight=8
     )
     stop = asyncio.Event()
-    service = Service(chosen, Worker(engine(policy, coalesce, taggers)), kafka.clients())
+    worker = Worker(engine(policy, coalesce, taggers))
+    reader = FormatReader(format, worker.engine.segments) if format else None
+    service = Service(chosen, worker, kafka.clients(), reader)
     task = asyncio.create_task(service.run(stop))
 
     def written() -> int:

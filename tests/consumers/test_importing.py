@@ -11,7 +11,7 @@ import pytest
 from consumers.building import build_engine
 from consumers.cli import main
 from consumers.lines import LineReader
-from consumers.tag import PARSERS, Tagging
+from consumers.tag import Tagging, TextReader
 from encoder.checkpoint import load_checkpoint
 from encoder.train.config import read_config
 from encoder.train.run import run_training
@@ -42,7 +42,7 @@ def text(tmp_path: Path) -> Path:
 def tag_here(tagger: Path) -> bytes:
     """Label the lines as `hearken tag` does, in this process."""
     out, errors = io.BytesIO(), io.StringIO()
-    tagging = Tagging(build_engine([str(tagger)], "last:3", coalesce=False), PARSERS["text"], False, out, errors)
+    tagging = Tagging(build_engine([str(tagger)], "last:3", coalesce=False), TextReader(), False, out, errors)
     tagging.run(LineReader(io.BytesIO("\n".join(SAID).encode())))
     assert (errors.getvalue(), tagging.bad) == ("", 0)
     return out.getvalue()

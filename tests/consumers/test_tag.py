@@ -10,9 +10,10 @@ import msgspec
 import pytest
 
 from consumers.building import build_engine
+from consumers.formats.reader import NormalReader, Reader
 from consumers.intake import decode_message
 from consumers.lines import LineReader
-from consumers.tag import PARSERS, Tagging
+from consumers.tag import Tagging, TextReader
 from encoder.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
 from tests.tiny import LABELS, tiny_checkpoint
@@ -25,9 +26,12 @@ def update(session: str, text: str, **fields: object) -> str:
     return json.dumps({"type": "update", "session": session, "segment": "s", "text": text, **fields})
 
 
-def tag_here(data: bytes, kind: str = "updates", final_only: bool = False) -> tuple[list[dict], str, int]:
+NORMAL, TEXT = NormalReader(), TextReader()
+
+
+def tag_here(data: bytes, reader: Reader = NORMAL, final_only: bool = False) -> tuple[list[dict], str, int]:
     out, errors = io.BytesIO(), io.StringIO()
-    tagging = Tagging(fake_engine(["ner"], "", coalesce=False), PARSERS[kind], final_only, out, errors)
+    tagging = Tagging(fake_engine(["ner"], "", coalesce=False), reader, final_only, out, errors)
     tagging.run(LineReader(io.BytesIO(data)))
     return [json.loads(line) for line in out.getvalue().splitlines()], errors.getvalue(), tagging.bad
 
@@ -50,7 +54,7 @@ def test_output_follows_the_lines_of_many_sessions() -> None:
 
 
 def test_text_lines_are_closed_segments() -> None:
-    revisions, errors, bad = tag_here("\ufeffanna met rice\r\n\nwe met\n".encode(), kind="text")
+    revisions, errors, bad = tag_here("\ufeffanna met rice\r\n\nwe met\n".encode(), reader=TEXT)
     assert [(r["segment"], r["offset"], r["final"]) for r in revisions] == [("0", 0, True), ("2", 2, True)]
     assert [s["text"] for s in revisions[0]["spans"]] == ["anna", "rice"]
     assert (errors, bad) == ("", 0)
@@ -163,7 +167,7 @@ def test_several_taggers_answer_each_line_under_their_own_names(tagger: Path, tm
     def label(*chosen: str) -> list[dict]:
         out = io.BytesIO()
         engine = build_engine(chosen, "stability:0.9", coalesce=False)
-        Tagging(engine, PARSERS["text"], False, out, sys.stderr).run(LineReader(io.BytesIO(data)))
+        Tagging(engine, TEXT, False, out, sys.stderr).run(LineReader(io.BytesIO(data)))
         return [json.loads(line) for line in out.getvalue().splitlines()]
 
     together = label(*names)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from encoder.restart import Always, Entropy, Last, Never
 from stream.engine import Engine
+from stream.messages import Update, WordTime
 from stream.state import decode_value, encode_value
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.fake_tagger import VOCABULARY, fake_labeller
@@ -29,11 +30,24 @@ def engine(policy, poison=(), idle_seconds=IDLE, taggers=("fake",), **more):
     return Engine(labeller, policy, idle_seconds=idle_seconds, remember_seconds=REMEMBER, **more)
 
 
+def voiced(told):
+    """The same messages with speakers and channels, now and then of single words, now and then of none."""
+    voices = [{}, {"speaker": "ann"}, {"speaker": "bob", "channel": "left"}, {"channel": "right"}]
+    said = []
+    for i, x in enumerate(told):
+        if isinstance(x, Update):
+            words = tuple(WordTime(float(j), j + 0.5, ("eve", None)[j % 2]) for j in range(len(x.text.split())))
+            timed = {"words": words} if x.mode == "replace" and i % 3 == 0 else {}
+            x = msgspec.structs.replace(x, **voices[i % 4], **timed)
+        said.append(x)
+    return said
+
+
 @settings(max_examples=300)
 @given(steps(VOCABULARY, ROUGH, sessions=2, most=40), POLICIES, SIZES, CUTS, st.booleans(), TAGGERS)
 def test_a_cut_run_says_what_the_whole_run_says(script, policy, sizes, cuts, poisoned, taggers):
     make = partial(engine, policy, ["river"] if poisoned else [], taggers=taggers)
-    groups = in_groups(messages(script), sizes)
+    groups = in_groups(voiced(messages(script)), sizes)
     whole, cut = CutRun(make, groups).run(), CutRun(make, groups).run(cuts)
     assert cut.bytes() == whole.bytes()
     assert cut.refused == whole.refused
@@ -284,3 +298,19 @@ def test_a_forgotten_segment_stays_forgotten():
     whole = CutRun(make, groups).run()
     for kept in range(5):
         assert CutRun(make, groups).run([(64, kept), (65, kept), (66, 1), (67, kept)]).bytes() == whole.bytes()
+
+
+def test_spans_say_who_and_where():
+    """A word's own speaker goes before its segment's; an update that names nobody leaves what is known."""
+    alone = engine(Last(3), idle_seconds=None)
+    words = (WordTime(1, 2, "eve"), WordTime(2, 3), WordTime(3, 4, "bob"))
+    alone.submit(Update(session="s", segment="u", text="anna met rome", words=words, channel="left"), 0)
+    [first] = alone.step().revisions
+    assert [(x.text, x.speaker, x.channel, x.start_time) for x in first.spans] == [
+        ("anna", "eve", "left", 1),
+        ("rome", "bob", "left", 3),
+    ]
+    alone.submit(Update(session="s", segment="v", text="anna", speaker="ann"), 1)
+    alone.submit(Update(session="s", segment="v", text="anna met rome"), 2)
+    said = [r for result in drain(alone) for r in result.revisions]
+    assert [[x.speaker for x in r.spans] for r in said] == [["ann"], ["ann", "ann"]]

@@ -1,0 +1,23 @@
+"""Normal form itself (docs/messages.md)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from consumers.formats.base import Around, Format
+from consumers.intake import BadInput
+from stream.messages import Message
+
+
+def _read(value: Message, around: Around) -> Iterable[Message]:
+    if around.session is not None and around.session != value.session:
+        raise BadInput("key_mismatch", "the record's key is not the message's session")
+    return (value,)
+
+
+def _recognises(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("session"), str):
+        return False
+    return value.get("type") == "end" or (value.get("type") in ("update", "delete") and "segment" in value)
+
+
+FORMAT = Format("normal", _read, _recognises, Message)

@@ -1,0 +1,115 @@
+"""How recognisers rewrite: the rules that several vendors share. They differ in what names an utterance."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from consumers.formats.base import Around, Standing, opening
+from consumers.formats.words import begins, ends
+from stream.messages import Delete, Message, Update
+
+_RECENT = 4
+"""Closed utterances among which a late interim result is looked for: older ones may be of an earlier connection, whose
+clock began at the same 0."""
+
+
+def write(standing: Standing | None, update: Update) -> Iterator[Message]:
+    """Write a snapshot of an utterance that its vendor names.
+
+    An interim result that comes after the final one is late, and says nothing. An empty one opens nothing; an empty
+    final one takes back what was taken for speech.
+    """
+    if standing is not None and standing.closed and not update.final:
+        return
+    if update.text.strip():
+        yield update
+    elif standing is not None and not standing.closed:
+        yield Delete(session=update.session, segment=update.segment) if update.final else update
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A result as its vendor sends it: its part of the audio, in seconds."""
+
+    update: Update
+    start: float
+    end: float
+
+
+def place(scope: str, start: float) -> str:
+    """Name an utterance by where it begins."""
+    return f"{scope}@{start:.3f}"
+
+
+def write_timed(around: Around, scope: str, heard: Heard) -> Iterator[Message]:
+    """Write a result of a vendor that names an utterance by where it begins, and has one open at a time.
+
+    The open one stands for all that was said since the last final result. A result that begins elsewhere replaces it.
+
+    Args:
+        around: what stands.
+        scope: what has one open at a time: a connection, a channel of it.
+        heard: the result; `update.segment` is of `place`.
+    """
+    update, segments = heard.update, around.segments(heard.update.session)
+    mine = {name: x for name, x in segments.items() if _begin(name, scope) is not None}
+    if not update.final and is_late(mine, scope, heard.start, heard.end):
+        return
+    for name, standing in mine.items():
+        behind = (_begin(name, scope) or 0.0) >= heard.end
+        if name != update.segment and not standing.closed and not (update.final and behind):
+            yield Delete(session=update.session, segment=name)
+    yield from write(segments.get(update.segment), update)
+
+
+def is_late(mine: Mapping[str, Standing], scope: str, start: float, end: float) -> bool:
+    """Whether an interim result is, by the most part, of an utterance that has just closed."""
+    for name, standing in [(name, x) for name, x in mine.items() if x.closed][-_RECENT:]:
+        closed = _begin(name, scope) or 0.0, ends(standing.times) or 0.0
+        if min(end, closed[1]) - max(start, closed[0]) > max(end - start, 0.0) / 2:
+            return True
+    return False
+
+
+def write_unnamed(around: Around, scope: str, update: Update) -> Iterator[Message]:
+    """Write a result of a vendor that names nothing: it is of the open utterance of its scope, or opens one.
+
+    `update.time`, the end of its audio, tells a final result that is sent twice and a late interim one, where it is
+    known; its `segment` is not looked at.
+    """
+    name = around.current(update.session, scope)
+    standing = around.segments(update.session).get(name)
+    if standing is None or not standing.closed:
+        last = last_closed(around, update.session, scope)
+        if last is not None and _says_again(last, update):
+            return
+    yield from write(standing, replace(update, segment=name))
+
+
+def last_closed(around: Around, session: str, scope: str) -> Standing | None:
+    """Give the utterance that closed last, of those that nothing names and that opened before this message."""
+    closed = [
+        (at, name, x)
+        for name, x in around.segments(session).items()
+        if x.closed and (at := opening(name, scope)) is not None and at < around.offset
+    ]
+    return max(closed, key=lambda row: row[:2])[2] if closed else None
+
+
+def _says_again(last: Standing, update: Update) -> bool:
+    end, begin = ends(last.times), begins(last.times)
+    said = update.words[-1].end if update.words else update.time
+    if said is None or end is None or begin is None:
+        return False
+    if update.final:
+        return last.text == update.text and abs(end - said) < 1e-3
+    return begin <= said <= end
+
+
+def _begin(name: str, scope: str) -> float | None:
+    head, _, start = name.rpartition("@")
+    try:
+        return float(start) if head == scope else None
+    except ValueError:
+        return None

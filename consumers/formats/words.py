@@ -1,0 +1,104 @@
+"""A vendor's timed words and its text brought together: normal form has one time for each word between white space."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import replace
+
+from stream.messages import Update, WordTime
+from stream.rewrite import Times
+
+_WORD = re.compile(r"\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a vendor times: a word, a part of one, a mark, or several words at once. Seconds; None: not known."""
+
+    text: str
+    start: float | None = None
+    end: float | None = None
+    speaker: str | None = None
+
+
+def timed(update: Update, *readings: Iterable[Piece]) -> Update:
+    """Give an update the times and speakers of its words.
+
+    Args:
+        update: its text decides what a word is.
+        readings: the vendor's words, in each of the spellings that it has; the first that fits the text is taken.
+            If none does, the update is returned without word times, as it came.
+    """
+    words = _WORD.findall(update.text)
+    for reading in readings:
+        pieces = [piece for piece in reading if piece.text.strip()]
+        aligned = _align(words, pieces) if pieces else None
+        if aligned:
+            return spoken(update, aligned)
+    return update
+
+
+def spoken(update: Update, pieces: Sequence[Piece]) -> Update:
+    """Give an update the times and speakers of its words, one piece a word.
+
+    Speakers go with the words where the segment has several, else with the segment.
+    """
+    speakers = {x.speaker for x in pieces}
+    several = len(speakers) > 1
+    words = tuple(WordTime(x.start or 0.0, x.end or 0.0, x.speaker if several else None) for x in pieces)
+    change: dict[str, Any] = {"words": words}
+    if not several and (speaker := speakers.pop()) is not None:
+        change["speaker"] = speaker
+    return replace(update, **change)
+
+
+def _align(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
+    """One piece for each word: those whose characters it is made of, else those that stand in its place."""
+    found = _by_characters(words, pieces)
+    if found is None and len(words) == len(pieces):
+        found = list(pieces)
+    return found if found and all(x.start is not None and x.end is not None for x in found) else None
+
+
+def _by_characters(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
+    letters = ["".join(piece.text.split()) for piece in pieces]
+    if "".join(letters) != "".join(words):
+        return None
+    ends, total = [], 0
+    for part in letters:
+        total += len(part)
+        ends.append(total)
+    found, at, piece = [], 0, 0
+    for word in words:
+        while ends[piece] <= at:
+            piece += 1
+        at += len(word)
+        last = piece
+        while ends[last] < at:
+            last += 1
+        found.append(_merge(word, pieces[piece : last + 1]))
+    return found
+
+
+def _merge(word: str, pieces: Sequence[Piece]) -> Piece:
+    starts = [x.start for x in pieces if x.start is not None]
+    ends = [x.end for x in pieces if x.end is not None]
+    speaker = next((x.speaker for x in pieces if x.speaker is not None), None)
+    return Piece(word, min(starts, default=None), max(ends, default=None), speaker)
+
+
+def ends(times: Times) -> float | None:
+    """When the last word ended, as far as any is known."""
+    return next((x.end for x in reversed(times) if x is not None), None)
+
+
+def begins(times: Times) -> float | None:
+    """When the first word began, as far as any is known."""
+    return next((x.start for x in times if x is not None), None)
+
+
+def label(value: int | str | None) -> str | None:
+    """Name a speaker or a channel as its vendor numbers it."""
+    return None if value is None or value == "" else str(value)

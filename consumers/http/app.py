@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import analyze, health, label, login
+from consumers.http import analyze, health, label, login, stream
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -16,6 +16,7 @@ PARTS = (
     login,
     label,
     analyze,
+    stream,
 )
 """Modules with `routes(context) -> list[BaseRoute]`; a first route that fits is taken."""
 

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from consumers.dlq import dlq
 from consumers.errors import OperationFailed
 from consumers.evaluation import evaluate
 from consumers.faults.command import faults
+from consumers.formats.choosing import FORMAT_HELP, NORMAL, check_format, make_reader, open_lines
 from consumers.importing import import_checkpoint
 from consumers.log import Level, configure_logging
 from consumers.measure import bench
@@ -85,6 +87,11 @@ StabilityOption = Annotated[
         help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
     ),
 ]
+FormatOption = Annotated[str, typer.Option(envvar="HEARKEN_FORMAT", help=FORMAT_HELP)]
+SessionOption = Annotated[
+    str | None,
+    typer.Option(help="The session of all messages; by default the one they name, or the file's name where none does."),
+]
 ConnectOption = Annotated[
     float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
 ]
@@ -116,6 +123,7 @@ def serve(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    format: FormatOption = NORMAL,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
     ] = ServiceSettings.in_flight,
@@ -199,6 +207,7 @@ def serve(
         connect_seconds=connect_seconds,
         shutdown_seconds=shutdown_seconds,
     )
+    check_format(format)
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
@@ -214,7 +223,7 @@ def serve(
         budget_gflops=budget_gflops,
         budget_share=budget_share,
     )
-    asyncio.run(serve_until_signal(settings, make_engine))
+    asyncio.run(serve_until_signal(settings, make_engine, format))
 
 
 @app.command()
@@ -222,7 +231,7 @@ def replay(
     file: Annotated[
         Path,
         typer.Argument(
-            exists=True, dir_okay=False, help="Recorded stream: messages as JSON lines, each with its `time`."
+            exists=True, dir_okay=False, help="Recorded stream: messages with times, in normal form or a vendor's."
         ),
     ],
     broker: BrokerOption = "localhost:9092",
@@ -230,6 +239,11 @@ def replay(
     speed: Annotated[
         str, typer.Option(envvar="HEARKEN_SPEED", help="1 is its own pace, 8 eight times as fast, max without waiting.")
     ] = "1",
+    format: FormatOption = NORMAL,
+    session: SessionOption = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Send a vendor's messages as they are, for `serve --format`.")
+    ] = False,
     connect_seconds: ConnectOption = ServiceSettings.connect_seconds,
     log_level: LogOption = "info",
 ) -> None:
@@ -238,10 +252,13 @@ def replay(
     check_broker(broker)
     Topics(input=input_topic)
     factor = parse_speed(speed)
+    check_format(format)
+    from consumers.foreign import ForeignFile
     from consumers.recording import read_recording
     from consumers.replay import replay as replay_recording
 
-    asyncio.run(replay_recording(read_recording(file), broker, input_topic, factor, connect_seconds))
+    recording = read_recording(file) if format == NORMAL else ForeignFile(file, format, session).read(raw)
+    asyncio.run(replay_recording(recording, broker, input_topic, factor, connect_seconds))
 
 
 @app.command()
@@ -250,6 +267,8 @@ def tag(
         InputKind,
         typer.Option(envvar="HEARKEN_INPUT", help="updates: messages as JSON lines; text: a closed segment each."),
     ] = InputKind.UPDATES,
+    format: FormatOption = NORMAL,
+    session: SessionOption = None,
     final_only: Annotated[
         bool, typer.Option("--final-only", envvar="HEARKEN_FINAL_ONLY", help="Write only closing revisions.")
     ] = False,
@@ -259,13 +278,17 @@ def tag(
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
+    check_format(format)
+    if input is InputKind.TEXT and format != NORMAL:
+        raise SettingError("format", "lines of text are of no format: leave --input or --format out")
     from consumers.building import build_engine
-    from consumers.formats.reader import NormalReader
-    from consumers.tag import TextReader
+    from consumers.tag import TEXT_SESSION, TextReader
     from consumers.tag import tag as tag_lines
 
     engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
-    return tag_lines(engine, TextReader() if input is InputKind.TEXT else NormalReader(), final_only)
+    is_text = input is InputKind.TEXT
+    reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)
+    return tag_lines(engine, reader, final_only, session, partial(open_lines, format))
 
 
 @app.command()

@@ -1,15 +1,15 @@
 """Files of a vendor's messages as recorded streams: made updates in normal form, or left as they came."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from consumers.errors import RecordingError
+from consumers.formats.choosing import make_reader, open_lines
 from consumers.formats.reader import Reader
 from consumers.intake import BadInput
-from consumers.lines import BlockReader, LineReader
 from consumers.recording import Recorded
 from stream.errors import InputError
 from stream.intake import Intake
@@ -39,18 +39,14 @@ class ForeignFile:
     """A file in a vendor's format.
 
     Args:
-        path: messages as lines, or as stretches between empty lines.
-        reader: of the format; it asks `hearing` for segments.
-        hearing: see there.
+        path: its messages.
+        format: as `--format` has it.
         session: of all messages; by default the one that they name.
-        blocks: messages stand between empty lines.
     """
 
     path: Path
-    reader: Reader
-    hearing: Hearing
+    format: str
     session: str | None = None
-    blocks: bool = False
 
     def read(self, raw: bool = False) -> Iterator[Recorded]:
         """Read message by message; what has no time comes together with what was before it.
@@ -64,8 +60,10 @@ class ForeignFile:
         first: float | None = None
         due = 0.0
         key = None if self.session is None else self.session.encode()
+        hearing = Hearing()
+        reader = make_reader(self.format, hearing.segments, self.path.stem)
         for number, value in self._values():
-            messages = self._hear(value, key, number)
+            messages = self._hear(reader, hearing, value, key, number)
             times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]
             if times:
                 first = times[0] if first is None else first
@@ -78,18 +76,20 @@ class ForeignFile:
     def _values(self) -> Iterator[tuple[int, bytes]]:
         try:
             with self.path.open("rb") as stream:
-                lines = BlockReader(stream) if self.blocks else LineReader(stream)
+                lines = open_lines(self.format, stream)
                 while line := lines.take(wait=True):
                     if line.value.strip():
                         yield line.number, line.value
         except OSError as error:
             raise RecordingError(f"{self.path}: {error.strerror or error}") from error
 
-    def _hear(self, value: bytes, key: bytes | None, number: int) -> list[Message]:
+    def _hear(
+        self, reader: Reader, hearing: Hearing, value: bytes, key: bytes | None, number: int
+    ) -> Sequence[Message]:
         try:
-            messages = list(self.reader.read(value, key, number))
+            messages = reader.read(value, key, number)
             for message in messages:
-                self.hearing.hear(message, number)
+                hearing.hear(message, number)
         except (BadInput, InputError) as error:
             raise RecordingError(f"{self.path}, line {number + 1}: {error}") from None
         return messages

@@ -213,7 +213,7 @@ class Service:
             messages = self._reader.read(record.value, record.key, record.offset)
             if any(self._ledger.home(x.session) not in (None, held.at) for x in messages):
                 raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
-        except BadInput as error:
+        except (BadInput, InputError) as error:
             return self._bury(held, error.reason, error.detail, taken)
         if all(held.is_done(x.session, record.offset) for x in messages):
             return self._skip(held, taken)

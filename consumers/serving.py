@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiokafka.errors import KafkaError
 
+from consumers.formats.choosing import NORMAL, make_reader
 from consumers.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -43,12 +44,13 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
         release()
 
 
-async def serve(settings: ServiceSettings, make_engine: Callable[[], "Engine"]) -> None:
+async def serve(settings: ServiceSettings, make_engine: Callable[[], "Engine"], format: str = NORMAL) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
     Args:
         settings: see there.
         make_engine: called in a thread; it may take its time.
+        format: what records are, as `--format` has it.
 
     Raises:
         SettingError: from `make_engine`.
@@ -65,7 +67,8 @@ async def serve(settings: ServiceSettings, make_engine: Callable[[], "Engine"]) 
             log.info("tagger loaded", tagger=", ".join(engine.names))
             watchdog = asyncio.create_task(_end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
-                await Service(settings, Worker(engine, queue=settings.in_flight)).run(stop)
+                worker = Worker(engine, queue=settings.in_flight)
+                await Service(settings, worker, reader=make_reader(format, engine.segments)).run(stop)
             finally:
                 watchdog.cancel()
 

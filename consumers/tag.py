@@ -7,7 +7,7 @@ in order of the lines they answer, so the output does not depend on how fast the
 import os
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, TextIO
 
@@ -15,7 +15,7 @@ import msgspec
 
 from consumers.formats.reader import Reader
 from consumers.intake import BadInput, closed_line
-from consumers.lines import BlockReader, Line, LineReader
+from consumers.lines import Line, LineReader
 from stream.engine import Engine, Failure, StepResult
 from stream.errors import InputError
 from stream.messages import Message, Revision
@@ -122,7 +122,7 @@ class Tagging:
         try:
             for message in self._reader.read(line.value, self._key, line.number):
                 taken += self._submit_one(message, line.number)
-        except BadInput as error:
+        except (BadInput, InputError) as error:
             self._name_bad(line.number, f"{error.reason}: {error.detail}")
         if taken:
             self._order.begin(line.number, taken)
@@ -150,17 +150,23 @@ class Tagging:
         print(f"line {line + 1} (offset {line}): {what}", file=self._complain, flush=True)
 
 
-def tag(engine: Engine, reader: Reader, final_only: bool, session: str | None = None, blocks: bool = False) -> int:
+def tag(
+    engine: Engine,
+    reader: Reader,
+    final_only: bool,
+    session: str | None = None,
+    open_lines: Callable[[BinaryIO], LineReader] = LineReader,
+) -> int:
     """Tag standard input to standard output; returns the exit code, 1 if a line was bad.
 
     Args:
         engine, reader, final_only, session: see `Tagging`.
-        blocks: messages stand between empty lines.
+        open_lines: parts standard input into messages.
     """
     tagging = Tagging(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
     # A buffer of our own: Python's dies at exit when a thread still reads from it.
     stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    tagging.run(BlockReader(stream) if blocks else LineReader(stream))
+    tagging.run(open_lines(stream))
     if tagging.bad:
         print(f"{tagging.bad} bad line{'s' if tagging.bad > 1 else ''}", file=sys.stderr)
     return 1 if tagging.bad else 0

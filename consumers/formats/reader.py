@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from consumers.formats.base import Around, Format, Segments, decode
+from consumers.formats.base import Around, Format, Segments, read_value
 from consumers.intake import BadInput, check_key, decode_message
 from stream.messages import Message
 
@@ -21,6 +21,7 @@ class Reader(Protocol):
 
         Raises:
             BadInput: it is none of the format.
+            InputError: a text, a time or a name of it cannot be used.
         """
         ...
 
@@ -52,7 +53,7 @@ class FormatReader:
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `Reader`."""
         around = Around(_session(key), offset, self._segments, self._default)
-        return tuple(self._format.read(decode(self._format, value), around))
+        return read_value(self._format, value, around)
 
 
 def _session(key: bytes | None) -> str | None:

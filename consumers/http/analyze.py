@@ -137,14 +137,13 @@ def _check(request: AnalyzeRequest) -> tuple[str, float | None]:
         Rejected: the request cannot be met.
     """
     comment = request.comment or TextEntry()
-    text = comment.text or ""
+    text = without_controls(comment.text or "")  # Perspective takes them; nothing moves
     if not text.strip():
         raise Rejected("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
         raise Rejected("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")
     parameters = _check_attributes(request.requested_attributes or {})
     _check_languages(request.languages or [])
-    text = without_controls(text)
     try:
         check_text(text)
     except InputError as error:

@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import analyze, health, label, login, stream
+from consumers.http import analyze, health, label, login, openapi, stream
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -17,6 +17,7 @@ PARTS = (
     label,
     analyze,
     stream,
+    openapi,
 )
 """Modules with `routes(context) -> list[BaseRoute]`; a first route that fits is taken."""
 

@@ -12,7 +12,9 @@ from typing import Protocol
 
 import msgspec
 import structlog
-from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from consumers.desk import Caller, DeskClosed, Failed, TooManySessions, TooSlow
@@ -20,6 +22,7 @@ from consumers.formats.base import Segments
 from consumers.formats.reader import FormatReader
 from consumers.formats.registry import AUTO, FORMATS, Detector
 from consumers.http.context import Context
+from consumers.http.problem import problem
 from consumers.intake import BadInput
 from stream.errors import InputError
 from stream.messages import End, Message, Revision
@@ -86,7 +89,13 @@ def routes(context: Context) -> list[BaseRoute]:
             code, reason = Code.FAILED, "the stream failed; the service's log says why"
         await _close(websocket, code, reason)
 
-    return [WebSocketRoute("/v1/stream", stream)]
+    async def upgrade(request: Request) -> Response:
+        return problem(426, "upgrade_required", "this is a WebSocket; connect with a client for such", _UPGRADE)
+
+    return [WebSocketRoute("/v1/stream", stream), Route("/v1/stream", upgrade)]
+
+
+_UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 class Read(Protocol):

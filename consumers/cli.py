@@ -16,17 +16,30 @@ from consumers.dlq import dlq
 from consumers.errors import OperationFailed
 from consumers.evaluation import evaluate
 from consumers.faults.command import faults
-from consumers.formats.choosing import FORMAT_HELP, NORMAL, check_format, make_reader, open_lines
+from consumers.formats.choosing import NORMAL, check_format, make_reader, open_lines
+from consumers.http.options import HttpHostOption, HttpPortOption, HttpTokenFileOption
+from consumers.http.settings import DEFAULT_HOST, read_settings
 from consumers.importing import import_checkpoint
-from consumers.log import Level, configure_logging
+from consumers.listening import listen
+from consumers.log import configure_logging
 from consumers.measure import bench
+from consumers.options import (
+    BrokerOption,
+    ConnectOption,
+    FormatOption,
+    InputTopicOption,
+    LogOption,
+    PolicyOption,
+    SessionOption,
+    StabilityOption,
+    TaggerOption,
+)
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_REMEMBER_SECONDS,
     DEFAULT_STABILITY,
-    TAGGER_HELP,
     ServiceSettings,
     SettingError,
     Topics,
@@ -53,6 +66,7 @@ app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
 app.command()(bench)
+app.command()(listen)
 app.command()(soak)
 app.add_typer(dlq)
 app.command()(verify)
@@ -65,37 +79,6 @@ class InputKind(StrEnum):
 
     UPDATES = "updates"
     TEXT = "text"
-
-
-BrokerOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
-]
-InputTopicOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
-TaggerOption = Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)]
-PolicyOption = Annotated[
-    str,
-    typer.Option(
-        envvar="HEARKEN_POLICY",
-        help="Where restarts begin: always, never, last:K (words), entropy:T (nats), stability:T, whether:T, price:P "
-        "(changes a word), or default: what the tagger was calibrated to, else price:0.005; last:3 without its head.",
-    ),
-]
-StabilityOption = Annotated[
-    str,
-    typer.Option(
-        envvar="HEARKEN_STABILITY",
-        help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
-    ),
-]
-FormatOption = Annotated[str, typer.Option(envvar="HEARKEN_FORMAT", help=FORMAT_HELP)]
-SessionOption = Annotated[
-    str | None,
-    typer.Option(help="The session of all messages; by default the one they name, or the file's name where none does."),
-]
-ConnectOption = Annotated[
-    float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
-]
-LogOption = Annotated[Level, typer.Option(envvar="HEARKEN_LOG_LEVEL", help="Least level that is logged.")]
 
 
 @app.command()
@@ -183,10 +166,17 @@ def serve(
     shutdown_seconds: Annotated[
         float, typer.Option(envvar="HEARKEN_SHUTDOWN_SECONDS", help="How long a shutdown waits for work in flight.")
     ] = ServiceSettings.shutdown_seconds,
+    http_host: HttpHostOption = DEFAULT_HOST,
+    http_port: HttpPortOption = None,
+    http_token_file: HttpTokenFileOption = None,
     log_level: LogOption = "info",
+    log_text: Annotated[
+        bool,
+        typer.Option("--log-text", envvar="HEARKEN_LOG_TEXT", help="Log messages with their text: personal data."),
+    ] = False,
 ) -> None:
     """Label what comes through Kafka, until SIGTERM."""
-    configure_logging(log_level)
+    configure_logging(log_level, log_text)
     from consumers.building import build_engine
     from consumers.serving import serve as serve_until_signal
 
@@ -206,8 +196,10 @@ def serve(
         idle_seconds=idle_seconds,
         connect_seconds=connect_seconds,
         shutdown_seconds=shutdown_seconds,
+        log_text=log_text,
     )
     check_format(format)
+    http = read_settings(http_host, http_port, http_token_file)
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
@@ -223,7 +215,7 @@ def serve(
         budget_gflops=budget_gflops,
         budget_share=budget_share,
     )
-    asyncio.run(serve_until_signal(settings, make_engine, format))
+    asyncio.run(serve_until_signal(settings, make_engine, http, format))
 
 
 @app.command()

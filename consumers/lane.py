@@ -51,6 +51,8 @@ class Outgoing:
     letters: list[Letter]
     revisions: list[tuple[str, bytes]] = field(default_factory=list)
     """Session, and the revision in JSON."""
+    causes: list[Taken | None] = field(default_factory=list)
+    """Of each revision, the record that caused it if one did."""
     unasked: set[str] = field(default_factory=set)
     """Sessions of revisions that no record caused, so that none will bring them again."""
 
@@ -64,8 +66,8 @@ class Outbound:
 
     settings: ServiceSettings
     dead_letters: DeadLetters
-    delivered: Callable[[Sequence[Taken], int], None]
-    """Told what is done, and how many revisions were written for it."""
+    delivered: Callable[[Sequence[Taken], Sequence[Taken | None]], None]
+    """Told what is done, and of each revision that was written for it the record that caused it."""
     limit: int = 0
     """Bytes of a revision that the brokers take."""
 
@@ -148,11 +150,13 @@ class Lane(ABC):
                 if len(value) <= self._out.limit:
                     self.largest = max(self.largest, len(value))
                     one.revisions.append((revision.session, value))
+                    one.causes.append(cause)
                     if cause is None:
                         one.unasked.add(revision.session)
                     continue
                 detail = f"{len(value)} bytes; at most {self._out.limit} are written"
-                log.error("revision too large", partition=self.partition.partition, offset=revision.offset)
+                at = {"session": revision.session, "partition": self.partition.partition, "offset": revision.offset}
+                log.error("revision too large", **at, bytes=len(value))
                 if cause:
                     one.letters.append(self._out.dead_letters.make("revision_too_large", detail, cause.record))
             outgoing.append(one)
@@ -219,7 +223,7 @@ class AtLeastOnce(Lane):
         revisions = [x for one in outgoing for x in one.revisions]
         await self._prove()
         await self.publish(revisions)
-        self._out.delivered(self._finish(group), len(revisions))
+        self._out.delivered(self._finish(group), [x for one in outgoing for x in one.causes])
         if self._clean:
             self.touch()  # its revisions are out: what it left needs no outbox any more
 

@@ -3,8 +3,9 @@ done, and by session, so that an answer finds its record and a lost partition it
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,9 @@ class Record(Protocol):
 
     @property
     def offset(self) -> int: ...  # noqa: D102
+
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102  # in milliseconds since 1970, below 0 if it has none
 
     @property
     def key(self) -> bytes | None: ...  # noqa: D102
@@ -95,11 +99,15 @@ class Ledger:
 
     Args:
         limit: records in flight (begun and not delivered) at most.
+        clock: any rising clock, in seconds.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
+        self._clock = clock
         self._in_flight: dict[Progress, int] = {}
+        self._moved: dict[Progress, float] = {}
+        """When a partition's work last went on: its first record began, or one was delivered."""
         self._waiting: dict[tuple[str, int], list[Taken]] = {}
         """More than one where the engine has yet to answer for records of a partition that was lost and came back."""
         self._homes: dict[str, TopicPartition] = {}
@@ -114,9 +122,17 @@ class Ledger:
         """How many more records may be taken."""
         return max(0, self._limit - sum(self._in_flight.values()))
 
+    @property
+    def stuck(self) -> float:
+        """Seconds since anything was delivered of the partition that has waited for it longest; 0 if none waits."""
+        since = [self._moved[progress] for progress, count in self._in_flight.items() if count]
+        return max(0.0, self._clock() - min(since)) if since else 0.0
+
     def begin(self, progress: Progress, record: Record) -> Taken:
         """Book a record as taken."""
         progress.begin(record.offset)
+        if not self._in_flight.get(progress):
+            self._moved[progress] = self._clock()
         self._in_flight[progress] = self._in_flight.get(progress, 0) + 1
         self.calm.clear()
         return Taken(progress, record)
@@ -126,6 +142,7 @@ class Ledger:
         if taken.progress not in self._in_flight:
             return False
         self._in_flight[taken.progress] -= 1
+        self._moved[taken.progress] = self._clock()
         self._settle()
         return True
 
@@ -171,6 +188,7 @@ class Ledger:
         The engine still answers for what it has of them; those answers are nobody's then.
         """
         self._in_flight.pop(progress, None)
+        self._moved.pop(progress, None)
         self._settle()
         sessions = [session for session, home in self._homes.items() if home == partition]
         for session in sessions:

@@ -1,27 +1,40 @@
-"""Logs: to standard error, one event a line. No text of a transcript is ever logged: it may be private."""
+"""Logs: to standard error, one event a line, with session, partition and offset where it is about one.
+
+No text of a transcript is logged unless that was asked for: it is personal data. So an error is told by its kind and by
+where it happened; its message may quote what it failed on.
+"""
 
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Literal
 
 import structlog
+from structlog.typing import EventDict
 
 Level = Literal["debug", "info", "warning", "error"]
 
 
-def configure_logging(level: Level = "info") -> None:
-    """Send structlog's and the libraries' events to standard error; JSON lines when nobody watches a terminal."""
+def configure_logging(level: Level = "info", text: bool = False) -> None:
+    """Send structlog's and the libraries' events to standard error; JSON lines when nobody watches a terminal.
+
+    Args:
+        level: the least that is logged.
+        text: log the messages of errors too, whatever they quote.
+    """
     number = {"debug": 10, "info": 20, "warning": 30, "error": 40}[level]
     shared: Sequence[structlog.typing.Processor] = (
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _tame_session,
+        structlog.processors.format_exc_info if text else _tell_trace,
     )
     tty = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if tty else structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
@@ -37,5 +50,27 @@ def configure_logging(level: Level = "info") -> None:
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
-def _drop_record_keys(logger: object, name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _drop_record_keys(logger: object, name: str, event: EventDict) -> EventDict:
     return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)
+
+
+def _tame_session(logger: object, name: str, event: EventDict) -> EventDict:
+    """Anybody can name a session; a terminal must not obey it."""
+    session = event.get("session")
+    if isinstance(session, str) and not session.isprintable():
+        event["session"] = ascii(session)
+    return event
+
+
+def _tell_trace(logger: object, name: str, event: EventDict) -> EventDict:
+    """Of an error, and of what led to it, tell the kind and the places."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    told: list[str] = []
+    while isinstance(error, BaseException) and len(told) < 10:
+        kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        told.insert(0, "".join(traceback.format_tb(error.__traceback__)) + kind)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if told:
+        event["exception"] = "\n".join(told)
+    return event

@@ -7,7 +7,7 @@ its own, and what fails is told to the service by a future.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -65,6 +65,8 @@ class Partition:
     last_applied: int = -1
     done: set[int] = field(default_factory=set)
     """Offsets at or behind the start that were done before us."""
+    produced: float | None = None
+    """When the last record that was taken was produced, in seconds since 1970."""
 
     def is_done(self, session: str, offset: int) -> bool:
         """Whether a former owner has done this message already."""
@@ -81,6 +83,7 @@ class Partitions:
         ledger: the service's books.
         outbound: what lanes share.
         group: the service's place in the group.
+        restored: told when a partition is open again: how many sessions go on, and the seconds that it took.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Partitions:
         ledger: Ledger,
         outbound: Outbound,
         group: Group,
+        restored: Callable[[int, float], None],
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -98,6 +102,7 @@ class Partitions:
         self._ledger = ledger
         self._outbound = outbound
         self._group = group
+        self._restored = restored
         self._restores = asyncio.Semaphore(RESTORES)
         self._exactly = settings.guarantee == "exactly_once"
         self.held: dict[TopicPartition, Partition] = {}
@@ -238,13 +243,9 @@ class Partitions:
         held.is_open = True
         self._group.consumer.resume(at)
         self._check_ready()
-        log.info(
-            "restored",
-            partition=at.partition,
-            offset=start.offset,
-            sessions=sum(not saved.ended for saved in kept.sessions.values()),
-            seconds=round(time.monotonic() - began, 3),
-        )
+        sessions, seconds = sum(not saved.ended for saved in kept.sessions.values()), time.monotonic() - began
+        log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
+        self._restored(sessions, seconds)
 
     async def _mend(self, lane: AtLeastOnce, kept: Kept, forgotten: list[Entry], position: int) -> None:
         """Write what a former owner may not have come to write: revisions above all."""
@@ -286,7 +287,7 @@ class Partitions:
         self.ready.clear()
         for session in self._ledger.drop(held.at, held.progress):
             self._worker.engine.drop(session)
-        held.lane, held.applied, held.done, held.last_applied = None, {}, set(), -1
+        held.lane, held.applied, held.done, held.last_applied, held.produced = None, {}, set(), -1, None
 
     def _check_ready(self) -> None:
         if self.held and all(held.is_open for held in self.held.values()):
@@ -319,6 +320,7 @@ class _Cause:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int = -1
 
 
 class _Offset(msgspec.Struct):

@@ -14,28 +14,27 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from consumers.connection import Clients, connect, stop_client
 from consumers.dead_letter import DeadLetters, Letter
-from consumers.errors import OperationFailed, ServiceFailed
+from consumers.errors import ServiceFailed, raise_failure
 from consumers.formats.reader import NormalReader, Reader
 from consumers.group import Group, NotCounted
 from consumers.intake import BadInput
+from consumers.lag import Lag, find_lags
 from consumers.lane import Outbound, Output
 from consumers.ledger import Ledger, Record, Taken
 from consumers.partitions import Partition, Partitions
+from consumers.rebalance import Rebalance
 from consumers.settings import ServiceSettings
+from consumers.tap import Tap
+from consumers.telling import tell_failure, tell_heard, tell_letter, tell_shift
 from stream.errors import InputError
 from stream.messages import Message
-from stream.overload import Shift
 from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
-
-TOLD_LETTERS, TOLD_OF = 20, 1000
-"""Dead letters of one reason that are logged: the first ones, then one of so many."""
 
 
 class Service:
@@ -46,20 +45,29 @@ class Service:
         worker: runs the engine; the service closes it.
         clients: a test may bring its own.
         reader: makes messages of records; by default records are in normal form.
+        tap: looks on.
     """
 
     def __init__(
-        self, settings: ServiceSettings, worker: Worker, clients: Clients | None = None, reader: Reader | None = None
+        self,
+        settings: ServiceSettings,
+        worker: Worker,
+        clients: Clients | None = None,
+        reader: Reader | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients or Clients()
         self._worker = worker
         self._reader = reader or NormalReader()
+        self._tap = tap or Tap()
         self._ledger = Ledger(settings.in_flight)
         self.dead_letters = DeadLetters()
         outbound = Outbound(settings, self.dead_letters, self._delivered)
         self._group = Group(settings, self._positions)
-        self._partitions = Partitions(settings, self._clients, worker, self._ledger, outbound, self._group)
+        self._partitions = Partitions(
+            settings, self._clients, worker, self._ledger, outbound, self._group, self._tap.restored
+        )
         self._exactly = settings.guarantee == "exactly_once"
         self._taking = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -70,6 +78,29 @@ class Service:
         """Revisions delivered."""
         self.finished = 0
         """Records that are done: what they caused is delivered."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it takes nothing more."""
+        return self._stopping.is_set()
+
+    @property
+    def partitions(self) -> tuple[int, int]:
+        """How many partitions the group has given us, and how many of them are open."""
+        held = self._partitions.held.values()
+        return len(held), sum(x.is_open for x in held)
+
+    @property
+    def stuck(self) -> tuple[float, float]:
+        """Seconds for which nothing was delivered although it waits, and after how many that is not to be expected.
+
+        Brokers that do not answer are given up after that time, and asked again; then nothing waits here.
+        """
+        return self._ledger.stuck, max(self._settings.delivery_seconds, self._settings.transaction_seconds)
+
+    def lags(self) -> list[Lag]:
+        """How far behind the partitions are that are open."""
+        return find_lags(self._group.consumer, self._partitions.held.values(), time.time())
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set; then finish what is in flight, commit and leave the group.
@@ -99,7 +130,9 @@ class Service:
 
     async def _serve(self, stop: asyncio.Event) -> None:
         settings = self._settings
-        self._group.consumer.subscribe([settings.topics.input], listener=_Rebalance(self))
+        self._group.consumer.subscribe(
+            [settings.topics.input], listener=Rebalance(self.guard, self.revoked, self.assigned)
+        )
         log.info(
             "serving",
             broker=settings.broker,
@@ -114,11 +147,11 @@ class Service:
         waited: list[asyncio.Future[Any]] = [stopping, failure, *tasks]
         try:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            _raise_failure([failure, *tasks])
+            raise_failure([failure, *tasks])
             if not stopping.done():
                 raise ServiceFailed("the engine stopped")
             await self._wind_down(tasks)
-            _raise_failure([failure, *tasks])
+            raise_failure([failure, *tasks])
         finally:
             for task in (stopping, *tasks):
                 task.cancel()
@@ -206,6 +239,7 @@ class Service:
             return  # handed out before its state was back, or while the group divides anew: it is read again
         assert held.lane is not None
         taken = self._ledger.begin(held.progress, record)
+        held.produced = record.timestamp / 1000 if record.timestamp >= 0 else None
         if record.offset in held.done:
             held.done.discard(record.offset)
             return self._skip(held, taken)
@@ -232,6 +266,9 @@ class Service:
             else:
                 self._ledger.expect(message.session, taken)
                 last = False
+                self._tap.heard(message)
+                if self._settings.log_text:
+                    tell_heard(message, taken.record)
         if refused:
             assert held.lane is not None
             letter = self._letter(refused.reason, refused.detail, taken)
@@ -247,18 +284,17 @@ class Service:
         held.lane.put(Output(letters=[self._letter(reason, detail, taken)], done=[taken]))
 
     def _letter(self, reason: str, detail: str, taken: Taken) -> Letter:
-        record, letter = taken.record, self.dead_letters.make(reason, detail, taken.record)
-        count = self.dead_letters.counts[reason]
-        if count <= TOLD_LETTERS or count % TOLD_OF == 0:  # a flood of them must not become a flood of lines
-            log.warning("dead letter", reason=reason, partition=record.partition, offset=record.offset, count=count)
+        letter = self.dead_letters.make(reason, detail, taken.record)
+        tell_letter(reason, taken.record, self.dead_letters.counts[reason])
         return letter
 
     # Handing over to the lanes
 
     async def _publish(self) -> None:
         async for batch in self._worker.results():
+            self._tap.stepped(batch)
             if batch.shift:
-                _tell_shift(batch.shift)
+                tell_shift(batch.shift)
             for at, output in self._split(batch).items():
                 held = self._partitions.opened(at)
                 if held and held.lane:
@@ -276,8 +312,8 @@ class Service:
             if output := output_of(revision.session):
                 output.revisions.append((revision, self._ledger.waiting(revision.session, revision.offset)))
         for failure in batch.result.failures:
-            log.error("labelling failed", offset=failure.offset, exc_info=failure.error)
             taken = self._ledger.waiting(failure.session, failure.offset)
+            tell_failure(failure, taken.record if taken else None)
             if taken and (output := output_of(failure.session)):
                 output.letters.append(self._letter("labelling_failed", repr(failure.error), taken))
         for answer in batch.result.answered:
@@ -294,8 +330,9 @@ class Service:
                 self._ledger.forget(entry.session)
         return outputs
 
-    def _delivered(self, done: Sequence[Taken], revisions: int) -> None:
-        self.revisions += revisions
+    def _delivered(self, done: Sequence[Taken], causes: Sequence[Taken | None]) -> None:
+        self.revisions += len(causes)
+        self._tap.delivered(causes)
         self.finished += sum(self._ledger.deliver(taken) for taken in done)
 
     # Committing
@@ -341,6 +378,7 @@ class Service:
         async with self._taking:
             await self._partitions.assign(given)
             self._group.counted.set()
+        self._tap.assigned(sorted(at.partition for at in given))
 
     async def guard(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a listener's job; what it raises ends the service. Who leaves takes no part in rebalances any more."""
@@ -350,36 +388,3 @@ class Service:
             await job()
         except Exception as error:
             self._partitions.fail(error)
-
-
-class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """aiokafka logs what a listener raises and goes on as if nothing were; so it is told to the service here."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    async def on_partitions_revoked(self, revoked: object) -> None:
-        await self._service.guard(self._service.revoked)
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._service.guard(partial(self._service.assigned, set(assigned)))
-
-
-def _tell_shift(shift: Shift) -> None:
-    if shift.cause == "budget":
-        if shift.overloaded:
-            log.warning("the budget is spent; restarts are shortened")
-        else:
-            log.info("the budget suffices again", seconds=round(shift.seconds, 1), shortened=shift.shortened)
-    elif shift.overloaded:
-        log.warning("overloaded; restarts are shortened", waited=round(shift.waited, 3))
-    else:
-        log.info("overload is over", seconds=round(shift.seconds, 1), shortened=shift.shortened)
-
-
-def _raise_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:
-    for task in tasks:
-        if task.done() and not task.cancelled() and (error := task.exception()):
-            if isinstance(error, OperationFailed):
-                raise error
-            raise ServiceFailed(f"{type(error).__name__}: {error}") from error

@@ -3,15 +3,17 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from consumers.formats.choosing import NORMAL, make_reader
+from consumers.http.settings import HttpSettings
 from consumers.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -44,33 +46,61 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
         release()
 
 
-async def serve(settings: ServiceSettings, make_engine: Callable[[], "Engine"], format: str = NORMAL) -> None:
+async def serve(
+    settings: ServiceSettings,
+    make_engine: Callable[[], "Engine"],
+    http: HttpSettings | None = None,
+    format: str = NORMAL,
+) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
+
+    HTTP is there from when the tagger is loaded until all of that is done, so health can be asked throughout.
 
     Args:
         settings: see there.
         make_engine: called in a thread; it may take its time.
+        http: None for no HTTP.
         format: what records are, as `--format` has it.
 
     Raises:
-        SettingError: from `make_engine`.
+        SettingError: from `make_engine`, or the port cannot be had.
         BrokerUnreachable: no broker answered.
         ServiceFailed: something broke; what was not committed will be read again.
     """
-    with stopped_by_signals() as stop:
+    if http is not None:
+        from consumers.http.server import bind
+    with stopped_by_signals() as stop, (http and bind(http)) or nullcontext() as at:
         engine = await asyncio.to_thread(make_engine)
-        from consumers.service import Service
-        from stream.worker import Worker
-
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_tell)
             log.info("tagger loaded", tagger=", ".join(engine.names))
-            watchdog = asyncio.create_task(_end_at_last(stop, 2 * settings.shutdown_seconds + 20))
+            watchdog = asyncio.create_task(end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
-                worker = Worker(engine, queue=settings.in_flight)
-                await Service(settings, worker, reader=make_reader(format, engine.segments)).run(stop)
+                await _run(settings, engine, stop, http, at, format)
             finally:
                 watchdog.cancel()
+
+
+async def _run(
+    settings: ServiceSettings,
+    engine: "Engine",
+    stop: asyncio.Event,
+    http: HttpSettings | None,
+    at: socket.socket | None,
+    format: str,
+) -> None:
+    from consumers.service import Service
+    from stream.worker import Worker
+
+    worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.segments)
+    if http is None or at is None:
+        return await Service(settings, worker, reader=reader).run(stop)
+    from consumers.http.front import Front
+
+    front = Front(http, worker)
+    service = Service(settings, worker, tap=front.tap, reader=reader)
+    async with front.open(at, service):
+        await service.run(stop)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -79,7 +109,7 @@ def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         loop.default_exception_handler(context)
 
 
-async def _end_at_last(stop: asyncio.Event, seconds: float) -> None:
+async def end_at_last(stop: asyncio.Event, seconds: float) -> None:
     """Once told to stop, end the process even if something of it does not: clients of a broker that is away may wait.
 
     Nothing is lost: what is not committed is read again.

@@ -99,6 +99,8 @@ class ServiceSettings:
     """How long to wait for a broker that does not answer yet."""
     shutdown_seconds: float = 20.0
     """How long a shutdown or a rebalance waits for work in flight."""
+    log_text: bool = False
+    """Log every message with its text. Transcripts are personal data: only where that is allowed."""
     fetch_wait_ms: int = 500
     """How long a broker may hold a fetch until something comes. An embedded one always does so to the end."""
 

@@ -54,7 +54,7 @@ class ExactlyOnce(Lane):
         revisions = [x for one in outgoing for x in one.revisions]
         entries = newest(outgoing)
         if not (letters or revisions or entries) and self._committed == (position, beyond):
-            self._out.delivered(done, 0)
+            self._out.delivered(done, [])
             return
         settings = self._settings
         entries.append(encode_partition(settings.group, self.partition.topic, beyond))
@@ -68,7 +68,7 @@ class ExactlyOnce(Lane):
             finally:
                 _hush(acks)
         self._committed = position, beyond
-        self._out.delivered(done, len(revisions))
+        self._out.delivered(done, [x for one in outgoing for x in one.causes])
 
 
 def _hush(acks: list[Ack]) -> None:

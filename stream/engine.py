@@ -1,6 +1,6 @@
-"""The micro-batching step: waiting updates of many sessions in, revisions out; no clock, no threads, no transport."""
+"""The micro-batching step: updates of many sessions in, revisions out; no clock of its own, no thread, no transport."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from stream.heard import Heard
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
 from stream.labeller import NO_WORDS, Counters, Labeller, Reading
+from stream.laps import Laps
 from stream.living import Living
 from stream.messages import Message, Revision
 from stream.operations import Operation, Remove, Write
@@ -137,6 +138,31 @@ class Engine:
         return self._intake.count
 
     @property
+    def open_segments(self) -> int:
+        """How many segments of them are open."""
+        return self._intake.open_segments()
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the message that is next was submitted; None: none waits."""
+        return self._intake.waiting_since
+
+    @property
+    def counters(self) -> Counters:
+        """What the labeller did so far, and the pages that it has; may be read while a step runs."""
+        return self._labeller.counters()
+
+    @property
+    def shortens(self) -> bool:
+        """Whether restarts are shortened, because updates wait or the budget is spent."""
+        return self._spending.shortens
+
+    @property
+    def price(self) -> float:
+        """Changes that a word computed again has to bring at present; infinite when no restart is done."""
+        return self._spending.price
+
+    @property
     def pending(self) -> int:
         """Operations that wait for a step: 0 when all that was submitted is answered (between steps)."""
         return self._intake.waiting
@@ -161,19 +187,29 @@ class Engine:
         if self.budget and self.budget.unit == "seconds":
             self.budget.pay(seconds, self._computed)
 
-    def step(self) -> StepResult:
-        """Label what waits, at most one update of each session, oldest first, up to the token budget."""
+    def step(self, clock: Callable[[], float] | None = None) -> StepResult:
+        """Label what waits, at most one update of each session, oldest first, up to the token budget.
+
+        A clock, where one is given, is only for telling how long each phase took: `StepResult.laps`.
+        """
         result = StepResult()
+        laps = Laps(clock, result.laps)
         before = self._labeller.counters()
         jobs = self._schedule(result)
+        laps.end("schedule")
         try:
             plans = self._point(jobs)
+            laps.end("point")
             self._labeller.run(plans)  # prefix and tail
+            laps.end("encode")
             self._decode(jobs, plans)
+            laps.end("decode")
         except Exception:
             jobs = self._isolate(jobs, result)
+            laps.end("isolate")
         self._emit(jobs, result)
         self._count(result, before)
+        laps.end("emit")
         return result
 
     def _schedule(self, result: StepResult) -> list[_Job]:

@@ -230,8 +230,9 @@ class HybridLabeller:
 
     def counters(self) -> Counters:
         """What was done so far."""
-        work = self._tagger.sessions.work
-        return Counters(work.evictions, self._reanchors, work.flops)
+        work, encoder = self._tagger.sessions.work, self._tagger.encoder
+        used = encoder.pages_in_use
+        return Counters(work.evictions, self._reanchors, work.flops, used, encoder.pages_total - used)
 
     def _run(self, wanted: list[tuple[_Plan, EncoderPlan]]) -> None:
         if not wanted:

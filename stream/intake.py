@@ -114,6 +114,11 @@ class Intake:
         """How many they are."""
         return len(self._sources)
 
+    def open_segments(self) -> int:
+        """How many segments are open, of all sessions."""
+        with self._lock:
+            return sum(len(source.opened()) for source in self._sources.values())
+
     @property
     def waiting_since(self) -> float | None:
         """When the message that is next was accepted; None: none waits, or what is next is no message."""

@@ -92,11 +92,14 @@ class Live(Protocol[P_co]):
 
 
 class Counters(NamedTuple):
-    """What a labeller did since it was made, beyond what the plans say."""
+    """What a labeller did since it was made, beyond what the plans say, and what it holds."""
 
     evictions: int = 0
     reanchors: int = 0
     flops: int = 0
+    pages_used: int = 0
+    """Pages of the cache that hold something now."""
+    pages_free: int = 0
 
 
 def read_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Reading]:

@@ -39,3 +39,5 @@ class StepResult:
     """What another engine needs to go on from here, in the order in which it must be kept (see `stream.state`)."""
     stats: EngineStats = field(default_factory=EngineStats)
     """Counts of this step alone."""
+    laps: dict[str, float] = field(default_factory=dict)
+    """Seconds that each of its phases took; empty if nobody gave it a clock."""

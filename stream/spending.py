@@ -52,6 +52,11 @@ class Spending:
         """Changes that a word computed again has to bring at present."""
         return max(self.governor.price if self.governor else 0.0, self.budget.price if self.budget else 0.0)
 
+    @property
+    def shortens(self) -> bool:
+        """Whether a governor or a budget makes restarts scarce."""
+        return self._began is not None or (self.governor is not None and self.governor.overloaded)
+
     def observe(self, waited: float, now: float, *, crowded: bool = False) -> Shift | None:
         """Tell governor and budget the time (`Governor.observe`); says if restarts begin or end to be shortened.
 

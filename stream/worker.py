@@ -54,6 +54,8 @@ class Worker:
         self._in_flight = 0
         self._steps_begun = 0
         self._steps_read = 0
+        self._moved_at = 0.0
+        """When work last went on: the first message came, or a step ended."""
         self._moved = asyncio.Event()
         """Something left the queue, or the worker stopped."""
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
@@ -75,9 +77,32 @@ class Worker:
         self._check()
         now = self._clock()
         self.engine.submit(message, offset, now)
+        if not self._in_flight:
+            self._moved_at = now
         self._submitted[Answer(message.session, offset)].append(now)
         self._in_flight += 1
         self._wake.set()
+
+    @property
+    def in_flight(self) -> int:
+        """Messages that are submitted and not yet answered, or whose answer nobody has dealt with."""
+        return self._in_flight
+
+    @property
+    def queue_age(self) -> float:
+        """Seconds that the message that is next has waited for its step; 0 if none waits."""
+        since = self.engine.waiting_since
+        return 0.0 if since is None else max(0.0, self._clock() - since)
+
+    @property
+    def stuck(self) -> float:
+        """Seconds since anything went on although messages are in flight; 0 if none is."""
+        return max(0.0, self._clock() - self._moved_at) if self._in_flight else 0.0
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the compute thread stopped with, if it failed."""
+        return self._error
 
     async def room(self) -> None:
         """Wait until `submit` would not wait, or the worker stopped."""
@@ -151,7 +176,7 @@ class Worker:
                 shift = self._govern(started)
                 if self.engine.pending or shift:
                     self._steps_begun += 1
-                    result = self.engine.step()
+                    result = self.engine.step(self._clock)
                     ended = self._clock()
                     self.engine.took(ended - started)
                     loop.call_soon_threadsafe(self._deliver, result, started, ended, shift)
@@ -163,6 +188,7 @@ class Worker:
         return self.engine.govern(now, crowded=self._in_flight > self._queue / 2)
 
     def _deliver(self, result: StepResult, started: float, ended: float, shift: Shift | None) -> None:
+        self._moved_at = self._clock()
         latencies = [ended - self._submit_time(x) for x in result.answered]
         self._batches.put_nowait(Batch(result, latencies, ended - started, shift))
 

@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import analyze, health, label, login, openapi, stream
+from consumers.http import analyze, health, label, login, metrics, openapi, stream
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -13,6 +13,7 @@ from consumers.http.problem import on_failure, on_http_exception
 
 PARTS = (
     health,
+    metrics,
     login,
     label,
     analyze,

@@ -7,6 +7,7 @@ from consumers.http.settings import HttpSettings
 from stream.worker import Worker
 
 if TYPE_CHECKING:
+    from consumers.http.meter import Meter
     from consumers.service import Service
 
 
@@ -19,6 +20,8 @@ class Context:
     """Runs the engine: `worker.engine.names` are the taggers, `worker.engine.stats` what was done so far."""
     service: "Service | None" = None
     """None where nothing comes from Kafka (`hearken listen`)."""
+    meter: "Meter | None" = None
+    """What takes time; None: nobody looked on."""
     live: Any = None
     """What the page shows."""
     desk: Any = None

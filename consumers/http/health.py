@@ -1,4 +1,10 @@
-"""/healthz: does work go on. /readyz: should work be sent here. Neither tells of sessions or texts."""
+"""/healthz: does work go on. /readyz: should work be sent here. Neither tells of sessions or texts.
+
+Health is progress: what waits must go on within `stall_seconds`. Brokers that are away are no reason to be restarted:
+their partitions are given up and opened again, and meanwhile the service is healthy and not ready.
+"""
+
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -11,6 +17,50 @@ def routes(context: Context) -> list[BaseRoute]:
     """Routes that need no token."""
 
     async def healthz(request: Request) -> JSONResponse:
-        return JSONResponse({"status": "ok"})
+        trouble = find_trouble(context)
+        told = {"status": "stuck" if trouble else "ok", "why": trouble, **_figures(context)}
+        return JSONResponse(told, 503 if trouble else 200)
 
-    return [Route("/healthz", healthz)]
+    async def readyz(request: Request) -> JSONResponse:
+        lacking = find_lacking(context)
+        return JSONResponse({"ready": not lacking, "why": lacking}, 503 if lacking else 200)
+
+    return [Route("/healthz", healthz), Route("/readyz", readyz)]
+
+
+def find_trouble(context: Context) -> list[str]:
+    """What does not go on although it should; a line each."""
+    worker, service, patience = context.worker, context.service, context.settings.stall_seconds
+    trouble = []
+    if worker.error is not None:
+        trouble.append("the compute thread has stopped; the log says why")
+    elif worker.stuck > patience:
+        trouble.append(f"messages wait and no step has ended for {worker.stuck:.0f} s")
+    if service is not None:
+        stuck, given_up = service.stuck
+        if stuck > given_up + patience:
+            trouble.append(f"records wait and nothing was delivered of their partition for {stuck:.0f} s")
+    return trouble
+
+
+def find_lacking(context: Context) -> list[str]:
+    """What has to be there before work can be done; a line each."""
+    service = context.service
+    if service is None:
+        return find_trouble(context)
+    if service.stopping:
+        return ["the service ends"]
+    given, opened = service.partitions
+    if not service.ready.is_set():
+        waiting = f"{given - opened} of {given} partitions are not open yet"
+        return [waiting if given else "the group has given us no partition yet"]
+    return []
+
+
+def _figures(context: Context) -> dict[str, Any]:
+    worker = context.worker
+    return {
+        "in_flight": worker.in_flight,
+        "queue_age_seconds": round(worker.queue_age, 3),
+        "seconds_without_progress": round(worker.stuck, 3),
+    }

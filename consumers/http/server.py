@@ -32,10 +32,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-def bind(settings: HttpSettings) -> socket.socket | None:
+def bind(settings: HttpSettings, must: bool = False) -> socket.socket | None:
     """Take the port, before anything that takes long; nobody can connect yet.
 
-    None: it is taken by somebody else, and nobody asked for this one.
+    None: it is taken by somebody else, nobody asked for this one, and it need not (`must`) be had.
 
     Raises:
         SettingError: it cannot be had.
@@ -51,7 +51,7 @@ def bind(settings: HttpSettings) -> socket.socket | None:
         taken.bind(address)
     except OSError as error:
         taken.close()
-        if error.errno == errno.EADDRINUSE and not settings.asked:
+        if error.errno == errno.EADDRINUSE and not (settings.asked or must):
             log.warning("no HTTP: its port is taken; choose another with --http-port, or 'off'", port=settings.port)
             return None
         name = "http_host" if error.errno == errno.EADDRNOTAVAIL else "http_port"

@@ -30,6 +30,7 @@ class FakeRecord:
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes]] = field(default_factory=list)
+    timestamp: int = -1
 
 
 class FakeKafka:
@@ -46,6 +47,8 @@ class FakeKafka:
         """Whether acknowledgements wait until `acknowledge`."""
         self.held_topics: set[str] = {IN, OUT, DEAD, STATE}
         """Topics that `hold` is about."""
+        self.now = -1
+        """Milliseconds since 1970, for what is produced next."""
         self.prepared = 0
         self.consumer: FakeConsumer | None = None
         """The member that came last."""
@@ -81,7 +84,7 @@ class FakeKafka:
         self, topic: str, value: bytes | None, key: bytes | None = None, partition: int = 0, headers: Any = ()
     ) -> FakeRecord:
         log = self.logs[TopicPartition(topic, partition)]
-        log.append(FakeRecord(topic, partition, len(log), key, value, list(headers)))
+        log.append(FakeRecord(topic, partition, len(log), key, value, list(headers), self.now))
         return log[-1]
 
     def kill(self) -> None:
@@ -293,6 +296,9 @@ class FakeConsumer(FakeReader):
         self.positions = {tp: self.kafka.committed.get(tp, 0) for tp in partitions}
         self._paused.clear()
         self.expelled = False
+
+    def highwater(self, partition: TopicPartition) -> int | None:
+        return len(self.kafka.logs[partition])
 
     def assignment(self) -> set[TopicPartition]:
         return set(self.positions)

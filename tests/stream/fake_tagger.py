@@ -246,7 +246,7 @@ class FakeLabeller:
         self.steps.append(len(plans))
         for plan in plans:
             if self.poison & set(plan.text.split()):
-                raise RuntimeError("poison")
+                raise RuntimeError(f"poison in {plan.text!r}")
             plan.ran = True
 
     def read(self, plans: Sequence[FakePlan]) -> list[tuple[Reading, ...]]:

@@ -102,7 +102,7 @@ async def test_a_slow_reader_holds_the_source_back():
 
 async def test_an_error_of_the_engine_reaches_everyone():
     class Broken(Engine):
-        def step(self):
+        def step(self, clock=None):
             raise RuntimeError("broken step")
 
     worker = Worker(Broken(FakeLabeller(), Always()), queue=1)

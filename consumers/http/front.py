@@ -1,0 +1,37 @@
+"""The front door as one thing: what looks on, and the server that shows it."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from consumers.http.app import build_app
+from consumers.http.context import Context
+from consumers.http.meter import Meter
+from consumers.http.server import serving
+from consumers.http.settings import HttpSettings
+from consumers.service import Service
+from consumers.tap import Tap, Taps
+from stream.worker import Worker
+
+
+class Front:
+    """Made before the service, so that it misses nothing; opened before it runs, and closed after.
+
+    Args:
+        settings: see there.
+        worker: runs the engine.
+    """
+
+    def __init__(self, settings: HttpSettings, worker: Worker) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._meter = Meter()
+        self.tap: Tap = Taps([self._meter])
+        """Must be told of every step of the worker."""
+
+    @asynccontextmanager
+    async def open(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
+        """Serve HTTP inside the block; gives the address."""
+        context = Context(settings=self._settings, worker=self._worker, service=service, meter=self._meter)
+        async with serving(build_app(context), at, self._settings) as address:
+            yield address

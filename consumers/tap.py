@@ -1,0 +1,61 @@
+"""A place to look on while messages go through: for metrics, for the live page, for callers over HTTP."""
+
+from collections.abc import Sequence
+
+from consumers.ledger import Taken
+from stream.messages import Message
+from stream.worker import Batch
+
+
+class Tap:
+    """Told what happens; who looks on overrides what matters to it.
+
+    All of it is called in the event loop between two messages, so it must be quick and must not fail.
+    """
+
+    def heard(self, message: Message) -> None:
+        """A message from Kafka was taken to be labelled."""
+
+    def stepped(self, batch: Batch) -> None:
+        """The engine has done a step, for whomever; what it says to Kafka is not written yet."""
+
+    def delivered(self, causes: Sequence[Taken | None]) -> None:
+        """Revisions are written, each for the record that caused it, if one did."""
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """The group has divided its partitions; these are ours now."""
+
+    def restored(self, sessions: int, seconds: float) -> None:
+        """A partition is open again: so many sessions go on, after so many seconds."""
+
+
+class Taps(Tap):
+    """Several as one."""
+
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        self._taps = tuple(taps)
+
+    def heard(self, message: Message) -> None:
+        """Tell all."""
+        for tap in self._taps:
+            tap.heard(message)
+
+    def stepped(self, batch: Batch) -> None:
+        """Tell all."""
+        for tap in self._taps:
+            tap.stepped(batch)
+
+    def delivered(self, causes: Sequence[Taken | None]) -> None:
+        """Tell all."""
+        for tap in self._taps:
+            tap.delivered(causes)
+
+    def assigned(self, partitions: Sequence[int]) -> None:
+        """Tell all."""
+        for tap in self._taps:
+            tap.assigned(partitions)
+
+    def restored(self, sessions: int, seconds: float) -> None:
+        """Tell all."""
+        for tap in self._taps:
+            tap.restored(sessions, seconds)

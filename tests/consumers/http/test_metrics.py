@@ -1,0 +1,241 @@
+"""/metrics says what the engine and the service counted, and nothing of what anybody said."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from consumers.http.context import Context
+from consumers.http.meter import Meter
+from consumers.http.settings import HttpSettings
+from consumers.ledger import Progress, Taken
+from consumers.service import Service
+from consumers.tap import Tap, Taps
+from encoder.restart import Last
+from stream.budget import Budget
+from stream.engine import Engine
+from stream.messages import Update
+from stream.overload import Governor
+from stream.worker import Batch, Worker
+from tests.consumers.fake_kafka import IN, FakeKafka, FakeRecord
+from tests.consumers.fakes import fake_engine
+from tests.consumers.http.sites import asking, make_context
+from tests.consumers.test_service import FIRST, settings, update
+from tests.stream.fake_tagger import fake_labeller
+
+SECRET = "anna-secret-session"
+
+
+@dataclass(frozen=True)
+class Site:
+    service: Service
+    worker: Worker
+    client: httpx.AsyncClient
+
+    async def read(self) -> dict[tuple[str, ...], float]:
+        return await read(self.client)
+
+
+async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
+    """Samples by name and label values."""
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    samples = (x for family in text_string_to_metric_families(answer.text) for x in family.samples)
+    return {(x.name, *x.labels.values()): x.value for x in samples}
+
+
+@asynccontextmanager
+async def serving(
+    kafka: FakeKafka, tap: Tap | None = None, now: float = 1000.0, **changes: object
+) -> AsyncIterator[Site]:
+    stop, meter = asyncio.Event(), Meter(lambda: now)
+    worker = Worker(fake_engine(["ner"], "", coalesce=False))
+    service = Service(settings(**changes), worker, kafka.clients(), tap=Taps([meter, tap or Tap()]))
+    task = asyncio.create_task(service.run(stop))
+    context = Context(settings=HttpSettings(port=0), worker=worker, service=service, meter=meter)
+    try:
+        async with asking(context) as client:
+            yield Site(service, worker, client)
+    finally:
+        stop.set()
+        async with asyncio.timeout(20):
+            await task
+
+
+async def test_what_was_counted_is_told() -> None:
+    kafka = FakeKafka()
+    texts = ["anna", "anna may", "anna may said", "anna met", "anna met poison"]
+    async with serving(kafka) as site:
+        for text in texts:
+            await kafka.append(IN, update(SECRET, text), SECRET.encode())
+        await kafka.append(IN, update(SECRET, "in rome", final=True, segment="t"), SECRET.encode())
+        await kafka.append(IN, b"{", b"x")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 7)
+        told, stats = await site.read(), site.worker.engine.stats
+    assert stats.words > 0
+    assert stats.flips_input > 0
+    assert told["hearken_words_total",] == stats.words
+    assert told["hearken_words_recomputed_total",] == stats.words_recomputed
+    assert told["hearken_updates_total",] == stats.updates
+    assert told["hearken_updates_failed_total",] == stats.failures == 1
+    assert told["hearken_messages_total",] == stats.messages == 6
+    assert told["hearken_revisions_total",] == stats.revisions == told["hearken_revisions_delivered_total",]
+    assert told["hearken_flips_total", "input"] == stats.flips_input
+    assert told["hearken_flips_total", "model"] == stats.flips_model
+    kinds = {"append": stats.appends, "local": stats.local_restarts, "full": stats.full_restarts}
+    assert {kind: told["hearken_restarts_total", kind] for kind in kinds} == kinds
+    assert told["hearken_restarts_total", "closing"] == stats.closing_restarts
+    assert told["hearken_dead_letters_total", "invalid_json"] == 1
+    assert told["hearken_dead_letters_total", "labelling_failed"] == 1
+    assert told["hearken_records_done_total",] == 7
+    assert told["hearken_sessions",] == told["hearken_sessions_opened_total",] == 1
+    assert told["hearken_segments_open",] == 1
+    assert told["hearken_in_flight",] == told["hearken_queue_age_seconds",] == told["hearken_overload",] == 0
+    assert told["hearken_rebalances_total",] == 1
+    assert told["hearken_restore_seconds_count",] == 1
+    assert told["hearken_restored_sessions_total",] == 0
+    assert (told["hearken_partitions", "open"], told["hearken_partitions", "opening"]) == (1, 0)
+    assert told["hearken_lag_messages", "0"] == told["hearken_lag_seconds", "0"] == 0
+    steps = told["hearken_step_seconds_count", "step"]
+    assert steps >= 6
+    assert told["hearken_step_seconds_count", "schedule"] == told["hearken_step_seconds_count", "emit"] == steps
+    assert told["hearken_step_seconds_count", "encode"] == steps - told["hearken_step_seconds_count", "isolate"]
+    assert [told[x] for x in told if x[:2] == ("hearken_build_info", "ner")] == [1]
+
+
+async def test_no_session_and_no_text_is_told() -> None:
+    kafka = FakeKafka()
+    async with serving(kafka) as site:
+        await kafka.append(IN, update(SECRET, "anna confidential"), SECRET.encode())
+        await kafka.append(IN, b"{confidential", SECRET.encode())
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+        for path in ("/metrics", "/healthz", "/readyz"):
+            answer = await site.client.get(path)
+            assert answer.status_code == 200
+            assert "secret" not in answer.text + str(answer.headers)
+            assert "confidential" not in answer.text
+
+
+async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revision() -> None:
+    kafka = FakeKafka()
+    async with serving(kafka, now=1000.0) as site:
+        kafka.now = 999_800
+        await kafka.append(IN, update("a", "anna"), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+        kafka.now = 998_000
+        await kafka.append(IN, update("a", "anna met"), b"a")  # says nothing new: no revision, no latency
+        kafka.now = -1
+        await kafka.append(IN, update("a", "anna met bob"), b"a")  # without a timestamp
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
+        told = await site.read()
+    assert told["hearken_produce_to_revision_seconds_count",] == 1
+    assert told["hearken_produce_to_revision_seconds_sum",] == pytest.approx(0.2)
+
+
+async def test_lag_is_what_is_there_and_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.service.time.time", lambda: 1000.0)
+    kafka = FakeKafka()
+    kafka.now = 940_000
+    async with serving(kafka) as site:
+        await kafka.until(lambda: site.service.ready.is_set())
+        kafka.hold = True
+        for text in ("anna", "anna met", "anna met bob"):
+            await kafka.append(IN, update("a", text), b"a")
+        await kafka.until(lambda: kafka.unacknowledged)
+        told = await site.read()
+        assert told["hearken_lag_messages", "0"] == 3
+        assert told["hearken_lag_seconds", "0"] == pytest.approx(60)
+        kafka.release()
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
+        told = await site.read()
+        assert told["hearken_lag_messages", "0"] == told["hearken_lag_seconds", "0"] == 0
+
+
+async def test_a_restore_is_told() -> None:
+    kafka = FakeKafka()
+    async with serving(kafka):
+        await kafka.append(IN, update("a", "anna"), b"a")
+        await kafka.append(IN, update("b", "rome"), b"b")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+    async with serving(kafka) as site:
+        await site.service.ready.wait()
+        told = await site.read()
+    assert told["hearken_restored_sessions_total",] == told["hearken_sessions",] == 2
+    assert told["hearken_restore_seconds_count",] == 1
+
+
+async def test_rebalances_are_counted_and_partitions_that_are_gone_have_no_lag() -> None:
+    kafka = FakeKafka(partitions=2)
+    async with serving(kafka) as site:
+        await kafka.until(lambda: site.service.ready.is_set())
+        assert ("hearken_lag_messages", "1") in await site.read()
+        assert kafka.consumer is not None
+        await kafka.consumer.rebalance([0])
+        await site.service.ready.wait()
+        told = await site.read()
+    assert told["hearken_rebalances_total",] == 2
+    assert [x for x in told if x[0] == "hearken_lag_messages"] == [("hearken_lag_messages", "0")]
+    assert told["hearken_partitions", "open"] == 1
+
+
+async def test_overload_and_budget_are_told() -> None:
+    governor, budget = Governor(1.0), Budget(100.0)
+    engine = Engine(fake_labeller("ner"), Last(3), governor=governor, budget=budget)
+    async with asking(make_context(worker=Worker(engine))) as client:
+        engine.govern(0.0)
+        told = await read(client)
+        assert (told["hearken_overload",], told["hearken_budget_left_ratio",]) == (0, 1)
+        governor.level, budget.level = 1, 25.0
+        told = await read(client)
+    assert told["hearken_overload",] == 1
+    assert told["hearken_budget_left_ratio",] == 0.25
+    assert told["hearken_restart_price",] == engine.price > 0
+
+
+async def test_without_kafka_there_is_nothing_of_it() -> None:
+    async with asking(make_context("ner")) as client:
+        told = await read(client)
+    assert ("hearken_words_total",) in told
+    assert not [x for x in told if "lag" in x[0] or "dead" in x[0]]
+
+
+async def test_scrapers_that_ask_for_openmetrics_get_it() -> None:
+    async with asking(make_context("ner")) as client:
+        answer = await client.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+async def test_pages_of_the_cache_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = fake_engine(["ner"], "", coalesce=True)
+    counters = engine.counters._replace(pages_used=3, pages_free=5)
+    monkeypatch.setattr(engine._labeller, "counters", lambda: counters)
+    async with asking(make_context(worker=Worker(engine))) as client:
+        told = await read(client)
+    assert (told["hearken_cache_pages", "used"], told["hearken_cache_pages", "free"]) == (3, 5)
+
+
+def test_phases_are_booked_as_the_engine_measured_them() -> None:
+    engine, ticks = fake_engine(["ner"], "", coalesce=True), iter(range(100))
+    engine.submit(Update(session="a", segment="s", text="anna"), 0)
+    result = engine.step(lambda: float(next(ticks)))
+    assert result.laps == {"schedule": 1, "point": 1, "encode": 1, "decode": 1, "emit": 1}
+    assert engine.step().laps == {}
+    meter = Meter()
+    meter.stepped(Batch(result, [], 5.0))
+    told = {(x.name, *x.labels.values()): x.value for metric in meter.collect() for x in metric.samples}
+    assert told["hearken_step_seconds_sum", "decode"] == 1
+    assert told["hearken_step_seconds_sum", "step"] == 5
+    assert not [x for x in told if x[0].endswith("_created")]
+
+
+def test_a_clock_that_stands_before_the_record_is_no_negative_latency() -> None:
+    record = FakeRecord(IN, 0, 0, b"a", b"", timestamp=2_000_000)
+    meter = Meter(lambda: 1000.0)
+    meter.delivered([Taken(Progress(), record), None])
+    told = {x.name: x.value for metric in meter.collect() for x in metric.samples if "sum" in x.name}
+    assert told["hearken_produce_to_revision_seconds_sum"] == 0

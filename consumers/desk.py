@@ -7,13 +7,14 @@ listened to; it holds one of the desk's places until it is answered, so callers 
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
+from consumers.tap import Tap
 from stream.checks import MAX_ID, check_message
 from stream.errors import InputError
 from stream.messages import End, Message, Revision, Update
@@ -68,8 +69,9 @@ class _Held:
 class Caller:
     """One connection or request; made by `Desk.caller`. One task submits, one reads the results."""
 
-    def __init__(self, desk: "Desk", number: int, sessions: int, in_flight: int) -> None:
+    def __init__(self, desk: "Desk", number: int, sessions: int, in_flight: int, shown: bool) -> None:
         self._desk = desk
+        self.shown = shown
         self._prefix = f"{desk.prefix}/{number}"
         self._most_sessions = sessions
         self._places = asyncio.Semaphore(in_flight)
@@ -202,18 +204,26 @@ class Caller:
         self._held.clear()
 
 
-class Desk:
+def _tell_nobody(message: Message) -> None:
+    pass
+
+
+class Desk(Tap):
     """Where callers hand in messages for the worker.
 
     Args:
-        worker: whoever reads its results gives each batch to `deliver`.
-        in_flight: messages of all callers that it has at most.
+        worker: whoever reads its results tells of each batch (`stepped`).
+        heard: is told of messages that were taken, by their inner names, and of the end of sessions whose caller goes.
+        in_flight: messages of all callers that the worker has at most.
     """
 
-    def __init__(self, worker: Worker, in_flight: int = IN_FLIGHT) -> None:
+    def __init__(
+        self, worker: Worker, heard: Callable[[Message], None] = _tell_nobody, in_flight: int = IN_FLIGHT
+    ) -> None:
         self.prefix = f"http-{secrets.token_hex(4)}"
         """Of all sessions here; not to be guessed, so that no session of Kafka has such a name."""
         self._worker = worker
+        self._tell_heard = heard
         self._places = asyncio.Semaphore(in_flight)
         self._held: dict[str, _Held] = {}
         self._callers: set[Caller] = set()
@@ -221,12 +231,13 @@ class Desk:
         self._closed = False
 
     @asynccontextmanager
-    async def caller(self, *, sessions: int, in_flight: int = 64) -> AsyncIterator[Caller]:
+    async def caller(self, *, sessions: int, in_flight: int = 64, shown: bool = False) -> AsyncIterator[Caller]:
         """Serve a caller inside the block.
 
         Args:
             sessions: that it may have open at once.
             in_flight: messages that it may have on their way before it must take what the first ones caused.
+            shown: others may look on (`heard`).
 
         Raises:
             DeskClosed: the service stops.
@@ -234,7 +245,7 @@ class Desk:
         if self._closed:
             raise DeskClosed("the service stops")
         self._calls += 1
-        caller = Caller(self, self._calls, sessions, in_flight)
+        caller = Caller(self, self._calls, sessions, in_flight, shown)
         self._callers.add(caller)
         try:
             yield caller
@@ -242,7 +253,7 @@ class Desk:
             self._callers.discard(caller)
             caller.leave()
 
-    def deliver(self, batch: Batch) -> None:
+    def stepped(self, batch: Batch) -> None:
         """Give callers what a step did for them; what is nobody's here is left alone. Never waits."""
         result = batch.result
         for revision in result.revisions:
@@ -275,18 +286,23 @@ class Desk:
         await self._places.acquire()
         self._held[held.inside] = held
         held.at_work += 1
+        message = msgspec.structs.replace(message, session=held.inside)
         try:
-            await self._worker.submit(msgspec.structs.replace(message, session=held.inside), offset)
+            await self._worker.submit(message, offset)
         except BaseException:
             held.at_work -= 1
             self._places.release()
             raise
+        if held.caller.shown:
+            self._tell_heard(message)
 
     def leave(self, sessions: Iterable[_Held]) -> None:
         """Forget sessions, whatever waits of them."""
         for held in sessions:
             if self._held.pop(held.inside, None):
                 self._worker.engine.drop(held.inside)
+                if held.caller.shown and not held.ended:
+                    self._tell_heard(End(session=held.inside))
                 for _ in range(held.at_work):
                     self._places.release()
                 held.at_work = 0

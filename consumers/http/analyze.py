@@ -102,7 +102,9 @@ class Rejected(ValueError):
 
 def routes(context: Context) -> list[BaseRoute]:
     """The routes of this file."""
-    has_tagger = TAGGER in context.worker.engine.names
+    has_tagger, desk = TAGGER in context.worker.engine.names, context.desk
+    if desk is None:
+        return []
 
     async def analyze(request: Request) -> Response:
         if not has_tagger:
@@ -110,7 +112,7 @@ def routes(context: Context) -> list[BaseRoute]:
         try:
             wanted = decode_body(await request.body(), AnalyzeRequest)
             text, threshold = _check(wanted)
-            (found,) = await label_texts(context.desk, [text])
+            (found,) = await label_texts(desk, [text])
         except (BadInput, Refused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
         except Rejected as error:

@@ -7,6 +7,7 @@ from consumers.http.settings import HttpSettings
 from stream.worker import Worker
 
 if TYPE_CHECKING:
+    from consumers.desk import Desk
     from consumers.http.meter import Meter
     from consumers.service import Service
 
@@ -24,5 +25,5 @@ class Context:
     """What takes time; None: nobody looked on."""
     live: Any = None
     """What the page shows."""
-    desk: Any = None
+    desk: "Desk | None" = None
     """Submits messages of HTTP callers, and gives them their revisions."""

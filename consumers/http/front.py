@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from consumers.desk import Desk
 from consumers.http.app import build_app
 from consumers.http.context import Context
 from consumers.http.meter import Meter
@@ -26,12 +27,18 @@ class Front:
         self._settings = settings
         self._worker = worker
         self._meter = Meter()
-        self.tap: Tap = Taps([self._meter])
+        self._desk = Desk(worker, heard=lambda message: self.tap.heard(message))
+        self.tap: Tap = Taps([self._meter, self._desk])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
     async def open(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
         """Serve HTTP inside the block; gives the address."""
-        context = Context(settings=self._settings, worker=self._worker, service=service, meter=self._meter)
+        context = Context(
+            settings=self._settings, worker=self._worker, service=service, meter=self._meter, desk=self._desk
+        )
         async with serving(build_app(context), at, self._settings) as address:
-            yield address
+            try:
+                yield address
+            finally:
+                self._desk.close()

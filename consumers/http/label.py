@@ -81,12 +81,14 @@ class Refused(ValueError):
 
 def routes(context: Context) -> list[BaseRoute]:
     """The route of this file."""
-    names = context.worker.engine.names
+    names, desk = context.worker.engine.names, context.desk
+    if desk is None:
+        return []
 
     async def label(request: Request) -> Response:
         try:
             texts, wanted = _read(await request.body(), names)
-            found = await label_texts(context.desk, texts)
+            found = await label_texts(desk, texts)
         except BadInput as error:
             return problem(400, error.reason, error.detail)
         except Refused as error:

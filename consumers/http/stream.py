@@ -5,11 +5,9 @@ the frame that they answer. A frame that cannot be used is answered by an error 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from enum import IntEnum
-from typing import Protocol
-
 import msgspec
 import structlog
 from starlette.requests import Request
@@ -19,11 +17,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from consumers.desk import Caller, DeskClosed, Failed, TooManySessions, TooSlow
 from consumers.formats.base import Segments
-from consumers.formats.reader import FormatReader
-from consumers.formats.registry import AUTO, FORMATS, Detector
+from consumers.formats.choosing import NORMAL, make_reader
+from consumers.formats.reader import Reader
 from consumers.http.context import Context
 from consumers.http.problem import problem
 from consumers.intake import BadInput
+from consumers.settings import SettingError
 from stream.errors import InputError
 from stream.messages import End, Message, Revision
 from stream.worker import WorkerFailed
@@ -67,14 +66,16 @@ class BadQuery(ValueError):
 
 def routes(context: Context) -> list[BaseRoute]:
     """The route of this file."""
+    desk, most = context.desk, context.settings.max_sessions
+    if desk is None:
+        return []
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
         code, reason = Code.DONE, ""
         try:
-            most = context.settings.max_sessions
-            async with context.desk.caller(sessions=most) as caller:
-                await Conversation(websocket, caller, make_reader(context, caller, websocket)).run()
+            async with desk.caller(sessions=most, shown=True) as caller:
+                await Conversation(websocket, caller, *read_query(context, caller, websocket.query_params)).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
@@ -98,45 +99,33 @@ def routes(context: Context) -> list[BaseRoute]:
 _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
-class Read(Protocol):
-    """Makes messages of a frame."""
-
-    def __call__(self, value: bytes, frame: int) -> Sequence[Message]:
-        """Give them, or raise BadInput."""
-        ...
-
-
-def make_reader(context: Context, caller: Caller, websocket: WebSocket) -> Read:
-    """What the query says of the frames' format, and of their session.
+def read_query(context: Context, caller: Caller, query: Mapping[str, str]) -> tuple[Reader, bytes | None]:
+    """What the query says of frames: how they are read, and their session as a record's key would name it.
 
     Raises:
         BadQuery: there is no such format.
     """
-    name, session = (websocket.query_params.get(x) for x in ("format", "session"))
-    if name is not None and name != AUTO and name not in FORMATS:
-        raise BadQuery(f"no such format; there are {', '.join(FORMATS)} and {AUTO}")
-    key = None if session is None else session.encode("utf-8", "surrogatepass")
-    detector = Detector()
-    if name != AUTO:
-        detector.decided = FORMATS[name or "normal"]
 
     def segments(session: str) -> Segments:
         inside = caller.inside(session)
         return {} if inside is None else context.worker.engine.segments(inside)
 
-    def read(value: bytes, frame: int) -> Sequence[Message]:
-        return FormatReader(detector.find(value), segments, DEFAULT_SESSION).read(value, key, frame)
-
-    return read
+    session = query.get("session")
+    key = None if session is None else session.encode("utf-8", "surrogatepass")
+    try:
+        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION), key
+    except SettingError as error:
+        raise BadQuery(error.detail) from None
 
 
 class Conversation:
     """One connection: a task that listens, and one that tells what came of it."""
 
-    def __init__(self, websocket: WebSocket, caller: Caller, read: Read) -> None:
+    def __init__(self, websocket: WebSocket, caller: Caller, reader: Reader, key: bytes | None) -> None:
         self._websocket = websocket
         self._caller = caller
-        self._read = read
+        self._reader = reader
+        self._key = key
         self._sending = asyncio.Lock()
 
     async def run(self) -> None:
@@ -170,7 +159,7 @@ class Conversation:
 
     async def _take(self, value: bytes, frame: int) -> None:
         try:
-            messages = self._read(value, frame)
+            messages = self._reader.read(value, self._key, frame)
         except BadInput as error:
             return await self._complain(error.reason, error.detail, frame)
         for message in messages:

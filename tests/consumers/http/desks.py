@@ -28,7 +28,7 @@ async def served(
 ) -> AsyncIterator[Served]:
     labeller = labeller or FakeLabeller(poison=["poison"], names=taggers)
     worker = Worker(Engine(labeller, Last(3), coalesce=True, **engine))  # type: ignore[arg-type]
-    desk = Desk(worker, in_flight)
+    desk = Desk(worker, in_flight=in_flight)
     reading = asyncio.create_task(read(worker, desk))
     try:
         yield Served(worker, desk)
@@ -39,5 +39,5 @@ async def served(
 
 async def read(worker: Worker, desk: Desk) -> None:
     async for batch in worker.results():
-        desk.deliver(batch)
+        desk.stepped(batch)
     desk.close()

@@ -110,7 +110,7 @@ async def test_results_that_pile_up_all_the_same_end_the_caller() -> None:
         (held,) = here.desk._held.values()
         late = Revision(tagger="fake", session=held.inside, segment="u", rev=9, offset=0, final=False, spans=())
         for _ in range(5000):
-            here.desk.deliver(Batch(StepResult(revisions=[late]), [], 0.0))
+            here.desk.stepped(Batch(StepResult(revisions=[late]), [], 0.0))
         assert caller._results.qsize() < 4200
         with pytest.raises(TooSlow):
             [x async for x in caller.results()]
@@ -214,3 +214,17 @@ async def test_finishing_with_nothing_to_wait_for_ends_at_once() -> None:
         caller.finish()
         assert [x async for x in caller.results()] == []
         assert isinstance(here.desk, Desk)
+
+
+async def test_what_may_be_seen_is_told_until_the_caller_goes() -> None:
+    heard: list[Message] = []
+    async with served() as here:
+        here.desk._tell_heard = heard.append
+        async with here.desk.caller(sessions=3, shown=True) as caller, here.desk.caller(sessions=1) as hidden:
+            await told(hidden, final("u", "secret", "a"))
+            await told(caller, update("u", "anna", "call"), update("u", "rome", "over"), end("over"))
+            with pytest.raises(InputError):
+                await caller.submit(delete("v", "call"), 9)
+    names = [(type(x).__name__, x.session.rpartition("/")[2]) for x in heard]
+    assert names == [("Update", "call"), ("Update", "over"), ("End", "over"), ("End", "call")]
+    assert all(x.session.startswith(here.desk.prefix) for x in heard)

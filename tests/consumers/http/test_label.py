@@ -15,7 +15,7 @@ from consumers.building import build_engine
 from consumers.desk import Desk
 from consumers.http import label
 from consumers.lines import LineReader
-from consumers.tag import PARSERS, Tagging
+from consumers.tag import Tagging, TextReader
 from stream.engine import Engine
 from stream.worker import Worker
 from tests.consumers.fakes import fake_engine
@@ -127,7 +127,7 @@ def tagged(engine: Engine, text: str) -> dict[str, dict]:
     """What `hearken tag --input text` says of one line, given alone."""
     engine.drop("stdin")
     out, errors = io.BytesIO(), io.StringIO()
-    Tagging(engine, PARSERS["text"], False, out, errors).run(LineReader(io.BytesIO(text.encode())))
+    Tagging(engine, TextReader(), False, out, errors).run(LineReader(io.BytesIO(text.encode())))
     assert not errors.getvalue()
     keep = ("start", "end", "label", "text", "score")
     revisions = [json.loads(line) for line in out.getvalue().splitlines()]

@@ -15,9 +15,9 @@ from starlette.routing import BaseRoute, Route
 
 from consumers.desk import DeskClosed
 from consumers.http.context import Context
-from consumers.http.label import BUSY, FAILED, NotLabelled, Refused, decode_body, label_texts
+from consumers.http.label import BUSY, FAILED, NotLabelled, Refused, check_size, decode_body, label_texts
 from consumers.intake import BadInput, shorten
-from stream.checks import check_text, without_controls
+from stream.checks import without_controls
 from stream.errors import InputError
 from stream.messages import Revision
 from stream.worker import WorkerFailed
@@ -147,7 +147,7 @@ def _check(request: AnalyzeRequest) -> tuple[str, float | None]:
     parameters = _check_attributes(request.requested_attributes or {})
     _check_languages(request.languages or [])
     try:
-        check_text(text)
+        check_size(text)
     except InputError as error:
         raise Rejected(f"Comment text too long: {error.detail}", "COMMENT_TOO_LONG") from None
     return text, parameters.score_threshold

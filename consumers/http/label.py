@@ -20,6 +20,8 @@ from stream.worker import WorkerFailed
 
 MOST_TEXTS = 256
 """Of one request."""
+MOST_CHARACTERS = 20_000
+"""Of one text. It is labelled in one step, and everybody's live text waits meanwhile."""
 LABEL_SECONDS = 60.0
 """How long a request may take."""
 
@@ -112,7 +114,7 @@ async def label_texts(desk: Desk, texts: Sequence[str]) -> list[dict[str, Revisi
 
     Args:
         desk: see there.
-        texts: such that `check_text` takes them.
+        texts: such that `check_size` and `check_text` take them.
 
     Raises:
         TimeoutError: it took more than `LABEL_SECONDS`.
@@ -132,6 +134,17 @@ async def label_texts(desk: Desk, texts: Sequence[str]) -> list[dict[str, Revisi
             submitting.cancel()
             await asyncio.gather(submitting, return_exceptions=True)
     return found
+
+
+def check_size(text: str) -> None:
+    """Check that a text is not too long to be labelled on request.
+
+    Raises:
+        InputError: it is.
+    """
+    if len(text) > MOST_CHARACTERS:
+        detail = f"at most {MOST_CHARACTERS} characters are labelled at once, these are {len(text)}; send them in parts"
+        raise InputError("text_too_long", detail)
 
 
 def decode_body(body: bytes, kind: type[T]) -> T:
@@ -164,6 +177,7 @@ def _read(body: bytes, names: Sequence[str]) -> tuple[list[str], Sequence[str]]:
         raise Refused("too_many_texts", f"{len(texts)} texts; at most {MOST_TEXTS} are labelled at once")
     for number, text in enumerate(texts):
         try:
+            check_size(text)
             check_text(text)
         except InputError as error:
             which = "" if request.texts is None else f"text {number}: "

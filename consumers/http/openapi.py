@@ -14,9 +14,9 @@ from consumers.formats.registry import AUTO, FORMATS
 from consumers.http import analyze
 from consumers.http.auth import COOKIE
 from consumers.http.context import Context
-from consumers.http.label import MOST_TEXTS, LabelResponse
+from consumers.http.label import MOST_CHARACTERS, MOST_TEXTS, LabelResponse
 from consumers.http.stream import Code, StreamError
-from stream.checks import MAX_ID, MAX_TEXT
+from stream.checks import MAX_ID
 from stream.messages import Message, Revision
 
 Json = dict[str, Any]
@@ -113,7 +113,7 @@ def _security(context: Context) -> list[Json]:
 
 _TEXT: Json = {
     "type": "string",
-    "maxLength": MAX_TEXT,
+    "maxLength": MOST_CHARACTERS,
     "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$",
     "description": "Any text without control characters.",
 }
@@ -146,7 +146,7 @@ def _analyze_request() -> Json:
         "type": "object",
         "required": ["text"],
         "properties": {
-            "text": {"type": "string", "maxLength": MAX_TEXT, "pattern": _SAYS_SOMETHING},
+            "text": {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": _SAYS_SOMETHING},
             "type": {"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
         },
     }

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from enum import IntEnum
+
 import msgspec
 import structlog
 from starlette.requests import Request
@@ -192,8 +193,9 @@ class Conversation:
         message = await self._websocket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
-        text = message.get("text")
-        return text.encode("utf-8", "surrogatepass") if text is not None else message["bytes"]
+        text: str | None = message.get("text")
+        value: bytes = message["bytes"] if text is None else text.encode("utf-8", "surrogatepass")
+        return value
 
 
 def _encode(value: Revision | StreamError) -> str:

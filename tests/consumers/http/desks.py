@@ -1,7 +1,7 @@
 """A desk over an engine without a model, as `hearken listen` has one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -41,3 +41,10 @@ async def read(worker: Worker, desk: Desk) -> None:
     async for batch in worker.results():
         desk.stepped(batch)
     desk.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)

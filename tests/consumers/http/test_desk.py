@@ -9,7 +9,7 @@ from stream.errors import InputError
 from stream.messages import Message, Revision, Update
 from stream.result import StepResult
 from stream.worker import Batch
-from tests.consumers.http.desks import Served, served
+from tests.consumers.http.desks import Served, served, until
 from tests.stream.helpers import delete, end, final, update
 from tests.stream.test_worker import Gated
 
@@ -30,9 +30,7 @@ async def told(caller: Caller, *messages: Message) -> list[Result]:
 
 async def forgotten(here: Served) -> None:
     """Wait until the engine has done what waits."""
-    async with asyncio.timeout(30):
-        while here.engine.pending or here.engine.session_count:
-            await asyncio.sleep(0.01)
+    await until(lambda: not (here.engine.pending or here.engine.session_count))
 
 
 async def test_a_caller_gets_its_revisions_under_its_own_names_and_offsets() -> None:
@@ -93,15 +91,18 @@ async def test_a_caller_that_does_not_read_is_not_listened_to() -> None:
 
 async def test_callers_together_leave_room_in_the_queue() -> None:
     labeller = Gated()
-    async with served(labeller, in_flight=2) as here:
-        async with here.desk.caller(sessions=1) as one, here.desk.caller(sessions=1) as other:
-            await one.submit(update("u", "anna"), 0)
-            await one.submit(update("u", "anna met"), 1)
-            third = asyncio.create_task(other.submit(update("u", "rome"), 0))
-            await asyncio.sleep(0.02)
-            assert not third.done()
-            labeller.gate.set()
-            await third
+    async with (
+        served(labeller, in_flight=2) as here,
+        here.desk.caller(sessions=1) as one,
+        here.desk.caller(sessions=1) as other,
+    ):
+        await one.submit(update("u", "anna"), 0)
+        await one.submit(update("u", "anna met"), 1)
+        third = asyncio.create_task(other.submit(update("u", "rome"), 0))
+        await asyncio.sleep(0.02)
+        assert not third.done()
+        labeller.gate.set()
+        await third
 
 
 async def test_results_that_pile_up_all_the_same_end_the_caller() -> None:
@@ -183,9 +184,7 @@ async def test_idle_sessions_close_and_give_their_place_free() -> None:
         await caller.submit(update("u", "anna", "a"), 0)
         finals = [x async for x in _until_final(caller)]
         assert finals[-1].session == "a"
-        async with asyncio.timeout(30):
-            while caller.open_sessions:
-                await asyncio.sleep(0.01)
+        await until(lambda: not caller.open_sessions)
         await caller.submit(update("u", "anna", "b"), 1)
 
 

@@ -74,7 +74,7 @@ BAD = [
     (b'{"text":"a","texts":["b"]}', 422, "invalid_message"),
     (b'{"text":7}', 422, "invalid_message"),
     (rb'{"text":"a\u0000b"}', 422, "bad_text"),
-    (json.dumps({"text": "x" * 65_537}).encode(), 422, "text_too_long"),
+    (json.dumps({"text": "x" * 20_001}).encode(), 422, "text_too_long"),
     (json.dumps({"texts": ["x"] * 257}).encode(), 422, "too_many_texts"),
     (b'{"text":"a","taggers":["who"]}', 422, "unknown_tagger"),
 ]
@@ -148,7 +148,11 @@ async def labelled(engine: Engine, texts: Sequence[str]) -> list[dict[str, dict]
     return response.json()["results"]
 
 
-@given(st.lists(st.lists(st.sampled_from("anna rice met may said rome there . , \u00e9t\u00e9".split())), max_size=5))
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["anna", "rice", "met", "may", "said", "rome", "there", ".", ",", "été"])), max_size=5
+    )
+)
 def test_labels_are_those_of_tag(texts: list[list[str]]) -> None:
     said = [" ".join(["we", *words]) for words in texts]
     found = asyncio.run(labelled(fake_engine(["ner", "speech"], "", coalesce=True), said))

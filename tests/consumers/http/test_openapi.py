@@ -1,11 +1,13 @@
-"""The description is true: schemathesis asks what it says can be asked, and nothing is answered that it does not say."""
+"""The description is true: schemathesis asks what it says can be asked, and is answered as it says."""
 
 import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
@@ -14,24 +16,28 @@ from schemathesis import BaseSchema, GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 from starlette.routing import Route
 
+from consumers.desk import Desk
 from consumers.http.app import build_app
 from consumers.http.openapi import describe
 from consumers.http.server import bind, serving
 from stream.messages import Delete, End, Update
+from stream.worker import Worker
+from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import served
-from tests.consumers.http.sites import TOKEN, make_context
+from tests.consumers.http.sites import TOKEN, asking, make_context
 from tests.consumers.http.sockets import connected
 
 PATHS = [
     "/healthz",
+    "/readyz",
+    "/metrics",
     "/openapi.json",
     "/v1/label",
     "/v1/stream",
     "/v1alpha1/comments:analyze",
-    "/v1/comments:analyze",
 ]
-UNTOLD = {"/login", "/"}
-"""For people: the page and its door."""
+FOR_PEOPLE = {"/", "/login", "/page.js", "/page.css", "/favicon.ico", "/favicon.svg"}
+"""The page, its files and its door."""
 
 
 @contextlib.contextmanager
@@ -88,3 +94,76 @@ def test_answers_are_as_described(api: BaseSchema, path: str, mode: GenerationMo
             ask()
         except Unsatisfiable:
             assert mode is GenerationMode.NEGATIVE  # it takes nothing, so nothing is wrong
+
+
+def test_all_that_can_be_asked_is_described() -> None:
+    context = make_context(desk=Desk(Worker(fake_engine(["ner"], "", coalesce=True))))
+    told = describe(context)["paths"]
+    app = build_app(context)
+    asked = {(x.path, method.lower()) for x in app.routes if isinstance(x, Route) for method in x.methods or ()}
+    missing = {(path, method) for path, method in asked if method != "head" and method not in told.get(path, {})}
+    assert {path for path, _ in missing} <= FOR_PEOPLE
+    assert set(told) == {*PATHS, "/v1/comments:analyze"}
+
+
+def test_a_token_is_asked_for_where_there_is_one() -> None:
+    told = describe(make_context(token=TOKEN))
+    assert told["security"] == [{"token": []}, {"cookie": []}]
+    assert {"key": []} in told["paths"]["/v1alpha1/comments:analyze"]["post"]["security"]
+    assert told["paths"]["/healthz"]["get"]["security"] == []
+    open_to_all = describe(make_context())
+    assert open_to_all["security"] == open_to_all["paths"]["/v1/comments:analyze"]["post"]["security"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "content", "status"),
+    [
+        ("/v1/label", {}, b"", 401),
+        ("/v1/label", {"origin": "https://elsewhere.example"}, b"", 403),
+        ("/v1/label", {"authorization": f"Bearer {TOKEN}"}, b"", 400),
+        ("/v1/label", {"authorization": f"Bearer {TOKEN}"}, b"x" * 1001, 413),
+        ("/v1/label", {"authorization": f"Bearer {TOKEN}"}, b"{}", 422),
+        ("/v1alpha1/comments:analyze", {}, b"", 401),
+        ("/v1alpha1/comments:analyze", {"authorization": f"Bearer {TOKEN}"}, b"", 400),
+        ("/v1alpha1/comments:analyze", {"authorization": f"Bearer {TOKEN}"}, b"x" * 1001, 413),
+    ],
+)
+async def test_refusals_are_as_described(path: str, headers: dict[str, str], content: bytes, status: int) -> None:
+    async with served(taggers=["moderation"]) as here:
+        limits = {"max_body_bytes": 1000}
+        context = make_context(worker=here.worker, desk=here.desk, token=TOKEN, limits=limits)
+        async with asking(context) as client:
+            response = await client.post(path, headers=headers, content=content)
+        assert response.status_code == status
+        check(describe(context), response.json(), path, "post", str(status))
+
+
+async def test_frames_of_a_stream_are_as_described() -> None:
+    async with served() as here:
+        context = make_context(worker=here.worker, desk=here.desk)
+        told = describe(context)
+        frames = told["paths"]["/v1/stream"]["get"]["x-frames"]
+        script = [
+            Update(session="a", segment="u", text="we met anna", speaker="2", time=3.0),
+            Delete(session="a", segment="other"),
+            Update(session="a", segment="v", text="poison"),
+            End(session="a"),
+        ]
+        async with connected(build_app(context), "/v1/stream") as socket:
+            for message in script:
+                validate(told, frames["client"], msgspec.to_builtins(message))
+                await socket.send(msgspec.json.encode(message))
+            await socket.send({"type": "end"})
+            answers, _ = await socket.rest()
+        assert {x["type"] for x in answers} == {"revision", "error"}
+        for answer in answers:
+            validate(told, frames["server"], answer)
+
+
+def check(told: dict[str, Any], body: Any, path: str, method: str, status: str) -> None:
+    content = told["paths"][path][method]["responses"][status]["content"]
+    validate(told, content["application/json"]["schema"], body)
+
+
+def validate(told: dict[str, Any], schema: dict[str, Any], value: Any) -> None:
+    jsonschema.Draft202012Validator({**schema, "components": told["components"]}).validate(value)

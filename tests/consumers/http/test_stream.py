@@ -20,7 +20,7 @@ from consumers.lines import LineReader
 from consumers.tag import Tagging
 from stream.messages import Message
 from tests.consumers.fakes import fake_engine
-from tests.consumers.http.desks import Served, served
+from tests.consumers.http.desks import Served, served, until
 from tests.consumers.http.sites import make_context
 from tests.consumers.http.sockets import Socket, connected
 from tests.stream.fake_tagger import VOCABULARY
@@ -112,9 +112,7 @@ async def test_who_goes_leaves_nothing_behind() -> None:
         async with talking(here) as socket:
             await socket.send(update("anna"), update("rome", "other"))
             await socket.get()
-        async with asyncio.timeout(30):
-            while here.engine.session_count or here.engine.pending:
-                await asyncio.sleep(0.01)
+        await until(lambda: not (here.engine.pending or here.engine.session_count))
         assert not here.desk._callers
 
 
@@ -123,9 +121,7 @@ async def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> N
     async with served() as here, talking(here, window=1) as socket:
         for number in range(300):
             await socket.send(update("anna", segment=str(number), final=True))
-        async with asyncio.timeout(30):
-            while here.desk._callers:
-                await asyncio.sleep(0.01)
+        await until(lambda: not here.desk._callers)
         assert socket.to_server.qsize() > 100  # it was not listened to any more
         async with talking(here) as other:
             await other.send(update("rome"))
@@ -136,9 +132,7 @@ async def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_client_that_does_not_read_is_told_why_it_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served() as here, talking(here, window=1) as socket:
         await socket.send(update("anna"), update("anna rice"), update("rome", "other"))
-        async with asyncio.timeout(30):
-            while not socket.to_client.full():
-                await asyncio.sleep(0)
+        await until(socket.to_client.full)
         (caller,) = here.desk._callers
         caller._results.put_nowait("slow")
         assert (await socket.rest())[1].code == 4408
@@ -221,8 +215,8 @@ async def streamed(frames: Sequence[bytes], paced: bool) -> list[dict[str, Any]]
     async with served(taggers=["ner"]) as here, talking(here, max_sessions=2) as socket:
         for frame in frames:
             await socket.send(frame)
-            while paced and (socket.to_server.qsize() or here.worker._in_flight):
-                await asyncio.sleep(0)
+            if paced:
+                await until(lambda: not (socket.to_server.qsize() or here.worker._in_flight))
         await socket.send(END)
         found, closed = await socket.rest()
     assert closed.code == 1000

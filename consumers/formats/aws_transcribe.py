@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Around, Format
-from consumers.formats.utterances import Heard, place, write_timed
+from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, label, timed
 from stream.messages import Delete, Message, Update
 
@@ -67,7 +67,7 @@ def _read_result(result: _Result, around: Around) -> Iterable[Update | Delete]:
         time=result.end_time,
         channel=result.channel_id,
     )
-    return write_timed(around, scope, Heard(timed(update, _pieces(best)), result.start_time, result.end_time))
+    return write_timed(around, scope, timed(update, _pieces(best)), result.start_time, result.end_time)
 
 
 def _pieces(best: _Alternative) -> list[Piece]:

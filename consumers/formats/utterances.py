@@ -1,7 +1,6 @@
 """How recognisers rewrite: the rules that several vendors share. They differ in what names an utterance."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -28,21 +27,12 @@ def write(standing: Standing | None, update: Update) -> Iterator[Update | Delete
         yield Delete(session=update.session, segment=update.segment) if update.final else update
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A result as its vendor sends it: its part of the audio, in seconds."""
-
-    update: Update
-    start: float
-    end: float
-
-
 def place(scope: str, start: float) -> str:
     """Name an utterance by where it begins."""
     return f"{scope}@{start:.3f}"
 
 
-def write_timed(around: Around, scope: str, heard: Heard) -> Iterator[Update | Delete]:
+def write_timed(around: Around, scope: str, update: Update, start: float, end: float) -> Iterator[Update | Delete]:
     """Write a result of a vendor that names an utterance by where it begins, and has one open at a time.
 
     The open one stands for all that was said since the last final result. A result that begins elsewhere replaces it.
@@ -50,14 +40,15 @@ def write_timed(around: Around, scope: str, heard: Heard) -> Iterator[Update | D
     Args:
         around: what stands.
         scope: what has one open at a time: a connection, a channel of it.
-        heard: the result; `update.segment` is of `place`.
+        update: the result, named by `place`.
+        start, end: its part of the audio, in seconds.
     """
-    update, segments = heard.update, around.segments(heard.update.session)
+    segments = around.segments(update.session)
     mine = {name: x for name, x in segments.items() if begin_of(name, scope) is not None}
-    if not update.final and is_late(mine, scope, heard.start, heard.end):
+    if not update.final and is_late(mine, scope, start, end):
         return
     for name, standing in mine.items():
-        behind = (begin_of(name, scope) or 0.0) >= heard.end
+        behind = (begin_of(name, scope) or 0.0) >= end
         if name != update.segment and not standing.closed and not (update.final and behind):
             yield Delete(session=update.session, segment=name)
     yield from write(segments.get(update.segment), update)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from consumers.formats.base import Around, take_back
-from consumers.formats.utterances import Heard, place, write_timed
+from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, timed
 from consumers.intake import BadInput
 from stream.messages import Delete, Update, WordTime
@@ -57,12 +57,12 @@ def test_only_what_stands_is_taken_back() -> None:
     assert around({}).over() == []
 
 
-def result(start: float, end: float, final: bool, text: str = "hello") -> Heard:
-    return Heard(Update(session="s", segment=place("c", start), text=text, final=final), start, end)
+def result(start: float, end: float, final: bool, text: str = "hello") -> tuple[Update, float, float]:
+    return Update(session="s", segment=place("c", start), text=text, final=final), start, end
 
 
-def told(segments: dict[str, Standing], heard: Heard) -> list[str]:
-    found = write_timed(around(segments), "c", heard)
+def told(segments: dict[str, Standing], heard: tuple[Update, float, float]) -> list[str]:
+    found = write_timed(around(segments), "c", *heard)
     return [f"-{x.segment}" if isinstance(x, Delete) else x.segment for x in found]  # type: ignore[union-attr]
 
 

@@ -117,8 +117,8 @@ class Shell:
             assert main(words) == 0
 
     def _serve(self, words: list[str]) -> None:
-        if "--http-port" in words:
-            words[words.index("--http-port") + 1] = "0"
+        words = [word for word in words if word not in ("--http-port", "8477")]
+        words += ["--http-port", "0"] if words[0] == "listen" else []
         log = self._start([sys.executable, "-m", "tests.kafka.light_worker", *words], "stderr", 0)
         event = "restored" if words[0] == "serve" else "http"
         while (said := json.loads(log.get(timeout=PATIENCE)))["event"] != event:

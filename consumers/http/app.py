@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import analyze, health, label, login, metrics, openapi, stream
+from consumers.http import analyze, discovery, health, label, login, metrics, openapi, stream
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -17,6 +17,7 @@ PARTS = (
     login,
     label,
     analyze,
+    discovery,
     stream,
     openapi,
 )

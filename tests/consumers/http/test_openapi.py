@@ -32,6 +32,7 @@ PATHS = [
     "/readyz",
     "/metrics",
     "/openapi.json",
+    "/$discovery/rest",
     "/v1/label",
     "/v1/stream",
     "/v1alpha1/comments:analyze",

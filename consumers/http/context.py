@@ -1,7 +1,7 @@
 """What routes need: made once when the service starts, and never changed."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from consumers.http.settings import HttpSettings
 from stream.worker import Worker
@@ -9,6 +9,7 @@ from stream.worker import Worker
 if TYPE_CHECKING:
     from consumers.desk import Desk
     from consumers.http.meter import Meter
+    from consumers.live import Live
     from consumers.service import Service
 
 
@@ -23,7 +24,7 @@ class Context:
     """None where nothing comes from Kafka (`hearken listen`)."""
     meter: "Meter | None" = None
     """What takes time; None: nobody looked on."""
-    live: Any = None
+    live: "Live | None" = None
     """What the page shows."""
     desk: "Desk | None" = None
     """Submits messages of HTTP callers, and gives them their revisions."""

@@ -10,6 +10,7 @@ from consumers.http.context import Context
 from consumers.http.meter import Meter
 from consumers.http.server import serving
 from consumers.http.settings import HttpSettings
+from consumers.live import Live, LiveTap
 from consumers.service import Service
 from consumers.tap import Tap, Taps
 from stream.worker import Worker
@@ -27,15 +28,21 @@ class Front:
         self._settings = settings
         self._worker = worker
         self._meter = Meter()
+        self._live = Live(worker.engine.names, received=worker.engine.segments)
         self._desk = Desk(worker, heard=lambda message: self.tap.heard(message))
-        self.tap: Tap = Taps([self._meter, self._desk])
+        self.tap: Tap = Taps([self._meter, LiveTap(self._live), self._desk])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
     async def open(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
         """Serve HTTP inside the block; gives the address."""
         context = Context(
-            settings=self._settings, worker=self._worker, service=service, meter=self._meter, desk=self._desk
+            settings=self._settings,
+            worker=self._worker,
+            service=service,
+            meter=self._meter,
+            live=self._live,
+            desk=self._desk,
         )
         async with serving(build_app(context), at, self._settings) as address:
             try:

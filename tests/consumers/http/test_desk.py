@@ -237,7 +237,7 @@ async def test_what_may_be_seen_is_told_until_the_caller_goes() -> None:
 
 async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written() -> None:
     kafka, stop = FakeKafka(), asyncio.Event()
-    worker = Worker(fake_engine(["ner"], "", coalesce=True, idle_seconds=0.05))
+    worker = Worker(fake_engine(["ner"], "", coalesce=True))
     desk = Desk(worker)
     settings = ServiceSettings(broker="fake:1", commit_seconds=0.01, session_timeout_seconds=0.1)
     serving = asyncio.create_task(Service(settings, worker, kafka.clients(), tap=desk).run(stop))

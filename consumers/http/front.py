@@ -28,9 +28,9 @@ class Front:
         self._settings = settings
         self._worker = worker
         self._meter = Meter()
-        self._live = Live(worker.engine.names, received=worker.engine.segments)
+        self.live = Live(worker.engine.names, received=worker.engine.segments)
         self._desk = Desk(worker, heard=lambda message: self.tap.heard(message))
-        self.tap: Tap = Taps([self._meter, LiveTap(self._live), self._desk])
+        self.tap: Tap = Taps([self._meter, self._desk, LiveTap(self.live)])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
@@ -41,7 +41,7 @@ class Front:
             worker=self._worker,
             service=service,
             meter=self._meter,
-            live=self._live,
+            live=self.live,
             desk=self._desk,
         )
         async with serving(build_app(context), at, self._settings) as address:

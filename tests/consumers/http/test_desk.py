@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
-from consumers.desk import Caller, Desk, DeskClosed, Failed, Result, TooManySessions, TooSlow
+from consumers.caller import Caller, DeskClosed, Failed, Result, TooManySessions, TooSlow
+from consumers.desk import Desk
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from stream.errors import InputError

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.http.problem import problem
 from consumers.http.settings import HttpSettings
 
-OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
+OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/$discovery/rest"})
 """Paths that need no token: they tell of nobody's session or text."""
 KEYED = "/comments:analyze"
 COOKIE = "hearken"

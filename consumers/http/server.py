@@ -68,6 +68,8 @@ async def serving(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> As
         http="h11",
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
+        # A client's pong waits behind all that it sent and that was not read yet, because much is at work.
+        ws_ping_timeout=60.0,
         lifespan="off",
         log_config=None,
         access_log=False,

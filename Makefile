@@ -73,7 +73,7 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \
-	missing="$$($(VENV)/bin/python -m tests.kafka)"; \
+	missing="$$($(VENV)/bin/python -m tests.kafka; $(VENV)/bin/python -m tests.browser)"; \
 	if [ -n "$$failed" ]; then printf '\nFAILED: %s\n' "$${failed#, }"; \
 	else printf '\nOK: ruff, formatting, mypy and pytest all passed\n'; fi; \
 	if [ -n "$$missing" ]; then printf '%s\n' "$$missing"; fi; \

@@ -198,8 +198,8 @@ def serve(
         shutdown_seconds=shutdown_seconds,
         log_text=log_text,
     )
-    http = read_settings(http_host, http_port, http_token_file)
     check_format(format)
+    http = read_settings(http_host, http_port, http_token_file)
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
         check_seconds("overload_seconds", overload_seconds)
@@ -215,7 +215,7 @@ def serve(
         budget_gflops=budget_gflops,
         budget_share=budget_share,
     )
-    asyncio.run(serve_until_signal(settings, make_engine, format, http))
+    asyncio.run(serve_until_signal(settings, make_engine, http, format))
 
 
 @app.command()
@@ -301,6 +301,7 @@ def demo(
     stability: StabilityOption = DEFAULT_STABILITY,
     picture: Annotated[Path | None, typer.Option(help="Save a picture of the view (SVG) in the middle of it.")] = None,
     picture_after: Annotated[float, typer.Option(help="Seconds from the first label to the picture.")] = 20.0,
+    http_port: HttpPortOption = None,
 ) -> int:
     """Show it: a broker, the service, and a live transcript that is labelled while it arrives."""
     configure_logging("warning")
@@ -316,7 +317,8 @@ def demo(
         picture.unlink(missing_ok=True)
     shot = None if picture is None else (picture, picture_after)
     own = OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED
-    return asyncio.run(show(factor, broker or own, file, parse_taggers(tagger), policy, stability, shot))
+    page = read_settings(DEFAULT_HOST, http_port)
+    return asyncio.run(show(factor, broker or own, file, parse_taggers(tagger), policy, stability, shot, page))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

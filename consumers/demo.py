@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from rich.console import Console
 from consumers.broker import OwnBroker, open_broker
 from consumers.building import build_engine
 from consumers.errors import OperationFailed
+from consumers.http.front import Front
+from consumers.http.server import bind
+from consumers.http.settings import HttpSettings
 from consumers.picture import Camera
 from consumers.reader import Reader
 from consumers.recording import Recorded, read_recording
@@ -21,7 +25,7 @@ from consumers.replay import send_recording
 from consumers.rig import open_rig
 from consumers.service import Service
 from consumers.serving import stopped_by_signals
-from consumers.settings import DEFAULT_STABILITY
+from consumers.settings import DEFAULT_STABILITY, ServiceSettings
 from consumers.summary import Summary
 from consumers.transcript import Transcript
 from stream.engine import Engine
@@ -104,6 +108,7 @@ async def demo(
     policy: str,
     stability: str = DEFAULT_STABILITY,
     picture: tuple[Path, float] | None = None,
+    http: HttpSettings | None = None,
 ) -> int:
     """Show it; returns the exit code.
 
@@ -115,6 +120,7 @@ async def demo(
         policy: where restarts begin.
         stability: how sure a span must be before it is shown or changed.
         picture: where to save a picture of the view, and after how many seconds.
+        http: where the live page is to be seen meanwhile; None: nowhere.
 
     Raises:
         SettingError: there is no such tagger, policy or level of stability.
@@ -128,7 +134,7 @@ async def demo(
             kind = broker.value if isinstance(broker, OwnBroker) else "broker"
             title = f"tagger {', '.join(engine.names)}, policy {policy}, stability {stability}, {kind} {address}"
             try:
-                summary = await _show(recording, speed, address, engine, title, console, stop, picture)
+                summary = await _show(recording, speed, address, engine, title, console, stop, picture, http)
             except KafkaError as error:
                 raise OperationFailed(f"{address}: {type(error).__name__}: {error}") from error
         if not stop.is_set():
@@ -146,18 +152,35 @@ async def _show(
     console: Console,
     stop: asyncio.Event,
     picture: tuple[Path, float] | None,
+    http: HttpSettings | None,
 ) -> Summary:
     transcript = Transcript()
     view = make_view(console, transcript, engine.names)
     if picture is not None:
         view = Camera(view, transcript, *picture)
     async with open_rig("demo", broker) as rig:
-        service = Service(rig.settings, Worker(engine, queue=rig.settings.in_flight))
         reader = Reader(rig.consumer, transcript, view)
-        show = Show(service, rig.producer, reader, view, recording, speed, rig.settings.topics.input)
-        view.start(title)
-        try:
-            seconds = await show.run(stop)
-        finally:
-            view.stop()
+        async with _serve_page(rig.settings, Worker(engine, queue=rig.settings.in_flight), http) as (service, page):
+            show = Show(service, rig.producer, reader, view, recording, speed, rig.settings.topics.input)
+            view.start(f"live page {page}/   {title}" if page else title)
+            try:
+                seconds = await show.run(stop)
+            finally:
+                view.stop()
     return Summary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())
+
+
+@asynccontextmanager
+async def _serve_page(
+    settings: ServiceSettings, worker: Worker, http: HttpSettings | None
+) -> AsyncIterator[tuple[Service, str | None]]:
+    """The service that is to run, and where its live page is; None where it has none."""
+    at = bind(http) if http else None
+    if http is None or at is None:
+        yield Service(settings, worker), None
+        return
+    with at:
+        front = Front(http, worker)
+        service = Service(settings, worker, tap=front.tap)
+        async with front.open(at, service) as address:
+            yield service, address

@@ -7,7 +7,7 @@ its own, and what fails is told to the service by a future.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -32,6 +32,7 @@ from consumers.lane import AtLeastOnce, Lane, Outbound, Output
 from consumers.ledger import Ledger, Progress
 from consumers.restore import find_start, read_kept
 from consumers.settings import ServiceSettings
+from consumers.tap import Tap
 from consumers.transactions import ExactlyOnce
 from stream.state import Entry, Saved, SessionState
 from stream.worker import Worker
@@ -83,7 +84,7 @@ class Partitions:
         ledger: the service's books.
         outbound: what lanes share.
         group: the service's place in the group.
-        restored: told when a partition is open again: how many sessions go on, and the seconds that it took.
+        tap: told when a partition is open again, and of sessions that go.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Partitions:
         ledger: Ledger,
         outbound: Outbound,
         group: Group,
-        restored: Callable[[int, float], None],
+        tap: Tap,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -102,7 +103,7 @@ class Partitions:
         self._ledger = ledger
         self._outbound = outbound
         self._group = group
-        self._restored = restored
+        self._tap = tap
         self._restores = asyncio.Semaphore(RESTORES)
         self._exactly = settings.guarantee == "exactly_once"
         self.held: dict[TopicPartition, Partition] = {}
@@ -245,7 +246,7 @@ class Partitions:
         self._check_ready()
         sessions, seconds = sum(not saved.ended for saved in kept.sessions.values()), time.monotonic() - began
         log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
-        self._restored(sessions, seconds)
+        self._tap.restored(sessions, seconds)
 
     async def _mend(self, lane: AtLeastOnce, kept: Kept, forgotten: list[Entry], position: int) -> None:
         """Write what a former owner may not have come to write: revisions above all."""
@@ -287,6 +288,7 @@ class Partitions:
         self.ready.clear()
         for session in self._ledger.drop(held.at, held.progress):
             self._worker.engine.drop(session)
+            self._tap.dropped(session)
         held.lane, held.applied, held.done, held.last_applied, held.produced = None, {}, set(), -1, None
 
     def _check_ready(self) -> None:

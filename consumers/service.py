@@ -65,9 +65,7 @@ class Service:
         self.dead_letters = DeadLetters()
         outbound = Outbound(settings, self.dead_letters, self._delivered)
         self._group = Group(settings, self._positions)
-        self._partitions = Partitions(
-            settings, self._clients, worker, self._ledger, outbound, self._group, self._tap.restored
-        )
+        self._partitions = Partitions(settings, self._clients, worker, self._ledger, outbound, self._group, self._tap)
         self._exactly = settings.guarantee == "exactly_once"
         self._taking = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -100,6 +98,8 @@ class Service:
 
     def lags(self) -> list[Lag]:
         """How far behind the partitions are that are open."""
+        if not self._partitions.held:
+            return []  # there may be no consumer yet
         return find_lags(self._group.consumer, self._partitions.held.values(), time.time())
 
     async def run(self, stop: asyncio.Event) -> None:

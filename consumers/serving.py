@@ -49,8 +49,8 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
 async def serve(
     settings: ServiceSettings,
     make_engine: Callable[[], "Engine"],
-    format: str = NORMAL,
     http: HttpSettings | None = None,
+    format: str = NORMAL,
 ) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
@@ -59,8 +59,8 @@ async def serve(
     Args:
         settings: see there.
         make_engine: called in a thread; it may take its time.
-        format: what records are, as `--format` has it.
         http: None for no HTTP.
+        format: what records are, as `--format` has it.
 
     Raises:
         SettingError: from `make_engine`, or the port cannot be had.
@@ -76,7 +76,7 @@ async def serve(
             log.info("tagger loaded", tagger=", ".join(engine.names))
             watchdog = asyncio.create_task(end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
-                await _run(settings, engine, stop, format, http, at)
+                await _run(settings, engine, stop, http, at, format)
             finally:
                 watchdog.cancel()
 
@@ -85,9 +85,9 @@ async def _run(
     settings: ServiceSettings,
     engine: "Engine",
     stop: asyncio.Event,
-    format: str,
     http: HttpSettings | None,
     at: socket.socket | None,
+    format: str,
 ) -> None:
     from consumers.service import Service
     from stream.worker import Worker
@@ -98,7 +98,7 @@ async def _run(
     from consumers.http.front import Front
 
     front = Front(http, worker)
-    service = Service(settings, worker, reader=reader, tap=front.tap)
+    service = Service(settings, worker, tap=front.tap, reader=reader)
     async with front.open(at, service):
         await service.run(stop)
 

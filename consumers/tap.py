@@ -28,6 +28,9 @@ class Tap:
     def restored(self, sessions: int, seconds: float) -> None:
         """A partition is open again: so many sessions go on, after so many seconds."""
 
+    def dropped(self, session: str) -> None:
+        """A session went with its partition: somebody else has it now, or we shall have it again."""
+
 
 class Taps(Tap):
     """Several as one."""
@@ -59,3 +62,8 @@ class Taps(Tap):
         """Tell all."""
         for tap in self._taps:
             tap.restored(sessions, seconds)
+
+    def dropped(self, session: str) -> None:
+        """Tell all."""
+        for tap in self._taps:
+            tap.dropped(session)

@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import health, login, metrics
+from consumers.http import health, live, login, metrics
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -15,6 +15,7 @@ PARTS = (
     health,
     metrics,
     login,
+    live,
 )
 """Modules with `routes(context) -> list[BaseRoute]`; a first route that fits is taken."""
 

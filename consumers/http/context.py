@@ -8,6 +8,7 @@ from stream.worker import Worker
 
 if TYPE_CHECKING:
     from consumers.http.meter import Meter
+    from consumers.live import Live
     from consumers.service import Service
 
 
@@ -22,7 +23,7 @@ class Context:
     """None where nothing comes from Kafka (`hearken listen`)."""
     meter: "Meter | None" = None
     """What takes time; None: nobody looked on."""
-    live: Any = None
+    live: "Live | None" = None
     """What the page shows."""
     desk: Any = None
     """Submits messages of HTTP callers, and gives them their revisions."""

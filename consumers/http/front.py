@@ -9,6 +9,7 @@ from consumers.http.context import Context
 from consumers.http.meter import Meter
 from consumers.http.server import serving
 from consumers.http.settings import HttpSettings
+from consumers.live import Live, LiveTap
 from consumers.service import Service
 from consumers.tap import Tap, Taps
 from stream.worker import Worker
@@ -26,12 +27,15 @@ class Front:
         self._settings = settings
         self._worker = worker
         self._meter = Meter()
-        self.tap: Tap = Taps([self._meter])
+        self.live = Live(worker.engine.names, received=worker.engine.segments)
+        self.tap: Tap = Taps([self._meter, LiveTap(self.live)])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
     async def open(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
         """Serve HTTP inside the block; gives the address."""
-        context = Context(settings=self._settings, worker=self._worker, service=service, meter=self._meter)
+        context = Context(
+            settings=self._settings, worker=self._worker, service=service, meter=self._meter, live=self.live
+        )
         async with serving(build_app(context), at, self._settings) as address:
             yield address

@@ -17,6 +17,7 @@ _FORM = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Hearken</title>
+<link rel="icon" href="data:,">
 </head>
 <body>
 <main>

@@ -10,6 +10,7 @@ from rich.console import Console
 
 import consumers.demo
 from consumers.broker import OwnBroker
+from consumers.http.settings import HttpSettings
 from consumers.render import LiveView, Palette, PlainView, annotate, make_view, paint
 from consumers.summary import Summary
 from consumers.transcript import Flip, Transcript
@@ -51,8 +52,10 @@ async def test_the_whole_path_on_plain_lines(
     ]
     file = tmp_path / "recording.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in lines))
-    assert await consumers.demo.demo(40.0, OwnBroker.EMBEDDED, file, ["ner"], "last:3") == 0
+    http = HttpSettings(port=0)
+    assert await consumers.demo.demo(40.0, OwnBroker.EMBEDDED, file, ["ner"], "last:3", http=http) == 0
     shown = capsys.readouterr().out
+    assert "live page http://127.0.0.1:" in shown
     assert "u1  [may](place) river" in shown
     assert "u2  [anna](person) in [rome](place) at last" in shown
     assert "flip  u1: 'may'" in shown

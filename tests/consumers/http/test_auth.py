@@ -129,7 +129,7 @@ async def test_every_answer_tells_browsers_to_load_nothing_foreign() -> None:
             assert "unsafe" not in policy
             assert not re.search(r"https?:|\*", policy)
             assert headers["x-content-type-options"] == "nosniff"
-            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["referrer-policy"] == "same-origin"
             assert headers["cache-control"] == "no-store"
 
 

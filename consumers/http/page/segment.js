@@ -1,0 +1,163 @@
+// One segment: its text, its labels, what has just happened to them, and how that is drawn. Text is only ever set as
+// text: what a transcript says can be no markup.
+
+import { carry, cut, fits, join, points, reveal, shorten, wordStart } from "./text.js";
+import { slotOf } from "./labels.js";
+
+export const MOMENT = 1800; // milliseconds for which a flip or a retraction is seen
+
+const make = (name, className) => Object.assign(document.createElement(name), { className });
+
+export class Segment {
+  constructor(name) {
+    this.name = name;
+    this.text = [];
+    this.final = false;
+    this.spans = new Map(); // by tagger: spans, and whether they are final
+    this.flips = new Map(); // by tagger and id: what it was, and until when that is told
+    this.gone = []; // what was taken back, until it is forgotten
+    this.row = make("li", "segment");
+    this.row.dataset.segment = name;
+    this.who = this.row.appendChild(make("div", "who"));
+    this.words = this.row.appendChild(make("p", "words"));
+    this.words.dir = "auto";
+  }
+
+  hear(frame) {
+    const text = points(frame.text);
+    for (const [tagger, held] of this.spans) this.spans.set(tagger, { ...held, spans: carry(held.spans, this.text, text) });
+    this.text = text;
+    this.final = frame.final;
+    const speaker = make("span", "speaker");
+    speaker.textContent = frame.speaker ?? "";
+    const channel = make("span", "channel");
+    channel.textContent = frame.channel ?? (frame.speaker === undefined ? this.name : "");
+    this.who.replaceChildren(speaker, channel);
+    this.row.dataset.who = JSON.stringify([speaker.textContent, channel.textContent]);
+    this.who.title = [frame.speaker, frame.channel, this.name].filter(Boolean).join(" · ");
+  }
+
+  // All of it, as a snapshot has it.
+  take(frame) {
+    this.hear(frame);
+    for (const [tagger, spans] of Object.entries(frame.spans)) this.spans.set(tagger, { spans, final: frame.final });
+  }
+
+  revise(revision, now) {
+    const { tagger, spans } = revision;
+    const before = new Map((this.spans.get(tagger)?.spans ?? []).map((x) => [x.id, x]));
+    this.spans.set(tagger, { spans, final: revision.final });
+    const tell = (id, was) => this.flips.set(`${tagger}\n${id}`, { was, until: now + MOMENT });
+    for (const { id, was } of revision.changed) tell(id, { ...was, text: before.get(id)?.text });
+    const added = new Set(revision.added);
+    for (const old of revision.retracted) {
+      // another label on the same words is one change to a reader, though it is another span
+      const heir = spans.find((x) => added.has(x.id) && x.start < old.end && x.end > old.start && x.label !== old.label);
+      if (heir) tell(heir.id, old);
+      else this.gone.push({ ...old, tagger, until: now + MOMENT });
+    }
+  }
+
+  // Forgets what has been seen long enough; says whether anything is left to forget later.
+  settle(now) {
+    for (const [key, flip] of this.flips) if (flip.until <= now) this.flips.delete(key);
+    this.gone = this.gone.filter((x) => x.until > now);
+    return this.flips.size + this.gone.length > 0;
+  }
+
+  draw(taggers, hidden, now) {
+    const shown = taggers.filter((x) => !hidden.has(x));
+    const spans = shown.flatMap((tagger) => this.#visible(tagger, taggers.indexOf(tagger)));
+    const ghosts = this.gone.filter((x) => !hidden.has(x.tagger) && !fits(this.text, x));
+    const cuts = ghosts.map((x) => ({ start: wordStart(this.text, x.start), ghost: x }));
+    for (const x of cuts) x.end = x.start;
+    const pieces = [];
+    for (const run of cut(this.text.length, [...spans, ...cuts])) {
+      for (const x of cuts) if (x.start === run.start) pieces.push(this.#ghost(x.ghost, now));
+      pieces.push(this.#run(run, now));
+    }
+    for (const x of cuts) if (x.start === this.text.length) pieces.push(this.#ghost(x.ghost, now));
+    this.words.replaceChildren(...pieces);
+    this.row.classList.toggle("open", !this.final);
+  }
+
+  // A tagger's spans that lie on the text as it stands now (it may be newer), and those just taken back from it.
+  #visible(tagger, track) {
+    const { spans, final } = this.spans.get(tagger) ?? { spans: [], final: false };
+    const standing = spans
+      .filter((x) => fits(this.text, x))
+      .map((x) => ({ ...x, tagger, track, final, key: `${tagger}\n${x.id}` }));
+    standing.forEach((x, i) => (x.room = ((standing[i + 1]?.start ?? Infinity) - x.start) * 1.5));
+    const gone = this.gone
+      .filter((x) => x.tagger === tagger && fits(this.text, x))
+      .filter((x) => !standing.some((y) => y.start < x.end && y.end > x.start))
+      .map((x) => ({ ...x, track, taken: true, key: `${tagger}\n${x.id}`, room: Infinity }));
+    return [...standing, ...gone];
+  }
+
+  // The words between two edges, within an element for each span that covers them: the first tagger's innermost.
+  #run({ start, end, spans }, now) {
+    let piece = this.#plain(join(this.text, start, end));
+    for (const span of spans) {
+      if (span.ghost) continue;
+      const mark = make("mark", `span track${Math.min(span.track, 2)}`);
+      mark.append(piece);
+      mark.dataset.slot = slotOf(span.label);
+      mark.dataset.key = span.key;
+      mark.span = { ...span, was: this.flips.get(span.key)?.was };
+      if (start === span.start) this.#begin(mark, span);
+      if (end === span.end) mark.classList.add("last");
+      this.#dress(mark, span, now);
+      piece = mark;
+    }
+    return piece;
+  }
+
+  // The first piece of a span: it has the name, and the focus.
+  #begin(mark, span) {
+    const flip = this.flips.get(span.key);
+    const changed = flip && !span.taken && flip.was.label !== span.label;
+    mark.dataset.tag = changed ? `${flip.was.label} → ${span.label}` : shorten(span.label, span.room);
+    mark.classList.add("first");
+    if (!span.taken) mark.tabIndex = -1;
+  }
+
+  #dress(mark, span, now) {
+    if (span.taken) {
+      mark.classList.add("gone");
+      mark.style.setProperty("--past", `${span.until - MOMENT - now}ms`);
+      return;
+    }
+    mark.classList.toggle("soft", !span.final);
+    mark.style.setProperty("--sure", span.final ? 1 : Math.round(85 * span.stability) / 100);
+    const flip = this.flips.get(span.key);
+    if (flip) {
+      mark.classList.add("flip");
+      mark.style.setProperty("--past", `${flip.until - MOMENT - now}ms`);
+    }
+  }
+
+  // Words that were labelled and are not there any more.
+  #ghost(old, now) {
+    const mark = make("del", "ghost gone");
+    mark.setAttribute("aria-hidden", "true");
+    mark.dataset.slot = slotOf(old.label);
+    mark.dataset.tag = old.label;
+    mark.style.setProperty("--past", `${old.until - MOMENT - now}ms`);
+    mark.append(this.#plain(old.text));
+    return mark;
+  }
+
+  #plain(text) {
+    const parts = reveal(text);
+    if (parts.length === 1) return document.createTextNode(text);
+    const piece = document.createDocumentFragment();
+    parts.forEach((part, i) => {
+      if (i % 2 === 0) return piece.append(part);
+      const sign = make("span", "unseen-sign");
+      sign.dataset.code = part;
+      piece.append(sign);
+    });
+    return piece;
+  }
+}

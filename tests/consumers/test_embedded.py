@@ -91,6 +91,7 @@ async def test_a_served_process_labels_buries_and_ends_by_a_signal(broker: str) 
     poison = [(b"s1", b"{"), (None, b"\xff"), (b"s2", update("s3", "anna")), (b"s4", update("s4", "poison"))]
     await produce(broker, topics.input, [*good[:10], *poison, *good[10:]])
     command = [sys.executable, "-m", "tests.consumers.fakes", "serve", "--broker", broker, "--group", "signal"]
+    command += ["--http-port", "off"]
     for flag in ("input", "output", "dead_letter"):
         command += [f"--{flag.replace('_', '-')}-topic", getattr(topics, flag)]
     process = await asyncio.create_subprocess_exec(

@@ -18,7 +18,7 @@ from encoder.train.text import UNKNOWN, Sequence
 IGNORED = -100
 BLOCK_MEANS = (1, 2, 3, 5, 8)
 CUT = {"random": 0.3, "prefix": 0.65, "one": 0.0}
-"""Share of the sequences that are cut to a random prefix. Of blocks, 35 % are whole; so are prefixes that are not cut."""
+"""Share of the sequences that are cut to a random prefix."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,19 @@ async def test_no_session_and_no_text_is_told() -> None:
             assert "confidential" not in answer.text
 
 
+async def test_exactly_once_tells_the_same() -> None:
+    kafka = FakeKafka()
+    async with serving(kafka, guarantee="exactly_once") as site:
+        kafka.now = 999_500
+        await kafka.append(IN, update("a", "anna"), b"a")
+        await kafka.append(IN, update("a", "anna met bob", final=True), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+        told = await site.read()
+    assert told["hearken_revisions_delivered_total",] == site.worker.engine.stats.revisions == 2
+    assert told["hearken_produce_to_revision_seconds_count",] == 2
+    assert told["hearken_produce_to_revision_seconds_sum",] == pytest.approx(1.0)
+
+
 async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revision() -> None:
     kafka = FakeKafka()
     async with serving(kafka, now=1000.0) as site:

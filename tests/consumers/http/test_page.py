@@ -96,6 +96,22 @@ async def test_a_flip_is_seen_for_a_moment_and_says_from_what_to_what(open_page:
         await expect(words(page).locator(".first")).to_have_attribute("data-tag", "person")
 
 
+async def test_a_span_that_goes_on_with_new_words_is_no_flip(open_page: OpenPage) -> None:
+    stage = stage_of()
+    stage.say("we met jordan")
+    stage.label({"jordan": "person"})
+    async with page_site(stage.live) as address:
+        page = await open_page(address)
+        await expect(words(page).locator(".first")).to_have_text("jordan")
+        stage.say("we met jordan rice and")
+        stage.label({"jordan rice": "person"})
+        await expect(words(page).locator(".first")).to_have_text("jordan rice")
+        stage.say("we met jordan rice and bob")
+        await expect(words(page)).to_have_text("we met jordan rice and bob")
+        stage.label({"jordan rice and": "person"})  # "and" stood there without a label
+        assert [x["text"] for x in await passed(page, "flip")] == ["jordan rice and"]
+
+
 async def test_with_reduced_motion_a_flip_is_seen_and_does_not_move(open_page: OpenPage) -> None:
     stage = stage_of()
     stage.say("we met jordan")

@@ -282,6 +282,18 @@ async def test_the_page_never_grows_and_follows_the_end_unless_somebody_reads(op
         await expect(page.locator("#jump")).to_be_hidden()
 
 
+async def test_text_that_grows_and_goes_does_not_look_like_a_reader(open_page: OpenPage) -> None:
+    stage = stage_of()
+    async with page_site(stage.live) as address:
+        page = await open_page(address, viewport={"width": 360, "height": 400})
+        for i in range(SEGMENTS + 15):
+            stage.say("this is a long one " * (1 + i % 7), f"u{i}", final=True)
+            await expect(words(page, f"u{i}")).to_have_count(1)
+            stage.say("this is a long one " * (5 + i % 7), f"u{i}", final=True)
+        await expect(page.locator("#jump")).to_be_hidden()
+        await expect(words(page, f"u{SEGMENTS + 14}")).to_be_in_viewport()
+
+
 async def test_the_strip_has_the_figures(open_page: OpenPage) -> None:
     stage = stage_of()
     stage.live.heard(Update(session="a", segment="u", text="hello"))

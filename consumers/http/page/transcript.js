@@ -72,7 +72,8 @@ export class Transcript {
   choose(taggers, hidden) {
     this.#taggers = taggers;
     this.#hidden = hidden;
-    this.#list.classList.toggle("several", taggers.filter((x) => !hidden.has(x)).length > 1);
+    const lowest = taggers.findLastIndex((x) => !hidden.has(x)); // whose labels lie furthest under the words
+    this.#list.dataset.lanes = Math.max(1, Math.min(3, lowest + 1));
     for (const segment of this.#segments.values()) this.#touch(segment);
   }
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -69,19 +69,32 @@ class ApacheKafka:
         folder: where it keeps its data and its log; made if it is not there.
         partitions: of a topic that comes into being when it is first asked for.
         ephemeral: remove the folder at `stop`, and even when this process is killed.
+        properties: more lines for its configuration, with {port} and {controller} as ours; a line here wins.
+        format_options: more arguments for the tool that formats its storage (users with passwords, for example).
 
     Attributes:
         address: HOST:PORT for clients.
         log: the file that the broker logs to.
     """
 
-    def __init__(self, libs: Path, folder: Path, *, partitions: int = 4, ephemeral: bool = False) -> None:
+    def __init__(
+        self,
+        libs: Path,
+        folder: Path,
+        *,
+        partitions: int = 4,
+        ephemeral: bool = False,
+        properties: str = "",
+        format_options: Sequence[str] = (),
+    ) -> None:
         self.folder = folder.resolve()
         self.log = self.folder / "broker.log"
         self._libs = libs
         self._partitions = partitions
         self._ephemeral = ephemeral
-        self._port, self._controller = _free_ports(2)
+        self._properties = properties
+        self._format_options = format_options
+        self._port, self._controller = free_ports(2)
         self.address = f"127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._java: Path | None = None
@@ -148,7 +161,7 @@ class ApacheKafka:
         self._process = None
 
     def _format(self, config: Path) -> None:
-        text = PROPERTIES.format(
+        text = (PROPERTIES + self._properties).format(
             port=self._port, controller=self._controller, data=self.folder / "data", partitions=self._partitions
         )
         draft = config.with_suffix(".draft")
@@ -157,6 +170,7 @@ class ApacheKafka:
         cluster = base64.urlsafe_b64encode(random.randbytes(16)).decode().rstrip("=")
         # A name that begins with "-" would be read as an option.
         command = [*self._command("kafka.tools.StorageTool"), "format", "-t", "H" + cluster[1:], "-c", str(draft)]
+        command += self._format_options
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
         if done.returncode:
             raise OperationFailed(f"Apache Kafka's storage was not formatted: {(done.stdout + done.stderr).strip()}")
@@ -215,7 +229,12 @@ def apache_kafka(*, partitions: int = 4) -> Iterator[ApacheKafka]:
         broker.stop()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports on loopback that nobody has.
+
+    Raises:
+        OperationFailed: there are not so many.
+    """
     found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         with closing(socket.socket()) as probe:

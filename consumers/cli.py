@@ -34,6 +34,7 @@ from consumers.options import (
     StabilityOption,
     TaggerOption,
 )
+from consumers.security import check_cluster, speak_plainly
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
@@ -43,7 +44,6 @@ from consumers.settings import (
     ServiceSettings,
     SettingError,
     Topics,
-    check_broker,
     check_budget,
     check_seconds,
     parse_speed,
@@ -198,6 +198,7 @@ def serve(
         shutdown_seconds=shutdown_seconds,
         log_text=log_text,
     )
+    check_cluster(broker)
     check_format(format)
     http = read_settings(http_host, http_port, http_token_file)
     check_seconds("remember_seconds", remember_seconds)
@@ -241,7 +242,7 @@ def replay(
 ) -> None:
     """Produce a recorded stream."""
     configure_logging(log_level)
-    check_broker(broker)
+    check_cluster(broker)
     Topics(input=input_topic)
     factor = parse_speed(speed)
     check_format(format)
@@ -306,8 +307,10 @@ def demo(
     """Show it: a broker, the service, and a live transcript that is labelled while it arrives."""
     configure_logging("warning")
     factor = parse_speed(speed)
-    if broker is not None:
-        check_broker(broker)
+    if broker is None:
+        speak_plainly()
+    else:
+        check_cluster(broker)
         if apache_kafka:
             raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")
     from consumers.broker import OwnBroker

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -11,11 +12,17 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-from consumers.errors import BrokerUnreachable, OperationFailed
+from consumers.errors import BrokerUnreachable, NotLetIn, OperationFailed
+from consumers.refusal import find_refusal
+from consumers.security import aiokafka_options, read_security
 from consumers.settings import ServiceSettings
 
 MAX_REQUEST = 8 << 20
 """Bytes of one request. States may be larger than a revision; their topic takes as much (consumers/topics.py)."""
+
+
+REFUSED_SECONDS = 3.0
+"""How long a broker is asked again that answers and does not let us in."""
 
 
 class Client(Protocol):
@@ -33,7 +40,7 @@ C = TypeVar("C", bound=Client)
 
 def make_producer(broker: str) -> AIOKafkaProducer:
     """A producer whose acknowledgement means that every in-sync replica has the record."""
-    return AIOKafkaProducer(bootstrap_servers=broker, acks="all")
+    return AIOKafkaProducer(bootstrap_servers=broker, acks="all", **aiokafka_options())
 
 
 def make_service_producer(settings: ServiceSettings, transactional_id: str | None) -> AIOKafkaProducer:
@@ -43,13 +50,16 @@ def make_service_producer(settings: ServiceSettings, transactional_id: str | Non
     after we have given it up ourselves.
     """
     if transactional_id is None:
-        return AIOKafkaProducer(bootstrap_servers=settings.broker, acks="all", max_request_size=MAX_REQUEST)
+        return AIOKafkaProducer(
+            bootstrap_servers=settings.broker, acks="all", max_request_size=MAX_REQUEST, **aiokafka_options()
+        )
     return AIOKafkaProducer(
         bootstrap_servers=settings.broker,
         transactional_id=transactional_id,
         retry_backoff_ms=10,
         transaction_timeout_ms=int((settings.transaction_seconds + 5) * 1000),
         max_request_size=MAX_REQUEST,
+        **aiokafka_options(),
     )
 
 
@@ -71,6 +81,7 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         # (A class of its own, because the assignor remembers in its class what its member had.)
         partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         metadata_max_age_ms=30_000,
+        **aiokafka_options(),
     )
 
 
@@ -84,6 +95,7 @@ def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
         fetch_max_wait_ms=min(50, settings.fetch_wait_ms),
         max_partition_fetch_bytes=MAX_REQUEST,
         fetch_max_bytes=4 * MAX_REQUEST,
+        **aiokafka_options(),
     )
 
 
@@ -122,11 +134,15 @@ async def stop_client(client: Client, patience: float = 5.0) -> None:
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
     """Make and start a client; a broker that does not answer yet is asked again until patience ends.
 
+    One that answers and does not let us in is asked for a moment only: it may have just started.
+
     Raises:
         BrokerUnreachable: it did not answer in time.
+        NotLetIn: it refused; the message names the variable that is to blame.
     """
     clock = asyncio.get_running_loop().time
-    deadline = clock() + patience
+    started = clock()
+    deadline = started + patience
     pause = 0.2  # aiokafka logs every attempt that fails
     while True:
         client = make()  # a client that failed to start cannot be started again
@@ -134,8 +150,13 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
             await client.start()
         except (KafkaError, OSError) as error:
             await stop_client(client)
+            refusal = await find_refusal(broker)
+            if refusal and clock() + pause > min(deadline, started + REFUSED_SECONDS):
+                raise NotLetIn(f"{broker}: {refusal}") from error
             if clock() + pause > deadline:
-                raise BrokerUnreachable(f"no broker answers at {broker} (waited {patience:g} s): {error}") from error
+                spoken = f"we speak {read_security().security_protocol} (HEARKEN_SECURITY_PROTOCOL)"
+                waited = f"no broker answers at {broker} (waited {patience:g} s; {spoken}): {error}"
+                raise BrokerUnreachable(waited) from error
         except BaseException:
             await stop_client(client)
             raise
@@ -147,6 +168,9 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
 
 class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
     """An admin client that stops as other clients do."""
+
+    def __init__(self, broker: str) -> None:
+        super().__init__(bootstrap_servers=broker, **aiokafka_options())
 
     async def stop(self) -> None:
         """Disconnect; also after a start that failed."""
@@ -161,7 +185,7 @@ async def administering(broker: str, patience: float) -> AsyncIterator[AIOKafkaA
         BrokerUnreachable: no broker answered in so many seconds.
         OperationFailed: in place of a KafkaError inside.
     """
-    admin: Admin = await connect(lambda: Admin(bootstrap_servers=broker), broker, patience)
+    admin: Admin = await connect(partial(Admin, broker), broker, patience)
     try:
         yield admin
     except KafkaError as error:

@@ -17,7 +17,8 @@ from consumers.log import configure_logging
 from consumers.measure import console
 from consumers.resend import MAX_REPLAYS, Outcome, Replay, read_letters
 from consumers.resend import replay as replay_letters
-from consumers.settings import ServiceSettings, Topics, check_broker
+from consumers.security import check_cluster
+from consumers.settings import ServiceSettings, Topics
 
 MOST_SHOWN = 20
 """Letters that were left and are named one by one."""
@@ -63,7 +64,7 @@ def list_letters(
 ) -> int:
     """Count dead letters by reason and by the partition they come from."""
     configure_logging("warning")
-    check_broker(broker)
+    check_cluster(broker)
     Topics(dead_letter=dead_letter_topic)
     tallies = asyncio.run(_tally(broker, dead_letter_topic, connect_seconds, show_values))
     console().print(letters_table(tallies, dead_letter_topic))
@@ -89,7 +90,7 @@ def replay(
 ) -> int:
     """Send dead letters back to the partitions they come from, each once; exit code 1 if one could not be sent."""
     configure_logging("warning")
-    check_broker(broker)
+    check_cluster(broker)
     Topics(dead_letter=dead_letter_topic)
     ServiceSettings(broker=broker, group=f"{group}.dlq")
     wanted = Replay(

@@ -12,6 +12,10 @@ class BrokerUnreachable(OperationFailed):
     """No broker answered in time; the message says which and for how long."""
 
 
+class NotLetIn(BrokerUnreachable):
+    """A broker answered and refused us; the message names the variable that is to blame."""
+
+
 class RecordingError(OperationFailed):
     """A file that is no recorded stream; the message names file and line."""
 

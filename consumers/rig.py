@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumers.broker import FETCH_WAIT_MS
 from consumers.connection import administering, connect, make_producer
+from consumers.security import aiokafka_options
 from consumers.settings import ServiceSettings, Topics
 from consumers.topics import create_topics
 
@@ -51,6 +52,7 @@ async def open_rig(name: str, broker: str) -> AsyncIterator[Rig]:
             bootstrap_servers=broker,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            **aiokafka_options(),
         )
         consumer: AIOKafkaConsumer = await connect(make, broker, PATIENCE)
         stack.push_async_callback(consumer.stop)

@@ -20,6 +20,7 @@ from consumers.connection import Admin, C, connect
 from consumers.dead_letter import read_replays
 from consumers.errors import OperationFailed
 from consumers.letters import DeadLetter, Done, TooScattered
+from consumers.security import aiokafka_options
 
 SECONDS = 30.0
 """How long a broker may take for one transaction, or to give the next records."""
@@ -70,7 +71,7 @@ async def open_client(stack: AsyncExitStack, make: Callable[[], C], broker: str,
 
 async def open_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
     """Start an admin client; see `open_client`."""
-    return await open_client(stack, partial(Admin, bootstrap_servers=broker), broker, patience)
+    return await open_client(stack, partial(Admin, broker), broker, patience)
 
 
 async def open_consumer(
@@ -84,6 +85,7 @@ async def open_consumer(
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
+        **aiokafka_options(),
     )
     consumer: AIOKafkaConsumer = await open_client(stack, make, broker, patience)
     return consumer
@@ -153,6 +155,7 @@ class Sender:
             transactional_id=self._group if self._transactional else None,
             transaction_timeout_ms=int((SECONDS + 5) * 1000),
             max_request_size=MAX_REQUEST,
+            **aiokafka_options(),
         )
         producer: AIOKafkaProducer = await connect(make, self._broker, self._patience)
         return producer

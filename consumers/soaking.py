@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.log import configure_logging
-from consumers.settings import DEFAULT_POLICY, TAGGER_HELP, check_broker, parse_taggers
+from consumers.security import check_cluster, speak_plainly
+from consumers.settings import DEFAULT_POLICY, TAGGER_HELP, parse_taggers
 
 if TYPE_CHECKING:
     from stream.messages import Message
@@ -36,8 +37,10 @@ def soak(
     from consumers.soak import soak as run
 
     configure_logging("warning")
-    if broker is not None:
-        check_broker(broker)
+    if broker is None:
+        speak_plainly()
+    else:
+        check_cluster(broker)
     messages = list(
         chain(
             _read(file, _read_normal),

@@ -167,6 +167,7 @@ def tag(
     # A buffer of our own: Python's dies at exit when a thread still reads from it.
     stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     tagging.run(open_lines(stream))
+    stream.close()  # read to its end: nobody reads from it any more
     if tagging.bad:
         print(f"{tagging.bad} bad line{'s' if tagging.bad > 1 else ''}", file=sys.stderr)
     return 1 if tagging.bad else 0

@@ -14,7 +14,7 @@ class Tap:
     """
 
     def heard(self, message: Message) -> None:
-        """A message from Kafka was taken to be labelled."""
+        """A message was taken to be labelled: from Kafka, or of a stream over HTTP, whose sessions have inner names."""
 
     def stepped(self, batch: Batch) -> None:
         """The engine has done a step, for whomever; what it says to Kafka is not written yet."""

@@ -1,5 +1,6 @@
 """A topic read from its beginning to its end, as read committed; no group is joined and nothing is committed."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from consumers.errors import BrokerUnreachable, OperationFailed
+from consumers.errors import BrokerUnreachable, NotLetIn, OperationFailed
+from consumers.refusal import find_refusal
+from consumers.security import librdkafka_options
 
 PATIENCE = 30.0
 """Seconds to wait for a broker that does not answer."""
@@ -38,6 +41,7 @@ def open_consumer(broker: str, group: str = "hearken-verify") -> Consumer:
             "fetch.wait.max.ms": 20,  # the end of a partition is told only when a fetch that found nothing returns
             "isolation.level": "read_committed",
             "log_level": 0,  # what does not answer is told as an error; a broker that is killed is no news
+            **librdkafka_options(),
         }
     )
 
@@ -46,12 +50,14 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
     """Ask for a topic's partitions.
 
     Raises:
-        BrokerUnreachable: no broker answered.
+        BrokerUnreachable: no broker answered, or it did not let us in.
         OperationFailed: there is no such topic.
     """
     try:
         found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic]
     except KafkaException as error:
+        if refusal := asyncio.run(find_refusal(broker)):
+            raise NotLetIn(f"{broker}: {refusal}") from error
         raise BrokerUnreachable(f"no broker answers at {broker} (waited {PATIENCE:g} s)") from error
     if found.error is not None or not found.partitions:
         raise OperationFailed(f"there is no topic {topic} at {broker}")

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from consumers.log import configure_logging
-from consumers.settings import ServiceSettings, SettingError, Topics, check_broker
+from consumers.security import check_cluster
+from consumers.settings import ServiceSettings, SettingError, Topics
 from consumers.topic_rules import DEFAULT_PARTITIONS
 
 app = typer.Typer(name="topics", help="Make the topics, or say what is wrong with them.", no_args_is_help=True)
@@ -41,7 +42,7 @@ def check(
 ) -> int:
     """Say what is wrong with the topics; nothing is changed. Exit code 1 if a service would lose something on them."""
     configure_logging("error")
-    check_broker(broker)
+    check_cluster(broker)
     names = _names(input_topic, output_topic, dead_letter_topic, state_topic, group)
     from consumers.topic_report import check_and_tell
 
@@ -66,7 +67,7 @@ def create(
 ) -> int:
     """Make the topics that are not there, and say what is wrong with those that are."""
     configure_logging("error")
-    check_broker(broker)
+    check_cluster(broker)
     names = _names(input_topic, output_topic, dead_letter_topic, state_topic, group)
     from consumers.topic_report import create_and_tell
 

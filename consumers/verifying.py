@@ -6,6 +6,7 @@ import typer
 
 from consumers.log import configure_logging
 from consumers.outcome import Guarantee
+from consumers.security import check_cluster
 from consumers.settings import (
     DEFAULT_POLICY,
     DEFAULT_STABILITY,
@@ -13,7 +14,6 @@ from consumers.settings import (
     ServiceSettings,
     SettingError,
     Topics,
-    check_broker,
     parse_taggers,
 )
 
@@ -66,7 +66,7 @@ def verify(
     from consumers.building import build_engine
 
     configure_logging("warning")
-    check_broker(broker)
+    check_cluster(broker)
     topics = Topics(input=input_topic, output=output_topic, dead_letter=dead_letter_topic)
     if until not in ("committed", "end"):
         raise SettingError("until", f"{until!r} is neither committed nor end")

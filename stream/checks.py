@@ -42,6 +42,11 @@ def check_text(text: str) -> None:
         raise InputError("bad_text", f"character U+{ord(bad[0]):04X} at {bad.start()} is a control or half a character")
 
 
+def without_controls(text: str) -> str:
+    """Put blanks where `check_text` would find characters that it refuses; offsets stay as they are."""
+    return _BAD_IN_TEXT.sub(" ", text)
+
+
 def count_words(text: str) -> int:
     """Words as transcripts time them: runs of characters that are not white space."""
     return sum(1 for _ in _WORD.finditer(text))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.log import configure_logging
-from consumers.settings import TAGGER_HELP, check_broker, parse_taggers
+from consumers.security import check_cluster, speak_plainly
+from consumers.settings import TAGGER_HELP, parse_taggers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -82,8 +83,10 @@ def faults(
     from consumers.faults.running import run_all
 
     configure_logging("error")
-    if broker is not None:
-        check_broker(broker)
+    if broker is None:
+        speak_plainly()
+    else:
+        check_cluster(broker)
     taggers = tuple(parse_taggers(tagger))
     common = Options(
         guarantee="at_least_once",

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from consumers.faults.place import Lag, Place
 from consumers.faults.speech import Speech
+from consumers.security import aiokafka_options
 from stream.messages import Message
 
 BATCH = 500
@@ -31,7 +32,11 @@ class Feeder:
         self._backlog = backlog
         # Idempotent: a broker that is killed must not make us change the order.
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=place.address, enable_idempotence=True, max_request_size=1 << 21, linger_ms=5
+            bootstrap_servers=place.address,
+            enable_idempotence=True,
+            max_request_size=1 << 21,
+            linger_ms=5,
+            **aiokafka_options(),
         )
         self._acks: list[asyncio.Future[Any]] = []
         self.sent = 0

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
-from aiokafka.admin import AIOKafkaAdminClient
 from confluent_kafka import KafkaException, TopicPartition
 
 from consumers.apache_kafka import ApacheKafka, apache_kafka
+from consumers.connection import administering
 from consumers.settings import Topics
 from consumers.topic import open_consumer
 from consumers.topics import create_topics
+
+PATIENCE = 10.0
+"""Seconds to wait for a broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,8 @@ class Place:
 
     async def make_topics(self) -> None:
         """Make them, as `hearken topics create` does."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address)
-        await admin.start()
-        try:
+        async with administering(self.address, PATIENCE) as admin:
             await create_topics(admin, self.topics, partitions=self.partitions)
-        finally:
-            await admin.close()
 
 
 @contextmanager

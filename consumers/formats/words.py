@@ -2,15 +2,20 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec.structs import replace as changed
 
 from stream.messages import Update, WordTime
 from stream.rewrite import Times
 
 _WORD = re.compile(r"\S+")
+_ALIKE = 0.5
+"""How much of the words must be the vendor's own words (0 to 1)."""
+_MATCH_LIMIT = 250_000
+"""Words of the text times words of the vendor's: beyond this they are not compared, to bound the cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +48,15 @@ def timed(update: Update, *readings: Iterable[Piece]) -> Update:
 def spoken(update: Update, pieces: Sequence[Piece]) -> Update:
     """Give an update the times and speakers of its words, one piece a word.
 
-    Speakers go with the words where the segment has several, else with the segment.
+    Speakers go with the words where the segment has several, or may come to have (it is appended to), else with it.
     """
     speakers = {x.speaker for x in pieces}
-    several = len(speakers) > 1
+    several = len(speakers) > 1 or update.mode == "append"
     words = tuple(WordTime(x.start or 0.0, x.end or 0.0, x.speaker if several else None) for x in pieces)
     change: dict[str, Any] = {"words": words}
     if not several and (speaker := speakers.pop()) is not None:
         change["speaker"] = speaker
-    return replace(update, **change)
+    return changed(update, **change)
 
 
 def _align(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
@@ -59,6 +64,8 @@ def _align(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
     found = _by_characters(words, pieces)
     if found is None and len(words) == len(pieces):
         found = list(pieces)
+    if found is None:
+        found = _by_likeness(words, pieces)
     return found if found and all(x.start is not None and x.end is not None for x in found) else None
 
 
@@ -80,6 +87,28 @@ def _by_characters(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece]
             last += 1
         found.append(_merge(word, pieces[piece : last + 1]))
     return found
+
+
+def _by_likeness(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
+    """Words that were written otherwise ("$20" for "twenty dollars") stand between words that were not."""
+    if len(words) * len(pieces) > _MATCH_LIMIT:
+        return None
+    match = SequenceMatcher(None, [_bare(x) for x in words], [_bare(x.text) for x in pieces], autojunk=False)
+    if match.ratio() < _ALIKE:
+        return None
+    found: list[Piece] = []
+    for kind, begin, stop, first, last in match.get_opcodes():
+        if kind == "equal":
+            found += pieces[first:last]
+        elif begin < stop:
+            # words that nothing was timed for are taken to be said where the next piece begins
+            behind = [replace(x, end=x.start) for x in pieces[last : last + 1]]
+            found += [_merge(word, pieces[first:last] or behind) for word in words[begin:stop]]
+    return found
+
+
+def _bare(word: str) -> str:
+    return "".join(x for x in word.casefold() if x.isalnum()) or word
 
 
 def _merge(word: str, pieces: Sequence[Piece]) -> Piece:

@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import health, live, login, metrics
+from consumers.http import analyze, health, label, live, login, metrics, openapi, stream
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -16,6 +16,10 @@ PARTS = (
     metrics,
     login,
     live,
+    label,
+    analyze,
+    stream,
+    openapi,
 )
 """Modules with `routes(context) -> list[BaseRoute]`; a first route that fits is taken."""
 

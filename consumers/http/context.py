@@ -1,12 +1,13 @@
 """What routes need: made once when the service starts, and never changed."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from consumers.http.settings import HttpSettings
 from stream.worker import Worker
 
 if TYPE_CHECKING:
+    from consumers.desk import Desk
     from consumers.http.meter import Meter
     from consumers.live import Live
     from consumers.service import Service
@@ -25,5 +26,5 @@ class Context:
     """What takes time; None: nobody looked on."""
     live: "Live | None" = None
     """What the page shows."""
-    desk: Any = None
+    desk: "Desk | None" = None
     """Submits messages of HTTP callers, and gives them their revisions."""

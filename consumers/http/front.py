@@ -4,6 +4,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from consumers.desk import Desk
 from consumers.http.app import build_app
 from consumers.http.context import Context
 from consumers.http.meter import Meter
@@ -28,14 +29,23 @@ class Front:
         self._worker = worker
         self._meter = Meter()
         self.live = Live(worker.engine.names, received=worker.engine.segments)
-        self.tap: Tap = Taps([self._meter, LiveTap(self.live)])
+        self._desk = Desk(worker, heard=lambda message: self.tap.heard(message))
+        self.tap: Tap = Taps([self._meter, self._desk, LiveTap(self.live)])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
     async def open(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
         """Serve HTTP inside the block; gives the address."""
         context = Context(
-            settings=self._settings, worker=self._worker, service=service, meter=self._meter, live=self.live
+            settings=self._settings,
+            worker=self._worker,
+            service=service,
+            meter=self._meter,
+            live=self.live,
+            desk=self._desk,
         )
         async with serving(build_app(context), at, self._settings) as address:
-            yield address
+            try:
+                yield address
+            finally:
+                self._desk.close()

@@ -17,6 +17,8 @@ from encoder.train.text import UNKNOWN, Sequence
 
 IGNORED = -100
 BLOCK_MEANS = (1, 2, 3, 5, 8)
+CUT = {"random": 0.3, "prefix": 0.65, "one": 0.0}
+"""Share of the sequences that are cut to a random prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +183,8 @@ def tail_first(ends: NDArray[np.int64], window: int) -> NDArray[np.int64]:
 
 def make_batches(examples: list[Example], config: HybridConfig, stage: Stage, rng: random.Random) -> list[Batch]:
     """Cut, block, sort by length and pad; then shuffle the batches."""
-    if stage.blocks == "random":
-        examples = [cut_to_prefix(e, rng) if rng.random() < 0.3 else e for e in examples]
+    cut = CUT[stage.blocks]
+    examples = [cut_to_prefix(e, rng) if rng.random() < cut else e for e in examples] if cut else examples
     rng.shuffle(examples)
     # neighbours of about equal length, random within: short ones of just the same, or a third of a batch is padding
     examples.sort(key=lambda e: len(e.ids) if len(e.ids) < 64 else len(e.ids) // 8 * 8)

@@ -273,8 +273,9 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: p
         )
     resumed = small_model(seed=3)  # whatever it starts from, the state replaces it
     loop.train(small_job(resumed, 2), tmp_path / "b", seed=1, save_seconds=1e9)
+    # A step moves a weight by about 1e-3. Last bits may differ: matrix products depend on how their memory is aligned.
     for name, weight in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], weight, rtol=0, atol=0)
+        torch.testing.assert_close(resumed.state_dict()[name], weight, rtol=0, atol=1e-5)
 
 
 def test_distillation_brings_the_hybrid_nearer_to_its_teacher(tmp_path: Path) -> None:

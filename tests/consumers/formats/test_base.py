@@ -1,0 +1,125 @@
+"""How segments that nothing names are found again, and how words find their times."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from consumers.formats.base import Around, take_back
+from consumers.formats.utterances import Heard, place, write_timed
+from consumers.formats.words import Piece, timed
+from consumers.intake import BadInput
+from stream.messages import Delete, Update, WordTime
+from stream.rewrite import Said, Times
+
+
+@dataclass
+class Standing:
+    text: str = "x"
+    closed: bool = False
+    applied: int = -1
+    times: Times = field(default_factory=tuple)
+    speaker: str | None = None
+
+
+def around(segments: dict[str, Standing], offset: int = 20, session: str | None = "s") -> Around:
+    return Around(session, offset, lambda name: segments if name == "s" else {})
+
+
+def test_a_session_is_said_by_the_key_then_by_the_vendor_then_by_the_file() -> None:
+    assert Around("key", 0, lambda _: {}, "file").named("own") == "key"
+    assert Around(None, 0, lambda _: {}, "file").named("own") == "own"
+    assert Around(None, 0, lambda _: {}, "file").named() == "file"
+    with pytest.raises(BadInput, match="key the records by session"):
+        Around(None, 0, lambda _: {}).named()
+
+
+def test_the_open_segment_of_a_scope_is_the_current_one() -> None:
+    assert around({}).current("s", "a") == "a:20"
+    standing = {"a:3": Standing(closed=True), "b:9": Standing(), "a:7": Standing()}
+    assert around(standing).current("s", "a") == "a:7"
+    assert around(standing).current("s", "b") == "b:9"
+    assert around({"a:3": Standing(closed=True)}).current("s", "a") == "a:20"
+    assert around({"a:x": Standing(), "ab:3": Standing(), "a": Standing()}).current("s", "a") == "a:20"
+
+
+def test_read_again_after_a_crash_a_message_finds_the_segment_that_it_was_in() -> None:
+    kept = {"a:3": Standing(closed=True, applied=20), "a:21": Standing(applied=25)}
+    assert around(kept, 3).current("s", "a") == "a:3"
+    assert around(kept, 20).current("s", "a") == "a:3"
+    assert around(kept, 21).current("s", "a") == "a:21"
+    assert around(kept, 26).current("s", "a") == "a:21"
+    assert around({"a:3": Standing(closed=True, applied=19)}, 20).current("s", "a") == "a:20"
+
+
+def test_only_what_stands_is_taken_back() -> None:
+    assert take_back(around({"u": Standing()}), "s", "u") == [Delete(session="s", segment="u")]
+    assert take_back(around({}), "s", "u") == []
+    assert around({}).over() == []
+
+
+def result(start: float, end: float, final: bool, text: str = "hello") -> Heard:
+    return Heard(Update(session="s", segment=place("c", start), text=text, final=final), start, end)
+
+
+def told(segments: dict[str, Standing], heard: Heard) -> list[str]:
+    found = write_timed(around(segments), "c", heard)
+    return [f"-{x.segment}" if isinstance(x, Delete) else x.segment for x in found]  # type: ignore[union-attr]
+
+
+def test_a_result_that_begins_elsewhere_replaces_the_open_one() -> None:
+    assert told({"c@1.000": Standing()}, result(1.2, 3, final=False)) == ["-c@1.000", "c@1.200"]
+    assert told({"c@1.000": Standing()}, result(1.2, 3, final=True)) == ["-c@1.000", "c@1.200"]
+    assert told({"d@1.000": Standing()}, result(1.2, 3, final=True)) == ["c@1.200"]
+    assert told({"c@1.000": Standing(closed=True)}, result(1.2, 3, final=True)) == ["c@1.200"]
+
+
+def test_a_final_result_leaves_what_is_said_after_it() -> None:
+    assert told({"c@9.000": Standing()}, result(1.2, 3, final=True)) == ["c@1.200"]
+
+
+def test_an_interim_result_of_what_has_closed_is_late() -> None:
+    closed = {"c@1.000": Standing(closed=True, times=(Said(1.0, 3.0),))}
+    assert told(closed, result(1.1, 2.5, final=False)) == []
+    assert told(closed, result(2.9, 5.0, final=False)) == ["c@2.900"]
+    assert told(closed, result(1.0, 3.5, final=False)) == []
+
+
+def test_an_empty_result_opens_nothing_and_takes_back_what_was_none() -> None:
+    assert told({}, result(1.0, 2.0, final=False, text="")) == []
+    assert told({}, result(1.0, 2.0, final=True, text=" ")) == []
+    assert told({"c@1.000": Standing()}, result(1.0, 2.0, final=False, text="")) == ["c@1.000"]
+    assert told({"c@1.000": Standing()}, result(1.0, 2.0, final=True, text="")) == ["-c@1.000"]
+    assert told({"c@1.000": Standing(closed=True)}, result(1.0, 2.0, final=True, text="")) == []
+
+
+def words(text: str, *pieces: Piece, mode: str = "replace") -> Update:
+    base = Update(session="s", segment="u", text=text, mode="append" if mode == "append" else "replace")
+    return timed(base, pieces)
+
+
+def test_words_are_made_of_the_pieces_whose_characters_they_have() -> None:
+    found = words(" Ms. Li's  here", Piece("Ms", 0, 1), Piece("."), Piece("Li", 1, 2), Piece("'s here", 2, 4)).words
+    assert found == (WordTime(0, 1), WordTime(1, 4), WordTime(2, 4))
+
+
+def test_words_that_are_spelt_otherwise_go_by_their_place() -> None:
+    assert words("On 3 May", Piece("on", 0, 1), Piece("three", 1, 2), Piece("may", 2, 3)).words is not None
+    assert words("3/5", Piece("on", 0, 1), Piece("three", 1, 2), Piece("may", 2, 3)).words is None
+    pieces = [Piece(x, i, i + 1) for i, x in enumerate(("pay", "twenty", "thousand", "dollars", "now"))]
+    assert words("Pay $20000 now.", *pieces).words == (WordTime(0, 1), WordTime(1, 4), WordTime(4, 5))
+    assert words("Pay it all right $20000 now.", *pieces).words is None
+    assert words("So, pay twenty thousand dollars now", *pieces).words == (
+        WordTime(0, 0),
+        *words("pay twenty thousand dollars now", *pieces).words,
+    )
+    assert words("On it", Piece("On"), Piece("it", 1, 2)).words is None
+    assert words("", Piece("on", 0, 1)).words is None
+
+
+def test_speakers_go_with_the_segment_if_it_has_one_and_with_the_words_if_it_has_several() -> None:
+    one = words("a b", Piece("a", 0, 1, "x"), Piece("b", 1, 2, "x"))
+    assert (one.speaker, one.words) == ("x", (WordTime(0, 1), WordTime(1, 2)))
+    two = words("a b", Piece("a", 0, 1, "x"), Piece("b", 1, 2, "y"))
+    assert (two.speaker, two.words) == (None, (WordTime(0, 1, "x"), WordTime(1, 2, "y")))
+    added = words("a", Piece("a", 0, 1, "x"), mode="append")
+    assert (added.speaker, added.words) == (None, (WordTime(0, 1, "x"),))

@@ -16,6 +16,7 @@ from consumers.tap import Tap
 from consumers.watching import Watcher, encode_frame
 from stream.heard import Heard
 from stream.messages import Delete, End, Message, Revision, Span, Update
+from stream.state import SessionState
 from stream.worker import Batch
 
 SESSIONS = 200
@@ -128,6 +129,12 @@ class Live:
         labels |= dict.fromkeys(x.label for x in revision.spans)
         self._pass_on(revision.session, lambda: revision)
 
+    def over(self, session: str) -> None:
+        """The engine has let a session go, perhaps because it was idle. If it speaks again already, it goes on."""
+        told = self._sessions.get(session)
+        if told and told.open and not (self._received and self._received(session)):
+            self.heard(End(session=session))
+
     def forget(self, session: str) -> None:
         """Show a session no more: somebody else has it now."""
         if self._sessions.pop(session, None):
@@ -236,6 +243,9 @@ class LiveTap(Tap):
         """Labels are shown when they are found: a page is not made to wait for the brokers."""
         for revision in batch.result.revisions:
             self._live.revised(revision)
+        for entry in batch.result.entries:
+            if isinstance(entry.value, SessionState) and entry.value.ended:
+                self._live.over(entry.session)
 
     def dropped(self, session: str) -> None:
         """It is another instance's to show."""

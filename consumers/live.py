@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from consumers.tap import Tap
 from consumers.watching import Watcher, encode_frame
 from stream.heard import Heard
@@ -254,8 +252,7 @@ class LiveTap(Tap):
 
 def _show(name: str, part: _Part) -> dict[str, Any]:
     """A segment in a snapshot: it is final when all that is to be said of it was said."""
-    spans = {tagger: msgspec.to_builtins(x) for tagger, x in part.spans.items()}
-    return part.tell(name, spans=spans) | {"final": part.final and not part.provisional}
+    return part.tell(name, spans=dict(part.spans)) | {"final": part.final and not part.provisional}
 
 
 def _removed(message: Delete) -> dict[str, str]:

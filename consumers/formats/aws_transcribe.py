@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Around, Format
-from consumers.formats.utterances import Heard, place, write_timed
+from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, label, timed
-from stream.messages import Message, Update
+from stream.messages import Delete, Message, Update
 
 
 class _Item(msgspec.Struct, rename="pascal"):
@@ -48,14 +48,14 @@ class _Event(msgspec.Struct, rename="pascal"):
 
 def _read(value: _Event, around: Around) -> Iterable[Message]:
     transcript = value.transcript or (value.transcript_event and value.transcript_event.transcript)
-    messages: dict[tuple[type, str], Message] = {}
+    messages: dict[str, Message] = {}
     for result in (transcript and transcript.results) or []:
         for message in _read_result(result, around):
-            messages[type(message), getattr(message, "segment", "")] = message
+            messages[message.segment] = message
     return messages.values()
 
 
-def _read_result(result: _Result, around: Around) -> Iterable[Message]:
+def _read_result(result: _Result, around: Around) -> Iterable[Update | Delete]:
     if not result.alternatives:
         return ()
     best, scope = result.alternatives[0], result.channel_id or "audio"
@@ -67,7 +67,7 @@ def _read_result(result: _Result, around: Around) -> Iterable[Message]:
         time=result.end_time,
         channel=result.channel_id,
     )
-    return write_timed(around, scope, Heard(timed(update, _pieces(best)), result.start_time, result.end_time))
+    return write_timed(around, scope, timed(update, _pieces(best)), result.start_time, result.end_time)
 
 
 def _pieces(best: _Alternative) -> list[Piece]:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Around, Format
-from consumers.formats.utterances import Heard, place, write_timed
+from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, label, timed
 from stream.messages import Message, Update
 
@@ -61,7 +61,7 @@ def _read(value: _Result, around: Around) -> Iterable[Message]:
         channel=channel,
     )
     update = timed(update, _pieces(best.display_words), _pieces(best.words))
-    return write_timed(around, scope, Heard(update, start, end))
+    return write_timed(around, scope, update, start, end)
 
 
 def _pieces(words: list[_Word] | None) -> list[Piece]:

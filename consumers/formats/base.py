@@ -140,8 +140,10 @@ def read_value(format: Format, value: bytes | None, around: Around) -> list[Mess
         messages = list(format.read(decoded, around))
     except BadInput:
         raise
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise BadInput("invalid_message", shorten(str(error))) from None
+    except RecursionError:
+        raise BadInput("invalid_json", "nested too deeply") from None
     except (ValueError, OverflowError):
         raise BadInput("invalid_message", "a number or a time that is none") from None
     for message in messages:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consumers.formats.base import Around, Format, Standing
-from consumers.formats.utterances import place
+from consumers.formats.utterances import begin_of, place
 from consumers.formats.words import Piece, ends, timed
 from consumers.intake import BadInput
 from stream.messages import Message, Update
@@ -63,14 +63,10 @@ def _screen(
     """Lines of the cues that came last before a time, and when the last of them ended."""
     cues = {name: (x.text, ends(x.times)) for name, x in standing.items()}
     cues |= {name: (x.text, x.time) for name, x in said.items()}
-    begun = sorted(
-        (float(name.rpartition("@")[2]), text, end)
-        for name, (text, end) in cues.items()
-        if name.startswith(f"{_SCOPE}@")
-    )
-    earlier = [row for row in begun if row[0] < before][-_SCREEN:]
-    lines = [line for _, text, _ in earlier for line in text.split("\n") if line]
-    return lines, earlier[-1][2] if earlier else None
+    begun = {start: told for name, told in cues.items() if (start := begin_of(name, _SCOPE)) is not None}
+    earlier = [begun[start] for start in sorted(begun) if start < before][-_SCREEN:]
+    lines = [line for text, _ in earlier for line in text.split("\n") if line]
+    return lines, earlier[-1][1] if earlier else None
 
 
 def _drop_repeats(cue: _Cue, shown: Sequence[str], end: float | None) -> Sequence[tuple[Piece, ...]]:

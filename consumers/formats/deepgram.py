@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Around, Format
-from consumers.formats.utterances import Heard, place, write_timed
+from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, label, timed
 from stream.messages import Message, Update
 
@@ -63,7 +63,7 @@ def _read(value: _Results, around: Around) -> Iterable[Message]:
         channel=channel if value.channel_index[1:] > [1] else None,  # [channel, channels]
     )
     update = timed(update, _pieces(best, punctuated=True), _pieces(best, punctuated=False))
-    return write_timed(around, scope, Heard(update, value.start, end))
+    return write_timed(around, scope, update, value.start, end)
 
 
 def _pieces(best: _Alternative, punctuated: bool) -> list[Piece]:

@@ -16,36 +16,35 @@ from stream.messages import Message
 
 
 class _Message(msgspec.Struct):
-    type: str = ""
     subtype: str | None = None
-    channel: str | msgspec.Raw | None = None
-    """An object in events about channels."""
-    user: str | msgspec.Raw | None = None
+    user: str | None = None
     bot_id: str | None = None
     text: str | None = None
     ts: str | None = None
-    deleted_ts: str | None = None
 
 
 class _Event(_Message):
+    channel: str | None = None
+    deleted_ts: str | None = None
     message: _Message | None = None
 
 
 class _Callback(msgspec.Struct):
-    event: _Event | None = None
+    event: msgspec.Raw = msgspec.Raw()
 
 
-class _Value(_Event):
-    event: _Event | None = None
+class _Value(msgspec.Struct):
+    type: str = ""
+    event: msgspec.Raw = msgspec.Raw()
     payload: _Callback | None = None
 
 
 _WRITTEN = (None, "bot_message", "me_message", "thread_broadcast", "file_share")
 
 
-def _read(value: _Value, around: Around) -> Iterable[Message]:
-    event = value.event or (value.payload.event if value.payload else None) or value
-    if event.type != "message" or not isinstance(event.channel, str):
+def _read(value: msgspec.Raw, around: Around) -> Iterable[Message]:
+    event = _open(value)
+    if event is None or event.channel is None:
         return ()
     chat = Chat(around, around.named(event.channel))
     if event.subtype == "message_deleted" and event.deleted_ts is not None:
@@ -57,14 +56,21 @@ def _read(value: _Value, around: Around) -> Iterable[Message]:
     return chat.messages()
 
 
+def _open(value: msgspec.Raw) -> _Event | None:
+    """Take a message out of its envelope; None for events of other types, whose fields may be of other types too."""
+    envelope = msgspec.json.decode(value, type=_Value)
+    inner = bytes(envelope.payload.event) if envelope.payload else bytes(envelope.event)
+    kind = msgspec.json.decode(inner, type=_Value).type if inner else envelope.type
+    return msgspec.json.decode(inner or value, type=_Event) if kind == "message" else None
+
+
 def _tell(message: _Message, chat: Chat) -> None:
     if message.ts is None:
         return
     if message.subtype == "tombstone":  # a deleted message whose thread goes on
         chat.delete(message.ts)
         return
-    author = message.user if isinstance(message.user, str) else message.bot_id
-    chat.write(message.ts, _unescape(message.text or ""), author, float(message.ts))
+    chat.write(message.ts, _unescape(message.text or ""), message.user or message.bot_id, float(message.ts))
 
 
 def _unescape(text: str) -> str:
@@ -81,4 +87,4 @@ def _recognises(value: Any) -> bool:
     return value.get("type") == "event_callback"
 
 
-FORMAT = Format("slack", _read, _recognises, _Value)
+FORMAT = Format("slack", _read, _recognises, msgspec.Raw)

@@ -23,8 +23,7 @@ class _Event(msgspec.Struct):
     chatter_user_id: str | None = None
     target_user_id: str | None = None
     message_id: str | None = None
-    message: _Text | str | None = None
-    """Some events, of other types, have a string."""
+    message: _Text | None = None
 
 
 class _Subscription(msgspec.Struct):
@@ -32,8 +31,7 @@ class _Subscription(msgspec.Struct):
 
 
 class _Payload(msgspec.Struct):
-    event: _Event | None = None
-    subscription: _Subscription | None = None
+    event: msgspec.Raw = msgspec.Raw()
 
 
 class _Metadata(msgspec.Struct):
@@ -41,38 +39,47 @@ class _Metadata(msgspec.Struct):
     message_timestamp: str | None = None
 
 
-class _Value(_Event):
+class _Value(msgspec.Struct):
     metadata: _Metadata | None = None
     payload: _Payload | None = None
     subscription: _Subscription | None = None
-    event: _Event | None = None
+    event: msgspec.Raw = msgspec.Raw()
 
 
-def _read(value: _Value, around: Around) -> Iterable[Message]:
-    event, kind = _open(value)
+_OURS = "channel.chat."
+
+
+def _read(value: msgspec.Raw, around: Around) -> Iterable[Message]:
+    envelope = msgspec.json.decode(value, type=_Value)
+    event, kind = _open(value, envelope)
     if event is None or event.broadcaster_user_id is None:
         return ()
     chat = Chat(around, around.named(event.broadcaster_user_id))
-    if kind in ("channel.chat.message", "channel.chat.notification"):
-        if event.message_id is not None and isinstance(event.message, _Text):
-            stamp = value.metadata.message_timestamp if value.metadata else None
+    if kind in ("message", "notification"):
+        if event.message_id is not None and event.message is not None:
+            stamp = envelope.metadata.message_timestamp if envelope.metadata else None
             chat.write(event.message_id, event.message.text, event.chatter_user_id, seconds(stamp))
-    elif kind == "channel.chat.message_delete" and event.message_id is not None:
+    elif kind == "message_delete" and event.message_id is not None:
         chat.delete(event.message_id)
-    elif kind == "channel.chat.clear_user_messages" and event.target_user_id is not None:
+    elif kind == "clear_user_messages" and event.target_user_id is not None:
         chat.delete_of(event.target_user_id)
-    elif kind == "channel.chat.clear":
+    elif kind == "clear":
         chat.clear()
     return chat.messages()
 
 
-def _open(value: _Value) -> tuple[_Event | None, str]:
-    """Take the event out of its envelope, and say of what type it is."""
-    if value.metadata is not None:
-        return value.payload.event if value.payload else None, value.metadata.subscription_type
-    if value.subscription is not None:
-        return value.event, value.subscription.type
-    return value, _guess(value)
+def _open(value: msgspec.Raw, envelope: _Value) -> tuple[_Event | None, str]:
+    """Take the event out of its envelope, and say of what type it is; events that are not of chat stay closed."""
+    if envelope.metadata is not None:
+        inner, kind = envelope.payload.event if envelope.payload else msgspec.Raw(), envelope.metadata.subscription_type
+    elif envelope.subscription is not None:
+        inner, kind = envelope.event, envelope.subscription.type
+    else:
+        event = msgspec.json.decode(value, type=_Event)
+        return event, _guess(event)
+    if not bytes(inner) or not kind.startswith(_OURS):
+        return None, ""
+    return msgspec.json.decode(inner, type=_Event), kind.removeprefix(_OURS)
 
 
 def _guess(event: _Event) -> str:
@@ -80,11 +87,11 @@ def _guess(event: _Event) -> str:
 
     A bare clear of the whole chat has nothing of its own, and is not told from events of other types: it is not read.
     """
-    if isinstance(event.message, _Text):
-        return "channel.chat.message"
-    if event.target_user_id is None or event.message is not None:
+    if event.message is not None:
+        return "message"
+    if event.target_user_id is None:
         return ""
-    return "channel.chat.clear_user_messages" if event.message_id is None else "channel.chat.message_delete"
+    return "clear_user_messages" if event.message_id is None else "message_delete"
 
 
 def _recognises(value: Any) -> bool:
@@ -98,4 +105,4 @@ def _recognises(value: Any) -> bool:
     return "broadcaster_user_id" in value and not {"message_id", "target_user_id"}.isdisjoint(value)
 
 
-FORMAT = Format("twitch", _read, _recognises, _Value)
+FORMAT = Format("twitch", _read, _recognises, msgspec.Raw)

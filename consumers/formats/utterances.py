@@ -1,20 +1,19 @@
 """How recognisers rewrite: the rules that several vendors share. They differ in what names an utterance."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from consumers.formats.base import Around, Standing, opening
 from consumers.formats.words import begins, ends
-from stream.messages import Delete, Message, Update
+from stream.messages import Delete, Update
 
 _RECENT = 4
 """Closed utterances among which a late interim result is looked for: older ones may be of an earlier connection, whose
 clock began at the same 0."""
 
 
-def write(standing: Standing | None, update: Update) -> Iterator[Message]:
+def write(standing: Standing | None, update: Update) -> Iterator[Update | Delete]:
     """Write a snapshot of an utterance that its vendor names.
 
     An interim result that comes after the final one is late, and says nothing. An empty one opens nothing; an empty
@@ -28,21 +27,12 @@ def write(standing: Standing | None, update: Update) -> Iterator[Message]:
         yield Delete(session=update.session, segment=update.segment) if update.final else update
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A result as its vendor sends it: its part of the audio, in seconds."""
-
-    update: Update
-    start: float
-    end: float
-
-
 def place(scope: str, start: float) -> str:
     """Name an utterance by where it begins."""
     return f"{scope}@{start:.3f}"
 
 
-def write_timed(around: Around, scope: str, heard: Heard) -> Iterator[Message]:
+def write_timed(around: Around, scope: str, update: Update, start: float, end: float) -> Iterator[Update | Delete]:
     """Write a result of a vendor that names an utterance by where it begins, and has one open at a time.
 
     The open one stands for all that was said since the last final result. A result that begins elsewhere replaces it.
@@ -50,14 +40,15 @@ def write_timed(around: Around, scope: str, heard: Heard) -> Iterator[Message]:
     Args:
         around: what stands.
         scope: what has one open at a time: a connection, a channel of it.
-        heard: the result; `update.segment` is of `place`.
+        update: the result, named by `place`.
+        start, end: its part of the audio, in seconds.
     """
-    update, segments = heard.update, around.segments(heard.update.session)
-    mine = {name: x for name, x in segments.items() if _begin(name, scope) is not None}
-    if not update.final and is_late(mine, scope, heard.start, heard.end):
+    segments = around.segments(update.session)
+    mine = {name: x for name, x in segments.items() if begin_of(name, scope) is not None}
+    if not update.final and is_late(mine, scope, start, end):
         return
     for name, standing in mine.items():
-        behind = (_begin(name, scope) or 0.0) >= heard.end
+        behind = (begin_of(name, scope) or 0.0) >= end
         if name != update.segment and not standing.closed and not (update.final and behind):
             yield Delete(session=update.session, segment=name)
     yield from write(segments.get(update.segment), update)
@@ -66,13 +57,13 @@ def write_timed(around: Around, scope: str, heard: Heard) -> Iterator[Message]:
 def is_late(mine: Mapping[str, Standing], scope: str, start: float, end: float) -> bool:
     """Whether an interim result is, by the most part, of an utterance that has just closed."""
     for name, standing in [(name, x) for name, x in mine.items() if x.closed][-_RECENT:]:
-        closed = _begin(name, scope) or 0.0, ends(standing.times) or 0.0
+        closed = begin_of(name, scope) or 0.0, ends(standing.times) or 0.0
         if min(end, closed[1]) - max(start, closed[0]) > max(end - start, 0.0) / 2:
             return True
     return False
 
 
-def write_unnamed(around: Around, scope: str, update: Update) -> Iterator[Message]:
+def write_unnamed(around: Around, scope: str, update: Update) -> Iterator[Update | Delete]:
     """Write a result of a vendor that names nothing: it is of the open utterance of its scope, or opens one.
 
     `update.time`, the end of its audio, tells a final result that is sent twice and a late interim one, where it is
@@ -107,7 +98,8 @@ def _says_again(last: Standing, update: Update) -> bool:
     return begin <= said <= end
 
 
-def _begin(name: str, scope: str) -> float | None:
+def begin_of(name: str, scope: str) -> float | None:
+    """Give the start in a name that `place` made for a scope; None if it is another's."""
     head, _, start = name.rpartition("@")
     try:
         return float(start) if head == scope else None

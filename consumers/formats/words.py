@@ -101,10 +101,16 @@ def _by_likeness(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] |
         if kind == "equal":
             found += pieces[first:last]
         elif begin < stop:
-            # words that nothing was timed for are taken to be said where the next piece begins
-            behind = [replace(x, end=x.start) for x in pieces[last : last + 1]]
-            found += [_merge(word, pieces[first:last] or behind) for word in words[begin:stop]]
+            meant = pieces[first:last] or _between(pieces[:first], pieces[last:])
+            found += [_merge(word, meant) for word in words[begin:stop]]
     return found
+
+
+def _between(before: Sequence[Piece], behind: Sequence[Piece]) -> list[Piece]:
+    """The moment between two pieces: nothing was timed for a word that stands there."""
+    if behind:
+        return [replace(behind[0], end=behind[0].start)]
+    return [replace(x, start=x.end) for x in before[-1:]]
 
 
 def _bare(word: str) -> str:

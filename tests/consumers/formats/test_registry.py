@@ -105,8 +105,22 @@ def test_bytes_of_any_kind_are_read_or_refused(name: str, value: bytes) -> None:
     read_or_refuse(name, value)
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_nested_without_end_is_refused(name: str) -> None:
+    deep = b"[" * 100_000
+    for value in (
+        deep,
+        b'{"event": ' + deep,
+        b'{"payload": {"event": ' + deep,
+        b'{"op": 0, "t": "MESSAGE_CREATE", "d": ' + deep,
+    ):
+        with pytest.raises(BadInput):
+            recognise(value)
+        read_or_refuse(name, value)
+
+
 @pytest.mark.parametrize("name", [x for x in FORMATS if next(FIXTURES.glob(f"{x}.*")).suffix == ".jsonl"])
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_vendors_message_with_anything_in_a_field_is_read_or_refused(name: str, data: st.DataObject) -> None:
     value = json.loads(data.draw(st.sampled_from(fixture(name))))

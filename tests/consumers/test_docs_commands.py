@@ -66,7 +66,9 @@ HELD = {
     "speech.txt": "good morning this is anna rice\ni call from rome\n",
     "dev.conll": "anna\tB-person\nrice\tI-person\nleft\tO\n\n",
 }
-"""Files that a reader is said to have."""
+FIXTURES = ROOT / "tests" / "consumers" / "formats" / "fixtures"
+VENDORS = {"messages.jsonl": "slack.jsonl", "council.vtt": "captions.vtt", "call.jsonl": "watson.jsonl"}
+"""Files that a reader is said to have: texts, and vendors' messages."""
 TRAINED = ("runs/my-data", "runs/mine", "runs/kitchen")
 """Taggers that a page has had trained by then; the shipped ones stand in."""
 
@@ -88,6 +90,7 @@ class Shell:
         self.http = "localhost:8477"
         self.readers: list[tuple[str, queue.Queue[str]]] = []
         self._stack = stack
+        self._started = 0
 
     def run(self, command: Command) -> None:
         """Run one command; what goes on until it is told to stop does so until the page ends."""
@@ -124,7 +127,8 @@ class Shell:
             self.http = said["address"].removeprefix("http://").rstrip("/")
 
     def _start(self, command: list[str], heard: str, ends_with: int) -> "queue.Queue[str]":
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        self._started += 1  # the embedded broker takes one member of a group
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "HEARKEN_GROUP": f"{self.folder.name}-{self._started}"}
         pipe = {heard: subprocess.PIPE}
         process = subprocess.Popen(command, cwd=self.folder, env=environment, text=True, **pipe)  # type: ignore[call-overload]
         lines: queue.Queue[str] = queue.Queue()
@@ -154,10 +158,17 @@ def shell(folder: Path) -> Iterator[Shell]:
     """A folder with what a reader has, and a broker with topics."""
     for name, text in HELD.items():
         (folder / name).write_text(text)
+    for name, fixture in VENDORS.items():
+        (folder / name).symlink_to(FIXTURES / fixture)
     for name in TRAINED:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).symlink_to(SHIPPED / "english")
-    (folder / "consumers").symlink_to(ROOT / "consumers")
+    samples, ours = folder / "consumers" / "samples", ROOT / "consumers" / "samples"
+    samples.mkdir(parents=True)
+    for path in ours.glob("*/"):
+        (samples / path.name).symlink_to(path)
+    for path in ours.glob("*.jsonl"):  # their beginning is enough
+        (samples / path.name).write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:60]))
     broker = EmbeddedBroker()
     try:
         with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
@@ -174,7 +185,7 @@ def runs_something(page: str) -> bool:
     return any(isinstance(step, Command) and step.text not in NOT_RUN for step in STEPS[page])
 
 
-@pytest.mark.filterwarnings("ignore:constrained_layout not applied")  # a picture of three words
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied", "ignore:Creating legend")  # of three words
 @pytest.mark.parametrize("page", list(filter(runs_something, STEPS)))
 def test_a_page_can_be_worked_through(page: str, tmp_path: Path) -> None:
     with shell(tmp_path) as at:

@@ -12,6 +12,7 @@ from aiokafka.errors import ProducerFenced
 
 from consumers.apache_kafka import ApacheKafka, apache_kafka, what_is_missing
 from tests.kafka.rig import PARTITIONS, Place, new_place, outside_broker, required, why_not
+from tests.kafka.secure import SecureKafka, secure_kafka
 
 
 def _do_without(reason: str | None) -> None:
@@ -55,6 +56,14 @@ def mortal_kafka(_mortal_kafka: ApacheKafka) -> Iterator[ApacheKafka]:
     yield _mortal_kafka
     if _mortal_kafka.pid is not None:
         os.kill(_mortal_kafka.pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="session")
+def secure() -> Iterator[SecureKafka]:
+    """A broker that lets in only whom it knows."""
+    _do_without(what_is_missing())
+    with secure_kafka() as kafka:
+        yield kafka
 
 
 @pytest.fixture

@@ -17,21 +17,13 @@ from consumers import topic
 from consumers.cli import main
 from consumers.rig import open_rig
 from consumers.security import variables
-from tests.kafka.conftest import _do_without
-from tests.kafka.rig import PATIENCE, Place, take, what_is_missing
-from tests.kafka.secure import PASSWORD, USER, SecureKafka, secure_kafka
+from tests.kafka.rig import PATIENCE, Place, take
+from tests.kafka.secure import PASSWORD, USER, SecureKafka
 
 ROOT = Path(__file__).parents[2]
 SESSIONS = 6
 WORDS = ["anna", "met", "bob", "in", "rome"]
 WRONG = "battery-staple-9"
-
-
-@pytest.fixture(scope="module")
-def secure() -> Iterator[SecureKafka]:
-    _do_without(what_is_missing())
-    with secure_kafka() as kafka:
-        yield kafka
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.settings import DEFAULT_REMEMBER_SECONDS, DEFAULT_STABILITY, SettingError
+from consumers.settings import DEFAULT_REMEMBER_SECONDS, DEFAULT_REMEMBER_SEGMENTS, DEFAULT_STABILITY, SettingError
 
 if TYPE_CHECKING:
     from stream.engine import Engine
@@ -19,6 +19,7 @@ def build_engine(
     stability: str = DEFAULT_STABILITY,
     idle_seconds: float | None = None,
     remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
+    remember_segments: int = DEFAULT_REMEMBER_SEGMENTS,
     overload_seconds: float = 0.0,
     budget_gflops: float = 0.0,
     budget_share: float = 0.0,
@@ -29,7 +30,7 @@ def build_engine(
         taggers: names, as `encoder.choice.choose_taggers` reads them.
         policy: where restarts begin.
         stability: how sure a span must be before it is shown or changed, as `stream.emission.parse_emission` reads it.
-        coalesce, idle_seconds, remember_seconds: see `Engine`.
+        coalesce, idle_seconds, remember_seconds, remember_segments: see `Engine`.
         overload_seconds: restarts get scarce while updates wait for longer; 0: never.
         budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
         budget_share: the same as a share of the compute thread's time; give one of them at most.
@@ -73,6 +74,7 @@ def build_engine(
         emission=emission,
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
+        remember_segments=remember_segments,
         governor=Governor(overload_seconds) if overload_seconds else None,
         budget=budget,
     )

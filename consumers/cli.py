@@ -16,7 +16,7 @@ from consumers.dlq import dlq
 from consumers.errors import OperationFailed
 from consumers.evaluation import evaluate
 from consumers.faults.command import faults
-from consumers.formats.choosing import NORMAL, check_format, make_reader, open_lines
+from consumers.formats.choosing import NORMAL, check_format, make_reader, open_lines, remembered_by
 from consumers.http.options import HttpHostOption, HttpPortOption, HttpTokenFileOption
 from consumers.http.settings import DEFAULT_HOST, read_settings
 from consumers.importing import import_checkpoint
@@ -159,6 +159,15 @@ def serve(
             envvar="HEARKEN_REMEMBER_SECONDS", help="How long `rev` goes on for a session that ended and speaks again."
         ),
     ] = DEFAULT_REMEMBER_SECONDS,
+    remember_segments: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=4096,
+            envvar="HEARKEN_REMEMBER_SEGMENTS",
+            help="Closed segments of a session that can be edited or deleted; by default 64, of a chat's format 1024.",
+        ),
+    ] = None,
     idle_seconds: Annotated[
         float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
     ] = DEFAULT_IDLE_SECONDS,
@@ -212,6 +221,7 @@ def serve(
         stability=stability,
         idle_seconds=idle_seconds,
         remember_seconds=remember_seconds,
+        remember_segments=remember_segments or remembered_by(format),
         overload_seconds=overload_seconds,
         budget_gflops=budget_gflops,
         budget_share=budget_share,

@@ -110,5 +110,11 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
 
 
 async def _relay(worker: "Worker", tap: "Tap") -> None:
+    from consumers.telling import tell_failure, tell_shift
+
     async for batch in worker.results():
+        if batch.shift:
+            tell_shift(batch.shift)
+        for failure in batch.result.failures:
+            tell_failure(failure, None)
         tap.stepped(batch)

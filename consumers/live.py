@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from consumers.tap import Tap
 from consumers.watching import Watcher, encode_frame
 from stream.heard import Heard
 from stream.messages import Delete, End, Message, Revision, Span, Update
+from stream.state import SessionState
 from stream.worker import Batch
 
 SESSIONS = 200
@@ -128,6 +127,12 @@ class Live:
         labels |= dict.fromkeys(x.label for x in revision.spans)
         self._pass_on(revision.session, lambda: revision)
 
+    def over(self, session: str) -> None:
+        """The engine has let a session go, perhaps because it was idle. If it speaks again already, it goes on."""
+        told = self._sessions.get(session)
+        if told and told.open and not (self._received and self._received(session)):
+            self.heard(End(session=session))
+
     def forget(self, session: str) -> None:
         """Show a session no more: somebody else has it now."""
         if self._sessions.pop(session, None):
@@ -236,6 +241,9 @@ class LiveTap(Tap):
         """Labels are shown when they are found: a page is not made to wait for the brokers."""
         for revision in batch.result.revisions:
             self._live.revised(revision)
+        for entry in batch.result.entries:
+            if isinstance(entry.value, SessionState) and entry.value.ended:
+                self._live.over(entry.session)
 
     def dropped(self, session: str) -> None:
         """It is another instance's to show."""
@@ -244,8 +252,7 @@ class LiveTap(Tap):
 
 def _show(name: str, part: _Part) -> dict[str, Any]:
     """A segment in a snapshot: it is final when all that is to be said of it was said."""
-    spans = {tagger: msgspec.to_builtins(x) for tagger, x in part.spans.items()}
-    return part.tell(name, spans=spans) | {"final": part.final and not part.provisional}
+    return part.tell(name, spans=dict(part.spans)) | {"final": part.final and not part.provisional}
 
 
 def _removed(message: Delete) -> dict[str, str]:

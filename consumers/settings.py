@@ -16,6 +16,8 @@ DEFAULT_POLICY = "default"
 """What the tagger was calibrated to, else a price, or last:3 without a head (`encoder.restart.resolve_policy`)."""
 DEFAULT_STABILITY = "low"
 DEFAULT_IDLE_SECONDS = 600.0
+DEFAULT_REMEMBER_SEGMENTS, CHAT_REMEMBER_SEGMENTS = 64, 1024
+"""Closed segments of a session that can be edited or deleted: chats are moderated long after."""
 DEFAULT_REMEMBER_SECONDS = 3600.0
 DEFAULT_OVERLOAD_SECONDS = 0.5
 

@@ -19,7 +19,7 @@ from stream.messages import Message, Revision
 from stream.operations import Operation, Remove, Write
 from stream.overload import Governor, Shift
 from stream.result import Answer, Failure, StepResult
-from stream.session import Segment, Session
+from stream.session import REMEMBERED_SEGMENTS, Segment, Session
 from stream.sessions import Sessions
 from stream.spending import Spending
 from stream.state import Entry, Saved
@@ -59,6 +59,8 @@ class Engine:
         budget: shortens restarts while more is spent than it brings, as its caller tells the time; None never does.
         remember_seconds: how long a session that is over is remembered: if it speaks again meanwhile, its `rev` and
             span ids go on.
+        remember_segments: closed segments of a session that can still be edited or deleted; all members of a group
+            have the same.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Engine:
         governor: Governor | None = None,
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
+        remember_segments: int = REMEMBERED_SEGMENTS,
     ) -> None:
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
@@ -84,10 +87,10 @@ class Engine:
         self.governor = governor
         self.budget = budget
         self._spending = Spending(governor, budget)
-        self._sessions = Sessions(self.names, self._labeller, self._spending.govern(policy))
+        self._sessions = Sessions(self.names, self._labeller, self._spending.govern(policy), remember_segments)
         self._token_budget = token_budget
         self._emission = emission
-        self._intake = Intake(coalesce)
+        self._intake = Intake(coalesce, remember_segments)
         self._now = 0.0
         self._computed = 0
         """Words that the last step computed."""

@@ -16,7 +16,7 @@ from stream.heard import Heard, Source, restore_source
 from stream.messages import Delete, End, Message, Update
 from stream.operations import Bury, Drop, Forget, Operation, Remove, Restore, Skip, Write
 from stream.rewrite import Times, retime
-from stream.session import close_segment
+from stream.session import REMEMBERED_SEGMENTS, close_segment
 from stream.state import Saved
 
 MAX_OPEN = 64
@@ -27,8 +27,9 @@ _ALL = 1 << 62
 class Intake:
     """Receives messages and hands out operations; its methods may be called from two threads."""
 
-    def __init__(self, coalesce: bool) -> None:
+    def __init__(self, coalesce: bool, remembered: int = REMEMBERED_SEGMENTS) -> None:
         self._coalesce = coalesce
+        self._remembered = remembered
         self._lock = Lock()
         self._sources: dict[str, Source] = {}
         self._ended: dict[str, tuple[float, int]] = {}
@@ -210,7 +211,7 @@ class Intake:
         self._supersede(heard, operation)
         heard.text, heard.times = text, times
         if closing:
-            close_segment(source.segments, update.segment)
+            close_segment(source.segments, update.segment, self._remembered)
         self._queue(operation)
 
     def _supersede(self, heard: Heard, operation: Write) -> None:

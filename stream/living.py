@@ -8,7 +8,7 @@ from typing import Any
 from encoder.restart import RestartPolicy
 from stream.labeller import Kept, Labeller, Live, Reading
 from stream.messages import Span
-from stream.session import Numbers, Segment, Session, Shown
+from stream.session import REMEMBERED_SEGMENTS, Numbers, Segment, Session, Shown
 from stream.state import Entry, LabelState, Saved, SegmentState, SessionState, SpanState
 
 
@@ -18,6 +18,8 @@ class Living:
 
     truth: Session
     live: Live[Any]
+    remembered: int = REMEMBERED_SEGMENTS
+    """Closed segments that can still be edited or deleted."""
     contexts: tuple[bytes, ...] = ()
     """What the labeller said of closed segments when one last changed: a failed step may have spoilt its own."""
     readings: dict[str, tuple[Reading, ...]] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Living:
 
     def close(self, name: str) -> list[str]:
         """Close a segment; returns the closed ones forgotten for it."""
-        forgotten = self.truth.close(name)
+        forgotten = self.truth.close(name, self.remembered)
         for old, segment in forgotten.items():
             self.truth.gone[old] = segment.applied
             self._let_go(old)

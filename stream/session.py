@@ -11,7 +11,7 @@ from stream.operations import Write
 from stream.rewrite import Times
 
 REMEMBERED_SEGMENTS = 64
-"""Closed segments that can still be edited or deleted."""
+"""Closed segments of a session that can still be edited or deleted, unless an engine is told otherwise."""
 REMEMBERED_TEXT = 1 << 18
 """Characters of closed segments remembered at most."""
 
@@ -81,10 +81,10 @@ class Session(msgspec.Struct):
         segment.applied = self.offset
         return segment
 
-    def close(self, name: str) -> dict[str, Segment]:
+    def close(self, name: str, remembered: int) -> dict[str, Segment]:
         """Close a segment; returns the closed ones forgotten for it."""
         self.segments[name].order = self.seq
-        return close_segment(self.segments, name)
+        return close_segment(self.segments, name, remembered)
 
     def shown(self, tagger: str, name: str) -> Shown:
         """What readers of that tagger know of a segment."""
@@ -136,19 +136,19 @@ class _Closable(Protocol):
 S = TypeVar("S", bound=_Closable)
 
 
-def close_segment(segments: dict[str, S], name: str) -> dict[str, S]:
-    """Close one of `segments`, put it last, and forget the closed ones that are too many; returns those."""
+def close_segment(segments: dict[str, S], name: str, remembered: int = REMEMBERED_SEGMENTS) -> dict[str, S]:
+    """Close one of `segments`, put it last, and forget the closed ones beyond `remembered`; returns those."""
     segment = segments.pop(name)
     segment.closed = True
     segments[name] = segment
-    return {old: segments.pop(old) for old in list(_too_many(segments, keep=name))}
+    return {old: segments.pop(old) for old in list(_too_many(segments, remembered, keep=name))}
 
 
-def _too_many(segments: dict[str, S], keep: str) -> Iterator[str]:
+def _too_many(segments: dict[str, S], remembered: int, keep: str) -> Iterator[str]:
     closed = [(name, len(x.text)) for name, x in segments.items() if x.closed]
     count, size = len(closed), sum(length for _, length in closed)
     for name, length in closed:
-        if name == keep or (count <= REMEMBERED_SEGMENTS and size <= REMEMBERED_TEXT):
+        if name == keep or (count <= remembered and size <= REMEMBERED_TEXT):
             return
         yield name
         count, size = count - 1, size - length

@@ -4,19 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from encoder.restart import RestartPolicy
+from stream.diff import Difference
 from stream.labeller import Labeller
 from stream.living import Living, end_session, restore_truth
+from stream.messages import Revision
 from stream.operations import Bury, Drop, Forget, Operation, Remove, Restore, Write
 from stream.result import StepResult
 from stream.session import Segment, Session
 from stream.state import Entry, Saved
+from stream.words import retell_spans, score_segment
 
 
 class Sessions:
     """Opens sessions and does every operation on them that needs no labelling."""
 
-    def __init__(self, names: Sequence[str], labeller: Labeller[Any], policy: RestartPolicy) -> None:
+    def __init__(self, names: Sequence[str], labeller: Labeller[Any], policy: RestartPolicy, remembered: int) -> None:
         self._names = names
+        self._remembered = remembered
         self._labeller = labeller
         self._policy = policy
         self.alive: dict[str, Living] = {}
@@ -31,7 +35,7 @@ class Sessions:
             saved = self.saved.pop(session, None)
             known = self.over.pop(session, None) or Session(session)
             truth = known if saved is None else restore_truth(session, saved, self._names)
-            living = self.alive[session] = Living(truth, self._labeller.open(self._policy))
+            living = self.alive[session] = Living(truth, self._labeller.open(self._policy), self._remembered)
             if saved is None:
                 result.stats.sessions += 1
             else:
@@ -82,7 +86,19 @@ class Sessions:
             return
         living.truth.advance(write.offset, write.floor)
         living.truth.open(write.segment).write(write)
+        result.revisions += self._retell(living, write.segment)
         result.entries += living.wrote(write.segment, living.save(write.segment))
+
+    def _retell(self, living: Living, name: str) -> list[Revision]:
+        """Who said a span, and where, can come after its text."""
+        truth, segment = living.truth, living.truth.segments[name]
+        revisions = []
+        for tagger, reading in zip(self._names, living.before(name), strict=False):
+            shown = truth.shown(tagger, name).spans
+            told = retell_spans(segment.text, segment.times, shown, segment.speaker, segment.channel)
+            if told is not None:
+                revisions.append(truth.revise(tagger, name, Difference(told, score=score_segment(reading))))
+        return revisions
 
     def _remove(self, operation: Remove, result: StepResult) -> None:
         living = self.open(operation.session, result)

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from encoder.tokenizer import common_prefix
 from stream.diff import Found
 from stream.labeller import Reading
+from stream.messages import Span
 from stream.rewrite import Times, word_extents
 
 
@@ -73,6 +75,24 @@ def find_spans(
             Found(start, end, label, round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
         )
     return found
+
+
+def retell_spans(
+    text: str, times: Times, spans: Sequence[Span], speaker: str | None, channel: str | None
+) -> tuple[Span, ...] | None:
+    """Spans whose text stands, with what is known now of who said them, where and when.
+
+    None if that is no news. Times that only moved are none: recognisers move them with every result.
+    """
+    words = word_extents(text) if times else []
+    told, news = [], False
+    for span in spans:
+        begins, stops, said_by = _span_times(words, times, span.start, span.end) if times else (None, None, None)
+        now = replace(span, start_time=begins, end_time=stops, speaker=said_by or speaker, channel=channel)
+        first_timed = span.start_time is None and begins is not None
+        news = news or first_timed or (now.speaker, now.channel) != (span.speaker, span.channel)
+        told.append(now)
+    return tuple(told) if news else None
 
 
 def score_segment(reading: Reading) -> float | None:

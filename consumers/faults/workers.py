@@ -78,6 +78,7 @@ class Workers:
         slot.life += 1
         command = [*self.command, *(["--instance-id", name] if self.static else [])]
         environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        environment["HEARKEN_HTTP_PORT"] = "off"  # several share this machine
         with self._log(name, slot.life).open("wb") as log:
             slot.process = await asyncio.create_subprocess_exec(
                 *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=ROOT

@@ -10,12 +10,14 @@ from consumers.formats.reader import FormatReader, NormalReader, Reader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise
 from consumers.intake import BadInput
 from consumers.lines import BlockReader, LineReader
-from consumers.settings import SettingError
+from consumers.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, SettingError
 from stream.messages import Message
 
 log = structlog.get_logger()
 
 NORMAL = "normal"
+CHATS = {"twitch", "youtube", "slack", "discord"}
+"""Whose messages are edited and deleted long after."""
 FORMAT_HELP = (
     f"What messages are: {NORMAL} (docs/messages.md), {AUTO}, or {', '.join(x for x in FORMATS if x != NORMAL)}."
 )
@@ -41,6 +43,11 @@ class AutoReader:
             log.info("format decided", format=format.name, offset=offset)
             self._reader = FormatReader(format, self._segments, self._default)
         return self._reader.read(value, key, offset)
+
+
+def remembered_by(name: str) -> int:
+    """How many closed segments of a session a format needs to be remembered."""
+    return CHAT_REMEMBER_SEGMENTS if name in CHATS else DEFAULT_REMEMBER_SEGMENTS
 
 
 def check_format(name: str) -> None:

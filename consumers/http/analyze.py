@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.desk import DeskClosed
+from consumers.caller import DeskClosed
 from consumers.http.context import Context
 from consumers.http.label import BUSY, FAILED, NotLabelled, Refused, check_size, decode_body, label_texts
 from consumers.intake import BadInput, shorten

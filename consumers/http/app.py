@@ -4,7 +4,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import analyze, health, label, live, login, metrics, openapi, stream
+from consumers.http import analyze, discovery, health, label, live, login, metrics, openapi, stream
 from consumers.http.auth import Doorman
 from consumers.http.context import Context
 from consumers.http.headers import SafeHeaders
@@ -18,6 +18,7 @@ PARTS = (
     live,
     label,
     analyze,
+    discovery,
     stream,
     openapi,
 )

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.http.problem import problem
 from consumers.http.settings import HttpSettings
 
-OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login"})
+OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/$discovery/rest"})
 """Paths that need no token: they tell of nobody's session or text."""
 KEYED = "/comments:analyze"
 COOKIE = "hearken"
@@ -48,7 +48,7 @@ class Doorman:
         hosts, origins = request.headers.getlist("host"), request.headers.getlist("origin")
         if len(hosts) != 1 or not (self._token or _name(hosts[0]) in self._hosts):
             return problem(403, "wrong_host", "the Host header must be a name of this machine, such as localhost")
-        if any(urlsplit(origin).netloc.lower() != hosts[0].lower() for origin in origins):
+        if any(_site(origin) != hosts[0].lower() for origin in origins):
             return problem(403, "wrong_origin", "pages of other sites may not ask here")
         if self._token is None or request.scope["path"] in OPEN or self._knows(request, self._token):
             return None
@@ -87,6 +87,14 @@ def is_good_cookie(cookie: str, token: str, now: float) -> bool:
 
 def _sign(until: str, token: str) -> str:
     return hmac.new(token.encode(), b"hearken page until " + until.encode(), "sha256").hexdigest()
+
+
+def _site(origin: str) -> str:
+    """Host and port of an Origin; the scheme is another one where something in front of us has the encryption."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _name(host: str) -> str:

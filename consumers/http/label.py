@@ -9,7 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.desk import Caller, Desk, DeskClosed, Failed
+from consumers.caller import Caller, DeskClosed, Failed
+from consumers.desk import Desk
 from consumers.http.context import Context
 from consumers.http.problem import problem
 from consumers.intake import BadInput, check_utf8, shorten

@@ -1,7 +1,7 @@
 """How much anybody may ask at once: bytes of a body and the time it takes, and requests at work together.
 
 Bytes of a WebSocket message are limited where they are put together (consumers/http/server.py), sessions of a
-connection where they are opened (consumers/desk.py).
+connection where they are opened (consumers/caller.py).
 """
 
 import asyncio

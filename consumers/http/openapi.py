@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from consumers.formats.registry import AUTO, FORMATS
-from consumers.http import analyze
+from consumers.http import analyze, discovery
 from consumers.http.auth import COOKIE
 from consumers.http.context import Context
 from consumers.http.label import MOST_CHARACTERS, MOST_TEXTS, LabelResponse
@@ -83,6 +83,7 @@ def describe(context: Context) -> Json:
         "/readyz": {"get": _open("Should work be sent here", _answers("Readiness", {200, 503}))},
         "/metrics": {"get": _open("Figures for Prometheus", _text("text/plain", "The figures"))},
         "/openapi.json": {"get": _operation("This description", _json({"type": "object"}, "The description"))},
+        discovery.PATH: {"get": _open("For Google's client libraries", _json({"type": "object"}, "The description"))},
         "/v1/label": {"post": _label(names)},
         "/v1/stream": {"get": _stream()},
     }

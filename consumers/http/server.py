@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from consumers.http.protocol import Patient
 from consumers.http.settings import HttpSettings
 from consumers.settings import SettingError
 
@@ -65,9 +66,12 @@ async def serving(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> As
     """Answer requests inside the block; gives the address, as `http://127.0.0.1:8477`."""
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Patient,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
+        # A client's pong waits behind all that it sent and that was not read yet, because much is at work.
+        ws_ping_timeout=60.0,
+        ws_per_message_deflate=False,  # on one machine or one network it costs more than it saves
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from consumers.desk import Caller, DeskClosed, Failed, TooManySessions, TooSlow
+from consumers.caller import Caller, DeskClosed, Failed, TooManySessions, TooSlow
 from consumers.formats.base import Segments
 from consumers.formats.choosing import NORMAL, make_reader
 from consumers.formats.reader import Reader

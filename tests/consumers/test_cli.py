@@ -80,6 +80,11 @@ def test_a_wrong_setting_is_one_line_that_names_it(
         ("HEARKEN_OUTPUT_TOPIC", "hearken.updates", "serve"),
         ("HEARKEN_POLICY", "sometimes", "tag"),
         ("HEARKEN_TAGGER", "/nowhere", "tag"),
+        ("HEARKEN_HTTP_PORT", "nine", "serve"),
+        ("HEARKEN_HTTP_PORT", "65536", "listen"),
+        ("HEARKEN_HTTP_HOST", "a b", "listen"),
+        ("HEARKEN_HTTP_TOKEN_FILE", "/nowhere", "serve"),
+        ("HEARKEN_IDLE_SECONDS", "0", "listen"),
     ],
 )
 def test_a_wrong_variable_is_named_too(
@@ -116,7 +121,7 @@ def test_help_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     out, errors = capsys.readouterr()
     assert errors == ""
-    for command in ("serve", "replay", "tag", "demo", "train", "evaluate", "bench"):
+    for command in ("serve", "listen", "replay", "tag", "demo", "train", "evaluate", "bench"):
         assert command in out
 
 

@@ -6,13 +6,16 @@ import asyncio
 import json
 import signal
 import sys
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.connection import Clients, make_consumer
@@ -85,12 +88,31 @@ async def committed(broker: str, topic: str, group: str) -> int:
         await consumer.stop()
 
 
+async def read_metrics(process: asyncio.subprocess.Process) -> dict[str, float]:
+    """What /metrics says where the process logs that it serves HTTP, summed by name, once all its records are done."""
+    assert process.stderr is not None
+    told: dict[str, object] = {}
+    async with asyncio.timeout(30):
+        while told.get("event") != "http":
+            told = json.loads(await process.stderr.readline())
+        async with httpx.AsyncClient(base_url=str(told["address"])) as client:
+            while True:
+                metrics = defaultdict[str, float](float)
+                for family in text_string_to_metric_families((await client.get("/metrics")).text):
+                    for sample in family.samples:
+                        metrics[sample.name] += sample.value
+                if metrics["hearken_records_done_total"] >= 24:
+                    return metrics
+                await asyncio.sleep(0.1)
+
+
 async def test_a_served_process_labels_buries_and_ends_by_a_signal(broker: str) -> None:
     topics = topics_for("signal")
     good = [(f"s{i}".encode(), update(f"s{i}", "anna met bob in rome", final=True)) for i in range(20)]
     poison = [(b"s1", b"{"), (None, b"\xff"), (b"s2", update("s3", "anna")), (b"s4", update("s4", "poison"))]
     await produce(broker, topics.input, [*good[:10], *poison, *good[10:]])
     command = [sys.executable, "-m", "tests.consumers.fakes", "serve", "--broker", broker, "--group", "signal"]
+    command += ["--http-port", "0"]
     for flag in ("input", "output", "dead_letter"):
         command += [f"--{flag.replace('_', '-')}-topic", getattr(topics, flag)]
     process = await asyncio.create_subprocess_exec(
@@ -101,6 +123,7 @@ async def test_a_served_process_labels_buries_and_ends_by_a_signal(broker: str) 
             revisions = [json.loads(record.value) for record in await read(20)]
         async with reading(broker, topics.dead_letter) as read:
             letters = [dict(record.headers) for record in await read(4)]
+        metrics = await read_metrics(process)
     finally:
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(30):
@@ -114,6 +137,10 @@ async def test_a_served_process_labels_buries_and_ends_by_a_signal(broker: str) 
     assert {x["topic"].decode() for x in letters} == {topics.input}
     assert b"anna" not in errors
     assert await committed(broker, topics.input, "signal") == 24
+    assert metrics["hearken_dead_letters_total"] == 4
+    assert metrics["hearken_records_done_total"] == 24
+    assert metrics["hearken_lag_messages"] == metrics["hearken_lag_seconds"] == 0
+    assert metrics["hearken_produce_to_revision_seconds_count"] == 20
 
 
 async def test_died_before_its_commit_the_next_one_does_it_again(broker: str) -> None:

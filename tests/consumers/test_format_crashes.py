@@ -52,7 +52,8 @@ def _read_said(said: _Said, around: Around) -> Iterable[Message]:
 WINDOW = Format("window", _read_window, lambda value: "segments" in value, _Window)
 SAID = Format("said", _read_said, lambda value: "side" in value, _Said)
 
-TEXTS = st.lists(st.sampled_from(VOCABULARY), max_size=5).map(" ".join)
+# "there" is labelled by what closed before, which coalescing may change.
+TEXTS = st.lists(st.sampled_from([x for x in VOCABULARY if x != "there"]), max_size=5).map(" ".join)
 
 
 @st.composite

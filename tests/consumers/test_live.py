@@ -7,12 +7,13 @@ import pytest
 
 import consumers.live
 from consumers.figures import Figures
-from consumers.live import SEGMENTS, SESSIONS, TEXT, Live
+from consumers.live import SEGMENTS, SESSIONS, TEXT, Live, LiveTap
 from consumers.watching import WAITING, Watcher
 from encoder.restart import Last
 from stream.engine import Engine
 from stream.messages import Delete, End, Message, Revision, Span, Update
 from stream.stats import EngineStats
+from stream.worker import Batch
 from tests.stream.fake_tagger import fake_labeller
 
 
@@ -207,6 +208,30 @@ def test_deltas_are_added_to_the_text_as_the_engine_has_it() -> None:
     for message in stream[1:]:
         alone.heard(message)
     assert texts(alone) == [("u", " bob and anna")]
+
+
+@pytest.mark.parametrize("speaks_again", [False, True])
+def test_a_session_that_was_idle_too_long_is_over_unless_it_speaks_again(speaks_again: bool) -> None:
+    engine = Engine(fake_labeller("ner"), Last(3), coalesce=True, idle_seconds=5.0)
+    live = Live(received=engine.segments)
+    tap = LiveTap(live)
+
+    def say(text: str, offset: int, now: float) -> None:
+        engine.submit(update(text), offset, now)
+        tap.heard(update(text))
+
+    def drain() -> None:
+        while engine.pending:
+            tap.stepped(Batch(engine.step(), [], 0.0))
+
+    say("we met bob", 0, 0.0)
+    drain()
+    assert live.sessions()[0]["spans"] == 1
+    assert engine.expire(10.0) == 1
+    if speaks_again:
+        say("again", 1, 10.0)
+    drain()
+    assert [x["open"] for x in live.sessions()] == [speaks_again]
 
 
 def test_repeats_are_not_told() -> None:

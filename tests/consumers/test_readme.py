@@ -49,7 +49,7 @@ def test_the_settings_table_names_real_flags_and_defaults():
     text = (ROOT / "README.md").read_text("utf-8")
     defaults = {name: x.default for x in get_command(app).commands["serve"].params for name in x.opts}
     defaults["--tagger"] = DEFAULT_TAGGER  # a list, made when nothing else is said
-    defaults["--http-port"] = DEFAULT_PORT  # None says that nobody asked for it
+    defaults["--http-port"] = DEFAULT_PORT  # None, so that one that was asked for can be told from it
     rows = re.findall(r"^\| (`--.*?) \| (.*?) \|", text, re.M)
     assert len(rows) >= 5
     for flags, values in rows:

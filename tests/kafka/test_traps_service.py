@@ -256,6 +256,7 @@ class _Before:
 async def process(settings: ServiceSettings) -> AsyncIterator[asyncio.subprocess.Process]:
     """A service as a process of its own; ended by SIGTERM, which it must obey."""
     command = [sys.executable, "-m", "tests.consumers.fakes", "serve", "--no-coalesce", "--broker", settings.broker]
+    command += ["--http-port", "off"]
     for name in ("input", "output", "dead_letter", "state"):
         command += [f"--{name.replace('_', '-')}-topic", getattr(settings.topics, name)]
     for name in ("group", "guarantee", "session_timeout_seconds", "shutdown_seconds", "commit_seconds"):

@@ -8,7 +8,7 @@ import pytest
 from encoder.restart import Always, Never
 from stream.engine import Answer, Engine
 from stream.errors import InputError
-from stream.messages import Changed, Retracted, Was
+from stream.messages import Changed, Retracted, Update, Was, WordTime
 from stream.session import REMEMBERED_SEGMENTS
 from stream.state import Entry
 from tests.stream.fake_tagger import FakeLabeller
@@ -297,3 +297,33 @@ def test_an_edit_of_a_forgotten_segment_opens_it_anew(engine):
     tell(engine, *(final(f"u{i}", "anna") for i in range(REMEMBERED_SEGMENTS + 1)))
     (revision,) = tell(engine, update("u0", "bob"))
     assert (revision.final, revision.added) == (False, (REMEMBERED_SEGMENTS + 2,))
+
+
+def test_an_engine_remembers_as_many_closed_segments_as_it_is_told():
+    engine = Engine(FakeLabeller(), Never(), remember_segments=3)
+    tell(engine, *(final(f"u{i}", "anna met bob") for i in range(5)))
+    assert list(engine.segments("s")) == ["u2", "u3", "u4"]
+    [revision] = tell(engine, delete("u2"), first=5)
+    assert [(x.text, x.cause) for x in revision.retracted] == [("anna", "delete"), ("bob", "delete")]
+    with pytest.raises(InputError, match="unknown_segment"):
+        engine.submit(delete("u1"), 9)
+
+
+def test_a_speaker_who_is_named_late_is_published(engine):
+    tell(engine, update("u", "we met anna"), final("u", "we met anna"))
+    said = Update(session="s", segment="u", text="we met anna", final=True, speaker="ann")
+    [revision] = tell(engine, said, first=2)
+    assert (revision.final, revision.added, revision.changed, revision.retracted) == (True, (), (), ())
+    assert [(x.id, x.text, x.speaker, x.start_time) for x in revision.spans] == [(1, "anna", "ann", None)]
+    words = (WordTime(1, 2), WordTime(2, 3), WordTime(3, 4, "bob"))
+    [revision] = tell(engine, Update(session="s", segment="u", text="we met anna", words=words), first=3)
+    assert [(x.speaker, x.start_time) for x in revision.spans] == [("bob", 3)]
+    assert (revision.rev, revision.score) == (4, 0.99)
+    assert tell(engine, said, first=4) == []  # known already
+
+
+def test_times_that_move_a_little_are_no_news(engine):
+    def said(start: float) -> Update:
+        return Update(session="s", segment="u", text="anna", words=(WordTime(start, start + 1),))
+
+    assert len(tell(engine, said(1.0), said(1.1), said(1.2))) == 1

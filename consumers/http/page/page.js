@@ -2,7 +2,7 @@
 
 import { Feed } from "./feed.js";
 import { Legend } from "./legend.js";
-import { SessionList } from "./sessions.js";
+import { SessionList, counted } from "./sessions.js";
 import { Strip } from "./strip.js";
 import { Tip } from "./tip.js";
 import { Transcript } from "./transcript.js";
@@ -32,7 +32,7 @@ const FRAMES = {
   sessions(frame) {
     list.update(frame.sessions);
     find("none").hidden = frame.sessions.length > 0;
-    counted();
+    found();
     if (list.shown === null && frame.sessions.length) list.choose(asked() ?? frame.sessions[0].session);
     about();
   },
@@ -69,15 +69,16 @@ function asked() {
 
 function about() {
   const said = list.find(list.shown);
-  find("about").textContent = said ? `${said.words} words · ${said.spans} spans${said.open ? "" : " · ended"}` : "";
+  const parts = said ? [counted(said.words, "word"), counted(said.spans, "span"), ...(said.open ? [] : ["ended"])] : [];
+  find("about").textContent = parts.join(" · ");
 }
 
 function empty() {
   find("empty").hidden = transcript.size > 0;
-  find("empty").textContent = list.shown === null ? "Choose a session." : "Nothing was heard here yet.";
+  find("empty").textContent = list.shown === null ? "Nothing was heard yet." : "Nothing was heard here yet.";
 }
 
-function counted() {
+function found() {
   const [all, visible] = [list.names.length, list.visible.length];
   find("count").textContent = visible < all ? `${visible} of ${all}` : String(all);
 }
@@ -94,13 +95,16 @@ function drawer(open) {
 }
 
 narrow.addEventListener("change", () => drawer(false));
-find("drawer").addEventListener("click", () => drawer(find("side").inert));
+find("drawer").addEventListener("click", () => {
+  drawer(find("side").inert);
+  find("list").focus();
+});
 find("veil").addEventListener("click", () => drawer(false));
 find("jump").addEventListener("click", () => transcript.toEnd());
 find("help-open").addEventListener("click", () => find("help").showModal());
 find("filter").addEventListener("input", (event) => {
   list.filter(event.target.value);
-  counted();
+  found();
 });
 
 // From label to label; the text itself has one stop for the Tab key.
@@ -126,7 +130,10 @@ const KEYS = {
     drawer(true);
     find("filter").focus();
   },
-  Escape: () => drawer(false),
+  Escape: () => {
+    if (narrow.matches && find("side").contains(document.activeElement)) find("drawer").focus();
+    drawer(false);
+  },
 };
 const LIST_KEYS = {
   ArrowDown: () => list.move(1),
@@ -142,7 +149,7 @@ const FILTER_KEYS = {
   Escape: () => {
     find("filter").value = "";
     list.filter("");
-    counted();
+    found();
     find("list").focus();
   },
 };

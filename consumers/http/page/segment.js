@@ -13,7 +13,7 @@ export class Segment {
     this.name = name;
     this.text = [];
     this.final = false;
-    this.spans = new Map(); // by tagger: spans, and whether they are final
+    this.spans = new Map(); // by tagger: spans, whether they are final, and how long the text was before its last update
     this.flips = new Map(); // by tagger and id: what it was, and until when that is told
     this.gone = []; // what was taken back, until it is forgotten
     this.row = make("li", "segment");
@@ -25,7 +25,7 @@ export class Segment {
 
   hear(frame) {
     const text = points(frame.text);
-    for (const [tagger, held] of this.spans) this.spans.set(tagger, { ...held, spans: carry(held.spans, this.text, text) });
+    for (const [tagger, { spans, final }] of this.spans) this.#set(tagger, carry(spans, this.text, text), final);
     this.text = text;
     this.final = frame.final;
     const speaker = make("span", "speaker");
@@ -40,22 +40,32 @@ export class Segment {
   // All of it, as a snapshot has it.
   take(frame) {
     this.hear(frame);
-    for (const [tagger, spans] of Object.entries(frame.spans)) this.spans.set(tagger, { spans, final: frame.final });
+    for (const [tagger, spans] of Object.entries(frame.spans)) this.#set(tagger, spans, frame.final);
   }
 
   revise(revision, now) {
     const { tagger, spans } = revision;
-    const before = new Map((this.spans.get(tagger)?.spans ?? []).map((x) => [x.id, x]));
-    this.spans.set(tagger, { spans, final: revision.final });
+    const { spans: old = [], length = 0 } = this.spans.get(tagger) ?? {};
+    const before = new Map(old.map((x) => [x.id, x]));
+    const after = new Map(spans.map((x) => [x.id, x]));
+    this.#set(tagger, spans, revision.final);
     const tell = (id, was) => this.flips.set(`${tagger}\n${id}`, { was, until: now + MOMENT });
-    for (const { id, was } of revision.changed) tell(id, { ...was, text: before.get(id)?.text });
-    const added = new Set(revision.added);
-    for (const old of revision.retracted) {
-      // another label on the same words is one change to a reader, though it is another span
-      const heir = spans.find((x) => added.has(x.id) && x.start < old.end && x.end > old.start && x.label !== old.label);
-      if (heir) tell(heir.id, old);
-      else this.gone.push({ ...old, tagger, until: now + MOMENT });
+    for (const { id, was } of revision.changed) {
+      // what only went on with words that are new has changed no label
+      const grew = was.end >= length && after.get(id).start === was.start && after.get(id).end > was.end;
+      if (!grew) tell(id, { ...was, text: before.get(id)?.text });
     }
+    const added = new Set(revision.added);
+    for (const gone of revision.retracted) {
+      // another label on the same words is one change to a reader, though it is another span
+      const heir = spans.find((x) => added.has(x.id) && x.start < gone.end && x.end > gone.start && x.label !== gone.label);
+      if (heir) tell(heir.id, gone);
+      else this.gone.push({ ...gone, tagger, until: now + MOMENT });
+    }
+  }
+
+  #set(tagger, spans, final) {
+    this.spans.set(tagger, { spans, final, length: this.text.length });
   }
 
   // Forgets what has been seen long enough; says whether anything is left to forget later.

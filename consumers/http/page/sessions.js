@@ -9,6 +9,8 @@ export function age(seconds) {
   return `${Math.round(seconds / 3600)} h`;
 }
 
+export const counted = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
+
 const count = (n) => (n < 10000 ? String(n) : `${(n / 1000).toFixed(n < 100000 ? 1 : 0)}k`);
 
 export class SessionList {
@@ -104,7 +106,7 @@ export class SessionList {
     const [, when, counts] = row.children;
     const set = (element, text) => element.textContent === text || (element.textContent = text);
     set(when, said.open ? age(said.seen + passed) : "ended");
-    set(counts, `${count(said.words)} words · ${count(said.spans)} spans`);
+    set(counts, `${counted(said.words, "word")} · ${counted(said.spans, "span")}`);
     row.setAttribute("aria-selected", String(said.session === this.shown));
     row.classList.toggle("over", !said.open);
     row.classList.toggle("lively", said.open && said.seen + passed < 3);

@@ -15,6 +15,7 @@ export class Transcript {
   #taggers = [];
   #hidden = new Set();
   #missed = 0;
+  #seen = { top: 0, height: 0 };
   following = true;
 
   // view scrolls; list holds the segments; moved(following, missed): somebody scrolled, or words came below.
@@ -22,13 +23,7 @@ export class Transcript {
     this.#view = view;
     this.#list = list;
     this.#moved = moved;
-    let seen = 0;
-    view.addEventListener("scroll", () => {
-      const end = view.scrollHeight - view.scrollTop - view.clientHeight < NEAR;
-      // text that grew may leave us above the end for a moment: only who goes up stops following
-      if (end || view.scrollTop < seen - 2) this.#follow(end);
-      seen = view.scrollTop;
-    }, { passive: true });
+    view.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#keepEnd()).observe(view);
   }
 
@@ -77,7 +72,8 @@ export class Transcript {
   choose(taggers, hidden) {
     this.#taggers = taggers;
     this.#hidden = hidden;
-    this.#list.classList.toggle("several", taggers.filter((x) => !hidden.has(x)).length > 1);
+    const lowest = taggers.findLastIndex((x) => !hidden.has(x)); // whose labels lie furthest under the words
+    this.#list.dataset.lanes = Math.max(1, Math.min(3, lowest + 1));
     for (const segment of this.#segments.values()) this.#touch(segment);
   }
 
@@ -137,7 +133,17 @@ export class Transcript {
     this.#moved(following, this.#missed);
   }
 
+  // Text that comes or goes moves the view too: only who goes up while nothing else happens stops following.
+  #scrolled() {
+    const { scrollTop: top, scrollHeight: height, clientHeight } = this.#view;
+    const end = height - top - clientHeight < NEAR;
+    if (end || (top < this.#seen.top - 2 && height === this.#seen.height)) this.#follow(end);
+    this.#seen = { top, height };
+  }
+
   #keepEnd() {
-    if (this.following) this.#view.scrollTop = this.#view.scrollHeight;
+    const view = this.#view;
+    if (this.following) view.scrollTop = view.scrollHeight;
+    this.#seen = { top: view.scrollTop, height: view.scrollHeight };
   }
 }

@@ -152,6 +152,17 @@ async def test_the_key_of_its_clients_is_the_token() -> None:
         assert (await client.post(PATH, params={"key": TOKEN}, json=request())).status_code == 200
 
 
+async def test_googles_clients_find_it_at_the_address_they_came_to() -> None:
+    async with asked(token=TOKEN) as client:
+        found = (await client.get("/$discovery/rest", params={"version": "v1alpha1", "key": "any"})).json()
+        method = found["resources"]["comments"]["methods"]["analyze"]
+        assert method["httpMethod"] == "POST"
+        url = found["rootUrl"] + found["servicePath"] + method["path"]
+        assert url == "http://localhost/v1alpha1/comments:analyze"
+        assert {method["request"]["$ref"], method["response"]["$ref"]} == set(found["schemas"])
+        assert (await client.post(url, params={"key": TOKEN}, json=request())).status_code == 200
+
+
 @given(st.text(alphabet="a\u00e9\u4e2d\U0001f600\U00010348", max_size=12))
 def test_offsets_count_as_utf16_does(text: str) -> None:
     units = Utf16(text)

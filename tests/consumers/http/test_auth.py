@@ -100,7 +100,7 @@ async def test_two_hosts_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "http://localhost:1", "null", "http://localhost.evil.example"]
+    "origin", ["http://evil.example", "http://localhost:1", "null", "http://[", "", "http://localhost.evil.example"]
 )
 @pytest.mark.parametrize("token", [None, TOKEN])
 async def test_pages_of_other_sites_may_not_ask(origin: str, token: str | None) -> None:

@@ -2,13 +2,20 @@
 
 import asyncio
 
+import msgspec
 import pytest
+from aiokafka import TopicPartition
 
-from consumers.desk import Caller, Desk, DeskClosed, Failed, Result, TooManySessions, TooSlow
+from consumers.caller import Caller, DeskClosed, Failed, Result, TooManySessions, TooSlow
+from consumers.desk import Desk
+from consumers.service import Service
+from consumers.settings import ServiceSettings
 from stream.errors import InputError
 from stream.messages import Message, Revision, Update
 from stream.result import StepResult
-from stream.worker import Batch
+from stream.worker import Batch, Worker
+from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka
+from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import Served, served, until
 from tests.stream.helpers import delete, end, final, update
 from tests.stream.test_worker import Gated
@@ -227,3 +234,28 @@ async def test_what_may_be_seen_is_told_until_the_caller_goes() -> None:
     names = [(type(x).__name__, x.session.rpartition("/")[2]) for x in heard]
     assert names == [("Update", "call"), ("Update", "over"), ("End", "over"), ("End", "call")]
     assert all(x.session.startswith(here.desk.prefix) for x in heard)
+
+
+async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written() -> None:
+    kafka, stop = FakeKafka(), asyncio.Event()
+    worker = Worker(fake_engine(["ner"], "", coalesce=True))
+    desk = Desk(worker)
+    settings = ServiceSettings(broker="fake:1", commit_seconds=0.01, session_timeout_seconds=0.1)
+    serving = asyncio.create_task(Service(settings, worker, kafka.clients(), tap=desk).run(stop))
+    async with desk.caller(sessions=2) as caller:
+        await kafka.append(IN, msgspec.json.encode(final("u", "rome", "call")), b"call")
+        results = await told(caller, final("u", "anna", "call"), update("u", "poison", "bad"))
+        await kafka.until(lambda: len(kafka.records(OUT)) == 1)
+        assert {type(x).__name__ for x in results} == {"Revision", "Failed"}
+        assert [x.spans[0].text for x in results if isinstance(x, Revision)] == ["anna"]
+        await kafka.append(IN, msgspec.json.encode(end("call")), b"call")
+        await kafka.until(lambda: kafka.committed.get(TopicPartition(IN, 0)) == 2)
+    stop.set()
+    async with asyncio.timeout(30):
+        await serving
+    assert [(x.key, msgspec.json.decode(x.value)["spans"][0]["text"]) for x in kafka.records(OUT)] == [
+        (b"call", "rome")
+    ]
+    assert not kafka.records(DEAD)
+    assert kafka.records(STATE)
+    assert not any(desk.prefix.encode() in (x.key or b"") for x in kafka.records(STATE))

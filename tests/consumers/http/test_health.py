@@ -186,5 +186,11 @@ def test_one_partition_that_is_stuck_is_not_hidden_by_others() -> None:
     assert ledger.stuck == 10
     ledger.begin(second, FakeRecord(IN, 1, 1, b"b", b""))
     assert ledger.stuck == 10
+    ledger.deliver(ledger.begin(first, FakeRecord(IN, 0, 1, b"a", b"")))
+    assert ledger.stuck == 0  # one is left, but work goes on
+    clock.now += 3
+    assert ledger.stuck == 3
+    ledger.drop(TopicPartition(IN, 1), second)
+    assert ledger.stuck == 3
     ledger.drop(TopicPartition(IN, 0), first)
     assert ledger.stuck == 0

@@ -9,6 +9,7 @@ import sys
 
 import httpx
 import pytest
+import websockets
 
 from consumers.cli import main
 
@@ -40,6 +41,26 @@ async def test_it_answers_until_a_signal_and_ends_in_order(number: signal.Signal
         _, rest = await process.communicate()
     assert process.returncode == 0
     assert [json.loads(line)["event"] for line in rest.splitlines()] == ["stopped"]
+
+
+async def test_it_labels_and_says_of_a_fault_where_it_was_and_not_what_was_said() -> None:
+    process, address = await start("--http-port", "0")
+    async with httpx.AsyncClient(base_url=address) as client:
+        found = (await client.post("/v1/label", json={"text": "we met anna"})).json()
+        assert [x["text"] for x in found["results"][0]["ner"]["spans"]] == ["anna"]
+        assert (await client.post("/v1/label", json={"text": "poison secret"})).status_code == 500
+    async with websockets.connect(address.replace("http", "ws") + "/v1/stream") as stream:
+        await stream.send(json.dumps({"type": "update", "session": "call", "segment": "u", "text": "anna"}))
+        assert json.loads(await stream.recv())["session"] == "call"
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(websockets.ConnectionClosed):
+            await stream.recv()
+        assert stream.close_code == 1001
+    async with asyncio.timeout(30):
+        _, rest = await process.communicate()
+    assert process.returncode == 0
+    assert [json.loads(line)["event"] for line in rest.splitlines()] == ["labelling failed", "stopped"]
+    assert b"secret" not in rest
 
 
 async def test_with_a_token_it_listens_beyond_this_machine() -> None:

@@ -173,6 +173,33 @@ async def test_a_service_shows_what_goes_through_it_and_lets_go_what_goes_elsewh
         await running
 
 
+async def test_streams_over_http_are_shown_and_end_when_they_go() -> None:
+    worker = Worker(fake_engine(["ner"], "", coalesce=True))
+    http = HttpSettings(port=0)
+    front, at = Front(http, worker), bind(http)
+    assert at is not None
+
+    async def relay() -> None:
+        async for batch in worker.results():
+            front.tap.stepped(batch)
+
+    relaying = asyncio.create_task(relay())
+    async with front.open(at) as address, websockets.connect(feed(address)) as socket:
+        stream = await websockets.connect(address.replace("http", "ws") + "/v1/stream")
+        await stream.send(update("call", "we met bob", final=True))
+        while not (listed := (await read(socket, "sessions"))["sessions"]):
+            pass
+        assert listed[0]["session"].endswith("/call")
+        await watch(socket, listed[0]["session"])
+        while not (segments := (await read(socket, "session"))["segments"]):
+            pass
+        assert segments[0]["text"] == "we met bob"
+        await stream.close()
+        await read(socket, "ended")
+    await worker.close()
+    await relaying
+
+
 async def test_with_a_token_neither_page_nor_feed_is_for_strangers() -> None:
     live = Live(TAGGERS)
     async with page_site(live, token=TOKEN) as address:

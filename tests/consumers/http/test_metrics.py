@@ -1,9 +1,11 @@
 """/metrics says what the engine and the service counted, and nothing of what anybody said."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
@@ -118,6 +120,19 @@ async def test_no_session_and_no_text_is_told() -> None:
             assert answer.status_code == 200
             assert "secret" not in answer.text + str(answer.headers)
             assert "confidential" not in answer.text
+
+
+async def test_exactly_once_tells_the_same() -> None:
+    kafka = FakeKafka()
+    async with serving(kafka, guarantee="exactly_once") as site:
+        kafka.now = 999_500
+        await kafka.append(IN, update("a", "anna"), b"a")
+        await kafka.append(IN, update("a", "anna met bob", final=True), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+        told = await site.read()
+    assert told["hearken_revisions_delivered_total",] == site.worker.engine.stats.revisions == 2
+    assert told["hearken_produce_to_revision_seconds_count",] == 2
+    assert told["hearken_produce_to_revision_seconds_sum",] == pytest.approx(1.0)
 
 
 async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revision() -> None:
@@ -239,3 +254,21 @@ def test_a_clock_that_stands_before_the_record_is_no_negative_latency() -> None:
     meter.delivered([Taken(Progress(), record), None])
     told = {x.name: x.value for metric in meter.collect() for x in metric.samples if "sum" in x.name}
     assert told["hearken_produce_to_revision_seconds_sum"] == 0
+
+
+async def test_the_page_about_metrics_names_all_of_them_and_no_others() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "watching.md").read_text("utf-8")
+    told = set(re.findall(r"`(hearken_[a-z_]+)", page))
+    kafka, engine = FakeKafka(), Engine(fake_labeller("ner"), Last(3), budget=Budget(100.0))
+    worker = Worker(engine)
+    service = Service(settings(), worker, kafka.clients())
+    context = Context(settings=HttpSettings(port=0), worker=worker, service=service, meter=Meter())
+    stop = asyncio.Event()
+    running = asyncio.create_task(service.run(stop))
+    async with asking(context) as client:
+        await service.ready.wait()
+        families = text_string_to_metric_families((await client.get("/metrics")).text)
+        served = {f"{x.name}_total" if x.type == "counter" else x.name for x in families}
+    stop.set()
+    await running
+    assert told == {name for name in served if name.startswith("hearken_")}

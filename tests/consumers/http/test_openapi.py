@@ -19,7 +19,9 @@ from starlette.routing import Route
 from consumers.desk import Desk
 from consumers.http.app import build_app
 from consumers.http.openapi import describe
+from consumers.http.page_files import page_routes
 from consumers.http.server import bind, serving
+from consumers.live import Live
 from stream.messages import Delete, End, Update
 from stream.worker import Worker
 from tests.consumers.fakes import fake_engine
@@ -32,11 +34,12 @@ PATHS = [
     "/readyz",
     "/metrics",
     "/openapi.json",
+    "/$discovery/rest",
     "/v1/label",
     "/v1/stream",
     "/v1alpha1/comments:analyze",
 ]
-FOR_PEOPLE = {"/", "/login", "/page.js", "/page.css", "/favicon.ico", "/favicon.svg"}
+FOR_PEOPLE = {"/login", *(x.path for x in page_routes() if isinstance(x, Route))}
 """The page, its files and its door."""
 
 
@@ -97,12 +100,13 @@ def test_answers_are_as_described(api: BaseSchema, path: str, mode: GenerationMo
 
 
 def test_all_that_can_be_asked_is_described() -> None:
-    context = make_context(desk=Desk(Worker(fake_engine(["ner"], "", coalesce=True))))
+    worker = Worker(fake_engine(["ner"], "", coalesce=True))
+    context = make_context(worker=worker, desk=Desk(worker), live=Live())
     told = describe(context)["paths"]
     app = build_app(context)
     asked = {(x.path, method.lower()) for x in app.routes if isinstance(x, Route) for method in x.methods or ()}
     missing = {(path, method) for path, method in asked if method != "head" and method not in told.get(path, {})}
-    assert {path for path, _ in missing} <= FOR_PEOPLE
+    assert {path for path, _ in missing} == FOR_PEOPLE
     assert set(told) == {*PATHS, "/v1/comments:analyze"}
 
 

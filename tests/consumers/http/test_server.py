@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from consumers.http.protocol import Patient
 from consumers.http.server import bind, serving
 from consumers.http.settings import HttpSettings
 from consumers.settings import SettingError
@@ -92,6 +93,66 @@ async def test_a_request_that_does_not_end_is_cut_off() -> None:
             asking = asyncio.create_task(client.get(address, timeout=60))
             await entered.wait()
         assert (await asking).status_code == 500
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[Patient]:
+    """Connections that would be looked at later, each as often as it would."""
+    seen: list[Patient] = []
+    monkeypatch.setattr(Patient, "_look_later", lambda self: seen.append(self))
+    return seen
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    async with asyncio.timeout(30):
+        return not await reader.read()
+
+
+async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.http.protocol.SILENCE", 0.05)
+    settings = HttpSettings(port=0)
+    async with serving(APP, bound(settings), settings) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
+        assert await ended(reader)
+        writer.close()
+
+
+async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[Patient]) -> None:
+    settings = HttpSettings(port=0)
+    async with serving(APP, bound(settings), settings) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\nGET / HTTP/1.1\r\nx-never-done: ")
+        async with asyncio.timeout(30):
+            assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
+        (protocol,) = watched
+        protocol._look(None)  # it has asked something since
+        assert not protocol.transport.is_closing()
+        protocol._look(protocol.cycle)
+        assert await ended(reader)
+        writer.close()
+
+
+async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[Patient]) -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Request) -> PlainTextResponse:
+        entered.set()
+        await leave.wait()
+        return PlainTextResponse("late")
+
+    settings = HttpSettings(port=0)
+    app = Starlette(routes=[Route("/", wait), WebSocketRoute("/echo", echo)])
+    async with asyncio.timeout(30), serving(app, bound(settings), settings) as address, httpx.AsyncClient() as client:
+        asking = asyncio.create_task(client.get(address, timeout=60))
+        await entered.wait()
+        async with websockets.connect(address.replace("http", "ws") + "/echo", proxy=None) as connected:
+            for protocol in watched[:]:
+                protocol._look(protocol.cycle)
+            await connected.send("anna")
+            assert await connected.recv() == "anna"
+        leave.set()
+        assert (await asking).text == "late"
+    assert len(watched) == 3  # the connection of the request is looked at again
 
 
 async def test_a_message_that_is_too_large_ends_its_websocket() -> None:

@@ -169,12 +169,16 @@ def make_updates(script: str, sounds: Sounds | None = None) -> list[Update]:
             segment = f"{index + 1:03d}-{speaker}"
             if session == "chat":  # a message arrives whole
                 clock += 20.0 + 60.0 * rng.random()
-                updates.append(Update(session=session, segment=segment, text=words, final=True, time=round(clock, 2)))
+                said = Update(
+                    session=session, segment=segment, text=words, final=True, time=round(clock, 2), speaker=speaker
+                )
+                updates.append(said)
                 continue
             line = time_line(segment, words, clock, rng)
             clock = line.end
             for time, text, final in recognise(line, known, sounds, rng):
-                updates.append(Update(session=session, segment=segment, text=text, final=final, time=time))
+                said = Update(session=session, segment=segment, text=text, final=final, time=time, speaker=speaker)
+                updates.append(said)
     return sorted(updates, key=lambda update: update.time or 0.0)  # stable: equal times keep each session's order
 
 

@@ -177,7 +177,7 @@ async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.Mon
                 now += 2 * engine.remember_seconds
             return expire(now)
 
-        def hold() -> StepResult:
+        def hold(*clock: object) -> StepResult:
             if forgotten.is_set():
                 return step()
             result = step() if steps_between else None
@@ -220,7 +220,7 @@ async def test_what_idleness_closed_is_told_even_if_we_die_over_it(monkeypatch: 
     engine, first, died = service._worker.engine, threading.Semaphore(), threading.Event()
     step = engine.step
 
-    def close_only() -> StepResult:
+    def close_only(*clock: object) -> StepResult:
         """What a session leaves that is over comes with the step after."""
         assert first.acquire(blocking=False) or died.wait(20)
         return step()
@@ -246,7 +246,7 @@ async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatc
     service = Service(settings(shutdown_seconds=0.02), Worker(engine), kafka.clients())
     step, submit, numbers, gates = engine.step, engine.submit, count(), [threading.Event() for _ in range(3)]
 
-    def hold() -> StepResult:
+    def hold(*clock: object) -> StepResult:
         number = next(numbers)
         if number == 0:
             result = step()
@@ -308,7 +308,7 @@ async def test_a_record_that_waits_for_the_engine_while_its_partition_is_given_u
     step, wait, drop = engine.step, worker._wait, engine.drop
     dropped = asyncio.Event()
 
-    def hold() -> StepResult:
+    def hold(*clock: object) -> StepResult:
         result = step()
         assert may.wait(20)
         return result

@@ -71,7 +71,9 @@ def test_a_poisoned_session_does_not_stop_the_others():
     engine.submit(update("b", "there boom", session="bad"), 3)
     (result,) = drain(engine)
     assert [brief(x.spans) for x in result.revisions] == [[(2, "place", "there")]]  # its context was restored
-    assert [(x.session, x.segment, x.offset, str(x.error)) for x in result.failures] == [("bad", "b", 3, "poison")]
+    assert [(x.session, x.segment, x.offset, str(x.error)) for x in result.failures] == [
+        ("bad", "b", 3, "poison in 'there boom'")
+    ]
     assert sorted(result.answered) == [Answer("bad", 3), Answer("good", 2)]
     (revision,) = tell(engine, final("c", "anna", session="bad"))
     assert (revision.rev, revision.added) == (2, (2,))

@@ -27,8 +27,10 @@ from consumers.options import (
     BrokerOption,
     ConnectOption,
     FormatOption,
+    IdleOption,
     InputTopicOption,
     LogOption,
+    OverloadOption,
     PolicyOption,
     SessionOption,
     StabilityOption,
@@ -132,13 +134,7 @@ def serve(
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
     ] = True,
-    overload_seconds: Annotated[
-        float,
-        typer.Option(
-            envvar="HEARKEN_OVERLOAD_SECONDS",
-            help="Restarts get shorter while updates wait for longer than this; 0: never.",
-        ),
-    ] = DEFAULT_OVERLOAD_SECONDS,
+    overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
     budget_gflops: Annotated[
         float,
         typer.Option(
@@ -168,9 +164,7 @@ def serve(
             help="Closed segments of a session that can be edited or deleted; by default 64, of a chat's format 1024.",
         ),
     ] = None,
-    idle_seconds: Annotated[
-        float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
-    ] = DEFAULT_IDLE_SECONDS,
+    idle_seconds: IdleOption = DEFAULT_IDLE_SECONDS,
     connect_seconds: ConnectOption = ServiceSettings.connect_seconds,
     shutdown_seconds: Annotated[
         float, typer.Option(envvar="HEARKEN_SHUTDOWN_SECONDS", help="How long a shutdown waits for work in flight.")

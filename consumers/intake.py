@@ -1,7 +1,7 @@
 """From bytes of the outside world to a message in normal form, or a reason why not."""
 
 import codecs
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -22,7 +22,9 @@ BadReason = Literal[
     "unknown_format",
 ]
 
-_DECODER = msgspec.json.Decoder(Message)
+_DECODER: "msgspec.json.Decoder[Message]" = msgspec.json.Decoder(Message)
+
+T = TypeVar("T")
 
 
 class BadInput(ValueError):
@@ -45,11 +47,17 @@ def decode_message(value: bytes | None) -> Message:
     Raises:
         BadInput: it is not one.
     """
-    if not value:
-        raise BadInput("empty", "a message without a value")
-    check_utf8(value)
+    return decode_json(value, _DECODER)
+
+
+def decode_json(value: bytes | None, decoder: "msgspec.json.Decoder[T]") -> T:
+    """Decode one JSON value.
+
+    Raises:
+        BadInput: it is not what the decoder reads; nothing of its text is in the error.
+    """
     try:
-        message: Message = _DECODER.decode(value)
+        return decoder.decode(check_value(value))
     except msgspec.ValidationError as error:
         raise BadInput("invalid_message", shorten(str(error))) from None
     except UnicodeDecodeError as error:
@@ -58,7 +66,18 @@ def decode_message(value: bytes | None) -> Message:
         raise BadInput("invalid_json", "nested too deeply") from None
     except msgspec.DecodeError as error:
         raise BadInput("invalid_json", shorten(str(error))) from None
-    return message
+
+
+def check_value(value: bytes | None) -> bytes:
+    """Check that there is a value, and its size and encoding.
+
+    Raises:
+        BadInput: nothing, too many bytes, or bytes that are not UTF-8.
+    """
+    if not value:
+        raise BadInput("empty", "a message without a value")
+    check_utf8(value)
+    return value
 
 
 def check_utf8(value: bytes) -> None:

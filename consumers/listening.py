@@ -2,16 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import structlog
-import typer
 
 from consumers.errors import ServiceFailed
 from consumers.http.options import HttpHostOption, HttpPortOption, HttpTokenFileOption
 from consumers.http.settings import DEFAULT_HOST, HttpSettings, read_settings
 from consumers.log import configure_logging
-from consumers.options import LogOption, PolicyOption, StabilityOption, TaggerOption
+from consumers.options import IdleOption, LogOption, OverloadOption, PolicyOption, StabilityOption, TaggerOption
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
@@ -37,16 +36,8 @@ def listen(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
-    overload_seconds: Annotated[
-        float,
-        typer.Option(
-            envvar="HEARKEN_OVERLOAD_SECONDS",
-            help="Restarts get shorter while updates wait for longer than this; 0: never.",
-        ),
-    ] = DEFAULT_OVERLOAD_SECONDS,
-    idle_seconds: Annotated[
-        float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
-    ] = DEFAULT_IDLE_SECONDS,
+    overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
+    idle_seconds: IdleOption = DEFAULT_IDLE_SECONDS,
     log_level: LogOption = "info",
 ) -> None:
     """Label what comes over HTTP and WebSockets, without Kafka, until SIGTERM."""

@@ -37,3 +37,13 @@ ConnectOption = Annotated[
     float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
 ]
 LogOption = Annotated[Level, typer.Option(envvar="HEARKEN_LOG_LEVEL", help="Least level that is logged.")]
+OverloadOption = Annotated[
+    float,
+    typer.Option(
+        envvar="HEARKEN_OVERLOAD_SECONDS",
+        help="Restarts get shorter while updates wait for longer than this; 0: never.",
+    ),
+]
+IdleOption = Annotated[
+    float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
+]

@@ -8,11 +8,12 @@ a rebalance as if nothing had been.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import msgspec
 
-from consumers.intake import BadInput, check_utf8, shorten
+from consumers.intake import BadInput, check_value, decode_json, shorten
 from stream.checks import check_message
 from stream.messages import Delete, End, Message
 from stream.rewrite import Times
@@ -105,6 +106,8 @@ class Format:
     """What msgspec decodes a value to for `read`; None: `read` gets the value as `str`."""
     blocks: bool = False
     """In files, messages are not lines but stretches between empty lines."""
+    chat: bool = False
+    """Messages are edited and deleted long after."""
 
 
 def decode(format: Format, value: bytes | None) -> Any:
@@ -113,19 +116,14 @@ def decode(format: Format, value: bytes | None) -> Any:
     Raises:
         BadInput: it is not one; nothing of its text is in the error.
     """
-    if not value:
-        raise BadInput("empty", "a message without a value")
-    check_utf8(value)
     if format.type is None:
-        return value.decode()
-    try:
-        return msgspec.json.decode(value, type=format.type)
-    except msgspec.ValidationError as error:
-        raise BadInput("invalid_message", shorten(str(error))) from None
-    except RecursionError:
-        raise BadInput("invalid_json", "nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput("invalid_json", shorten(str(error))) from None
+        return check_value(value).decode()
+    return decode_json(value, _decoder(format.type))
+
+
+@cache
+def _decoder(type: Any) -> "msgspec.json.Decoder[Any]":
+    return msgspec.json.Decoder(type)
 
 
 def read_value(format: Format, value: bytes | None, around: Around) -> list[Message]:

@@ -16,8 +16,6 @@ from stream.messages import Message
 log = structlog.get_logger()
 
 NORMAL = "normal"
-CHATS = {"twitch", "youtube", "slack", "discord"}
-"""Whose messages are edited and deleted long after."""
 FORMAT_HELP = (
     f"What messages are: {NORMAL} (docs/messages.md), {AUTO}, or {', '.join(x for x in FORMATS if x != NORMAL)}."
 )
@@ -34,20 +32,19 @@ class AutoReader:
         self._segments = segments
         self._default = default
         self._detector = Detector()
-        self._reader: FormatReader | None = None
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `Reader`."""
-        if self._reader is None:
-            format = self._detector.find(value)
+        is_news = self._detector.decided is None
+        format = self._detector.find(value)
+        if is_news:
             log.info("format decided", format=format.name, offset=offset)
-            self._reader = FormatReader(format, self._segments, self._default)
-        return self._reader.read(value, key, offset)
+        return FormatReader(format, self._segments, self._default).read(value, key, offset)
 
 
 def remembered_by(name: str) -> int:
     """How many closed segments of a session a format needs to be remembered."""
-    return CHAT_REMEMBER_SEGMENTS if name in CHATS else DEFAULT_REMEMBER_SEGMENTS
+    return CHAT_REMEMBER_SEGMENTS if name in FORMATS and FORMATS[name].chat else DEFAULT_REMEMBER_SEGMENTS
 
 
 def check_format(name: str) -> None:

@@ -81,4 +81,4 @@ def _recognises(value: Any) -> bool:
 _DELETED = {"id", "channel_id", "guild_id"}
 
 
-FORMAT = Format("discord", _read, _recognises, _Value)
+FORMAT = Format("discord", _read, _recognises, _Value, chat=True)

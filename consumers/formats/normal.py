@@ -4,13 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from consumers.formats.base import Around, Format
-from consumers.intake import BadInput
+from consumers.intake import check_key
 from stream.messages import Message
 
 
 def _read(value: Message, around: Around) -> Iterable[Message]:
-    if around.session is not None and around.session != value.session:
-        raise BadInput("key_mismatch", "the record's key is not the message's session")
+    check_key(None if around.session is None else around.session.encode(), value)
     return (value,)
 
 

@@ -25,7 +25,7 @@ from consumers.formats import (
     youtube,
 )
 from consumers.formats.base import Format
-from consumers.intake import BadInput, check_utf8
+from consumers.intake import BadInput, check_value
 
 _MODULES = (
     normal,
@@ -79,10 +79,7 @@ def recognise(value: bytes | None) -> Format:
     Raises:
         BadInput: it can be of none, or of several, or it is no text at all.
     """
-    if not value:
-        raise BadInput("empty", "a message without a value")
-    check_utf8(value)
-    seen = _look(value)
+    seen = _look(check_value(value))
     found = [format for format in FORMATS.values() if format.recognises(seen)]
     if len(found) == 1:
         return found[0]

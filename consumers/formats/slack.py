@@ -87,4 +87,4 @@ def _recognises(value: Any) -> bool:
     return value.get("type") == "event_callback"
 
 
-FORMAT = Format("slack", _read, _recognises, msgspec.Raw)
+FORMAT = Format("slack", _read, _recognises, msgspec.Raw, chat=True)

@@ -105,4 +105,4 @@ def _recognises(value: Any) -> bool:
     return "broadcaster_user_id" in value and not {"message_id", "target_user_id"}.isdisjoint(value)
 
 
-FORMAT = Format("twitch", _read, _recognises, msgspec.Raw)
+FORMAT = Format("twitch", _read, _recognises, msgspec.Raw, chat=True)

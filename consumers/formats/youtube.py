@@ -120,4 +120,4 @@ def _recognises(value: Any) -> bool:
     return isinstance(snippet, dict) and "liveChatId" in snippet
 
 
-FORMAT = Format("youtube", _read, _recognises, _Value)
+FORMAT = Format("youtube", _read, _recognises, _Value, chat=True)

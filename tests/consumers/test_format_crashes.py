@@ -95,42 +95,43 @@ def expect(records: Sequence[tuple[int, bytes]], format: Format) -> list[Revisio
     return said
 
 
-def made(script: Iterable[tuple[int, _Window | _Said]]) -> list[tuple[int, bytes]]:
-    return [(session, msgspec.json.encode(value)) for session, value in script]
+def scripts(values: st.SearchStrategy[_Window | _Said]) -> st.SearchStrategy[list[tuple[int, bytes]]]:
+    """Sessions, and their records in order."""
+    return st.lists(st.tuples(st.integers(0, 2), values.map(msgspec.json.encode)), max_size=15)
 
 
-SESSIONS = st.integers(0, 2)
+SCRIPTS = [pytest.param(WINDOW, scripts(windows()), id="window"), pytest.param(SAID, scripts(SAIDS), id="said")]
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-@pytest.mark.parametrize(("format", "values"), [(WINDOW, windows()), (SAID, SAIDS)], ids=["window", "said"])
+@pytest.mark.parametrize(("format", "scripts"), SCRIPTS)
 @given(data=st.data(), deaths=DEATHS)
 @settings(max_examples=15, suppress_health_check=WITHOUT_FIXTURES)
 def test_every_revision_is_as_if_nothing_had_happened(
     guarantee: Guarantee,
     format: Format,
-    values: st.SearchStrategy[_Window | _Said],
+    scripts: st.SearchStrategy[list[tuple[int, bytes]]],
     data: st.DataObject,
     deaths: list[int],
 ) -> None:
-    records = made(data.draw(st.lists(st.tuples(SESSIONS, values), max_size=15)))
+    records = data.draw(scripts)
     kafka = asyncio.run(crash(records, deaths, guarantee, False, format))
     assert by_session(read(kafka, guarantee)) == by_session(expect(records, format))
     assert not kafka.records(DEAD)
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-@pytest.mark.parametrize(("format", "values"), [(WINDOW, windows()), (SAID, SAIDS)], ids=["window", "said"])
+@pytest.mark.parametrize(("format", "scripts"), SCRIPTS)
 @given(data=st.data(), deaths=DEATHS)
 @settings(max_examples=15, suppress_health_check=WITHOUT_FIXTURES)
 def test_whatever_is_coalesced_readers_end_with_the_same(
     guarantee: Guarantee,
     format: Format,
-    values: st.SearchStrategy[_Window | _Said],
+    scripts: st.SearchStrategy[list[tuple[int, bytes]]],
     data: st.DataObject,
     deaths: list[int],
 ) -> None:
-    records = made(data.draw(st.lists(st.tuples(SESSIONS, values), max_size=15)))
+    records = data.draw(scripts)
     kafka = asyncio.run(crash(records, deaths, guarantee, True, format))
     found, wanted = {}, {}
     for revision in read(kafka, guarantee):

@@ -129,7 +129,7 @@ def by_session(revisions: Sequence[Revision]) -> dict[str, list[Revision]]:
 
 
 STEADY = [x for x in VOCABULARY if x != "there"]
-"""Words that the segment before does not label. A known limit: a segment whose opening update was overtaken by a newer one
+"""Words that the segment before does not label. A known limit: a segment whose opening update was overtaken
 is kept as opened later, so after a crash several open segments may end in another order."""
 DEATHS = st.lists(st.integers(1, 30), max_size=4)
 

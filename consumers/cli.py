@@ -22,7 +22,7 @@ from consumers.http.settings import DEFAULT_HOST, read_settings
 from consumers.importing import import_checkpoint
 from consumers.listening import listen
 from consumers.log import configure_logging
-from consumers.measure import bench
+from consumers.measure import app as bench_app
 from consumers.options import (
     BrokerOption,
     ConnectOption,
@@ -67,7 +67,7 @@ app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
-app.command()(bench)
+app.add_typer(bench_app)
 app.command()(listen)
 app.command()(soak)
 app.add_typer(dlq)

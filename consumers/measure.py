@@ -1,4 +1,4 @@
-"""`hearken bench`: figures as tables and JSON."""
+"""`hearken bench`: figures as tables and JSON. What else there is to measure are commands below it."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 
 DEFAULT_OVERLOAD_SECONDS = 0.5
 
+app = typer.Typer(name="bench")
 
+
+@app.callback(invoke_without_command=True)
 def bench(
+    context: typer.Context,
     tagger: Annotated[
         list[str] | None,
         typer.Option(
@@ -42,6 +46,8 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json, or overload.json.")] = None,
 ) -> None:
     """Measure words a second against the same weights re-run densely on every word, in the same run."""
+    if context.invoked_subcommand is not None:
+        return
     from encoder.checkpoint import CheckpointError
     from encoder.restart import PolicyError
     from stream.bench import run_bench

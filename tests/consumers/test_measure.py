@@ -8,14 +8,14 @@ import typer
 from typer.testing import CliRunner
 
 from consumers.evaluation import evaluate
-from consumers.measure import bench
+from consumers.measure import app as bench_app
 from encoder.checkpoint import save_checkpoint
 from stream import bench_overload
 from tests.tiny import LABELS, tiny_checkpoint
 
 app = typer.Typer()
 app.command()(evaluate)
-app.command()(bench)
+app.add_typer(bench_app)
 
 
 @pytest.fixture

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 Kind = Literal["none", "append", "local", "full"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Label scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
 
     first: int

@@ -6,7 +6,7 @@ reaches no further left than the wall before it. No special token is ever added 
 """
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,13 @@ from tokenizers import Tokenizer
 
 from encoder.bytepair import BytePair
 from encoder.pieces import Kind, TokenizerError
+from encoder.runs import Runs
 from encoder.wordpiece import WordPiece
 
 __all__ = ["EMPTY", "Encoded", "IncrementalTokenizer", "TokenizerError", "common_prefix"]
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A text in words and word pieces; offsets are code points, end exclusive."""
 
     text: str
@@ -54,6 +54,7 @@ class IncrementalTokenizer:
                 neighbours.
         """
         self._kind = choose_kind(tokenizer)
+        self._runs = Runs(self._kind)
 
     def starts_word(self) -> NDArray[np.bool_]:
         """(vocabulary,) true for pieces at which a left context may begin: they begin a word."""
@@ -67,14 +68,14 @@ class IncrementalTokenizer:
         """Encode `text`, given an earlier state of it.
 
         Returns:
-            The encoded text, equal to `encode(text)`; the first word whose characters, place or pieces changed (the
-            smaller number of words if none did); and the first token that changed, likewise. Pieces can stand where
-            the word changed: "rice" and "Rice" are the same pieces to an uncased tokenizer.
+            The encoded text, equal to `encode(text)`; the first word whose characters or place changed (the smaller
+            number of words if none did); and the first token that changed, likewise. Pieces can stand where the word
+            changed: "rice" and "Rice" are the same pieces to an uncased tokenizer.
         """
         if text == before.text:
-            return before, before.words, len(before.ids)
-        reach = common_prefix(before.text, text)
-        while reach and not self._kind.is_wall(text[reach - 1]):
+            return before, len(before.word_start), len(before.ids)
+        reach, is_wall = common_prefix(before.text, text), self._kind.is_wall
+        while reach and not is_wall(text[reach - 1]):
             reach -= 1
         words = int(before.word_start.searchsorted(reach))
         after = self._append(before, words, text, reach)
@@ -82,7 +83,7 @@ class IncrementalTokenizer:
 
     def _append(self, before: Encoded, words: int, text: str, reach: int) -> Encoded:
         """Keep the first `words` words of `before` and tokenise `text` from character `reach` on."""
-        part = self._kind.cut(text[reach:])
+        part = self._runs.cut(text[reach:])
         tokens = int(before.word_token[words])
         return Encoded(
             text,
@@ -121,8 +122,10 @@ def _extend(before: NDArray[np.int32], keep: int, new: list[int]) -> NDArray[np.
 
 def common_prefix(a: str, b: str) -> int:
     """Length of the longest common prefix, by bisection over slices (which compare at memory speed)."""
+    if b.startswith(a):
+        return len(a)
     low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
+    if a.startswith(b):
         return high
     while low < high:
         middle = (low + high + 1) // 2
@@ -135,25 +138,26 @@ def common_prefix(a: str, b: str) -> int:
 
 def _common_ids(before: Encoded, after: Encoded, words: int) -> int:
     """First token that differs, given that the first `words` words stand."""
-    start = int(before.word_token[words])
-    length = min(len(before.ids), len(after.ids))
-    changed = before.ids[start:length] != after.ids[start:length]
-    return start + int(changed.argmax()) if changed.any() else length
+    start, old, new = int(before.word_token[words]), len(before.ids), len(after.ids)
+    length = min(old, new)
+    if before.ids[start:length].tobytes() == after.ids[start:length].tobytes():
+        return length
+    return start + int((before.ids[start:length] != after.ids[start:length]).argmax())
 
 
 def _first_changed_word(before: Encoded, after: Encoded, words: int) -> int:
     """First word that differs, given that the first `words` words stand."""
-    most = min(before.words, after.words)
+    most = min(len(before.word_start), len(after.word_start))
     while words < most and _same_word(before, after, words):
         words += 1
     return words
 
 
 def _same_word(before: Encoded, after: Encoded, word: int) -> bool:
-    """Whether a word has the same place, characters and pieces."""
-    a, b = before.word_token[word : word + 2], after.word_token[word : word + 2]
+    """Whether a word has the same place and characters."""
+    start, end = before.word_start[word], before.word_end[word]
     return bool(
-        before.word_start[word] == after.word_start[word]
-        and before.word(word) == after.word(word)
-        and np.array_equal(before.ids[a[0] : a[1]], after.ids[b[0] : b[1]])
+        start == after.word_start[word]
+        and end == after.word_end[word]
+        and before.text[start:end] == after.text[start:end]
     )

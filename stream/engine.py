@@ -233,7 +233,9 @@ class Engine:
 
     def _point(self, jobs: list[_Job]) -> list[Any]:
         """Cut what was rewritten and choose where each segment's labels are read anew."""
-        return [job.living.live.plan(job.write.segment, job.write.text, job.write.final) for job in jobs]
+        plans = [job.living.live.plan(job.write.segment, job.write.text, job.write.final) for job in jobs]
+        self._labeller.point(plans)
+        return plans
 
     def _decode(self, jobs: list[_Job], plans: list[Any]) -> None:
         """Scores to labelled words."""

@@ -57,6 +57,8 @@ class HybridLive:
     ) -> None:
         self._tagger = tagger
         self._heads = heads
+        self._names = tuple([head.name for head in heads])
+        self._fingerprint = tagger.encoder.identity
         self.policy = policy
         self._session = tagger.sessions.open()
         self._open: dict[str, Words] = {}
@@ -150,14 +152,6 @@ class HybridLive:
     def free(self) -> None:
         """The session is over."""
         self._session.free()
-
-    @property
-    def _fingerprint(self) -> bytes:
-        return self._tagger.encoder.identity
-
-    @property
-    def _names(self) -> list[str]:
-        return [head.name for head in self._heads]
 
     def _recall(self, segment: str) -> None:
         """Make words again of a segment that was restored."""

@@ -28,8 +28,6 @@ _SPACE = "\u0120"
 class BytePair:
     """`Kind` of RoBERTa."""
 
-    run = _RUN
-
     def __init__(self, kinds: dict[str, Any]) -> None:
         """Take a tokenizer's JSON.
 

@@ -1,6 +1,5 @@
 """What the kinds of tokenizer share: how a text is cut into words, and words into pieces."""
 
-import re
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -26,9 +25,6 @@ class Pieces(NamedTuple):
 
 class Kind(Protocol):
     """One kind of tokenizer. What lies on one side of a wall never changes what the other side is cut into."""
-
-    run: re.Pattern[str]
-    """A stretch between two walls, or a wall that is a word. What it leaves out of a text is no word."""
 
     def is_wall(self, character: str) -> bool:
         """Whether nothing in front of this character's end reaches behind it."""

@@ -10,7 +10,6 @@ that the vocabulary cannot spell, or a very long one, is the single piece [UNK].
 """
 
 import json
-import re
 import string
 import unicodedata
 from typing import Any
@@ -23,14 +22,10 @@ from encoder.pieces import Pieces, TokenizerError, group_by_word, plain_tokenize
 _SPACES = "\t\n\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 _WALLS = frozenset(_SPACES + string.punctuation)
 _CJK = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0xF900, 0xFAFF))
-_ALONE = re.escape(string.punctuation) + "".join(f"{chr(a)}-{chr(b)}" for a, b in _CJK)
-_RUN = re.compile(f"[{_ALONE}]|[^{re.escape(_SPACES)}{_ALONE}]+")
 
 
 class WordPiece:
     """`Kind` of BERT, DistilBERT and ELECTRA."""
-
-    run = _RUN
 
     def __init__(self, kinds: dict[str, Any]) -> None:
         """Take a tokenizer's JSON.

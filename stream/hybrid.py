@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from encoder.decode import labels_to_spans
 from encoder.points import pack_ask, points_of
@@ -18,7 +20,7 @@ from encoder.read import NOT_GROWN
 from encoder.restart import RestartPolicy
 from encoder.session import Plan as EncoderPlan
 from encoder.session import run_plans
-from encoder.stability import Settled, stability_of
+from encoder.stability import stability_at
 from encoder.tagger import Head, Tagger
 from encoder.tokenizer import EMPTY, Encoded
 from encoder.word import WORD
@@ -241,6 +243,9 @@ class HybridLabeller:
             plan.ran.append(compute)
 
 
+_MADE = frozenset({"starts", "ends", "labels", "probability", "stability", "spans"})
+
+
 class _KeptReading(Reading):
     """A reading whose arrays are made when somebody looks at them: after most updates nobody does."""
 
@@ -264,25 +269,35 @@ class _KeptReading(Reading):
         put(self, "growth", growth)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in Reading.__dataclass_fields__:
+        if name not in _MADE:
             raise AttributeError(name)
         words = self._words
-        records, n = np.frombuffer(words.heads[self._head], WORD), words.encoded.words
-        settled = Settled(records["base"].astype(np.float32), records["drift"].astype(np.float32))
-        unseen = np.maximum(n - records["seen"].astype(np.int32), 0)
-        labels = records["labels"].astype(np.int32)
-        found = {
-            "starts": words.encoded.word_start,
-            "ends": words.encoded.word_end,
-            "labels": labels,
-            "probability": records["probability"].astype(np.float32),
-            # a label of a closed segment stands for certain
-            "stability": np.ones(n, np.float32) if self._closed else stability_of(settled, unseen),
-            "spans": () if self._names is None else labels_to_spans(labels, self._names),
-        }
-        for field, value in found.items():
-            object.__setattr__(self, field, value)
-        return found[name]
+        n, put = len(words.encoded.word_start), object.__setattr__
+        labels, (probability, stability) = np.empty(n, np.int32), np.empty((2, n), np.float32)
+        _unpack(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
+        put(self, "starts", words.encoded.word_start)
+        put(self, "ends", words.encoded.word_end)
+        put(self, "labels", labels)
+        put(self, "probability", probability)
+        put(self, "stability", stability)
+        put(self, "spans", () if self._names is None else labels_to_spans(labels, self._names))
+        return getattr(self, name)
+
+
+@numba.njit(cache=True, nogil=True)
+def _unpack(
+    words: NDArray[np.void],
+    closed: bool,
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    stability: NDArray[np.float32],
+) -> None:
+    """Fill what a reading says of each word; a label of a closed segment stands for certain."""
+    for i in range(len(words)):
+        word = words[i]
+        labels[i], probability[i] = word.labels, word.probability
+        unseen = max(len(words) - np.int64(word.seen), 0)
+        stability[i] = 1 if closed else stability_at(word.base, word.drift, unseen)
 
 
 def _whole_words(before: Encoded, after: Encoded, token: int) -> int:

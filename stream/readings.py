@@ -93,8 +93,9 @@ def _gather(
         (S, 7) what readers need to know of each segment, the packed scores of the words that are to be read, the scores
         that each segment holds from now on, and the words that were computed of it.
     """
-    facts = np.array([_facts(part) for part in parts], np.int64)
-    logits = [part.rows[0].logits for part in parts if part.plain]
+    plain = [part.plain for part in parts]
+    facts = np.array([_facts(part, is_plain) for part, is_plain in zip(parts, plain, strict=True)], np.int64)
+    logits = [part.rows[0].logits for part, is_plain in zip(parts, plain, strict=True) if is_plain]
     packed = np.concatenate(logits) if logits else np.empty((0, columns), np.float32)
     tokens = np.concatenate([part.encoded.word_token for part in parts])
     scores, segments = np.empty_like(packed), np.empty((len(parts), 7), np.int64)
@@ -102,11 +103,11 @@ def _gather(
     used = _take_scores(facts, tokens, packed, scores, segments, places)
     scores, counts = scores[:used], places[:, _COMPUTED].tolist()
     held, whole = [], []
-    for i, (part, (first, end, row, _)) in enumerate(zip(parts, places.tolist(), strict=True)):
+    for i, (part, is_plain, (first, end, row, _)) in enumerate(zip(parts, plain, places.tolist(), strict=True)):
         words = len(part.encoded.word_start)
         mine = with_room(part.before.scores if part.before is not None else packed[:0], words, columns)
         held.append(mine)
-        if part.plain:
+        if is_plain:
             mine[first:end] = scores[row : row + end - first]
         elif part.rows or part.closing:
             counts[i] = _put_scores(part, mine)
@@ -119,11 +120,11 @@ def _gather(
 _COMPUTED = 3
 
 
-def _facts(part: Part) -> tuple[int, ...]:
+def _facts(part: Part, is_plain: bool) -> tuple[int, ...]:
     """Words that it had and has, the first that changed, those that stand; of a plain one the first token computed, how
     many were, and how many tokens there are whose labels stand."""
     start = count = stands = 0
-    if part.plain:
+    if is_plain:
         start, logits = part.rows[0]
         count, stands = len(logits), part.ran[0].stands
     stood = len(part.before.encoded.word_start) if part.before is not None else 0
@@ -198,7 +199,7 @@ def _growth(part: Part, by_input: int, by_model: int, quiet: int) -> Growth | No
 
 
 def _work(part: Part, words: int) -> Work:
-    if part.plain:
+    if len(part.ran) == 1:
         plan = part.ran[0]
         return Work(plan.kind, words, plan.computed)
     kinds = {x.kind for x in part.ran}

@@ -116,6 +116,8 @@ class IncrementalTokenizer:
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
         reach, is_wall = common_prefix(before.text, text), self._kind.is_wall
+        if reach == len(before.text) and is_wall(text[reach]):  # nothing of what stands is touched
+            return _go_on(before, len(before.word_start), text, self._runs.cut(text[reach:]), reach)
         while reach and not is_wall(text[reach - 1]):
             reach -= 1
         words = int(before.word_start.searchsorted(np.int32(reach)))

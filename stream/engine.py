@@ -351,12 +351,14 @@ class _Change(NamedTuple):
 
 
 def _add_up(growths: Sequence[Growth | None]) -> _Change | None:
-    """What the taggers of a pass say themselves, if they do."""
-    known = [x for x in growths if x is not None]
-    if len(known) < len(growths):
-        return None
-    flips = Flips(sum([x.by_input for x in known]), sum([x.by_model for x in known]))
-    return _Change(known[0].arrived, known[0].rewritten, flips)
+    """What the taggers of a pass (one at least) say themselves, if they do."""
+    by_input = by_model = 0
+    for growth in growths:
+        if growth is None:
+            return None
+        by_input += growth.by_input
+        by_model += growth.by_model
+    return _Change(growth.arrived, growth.rewritten, Flips(by_input, by_model))
 
 
 def _compare(text: str, job: _Job, of_pass: slice) -> _Change:

@@ -5,7 +5,7 @@ A policy that is not of that room is asked segment by segment, unless it can be 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -88,8 +88,7 @@ def pack_ask(data: Sequence[Sequence[bytes]], segments: Sequence[tuple[int, int]
 def _standing(words: NDArray[np.void], count: int) -> Standing:
     seen = words["seen"].astype(np.int32)
     settled = Settled(words["base"].astype(np.float32), words["drift"].astype(np.float32))
-    unseen = np.maximum(count - seen, 0)
-    stability = stability_of(settled, unseen)
+    stability = stability_of(settled, count - seen)
     return Standing(
         words["entropy"].astype(np.float32),
         words["probability"].astype(np.float32),
@@ -134,7 +133,7 @@ def _fill_points(
             points[s] = stand
         elif policy == _LAST:
             points[s] = min(max(0, stand - np.int64(number) + 1), stand)
-        elif policy == _ALWAYS or number == 0 and policy == _PRICE:
+        elif policy == _ALWAYS or (number == 0 and policy == _PRICE):
             points[s] = 0
         elif policy == _ENTROPY:
             points[s] = _first_doubtful(words, first, stand, np.float32(number))
@@ -163,7 +162,7 @@ def _worst(
         for tagger in range(len(words)):
             word = words[tagger, first + i]
             known = np.int64(word.seen)
-            least = min(least, stability_at(word.base, word.drift, max(count - known, 0)))
+            least = min(least, stability_at(word.base, word.drift, count - known))
             fewest = min(fewest, known)
         stability[i], seen[i] = least, fewest
 

@@ -125,6 +125,14 @@ def serve(
         float,
         typer.Option(envvar="HEARKEN_SESSION_TIMEOUT_SECONDS", help="Unheard of for so long, partitions are lost."),
     ] = ServiceSettings.session_timeout_seconds,
+    fetch_wait_ms: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            envvar="HEARKEN_FETCH_WAIT_MS",
+            help="How long brokers may hold a fetch until something comes; the embedded one always does, to the end.",
+        ),
+    ] = ServiceSettings.fetch_wait_ms,
     on_lost_input: Annotated[
         str,
         typer.Option(
@@ -193,6 +201,7 @@ def serve(
         guarantee=guarantee,  # type: ignore[arg-type]  # checked there
         transaction_seconds=transaction_seconds,
         session_timeout_seconds=session_timeout_seconds,
+        fetch_wait_ms=fetch_wait_ms,
         on_lost_input=on_lost_input,  # type: ignore[arg-type]  # checked there
         in_flight=in_flight,
         commit_seconds=commit_seconds,

@@ -36,6 +36,9 @@ from stream.worker import Batch, Worker
 
 log = structlog.get_logger()
 
+PAUSE_SECONDS = 0.01
+"""The longest that the taker rests while a step runs."""
+
 
 class Service:
     """One member of the consumer group.
@@ -210,6 +213,8 @@ class Service:
                         # What was handed out before its partition was given up and opened again is read again.
                         if (held := self._partitions.opened(at)) and held.progress is lives.get(at):
                             await self._begin(held, record)
+            if rest := self._worker.rest(PAUSE_SECONDS):
+                await asyncio.sleep(rest)
 
     async def _throttle(self) -> bool:
         """Pause all partitions while there is no room; polling goes on, or the group would think us dead."""

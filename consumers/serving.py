@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.formats.choosing import NORMAL, make_reader
 from consumers.http.settings import HttpSettings
+from consumers.interpreter import settle
 from consumers.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ async def serve(
         from consumers.http.server import bind
     with stopped_by_signals() as stop, (http and bind(http)) or nullcontext() as at:
         engine = await asyncio.to_thread(make_engine)
+        settle()
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_tell)
             log.info("tagger loaded", tagger=", ".join(engine.names))

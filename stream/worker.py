@@ -56,6 +56,8 @@ class Worker:
         self._steps_read = 0
         self._moved_at = 0.0
         """When work last went on: the first message came, or a step ended."""
+        self._busy = 0.0
+        """Seconds that the last step took."""
         self._moved = asyncio.Event()
         """Something left the queue, or the worker stopped."""
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
@@ -103,6 +105,13 @@ class Worker:
     def error(self) -> BaseException | None:
         """What the compute thread stopped with, if it failed."""
         return self._error
+
+    def rest(self, longest: float) -> float:
+        """Seconds for which a source may rest: what it submits meanwhile waits for the running step anyway.
+
+        Half of what a step takes, so that the next one finds almost all that came; 0 while no step runs.
+        """
+        return min(longest, self._busy / 2) if self._in_flight else 0.0
 
     async def room(self) -> None:
         """Wait until `submit` would not wait, or the worker stopped."""
@@ -189,6 +198,7 @@ class Worker:
 
     def _deliver(self, result: StepResult, started: float, ended: float, shift: Shift | None) -> None:
         self._moved_at = self._clock()
+        self._busy = ended - started
         latencies = [ended - self._submit_time(x) for x in result.answered]
         self._batches.put_nowait(Batch(result, latencies, ended - started, shift))
 

@@ -21,6 +21,8 @@ from consumers.wire.talk import Due
 
 LONGEST_SLEEP, SHORTEST_SLEEP = 0.05, 0.0005
 FLUSH_SECONDS = 30.0
+LINGER_MS = 5
+"""What librdkafka has by itself. (And an embedded broker answers a fetch with one batch of a partition at most.)"""
 FETCH_WAIT_MS = 5
 """So long an embedded broker holds every fetch that finds nothing."""
 
@@ -130,7 +132,7 @@ class Sender:
             {
                 "bootstrap.servers": broker,
                 "acks": "all",
-                "linger.ms": 0.5,
+                "linger.ms": LINGER_MS,
                 "enable.idempotence": False,
                 "max.in.flight": 1,  # a retry must not change the order
                 "queue.buffering.max.messages": 1_000_000,

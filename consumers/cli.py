@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.bench_kafka import bench_kafka
 from consumers.calibrating import calibrate
 from consumers.dlq import dlq
 from consumers.errors import OperationFailed
@@ -67,6 +68,7 @@ app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
+bench_app.command("kafka")(bench_kafka)
 app.add_typer(bench_app)
 app.command()(listen)
 app.command()(soak)

@@ -87,6 +87,14 @@ class Taken:
     record: Record
     parts: int = 1
     """Messages that it is and that are not answered."""
+    at: float = 0.0
+    """When it was taken, by the clock that rises."""
+    late: float | None = None
+    """Seconds from its own timestamp to then, if it has one."""
+    begun: float = 0.0
+    """When the step that answered its last message began."""
+    answered: float = 0.0
+    """When that step was over; 0: none has."""
 
     def settle(self) -> bool:
         """One of its messages is answered or refused; says if that was the last."""
@@ -130,12 +138,13 @@ class Ledger:
 
     def begin(self, progress: Progress, record: Record) -> Taken:
         """Book a record as taken."""
+        now = self._clock()
         progress.begin(record.offset)
         if not self._in_flight.get(progress):
-            self._moved[progress] = self._clock()
+            self._moved[progress] = now
         self._in_flight[progress] = self._in_flight.get(progress, 0) + 1
         self.calm.clear()
-        return Taken(progress, record)
+        return Taken(progress, record, at=now)
 
     def deliver(self, taken: Taken) -> bool:
         """Everything the record caused is delivered. False: its partition is no longer ours."""

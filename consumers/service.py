@@ -23,7 +23,7 @@ from consumers.formats.reader import NormalReader, Reader
 from consumers.group import Group, NotCounted
 from consumers.intake import BadInput
 from consumers.lag import Lag, find_lags
-from consumers.lane import Outbound, Output
+from consumers.lane import Outbound, Output, Wrote
 from consumers.ledger import Ledger, Record, Taken
 from consumers.partitions import Partition, Partitions
 from consumers.rebalance import Rebalance
@@ -244,7 +244,11 @@ class Service:
             return  # handed out before its state was back, or while the group divides anew: it is read again
         assert held.lane is not None
         taken = self._ledger.begin(held.progress, record)
-        held.produced = record.timestamp / 1000 if record.timestamp >= 0 else None
+        if record.timestamp >= 0:
+            held.produced = record.timestamp / 1000
+            taken.late = max(0.0, time.time() - held.produced)
+        else:
+            held.produced = None
         if record.offset in held.done:
             held.done.discard(record.offset)
             return self._skip(held, taken)
@@ -324,6 +328,7 @@ class Service:
         for answer in batch.result.answered:
             taken = self._ledger.release(answer.session, answer.offset)
             if taken and (output := output_of(answer.session)):
+                taken.begun, taken.answered = batch.ended - batch.busy, batch.ended
                 output.done.append(taken)
         last = {}
         for entry in batch.result.entries:
@@ -335,9 +340,10 @@ class Service:
                 self._ledger.forget(entry.session)
         return outputs
 
-    def _delivered(self, done: Sequence[Taken], causes: Sequence[Taken | None]) -> None:
+    def _delivered(self, done: Sequence[Taken], causes: Sequence[Taken | None], wrote: Wrote) -> None:
         self.revisions += len(causes)
         self._tap.delivered(causes)
+        self._tap.done(done, wrote)
         self.finished += sum(self._ledger.deliver(taken) for taken in done)
 
     # Committing

@@ -27,6 +27,8 @@ class Batch:
     """Seconds that the step took."""
     shift: Shift | None = None
     """Overload began or ended before this step. Where it ends because nothing comes any more, the step is empty."""
+    ended: float = 0.0
+    """When it was over, by the worker's clock."""
 
 
 class Worker:
@@ -200,7 +202,7 @@ class Worker:
         self._moved_at = self._clock()
         self._busy = ended - started
         latencies = [ended - self._submit_time(x) for x in result.answered]
-        self._batches.put_nowait(Batch(result, latencies, ended - started, shift))
+        self._batches.put_nowait(Batch(result, latencies, ended - started, shift, ended))
 
     def _submit_time(self, answer: Answer) -> float:
         times = self._submitted[answer]

@@ -198,4 +198,3 @@ class Sender:
         left = self._producer.flush(FLUSH_SECONDS)
         if self._failed is not None or left:
             raise OperationFailed(f"the broker did not take {left} messages: {self._failed or 'no answer'}")
-

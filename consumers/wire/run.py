@@ -2,20 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from consumers.errors import OperationFailed
-from consumers.wire.figures import Run, spread
+from consumers.wire.figures import Run, Spread, spread
 from consumers.wire.load import Answer, Heard, Reader, Sender
 from consumers.wire.served import Metrics, Served, Usage
-from consumers.wire.talk import farewell, plan_talk
+from consumers.wire.talk import Due, farewell, plan_talk
 
 DRAIN_SECONDS = 120.0
 """How long the service may take to finish what was sent."""
 READ_SECONDS = 1.0
 """What is done has been written; so long it may take to be read."""
-PHASES = ("queue", "step", "handover", "state", "revisions", "commit")
+PHASES = ("broker", "queue", "step", "handover", "state", "publish")
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class Bench:
 class _Sending:
     """The sender at work in a thread of its own."""
 
-    def __init__(self, sender: Sender, plan: list) -> None:  # type: ignore[type-arg]
+    def __init__(self, sender: Sender, plan: Sequence[Due]) -> None:
         self._stop = threading.Event()
         self._failed: Exception | None = None
         self._ends = time.monotonic()
@@ -94,7 +94,7 @@ class _Sending:
         if self._failed is not None:
             raise self._failed
 
-    def _run(self, sender: Sender, plan: list) -> None:  # type: ignore[type-arg]
+    def _run(self, sender: Sender, plan: Sequence[Due]) -> None:
         try:
             sender.send(plan, self._stop)
         except Exception as error:
@@ -131,19 +131,35 @@ def _report(
         core_share=round(cpu / seconds, 3),
         coalesced=round(counted.get("hearken_updates_coalesced_total")),
         shortened=round(counted.get("hearken_restarts_shortened_total")),
-        phases=_phases(counted),
+        phases=_phases(counted, spread(heard.slips[begin:]).mean_ms, _spread(answers).mean_ms),
+        served_p99_ms=_p99(counted),
         resident_mib=(round(earlier.resident / (1 << 20), 1), round(usage.resident / (1 << 20), 1)),
     )
 
 
-def _spread(answers: list[Answer]):  # type: ignore[no-untyped-def]
+def _spread(answers: Sequence[Answer]) -> Spread:
     return spread([x.seconds for x in answers])
 
 
-def _phases(counted: Metrics) -> dict[str, float]:
-    found = {}
+def _phases(counted: Metrics, slip_ms: float, answered_ms: float) -> dict[str, float]:
+    found = {"sender": slip_ms}
     for phase in PHASES:
-        count = counted.get("hearken_record_seconds_count", phase=phase)
-        if count:
-            found[phase] = round(1000 * counted.get("hearken_record_seconds_sum", phase=phase) / count, 3)
+        if (mean := _mean_ms(counted, "hearken_record_seconds", phase=phase)) is not None:
+            found[phase] = mean
+    if (acknowledged := _mean_ms(counted, "hearken_produce_to_revision_seconds")) is not None:
+        found["out"] = round(answered_ms - slip_ms - acknowledged, 3)
     return found
+
+
+def _mean_ms(counted: Metrics, name: str, **labels: str) -> float | None:
+    count = counted.get(f"{name}_count", **labels)
+    return round(1000 * counted.get(f"{name}_sum", **labels) / count, 3) if count else None
+
+
+def _p99(counted: Metrics) -> float | None:
+    """The upper bound of the bucket that it is in; None: there is none."""
+    name = "hearken_taken_to_done_seconds_bucket"
+    below = sorted((float(dict(x)["le"]), value) for (known, x), value in counted.values.items() if known == name)
+    count = below[-1][1] if below else 0
+    bounds = [bound for bound, value in below if count and value >= 0.99 * count]
+    return round(1000 * bounds[0], 3) if bounds and bounds[0] != float("inf") else None

@@ -165,7 +165,7 @@ def serving(flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[
     (port,) = free_ports(1)
     log = folder / "service.log"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HEARKEN_HTTP")}
-    environment |= {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.environ.get("HPP", str(ROOT))}
+    environment |= {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     ours = os.sched_getaffinity(0)
     with log.open("wb") as out:
         if cores.service is not None:

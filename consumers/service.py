@@ -24,7 +24,7 @@ from consumers.group import Group, NotCounted
 from consumers.intake import BadInput
 from consumers.lag import Lag, find_lags
 from consumers.lane import Outbound, Output, Wrote
-from consumers.ledger import Ledger, Record, Taken
+from consumers.ledger import Ledger, Progress, Record, Taken
 from consumers.partitions import Partition, Partitions
 from consumers.rebalance import Rebalance
 from consumers.settings import ServiceSettings
@@ -205,16 +205,25 @@ class Service:
                 continue
             lives = {at: held.progress for at in batches if (held := self._partitions.opened(at))}
             async with self._taking:
-                for at, records in batches.items():
-                    for record in records:
-                        await self._worker.room()
-                        if self._stopping.is_set():
-                            return  # what was not begun is not committed, and will be read again
-                        # What was handed out before its partition was given up and opened again is read again.
-                        if (held := self._partitions.opened(at)) and held.progress is lives.get(at):
-                            await self._begin(held, record)
+                try:
+                    await self._begin_all(batches, lives)
+                finally:
+                    self._worker.wake()  # once: the step is to find all of them
             if rest := self._worker.rest(PAUSE_SECONDS):
                 await asyncio.sleep(rest)
+
+    async def _begin_all(
+        self, batches: Mapping[TopicPartition, Sequence[Record]], lives: Mapping[TopicPartition, Progress]
+    ) -> None:
+        for at, records in batches.items():
+            for record in records:
+                if self._worker.full:
+                    await self._worker.room()
+                if self._stopping.is_set():
+                    return  # what was not begun is not committed, and will be read again
+                # What was handed out before its partition was given up and opened again is read again.
+                if (held := self._partitions.opened(at)) and held.progress is lives.get(at):
+                    self._begin(held, record)
 
     async def _throttle(self) -> bool:
         """Pause all partitions while there is no room; polling goes on, or the group would think us dead."""
@@ -239,7 +248,7 @@ class Service:
                     await self._partitions.close(at)
             await self._partitions.assign(given)
 
-    async def _begin(self, held: Partition, record: Record) -> None:
+    def _begin(self, held: Partition, record: Record) -> None:
         if record.offset < held.progress.next or not (self._exactly or self._group.counted.is_set()):
             return  # handed out before its state was back, or while the group divides anew: it is read again
         assert held.lane is not None
@@ -260,15 +269,15 @@ class Service:
             return self._bury(held, error.reason, error.detail, taken)
         if all(held.is_done(x.session, record.offset) for x in messages):
             return self._skip(held, taken)
-        await self._submit(held, messages, taken)
+        self._submit(held, messages, taken)
 
-    async def _submit(self, held: Partition, messages: Sequence[Message], taken: Taken) -> None:
+    def _submit(self, held: Partition, messages: Sequence[Message], taken: Taken) -> None:
         """Hand a record's messages to the engine. It is done when all of them are; what is refused spoils no other."""
         taken.parts = len(messages)
         refused: InputError | None = None
         for message in messages:
             try:
-                await self._worker.submit(message, taken.record.offset)
+                self._worker.put(message, taken.record.offset)
             except InputError as error:
                 refused = refused or error
                 last = taken.settle()

@@ -76,8 +76,19 @@ class Worker:
             InputError: the message is bad; nothing was changed.
             WorkerFailed: the compute thread stopped.
         """
-        self._start()
         await self.room()
+        self.put(message, offset)
+        self.wake()
+
+    def put(self, message: Message, offset: int) -> None:
+        """Hand one message to the engine, whether there is room or not; it may not look before it is woken (`wake`).
+
+        For a source that has many at once: they find themselves in one step.
+
+        Raises:
+            InputError, WorkerFailed: as `submit`.
+        """
+        self._start()
         self._check()
         now = self._clock()
         self.engine.submit(message, offset, now)
@@ -85,7 +96,15 @@ class Worker:
             self._moved_at = now
         self._submitted[Answer(message.session, offset)].append(now)
         self._in_flight += 1
+
+    def wake(self) -> None:
+        """Let the engine see what was put."""
         self._wake.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether `room` would wait."""
+        return self._in_flight >= self._queue and not self._stopped
 
     @property
     def in_flight(self) -> int:
@@ -117,7 +136,8 @@ class Worker:
 
     async def room(self) -> None:
         """Wait until `submit` would not wait, or the worker stopped."""
-        while self._in_flight >= self._queue and not self._stopped:
+        while self.full:
+            self.wake()
             await self._wait()
 
     async def results(self) -> AsyncIterator[Batch]:

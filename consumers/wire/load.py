@@ -113,7 +113,7 @@ class Reader:
             if record.error() is not None:
                 self._error = record.error()
             else:
-                self._arrived.append((time.monotonic(), record.value()))
+                self._arrived.append((time.monotonic(), record.value() or b""))
                 self.count += 1
 
 

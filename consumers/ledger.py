@@ -148,17 +148,25 @@ class Ledger:
 
     def deliver(self, taken: Taken) -> bool:
         """Everything the record caused is delivered. False: its partition is no longer ours."""
-        if taken.progress not in self._in_flight:
-            return False
-        self._in_flight[taken.progress] -= 1
-        self._moved[taken.progress] = self._clock()
-        self._settle()
-        return True
+        return self.deliver_all([taken]) == 1
+
+    def deliver_all(self, records: Iterable[Taken]) -> int:
+        """Likewise of several; returns how many were still ours."""
+        now, count = self._clock(), 0
+        for taken in records:
+            if taken.progress in self._in_flight:
+                self._in_flight[taken.progress] -= 1
+                self._moved[taken.progress] = now
+                count += 1
+        if count:
+            self._settle()
+        return count
 
     def expect(self, session: str, taken: Taken) -> None:
         """The engine has a message of this record, and will answer for it once."""
         self._waiting.setdefault((session, taken.record.offset), []).append(taken)
-        self.live_at(session, TopicPartition(taken.record.topic, taken.record.partition))
+        if session not in self._homes:
+            self._homes[session] = TopicPartition(taken.record.topic, taken.record.partition)
 
     def waiting(self, session: str, offset: int) -> Taken | None:
         """The record that an answer is for. None: a closing that no record asked for, or a record no longer ours."""

@@ -232,6 +232,8 @@ class Live:
 
     def _pass_on(self, session: str, make: Callable[[], Any]) -> None:
         """Give a frame to those who watch the session; it is only made if there are any."""
+        if not self._watchers:
+            return
         watching = [x for x in self._watchers if x.session == session]
         if watching:
             frame = encode_frame(make())

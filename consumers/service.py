@@ -28,11 +28,12 @@ from consumers.ledger import Ledger, Progress, Record, Taken
 from consumers.partitions import Partition, Partitions
 from consumers.rebalance import Rebalance
 from consumers.settings import ServiceSettings
+from consumers.sorting import sort_out
 from consumers.tap import Tap
-from consumers.telling import tell_failure, tell_heard, tell_letter, tell_shift
+from consumers.telling import tell_heard, tell_letter, tell_shift
 from stream.errors import InputError
 from stream.messages import Message
-from stream.worker import Batch, Worker
+from stream.worker import Worker
 
 log = structlog.get_logger()
 
@@ -263,11 +264,12 @@ class Service:
             return self._skip(held, taken)
         try:
             messages = self._reader.read(record.value, record.key, record.offset)
-            if any(self._ledger.home(x.session) not in (None, held.at) for x in messages):
-                raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
+            for message in messages:
+                if self._ledger.home(message.session) not in (None, held.at):
+                    raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
         except (BadInput, InputError) as error:
             return self._bury(held, error.reason, error.detail, taken)
-        if all(held.is_done(x.session, record.offset) for x in messages):
+        if record.offset <= held.last_applied and all(held.is_done(x.session, record.offset) for x in messages):
             return self._skip(held, taken)
         self._submit(held, messages, taken)
 
@@ -313,47 +315,16 @@ class Service:
             self._tap.stepped(batch)
             if batch.shift:
                 tell_shift(batch.shift)
-            for at, output in self._split(batch).items():
+            for at, output in sort_out(batch, self._ledger, self._letter).items():
                 held = self._partitions.opened(at)
                 if held and held.lane:
                     held.lane.put(output)
-
-    def _split(self, batch: Batch) -> dict[TopicPartition, Output]:
-        """What a step did, by partition; what is no longer ours is left out."""
-        outputs: dict[TopicPartition, Output] = {}
-
-        def output_of(session: str) -> Output | None:
-            home = self._ledger.home(session)
-            return None if home is None else outputs.setdefault(home, Output())
-
-        for revision in batch.result.revisions:
-            if output := output_of(revision.session):
-                output.revisions.append((revision, self._ledger.waiting(revision.session, revision.offset)))
-        for failure in batch.result.failures:
-            taken = self._ledger.waiting(failure.session, failure.offset)
-            tell_failure(failure, taken.record if taken else None)
-            if taken and (output := output_of(failure.session)):
-                output.letters.append(self._letter("labelling_failed", repr(failure.error), taken))
-        for answer in batch.result.answered:
-            taken = self._ledger.release(answer.session, answer.offset)
-            if taken and (output := output_of(answer.session)):
-                taken.begun, taken.answered = batch.ended - batch.busy, batch.ended
-                output.done.append(taken)
-        last = {}
-        for entry in batch.result.entries:
-            if output := output_of(entry.session):
-                output.entries.append(entry)
-                last[entry.session] = entry
-        for entry in last.values():
-            if entry.segment is None and entry.value is None:
-                self._ledger.forget(entry.session)
-        return outputs
 
     def _delivered(self, done: Sequence[Taken], causes: Sequence[Taken | None], wrote: Wrote) -> None:
         self.revisions += len(causes)
         self._tap.delivered(causes)
         self._tap.done(done, wrote)
-        self.finished += sum(self._ledger.deliver(taken) for taken in done)
+        self.finished += self._ledger.deliver_all(done)
 
     # Committing
 

@@ -37,7 +37,7 @@ from stream.worker import Worker
 
 log = structlog.get_logger()
 
-PAUSE_SECONDS = 0.01
+PAUSE_SECONDS = 0.02
 """The longest that the taker rests while a step runs."""
 
 

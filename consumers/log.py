@@ -38,7 +38,7 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line in one piece: processes share the stream
     )
     # Libraries speak up only when something is wrong: aiokafka calls every rebalance an event worth a line.
     handler = logging.StreamHandler(sys.stderr)

@@ -110,7 +110,7 @@ def _import_early(http: HttpSettings | None) -> None:
 
 
 def bind_next(http: HttpSettings | None, worker: int) -> socket.socket | None:
-    """Take the port of a worker. It stays taken while a worker is started again: who asks meanwhile is answered then.
+    """Take the port of a worker. Nobody else gets it while a worker is started again: who asks then has to wait.
 
     Raises:
         SettingError: it cannot be had.
@@ -119,7 +119,14 @@ def bind_next(http: HttpSettings | None, worker: int) -> socket.socket | None:
         return None
     from consumers.http.server import bind
 
-    return bind(replace(http, port=http.port + worker if http.port else 0))
+    own = replace(http, port=http.port + worker if http.port else 0)
+    door = bind(own)
+    try:
+        if door is not None:
+            door.listen()
+    except OSError as error:
+        raise SettingError("http_port", f"cannot listen at {own.host}:{own.port} ({error.strerror})") from error
+    return door
 
 
 def name_instance(given: str | None, worker: int) -> str | None:

@@ -160,6 +160,9 @@ def test_compose_gives_workers_time_a_token_and_a_port() -> None:
     assert settings["HEARKEN_HTTP_TOKEN"].startswith("${HEARKEN_HTTP_TOKEN:?")
     assert workers["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports_of_workers()]
     assert workers["read_only"]
+    (folder,) = [volume.split(":")[1] for volume in workers["volumes"]]
+    assert all(settings[x].startswith(folder) for x in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"))
+    assert f"install -d -o hearken -g hearken {folder}" in DOCKERFILE, "or the volume is root's"
     assert workers["tmpfs"] == ["/tmp"]
     for service in COMPOSE["services"].values():
         for volume in service.get("volumes", ()):

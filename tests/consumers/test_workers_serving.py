@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tests.consumers.http.sites import asking, make_context
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.kafka.light_worker", "serve", "--workers", "2"]
+REAL = [sys.executable, "-m", "consumers.cli", "serve", "--workers", "2"]
 PATIENCE = 60.0
 
 
@@ -61,9 +62,9 @@ class Told:
 
 
 @asynccontextmanager
-async def workers(broker: str, *flags: str) -> AsyncIterator[Told]:
+async def workers(broker: str, *flags: str, command: Sequence[str] = COMMAND) -> AsyncIterator[Told]:
     process = await asyncio.create_subprocess_exec(
-        *COMMAND, "--broker", broker, *flags, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+        *command, "--broker", broker, *flags, stderr=asyncio.subprocess.PIPE, cwd=ROOT
     )
     try:
         yield Told(process)
@@ -104,6 +105,27 @@ async def test_two_workers_serve_and_one_that_dies_comes_back_at_its_address(bro
     assert by_whom[0] == ("tagger loaded", None)
     assert by_whom.count(("stopped", 0)) == by_whom.count(("stopped", 1)) == 1
     assert by_whom[-1] == ("all workers have ended", None)
+
+
+def memory(pid: int) -> dict[str, int]:
+    """KiB, as the system says."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    return {line.split(":")[0]: int(line.split()[1]) for line in lines}
+
+
+async def test_a_tagger_is_in_memory_once_and_its_parent_has_one_thread(broker: str) -> None:
+    async with workers(broker, "--http-port", "off", command=REAL) as told:
+        pids = [(await told.next("worker started"))["pid"] for _ in range(2)]
+        for _ in pids:
+            await told.next("serving")
+        taken = [memory(pid) for pid in pids]
+        assert len(os.listdir(f"/proc/{told.process.pid}/task")) == 1, "a fork copies only the thread that calls it"
+        told.process.send_signal(signal.SIGTERM)
+        assert await told.end() == 0
+    for one in taken:
+        assert one["Shared_Dirty"] > 50_000, "what its parent has loaded"
+        assert one["Private_Dirty"] < one["Shared_Dirty"] / 3
+        assert one["Pss"] < 2 / 3 * one["Rss"]
 
 
 async def test_a_broker_that_is_not_there_is_told_and_ends_all_at_last() -> None:

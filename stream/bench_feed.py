@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from encoder.restart import parse_policy
 from encoder.tagger import Tagger
@@ -12,16 +13,16 @@ from stream.messages import End, Message, Update
 from stream.stats import EngineStats
 
 
-class Lap(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lap:
     """Seconds of something that was done."""
 
     wall: float
     cpu: float
     """Of this process, all of its threads: what another process takes from us is not in it."""
 
-    def __add__(self, other: object) -> "Lap":
+    def __add__(self, other: "Lap") -> "Lap":
         """Both, one after the other."""
-        assert isinstance(other, Lap)
         return Lap(self.wall + other.wall, self.cpu + other.cpu)
 
 
@@ -42,7 +43,7 @@ class Feed:
         """Begin without sessions; `policy` as `encoder.restart.parse_policy` reads it."""
         self.engine = Engine(tagger, parse_policy(policy))
         self.laps: dict[str, float] = {}
-        """Seconds by phase of all steps so far."""
+        """Seconds of the processor by phase of all steps so far."""
         self._offset = 0
 
     def say(self, messages: Sequence[Message]) -> Lap:
@@ -55,7 +56,7 @@ class Feed:
             engine.submit(message, self._offset)
             self._offset += 1
         while engine.pending:
-            for phase, seconds in engine.step(time.perf_counter).laps.items():
+            for phase, seconds in engine.step(time.process_time).laps.items():
                 self.laps[phase] = self.laps.get(phase, 0.0) + seconds
 
     def end(self) -> None:

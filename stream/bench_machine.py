@@ -7,6 +7,8 @@ from pathlib import Path
 import msgspec
 import torch
 
+from encoder.tagger import Tagger
+
 _FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_tile")
 
 
@@ -20,6 +22,22 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     memory_gib: float
     python: str
     torch: str
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What was measured, and on what."""
+
+    machine: Machine
+    tagger: str
+    policy: str
+    number_format: str
+    """Of the linears, and of cached keys and values."""
+
+
+def setting_of(tagger: Tagger, policy: str) -> Setting:
+    """Describe a tagger and its restart policy, here."""
+    format = str(tagger.encoder.dtype).removeprefix("torch.")
+    return Setting(machine=this_machine(), tagger=tagger.name, policy=policy, number_format=format)
 
 
 def this_machine() -> Machine:

@@ -1,4 +1,4 @@
-"""What a word costs deep in a session: the same segments, said at the end of a long one and of a short one, in turns."""
+"""What a word costs deep in a session: the same segments at the end of a long one and of a short one, in turns."""
 
 import statistics
 from collections.abc import Sequence
@@ -73,8 +73,8 @@ class _Spoken:
 def _slice(feed: Feed, spoken: _Spoken, segments: int) -> LengthRow:
     before = spoken.words
     for number in range(SHORT):
-        text = " ".join(make_texts(1, SEGMENT, seed=-1 - number)[0])
-        feed.say([Update(session="short", segment=str(number), text=text, final=True)])
+        said = " ".join(make_texts(1, SEGMENT, seed=-1 - number)[0])
+        feed.say([Update(session="short", segment=str(number), text=said, final=True)])
     times: dict[str, list[float]] = {"long": [], "short": []}
     for number in range(segments):
         text, segment = spoken.text(), str(spoken.number)

@@ -14,6 +14,9 @@ from stream.bench_overload import speak
 LEAST_WORDS = 1200
 """Measured at each number of sessions, even where two rounds are fewer."""
 
+ENOUGH = 100
+"""Sessions from which on what the process takes is theirs, not chance."""
+
 
 class SessionsRow(msgspec.Struct, frozen=True, kw_only=True):
     """One number of sessions, all speaking, each at another word of its segment."""
@@ -23,8 +26,8 @@ class SessionsRow(msgspec.Struct, frozen=True, kw_only=True):
     """Of the processor for a word, closing segments included."""
     words_per_second: float
     """On the clock."""
-    resident_kib: float
-    """Memory that the process took since it had no session, for each session. Of few sessions it says little."""
+    resident_kib: float | None
+    """Memory that the process took since it had no session, for each session; None: too few to tell."""
     cached_kib: float
     """Of that the cache, for each session: pages in use, at their mean size."""
     evictions: float
@@ -51,17 +54,16 @@ def _measure(subject: Subject, count: int, empty: int) -> SessionsRow:
     before, laps = feed.engine.counters.evictions, NOTHING
     for _ in range(rounds):
         laps += feed.say([message for _, message in itertools.islice(source, count)])
-    counters, encoder = feed.engine.counters, subject.tagger.encoder
+    counters = feed.engine.counters
     taken = resident_bytes() - empty
     row = SessionsRow(
         sessions=count,
         ms=1000 * laps.cpu / (rounds * count),
         words_per_second=rounds * count / laps.wall,
-        resident_kib=taken / count / 1024,
+        resident_kib=taken / count / 1024 if count >= ENOUGH else None,
         cached_kib=counters.pages_used * page_bytes(subject) / count / 1024,
         evictions=(counters.evictions - before) / (rounds * count),
     )
-    del encoder
     feed.end()
     return row
 

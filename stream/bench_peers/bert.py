@@ -24,7 +24,8 @@ def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
     config = checkpoint.config
     if config.embedding is not None or config.gelu != "none":
         raise ValueError("only a tagger whose encoder is a BERT can be run by others; this one is not")
-    shape = BertConfig(
+    build: Any = BertConfig  # typed without what its base class takes
+    shape = build(
         vocab_size=config.vocab_size,
         hidden_size=config.hidden,
         num_hidden_layers=config.layers,
@@ -36,7 +37,7 @@ def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
         num_labels=config.scores,
         attn_implementation=attention,
     )
-    model = BertForTokenClassification(shape)
+    model: Any = BertForTokenClassification(shape)
     model.load_state_dict(_named(checkpoint.weights, config.layers), strict=True)
     return model.eval()
 

@@ -39,7 +39,7 @@ def build(material: Material) -> list[Peer]:
             Format("int8 with fused layers", _infer(_quantise(fused)), 0.1),
         ]
     given = (
-        "exported from transformers; float32, and int8 as quantize_dynamic makes it (weights a scale a channel), both as "
+        "exported from transformers; float32, and int8 as quantize_dynamic makes it (weights a scale a channel), as "
         "exported and after onnxruntime.transformers.optimizer; all graph optimisations, intra_op_num_threads = 1"
     )
     version = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}"

@@ -33,7 +33,7 @@ def build(material: Material) -> list[Peer]:
         formats.append(Format("bfloat16", _infer(core, model, "bf16"), 0.02))
         formats.append(Format("int8 and bfloat16", _infer(core, small, "bf16"), 0.1))
     given = (
-        "converted from transformers; INFERENCE_PRECISION_HINT bf16 and f32, and int8 by nncf.quantize as a transformer "
+        "converted from transformers; INFERENCE_PRECISION_HINT bf16 and f32, and int8 by nncf.quantize for transformers "
         f"with {len(material.calibration)} texts; LATENCY, one stream, INFERENCE_NUM_THREADS = 1; every shape is run "
         "once before it is timed"
     )

@@ -15,7 +15,7 @@ from encoder.restart import resolve_policy
 from encoder.tagger import Tagger, load_alone
 from stream.bench import make_texts
 from stream.bench_feed import NOTHING, Feed, Lap, closes, open_words, timed
-from stream.bench_machine import Machine, this_machine
+from stream.bench_machine import Setting, setting_of
 from stream.bench_peers import hugging, onnx, openvino, spacy
 from stream.bench_peers.bert import dense_twin
 from stream.bench_peers.check import Agreement, check_peers
@@ -69,9 +69,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 class PeersReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one bench of peers found."""
 
-    machine: Machine
-    tagger: str
-    policy: str
+    setting: Setting
     repeats: int
     window: int
     """Tokens that a re-run of a long segment is limited to, as Hearken's own window."""
@@ -174,9 +172,7 @@ def run_peers(
         sides.append((words, count, cell.run(repeats, lambda at: tell(about, share + at / len(cells)))))  # noqa: B023
     laps = [lap for _, _, cell in sides for side in cell for steps in side.repeats for lap in steps]
     return PeersReport(
-        machine=this_machine(),
-        tagger=tagger.name,
-        policy=policy,
+        setting=setting_of(tagger, policy),
         repeats=repeats,
         window=tagger.config.window,
         share_of_core=sum(x.cpu for x in laps) / sum(x.wall for x in laps),

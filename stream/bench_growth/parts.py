@@ -21,6 +21,8 @@ class Size:
     marks: tuple[int, ...] = (0, 1_200, 6_000, 20_000, 50_000, 100_000, 150_000, 200_000)
     segments: int = 12
     counts: tuple[int, ...] = (1, 10, 100, 1_000, 3_000, 10_000)
+    words: int = 1_200
+    """Said at each number of sessions, at least."""
     shares: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
     policies: tuple[str, ...] = POLICIES
     live: int = 64
@@ -34,6 +36,7 @@ QUICK = Size(
     marks=(0, 600),
     segments=2,
     counts=(1, 8),
+    words=40,
     shares=(0.0, 0.3),
     policies=("price:0.005", "stability:0.9", "never"),
     live=3,
@@ -54,7 +57,9 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
-    "sessions": Part(SessionsRow, lambda x: max(x.counts), lambda s, x, tell: measure_sessions(s, x.counts, tell)),
+    "sessions": Part(
+        SessionsRow, lambda x: max(x.counts), lambda s, x, tell: measure_sessions(s, x.counts, x.words, tell)
+    ),
     "length": Part(LengthRow, lambda x: 2, lambda s, x, tell: measure_length(s, x.marks, x.segments, tell)),
     "rewriting": Part(
         RewritingRow,

@@ -59,7 +59,8 @@ def measure_rewriting(
 def rewritten(texts: Sequence[Sequence[str]], share: float, seed: int = 5) -> Iterator[list[Message]]:
     """Say each text a word a step, to the close; in a share of the updates also change words that were said."""
     rng = random.Random(seed)
-    others = sorted({word for filling in FILLINGS.values() for text in filling for word in text.split()} | {*FILLERS})
+    phrases = [*FILLERS, *(phrase for filling in FILLINGS.values() for phrase in filling)]
+    others = sorted({word for phrase in phrases for word in phrase.split()})
     said: list[list[str]] = [[] for _ in texts]
     for n in range(len(texts[0])):
         for text, so_far in zip(texts, said, strict=True):

@@ -11,9 +11,6 @@ from stream.bench_growth.setting import SEGMENT, Subject, Tell
 from stream.bench_machine import resident_bytes
 from stream.bench_overload import speak
 
-LEAST_WORDS = 1200
-"""Measured at each number of sessions, even where two rounds are fewer."""
-
 ENOUGH = 100
 """Sessions from which on what the process takes is theirs, not chance."""
 
@@ -34,8 +31,15 @@ class SessionsRow(msgspec.Struct, frozen=True, kw_only=True):
     """For each word: sessions whose states had to give way, and are computed again when they speak."""
 
 
-def measure_sessions(subject: Subject, counts: Sequence[int], tell: Tell) -> list[SessionsRow]:
-    """Measure at each number of sessions, rising: memory that was once taken is not given back."""
+def measure_sessions(subject: Subject, counts: Sequence[int], words: int, tell: Tell) -> list[SessionsRow]:
+    """Measure at each number of sessions, rising: memory that was once taken is not given back.
+
+    Args:
+        subject: what is measured.
+        counts: numbers of sessions.
+        words: said at each of them at least, even where two rounds are fewer.
+        tell: hears of progress.
+    """
     rows = []
     feed = Feed(subject.tagger, subject.policy)  # compiles what is compiled before memory is looked at
     feed.say([message for _, message in itertools.islice(speak(make_texts(1, SEGMENT), 1.0), 20)])
@@ -43,13 +47,13 @@ def measure_sessions(subject: Subject, counts: Sequence[int], tell: Tell) -> lis
     empty = resident_bytes()
     for number, count in enumerate(counts):
         tell(f"{count:,} sessions", number / len(counts))
-        rows.append(_measure(subject, count, empty))
+        rows.append(_measure(subject, count, words, empty))
     return rows
 
 
-def _measure(subject: Subject, count: int, empty: int) -> SessionsRow:
+def _measure(subject: Subject, count: int, words: int, empty: int) -> SessionsRow:
     feed, source = Feed(subject.tagger, subject.policy), speak(make_texts(count, SEGMENT), 1.0)
-    rounds = max(2, -(-LEAST_WORDS // count))
+    rounds = max(2, -(-words // count))
     feed.say([message for _, message in itertools.islice(source, count)])  # what each had said before
     before, laps = feed.engine.counters.evictions, NOTHING
     for _ in range(rounds):

@@ -36,10 +36,13 @@ def fill_page(page: str, blocks: Mapping[str, str]) -> str:
 
 def blocks_of(peers: PeersReport | None, growth: Mapping[str, Measured[Any]]) -> dict[str, str]:
     """Make the blocks of what was measured, by the names that the page has for them."""
-    blocks = {}
+    blocks: dict[str, str] = {}
+    settings = [found.setting for found in (peers, *growth.values()) if found is not None]
+    if settings:
+        blocks["setting"] = describe(settings[0])
     if peers is not None:
         lengths = dict.fromkeys(row.words for row in peers.rows)
-        blocks["peers-setting"] = f"{describe(peers.setting)} {_disturbance(peers)}"
+        blocks["disturbance"] = _disturbance(peers)
         blocks["aims"] = aim_table(peers).markdown()
         blocks["ratios"] = ratio_table(peers).markdown()
         sides = (f"Segments of {words} words:\n\n{side_table(peers, words).markdown()}" for words in lengths)
@@ -48,7 +51,8 @@ def blocks_of(peers: PeersReport | None, growth: Mapping[str, Measured[Any]]) ->
         blocks["agreement"] = agreement_table(peers).markdown()
     for name, found in growth.items():
         tables = [table(found).markdown() for table in TABLES[name]]
-        blocks[name] = "\n\n".join([describe(found.setting), *tables])
+        other = [] if found.setting == settings[0] else ["Measured with another setting: " + describe(found.setting)]
+        blocks[name] = "\n\n".join([*other, *tables])
     return blocks
 
 
@@ -78,6 +82,6 @@ def write_page(path: Path, blocks: Mapping[str, str]) -> None:
 
 def _disturbance(peers: PeersReport) -> str:
     return (
-        f"{peers.repeats} repeats in turns; while it was timed, the process had {100 * peers.share_of_core:.0f} % of "
-        "a core."
+        f"Repeats in turns: {peers.repeats}. While it was timed, the process had {100 * peers.share_of_core:.0f} % "
+        "of a core."
     )

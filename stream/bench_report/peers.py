@@ -17,7 +17,7 @@ def peer_tables(report: PeersReport) -> list[Table]:
 
 def ratio_table(report: PeersReport) -> Table:
     """One line for each number of words and of sessions: how many times as fast Hearken is."""
-    sides = list(dict.fromkeys(row.side for row in report.rows if row.side != OURS))
+    sides = list(dict.fromkeys(given.side for given in report.given))
     rows = []
     for words, sessions in _cells(report):
         found = {row.side: row for row in report.rows if (row.words, row.sessions) == (words, sessions)}

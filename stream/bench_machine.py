@@ -9,7 +9,7 @@ import torch
 
 from encoder.tagger import Tagger
 
-_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_tile")
+_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,13 +31,18 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     tagger: str
     policy: str
     number_format: str
-    """Of the linears, and of cached keys and values."""
+    """Of the linears."""
 
 
 def setting_of(tagger: Tagger, policy: str) -> Setting:
     """Describe a tagger and its restart policy, here."""
-    format = str(tagger.encoder.dtype).removeprefix("torch.")
-    return Setting(machine=this_machine(), tagger=tagger.name, policy=policy, number_format=format)
+    return Setting(machine=this_machine(), tagger=tagger.name, policy=policy, number_format=format_of(tagger))
+
+
+def format_of(tagger: Tagger) -> str:
+    """What the tagger's linears compute in; an encoder that says nothing of it computes in what it caches."""
+    cached = str(tagger.encoder.dtype).removeprefix("torch.")
+    return str(getattr(tagger.encoder, "number_format", cached))
 
 
 def this_machine() -> Machine:

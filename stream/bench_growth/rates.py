@@ -15,19 +15,29 @@ SECONDS = 0.05
 """For how long each is tried."""
 
 
-def product_rate(hidden: int, wide: int, dtype: torch.dtype) -> float:
-    """Give FLOPs a second of the best product of (M, hidden) by (hidden, wide): torch's own, or packed."""
+def product_rate(hidden: int, wide: int, number_format: str) -> float:
+    """Give operations a second of the best product of (M, hidden) by (hidden, wide) in a number format."""
+    return max(
+        2 * rows * hidden * wide / _best(way)
+        for rows in ROWS
+        for way in (_whole if number_format == "int8" else _reals)(rows, hidden, wide, number_format)
+    )
+
+
+def _reals(rows: int, hidden: int, wide: int, number_format: str) -> list[Callable[[], Tensor]]:
+    """Torch's own product, and oneDNN's with packed weights."""
+    dtype: torch.dtype = getattr(torch, number_format)
     weight, bias = torch.randn(wide, hidden) / hidden**0.5, torch.randn(wide)
     packed = PackedLinear(weight, bias, dtype)
-    plain, offset = weight.to(dtype), bias.to(dtype)
-    found = []
-    for rows in ROWS:
-        x = torch.randn(rows, hidden).to(dtype)
-        work = 2 * rows * hidden * wide
-        with torch.inference_mode():
-            found.append(work / _best(lambda: packed(x)))  # noqa: B023
-            found.append(work / _best(lambda: F.linear(x, plain, offset)))  # noqa: B023
-    return max(found)
+    x, plain, offset = torch.randn(rows, hidden).to(dtype), weight.to(dtype), bias.to(dtype)
+    return [lambda: packed(x), lambda: F.linear(x, plain, offset)]
+
+
+def _whole(rows: int, hidden: int, wide: int, number_format: str) -> list[Callable[[], Tensor]]:
+    """Torch's product of bytes, with nothing scaled."""
+    x = torch.randint(-127, 127, (rows, hidden), dtype=torch.int8)
+    weight = torch.randint(-127, 127, (wide, hidden), dtype=torch.int8)
+    return [lambda: torch._int_mm(x, weight.t())]
 
 
 def read_rate(size: int) -> float:

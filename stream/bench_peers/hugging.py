@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from encoder.linear import cpu_has_bfloat16
+from stream.bench_machine import this_machine
 from stream.bench_peers.bert import make_bert
 from stream.bench_peers.peer import Batch, Batches, Format, Infer, Material, MissingPackages, Peer
 
@@ -25,7 +25,7 @@ def build(material: Material) -> list[Peer]:
     except ImportError as error:
         raise MissingPackages(f"pip install {PACKAGES}") from error
     formats = [Format("float32", _infer(make_bert(material.checkpoint)), 1e-4)]
-    if cpu_has_bfloat16():
+    if {"avx512_bf16", "amx_bf16"} & {*this_machine().extensions}:  # without them it is slower, nine times even
         half = make_bert(material.checkpoint).to(torch.bfloat16)
         formats.append(Format("bfloat16", _infer(half), 0.02))
     given = (

@@ -9,7 +9,7 @@ from encoder.checkpoint import save_checkpoint
 from stream.bench import make_texts
 from stream.bench_feed import Feed, Lap, closes, open_words
 from stream.bench_growth import length
-from stream.bench_growth.floors import FIRST, ROUNDS, measure_floors
+from stream.bench_growth.floors import FIRST, ITEM, ROUNDS, measure_floors
 from stream.bench_growth.length import measure_length
 from stream.bench_growth.parts import PARTS, QUICK, read_part, run_part
 from stream.bench_growth.rates import product_rate, read_rate
@@ -17,6 +17,7 @@ from stream.bench_growth.rewriting import measure_rewriting, rewritten
 from stream.bench_growth.sessions import measure_sessions
 from stream.bench_growth.setting import SEGMENT, Subject, load_subject
 from stream.bench_growth.threshold import measure_threshold
+from stream.bench_machine import format_of
 from stream.bench_report.growth import TABLES
 from stream.messages import Update
 from tests.tiny import tiny_checkpoint
@@ -107,8 +108,7 @@ def test_rewriting_and_policies_differ_in_the_work_that_they_make(subject):
     assert busy.recomputed > still.recomputed
     assert busy.flips >= still.flips
     always, never = measure_threshold(subject, ["always", "never"], 2, 1, none)
-    assert never.recomputed == 1
-    assert always.recomputed == (SEGMENT + 1) / 2
+    assert always.recomputed > never.recomputed >= 1
     assert never.closing_ms > 0
 
 
@@ -125,15 +125,16 @@ def test_the_bytes_of_a_step_are_weights_and_what_its_words_see(subject):
     (one,) = measure_floors(subject, [1], none)
     item = subject.tagger.encoder.dtype.itemsize
     layer = config.hidden * (4 * config.hidden + 2 * config.intermediate)
-    weights = config.layers * layer * item + 4 * config.hidden * config.columns
+    weights = config.layers * layer * ITEM[format_of(subject.tagger)] + 4 * config.hidden * config.columns
     (text,) = make_texts(1, FIRST + 20 + ROUNDS)
     tokens = [len(subject.tagger.tokenizer.encode(" ".join(text[: 30 + n])).ids) for n in range(1, ROUNDS + 1)]
     seen = [config.causal_layers * n + config.tail_layers * min(n, config.window) for n in tokens]
     assert one.mib * 2**20 == pytest.approx(weights + sum(seen) / ROUNDS * 2 * config.hidden * item)
 
 
-def test_rates_are_of_this_machine(subject):
-    assert product_rate(32, 64, subject.tagger.encoder.dtype) > 0
+@pytest.mark.parametrize("number_format", ["float32", "bfloat16", "int8"])
+def test_rates_are_of_this_machine(number_format):
+    assert product_rate(64, 128, number_format) > 0
     assert read_rate(1 << 16) > 0
 
 

@@ -17,7 +17,7 @@ def peer_tables(report: PeersReport) -> list[Table]:
 
 def ratio_table(report: PeersReport) -> Table:
     """One line for each number of words and of sessions: how many times as fast Hearken is."""
-    sides = list(dict.fromkeys(given.side for given in report.given))
+    sides = sides_of(report)
     rows = []
     for words, sessions in _cells(report):
         found = {row.side: row for row in report.rows if (row.words, row.sessions) == (words, sessions)}
@@ -83,6 +83,13 @@ def aim_table(report: PeersReport) -> Table:
             rows.append([what, f"at least {aim:g}x", *map(times, ratios), "yes" if ratios[0] >= aim else "no"])
     heads = (f"segments of {words} words", "aim", "reached", "segments open", "by CPU time", "met")
     return Table("aims", heads, rows, 1)
+
+
+def sides_of(report: PeersReport) -> list[str]:
+    """Names of all peers, in the order in which they were made."""
+    order = [given.side for given in report.given]
+    measured = dict.fromkeys(row.side for row in report.rows if row.side != OURS)
+    return sorted(measured, key=lambda side: order.index(side) if side in order else len(order))
 
 
 def _cells(report: PeersReport) -> list[tuple[int, int]]:

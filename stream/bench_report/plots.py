@@ -16,13 +16,21 @@ from stream.bench_growth.sessions import SessionsRow
 from stream.bench_growth.setting import Measured
 from stream.bench_growth.threshold import ThresholdRow
 from stream.bench_peers.run import OURS, PeersReport
-from stream.bench_report.growth import PHASES
-from stream.bench_report.peers import HEADLINE
+from stream.bench_report.peers import HEADLINE, sides_of
 
 OURS_COLOR, OTHER, DARK = "#0072b2", "#b5bcc4", "#444444"
 MEMORY, FLOOR = "#d55e00", "#222222"
 POLICIES = {"price": OURS_COLOR, "stability": "#009e73"}
-PHASE_COLORS = ("#dddddd", "#c9b6e4", "#e69f00", OURS_COLOR, "#009e73", "#cc79a7", "#999999")
+PHASE_COLORS = {
+    "encode": OURS_COLOR,
+    "submit": "#dddddd",
+    "schedule": "#c9b6e4",
+    "point": "#e69f00",
+    "decode": "#009e73",
+    "emit": "#cc79a7",
+    "isolate": "#999999",
+}
+"""From below: what the floor is of comes first."""
 
 
 def plot_peers(report: PeersReport, path: Path) -> None:
@@ -32,7 +40,7 @@ def plot_peers(report: PeersReport, path: Path) -> None:
     rows = [row for row in report.rows if row.words == words]
     counts = list(dict.fromkeys(row.sessions for row in rows))
     figure, panels = _begin(len(counts), 3.0)
-    sides = list(dict.fromkeys(row.side for row in rows))
+    sides = [OURS, *sides_of(report)]
     for axes, count in zip(panels, counts, strict=True):
         found = {row.side: row.words_per_second for row in rows if row.sessions == count}
         rates = [found.get(side, 0.0) for side in sides]
@@ -128,7 +136,7 @@ def plot_floors(found: Measured[FloorRow], path: Path) -> None:
     figure, (axes,) = _begin(1, 3.6)
     names = [f"{x.sessions:,}" for x in found.rows]
     below = [0.0] * len(names)
-    for phase, color in zip(PHASES, PHASE_COLORS, strict=True):
+    for phase, color in PHASE_COLORS.items():
         shares = [100 * x.phases_ms.get(phase, 0.0) / sum(x.phases_ms.values()) for x in found.rows]
         if any(shares):
             axes.bar(names, shares, bottom=below, color=color, label=phase, width=0.6)

@@ -11,7 +11,10 @@ from typing import Annotated
 
 import typer
 
+from consumers.bench_growth import growth
 from consumers.bench_kafka import bench_kafka
+from consumers.bench_peers import peers
+from consumers.bench_report import report
 from consumers.calibrating import calibrate
 from consumers.dlq import dlq
 from consumers.ending import end_with_code
@@ -69,6 +72,9 @@ app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
 bench_app.command("kafka")(bench_kafka)
+bench_app.command()(peers)
+bench_app.command()(growth)
+bench_app.command()(report)
 app.add_typer(bench_app)
 app.command()(listen)
 app.command()(soak)

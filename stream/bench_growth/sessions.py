@@ -1,0 +1,80 @@
+"""What a word costs, and a session takes, as more of them are live at the same time."""
+
+import itertools
+from collections.abc import Sequence
+
+import msgspec
+
+from stream.bench import make_texts
+from stream.bench_feed import NOTHING, Feed
+from stream.bench_growth.setting import SEGMENT, Subject, Tell
+from stream.bench_machine import resident_bytes
+from stream.bench_overload import speak
+
+ENOUGH = 100
+"""Sessions from which on what the process takes is theirs, not chance."""
+
+
+class SessionsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One number of sessions, all speaking, each at another word of its segment."""
+
+    sessions: int
+    ms: float
+    """Of the processor for a word, closing segments included."""
+    words_per_second: float
+    """On the clock."""
+    resident_kib: float | None
+    """Memory that the process took since it had no session, for each session; None: too few to tell."""
+    cached_kib: float
+    """Of that the cache, for each session: pages in use, at their mean size."""
+    evictions: float
+    """For each word: sessions whose states had to give way, and are computed again when they speak."""
+
+
+def measure_sessions(subject: Subject, counts: Sequence[int], words: int, tell: Tell) -> list[SessionsRow]:
+    """Measure at each number of sessions, rising: memory that was once taken is not given back.
+
+    Args:
+        subject: what is measured.
+        counts: numbers of sessions.
+        words: said at each of them at least, even where two rounds are fewer.
+        tell: hears of progress.
+    """
+    rows = []
+    feed = Feed(subject.tagger, subject.policy)  # compiles what is compiled before memory is looked at
+    feed.say([message for _, message in itertools.islice(speak(make_texts(1, SEGMENT), 1.0), 20)])
+    feed.end()
+    empty = resident_bytes()
+    for number, count in enumerate(counts):
+        tell(f"{count:,} sessions", number / len(counts))
+        rows.append(_measure(subject, count, words, empty))
+    return rows
+
+
+def _measure(subject: Subject, count: int, words: int, empty: int) -> SessionsRow:
+    feed, source = Feed(subject.tagger, subject.policy), speak(make_texts(count, SEGMENT), 1.0)
+    rounds = max(2, -(-words // count))
+    feed.say([message for _, message in itertools.islice(source, count)])  # what each had said before
+    before, laps = feed.engine.counters.evictions, NOTHING
+    for _ in range(rounds):
+        laps += feed.say([message for _, message in itertools.islice(source, count)])
+    counters = feed.engine.counters
+    taken = resident_bytes() - empty
+    row = SessionsRow(
+        sessions=count,
+        ms=1000 * laps.cpu / (rounds * count),
+        words_per_second=rounds * count / laps.wall,
+        resident_kib=taken / count / 1024 if count >= ENOUGH else None,
+        cached_kib=counters.pages_used * page_bytes(subject) / count / 1024,
+        evictions=(counters.evictions - before) / (rounds * count),
+    )
+    feed.end()
+    return row
+
+
+def page_bytes(subject: Subject) -> float:
+    """Mean size of a page: those of the prefix hold keys and values, those of the tail the boundary states as well."""
+    config, item = subject.tagger.config, subject.tagger.encoder.dtype.itemsize
+    a_layer = 2 * config.page_size * config.hidden * item
+    both = config.layers * a_layer + 4 * config.page_size * config.hidden
+    return both / (2 if config.causal_layers else 1)

@@ -11,7 +11,7 @@ import torch
 from encoder.linear import PackedLinear
 from encoder.ops.arena import NUMPY, aligned
 from encoder.ops.dots import Numbers, can_multiply
-from encoder.ops.products import AS_IS, BLOCK, ROWS, Packed, make_product
+from encoder.ops.products import AS_IS, BLOCK, ROWS, Packed, make_run
 
 NumberFormat = Literal["auto", "float32", "bfloat16", "int8"]
 NUMBER_FORMATS: tuple[str, ...] = get_args(NumberFormat)
@@ -77,12 +77,12 @@ def _packed_product(number_format: Numbers) -> Callable[[], object]:
 
 
 def _fused_product() -> Callable[[], object]:
-    multiply = make_product("int8")
+    run_product = make_run("int8")
     words = aligned(_INPUTS * _OUTPUTS // 4 + 3 * _OUTPUTS, np.int32)
     words.setflags(write=False)
     place = _INPUTS * _OUTPUTS // 4
-    products = np.array([[0, place, place + _OUTPUTS, place + 2 * _OUTPUTS, _INPUTS // 4, _OUTPUTS // BLOCK]], np.int64)
-    packed = Packed(words, words.view(np.float32), products, np.zeros((1, 2), np.int64), 0)
+    products = np.array([0, place, place + _OUTPUTS, place + 2 * _OUTPUTS, _INPUTS // 4, _OUTPUTS // BLOCK, AS_IS])
+    packed = Packed(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
     a, scale, zero = aligned(_ROWS * _INPUTS, NUMPY["int8"]), aligned(_ROWS, np.float32), aligned(_ROWS, np.int32)
     sums, out = aligned(ROWS * BLOCK, np.int32), aligned(_ROWS * _OUTPUTS, np.float32)
-    return lambda: multiply(packed, 0, a, 0, _ROWS, scale, zero, sums, out, AS_IS)
+    return lambda: run_product(packed, a, _ROWS, scale, zero, sums, out)

@@ -6,13 +6,15 @@ numba reads named tuples as they are, so that one call takes a handful of argume
 import math
 from typing import Any, Final, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.ops.dots import LANES, Numbers
+from encoder.ops.lanes import bare
 from encoder.ops.numba_attention import scratch_size
 from encoder.ops.page_dots import QUERIES
-from encoder.ops.products import BLOCK, ROWS, padded
+from encoder.ops.products import BLOCK, ROWS, Packed, padded
 
 CHUNK: Final = 48
 """Rows that go through a sublayer together."""
@@ -28,13 +30,11 @@ class Shape(NamedTuple):
     """Of the layers' products."""
     page_numbers: Numbers
     """Of cached keys and values: float32 or bfloat16."""
-    tanh: bool
-    """Whether GELU is by tanh."""
     eps: float
 
 
 class Arena(NamedTuple):
-    """Memory that one step writes and the next writes again; T is the most rows so far."""
+    """Memory that one step writes and the next writes again, in arrays or pointers; T is the most rows so far."""
 
     x: NDArray[np.float32]
     """(T * H,) the residual stream"""
@@ -68,17 +68,29 @@ class Arena(NamedTuple):
     """Scratch of attention."""
     row: NDArray[np.uint16]
     """(2 * H,)"""
+    pairs: NDArray[np.int32]
+    """The same memory."""
 
 
 class Where(NamedTuple):
     """The rows of a pass, as `encoder.ops.Rows`, and their page table."""
 
     table: NDArray[np.int32]
+    """(slots, pages a slot); pointed at, it is flat"""
     slots: NDArray[np.int32]
     starts: NDArray[np.int32]
     position: NDArray[np.int32]
     first: NDArray[np.int32]
     last: NDArray[np.int32]
+
+
+class Extent(NamedTuple):
+    """How much there is behind the pointers of `Where`."""
+
+    rows: int
+    sequences: int
+    pages: int
+    """Entries of the table for one slot."""
 
 
 class Held(NamedTuple):
@@ -99,6 +111,7 @@ def reserve(shape: Shape, table_width: int, columns: int, positions: int, rows: 
     widest = max(padded(width) for width in (3 * hidden, shape.intermediate, columns))
     kind, pages = NUMPY[shape.numbers], NUMPY[shape.page_numbers]
     span = -(-positions // LANES) * LANES
+    row = aligned(2 * hidden, np.uint16)
     return Arena(
         x=aligned(rows * hidden, np.float32),
         narrow=aligned(CHUNK * table_width, np.float32),
@@ -116,7 +129,8 @@ def reserve(shape: Shape, table_width: int, columns: int, positions: int, rows: 
         scores=aligned(scratch_size(heads, hidden // heads, span), np.float32),
         weights=aligned(QUERIES * heads * span, np.uint16),
         mixed=aligned(QUERIES * hidden, np.float32),
-        row=aligned(2 * hidden, np.uint16),
+        row=row,
+        pairs=row.view(np.int32),
     )
 
 
@@ -126,3 +140,32 @@ def aligned(count: int, kind: Any) -> NDArray[Any]:
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + size].view(kind)
+
+
+@numba.njit(cache=True)
+def bare_arena(a: Any) -> Any:
+    """Point at all of it."""
+    return Arena(
+        bare(a.x), bare(a.narrow), bare(a.queries), bare(a.cast), bare(a.scale), bare(a.zero), bare(a.page),
+        bare(a.chunk), bare(a.wide), bare(a.wide_scale), bare(a.wide_zero), bare(a.sums), bare(a.head_sums),
+        bare(a.scores), bare(a.weights), bare(a.mixed), bare(a.row), bare(a.pairs),
+    )  # fmt: skip
+
+
+@numba.njit(cache=True)
+def bare_packed(p: Any) -> Any:
+    """Point at all of it."""
+    return Packed(bare(p.words), bare(p.reals), bare(p.products), bare(p.norms), p.position)
+
+
+@numba.njit(cache=True)
+def bare_where(w: Any) -> Any:
+    """Point at all of it; tells how much there is."""
+    extent = Extent(len(w.position), len(w.slots), w.table.shape[1])
+    return Where(bare(w.table), bare(w.slots), bare(w.starts), bare(w.position), bare(w.first), bare(w.last)), extent
+
+
+@numba.njit(cache=True)
+def bare_held(h: Any) -> Any:
+    """Point at all of it."""
+    return Held(bare(h.keys), bare(h.values), h.pages)

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.registry import cpu_target
 
-from encoder.ops.lanes import INT, Context, call_function, operation, splat, vector
+from encoder.ops.lanes import INT, Context, call_function, data_pointer, operation, splat, vector
 
 Numbers = Literal["float32", "bfloat16", "int8"]
 
@@ -49,7 +49,7 @@ def can_multiply(numbers: Numbers) -> bool:
 def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carry: bool = False) -> Any:
     """Make `tile(a, first, stride, w, place, steps, out, start, width)` for one size.
 
-    `a`, `w` and `out` are flat arrays of any type; `first`, `place` and `start` count their items. `stride` and
+    `a`, `w` and `out` are flat arrays or pointers of any type; `first`, `place` and `start` count their items. `stride` and
     `width` are the double words from one row of `a` and of `out` to the next. At `place` lie, step by step, `vectors`
     vectors side by side. Sums go to `out`: int32 for int8, else float32.
 
@@ -65,7 +65,7 @@ def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carr
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
         def pointer(number: int, kind: Any) -> Any:
-            data = context.make_array(signature.args[number])(context, builder, args[number]).data
+            data = data_pointer(context, builder, signature.args[number], args[number])
             return builder.bitcast(builder.gep(data, [args[number + 1]]), kind.as_pointer())
 
         data, weights, sums = pointer(0, INT), pointer(3, _INTS), pointer(6, INT)

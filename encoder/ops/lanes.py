@@ -66,10 +66,31 @@ def call_function(builder: Context, name: str, result: Any, *args: Any) -> Any:
     return builder.call(function, args)
 
 
+def data_pointer(context: Context, builder: Context, array: Any, value: Any) -> Any:
+    """Point at the first element of a contiguous array; a bare pointer stays what it is."""
+    if isinstance(array, types.CPointer):
+        return value
+    return context.make_array(array)(context, builder, value).data
+
+
 def _pointer(context: Context, builder: Context, array: Any, value: Any, offset: Any, element: Any, count: int) -> Any:
-    """Point at `count` elements of a contiguous one-dimensional array from `offset` on."""
-    data = context.make_array(array)(context, builder, value).data
+    """Point at `count` elements of a contiguous one-dimensional array, or of a bare pointer, from `offset` on."""
+    data = data_pointer(context, builder, array, value)
     return builder.bitcast(builder.gep(data, [offset]), vector(count, element).as_pointer())
+
+
+@operation
+def bare(typing: Context, array: Context) -> Any:
+    """Point at the first element of a contiguous array.
+
+    numba counts references to an array that a function is given, at every call: four times the cost of what small
+    functions do. The array itself must be held elsewhere. Indices of a pointer must not be negative.
+    """
+
+    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        return data_pointer(context, builder, array, args[0])
+
+    return types.CPointer(array.dtype)(array), generate
 
 
 @operation

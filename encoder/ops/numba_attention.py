@@ -49,14 +49,14 @@ _part = register_jitable(inline="always")
 
 @_part
 def _start(
-    qkv: Any, query: Any, mixed: Any, begin: int, end: int, heads: int, width: int, parts: int, zero: Any
+    qkv: Any, scratch: Any, room: int, begin: int, end: int, heads: int, width: int, parts: int, zero: Any
 ) -> None:
-    """Scale the queries of rows begin .. end-1, and clear their outputs; `zero` has head_dim lanes."""
+    """Scale the queries of rows begin .. end-1, and clear their outputs behind; `zero` has head_dim lanes."""
     for t in range(begin, end):
         for h in range(heads):
             i = ((t - begin) * heads + h) * width
-            save(query, i, times(load(qkv, (parts * t * heads + h) * width, zero), width**-0.5))
-            save(mixed, i, zero)
+            save(scratch, i, times(load(qkv, (parts * t * heads + h) * width, zero), width**-0.5))
+            save(scratch, room + i, zero)
 
 
 @_part
@@ -105,36 +105,40 @@ def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., No
     """Compile attention of a few rows of one sequence; a query begins every `parts` * H numbers."""
     block = width * size
     room = QUERIES * heads * width
+    scores = 2 * room
 
     @numba.njit(cache=True)
     def attend_rows(
-        qkv: Any, keys: Any, values: Any, base: int, row: Any, begin: int, end: int, first: Any, last: Any,
+        qkv: Any, keys: Any, values: Any, base: int, table: Any, pages: int, begin: int, end: int, first: Any, last: Any,
         scratch: Any, out: Any, goal: int,
     ) -> None:  # fmt: skip
         """Attend from rows begin .. end-1, at most `QUERIES`; `out` is written from `goal` on.
 
-        As in `make_attend`; `row` is the sequence's own of the table, and its pages are counted from `base` on.
+        As in `make_attend`; `table` is flat, from `pages` on it is the sequence's own, and pages count from `base` on.
         """
-        query, mixed, scores = scratch[:room], scratch[room : 2 * room], scratch[2 * room :]
         zero, nil = fill(0.0, size), fill(0.0, width)
-        low, high = first[begin:end].min() // size, last[begin:end].max() // size + 1
+        low, high = first[begin], last[begin]
+        for t in range(begin + 1, end):
+            low, high = min(low, first[t]), max(high, last[t])
+        low, high = low // size, high // size + 1
         span = (high - low) * size
-        _start(qkv, query, mixed, begin, end, heads, width, parts, nil)
+        _start(qkv, scratch, room, begin, end, heads, width, parts, nil)
         for p in range(low, high):
             for h in range(heads):
-                k = ((base + int(row[p])) * heads + h) * block
+                k = ((base + int(table[pages + p])) * heads + h) * block
                 for i in range(h, (end - begin) * heads, heads):
-                    _score(query, keys, scores, i * width, k, i * span + (p - low) * size, width, size, zero)
+                    _score(scratch, keys, scratch, i * width, k, scores + i * span + (p - low) * size, width, size, zero)
         for i in range((end - begin) * heads):
             t = begin + i // heads
-            _softmax(scores, i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
+            _softmax(scratch, scores + i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
         for p in range(low, high):
             for h in range(heads):
-                v = ((base + int(row[p])) * heads + h) * block
+                v = ((base + int(table[pages + p])) * heads + h) * block
                 for i in range(h, (end - begin) * heads, heads):
-                    _mix(scores, values, mixed, i * width, v, i * span + (p - low) * size, width, size, nil)
+                    w = scores + i * span + (p - low) * size
+                    _mix(scratch, values, scratch, room + i * width, v, w, width, size, nil)
         for i in range(0, (end - begin) * heads * width, width):
-            save(out, goal + i, load(mixed, i, nil))
+            save(out, goal + i, load(scratch, room + i, nil))
 
     return attend_rows  # type: ignore[no-any-return]
 
@@ -168,11 +172,12 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
             scratch: (`scratch_size`,) float32.
             out: (T * H,), written in the number format of `qkv`.
         """
+        nothing = np.int64(0)
         for s in range(len(slots)):
             row = table[slots[s]]
             for begin in range(starts[s], starts[s + 1], QUERIES):
                 end = min(begin + QUERIES, starts[s + 1])
                 goal = begin * heads * width
-                attend_rows(qkv, keys, values, 0, row, begin, end, first, last, scratch, out, goal)
+                attend_rows(qkv, keys, values, nothing, row, nothing, begin, end, first, last, scratch, out, goal)
 
     return attend

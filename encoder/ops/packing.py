@@ -15,7 +15,7 @@ from torch import Tensor
 
 from encoder.config import HybridConfig
 from encoder.ops.dots import LANES, PER_STEP, Numbers
-from encoder.ops.products import BLOCK, Packed, padded
+from encoder.ops.products import AS_IS, BLOCK, GELU, GELU_BY_TANH, Packed, padded
 
 LAYOUT: Final = 1
 """Raised when packed weights change their order or meaning."""
@@ -55,6 +55,12 @@ def _norms(config: HybridConfig) -> Iterator[tuple[str, int]]:
     yield "norm", config.table_width
 
 
+def _form(config: HybridConfig, name: str) -> int:
+    if not name.endswith("ff_in"):
+        return AS_IS
+    return GELU_BY_TANH if config.gelu == "tanh" else GELU
+
+
 class Layout:
     """Where each part of a packed checkpoint lies."""
 
@@ -62,10 +68,10 @@ class Layout:
         self.config, self.numbers = config, numbers
         self._end = 0
         products, norms = [], []
-        for _, kind, inputs, outputs in _products(config, numbers):
+        for name, kind, inputs, outputs in _products(config, numbers):
             steps, blocks = -(-inputs // PER_STEP[kind]), padded(outputs) // BLOCK
             weight = self._reserve(steps * blocks * BLOCK)
-            products.append((weight, *(self._reserve(blocks * BLOCK) for _ in range(3)), steps, blocks))
+            products.append((weight, *(self._reserve(blocks * BLOCK) for _ in range(3)), steps, blocks, _form(config, name)))
         for _, width in _norms(config):
             norms.append((self._reserve(width), self._reserve(width)))
         self.position = self._reserve(config.positions * config.table_width)
@@ -84,7 +90,8 @@ class Layout:
 
     def packed(self, words: NDArray[np.int32]) -> Packed:
         """Put a name to each part of the block `words` (size,)."""
-        return Packed(words, words.view(np.float32), self.products, self.norms, self.position)
+        products, norms = self.products.reshape(-1), self.norms.reshape(-1)
+        return Packed(words, words.view(np.float32), products, norms, self.position)
 
     def fill(self, words: NDArray[np.int32], weights: Mapping[str, Tensor], head: tuple[Tensor, Tensor]) -> None:
         """Pack weights by name, and the head's own weight and bias, into `words` (size,)."""
@@ -92,7 +99,7 @@ class Layout:
         for (name, kind, _, _), row in zip(_products(self.config, self.numbers), self.products.tolist(), strict=True):
             weight, bias = head if name == "head" else (weights[f"{name}.weight"], weights[f"{name}.bias"])
             scale, columns, numbers = _rounded(weight.float().numpy(), kind)
-            steps, blocks = row[4:]
+            steps, blocks = row[4:6]
             words[row[0] : row[0] + steps * blocks * BLOCK] = _laid_out(numbers, steps * PER_STEP[kind], blocks)
             packed.reals[row[1] : row[1] + len(scale)] = scale
             words[row[2] : row[2] + len(columns)] = columns

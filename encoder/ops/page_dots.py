@@ -28,7 +28,9 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
     hidden, half = heads * width, width // 2
 
     @numba.njit(cache=True)
-    def write(qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any) -> None:
+    def write(
+        qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any, pairs: Any
+    ) -> None:
         """Put a row where it belongs.
 
         Args:
@@ -36,14 +38,13 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
             queries: (T * H,) uint16; the scaled query goes to row t.
             keys: flat, int32; `values` flat, uint16.
             base: the page, counted over all layers; `offset` the token in it.
-            row: (2 * H,) scratch, uint16.
+            row: (2 * H,) scratch, uint16; `pairs` the same memory, int32.
         """
         nil = fill(np.float32(0.0), LANES)
         for j in range(0, hidden, LANES):
             save(queries, t * hidden + j, times(load(qkv, i + j, nil), np.float32(width**-0.5)))
         for j in range(0, 2 * hidden, LANES):
             save(row, j, load(qkv, i + hidden + j, nil))
-        pairs = row.view(np.int32)
         k = base * heads * half * LANES + offset
         for j in range(heads * half):
             keys[k + j * LANES] = pairs[j]
@@ -67,7 +68,7 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def attend(
-        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, pages: Any,
+        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int,
         first: Any, last: Any, scores: Any, weights: Any, out: Any,
     ) -> None:  # fmt: skip
         """Attend from rows begin .. begin+count-1, at most `QUERIES`.
@@ -77,16 +78,19 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
             begin: first row; `count` rows.
             keys: flat, int32; `values` flat, uint16.
             base: the first page of this layer.
-            pages: the sequence's row of the page table.
+            table: the page table, flat; from `pages` on it is the sequence's own.
             first: (T,) first key of each row; `last` (T,) its last.
             scores: (QUERIES * heads * keys,) float32 scratch; `weights` as many uint16.
             out: (count * H,) float32.
         """
-        low, high = first[begin : begin + count].min() // LANES, last[begin : begin + count].max() // LANES + 1
+        low, high = first[begin], last[begin]
+        for t in range(begin + 1, begin + count):
+            low, high = min(low, first[t]), max(high, last[t])
+        low, high = low // LANES, high // LANES + 1
         span = (high - low) * LANES
         width_q, width_s, width_w = hidden // 2, heads * span, heads * span // 2
         for p in range(low, high):
-            page = (base + pages[p]) * heads
+            page = (base + table[pages + p]) * heads
             for h in range(heads):
                 q, k, s = begin * hidden + h * width, (page + h) * key_block, h * span + (p - low) * LANES
                 if count == 1:
@@ -105,7 +109,7 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
         for j in range(0, count * hidden, LANES):
             save(out, j, nil)
         for p in range(low, high):
-            page = (base + pages[p]) * heads
+            page = (base + table[pages + p]) * heads
             for h in range(heads):
                 w, v, o = h * span + (p - low) * LANES, (page + h) * value_block, h * width
                 if count == 1:

@@ -18,7 +18,9 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
     hidden = heads * width
 
     @numba.njit(cache=True)
-    def write(qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any) -> None:
+    def write(
+        qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any, pairs: Any
+    ) -> None:
         nil = fill(np.float32(0.0), LANES)
         for j in range(0, hidden, LANES):
             save(queries, t * hidden + j, load(qkv, i + j, nil))
@@ -39,9 +41,9 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def attend(
-        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, pages: Any,
+        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int,
         first: Any, last: Any, scores: Any, weights: Any, out: Any,
     ) -> None:  # fmt: skip
-        attend_rows(queries, keys, values, base, pages, begin, begin + count, first, last, scores, out, 0)
+        attend_rows(queries, keys, values, base, table, pages, begin, begin + count, first, last, scores, out, 0)
 
     return attend  # type: ignore[no-any-return]

@@ -4,8 +4,8 @@ import gc
 import sys
 
 SWITCH_SECONDS = 0.0005
-"""After each wait the event loop has to ask a step that computes for the interpreter, and is given it so much later: four
-or five times on a record's way. Beside a thread that never rests it woke 8.5 ms late at the default of 5 ms, 3.2 at
+"""After each wait the event loop has to ask a step that computes for the interpreter, and is given it so much later:
+four or five times on a record's way. Beside a thread that never rests it woke 8.5 ms late at the default of 5 ms, 3.2 at
 1 ms, 2.0 at 0.5 ms, and no sooner with less."""
 
 YOUNG, MIDDLE, OLD = 20_000, 20, 20

@@ -47,6 +47,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """Of it, the event loop's thread."""
     core_share: float
     """Of its core, that the service was busy."""
+    others_share: float
+    """Of that core, that somebody else was busy: where it is more than a few hundredths, nothing else here is ours."""
     coalesced: int
     """Updates that were left out because a newer one of their segment waited."""
     shortened: int

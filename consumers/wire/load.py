@@ -74,7 +74,7 @@ class Reader:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
-                "log_level": 3,
+                "log_level": 0,  # what fails is told as an error
                 **librdkafka_options(),
             }
         )
@@ -136,7 +136,7 @@ class Sender:
                 "enable.idempotence": False,
                 "max.in.flight": 1,  # a retry must not change the order
                 "queue.buffering.max.messages": 1_000_000,
-                "log_level": 3,
+                "log_level": 0,  # what fails is told as an error
                 **librdkafka_options(),
             }
         )

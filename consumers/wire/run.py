@@ -129,6 +129,7 @@ def _report(
         cpu_ms_a_word=round(1000 * cpu / max(1, words), 3),
         cpu_loop_ms_a_word=round(1000 * (usage.threads[loop] - earlier.threads[loop]) / max(1, words), 3),
         core_share=round(cpu / seconds, 3),
+        others_share=round(max(0.0, usage.core - earlier.core - cpu) / seconds, 3),
         coalesced=round(counted.get("hearken_updates_coalesced_total")),
         shortened=round(counted.get("hearken_restarts_shortened_total")),
         phases=_phases(counted, spread(heard.slips[begin:]).mean_ms, _spread(answers).mean_ms),

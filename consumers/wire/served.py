@@ -50,6 +50,8 @@ class Usage:
     """The same, by thread; the first is the event loop's."""
     resident: int
     """Bytes."""
+    core: float
+    """Seconds that its core was busy, for it or for others; 0 where it has none of its own."""
 
 
 @dataclass(slots=True)
@@ -77,12 +79,14 @@ class Served:
     Args:
         process: of it.
         port: of its HTTP.
+        core: that it is pinned to, if it is.
         log: what it has written to standard error.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, core: int | None, log: Path) -> None:
         self._process = process
         self._port = port
+        self._core = core
         self._log = log
 
     def wait(self) -> None:
@@ -116,7 +120,7 @@ class Served:
                 threads[int(task.name)] = _cpu_seconds(task / "stat")
         pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
         cpu = _cpu_seconds(Path(f"/proc/{self._process.pid}/stat"))
-        return Usage(time.monotonic(), cpu, threads, pages * os.sysconf("SC_PAGE_SIZE"))
+        return Usage(time.monotonic(), cpu, threads, pages * os.sysconf("SC_PAGE_SIZE"), _busy_seconds(self._core))
 
     def stop(self) -> None:
         """End it in order.
@@ -180,7 +184,7 @@ def serving(flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[
             )
         finally:
             os.sched_setaffinity(0, ours)
-    served = Served(process, port, log)
+    served = Served(process, port, cores.service, log)
     try:
         served.wait()
         yield served
@@ -192,3 +196,12 @@ def serving(flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[
 def _cpu_seconds(stat: Path) -> float:
     fields = stat.read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _busy_seconds(core: int | None) -> float:
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if core is not None and name == f"cpu{core}":
+            user, nice, system, _, _, *more = map(int, ticks[:8])  # not what it was idle, or waited for a disk
+            return (user + nice + system + sum(more)) / os.sysconf("SC_CLK_TCK")
+    return 0.0

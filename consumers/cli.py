@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.bench_workers import bench_workers
 from consumers.calibrating import calibrate
 from consumers.dlq import dlq
 from consumers.ending import end_with_code
@@ -67,6 +68,7 @@ app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
+bench_app.command("workers")(bench_workers)
 app.add_typer(bench_app)
 app.command()(listen)
 app.command()(soak)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stream.bench_workers import WorkersReport
 
 
-def workers(
+def bench_workers(
     tagger: Annotated[str, typer.Option(help="Shipped tagger or checkpoint folder to measure.")] = DEFAULT_TAGGER,
     workers: Annotated[
         int | None, typer.Option(min=2, help="Processes at once, against one; as many as cores if not given.")

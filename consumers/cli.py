@@ -15,6 +15,7 @@ from consumers.bench_growth import growth
 from consumers.bench_kafka import bench_kafka
 from consumers.bench_peers import peers
 from consumers.bench_report import report
+from consumers.bench_workers import bench_workers
 from consumers.calibrating import calibrate
 from consumers.dlq import dlq
 from consumers.ending import end_with_code
@@ -75,6 +76,7 @@ bench_app.command("kafka")(bench_kafka)
 bench_app.command()(peers)
 bench_app.command()(growth)
 bench_app.command()(report)
+bench_app.command("workers")(bench_workers)
 app.add_typer(bench_app)
 app.command()(listen)
 app.command()(soak)

@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from consumers.bench_workers import workers
 from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
 DEFAULT_OVERLOAD_SECONDS = 0.5
 
 app = typer.Typer(name="bench")
-app.command()(workers)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,5 +1,6 @@
 """The tagger's weights as Hugging Face transformers has them: a BERT in which every layer looks both ways."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -49,7 +50,7 @@ def dense_twin(checkpoint: Checkpoint) -> HybridModel:
     return model.eval()
 
 
-def _named(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+def _named(weights: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Give our weights the names of transformers."""
     hidden = weights["position.weight"].shape[1]
     named = {

@@ -52,7 +52,7 @@ def _measure(name: str, tagger: str, policy: str, quick: bool, tell: Any) -> Any
 def _write(keep: Path, out: Path) -> list[Path]:
     """Write the page and the plots of all results that are there."""
     from stream.bench_growth.parts import read_part
-    from stream.bench_peers.run import PeersReport
+    from stream.bench_peers.result import PeersReport
     from stream.bench_report.page import PageError, blocks_of, write_page
     from stream.bench_report.plots import PLOTS, plot_peers
 

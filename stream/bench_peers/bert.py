@@ -11,6 +11,10 @@ from encoder.checkpoint import Checkpoint
 from encoder.model import HybridModel
 
 
+class NoBert(ValueError):
+    """A tagger that others cannot run; the message says why."""
+
+
 def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
     """Build a `transformers.BertForTokenClassification` of the checkpoint's weights, float32, in evaluation mode.
 
@@ -18,13 +22,13 @@ def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
     is the same.
 
     Raises:
-        ValueError: the encoder is no BERT: its embeddings are narrower than its layers, or its GELU is approximated.
+        NoBert: its embeddings are narrower than its layers, or its GELU is approximated.
     """
     from transformers import BertConfig, BertForTokenClassification
 
     config = checkpoint.config
     if config.embedding is not None or config.gelu != "none":
-        raise ValueError("only a tagger whose encoder is a BERT can be run by others; this one is not")
+        raise NoBert("only a tagger whose encoder is a BERT can be run by others; this one is not")
     build: Any = BertConfig  # typed without what its base class takes
     shape = build(
         vocab_size=config.vocab_size,

@@ -15,7 +15,7 @@ from stream.bench_growth.rewriting import RewritingRow
 from stream.bench_growth.sessions import SessionsRow
 from stream.bench_growth.setting import Measured
 from stream.bench_growth.threshold import ThresholdRow
-from stream.bench_peers.run import OURS, PeersReport
+from stream.bench_peers.result import OURS, PeersReport
 from stream.bench_report.peers import HEADLINE, sides_of
 
 OURS_COLOR, OTHER, DARK = "#0072b2", "#b5bcc4", "#444444"

@@ -25,7 +25,7 @@ def report(
 ) -> None:
     """Measure peers, growth and floors; write tables and plots of all that the folder of results then has.
 
-    Parts: sessions, length, rewriting, threshold, floors, peers. What was measured is kept when a later part fails or
+    Parts: length, sessions, rewriting, threshold, floors, peers. What was measured is kept when a later part fails or
     is stopped: go on with --resume.
     """
     names = parse_parts(parts, [*PARTS, PEERS])

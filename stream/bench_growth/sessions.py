@@ -27,6 +27,8 @@ class SessionsRow(msgspec.Struct, frozen=True, kw_only=True):
     """Memory that the process took for each session that it has more than in the row before; None: too few to tell."""
     cached_kib: float
     """Of that the cache, for each session: pages in use, at their mean size."""
+    most_kib: float
+    """The most of the cache that one session can take, after many words: all positions and the whole window."""
     evictions: float
     """For each word: sessions whose states had to give way, and are computed again when they speak."""
 
@@ -69,6 +71,7 @@ def _measure(subject: Subject, count: int, words: int, fewer: int, held: int) ->
         words_per_second=rounds * count / laps.wall,
         resident_kib=(taken - held) / (count - fewer) / 1024 if count - fewer >= ENOUGH else None,
         cached_kib=counters.pages_used * page_bytes(subject) / count / 1024,
+        most_kib=most_bytes(subject) / 1024,
         evictions=(counters.evictions - evicted) / (rounds * count),
     )
     feed.end()
@@ -76,8 +79,20 @@ def _measure(subject: Subject, count: int, words: int, fewer: int, held: int) ->
 
 
 def page_bytes(subject: Subject) -> float:
-    """Mean size of a page: those of the prefix hold keys and values, those of the tail the boundary states as well."""
-    config, item = subject.tagger.config, subject.tagger.encoder.dtype.itemsize
-    a_layer = 2 * config.page_size * config.hidden * item
-    both = config.layers * a_layer + 4 * config.page_size * config.hidden
-    return both / (2 if config.causal_layers else 1)
+    """Mean size of a page, of the prefix and of the tail."""
+    prefix, tail = _page_bytes(subject)
+    return (prefix + tail) / 2 if prefix else tail
+
+
+def most_bytes(subject: Subject) -> float:
+    """What a session takes that fills its positions and its window."""
+    config, (prefix, tail) = subject.tagger.config, _page_bytes(subject)
+    positions, window = config.positions // config.page_size, config.window // config.page_size + 1
+    return positions * prefix + min(positions, window) * tail
+
+
+def _page_bytes(subject: Subject) -> tuple[int, int]:
+    """Sizes of a page of the prefix, which has keys and values, and of the tail, which has boundary states as well."""
+    config = subject.tagger.config
+    a_layer = 2 * config.page_size * config.hidden * subject.tagger.encoder.dtype.itemsize
+    return config.causal_layers * a_layer, config.tail_layers * a_layer + 4 * config.page_size * config.hidden

@@ -41,9 +41,9 @@ def sessions_table(found: Measured[SessionsRow]) -> Table:
         "sessions",
         "ms a word",
         "words/s",
-        "memory a session, KiB",
-        "of it cache, KiB",
-        "at most, KiB",
+        "KiB a session",
+        "in the cache",
+        "at most",
         "evictions a word",
     )
     return Table(

@@ -8,7 +8,7 @@ import typer
 from consumers.bench_running import mistakes_told, parse_parts, progress, save, show
 from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
-PARTS = ["sessions", "length", "rewriting", "threshold", "floors"]
+PARTS = ["length", "sessions", "rewriting", "threshold", "floors"]
 PartsOption = Annotated[str | None, typer.Option(help="Only these parts, parted by commas.")]
 QuickOption = Annotated[bool, typer.Option("--quick", help="A short form, to see that it works: no figures.")]
 
@@ -22,7 +22,7 @@ def growth(
 ) -> None:
     """Measure what a word costs by number and length of sessions, rewriting and threshold, and how far from its floor.
 
-    Parts: sessions, length, rewriting, threshold, floors.
+    Parts: length, sessions, rewriting, threshold, floors.
     """
     names = parse_parts(parts, PARTS)
     from stream.bench_growth.parts import FULL, QUICK, run_part

@@ -25,7 +25,7 @@ def report(
 ) -> None:
     """Measure peers, growth and floors; write tables and plots of all that the folder of results then has.
 
-    Parts: sessions, length, rewriting, threshold, floors, peers. What was measured is kept when a later part fails or
+    Parts: length, sessions, rewriting, threshold, floors, peers. What was measured is kept when a later part fails or
     is stopped: go on with --resume.
     """
     names = parse_parts(parts, [*PARTS, PEERS])
@@ -52,7 +52,7 @@ def _measure(name: str, tagger: str, policy: str, quick: bool, tell: Any) -> Any
 def _write(keep: Path, out: Path) -> list[Path]:
     """Write the page and the plots of all results that are there."""
     from stream.bench_growth.parts import read_part
-    from stream.bench_peers.run import PeersReport
+    from stream.bench_peers.result import PeersReport
     from stream.bench_report.page import PageError, blocks_of, write_page
     from stream.bench_report.plots import PLOTS, plot_peers
 

@@ -72,12 +72,13 @@ def mistakes_told() -> Iterator[None]:
     """Turn what a user can set right into a usage error."""
     from encoder.checkpoint import CheckpointError
     from encoder.restart import PolicyError
+    from stream.bench_peers.bert import NoBert
     from stream.bench_peers.peer import PeerMismatch
     from stream.bench_report.page import PageError
 
     try:
         yield
-    except (CheckpointError, PolicyError, PageError) as error:
+    except (CheckpointError, PolicyError, PageError, NoBert) as error:
         raise typer.BadParameter(str(error)) from error
     except PeerMismatch as error:
         raise OperationFailed(str(error)) from error

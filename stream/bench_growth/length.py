@@ -41,6 +41,8 @@ def measure_length(subject: Subject, marks: Sequence[int], segments: int, tell: 
         tell: hears of progress.
     """
     feed, spoken, rows = Feed(subject.tagger, subject.policy), _Spoken(), []
+    _say(feed, "first", "1", make_texts(1, SEGMENT)[0])  # warm
+    feed.end()
     for mark in marks:
         while spoken.words < mark:
             tell(f"a session of {spoken.words:,} words", spoken.words / (marks[-1] + 1))

@@ -57,10 +57,10 @@ class Part:
 
 
 PARTS: dict[str, Part] = {
+    "length": Part(LengthRow, lambda x: 2, lambda s, x, tell: measure_length(s, x.marks, x.segments, tell)),
     "sessions": Part(
         SessionsRow, lambda x: max(x.counts), lambda s, x, tell: measure_sessions(s, x.counts, x.words, tell)
     ),
-    "length": Part(LengthRow, lambda x: 2, lambda s, x, tell: measure_length(s, x.marks, x.segments, tell)),
     "rewriting": Part(
         RewritingRow,
         lambda x: x.live,
@@ -73,7 +73,7 @@ PARTS: dict[str, Part] = {
     ),
     "floors": Part(FloorRow, lambda x: max(x.floors), lambda s, x, tell: measure_floors(s, x.floors, tell)),
 }
-"""`sessions` comes first: it tells what memory a session takes, and others leave taken what they took."""
+"""`length` comes first: it tells what memory the process has, and others leave taken what they took."""
 
 
 def run_part(name: str, tagger: str, policy: str, size: Size, tell: Tell) -> Measured[Any]:

@@ -1,5 +1,6 @@
 """The tagger's weights as Hugging Face transformers has them: a BERT in which every layer looks both ways."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,6 +11,10 @@ from encoder.checkpoint import Checkpoint
 from encoder.model import HybridModel
 
 
+class NoBert(ValueError):
+    """A tagger that others cannot run; the message says why."""
+
+
 def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
     """Build a `transformers.BertForTokenClassification` of the checkpoint's weights, float32, in evaluation mode.
 
@@ -17,13 +22,13 @@ def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
     is the same.
 
     Raises:
-        ValueError: the encoder is no BERT: its embeddings are narrower than its layers, or its GELU is approximated.
+        NoBert: its embeddings are narrower than its layers, or its GELU is approximated.
     """
     from transformers import BertConfig, BertForTokenClassification
 
     config = checkpoint.config
     if config.embedding is not None or config.gelu != "none":
-        raise ValueError("only a tagger whose encoder is a BERT can be run by others; this one is not")
+        raise NoBert("only a tagger whose encoder is a BERT can be run by others; this one is not")
     build: Any = BertConfig  # typed without what its base class takes
     shape = build(
         vocab_size=config.vocab_size,
@@ -49,7 +54,7 @@ def dense_twin(checkpoint: Checkpoint) -> HybridModel:
     return model.eval()
 
 
-def _named(weights: dict[str, Tensor], layers: int) -> dict[str, Tensor]:
+def _named(weights: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
     """Give our weights the names of transformers."""
     hidden = weights["position.weight"].shape[1]
     named = {

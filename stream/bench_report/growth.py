@@ -37,7 +37,15 @@ def length_table(found: Measured[LengthRow]) -> Table:
 
 def sessions_table(found: Measured[SessionsRow]) -> Table:
     """Ever more sessions."""
-    heads = ("sessions", "ms a word", "words/s", "memory a session, KiB", "of it cache, KiB", "evictions a word")
+    heads = (
+        "sessions",
+        "ms a word",
+        "words/s",
+        "KiB a session",
+        "in the cache",
+        "at most",
+        "evictions a word",
+    )
     return Table(
         "ever more live sessions",
         heads,
@@ -48,6 +56,7 @@ def sessions_table(found: Measured[SessionsRow]) -> Table:
                 f"{x.words_per_second:,.0f}",
                 "" if x.resident_kib is None else f"{x.resident_kib:,.0f}",
                 f"{x.cached_kib:,.0f}",
+                f"{x.most_kib:,.0f}",
                 short(x.evictions),
             ]
             for x in found.rows

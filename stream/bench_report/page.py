@@ -7,7 +7,7 @@ from typing import Any
 
 from stream.bench_growth.setting import Measured
 from stream.bench_machine import Setting
-from stream.bench_peers.run import PeersReport
+from stream.bench_peers.result import PeersReport
 from stream.bench_report.growth import TABLES
 from stream.bench_report.peers import agreement_table, aim_table, given_table, ratio_table, side_table
 

@@ -1,7 +1,7 @@
 """What the bench of peers found, as tables."""
 
 from stream.bench_peers import hugging, onnx, openvino, spacy
-from stream.bench_peers.run import OURS, PeersReport, Row
+from stream.bench_peers.result import OURS, PeersReport, Row
 from stream.bench_report.table import Table, short, times
 
 HEADLINE = (60, 64)

@@ -15,7 +15,7 @@ from stream.bench_growth.rewriting import RewritingRow
 from stream.bench_growth.sessions import SessionsRow
 from stream.bench_growth.setting import Measured
 from stream.bench_growth.threshold import ThresholdRow
-from stream.bench_peers.run import OURS, PeersReport
+from stream.bench_peers.result import OURS, PeersReport
 from stream.bench_report.peers import HEADLINE, sides_of
 
 OURS_COLOR, OTHER, DARK = "#0072b2", "#b5bcc4", "#444444"
@@ -67,9 +67,10 @@ def plot_length(found: Measured[LengthRow], path: Path) -> None:
     time.set_ylabel("CPU ms a word")
     memory.plot(heard, [x.resident_mib for x in found.rows], marker="o", color=MEMORY)
     memory.set_ylabel("memory of the process, MiB")
+    memory.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     for axes in (time, memory):
         axes.set_xlabel("thousand words that the session has heard")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.3 * axes.get_ylim()[1])
     _save(figure, path)
 
 
@@ -80,9 +81,10 @@ def plot_sessions(found: Measured[SessionsRow], path: Path) -> None:
     time.plot(counts, [x.ms for x in found.rows], marker="o", color=OURS_COLOR)
     time.set_ylabel("CPU ms a word")
     told = {x.sessions: x.resident_kib for x in found.rows if x.resident_kib is not None}
-    memory.plot(list(told), list(told.values()), marker="o", color=MEMORY, label="of the process")
+    memory.plot(list(told), list(told.values()), marker="o", color=MEMORY, label="of the process, each more")
     memory.plot(counts, [x.cached_kib for x in found.rows], marker="s", linestyle=":", color=DARK, label="in the cache")
     memory.set_ylabel("KiB a session")
+    memory.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     memory.legend(fontsize=8)
     for axes in (time, memory):
         axes.set_xscale("log")

@@ -79,7 +79,7 @@ def test_the_report_fills_the_page_and_goes_on_where_it_was(tagger, alone, tmp_p
     [
         (["peers", "--sessions", "1,x"], "--sessions '1,x' is not a list of numbers such as 1,8,64"),
         (["peers", "--words", "0"], "--words '0' is not a list"),
-        (["growth", "--parts", "sessions,speed"], "--parts 'speed' is none of sessions, length"),
+        (["growth", "--parts", "sessions,speed"], "--parts 'speed' is none of length, sessions"),
         (["peers", "--tagger", "nobody", "--sessions", "1"], "tagger 'nobody' is none of the shipped ones"),
         (["growth", "--tagger", "nobody"], "tagger 'nobody' is none of the shipped ones"),
     ],

@@ -14,7 +14,7 @@ from stream.bench_growth.length import measure_length
 from stream.bench_growth.parts import PARTS, QUICK, read_part, run_part
 from stream.bench_growth.rates import product_rate, read_rate
 from stream.bench_growth.rewriting import measure_rewriting, rewritten
-from stream.bench_growth.sessions import measure_sessions
+from stream.bench_growth.sessions import measure_sessions, most_bytes
 from stream.bench_growth.setting import SEGMENT, Subject, load_subject
 from stream.bench_growth.threshold import measure_threshold
 from stream.bench_machine import format_of
@@ -74,9 +74,23 @@ def test_more_sessions_take_more_of_the_cache(subject):
     few, many = measure_sessions(subject, [1, 8], 40, none)
     assert (few.sessions, many.sessions) == (1, 8)
     assert few.resident_kib is None
+    assert few.most_kib == most_bytes(subject) / 1024
     assert few.evictions == many.evictions == 0
     assert few.cached_kib > 0
     assert many.cached_kib > 0
+
+
+def test_no_session_takes_more_than_the_most(folder):
+    alone = load_subject(folder, "last:2", max_sessions=1)
+    feed = Feed(alone.tagger, "last:2")
+    most = 0
+    for number in range(12):
+        text = " ".join(make_texts(1, SEGMENT, seed=number)[0])
+        feed.say([Update(session="a", segment=str(number), text=text, final=True)])
+        most = max(most, feed.engine.counters.pages_used)
+    config = alone.tagger.config
+    filled = config.positions // config.page_size + config.window // config.page_size + 1
+    assert 0.7 * filled < most <= filled
 
 
 def test_sessions_that_do_not_fit_are_computed_again(folder):

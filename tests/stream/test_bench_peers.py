@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from encoder.checkpoint import save_checkpoint
 from stream.bench_peers import hugging, onnx, openvino, spacy
-from stream.bench_peers.bert import dense_twin, make_bert
+from stream.bench_peers.bert import NoBert, dense_twin, make_bert
 from stream.bench_peers.check import check_peers, dense_scores
 from stream.bench_peers.peer import Batches, Format, Material, MissingPackages, Peer, PeerMismatch, Step, gather, pad
-from stream.bench_peers.run import OURS, run_peers
+from stream.bench_peers.result import OURS
+from stream.bench_peers.run import run_peers
 from tests.tiny import tiny_checkpoint
 
 TEXTS = [np.array(ids, np.int64) for ids in ([5, 6, 7, 8, 9, 10, 11], [12, 13], [14], [9, 8, 7, 6, 5])]
@@ -79,7 +80,7 @@ def test_a_peer_that_gives_no_numbers_is_not_measured():
 
 
 def test_an_encoder_that_is_no_bert_is_refused():
-    with pytest.raises(ValueError, match="whose encoder is a BERT"):
+    with pytest.raises(NoBert, match="whose encoder is a BERT"):
         make_bert(tiny_checkpoint(embedding=16))
 
 

@@ -5,7 +5,7 @@ import pytest
 from stream.bench_growth.setting import Measured
 from stream.bench_growth.threshold import ThresholdRow
 from stream.bench_machine import Machine, Setting, available_bytes, resident_bytes, this_machine
-from stream.bench_peers.run import OURS, PeersReport, Row
+from stream.bench_peers.result import OURS, PeersReport, Row
 from stream.bench_report.page import PageError, blocks_of, describe, fill_page, write_page
 from stream.bench_report.peers import aim_table, ratio_table, side_table
 from stream.bench_report.plots import PLOTS, plot_peers

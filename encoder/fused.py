@@ -36,9 +36,7 @@ class FusedBody:
         table, scale = words
         self._words = table.contiguous().numpy().reshape(-1)
         self._scale = np.ones(len(table), np.float32) if scale is None else scale.float().contiguous().numpy()
-        self._shape = Shape(
-            config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps
-        )
+        self._shape = Shape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
         self._run_prefix = make_prefix(self._shape, config.table_width)
         self._run_tail = make_tail(self._shape, config.columns)
         self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))

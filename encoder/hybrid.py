@@ -188,7 +188,7 @@ class HybridEncoder:
 
 
 def _check_fallback(kernels: str, number_format: str) -> None:
-    """Raise ValueError where the fused layers are asked for and this processor or the model's shape cannot have them."""
+    """Raise ValueError where only fused layers would do, and this processor or model cannot have them."""
     if kernels == "fused":
         raise ValueError(
             f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"

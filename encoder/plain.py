@@ -1,4 +1,4 @@
-"""A hybrid encoder's layers one operation at a time: packed linears of torch and the ragged operations of any `Kernels`.
+"""A hybrid encoder's layers one operation at a time: packed linears of torch, ragged operations of any `Kernels`.
 
 What runs on a processor without AVX-512, and what the fused layers are tested against.
 """
@@ -13,8 +13,8 @@ from torch import Tensor
 from encoder.cache import Cache
 from encoder.config import HybridConfig
 from encoder.linear import PackedLinear, RoundedLinear
-from encoder.ops.dots import Numbers
 from encoder.ops import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream
+from encoder.ops.dots import Numbers
 
 
 class _Layer:

@@ -7,7 +7,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from encoder.ops.arena import CHUNK, Shape, bare_arena, bare_held, bare_packed, bare_where
+from encoder.ops.arena import CHUNK, Shape, bare_arena, bare_held, bare_packed, bare_where, extent_of
 from encoder.ops.dots import LANES
 from encoder.ops.lanes import bare, fill, load, plus, save, times
 from encoder.ops.passes import make_layers
@@ -89,11 +89,11 @@ def make_prefix(shape: Shape, table_width: int) -> Callable[..., None]:
             stop: number of these layers.
         """
         run_prefix(
-            bare(tokens), bare(words), bare(scale), bare_arena(arena), bare_packed(packed), *bare_where(where),
-            bare_held(held), bare(boundary), bare(tail_table), norm, which, stop,
+            bare(tokens), bare(words), bare(scale), bare_arena(arena), bare_packed(packed), bare_where(where),
+            extent_of(where), bare_held(held), bare(boundary), bare(tail_table), norm, which, stop,
         )  # fmt: skip
 
-    return prefix  # type: ignore[no-any-return]
+    return prefix
 
 
 @cache
@@ -138,11 +138,11 @@ def make_tail(shape: Shape, columns: int) -> Callable[..., None]:
             logits: (T, columns) float32, written.
         """
         run_tail(
-            bare_arena(arena), bare_packed(packed), *bare_where(where), bare_held(held), bare(boundary), which, start,
-            stop, bare(logits),
+            bare_arena(arena), bare_packed(packed), bare_where(where), extent_of(where), bare_held(held),
+            bare(boundary), which, start, stop, bare(logits),
         )  # fmt: skip
 
-    return tail  # type: ignore[no-any-return]
+    return tail
 
 
 @numba.njit(cache=True)

@@ -71,7 +71,9 @@ class Layout:
         for name, kind, inputs, outputs in _products(config, numbers):
             steps, blocks = -(-inputs // PER_STEP[kind]), padded(outputs) // BLOCK
             weight = self._reserve(steps * blocks * BLOCK)
-            products.append((weight, *(self._reserve(blocks * BLOCK) for _ in range(3)), steps, blocks, _form(config, name)))
+            products.append(
+                (weight, *(self._reserve(blocks * BLOCK) for _ in range(3)), steps, blocks, _form(config, name))
+            )
         for _, width in _norms(config):
             norms.append((self._reserve(width), self._reserve(width)))
         self.position = self._reserve(config.positions * config.table_width)

@@ -251,9 +251,9 @@ def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) 
     """Reserve keys and values of each layer."""
     keys = (layers, pages, config.heads, config.head_dim, config.page_size)
     values = (layers, pages, config.heads, config.page_size, config.head_dim)
-    full = [_zeros(keys, dtype), _zeros(values, dtype)]
-    parts = [Pages(*(Buffer(x.tensor[i]) for x in full)) for i in range(layers)]
-    return Block(*(Buffer(x.tensor.view(-1)) for x in full), pages, parts)
+    all_keys, all_values = _zeros(keys, dtype).tensor, _zeros(values, dtype).tensor
+    parts = [Pages(Buffer(all_keys[i]), Buffer(all_values[i])) for i in range(layers)]
+    return Block(Buffer(all_keys.view(-1)), Buffer(all_values.view(-1)), pages, parts)
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:

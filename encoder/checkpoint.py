@@ -76,11 +76,12 @@ class Checkpoint:
         if name != _WORDS or not isinstance(self.weights, StoredWeights):
             yield self.weights[name]
             return
-        for words, scale in zip(self.weights.words.split(1024), self.weights.scale.split(1024), strict=True):
-            yield words.float() * scale[:, None]
+        table, scale = self.weights.words, self.weights.scale
+        for i in range(0, len(table), 1024):
+            yield table[i : i + 1024].float() * scale[i : i + 1024, None]
 
     def words(self) -> tuple[Tensor, Tensor | None]:
-        """Give the word table (V, width): int8 and a float32 scale a row (V,) as they are stored, or float32 and None."""
+        """Give the word table (V, width): as stored, int8 and (V,) float32 scales of its rows; or float32 and None."""
         if isinstance(self.weights, StoredWeights):
             return self.weights.words, self.weights.scale
         return self.weights[_WORDS], None

@@ -1,4 +1,4 @@
-"""A hybrid encoder's layers fused: two calls a step over packed weights, for processors that multiply in 512 bits."""
+"""A hybrid encoder's layers fused: one call a step over packed weights, for processors that multiply in 512 bits."""
 
 from typing import Final
 
@@ -12,8 +12,7 @@ from encoder.config import HybridConfig
 from encoder.ops import IntArray, Rows
 from encoder.ops.arena import Arena, Held, Shape, Where, reserve
 from encoder.ops.dots import LANES, Numbers
-from encoder.ops.fused import make_prefix, make_tail
-from encoder.ops.packing import head_of, norm_of
+from encoder.ops.fused import make_step
 from encoder.ops.products import Packed
 
 _LEAST_ROWS: Final = 64
@@ -36,32 +35,21 @@ class FusedBody:
         table, scale = words
         self._words = table.contiguous().numpy().reshape(-1)
         self._scale = np.ones(len(table), np.float32) if scale is None else scale.float().contiguous().numpy()
-        self._shape = Shape(
-            config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps
-        )
-        self._run_prefix = make_prefix(self._shape, config.table_width)
-        self._run_tail = make_tail(self._shape, config.columns)
+        self._shape = Shape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
+        self._run = make_step(self._shape, config.table_width, config.columns)
         self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))
         self._boundary = cache.boundary.view.reshape(-1)
         self._rows = 0
         self._arena = self._room(_LEAST_ROWS)
 
-    def prefix(self, tokens: IntArray, rows: Rows) -> None:
-        """Append: see `encoder.hybrid.Body`."""
+    def step(self, tokens: IntArray, appended: Rows, computed: Rows) -> NDArray[np.float32]:
+        """Append and restart: see `encoder.hybrid.Body`."""
         config, cache = self._config, self._cache
-        self._run_prefix(
-            tokens, self._words, self._scale, self._room(len(rows)), self._packed,
-            _where(cache.prefix_table, rows), self._prefix, self._boundary, cache.tail_table,
-            norm_of(config), head_of(config) + 1, config.causal_layers,
-        )  # fmt: skip
-
-    def tail(self, rows: Rows) -> NDArray[np.float32]:
-        """Restart: see `encoder.hybrid.Body`."""
-        config = self._config
-        logits = np.empty((len(rows), config.columns), np.float32)
-        self._run_tail(
-            self._room(len(rows)), self._packed, _where(self._cache.tail_table, rows), self._tail, self._boundary,
-            head_of(config), config.causal_layers, config.layers, logits,
+        logits = np.empty((len(computed), config.columns), np.float32)
+        self._run(
+            tokens, self._words, self._scale, self._room(max(len(appended), len(computed))), self._packed,
+            self._boundary, _where(cache.prefix_table, appended), self._prefix,
+            _where(cache.tail_table, computed), self._tail, config.causal_layers, config.layers, logits.reshape(-1),
         )  # fmt: skip
         return logits
 

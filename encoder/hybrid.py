@@ -42,11 +42,17 @@ class Scores:
 class Body(Protocol):
     """The layers over one cache; an implementation is chosen once, at start."""
 
-    def prefix(self, tokens: IntArray, rows: Rows) -> None:
-        """Append: causal layers over (T,) tokens; their boundary states are stored."""
+    def step(self, tokens: IntArray, appended: Rows, computed: Rows) -> NDArray[np.float32]:
+        """Append and restart.
 
-    def tail(self, rows: Rows) -> NDArray[np.float32]:
-        """Restart: tail layers over the tokens from the restart points on; returns their (N, columns) scores."""
+        Args:
+            tokens: (T,) appended tokens, which the causal layers take; their boundary states are stored.
+            appended: their T rows.
+            computed: the N rows from the restart points on, which the tail layers take.
+
+        Returns:
+            (N, columns) scores, not to be written again.
+        """
 
 
 class HybridEncoder:
@@ -146,12 +152,7 @@ class HybridEncoder:
         plan = self._plan(passes)
         self._planned = None
         self._cache.apply(plan)
-        config = self.config
-        with torch.inference_mode():
-            if len(rows := prefix_rows(plan)):
-                self._body.prefix(plan.tokens, rows)
-            rows = tail_rows(plan)
-            logits = self._body.tail(rows) if len(rows) else np.empty((0, config.columns), np.float32)
+        logits = self._body.step(plan.tokens, prefix_rows(plan), tail_rows(plan))
         computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
         return Scores(logits, np.concatenate((np.zeros(1, np.int64), np.cumsum(computed))))
 
@@ -188,7 +189,7 @@ class HybridEncoder:
 
 
 def _check_fallback(kernels: str, number_format: str) -> None:
-    """Raise ValueError where the fused layers are asked for and this processor or the model's shape cannot have them."""
+    """Raise ValueError where only fused layers would do, and this processor or model cannot have them."""
     if kernels == "fused":
         raise ValueError(
             f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"

@@ -80,7 +80,7 @@ def _pack(weight: Tensor, bias: Tensor) -> Tensor | None:
 class RoundedLinear:
     """The int8 product in plain torch: the reference for the fused layers, exact in whole numbers, and slow.
 
-    Each row is rounded to unsigned bytes with a scale and a zero point of its own, each output's weights to signed bytes.
+    Each row is rounded to unsigned bytes with a scale and a zero point of its own, an output's weights to signed bytes.
     """
 
     def __init__(

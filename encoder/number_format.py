@@ -30,7 +30,9 @@ def choose_number_format(wanted: str, *, fused: bool = True) -> Numbers:
         ValueError: `wanted` is not a number format.
     """
     if wanted not in NUMBER_FORMATS:
-        raise ValueError(f"number_format must be {', '.join(NUMBER_FORMATS[:-1])} or int8 (got {wanted!r})")
+        raise ValueError(
+            f"number_format must be {', '.join(NUMBER_FORMATS[:-1])} or {NUMBER_FORMATS[-1]} (got {wanted!r})"
+        )
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
     best: Numbers = "float32"

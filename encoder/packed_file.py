@@ -1,8 +1,8 @@
 """Packed weights in a file that every process maps: they are packed once on a machine, and in its memory once.
 
-The file lies under `$XDG_CACHE_HOME/hearken` (else `~/.cache/hearken`), named by what it was made from: the checkpoint's
-identity, the kind of numbers and the layout. It is written aside and renamed, so that nobody reads half of one. Where
-nothing can be written, the weights are packed into this process's own memory.
+The file lies under `$XDG_CACHE_HOME/hearken` (else `~/.cache/hearken`), named by what it was made from: the identity of
+the checkpoint, the kind of numbers and the layout. It is written aside and renamed, so that nobody reads half of one.
+Where nothing can be written, the weights are packed into this process's own memory.
 """
 
 import contextlib
@@ -30,9 +30,9 @@ _HEAD: Final = 64
 
 
 def packed_weights(checkpoint: Checkpoint, identity: bytes, numbers: Numbers, head: tuple[Tensor, Tensor]) -> Packed:
-    """Map a checkpoint's packed weights, after packing them if no process has; `head` is its (columns, H) and (columns,).
+    """Map a checkpoint's packed weights, after packing them if no process has.
 
-    The memory is read-only: one file serves many processes.
+    `head` is the weight (columns, H) and bias (columns,) of its head. The memory is read-only: all processes share it.
     """
     layout = Layout(checkpoint.config, numbers)
     path = cache_folder() / f"{identity.hex()}-{numbers}-{LAYOUT}.packed"

@@ -1,4 +1,4 @@
-"""A hybrid encoder's layers one operation at a time: packed linears of torch and the ragged operations of any `Kernels`.
+"""A hybrid encoder's layers one operation at a time: packed linears of torch, ragged operations of any `Kernels`.
 
 What runs on a processor without AVX-512, and what the fused layers are tested against.
 """
@@ -13,8 +13,8 @@ from torch import Tensor
 from encoder.cache import Cache
 from encoder.config import HybridConfig
 from encoder.linear import PackedLinear, RoundedLinear
-from encoder.ops.dots import Numbers
 from encoder.ops import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream
+from encoder.ops.dots import Numbers
 
 
 class _Layer:
@@ -70,16 +70,23 @@ class PlainBody:
             self._project = PackedLinear(weights["project.weight"], weights["project.bias"], torch.float32)
         self._head = PackedLinear(*head, torch.float32)
 
-    def prefix(self, tokens: IntArray, rows: Rows) -> None:
-        """Append: see `encoder.hybrid.Body`."""
+    def step(self, tokens: IntArray, appended: Rows, computed: Rows) -> NDArray[np.float32]:
+        """Append and restart: see `encoder.hybrid.Body`."""
+        with torch.inference_mode():
+            if len(appended):
+                self._prefix(tokens, appended)
+            if not len(computed):
+                return np.empty((0, self._config.columns), np.float32)
+            return self._tail(computed)
+
+    def _prefix(self, tokens: IntArray, rows: Rows) -> None:
         cache = self._cache
         x = self._widen(self._kernels.embed(tokens, rows, self._embedding, self._dtype))
         for layer, pages in zip(self._layers, cache.prefix, strict=False):  # ends after the causal layers
             x = layer.forward(x, self._kernels, pages, cache.prefix_table, rows)
         self._kernels.store(x, cache.boundary, cache.tail_table, rows)
 
-    def tail(self, rows: Rows) -> NDArray[np.float32]:
-        """Restart: see `encoder.hybrid.Body`."""
+    def _tail(self, rows: Rows) -> NDArray[np.float32]:
         cache = self._cache
         x = self._kernels.gather(cache.boundary, cache.tail_table, rows, self._dtype)
         for layer, pages in zip(self._layers[self._config.causal_layers :], cache.tail, strict=True):

@@ -16,7 +16,7 @@ from encoder.ops.numba_attention import scratch_size
 from encoder.ops.page_dots import QUERIES
 from encoder.ops.products import BLOCK, ROWS, Packed, padded
 
-CHUNK: Final = 48
+CHUNK: Final = 96
 """Rows that go through a sublayer together."""
 
 
@@ -160,9 +160,14 @@ def bare_packed(p: Any) -> Any:
 
 @numba.njit(cache=True)
 def bare_where(w: Any) -> Any:
-    """Point at all of it; tells how much there is."""
-    extent = Extent(len(w.position), len(w.slots), w.table.shape[1])
-    return Where(bare(w.table), bare(w.slots), bare(w.starts), bare(w.position), bare(w.first), bare(w.last)), extent
+    """Point at all of it."""
+    return Where(bare(w.table), bare(w.slots), bare(w.starts), bare(w.position), bare(w.first), bare(w.last))
+
+
+@numba.njit(cache=True)
+def extent_of(w: Any) -> Any:
+    """Tell how much there is."""
+    return Extent(len(w.position), len(w.slots), w.table.shape[1])
 
 
 @numba.njit(cache=True)

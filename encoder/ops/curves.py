@@ -25,7 +25,9 @@ def exp_minus(typing: Context, lanes: Context, shift: Context) -> Any:
         x = builder.fsub(args[0], splat(builder, args[1], count))
         lowest = constant(-87.0, count)
         x = builder.select(builder.fcmp_ordered(">", x, lowest), x, lowest)
-        n = call_function(builder, f"llvm.floor.v{count}f32", vector(count), _fma(builder, count, x, 1.44269504088896341, 0.5))
+        n = call_function(
+            builder, f"llvm.floor.v{count}f32", vector(count), _fma(builder, count, x, 1.44269504088896341, 0.5)
+        )
         r = _fma(builder, count, n, 2.12194440e-4, _fma(builder, count, n, -0.693359375, x))
         p = _fma(builder, count, r, 1.9875691500e-4, 1.3981999507e-3)
         for c in (8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):

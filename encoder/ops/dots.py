@@ -49,9 +49,9 @@ def can_multiply(numbers: Numbers) -> bool:
 def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carry: bool = False) -> Any:
     """Make `tile(a, first, stride, w, place, steps, out, start, width)` for one size.
 
-    `a`, `w` and `out` are flat arrays or pointers of any type; `first`, `place` and `start` count their items. `stride` and
-    `width` are the double words from one row of `a` and of `out` to the next. At `place` lie, step by step, `vectors`
-    vectors side by side. Sums go to `out`: int32 for int8, else float32.
+    `a`, `w` and `out` are flat arrays or pointers of any type; `first`, `place` and `start` count their items.
+    `stride` and `width` are the double words from one row of `a` and of `out` to the next. At `place` lie, step by
+    step, `vectors` vectors side by side. Sums go to `out`: int32 for int8, else float32.
 
     Args:
         numbers: what is multiplied.
@@ -76,7 +76,9 @@ def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carr
 
         def step(k: Any, held: list[Any]) -> list[Any]:
             first = builder.mul(k, _LONG(vectors))
-            columns = [builder.load(builder.gep(weights, [builder.add(first, _LONG(v))]), align=4) for v in range(vectors)]
+            columns = [
+                builder.load(builder.gep(weights, [builder.add(first, _LONG(v))]), align=4) for v in range(vectors)
+            ]
             found = []
             for row in range(rows):
                 place = builder.add(builder.mul(args[2], _LONG(row)), k)

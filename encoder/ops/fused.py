@@ -1,4 +1,7 @@
-"""Both halves of a step, each in one call: tokens to boundary states, and boundary states to label scores."""
+"""A whole step in one call: tokens to boundary states, boundary states to label scores.
+
+Every function is compiled again into all that call it: so there are few levels, and one way in.
+"""
 
 from collections.abc import Callable
 from functools import cache
@@ -7,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from encoder.ops.arena import CHUNK, Shape, bare_arena, bare_held, bare_packed, bare_where
+from encoder.ops.arena import CHUNK, Shape, bare_arena, bare_held, bare_packed, bare_where, extent_of
 from encoder.ops.dots import LANES
 from encoder.ops.lanes import bare, fill, load, plus, save, times
 from encoder.ops.passes import make_layers
@@ -16,11 +19,10 @@ from encoder.ops.row_casts import norm_row
 
 
 @cache
-def make_prefix(shape: Shape, table_width: int) -> Callable[..., None]:
-    """Compile the prefix; `table_width` is that of the embedding tables, less than `hidden` where they are widened."""
-    hidden, eps = shape.hidden, shape.eps
-    layers, multiply = make_layers(shape), make_product("float32")
-    narrow = table_width != hidden
+def make_begin(shape: Shape, table_width: int) -> Callable[..., None]:
+    """Compile the embedding; `table_width` is that of its tables, less than `hidden` where they are widened."""
+    hidden, eps, span = shape.hidden, shape.eps, padded(shape.hidden)
+    multiply = make_product("float32")
 
     @numba.njit(cache=True)
     def embed(token: int, position: int, words: Any, scale: Any, packed: Any, norm: int, out: Any, o: int) -> None:
@@ -33,116 +35,90 @@ def make_prefix(shape: Shape, table_width: int) -> Callable[..., None]:
         norm_row(out, o, table_width, packed.reals, packed.norms[2 * norm], packed.norms[2 * norm + 1], eps)
 
     @numba.njit(cache=True)
-    def widen(
-        tokens: Any, total: int, words: Any, scale: Any, arena: Any, packed: Any, where: Any, norm: int, which: int
+    def begin(
+        tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, where: Any, total: int, norm: int, which: int
     ) -> None:
-        """Embed into rows that are narrower than the layers, and project them."""
-        for begin in range(0, total, CHUNK):
-            count = min(CHUNK, total - begin)
+        """Embed (total,) tokens into `arena.x`."""
+        for t in range(total):
+            embed(tokens[t], where.position[t], words, scale, packed, norm, arena.x, t * hidden)
+
+    @numba.njit(cache=True)
+    def begin_narrow(
+        tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, where: Any, total: int, norm: int, which: int
+    ) -> None:
+        """The same, by way of rows that are narrower than the layers, and product `which`."""
+        for start in range(0, total, CHUNK):
+            count = min(CHUNK, total - start)
             for i in range(count):
-                t = begin + i
+                t = start + i
                 embed(tokens[t], where.position[t], words, scale, packed, norm, arena.narrow, i * table_width)
-            multiply(
-                packed, which, arena.narrow, np.int64(0), count, arena.scale, arena.zero, arena.head_sums, arena.chunk
-            )
+            nothing = np.int64(0)
+            multiply(packed, which, arena.narrow, nothing, count, arena.scale, arena.zero, arena.head_sums, arena.chunk)
             for i in range(count):
-                copy_row(arena.chunk, i * padded_hidden, arena.x, (begin + i) * hidden, hidden)
+                copy_row(arena.chunk, i * span, arena.x, (start + i) * hidden, hidden)
 
-    padded_hidden = padded(hidden)
-
-    @numba.njit(cache=True)
-    def run_prefix(
-        tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, where: Any, extent: Any, held: Any,
-        boundary: Any, tail_table: Any, norm: int, which: int, stop: int,
-    ) -> None:  # fmt: skip
-        """Do what `prefix` does, with pointers."""
-        if narrow:
-            widen(tokens, extent.rows, words, scale, arena, packed, where, norm, which)
-        else:
-            for t in range(extent.rows):
-                embed(tokens[t], where.position[t], words, scale, packed, norm, arena.x, t * hidden)
-        layers(arena, packed, where, extent, held, np.int64(0), stop)
-        for s in range(extent.sequences):
-            for t in range(where.starts[s], where.starts[s + 1]):
-                page = np.int64(tail_table[where.slots[s] * extent.pages + where.position[t] // LANES])
-                if page >= 0:
-                    place = (page * LANES + where.position[t] % LANES) * hidden
-                    copy_row(arena.x, t * hidden, boundary, place, hidden)
-
-    @numba.njit(cache=True)
-    def prefix(
-        tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, where: Any, held: Any, boundary: Any,
-        tail_table: Any, norm: int, which: int, stop: int,
-    ) -> None:  # fmt: skip
-        """Take appended tokens through layers 0 .. stop-1; their states go to the boundary.
-
-        Args:
-            tokens: (T,) int32.
-            words: the word table, flat, int8 or float32, and `scale` (V,) float32 of each of its rows.
-            arena: memory to work in.
-            packed: the weights.
-            where: the rows.
-            held: pages of these layers.
-            boundary: (pages * page_size * H,) float32; `tail_table` its page table.
-            norm: the embedding's norm.
-            which: the projection's product.
-            stop: number of these layers.
-        """
-        run_prefix(
-            bare(tokens), bare(words), bare(scale), bare_arena(arena), bare_packed(packed), *bare_where(where),
-            bare_held(held), bare(boundary), bare(tail_table), norm, which, stop,
-        )  # fmt: skip
-
-    return prefix  # type: ignore[no-any-return]
+    return begin if table_width == hidden else begin_narrow
 
 
 @cache
-def make_tail(shape: Shape, columns: int) -> Callable[..., None]:
-    """Compile the tail and the head of so many columns."""
+def make_step(shape: Shape, table_width: int, columns: int) -> Callable[..., None]:
+    """Compile a step: prefix, boundary, tail and the head of so many columns."""
     hidden, width = shape.hidden, padded(columns)
-    layers, multiply = make_layers(shape), make_product("float32")
+    begin, layers, multiply = make_begin(shape, table_width), make_layers(shape), make_product("float32")
 
     @numba.njit(cache=True)
-    def run_tail(
-        arena: Any, packed: Any, where: Any, extent: Any, held: Any, boundary: Any, which: int, start: int, stop: int,
-        logits: Any,
+    def place_of(where: Any, extent: Any, table: Any, s: int, t: int) -> Any:
+        """Find where the state of row t of sequence s lies in the boundary; negative where it has no page."""
+        page = np.int64(table[where.slots[s] * extent.pages + where.position[t] // LANES])
+        return (page * LANES + where.position[t] % LANES) * hidden
+
+    @numba.njit(cache=True)
+    def step(
+        tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, boundary: Any, appended: Any, prefix: Any,
+        computed: Any, tail: Any, causal: int, total: int, logits: Any,
     ) -> None:  # fmt: skip
-        """Do what `tail` does, with pointers."""
-        for s in range(extent.sequences):
-            for t in range(where.starts[s], where.starts[s + 1]):
-                page = np.int64(where.table[where.slots[s] * extent.pages + where.position[t] // LANES])
-                place = (page * LANES + where.position[t] % LANES) * hidden
-                copy_row(boundary, place, arena.x, t * hidden, hidden)
-        layers(arena, packed, where, extent, held, start, stop)
-        for begin in range(0, extent.rows, CHUNK):
-            count = min(CHUNK, extent.rows - begin)
-            multiply(packed, which, arena.x, begin, count, arena.scale, arena.zero, arena.head_sums, arena.chunk)
-            for i in range(count):
-                for j in range(columns):
-                    logits[(begin + i) * columns + j] = arena.chunk[i * width + j]
+        """Take appended tokens through the prefix, and rows from the restart points on through the tail.
 
-    @numba.njit(cache=True)
-    def tail(
-        arena: Any, packed: Any, where: Any, held: Any, boundary: Any, which: int, start: int, stop: int, logits: Any
-    ) -> None:
-        """Take boundary states through layers start .. stop-1 and the head, product `which`.
+        All arrays are flat but the page tables of `Where`.
 
         Args:
+            tokens: (T,) int32.
+            words: the word table, int8 or float32, and `scale` (V,) float32 of each of its rows.
             arena: memory to work in.
             packed: the weights.
-            where: the rows.
-            held: pages of these layers.
-            boundary: (pages * page_size * H,) float32, in the same pages.
-            which: the head's product.
-            start: first of these layers; `stop` behind the last.
-            logits: (T, columns) float32, written.
+            boundary: (pages * page_size * H,) float32, in the pages of the tail.
+            appended: rows of the prefix, and `prefix` the pages of its layers.
+            computed: rows of the tail, and `tail` the pages of its layers.
+            causal: layers of the prefix.
+            total: layers in all.
+            logits: (N * columns,) float32, written.
         """
-        run_tail(
-            bare_arena(arena), bare_packed(packed), *bare_where(where), bare_held(held), bare(boundary), which, start,
-            stop, bare(logits),
-        )  # fmt: skip
+        memory, weights, states = bare_arena(arena), bare_packed(packed), bare(boundary)
+        where, extent, table = bare_where(appended), extent_of(appended), bare(computed.table)
+        if extent.rows:
+            begin(bare(tokens), bare(words), bare(scale), memory, weights, where, extent.rows, 2 * total, 4 * total + 1)
+            layers(memory, weights, where, extent, bare_held(prefix), np.int64(0), causal)
+            for s in range(extent.sequences):
+                for t in range(where.starts[s], where.starts[s + 1]):
+                    place = place_of(where, extent, table, s, t)
+                    if place >= 0:
+                        copy_row(memory.x, t * hidden, states, place, hidden)
+        where, extent, scores = bare_where(computed), extent_of(computed), bare(logits)
+        if extent.rows:
+            for s in range(extent.sequences):
+                for t in range(where.starts[s], where.starts[s + 1]):
+                    copy_row(states, place_of(where, extent, table, s, t), memory.x, t * hidden, hidden)
+            layers(memory, weights, where, extent, bare_held(tail), causal, total)
+        for start in range(0, extent.rows, CHUNK):
+            count = min(CHUNK, extent.rows - start)
+            multiply(
+                weights, 4 * total, memory.x, start, count, memory.scale, memory.zero, memory.head_sums, memory.chunk
+            )
+            for i in range(count):
+                for j in range(columns):
+                    scores[(start + i) * columns + j] = memory.chunk[i * width + j]
 
-    return tail  # type: ignore[no-any-return]
+    return step
 
 
 @numba.njit(cache=True)

@@ -90,7 +90,23 @@ def bare(typing: Context, array: Context) -> Any:
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
         return data_pointer(context, builder, array, args[0])
 
-    return types.CPointer(array.dtype)(array), generate
+    pointer: Any = types.CPointer
+    return pointer(array.dtype)(array), generate
+
+
+@operation
+def prefetch(typing: Context, array: Context, offset: Context) -> Any:
+    """Ask for the cache line of an element that is read soon."""
+
+    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        data = builder.gep(data_pointer(context, builder, array, args[0]), [args[1]])
+        flags = [INT(0), INT(3), INT(1)]  # to be read; to be kept; data
+        arguments = [builder.bitcast(data, ir.IntType(8).as_pointer()), *flags]
+        kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments])
+        builder.call(_get_function(builder.module, kind, "llvm.prefetch.p0"), arguments)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @operation
@@ -219,7 +235,9 @@ def smaller(typing: Context, left: Context, right: Context) -> Any:
 
 
 @operation
-def corrected(typing: Context, sums: Context, i: Context, columns: Context, j: Context, off: Context, like: Context) -> Any:
+def corrected(
+    typing: Context, sums: Context, i: Context, columns: Context, j: Context, off: Context, like: Context
+) -> Any:
     """Load int32 sums at i, less `off` (an int32) times the int32 columns at j, as float32 lanes."""
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:

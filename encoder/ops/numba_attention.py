@@ -109,8 +109,8 @@ def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., No
 
     @numba.njit(cache=True)
     def attend_rows(
-        qkv: Any, keys: Any, values: Any, base: int, table: Any, pages: int, begin: int, end: int, first: Any, last: Any,
-        scratch: Any, out: Any, goal: int,
+        qkv: Any, keys: Any, values: Any, base: int, table: Any, pages: int, begin: int, end: int, first: Any,
+        last: Any, scratch: Any, out: Any, goal: int,
     ) -> None:  # fmt: skip
         """Attend from rows begin .. end-1, at most `QUERIES`; `out` is written from `goal` on.
 
@@ -127,7 +127,9 @@ def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., No
             for h in range(heads):
                 k = ((base + int(table[pages + p])) * heads + h) * block
                 for i in range(h, (end - begin) * heads, heads):
-                    _score(scratch, keys, scratch, i * width, k, scores + i * span + (p - low) * size, width, size, zero)
+                    _score(
+                        scratch, keys, scratch, i * width, k, scores + i * span + (p - low) * size, width, size, zero
+                    )
         for i in range((end - begin) * heads):
             t = begin + i // heads
             _softmax(scratch, scores + i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
@@ -140,7 +142,7 @@ def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., No
         for i in range(0, (end - begin) * heads * width, width):
             save(out, goal + i, load(scratch, room + i, nil))
 
-    return attend_rows  # type: ignore[no-any-return]
+    return attend_rows
 
 
 @cache

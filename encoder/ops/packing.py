@@ -26,16 +26,6 @@ NORMS: Final = ("norm1", "norm2")
 """Of each layer; that of the embedding comes behind those of all layers."""
 
 
-def head_of(config: HybridConfig) -> int:
-    """Tell which product is the head; the projection comes behind it."""
-    return len(PRODUCTS) * config.layers
-
-
-def norm_of(config: HybridConfig) -> int:
-    """Tell which norm is that of the embedding."""
-    return len(NORMS) * config.layers
-
-
 def _products(config: HybridConfig, numbers: Numbers) -> Iterator[tuple[str, Numbers, int, int]]:
     """Name, kind, inputs and outputs of each product."""
     hidden, wide = config.hidden, config.intermediate
@@ -71,7 +61,9 @@ class Layout:
         for name, kind, inputs, outputs in _products(config, numbers):
             steps, blocks = -(-inputs // PER_STEP[kind]), padded(outputs) // BLOCK
             weight = self._reserve(steps * blocks * BLOCK)
-            products.append((weight, *(self._reserve(blocks * BLOCK) for _ in range(3)), steps, blocks, _form(config, name)))
+            products.append(
+                (weight, *(self._reserve(blocks * BLOCK) for _ in range(3)), steps, blocks, _form(config, name))
+            )
         for _, width in _norms(config):
             norms.append((self._reserve(width), self._reserve(width)))
         self.position = self._reserve(config.positions * config.table_width)

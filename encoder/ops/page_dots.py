@@ -16,7 +16,7 @@ import numpy as np
 
 from encoder.ops.curves import exp_minus
 from encoder.ops.dots import LANES, make_tile
-from encoder.ops.lanes import fill, larger, largest, load, plus, save, times, total, within
+from encoder.ops.lanes import fill, larger, largest, load, plus, prefetch, save, times, total, within
 
 QUERIES: Final = 4
 """Rows that share one walk over the pages."""
@@ -53,7 +53,7 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
             for d in range(width):
                 values[v + h * width * LANES + d * 2] = row[hidden + h * width + d]
 
-    return write  # type: ignore[no-any-return]
+    return write
 
 
 @cache
@@ -67,8 +67,18 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
     key_block, value_block = width // 2 * LANES, width * LANES
 
     @numba.njit(cache=True)
+    def ask_keys(keys: Any, block: int) -> None:
+        for line in range(0, key_block, LANES):
+            prefetch(keys, block * key_block + line)
+
+    @numba.njit(cache=True)
+    def ask_values(values: Any, block: int) -> None:
+        for line in range(0, value_block, 2 * LANES):
+            prefetch(values, block * value_block + line)
+
+    @numba.njit(cache=True)
     def attend(
-        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int,
+        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int, ahead: int,
         first: Any, last: Any, scores: Any, weights: Any, out: Any,
     ) -> None:  # fmt: skip
         """Attend from rows begin .. begin+count-1, at most `QUERIES`.
@@ -79,6 +89,7 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
             keys: flat, int32; `values` flat, uint16.
             base: the first page of this layer.
             table: the page table, flat; from `pages` on it is the sequence's own.
+            ahead: the page whose keys will be read next: memory is slow to begin.
             first: (T,) first key of each row; `last` (T,) its last.
             scores: (QUERIES * heads * keys,) float32 scratch; `weights` as many uint16.
             out: (count * H,) float32.
@@ -92,6 +103,10 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
         for p in range(low, high):
             page = (base + table[pages + p]) * heads
             for h in range(heads):
+                if p + 1 < high:
+                    ask_keys(keys, (base + table[pages + p + 1]) * heads + h)
+                else:
+                    ask_values(values, (base + table[pages + low]) * heads + h)
                 q, k, s = begin * hidden + h * width, (page + h) * key_block, h * span + (p - low) * LANES
                 if count == 1:
                     score1(queries, q, width_q, keys, k, 0, scores, s, width_s)
@@ -111,6 +126,10 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
         for p in range(low, high):
             page = (base + table[pages + p]) * heads
             for h in range(heads):
+                if p + 1 < high:
+                    ask_values(values, (base + table[pages + p + 1]) * heads + h)
+                else:
+                    ask_keys(keys, (base + ahead) * heads + h)
                 w, v, o = h * span + (p - low) * LANES, (page + h) * value_block, h * width
                 if count == 1:
                     mix1(weights, w, width_w, values, v, 0, out, o, hidden)
@@ -125,12 +144,12 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
             for j in range(i * width, (i + 1) * width, LANES):
                 save(out, j, times(load(out, j, nil), share))
 
-    return attend  # type: ignore[no-any-return]
+    return attend
 
 
 @numba.njit(cache=True)
 def _weigh(scores: Any, weights: Any, i: int, span: int, start: int, stop: int) -> None:
-    """Turn the scores of keys start .. stop-1 of a span from i on into weights, all others into 0; scores[i] is their sum."""
+    """Turn the scores from i on of keys start .. stop-1 into weights, all others into 0; scores[i] is their sum."""
     nil = fill(np.float32(0.0), LANES)
     tops = fill(np.float32(-1e30), LANES)
     for j in range(0, span, LANES):

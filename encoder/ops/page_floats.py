@@ -31,7 +31,7 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
             for d in range(width):
                 values[v + h * width * LANES + d] = qkv[i + 2 * hidden + h * width + d]
 
-    return write  # type: ignore[no-any-return]
+    return write
 
 
 @cache
@@ -41,9 +41,9 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def attend(
-        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int,
+        queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int, ahead: int,
         first: Any, last: Any, scores: Any, weights: Any, out: Any,
     ) -> None:  # fmt: skip
         attend_rows(queries, keys, values, base, table, pages, begin, begin + count, first, last, scores, out, 0)
 
-    return attend  # type: ignore[no-any-return]
+    return attend

@@ -18,6 +18,7 @@ from encoder.ops.page_dots import QUERIES
 from encoder.ops.products import make_product, padded
 from encoder.ops.row_casts import add_row, make_cast, norm_row
 
+
 @cache
 def make_layers(shape: Shape) -> Callable[..., None]:
     """Compile a run of layers for one shape."""
@@ -32,9 +33,7 @@ def make_layers(shape: Shape) -> Callable[..., None]:
         """Compute queries, keys and values of all rows; the latter two go to their pages."""
         for begin in range(0, total, CHUNK):
             count = min(CHUNK, total - begin)
-            multiply(
-                packed, 4 * layer, arena.cast, begin, count, arena.scale, arena.zero, arena.sums, arena.chunk
-            )
+            multiply(packed, 4 * layer, arena.cast, begin, count, arena.scale, arena.zero, arena.sums, arena.chunk)
             for i in range(count):
                 t = begin + i
                 write(
@@ -47,10 +46,12 @@ def make_layers(shape: Shape) -> Callable[..., None]:
         """Attend from all rows; what they see is made ready for the next product."""
         for s in range(extent.sequences):
             row = where.slots[s] * extent.pages
+            other = min(s + 1, extent.sequences - 1)
+            ahead = where.table[where.slots[other] * extent.pages + where.first[where.starts[other]] // LANES]
             for begin in range(where.starts[s], where.starts[s + 1], QUERIES):
                 count = min(QUERIES, where.starts[s + 1] - begin)
                 attend(
-                    arena.queries, begin, count, held.keys, held.values, base, where.table, row,
+                    arena.queries, begin, count, held.keys, held.values, base, where.table, row, ahead,
                     where.first, where.last, arena.scores, arena.weights, arena.mixed,
                 )  # fmt: skip
                 for t in range(begin, begin + count):
@@ -73,13 +74,15 @@ def make_layers(shape: Shape) -> Callable[..., None]:
         multiply(packed, first + 2, arena.cast, begin, count, arena.scale, arena.zero, arena.sums, chunk)
         for i in range(count):
             cast(chunk, i * wide_span, wide_width, arena.wide, i * wide_width, arena.wide_scale, arena.wide_zero, i)
-        multiply(packed, first + 3, arena.wide, np.int64(0), count, arena.wide_scale, arena.wide_zero, arena.sums, chunk)
+        multiply(
+            packed, first + 3, arena.wide, np.int64(0), count, arena.wide_scale, arena.wide_zero, arena.sums, chunk
+        )
         for i in range(count):
             add_and_norm(arena, packed, 2 * layer + 1, begin + i, i)
 
     @numba.njit(cache=True)
     def layers(arena: Any, packed: Any, where: Any, extent: Any, held: Any, start: int, stop: int) -> None:
-        """Take the rows of `arena.x` through layers start .. stop-1; writes their keys and values into pages. All arguments are pointers."""
+        """Take the rows of `arena.x` through layers start .. stop-1; fills their pages. All are pointers."""
         total = extent.rows
         for s in range(extent.sequences):
             for t in range(where.starts[s], where.starts[s + 1]):
@@ -93,4 +96,4 @@ def make_layers(shape: Shape) -> Callable[..., None]:
             for begin in range(0, total, CHUNK):
                 think(arena, packed, layer, begin, min(CHUNK, total - begin))
 
-    return layers  # type: ignore[no-any-return]
+    return layers

@@ -1,10 +1,10 @@
 """Rows times packed weights: the product of every fused layer.
 
-A product's weights lie in blocks of `BLOCK` columns, of each block step by step (`encoder.ops.packing`). One block stays
-in the first cache while all rows pass over it; for few rows it is read once, at the speed of memory.
+A product's weights lie in blocks of `BLOCK` columns, of each block step by step (`encoder.ops.packing`). One block
+stays in the first cache while all rows pass over it; for few rows it is read once, at the speed of memory.
 
-int8 takes rows of unsigned bytes, each with a scale and a zero point of its own (`encoder.ops.row_casts`), and columns of
-signed bytes with a scale each. So a row's result depends on nothing but the row, and its sums are whole numbers.
+int8 takes rows of unsigned bytes, each with a scale and a zero point of its own (`encoder.ops.row_casts`), and columns
+of signed bytes with a scale each. So a row's result depends on nothing but the row, and its sums are whole numbers.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ PARTS: Final = 7
 
 
 class Packed(NamedTuple):
-    """Packed weights, as `encoder.ops.packing` lays them out: arrays or pointers, all flat. Offsets count double words."""
+    """Packed weights as `encoder.ops.packing` lays them out: flat arrays, or pointers. Offsets count double words."""
 
     words: NDArray[np.int32]
     """All of them."""
@@ -106,7 +106,7 @@ def make_product(numbers: Numbers) -> Callable[..., None]:
                         x = finish(sums, place, packed.words, columns + v, factor, scale, zero, t, added)
                         activate(x, out, (r + i) * blocks * BLOCK + v, form)
 
-    return multiply  # type: ignore[no-any-return]
+    return multiply
 
 
 @cache
@@ -122,7 +122,7 @@ def make_run(numbers: Numbers) -> Callable[..., None]:
         nothing = np.int64(0)
         multiply(pointed, nothing, bare(a), nothing, count, bare(scale), bare(zero), bare(sums), bare(out))
 
-    return run  # type: ignore[no-any-return]
+    return run
 
 
 _part = register_jitable(inline="always")

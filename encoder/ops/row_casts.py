@@ -18,7 +18,7 @@ from encoder.ops.lanes import fill, larger, largest, load, plus, product, save, 
 @cache
 def make_cast(numbers: Numbers) -> Callable[..., None]:
     """Pick cast(x, i, count, out, o, scale, zero, t): `count` float32 from i on, a multiple of 16, to `out` from o."""
-    return cast_bytes if numbers == "int8" else cast_real  # type: ignore[no-any-return]
+    return cast_bytes if numbers == "int8" else cast_real
 
 
 @numba.njit(cache=True)

@@ -72,7 +72,7 @@ def _decode(
 @numba.njit(cache=True, nogil=True)
 def viterbi(
     logits: NDArray[np.float32],
-    before: int,
+    before: int | np.int64,
     begin: NDArray[np.int32],
     score: NDArray[np.float64],
     last: NDArray[np.float64],

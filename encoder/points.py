@@ -1,10 +1,11 @@
 """Restart points of many segments at once: what `encoder.restart`'s policies say, in one call over packed words.
 
-A policy that is not of that room is asked segment by segment, unless it can be asked for all of them (`AsksAll`).
+A policy that is not of that room is asked segment by segment, unless it can be asked for all of them (`AllAtOnce`).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -43,18 +44,21 @@ class Ask(NamedTuple):
         return most_doubtful([_standing(x, count) for x in self.words[:, first : first + words]])
 
 
-@runtime_checkable
-class AsksAll(Protocol):
+class AllAtOnce(ABC):
     """A policy that answers for all segments of a step together."""
 
+    @abstractmethod
+    def point(self, standing: Standing) -> int:
+        """See `RestartPolicy`."""
+
+    @abstractmethod
     def points(self, ask: Ask) -> list[int]:
         """Give the point of each segment, between 0 and the words that stand."""
-        ...
 
 
 def points_of(policy: RestartPolicy, ask: Ask) -> list[int]:
     """Give each segment's restart point as `policy.point` does, between 0 and the words that stand."""
-    if isinstance(policy, AsksAll):
+    if isinstance(policy, AllAtOnce):
         return policy.points(ask)
     known = _known(policy)
     if known is None:
@@ -75,7 +79,7 @@ def pack_ask(data: Sequence[Sequence[bytes]], segments: Sequence[tuple[int, int]
     """
     words = np.frombuffer(b"".join(b"".join(x) for x in data), WORD).reshape(len(data), -1)
     told = np.empty((len(segments), 3), np.int64)
-    told[:, 1:] = segments
+    told[:, 1:] = np.array(segments, np.int64).reshape(-1, 2)
     sizes = np.array([len(x) // WORD.itemsize for x in data[0]], np.int64)
     told[:, 0] = np.cumsum(sizes) - sizes
     return Ask(words, told)
@@ -84,8 +88,7 @@ def pack_ask(data: Sequence[Sequence[bytes]], segments: Sequence[tuple[int, int]
 def _standing(words: NDArray[np.void], count: int) -> Standing:
     seen = words["seen"].astype(np.int32)
     settled = Settled(words["base"].astype(np.float32), words["drift"].astype(np.float32))
-    unseen = np.maximum(count - seen, 0)
-    stability = stability_of(settled, unseen)
+    stability = stability_of(settled, count - seen)
     return Standing(
         words["entropy"].astype(np.float32),
         words["probability"].astype(np.float32),
@@ -130,7 +133,7 @@ def _fill_points(
             points[s] = stand
         elif policy == _LAST:
             points[s] = min(max(0, stand - np.int64(number) + 1), stand)
-        elif policy == _ALWAYS or number == 0 and policy == _PRICE:
+        elif policy == _ALWAYS or (number == 0 and policy == _PRICE):
             points[s] = 0
         elif policy == _ENTROPY:
             points[s] = _first_doubtful(words, first, stand, np.float32(number))
@@ -159,7 +162,7 @@ def _worst(
         for tagger in range(len(words)):
             word = words[tagger, first + i]
             known = np.int64(word.seen)
-            least = min(least, stability_at(word.base, word.drift, max(count - known, 0)))
+            least = min(least, stability_at(word.base, word.drift, count - known))
             fewest = min(fewest, known)
         stability[i], seen[i] = least, fewest
 

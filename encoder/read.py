@@ -70,10 +70,12 @@ def _weights(stability: Stability) -> _Head:
     head = stability.head
     scale, shift = np.float32(stability.scale), np.float32(stability.shift)
     if head is None:
-        sizes = ((stability.labels, 0), (0, FEATURES), (2, 0), 2)
-        return _Head(*(np.zeros(size, np.float32) for size in sizes), scale, shift)
-    tensors = (head.label.weight, head.features.weight, head.out.weight, head.out.bias)
-    return _Head(*(np.ascontiguousarray(x.detach().numpy(), np.float32) for x in tensors), scale, shift)
+        sizes: list[tuple[int, ...]] = [(stability.labels, 0), (0, FEATURES), (2, 0), (2,)]
+        label, features, out, bias = (np.zeros(size, np.float32) for size in sizes)
+    else:
+        tensors = (head.label.weight, head.features.weight, head.out.weight, head.out.bias)
+        label, features, out, bias = (np.ascontiguousarray(x.detach().numpy(), np.float32) for x in tensors)
+    return _Head(label, features, out, bias, scale, shift)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,7 +105,7 @@ def _read(
         for i in range(first):
             after[new + i] = before[old + i]
         if first < words:
-            said = NOTHING if first == 0 else np.int64(before[old + first - 1].labels)
+            said = np.int64(before[old + first - 1].labels) if first else np.int64(NOTHING)
             logits = columns[row + first : row + words]
             viterbi(logits, said, begin, score, last, back, labels)
             for i in range(words - first):
@@ -189,7 +191,8 @@ def _settle(
 def _logit(probability: np.float32) -> np.float32:
     """What `without_head` says of one word."""
     p = min(max(probability, _EDGE), _MOST)
-    return np.log(p / (np.float32(1) - p))
+    logit: np.float32 = np.log(p / (np.float32(1) - p))
+    return logit
 
 
 _ROOT = 0.5**0.5

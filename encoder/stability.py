@@ -39,10 +39,14 @@ def stability_of(settled: Settled, unseen: NDArray[np.int32]) -> NDArray[np.floa
 
 
 @numba.njit(cache=True, nogil=True)
-def stability_at(base: np.float32, drift: np.float32, unseen: int) -> np.float32:
-    """Give the stability of one word; all that needs one calls this, so that it is the same everywhere."""
-    logit = base + drift * np.log1p(np.float32(unseen))
-    return np.float32(1) / (np.float32(1) + np.exp(-logit))
+def stability_at(base: np.float32, drift: np.float32, unseen: int | np.int64) -> np.float32:
+    """Give the stability of one word; all that needs one calls this, so that it is the same everywhere.
+
+    Less than nothing unseen, after a text has shrunk, is nothing.
+    """
+    logit = base + drift * np.log1p(np.float32(unseen if unseen > 0 else 0))
+    stability: np.float32 = np.float32(1) / (np.float32(1) + np.exp(-logit))
+    return stability
 
 
 @numba.njit(cache=True, nogil=True)

@@ -80,7 +80,8 @@ class _Room:
 
 _MORE = 16
 """Words and tokens that there is room for beyond half of what there is."""
-EMPTY = Encoded("", *(np.zeros(n, np.int32) for n in (0, 0, 0, 1)))
+_NONE = np.zeros(0, np.int32)
+EMPTY = Encoded("", _NONE, _NONE, _NONE, np.zeros(1, np.int32))
 """The empty text: what a segment holds before its first update."""
 
 

@@ -352,13 +352,13 @@ class _Change(NamedTuple):
 
 def _add_up(growths: Sequence[Growth | None]) -> _Change | None:
     """What the taggers of a pass (one at least) say themselves, if they do."""
-    by_input = by_model = 0
+    first, by_input, by_model = growths[0], 0, 0
     for growth in growths:
-        if growth is None:
+        if growth is None or first is None:
             return None
         by_input += growth.by_input
         by_model += growth.by_model
-    return _Change(growth.arrived, growth.rewritten, Flips(by_input, by_model))
+    return first and _Change(first.arrived, first.rewritten, Flips(by_input, by_model))
 
 
 def _compare(text: str, job: _Job, of_pass: slice) -> _Change:

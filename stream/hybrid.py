@@ -99,9 +99,7 @@ class HybridLive:
     def begin(self, plan: _Plan, word: int) -> None:
         """Read an open segment's labels anew from that word on, or from an earlier one."""
         encoded, plan.asks = plan.encoded, False
-        plan.compute = self._session.plan_update(
-            plan.segment, encoded.ids, plan.token, int(encoded.word_token[word])
-        )
+        plan.compute = self._session.plan_update(plan.segment, encoded.ids, plan.token, int(encoded.word_token[word]))
 
     def plan_close(self, segment: str) -> EncoderPlan:
         """After the segment's last update ran: what makes its labels those of the same text fed whole."""
@@ -218,7 +216,7 @@ class HybridLabeller:
 
     def read(self, plans: Sequence[_Plan]) -> list[tuple[Reading, ...]]:
         """Decode all that was computed, packed."""
-        found = []
+        found: list[tuple[Reading, ...]] = []
         for plan, read in zip(plans, read_parts(plans, self.heads, self._tagger.config.columns), strict=True):
             plan.live.keep(plan, read.words)
             closed = plan.closing or plan.edits
@@ -296,8 +294,7 @@ def _unpack(
     for i in range(len(words)):
         word = words[i]
         labels[i], probability[i] = word.labels, word.probability
-        unseen = max(len(words) - np.int64(word.seen), 0)
-        stability[i] = 1 if closed else stability_at(word.base, word.drift, unseen)
+        stability[i] = 1 if closed else stability_at(word.base, word.drift, len(words) - np.int64(word.seen))
 
 
 def _whole_words(before: Encoded, after: Encoded, token: int) -> int:

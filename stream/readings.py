@@ -122,7 +122,8 @@ _COMPUTED = 3
 
 def _facts(part: Part, is_plain: bool) -> tuple[int, ...]:
     """Words that it had and has, the first that changed, those that stand; of a plain one the first token computed, how
-    many were, and how many tokens there are whose labels stand."""
+    many were, and how many tokens there are whose labels stand.
+    """
     start = count = stands = 0
     if is_plain:
         start, logits = part.rows[0]

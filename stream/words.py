@@ -63,13 +63,15 @@ def find_spans(
         return []
     words = word_extents(text) if times else []
     bounds = np.array([span[:2] for span in reading.spans], np.int64)  # (spans, 2)
-    places, figures = np.empty_like(bounds), np.empty(bounds.shape, np.float32)
+    places, figures = np.empty_like(bounds), np.empty((len(bounds), 2), np.float32)
     _measure(bounds, reading.starts, reading.ends, reading.stability, reading.probability, places, figures)
     found = []
-    for span, (start, end), (stable, sure) in zip(reading.spans, places.tolist(), figures.tolist(), strict=True):
+    characters: list[list[int]] = places.tolist()
+    least: list[list[float]] = figures.tolist()
+    for (_, _, label), (start, end), (stable, sure) in zip(reading.spans, characters, least, strict=True):
         begins, stops, said_by = _span_times(words, times, start, end) if times else (None, None, None)
         found.append(
-            Found(start, end, span[2], round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
+            Found(start, end, label, round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
         )
     return found
 

@@ -121,6 +121,16 @@ def test_a_chain_of_updates_never_drifts(tokenizer, pairs):
 
 
 @both_kinds
+@given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from([" paris", " rice,", "x", "e\u0301 ", ""])), max_size=20))
+def test_what_was_encoded_stays_as_it_is_whatever_goes_on_from_it(tokenizer, changes):
+    known = [tokenizer.encode("we met ms")]
+    for which, more in changes:
+        before = known[which % len(known)]
+        known.append(tokenizer.update(before, before.text + more if more else before.text[: which // 2])[0])
+    assert all(equal(x, tokenizer.encode(x.text)) for x in known)
+
+
+@both_kinds
 @given(st.lists(TEXTS, max_size=4).map(" ".join), st.integers(0, 3))
 @example("=\u0338 \u0301a,\u0301b \u4e2d\u0301\u0302x\ufb01", 1)
 def test_runs_cut_alone_and_remembered_are_runs_cut_together(tokenizer, text, most):

@@ -98,15 +98,7 @@ class Emission:
                 words = _differing(old, new, within=old)
                 stability, probability = stability.copy(), probability.copy()
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
-        return Reading(
-            starts=reading.starts,
-            ends=reading.ends,
-            labels=reading.labels,
-            probability=probability,
-            stability=stability,
-            spans=spans,
-            work=reading.work,
-        )
+        return reading.but(spans=spans, stability=stability, probability=probability)
 
     def _is_stable(self, span: Words, reading: Reading) -> bool:
         return bool(reading.stability[span[0] : span[1]].min() >= self.show)

@@ -5,7 +5,7 @@ A labeller has one tagger or several. Those of one *pass* share what is computed
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,14 @@ class Reading:
     """What its pass computed: the same for all taggers of the pass."""
     growth: Growth | None = None
     """None: the text did more than grow, or nobody looked."""
+
+    def but(self, **changed: Any) -> "Reading":
+        """The same with other arrays or spans, whatever kind of reading it is; nobody has looked how that grew."""
+        kept = {name: getattr(self, name) for name in _FIELDS}
+        return Reading(**(kept | changed))
+
+
+_FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work")
 
 
 _NONE = np.zeros(0, np.int32)

@@ -4,7 +4,7 @@ The same readings are so shown under many levels at once; the engine does the sa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +58,7 @@ class Audience:
         difference = self.shown.update(text, reading, final=final)
         self.seen = Seen(*(a + b for a, b in zip(self.seen, count_seen(difference), strict=True)))
         published = self.shown.published
-        return replace(published, labels=span_labels(published.spans, len(published.starts), self.names))
+        return published.but(labels=span_labels(published.spans, len(published.starts), self.names))
 
 
 class Levels(NamedTuple):

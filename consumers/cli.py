@@ -11,6 +11,10 @@ from typing import Annotated
 
 import typer
 
+from consumers.bench_growth import growth
+from consumers.bench_kafka import bench_kafka
+from consumers.bench_peers import peers
+from consumers.bench_report import report
 from consumers.bench_workers import bench_workers
 from consumers.calibrating import calibrate
 from consumers.dlq import dlq
@@ -68,6 +72,10 @@ app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
+bench_app.command("kafka")(bench_kafka)
+bench_app.command()(peers)
+bench_app.command()(growth)
+bench_app.command()(report)
 bench_app.command("workers")(bench_workers)
 app.add_typer(bench_app)
 app.command()(listen)
@@ -127,6 +135,14 @@ def serve(
         float,
         typer.Option(envvar="HEARKEN_SESSION_TIMEOUT_SECONDS", help="Unheard of for so long, partitions are lost."),
     ] = ServiceSettings.session_timeout_seconds,
+    fetch_wait_ms: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            envvar="HEARKEN_FETCH_WAIT_MS",
+            help="How long brokers may hold a fetch until something comes; the embedded one always does, to the end.",
+        ),
+    ] = ServiceSettings.fetch_wait_ms,
     on_lost_input: Annotated[
         str,
         typer.Option(
@@ -205,6 +221,7 @@ def serve(
         guarantee=guarantee,  # type: ignore[arg-type]  # checked there
         transaction_seconds=transaction_seconds,
         session_timeout_seconds=session_timeout_seconds,
+        fetch_wait_ms=fetch_wait_ms,
         on_lost_input=on_lost_input,  # type: ignore[arg-type]  # checked there
         in_flight=in_flight,
         commit_seconds=commit_seconds,

@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.formats.choosing import NORMAL, make_reader
 from consumers.http.settings import HttpSettings
+from consumers.interpreter import settle
 from consumers.settings import ServiceSettings
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ async def serve(
     """
     with stopped_by_signals(member.place.leash if member else None) as stop, _bound(http, member) as at:
         engine = await asyncio.to_thread(make_engine)
+        settle()
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_tell)
             if member is None:  # else it was loaded before

@@ -8,7 +8,8 @@ from encoder.choice import choose_taggers
 from encoder.config import HybridConfig
 from encoder.decode import Decoder
 from encoder.hybrid import HybridEncoder
-from encoder.linear import NumberFormat
+from encoder.number_format import NumberFormat
+from encoder.read import Reader
 from encoder.restart import DEFAULT_PRICE, own_policy
 from encoder.session import SessionPool
 from encoder.stability import Stability
@@ -27,6 +28,8 @@ class Head:
     """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
     end: int
     """Behind its last column."""
+    reader: Reader
+    """`decoder` and `stability` in one."""
     own: str | None = None
     """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
 
@@ -69,8 +72,8 @@ def load_tagger(
         name: shipped name or folder.
         max_sessions: sessions that hold states at the same time; more can live.
         max_pages: memory limit in pages of the cache; None for the encoder's own default.
-        kernels: "auto", "torch" or "numba".
-        number_format: "auto", "float32" or "bfloat16".
+        kernels: "auto", "torch", "numba" or "fused".
+        number_format: "auto", "float32", "bfloat16" or "int8".
         calibrated: with the calibration that the folder has, if any.
         head: only this one of its heads; None: all of them.
 
@@ -110,13 +113,13 @@ def load_alone(name: str, **options: Any) -> Tagger:
 def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
     """Make the heads of a checkpoint ready."""
     config, heads, first = checkpoint.config, [], 0
-    stability = checkpoint.model().stability if config.stability else [None] * len(config.label_sets)
-    for (name, labels), head in zip(config.label_sets.items(), stability, strict=True):
+    for (name, labels), head in zip(config.label_sets.items(), checkpoint.stability_heads(), strict=True):
         end = first + len(labels) + config.stability
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
         own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
-        settling = Stability(head, len(labels), scale, shift)  # type: ignore[arg-type]
-        heads.append(Head(name or checkpoint.name, labels, Decoder(labels), settling, first, end, own))
+        decoder, settling = Decoder(labels), Stability(head, len(labels), scale, shift)
+        reader = Reader(decoder, settling)
+        heads.append(Head(name or checkpoint.name, labels, decoder, settling, first, end, reader, own))
         first = end
     return tuple(heads)

@@ -18,6 +18,14 @@ settings.register_profile("hearken", deadline=None, derandomize=bool(os.environ.
 settings.load_profile("hearken")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Files that the package keeps between runs go where the tests' other files go."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
     """Forget how a command set up its logs: they go to the test's standard error, which is closed after it."""

@@ -122,9 +122,8 @@ def plot_threshold(found: Measured[ThresholdRow], path: Path) -> None:
         for row in rows:
             name = row.policy.partition(":")[2] if kind in POLICIES else row.policy
             point = (row.recomputed, row.ms)
-            axes.annotate(
-                name, point, (5, 4 if kind in POLICIES else -11), textcoords="offset points", fontsize=8, color=color
-            )
+            place, side = ((-5, 5), "right") if kind == "price" else ((6, -9), "left")
+            axes.annotate(name, point, place, textcoords="offset points", ha=side, fontsize=8, color=color)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.set_xlabel("words computed for each word that is said")

@@ -106,9 +106,14 @@ class Cache:
         self.tail_table: IntArray = np.full((max_sessions, a_slot), -1, np.int32)
         self._prefix_pool = _Pool(min(max_pages, max_sessions * prefix_a_slot))
         self._tail_pool = _Pool(min(max_pages, max_sessions * tail_a_slot))
-        self.prefix = _reserve(config, dtype, config.causal_layers, self._prefix_pool.pages)
-        self.tail = _reserve(config, dtype, config.tail_layers, self._tail_pool.pages)
-        self.boundary = _zeros((self._tail_pool.pages, config.page_size, config.hidden), torch.float32)
+        self._reserve_pages(dtype, self._prefix_pool.pages, self._tail_pool.pages)
+
+    def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
+        """Make the pages themselves; where they lie is another matter elsewhere (`encoder.gpu.encoder`)."""
+        config = self.config
+        self.prefix = _reserve(config, dtype, config.causal_layers, prefix_pages)
+        self.tail = _reserve(config, dtype, config.tail_layers, tail_pages)
+        self.boundary = _zeros((tail_pages, config.page_size, config.hidden), torch.float32)
         """(tail pages, page_size, H) float32"""
 
     @property

@@ -1,0 +1,226 @@
+"""The step that stays on the device: point, prefix, gather, tail, decode and diff without a word to the host.
+
+The host sends new tokens, cuts and page tables in one pinned copy, and reads back one: how many labels changed, and
+which. Nothing between the two waits for the device. How long the tail's list of tokens gets is decided there, so the
+host guesses a size; if the list is longer, nothing is computed, the host hears of it with the read-back, and runs the
+tail once more with room enough (`reruns` counts these).
+
+It serves open segments that fit the window. A longer segment, a re-anchor and a replay after an eviction are the
+ordinary path's (`encoder.session` over the same `DeviceEncoder`): they are rare, and made of several passes.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoder.cache import OutOfPages, Pass, Plan
+from encoder.gpu import reading
+from encoder.gpu.copies import Copies, Sent
+from encoder.gpu.encoder import DeviceEncoder
+from encoder.gpu.graphs import MOST, Graphs, bucket
+from encoder.gpu.heads import bring_heads
+from encoder.gpu.layout import lay_out
+from encoder.gpu.point import END, EXTRA, FIELDS, KEEP, KEPT, SLOT, START, WHOLE, WINDOW, WORDS, choose
+from encoder.gpu.reading import HEADER, ROW, Work
+from encoder.gpu.request import Flips, Request
+from encoder.gpu.state import SlotState
+from encoder.gpu.upload import Parts, Shape
+from encoder.restart import RestartPolicy
+from encoder.tagger import Head
+
+_FIRST_GUESS = 4.0
+"""Tail tokens a request, until it is known how many there are."""
+_FADE = 0.98
+
+
+class Prepared(NamedTuple):
+    """A step on its way to the device."""
+
+    requests: int
+    whole: int
+    """Tokens of requests that are computed whole."""
+    shape: Shape
+    sent: Sent
+
+
+class DeviceResident:
+    """`encoder.gpu.request.Resident` over a device's encoder, whose slots and pages it shares."""
+
+    def __init__(self, encoder: DeviceEncoder, heads: Sequence[Head]) -> None:
+        """Make room for what stands in each slot."""
+        self.reruns = 0
+        """Steps of which the tail ran twice, as its list was longer than guessed."""
+        slots, device = len(encoder.cache.opened), encoder.device
+        self._encoder, self._device = encoder, device
+        self._heads = bring_heads(heads, device)
+        self._state = SlotState.empty(slots, len(heads), encoder.config.window, device)
+        self._most = min(MOST, bucket(slots))
+        size = sum(self._shape(self._most, MOST).lengths)
+        self._input = torch.zeros(size, dtype=torch.int32, device=device)
+        self._restart, self._first_word = torch.zeros(2, self._most, dtype=torch.int32, device=device)
+        self._rooms: dict[int, tuple[Tensor, Tensor]] = {}
+        self._copies = Copies(size, device)
+        self._graphs = Graphs(device)
+        self._a_request = _FIRST_GUESS
+
+    def begin(self, slot: int, policy: RestartPolicy) -> None:
+        """See `Resident.begin`."""
+        self._state.set_policy(slot, policy)
+
+    def step(self, requests: Sequence[Request]) -> Flips:
+        """See `Resident.step`."""
+        cache, parts = self._encoder.cache, list(_split(requests, self._most))
+        if len(parts) > 1 and cache.pages_in_use + self._plan(requests).new_pages > cache.max_pages:
+            raise OutOfPages("too few pages for all parts of this step; evict a slot")
+        found = [self.finish(self.launch(self.prepare(part))) for part in parts]
+        return found[0] if len(found) == 1 else _join(found)
+
+    def standing(self, slot: int, words: int) -> dict[str, NDArray[np.generic]]:
+        """Read what stands of a slot's first words; waits for the device, so it is for saving and for tests."""
+        state = self._state
+        names = ("labels", "probability", "base", "drift", "seen", "reach", "ends")
+        found = {name: getattr(state, name)[slot].cpu().numpy() for name in names}
+        return {name: x if name == "reach" else x[..., :words] for name, x in found.items()}
+
+    def prepare(self, requests: Sequence[Request]) -> Prepared:
+        """Check requests, take their pages, and begin to copy; may be called while the step before still runs.
+
+        Raises:
+            OutOfPages, ValueError: see `Resident.step`.
+        """
+        plan = self._plan(requests)
+        self._encoder.cache.apply(plan)
+        extra = sum(len(one.ends) for one in requests)
+        size = bucket(len(requests))
+        shape = self._shape(size, bucket(max(len(plan.tokens), extra - size)))
+        parts = shape.parts(self._copies.host())
+        _fill(parts, requests)
+        parts.prefix_table.numpy()[: len(requests)] = self._encoder.cache.prefix_table[plan.requests[:, 0]]
+        parts.tail_table.numpy()[: len(requests)] = self._encoder.cache.tail_table[plan.requests[:, 0]]
+        parts.tokens.numpy()[: len(plan.tokens)] = plan.tokens
+        whole = sum(one.count for one in requests if one.whole)
+        return Prepared(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
+
+    def launch(self, prepared: Prepared) -> tuple[Prepared, int]:
+        """Set the device to work, and tell for how many tail tokens."""
+        shape = prepared.shape
+        self._copies.receive(prepared.sent, self._input)
+        with torch.inference_mode():
+            self._graphs.run(("prefix", shape), lambda: self._prefix(shape), self._input[:1], prepared.requests)
+        room = bucket(int(self._a_request * prepared.requests) + prepared.whole)
+        self._launch_tail(prepared, room)
+        return prepared, room
+
+    def finish(self, launched: tuple[Prepared, int]) -> Flips:
+        """Wait for the step, and read what changed."""
+        prepared, room = launched
+        header = self._copies.wait()
+        if header[2] > room:
+            self.reruns += 1
+            self._launch_tail(prepared, bucket(int(header[2])))
+            room = bucket(int(header[2]))
+            header = self._copies.wait()
+        self._a_request = max(1.25 * (header[2] - prepared.whole) / prepared.requests, _FADE * self._a_request, 1.0)
+        rows = self._copies.rows(self._rooms[room][1], int(header[0]))
+        return _flips(rows, int(header[1]))
+
+    def _plan(self, requests: Sequence[Request]) -> Plan:
+        """Check requests, and let the cache plan their pages: those are the same wherever the tail restarts."""
+        window = self._encoder.config.window
+        for one in requests:
+            if one.count > window or not 0 <= one.kept_words <= one.words <= one.count or one.window > one.start:
+                raise ValueError(
+                    f"a segment of {one.count} tokens and {one.words} words at {one.start} is not for the resident "
+                    f"step: it takes up to {window} tokens, behind the start of the window ({one.window})"
+                )
+        return self._encoder.cache.plan(
+            [Pass(x.slot, x.start + x.keep, x.tokens, x.window, x.start) for x in requests]
+        )
+
+    def _shape(self, requests: int, tokens: int) -> Shape:
+        pages = self._encoder.cache.prefix_table.shape[1]
+        return Shape(requests, FIELDS, pages, tokens, tokens + requests)
+
+    def _prefix(self, shape: Shape) -> None:
+        """Point, and append."""
+        encoder, parts = self._encoder, shape.parts(self._input)
+        out = self._restart[: shape.requests], self._first_word[: shape.requests]
+        choose(parts.count, parts.fields, parts.extra, self._state, out)
+        packed = lay_out(parts.count, parts.fields[KEEP], parts.fields[END], None, shape.tokens)
+        cache = encoder.cache
+        tables = parts.prefix_table, cache.boundary_pages, parts.tail_table
+        encoder.trunk.prefix(parts.tokens, packed, cache.prefix_pages, *tables)
+
+    def _launch_tail(self, prepared: Prepared, room: int) -> None:
+        """Tail and read-back, for at most `room` tokens."""
+        if room not in self._rooms:
+            heads, kinds = self._heads.begins.shape
+            back = torch.zeros(room, heads, kinds, dtype=torch.int32, device=self._device)
+            flips = torch.zeros(HEADER + ROW * room * heads, dtype=torch.int32, device=self._device)
+            self._rooms[room] = back, flips
+        shape = prepared.shape
+        with torch.inference_mode():
+            if room > MOST:
+                self._tail(shape, room)
+            else:
+                key = ("tail", shape, room)
+                self._graphs.run(key, lambda: self._tail(shape, room), self._input[:1], prepared.requests)
+            self._copies.fetch(self._rooms[room][1], prepared.requests)
+
+    def _tail(self, shape: Shape, room: int) -> None:
+        """Gather, restart, decode, diff."""
+        encoder, parts = self._encoder, shape.parts(self._input)
+        restart, first_word = self._restart[: shape.requests], self._first_word[: shape.requests]
+        packed = lay_out(parts.count, restart, parts.fields[END], parts.fields[WINDOW], room)
+        cache = encoder.cache
+        scores = encoder.trunk.tail(packed, cache.tail_pages, parts.tail_table, cache.boundary_pages)
+        back, flips = self._rooms[room]
+        work = Work(parts.count, parts.fields, restart, first_word, scores, packed)
+        reading.read(work, self._state, self._heads, back, flips)
+
+
+def _fill(parts: Parts, requests: Sequence[Request]) -> None:
+    """Write the requests' numbers into the pinned buffer."""
+    fields, extra = parts.fields.numpy(), parts.extra.numpy()
+    parts.count.numpy()[0] = len(requests)
+    numbers = np.array(
+        [(x.slot, x.start, x.keep, x.count, x.window, x.kept_words, x.words, x.whole) for x in requests], np.int32
+    )
+    slot, start, keep, count, window, kept, words, whole = numbers.T
+    n = len(requests)
+    ends = np.cumsum(words - kept)
+    fields[SLOT, :n], fields[START, :n], fields[KEEP, :n], fields[END, :n] = slot, start, start + keep, start + count
+    fields[WINDOW, :n], fields[KEPT, :n], fields[WORDS, :n], fields[WHOLE, :n] = window, kept, words, whole
+    fields[EXTRA, :n] = ends - (words - kept)
+    extra[: ends[-1]] = np.concatenate([x.ends for x in requests])
+
+
+def _split(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]]:
+    """Part requests so that each part has a bucket."""
+    first, tokens = 0, 0
+    for i, one in enumerate(requests):
+        more = max(len(one.tokens), len(one.ends))
+        if i > first and (i - first == most or tokens + more > MOST):
+            yield requests[first:i]
+            first, tokens = i, 0
+        tokens += more
+    yield requests[first:]
+
+
+def _flips(rows: NDArray[np.int32], computed: int) -> Flips:
+    """Sort rows (n, ROW): programs end in any order."""
+    rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
+    columns = np.ascontiguousarray(rows.T)
+    probability, base, drift = columns[4:7].view(np.float32)
+    return Flips(*columns[:4], probability, base, drift, columns[7] != 0, computed)
+
+
+def _join(parts: Sequence[Flips]) -> Flips:
+    """Put the flips of several parts of a step together."""
+    names = ("slot", "head", "word", "label", "probability", "base", "drift", "moved")
+    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+    return Flips(*arrays, sum(part.computed for part in parts))

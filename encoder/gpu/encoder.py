@@ -41,7 +41,6 @@ class DeviceCache(Cache):
 
     def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
         config = self.config
-        self.prefix, self.tail = [], []
         self.prefix_pages = [self._pages(dtype, prefix_pages) for _ in range(config.causal_layers)]
         self.tail_pages = [self._pages(dtype, tail_pages) for _ in range(config.tail_layers)]
         self.boundary_pages = torch.zeros(tail_pages, config.page_size, config.hidden, device=self.device)
@@ -155,12 +154,12 @@ class DeviceEncoder:
             sent = shape.parts(self._send(plan, shape))
             keep, end, window, restart = sent.fields
         if len(plan.tokens):
-            packed = lay_out(sent.count, keep, end, None, len(plan.tokens))
+            packed = lay_out(sent.number, keep, end, None, len(plan.tokens))
             table, tail = sent.prefix_table, sent.tail_table
             self.trunk.prefix(sent.tokens, packed, cache.prefix_pages, table, cache.boundary_pages, tail)
         if not rows:
             return torch.empty(0, self.config.columns)
-        packed = lay_out(sent.count, restart, end, window, rows)
+        packed = lay_out(sent.number, restart, end, window, rows)
         return self.trunk.tail(packed, cache.tail_pages, sent.tail_table, cache.boundary_pages)
 
     def _send(self, plan: Plan, shape: Shape) -> Tensor:
@@ -170,7 +169,7 @@ class DeviceEncoder:
             self._there = torch.empty_like(self._host, device=self.device)
         parts = shape.parts(self._host)
         slot, keep, count, window, restart = plan.requests.T
-        parts.count.numpy()[0] = len(slot)
+        parts.number.numpy()[0] = len(slot)
         fields = parts.fields.numpy()
         fields[_KEEP], fields[_END], fields[_WINDOW], fields[_RESTART] = keep, keep + count, window, restart
         parts.prefix_table.numpy()[:] = self.cache.prefix_table[slot]

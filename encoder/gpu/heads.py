@@ -51,9 +51,13 @@ def bring_heads(heads: Sequence[Head], device: torch.device) -> DeviceHeads:
     return DeviceHeads(
         torch.tensor([head.first for head in heads], dtype=torch.int32, device=device),
         torch.tensor([len(head.labels) for head in heads], dtype=torch.int32, device=device),
-        *(x.to(device) for x in (begins, label_rows, feature_rows, out_rows, constants)),
-        hidden=hidden,
-        units=max(1, power(hidden)),
+        begins.to(device),
+        label_rows.to(device),
+        feature_rows.to(device),
+        out_rows.to(device),
+        constants.to(device),
+        hidden,
+        max(1, power(hidden)),
     )
 
 

@@ -39,7 +39,7 @@ class Packed(NamedTuple):
     """(3,) rows laid out, blocks laid out, and the rows that were wanted"""
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["capacity"])  # it is another one in each step: no variants of the kernel for it
 def scan_rows(
     count,
     begin,

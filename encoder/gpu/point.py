@@ -46,7 +46,7 @@ def _worth(w, kept, words, seen, worst, price, BLOCK: tl.constexpr):
     worth = tl.where(w < kept, changes - price.to(tl.float64), 0.0)
     gain = tl.where(w < kept, tl.cumsum(worth, 0, reverse=True), -1.0)
     best = tl.argmax(gain, 0)
-    return tl.where(tl.max(gain, 0) > 0, best, kept)
+    return tl.where(price == 0, 0, tl.where(tl.max(gain, 0) > 0, best, kept))
 
 
 @triton.jit

@@ -30,7 +30,7 @@ ROW = 8
 class Work(NamedTuple):
     """What a step's reading needs beside the heads: which words, and where their scores are."""
 
-    count: Tensor
+    number: Tensor
     """(1,) int32 requests there are"""
     fields: Tensor
     """(FIELDS, S) int32 (`encoder.gpu.point`)"""
@@ -184,7 +184,10 @@ def settle(
                 z += margin[:, None] * tl.load(weights + HIDDEN, u < HIDDEN, 0.0)[None, :]
                 z += p[:, None] * tl.load(weights + 2 * HIDDEN, u < HIDDEN, 0.0)[None, :]
                 z += own[:, None] * tl.load(weights + 3 * HIDDEN, u < HIDDEN, 0.0)[None, :]
-                z += tl.log(1.0 + tl.maximum(right, 0.0))[:, None] * tl.load(weights + 4 * HIDDEN, u < HIDDEN, 0.0)[None, :]
+                z += (
+                    tl.log(1.0 + tl.maximum(right, 0.0))[:, None]
+                    * tl.load(weights + 4 * HIDDEN, u < HIDDEN, 0.0)[None, :]
+                )
                 z += tl.where(right == 0, 1.0, 0.0)[:, None] * tl.load(weights + 5 * HIDDEN, u < HIDDEN, 0.0)[None, :]
                 z = 0.5 * z * (1.0 + tl.erf(z * 0.7071067811865476))
                 b = tl.sum(z * tl.load(out_rows + head * 2 * HIDDEN + u, u < HIDDEN, 0.0)[None, :], 1)
@@ -231,12 +234,12 @@ def read(work: Work, state: SlotState, heads: DeviceHeads, back: Tensor, flips: 
     _, count, window = state.labels.shape
     kinds = heads.begins.shape[1]
     viterbi[grid](
-        work.count, fields, fields.stride(0), work.restart, work.first_word, work.scores, work.scores.stride(0),
+        work.number, fields, fields.stride(0), work.restart, work.first_word, work.scores, work.scores.stride(0),
         packed.starts, packed.totals, state.ends, state.labels, state.fresh, back,
         heads.first, heads.labels, heads.begins, HEADS=count, WINDOW=window, KINDS=kinds, num_warps=1,
     )  # fmt: skip
     settle[grid](
-        work.count, fields, fields.stride(0), work.restart, work.first_word, work.scores, work.scores.stride(0),
+        work.number, fields, fields.stride(0), work.restart, work.first_word, work.scores, work.scores.stride(0),
         packed.starts, packed.totals, state.ends, state.seen, state.labels, state.probability, state.base,
         state.drift, state.fresh, heads.first, heads.labels, heads.label_rows, heads.feature_rows, heads.out_rows,
         heads.constants, flips, HEADS=count, WINDOW=window, KINDS=kinds, UNITS=heads.units, HIDDEN=heads.hidden,

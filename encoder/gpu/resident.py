@@ -10,7 +10,7 @@ ordinary path's (`encoder.session` over the same `DeviceEncoder`): they are rare
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -137,9 +137,7 @@ class DeviceResident:
                     f"a segment of {one.count} tokens and {one.words} words at {one.start} is not for the resident "
                     f"step: it takes up to {window} tokens, behind the start of the window ({one.window})"
                 )
-        return self._encoder.cache.plan(
-            [Pass(x.slot, x.start + x.keep, x.tokens, x.window, x.start) for x in requests]
-        )
+        return self._encoder.cache.plan([Pass(x.slot, x.start + x.keep, x.tokens, x.window, x.start) for x in requests])
 
     def _shape(self, requests: int, tokens: int) -> Shape:
         pages = self._encoder.cache.prefix_table.shape[1]
@@ -149,8 +147,8 @@ class DeviceResident:
         """Point, and append."""
         encoder, parts = self._encoder, shape.parts(self._input)
         out = self._restart[: shape.requests], self._first_word[: shape.requests]
-        choose(parts.count, parts.fields, parts.extra, self._state, out)
-        packed = lay_out(parts.count, parts.fields[KEEP], parts.fields[END], None, shape.tokens)
+        choose(parts.number, parts.fields, parts.extra, self._state, out)
+        packed = lay_out(parts.number, parts.fields[KEEP], parts.fields[END], None, shape.tokens)
         cache = encoder.cache
         tables = parts.prefix_table, cache.boundary_pages, parts.tail_table
         encoder.trunk.prefix(parts.tokens, packed, cache.prefix_pages, *tables)
@@ -175,18 +173,18 @@ class DeviceResident:
         """Gather, restart, decode, diff."""
         encoder, parts = self._encoder, shape.parts(self._input)
         restart, first_word = self._restart[: shape.requests], self._first_word[: shape.requests]
-        packed = lay_out(parts.count, restart, parts.fields[END], parts.fields[WINDOW], room)
+        packed = lay_out(parts.number, restart, parts.fields[END], parts.fields[WINDOW], room)
         cache = encoder.cache
         scores = encoder.trunk.tail(packed, cache.tail_pages, parts.tail_table, cache.boundary_pages)
         back, flips = self._rooms[room]
-        work = Work(parts.count, parts.fields, restart, first_word, scores, packed)
+        work = Work(parts.number, parts.fields, restart, first_word, scores, packed)
         reading.read(work, self._state, self._heads, back, flips)
 
 
 def _fill(parts: Parts, requests: Sequence[Request]) -> None:
     """Write the requests' numbers into the pinned buffer."""
     fields, extra = parts.fields.numpy(), parts.extra.numpy()
-    parts.count.numpy()[0] = len(requests)
+    parts.number.numpy()[0] = len(requests)
     numbers = np.array(
         [(x.slot, x.start, x.keep, x.count, x.window, x.kept_words, x.words, x.whole) for x in requests], np.int32
     )
@@ -214,13 +212,18 @@ def _split(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]
 def _flips(rows: NDArray[np.int32], computed: int) -> Flips:
     """Sort rows (n, ROW): programs end in any order."""
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
-    columns = np.ascontiguousarray(rows.T)
-    probability, base, drift = columns[4:7].view(np.float32)
-    return Flips(*columns[:4], probability, base, drift, columns[7] != 0, computed)
+    slot, head, word, label, *bits, moved = np.ascontiguousarray(rows.T)
+    probability, base, drift = (x.view(np.float32) for x in bits)
+    return Flips(slot, head, word, label, probability, base, drift, moved != 0, computed)
 
 
 def _join(parts: Sequence[Flips]) -> Flips:
     """Put the flips of several parts of a step together."""
-    names = ("slot", "head", "word", "label", "probability", "base", "drift", "moved")
-    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
-    return Flips(*arrays, sum(part.computed for part in parts))
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Flips(
+        joined("slot"), joined("head"), joined("word"), joined("label"), joined("probability"), joined("base"),
+        joined("drift"), joined("moved"), sum(part.computed for part in parts),
+    )  # fmt: skip

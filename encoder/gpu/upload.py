@@ -15,7 +15,7 @@ _ALIGNED = 4
 class Parts(NamedTuple):
     """Views of one flat int32 buffer, on the host or on the device."""
 
-    count: Tensor
+    number: Tensor
     """(1,) requests there are"""
     fields: Tensor
     """(fields, S) numbers of each request, field by field"""
@@ -49,10 +49,10 @@ class Shape(NamedTuple):
 
     def parts(self, flat: Tensor) -> Parts:
         """Cut a flat buffer of at least `sum(lengths)` int32 into its parts."""
-        count, fields, prefix, tail, tokens, extra = torch.split(flat[: sum(self.lengths)], self.lengths)
+        number, fields, prefix, tail, tokens, extra = torch.split(flat[: sum(self.lengths)], list(self.lengths))
         table = self.requests * self.pages
         return Parts(
-            count[:1],
+            number[:1],
             fields.view(self.fields, -1)[:, : self.requests],
             prefix[:table].view(self.requests, self.pages),
             tail[:table].view(self.requests, self.pages),

@@ -66,7 +66,7 @@ def build(launch: Launch) -> dict[str, Any]:
         "kernel": kernel.__name__,
         "dtypes": sorted({x for _, x in types if x.startswith("*")}),
         "cubin": len(made.asm["cubin"]),
-        "target": [line for line in made.asm["ptx"].splitlines() if line.startswith(".target")][0],
+        "target": next(line for line in made.asm["ptx"].splitlines() if line.startswith(".target")),
         "tensor_cores": "mma.sync" in made.asm["ptx"] or "wgmma" in made.asm["ptx"],
         "shared": made.metadata.shared,
         "spills": made.asm["ptx"].count(".local"),
@@ -78,17 +78,28 @@ def production() -> None:
     import numpy as np
 
     from encoder.cache import Pass
-    from encoder.gpu import encoder
+    from encoder.gpu import encoder, resident
+    from encoder.gpu.request import Request
+    from encoder.restart import Always
+    from encoder.tagger import heads_of
     from tests.tiny import tiny_checkpoint
 
     encoder.INTERPRETED = True  # the launches are only recorded
     heads = {"ner": ("O", "B-a", "I-a", "B-b", "I-b"), "toxic": ("O", "B-t", "I-t")}
-    shape = dict(layers=2, causal_layers=1, hidden=384, heads=12, intermediate=1536, positions=496, window=128)
-    checkpoint = tiny_checkpoint(labels=("O",), taggers=heads, stability=48, page_size=16, **shape)
+    wide = {"hidden": 384, "heads": 12, "intermediate": 1536, "positions": 496, "window": 128}
+    checkpoint = tiny_checkpoint(
+        labels=("O",), taggers=heads, stability=48, page_size=16, layers=2, causal_layers=1, **wide
+    )
     for number_format in ("bfloat16", "float32"):
         made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), max_sessions=8, number_format=number_format)
         slots = [made.open(), made.open()]
-        made.step([Pass(slot, 0, np.arange(9, dtype=np.int32), 0, 0) for slot in slots])
+        tokens = np.arange(9, dtype=np.int32)
+        made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
+        staying = resident.DeviceResident(made, heads_of(checkpoint))
+        for slot in slots:
+            made.evict(slot)
+            staying.begin(slot, Always())
+        staying.step([Request(slot, 0, tokens, 0, tokens) for slot in slots])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,17 @@ settings.register_profile("hearken", deadline=None, derandomize=bool(os.environ.
 settings.load_profile("hearken")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--gpu", action="store_true", help="run Triton's kernels on a CUDA device: pytest tests/encoder/gpu --gpu"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--gpu"):
+        os.environ["TRITON_INTERPRET"] = "1"  # heard only by what imports Triton later: everything
+
+
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
     """Forget how a command set up its logs: they go to the test's standard error, which is closed after it."""

@@ -22,6 +22,7 @@ class Graphs:
         self._device = device
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph] = {}
         self._pool = torch.cuda.graph_pool_handle() if self._on else None
+        self._aside = torch.cuda.Stream(device) if self._on else None
 
     def __len__(self) -> int:
         return len(self._graphs)
@@ -47,14 +48,15 @@ class Graphs:
 
     def _capture(self, work: Callable[[], None]) -> torch.cuda.CUDAGraph:
         """Capture; two runs before it let libraries and Triton load what they cannot load while capturing."""
-        aside, here = torch.cuda.Stream(self._device), torch.cuda.current_stream(self._device)
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
+        assert self._aside is not None
+        here = torch.cuda.current_stream(self._device)
+        self._aside.wait_stream(here)
+        with torch.cuda.stream(self._aside):
             work()
             work()
-        here.wait_stream(aside)
+        here.wait_stream(self._aside)
         torch.cuda.synchronize(self._device)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._aside, capture_error_mode="thread_local"):
             work()
         return graph

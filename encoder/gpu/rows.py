@@ -122,7 +122,10 @@ def gelu_rows(
     at = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
     y = tl.load(x + at, mask, 0.0).to(tl.float32) + tl.load(bias + column, column < WIDTH, 0.0)[None, :]
     if TANH:
-        y = y * tl.sigmoid(1.5957691216057308 * (y + 0.044715 * y * y * y))
+        inner = 0.7978845608028654 * (y + 0.044715 * y * y * y)
+        small = tl.exp(-2.0 * tl.abs(inner))  # of what cannot overflow
+        tanh = (1.0 - small) / (1.0 + small)
+        y = 0.5 * y * (1.0 + tl.where(inner < 0, -tanh, tanh))
     else:
         y = 0.5 * y * (1.0 + tl.erf(y * 0.7071067811865476))
     tl.store(x + at, y.to(x.dtype.element_ty), mask)

@@ -1,0 +1,21 @@
+"""Where the kernels' tests run: under Triton's interpreter, or with `--gpu` on a device."""
+
+import os
+
+import pytest
+import torch
+
+pytest.importorskip("triton", reason="Triton is not there: it comes with the CUDA build of torch")
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
+FORMATS = [torch.float32, torch.float16] if INTERPRETED else [torch.float32, torch.float16, torch.bfloat16]
+"""The interpreter's products of bfloat16 are garbage."""
+EXAMPLES = 1 if INTERPRETED else 20
+"""How many times as many examples as the interpreter has the time for."""
+
+
+def close(got: torch.Tensor, want: torch.Tensor) -> None:
+    """Compare in the format's own precision."""
+    step = {torch.float32: 2e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}[got.dtype]
+    torch.testing.assert_close(got.cpu(), want.cpu(), atol=step, rtol=step)

@@ -219,9 +219,10 @@ def _flips(rows: NDArray[np.int32], computed: int) -> Flips:
 
 def _join(parts: Sequence[Flips]) -> Flips:
     """Put the flips of several parts of a step together."""
+    order = np.argsort(np.concatenate([part.slot for part in parts]), kind="stable")
 
     def joined(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
+        return np.concatenate([getattr(part, name) for part in parts])[order]
 
     return Flips(
         joined("slot"), joined("head"), joined("word"), joined("label"), joined("probability"), joined("base"),

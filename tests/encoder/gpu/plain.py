@@ -51,7 +51,7 @@ class PlainResident:
         rows = []
         for i, (one, point) in enumerate(zip(requests, points, strict=True)):
             rows += self.read(one, point, scores.logits[scores.starts[i] : scores.starts[i + 1]])
-        columns = list(zip(*rows, strict=True)) or [()] * 8
+        columns = list(zip(*sorted(rows), strict=True)) or [()] * 8
         arrays = [np.array(x, np.int32) for x in columns[:4]] + [np.array(x, np.float32) for x in columns[4:7]]
         return Flips(*arrays, np.array(columns[7], np.bool_), int(scores.starts[-1]))
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.encoder.gpu.where import DEVICE, EXAMPLES
+from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
 from encoder.cache import Pass
@@ -41,7 +41,7 @@ class History(property_test.History):
 
 
 @pytest.mark.parametrize("causal_layers", [0, 1])
-@settings(max_examples=4 * EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck))
+@some(4)
 @given(data=st.data())
 def test_any_history_equals_a_dense_replay(causal_layers: int, data: st.DataObject) -> None:
     history = History(causal_layers)
@@ -54,7 +54,7 @@ def test_any_history_equals_a_dense_replay(causal_layers: int, data: st.DataObje
 
 
 @pytest.mark.parametrize("wish", [None, 0])
-@settings(max_examples=2 * EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck))
+@some(2)
 @given(ops=SHORT)
 def test_final_equals_offline(wish: int | None, ops: list[Op]) -> None:
     """Sessions on the device, with evictions, against the same closed segments fed whole to the CPU's encoder."""

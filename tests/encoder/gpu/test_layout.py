@@ -1,11 +1,11 @@
 """The packed list of tokens, made on the device, against the host's (`encoder.cache`)."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.encoder.gpu.test_kernels import device
-from tests.encoder.gpu.where import EXAMPLES
+from tests.encoder.gpu.where import some
 
 # isort: split
 from encoder.cache import Plan, prefix_rows, tail_rows
@@ -17,7 +17,7 @@ REQUESTS = st.lists(
 )
 
 
-@settings(max_examples=8 * EXAMPLES, derandomize=True)
+@some(8)
 @given(drawn=REQUESTS, spare=st.integers(0, 9))
 def test_rows_are_those_of_the_host(drawn: list[tuple[int, int, int, int]], spare: int) -> None:
     # slot, keep, count, window, restart, with window <= restart <= keep

@@ -6,10 +6,10 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.encoder.gpu.where import DEVICE, EXAMPLES
+from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
 from encoder.cache import OutOfPages, Pass
@@ -78,7 +78,7 @@ def check(flips: Flips, want: Flips) -> None:
     for name in ("slot", "head", "word", "label", "moved"):
         assert np.array_equal(getattr(flips, name), getattr(want, name)), name
     for name in ("probability", "base", "drift"):
-        np.testing.assert_allclose(getattr(flips, name), getattr(want, name), atol=2e-4, rtol=0)
+        np.testing.assert_allclose(getattr(flips, name), getattr(want, name), atol=2e-4, rtol=1e-3)
     assert flips.computed == want.computed
 
 
@@ -92,7 +92,7 @@ def check_standing(ours: DeviceResident, theirs: PlainResident, slot: int) -> No
         columns = np.array(words, np.float64).reshape(-1, 4).T
         assert got["labels"][number].tolist() == columns[0].tolist()
         for name, column in zip(("probability", "base", "drift"), columns[1:], strict=True):
-            np.testing.assert_allclose(got[name][number], column, atol=2e-4, rtol=0)
+            np.testing.assert_allclose(got[name][number], column, atol=2e-4, rtol=1e-3)
 
 
 def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResident, PlainResident, list[Writer]]]:
@@ -117,7 +117,7 @@ def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResident, P
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@settings(max_examples=6 * EXAMPLES, derandomize=True, suppress_health_check=list(HealthCheck))
+@some(6)
 @given(data=st.data())
 def test_any_history_equals_the_host_path(variant: str, data: st.DataObject) -> None:
     for ours, theirs, writers in begin(data, variant):

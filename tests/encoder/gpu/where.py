@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from hypothesis import HealthCheck, Phase, settings
 
 pytest.importorskip("triton", reason="Triton is not there: it comes with the CUDA build of torch")
 
@@ -13,6 +14,14 @@ FORMATS = [torch.float32, torch.float16] if INTERPRETED else [torch.float32, tor
 """The interpreter's products of bfloat16 are garbage."""
 EXAMPLES = 1 if INTERPRETED else 20
 """How many times as many examples as the interpreter has the time for."""
+
+
+def some(examples: int) -> settings:
+    """So many examples; what fails under the interpreter is not made smaller, which would take minutes."""
+    phases = [Phase.generate] if INTERPRETED else list(Phase)
+    return settings(
+        max_examples=examples * EXAMPLES, derandomize=True, phases=phases, suppress_health_check=list(HealthCheck)
+    )
 
 
 def close(got: torch.Tensor, want: torch.Tensor) -> None:

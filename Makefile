@@ -2,6 +2,7 @@
 #
 #   make run ARGS="--speed 4"    options of `hearken demo`
 #   make run BROKER=kafka        on an Apache Kafka of its own (needs Java 17 and Maven); BROKER=HOST:PORT: on one that runs
+#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `hearken bench --device cuda`
 #   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
 #   make setup PYTHON=python3.12
 
@@ -23,11 +24,12 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults train lint format lock clean kafka kafka-for-tests
+.PHONY: help setup run test gpu faults train lint format lock clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
@@ -78,6 +80,11 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 	else printf '\nOK: ruff, formatting, mypy and pytest all passed\n'; fi; \
 	if [ -n "$$missing" ]; then printf '%s\n' "$$missing"; fi; \
 	test -z "$$failed"
+
+# What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
+gpu: $(STAMP)
+	@$(VENV)/bin/python -m pytest -q tests/encoder/gpu tests/stream/test_device_engine.py --gpu
+	@$(VENV)/bin/hearken bench --device cuda $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy

@@ -23,6 +23,7 @@ def build_engine(
     overload_seconds: float = 0.0,
     budget_gflops: float = 0.0,
     budget_share: float = 0.0,
+    device: str | None = None,
 ) -> "Engine":
     """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
 
@@ -34,14 +35,16 @@ def build_engine(
         overload_seconds: restarts get scarce while updates wait for longer; 0: never.
         budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
         budget_share: the same as a share of the compute thread's time; give one of them at most.
+        device: see `encoder.gpu.device.choose_device`.
 
     Raises:
-        SettingError: there is no such tagger, policy or level of stability, or one tagger is named twice.
+        SettingError: there is no such tagger, policy, level of stability or device, or one tagger is named twice.
     """
     import torch
 
     from encoder.checkpoint import CheckpointError
     from encoder.choice import choose_taggers
+    from encoder.gpu.device import DeviceError
     from encoder.restart import PolicyError, own_policy, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
@@ -60,9 +63,11 @@ def build_engine(
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
         chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
-        labellers = [HybridLabeller(load_tagger(os.fspath(x.folder)), x.heads) for x in chosen]
+        labellers = [HybridLabeller(load_tagger(os.fspath(x.folder), device=device), x.heads) for x in chosen]
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
+    except DeviceError as error:
+        raise SettingError("device", str(error)) from error
     try:
         points = parse_policy(resolve_policy(policy, own_policy([x.own for y in labellers for x in y.heads])))
     except PolicyError as error:

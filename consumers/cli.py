@@ -26,6 +26,7 @@ from consumers.measure import app as bench_app
 from consumers.options import (
     BrokerOption,
     ConnectOption,
+    DeviceOption,
     FormatOption,
     IdleOption,
     InputTopicOption,
@@ -134,6 +135,7 @@ def serve(
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
     ] = True,
+    device: DeviceOption = "auto",
     overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
     budget_gflops: Annotated[
         float,
@@ -219,6 +221,7 @@ def serve(
         overload_seconds=overload_seconds,
         budget_gflops=budget_gflops,
         budget_share=budget_share,
+        device=device,
     )
     asyncio.run(serve_until_signal(settings, make_engine, http, format))
 
@@ -272,6 +275,7 @@ def tag(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    device: DeviceOption = "auto",
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
@@ -282,7 +286,7 @@ def tag(
     from consumers.tag import TEXT_SESSION, TextReader
     from consumers.tag import tag as tag_lines
 
-    engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
+    engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability, device=device)
     is_text = input is InputKind.TEXT
     reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)
     return tag_lines(engine, reader, final_only, session, partial(open_lines, format))

@@ -25,7 +25,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not config.getoption("--gpu"):
+    if config.getoption("--gpu"):
+        if not torch.cuda.is_available():
+            raise pytest.UsageError("--gpu: there is no CUDA device here; without --gpu the kernels are interpreted")
+    else:
         os.environ["TRITON_INTERPRET"] = "1"  # heard only by what imports Triton later: everything
 
 

@@ -31,7 +31,7 @@ def choose_device(name: str | None = None) -> torch.device:
         raise DeviceError(f"device must be {DEVICES} (got {name!r})")
     if not torch.cuda.is_available():
         raise DeviceError(
-            f"device {name}: no CUDA device is there (driver and a CUDA build of torch); use --device cpu"
+            f"device {name}: none is there, or its driver or the CUDA build of torch is not; name no device for the CPU"
         )
     if importlib.util.find_spec("triton") is None:
         raise DeviceError(f"device {name}: Triton is missing; it comes with the CUDA build of torch on Linux")

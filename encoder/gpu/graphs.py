@@ -5,8 +5,10 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
-LEAST, MOST = 16, 8192
-"""Sizes that have a graph of their own; beyond, launches cost little of a step (design: engine.md)."""
+from encoder.gpu.launch import INTERPRETED
+
+LEAST, MOST = 4 if INTERPRETED else 16, 8192
+"""Sizes that have a graph of their own; beyond, launches cost little of a step."""
 
 
 def bucket(size: int) -> int:

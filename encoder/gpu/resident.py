@@ -58,10 +58,10 @@ class DeviceResident:
         self._encoder, self._device = encoder, device
         self._heads = bring_heads(heads, device)
         self._state = SlotState.empty(slots, len(heads), encoder.config.window, device)
-        self._most = min(MOST, bucket(slots))
-        size = sum(self._shape(self._most, MOST).lengths)
+        self.most = min(MOST, bucket(slots))
+        size = sum(self._shape(self.most, MOST).lengths)
         self._input = torch.zeros(size, dtype=torch.int32, device=device)
-        self._restart, self._first_word = torch.zeros(2, self._most, dtype=torch.int32, device=device)
+        self._restart, self._first_word = torch.zeros(2, self.most, dtype=torch.int32, device=device)
         self._rooms: dict[int, tuple[Tensor, Tensor]] = {}
         self._copies = Copies(size, device)
         self._graphs = Graphs(device)
@@ -73,11 +73,15 @@ class DeviceResident:
 
     def step(self, requests: Sequence[Request]) -> Flips:
         """See `Resident.step`."""
-        cache, parts = self._encoder.cache, list(_split(requests, self._most))
+        cache, parts = self._encoder.cache, self.parts(requests)
         if len(parts) > 1 and cache.pages_in_use + self._plan(requests).new_pages > cache.max_pages:
             raise OutOfPages("too few pages for all parts of this step; evict a slot")
         found = [self.finish(self.launch(self.prepare(part))) for part in parts]
         return found[0] if len(found) == 1 else _join(found)
+
+    def parts(self, requests: Sequence[Request]) -> list[Sequence[Request]]:
+        """Part the requests of a step so that a graph takes each part."""
+        return list(_split(requests, self.most))
 
     def standing(self, slot: int, words: int) -> dict[str, NDArray[np.generic]]:
         """Read what stands of a slot's first words; waits for the device, so it is for saving and for tests."""

@@ -105,7 +105,8 @@ def test_attention_to_very_unequal_scores_stays_finite() -> None:
     )
     ours = DevicePages(keys.to(DEVICE), values.to(DEVICE))
     attention.write(ragged.wide(qkv), ours, ragged.request_table, ragged.packed)
-    close(attention.attend(ragged.wide(qkv), ours, ragged.request_table, ragged.packed), want)
+    got = attention.attend(ragged.wide(qkv), ours, ragged.request_table, ragged.packed)
+    torch.testing.assert_close(got.cpu(), want, atol=1e-2, rtol=1e-2)  # the scores' own rounding, as weights show it
 
 
 @pytest.mark.parametrize("dtype", FORMATS[1:])  # the interpreter's float32 products are those of some BLAS

@@ -8,12 +8,28 @@ from hypothesis import HealthCheck, Phase, settings
 
 pytest.importorskip("triton", reason="Triton is not there: it comes with the CUDA build of torch")
 
+# isort: split
+from encoder.checkpoint import Checkpoint
+from encoder.session import SessionPool
+from encoder.tagger import Tagger, heads_of
+from encoder.tokenizer import IncrementalTokenizer
+
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 FORMATS = [torch.float32, torch.float16] if INTERPRETED else [torch.float32, torch.float16, torch.bfloat16]
 """The interpreter's products of bfloat16 are garbage."""
 EXAMPLES = 1 if INTERPRETED else 20
 """How many times as many examples as the interpreter has the time for."""
+
+
+def device_tagger(checkpoint: Checkpoint, max_sessions: int) -> Tagger:
+    """A tagger on the device, in float32."""
+    from encoder.gpu.encoder import DeviceEncoder
+
+    encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=max_sessions, number_format="float32")
+    tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
+    sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads_of(checkpoint))
 
 
 def some(examples: int) -> settings:

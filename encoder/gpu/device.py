@@ -2,11 +2,17 @@
 
 import importlib.util
 import os
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
 VARIABLE = "HEARKEN_DEVICE"
 DEVICES = "auto, cpu or cuda (cuda:1 for the second one)"
+
+
+def on(device: torch.device) -> AbstractContextManager[object]:
+    """Make a device the one that launches go to, in this thread: each thread begins with the first one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 class DeviceError(ValueError):

@@ -14,7 +14,7 @@ from encoder.cache import Cache, Pass, Plan
 from encoder.checkpoint import Checkpoint
 from encoder.config import HybridConfig
 from encoder.gpu.attention import DevicePages
-from encoder.gpu.device import DeviceError
+from encoder.gpu.device import DeviceError, on
 from encoder.gpu.launch import INTERPRETED
 from encoder.gpu.layout import lay_out
 from encoder.gpu.trunk import Trunk
@@ -88,6 +88,7 @@ class DeviceEncoder:
         self.trunk = Trunk(checkpoint, self.dtype, device, head_columns(config, checkpoint.weights))
         self._host = pinned(1024, device)
         self._there = torch.empty_like(self._host, device=device)
+        self._sent = torch.cuda.Event() if device.type == "cuda" else None
         self._warm_up()
 
     def open(self) -> int:
@@ -143,7 +144,7 @@ class DeviceEncoder:
         self.cache.apply(plan)
         computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
         starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(computed)))
-        with torch.inference_mode():
+        with on(self.device), torch.inference_mode():
             return Scores(self._run(plan, int(starts[-1])).cpu().numpy(), starts)
 
     def _run(self, plan: Plan, rows: int) -> Tensor:
@@ -163,7 +164,9 @@ class DeviceEncoder:
         return self.trunk.tail(packed, cache.tail_pages, sent.tail_table, cache.boundary_pages)
 
     def _send(self, plan: Plan, shape: Shape) -> Tensor:
-        """Copy a step's requests to the device. The copy before has ended: its step's scores were read."""
+        """Copy a step's requests to the device, once the copy before has ended: its step may have had no scores."""
+        if self._sent is not None:
+            self._sent.synchronize()
         if len(self._host) < (size := sum(shape.lengths)):
             self._host = pinned(2 * size, self.device)
             self._there = torch.empty_like(self._host, device=self.device)
@@ -176,6 +179,8 @@ class DeviceEncoder:
         parts.tail_table.numpy()[:] = self.cache.tail_table[slot]
         parts.tokens.numpy()[:] = plan.tokens
         self._there[:size].copy_(self._host[:size], non_blocking=True)
+        if self._sent is not None:
+            self._sent.record()
         return self._there
 
     def _warm_up(self) -> None:

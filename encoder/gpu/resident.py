@@ -20,6 +20,7 @@ from torch import Tensor
 from encoder.cache import OutOfPages, Pass, Plan
 from encoder.gpu import reading
 from encoder.gpu.copies import Copies, Sent
+from encoder.gpu.device import on
 from encoder.gpu.encoder import DeviceEncoder
 from encoder.gpu.graphs import MOST, Graphs, bucket
 from encoder.gpu.heads import bring_heads
@@ -69,7 +70,8 @@ class DeviceResident:
 
     def begin(self, slot: int, policy: RestartPolicy) -> None:
         """See `Resident.begin`."""
-        self._state.set_policy(slot, policy)
+        with on(self._device):
+            self._state.set_policy(slot, policy)
 
     def step(self, requests: Sequence[Request]) -> Flips:
         """See `Resident.step`."""
@@ -107,13 +109,14 @@ class DeviceResident:
         parts.tail_table.numpy()[: len(requests)] = self._encoder.cache.tail_table[plan.requests[:, 0]]
         parts.tokens.numpy()[: len(plan.tokens)] = plan.tokens
         whole = sum(one.count for one in requests if one.whole)
-        return Prepared(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
+        with on(self._device):
+            return Prepared(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
 
     def launch(self, prepared: Prepared) -> tuple[Prepared, int]:
         """Set the device to work, and tell for how many tail tokens."""
         shape = prepared.shape
-        self._copies.receive(prepared.sent, self._input)
-        with torch.inference_mode():
+        with on(self._device), torch.inference_mode():
+            self._copies.receive(prepared.sent, self._input)
             self._graphs.run(("prefix", shape), lambda: self._prefix(shape), self._input[:1], prepared.requests)
         room = bucket(int(self._a_request * prepared.requests) + prepared.whole)
         self._launch_tail(prepared, room)
@@ -165,7 +168,7 @@ class DeviceResident:
             flips = torch.zeros(HEADER + ROW * room * heads, dtype=torch.int32, device=self._device)
             self._rooms[room] = back, flips
         shape = prepared.shape
-        with torch.inference_mode():
+        with on(self._device), torch.inference_mode():
             if room > MOST:
                 self._tail(shape, room)
             else:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 
+from encoder.gpu.device import on
 from encoder.gpu.encoder import DeviceEncoder
 from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger
@@ -41,8 +42,14 @@ def run_device_bench(
     """
     encoder = tagger.encoder
     assert isinstance(encoder, DeviceEncoder)
+    with on(encoder.device):
+        return _run(tagger, encoder, counts, words, resolve_policy(policy, tagger.own), repeats, tiny)
+
+
+def _run(
+    tagger: Tagger, encoder: DeviceEncoder, counts: Sequence[int], words: int, policy: str, repeats: int, tiny: bool
+) -> DeviceReport:
     place = encoder.device
-    policy = resolve_policy(policy, tagger.own)
     limits = measure_limits(place, tiny)
     stage = Stage(tagger, encoder, make_texts(max(counts), words), parse_policy(policy), limits)
     rows = [measure_steps(stage, count, repeats) for count in counts]

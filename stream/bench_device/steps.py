@@ -81,7 +81,7 @@ def measure_steps(stage: Stage, count: int, repeats: int) -> StepRow:
     last = steps[-_TRACED:]
     traced = trace(lambda: _run(stage, last), stage.encoder.device)
     stage.close(slots)
-    return _row(stage, count, count, found, traced, len(last), saturated=False)
+    return _row(stage, count, count, found, traced, last, saturated=False)
 
 
 def saturate(stage: Stage, count: int, repeats: int) -> StepRow:
@@ -91,7 +91,7 @@ def saturate(stage: Stage, count: int, repeats: int) -> StepRow:
     found = [_time(stage, whole) for _ in range(repeats + 1)][1:]
     traced = trace(lambda: _run(stage, [whole]), stage.encoder.device)
     stage.close(slots)
-    return _row(stage, count, sum(x.words for x in whole), found, traced, 1, saturated=True)
+    return _row(stage, count, sum(x.words for x in whole), found, traced, [whole], saturated=True)
 
 
 def _run(stage: Stage, steps: Sequence[Step]) -> None:
@@ -165,13 +165,13 @@ def _whole(stage: Stage, slots: Sequence[int]) -> Step:
 
 
 def _row(
-    stage: Stage, count: int, words: int, found: Sequence[Took], traced: Trace, steps: int, *, saturated: bool
+    stage: Stage, count: int, words: int, found: Sequence[Took], traced: Trace, last: Sequence[Step], *, saturated: bool
 ) -> StepRow:
     """Sum up; rates are those of the median step."""
     seconds = [x.seconds for x in found]
     device = float(np.median([x.device_seconds for x in found]))
     appended, computed, held = (float(np.mean([x[i] for x in found])) for i in (2, 3, 4))
-    parts = -(-count // stage.resident.most)
+    steps, read_backs = len(last), sum(len(stage.resident.parts(step)) for step in last)
     p50, p99 = np.percentile(seconds, (50, 99)) * 1000
     return StepRow(
         sessions=count,
@@ -183,7 +183,7 @@ def _row(
         p99_ms=float(p99),
         launches=traced.launches / steps,
         kernels=traced.kernels / steps,
-        waits=max(0.0, traced.waits / steps - parts),
+        waits=max(0, traced.waits - read_backs) / steps,
         reruns=stage.resident.reruns,
         gemm_share=_linear_flops(stage, appended, computed) / device / (stage.limits.teraflops * 1e12),
         bandwidth_share=_least_bytes(stage, appended, computed, held) / device / (stage.limits.gigabytes * 1e9),

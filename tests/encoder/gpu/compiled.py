@@ -75,21 +75,23 @@ def build(launch: Launch) -> dict[str, Any]:
 
 def production() -> None:
     """A step of each kind at the shipped checkpoint's shapes, in bfloat16 and in float32."""
+    import msgspec
     import numpy as np
 
     from encoder.cache import Pass
+    from encoder.checkpoint import Checkpoint, find_checkpoint, read_config
     from encoder.gpu import encoder, resident
     from encoder.gpu.request import Request
+    from encoder.model import HybridModel
     from encoder.restart import Always
     from encoder.tagger import heads_of
-    from tests.tiny import tiny_checkpoint
+    from tests.tiny import tiny_tokenizer
 
     encoder.INTERPRETED = True  # the launches are only recorded
-    heads = {"ner": ("O", "B-a", "I-a", "B-b", "I-b"), "toxic": ("O", "B-t", "I-t")}
-    wide = {"hidden": 384, "heads": 12, "intermediate": 1536, "positions": 496, "window": 128}
-    checkpoint = tiny_checkpoint(
-        labels=("O",), taggers=heads, stability=48, page_size=16, layers=2, causal_layers=1, **wide
-    )
+    shipped = read_config(find_checkpoint("english"))
+    torch.manual_seed(0)
+    config = msgspec.structs.replace(shipped, layers=2, causal_layers=1)  # the layers are all alike
+    checkpoint = Checkpoint("random", config, HybridModel(config).state_dict(), tiny_tokenizer())
     for number_format in ("bfloat16", "float32"):
         made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), max_sessions=8, number_format=number_format)
         slots = [made.open(), made.open()]

@@ -2,6 +2,8 @@
 
 Run as a program, without `TRITON_INTERPRET`: launches are recorded instead of made, each kernel with the types and the
 constants that it was given, and then compiled down to machine code. Prints a JSON line for each.
+
+    python -m tests.encoder.gpu.compiled float32    in another number format
 """
 
 import json
@@ -73,8 +75,8 @@ def build(launch: Launch) -> dict[str, Any]:
     }
 
 
-def production() -> None:
-    """A step of each kind at the shipped checkpoint's shapes, in bfloat16 and in float32."""
+def production(number_format: str) -> None:
+    """A step of each kind at the shipped checkpoint's shapes."""
     import msgspec
     import numpy as np
 
@@ -92,20 +94,20 @@ def production() -> None:
     torch.manual_seed(0)
     config = msgspec.structs.replace(shipped, layers=2, causal_layers=1)  # the layers are all alike
     checkpoint = Checkpoint("random", config, HybridModel(config).state_dict(), tiny_tokenizer())
-    for number_format in ("bfloat16", "float32"):
-        made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), max_sessions=8, number_format=number_format)
-        slots = [made.open(), made.open()]
-        tokens = np.arange(9, dtype=np.int32)
-        made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
-        staying = resident.DeviceResident(made, heads_of(checkpoint))
-        for slot in slots:
-            made.evict(slot)
-            staying.begin(slot, Always())
-        staying.step([Request(slot, 0, tokens, 0, tokens) for slot in slots])
+    made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), max_sessions=8, number_format=number_format)
+    slots = [made.open(), made.open()]
+    tokens = np.arange(9, dtype=np.int32)
+    made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
+    staying = resident.DeviceResident(made, heads_of(checkpoint))
+    for slot in slots:
+        made.evict(slot)
+        staying.begin(slot, Always())
+    staying.step([Request(slot, 0, tokens, 0, tokens) for slot in slots])
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    for launch in sorted(record(production), key=lambda launch: launch[0].__name__):
+    number_format = (*sys.argv[1:], "bfloat16")[0]
+    for launch in sorted(record(lambda: production(number_format)), key=lambda launch: launch[0].__name__):
         json.dump(build(launch), sys.stdout)
         print(flush=True)

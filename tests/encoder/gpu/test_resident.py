@@ -117,7 +117,7 @@ def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResident, P
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-@some(5)
+@some(4)
 @given(data=st.data())
 def test_any_history_equals_the_host_path(variant: str, data: st.DataObject) -> None:
     for ours, theirs, writers in begin(data, variant):

@@ -171,6 +171,10 @@ class Cache:
         requests = np.array([(p.slot, p.keep, len(p.tokens), p.window, p.restart) for p in passes], np.int64)
         requests = requests.reshape(-1, 5)
         tokens: IntArray = np.concatenate([p.tokens for p in passes]) if passes else np.zeros(0, np.int32)
+        return self.plan_requests(requests, tokens)
+
+    def plan_requests(self, requests: NDArray[np.int64], tokens: IntArray) -> Plan:
+        """Check passes that are laid out already, as `Plan` has them; see `plan`."""
         if tokens.dtype != np.int32:
             raise ValueError(f"tokens must be int32 (got {tokens.dtype})")
         config = self.config

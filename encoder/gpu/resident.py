@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.cache import OutOfPages, Pass, Plan
+from encoder.cache import OutOfPages, Plan
 from encoder.gpu import reading
 from encoder.gpu.copies import Copies, Sent
 from encoder.gpu.device import on
@@ -76,7 +76,7 @@ class DeviceResident:
     def step(self, requests: Sequence[Request]) -> Flips:
         """See `Resident.step`."""
         cache, parts = self._encoder.cache, self.parts(requests)
-        if len(parts) > 1 and cache.pages_in_use + self._plan(requests).new_pages > cache.max_pages:
+        if len(parts) > 1 and cache.pages_in_use + self._plan(requests, _numbers(requests)).new_pages > cache.max_pages:
             raise OutOfPages("too few pages for all parts of this step; evict a slot")
         found = [self.finish(self.launch(self.prepare(part))) for part in parts]
         return found[0] if len(found) == 1 else _join(found)
@@ -98,17 +98,18 @@ class DeviceResident:
         Raises:
             OutOfPages, ValueError: see `Resident.step`.
         """
-        plan = self._plan(requests)
+        numbers = _numbers(requests)
+        plan = self._plan(requests, numbers)
         self._encoder.cache.apply(plan)
-        extra = sum(len(one.ends) for one in requests)
+        ends = np.concatenate([x.ends for x in requests])
         size = bucket(len(requests))
-        shape = self._shape(size, bucket(max(len(plan.tokens), extra - size)))
+        shape = self._shape(size, bucket(max(len(plan.tokens), len(ends) - size)))
         parts = shape.parts(self._copies.host())
-        _fill(parts, requests)
+        _fill(parts, numbers, ends)
         parts.prefix_table.numpy()[: len(requests)] = self._encoder.cache.prefix_table[plan.requests[:, 0]]
         parts.tail_table.numpy()[: len(requests)] = self._encoder.cache.tail_table[plan.requests[:, 0]]
         parts.tokens.numpy()[: len(plan.tokens)] = plan.tokens
-        whole = sum(one.count for one in requests if one.whole)
+        whole = int(numbers[numbers[:, 7] != 0, 3].sum())
         with on(self._device):
             return Prepared(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
 
@@ -135,16 +136,19 @@ class DeviceResident:
         rows = self._copies.rows(self._rooms[room][1], int(header[0]))
         return _flips(rows, int(header[1]))
 
-    def _plan(self, requests: Sequence[Request]) -> Plan:
+    def _plan(self, requests: Sequence[Request], numbers: NDArray[np.int64]) -> Plan:
         """Check requests, and let the cache plan their pages: those are the same wherever the tail restarts."""
-        window = self._encoder.config.window
-        for one in requests:
-            if one.count > window or not 0 <= one.kept_words <= one.words <= one.count or one.window > one.start:
-                raise ValueError(
-                    f"a segment of {one.count} tokens and {one.words} words at {one.start} is not for the resident "
-                    f"step: it takes up to {window} tokens, behind the start of the window ({one.window})"
-                )
-        return self._encoder.cache.plan([Pass(x.slot, x.start + x.keep, x.tokens, x.window, x.start) for x in requests])
+        slot, start, keep, count, window, kept, words, _ = numbers.T
+        most = self._encoder.config.window
+        bad = (count > most) | (kept < 0) | (kept > words) | (words > count) | (window > start)
+        if bad.any():
+            one = requests[int(bad.argmax())]
+            raise ValueError(
+                f"a segment of {one.count} tokens and {one.words} words at {one.start} is not for the resident "
+                f"step: it takes up to {most} tokens, behind the start of the window ({one.window})"
+            )
+        passes = np.stack((slot, start + keep, count - keep, window, start), axis=1)
+        return self._encoder.cache.plan_requests(passes, np.concatenate([x.tokens for x in requests]))
 
     def _shape(self, requests: int, tokens: int) -> Shape:
         pages = self._encoder.cache.prefix_table.shape[1]
@@ -188,20 +192,24 @@ class DeviceResident:
         reading.read(work, self._state, self._heads, back, flips)
 
 
-def _fill(parts: Parts, requests: Sequence[Request]) -> None:
+def _numbers(requests: Sequence[Request]) -> NDArray[np.int64]:
+    """Lay requests out: (N, 8) slot, start, keep, count, window, kept words, words, whole."""
+    numbers = [
+        (x.slot, x.start, x.keep, x.keep + len(x.tokens), x.window, x.kept_words, x.kept_words + len(x.ends), x.whole)
+        for x in requests
+    ]
+    return np.array(numbers, np.int64)
+
+
+def _fill(parts: Parts, numbers: NDArray[np.int64], ends: NDArray[np.int32]) -> None:
     """Write the requests' numbers into the pinned buffer."""
-    fields, extra = parts.fields.numpy(), parts.extra.numpy()
-    parts.number.numpy()[0] = len(requests)
-    numbers = np.array(
-        [(x.slot, x.start, x.keep, x.count, x.window, x.kept_words, x.words, x.whole) for x in requests], np.int32
-    )
+    n, fields = len(numbers), parts.fields.numpy()
     slot, start, keep, count, window, kept, words, whole = numbers.T
-    n = len(requests)
-    ends = np.cumsum(words - kept)
+    parts.number.numpy()[0] = n
     fields[SLOT, :n], fields[START, :n], fields[KEEP, :n], fields[END, :n] = slot, start, start + keep, start + count
     fields[WINDOW, :n], fields[KEPT, :n], fields[WORDS, :n], fields[WHOLE, :n] = window, kept, words, whole
-    fields[EXTRA, :n] = ends - (words - kept)
-    extra[: ends[-1]] = np.concatenate([x.ends for x in requests])
+    fields[EXTRA, :n] = np.cumsum(words - kept) - (words - kept)
+    parts.extra.numpy()[: len(ends)] = ends
 
 
 def _split(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]]:

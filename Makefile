@@ -14,6 +14,7 @@ WEIGHTS := $(VENV)/.weights
 TORCH_INDEX ?= auto
 TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
+GPU_TESTS := tests/encoder/gpu tests/stream/test_device_engine.py --gpu
 ARGS ?=
 BROKER ?=
 KAFKA_POM := configs/kafka/pom.xml
@@ -68,10 +69,10 @@ train: $(STAMP) $(WEIGHTS)
 	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/shipped.toml' >&2; exit 2; }
 	@$(VENV)/bin/hearken train $(CONFIG)
 
-# All checks run even when one fails, and the last lines say how it went and what did not run.
+# Where a GPU is, the kernels are tested on it too, after the interpreter. All checks run even when one fails, and the last lines say how it went and what did not run.
 test: $(STAMP) $(WEIGHTS) kafka-for-tests
-	@failed=; \
-	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q"; do \
+	@failed=; gpu="$$($(VENV)/bin/python -c 'import torch; print("$(GPU_TESTS)" if torch.cuda.is_available() else "")')"; \
+	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q" $${gpu:+"pytest -q $$gpu"}; do \
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \
@@ -83,7 +84,7 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 
 # What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
 gpu: $(STAMP)
-	@$(VENV)/bin/python -m pytest -q tests/encoder/gpu tests/stream/test_device_engine.py --gpu
+	@$(VENV)/bin/python -m pytest -q $(GPU_TESTS)
 	@$(VENV)/bin/hearken bench --device cuda $(ARGS)
 
 lint: $(STAMP)

@@ -77,7 +77,7 @@ class Resident(Protocol):
         ...
 
     def step(self, requests: Sequence[Request]) -> Flips:
-        """Run one step over many slots, at most one request a slot.
+        """Run one step over many slots: at least one request, at most one a slot.
 
         Raises:
             OutOfPages: before anything is changed; evict a slot and try again.

@@ -5,7 +5,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-pytest.importorskip("triton", reason="Triton is not there: it comes with the CUDA build of torch")
+pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev]' brings it on Linux")
 
 # isort: split
 from consumers.bench_device import device_tables

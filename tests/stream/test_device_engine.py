@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip("triton", reason="Triton is not there: it comes with the CUDA build of torch")
+pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev]' brings it on Linux")
 
 # isort: split
 from encoder.checkpoint import save_checkpoint

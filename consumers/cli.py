@@ -30,6 +30,7 @@ from consumers.options import (
     IdleOption,
     InputTopicOption,
     LogOption,
+    NumberFormatOption,
     OverloadOption,
     PolicyOption,
     SessionOption,
@@ -108,6 +109,7 @@ def serve(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    number_format: NumberFormatOption = "auto",
     format: FormatOption = NORMAL,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
@@ -219,6 +221,7 @@ def serve(
         overload_seconds=overload_seconds,
         budget_gflops=budget_gflops,
         budget_share=budget_share,
+        number_format=number_format,
     )
     asyncio.run(serve_until_signal(settings, make_engine, http, format))
 
@@ -272,6 +275,7 @@ def tag(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    number_format: NumberFormatOption = "auto",
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
@@ -282,7 +286,9 @@ def tag(
     from consumers.tag import TEXT_SESSION, TextReader
     from consumers.tag import tag as tag_lines
 
-    engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
+    engine = build_engine(
+        parse_taggers(tagger), policy, coalesce=False, stability=stability, number_format=number_format
+    )
     is_text = input is InputKind.TEXT
     reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)
     return tag_lines(engine, reader, final_only, session, partial(open_lines, format))

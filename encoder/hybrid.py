@@ -19,7 +19,7 @@ from encoder.cache import Cache, OutOfPages, Pass, Plan, prefix_rows, tail_rows
 from encoder.checkpoint import Checkpoint
 from encoder.config import HybridConfig
 from encoder.fused import FusedBody, fits
-from encoder.number_format import NumberFormat, choose_number_format, page_type
+from encoder.number_format import NumberFormatError, choose_number_format, page_type
 from encoder.ops import IntArray, Rows, choose_kernels
 from encoder.ops.dots import can_multiply
 from encoder.packed_file import packed_weights
@@ -65,7 +65,7 @@ class HybridEncoder:
         max_sessions: int = 1024,
         max_pages: int | None = None,
         kernels: str = "auto",
-        number_format: NumberFormat = "auto",
+        number_format: str = "auto",
     ) -> None:
         """Pack the weights, reserve the cache, and compile the kernels (seconds, the first time on a machine).
 
@@ -78,7 +78,8 @@ class HybridEncoder:
                 the linears are not float32 and the processor has it.
 
         Raises:
-            ValueError: unknown kernels or number format, no session, or too few pages for one.
+            NumberFormatError: unknown number format, or one that this processor or model cannot have.
+            ValueError: unknown kernels, no session, or too few pages for one.
         """
         config = checkpoint.config
         self.config: HybridConfig = config
@@ -189,13 +190,13 @@ class HybridEncoder:
 
 
 def _check_fallback(kernels: str, number_format: str) -> None:
-    """Raise ValueError where only fused layers would do, and this processor or model cannot have them."""
+    """Refuse where only fused layers would do, and this processor or model cannot have them."""
     if kernels == "fused":
         raise ValueError(
             f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"
         )
     if number_format == "int8":
-        raise ValueError(
+        raise NumberFormatError(
             "number_format int8 needs a processor with AVX-512 VNNI and a model whose widths are multiples of 16; "
             "take auto"
         )

@@ -8,7 +8,6 @@ from encoder.choice import choose_taggers
 from encoder.config import HybridConfig
 from encoder.decode import Decoder
 from encoder.hybrid import HybridEncoder
-from encoder.number_format import NumberFormat
 from encoder.restart import DEFAULT_PRICE, own_policy
 from encoder.session import SessionPool
 from encoder.stability import Stability
@@ -59,7 +58,7 @@ def load_tagger(
     max_sessions: int = 1024,
     max_pages: int | None = None,
     kernels: str = "auto",
-    number_format: NumberFormat = "auto",
+    number_format: str = "auto",
     calibrated: bool = True,
     head: str | None = None,
 ) -> Tagger:
@@ -77,7 +76,8 @@ def load_tagger(
     Raises:
         CheckpointError: it cannot be read.
         TokenizerError: its tokenizer cannot follow live text.
-        ValueError: unknown kernels or number format, or limits too small for one session.
+        NumberFormatError: unknown number format, or one that this processor or model cannot have.
+        ValueError: unknown kernels, or limits too small for one session.
     """
     checkpoint = load_checkpoint(name, calibrated=calibrated)
     if head in checkpoint.config.taggers:

@@ -24,6 +24,7 @@ def build_engine(
     budget_gflops: float = 0.0,
     budget_share: float = 0.0,
     device: str | None = None,
+    number_format: str = "auto",
 ) -> "Engine":
     """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
 
@@ -36,15 +37,17 @@ def build_engine(
         budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
         budget_share: the same as a share of the compute thread's time; give one of them at most.
         device: see `encoder.gpu.device.choose_device`.
+        number_format: of the encoder's products, see `encoder.number_format`.
 
     Raises:
-        SettingError: there is no such tagger, policy, level of stability or device, or one tagger is named twice.
+        SettingError: no such tagger, policy, level of stability, device or number format, or one tagger is named twice.
     """
     import torch
 
     from encoder.checkpoint import CheckpointError
     from encoder.choice import choose_taggers
     from encoder.gpu.device import DeviceError
+    from encoder.number_format import NumberFormatError
     from encoder.restart import PolicyError, own_policy, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
     from encoder.tokenizer import TokenizerError
@@ -63,7 +66,10 @@ def build_engine(
     torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
     try:
         chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
-        labellers = [HybridLabeller(load_tagger(os.fspath(x.folder), device=device), x.heads) for x in chosen]
+        loaded = [load_tagger(os.fspath(x.folder), number_format=number_format, device=device) for x in chosen]
+        labellers = [HybridLabeller(one, x.heads) for one, x in zip(loaded, chosen, strict=True)]
+    except NumberFormatError as error:
+        raise SettingError("number_format", str(error)) from error
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
     except DeviceError as error:

@@ -31,6 +31,7 @@ from consumers.options import (
     IdleOption,
     InputTopicOption,
     LogOption,
+    NumberFormatOption,
     OverloadOption,
     PolicyOption,
     SessionOption,
@@ -109,6 +110,7 @@ def serve(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    number_format: NumberFormatOption = "auto",
     format: FormatOption = NORMAL,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
@@ -222,6 +224,7 @@ def serve(
         budget_gflops=budget_gflops,
         budget_share=budget_share,
         device=device,
+        number_format=number_format,
     )
     asyncio.run(serve_until_signal(settings, make_engine, http, format))
 
@@ -276,6 +279,7 @@ def tag(
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
     device: DeviceOption = "auto",
+    number_format: NumberFormatOption = "auto",
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
@@ -286,7 +290,9 @@ def tag(
     from consumers.tag import TEXT_SESSION, TextReader
     from consumers.tag import tag as tag_lines
 
-    engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability, device=device)
+    engine = build_engine(
+        parse_taggers(tagger), policy, coalesce=False, stability=stability, device=device, number_format=number_format
+    )
     is_text = input is InputKind.TEXT
     reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)
     return tag_lines(engine, reader, final_only, session, partial(open_lines, format))

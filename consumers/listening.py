@@ -14,6 +14,7 @@ from consumers.options import (
     DeviceOption,
     IdleOption,
     LogOption,
+    NumberFormatOption,
     OverloadOption,
     PolicyOption,
     StabilityOption,
@@ -45,6 +46,7 @@ def listen(
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
     device: DeviceOption = "auto",
+    number_format: NumberFormatOption = "auto",
     overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
     idle_seconds: IdleOption = DEFAULT_IDLE_SECONDS,
     log_level: LogOption = "info",
@@ -67,6 +69,7 @@ def listen(
         idle_seconds=idle_seconds,
         overload_seconds=overload_seconds,
         device=device,
+        number_format=number_format,
     )
     asyncio.run(listen_until_signal(http, make_engine))
 

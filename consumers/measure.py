@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from consumers.options import NumberFormatOption
 from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def bench(
     sessions: Annotated[str, typer.Option(help="Numbers of live sessions, parted by commas.")] = "1,8,64",
     words: Annotated[int, typer.Option(min=2, help="Words of each session's segment.")] = 60,
     policy: Annotated[str, typer.Option(help="Restart policy.")] = DEFAULT_POLICY,
+    number_format: NumberFormatOption = "auto",
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved repeats of each side.")] = 3,
     overload: Annotated[
         float | None,
@@ -53,6 +55,7 @@ def bench(
     if context.invoked_subcommand is not None:
         return
     from encoder.checkpoint import CheckpointError
+    from encoder.number_format import NumberFormatError
     from encoder.restart import PolicyError
     from stream.bench import run_bench
     from stream.bench_overload import run_overload
@@ -85,8 +88,8 @@ def bench(
             loaded = run_overload(taggers[0], counts[0], words, policy, load=overload, seconds=seconds, target=target)
             _show(overload_tables(loaded), loaded, out, "overload.json")
             return
-        report = run_bench(taggers[0], counts, words, policy, repeats)
-    except (CheckpointError, PolicyError) as error:
+        report = run_bench(taggers[0], counts, words, policy, repeats, number_format)
+    except (CheckpointError, NumberFormatError, PolicyError) as error:
         typer.echo(f"hearken bench: {error}", err=True)
         raise typer.Exit(2) from error
     _show([bench_table(report)], report, out, "bench.json")

@@ -33,6 +33,13 @@ DeviceOption = Annotated[
     typer.Option(envvar="HEARKEN_DEVICE", help="Where taggers compute: auto (the CPU), cpu, cuda, or cuda:N."),
 ]
 FormatOption = Annotated[str, typer.Option(envvar="HEARKEN_FORMAT", help=FORMAT_HELP)]
+NumberFormatOption = Annotated[
+    str,
+    typer.Option(
+        envvar="HEARKEN_NUMBER_FORMAT",
+        help="What the encoder's products are computed in: auto (the fastest here), float32, bfloat16 or int8.",
+    ),
+]
 SessionOption = Annotated[
     str | None,
     typer.Option(help="The session of all messages; by default the one they name, or the file's name where none does."),

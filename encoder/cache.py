@@ -61,6 +61,20 @@ _COMPLAINTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Pages of some layers in one piece of memory, those of one layer behind those of the other."""
+
+    keys: Buffer
+    """flat"""
+    values: Buffer
+    """flat"""
+    pages: int
+    """Of one layer."""
+    layers: list[Pages]
+    """The same memory, layer by layer."""
+
+
 class _Pool:
     """A stack of free pages."""
 
@@ -99,6 +113,8 @@ class Cache:
             raise ValueError(f"max_pages must be at least {fill}, what one full slot takes (got {max_pages})")
         self.config = config
         self.max_pages = max_pages
+        self.version = 0
+        """Rises with every change, so that a plan can tell whether it still holds."""
         self.state = np.zeros((max_sessions, 4), np.int64)
         self.opened = np.zeros(max_sessions, np.bool_)
         self._free_slots = list(range(max_sessions - 1, -1, -1))
@@ -106,15 +122,26 @@ class Cache:
         self.tail_table: IntArray = np.full((max_sessions, a_slot), -1, np.int32)
         self._prefix_pool = _Pool(min(max_pages, max_sessions * prefix_a_slot))
         self._tail_pool = _Pool(min(max_pages, max_sessions * tail_a_slot))
+        self.dtype = dtype
         self._reserve_pages(dtype, self._prefix_pool.pages, self._tail_pool.pages)
 
     def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
         """Make the pages themselves; where they lie is another matter elsewhere (`encoder.gpu.encoder`)."""
         config = self.config
-        self.prefix = _reserve(config, dtype, config.causal_layers, prefix_pages)
-        self.tail = _reserve(config, dtype, config.tail_layers, tail_pages)
+        self.prefix_block = _reserve(config, dtype, config.causal_layers, prefix_pages)
+        self.tail_block = _reserve(config, dtype, config.tail_layers, tail_pages)
         self.boundary = _zeros((tail_pages, config.page_size, config.hidden), torch.float32)
         """(tail pages, page_size, H) float32"""
+
+    @property
+    def prefix(self) -> list[Pages]:
+        """Pages of each causal layer."""
+        return self.prefix_block.layers
+
+    @property
+    def tail(self) -> list[Pages]:
+        """Pages of each tail layer."""
+        return self.tail_block.layers
 
     @property
     def pages_in_use(self) -> int:
@@ -129,6 +156,7 @@ class Cache:
         """
         if not self._free_slots:
             raise RuntimeError(f"all {len(self.opened)} slots are open; free one or raise max_sessions")
+        self.version += 1
         slot = self._free_slots.pop()
         self.opened[slot] = True
         return slot
@@ -200,6 +228,7 @@ class Cache:
         self._move(plan.requests)
 
     def _move(self, requests: NDArray[np.int64]) -> None:
+        self.version += 1
         size = self.config.page_size
         if self.config.causal_layers:
             pool = self._prefix_pool
@@ -227,11 +256,13 @@ def _rows(requests: NDArray[np.int64], tail: bool, total: int) -> Rows:
     return Rows(slots[:count], starts[: count + 1], rows[0], rows[1], rows[2])
 
 
-def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) -> list[Pages]:
+def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) -> Block:
     """Reserve keys and values of each layer."""
-    keys = (pages, config.heads, config.head_dim, config.page_size)
-    values = (pages, config.heads, config.page_size, config.head_dim)
-    return [Pages(_zeros(keys, dtype), _zeros(values, dtype)) for _ in range(layers)]
+    keys = (layers, pages, config.heads, config.head_dim, config.page_size)
+    values = (layers, pages, config.heads, config.page_size, config.head_dim)
+    all_keys, all_values = _zeros(keys, dtype).tensor, _zeros(values, dtype).tensor
+    parts = [Pages(Buffer(all_keys[i]), Buffer(all_values[i])) for i in range(layers)]
+    return Block(Buffer(all_keys.view(-1)), Buffer(all_values.view(-1)), pages, parts)
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:

@@ -3,7 +3,7 @@
 Nothing in it can run code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -19,12 +19,36 @@ from encoder.calibration import FILE as CALIBRATION
 from encoder.calibration import Calibration, CalibrationError, load_calibration
 from encoder.config import ConfigError, HybridConfig
 from encoder.model import HybridModel
+from encoder.stability import StabilityHead
 
 SHIPPED = Path(__file__).parent / "checkpoints"
+_WORDS = "word.weight"
 
 
 class CheckpointError(Exception):
     """A checkpoint that cannot be read; the message says which file and what to do."""
+
+
+class StoredWeights(Mapping[str, Tensor]):
+    """Weights as a checkpoint stores them, in 8 and 16 bits and mapped from its file; float32 when one is asked for."""
+
+    def __init__(self, stored: Mapping[str, Tensor]) -> None:
+        """Raises KeyError where the word table is missing."""
+        self._stored = {name: tensor for name, tensor in stored.items() if not name.startswith("word.")}
+        self.words, self.scale = stored["word.int8"], stored["word.scale"]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.words.float() * self.scale[:, None] if name == _WORDS else self._stored[name].float()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self._stored, _WORDS)
+
+    def __len__(self) -> int:
+        return len(self._stored) + 1
+
+    def shapes(self) -> dict[str, torch.Size]:
+        """Shape of each weight by its name."""
+        return {name: tensor.shape for name, tensor in self._stored.items()} | {_WORDS: self.words.shape}
 
 
 @dataclass(frozen=True)
@@ -33,7 +57,7 @@ class Checkpoint:
 
     name: str
     config: HybridConfig
-    weights: dict[str, Tensor]
+    weights: Mapping[str, Tensor]
     tokenizer: Tokenizer
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     """By the name of the label set; it need not be there for all, or any."""
@@ -43,27 +67,59 @@ class Checkpoint:
         digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
         for name in sorted(self.weights):
             digest.update(name.encode())
-            digest.update(self.weights[name].contiguous().numpy().data)
+            for part in self._parts(name):
+                digest.update(part.contiguous().numpy().data)
         return digest.digest()
+
+    def _parts(self, name: str) -> Iterator[Tensor]:
+        """One weight in float32; a stored word table in parts, since it is large and else never needed in full."""
+        if name != _WORDS or not isinstance(self.weights, StoredWeights):
+            yield self.weights[name]
+            return
+        table, scale = self.weights.words, self.weights.scale
+        for i in range(0, len(table), 1024):
+            yield table[i : i + 1024].float() * scale[i : i + 1024, None]
+
+    def words(self) -> tuple[Tensor, Tensor | None]:
+        """Give the word table (V, width): as stored, int8 and (V,) float32 scales of its rows; or float32 and None."""
+        if isinstance(self.weights, StoredWeights):
+            return self.weights.words, self.weights.scale
+        return self.weights[_WORDS], None
+
+    def stability_heads(self) -> list[StabilityHead | None]:
+        """Build the stability head of each label set, in their order; None where there is none."""
+        heads: list[StabilityHead | None] = []
+        for i, labels in enumerate(self.config.label_sets.values()):
+            if not self.config.stability:
+                heads.append(None)
+                continue
+            head, own = StabilityHead(self.config.hidden, len(labels), self.config.stability), f"stability.{i}."
+            head.load_state_dict({k.removeprefix(own): self.weights[k] for k in self.weights if k.startswith(own)})
+            heads.append(head.eval())
+        return heads
 
     def alone(self, head: str) -> "Checkpoint":
         """Leave one of several heads on the trunk: its labels, its stability head, its calibration."""
         names = [*self.config.taggers]
         number, labels = names.index(head), self.config.taggers[head]
         first = sum(len(self.config.taggers[name]) for name in names[:number])
-        weights = {k: v for k, v in self.weights.items() if not k.startswith(("head.", "stability."))}
-        for part in ("weight", "bias"):
-            weights[f"head.{part}"] = self.weights[f"head.{part}"][first : first + len(labels)]
         own = f"stability.{number}."
-        weights |= {"stability.0." + k.removeprefix(own): v for k, v in self.weights.items() if k.startswith(own)}
+        given = self.weights._stored if isinstance(self.weights, StoredWeights) else self.weights
+        weights = {k: v for k, v in given.items() if not k.startswith(("head.", "stability."))}
+        for part in ("weight", "bias"):
+            weights[f"head.{part}"] = given[f"head.{part}"][first : first + len(labels)]
+        weights |= {"stability.0." + k.removeprefix(own): v for k, v in given.items() if k.startswith(own)}
         config = msgspec.structs.replace(self.config, labels=labels, taggers={})
         known = {"": self.calibration[head]} if head in self.calibration else {}
+        if isinstance(self.weights, StoredWeights):
+            stored = weights | {"word.int8": self.weights.words, "word.scale": self.weights.scale}
+            return Checkpoint(head, config, StoredWeights(stored), self.tokenizer, known)
         return Checkpoint(head, config, weights, self.tokenizer, known)
 
     def model(self) -> HybridModel:
         """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""
         model = HybridModel(self.config)
-        model.load_state_dict(self.weights)
+        model.load_state_dict(dict(self.weights))
         return model.eval()
 
 
@@ -138,13 +194,13 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder}: {error}") from error
     except Exception as error:  # tokenizers raises bare Exception
         raise CheckpointError(f"checkpoint {folder}: tokenizer.json cannot be read: {error}") from error
-    weights = {name: tensor.float() for name, tensor in stored.items() if not name.startswith("word.")}
     try:
-        weights["word.weight"] = stored["word.int8"].float() * stored["word.scale"][:, None]
-        expected = {key: value.shape for key, value in HybridModel(config).state_dict().items()}
+        weights = StoredWeights(stored)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error
-    if {key: value.shape for key, value in weights.items()} != expected:
+    with torch.device("meta"):  # shapes alone
+        expected = {key: value.shape for key, value in HybridModel(config).state_dict().items()}
+    if weights.shapes() != expected:
         raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
     checkpoint = Checkpoint(folder.name, config, weights, tokenizer)
     return _calibrate(folder, checkpoint) if calibrated else checkpoint

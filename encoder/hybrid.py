@@ -5,8 +5,10 @@ from the restart points on through the tail (design: model.md, "Forward"). Knows
 or evict is the caller's business.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,8 +18,12 @@ from torch import Tensor
 from encoder.cache import Cache, OutOfPages, Pass, Plan, prefix_rows, tail_rows
 from encoder.checkpoint import Checkpoint
 from encoder.config import HybridConfig
-from encoder.linear import NumberFormat, PackedLinear, choose_number_format
-from encoder.ops import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream, choose_kernels
+from encoder.fused import FusedBody, fits
+from encoder.number_format import NumberFormatError, choose_number_format, page_type
+from encoder.ops import IntArray, Rows, choose_kernels
+from encoder.ops.dots import can_multiply
+from encoder.packed_file import packed_weights
+from encoder.plain import PlainBody
 from encoder.stability import FEATURES
 
 __all__ = ["HybridEncoder", "OutOfPages", "Pass", "Scores"]
@@ -33,24 +39,20 @@ class Scores:
     """(passes + 1,) row offsets"""
 
 
-class _Layer:
-    """The packed weights of one post-norm layer."""
+class Body(Protocol):
+    """The layers over one cache; an implementation is chosen once, at start."""
 
-    def __init__(self, weights: dict[str, Tensor], config: HybridConfig, dtype: torch.dtype) -> None:
-        def linear(name: str, gelu: bool = False) -> PackedLinear:
-            weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
-            return PackedLinear(weight, bias, dtype, gelu=gelu, approximate=config.gelu)
+    def step(self, tokens: IntArray, appended: Rows, computed: Rows) -> NDArray[np.float32]:
+        """Append and restart.
 
-        eps = config.layer_norm_eps
-        self.qkv, self.out = linear("qkv"), linear("out")
-        self.ff_in, self.ff_out = linear("ff_in", gelu=True), linear("ff_out")
-        self.norm1, self.norm2 = _norm(weights, "norm1", eps), _norm(weights, "norm2", eps)
+        Args:
+            tokens: (T,) appended tokens, which the causal layers take; their boundary states are stored.
+            appended: their T rows.
+            computed: the N rows from the restart points on, which the tail layers take.
 
-    def forward(self, x: Stream, kernels: Kernels, pages: Pages, table: IntArray, rows: Rows) -> Stream:
-        """Map the stream of T packed tokens to the next layer's; writes their keys and values."""
-        seen = kernels.attend(self.qkv(x.cast.tensor), pages, table, rows)
-        x = kernels.add_norm(x, self.out(seen), self.norm1)
-        return kernels.add_norm(x, self.ff_out(self.ff_in(x.cast.tensor)), self.norm2)
+        Returns:
+            (N, columns) scores, not to be written again.
+        """
 
 
 class HybridEncoder:
@@ -63,7 +65,7 @@ class HybridEncoder:
         max_sessions: int = 1024,
         max_pages: int | None = None,
         kernels: str = "auto",
-        number_format: NumberFormat = "auto",
+        number_format: str = "auto",
     ) -> None:
         """Pack the weights, reserve the cache, and compile the kernels (seconds, the first time on a machine).
 
@@ -71,30 +73,36 @@ class HybridEncoder:
             checkpoint: configuration and weights.
             max_sessions: slots that can be open at once.
             max_pages: pages that can be in use at once; None for what all slots can fill, up to about 2 GiB.
-            kernels: "auto", "torch" or "numba".
-            number_format: of the linears and of cached keys and values; "auto" measures what is faster here.
+            kernels: "auto", "torch", "numba", or "fused".
+            number_format: of the linears; "auto" takes what is faster here. Cached keys and values are bfloat16 where
+                the linears are not float32 and the processor has it.
 
         Raises:
-            ValueError: unknown kernels or number format, no session, or too few pages for one.
+            NumberFormatError: unknown number format, or one that this processor or model cannot have.
+            ValueError: unknown kernels, no session, or too few pages for one.
         """
         config = checkpoint.config
         self.config: HybridConfig = config
         self.identity = checkpoint.identity()
         """Of the checkpoint: labels of another one mean nothing here."""
-        self.dtype = choose_number_format(number_format)
-        self._kernels = choose_kernels(kernels)
+        fused = kernels in ("auto", "fused") and fits(config)
+        self.number_format = choose_number_format(number_format, fused=fused)
+        """Of the linears: float32, bfloat16 or int8."""
+        fused = fused and can_multiply(self.number_format)
+        if kernels in ("auto", "fused") and not fused:
+            _check_fallback(kernels, self.number_format)
+        self.dtype = page_type(self.number_format, fused=fused)
+        """Of cached keys and values."""
         self._cache = Cache(config, self.dtype, max_sessions, max_pages)
-        weights = checkpoint.weights
-        self._embedding = Embedding(
-            _held(weights["word.weight"]),
-            _held(weights["position.weight"]),
-            _norm(weights, "norm", config.layer_norm_eps),
-        )
-        self._layers = [_Layer(_below(weights, f"layers.{i}."), config, self.dtype) for i in range(config.layers)]
-        self._project: PackedLinear | None = None
-        if config.embedding is not None:
-            self._project = PackedLinear(weights["project.weight"], weights["project.bias"], torch.float32)
-        self._head = PackedLinear(*head_columns(config, weights), torch.float32)
+        head = head_columns(config, checkpoint.weights)
+        self._body: Body
+        if fused:
+            packed = packed_weights(checkpoint, self.identity, self.number_format, head)
+            self._body = FusedBody(config, self._cache, self.number_format, packed, checkpoint.words())
+        else:
+            plain = choose_kernels(kernels)
+            self._body = PlainBody(config, self._cache, checkpoint.weights, head, plain, self.number_format)
+        self._planned: tuple[tuple[Pass, ...], int, Plan] | None = None
         self._warm_up()
 
     def open(self) -> int:
@@ -142,17 +150,27 @@ class HybridEncoder:
             OutOfPages: before anything is changed; evict a slot and try again.
             ValueError: a pass breaks a rule of `Pass`; nothing is changed.
         """
-        plan = self._cache.plan(passes)
+        plan = self._plan(passes)
+        self._planned = None
         self._cache.apply(plan)
-        with torch.inference_mode():
-            self._run_prefix(plan)
-            logits = self._run_tail(plan)
+        logits = self._body.step(plan.tokens, prefix_rows(plan), tail_rows(plan))
         computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
         return Scores(logits, np.concatenate((np.zeros(1, np.int64), np.cumsum(computed))))
 
+    def _plan(self, passes: Sequence[Pass]) -> Plan:
+        """Plan passes, or remember the plan where nothing has happened since: what is counted is run next."""
+        if self._planned is not None:
+            known, version, plan = self._planned
+            same = len(known) == len(passes) and all(map(operator.is_, known, passes))
+            if same and version == self._cache.version:
+                return plan
+        plan = self._cache.plan(passes)
+        self._planned = tuple(passes), self._cache.version, plan
+        return plan
+
     def flops(self, passes: Sequence[Pass]) -> int:
         """Count the floating point operations of these passes: linears, attention products and head."""
-        return count_flops(self.config, self._cache.plan(passes))
+        return count_flops(self.config, self._plan(passes))
 
     def _warm_up(self) -> None:
         """Run one token, so that no kernel is compiled while a message waits."""
@@ -160,35 +178,18 @@ class HybridEncoder:
         self.step([Pass(slot, 0, np.zeros(1, np.int32), 0, 0)])
         self.free(slot)
 
-    def _run_prefix(self, plan: Plan) -> None:
-        """Append: causal layers over the new tokens; their boundary states are stored."""
-        rows = prefix_rows(plan)
-        if not len(rows):
-            return
-        cache = self._cache
-        x = self._widen(self._kernels.embed(plan.tokens, rows, self._embedding, self.dtype))
-        for layer, pages in zip(self._layers, cache.prefix, strict=False):  # ends after the causal layers
-            x = layer.forward(x, self._kernels, pages, cache.prefix_table, rows)
-        self._kernels.store(x, cache.boundary, cache.tail_table, rows)
 
-    def _widen(self, x: Stream) -> Stream:
-        """Project embeddings that are narrower than the layers."""
-        if self._project is None:
-            return x
-        full = Buffer(self._project(x.full.tensor))
-        return Stream(full, full if self.dtype == torch.float32 else Buffer(full.tensor.to(self.dtype)))
-
-    def _run_tail(self, plan: Plan) -> NDArray[np.float32]:
-        """Restart: tail layers over the tokens from the restart points on; returns their (N, columns) scores."""
-        rows = tail_rows(plan)
-        if not len(rows):
-            return np.empty((0, self.config.columns), np.float32)
-        cache = self._cache
-        x = self._kernels.gather(cache.boundary, cache.tail_table, rows, self.dtype)
-        for layer, pages in zip(self._layers[self.config.causal_layers :], cache.tail, strict=True):
-            x = layer.forward(x, self._kernels, pages, cache.tail_table, rows)
-        logits: NDArray[np.float32] = self._head(x.full.tensor).numpy()
-        return logits
+def _check_fallback(kernels: str, number_format: str) -> None:
+    """Refuse where only fused layers would do, and this processor or model cannot have them."""
+    if kernels == "fused":
+        raise ValueError(
+            f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"
+        )
+    if number_format == "int8":
+        raise NumberFormatError(
+            "number_format int8 needs a processor with AVX-512 VNNI and a model whose widths are multiples of 16; "
+            "take auto"
+        )
 
 
 def count_flops(config: HybridConfig, plan: Plan) -> int:
@@ -210,7 +211,7 @@ def stability_flops(config: HybridConfig) -> int:
     return len(config.label_sets) * 2 * config.stability * (FEATURES + 2)
 
 
-def head_columns(config: HybridConfig, weights: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
     counts = [len(labels) for labels in config.label_sets.values()]
     found: list[list[Tensor]] = []
@@ -220,15 +221,3 @@ def head_columns(config: HybridConfig, weights: dict[str, Tensor]) -> tuple[Tens
             parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
         found.append(parts)
     return torch.cat(found[0]), torch.cat(found[1])
-
-
-def _held(tensor: Tensor) -> Buffer:
-    return Buffer(tensor.detach().float().contiguous())
-
-
-def _norm(weights: dict[str, Tensor], name: str, eps: float) -> Norm:
-    return Norm(_held(weights[f"{name}.weight"]), _held(weights[f"{name}.bias"]), eps)
-
-
-def _below(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): weight for name, weight in weights.items() if name.startswith(prefix)}

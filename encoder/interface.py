@@ -15,6 +15,12 @@ class Encoder(Protocol):
     config: HybridConfig
     identity: bytes
     dtype: torch.dtype
+    """Of cached keys and values."""
+
+    @property
+    def number_format(self) -> str:
+        """What the linears compute in."""
+        ...
 
     def open(self) -> int:
         """Open an empty slot."""

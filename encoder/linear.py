@@ -1,4 +1,4 @@
-"""Packed linear layers: weights reordered once for oneDNN, the activation fused; and the choice of number format.
+"""Packed linear layers: weights reordered once for oneDNN, the activation fused.
 
 The packed operations are private to torch. This is the one file that may call them; where they are missing or fail,
 `F.linear` does the same work.
@@ -8,15 +8,14 @@ would not be bit for bit what it replaces. oneDNN's kernels keep to it from two 
 take another path (a matrix times a vector, summed in another order), so a layer where that shows computes it twice.
 """
 
-import time
-from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-NumberFormat = Literal["auto", "float32", "bfloat16"]
+from encoder.ops.packing import round_columns
+
 GeluForm = Literal["none", "tanh"]
 
 
@@ -78,37 +77,33 @@ def _pack(weight: Tensor, bias: Tensor) -> Tensor | None:
     return packed if good else None
 
 
-def choose_number_format(wanted: NumberFormat) -> torch.dtype:
-    """Choose what the linears compute in: bfloat16 only where the CPU has it and it measures faster than float32.
+class RoundedLinear:
+    """The int8 product in plain torch: the reference for the fused layers, exact in whole numbers, and slow.
 
-    Raises:
-        ValueError: `wanted` is not a number format.
+    Each row is rounded to unsigned bytes with a scale and a zero point of its own, an output's weights to signed bytes.
     """
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    if wanted in formats:
-        return formats[wanted]
-    if wanted != "auto":
-        raise ValueError(f"number_format must be auto, float32 or bfloat16 (got {wanted!r})")
-    faster = cpu_has_bfloat16() and _seconds(torch.bfloat16) < 0.9 * _seconds(torch.float32)
-    return torch.bfloat16 if faster else torch.float32
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, dtype: torch.dtype, *, gelu: bool = False, approximate: GeluForm = "none"
+    ) -> None:
+        """Round `weight` (N, K); inputs and outputs are of `dtype`."""
+        scale, numbers = round_columns(weight.float().numpy())
+        self.dtype, self.gelu, self.approximate, self.bias = dtype, gelu, approximate, bias.float()
+        self.scale, self.weight = torch.from_numpy(scale), torch.from_numpy(numbers).int()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Map (M, K) to (M, N)."""
+        numbers, scale, zero = round_rows(x.float())
+        sums = (numbers - zero[:, None]) @ self.weight.T
+        y = sums.float() * self.scale * scale[:, None] + self.bias
+        return (F.gelu(y, approximate=self.approximate) if self.gelu else y).to(self.dtype)
 
 
-def cpu_has_bfloat16() -> bool:
-    """Tell whether this CPU multiplies bfloat16 natively; without it torch's bfloat16 is up to nine times slower."""
-    try:
-        words = Path("/proc/cpuinfo").read_text().split()
-    except OSError:  # not Linux: float32 is never wrong
-        return False
-    return "avx512_bf16" in words or "amx_bf16" in words
-
-
-def _seconds(dtype: torch.dtype) -> float:
-    """Measure the best of a few packed products of a typical shape; about 2 ms."""
-    linear = PackedLinear(torch.full((768, 384), 0.5), torch.zeros(768), dtype)
-    x = torch.ones(32, 384, dtype=dtype)
-    best = float("inf")
-    for _ in range(10):
-        began = time.perf_counter()
-        linear(x)
-        best = min(best, time.perf_counter() - began)
-    return best
+def round_rows(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Round each row of (M, K) float32 to bytes: (M, K) int32 from 0 to 255, (M,) scale and (M,) int32 zero point."""
+    low, high = x.amin(1).clamp(max=0.0), x.amax(1).clamp(min=0.0)
+    scale = (high - low) / 255.0
+    scale = torch.where(scale <= 1e-30, 1.0, scale)
+    zero = (-low * (1.0 / scale) + 0.5).floor()
+    numbers = (x * (1.0 / scale)[:, None] + (zero + 0.5)[:, None]).clamp(max=255.0).int()
+    return numbers, scale, zero.int()

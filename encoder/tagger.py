@@ -12,7 +12,6 @@ from encoder.decode import Decoder
 from encoder.gpu.device import choose_device
 from encoder.hybrid import HybridEncoder
 from encoder.interface import Encoder
-from encoder.linear import NumberFormat
 from encoder.read import Reader
 from encoder.restart import DEFAULT_PRICE, own_policy
 from encoder.session import SessionPool
@@ -66,7 +65,7 @@ def load_tagger(
     max_sessions: int = 1024,
     max_pages: int | None = None,
     kernels: str = "auto",
-    number_format: NumberFormat = "auto",
+    number_format: str = "auto",
     calibrated: bool = True,
     head: str | None = None,
     device: str | None = None,
@@ -77,8 +76,8 @@ def load_tagger(
         name: shipped name or folder.
         max_sessions: sessions that hold states at the same time; more can live.
         max_pages: memory limit in pages of the cache; None for the encoder's own default.
-        kernels: "auto", "torch" or "numba".
-        number_format: "auto", "float32" or "bfloat16".
+        kernels: "auto", "torch", "numba" or "fused".
+        number_format: "auto", "float32", "bfloat16" or "int8".
         calibrated: with the calibration that the folder has, if any.
         head: only this one of its heads; None: all of them.
         device: "auto", "cpu", "cuda" or "cuda:N"; None: what HEARKEN_DEVICE says, else auto (`encoder.gpu.device`).
@@ -87,7 +86,8 @@ def load_tagger(
         CheckpointError: it cannot be read.
         DeviceError: the device is not there.
         TokenizerError: its tokenizer cannot follow live text.
-        ValueError: unknown kernels or number format, or limits too small for one session.
+        NumberFormatError: unknown number format, or one that this processor or model cannot have.
+        ValueError: unknown kernels, or limits too small for one session.
     """
     place = choose_device(device)
     checkpoint = load_checkpoint(name, calibrated=calibrated)
@@ -106,7 +106,7 @@ def _make_encoder(
     max_sessions: int,
     max_pages: int | None,
     kernels: str,
-    number_format: NumberFormat,
+    number_format: str,
 ) -> Encoder:
     if device.type == "cpu":
         return HybridEncoder(
@@ -138,13 +138,12 @@ def load_alone(name: str, **options: Any) -> Tagger:
 def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
     """Make the heads of a checkpoint ready."""
     config, heads, first = checkpoint.config, [], 0
-    stability = checkpoint.model().stability if config.stability else [None] * len(config.label_sets)
-    for (name, labels), head in zip(config.label_sets.items(), stability, strict=True):
+    for (name, labels), head in zip(config.label_sets.items(), checkpoint.stability_heads(), strict=True):
         end = first + len(labels) + config.stability
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
         own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
-        settling = Stability(head, len(labels), scale, shift)  # type: ignore[arg-type]
+        settling = Stability(head, len(labels), scale, shift)
         decoder = Decoder(labels)
         reader = Reader(decoder, settling)
         heads.append(Head(name or checkpoint.name, labels, decoder, settling, first, end, reader, own))

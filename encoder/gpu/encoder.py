@@ -20,7 +20,7 @@ from encoder.gpu.layout import lay_out
 from encoder.gpu.trunk import Trunk
 from encoder.gpu.upload import Shape, pinned
 from encoder.hybrid import Scores, count_flops, head_columns
-from encoder.linear import NumberFormat
+from encoder.number_format import NumberFormatError
 
 _KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6
@@ -61,7 +61,7 @@ class DeviceEncoder:
         *,
         max_sessions: int = 1024,
         max_pages: int | None = None,
-        number_format: NumberFormat = "auto",
+        number_format: str = "auto",
     ) -> None:
         """Bring the weights to the device, reserve the cache, and compile the kernels (seconds, the first time).
 
@@ -74,7 +74,8 @@ class DeviceEncoder:
 
         Raises:
             DeviceError: the CPU, with kernels that are compiled.
-            ValueError: unknown number format, no session, or too few pages for one.
+            NumberFormatError: unknown number format, or one that devices do not have here.
+            ValueError: no session, or too few pages for one.
         """
         if device.type == "cpu" and not INTERPRETED:
             raise DeviceError("the kernels run on a CPU only under Triton's interpreter; set TRITON_INTERPRET=1")
@@ -83,7 +84,9 @@ class DeviceEncoder:
         self.identity = checkpoint.identity()
         """Of the checkpoint: labels of another one mean nothing here."""
         self.device = device
-        self.dtype = _number_format(number_format, device)
+        self.dtype = _choose_dtype(number_format, device)
+        self.number_format = str(self.dtype).removeprefix("torch.")
+        """Of the linears, and of cached keys and values."""
         self.cache = DeviceCache(config, self.dtype, device, max_sessions, max_pages)
         self.trunk = Trunk(checkpoint, self.dtype, device, head_columns(config, checkpoint.weights))
         self._host = pinned(1024, device)
@@ -199,15 +202,15 @@ def _affordable(config: HybridConfig, dtype: torch.dtype, device: torch.device, 
     return max(fill, min(max_sessions * fill, int(_SHARE * free) // (config.page_size * config.hidden * cell)))
 
 
-def _number_format(wanted: NumberFormat, device: torch.device) -> torch.dtype:
+def _choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """Choose what the linears compute in; the interpreter cannot multiply bfloat16.
 
     Raises:
-        ValueError: `wanted` is not a number format.
+        NumberFormatError: `wanted` is none that a device computes in.
     """
     formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     if wanted == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if wanted not in formats:
-        raise ValueError(f"number_format must be auto, float32 or bfloat16 (got {wanted!r})")
+        raise NumberFormatError(f"number_format must be auto, float32 or bfloat16 on a device (got {wanted!r})")
     return formats[wanted]

@@ -16,7 +16,8 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
-from encoder.ops.lanes import exp_minus, fill, fused, larger, largest, load, plus, save, times, total, within
+from encoder.ops.curves import exp_minus
+from encoder.ops.lanes import fill, fused, larger, largest, load, plus, save, times, total, within
 
 QUERIES = 8  # rows that share one walk over the pages; bounds the scratch memory
 
@@ -47,13 +48,15 @@ _part = register_jitable(inline="always")
 
 
 @_part
-def _start(qkv: Any, query: Any, mixed: Any, begin: int, end: int, heads: int, width: int, zero: Any) -> None:
-    """Scale the queries of rows begin .. end-1, and clear their outputs; `zero` has head_dim lanes."""
+def _start(
+    qkv: Any, scratch: Any, room: int, begin: int, end: int, heads: int, width: int, parts: int, zero: Any
+) -> None:
+    """Scale the queries of rows begin .. end-1, and clear their outputs behind; `zero` has head_dim lanes."""
     for t in range(begin, end):
         for h in range(heads):
             i = ((t - begin) * heads + h) * width
-            save(query, i, times(load(qkv, (3 * t * heads + h) * width, zero), width**-0.5))
-            save(mixed, i, zero)
+            save(scratch, i, times(load(qkv, (parts * t * heads + h) * width, zero), width**-0.5))
+            save(scratch, room + i, zero)
 
 
 @_part
@@ -98,10 +101,54 @@ def _mix(scores: Any, values: Any, mixed: Any, i: int, v: int, w: int, width: in
 
 
 @cache
-def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
-    """Compile attention for one shape; `width` is head_dim, `size` page_size."""
+def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., None]:
+    """Compile attention of a few rows of one sequence; a query begins every `parts` * H numbers."""
     block = width * size
     room = QUERIES * heads * width
+    scores = 2 * room
+
+    @numba.njit(cache=True)
+    def attend_rows(
+        qkv: Any, keys: Any, values: Any, base: int, table: Any, pages: int, begin: int, end: int, first: Any,
+        last: Any, scratch: Any, out: Any, goal: int,
+    ) -> None:  # fmt: skip
+        """Attend from rows begin .. end-1, at most `QUERIES`; `out` is written from `goal` on.
+
+        As in `make_attend`; `table` is flat, from `pages` on it is the sequence's own, and pages count from `base` on.
+        """
+        zero, nil = fill(0.0, size), fill(0.0, width)
+        low, high = first[begin], last[begin]
+        for t in range(begin + 1, end):
+            low, high = min(low, first[t]), max(high, last[t])
+        low, high = low // size, high // size + 1
+        span = (high - low) * size
+        _start(qkv, scratch, room, begin, end, heads, width, parts, nil)
+        for p in range(low, high):
+            for h in range(heads):
+                k = ((base + int(table[pages + p])) * heads + h) * block
+                for i in range(h, (end - begin) * heads, heads):
+                    _score(
+                        scratch, keys, scratch, i * width, k, scores + i * span + (p - low) * size, width, size, zero
+                    )
+        for i in range((end - begin) * heads):
+            t = begin + i // heads
+            _softmax(scratch, scores + i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
+        for p in range(low, high):
+            for h in range(heads):
+                v = ((base + int(table[pages + p])) * heads + h) * block
+                for i in range(h, (end - begin) * heads, heads):
+                    w = scores + i * span + (p - low) * size
+                    _mix(scratch, values, scratch, room + i * width, v, w, width, size, nil)
+        for i in range(0, (end - begin) * heads * width, width):
+            save(out, goal + i, load(scratch, room + i, nil))
+
+    return attend_rows
+
+
+@cache
+def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
+    """Compile attention for one shape; `width` is head_dim, `size` page_size."""
+    attend_rows = make_rows(heads, width, size, 3)
 
     @numba.njit(cache=True)
     def attend(
@@ -127,29 +174,12 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
             scratch: (`scratch_size`,) float32.
             out: (T * H,), written in the number format of `qkv`.
         """
-        query, mixed, scores = scratch[:room], scratch[room : 2 * room], scratch[2 * room :]
-        zero, nil = fill(0.0, size), fill(0.0, width)
+        nothing = np.int64(0)
         for s in range(len(slots)):
             row = table[slots[s]]
             for begin in range(starts[s], starts[s + 1], QUERIES):
                 end = min(begin + QUERIES, starts[s + 1])
-                low, high = first[begin:end].min() // size, last[begin:end].max() // size + 1
-                span = (high - low) * size
-                _start(qkv, query, mixed, begin, end, heads, width, nil)
-                for p in range(low, high):
-                    for h in range(heads):
-                        k = (int(row[p]) * heads + h) * block
-                        for i in range(h, (end - begin) * heads, heads):
-                            _score(query, keys, scores, i * width, k, i * span + (p - low) * size, width, size, zero)
-                for i in range((end - begin) * heads):
-                    t = begin + i // heads
-                    _softmax(scores, i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
-                for p in range(low, high):
-                    for h in range(heads):
-                        v = (int(row[p]) * heads + h) * block
-                        for i in range(h, (end - begin) * heads, heads):
-                            _mix(scores, values, mixed, i * width, v, i * span + (p - low) * size, width, size, nil)
-                for i in range(0, (end - begin) * heads * width, width):
-                    save(out, begin * heads * width + i, load(mixed, i, nil))
+                goal = begin * heads * width
+                attend_rows(qkv, keys, values, nothing, row, nothing, begin, end, first, last, scratch, out, goal)
 
     return attend

@@ -69,7 +69,7 @@ def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
         tokenizer, weights = minilm_tokenizer(), minilm_weights(shape)
     else:
         checkpoint = load_checkpoint(start)
-        tokenizer, weights = checkpoint.tokenizer, checkpoint.weights
+        tokenizer, weights = checkpoint.tokenizer, dict(checkpoint.weights)
     model = HybridModel(shape)
     weights = {k: v for k, v in weights.items() if not k.startswith("head.")}
     eight_bits, scale = quantize_rows(weights["word.weight"])

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoder import linear
-from encoder.linear import PackedLinear, choose_number_format
+from encoder.linear import PackedLinear
 
 SHAPES = [(384, 1152, False), (384, 384, False), (384, 1536, True), (1536, 384, False), (384, 13, False), (33, 7, True)]
 
@@ -75,22 +75,3 @@ def test_a_row_has_the_same_bits_in_any_company(dtype: torch.dtype, inputs: int,
     for count in (*range(1, 35), 47, 63, 64, 65, 127, 128, 129, 200, 255, 256, 257, 300):
         assert torch.equal(layer(x[:count].clone()), together[:count]), count
         assert torch.equal(layer(x[-count:].clone()), together[-count:]), count
-
-
-def test_number_format_follows_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose_number_format("float32") == torch.float32
-    assert choose_number_format("bfloat16") == torch.bfloat16
-    seconds = {torch.float32: 1.0, torch.bfloat16: 0.5}
-    monkeypatch.setattr(linear, "_seconds", seconds.__getitem__)
-    monkeypatch.setattr(linear, "cpu_has_bfloat16", lambda: True)
-    assert choose_number_format("auto") == torch.bfloat16
-    seconds[torch.bfloat16] = 9.0
-    assert choose_number_format("auto") == torch.float32
-    seconds[torch.bfloat16] = 0.5
-    monkeypatch.setattr(linear, "cpu_has_bfloat16", lambda: False)
-    assert choose_number_format("auto") == torch.float32
-
-
-def test_an_unknown_number_format_is_refused() -> None:
-    with pytest.raises(ValueError, match="number_format must be"):
-        choose_number_format("float8")  # type: ignore[arg-type]

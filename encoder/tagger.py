@@ -143,8 +143,7 @@ def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
         own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
-        settling = Stability(head, len(labels), scale, shift)
-        decoder = Decoder(labels)
+        decoder, settling = Decoder(labels), Stability(head, len(labels), scale, shift)
         reader = Reader(decoder, settling)
         heads.append(Head(name or checkpoint.name, labels, decoder, settling, first, end, reader, own))
         first = end

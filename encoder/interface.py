@@ -7,6 +7,7 @@ import torch
 
 from encoder.config import HybridConfig
 from encoder.hybrid import Pass, Scores
+from encoder.ops.dots import Numbers
 
 
 class Encoder(Protocol):
@@ -18,7 +19,7 @@ class Encoder(Protocol):
     """Of cached keys and values."""
 
     @property
-    def number_format(self) -> str:
+    def number_format(self) -> Numbers:
         """What the linears compute in."""
         ...
 

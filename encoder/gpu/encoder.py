@@ -21,6 +21,7 @@ from encoder.gpu.trunk import Trunk
 from encoder.gpu.upload import Shape, pinned
 from encoder.hybrid import Scores, count_flops, head_columns
 from encoder.number_format import NumberFormatError
+from encoder.ops.dots import Numbers
 
 _KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6
@@ -85,7 +86,7 @@ class DeviceEncoder:
         """Of the checkpoint: labels of another one mean nothing here."""
         self.device = device
         self.dtype = _choose_dtype(number_format, device)
-        self.number_format = str(self.dtype).removeprefix("torch.")
+        self.number_format: Numbers = "bfloat16" if self.dtype == torch.bfloat16 else "float32"
         """Of the linears, and of cached keys and values."""
         self.cache = DeviceCache(config, self.dtype, device, max_sessions, max_pages)
         self.trunk = Trunk(checkpoint, self.dtype, device, head_columns(config, checkpoint.weights))

@@ -18,6 +18,7 @@ import structlog
 
 from consumers.ending import end_with_code
 from consumers.http.settings import HttpSettings
+from consumers.interpreter import settle
 from consumers.serving import SIGNALS, serve
 from consumers.settings import ServiceSettings, SettingError
 from consumers.workers import Place, Rules, Supervisor
@@ -77,6 +78,7 @@ def serve_many(
     doors = [bind_next(http, worker) for worker in range(count)]
     engine = make_engine()
     _import_early(http)
+    settle()
     log.info("tagger loaded", tagger=", ".join(engine.names), workers=count)
     if count > (cores := len(os.sched_getaffinity(0))):
         log.warning("more workers than cores; they wait for each other", workers=count, cores=cores)

@@ -72,7 +72,8 @@ def make_step(shape: Shape, table_width: int) -> Callable[..., None]:
         page = np.int64(table[where.slots[s] * extent.pages + where.position[t] // LANES])
         return (page * LANES + where.position[t] % LANES) * hidden
 
-    @numba.njit(cache=True)
+    # Without the interpreter: an event loop in another thread would wait for it until the step is over.
+    @numba.njit(cache=True, nogil=True)
     def step(
         tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, boundary: Any, appended: Any, prefix: Any,
         computed: Any, tail: Any, causal: int, total: int, columns: int, logits: Any,

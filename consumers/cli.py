@@ -31,10 +31,12 @@ from consumers.measure import app as bench_app
 from consumers.options import (
     BrokerOption,
     ConnectOption,
+    DeviceOption,
     FormatOption,
     IdleOption,
     InputTopicOption,
     LogOption,
+    NumberFormatOption,
     OverloadOption,
     PolicyOption,
     SessionOption,
@@ -118,6 +120,7 @@ def serve(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    number_format: NumberFormatOption = "auto",
     format: FormatOption = NORMAL,
     in_flight: Annotated[
         int, typer.Option(envvar="HEARKEN_IN_FLIGHT", help="Messages at work at most; more are left with the broker.")
@@ -152,6 +155,7 @@ def serve(
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
     ] = True,
+    device: DeviceOption = "auto",
     overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
     budget_gflops: Annotated[
         float,
@@ -249,6 +253,8 @@ def serve(
         overload_seconds=overload_seconds,
         budget_gflops=budget_gflops,
         budget_share=budget_share,
+        device=device,
+        number_format=number_format,
     )
     if workers > 1:
         log_as = partial(configure_logging, log_level, log_text)
@@ -306,6 +312,8 @@ def tag(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    device: DeviceOption = "auto",
+    number_format: NumberFormatOption = "auto",
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("warning")
@@ -316,7 +324,9 @@ def tag(
     from consumers.tag import TEXT_SESSION, TextReader
     from consumers.tag import tag as tag_lines
 
-    engine = build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability)
+    engine = build_engine(
+        parse_taggers(tagger), policy, coalesce=False, stability=stability, device=device, number_format=number_format
+    )
     is_text = input is InputKind.TEXT
     reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)
     return tag_lines(engine, reader, final_only, session, partial(open_lines, format))

@@ -10,6 +10,7 @@ import typer
 
 from consumers.evaluation_tables import evaluation_tables
 from consumers.measure import console
+from consumers.options import NumberFormatOption
 from consumers.settings import DEFAULT_TAGGER
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def evaluate(
     spoken: SpokenOption = False,
     join: JoinOption = None,
     close: Annotated[bool, typer.Option(help="Measure with closing restarts too.")] = True,
+    number_format: NumberFormatOption = "auto",
     everything: Annotated[bool, typer.Option("--all", help="Show every metric, in a second table.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and its plots.")] = None,
     json_lines: Annotated[
@@ -76,13 +78,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Feed labelled sequences word by word, or recorded streams, and give every streaming metric for each policy."""
-    from consumers.errors import OperationFailed
-    from encoder.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
-    from encoder.config import ConfigError
-    from encoder.restart import PolicyError
-    from stream.emission import EmissionError
-    from stream.evaluate import Task, evaluate_all
-    from stream.examples import EvaluationError
+    from stream.evaluate import Task, evaluate_all  # torch takes seconds to import: only when it is needed
 
     command = shlex.join(["hearken", *sys.argv[1:]])
     levels = tuple(dict.fromkeys(x for level in stability or () for x in (GRID if level == "grid" else [level])))
@@ -103,9 +99,10 @@ def evaluate(
                 spoken=spoken,
                 join=join,
                 stability=levels,
+                number_format=number_format,
             )
             report = evaluate_all(task, command)
-    except (CheckpointError, ConfigError, EmissionError, EvaluationError, OperationFailed, PolicyError) as error:
+    except _mistakes() as error:
         typer.echo(f"hearken evaluate: {error}", err=True)
         raise typer.Exit(2) from error
     console().print(*evaluation_tables(report, everything))
@@ -113,6 +110,21 @@ def evaluate(
         _write(report, out)
     if json_lines is not None:
         _add_lines(report, json_lines)
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    """What the caller can do something about."""
+    from consumers.errors import OperationFailed
+    from encoder.checkpoint import CheckpointError
+    from encoder.config import ConfigError
+    from encoder.number_format import NumberFormatError
+    from encoder.restart import PolicyError
+    from stream.emission import EmissionError
+    from stream.examples import EvaluationError
+
+    return (
+        CheckpointError, ConfigError, EmissionError, EvaluationError, NumberFormatError, OperationFailed, PolicyError
+    )  # fmt: skip
 
 
 def _check_source(data: Path | None, stream: Path | None, of_data: dict[str, object]) -> None:

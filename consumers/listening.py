@@ -10,7 +10,16 @@ from consumers.errors import ServiceFailed
 from consumers.http.options import HttpHostOption, HttpPortOption, HttpTokenFileOption
 from consumers.http.settings import DEFAULT_HOST, HttpSettings, read_settings
 from consumers.log import configure_logging
-from consumers.options import IdleOption, LogOption, OverloadOption, PolicyOption, StabilityOption, TaggerOption
+from consumers.options import (
+    DeviceOption,
+    IdleOption,
+    LogOption,
+    NumberFormatOption,
+    OverloadOption,
+    PolicyOption,
+    StabilityOption,
+    TaggerOption,
+)
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
@@ -36,6 +45,8 @@ def listen(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    device: DeviceOption = "auto",
+    number_format: NumberFormatOption = "auto",
     overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
     idle_seconds: IdleOption = DEFAULT_IDLE_SECONDS,
     log_level: LogOption = "info",
@@ -57,6 +68,8 @@ def listen(
         stability=stability,
         idle_seconds=idle_seconds,
         overload_seconds=overload_seconds,
+        device=device,
+        number_format=number_format,
     )
     asyncio.run(listen_until_signal(http, make_engine))
 

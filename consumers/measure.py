@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from consumers.options import NumberFormatOption
 from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def bench(
     sessions: Annotated[str, typer.Option(help="Numbers of live sessions, parted by commas.")] = "1,8,64",
     words: Annotated[int, typer.Option(min=2, help="Words of each session's segment.")] = 60,
     policy: Annotated[str, typer.Option(help="Restart policy.")] = DEFAULT_POLICY,
+    number_format: NumberFormatOption = "auto",
     repeats: Annotated[int, typer.Option(min=1, help="Interleaved repeats of each side.")] = 3,
     overload: Annotated[
         float | None,
@@ -43,12 +45,17 @@ def bench(
     target: Annotated[
         float, typer.Option(min=0.001, help="Under --overload: seconds of waiting beyond which restarts get shorter.")
     ] = DEFAULT_OVERLOAD_SECONDS,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Measure a GPU instead: cuda, or cuda:1 for the second one. For 1 to 10,000 sessions."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json, or overload.json.")] = None,
 ) -> None:
     """Measure words a second against the same weights re-run densely on every word, in the same run."""
     if context.invoked_subcommand is not None:
         return
     from encoder.checkpoint import CheckpointError
+    from encoder.number_format import NumberFormatError
     from encoder.restart import PolicyError
     from stream.bench import run_bench
     from stream.bench_overload import run_overload
@@ -62,6 +69,13 @@ def bench(
         typer.echo(f"hearken bench: --sessions {sessions!r} is not a list of numbers such as 1,8,64", err=True)
         raise typer.Exit(2) from error
     taggers = tagger or [DEFAULT_TAGGER]
+    if device is not None:
+        from consumers.bench_device import DEVICE_SESSIONS, bench_device
+
+        source = context.get_parameter_source("sessions")
+        asked = source is not None and source.name != "DEFAULT"
+        bench_device(taggers[0], device, counts if asked else DEVICE_SESSIONS, words, policy, repeats, out)
+        return
     if overload is not None and len(taggers) > 1:
         typer.echo("hearken bench: --overload measures one --tagger", err=True)
         raise typer.Exit(2)
@@ -74,8 +88,8 @@ def bench(
             loaded = run_overload(taggers[0], counts[0], words, policy, load=overload, seconds=seconds, target=target)
             _show(overload_tables(loaded), loaded, out, "overload.json")
             return
-        report = run_bench(taggers[0], counts, words, policy, repeats)
-    except (CheckpointError, PolicyError) as error:
+        report = run_bench(taggers[0], counts, words, policy, repeats, number_format)
+    except (CheckpointError, NumberFormatError, PolicyError) as error:
         typer.echo(f"hearken bench: {error}", err=True)
         raise typer.Exit(2) from error
     _show([bench_table(report)], report, out, "bench.json")

@@ -28,7 +28,18 @@ StabilityOption = Annotated[
         help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
     ),
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(envvar="HEARKEN_DEVICE", help="Where taggers compute: auto (the CPU), cpu, cuda, or cuda:N."),
+]
 FormatOption = Annotated[str, typer.Option(envvar="HEARKEN_FORMAT", help=FORMAT_HELP)]
+NumberFormatOption = Annotated[
+    str,
+    typer.Option(
+        envvar="HEARKEN_NUMBER_FORMAT",
+        help="What the encoder's products are computed in: auto (the fastest here), float32, bfloat16 or int8.",
+    ),
+]
 SessionOption = Annotated[
     str | None,
     typer.Option(help="The session of all messages; by default the one they name, or the file's name where none does."),

@@ -36,7 +36,7 @@ class FusedBody:
         self._words = table.contiguous().numpy().reshape(-1)
         self._scale = np.ones(len(table), np.float32) if scale is None else scale.float().contiguous().numpy()
         self._shape = Shape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
-        self._run = make_step(self._shape, config.table_width, config.columns)
+        self._run = make_step(self._shape, config.table_width)
         self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))
         self._boundary = cache.boundary.view.reshape(-1)
         self._rows = 0
@@ -49,7 +49,8 @@ class FusedBody:
         self._run(
             tokens, self._words, self._scale, self._room(max(len(appended), len(computed))), self._packed,
             self._boundary, _where(cache.prefix_table, appended), self._prefix,
-            _where(cache.tail_table, computed), self._tail, config.causal_layers, config.layers, logits.reshape(-1),
+            _where(cache.tail_table, computed), self._tail, config.causal_layers, config.layers, config.columns,
+            logits.reshape(-1),
         )  # fmt: skip
         return logits
 

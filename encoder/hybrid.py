@@ -19,7 +19,7 @@ from encoder.cache import Cache, OutOfPages, Pass, Plan, prefix_rows, tail_rows
 from encoder.checkpoint import Checkpoint
 from encoder.config import HybridConfig
 from encoder.fused import FusedBody, fits
-from encoder.number_format import NumberFormat, choose_number_format, page_type
+from encoder.number_format import NumberFormatError, choose_number_format, page_type
 from encoder.ops import IntArray, Rows, choose_kernels
 from encoder.ops.dots import can_multiply
 from encoder.packed_file import packed_weights
@@ -65,7 +65,7 @@ class HybridEncoder:
         max_sessions: int = 1024,
         max_pages: int | None = None,
         kernels: str = "auto",
-        number_format: NumberFormat = "auto",
+        number_format: str = "auto",
     ) -> None:
         """Pack the weights, reserve the cache, and compile the kernels (seconds, the first time on a machine).
 
@@ -78,7 +78,8 @@ class HybridEncoder:
                 the linears are not float32 and the processor has it.
 
         Raises:
-            ValueError: unknown kernels or number format, no session, or too few pages for one.
+            NumberFormatError: unknown number format, or one that this processor or model cannot have.
+            ValueError: unknown kernels, no session, or too few pages for one.
         """
         config = checkpoint.config
         self.config: HybridConfig = config
@@ -93,7 +94,7 @@ class HybridEncoder:
         self.dtype = page_type(self.number_format, fused=fused)
         """Of cached keys and values."""
         self._cache = Cache(config, self.dtype, max_sessions, max_pages)
-        head = _columns(config, checkpoint.weights)
+        head = head_columns(config, checkpoint.weights)
         self._body: Body
         if fused:
             packed = packed_weights(checkpoint, self.identity, self.number_format, head)
@@ -169,17 +170,7 @@ class HybridEncoder:
 
     def flops(self, passes: Sequence[Pass]) -> int:
         """Count the floating point operations of these passes: linears, attention products and head."""
-        config = self.config
-        _, keep, count, window, restart = self._plan(passes).requests.T
-        n = keep + count
-        computed = n - restart
-        pairs = config.causal_layers * (n * (n + 1) - keep * (keep + 1)) // 2
-        pairs = pairs + config.tail_layers * computed * (n - window)
-        linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
-        tokens = config.causal_layers * count + config.tail_layers * computed
-        embedded = 2 * (config.embedding or 0) * config.hidden * count
-        head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
-        return int((tokens * linear + pairs * 4 * config.hidden + embedded + head).sum())
+        return count_flops(self.config, self._plan(passes))
 
     def _warm_up(self) -> None:
         """Run one token, so that no kernel is compiled while a message waits."""
@@ -189,16 +180,30 @@ class HybridEncoder:
 
 
 def _check_fallback(kernels: str, number_format: str) -> None:
-    """Raise ValueError where only fused layers would do, and this processor or model cannot have them."""
+    """Refuse where only fused layers would do, and this processor or model cannot have them."""
     if kernels == "fused":
         raise ValueError(
             f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"
         )
     if number_format == "int8":
-        raise ValueError(
+        raise NumberFormatError(
             "number_format int8 needs a processor with AVX-512 VNNI and a model whose widths are multiples of 16; "
             "take auto"
         )
+
+
+def count_flops(config: HybridConfig, plan: Plan) -> int:
+    """Count the floating point operations of a step: linears, attention products and head."""
+    _, keep, count, window, restart = plan.requests.T
+    n = keep + count
+    computed = n - restart
+    pairs = config.causal_layers * (n * (n + 1) - keep * (keep + 1)) // 2
+    pairs = pairs + config.tail_layers * computed * (n - window)
+    linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
+    tokens = config.causal_layers * count + config.tail_layers * computed
+    embedded = 2 * (config.embedding or 0) * config.hidden * count
+    head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
+    return int((tokens * linear + pairs * 4 * config.hidden + embedded + head).sum())
 
 
 def stability_flops(config: HybridConfig) -> int:
@@ -206,7 +211,7 @@ def stability_flops(config: HybridConfig) -> int:
     return len(config.label_sets) * 2 * config.stability * (FEATURES + 2)
 
 
-def _columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
     counts = [len(labels) for labels in config.label_sets.values()]
     found: list[list[Tensor]] = []

@@ -16,6 +16,11 @@ from encoder.ops.products import AS_IS, BLOCK, ROWS, Packed, make_run
 NumberFormat = Literal["auto", "float32", "bfloat16", "int8"]
 NUMBER_FORMATS: tuple[str, ...] = get_args(NumberFormat)
 
+
+class NumberFormatError(ValueError):
+    """A number format that there is not, or not here; the message says what to take."""
+
+
 _ROWS, _INPUTS, _OUTPUTS = 32, 384, 768
 
 
@@ -27,10 +32,10 @@ def choose_number_format(wanted: str, *, fused: bool = True) -> Numbers:
         fused: whether the fused layers can do the model's shape; "auto" never takes int8 without them.
 
     Raises:
-        ValueError: `wanted` is not a number format.
+        NumberFormatError: `wanted` is not a number format.
     """
     if wanted not in NUMBER_FORMATS:
-        raise ValueError(
+        raise NumberFormatError(
             f"number_format must be {', '.join(NUMBER_FORMATS[:-1])} or {NUMBER_FORMATS[-1]} (got {wanted!r})"
         )
     if wanted != "auto":

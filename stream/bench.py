@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoint import load_checkpoint
-from encoder.hybrid import HybridEncoder, Pass
+from encoder.hybrid import Pass
+from encoder.interface import Encoder
 from encoder.model import HybridModel
 from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
@@ -55,7 +56,7 @@ class BenchReport(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     words: int
     number_format: str
-    """Of the dense sides: the faster one on this machine. Without dense sides: of the taggers."""
+    """Of the engine and the packed side; the dense sides have the faster one on this machine."""
     rows: list[Row]
 
 
@@ -82,21 +83,24 @@ class Times:
         )
 
 
-def run_bench(name: str, counts: Sequence[int], words: int, policy: str, repeats: int) -> BenchReport:
-    """Measure all sides for each number of sessions.
+def run_bench(
+    name: str, counts: Sequence[int], words: int, policy: str, repeats: int, number_format: str = "auto"
+) -> BenchReport:
+    """Measure all sides for each number of sessions; `number_format` is that of the engine.
 
     Raises:
         CheckpointError: the tagger cannot be read.
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=2 * max(counts) + 1)  # the packed side has slots of its own
+    tagger = load_alone(name, max_sessions=2 * max(counts) + 1, number_format=number_format)  # slots for packed
     policy = resolve_policy(policy, tagger.own)
-    dense, number_format = fastest_model(load_checkpoint(name).model())
+    dense, dense_format = fastest_model(load_checkpoint(name).model())
     rows: list[Row] = []
     for count in counts:
         rows += _compare(tagger, dense, make_texts(count, words), words, policy, repeats)
-    return BenchReport(tagger=tagger.name, policy=policy, words=words, number_format=number_format, rows=rows)
+    formats = f"{tagger.encoder.number_format}, dense {dense_format}"
+    return BenchReport(tagger=tagger.name, policy=policy, words=words, number_format=formats, rows=rows)
 
 
 def _compare(
@@ -156,7 +160,7 @@ def run_dense(model: HybridModel, steps: Sequence[Sequence[tuple[Tensor, Tensor,
     return seconds
 
 
-def run_packed(encoder: HybridEncoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -> list[float]:
+def run_packed(encoder: Encoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -> list[float]:
     """Run the engine's encoder over each step's texts (each (n,)) from nothing; returns each step's seconds."""
     slots = [encoder.open() for _ in steps[0]]
     seconds = []

@@ -47,7 +47,7 @@ def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy:
                 measured.repeats.append(run_engine(_labeller(loaded, choices), texts, policy))
         rows.append(times[0].row(count, _name(first), None))
         rows.append(times[1].row(count, _name(chosen), times[0]))
-    formats = ", ".join(dict.fromkeys(str(x.encoder.dtype).removeprefix("torch.") for x in loaded.values()))
+    formats = ", ".join(dict.fromkeys(x.encoder.number_format for x in loaded.values()))
     return BenchReport(tagger=_name(chosen), policy=policy, words=words, number_format=formats, rows=rows)
 
 

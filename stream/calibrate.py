@@ -355,7 +355,7 @@ def _make(task: Task, trial: Trial, unit: Unit, best: Tried, scaling: Scaling) -
         sequences=len(trial.examples),
         words=int(trial.rows.sum()),
         options=" ".join(f"{name}={value}" for name, value in options.items() if value),
-        number_format=str(trial.tagger.encoder.dtype).removeprefix("torch."),
+        number_format=trial.tagger.encoder.number_format,
     )
     if task.policy == "price":  # what a price buys depends on the figures themselves: they stay as the head gives them
         return Calibration(policy="price", tau=best.tau, scale=1.0, shift=0.0, certificate=certificate)

@@ -52,6 +52,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     join: int | None = None
     stability: tuple[str, ...] = ()
     """Levels (`stream.emission.parse_emission`): what readers are shown is measured, in place of what is found."""
+    number_format: str = "auto"
+    """Of the encoder's products (`encoder.number_format`)."""
 
 
 def evaluate_policy(
@@ -171,7 +173,7 @@ def _check(task: Task) -> None:
     for level in task.stability:
         parse_emission(level)
     for name in (*task.baselines, *task.taggers):
-        tagger = load_alone(name)
+        tagger = load_alone(name, number_format=task.number_format)
         check_baseline(name, tagger, task.baselines)
         for policy in () if name in task.baselines else task.policies:
             if policy != ORACLE:
@@ -198,6 +200,7 @@ def evaluate_all(task: Task, command: str = "") -> Report:
     Raises:
         CheckpointError: a tagger cannot be read.
         ConfigError: the file cannot be read.
+        NumberFormatError: a number format that there is not, or not here.
         EmissionError: a level of stability cannot be parsed.
         EvaluationError: the file has types that a tagger has not, or a baseline is not bidirectional.
         PolicyError: a policy cannot be parsed.
@@ -209,7 +212,7 @@ def evaluate_all(task: Task, command: str = "") -> Report:
     results: list[Result] = []
     with progress_bar() as bar:
         for name, policies, closing, stability in plans:
-            loaded = load_alone(name)
+            loaded = load_alone(name, number_format=task.number_format)
             examples = _read(task, loaded)
             words = sum(len(example.ends) for example in examples)
             for policy in policies:

@@ -14,7 +14,7 @@ from encoder.ops.arena import CHUNK, Shape, bare_arena, bare_held, bare_packed, 
 from encoder.ops.dots import LANES
 from encoder.ops.lanes import bare, fill, load, plus, save, times
 from encoder.ops.passes import make_layers
-from encoder.ops.products import make_product, padded
+from encoder.ops.products import BLOCK, make_product, padded
 from encoder.ops.row_casts import norm_row
 
 
@@ -61,9 +61,9 @@ def make_begin(shape: Shape, table_width: int) -> Callable[..., None]:
 
 
 @cache
-def make_step(shape: Shape, table_width: int, columns: int) -> Callable[..., None]:
-    """Compile a step: prefix, boundary, tail and the head of so many columns."""
-    hidden, width = shape.hidden, padded(columns)
+def make_step(shape: Shape, table_width: int) -> Callable[..., None]:
+    """Compile a step: prefix, boundary, tail and head."""
+    hidden = shape.hidden
     begin, layers, multiply = make_begin(shape, table_width), make_layers(shape), make_product("float32")
 
     @numba.njit(cache=True)
@@ -75,7 +75,7 @@ def make_step(shape: Shape, table_width: int, columns: int) -> Callable[..., Non
     @numba.njit(cache=True)
     def step(
         tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, boundary: Any, appended: Any, prefix: Any,
-        computed: Any, tail: Any, causal: int, total: int, logits: Any,
+        computed: Any, tail: Any, causal: int, total: int, columns: int, logits: Any,
     ) -> None:  # fmt: skip
         """Take appended tokens through the prefix, and rows from the restart points on through the tail.
 
@@ -91,6 +91,7 @@ def make_step(shape: Shape, table_width: int, columns: int) -> Callable[..., Non
             computed: rows of the tail, and `tail` the pages of its layers.
             causal: layers of the prefix.
             total: layers in all.
+            columns: of the head.
             logits: (N * columns,) float32, written.
         """
         memory, weights, states = bare_arena(arena), bare_packed(packed), bare(boundary)
@@ -103,6 +104,7 @@ def make_step(shape: Shape, table_width: int, columns: int) -> Callable[..., Non
                     place = place_of(where, extent, table, s, t)
                     if place >= 0:
                         copy_row(memory.x, t * hidden, states, place, hidden)
+        width = (columns + BLOCK - 1) // BLOCK * BLOCK
         where, extent, scores = bare_where(computed), extent_of(computed), bare(logits)
         if extent.rows:
             for s in range(extent.sequences):

@@ -76,7 +76,7 @@ def _slice(feed: Feed, spoken: _Spoken, segments: int) -> LengthRow:
     before = spoken.words
     for number in range(SHORT):
         said = " ".join(make_texts(1, SEGMENT, seed=-1 - number)[0])
-        feed.say([Update(session="short", segment=str(number), text=said, final=True)])
+        feed.say([Update(session="short", segment=f"before {number}", text=said, final=True)])
     times: dict[str, list[float]] = {"long": [], "short": []}
     for number in range(segments):
         text, segment = spoken.text(), str(spoken.number)

@@ -46,7 +46,7 @@ NOT_RUN = {
     "hearken serve --device cuda": "needs a GPU; tests/stream/test_device_engine.py",
     "hearken bench kafka --apache-kafka --out runs/kafka": "measures for minutes; tests/consumers/test_bench_kafka.py",
     ".venv/bin/hearken bench": "measures for minutes; tests/consumers/test_measure.py runs a short one",
-    "hearken bench report --out docs": "measures for twenty minutes; test_bench_commands.py has it short",
+    "hearken bench report --out docs": "measures for long; test_bench_commands.py has it short",
     "hearken calibrate --tagger runs/mine/checkpoint --data dev.conll --delta 0.01 --epsilon 0.05 --out "
     "runs/calibrated": "needs a tagger of one's own; tests/consumers/test_calibrating.py",
     "hearken calibrate --tagger runs/kitchen --data runs/kitchen/data/dev.conll --spoken --delta 0.1": "needs what the "

@@ -65,6 +65,9 @@ def test_the_long_session_has_heard_what_the_marks_say(subject, monkeypatch):
     heard = [len(x.text.split()) for x in final if x.session == "long"]
     assert sum(heard) == 300 + 2 * SEGMENT
     of_short = [x for x in final if x.session == "short"]
+    slices = [of_short[: len(of_short) // 2], of_short[len(of_short) // 2 :], [x for x in final if x.session == "long"]]
+    for one in slices:  # else a closed segment is edited, which is other work
+        assert len({x.segment for x in one}) == len(one)
     assert len(of_short) == 2 * (length.SHORT + 2)
     assert {x.text for x in of_short[length.SHORT : length.SHORT + 2]} <= {x.text for x in final if x.session == "long"}
 

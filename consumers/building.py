@@ -40,6 +40,9 @@ def build_engine(
     Raises:
         SettingError: no such tagger, policy, level of stability or number format, or one tagger is named twice.
     """
+    # engine.md: compute has one core, Kafka and the event loop the other. `set_num_threads` is late and not enough: it
+    # reaches another thread, as the one that will compute, with torch's first loop there, and oneDNN has two till then.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
     from encoder.checkpoint import CheckpointError
@@ -60,7 +63,7 @@ def build_engine(
     except EmissionError as error:
         raise SettingError("stability", str(error)) from error
     budget = Budget(1e9 * budget_gflops) if budget_gflops else Budget(budget_share, "seconds") if budget_share else None
-    torch.set_num_threads(1)  # engine.md: compute has one core, Kafka and the event loop the other
+    torch.set_num_threads(1)
     try:
         chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
         loaded = [load_tagger(os.fspath(x.folder), number_format=number_format) for x in chosen]

@@ -11,9 +11,14 @@ from typing import Annotated
 
 import typer
 
+from consumers.bench_growth import growth
+from consumers.bench_kafka import bench_kafka
+from consumers.bench_peers import peers
+from consumers.bench_report import report
+from consumers.bench_workers import bench_workers
 from consumers.calibrating import calibrate
 from consumers.dlq import dlq
-from consumers.errors import OperationFailed
+from consumers.ending import end_with_code
 from consumers.evaluation import evaluate
 from consumers.faults.command import faults
 from consumers.formats.choosing import NORMAL, check_format, make_reader, open_lines, remembered_by
@@ -68,6 +73,11 @@ app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
+bench_app.command("kafka")(bench_kafka)
+bench_app.command()(peers)
+bench_app.command()(growth)
+bench_app.command()(report)
+bench_app.command("workers")(bench_workers)
 app.add_typer(bench_app)
 app.command()(listen)
 app.command()(soak)
@@ -127,6 +137,14 @@ def serve(
         float,
         typer.Option(envvar="HEARKEN_SESSION_TIMEOUT_SECONDS", help="Unheard of for so long, partitions are lost."),
     ] = ServiceSettings.session_timeout_seconds,
+    fetch_wait_ms: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            envvar="HEARKEN_FETCH_WAIT_MS",
+            help="How long brokers may hold a fetch until something comes; the embedded one always does, to the end.",
+        ),
+    ] = ServiceSettings.fetch_wait_ms,
     on_lost_input: Annotated[
         str,
         typer.Option(
@@ -174,16 +192,26 @@ def serve(
     http_host: HttpHostOption = DEFAULT_HOST,
     http_port: HttpPortOption = None,
     http_token_file: HttpTokenFileOption = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=256,
+            envvar="HEARKEN_WORKERS",
+            help="Processes that share partitions and, in memory, weights: as many as cores at most. Linux only.",
+        ),
+    ] = 1,
     log_level: LogOption = "info",
     log_text: Annotated[
         bool,
         typer.Option("--log-text", envvar="HEARKEN_LOG_TEXT", help="Log messages with their text: personal data."),
     ] = False,
-) -> None:
+) -> int:
     """Label what comes through Kafka, until SIGTERM."""
     configure_logging(log_level, log_text)
     from consumers.building import build_engine
     from consumers.serving import serve as serve_until_signal
+    from consumers.workers_serving import check_workers, serve_many
 
     settings = ServiceSettings(
         broker=broker,
@@ -195,6 +223,7 @@ def serve(
         guarantee=guarantee,  # type: ignore[arg-type]  # checked there
         transaction_seconds=transaction_seconds,
         session_timeout_seconds=session_timeout_seconds,
+        fetch_wait_ms=fetch_wait_ms,
         on_lost_input=on_lost_input,  # type: ignore[arg-type]  # checked there
         in_flight=in_flight,
         commit_seconds=commit_seconds,
@@ -205,6 +234,7 @@ def serve(
     )
     check_cluster(broker)
     check_format(format)
+    check_workers(workers)
     http = read_settings(http_host, http_port, http_token_file)
     check_seconds("remember_seconds", remember_seconds)
     if overload_seconds:
@@ -223,7 +253,11 @@ def serve(
         budget_share=budget_share,
         number_format=number_format,
     )
+    if workers > 1:
+        log_as = partial(configure_logging, log_level, log_text)
+        return serve_many(workers, settings, make_engine, http, format, log_as)
     asyncio.run(serve_until_signal(settings, make_engine, http, format))
+    return 0
 
 
 @app.command()
@@ -338,24 +372,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     # Compute and Kafka share the cores: OpenMP threads must not spin while they wait. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        code = app(args=None if arguments is None else list(arguments), prog_name="hearken", standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except SettingError as error:
-        return _complain(str(error), 2)
-    except typer.TyperException as error:
-        return _complain(error.format_message(), error.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
-        return 130
-    except OperationFailed as error:
-        return _complain(str(error), 1)
-
-
-def _complain(message: str, code: int) -> int:
-    if message.strip():  # a bare `hearken` has shown its help already
-        print("hearken: " + " ".join(message.split()), file=sys.stderr)
-    return code
+    given = None if arguments is None else list(arguments)
+    return end_with_code(lambda: app(args=given, prog_name="hearken", standalone_mode=False))
 
 
 if __name__ == "__main__":

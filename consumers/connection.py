@@ -20,6 +20,9 @@ from consumers.settings import ServiceSettings
 MAX_REQUEST = 8 << 20
 """Bytes of one request. States may be larger than a revision; their topic takes as much (consumers/topics.py)."""
 
+BATCH = 1 << 17
+"""Bytes of a batch, which holds what goes to one partition. A partition has one on its way at a time, so what a step
+says of it should fit: at aiokafka's 16 KiB a step of a hundred updates takes several turns."""
 
 REFUSED_SECONDS = 3.0
 """How long a broker is asked again that answers and does not let us in."""
@@ -51,7 +54,11 @@ def make_service_producer(settings: ServiceSettings, transactional_id: str | Non
     """
     if transactional_id is None:
         return AIOKafkaProducer(
-            bootstrap_servers=settings.broker, acks="all", max_request_size=MAX_REQUEST, **aiokafka_options()
+            bootstrap_servers=settings.broker,
+            acks="all",
+            max_request_size=MAX_REQUEST,
+            max_batch_size=BATCH,
+            **aiokafka_options(),
         )
     return AIOKafkaProducer(
         bootstrap_servers=settings.broker,
@@ -59,6 +66,7 @@ def make_service_producer(settings: ServiceSettings, transactional_id: str | Non
         retry_backoff_ms=10,
         transaction_timeout_ms=int((settings.transaction_seconds + 5) * 1000),
         max_request_size=MAX_REQUEST,
+        max_batch_size=BATCH,
         **aiokafka_options(),
     )
 

@@ -9,11 +9,12 @@ transactional outbox.)
 """
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -57,6 +58,15 @@ class Outgoing:
     """Sessions of revisions that no record caused, so that none will bring them again."""
 
 
+class Wrote(NamedTuple):
+    """When a group was written, by the clock that rises."""
+
+    began: float
+    kept: float
+    """Dead letters and states are acknowledged (at least once only)."""
+    ended: float
+
+
 LEAST_LIMIT = 256
 
 
@@ -66,8 +76,8 @@ class Outbound:
 
     settings: ServiceSettings
     dead_letters: DeadLetters
-    delivered: Callable[[Sequence[Taken], Sequence[Taken | None]], None]
-    """Told what is done, and of each revision that was written for it the record that caused it."""
+    delivered: Callable[[Sequence[Taken], Sequence[Taken | None], Wrote], None]
+    """Told what is done, of each revision that was written for it the record that caused it, and when that was."""
     limit: int = 0
     """Bytes of a revision that the brokers take."""
 
@@ -213,6 +223,7 @@ class AtLeastOnce(Lane):
 
     async def deliver(self, group: list[Output]) -> None:
         """Write a group in three strides; before each the group must count us in, for we may have stood still."""
+        began = time.monotonic()
         await self._prove()
         outgoing = self._encode(group)
         entries = [*self._clean, *with_outbox(outgoing)]
@@ -220,10 +231,12 @@ class AtLeastOnce(Lane):
         await self.bury([letter for one in outgoing for letter in one.letters])
         await self._prove()
         await self.keep(entries)
+        kept = time.monotonic()
         revisions = [x for one in outgoing for x in one.revisions]
         await self._prove()
         await self.publish(revisions)
-        self._out.delivered(self._finish(group), [x for one in outgoing for x in one.causes])
+        wrote = Wrote(began, kept, time.monotonic())
+        self._out.delivered(self._finish(group), [x for one in outgoing for x in one.causes], wrote)
         if self._clean:
             self.touch()  # its revisions are out: what it left needs no outbox any more
 

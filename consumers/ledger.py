@@ -87,6 +87,14 @@ class Taken:
     record: Record
     parts: int = 1
     """Messages that it is and that are not answered."""
+    at: float = 0.0
+    """When it was taken, by the clock that rises."""
+    late: float | None = None
+    """Seconds from its own timestamp to then, if it has one."""
+    begun: float = 0.0
+    """When the step that answered its last message began."""
+    answered: float = 0.0
+    """When that step was over; 0: none has."""
 
     def settle(self) -> bool:
         """One of its messages is answered or refused; says if that was the last."""
@@ -130,26 +138,35 @@ class Ledger:
 
     def begin(self, progress: Progress, record: Record) -> Taken:
         """Book a record as taken."""
+        now = self._clock()
         progress.begin(record.offset)
         if not self._in_flight.get(progress):
-            self._moved[progress] = self._clock()
+            self._moved[progress] = now
         self._in_flight[progress] = self._in_flight.get(progress, 0) + 1
         self.calm.clear()
-        return Taken(progress, record)
+        return Taken(progress, record, at=now)
 
     def deliver(self, taken: Taken) -> bool:
         """Everything the record caused is delivered. False: its partition is no longer ours."""
-        if taken.progress not in self._in_flight:
-            return False
-        self._in_flight[taken.progress] -= 1
-        self._moved[taken.progress] = self._clock()
-        self._settle()
-        return True
+        return self.deliver_all([taken]) == 1
+
+    def deliver_all(self, records: Iterable[Taken]) -> int:
+        """Likewise of several; returns how many were still ours."""
+        now, count = self._clock(), 0
+        for taken in records:
+            if taken.progress in self._in_flight:
+                self._in_flight[taken.progress] -= 1
+                self._moved[taken.progress] = now
+                count += 1
+        if count:
+            self._settle()
+        return count
 
     def expect(self, session: str, taken: Taken) -> None:
         """The engine has a message of this record, and will answer for it once."""
         self._waiting.setdefault((session, taken.record.offset), []).append(taken)
-        self.live_at(session, TopicPartition(taken.record.topic, taken.record.partition))
+        if session not in self._homes:
+            self._homes[session] = TopicPartition(taken.record.topic, taken.record.partition)
 
     def waiting(self, session: str, offset: int) -> Taken | None:
         """The record that an answer is for. None: a closing that no record asked for, or a record no longer ours."""

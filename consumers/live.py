@@ -59,16 +59,28 @@ class _Told:
     open: bool = True
     parts: dict[str, _Part] = field(default_factory=dict)
     """In order of opening."""
+    size: int = 0
+    """Characters of all parts."""
     words: int = 0
     """Of segments that are not kept any more."""
     spans: int = 0
 
+    def write(self, part: _Part, text: str) -> None:
+        """Let a part have another text."""
+        self.size += len(text) - len(part.text)
+        part.text, part.words = text, None
+
+    def remove(self, name: str) -> bool:
+        """Take a part back; False if there is none."""
+        gone = self.parts.pop(name, None)
+        self.size -= len(gone.text) if gone else 0
+        return gone is not None
+
     def trim(self) -> None:
         """Let go of what is too much."""
-        size = sum(len(x.text) for x in self.parts.values())
-        while len(self.parts) > 1 and (len(self.parts) > SEGMENTS or size > TEXT):
+        while len(self.parts) > 1 and (len(self.parts) > SEGMENTS or self.size > TEXT):
             gone = self.parts.pop(next(iter(self.parts)))
-            size -= len(gone.text)
+            self.size -= len(gone.text)
             self.words += gone.count()
             self.spans += sum(map(len, gone.spans.values()))
 
@@ -100,6 +112,8 @@ class Live:
         self._clock = clock
         self._sessions: dict[str, _Told] = {}
         """In order of opening."""
+        self._silence: dict[str, None] = {}
+        """The same names, whoever was silent longest first."""
         self._watchers: set[Watcher] = set()
 
     def heard(self, message: Message) -> None:
@@ -108,11 +122,11 @@ class Live:
         if isinstance(message, Update):
             self._update(message)
         elif told := self._sessions.get(message.session):
-            told.seen = self._clock()
+            self._see(message.session, told)
             if isinstance(message, End):
                 told.open = False
                 self._pass_on(message.session, lambda: {"type": "ended", "session": message.session})
-            elif told.parts.pop(message.segment, None):
+            elif told.remove(message.segment):
                 self._pass_on(message.session, lambda: _removed(message))
 
     def revised(self, revision: Revision) -> None:
@@ -136,6 +150,7 @@ class Live:
     def forget(self, session: str) -> None:
         """Show a session no more: somebody else has it now."""
         if self._sessions.pop(session, None):
+            del self._silence[session]
             self.version += 1
             self._refresh(session)
 
@@ -182,15 +197,13 @@ class Live:
             part = told.parts[update.segment] = _Part()
         elif (text, update.final or part.final) == (part.text, part.final):
             return
-        part.text, part.words = text, None
+        told.write(part, text)
         part.final = part.final or update.final  # what comes to a closed segment is an edit: it stays closed
         part.speaker, part.channel = update.speaker or part.speaker, update.channel or part.channel
         told.trim()
-        said = part.tell(update.segment, type="text", session=update.session)
-        self._pass_on(update.session, lambda: said)
+        self._pass_on(update.session, lambda: part.tell(update.segment, type="text", session=update.session))
 
     def _open(self, session: str) -> _Told:
-        now = self._clock()
         told = self._sessions.get(session)
         if told is not None and not told.open:
             # a session that ended and speaks again has another life: its segments may be called the same
@@ -199,11 +212,16 @@ class Live:
             self._refresh(session)
         if told is None:
             if len(self._sessions) >= SESSIONS:
-                silent = min(self._sessions, key=lambda name: self._sessions[name].seen)
-                del self._sessions[silent]
-            told = self._sessions[session] = _Told(now)
-        told.seen = now
+                silent = next(iter(self._silence))
+                del self._sessions[silent], self._silence[silent]
+            told = self._sessions[session] = _Told(0.0)
+        self._see(session, told)
         return told
+
+    def _see(self, session: str, told: _Told) -> None:
+        told.seen = self._clock()
+        self._silence.pop(session, None)
+        self._silence[session] = None
 
     def _text(self, update: Update, part: _Part | None) -> str:
         """The segment as it stands with the update: only its receiver knows what a delta was added to."""
@@ -214,6 +232,8 @@ class Live:
 
     def _pass_on(self, session: str, make: Callable[[], Any]) -> None:
         """Give a frame to those who watch the session; it is only made if there are any."""
+        if not self._watchers:
+            return
         watching = [x for x in self._watchers if x.session == session]
         if watching:
             frame = encode_frame(make())

@@ -16,16 +16,18 @@ from structlog.typing import EventDict
 Level = Literal["debug", "info", "warning", "error"]
 
 
-def configure_logging(level: Level = "info", text: bool = False) -> None:
+def configure_logging(level: Level = "info", text: bool = False, worker: int | None = None) -> None:
     """Send structlog's and the libraries' events to standard error; JSON lines when nobody watches a terminal.
 
     Args:
         level: the least that is logged.
         text: log the messages of errors too, whatever they quote.
+        worker: every line says which of several workers it is; None: there is but one.
     """
     number = {"debug": 10, "info": 20, "warning": 30, "error": 40}[level]
     shared: Sequence[structlog.typing.Processor] = (
         structlog.contextvars.merge_contextvars,
+        *([] if worker is None else [_Worker(worker)]),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _tame_session,
@@ -36,7 +38,7 @@ def configure_logging(level: Level = "info", text: bool = False) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line in one piece: processes share the stream
     )
     # Libraries speak up only when something is wrong: aiokafka calls every rebalance an event worth a line.
     handler = logging.StreamHandler(sys.stderr)
@@ -48,6 +50,16 @@ def configure_logging(level: Level = "info", text: bool = False) -> None:
     # It knows no generations, so a member that comes back claims what others have; that is settled, not wrong.
     logging.getLogger("aiokafka.coordinator.assignors.sticky.sticky_assignor").setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+class _Worker:
+    """Not by a context variable, which a thread does not inherit."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __call__(self, logger: object, name: str, event: EventDict) -> EventDict:
+        return {"worker": self._number, **event}
 
 
 def _drop_record_keys(logger: object, name: str, event: EventDict) -> EventDict:

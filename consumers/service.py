@@ -23,18 +23,22 @@ from consumers.formats.reader import NormalReader, Reader
 from consumers.group import Group, NotCounted
 from consumers.intake import BadInput
 from consumers.lag import Lag, find_lags
-from consumers.lane import Outbound, Output
-from consumers.ledger import Ledger, Record, Taken
+from consumers.lane import Outbound, Output, Wrote
+from consumers.ledger import Ledger, Progress, Record, Taken
 from consumers.partitions import Partition, Partitions
 from consumers.rebalance import Rebalance
 from consumers.settings import ServiceSettings
+from consumers.sorting import sort_out
 from consumers.tap import Tap
-from consumers.telling import tell_failure, tell_heard, tell_letter, tell_shift
+from consumers.telling import tell_heard, tell_letter, tell_shift
 from stream.errors import InputError
 from stream.messages import Message
-from stream.worker import Batch, Worker
+from stream.worker import Worker
 
 log = structlog.get_logger()
+
+PAUSE_SECONDS = 0.02
+"""The longest that the taker rests while a step runs."""
 
 
 class Service:
@@ -202,14 +206,25 @@ class Service:
                 continue
             lives = {at: held.progress for at in batches if (held := self._partitions.opened(at))}
             async with self._taking:
-                for at, records in batches.items():
-                    for record in records:
-                        await self._worker.room()
-                        if self._stopping.is_set():
-                            return  # what was not begun is not committed, and will be read again
-                        # What was handed out before its partition was given up and opened again is read again.
-                        if (held := self._partitions.opened(at)) and held.progress is lives.get(at):
-                            await self._begin(held, record)
+                try:
+                    await self._begin_all(batches, lives)
+                finally:
+                    self._worker.wake()  # once: the step is to find all of them
+            if rest := self._worker.rest(PAUSE_SECONDS):
+                await asyncio.sleep(rest)
+
+    async def _begin_all(
+        self, batches: Mapping[TopicPartition, Sequence[Record]], lives: Mapping[TopicPartition, Progress]
+    ) -> None:
+        for at, records in batches.items():
+            for record in records:
+                if self._worker.full:
+                    await self._worker.room()
+                if self._stopping.is_set():
+                    return  # what was not begun is not committed, and will be read again
+                # What was handed out before its partition was given up and opened again is read again.
+                if (held := self._partitions.opened(at)) and held.progress is lives.get(at):
+                    self._begin(held, record)
 
     async def _throttle(self) -> bool:
         """Pause all partitions while there is no room; polling goes on, or the group would think us dead."""
@@ -234,32 +249,37 @@ class Service:
                     await self._partitions.close(at)
             await self._partitions.assign(given)
 
-    async def _begin(self, held: Partition, record: Record) -> None:
+    def _begin(self, held: Partition, record: Record) -> None:
         if record.offset < held.progress.next or not (self._exactly or self._group.counted.is_set()):
             return  # handed out before its state was back, or while the group divides anew: it is read again
         assert held.lane is not None
         taken = self._ledger.begin(held.progress, record)
-        held.produced = record.timestamp / 1000 if record.timestamp >= 0 else None
+        if record.timestamp >= 0:
+            held.produced = record.timestamp / 1000
+            taken.late = max(0.0, time.time() - held.produced)
+        else:
+            held.produced = None
         if record.offset in held.done:
             held.done.discard(record.offset)
             return self._skip(held, taken)
         try:
             messages = self._reader.read(record.value, record.key, record.offset)
-            if any(self._ledger.home(x.session) not in (None, held.at) for x in messages):
-                raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
+            for message in messages:
+                if self._ledger.home(message.session) not in (None, held.at):
+                    raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
         except (BadInput, InputError) as error:
             return self._bury(held, error.reason, error.detail, taken)
-        if all(held.is_done(x.session, record.offset) for x in messages):
+        if record.offset <= held.last_applied and all(held.is_done(x.session, record.offset) for x in messages):
             return self._skip(held, taken)
-        await self._submit(held, messages, taken)
+        self._submit(held, messages, taken)
 
-    async def _submit(self, held: Partition, messages: Sequence[Message], taken: Taken) -> None:
+    def _submit(self, held: Partition, messages: Sequence[Message], taken: Taken) -> None:
         """Hand a record's messages to the engine. It is done when all of them are; what is refused spoils no other."""
         taken.parts = len(messages)
         refused: InputError | None = None
         for message in messages:
             try:
-                await self._worker.submit(message, taken.record.offset)
+                self._worker.put(message, taken.record.offset)
             except InputError as error:
                 refused = refused or error
                 last = taken.settle()
@@ -295,45 +315,16 @@ class Service:
             self._tap.stepped(batch)
             if batch.shift:
                 tell_shift(batch.shift)
-            for at, output in self._split(batch).items():
+            for at, output in sort_out(batch, self._ledger, self._letter).items():
                 held = self._partitions.opened(at)
                 if held and held.lane:
                     held.lane.put(output)
 
-    def _split(self, batch: Batch) -> dict[TopicPartition, Output]:
-        """What a step did, by partition; what is no longer ours is left out."""
-        outputs: dict[TopicPartition, Output] = {}
-
-        def output_of(session: str) -> Output | None:
-            home = self._ledger.home(session)
-            return None if home is None else outputs.setdefault(home, Output())
-
-        for revision in batch.result.revisions:
-            if output := output_of(revision.session):
-                output.revisions.append((revision, self._ledger.waiting(revision.session, revision.offset)))
-        for failure in batch.result.failures:
-            taken = self._ledger.waiting(failure.session, failure.offset)
-            tell_failure(failure, taken.record if taken else None)
-            if taken and (output := output_of(failure.session)):
-                output.letters.append(self._letter("labelling_failed", repr(failure.error), taken))
-        for answer in batch.result.answered:
-            taken = self._ledger.release(answer.session, answer.offset)
-            if taken and (output := output_of(answer.session)):
-                output.done.append(taken)
-        last = {}
-        for entry in batch.result.entries:
-            if output := output_of(entry.session):
-                output.entries.append(entry)
-                last[entry.session] = entry
-        for entry in last.values():
-            if entry.segment is None and entry.value is None:
-                self._ledger.forget(entry.session)
-        return outputs
-
-    def _delivered(self, done: Sequence[Taken], causes: Sequence[Taken | None]) -> None:
+    def _delivered(self, done: Sequence[Taken], causes: Sequence[Taken | None], wrote: Wrote) -> None:
         self.revisions += len(causes)
         self._tap.delivered(causes)
-        self.finished += sum(self._ledger.deliver(taken) for taken in done)
+        self._tap.done(done, wrote)
+        self.finished += self._ledger.deliver_all(done)
 
     # Committing
 

@@ -5,8 +5,8 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -14,21 +14,35 @@ from aiokafka.errors import KafkaError
 
 from consumers.formats.choosing import NORMAL, make_reader
 from consumers.http.settings import HttpSettings
+from consumers.interpreter import settle
 from consumers.settings import ServiceSettings
 
 if TYPE_CHECKING:
+    from consumers.service import Service
+    from consumers.workers import Place
+    from consumers.workers_serving import Member
     from stream.engine import Engine
+    from stream.worker import Worker
 
 log = structlog.get_logger()
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+BEAT_SECONDS = 1.0
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[asyncio.Event]:
-    """An event that a first SIGTERM or SIGINT sets; a second one acts as if nobody had caught the first."""
+def stopped_by_signals(leash: int | None = None) -> Iterator[asyncio.Event]:
+    """An event that a first SIGTERM or SIGINT sets; a second one acts as if nobody had caught the first.
+
+    So does the end of a leash, as consumers/workers.py has it; it is no signal, and does not count as one.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+
+    def let_go() -> None:
+        assert leash is not None
+        loop.remove_reader(leash)  # an end can be read for ever
+        stop.set()
 
     def heed() -> None:
         release()
@@ -40,9 +54,14 @@ def stopped_by_signals() -> Iterator[asyncio.Event]:
 
     for number in SIGNALS:
         loop.add_signal_handler(number, heed)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a supervisor's worker begins with them blocked
+    if leash is not None:
+        loop.add_reader(leash, let_go)
     try:
         yield stop
     finally:
+        if leash is not None:
+            loop.remove_reader(leash)
         release()
 
 
@@ -51,6 +70,7 @@ async def serve(
     make_engine: Callable[[], "Engine"],
     http: HttpSettings | None = None,
     format: str = NORMAL,
+    member: "Member | None" = None,
 ) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
@@ -61,24 +81,36 @@ async def serve(
         make_engine: called in a thread; it may take its time.
         http: None for no HTTP.
         format: what records are, as `--format` has it.
+        member: one of several workers; None: it is alone.
 
     Raises:
         SettingError: from `make_engine`, or the port cannot be had.
         BrokerUnreachable: no broker answered.
         ServiceFailed: something broke; what was not committed will be read again.
     """
-    if http is not None:
-        from consumers.http.server import bind
-    with stopped_by_signals() as stop, (http and bind(http)) or nullcontext() as at:
+    with stopped_by_signals(member.place.leash if member else None) as stop, _bound(http, member) as at:
         engine = await asyncio.to_thread(make_engine)
+        settle()
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_tell)
-            log.info("tagger loaded", tagger=", ".join(engine.names))
+            if member is None:  # else it was loaded before
+                log.info("tagger loaded", tagger=", ".join(engine.names))
             watchdog = asyncio.create_task(end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
-                await _run(settings, engine, stop, http, at, format)
+                await _run(settings, engine, stop, http, at, format, member)
             finally:
                 watchdog.cancel()
+
+
+def _bound(http: HttpSettings | None, member: "Member | None") -> AbstractContextManager[socket.socket | None]:
+    """The port, which a supervisor has taken already."""
+    if member is not None:
+        return member.at or nullcontext()
+    if http is None:
+        return nullcontext()
+    from consumers.http.server import bind
+
+    return bind(http) or nullcontext()
 
 
 async def _run(
@@ -88,19 +120,43 @@ async def _run(
     http: HttpSettings | None,
     at: socket.socket | None,
     format: str,
+    member: "Member | None",
 ) -> None:
     from consumers.service import Service
     from stream.worker import Worker
 
     worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.segments)
+    place = member.place if member else None
     if http is None or at is None:
-        return await Service(settings, worker, reader=reader).run(stop)
+        service = Service(settings, worker, reader=reader)
+        async with telling(place, worker, service):
+            return await service.run(stop)
     from consumers.http.front import Front
 
-    front = Front(http, worker)
+    front = Front(http, worker, place)
     service = Service(settings, worker, tap=front.tap, reader=reader)
-    async with front.open(at, service):
+    async with telling(place, worker, service), front.open(at, service):
         await service.run(stop)
+
+
+@asynccontextmanager
+async def telling(place: "Place | None", worker: "Worker", service: "Service") -> AsyncIterator[None]:
+    """Let the other workers of this machine know, inside the block, that this one lives and whether it is stuck."""
+    if place is None:
+        yield
+        return
+    from consumers.progress import STALL_SECONDS, find_stalls
+
+    async def beat() -> None:
+        while True:
+            place.board.beat(place.worker, bool(find_stalls(worker, service, STALL_SECONDS)))
+            await asyncio.sleep(BEAT_SECONDS)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

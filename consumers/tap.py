@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from consumers.lane import Wrote
 from consumers.ledger import Taken
 from stream.messages import Message
 from stream.worker import Batch
@@ -21,6 +22,9 @@ class Tap:
 
     def delivered(self, causes: Sequence[Taken | None]) -> None:
         """Revisions are written, each for the record that caused it, if one did."""
+
+    def done(self, records: Sequence[Taken], wrote: Wrote) -> None:
+        """All that records caused is written."""
 
     def assigned(self, partitions: Sequence[int]) -> None:
         """The group has divided its partitions; these are ours now."""
@@ -52,6 +56,11 @@ class Taps(Tap):
         """Tell all."""
         for tap in self._taps:
             tap.delivered(causes)
+
+    def done(self, records: Sequence[Taken], wrote: Wrote) -> None:
+        """Tell all."""
+        for tap in self._taps:
+            tap.done(records, wrote)
 
     def assigned(self, partitions: Sequence[int]) -> None:
         """Tell all."""

@@ -12,7 +12,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from consumers.changelog import Ranges, encode_partition, to_ranges
-from consumers.lane import Ack, Lane, Outbound, Output, newest
+from consumers.lane import Ack, Lane, Outbound, Output, Wrote, newest
 from consumers.ledger import Progress
 
 log = structlog.get_logger()
@@ -47,14 +47,14 @@ class ExactlyOnce(Lane):
             KafkaError: it failed or is in doubt: the producer must be replaced, states and offsets read again.
             TimeoutError: likewise.
         """
-        self._last = time.monotonic()
+        self._last = began = time.monotonic()
         done, outgoing = self._finish(group), self._encode(group)
         position, beyond = self.progress.position, to_ranges(self.progress.beyond)
         letters = [x for one in outgoing for x in one.letters]
         revisions = [x for one in outgoing for x in one.revisions]
         entries = newest(outgoing)
         if not (letters or revisions or entries) and self._committed == (position, beyond):
-            self._out.delivered(done, [])
+            self._out.delivered(done, [], Wrote(began, began, began))
             return
         settings = self._settings
         entries.append(encode_partition(settings.group, self.partition.topic, beyond))
@@ -68,7 +68,8 @@ class ExactlyOnce(Lane):
             finally:
                 _hush(acks)
         self._committed = position, beyond
-        self._out.delivered(done, [x for one in outgoing for x in one.causes])
+        wrote = Wrote(began, began, time.monotonic())
+        self._out.delivered(done, [x for one in outgoing for x in one.causes], wrote)
 
 
 def _hush(acks: list[Ack]) -> None:

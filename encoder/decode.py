@@ -30,7 +30,8 @@ class Decoder:
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
         places = {name: i for i, name in enumerate(labels)}
-        self._begin = np.array([places["B-" + x[2:]] if x.startswith("I-") else -1 for x in labels], np.int32)
+        self.begin = np.array([places["B-" + x[2:]] if x.startswith("I-") else -1 for x in labels], np.int32)
+        """(labels,) the B-x of each I-x, and -1 for others"""
 
     def decode(self, logits: NDArray[np.float32], starts: NDArray[np.int64], before: NDArray[np.int32]) -> Decoded:
         """Decode packed word scores.
@@ -42,77 +43,94 @@ class Decoder:
         """
         count = len(logits)
         decoded = Decoded(np.empty(count, np.int32), np.empty(count, np.float32), np.empty(count, np.float32))
-        back = np.empty(logits.shape, np.int32)
         scores = np.ascontiguousarray(logits)
-        _viterbi(scores, starts, before, self._begin, back, decoded.labels)
-        _doubt(scores, decoded.labels, decoded.probability, decoded.entropy)
+        _decode(scores, starts, before, self.begin, decoded.labels, decoded.probability, decoded.entropy)
         return decoded
 
 
 @numba.njit(cache=True, nogil=True)
-def _viterbi(
+def _decode(
     logits: NDArray[np.float32],
     starts: NDArray[np.int64],
     before: NDArray[np.int32],
     begin: NDArray[np.int32],
-    back: NDArray[np.int32],
-    labels: NDArray[np.int32],
-) -> None:
-    """Fill `labels` (N,); `begin` (labels,) is the B-x of each I-x and -1 for others; `back` (N, labels) is scratch."""
-    kinds = logits.shape[1]
-    score, last = np.empty(kinds), np.empty(kinds)
-    for s in range(len(before)):
-        first, end = starts[s], starts[s + 1]
-        if first == end:
-            continue
-        for k in range(kinds):
-            allowed = begin[k] < 0 or (before[s] >= 0 and (before[s] == k or before[s] == begin[k]))
-            score[k] = logits[first, k] if allowed else -np.inf
-        for i in range(first + 1, end):
-            score, last = last, score
-            best = 0
-            for k in range(1, kinds):
-                if last[k] > last[best]:
-                    best = k
-            for k in range(kinds):
-                come = best
-                if begin[k] >= 0:
-                    come = min(begin[k], k)
-                    other = max(begin[k], k)
-                    if last[other] > last[come]:
-                        come = other
-                back[i, k] = come
-                score[k] = last[come] + logits[i, k]
-        best = 0
-        for k in range(1, kinds):
-            if score[k] > score[best]:
-                best = k
-        for i in range(end - 1, first, -1):
-            labels[i] = best
-            best = back[i, best]
-        labels[first] = best
-
-
-@numba.njit(cache=True, nogil=True)
-def _doubt(
-    logits: NDArray[np.float32],
     labels: NDArray[np.int32],
     probability: NDArray[np.float32],
     entropy: NDArray[np.float32],
 ) -> None:
-    """Fill the softmax probability of each chosen label (N,) and the entropy of each row (N,), in nats."""
-    kinds = logits.shape[1]
+    """Fill `labels`, `probability` and `entropy` (N,)."""
+    kinds = len(begin)
+    back, score, last = np.empty((len(logits), kinds), np.int32), np.empty(kinds), np.empty(kinds)
+    for s in range(len(before)):
+        first, end = starts[s], starts[s + 1]
+        if first < end:
+            viterbi(logits[first:end], before[s], begin, score, last, back, labels[first:end])
     for i in range(len(labels)):
-        top = logits[i, 0]
+        probability[i], entropy[i] = doubt_of(logits[i], kinds, labels[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def viterbi(
+    logits: NDArray[np.float32],
+    before: int | np.int64,
+    begin: NDArray[np.int32],
+    score: NDArray[np.float64],
+    last: NDArray[np.float64],
+    back: NDArray[np.int32],
+    labels: NDArray[np.int32],
+) -> None:
+    """Fill `labels` with those of one sequence (n,), which is not empty.
+
+    Args:
+        logits: (n, labels or more) scores; more columns are not looked at.
+        before: standing label of the word before, or NOTHING.
+        begin: (labels,) the B-x of each I-x, and -1 for others.
+        score, last, back: (labels,), (labels,) and (n or more, labels) scratch.
+        labels: (n or more,)
+    """
+    kinds, count = len(begin), len(logits)
+    for k in range(kinds):
+        allowed = begin[k] < 0 or (before >= 0 and (before == k or before == begin[k]))
+        score[k] = logits[0, k] if allowed else -np.inf
+    for i in range(1, count):
+        score, last = last, score
+        best = 0
         for k in range(1, kinds):
-            top = max(top, logits[i, k])
-        mass, mean = 0.0, 0.0
+            if last[k] > last[best]:
+                best = k
         for k in range(kinds):
-            x = np.float64(logits[i, k]) - top
-            mass += np.exp(x)
-            mean += x * np.exp(x)
-        probability[i] = np.exp(np.float64(logits[i, labels[i]]) - top) / mass
-        entropy[i] = max(0.0, np.log(mass) - mean / mass)
+            come = best
+            if begin[k] >= 0:
+                come = min(begin[k], k)
+                other = max(begin[k], k)
+                if last[other] > last[come]:
+                    come = other
+            back[i, k] = come
+            score[k] = last[come] + logits[i, k]
+    best = 0
+    for k in range(1, kinds):
+        if score[k] > score[best]:
+            best = k
+    for i in range(count - 1, 0, -1):
+        labels[i] = best
+        best = back[i, best]
+    labels[0] = best
+
+
+@numba.njit(cache=True, nogil=True)
+def doubt_of(logits: NDArray[np.float32], kinds: int, label: int) -> tuple[np.float32, np.float32]:
+    """Give the softmax probability of a word's label and the entropy, in nats, of its first `kinds` scores."""
+    top = logits[0]
+    for k in range(1, kinds):
+        top = max(top, logits[k])
+    mass, mean = 0.0, 0.0
+    for k in range(kinds):
+        x = np.float64(logits[k]) - top
+        e = np.exp(x)
+        mass += e
+        mean += x * e
+    probability = np.exp(np.float64(logits[label]) - top) / mass
+    return np.float32(probability), np.float32(max(0.0, np.log(mass) - mean / mass))
 
 
 def decode_reference(

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from encoder.segments import SessionEncoder
 
 Kind = Literal["none", "append", "local", "full"]
+_FURTHER: dict[Kind, int] = {"none": 0, "append": 1, "local": 2, "full": 3}
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(NamedTuple):
     """Label scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
 
     first: int
@@ -104,8 +104,8 @@ class Plan:
         """Take the scores of the segment's tokens first..end, computed in a window that begins at token `low`."""
         self.ranges.append((first, end))
         kind: Kind = "append" if first >= self.keep else "full" if first == low else "local"
-        order = ("none", "append", "local", "full")
-        self.kind = max(self.kind, kind, key=order.index)
+        if _FURTHER[kind] > _FURTHER[self.kind]:
+            self.kind = kind
         skip = max(0, self.read_from - first)
         if skip < len(logits):
             self._read.append(Rows(first + skip, logits[skip:]))

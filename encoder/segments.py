@@ -217,8 +217,9 @@ class SessionEncoder:
         plan.appended += len(one.tokens)
         plan.computed += end - one.restart
         if part.owner is plan.owner:
-            first, last, low = (part.segment_token(x) for x in (one.restart, end, part.low))
-            plan.note(first, last, low, logits)
+            shift = part.first - part.start
+            last = end + shift
+            plan.note(one.restart + shift, last, part.low + shift, logits)
             if last == plan.owner.count:  # only the last pass of a plan gets there
                 self._finish(plan, part)
         else:

@@ -12,6 +12,7 @@ word's last hidden state are columns of the encoder's head (`HybridConfig.column
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,9 +33,31 @@ class Settled(NamedTuple):
 
 def stability_of(settled: Settled, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
     """Give the stability of words (words,) of which so many later words (words,) are unseen; 0..1."""
-    logit = settled.base + settled.drift * np.log1p(unseen.astype(np.float32))
-    stability: NDArray[np.float32] = np.float32(1) / (np.float32(1) + np.exp(-logit))
+    stability = np.empty(len(unseen), np.float32)
+    _fill(settled.base, settled.drift, unseen, stability)
     return stability
+
+
+@numba.njit(cache=True, nogil=True)
+def stability_at(base: np.float32, drift: np.float32, unseen: int | np.int64) -> np.float32:
+    """Give the stability of one word; all that needs one calls this, so that it is the same everywhere.
+
+    Less than nothing unseen, after a text has shrunk, is nothing.
+    """
+    logit = base + drift * np.log1p(np.float32(unseen if unseen > 0 else 0))
+    stability: np.float32 = np.float32(1) / (np.float32(1) + np.exp(-logit))
+    return stability
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(
+    base: NDArray[np.float32],
+    drift: NDArray[np.float32],
+    unseen: NDArray[np.int32],
+    stability: NDArray[np.float32],
+) -> None:
+    for i in range(len(stability)):
+        stability[i] = stability_at(base[i], drift[i], unseen[i])
 
 
 def without_head(probability: NDArray[np.float32]) -> Settled:

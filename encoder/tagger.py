@@ -8,6 +8,7 @@ from encoder.choice import choose_taggers
 from encoder.config import HybridConfig
 from encoder.decode import Decoder
 from encoder.hybrid import HybridEncoder
+from encoder.read import Reader
 from encoder.restart import DEFAULT_PRICE, own_policy
 from encoder.session import SessionPool
 from encoder.stability import Stability
@@ -26,6 +27,8 @@ class Head:
     """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
     end: int
     """Behind its last column."""
+    reader: Reader
+    """`decoder` and `stability` in one."""
     own: str | None = None
     """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
 
@@ -115,7 +118,8 @@ def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
         own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
-        settling = Stability(head, len(labels), scale, shift)
-        heads.append(Head(name or checkpoint.name, labels, Decoder(labels), settling, first, end, own))
+        decoder, settling = Decoder(labels), Stability(head, len(labels), scale, shift)
+        reader = Reader(decoder, settling)
+        heads.append(Head(name or checkpoint.name, labels, decoder, settling, first, end, reader, own))
         first = end
     return tuple(heads)

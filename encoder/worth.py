@@ -16,6 +16,7 @@ only a few per cent dearer than the first; what is spent in the end is measured,
 
 from typing import TYPE_CHECKING
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,15 +30,25 @@ RESOLVED = 0.4
 def expected_changes(standing: "Standing") -> NDArray[np.float64]:
     """Give for each standing word the probability (words,) that its label changes if it is read again now."""
     words = standing.words
-    place = np.arange(words)
-    right = words + standing.coming - 1 - place
-    seen = place + 1 if standing.seen is None else standing.seen
-    was = np.clip(seen - 1 - place, 0, right)
-    doubt = 1.0 - standing.stability.astype(np.float64)
-    changes: NDArray[np.float64] = RESOLVED * doubt * np.log((right + 0.5) / (was + 0.5))
+    seen = np.arange(1, words + 1, dtype=np.int32) if standing.seen is None else standing.seen
+    changes = np.empty(words, np.float64)
+    fill_changes(standing.stability, seen, words + standing.coming, changes)
     return changes
 
 
+@numba.njit(cache=True, nogil=True)
+def fill_changes(
+    stability: NDArray[np.float32], seen: NDArray[np.int32], count: int, changes: NDArray[np.float64]
+) -> None:
+    """Fill `expected_changes` (words,), given the words `seen` by each and the `count` that there are now."""
+    for i in range(len(stability)):
+        right = count - 1 - i
+        was = min(max(seen[i] - 1 - i, 0), right)
+        doubt = 1.0 - np.float64(stability[i])
+        changes[i] = RESOLVED * doubt * np.log((right + 0.5) / (was + 0.5))
+
+
+@numba.njit(cache=True, nogil=True)
 def best_point(changes: NDArray[np.float64], point: int, price: float) -> int:
     """Give the restart point, `point` or later, of which the expected changes exceed the price of its words by most.
 
@@ -46,10 +57,13 @@ def best_point(changes: NDArray[np.float64], point: int, price: float) -> int:
         point: the earliest; `words` is an append.
         price: changes that a word computed again has to bring. 0 buys all; infinity nothing.
     """
-    if not price or point == len(changes):
+    words = len(changes)
+    if price == 0 or point == words:
         return point
-    if price == np.inf:
-        return len(changes)
-    gain = np.cumsum((changes[point:] - price)[::-1])[::-1]
-    best = int(gain.argmax())
-    return point + best if gain[best] > 0 else len(changes)
+    best, most, gain = words, 0.0, 0.0
+    if price < np.inf:
+        for i in range(words - 1, point - 1, -1):
+            gain += changes[i] - price
+            if gain > 0 and gain >= most:  # of equal ones the earliest
+                best, most = i, gain
+    return best

@@ -58,6 +58,11 @@ class SideBySide:
         """Begin a session or go on with a saved one: each finds among what was kept what is its own."""
         return SideBySideLive([labeller.open(policy, kept, contexts) for labeller in self._labellers])
 
+    def point(self, plans: Sequence[list[Any]]) -> None:
+        """Choose where they begin, model after model."""
+        for labeller, own in zip(self._labellers, zip(*plans, strict=True), strict=False):
+            labeller.point(own)
+
     def run(self, plans: Sequence[list[Any]]) -> None:
         """Compute the plans, model after model."""
         for labeller, own in zip(self._labellers, zip(*plans, strict=True), strict=False):

@@ -38,7 +38,7 @@ def check_text(text: str) -> None:
     """
     if len(text) > MAX_TEXT:
         raise InputError("text_too_long", f"a segment holds at most {MAX_TEXT} characters, this one {len(text)}")
-    if bad := _BAD_IN_TEXT.search(text):
+    if not text.isprintable() and (bad := _BAD_IN_TEXT.search(text)):  # what prints is neither, and is soon seen
         raise InputError("bad_text", f"character U+{ord(bad[0]):04X} at {bad.start()} is a control or half a character")
 
 
@@ -55,7 +55,7 @@ def count_words(text: str) -> int:
 def _check_id(which: str, value: str) -> None:
     if not 0 < len(value) <= MAX_ID:
         raise InputError("bad_id", f"a {which}'s id has 1 to {MAX_ID} characters, this one {len(value)}")
-    if bad := _BAD_IN_ID.search(value):
+    if not value.isprintable() and (bad := _BAD_IN_ID.search(value)):
         raise InputError("bad_id", f"a {which}'s id must not hold the character U+{ord(bad[0]):04X}")
 
 

@@ -32,7 +32,7 @@ label by now, which stands with probability p, has its shown label at the close 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -98,7 +98,15 @@ class Emission:
                 words = _differing(old, new, within=old)
                 stability, probability = stability.copy(), probability.copy()
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
-        return replace(reading, spans=spans, stability=stability, probability=probability)
+        return Reading(
+            starts=reading.starts,
+            ends=reading.ends,
+            labels=reading.labels,
+            probability=probability,
+            stability=stability,
+            spans=spans,
+            work=reading.work,
+        )
 
     def _is_stable(self, span: Words, reading: Reading) -> bool:
         return bool(reading.stability[span[0] : span[1]].min() >= self.show)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from encoder.restart import RestartPolicy
 from encoder.tagger import Tagger
@@ -12,7 +12,7 @@ from stream.emission import LOW, Emission
 from stream.heard import Heard
 from stream.hybrid import HybridLabeller
 from stream.intake import Intake
-from stream.labeller import NO_WORDS, Counters, Labeller, Reading
+from stream.labeller import NO_WORDS, Counters, Growth, Labeller, Reading
 from stream.laps import Laps
 from stream.living import Living
 from stream.messages import Message, Revision
@@ -24,7 +24,7 @@ from stream.sessions import Sessions
 from stream.spending import Spending
 from stream.state import Entry, Saved
 from stream.stats import EngineStats
-from stream.words import count_flips, find_spans, first_change, score_segment
+from stream.words import Flips, count_flips, find_spans, first_change, score_segment
 
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
@@ -233,7 +233,9 @@ class Engine:
 
     def _point(self, jobs: list[_Job]) -> list[Any]:
         """Cut what was rewritten and choose where each segment's labels are read anew."""
-        return [job.living.live.plan(job.write.segment, job.write.text, job.write.final) for job in jobs]
+        plans = [job.living.live.plan(job.write.segment, job.write.text, job.write.final) for job in jobs]
+        self._labeller.point(plans)
+        return plans
 
     def _decode(self, jobs: list[_Job], plans: list[Any]) -> None:
         """Scores to labelled words."""
@@ -258,13 +260,16 @@ class Engine:
         segment = truth.open(write.segment)
         closing = write.final and not segment.closed
         rewritten = self._measure(job, segment, closing, stats)
-        taggers = zip(self.names, job.after, rewritten, strict=True)
-        differences = {name: self._differ(job, segment, name, reading, at) for name, reading, at in taggers}
+        differences = [
+            (name, self._differ(job, segment, name, reading, at))
+            for name, reading, at in zip(self.names, job.after, rewritten, strict=True)
+            if closing or not _stays(segment, name, reading)
+        ]
         segment.write(write)
         living.readings[write.segment] = job.after
         forgotten = living.close(write.segment) if closing else ()
         words = living.save(write.segment)
-        revisions = [truth.revise(name, write.segment, x) for name, x in differences.items() if x or closing]
+        revisions = [truth.revise(name, write.segment, x) for name, x in differences if x or closing]
         return revisions, living.wrote(write.segment, words, forgotten)
 
     def _differ(self, job: _Job, segment: Segment, tagger: str, reading: Reading, rewritten: int | None) -> Difference:
@@ -276,6 +281,7 @@ class Engine:
         found = find_spans(write.text, write.times, told, write.speaker, write.channel)
         next_id = truth.numbers_of(tagger).next_span
         difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
+        shown.whole = told is reading or list(told.spans) == list(reading.spans)
         difference.score = score_segment(reading)
         return difference
 
@@ -285,15 +291,15 @@ class Engine:
         stats.updates += 1
         for names in self._labeller.passes:
             of_pass = slice(len(found), len(found) + len(names))
-            before, after = job.before[of_pass], job.after[of_pass]
-            word, rewritten = first_change(segment.text, before[0], job.write.text, after[0])
-            stats.words += len(after[0].starts) - word
-            stats.count_work(after[0].work, closing, count_flips(before, after, word))
-            found += [rewritten] * len(names)
+            after = job.after[of_pass]
+            change = _add_up([x.growth for x in after]) or _compare(segment.text, job, of_pass)
+            stats.words += change.words
+            stats.count_work(after[0].work, closing, change.flips)
+            found += [change.rewritten] * len(names)
         return found
 
     def _answer(self, operation: Operation, result: StepResult) -> None:
-        result.answered.extend(Answer(operation.session, offset) for offset in operation.answers)
+        result.answered += [Answer(operation.session, offset) for offset in operation.answers]
         result.stats.coalesced += max(0, len(operation.answers) - 1)
 
     def _isolate(self, jobs: list[_Job], result: StepResult) -> list[_Job]:
@@ -332,6 +338,40 @@ class Engine:
         if self.budget and self.budget.unit == "flops":
             self.budget.pay(stats.flops, self._computed)
         self.stats.add(stats)
+
+
+class _Change(NamedTuple):
+    """What an update did to the words of one pass."""
+
+    words: int
+    """Words from the first on that is not as it was."""
+    rewritten: int | None
+    """See `diff_spans`."""
+    flips: Flips
+
+
+def _add_up(growths: Sequence[Growth | None]) -> _Change | None:
+    """What the taggers of a pass (one at least) say themselves, if they do."""
+    first, by_input, by_model = growths[0], 0, 0
+    for growth in growths:
+        if growth is None or first is None:
+            return None
+        by_input += growth.by_input
+        by_model += growth.by_model
+    return first and _Change(first.arrived, first.rewritten, Flips(by_input, by_model))
+
+
+def _compare(text: str, job: _Job, of_pass: slice) -> _Change:
+    """The same, of any two readings."""
+    before, after = job.before[of_pass], job.after[of_pass]
+    word, rewritten = first_change(text, before[0], job.write.text, after[0])
+    return _Change(len(after[0].starts) - word, rewritten, count_flips(before, after, word))
+
+
+def _stays(segment: Segment, tagger: str, reading: Reading) -> bool:
+    """Whether readers of one tagger have just the spans that it finds, as they had before: nothing is to be told."""
+    shown = segment.shown.get(tagger)
+    return shown is not None and shown.whole and reading.growth is not None and reading.growth.quiet
 
 
 def _is_news(truth: Session, write: Write) -> bool:

@@ -7,35 +7,43 @@ that looks at no labels (always, never, last) neither are revisions.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
+import numba
 import numpy as np
+from numpy.typing import NDArray
 
-from encoder.decode import NOTHING, labels_to_spans
-from encoder.restart import RestartPolicy, Standing, most_doubtful
+from encoder.decode import labels_to_spans
+from encoder.points import pack_ask, points_of
+from encoder.read import NOT_GROWN
+from encoder.restart import RestartPolicy
 from encoder.session import Plan as EncoderPlan
-from encoder.session import Rows, run_plans
+from encoder.session import run_plans
+from encoder.stability import stability_at
 from encoder.tagger import Head, Tagger
 from encoder.tokenizer import EMPTY, Encoded
-from stream.kept import UNREAD_WORDS, Labels, Words, begin_words, pack_words, unpack_words
-from stream.labeller import Counters, Kept, Kind, Reading, Work
+from encoder.word import WORD
+from stream.kept import NO_SCORES, UNREAD_WORDS, Words, pack_words, unpack_words
+from stream.labeller import Counters, Growth, Kept, Reading, Work
+from stream.readings import Part, read_parts
+
+_NOTHING = Work()
 
 
 @dataclass(slots=True)
-class _Plan:
+class _Plan(Part):
     """One segment's part of a step."""
 
-    live: "HybridLive"
-    segment: str
-    closing: bool
-    words: Words
-    """As many as the new text has; those from `keep` on are to be read."""
-    keep: int
-    compute: EncoderPlan | None
-    anew: tuple[bool, ...]
-    """Heads that have read nothing of the segment yet, as its words were kept without them."""
-    rows: list[Rows] = field(default_factory=list)
-    ran: list[EncoderPlan] = field(default_factory=list)
+    live: "HybridLive" = None  # type: ignore[assignment]
+    segment: str = ""
+    edits: bool = False
+    """Whether the segment had closed."""
+    token: int = 0
+    """First token that is not as it was."""
+    asks: bool = False
+    """Whether the policy is yet to say where labels are read anew."""
+    compute: EncoderPlan | None = None
 
 
 class HybridLive:
@@ -51,7 +59,9 @@ class HybridLive:
     ) -> None:
         self._tagger = tagger
         self._heads = heads
-        self._policy = policy
+        self._names = tuple([head.name for head in heads])
+        self._fingerprint = tagger.encoder.identity
+        self.policy = policy
         self._session = tagger.sessions.open()
         self._open: dict[str, Words] = {}
         self._closed: dict[str, Words] = {}
@@ -62,24 +72,34 @@ class HybridLive:
             self._session.load(context)
 
     def plan(self, segment: str, text: str, closing: bool) -> _Plan:
-        """Cut what was rewritten, choose the restart point."""
+        """Cut what was rewritten."""
         self._recall(segment)
         is_edit = segment in self._closed
         before = (self._closed if is_edit else self._open).get(segment)
-        encoded, _, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
-        keep = _whole_words(before.encoded, encoded, token) if before else 0
-        words = self._stand(before, encoded, 0 if is_edit and token < len(encoded.ids) else keep)
-        void = before is not None and before.void
-        anew = tuple(head.void for head in before.heads) if before and void else (False,) * len(self._heads)
-        plan = _Plan(self, segment, closing and not is_edit, words, keep, None, anew)
-        if before is not None and not void and token == len(before.encoded.ids) == len(encoded.ids):
-            return plan  # white space or case: nothing that the encoder sees
+        encoded, word, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
+        plan = _Plan(encoded, before, 0, NOT_GROWN, closing and not is_edit, (), [], [], self, segment, is_edit, token)
+        void = False
+        if before is not None:
+            plan.keep = _whole_words(before.encoded, encoded, token)
+            void = True in before.void
+            if void:
+                plan.anew = before.void
+            elif not closing and not is_edit and text.startswith(before.encoded.text):
+                plan.changed = word
+            if not void and token == len(before.encoded.ids) == len(encoded.ids):
+                return plan  # white space or case: nothing that the encoder sees
         if is_edit:
             plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids, again=void), 0
+        elif closing:
+            self.begin(plan, 0)
         else:
-            point = 0 if closing else self._point(words, keep)
-            plan.compute = self._session.plan_update(segment, encoded.ids, token, int(encoded.word_token[point]))
+            plan.asks = True
         return plan
+
+    def begin(self, plan: _Plan, word: int) -> None:
+        """Read an open segment's labels anew from that word on, or from an earlier one."""
+        encoded, plan.asks = plan.encoded, False
+        plan.compute = self._session.plan_update(plan.segment, encoded.ids, plan.token, int(encoded.word_token[word]))
 
     def plan_close(self, segment: str) -> EncoderPlan:
         """After the segment's last update ran: what makes its labels those of the same text fed whole."""
@@ -90,15 +110,15 @@ class HybridLive:
         new, self._reanchors = self._session.reanchors - self._reanchors, self._session.reanchors
         return new
 
-    def keep(self, plan: _Plan) -> None:
+    def keep(self, plan: _Plan, words: Words) -> None:
         """Labels were read: they stand."""
-        if plan.closing or plan.segment in self._closed:
-            plan.words.scores = plan.words.scores[:0]
+        if plan.closing or plan.edits:
+            words.scores = NO_SCORES
             self._open.pop(plan.segment, None)
-            self._closed[plan.segment] = plan.words
+            self._closed[plan.segment] = words
         else:
-            plan.words.standing = self._session.standing(plan.segment)
-            self._open[plan.segment] = plan.words
+            words.standing = self._session.standing(plan.segment)
+            self._open[plan.segment] = words
 
     def delete(self, segment: str) -> None:
         """Take a segment back, out of the context too."""
@@ -115,8 +135,8 @@ class HybridLive:
     def reading(self, segment: str) -> tuple[Reading, ...]:
         """A restored segment's words as they stood."""
         self._recall(segment)
-        words = self._open.get(segment) or self._closed[segment]
-        return tuple(_reading(words, labels, segment in self._closed, (), Work()) for labels in words.heads)
+        words, closed = self._open.get(segment) or self._closed[segment], segment in self._closed
+        return tuple(_KeptReading(words, number, None, closed, _NOTHING) for number in range(len(self._heads)))
 
     def save(self, segment: str) -> dict[str, bytes]:
         """Labels as they stand, with the model's fingerprint; empty for a segment that is not known."""
@@ -129,21 +149,9 @@ class HybridLive:
         """The closed context, with the model's fingerprint."""
         return (self._fingerprint + self._session.save(),)
 
-    def is_closed(self, segment: str) -> bool:
-        """Whether the segment has closed; its labels can only be edited."""
-        return segment in self._closed
-
     def free(self) -> None:
         """The session is over."""
         self._session.free()
-
-    @property
-    def _fingerprint(self) -> bytes:
-        return self._tagger.encoder.identity
-
-    @property
-    def _names(self) -> list[str]:
-        return [head.name for head in self._heads]
 
     def _recall(self, segment: str) -> None:
         """Make words again of a segment that was restored."""
@@ -151,30 +159,12 @@ class HybridLive:
         if kept is None:
             return
         encoded = self._tagger.tokenizer.encode(kept.text)
-        words = unpack_words(encoded, self._tagger.config.columns, kept.words, self._names, self._fingerprint)
+        words = unpack_words(encoded, kept.words, self._names, self._fingerprint)
         if kept.closed:
             self._closed[segment] = words
         else:
             self._open[segment] = words
             self._session.resume(segment, encoded.ids, words.standing)
-
-    def _point(self, words: Words, word: int) -> int:
-        """The earliest that the policy wants for any head, among the words that stand unchanged."""
-        count = words.encoded.words
-        standings = [
-            Standing(x.entropy[:word], x.probability[:word], x.stability(word, count), x.seen[:word], count - word)
-            for x in words.heads
-        ]
-        return min(max(self._policy.point(most_doubtful(standings)), 0), word)
-
-    def _stand(self, before: Words | None, encoded: Encoded, keep: int) -> Words:
-        """Arrays as long as the new text, with what stands of its first `keep` words."""
-        words = begin_words(encoded, self._tagger.config.columns, len(self._heads))
-        if before is not None:
-            words.scores[: min(keep, len(before.scores))] = before.scores[:keep]
-            for labels, old in zip(words.heads, before.heads, strict=True):
-                labels.take(old, keep)
-        return words
 
 
 class HybridLabeller:
@@ -207,26 +197,35 @@ class HybridLabeller:
             self.read([plan])
         return live
 
+    def point(self, plans: Sequence[_Plan]) -> None:
+        """Ask the sessions' policy where each segment's labels are read anew: the earliest that any head wants."""
+        asking = [plan for plan in plans if plan.asks]
+        for policy in {id(plan.live.policy): plan.live.policy for plan in asking}.values():
+            mine = [plan for plan in asking if plan.live.policy is policy]
+            sizes = [(plan.keep, len(plan.encoded.word_start)) for plan in mine]
+            data = [[plan.before.heads[i] if plan.before else b"" for plan in mine] for i in range(len(self.heads))]
+            for plan, word in zip(mine, points_of(policy, pack_ask(data, sizes)), strict=True):
+                plan.live.begin(plan, word)
+
     def run(self, plans: Sequence[_Plan]) -> None:
         """Compute the updates of all sessions together, then what closings need beyond that."""
+        self.point(plans)
         self._run([(plan, plan.compute) for plan in plans if plan.compute is not None])
         self._run([(plan, plan.live.plan_close(plan.segment)) for plan in plans if plan.closing])
         self._reanchors += sum(plan.live.take_reanchors() for plan in plans)
 
     def read(self, plans: Sequence[_Plan]) -> list[tuple[Reading, ...]]:
         """Decode all that was computed, packed."""
-        for plan in plans:
-            _put_scores(plan)
-        firsts = [_first_word(plan) for plan in plans]
-        for number, head in enumerate(self.heads):
-            wanted = [
-                (plan.words, plan.words.heads[number], 0 if plan.anew[number] else first)
-                for plan, first in zip(plans, firsts, strict=True)
+        found: list[tuple[Reading, ...]] = []
+        for plan, read in zip(plans, read_parts(plans, self.heads, self._tagger.config.columns), strict=True):
+            plan.live.keep(plan, read.words)
+            closed = plan.closing or plan.edits
+            readings = [
+                _KeptReading(read.words, number, head.labels, closed, read.work, growth)
+                for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
             ]
-            _decode(head, [x for x in wanted if x[2] < x[0].encoded.words])
-        for plan in plans:
-            plan.live.keep(plan)
-        return [self._readings(plan) for plan in plans]
+            found.append(tuple(readings))
+        return found
 
     def counters(self) -> Counters:
         """What was done so far."""
@@ -241,77 +240,66 @@ class HybridLabeller:
             plan.rows.extend(rows)
             plan.ran.append(compute)
 
-    def _readings(self, plan: _Plan) -> tuple[Reading, ...]:
-        closed, work = plan.closing or plan.live.is_closed(plan.segment), _work(plan)
-        return tuple(
-            _reading(plan.words, labels, closed, labels_to_spans(labels.labels, head.labels), work)
-            for head, labels in zip(self.heads, plan.words.heads, strict=True)
-        )
+
+_MADE = frozenset({"starts", "ends", "labels", "probability", "stability", "spans"})
 
 
-def _decode(head: Head, parts: list[tuple[Words, Labels, int]]) -> None:
-    """Let a head read words from a first one on, packed; the label before it stands."""
-    if not parts:
-        return
-    counts = [words.encoded.words - first for words, _, first in parts]
-    starts = np.cumsum([0, *counts], dtype=np.int64)
-    before = np.array([labels.labels[first - 1] if first else NOTHING for _, labels, first in parts], np.int32)
-    columns = np.concatenate([words.scores[first:, head.first : head.end] for words, _, first in parts])
-    decoded = head.decoder.decode(columns[:, : len(head.labels)], starts, before)
-    right = np.concatenate([np.arange(count, dtype=np.int32)[::-1] for count in counts])
-    settled = head.stability.settle(columns, decoded.labels, decoded.probability, decoded.entropy, right)
-    for (words, labels, first), a, b in zip(parts, starts[:-1], starts[1:], strict=True):
-        labels.labels[first:] = decoded.labels[a:b]
-        labels.probability[first:] = decoded.probability[a:b]
-        labels.entropy[first:] = decoded.entropy[a:b]
-        labels.base[first:], labels.drift[first:] = settled.base[a:b], settled.drift[a:b]
-        labels.seen[first:] = words.encoded.words
+class _KeptReading(Reading):
+    """A reading whose arrays are made when somebody looks at them: after most updates nobody does."""
+
+    __slots__ = ("_closed", "_head", "_names", "_words")
+
+    def __init__(
+        self,
+        words: Words,
+        head: int,
+        names: tuple[str, ...] | None,
+        closed: bool,
+        work: Work,
+        growth: Growth | None = None,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "_words", words)
+        put(self, "_head", head)
+        put(self, "_names", names)
+        put(self, "_closed", closed)
+        put(self, "work", work)
+        put(self, "growth", growth)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _MADE:
+            raise AttributeError(name)
+        words = self._words
+        n, put = len(words.encoded.word_start), object.__setattr__
+        labels, (probability, stability) = np.empty(n, np.int32), np.empty((2, n), np.float32)
+        _unpack(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
+        put(self, "starts", words.encoded.word_start)
+        put(self, "ends", words.encoded.word_end)
+        put(self, "labels", labels)
+        put(self, "probability", probability)
+        put(self, "stability", stability)
+        put(self, "spans", () if self._names is None else labels_to_spans(labels, self._names))
+        return getattr(self, name)
 
 
-def _reading(words: Words, labels: Labels, closed: bool, spans: Sequence[tuple[int, int, str]], work: Work) -> Reading:
-    n = words.encoded.words
-    return Reading(
-        starts=words.encoded.word_start,
-        ends=words.encoded.word_end,
-        labels=labels.labels,
-        probability=labels.probability,
-        # a label of a closed segment stands for certain
-        stability=np.ones(n, np.float32) if closed else labels.stability(n, n),
-        spans=spans,
-        work=work,
-    )
+@numba.njit(cache=True, nogil=True)
+def _unpack(
+    words: NDArray[np.void],
+    closed: bool,
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    stability: NDArray[np.float32],
+) -> None:
+    """Fill what a reading says of each word; a label of a closed segment stands for certain."""
+    for i in range(len(words)):
+        word = words[i]
+        labels[i], probability[i] = word.labels, word.probability
+        stability[i] = 1 if closed else stability_at(word.base, word.drift, len(words) - np.int64(word.seen))
 
 
 def _whole_words(before: Encoded, after: Encoded, token: int) -> int:
     """Words that are the same in both texts, given that their first `token` tokens are."""
+    words = len(before.word_start)
+    if token == len(before.ids) and words <= len(after.word_start) and after.word_token[words] == token:
+        return words  # nothing but new words
     return int(min(x.word_token[1:].searchsorted(token, side="right") for x in (before, after)))
-
-
-def _put_scores(plan: _Plan) -> None:
-    """Take over the scores of each word whose last token was computed."""
-    last = plan.words.encoded.word_token[1:] - 1  # (words,)
-    for rows in plan.rows:
-        a, b = last.searchsorted((rows.first, rows.first + len(rows.logits)))
-        plan.words.scores[a:b] = rows.logits[last[a:b] - rows.first]
-
-
-def _first_word(plan: _Plan) -> int:
-    """The first word to decode: of what was computed; at the close all, so that no label remembers its interims."""
-    if plan.closing:
-        return 0
-    stands = plan.compute.stands if plan.compute is not None else 0
-    last = plan.words.encoded.word_token[1:] - 1
-    return min([plan.keep, *(int(last.searchsorted(max(rows.first, stands))) for rows in plan.rows)])
-
-
-def _work(plan: _Plan) -> Work:
-    last = plan.words.encoded.word_token[1:] - 1  # (words,)
-    kinds = {x.kind for x in plan.ran}
-    kind: Kind = (
-        "full" if "full" in kinds else "local" if "local" in kinds else "append" if kinds - {"none"} else "none"
-    )
-    words = 0
-    for start, end in (r for x in plan.ran for r in x.ranges):
-        a, b = last.searchsorted((start, end))
-        words += int(b - a)
-    return Work(kind, words, sum(x.computed for x in plan.ran))

@@ -26,6 +26,21 @@ class Work(NamedTuple):
     """Tokens that went through the tail, those of other segments computed again included."""
 
 
+class Growth(NamedTuple):
+    """How a reading differs from the one before it of its segment, whose text is the beginning of the new one."""
+
+    arrived: int
+    """Words from the first on that is not as it was."""
+    rewritten: int | None
+    """First character of that word, if it stood and went on."""
+    by_input: int
+    """Labels that changed on words that stood, because of the input."""
+    by_model: int
+    """The same, because of the model."""
+    quiet: bool
+    """The same spans are in the same places."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """The words of one segment and how one tagger labels them; offsets are characters, end exclusive."""
@@ -39,6 +54,8 @@ class Reading:
     """First word, end word (exclusive) and label of each span, in order."""
     work: Work
     """What its pass computed: the same for all taggers of the pass."""
+    growth: Growth | None = None
+    """None: the text did more than grow, or nobody looked."""
 
 
 _NONE = np.zeros(0, np.int32)
@@ -63,7 +80,7 @@ class Live(Protocol[P_co]):
     """The labels of one session's text; at most one plan is under way."""
 
     def plan(self, segment: str, text: str, closing: bool) -> P_co:
-        """Cut what was rewritten, choose the restart point. A new segment opens; a closed one is edited whole."""
+        """Cut what was rewritten. A new segment opens; a closed one is edited whole."""
         ...
 
     def delete(self, segment: str) -> None:
@@ -127,6 +144,10 @@ class Labeller(Protocol[P]):
             kept: its segments; closed ones in order of closing.
             contexts: what `Live.save_context` gave; empty if nothing had closed.
         """
+        ...
+
+    def point(self, plans: Sequence[P]) -> None:
+        """Choose where plans of different sessions begin; for those that were left out `run` does it."""
         ...
 
     def run(self, plans: Sequence[P]) -> None:

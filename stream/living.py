@@ -165,8 +165,8 @@ def _pack(truth: Session, segment: Segment, words: Mapping[str, bytes]) -> Segme
         speaker=segment.speaker,
         channel=segment.channel,
         labels={
-            name: _pack_labels(segment.shown.get(name, Shown()), words.get(name, b""))
-            for name in dict.fromkeys((*words, *segment.shown))
+            name: _pack_labels(segment.shown.get(name) or Shown(), words.get(name, b""))
+            for name in (*words, *[x for x in segment.shown if x not in words])
         },
     )
 
@@ -176,7 +176,9 @@ def _pack_numbers(truth: Session) -> dict[str, tuple[int, int]]:
 
 
 def _pack_labels(shown: Shown, words: bytes) -> LabelState:
-    return LabelState(shown.published, tuple(_pack_span(x) for x in shown.spans), words)
+    if shown.packed is None:
+        shown.packed = tuple([_pack_span(x) for x in shown.spans])
+    return LabelState(shown.published, shown.packed, words)
 
 
 def _pack_span(x: Span) -> SpanState:

@@ -9,6 +9,7 @@ from stream.diff import Difference, retract
 from stream.messages import Revision, Span
 from stream.operations import Write
 from stream.rewrite import Times
+from stream.state import SpanState
 
 REMEMBERED_SEGMENTS = 64
 """Closed segments of a session that can still be edited or deleted, unless an engine is told otherwise."""
@@ -22,6 +23,10 @@ class Shown(msgspec.Struct):
     spans: tuple[Span, ...] = ()
     published: bool = False
     """Whether any revision told of it."""
+    whole: bool = False
+    """Whether the spans are all that was found when they were last looked at."""
+    packed: tuple[SpanState, ...] | None = None
+    """The spans as they are kept; None: to be made."""
 
 
 class Numbers(msgspec.Struct):
@@ -97,7 +102,7 @@ class Session(msgspec.Struct):
     def revise(self, tagger: str, name: str, difference: Difference) -> Revision:
         """Make the difference stand, and tell of it."""
         segment, shown, numbers = self.segments[name], self.shown(tagger, name), self.numbers_of(tagger)
-        shown.spans = difference.spans
+        shown.spans, shown.packed = difference.spans, None
         shown.published = True
         numbers.next_span += len(difference.added)
         numbers.rev += 1

@@ -4,8 +4,11 @@ Wraps the policy, so that a session asks as ever, one by one. What has to be com
 that is gone, closings) does not ask and is not touched.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+from encoder.points import AllAtOnce, Ask, points_of
 from encoder.restart import RestartPolicy, Standing
 from encoder.worth import best_point, expected_changes
 from stream.budget import Budget
@@ -34,17 +37,23 @@ class Spending:
         """Give a policy that pays the price."""
         return _Priced(policy, self) if self.governor or self.budget else policy
 
-    def limit(self, standing: Standing, point: int) -> int:
-        """Give the restart point instead of the policy's `point`, the same one or a later."""
+    def limit(self, words: int, point: int, standing: Callable[[], Standing]) -> int:
+        """Give the restart point instead of the policy's `point`, the same one or a later.
+
+        Args:
+            words: how many stand.
+            point: the policy's.
+            standing: gives the words; it is only asked where a price is to be paid.
+        """
         price = self.price
         best = point
-        if price and point < standing.words:
-            changes = expected_changes(standing)
+        if price and point < words:
+            changes = expected_changes(standing())
             best = best_point(changes, point, price)
             if best > point:
                 self._shorten(float(changes[point:best].sum()))
         if self.budget:
-            self.budget.book(standing.words - best)
+            self.budget.book(words - best)
         return best
 
     @property
@@ -97,7 +106,7 @@ class Spending:
 
 
 @dataclass(frozen=True, slots=True)
-class _Priced:
+class _Priced(AllAtOnce):
     """A policy whose restarts may be shortened."""
 
     policy: RestartPolicy
@@ -105,4 +114,10 @@ class _Priced:
 
     def point(self, standing: Standing) -> int:
         """Give the policy's point, or a later one."""
-        return self.spending.limit(standing, min(max(self.policy.point(standing), 0), standing.words))
+        point = min(max(self.policy.point(standing), 0), standing.words)
+        return self.spending.limit(standing.words, point, lambda: standing)
+
+    def points(self, ask: Ask) -> list[int]:
+        """The same for all segments of a step: each pays what those before it have left."""
+        asked = zip(ask.segments[:, 1].tolist(), points_of(self.policy, ask), strict=True)
+        return [self.spending.limit(words, point, partial(ask.standing, i)) for i, (words, point) in enumerate(asked)]

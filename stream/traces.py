@@ -62,6 +62,10 @@ class Recorder(Generic[P]):
         self._sessions += 1
         return RecordedLive(self, self._sessions - 1, self.labeller.open(policy, kept, contexts))
 
+    def point(self, plans: Sequence[P]) -> None:
+        """Choose where plans begin."""
+        self.labeller.point(plans)
+
     def run(self, plans: Sequence[P]) -> None:
         """Compute plans."""
         self.labeller.run(plans)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numba
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from encoder.tokenizer import common_prefix
 from stream.diff import Found
@@ -60,21 +62,35 @@ def find_spans(
     if not reading.spans:
         return []
     words = word_extents(text) if times else []
-    bounds = np.array([(first, end) for first, end, _ in reading.spans]).T  # (2, spans)
-    starts, ends = reading.starts[bounds[0]].tolist(), reading.ends[bounds[1] - 1].tolist()
-    # the sentinel stands for "behind the last word"; every second result is what lies between two spans
-    edges = bounds.T.ravel()
-    stability, score = (
-        np.minimum.reduceat(np.append(x, np.float32(1)), edges)[::2].tolist()
-        for x in (reading.stability, reading.probability)
-    )
+    bounds = np.array([span[:2] for span in reading.spans], np.int64)  # (spans, 2)
+    places, figures = np.empty_like(bounds), np.empty((len(bounds), 2), np.float32)
+    _measure(bounds, reading.starts, reading.ends, reading.stability, reading.probability, places, figures)
     found = []
-    for (_, _, label), start, end, stable, sure in zip(reading.spans, starts, ends, stability, score, strict=True):
+    characters: list[list[int]] = places.tolist()
+    least: list[list[float]] = figures.tolist()
+    for (_, _, label), (start, end), (stable, sure) in zip(reading.spans, characters, least, strict=True):
         begins, stops, said_by = _span_times(words, times, start, end) if times else (None, None, None)
         found.append(
             Found(start, end, label, round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
         )
     return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure(
+    bounds: NDArray[np.int64],
+    starts: NDArray[np.int32],
+    ends: NDArray[np.int32],
+    stability: NDArray[np.float32],
+    probability: NDArray[np.float32],
+    places: NDArray[np.int64],
+    figures: NDArray[np.float32],
+) -> None:
+    """Fill where each span is in characters (spans, 2), and the least stability and probability of its words."""
+    for i in range(len(bounds)):
+        first, end = bounds[i]
+        places[i, 0], places[i, 1] = starts[first], ends[end - 1]
+        figures[i, 0], figures[i, 1] = stability[first:end].min(), probability[first:end].min()
 
 
 def retell_spans(
@@ -103,8 +119,15 @@ def score_segment(reading: Reading) -> float | None:
     """
     if not len(reading.labels):
         return None
-    labelled = np.where(reading.labels > 0, reading.probability, 1 - reading.probability)
-    return round(float(labelled.max()), 4)
+    return round(float(_likeliest(reading.labels, reading.probability)), 4)
+
+
+@numba.njit(cache=True, nogil=True)
+def _likeliest(labels: NDArray[np.int32], probability: NDArray[np.float32]) -> np.float32:
+    most = np.float32(0)
+    for i in range(len(labels)):
+        most = max(most, probability[i] if labels[i] > 0 else np.float32(1) - probability[i])
+    return most
 
 
 def _word(text: str, reading: Reading, i: int) -> str:

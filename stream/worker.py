@@ -27,6 +27,8 @@ class Batch:
     """Seconds that the step took."""
     shift: Shift | None = None
     """Overload began or ended before this step. Where it ends because nothing comes any more, the step is empty."""
+    ended: float = 0.0
+    """When it was over, by the worker's clock."""
 
 
 class Worker:
@@ -56,6 +58,8 @@ class Worker:
         self._steps_read = 0
         self._moved_at = 0.0
         """When work last went on: the first message came, or a step ended."""
+        self._busy = 0.0
+        """Seconds that the last step took."""
         self._moved = asyncio.Event()
         """Something left the queue, or the worker stopped."""
         self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
@@ -72,8 +76,19 @@ class Worker:
             InputError: the message is bad; nothing was changed.
             WorkerFailed: the compute thread stopped.
         """
-        self._start()
         await self.room()
+        self.put(message, offset)
+        self.wake()
+
+    def put(self, message: Message, offset: int) -> None:
+        """Hand one message to the engine, whether there is room or not; it may not look before it is woken (`wake`).
+
+        For a source that has many at once: they find themselves in one step.
+
+        Raises:
+            InputError, WorkerFailed: as `submit`.
+        """
+        self._start()
         self._check()
         now = self._clock()
         self.engine.submit(message, offset, now)
@@ -81,7 +96,15 @@ class Worker:
             self._moved_at = now
         self._submitted[Answer(message.session, offset)].append(now)
         self._in_flight += 1
+
+    def wake(self) -> None:
+        """Let the engine see what was put."""
         self._wake.set()
+
+    @property
+    def full(self) -> bool:
+        """Whether `room` would wait."""
+        return self._in_flight >= self._queue and not self._stopped
 
     @property
     def in_flight(self) -> int:
@@ -104,9 +127,17 @@ class Worker:
         """What the compute thread stopped with, if it failed."""
         return self._error
 
+    def rest(self, longest: float) -> float:
+        """Seconds for which a source may rest: what it submits meanwhile waits for the running step anyway.
+
+        Half of what a step takes, so that the next one finds almost all that came; 0 while no step runs.
+        """
+        return min(longest, self._busy / 2) if self._in_flight else 0.0
+
     async def room(self) -> None:
         """Wait until `submit` would not wait, or the worker stopped."""
-        while self._in_flight >= self._queue and not self._stopped:
+        while self.full:
+            self.wake()
             await self._wait()
 
     async def results(self) -> AsyncIterator[Batch]:
@@ -189,8 +220,9 @@ class Worker:
 
     def _deliver(self, result: StepResult, started: float, ended: float, shift: Shift | None) -> None:
         self._moved_at = self._clock()
+        self._busy = ended - started
         latencies = [ended - self._submit_time(x) for x in result.answered]
-        self._batches.put_nowait(Batch(result, latencies, ended - started, shift))
+        self._batches.put_nowait(Batch(result, latencies, ended - started, shift, ended))
 
     def _submit_time(self, answer: Answer) -> float:
         times = self._submitted[answer]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from consumers.http.meter import Meter
     from consumers.live import Live
     from consumers.service import Service
+    from consumers.workers import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,5 +27,7 @@ class Context:
     """What takes time; None: nobody looked on."""
     live: "Live | None" = None
     """What the page shows."""
+    place: "Place | None" = None
+    """Among several workers; None: it is alone."""
     desk: "Desk | None" = None
     """Submits messages of HTTP callers, and gives them their revisions."""

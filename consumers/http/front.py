@@ -3,6 +3,7 @@
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from consumers.desk import Desk
 from consumers.http.app import build_app
@@ -15,6 +16,9 @@ from consumers.service import Service
 from consumers.tap import Tap, Taps
 from stream.worker import Worker
 
+if TYPE_CHECKING:
+    from consumers.workers import Place
+
 
 class Front:
     """Made before the service, so that it misses nothing; opened before it runs, and closed after.
@@ -22,10 +26,12 @@ class Front:
     Args:
         settings: see there.
         worker: runs the engine.
+        place: among several workers; None: it is alone.
     """
 
-    def __init__(self, settings: HttpSettings, worker: Worker) -> None:
+    def __init__(self, settings: HttpSettings, worker: Worker, place: "Place | None" = None) -> None:
         self._settings = settings
+        self._place = place
         self._worker = worker
         self._meter = Meter()
         self.live = Live(worker.engine.names, received=worker.engine.segments)
@@ -43,6 +49,7 @@ class Front:
             meter=self._meter,
             live=self.live,
             desk=self._desk,
+            place=self._place,
         )
         async with serving(build_app(context), at, self._settings) as address:
             try:

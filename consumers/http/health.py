@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from consumers.http.context import Context
+from consumers.progress import find_stalls
 
 
 def routes(context: Context) -> list[BaseRoute]:
@@ -19,7 +20,7 @@ def routes(context: Context) -> list[BaseRoute]:
     async def healthz(request: Request) -> JSONResponse:
         trouble = find_trouble(context)
         told = {"status": "stuck" if trouble else "ok", "why": trouble, **_figures(context)}
-        return JSONResponse(told, 503 if trouble else 200)
+        return JSONResponse(told | _workers(context), 503 if trouble else 200)
 
     async def readyz(request: Request) -> JSONResponse:
         lacking = find_lacking(context)
@@ -29,18 +30,10 @@ def routes(context: Context) -> list[BaseRoute]:
 
 
 def find_trouble(context: Context) -> list[str]:
-    """What does not go on although it should; a line each."""
-    worker, service, patience = context.worker, context.service, context.settings.stall_seconds
-    trouble = []
-    if worker.error is not None:
-        trouble.append("the compute thread has stopped; the log says why")
-    elif worker.stuck > patience:
-        trouble.append(f"messages wait and no step has ended for {worker.stuck:.0f} s")
-    if service is not None:
-        stuck, given_up = service.stuck
-        if stuck > given_up + patience:
-            trouble.append(f"records wait and nothing was delivered of their partition for {stuck:.0f} s")
-    return trouble
+    """What does not go on although it should, here or in another worker of this machine; a line each."""
+    patience, place = context.settings.stall_seconds, context.place
+    trouble = find_stalls(context.worker, context.service, patience)
+    return trouble if place is None else trouble + place.board.trouble(place.worker, patience)
 
 
 def find_lacking(context: Context) -> list[str]:
@@ -55,6 +48,16 @@ def find_lacking(context: Context) -> list[str]:
         waiting = f"{given - opened} of {given} partitions are not open yet"
         return [waiting if given else "the group has given us no partition yet"]
     return []
+
+
+def _workers(context: Context) -> dict[str, Any]:
+    """Who answers, and all workers that the supervisor looks after."""
+    if context.place is None:
+        return {}
+    board = context.place.board
+    posts = [(worker, board.look(worker)) for worker in range(board.count)]
+    told = [{"worker": worker, "runs": x.pid is not None, "starts": x.starts} for worker, x in posts]
+    return {"worker": context.place.worker, "workers": told}
 
 
 def _figures(context: Context) -> dict[str, Any]:

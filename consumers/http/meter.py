@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from prometheus_client import Counter, Histogram, Metric
 from prometheus_client.registry import Collector
 
+from consumers.http.passage import Passage
+from consumers.lane import Wrote
 from consumers.ledger import Taken
 from consumers.tap import Tap
 from stream.worker import Batch
@@ -33,6 +35,7 @@ class Meter(Tap, Collector):
         self._latency = Histogram(
             "hearken_produce_to_revision_seconds", help_latency, registry=None, buckets=LATENCY_BUCKETS
         )
+        self._passage = Passage()
         help_restore = "Seconds to open a partition: read what was kept and let its sessions go on"
         self._restores = Histogram("hearken_restore_seconds", help_restore, registry=None, buckets=RESTORE_BUCKETS)
         self._restored = Counter("hearken_restored_sessions", "Sessions that went on from their state", registry=None)
@@ -51,6 +54,10 @@ class Meter(Tap, Collector):
             if cause is not None and cause.record.timestamp >= 0:
                 self._latency.observe(max(0.0, now - cause.record.timestamp / 1000))
 
+    def done(self, records: Sequence[Taken], wrote: Wrote) -> None:
+        """Book where the time of records went."""
+        self._passage.book(records, wrote)
+
     def assigned(self, partitions: Sequence[int]) -> None:
         """Book a rebalance."""
         self._rebalances.inc()
@@ -66,3 +73,4 @@ class Meter(Tap, Collector):
             for metric in kept.collect():
                 metric.samples = [x for x in metric.samples if not x.name.endswith("_created")]
                 yield metric
+        yield from self._passage.collect()

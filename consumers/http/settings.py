@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from consumers.progress import STALL_SECONDS
 from consumers.settings import SettingError
 
 DEFAULT_HOST = "127.0.0.1"
@@ -39,7 +40,7 @@ class HttpSettings:
     """Sessions of one WebSocket."""
     body_seconds: float = 30.0
     """How long a body may take to arrive."""
-    stall_seconds: float = 60.0
+    stall_seconds: float = STALL_SECONDS
     """Work that has waited for so long without any progress is stuck: /healthz says 503."""
     grace_seconds: int = 5
     """How long requests may go on after the end was asked for."""

@@ -17,6 +17,7 @@ from consumers.cli import app
 from consumers.http.settings import DEFAULT_PORT, TOKEN_VARIABLE
 from consumers.security import variables
 from consumers.settings import TAGGER_VARIABLE, ServiceSettings
+from consumers.workers_serving import wait_as
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -144,19 +145,25 @@ def test_images_of_others_have_a_version() -> None:
 # Ports, probes and times
 
 
+def ports_of_workers() -> list[int]:
+    """Each has the next one (consumers/workers_serving.py)."""
+    settings = COMPOSE["services"]["workers"]["environment"]
+    return [int(settings["HEARKEN_HTTP_PORT"]) + worker for worker in range(int(settings["HEARKEN_WORKERS"]))]
+
+
 def test_compose_gives_workers_time_a_token_and_a_port() -> None:
-    workers = {name: x for name, x in COMPOSE["services"].items() if name.startswith("worker")}
-    assert len(workers) == 2
-    assert len({x["environment"]["HEARKEN_INSTANCE_ID"] for x in workers.values()}) == 2
-    for worker in workers.values():
-        settings = worker["environment"]
-        assert float(settings["HEARKEN_SHUTDOWN_SECONDS"]) == ServiceSettings.shutdown_seconds
-        assert seconds(worker["stop_grace_period"]) > LONGEST
-        assert settings["HEARKEN_HTTP_TOKEN"].startswith("${HEARKEN_HTTP_TOKEN:?")
-        assert worker["ports"][0].startswith("127.0.0.1:")
-        assert worker["ports"][0].endswith(f":{settings['HEARKEN_HTTP_PORT']}")
-        assert worker["read_only"]
-        assert worker["tmpfs"] == ["/tmp"]
+    workers = COMPOSE["services"]["workers"]
+    settings = workers["environment"]
+    assert float(settings["HEARKEN_SHUTDOWN_SECONDS"]) == ServiceSettings.shutdown_seconds
+    asked = ServiceSettings(broker=settings["HEARKEN_BROKER"])
+    assert seconds(workers["stop_grace_period"]) > max(LONGEST, wait_as(asked).grace_seconds)
+    assert settings["HEARKEN_HTTP_TOKEN"].startswith("${HEARKEN_HTTP_TOKEN:?")
+    assert workers["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports_of_workers()]
+    assert workers["read_only"]
+    (folder,) = [volume.split(":")[1] for volume in workers["volumes"]]
+    assert all(settings[x].startswith(folder) for x in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"))
+    assert f"install -d -o hearken -g hearken {folder}" in DOCKERFILE, "or the volume is root's"
+    assert workers["tmpfs"] == ["/tmp"]
     for service in COMPOSE["services"].values():
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
@@ -165,8 +172,8 @@ def test_compose_gives_workers_time_a_token_and_a_port() -> None:
 
 def test_prometheus_asks_the_workers_that_there_are() -> None:
     (job,) = yaml.safe_load((DOCKER / "prometheus.yml").read_text("utf-8"))["scrape_configs"]
-    workers = [name for name in COMPOSE["services"] if name.startswith("worker")]
-    assert job["static_configs"][0]["targets"] == [f"{name}:{DEFAULT_PORT}" for name in workers]
+    assert ports_of_workers()[0] == DEFAULT_PORT
+    assert job["static_configs"][0]["targets"] == [f"workers:{port}" for port in ports_of_workers()]
     (source,) = yaml.safe_load((DOCKER / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
     assert source["url"] == "http://prometheus:9090"
     assert source["uid"] == "prometheus"

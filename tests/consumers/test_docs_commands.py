@@ -40,7 +40,9 @@ NOT_RUN = {
     ".venv/bin/hearken evaluate --data dev.conll --tagger ner --baseline runs/bidirectional/tagger "
     "--policy always --policy never --policy last:3 --policy price:0.005 --out runs/measured": "needs a model that is "
     "not in the repository; tests/stream/test_evaluate.py",
+    "hearken bench kafka --apache-kafka --out runs/kafka": "measures for minutes; tests/consumers/test_bench_kafka.py",
     ".venv/bin/hearken bench": "measures for minutes; tests/consumers/test_measure.py runs a short one",
+    "hearken bench report --out docs": "measures for twenty minutes; test_bench_commands.py has it short",
     "hearken calibrate --tagger runs/mine/checkpoint --data dev.conll --delta 0.01 --epsilon 0.05 --out "
     "runs/calibrated": "needs a tagger of one's own; tests/consumers/test_calibrating.py",
     "hearken calibrate --tagger runs/kitchen --data runs/kitchen/data/dev.conll --spoken --delta 0.1": "needs what the "

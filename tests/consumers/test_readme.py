@@ -31,6 +31,8 @@ def command_of(words):
     """The command that the first words name, sub-commands followed, and the words after it."""
     group = get_command(app)
     while hasattr(group, "commands"):
+        if group.invoke_without_command and (not words or words[0].startswith("-")):
+            break
         assert words[0] in group.commands
         group, words = group.commands[words[0]], words[1:]
     return group, words

@@ -131,7 +131,7 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
     producer, progress = FakeProducer(kafka, NAME), Progress()
     await producer.start()
     letters = DeadLetters()
-    outbound = Outbound(settings(), letters, lambda done, revisions: None)
+    outbound = Outbound(settings(), letters, lambda done, revisions, wrote: None)
     lane = ExactlyOnce(FIRST, progress, outbound, producer)
     taken = []
     for record in kafka.records(IN):

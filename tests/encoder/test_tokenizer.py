@@ -6,6 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from encoder.pieces import Pieces
+from encoder.runs import Runs
 from encoder.tokenizer import EMPTY, Encoded, IncrementalTokenizer, TokenizerError
 from tests.tiny import WORDS, tiny_byte_tokenizer, tiny_tokenizer
 
@@ -118,6 +120,27 @@ def test_a_chain_of_updates_never_drifts(tokenizer, pairs):
             assert equal(state, tokenizer.encode(text))
 
 
+@both_kinds
+@given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from([" paris", " rice,", "x", "e\u0301 ", ""])), max_size=20))
+def test_what_was_encoded_stays_as_it_is_whatever_goes_on_from_it(tokenizer, changes):
+    known = [tokenizer.encode("we met ms")]
+    for which, more in changes:
+        before = known[which % len(known)]
+        known.append(tokenizer.update(before, before.text + more if more else before.text[: which // 2])[0])
+    assert all(equal(x, tokenizer.encode(x.text)) for x in known)
+
+
+@both_kinds
+@given(st.lists(TEXTS, max_size=4).map(" ".join), st.integers(0, 3))
+@example("=\u0338 \u0301a,\u0301b \u4e2d\u0301\u0302x\ufb01", 1)
+def test_runs_cut_alone_and_remembered_are_runs_cut_together(tokenizer, text, most):
+    kind = tokenizer._kind
+    runs = Runs(kind, most)
+    for _ in range(2):
+        assert runs.cut(text) == (kind.cut(text) if text else Pieces([], [0], [], []))
+        assert len(runs._known) <= max(most, 1)
+
+
 @pytest.mark.parametrize("whole", [WHOLE, WHOLE_BYTES], ids=["wordpiece", "bytes"])
 def test_an_append_tokenises_only_the_unfinished_word(whole, monkeypatch):
     seen: list[str] = []
@@ -131,9 +154,11 @@ def test_an_append_tokenises_only_the_unfinished_word(whole, monkeypatch):
     before = tokenizer.encode("we met ms rice in par")
     monkeypatch.setattr(tokenizer._kind, "tokenizer", Spy())
     after, word, _ = tokenizer.update(before, "we met ms rice in paris today")
-    assert seen == ["paris today"]
+    assert seen == ["paris", "today"]
     assert word == 5
     assert [after.word(w) for w in range(after.words)] == ["we", "met", "ms", "rice", "in", "paris", "today"]
+    tokenizer.update(before, "we met ms rice in rice paris today")
+    assert seen == ["paris", "today"], "what was cut once is known"
 
 
 def test_what_becomes_of_odd_words():

@@ -169,3 +169,58 @@ async def test_overload_is_told_when_it_begins_and_when_it_ends_even_if_nothing_
     assert not batches[-1].result.answered
     await worker.close()
     await reader
+
+
+async def test_what_is_put_before_a_wake_finds_itself_in_one_step():
+    worker, batches = Worker(Engine(FakeLabeller(), Always()), queue=4), []
+    reader = asyncio.create_task(collect(worker, batches))
+    await worker.submit(update("u", "anna", session="first"), 0)
+    await worker.drain()
+    for offset in range(1, 6):
+        worker.put(update("u", "anna", session=f"s{offset}"), offset)  # one more than there is room for
+    assert worker.full
+    worker.wake()
+    await worker.drain()
+    assert [len(x.result.answered) for x in batches] == [1, 5]
+    assert not worker.full
+    with pytest.raises(InputError):
+        worker.put(end("nobody"), 6)
+    await worker.close()
+    await reader
+    with pytest.raises(WorkerFailed):
+        worker.put(update("u", "bob"), 7)
+
+
+async def test_who_waits_for_room_wakes_the_engine():
+    worker, batches = Worker(Engine(FakeLabeller(), Always()), queue=1), []
+    reader = asyncio.create_task(collect(worker, batches))
+    await worker.submit(update("u", "anna"), 0)
+    await worker.drain()  # the thread sleeps now
+    worker.put(update("u", "anna met"), 1)
+    async with asyncio.timeout(20):
+        await worker.room()
+    await worker.close()
+    await reader
+
+
+async def test_a_source_may_rest_while_a_step_runs_and_only_then():
+    ticks = iter(range(0, 10_000, 10))
+    labeller = Gated()
+    labeller.gate.set()
+    worker, batches = Worker(Engine(labeller, Always()), clock=lambda: float(next(ticks))), []
+    reader = asyncio.create_task(collect(worker, batches))
+    assert worker.rest(3.0) == 0
+    await worker.submit(update("u", "anna"), 0)
+    assert worker.rest(3.0) == 0  # nobody knows yet how long a step takes
+    await worker.drain()
+    assert worker.rest(3.0) == 0
+    labeller.gate.clear()
+    labeller.entered.clear()
+    await worker.submit(update("u", "anna met"), 1)
+    assert worker.rest(3.0) == 3.0
+    assert worker.rest(1e9) == batches[0].busy / 2
+    labeller.gate.set()
+    await worker.drain()
+    assert worker.rest(3.0) == 0
+    await worker.close()
+    await reader

@@ -1,0 +1,103 @@
+"""What the commands below `hearken bench` share: options, progress on standard error, results on both."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as Shown
+
+from consumers.errors import OperationFailed
+from consumers.measure import console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from stream.bench_report.table import Table
+
+
+def parse_numbers(option: str, text: str, example: str) -> list[int]:
+    """Read numbers above 0, parted by commas.
+
+    Raises:
+        typer.BadParameter: they are none.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",")]
+        if min(numbers) < 1:
+            raise ValueError
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {text!r} is not a list of numbers such as {example}") from error
+    return numbers
+
+
+def parse_parts(text: str | None, known: list[str]) -> list[str]:
+    """Read names of parts, parted by commas, in the order in which they are known; None: all.
+
+    Raises:
+        typer.BadParameter: there is no such part.
+    """
+    wanted = set(known) if text is None else {part.strip() for part in text.split(",")}
+    if unknown := sorted(wanted - set(known)):
+        raise typer.BadParameter(f"--parts {unknown[0]!r} is none of {', '.join(known)}")
+    return [part for part in known if part in wanted]
+
+
+@contextmanager
+def progress(title: str) -> "Iterator[Callable[[str, float], None]]":
+    """Show on standard error what is done, and how far it is; gives what is told of it."""
+    bar = Progress(
+        TextColumn(title),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        task = bar.add_task("", total=1.0)
+
+        def tell(what: str, share: float) -> None:
+            bar.update(task, description=what, completed=share)
+
+        yield tell
+        bar.update(task, description="", completed=1.0)
+
+
+@contextmanager
+def mistakes_told() -> Iterator[None]:
+    """Turn what a user can set right into a usage error."""
+    from encoder.checkpoint import CheckpointError
+    from encoder.restart import PolicyError
+    from stream.bench_peers.bert import NoBert
+    from stream.bench_peers.peer import PeerMismatch
+    from stream.bench_report.page import PageError
+
+    try:
+        yield
+    except (CheckpointError, PolicyError, PageError, NoBert) as error:
+        raise typer.BadParameter(str(error)) from error
+    except PeerMismatch as error:
+        raise OperationFailed(str(error)) from error
+
+
+def show(tables: "list[Table]") -> None:
+    """Print tables on standard output."""
+    for table in tables:
+        shown = Shown(title=table.title)
+        for number, head in enumerate(table.heads):
+            shown.add_column(head, justify="left" if number < table.left else "right")
+        for row in table.rows:
+            shown.add_row(*row)
+        console().print(shown)
+
+
+def save(folder: Path, name: str, found: Any) -> Path:
+    """Write a result as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    return path

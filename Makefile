@@ -2,6 +2,7 @@
 #
 #   make run ARGS="--speed 4"    options of `hearken demo`
 #   make run BROKER=kafka        on an Apache Kafka of its own (needs Java 17 and Maven); BROKER=HOST:PORT: on one that runs
+#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `hearken bench --device cuda`
 #   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
 #   make setup PYTHON=python3.12
 
@@ -13,6 +14,7 @@ WEIGHTS := $(VENV)/.weights
 TORCH_INDEX ?= auto
 TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
+GPU_TESTS := tests/encoder/gpu tests/stream/test_device_engine.py --gpu
 ARGS ?=
 BROKER ?=
 KAFKA_POM := configs/kafka/pom.xml
@@ -23,11 +25,12 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults train lint format lock clean kafka kafka-for-tests
+.PHONY: help setup run test gpu faults train lint format lock clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
@@ -66,10 +69,10 @@ train: $(STAMP) $(WEIGHTS)
 	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/shipped.toml' >&2; exit 2; }
 	@$(VENV)/bin/hearken train $(CONFIG)
 
-# All checks run even when one fails, and the last lines say how it went and what did not run.
+# Where a GPU is, the kernels are tested on it too, after the interpreter. All checks run even when one fails, and the last lines say how it went and what did not run.
 test: $(STAMP) $(WEIGHTS) kafka-for-tests
-	@failed=; \
-	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q"; do \
+	@failed=; gpu="$$($(VENV)/bin/python -c 'import torch; print("$(GPU_TESTS)" if torch.cuda.is_available() else "")')"; \
+	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q" $${gpu:+"pytest -q $$gpu"}; do \
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \
@@ -78,6 +81,11 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 	else printf '\nOK: ruff, formatting, mypy and pytest all passed\n'; fi; \
 	if [ -n "$$missing" ]; then printf '%s\n' "$$missing"; fi; \
 	test -z "$$failed"
+
+# What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
+gpu: $(STAMP)
+	@$(VENV)/bin/python -m pytest -q $(GPU_TESTS)
+	@$(VENV)/bin/hearken bench --device cuda $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy

@@ -1,5 +1,6 @@
 """What the commands below `hearken bench` share: options, progress on standard error, results on both."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stream.bench_report.table import Table
+
+QUIET_SECONDS = 10.0
+"""Between two lines of progress where it is no terminal that reads them."""
 
 
 def parse_numbers(option: str, text: str, example: str) -> list[int]:
@@ -50,21 +54,28 @@ def parse_parts(text: str | None, known: list[str]) -> list[str]:
 @contextmanager
 def progress(title: str) -> "Iterator[Callable[[str, float], None]]":
     """Show on standard error what is done, and how far it is; gives what is told of it."""
-    bar = Progress(
-        TextColumn(title),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )
-    with bar:
+    screen = Console(stderr=True)
+    if not screen.is_terminal:
+        yield _Lines(title)
+        return
+    columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=screen) as bar:
         task = bar.add_task("", total=1.0)
-
-        def tell(what: str, share: float) -> None:
-            bar.update(task, description=what, completed=share)
-
-        yield tell
+        yield lambda what, share: bar.update(task, description=what, completed=share)
         bar.update(task, description="", completed=1.0)
+
+
+class _Lines:
+    """Progress in a file: a line now and then."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._due = 0.0
+
+    def __call__(self, what: str, share: float) -> None:
+        if time.monotonic() >= self._due:
+            typer.echo(f"{self._title}, {share:.0%}: {what}", err=True)
+            self._due = time.monotonic() + QUIET_SECONDS
 
 
 @contextmanager

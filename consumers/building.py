@@ -23,6 +23,7 @@ def build_engine(
     overload_seconds: float = 0.0,
     budget_gflops: float = 0.0,
     budget_share: float = 0.0,
+    device: str | None = None,
     number_format: str = "auto",
 ) -> "Engine":
     """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
@@ -35,10 +36,11 @@ def build_engine(
         overload_seconds: restarts get scarce while updates wait for longer; 0: never.
         budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
         budget_share: the same as a share of the compute thread's time; give one of them at most.
+        device: see `encoder.gpu.device.choose_device`.
         number_format: of the encoder's products, see `encoder.number_format`.
 
     Raises:
-        SettingError: no such tagger, policy, level of stability or number format, or one tagger is named twice.
+        SettingError: no such tagger, policy, level of stability, device or number format, or one tagger is named twice.
     """
     # engine.md: compute has one core, Kafka and the event loop the other. `set_num_threads` is late and not enough: it
     # reaches another thread, as the one that will compute, with torch's first loop there, and oneDNN has two till then.
@@ -47,6 +49,7 @@ def build_engine(
 
     from encoder.checkpoint import CheckpointError
     from encoder.choice import choose_taggers
+    from encoder.gpu.device import DeviceError
     from encoder.number_format import NumberFormatError
     from encoder.restart import PolicyError, own_policy, parse_policy, resolve_policy
     from encoder.tagger import load_tagger
@@ -66,12 +69,14 @@ def build_engine(
     torch.set_num_threads(1)
     try:
         chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
-        loaded = [load_tagger(os.fspath(x.folder), number_format=number_format) for x in chosen]
+        loaded = [load_tagger(os.fspath(x.folder), number_format=number_format, device=device) for x in chosen]
         labellers = [HybridLabeller(one, x.heads) for one, x in zip(loaded, chosen, strict=True)]
     except NumberFormatError as error:
         raise SettingError("number_format", str(error)) from error
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
+    except DeviceError as error:
+        raise SettingError("device", str(error)) from error
     try:
         points = parse_policy(resolve_policy(policy, own_policy([x.own for y in labellers for x in y.heads])))
     except PolicyError as error:

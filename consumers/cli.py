@@ -31,6 +31,7 @@ from consumers.measure import app as bench_app
 from consumers.options import (
     BrokerOption,
     ConnectOption,
+    DeviceOption,
     FormatOption,
     IdleOption,
     InputTopicOption,
@@ -154,6 +155,7 @@ def serve(
     coalesce: Annotated[
         bool, typer.Option(envvar="HEARKEN_COALESCE", help="Label only the newest of several waiting updates.")
     ] = True,
+    device: DeviceOption = "auto",
     overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
     budget_gflops: Annotated[
         float,
@@ -251,6 +253,7 @@ def serve(
         overload_seconds=overload_seconds,
         budget_gflops=budget_gflops,
         budget_share=budget_share,
+        device=device,
         number_format=number_format,
     )
     if workers > 1:
@@ -309,6 +312,7 @@ def tag(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    device: DeviceOption = "auto",
     number_format: NumberFormatOption = "auto",
 ) -> int:
     """Label lines of standard input; revisions go to standard output."""
@@ -321,7 +325,7 @@ def tag(
     from consumers.tag import tag as tag_lines
 
     engine = build_engine(
-        parse_taggers(tagger), policy, coalesce=False, stability=stability, number_format=number_format
+        parse_taggers(tagger), policy, coalesce=False, stability=stability, device=device, number_format=number_format
     )
     is_text = input is InputKind.TEXT
     reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)

@@ -11,6 +11,7 @@ from consumers.http.options import HttpHostOption, HttpPortOption, HttpTokenFile
 from consumers.http.settings import DEFAULT_HOST, HttpSettings, read_settings
 from consumers.log import configure_logging
 from consumers.options import (
+    DeviceOption,
     IdleOption,
     LogOption,
     NumberFormatOption,
@@ -44,6 +45,7 @@ def listen(
     tagger: TaggerOption = None,
     policy: PolicyOption = DEFAULT_POLICY,
     stability: StabilityOption = DEFAULT_STABILITY,
+    device: DeviceOption = "auto",
     number_format: NumberFormatOption = "auto",
     overload_seconds: OverloadOption = DEFAULT_OVERLOAD_SECONDS,
     idle_seconds: IdleOption = DEFAULT_IDLE_SECONDS,
@@ -66,6 +68,7 @@ def listen(
         stability=stability,
         idle_seconds=idle_seconds,
         overload_seconds=overload_seconds,
+        device=device,
         number_format=number_format,
     )
     asyncio.run(listen_until_signal(http, make_engine))

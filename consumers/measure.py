@@ -45,6 +45,10 @@ def bench(
     target: Annotated[
         float, typer.Option(min=0.001, help="Under --overload: seconds of waiting beyond which restarts get shorter.")
     ] = DEFAULT_OVERLOAD_SECONDS,
+    device: Annotated[
+        str | None,
+        typer.Option(help="Measure a GPU instead: cuda, or cuda:1 for the second one. For 1 to 10,000 sessions."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for bench.json, or overload.json.")] = None,
 ) -> None:
     """Measure words a second against the same weights re-run densely on every word, in the same run."""
@@ -65,6 +69,13 @@ def bench(
         typer.echo(f"hearken bench: --sessions {sessions!r} is not a list of numbers such as 1,8,64", err=True)
         raise typer.Exit(2) from error
     taggers = tagger or [DEFAULT_TAGGER]
+    if device is not None:
+        from consumers.bench_device import DEVICE_SESSIONS, bench_device
+
+        source = context.get_parameter_source("sessions")
+        asked = source is not None and source.name != "DEFAULT"
+        bench_device(taggers[0], device, counts if asked else DEVICE_SESSIONS, words, policy, repeats, out)
+        return
     if overload is not None and len(taggers) > 1:
         typer.echo("hearken bench: --overload measures one --tagger", err=True)
         raise typer.Exit(2)

@@ -28,6 +28,10 @@ StabilityOption = Annotated[
         help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
     ),
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(envvar="HEARKEN_DEVICE", help="Where taggers compute: auto (the CPU), cpu, cuda, or cuda:N."),
+]
 FormatOption = Annotated[str, typer.Option(envvar="HEARKEN_FORMAT", help=FORMAT_HELP)]
 NumberFormatOption = Annotated[
     str,

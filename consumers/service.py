@@ -269,7 +269,7 @@ class Service:
                     raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
         except (BadInput, InputError) as error:
             return self._bury(held, error.reason, error.detail, taken)
-        if record.offset <= held.last_applied and all(held.is_done(x.session, record.offset) for x in messages):
+        if not messages or all(held.is_done(x.session, record.offset) for x in messages):
             return self._skip(held, taken)
         self._submit(held, messages, taken)
 

@@ -123,9 +123,14 @@ class Cache:
         self._prefix_pool = _Pool(min(max_pages, max_sessions * prefix_a_slot))
         self._tail_pool = _Pool(min(max_pages, max_sessions * tail_a_slot))
         self.dtype = dtype
-        self.prefix_block = _reserve(config, dtype, config.causal_layers, self._prefix_pool.pages)
-        self.tail_block = _reserve(config, dtype, config.tail_layers, self._tail_pool.pages)
-        self.boundary = _zeros((self._tail_pool.pages, config.page_size, config.hidden), torch.float32)
+        self._reserve_pages(dtype, self._prefix_pool.pages, self._tail_pool.pages)
+
+    def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
+        """Make the pages themselves; where they lie is another matter elsewhere (`encoder.gpu.encoder`)."""
+        config = self.config
+        self.prefix_block = _reserve(config, dtype, config.causal_layers, prefix_pages)
+        self.tail_block = _reserve(config, dtype, config.tail_layers, tail_pages)
+        self.boundary = _zeros((tail_pages, config.page_size, config.hidden), torch.float32)
         """(tail pages, page_size, H) float32"""
 
     @property
@@ -194,6 +199,10 @@ class Cache:
         requests = np.array([(p.slot, p.keep, len(p.tokens), p.window, p.restart) for p in passes], np.int64)
         requests = requests.reshape(-1, 5)
         tokens: IntArray = np.concatenate([p.tokens for p in passes]) if passes else np.zeros(0, np.int32)
+        return self.plan_requests(requests, tokens)
+
+    def plan_requests(self, requests: NDArray[np.int64], tokens: IntArray) -> Plan:
+        """Check passes that are laid out already, as `Plan` has them; see `plan`."""
         if tokens.dtype != np.int32:
             raise ValueError(f"tokens must be int32 (got {tokens.dtype})")
         config = self.config

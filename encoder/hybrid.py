@@ -94,7 +94,7 @@ class HybridEncoder:
         self.dtype = page_type(self.number_format, fused=fused)
         """Of cached keys and values."""
         self._cache = Cache(config, self.dtype, max_sessions, max_pages)
-        head = _columns(config, checkpoint.weights)
+        head = head_columns(config, checkpoint.weights)
         self._body: Body
         if fused:
             packed = packed_weights(checkpoint, self.identity, self.number_format, head)
@@ -170,17 +170,7 @@ class HybridEncoder:
 
     def flops(self, passes: Sequence[Pass]) -> int:
         """Count the floating point operations of these passes: linears, attention products and head."""
-        config = self.config
-        _, keep, count, window, restart = self._plan(passes).requests.T
-        n = keep + count
-        computed = n - restart
-        pairs = config.causal_layers * (n * (n + 1) - keep * (keep + 1)) // 2
-        pairs = pairs + config.tail_layers * computed * (n - window)
-        linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
-        tokens = config.causal_layers * count + config.tail_layers * computed
-        embedded = 2 * (config.embedding or 0) * config.hidden * count
-        head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
-        return int((tokens * linear + pairs * 4 * config.hidden + embedded + head).sum())
+        return count_flops(self.config, self._plan(passes))
 
     def _warm_up(self) -> None:
         """Run one token, so that no kernel is compiled while a message waits."""
@@ -202,12 +192,26 @@ def _check_fallback(kernels: str, number_format: str) -> None:
         )
 
 
+def count_flops(config: HybridConfig, plan: Plan) -> int:
+    """Count the floating point operations of a step: linears, attention products and head."""
+    _, keep, count, window, restart = plan.requests.T
+    n = keep + count
+    computed = n - restart
+    pairs = config.causal_layers * (n * (n + 1) - keep * (keep + 1)) // 2
+    pairs = pairs + config.tail_layers * computed * (n - window)
+    linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
+    tokens = config.causal_layers * count + config.tail_layers * computed
+    embedded = 2 * (config.embedding or 0) * config.hidden * count
+    head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
+    return int((tokens * linear + pairs * 4 * config.hidden + embedded + head).sum())
+
+
 def stability_flops(config: HybridConfig) -> int:
     """Count the FLOPs of all stability heads for one word, beyond their columns of the encoder's head."""
     return len(config.label_sets) * 2 * config.stability * (FEATURES + 2)
 
 
-def _columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
     counts = [len(labels) for labels in config.label_sets.values()]
     found: list[list[Tensor]] = []

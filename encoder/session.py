@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.context import Geometry
-from encoder.hybrid import HybridEncoder, OutOfPages, Pass
+from encoder.hybrid import OutOfPages, Pass
+from encoder.interface import Encoder
 from encoder.plan import Kind, Plan, Rows, Standing
 from encoder.segments import SessionEncoder
 
@@ -36,7 +37,7 @@ class SessionPool:
     """All sessions over one hybrid encoder; those that hold a slot are ordered from the least recently used."""
 
     def __init__(
-        self, encoder: HybridEncoder, *, max_sessions: int = 1024, starts_word: NDArray[np.bool_] | None = None
+        self, encoder: Encoder, *, max_sessions: int = 1024, starts_word: NDArray[np.bool_] | None = None
     ) -> None:
         """Share `encoder` out.
 

@@ -3,11 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from encoder.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from encoder.choice import choose_taggers
 from encoder.config import HybridConfig
 from encoder.decode import Decoder
+from encoder.gpu.device import choose_device
 from encoder.hybrid import HybridEncoder
+from encoder.interface import Encoder
 from encoder.read import Reader
 from encoder.restart import DEFAULT_PRICE, own_policy
 from encoder.session import SessionPool
@@ -45,7 +49,7 @@ class Tagger:
     """At least one, in the order of `config.label_sets`."""
 
     @property
-    def encoder(self) -> HybridEncoder:
+    def encoder(self) -> Encoder:
         """The hybrid encoder under all sessions."""
         return self.sessions.encoder
 
@@ -64,6 +68,7 @@ def load_tagger(
     number_format: str = "auto",
     calibrated: bool = True,
     head: str | None = None,
+    device: str | None = None,
 ) -> Tagger:
     """Load a shipped tagger by name ("ner") or a checkpoint folder by path.
 
@@ -75,23 +80,43 @@ def load_tagger(
         number_format: "auto", "float32", "bfloat16" or "int8".
         calibrated: with the calibration that the folder has, if any.
         head: only this one of its heads; None: all of them.
+        device: "auto", "cpu", "cuda" or "cuda:N"; None: what HEARKEN_DEVICE says, else auto (`encoder.gpu.device`).
 
     Raises:
         CheckpointError: it cannot be read.
+        DeviceError: the device is not there.
         TokenizerError: its tokenizer cannot follow live text.
         NumberFormatError: unknown number format, or one that this processor or model cannot have.
         ValueError: unknown kernels, or limits too small for one session.
     """
+    place = choose_device(device)
     checkpoint = load_checkpoint(name, calibrated=calibrated)
     if head in checkpoint.config.taggers:
         checkpoint = checkpoint.alone(head)
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
-    encoder = HybridEncoder(
-        checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
-    )
+    encoder = _make_encoder(checkpoint, place, max_sessions, max_pages, kernels, number_format)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
     heads = heads_of(checkpoint)
     return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads)
+
+
+def _make_encoder(
+    checkpoint: Checkpoint,
+    device: torch.device,
+    max_sessions: int,
+    max_pages: int | None,
+    kernels: str,
+    number_format: str,
+) -> Encoder:
+    if device.type == "cpu":
+        return HybridEncoder(
+            checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
+        )
+    from encoder.gpu.encoder import DeviceEncoder  # Triton is there only where a GPU may be
+
+    return DeviceEncoder(
+        checkpoint, device, max_sessions=max_sessions, max_pages=max_pages, number_format=number_format
+    )
 
 
 def load_alone(name: str, **options: Any) -> Tagger:

@@ -38,8 +38,8 @@ class Done(msgspec.Struct, frozen=True):
     """Bytes of its parent's memory that it has written to, so that it has them for itself now."""
 
 
-Run = Callable[[int], Callable[[], None]]
-"""Given a worker's number, makes what it runs."""
+Run = Callable[[], Callable[[], None]]
+"""Makes, in the process, what it runs."""
 
 
 class Runner(NamedTuple):
@@ -68,9 +68,7 @@ def started(how: Literal["fork", "spawn"], workers: int, make: Run) -> Iterator[
     pipes = [multiprocessing.Pipe() for _ in range(workers)]
     gc.collect()
     gc.freeze()  # as consumers/workers.py does
-    processes = [
-        context.Process(target=_obey, args=(there, make, i), daemon=True) for i, (_, there) in enumerate(pipes)
-    ]
+    processes = [context.Process(target=_obey, args=(there, make), daemon=True) for _, there in pipes]
     for process in processes:
         process.start()
     try:
@@ -84,11 +82,11 @@ def started(how: Literal["fork", "spawn"], workers: int, make: Run) -> Iterator[
         gc.unfreeze()
 
 
-def _obey(orders: Connection, make: Run, number: int) -> None:
+def _obey(orders: Connection, make: Run) -> None:
     """A worker's whole life."""
     torch.set_num_threads(1)
     anywhere, before = os.sched_getaffinity(0), read_memory()
-    run = make(number)
+    run = make()
     while True:
         order: Order = orders.recv()
         os.sched_setaffinity(0, anywhere if order.core is None else {order.core})

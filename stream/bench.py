@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoint import load_checkpoint
-from encoder.hybrid import HybridEncoder, Pass
+from encoder.hybrid import Pass
+from encoder.interface import Encoder
 from encoder.model import HybridModel
 from encoder.restart import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
@@ -159,7 +160,7 @@ def run_dense(model: HybridModel, steps: Sequence[Sequence[tuple[Tensor, Tensor,
     return seconds
 
 
-def run_packed(encoder: HybridEncoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -> list[float]:
+def run_packed(encoder: Encoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -> list[float]:
     """Run the engine's encoder over each step's texts (each (n,)) from nothing; returns each step's seconds."""
     slots = [encoder.open() for _ in steps[0]]
     seconds = []

@@ -36,13 +36,9 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 def setting_of(tagger: Tagger, policy: str) -> Setting:
     """Describe a tagger and its restart policy, here."""
-    return Setting(machine=this_machine(), tagger=tagger.name, policy=policy, number_format=format_of(tagger))
-
-
-def format_of(tagger: Tagger) -> str:
-    """What the tagger's linears compute in; an encoder that says nothing of it computes in what it caches."""
-    cached = str(tagger.encoder.dtype).removeprefix("torch.")
-    return str(getattr(tagger.encoder, "number_format", cached))
+    return Setting(
+        machine=this_machine(), tagger=tagger.name, policy=policy, number_format=tagger.encoder.number_format
+    )
 
 
 def this_machine() -> Machine:

@@ -123,7 +123,7 @@ def run_workers(name: str, workers: int, sessions: int, words: int, policy: str,
     tagger = load_alone(name, max_sessions=sessions)
     policy = resolve_policy(policy, tagger.own)
     cores = sorted(os.sched_getaffinity(0))
-    live = lambda number: run_live(tagger, number, sessions, words, policy)  # noqa: E731
+    live = partial(run_live, tagger, sessions, words, policy)
     own = partial(_load_and_run, name, sessions, words, policy)
     amount = float(sessions * words)
     sides = {ALONE: _Side(1, amount), SHARED: _Side(workers, amount), PINNED: _Side(workers, amount)}
@@ -159,9 +159,9 @@ def run_workers(name: str, workers: int, sessions: int, words: int, policy: str,
     )
 
 
-def run_live(tagger: Tagger, number: int, sessions: int, words: int, policy: str) -> Callable[[], None]:
-    """Make what feeds live sessions word by word, as `hearken bench` does; other texts for each worker."""
-    texts = make_texts(sessions, words, seed=7 + number)
+def run_live(tagger: Tagger, sessions: int, words: int, policy: str) -> Callable[[], None]:
+    """Make what feeds live sessions word by word, as `hearken bench` does; each worker has the same work."""
+    texts = make_texts(sessions, words)
 
     def run() -> None:
         run_engine(tagger, texts, policy)
@@ -169,8 +169,8 @@ def run_live(tagger: Tagger, number: int, sessions: int, words: int, policy: str
     return run
 
 
-def _load_and_run(name: str, sessions: int, words: int, policy: str, number: int) -> Callable[[], None]:
-    return run_live(load_alone(name, max_sessions=sessions), number, sessions, words, policy)
+def _load_and_run(name: str, sessions: int, words: int, policy: str) -> Callable[[], None]:
+    return run_live(load_alone(name, max_sessions=sessions), sessions, words, policy)
 
 
 def _shared(memory: dict[str, int]) -> int:

@@ -18,6 +18,20 @@ settings.register_profile("hearken", deadline=None, derandomize=bool(os.environ.
 settings.load_profile("hearken")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--gpu", action="store_true", help="run Triton's kernels on a CUDA device: pytest tests/encoder/gpu --gpu"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--gpu"):
+        if not torch.cuda.is_available():
+            raise pytest.UsageError("--gpu: there is no CUDA device here; without --gpu the kernels are interpreted")
+    else:
+        os.environ["TRITON_INTERPRET"] = "1"  # heard only by what imports Triton later: everything
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Files that the package keeps between runs go where the tests' other files go."""

@@ -15,7 +15,6 @@ from stream.bench import make_texts
 from stream.bench_feed import Feed, Lap
 from stream.bench_growth.rates import product_rate, read_rate
 from stream.bench_growth.setting import Subject, Tell
-from stream.bench_machine import format_of
 from stream.messages import Message, Update
 
 ITEM = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -59,7 +58,7 @@ class _Steps:
 
 def measure_floors(subject: Subject, counts: Sequence[int], tell: Tell) -> list[FloorRow]:
     """Measure steps, then the machine, at each number of sessions."""
-    config, number_format = subject.tagger.config, format_of(subject.tagger)
+    config, number_format = subject.tagger.config, subject.tagger.encoder.number_format
     rows = []
     for number, count in enumerate(counts):
         tell(f"floors of {count:,} sessions", number / len(counts))
@@ -116,7 +115,7 @@ def _messages(texts: Sequence[Sequence[str]], said: Sequence[int], more: int) ->
 def _bytes(subject: Subject, texts: Sequence[Sequence[str]], said: Sequence[int]) -> float:
     """Bytes that a step over these texts has to move at least: weights once, and for each text what its words see."""
     config, item = subject.tagger.config, subject.tagger.encoder.dtype.itemsize
-    a_layer = config.hidden * (4 * config.hidden + 2 * config.intermediate) * ITEM[format_of(subject.tagger)]
+    a_layer = config.hidden * (4 * config.hidden + 2 * config.intermediate) * ITEM[subject.tagger.encoder.number_format]
     weights = config.layers * a_layer + 4 * config.hidden * config.columns
     tokens = [len(subject.tagger.tokenizer.encode(" ".join(text[:n])).ids) for text, n in zip(texts, said, strict=True)]
     a_token = 2 * config.hidden * item

@@ -69,7 +69,7 @@ PARTS: dict[str, Part] = {
     "threshold": Part(
         ThresholdRow,
         lambda x: x.live,
-        lambda s, x, tell: measure_threshold(s, x.policies, x.live, max(1, x.repeats // 2), tell),
+        lambda s, x, tell: measure_threshold(s, x.policies, x.live, x.repeats, tell),
     ),
     "floors": Part(FloorRow, lambda x: max(x.floors), lambda s, x, tell: measure_floors(s, x.floors, tell)),
 }

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoder.linear import PackedLinear
+from encoder.ops.dots import Numbers
+from stream.bench_growth.own_product import own_product
 
 ROWS = (64, 256, 1024)
 """Tokens in one product; the best of them counts."""
@@ -15,16 +17,17 @@ SECONDS = 0.05
 """For how long each is tried."""
 
 
-def product_rate(hidden: int, wide: int, number_format: str) -> float:
+def product_rate(hidden: int, wide: int, number_format: Numbers) -> float:
     """Give operations a second of the best product of (M, hidden) by (hidden, wide) in a number format."""
-    return max(
-        2 * rows * hidden * wide / _best(way)
-        for rows in ROWS
-        for way in (_whole if number_format == "int8" else _reals)(rows, hidden, wide, number_format)
-    )
+    found = []
+    for rows in ROWS:
+        ways: list[Callable[[], object]] = [*own_product(rows, hidden, wide, number_format)]
+        ways += (_whole if number_format == "int8" else _reals)(rows, hidden, wide, number_format)
+        found += [2 * rows * hidden * wide / _best(way) for way in ways]
+    return max(found)
 
 
-def _reals(rows: int, hidden: int, wide: int, number_format: str) -> list[Callable[[], Tensor]]:
+def _reals(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
     """Torch's own product, and oneDNN's with packed weights."""
     dtype: torch.dtype = getattr(torch, number_format)
     weight, bias = torch.randn(wide, hidden) / hidden**0.5, torch.randn(wide)
@@ -33,7 +36,7 @@ def _reals(rows: int, hidden: int, wide: int, number_format: str) -> list[Callab
     return [lambda: packed(x), lambda: F.linear(x, plain, offset)]
 
 
-def _whole(rows: int, hidden: int, wide: int, number_format: str) -> list[Callable[[], Tensor]]:
+def _whole(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
     """Torch's product of bytes, with nothing scaled."""
     x = torch.randint(-127, 127, (rows, hidden), dtype=torch.int8)
     weight = torch.randint(-127, 127, (wide, hidden), dtype=torch.int8)

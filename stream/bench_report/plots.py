@@ -109,24 +109,25 @@ def plot_rewriting(found: Measured[RewritingRow], path: Path) -> None:
 
 
 def plot_threshold(found: Measured[ThresholdRow], path: Path) -> None:
-    """Draw words a second against words computed again, a line for each kind of policy."""
+    """Draw what a word costs against words computed again, a line for each kind of policy."""
     figure, (axes,) = _begin(1, 4.2)
     kinds: dict[str, list[ThresholdRow]] = {}
     for row in found.rows:
         kinds.setdefault(row.policy.partition(":")[0], []).append(row)
     for kind, rows in kinds.items():
         rows = sorted(rows, key=lambda x: x.recomputed)
-        x, y = [row.recomputed for row in rows], [row.words_per_second for row in rows]
+        x, y = [row.recomputed for row in rows], [row.ms for row in rows]
         color = POLICIES.get(kind, DARK)
         axes.plot(x, y, marker="o", color=color, label=kind if kind in POLICIES else None)
         for row in rows:
             name = row.policy.partition(":")[2] if kind in POLICIES else row.policy
-            point = (row.recomputed, row.words_per_second)
-            axes.annotate(name, point, (5, 4), textcoords="offset points", fontsize=8, color=color)
+            point = (row.recomputed, row.ms)
+            place, side = ((-5, 5), "right") if kind == "price" else ((6, -9), "left")
+            axes.annotate(name, point, place, textcoords="offset points", ha=side, fontsize=8, color=color)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     axes.set_xlabel("words computed for each word that is said")
-    axes.set_ylabel("words a second")
+    axes.set_ylabel("CPU ms a word")
     axes.set_ylim(bottom=0)
     axes.margins(x=0.1)
     axes.legend(fontsize=8)

@@ -49,7 +49,8 @@ def test_the_commands_parts_are_those_that_there_are():
 def test_growth_measures_the_parts_that_are_wanted(tagger, tmp_path, capsys):
     words = ("--tagger", tagger, "--policy", "price:0.005", "--quick", "--parts", "threshold,rewriting")
     assert main(["bench", "growth", *words, "--out", str(tmp_path)]) == 0
-    out = capsys.readouterr().out
+    out, error = capsys.readouterr()
+    assert "rewriting, 0%: loading" in error
     assert "ever more rewriting" in out
     assert "`never`" in out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["rewriting.json", "threshold.json"]

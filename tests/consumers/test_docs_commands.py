@@ -40,6 +40,10 @@ NOT_RUN = {
     ".venv/bin/hearken evaluate --data dev.conll --tagger ner --baseline runs/bidirectional/tagger "
     "--policy always --policy never --policy last:3 --policy price:0.005 --out runs/measured": "needs a model that is "
     "not in the repository; tests/stream/test_evaluate.py",
+    "make gpu": "needs a GPU; `make test` runs the same tests under an interpreter",
+    "hearken bench --device cuda --sessions 1,10,100,1000,10000 --out runs/gpu": "needs a GPU; "
+    "tests/stream/test_bench_device.py runs a tiny one",
+    "hearken serve --device cuda": "needs a GPU; tests/stream/test_device_engine.py",
     "hearken bench kafka --apache-kafka --out runs/kafka": "measures for minutes; tests/consumers/test_bench_kafka.py",
     ".venv/bin/hearken bench": "measures for minutes; tests/consumers/test_measure.py runs a short one",
     "hearken bench report --out docs": "measures for twenty minutes; test_bench_commands.py has it short",

@@ -17,7 +17,6 @@ from stream.bench_growth.rewriting import measure_rewriting, rewritten
 from stream.bench_growth.sessions import measure_sessions, most_bytes
 from stream.bench_growth.setting import SEGMENT, Subject, load_subject
 from stream.bench_growth.threshold import measure_threshold
-from stream.bench_machine import format_of
 from stream.bench_report.growth import TABLES
 from stream.messages import Update
 from tests.tiny import tiny_checkpoint
@@ -139,7 +138,7 @@ def test_the_bytes_of_a_step_are_weights_and_what_its_words_see(subject):
     (one,) = measure_floors(subject, [1], none)
     item = subject.tagger.encoder.dtype.itemsize
     layer = config.hidden * (4 * config.hidden + 2 * config.intermediate)
-    weights = config.layers * layer * ITEM[format_of(subject.tagger)] + 4 * config.hidden * config.columns
+    weights = config.layers * layer * ITEM[subject.tagger.encoder.number_format] + 4 * config.hidden * config.columns
     (text,) = make_texts(1, FIRST + 20 + ROUNDS)
     tokens = [len(subject.tagger.tokenizer.encode(" ".join(text[: 30 + n])).ids) for n in range(1, ROUNDS + 1)]
     seen = [config.causal_layers * n + config.tail_layers * min(n, config.window) for n in tokens]

@@ -149,7 +149,7 @@ def run_workers(name: str, workers: int, sessions: int, words: int, policy: str,
     return WorkersReport(
         tagger=tagger.name,
         policy=policy,
-        number_format=str(tagger.encoder.dtype).removeprefix("torch."),
+        number_format=tagger.encoder.number_format,
         sessions=sessions,
         words=words,
         cores=len(cores),

@@ -36,6 +36,8 @@ def light_engine(
     budget_gflops: float = 0.0,
     budget_share: float = 0.0,
     stability: str = "low",
+    device: str | None = None,
+    number_format: str = "auto",
     **options: Any,
 ) -> Any:
     """As consumers.building.build_engine; the word "poison" makes labelling fail."""

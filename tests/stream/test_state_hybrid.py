@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.restart import Always, Entropy, Last, Never
+from encoder.runs import Runs
 from stream.engine import Engine
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.helpers import drain, final, tell, update
@@ -136,7 +137,7 @@ def test_a_restored_session_is_not_touched_before_its_first_operation(monkeypatc
     entries = kept(Engine(tiny_tagger(), Always()), *CONTEXT, update("a", "we met"))
     engine = Engine(tiny_tagger(), Always())
     monkeypatch.setattr(engine._labeller, "open", None)
-    monkeypatch.setattr(type(engine._labeller._tagger.tokenizer), "_append", None)
+    monkeypatch.setattr(Runs, "cut", None)  # nothing is tokenised
     engine.restore(restore(entries)["s"], "s")
     (result,) = drain(engine)
     assert (result.entries, engine.sessions, engine._sessions.alive) == ([], ["s"], {})

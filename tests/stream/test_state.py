@@ -71,15 +71,18 @@ def test_coalescing_between_cuts_reaches_the_same_finals(script, policy, sizes, 
 
 
 def finals(run):
-    """What stands of each segment that was closed and not deleted, when its life is over."""
+    """What stands of each segment that was closed and not deleted, when its life is over.
+
+    Interims say nothing of it: a session that speaks again may have some, or none where they were overtaken.
+    """
     found = {}
     for told in run.revisions.values():
         for x in told:
-            key = x.tagger, x.session, x.segment
-            if x.final and not any(gone.cause == "delete" for gone in x.retracted):
-                found[key] = [(s.start, s.end, s.label, s.text) for s in x.spans]
-            else:
-                found.pop(key, None)
+            if x.final:
+                gone = any(span.cause == "delete" for span in x.retracted)
+                found[x.tagger, x.session, x.segment] = (
+                    [] if gone else [(s.start, s.end, s.label, s.text) for s in x.spans]
+                )
     return {key: spans for key, spans in found.items() if spans}
 
 

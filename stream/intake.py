@@ -208,27 +208,19 @@ class Intake:
         final = update.final or heard.closed
         heard.speaker, heard.channel = update.speaker or heard.speaker, update.channel or heard.channel
         operation = _write(update.session, [offset], update.segment, heard, text, times, final, offset, cost)
+        self._supersede(heard, operation)
         heard.text, heard.times = text, times
         if closing:
             close_segment(source.segments, update.segment, self._remembered)
-        self._put(heard, operation)
+        self._queue(operation)
 
-    def _put(self, heard: Heard, operation: Write) -> None:
-        """Queue a write; of an update of its segment that waits it takes over the answers, and mostly the place.
-
-        The place, since segments stand in the order of their opening: what opens one must not wait for longer because
-        more was said of it. A closing waits where it came: its order among closings is what later segments see.
-        """
+    def _supersede(self, heard: Heard, operation: Write) -> None:
         old = heard.waiting
         if self._coalesce and old is not None and not old.final:
-            if not operation.final:
-                old.become(operation)
-                return
             old.superseded = True
             operation.answers = [*old.answers, *operation.answers]
             operation.cost = max(operation.cost, old.cost)
         heard.waiting = operation
-        self._queue(operation)
 
     def _delete(self, message: Delete, source: Source, offset: int, now: float) -> None:
         if message.segment not in source.segments:
@@ -242,7 +234,8 @@ class Intake:
             heard = source.segments[name]
             cost = _cost(heard.text, heard.text, True)
             closing = _write(session, [], name, heard, heard.text, heard.times, True, offset, cost)
-            self._put(heard, closing)
+            self._supersede(heard, closing)
+            self._queue(closing)
         self._queue(Forget(session, answers, offset))
         del self._sources[session]
         self._ended[session] = now, -1

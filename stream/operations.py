@@ -32,12 +32,6 @@ class Write(Operation):
     """A rough count of the tokens to compute; 0: a repeat."""
     superseded: bool = False
 
-    def become(self, newer: "Write") -> None:
-        """Say what a newer update of the segment says, and answer both."""
-        self.answers = [*self.answers, *newer.answers]
-        self.text, self.times, self.offset = newer.text, newer.times, newer.offset
-        self.speaker, self.channel, self.cost = newer.speaker, newer.channel, max(self.cost, newer.cost)
-
 
 @dataclass(slots=True)
 class Remove(Operation):

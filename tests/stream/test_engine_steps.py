@@ -4,7 +4,6 @@ import pytest
 
 from encoder.restart import Always, Last
 from stream.engine import Answer, Engine
-from stream.state import SegmentState
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import brief, delete, drain, end, final, revisions_of, tell, update
 
@@ -52,20 +51,6 @@ def test_coalescing_computes_only_the_newest():
     ]
     assert result.answered == [Answer("s", 0), Answer("s", 1), Answer("s", 2)]
     assert engine.stats.coalesced == 2
-
-
-def test_a_newer_update_has_the_place_of_the_one_that_it_overtakes():
-    """Else a segment would be opened after one that came later, and a restored session would end in another order."""
-    engine = Engine(FakeLabeller(), Always(), coalesce=True)
-    for offset, message in enumerate([update("a", "anna"), update("b", "bob"), update("a", "anna met")]):
-        engine.submit(message, offset)
-    results = drain(engine)
-    assert [(x.segment, x.offset) for x in revisions_of(results)] == [("a", 2), ("b", 1)]
-    orders = {
-        x.segment: x.value.order for result in results for x in result.entries if isinstance(x.value, SegmentState)
-    }
-    assert orders["a"] < orders["b"]
-    assert [x.offset for result in results for x in result.answered] == [0, 2, 1]
 
 
 def test_coalescing_never_skips_a_closing():

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.log import configure_logging
-from consumers.security import check_cluster, speak_plainly
-from consumers.settings import DEFAULT_POLICY, TAGGER_HELP, ServiceSettings, SettingError, parse_taggers
+from consumers.options import ApacheKafkaOption, TaggerOption
+from consumers.security import check_brokers
+from consumers.settings import DEFAULT_POLICY, ServiceSettings, SettingError, parse_taggers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,14 +50,12 @@ def bench_kafka(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Use these brokers, not our own (topics hearken-bench-* stay there)."),
     ] = None,
-    apache_kafka: Annotated[
-        bool, typer.Option("--apache-kafka", help="Start an Apache Kafka of its own (`make kafka` fetches it).")
-    ] = False,
+    apache_kafka: ApacheKafkaOption = False,
     partitions: Annotated[int, typer.Option(min=1, help="Of each topic.")] = 4,
     commit_seconds: Annotated[
         float, typer.Option(help="The service's: exactly once, how often a partition has a transaction.")
     ] = ServiceSettings.commit_seconds,
-    tagger: Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)] = None,
+    tagger: TaggerOption = None,
     policy: Annotated[str, typer.Option(help="Restart policy.")] = DEFAULT_POLICY,
     out: Annotated[Path | None, typer.Option(help="Folder for kafka.json and kafka.md.")] = None,
 ) -> None:
@@ -66,12 +65,7 @@ def bench_kafka(
     from consumers.wire.bench import BenchSettings, run_bench
 
     configure_logging("warning")
-    if broker is None:
-        speak_plainly()
-    else:
-        check_cluster(broker)
-        if apache_kafka:
-            raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")
+    check_brokers(broker, own=apache_kafka)
     embedded = broker is None and not apache_kafka
     settings = BenchSettings(
         broker=broker or (OwnBroker.EMBEDDED if embedded else OwnBroker.APACHE),

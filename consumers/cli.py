@@ -29,6 +29,7 @@ from consumers.listening import listen
 from consumers.log import configure_logging
 from consumers.measure import app as bench_app
 from consumers.options import (
+    ApacheKafkaOption,
     BrokerOption,
     ConnectOption,
     DeviceOption,
@@ -43,7 +44,7 @@ from consumers.options import (
     StabilityOption,
     TaggerOption,
 )
-from consumers.security import check_cluster, speak_plainly
+from consumers.security import check_brokers, check_cluster
 from consumers.settings import (
     DEFAULT_IDLE_SECONDS,
     DEFAULT_OVERLOAD_SECONDS,
@@ -339,9 +340,7 @@ def demo(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own; topics hearken-demo-* stay there."),
     ] = None,
-    apache_kafka: Annotated[
-        bool, typer.Option("--apache-kafka", help="Start an Apache Kafka of its own (`make kafka` fetches it).")
-    ] = False,
+    apache_kafka: ApacheKafkaOption = False,
     file: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="A recorded stream of yours, not the sample.")
     ] = None,
@@ -355,12 +354,7 @@ def demo(
     """Show it: a broker, the service, and a live transcript that is labelled while it arrives."""
     configure_logging("warning")
     factor = parse_speed(speed)
-    if broker is None:
-        speak_plainly()
-    else:
-        check_cluster(broker)
-        if apache_kafka:
-            raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")
+    check_brokers(broker, own=apache_kafka)
     from consumers.broker import OwnBroker
     from consumers.demo import demo as show
 

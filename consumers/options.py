@@ -11,6 +11,9 @@ from consumers.settings import TAGGER_HELP
 BrokerOption = Annotated[
     str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
 ]
+ApacheKafkaOption = Annotated[
+    bool, typer.Option("--apache-kafka", help="Start an Apache Kafka of its own (`make kafka` fetches it).")
+]
 InputTopicOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
 TaggerOption = Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)]
 PolicyOption = Annotated[

@@ -256,3 +256,17 @@ def _read_secret(environ: Mapping[str, str], name: str) -> str:
     if not secret:
         raise SecurityError(f"{name}_file", f"{path} is empty")
     return secret
+
+
+def check_brokers(broker: str | None, *, own: bool) -> None:
+    """Get ready for a cluster that runs, or for one that we start ourselves, to which we speak plainly.
+
+    Raises:
+        SettingError: both were asked for, or the cluster's settings are wrong.
+    """
+    if broker is None:
+        speak_plainly()
+        return
+    check_cluster(broker)
+    if own:
+        raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")

@@ -11,6 +11,7 @@ from encoder.tagger import Tagger, load_tagger
 from stream.engine import Engine
 from stream.messages import End, Revision, Update
 from tests.encoder.gpu.where import device_tagger
+from tests.stream.helpers import drain, revisions_of
 from tests.tiny import tiny_checkpoint
 
 SAID = [
@@ -29,11 +30,9 @@ def revisions(tagger: Tagger) -> list[Revision]:
     found = []
     for offset, (session, segment, text, final) in enumerate(SAID):
         engine.submit(Update(session=session, segment=segment, text=text, final=final), offset)
-        while engine.pending:
-            found += engine.step().revisions
+        found += revisions_of(drain(engine))
     engine.submit(End(session="a"), len(SAID))
-    while engine.pending:
-        found += engine.step().revisions
+    found += revisions_of(drain(engine))
     return found
 
 

@@ -21,9 +21,9 @@ def bench_device(
     import msgspec
 
     from consumers.measure import console
-    from encoder.checkpoint import CheckpointError
-    from encoder.gpu.device import DeviceError, choose_device
-    from encoder.restart import PolicyError
+    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.restart.policies import PolicyError
+    from encoder.runtime.gpu.device import DeviceError, choose_device
     from encoder.tagger import load_alone
 
     try:

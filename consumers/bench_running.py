@@ -81,8 +81,8 @@ class _Lines:
 @contextmanager
 def mistakes_told() -> Iterator[None]:
     """Turn what a user can set right into a usage error."""
-    from encoder.checkpoint import CheckpointError
-    from encoder.restart import PolicyError
+    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.restart.policies import PolicyError
     from stream.bench_peers.bert import NoBert
     from stream.bench_peers.peer import PeerMismatch
     from stream.bench_report.page import PageError

@@ -29,8 +29,8 @@ def bench_workers(
     if sys.platform != "linux":
         raise SettingError("workers", "workers that share weights are for Linux")
     from consumers.measure import console
-    from encoder.checkpoint import CheckpointError
-    from encoder.restart import PolicyError
+    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.restart.policies import PolicyError
     from stream.bench_workers import run_workers
 
     count = workers or max(2, len(os.sched_getaffinity(0)))

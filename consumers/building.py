@@ -29,15 +29,15 @@ def build_engine(
     """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
 
     Args:
-        taggers: names, as `encoder.choice.choose_taggers` reads them.
+        taggers: names, as `encoder.checkpoints.names.choose_taggers` reads them.
         policy: where restarts begin.
         stability: how sure a span must be before it is shown or changed, as `stream.emission.parse_emission` reads it.
         coalesce, idle_seconds, remember_seconds, remember_segments: see `Engine`.
         overload_seconds: restarts get scarce while updates wait for longer; 0: never.
         budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
         budget_share: the same as a share of the compute thread's time; give one of them at most.
-        device: see `encoder.gpu.device.choose_device`.
-        number_format: of the encoder's products, see `encoder.number_format`.
+        device: see `encoder.runtime.gpu.device.choose_device`.
+        number_format: of the encoder's products, see `encoder.runtime.number_format`.
 
     Raises:
         SettingError: no such tagger, policy, level of stability, device or number format, or one tagger is named twice.
@@ -47,13 +47,13 @@ def build_engine(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
-    from encoder.checkpoint import CheckpointError
-    from encoder.choice import choose_taggers
-    from encoder.gpu.device import DeviceError
-    from encoder.number_format import NumberFormatError
-    from encoder.restart import PolicyError, own_policy, parse_policy, resolve_policy
+    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.names import choose_taggers
+    from encoder.restart.policies import PolicyError, own_policy, parse_policy, resolve_policy
+    from encoder.runtime.gpu.device import DeviceError
+    from encoder.runtime.number_format import NumberFormatError
     from encoder.tagger import load_tagger
-    from encoder.tokenizer import TokenizerError
+    from encoder.tokenizer.incremental import TokenizerError
     from stream.beside import SideBySide
     from stream.budget import Budget
     from stream.emission import EmissionError, parse_emission

@@ -41,10 +41,10 @@ def calibrate(
     out: Annotated[Path | None, typer.Option(help="Folder for calibrate.json and reliability.png.")] = None,
 ) -> None:
     """Find the cheapest price, or threshold, of restarts that keeps a promise, and how honest stability is."""
-    from encoder.calibration import CalibrationError, save_calibration  # torch takes seconds to import
-    from encoder.checkpoint import CheckpointError, load_checkpoint
-    from encoder.choice import choose_taggers
-    from encoder.config import ConfigError
+    from encoder.checkpoints.calibration import CalibrationError, save_calibration  # torch takes seconds to import
+    from encoder.checkpoints.checkpoint import CheckpointError, load_checkpoint
+    from encoder.checkpoints.names import choose_taggers
+    from encoder.model.config import ConfigError
     from stream.calibrate import Task, check_kind, check_unit
     from stream.calibrate import calibrate as run
     from stream.examples import EvaluationError

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from consumers.measure import percent
-from encoder.restart import DEFAULT_PRICE
-from encoder.train.folder import Corpus, count_spans, count_words
+from encoder.restart.policies import DEFAULT_PRICE
+from encoder.train.data.folder import Corpus, count_spans, count_words
 from stream.by_type import TypeScore
 from stream.calibrate import CalibrationReport
 from stream.report import Report, Result

@@ -115,10 +115,10 @@ def evaluate(
 def _mistakes() -> tuple[type[Exception], ...]:
     """What the caller can do something about."""
     from consumers.errors import OperationFailed
-    from encoder.checkpoint import CheckpointError
-    from encoder.config import ConfigError
-    from encoder.number_format import NumberFormatError
-    from encoder.restart import PolicyError
+    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.model.config import ConfigError
+    from encoder.restart.policies import PolicyError
+    from encoder.runtime.number_format import NumberFormatError
     from stream.emission import EmissionError
     from stream.examples import EvaluationError
 

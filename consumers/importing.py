@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from encoder.importing.gap import Rounding
+    from encoder.importing.fidelity import Rounding
     from encoder.importing.run import Report
 
 
@@ -49,11 +49,11 @@ def import_checkpoint(
 ) -> None:
     """Make a hybrid of a BERT-family checkpoint, heal it on your text, and say what it costs."""
     from consumers.measure import console
-    from encoder.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
-    from encoder.config import ConfigError
-    from encoder.importing.folder import ImportRefused
+    from encoder.checkpoints.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
+    from encoder.checkpoints.huggingface.folder import ImportRefused
     from encoder.importing.run import ImportOptions, run_import
-    from encoder.tokenizer import TokenizerError
+    from encoder.model.config import ConfigError
+    from encoder.tokenizer.incremental import TokenizerError
 
     options = ImportOptions(
         folder=str(folder),

@@ -54,9 +54,9 @@ def bench(
     """Measure words a second against the same weights re-run densely on every word, in the same run."""
     if context.invoked_subcommand is not None:
         return
-    from encoder.checkpoint import CheckpointError
-    from encoder.number_format import NumberFormatError
-    from encoder.restart import PolicyError
+    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.restart.policies import PolicyError
+    from encoder.runtime.number_format import NumberFormatError
     from stream.bench import run_bench
     from stream.bench_overload import run_overload
     from stream.bench_taggers import run_taggers

@@ -13,16 +13,16 @@ import msgspec
 import numpy as np
 
 from consumers.card import Card
-from encoder.calibration import save_calibration
-from encoder.checkpoint import load_checkpoint
-from encoder.config import ConfigError
-from encoder.restart import DEFAULT_PRICE, resolve_policy
+from encoder.checkpoints.calibration import save_calibration
+from encoder.checkpoints.checkpoint import load_checkpoint
+from encoder.checkpoints.huggingface.minilm import minilm_folder
+from encoder.model.config import ConfigError
+from encoder.restart.policies import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
-from encoder.train.folder import Corpus, count_words, read_folder
-from encoder.train.loop import console
-from encoder.train.minilm import minilm_folder
+from encoder.train.data.folder import Corpus, count_words, read_folder
 from encoder.train.recipe import Recipe, write_run
 from encoder.train.run import run_training
+from encoder.train.stages.loop import console
 from stream.by_type import score_types
 from stream.calibrate import CalibrationReport, calibrate, read_rows
 from stream.calibrate import Task as CalibrationTask

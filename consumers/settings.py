@@ -13,7 +13,9 @@ TAGGER_HELP = (
     f" [env var: {TAGGER_VARIABLE}, parted by commas; default: {DEFAULT_TAGGER}]"
 )
 DEFAULT_POLICY = "default"
-"""What the tagger was calibrated to, else a price, or last:3 without a head (`encoder.restart.resolve_policy`)."""
+"""What the tagger was calibrated to, else a price, or last:3 without a head
+(`encoder.restart.policies.resolve_policy`).
+"""
 DEFAULT_STABILITY = "low"
 DEFAULT_IDLE_SECONDS = 600.0
 DEFAULT_REMEMBER_SEGMENTS, CHAT_REMEMBER_SEGMENTS = 64, 1024

@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.checkpoint import load_checkpoint
-from encoder.hybrid import Pass
-from encoder.interface import Encoder
-from encoder.model import HybridModel
-from encoder.restart import parse_policy, resolve_policy
+from encoder.checkpoints.checkpoint import load_checkpoint
+from encoder.model.dense import HybridModel
+from encoder.restart.policies import parse_policy, resolve_policy
+from encoder.runtime.encoder import Pass
+from encoder.runtime.interface import Encoder
 from encoder.tagger import Tagger, load_alone
 from stream.engine import Engine
 from stream.labeller import Labeller

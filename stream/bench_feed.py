@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from encoder.restart import parse_policy
+from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger
 from stream.engine import Engine
 from stream.labeller import Labeller
@@ -40,7 +40,7 @@ class Feed:
     """Messages into an engine of its own, until all of them are answered."""
 
     def __init__(self, tagger: Tagger | Labeller[Any], policy: str) -> None:
-        """Begin without sessions; `policy` as `encoder.restart.parse_policy` reads it."""
+        """Begin without sessions; `policy` as `encoder.restart.policies.parse_policy` reads it."""
         self.engine = Engine(tagger, parse_policy(policy))
         self.laps: dict[str, float] = {}
         """Seconds of the processor by phase of all steps so far."""

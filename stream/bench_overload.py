@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import torch
 
-from encoder.restart import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
 from stream.bench import make_texts
 from stream.engine import Engine

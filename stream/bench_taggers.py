@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from encoder.choice import Choice, choose_taggers
-from encoder.restart import own_policy, resolve_policy
+from encoder.checkpoints.names import Choice, choose_taggers
+from encoder.restart.policies import own_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.bench import BenchReport, Times, make_texts, run_engine
 from stream.beside import SideBySide

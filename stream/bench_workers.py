@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 import torch
 
-from encoder.restart import resolve_policy
+from encoder.restart.policies import resolve_policy
 from encoder.tagger import Tagger, load_alone
 from stream.at_once import PRODUCTS, Done, Order, measure, read_busy, started
 from stream.bench import make_texts, run_engine

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 from stream.labeller import Counters, Kept, Labeller, Live, Reading
 
 

@@ -2,7 +2,8 @@
 
 A *budget* is a bucket that time fills. Each step empties it by what it really cost, closings, new words and words whose
 text was rewritten included: those are always computed, so the bucket may go below nothing, and then restarts wait until
-it has filled again. What is left buys restarts where most labels are expected to change a word (`encoder.worth`).
+it has filled again. What is left buys restarts where most labels are expected to change a word
+(`encoder.restart.expected_gain`).
 
 Sessions are planned one by one, so they meet in a price, not in a list that is sorted: at one price for all, those bids
 are taken whose changes are worth it, which are the best for what they cost together (the Lagrangian of the knapsack).

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from encoder.decode import labels_to_spans
-from encoder.restart import Never
+from encoder.heads.viterbi import labels_to_spans
+from encoder.restart.policies import Never
 from encoder.tagger import Tagger
 from stream.evaluate import BATCH
 from stream.examples import Example, begin_table, sessions_of

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoder.calibration import Calibration, Certificate
-from encoder.restart import Always, Price, RestartPolicy, Stability
+from encoder.checkpoints.calibration import Calibration, Certificate
+from encoder.restart.policies import Always, Price, RestartPolicy, Stability
 from encoder.tagger import Tagger, load_alone
 from encoder.train.config import TextSource
-from encoder.train.text import read_source
+from encoder.train.data.text import read_source
 from stream.evaluate import BATCH, count_tokens, progress_bar
 from stream.examples import EvaluationError, Example, begin_table, read_examples, sessions_of
 from stream.feed import Advance, Feed, ignore

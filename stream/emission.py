@@ -38,7 +38,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from encoder.tokenizer import common_prefix
+from encoder.tokenizer.incremental import common_prefix
 from stream.labeller import Reading
 from stream.messages import Span
 from stream.rewrite import Alignment

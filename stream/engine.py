@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.budget import Budget
 from stream.diff import Difference, diff_spans
@@ -49,7 +49,7 @@ class Engine:
 
     Args:
         tagger: what `encoder.tagger.load_tagger` gives, or any other Labeller; of one tagger or several.
-        policy: where restarts begin, from `encoder.restart`.
+        policy: where restarts begin, from `encoder.restart.policies`.
         coalesce: compute only the newest of several waiting updates of one segment (right for a live service);
             otherwise every update has its own step, so what stands after each can be measured.
         token_budget: about how many tokens one step takes at most; one update is always taken.

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from encoder.config import HybridConfig
-from encoder.restart import parse_policy, resolve_policy
+from encoder.model.config import HybridConfig
+from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
-from encoder.tokenizer import IncrementalTokenizer
+from encoder.tokenizer.incremental import IncrementalTokenizer
 from stream.emission import parse_emission
 from stream.examples import EvaluationError, Example, begin_table, read_examples, sessions_of
 from stream.feed import Advance, Feed, ignore
@@ -44,7 +44,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     baselines: tuple[str, ...] = ()
     """Bidirectional checkpoints, re-run on every word."""
     policies: tuple[str, ...]
-    """As `encoder.restart.resolve_policy` reads them, and `oracle`."""
+    """As `encoder.restart.policies.resolve_policy` reads them, and `oracle`."""
     limit: int | None = None
     rename: dict[str, str] = {}
     closing: bool = True
@@ -53,7 +53,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     stability: tuple[str, ...] = ()
     """Levels (`stream.emission.parse_emission`): what readers are shown is measured, in place of what is found."""
     number_format: str = "auto"
-    """Of the encoder's products (`encoder.number_format`)."""
+    """Of the encoder's products (`encoder.runtime.number_format`)."""
 
 
 def evaluate_policy(
@@ -70,7 +70,7 @@ def evaluate_policy(
 
     Args:
         tagger: what labels.
-        policy: as `encoder.restart.resolve_policy` reads it, or `oracle`.
+        policy: as `encoder.restart.policies.resolve_policy` reads it, or `oracle`.
         examples: what is labelled; their gold numbers are those of the tagger's labels.
         name: the tagger's name in the results.
         closing: measure the closing restart as well.

@@ -10,7 +10,7 @@ from itertools import product
 
 import torch
 
-from encoder.restart import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
 from stream.emission import parse_emission
 from stream.evaluate import Plan, check_baseline, progress_bar
@@ -41,7 +41,7 @@ def evaluate_streams(
         source: where they are from, for the report.
         taggers: several are seeds of one recipe.
         baselines: bidirectional checkpoints.
-        policies: as `encoder.restart.resolve_policy` reads them.
+        policies: as `encoder.restart.policies.resolve_policy` reads them.
         closing: measure closing restarts as well.
         stability: levels under which what readers are shown is measured; none: what is found is.
         command: what was typed, for the report.

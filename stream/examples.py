@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.train.config import TextSource
-from encoder.train.text import WORD, read_source
-from encoder.train.text import Sequence as Sentence
+from encoder.train.data.text import WORD, read_source
+from encoder.train.data.text import Sequence as Sentence
 from stream.labeller import Reading
 from stream.metrics import Extents, Labels
 from stream.running import run_on

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 from stream.examples import Example, sessions_of, word_labels
 from stream.labeller import Labeller, Live, Reading, Work, read_single
 from stream.metrics import Chart, Extents, Labels

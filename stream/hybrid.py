@@ -14,16 +14,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.decode import labels_to_spans
-from encoder.points import pack_ask, points_of
-from encoder.read import NOT_GROWN
-from encoder.restart import RestartPolicy
-from encoder.session import Plan as EncoderPlan
-from encoder.session import run_plans
-from encoder.stability import stability_at
+from encoder.heads.reader import NOT_GROWN
+from encoder.heads.stability import stability_at
+from encoder.heads.viterbi import labels_to_spans
+from encoder.heads.word_record import WORD
+from encoder.restart.batch_policies import pack_ask, points_of
+from encoder.restart.policies import RestartPolicy
+from encoder.session.pool import Plan as EncoderPlan
+from encoder.session.pool import run_plans
 from encoder.tagger import Head, Tagger
-from encoder.tokenizer import EMPTY, Encoded
-from encoder.word import WORD
+from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.kept import NO_SCORES, UNREAD_WORDS, Words, pack_words, unpack_words
 from stream.labeller import Counters, Growth, Kept, Reading, Work
 from stream.readings import Part, read_parts

@@ -1,7 +1,8 @@
 """The words of one segment as the hybrid labeller holds them, and as bytes that another process can go on from.
 
 Only what cannot be had again is written, for each tagger: labels as they stand, with probability, entropy and
-stability (`encoder.word`). Words and pieces come from the text; scores are read anew when they are next needed.
+stability (`encoder.heads.word_record`). Words and pieces come from the text; scores are read anew when they are next
+needed.
 """
 
 import struct
@@ -11,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.session import Standing
-from encoder.tokenizer import Encoded
-from encoder.word import SIZE
+from encoder.heads.word_record import SIZE
+from encoder.session.pool import Standing
+from encoder.tokenizer.incremental import Encoded
 
 UNKNOWN = Standing(None, False)
 UNREAD_WORDS = b"\0"
@@ -35,7 +36,7 @@ class Words:
     """(words or more, columns) as last computed, shared by what stands after each update of the segment; rows of words
     that were computed here. None are needed once the segment is closed."""
     heads: tuple[bytes, ...]
-    """Records of all words (`encoder.word`), of each tagger of the labeller, in its order."""
+    """Records of all words (`encoder.heads.word_record`), of each tagger of the labeller, in its order."""
     void: tuple[bool, ...]
     """Of each tagger whether no label of this model stands: its records are zeros."""
     standing: Standing = UNKNOWN

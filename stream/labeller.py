@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 
 Kind = Literal["none", "append", "local", "full"]
 """Where a restart began: nowhere, at the first new word, before it, or at the start of the window."""

@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 from stream.labeller import Kept, Labeller, Live, Reading
 from stream.messages import Span
 from stream.session import REMEMBERED_SEGMENTS, Numbers, Segment, Session, Shown

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.decode import labels_to_spans
+from encoder.heads.viterbi import labels_to_spans
 from stream.labeller import Work
 
 Labels = NDArray[np.int32]

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.restart import Always, Never, Standing
+from encoder.restart.policies import Always, Never, Standing
 from stream.examples import Example
 from stream.feed import NO_LEVELS, Advance, Feed, Member, ignore
 from stream.labeller import Labeller, Live, read_single

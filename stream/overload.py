@@ -1,9 +1,10 @@
 """Calm under overload: restarts get scarce before latency grows, and come back after it.
 
 A *governor* sets a price: how many label changes a restart must be expected to bring for each word that it computes
-again (`encoder.worth`), so that under overload those restarts are done first that most is expected of. While updates
-wait for too long the price is doubled, up to one that nobody pays: append only. When they do not wait any more it is
-halved, until everything the policy asks for is done. Closings are not its business: they are always computed whole.
+again (`encoder.restart.expected_gain`), so that under overload those restarts are done first that most is expected of.
+While updates wait for too long the price is doubled, up to one that nobody pays: append only. When they do not wait any
+more it is halved, until everything the policy asks for is done. Closings are not its business: they are always computed
+whole.
 
 It has no clock. Whoever has one (the worker, a simulation) tells it before each step how long updates wait; if nobody
 does, nothing is shortened and an engine's revisions are a function of its messages alone.

@@ -8,12 +8,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.plan import Plan as EncoderPlan
-from encoder.plan import Rows
-from encoder.read import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS
+from encoder.heads.reader import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS
+from encoder.heads.word_record import SIZE, WORD
+from encoder.session.plan import Plan as EncoderPlan
+from encoder.session.plan import Rows
 from encoder.tagger import Head
-from encoder.tokenizer import Encoded
-from encoder.word import SIZE, WORD
+from encoder.tokenizer.incremental import Encoded
 from stream.kept import Words, with_room
 from stream.labeller import Growth, Kind, Work
 

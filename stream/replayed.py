@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from encoder.tokenizer import EMPTY, Encoded
+from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.errors import InputError
 from stream.evaluate import dense_flops
 from stream.feed import NO_LEVELS, Advance, ignore

@@ -5,7 +5,7 @@ from bisect import bisect_left, bisect_right
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from encoder.tokenizer import common_prefix
+from encoder.tokenizer.incremental import common_prefix
 from stream.messages import Update
 
 

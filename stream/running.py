@@ -1,6 +1,6 @@
 """Written sentences as running speech: without punctuation, one after the other in long segments.
 
-What is dropped is what training drops (`encoder.train.augment.speak`), but nothing is added: no fillers and no
+What is dropped is what training drops (`encoder.train.data.augment.speak`), but nothing is added: no fillers and no
 repetitions.
 """
 
@@ -8,9 +8,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from encoder.train.augment import speak
 from encoder.train.config import Augment
-from encoder.train.text import Sequence as Sentence
+from encoder.train.data.augment import speak
+from encoder.train.data.text import Sequence as Sentence
 
 SEGMENTS = 16
 """Joined segments of one session at most. A longer document is several sessions, so that more of them run at once."""

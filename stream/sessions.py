@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 from stream.diff import Difference
 from stream.labeller import Labeller
 from stream.living import Living, end_session, restore_truth

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from encoder.points import AllAtOnce, Ask, points_of
-from encoder.restart import RestartPolicy, Standing
-from encoder.worth import best_point, expected_changes
+from encoder.restart.batch_policies import AllAtOnce, Ask, points_of
+from encoder.restart.expected_gain import best_point, expected_changes
+from encoder.restart.policies import RestartPolicy, Standing
 from stream.budget import Budget
 from stream.overload import Governor, Shift
 

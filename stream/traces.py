@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
 from stream.labeller import Counters, Kept, Labeller, Live, Reading
 
 P = TypeVar("P")

@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from encoder.tokenizer import common_prefix
+from encoder.tokenizer.incremental import common_prefix
 from stream.diff import Found
 from stream.labeller import Reading
 from stream.messages import Span

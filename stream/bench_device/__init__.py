@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 
-from encoder.gpu.device import on
-from encoder.gpu.encoder import DeviceEncoder
-from encoder.restart import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy, resolve_policy
+from encoder.runtime.gpu.device import on
+from encoder.runtime.gpu.encoder import DeviceEncoder
 from encoder.tagger import Tagger
 from stream.bench import make_texts, run_engine
 from stream.bench_device.kernels import compare_kernels

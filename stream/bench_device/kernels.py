@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.config import HybridConfig
-from encoder.gpu import attention, rows
-from encoder.gpu.attention import DevicePages
-from encoder.gpu.layout import Packed, lay_out
-from encoder.gpu.rows import DeviceNorm, States
+from encoder.model.config import HybridConfig
+from encoder.runtime.gpu import attention
+from encoder.runtime.gpu import row_kernels as rows
+from encoder.runtime.gpu.attention import DevicePages
+from encoder.runtime.gpu.row_kernels import DeviceNorm, States
+from encoder.runtime.gpu.row_layout import Packed, lay_out
 from stream.bench_device.limits import seconds_of
 from stream.bench_device.report import KernelRow, Limits
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from encoder.gpu.encoder import DeviceEncoder
-from encoder.gpu.request import Request
-from encoder.gpu.resident import DeviceResident
-from encoder.restart import RestartPolicy
+from encoder.restart.policies import RestartPolicy
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.gpu.resident.interface import Request
+from encoder.runtime.gpu.resident.step import DeviceResident
 from encoder.tagger import Tagger
 from stream.bench_device.report import Limits, StepRow
 from stream.bench_device.trace import Trace, trace

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from encoder.ops.arena import NUMPY, aligned
-from encoder.ops.dots import PER_STEP, Numbers, can_multiply
-from encoder.ops.products import AS_IS, BLOCK, ROWS, Packed, make_run, padded
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, Packed, make_run, padded
+from encoder.runtime.cpu.avx512.microkernel import PER_STEP, Numbers, can_multiply
+from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
 
 
 def own_product(rows: int, hidden: int, wide: int, numbers: Numbers) -> list[Callable[[], None]]:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.linear import PackedLinear
-from encoder.ops.dots import Numbers
+from encoder.runtime.cpu.avx512.microkernel import Numbers
+from encoder.runtime.cpu.packed_linear import PackedLinear
 from stream.bench_growth.own_product import own_product
 
 ROWS = (64, 256, 1024)

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 import msgspec
 import torch
 
-from encoder.restart import resolve_policy
+from encoder.restart.policies import resolve_policy
 from encoder.tagger import Tagger, load_alone
 from stream.bench_machine import Setting, available_bytes, setting_of
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from encoder.restart import resolve_policy
+from encoder.restart.policies import resolve_policy
 from stream.bench import make_texts
 from stream.bench_feed import NOTHING, Feed, Lap, closes, open_words
 from stream.bench_growth.setting import SEGMENT, Subject, Tell

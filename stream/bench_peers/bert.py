@@ -7,8 +7,8 @@ import msgspec
 import torch
 from torch import Tensor
 
-from encoder.checkpoint import Checkpoint
-from encoder.model import HybridModel
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.model.dense import HybridModel
 
 
 class NoBert(ValueError):

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from encoder.model import HybridModel
+from encoder.model.dense import HybridModel
 from stream.bench_peers.peer import Batch, Batches, Format, IntArray, Peer, PeerMismatch, pad
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.checkpoint import Checkpoint
+from encoder.checkpoints.checkpoint import Checkpoint
 from stream.bench_peers.quiet import quiet
 
 IntArray = NDArray[np.int64]

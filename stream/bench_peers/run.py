@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from encoder.checkpoint import Checkpoint, load_checkpoint
-from encoder.choice import choose_taggers
-from encoder.restart import resolve_policy
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from encoder.checkpoints.names import choose_taggers
+from encoder.restart.policies import resolve_policy
 from encoder.tagger import load_alone
 from stream.bench import make_texts
 from stream.bench_machine import setting_of

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import consumers.building
 from consumers.cli import main
 from consumers.settings import SettingError
-from encoder.restart import Last
+from encoder.restart.policies import Last
 from stream.engine import Engine
 from tests.stream.fake_tagger import fake_labeller
 

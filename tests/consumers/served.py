@@ -10,7 +10,7 @@ from consumers.intake import BadInput, check_key, decode_message
 from consumers.outcome import Guarantee
 from consumers.verdict import Report
 from consumers.verify import Said, verify
-from encoder.restart import Always, Last, RestartPolicy
+from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine import Engine
 from stream.errors import InputError
 from stream.messages import Delete, End, Message, Revision, Update

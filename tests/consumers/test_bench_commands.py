@@ -9,7 +9,7 @@ import pytest
 
 from consumers.bench_growth import PARTS
 from consumers.cli import main
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.bench_growth.parts import PARTS as MEASURED
 from tests.tiny import tiny_checkpoint
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from consumers.building import build_engine
 from consumers.calibrating import calibrate
 from consumers.settings import DEFAULT_POLICY, SettingError
-from encoder.checkpoint import load_checkpoint, save_checkpoint
-from encoder.restart import DEFAULT_PRICE, Last, Stability, parse_policy
+from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from encoder.restart.policies import DEFAULT_PRICE, Last, Stability, parse_policy
 from tests.tiny import WORDS, tiny_checkpoint
 
 app = typer.Typer()

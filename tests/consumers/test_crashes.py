@@ -14,7 +14,7 @@ from consumers.formats.reader import FormatReader
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from consumers.witness import Witness, compare_finals, edited_segments, label_offline
-from encoder.restart import Always, Last, RestartPolicy
+from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine import Engine
 from stream.messages import End, Message, Revision, Update
 from stream.worker import Worker

@@ -20,7 +20,7 @@ import pytest
 
 from consumers.broker import EmbeddedBroker
 from consumers.cli import main
-from encoder.checkpoint import SHIPPED
+from encoder.checkpoints.checkpoint import SHIPPED
 from tests.consumers.documented import PAGES, ROOT, Command, Saved, read_page
 from tests.waiting import PATIENCE, run
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.formats.base import Around, Format
-from encoder.restart import Always, Last
+from encoder.restart.policies import Always, Last
 from stream.engine import Engine
 from stream.messages import Delete, Message, Revision, Update
 from stream.state import restore_sessions

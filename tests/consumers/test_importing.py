@@ -11,7 +11,7 @@ from consumers.building import build_engine
 from consumers.cli import main
 from consumers.lines import LineReader
 from consumers.tag import Tagging, TextReader
-from encoder.checkpoint import load_checkpoint
+from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.train.config import read_config
 from encoder.train.run import run_training
 from tests.encoder.foreign import write_foreign

@@ -9,7 +9,7 @@ import consumers.live
 from consumers.figures import Figures
 from consumers.live import SEGMENTS, SESSIONS, TEXT, Live, LiveTap
 from consumers.watching import WAITING, Watcher
-from encoder.restart import Last
+from encoder.restart.policies import Last
 from stream.engine import Engine
 from stream.messages import Delete, End, Message, Revision, Span, Update
 from stream.stats import EngineStats

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from consumers.evaluation import evaluate
 from consumers.measure import app as bench_app
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from stream import bench_overload
 from tests.tiny import LABELS, tiny_checkpoint
 

@@ -17,9 +17,9 @@ from consumers import own_data
 from consumers.cli import main
 from consumers.own_data import DELTAS, Order, pick_delta, train_folder
 from consumers.samples.make_kitchen import KITCHEN, kitchen_bytes
-from encoder.checkpoint import load_checkpoint, save_checkpoint
-from encoder.config import ConfigError
-from encoder.restart import DEFAULT_PRICE
+from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from encoder.model.config import ConfigError
+from encoder.restart.policies import DEFAULT_PRICE
 from encoder.tagger import load_tagger
 from encoder.train.recipe import Recipe
 from stream.by_type import score_types

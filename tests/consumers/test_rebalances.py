@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaTimeoutError
 
 from consumers.service import Service
 from consumers.settings import ServiceSettings
-from encoder.restart import Always
+from encoder.restart.policies import Always
 from stream.messages import Delete, End, Message, Revision, Update
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeConsumer, FakeKafka

@@ -14,7 +14,7 @@ from consumers.formats.reader import NormalReader, Reader
 from consumers.intake import decode_message
 from consumers.lines import LineReader
 from consumers.tag import Tagging, TextReader
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
 from tests.tiny import LABELS, tiny_checkpoint
 from tests.waiting import killed_after

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from consumers.witness import Witness, closing_messages, compare_finals, edited_segments
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.messages import Changed, Delete, End, Message, Retracted, Revision, Span, Update, Was
 from tests.tiny import tiny_checkpoint
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.cache import Cache, OutOfPages, Pass, prefix_rows, tail_rows
+from encoder.runtime.paged_cache import Cache, OutOfPages, Pass, prefix_rows, tail_rows
 from tests.tiny import tiny_config
 
 CONFIG = tiny_config()  # P = 48, W = 16, pages of 4

@@ -4,13 +4,28 @@ import msgspec
 import numpy as np
 import pytest
 
-from encoder.cache import Pass
-from encoder.calibration import FILE, Calibration, CalibrationError, Certificate, load_calibration, save_calibration
-from encoder.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from encoder.hybrid import HybridEncoder
-from encoder.restart import DEFAULT_PRICE, FALLBACK, Last, PolicyError, own_policy, parse_policy, resolve_policy
-from encoder.stability import Stability as Head
-from encoder.stability import stability_of
+from encoder.checkpoints.calibration import (
+    FILE,
+    Calibration,
+    CalibrationError,
+    Certificate,
+    load_calibration,
+    save_calibration,
+)
+from encoder.checkpoints.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from encoder.heads.stability import Stability as Head
+from encoder.heads.stability import stability_of
+from encoder.restart.policies import (
+    DEFAULT_PRICE,
+    FALLBACK,
+    Last,
+    PolicyError,
+    own_policy,
+    parse_policy,
+    resolve_policy,
+)
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.paged_cache import Pass
 from encoder.tagger import heads_of, load_alone, load_tagger
 from tests.tiny import LABELS, tiny_checkpoint
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from encoder.checkpoint import CheckpointError
-from encoder.choice import Choice, choose_taggers
+from encoder.checkpoints.checkpoint import CheckpointError
+from encoder.checkpoints.names import Choice, choose_taggers
 from tests.tiny import tiny_config
 
 ACTS = ("O", "B-act", "I-act")
@@ -20,8 +20,8 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make(folder / "speech", "ner", "claims")
     make(tmp_path / "mine", "ner", "other")
     make(tmp_path / "with:colon")
-    monkeypatch.setattr("encoder.choice.SHIPPED", folder)
-    monkeypatch.setattr("encoder.checkpoint.SHIPPED", folder)
+    monkeypatch.setattr("encoder.checkpoints.names.SHIPPED", folder)
+    monkeypatch.setattr("encoder.checkpoints.checkpoint.SHIPPED", folder)
     monkeypatch.chdir(tmp_path)
     return folder
 

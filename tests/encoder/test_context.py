@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from encoder.context import Closed, Context, Geometry
+from encoder.session.closed_context import Closed, Context, Geometry
 
 
 def test_a_last_word_that_is_longer_than_the_kept_context_leaves_none() -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from encoder.decode import NOTHING, Decoder, decode_reference, labels_to_spans
+from encoder.heads.viterbi import NOTHING, Decoder, decode_reference, labels_to_spans
 from tests.tiny import LABELS
 
 ODD_LABELS = ("O", "I-person", "B-person", "B-place", "B-event", "I-event")  # I before B, and a type without I

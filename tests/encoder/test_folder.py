@@ -5,12 +5,12 @@ import re
 import msgspec
 import pytest
 
-from encoder.config import ConfigError
+from encoder.model.config import ConfigError
 from encoder.train.config import TextSource, read_config
-from encoder.train.folder import LONGEST, count_spans, read_folder
+from encoder.train.data.folder import LONGEST, count_spans, read_folder
+from encoder.train.data.text import read_source
 from encoder.train.recipe import Recipe, write_run
-from encoder.train.stability import place_of
-from encoder.train.text import read_source
+from encoder.train.stages.stability import place_of
 
 RECIPE = Recipe(start="ner")
 

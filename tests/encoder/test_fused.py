@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from encoder import number_format as choosing
-from encoder.fused import FusedBody, fits
-from encoder.hybrid import HybridEncoder, Pass
-from encoder.ops.dots import Numbers
-from encoder.plain import PlainBody
+from encoder.runtime import number_format as choosing
+from encoder.runtime.cpu.avx512.layers import FusedBody, fits
+from encoder.runtime.cpu.avx512.microkernel import Numbers
+from encoder.runtime.cpu.unfused_layers import PlainBody
+from encoder.runtime.encoder import HybridEncoder, Pass
 from tests.encoder.replay import Replay
 from tests.encoder.test_hybrid_property import SLOTS, History
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint

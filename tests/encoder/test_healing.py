@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from encoder.config import ConfigError
-from encoder.decode import decode_reference
-from encoder.importing import heal
-from encoder.importing.folder import ImportRefused
-from encoder.importing.gap import Yardstick, _count_beginnings, first_pieces, measure_rounding, text_batches
-from encoder.importing.heal import hold_out, read_text
-from encoder.importing.original import Original, make_hybrid, read_original
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from encoder.checkpoints.huggingface.folder import ImportRefused
+from encoder.heads.viterbi import decode_reference
+from encoder.importing import distillation as heal
+from encoder.importing.distillation import hold_out, read_text
+from encoder.importing.fidelity import Yardstick, _count_beginnings, first_pieces, measure_rounding, text_batches
 from encoder.importing.run import ImportOptions, Report, run_import
-from encoder.model import HybridModel
-from encoder.train import loop
-from encoder.train.batches import WordPieces
-from encoder.train.text import Sequence
+from encoder.importing.source_model import Original, make_hybrid, read_original
+from encoder.model.config import ConfigError
+from encoder.model.dense import HybridModel
+from encoder.train.data.batches import WordPieces
+from encoder.train.data.text import Sequence
+from encoder.train.stages import loop
 from tests.encoder.foreign import write_foreign
 from tests.encoder.replay import dense_scores
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from encoder.hybrid import HybridEncoder, OutOfPages, Pass, Scores
-from encoder.ops import IntArray
+from encoder.runtime.encoder import HybridEncoder, OutOfPages, Pass, Scores
+from encoder.runtime.kernels import IntArray
 from tests.encoder.replay import Replay, dense_scores
 from tests.encoder.test_linear import skip_unmeasured
 from tests.tiny import tiny_checkpoint

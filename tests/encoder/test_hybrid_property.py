@@ -8,8 +8,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from encoder.hybrid import HybridEncoder, OutOfPages, Pass
-from encoder.model import HybridModel
+from encoder.model.dense import HybridModel
+from encoder.runtime.encoder import HybridEncoder, OutOfPages, Pass
 from tests.encoder.replay import Replay, dense_scores
 from tests.tiny import tiny_checkpoint
 

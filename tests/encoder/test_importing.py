@@ -11,15 +11,15 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from encoder.config import ConfigError
-from encoder.hybrid import HybridEncoder, Pass
-from encoder.importing.folder import ImportRefused, read_weights
-from encoder.importing.labels import read_head, read_names
-from encoder.importing.original import default_causal_layers, make_hybrid, read_original
+from encoder.checkpoints.huggingface.folder import ImportRefused, read_weights
+from encoder.importing.label_head import read_head, read_names
+from encoder.importing.source_model import default_causal_layers, make_hybrid, read_original
 from encoder.importing.tokenizers import read_tokenizer
-from encoder.model import HybridModel
-from encoder.tokenizer import IncrementalTokenizer, TokenizerError
-from encoder.train.batches import WordPieces
+from encoder.model.config import ConfigError
+from encoder.model.dense import HybridModel
+from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.tokenizer.incremental import IncrementalTokenizer, TokenizerError
+from encoder.train.data.batches import WordPieces
 from tests.encoder.foreign import FAMILIES, NAMES, foreign_tokenizer, write_foreign
 from tests.encoder.replay import dense_scores
 from tests.tiny import tiny_config

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder import linear
-from encoder.linear import PackedLinear
+from encoder.runtime.cpu import packed_linear as linear
+from encoder.runtime.cpu.packed_linear import PackedLinear
 
 SHAPES = [(384, 1152, False), (384, 384, False), (384, 1536, True), (1536, 384, False), (384, 13, False), (33, 7, True)]
 

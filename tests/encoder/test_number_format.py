@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from encoder import number_format
-from encoder.hybrid import HybridEncoder
-from encoder.number_format import choose_number_format, page_type
+from encoder.runtime import number_format
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.number_format import choose_number_format, page_type
 from tests.tiny import tiny_checkpoint
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.ops import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream, choose_kernels
+from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream, choose_kernels
 
 FORMATS = [torch.float32, torch.bfloat16]
 SHAPES = [(4, 8, 4), (3, 5, 3), (12, 32, 16)]  # heads, head_dim, page_size: small, odd, real

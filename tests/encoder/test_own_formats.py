@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.config import ConfigError
-from encoder.train.own_conll import read_columns, to_iob2
-from encoder.train.own_jsonl import read_lines
+from encoder.model.config import ConfigError
+from encoder.train.data.conll import read_columns, to_iob2
+from encoder.train.data.jsonl import read_lines
 
 SPANS = st.lists(st.tuples(st.integers(1, 4), st.sampled_from(["", "PER", "LOC"])), min_size=1, max_size=8)
 """Runs of words with their type; none for "O"."""

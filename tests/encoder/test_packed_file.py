@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from encoder import packed_file
-from encoder.ops.products import Packed
-from encoder.packed_file import cache_folder, packed_weights
+from encoder.runtime.cpu.avx512 import weight_file as packed_file
+from encoder.runtime.cpu.avx512.gemm import Packed
+from encoder.runtime.cpu.avx512.weight_file import cache_folder, packed_weights
 from tests.encoder.wide import wide_checkpoint
 
 CHECKPOINT = wide_checkpoint()

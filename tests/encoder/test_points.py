@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.points import pack_ask, points_of
-from encoder.restart import RestartPolicy, Standing, most_doubtful, parse_policy
-from encoder.stability import Settled, stability_of
-from encoder.word import WORD
+from encoder.heads.stability import Settled, stability_of
+from encoder.heads.word_record import WORD
+from encoder.restart.batch_policies import pack_ask, points_of
+from encoder.restart.policies import RestartPolicy, Standing, most_doubtful, parse_policy
 from stream.budget import Budget
 from stream.overload import Governor
 from stream.spending import Spending

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from encoder.linear import RoundedLinear, round_rows
-from encoder.ops.arena import NUMPY, aligned
-from encoder.ops.dots import PER_STEP, Numbers
-from encoder.ops.lanes import bare
-from encoder.ops.packing import _laid_out, _rounded
-from encoder.ops.products import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, Packed, make_run, padded
-from encoder.ops.row_casts import cast_bytes, norm_row
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, Packed, make_run, padded
+from encoder.runtime.cpu.avx512.microkernel import PER_STEP, Numbers
+from encoder.runtime.cpu.avx512.row_kernels import cast_bytes, norm_row
+from encoder.runtime.cpu.avx512.weight_packing import _laid_out, _rounded
+from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
+from encoder.runtime.cpu.numba_kernels.simd import bare
+from encoder.runtime.cpu.packed_linear import RoundedLinear, round_rows
 from tests.encoder.wide import FORMATS, needs
 
 Floats = NDArray[np.float32]

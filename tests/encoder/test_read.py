@@ -6,8 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.decode import NOTHING, Decoder
-from encoder.read import (
+from encoder.heads.reader import (
     AFTER,
     BEFORE,
     BY_INPUT,
@@ -20,8 +19,9 @@ from encoder.read import (
     WORDS,
     Reader,
 )
-from encoder.stability import Stability, StabilityHead
-from encoder.word import WORD
+from encoder.heads.stability import Stability, StabilityHead
+from encoder.heads.viterbi import NOTHING, Decoder
+from encoder.heads.word_record import WORD
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 UNITS = 8

@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 
-from encoder.restart import Always, Entropy, Last, Never, PolicyError, Price, Stability, Standing, Whether, parse_policy
+from encoder.restart.policies import (
+    Always,
+    Entropy,
+    Last,
+    Never,
+    PolicyError,
+    Price,
+    Stability,
+    Standing,
+    Whether,
+    parse_policy,
+)
 
 
 def standing(*entropy: float) -> Standing:

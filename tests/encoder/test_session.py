@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from encoder.hybrid import HybridEncoder, OutOfPages
-from encoder.session import Plan, SessionPool, run_plans
+from encoder.runtime.encoder import HybridEncoder, OutOfPages
+from encoder.session.pool import Plan, SessionPool, run_plans
 from tests.encoder.hash_encoder import HashEncoder, SeenEncoder, digest
 from tests.encoder.histories import (
     HISTORIES,

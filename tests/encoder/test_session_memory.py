@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from encoder.hybrid import HybridEncoder
-from encoder.session import SessionEncoder, SessionPool, run_plans
+from encoder.runtime.encoder import HybridEncoder
+from encoder.session.pool import SessionEncoder, SessionPool, run_plans
 from tests.encoder.hash_encoder import HashEncoder
 from tests.encoder.histories import make_tokens
 from tests.encoder.test_session import hashes

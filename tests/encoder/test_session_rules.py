@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.hybrid import HybridEncoder
-from encoder.session import SessionPool
+from encoder.runtime.encoder import HybridEncoder
+from encoder.session.pool import SessionPool
 from tests.encoder.hash_encoder import HashEncoder
 from tests.encoder.histories import NONE, Offline, assert_same, make_tokens
 from tests.encoder.rules import score_by_the_rules

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.context import Closed, Context, Geometry
-from encoder.session import run_plans
-from encoder.snapshot import load_context, save_context
+from encoder.session.closed_context import Closed, Context, Geometry
+from encoder.session.context_codec import load_context, save_context
+from encoder.session.pool import run_plans
 from tests.encoder.histories import make_tokens
 from tests.encoder.test_session import STARTS_WORD, hashes
 

@@ -10,21 +10,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.cache import Pass
-from encoder.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from encoder.config import HybridConfig
-from encoder.decode import NOTHING, Decoder
-from encoder.hybrid import HybridEncoder
-from encoder.session import SessionPool, run_plans
-from encoder.stability import Settled, StabilityHead, make_features, stability_of, without_head
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from encoder.heads.stability import Settled, StabilityHead, make_features, stability_of, without_head
+from encoder.heads.viterbi import NOTHING, Decoder
+from encoder.model.config import HybridConfig
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.paged_cache import Pass
+from encoder.session.pool import SessionPool, run_plans
 from encoder.tagger import heads_of
-from encoder.tokenizer import IncrementalTokenizer
-from encoder.train.batches import Example
+from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import Stability, read_config
+from encoder.train.data.batches import Example
+from encoder.train.data.text import Sequence
 from encoder.train.run import run_training
-from encoder.train.stability import draw_points, fit, place_of
-from encoder.train.states import Collector, States
-from encoder.train.text import Sequence
+from encoder.train.stages.live_states import Collector, States
+from encoder.train.stages.stability import draw_points, fit, place_of
 from tests.tiny import LABELS, tiny_checkpoint, tiny_config, tiny_tokenizer
 
 SETS = {"a": LABELS, "b": ("O", "B-x", "I-x")}
@@ -81,7 +81,7 @@ def _full_shape() -> dict[str, int]:
 
 
 def _empty(config: HybridConfig) -> Checkpoint:
-    from encoder.model import HybridModel
+    from encoder.model.dense import HybridModel
 
     return Checkpoint("empty", config, HybridModel(config).state_dict(), tiny_tokenizer())
 

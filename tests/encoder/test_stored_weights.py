@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.checkpoint import Checkpoint, StoredWeights, load_checkpoint, quantize_rows, save_checkpoint
-from encoder.hybrid import HybridEncoder, Pass
+from encoder.checkpoints.checkpoint import Checkpoint, StoredWeights, load_checkpoint, quantize_rows, save_checkpoint
+from encoder.runtime.encoder import HybridEncoder, Pass
 from tests.encoder.wide import needs, wide_checkpoint
 from tests.tiny import LABELS
 

@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from encoder.pieces import Pieces
-from encoder.runs import Runs
-from encoder.tokenizer import EMPTY, Encoded, IncrementalTokenizer, TokenizerError
+from encoder.tokenizer.base import Pieces
+from encoder.tokenizer.incremental import EMPTY, Encoded, IncrementalTokenizer, TokenizerError
+from encoder.tokenizer.run_cache import Runs
 from tests.tiny import WORDS, tiny_byte_tokenizer, tiny_tokenizer
 
 TOKENIZER = IncrementalTokenizer(tiny_tokenizer())

@@ -12,16 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from encoder.checkpoint import load_checkpoint
-from encoder.config import ConfigError
-from encoder.model import HybridModel, _attend_in_products, span_mask
-from encoder.train import loop
-from encoder.train.augment import join_sequences, speak
-from encoder.train.batches import IGNORED, Example, WordPieces, block_ends, cut_to_prefix, make_batches, tail_first
+from encoder.checkpoints.checkpoint import load_checkpoint
+from encoder.model.config import ConfigError
+from encoder.model.dense import HybridModel, _attend_in_products, span_mask
 from encoder.train.config import Augment, Stage, TextSource, read_config
-from encoder.train.distill import distill_job
-from encoder.train.tagger import Labelled, dev_f1, possible_labels, tagger_job
-from encoder.train.text import Sequence, label_names, read_source
+from encoder.train.data.augment import join_sequences, speak
+from encoder.train.data.batches import IGNORED, Example, WordPieces, block_ends, cut_to_prefix, make_batches, tail_first
+from encoder.train.data.text import Sequence, label_names, read_source
+from encoder.train.stages import loop
+from encoder.train.stages.distill import distill_job
+from encoder.train.stages.tagger import Labelled, dev_f1, possible_labels, tagger_job
 from tests.tiny import LABELS, tiny_config, tiny_tokenizer
 
 PLACES = ("paris", "rome", "peru")

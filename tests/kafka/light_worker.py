@@ -41,7 +41,7 @@ def light_engine(
     **options: Any,
 ) -> Any:
     """As consumers.building.build_engine; the word "poison" makes labelling fail."""
-    from encoder.restart import parse_policy, resolve_policy
+    from encoder.restart.policies import parse_policy, resolve_policy
     from stream.emission import parse_emission
     from stream.engine import Engine
     from stream.overload import Governor

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from encoder.restart import Always
+from encoder.restart.policies import Always
 from stream.engine import Engine
 from stream.messages import Update
 from tests.kafka.rig import PARTITIONS, Place, take

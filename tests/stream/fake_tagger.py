@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from encoder.decode import Decoded
-from encoder.restart import RestartPolicy, Standing
+from encoder.heads.viterbi import Decoded
+from encoder.restart.policies import RestartPolicy, Standing
 from stream.beside import SideBySide
 from stream.labeller import Counters, Kept, Kind, Labeller, Reading, Work
 

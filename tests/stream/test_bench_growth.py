@@ -5,7 +5,7 @@ import itertools
 import msgspec
 import pytest
 
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.bench import make_texts
 from stream.bench_feed import Feed, Lap, closes, open_words
 from stream.bench_growth import length

@@ -2,7 +2,7 @@ from itertools import islice
 
 import pytest
 
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from stream import bench_overload
 from stream.bench_overload import run_overload, speak
 from stream.messages import Update

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.bench_peers import hugging, onnx, openvino, spacy
 from stream.bench_peers.bert import NoBert, dense_twin, make_bert
 from stream.bench_peers.check import check_peers, dense_scores

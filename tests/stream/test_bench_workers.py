@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from consumers.cli import main
-from encoder.checkpoint import save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.at_once import Done
 from stream.bench_workers import _Side
 from tests.tiny import tiny_checkpoint

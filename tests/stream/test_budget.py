@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Last, Never, RestartPolicy, Stability, Standing
-from encoder.worth import RESOLVED, best_point, expected_changes
+from encoder.restart.expected_gain import RESOLVED, best_point, expected_changes
+from encoder.restart.policies import Always, Last, Never, RestartPolicy, Stability, Standing
 from stream.budget import Budget
 from stream.engine import Engine
 from stream.labeller import Counters

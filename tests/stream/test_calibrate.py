@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from encoder.calibration import save_calibration
-from encoder.checkpoint import load_checkpoint, save_checkpoint
-from encoder.restart import Always, Last, Stability, parse_policy
+from encoder.checkpoints.calibration import save_calibration
+from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from encoder.restart.policies import Always, Last, Stability, parse_policy
 from encoder.tagger import load_tagger
 from stream import calibrate as module
 from stream.calibrate import CalibrationReport, Task, Tried, calibrate, choose

@@ -5,8 +5,8 @@ import pytest
 pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev]' brings it on Linux")
 
 # isort: split
-from encoder.checkpoint import save_checkpoint
-from encoder.restart import parse_policy
+from encoder.checkpoints.checkpoint import save_checkpoint
+from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.engine import Engine
 from stream.messages import End, Revision, Update
@@ -40,7 +40,7 @@ def test_revisions_are_the_same_on_a_device(tmp_path) -> None:
     tiny = tiny_checkpoint(layers=2, causal_layers=1, heads=2, stability=4)
     save_checkpoint(tmp_path / "mini", tiny.config, tiny.weights, tiny.tokenizer)
     stored = load_tagger(str(tmp_path / "mini"), max_sessions=2, number_format="float32")
-    from encoder.checkpoint import load_checkpoint
+    from encoder.checkpoints.checkpoint import load_checkpoint
 
     got, want = revisions(device_tagger(load_checkpoint(str(tmp_path / "mini")), 2)), revisions(stored)
     assert len(got) == len(want) >= 5

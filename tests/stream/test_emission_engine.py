@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Entropy, Last, Never
+from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.emission import LEVELS, LOW, Emission
 from stream.engine import Engine
 from tests.stream.cuts import REMEMBER, CutRun, in_groups

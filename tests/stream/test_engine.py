@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from encoder.restart import Always, Never
+from encoder.restart.policies import Always, Never
 from stream.engine import Answer, Engine
 from stream.errors import InputError
 from stream.messages import Changed, Retracted, Update, Was, WordTime

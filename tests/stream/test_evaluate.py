@@ -5,9 +5,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from encoder.checkpoint import save_checkpoint
-from encoder.config import ConfigError
-from encoder.restart import PolicyError, parse_policy
+from encoder.checkpoints.checkpoint import save_checkpoint
+from encoder.model.config import ConfigError
+from encoder.restart.policies import PolicyError, parse_policy
 from encoder.tagger import load_tagger
 from stream.engine import Engine
 from stream.evaluate import Task, count_tokens, dense_flops, evaluate_all, evaluate_policy

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import asdict
 
-from encoder.restart import parse_policy
+from encoder.restart.policies import parse_policy
 from stream.engine import Engine
 from stream.evaluate import _count, dense_flops, evaluate_policy
 from stream.examples import begin_table, sessions_of

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Entropy, Last, Never
+from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.engine import Engine
 from tests.stream.checks import Reader
 from tests.stream.helpers import drain, end, final, revisions_of, tell, update

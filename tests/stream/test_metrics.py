@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
-from encoder.decode import labels_to_spans
+from encoder.heads.viterbi import labels_to_spans
 from stream.labeller import Work
 from stream.metrics import (
     Chart,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Standing
+from encoder.restart.policies import Always, Standing
 from stream.evaluate import evaluate_policy
 from stream.examples import Example, begin_table, sessions_of
 from stream.feed import Feed

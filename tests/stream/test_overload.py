@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Last, RestartPolicy
+from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine import Engine
 from stream.load import Outcome, drive
 from stream.messages import Message, Revision

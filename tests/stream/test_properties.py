@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Entropy, Last, Never
+from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.engine import Engine
 from stream.messages import Message, Revision
 from tests.stream.checks import Reader

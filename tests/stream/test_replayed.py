@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from encoder.restart import parse_policy
+from encoder.restart.policies import parse_policy
 from stream.engine import Engine
 from stream.evaluate import dense_flops
 from stream.evaluate_streams import agree, replay_policies

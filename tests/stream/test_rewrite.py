@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.tokenizer import common_prefix
+from encoder.tokenizer.incremental import common_prefix
 from stream import rewrite
 from stream.rewrite import Alignment
 

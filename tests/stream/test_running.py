@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.train.text import Sequence
+from encoder.train.data.text import Sequence
 from stream.running import SEGMENTS, run_on
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import stream.engine
-from encoder.restart import parse_policy
+from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger
 from stream.emission import parse_emission
 from stream.engine import Engine

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from encoder.restart import Last, parse_policy
+from encoder.restart.policies import Last, parse_policy
 from stream.emission import LOW, Emission
 from stream.engine import Engine
 from stream.evaluate import evaluate_policy

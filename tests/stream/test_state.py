@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Entropy, Last, Never
+from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.engine import Engine
 from stream.messages import Update, WordTime
 from stream.state import decode_value, encode_value

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Entropy, Last, Never
-from encoder.runs import Runs
+from encoder.restart.policies import Always, Entropy, Last, Never
+from encoder.tokenizer.run_cache import Runs
 from stream.engine import Engine
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.helpers import drain, final, tell, update

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.restart import Always, Entropy, Last, Never, Stability, Standing, Whether, most_doubtful
-from encoder.segments import SessionEncoder
+from encoder.restart.policies import Always, Entropy, Last, Never, Stability, Standing, Whether, most_doubtful
+from encoder.session.session_encoder import SessionEncoder
 from stream.beside import SideBySide
 from stream.engine import Engine
 from stream.hybrid import HybridLabeller

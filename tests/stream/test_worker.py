@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from encoder.restart import Always
+from encoder.restart.policies import Always
 from stream.engine import Answer, Engine
 from stream.errors import InputError
 from stream.overload import Governor

@@ -6,7 +6,7 @@ from pathlib import Path
 from consumers.formats.base import Around, Format, read_value
 from consumers.formats.registry import FORMATS
 from consumers.intake import BadInput
-from encoder.restart import Always
+from encoder.restart.policies import Always
 from stream.engine import Engine
 from stream.heard import Heard
 from stream.messages import Message, Revision

@@ -4,7 +4,7 @@ import msgspec
 
 from consumers.formats.reader import FormatReader
 from consumers.formats.watson import FORMAT
-from encoder.restart import Last
+from encoder.restart.policies import Last
 from stream.engine import Engine
 from tests.stream.fake_tagger import fake_labeller
 

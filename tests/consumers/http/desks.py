@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from consumers.desk import Desk
-from encoder.restart import Last
+from encoder.restart.policies import Last
 from stream.engine import Engine
 from stream.worker import Worker
 from tests.stream.fake_tagger import FakeLabeller

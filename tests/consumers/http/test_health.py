@@ -13,7 +13,7 @@ from consumers.http.context import Context
 from consumers.http.settings import HttpSettings
 from consumers.ledger import Ledger, Progress
 from consumers.service import Service
-from encoder.restart import Last
+from encoder.restart.policies import Last
 from stream.engine import Engine, StepResult
 from stream.messages import Update
 from stream.worker import Batch, Worker, WorkerFailed

@@ -17,7 +17,7 @@ from consumers.http.settings import HttpSettings
 from consumers.ledger import Progress, Taken
 from consumers.service import Service
 from consumers.tap import Tap, Taps
-from encoder.restart import Last
+from encoder.restart.policies import Last
 from stream.budget import Budget
 from stream.engine import Engine
 from stream.messages import Update

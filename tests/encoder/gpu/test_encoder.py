@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
-from encoder.cache import Pass
-from encoder.gpu.encoder import DeviceEncoder
-from encoder.hybrid import HybridEncoder
-from encoder.session import SessionPool
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.paged_cache import Pass
+from encoder.session.pool import SessionPool
 from tests.encoder import test_hybrid_property as property_test
 from tests.encoder import test_session as session_test
 from tests.encoder.histories import HISTORIES, Op, assert_same

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from consumers.settings import DEFAULT_REMEMBER_SECONDS, DEFAULT_REMEMBER_SEGMENTS, DEFAULT_STABILITY, SettingError
 
 if TYPE_CHECKING:
-    from stream.engine import Engine
+    from stream.engine.engine import Engine
 
 
 def build_engine(
@@ -31,13 +31,12 @@ def build_engine(
     Args:
         taggers: names, as `encoder.checkpoints.names.choose_taggers` reads them.
         policy: where restarts begin.
-        stability: how sure a span must be before it is shown or changed, as `stream.emission.parse_emission` reads it.
-        coalesce, idle_seconds, remember_seconds, remember_segments: see `Engine`.
-        overload_seconds: restarts get scarce while updates wait for longer; 0: never.
-        budget_gflops: restarts get scarce while more is computed than so many GFLOPs a second; 0: never.
-        budget_share: the same as a share of the compute thread's time; give one of them at most.
-        device: see `encoder.runtime.gpu.device.choose_device`.
-        number_format: of the encoder's products, see `encoder.runtime.number_format`.
+        stability: how sure a span must be before it is shown or changed, as `stream.revisions.emission.parse_emission`
+        reads it. coalesce, idle_seconds, remember_seconds, remember_segments: see `Engine`. overload_seconds: restarts
+        get scarce while updates wait for longer; 0: never. budget_gflops: restarts get scarce while more is computed
+        than so many GFLOPs a second; 0: never. budget_share: the same as a share of the compute thread's time; give one
+        of them at most. device: see `encoder.runtime.gpu.device.choose_device`. number_format: of the encoder's
+        products, see `encoder.runtime.number_format`.
 
     Raises:
         SettingError: no such tagger, policy, level of stability, device or number format, or one tagger is named twice.
@@ -54,12 +53,12 @@ def build_engine(
     from encoder.runtime.number_format import NumberFormatError
     from encoder.tagger import load_tagger
     from encoder.tokenizer.incremental import TokenizerError
-    from stream.beside import SideBySide
-    from stream.budget import Budget
-    from stream.emission import EmissionError, parse_emission
-    from stream.engine import Engine
-    from stream.hybrid import HybridLabeller
-    from stream.overload import Governor
+    from stream.engine.engine import Engine
+    from stream.labelling.hybrid import HybridLabeller
+    from stream.labelling.multi_model import SideBySide
+    from stream.overload.budget import Budget
+    from stream.overload.governor import Governor
+    from stream.revisions.emission import EmissionError, parse_emission
 
     try:
         emission = parse_emission(stability)

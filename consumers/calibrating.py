@@ -10,7 +10,7 @@ from consumers.evaluation import JoinOption, LimitOption, RenameOption, SpokenOp
 from consumers.measure import console, percent
 
 if TYPE_CHECKING:
-    from stream.calibrate import CalibrationReport
+    from stream.evaluation.calibration.calibrate import CalibrationReport
 
 
 def calibrate(
@@ -45,9 +45,9 @@ def calibrate(
     from encoder.checkpoints.checkpoint import CheckpointError, load_checkpoint
     from encoder.checkpoints.names import choose_taggers
     from encoder.model.config import ConfigError
-    from stream.calibrate import Task, check_kind, check_unit
-    from stream.calibrate import calibrate as run
-    from stream.examples import EvaluationError
+    from stream.evaluation.calibration.calibrate import Task, check_kind, check_unit
+    from stream.evaluation.calibration.calibrate import calibrate as run
+    from stream.evaluation.replay.examples import EvaluationError
 
     try:
         task = Task(
@@ -130,7 +130,7 @@ def _promise(report: "CalibrationReport") -> str:
 def _write(report: "CalibrationReport", out: Path) -> None:
     import msgspec
 
-    from stream.plots_calibration import plot_reliability
+    from stream.evaluation.plots.reliability import plot_reliability
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "calibrate.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

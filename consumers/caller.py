@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from stream.checks import MAX_ID, check_message
-from stream.errors import InputError
-from stream.messages import End, Message, Revision, Update
+from stream.messages.errors import InputError
+from stream.messages.types import End, Message, Revision, Update
+from stream.messages.validation import MAX_ID, check_message
 
 if TYPE_CHECKING:
     from consumers.desk import Desk

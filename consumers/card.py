@@ -7,9 +7,9 @@ from textwrap import fill
 from consumers.measure import percent
 from encoder.restart.policies import DEFAULT_PRICE
 from encoder.train.data.folder import Corpus, count_spans, count_words
-from stream.by_type import TypeScore
-from stream.calibrate import CalibrationReport
-from stream.report import Report, Result
+from stream.evaluation.calibration.calibrate import CalibrationReport
+from stream.evaluation.metrics.report import Report, Result
+from stream.evaluation.per_type import TypeScore
 
 FEW_SPANS, FEW_SEQUENCES = 20, 400
 """Below which a type's figure is hardly one, and all figures are coarse."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from consumers.errors import OperationFailed
-from stream.state import Entry, Saved, SegmentState, SessionState, restore_sessions
+from stream.sessions.snapshot import Entry, Saved, SegmentState, SessionState, restore_sessions
 
 SCHEMA = 2
 """Rises when a record's meaning changes. What was written with another number is refused: up to 1, each tagger had keys

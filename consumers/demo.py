@@ -28,8 +28,8 @@ from consumers.serving import stopped_by_signals
 from consumers.settings import DEFAULT_STABILITY, ServiceSettings
 from consumers.summary import Summary
 from consumers.transcript import Transcript
-from stream.engine import Engine
-from stream.worker import Worker
+from stream.engine.engine import Engine
+from stream.engine.worker import Worker
 
 SAMPLE = Path(__file__).parent / "samples" / "interview.jsonl"
 PATIENCE = 10.0

@@ -14,9 +14,9 @@ import msgspec
 
 from consumers.caller import Caller, DeskClosed, Failed, Held
 from consumers.tap import Tap
-from stream.messages import End, Message
-from stream.state import SessionState
-from stream.worker import Batch, Worker
+from stream.engine.worker import Batch, Worker
+from stream.messages.types import End, Message
+from stream.sessions.snapshot import SessionState
 
 IN_FLIGHT = 256
 """Messages of all callers that the worker has at most."""

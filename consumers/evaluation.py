@@ -14,7 +14,7 @@ from consumers.options import NumberFormatOption
 from consumers.settings import DEFAULT_TAGGER
 
 if TYPE_CHECKING:
-    from stream.report import Report
+    from stream.evaluation.metrics.report import Report
 
 POLICIES = ["always", "never", "last:3", "entropy:0.1"]
 GRID = ["low", *(f"{x}:{y}" for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98) for y in (0, 0.5, 0.7, 0.8, 0.9, 0.95))]
@@ -78,7 +78,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Feed labelled sequences word by word, or recorded streams, and give every streaming metric for each policy."""
-    from stream.evaluate import Task, evaluate_all  # torch takes seconds to import: only when it is needed
+    from stream.evaluation.labelled import Task, evaluate_all  # torch takes seconds to import: only when it is needed
 
     command = shlex.join(["hearken", *sys.argv[1:]])
     levels = tuple(dict.fromkeys(x for level in stability or () for x in (GRID if level == "grid" else [level])))
@@ -119,8 +119,8 @@ def _mistakes() -> tuple[type[Exception], ...]:
     from encoder.model.config import ConfigError
     from encoder.restart.policies import PolicyError
     from encoder.runtime.number_format import NumberFormatError
-    from stream.emission import EmissionError
-    from stream.examples import EvaluationError
+    from stream.evaluation.replay.examples import EvaluationError
+    from stream.revisions.emission import EmissionError
 
     return (
         CheckpointError, ConfigError, EmissionError, EvaluationError, NumberFormatError, OperationFailed, PolicyError
@@ -128,7 +128,7 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 
 def _check_source(data: Path | None, stream: Path | None, of_data: dict[str, object]) -> None:
-    from stream.examples import EvaluationError
+    from stream.evaluation.replay.examples import EvaluationError
 
     if (data is None) == (stream is None):
         raise EvaluationError("give --data (labelled sequences) or --stream (recorded live streams), one of them")
@@ -147,7 +147,7 @@ def _evaluate_streams(
     command: str,
 ) -> "Report":
     from consumers.recorded import read_streams
-    from stream.evaluate_streams import evaluate_streams
+    from stream.evaluation.recorded import evaluate_streams
 
     return evaluate_streams(
         read_streams(path),
@@ -167,7 +167,7 @@ def pairs(renames: list[str]) -> dict[str, str]:
     Raises:
         EvaluationError: it is malformed.
     """
-    from stream.examples import EvaluationError
+    from stream.evaluation.replay.examples import EvaluationError
 
     parts = [rename.partition("=") for rename in renames]
     for old, sign, _ in parts:
@@ -179,8 +179,8 @@ def pairs(renames: list[str]) -> dict[str, str]:
 def _write(report: "Report", out: Path) -> None:
     import msgspec
 
-    from stream.plots import plot_frontier, plot_report
-    from stream.plots_emission import plot_levels
+    from stream.evaluation.plots.emission import plot_levels
+    from stream.evaluation.plots.frontier import plot_frontier, plot_report
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")

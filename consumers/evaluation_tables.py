@@ -9,8 +9,8 @@ from rich.table import Table
 from consumers.measure import percent
 
 if TYPE_CHECKING:
-    from stream.report import Gain, Report, Spread, Summary
-    from stream.tally import Metrics
+    from stream.evaluation.metrics.corpus_metrics import Metrics
+    from stream.evaluation.metrics.report import Gain, Report, Spread, Summary
 
 Column = tuple[str, "Callable[[Metrics], str]"]
 

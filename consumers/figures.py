@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from stream.stats import EngineStats
+from stream.sessions.stats import EngineStats
 
 RATE_SECONDS = 5.0
 """Words a second are of the last so many seconds."""

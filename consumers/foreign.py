@@ -11,9 +11,9 @@ from consumers.formats.choosing import make_reader, open_lines
 from consumers.formats.reader import Reader
 from consumers.intake import BadInput
 from consumers.recording import Recorded
-from stream.errors import InputError
-from stream.intake import Intake
-from stream.messages import Message, Update
+from stream.ingest.queue import Intake
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Update
 
 
 class Hearing:

@@ -5,7 +5,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 MAX_BYTES = 1 << 20
 """A message longer than this is not looked at. Text has its own, lower limit (stream: InputError)."""

@@ -24,8 +24,8 @@ from consumers.changelog import Pair, encode_entry
 from consumers.dead_letter import DeadLetters, Letter
 from consumers.ledger import Progress, Taken
 from consumers.settings import ServiceSettings
-from stream.messages import Revision
-from stream.state import Entry, SessionState
+from stream.messages.types import Revision
+from stream.sessions.snapshot import Entry, SessionState
 
 log = structlog.get_logger()
 

@@ -32,8 +32,8 @@ from consumers.settings import (
 
 if TYPE_CHECKING:
     from consumers.tap import Tap
-    from stream.engine import Engine
-    from stream.worker import Worker
+    from stream.engine.engine import Engine
+    from stream.engine.worker import Worker
 
 log = structlog.get_logger()
 
@@ -88,7 +88,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
     from consumers.http.front import Front
     from consumers.http.server import bind
     from consumers.serving import end_at_last, stopped_by_signals
-    from stream.worker import Worker
+    from stream.engine.worker import Worker
 
     at = bind(http, must=True)
     assert at is not None

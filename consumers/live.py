@@ -12,10 +12,10 @@ from typing import Any
 
 from consumers.tap import Tap
 from consumers.watching import Watcher, encode_frame
-from stream.heard import Heard
-from stream.messages import Delete, End, Message, Revision, Span, Update
-from stream.state import SessionState
-from stream.worker import Batch
+from stream.engine.worker import Batch
+from stream.ingest.received import Heard
+from stream.messages.types import Delete, End, Message, Revision, Span, Update
+from stream.sessions.snapshot import SessionState
 
 SESSIONS = 200
 """Sessions kept at most; whoever was silent longest makes room."""

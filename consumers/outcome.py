@@ -11,7 +11,7 @@ import msgspec
 from consumers.dead_letter import MAX_KEY, MAX_VALUE
 from consumers.ledger import Record
 from consumers.verdict import Report
-from stream.messages import Revision
+from stream.messages.types import Revision
 
 Guarantee = Literal["at_least_once", "exactly_once"]
 

@@ -23,14 +23,14 @@ from encoder.train.data.folder import Corpus, count_words, read_folder
 from encoder.train.recipe import Recipe, write_run
 from encoder.train.run import run_training
 from encoder.train.stages.loop import console
-from stream.by_type import score_types
-from stream.calibrate import CalibrationReport, calibrate, read_rows
-from stream.calibrate import Task as CalibrationTask
-from stream.evaluate import Task, evaluate_all
-from stream.examples import Example, read_examples
-from stream.guarantee import Counts, units_needed
-from stream.plots_calibration import plot_reliability
-from stream.report import Report
+from stream.evaluation.calibration.calibrate import CalibrationReport, calibrate, read_rows
+from stream.evaluation.calibration.calibrate import Task as CalibrationTask
+from stream.evaluation.calibration.risk_control import Counts, units_needed
+from stream.evaluation.labelled import Task, evaluate_all
+from stream.evaluation.metrics.report import Report
+from stream.evaluation.per_type import score_types
+from stream.evaluation.plots.reliability import plot_reliability
+from stream.evaluation.replay.examples import Example, read_examples
 
 CARD = "README.md"
 CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")

@@ -34,8 +34,8 @@ from consumers.restore import find_start, read_kept
 from consumers.settings import ServiceSettings
 from consumers.tap import Tap
 from consumers.transactions import ExactlyOnce
-from stream.state import Entry, Saved, SessionState
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.sessions.snapshot import Entry, Saved, SessionState
 
 log = structlog.get_logger()
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from consumers.service import Service
-    from stream.worker import Worker
+    from stream.engine.worker import Worker
 
 STALL_SECONDS = 60.0
 """Work that has waited for so long without any progress is stuck."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from consumers.source import Sources, Told
 from consumers.verdict import Kind, Report
 from consumers.witness import Witness
-from stream.messages import End, Message, Revision
+from stream.messages.types import End, Message, Revision
 
 
 @dataclass(slots=True)

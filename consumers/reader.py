@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from consumers.recording import Recorded
 from consumers.render import View
 from consumers.transcript import Transcript
-from stream.messages import Revision
+from stream.messages.types import Revision
 
 
 class Reader:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from consumers.errors import RecordingError
 from consumers.recording import read_recording
-from stream.messages import Delete, End, Message, Update, WordTime
+from stream.messages.types import Delete, End, Message, Update, WordTime
 
 PAUSE = 0.6
 """A speech without segments is cut where its speaker pauses this long (seconds)..."""

@@ -9,7 +9,7 @@ import msgspec
 
 from consumers.errors import RecordingError
 from consumers.intake import BadInput, decode_message
-from stream.messages import Message
+from stream.messages.types import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,9 @@ from consumers.settings import ServiceSettings
 from consumers.sorting import sort_out
 from consumers.tap import Tap
 from consumers.telling import tell_heard, tell_letter, tell_shift
-from stream.errors import InputError
-from stream.messages import Message
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.messages.errors import InputError
+from stream.messages.types import Message
 
 log = structlog.get_logger()
 

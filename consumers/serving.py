@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from consumers.service import Service
     from consumers.workers import Place
     from consumers.workers_serving import Member
-    from stream.engine import Engine
-    from stream.worker import Worker
+    from stream.engine.engine import Engine
+    from stream.engine.worker import Worker
 
 log = structlog.get_logger()
 
@@ -123,7 +123,7 @@ async def _run(
     member: "Member | None",
 ) -> None:
     from consumers.service import Service
-    from stream.worker import Worker
+    from stream.engine.worker import Worker
 
     worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.segments)
     place = member.place if member else None

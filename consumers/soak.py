@@ -16,9 +16,9 @@ from consumers.building import build_engine
 from consumers.rig import open_rig
 from consumers.service import Service
 from consumers.witness import TaggedKey, Witness, compare_finals, edited_segments, label_offline
-from stream.messages import Message, Revision
-from stream.stats import EngineStats
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.messages.types import Message, Revision
+from stream.sessions.stats import EngineStats
 
 ON_THE_WAY = 2000
 """Messages sent and not yet finished: an embedded broker keeps 5 MiB a partition and forgets what is older."""

@@ -13,7 +13,7 @@ from consumers.security import check_cluster, speak_plainly
 from consumers.settings import DEFAULT_POLICY, TAGGER_HELP, parse_taggers
 
 if TYPE_CHECKING:
-    from stream.messages import Message
+    from stream.messages.types import Message
 
 
 def soak(

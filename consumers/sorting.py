@@ -8,7 +8,7 @@ from consumers.dead_letter import Letter
 from consumers.lane import Output
 from consumers.ledger import Ledger, Taken
 from consumers.telling import tell_failure
-from stream.worker import Batch
+from stream.engine.worker import Batch
 
 
 def sort_out(

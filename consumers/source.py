@@ -1,12 +1,12 @@
 """What the sources said: the text of each segment after each message, kept as the service keeps it.
 
-It is told only of messages that were accepted (see stream/intake.py), and knows nothing of labels.
+It is told only of messages that were accepted (see stream/ingest/queue.py), and knows nothing of labels.
 """
 
 from dataclasses import dataclass, field
 
-from stream.messages import Delete, End, Message, Update
-from stream.session import close_segment
+from stream.messages.types import Delete, End, Message, Update
+from stream.sessions.session import close_segment
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.table import Table
 
-from stream.stats import EngineStats
+from stream.sessions.stats import EngineStats
 
 
 @dataclass(frozen=True, slots=True)

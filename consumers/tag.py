@@ -16,9 +16,9 @@ import msgspec
 from consumers.formats.reader import Reader
 from consumers.intake import BadInput, closed_line
 from consumers.lines import Line, LineReader
-from stream.engine import Engine, Failure, StepResult
-from stream.errors import InputError
-from stream.messages import Message, Revision
+from stream.engine.engine import Engine, Failure, StepResult
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Revision
 
 TEXT_SESSION = "stdin"
 WAITING = 1024

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from consumers.lane import Wrote
 from consumers.ledger import Taken
-from stream.messages import Message
-from stream.worker import Batch
+from stream.engine.worker import Batch
+from stream.messages.types import Message
 
 
 class Tap:

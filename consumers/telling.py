@@ -3,10 +3,10 @@
 import structlog
 
 from consumers.ledger import Record
-from stream.checks import MAX_ID
-from stream.messages import Message, Update
-from stream.overload import Shift
-from stream.result import Failure
+from stream.messages.types import Message, Update
+from stream.messages.validation import MAX_ID
+from stream.overload.governor import Shift
+from stream.sessions.step_result import Failure
 
 log = structlog.get_logger()
 

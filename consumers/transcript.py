@@ -5,7 +5,7 @@ Nothing here draws; see render.py.
 
 from dataclasses import dataclass, field
 
-from stream.messages import Cause, Message, Revision, Span, Update
+from stream.messages.types import Cause, Message, Revision, Span, Update
 
 
 @dataclass(frozen=True, slots=True)

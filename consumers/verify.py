@@ -31,9 +31,9 @@ from consumers.outcome import (
 )
 from consumers.promises import Promises
 from consumers.verdict import Report
-from stream.engine import Engine
-from stream.errors import InputError
-from stream.messages import Message, Revision
+from stream.engine.engine import Engine
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Revision
 
 CHUNK = 512
 """Messages given to the engine at once."""

@@ -19,7 +19,7 @@ from consumers.settings import (
 
 if TYPE_CHECKING:
     from consumers.verdict import Report
-    from stream.engine import Engine
+    from stream.engine.engine import Engine
 
 SHOWN = 20
 """Problems shown."""

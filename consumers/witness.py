@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from stream.engine import Engine
-from stream.messages import Delete, End, Message, Revision, Span, Update
+from stream.engine.engine import Engine
+from stream.messages.types import Delete, End, Message, Revision, Span, Update
 
 Key = tuple[str, str]
 """Session and segment."""

@@ -25,7 +25,7 @@ from consumers.workers import Place, Rules, Supervisor
 from consumers.workers_board import Board
 
 if TYPE_CHECKING:
-    from stream.engine import Engine
+    from stream.engine.engine import Engine
 
 log = structlog.get_logger()
 
@@ -105,7 +105,7 @@ def serve_many(
 def _import_early(http: HttpSettings | None) -> None:
     """What a worker would import at its start, once for all of them."""
     import consumers.service
-    import stream.worker  # noqa: F401
+    import stream.engine.worker  # noqa: F401
 
     if http is not None:
         import consumers.http.front  # noqa: F401

@@ -24,9 +24,9 @@ from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.runtime.encoder import Pass
 from encoder.runtime.interface import Encoder
 from encoder.tagger import Tagger, load_alone
-from stream.engine import Engine
-from stream.labeller import Labeller
-from stream.messages import End, Update
+from stream.engine.engine import Engine
+from stream.labelling.labeller import Labeller
+from stream.messages.types import End, Update
 
 OURS, ALONE, BATCHED, PACKED = "hearken", "re-run one by one", "re-run batched", "re-run packed"
 DENSE_EVERY = 4

@@ -7,10 +7,10 @@ from typing import Any
 
 from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger
-from stream.engine import Engine
-from stream.labeller import Labeller
-from stream.messages import End, Message, Update
-from stream.stats import EngineStats
+from stream.engine.engine import Engine
+from stream.labelling.labeller import Labeller
+from stream.messages.types import End, Message, Update
+from stream.sessions.stats import EngineStats
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ import torch
 from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
 from stream.bench import make_texts
-from stream.engine import Engine
+from stream.engine.engine import Engine
 from stream.load import Outcome, drive
-from stream.messages import Message, Update
-from stream.overload import Governor
+from stream.messages.types import Message, Update
+from stream.overload.governor import Governor
 
 CAPACITY_SECONDS = 4.0
 """About how long each measurement of a capacity takes."""

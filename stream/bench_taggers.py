@@ -13,8 +13,8 @@ from encoder.checkpoints.names import Choice, choose_taggers
 from encoder.restart.policies import own_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.bench import BenchReport, Times, make_texts, run_engine
-from stream.beside import SideBySide
-from stream.hybrid import HybridLabeller
+from stream.labelling.hybrid import HybridLabeller
+from stream.labelling.multi_model import SideBySide
 
 
 def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy: str, repeats: int) -> BenchReport:

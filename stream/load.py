@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from stream.engine import Answer, Engine
-from stream.messages import Message, Revision
-from stream.overload import Shift
+from stream.engine.engine import Answer, Engine
+from stream.messages.types import Message, Revision
+from stream.overload.governor import Shift
 
 
 class Clock(Protocol):

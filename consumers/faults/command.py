@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from consumers.outcome import Guarantee
-    from stream.engine import Engine
+    from stream.engine.engine import Engine
 
 WORKER = (sys.executable, "-m", "consumers.cli", "serve")
 ROUNDS = {"kill": 30, "term": 30, "stop": 8, "broker": 5, "scale": 3, "scale-static": 3, "restore": 10}

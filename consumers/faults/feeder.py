@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from consumers.faults.place import Lag, Place
 from consumers.faults.speech import Speech
 from consumers.security import aiokafka_options
-from stream.messages import Message
+from stream.messages.types import Message
 
 BATCH = 500
 """Messages on their way to the broker at most."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from consumers.outcome import Guarantee
 
 if TYPE_CHECKING:
-    from stream.engine import Engine
+    from stream.engine.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

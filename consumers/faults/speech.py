@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from consumers.faults.sentences import any_word, make_sentence
-from stream.messages import Delete, End, Message, Update, WordTime
+from stream.messages.types import Delete, End, Message, Update, WordTime
 
 EDITABLE = 8
 """Closed segments that may still be edited: few enough that the service remembers them."""

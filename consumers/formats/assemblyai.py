@@ -13,7 +13,7 @@ import msgspec
 from consumers.formats.base import Around, Format
 from consumers.formats.utterances import write
 from consumers.formats.words import Piece, label, timed
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 
 class _Word(msgspec.Struct):

@@ -12,7 +12,7 @@ import msgspec
 from consumers.formats.base import Around, Format
 from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, label, timed
-from stream.messages import Delete, Message, Update
+from stream.messages.types import Delete, Message, Update
 
 
 class _Item(msgspec.Struct, rename="pascal"):

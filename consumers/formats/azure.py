@@ -12,7 +12,7 @@ import msgspec
 from consumers.formats.base import Around, Format
 from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, label, timed
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 _TICKS = 10_000_000
 

@@ -15,7 +15,7 @@ from consumers.formats.base import Around, Format, Standing
 from consumers.formats.utterances import begin_of, place
 from consumers.formats.words import Piece, ends, timed
 from consumers.intake import BadInput
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 _TIMING = re.compile(r"[ \t]*(\S+)[ \t]+-->[ \t]+(\S+)")
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{2}):(\d{2})[.,](\d{3})")

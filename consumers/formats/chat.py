@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from consumers.formats.base import Around
-from stream.messages import Delete, Message, Update
+from stream.messages.types import Delete, Message, Update
 
 
 class Chat:

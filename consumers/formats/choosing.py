@@ -11,7 +11,7 @@ from consumers.formats.registry import AUTO, FORMATS, Detector, recognise
 from consumers.intake import BadInput
 from consumers.lines import BlockReader, LineReader
 from consumers.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, SettingError
-from stream.messages import Message
+from stream.messages.types import Message
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ import msgspec
 
 from consumers.formats.base import Around, Format
 from consumers.formats.chat import Chat, seconds
-from stream.messages import Message
+from stream.messages.types import Message
 
 
 class _Author(msgspec.Struct):

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from consumers.formats.base import Around, Format
 from consumers.formats.utterances import write, write_unnamed
 from consumers.formats.words import Piece, label, timed
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 
 class _Duration(msgspec.Struct):

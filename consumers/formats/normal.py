@@ -5,7 +5,7 @@ from typing import Any
 
 from consumers.formats.base import Around, Format
 from consumers.intake import check_key
-from stream.messages import Message
+from stream.messages.types import Message
 
 
 def _read(value: Message, around: Around) -> Iterable[Message]:

@@ -11,7 +11,7 @@ import msgspec
 from consumers.formats.base import Around, Format, take_back
 from consumers.formats.utterances import write
 from consumers.formats.words import Piece, timed
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 _OURS = "conversation.item.input_audio_transcription."
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from consumers.formats.base import Around, Format, Segments, read_value
 from consumers.intake import BadInput, check_key, decode_message
-from stream.messages import Message
+from stream.messages.types import Message
 
 
 class Reader(Protocol):

@@ -12,7 +12,7 @@ import msgspec
 
 from consumers.formats.base import Around, Format
 from consumers.formats.chat import Chat
-from stream.messages import Message
+from stream.messages.types import Message
 
 
 class _Message(msgspec.Struct):

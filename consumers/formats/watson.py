@@ -12,7 +12,7 @@ import msgspec
 from consumers.formats.base import Around, Format, Standing
 from consumers.formats.utterances import write
 from consumers.formats.words import Piece, spoken, timed
-from stream.messages import Message, Update, WordTime
+from stream.messages.types import Message, Update, WordTime
 
 
 class _Alternative(msgspec.Struct):

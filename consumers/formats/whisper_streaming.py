@@ -11,7 +11,7 @@ from typing import Any
 from consumers.formats.base import Around, Format, Standing
 from consumers.formats.utterances import last_closed
 from consumers.intake import BadInput
-from stream.messages import Message, Update, WordTime
+from stream.messages.types import Message, Update, WordTime
 
 LONGEST = 1000
 """Characters after which a segment closes although no sentence has ended."""

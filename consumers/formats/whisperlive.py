@@ -12,7 +12,7 @@ import msgspec
 from consumers.formats.base import Around, Format
 from consumers.formats.utterances import is_late, place, write
 from consumers.formats.words import Piece, timed
-from stream.messages import Delete, Message, Update
+from stream.messages.types import Delete, Message, Update
 
 
 class _Word(msgspec.Struct):

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec.structs import replace as changed
 
-from stream.messages import Update, WordTime
-from stream.rewrite import Times
+from stream.messages.types import Update, WordTime
+from stream.revisions.text_alignment import Times
 
 _WORD = re.compile(r"\S+")
 _ALIKE = 0.5

@@ -17,10 +17,10 @@ from consumers.caller import DeskClosed
 from consumers.http.context import Context
 from consumers.http.label import BUSY, FAILED, NotLabelled, Refused, check_size, decode_body, label_texts
 from consumers.intake import BadInput, shorten
-from stream.checks import without_controls
-from stream.errors import InputError
-from stream.messages import Revision
-from stream.worker import WorkerFailed
+from stream.engine.worker import WorkerFailed
+from stream.messages.errors import InputError
+from stream.messages.types import Revision
+from stream.messages.validation import without_controls
 
 PATHS = ("/v1alpha1/comments:analyze", "/v1/comments:analyze")
 ATTRIBUTE, TAGGER = "TOXICITY", "moderation"

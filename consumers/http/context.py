@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumers.http.settings import HttpSettings
-from stream.worker import Worker
+from stream.engine.worker import Worker
 
 if TYPE_CHECKING:
     from consumers.desk import Desk

@@ -14,7 +14,7 @@ from consumers.http.settings import HttpSettings
 from consumers.live import Live, LiveTap
 from consumers.service import Service
 from consumers.tap import Tap, Taps
-from stream.worker import Worker
+from stream.engine.worker import Worker
 
 if TYPE_CHECKING:
     from consumers.workers import Place

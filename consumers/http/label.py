@@ -14,10 +14,10 @@ from consumers.desk import Desk
 from consumers.http.context import Context
 from consumers.http.problem import problem
 from consumers.intake import BadInput, check_utf8, shorten
-from stream.checks import check_text
-from stream.errors import InputError
-from stream.messages import Revision, Update
-from stream.worker import WorkerFailed
+from stream.engine.worker import WorkerFailed
+from stream.messages.errors import InputError
+from stream.messages.types import Revision, Update
+from stream.messages.validation import check_text
 
 MOST_TEXTS = 256
 """Of one request."""

@@ -10,7 +10,7 @@ from consumers.http.passage import Passage
 from consumers.lane import Wrote
 from consumers.ledger import Taken
 from consumers.tap import Tap
-from stream.worker import Batch
+from stream.engine.worker import Batch
 
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

@@ -17,8 +17,8 @@ from starlette.routing import BaseRoute, Route
 from consumers.http.context import Context
 from consumers.http.meter import Meter
 from consumers.service import Service
-from stream.stats import EngineStats
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.sessions.stats import EngineStats
 
 _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
     ("messages", "Messages whose effects are complete", lambda x: x.messages),

@@ -16,8 +16,8 @@ from consumers.http.auth import COOKIE
 from consumers.http.context import Context
 from consumers.http.label import MOST_CHARACTERS, MOST_TEXTS, LabelResponse
 from consumers.http.stream import Code, StreamError
-from stream.checks import MAX_ID
-from stream.messages import Message, Revision
+from stream.messages.types import Message, Revision
+from stream.messages.validation import MAX_ID
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"

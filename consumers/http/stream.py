@@ -24,9 +24,9 @@ from consumers.http.context import Context
 from consumers.http.problem import problem
 from consumers.intake import BadInput
 from consumers.settings import SettingError
-from stream.errors import InputError
-from stream.messages import End, Message, Revision
-from stream.worker import WorkerFailed
+from stream.engine.worker import WorkerFailed
+from stream.messages.errors import InputError
+from stream.messages.types import End, Message, Revision
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from random import Random
 
 import msgspec
 
-from stream.messages import Update
+from stream.messages.types import Update
 
 SCRIPT = Path(__file__).with_name("interview.txt")
 SAMPLE = Path(__file__).with_name("interview.jsonl")

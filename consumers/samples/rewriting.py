@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stream.messages import Update
+from stream.messages.types import Update
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from zlib import crc32
 import msgspec
 
 from consumers.faults.sentences import make_sentence
-from stream.messages import End, Message, Update
+from stream.messages.types import End, Message, Update
 
 WORDS_A_SECOND = 2.5
 """Of one speaker."""

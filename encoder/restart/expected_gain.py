@@ -11,7 +11,8 @@ where the logarithm is the sum of 1 / k over the words not yet seen. Doubt alone
 words that stay ambiguous whatever comes, or that were read a moment ago.
 
 A restart's cost is counted in words. Tokens a word even out, and attention makes a word at the end of a full window
-only a few per cent dearer than the first; what is spent in the end is measured, not estimated (`stream.budget`).
+only a few per cent dearer than the first; what is spent in the end is measured, not estimated
+(`stream.overload.budget`).
 """
 
 from typing import TYPE_CHECKING

@@ -15,7 +15,7 @@ from stream.bench import make_texts
 from stream.bench_feed import Feed, Lap
 from stream.bench_growth.rates import product_rate, read_rate
 from stream.bench_growth.setting import Subject, Tell
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 ITEM = {"float32": 4, "bfloat16": 2, "int8": 1}
 """Bytes of a weight."""

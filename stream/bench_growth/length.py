@@ -9,7 +9,7 @@ from stream.bench import make_texts
 from stream.bench_feed import NOTHING, Feed, Lap
 from stream.bench_growth.setting import SEGMENT, Subject, Tell
 from stream.bench_machine import resident_bytes
-from stream.messages import End, Update
+from stream.messages.types import End, Update
 
 SHORT = 10
 """Segments that the short session has heard: as much as its window and all of its positions can hold."""

@@ -9,7 +9,7 @@ import msgspec
 from stream.bench import FILLERS, FILLINGS, make_texts
 from stream.bench_feed import NOTHING, Feed, Lap
 from stream.bench_growth.setting import SEGMENT, Subject, Tell
-from stream.messages import Message, Update
+from stream.messages.types import Message, Update
 
 ONE_WORD = 0.72
 """Share of the rewriting updates that change just one word, as recorded telephone speech has it (docs/measuring.md)."""

@@ -10,7 +10,7 @@ import consumers.building
 from consumers.cli import main
 from consumers.settings import SettingError
 from encoder.restart.policies import Last
-from stream.engine import Engine
+from stream.engine.engine import Engine
 from tests.stream.fake_tagger import fake_labeller
 
 

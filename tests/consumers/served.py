@@ -11,9 +11,9 @@ from consumers.outcome import Guarantee
 from consumers.verdict import Report
 from consumers.verify import Said, verify
 from encoder.restart.policies import Always, Last, RestartPolicy
-from stream.engine import Engine
-from stream.errors import InputError
-from stream.messages import Delete, End, Message, Revision, Update
+from stream.engine.engine import Engine
+from stream.messages.errors import InputError
+from stream.messages.types import Delete, End, Message, Revision, Update
 from tests.stream.fake_tagger import fake_labeller
 
 TOPIC = "in"

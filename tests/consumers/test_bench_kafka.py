@@ -21,8 +21,8 @@ from consumers.wire.run import _p99, _phases
 from consumers.wire.search import most_carried
 from consumers.wire.served import Cores, Metrics
 from consumers.wire.talk import LONGEST, SHORTEST, WORDS_A_SECOND, Due, farewell, place, plan_talk
-from stream.engine import Engine
-from stream.messages import End, Message, Update
+from stream.engine.engine import Engine
+from stream.messages.types import End, Message, Update
 from tests.consumers.fakes import fake_engine
 
 LIGHT = (sys.executable, "-m", "tests.kafka.light_worker", "serve")

@@ -18,7 +18,7 @@ from consumers.changelog import (
     to_ranges,
 )
 from consumers.lane import Outgoing, gravestones, newest, with_outbox
-from stream.state import Entry, SegmentState, SessionState
+from stream.sessions.snapshot import Entry, SegmentState, SessionState
 
 NAMES = st.text(min_size=1, max_size=5)
 

@@ -15,9 +15,9 @@ from consumers.service import Service
 from consumers.settings import ServiceSettings
 from consumers.witness import Witness, compare_finals, edited_segments, label_offline
 from encoder.restart.policies import Always, Last, RestartPolicy
-from stream.engine import Engine
-from stream.messages import End, Message, Revision, Update
-from stream.worker import Worker
+from stream.engine.engine import Engine
+from stream.engine.worker import Worker
+from stream.messages.types import End, Message, Revision, Update
 from tests.consumers.fake_kafka import DEAD, IN, OUT, FakeKafka
 from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.streams import ALL, messages, steps

@@ -14,8 +14,8 @@ from consumers.http.settings import HttpSettings
 from consumers.render import LiveView, Palette, PlainView, annotate, make_view, paint
 from consumers.summary import Summary
 from consumers.transcript import Flip, Transcript
-from stream.messages import Changed, Retracted, Revision, Span, Update, Was
-from stream.stats import EngineStats
+from stream.messages.types import Changed, Retracted, Revision, Span, Update, Was
+from stream.sessions.stats import EngineStats
 from tests.consumers.fakes import fake_engine
 
 

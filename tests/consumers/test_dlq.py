@@ -18,7 +18,7 @@ from consumers.errors import OperationFailed
 from consumers.resend import Left, Outcome, Replay, replay
 from consumers.service import Service
 from consumers.settings import ServiceSettings, Topics
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.waiting import PATIENCE
 

@@ -21,7 +21,7 @@ from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.connection import Clients, make_consumer
 from consumers.service import Service
 from consumers.settings import ServiceSettings, Topics
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.waiting import PATIENCE
 

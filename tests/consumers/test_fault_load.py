@@ -14,8 +14,8 @@ from consumers.faults.speech import Speech
 from consumers.faults.workers import Event, as_flags
 from consumers.intake import BadInput, check_key, decode_message
 from encoder.restart.policies import Never
-from stream.engine import Engine
-from stream.messages import Delete, End, Update
+from stream.engine.engine import Engine
+from stream.messages.types import Delete, End, Update
 from tests.stream.fake_tagger import FakeLabeller
 
 

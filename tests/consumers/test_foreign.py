@@ -10,7 +10,7 @@ from consumers.errors import RecordingError
 from consumers.foreign import ForeignFile
 from consumers.formats.choosing import make_reader
 from consumers.settings import SettingError
-from stream.messages import Delete, Update
+from stream.messages.types import Delete, Update
 
 
 def said(text: str, start: float, length: float, final: bool = False) -> dict:

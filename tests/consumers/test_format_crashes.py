@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from consumers.formats.base import Around, Format
 from encoder.restart.policies import Always, Last
-from stream.engine import Engine
-from stream.messages import Delete, Message, Revision, Update
-from stream.state import restore_sessions
+from stream.engine.engine import Engine
+from stream.messages.types import Delete, Message, Revision, Update
+from stream.sessions.snapshot import restore_sessions
 from tests.consumers.fake_kafka import DEAD, IN, FakeKafka
 from tests.consumers.test_crashes import DEATHS, GUARANTEES, WITHOUT_FIXTURES, Guarantee, by_session, engine, live, read
 from tests.stream.fake_tagger import VOCABULARY

@@ -10,10 +10,10 @@ from consumers.figures import Figures
 from consumers.live import SEGMENTS, SESSIONS, TEXT, Live, LiveTap
 from consumers.watching import WAITING, Watcher
 from encoder.restart.policies import Last
-from stream.engine import Engine
-from stream.messages import Delete, End, Message, Revision, Span, Update
-from stream.stats import EngineStats
-from stream.worker import Batch
+from stream.engine.engine import Engine
+from stream.engine.worker import Batch
+from stream.messages.types import Delete, End, Message, Revision, Span, Update
+from stream.sessions.stats import EngineStats
 from tests.stream.fake_tagger import fake_labeller
 
 

@@ -9,7 +9,7 @@ import structlog
 
 from consumers.log import configure_logging
 from consumers.service import Service
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import IN, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.test_service import FIRST, settings, update

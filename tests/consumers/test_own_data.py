@@ -22,12 +22,12 @@ from encoder.model.config import ConfigError
 from encoder.restart.policies import DEFAULT_PRICE
 from encoder.tagger import load_tagger
 from encoder.train.recipe import Recipe
-from stream.by_type import score_types
-from stream.calibrate import CalibrationReport
-from stream.examples import read_examples
-from stream.guarantee import judge
-from stream.messages import Revision
-from stream.report import Report
+from stream.evaluation.calibration.calibrate import CalibrationReport
+from stream.evaluation.calibration.risk_control import judge
+from stream.evaluation.metrics.report import Report
+from stream.evaluation.per_type import score_types
+from stream.evaluation.replay.examples import read_examples
+from stream.messages.types import Revision
 from tests.tiny import tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]

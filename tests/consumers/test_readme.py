@@ -11,7 +11,7 @@ from typer.main import get_command
 from consumers.cli import app
 from consumers.http.settings import DEFAULT_PORT
 from consumers.settings import DEFAULT_TAGGER
-from stream.messages import Message, Revision
+from stream.messages.types import Message, Revision
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,8 +14,8 @@ from aiokafka.errors import KafkaTimeoutError
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from encoder.restart.policies import Always
-from stream.messages import Delete, End, Message, Revision, Update
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.messages.types import Delete, End, Message, Revision, Update
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeConsumer, FakeKafka
 from tests.consumers.test_crashes import (
     GUARANTEES,

@@ -7,7 +7,7 @@ import pytest
 
 from consumers.errors import RecordingError
 from consumers.recorded import read_events, read_increments, read_speeches, read_streams
-from stream.messages import Delete, End, Update
+from stream.messages.types import Delete, End, Update
 
 
 def words(text: str, start: float = 0.0) -> list[list[object]]:

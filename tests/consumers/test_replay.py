@@ -8,7 +8,7 @@ import pytest
 from consumers.errors import RecordingError
 from consumers.recording import Recorded, read_recording
 from consumers.replay import pace
-from stream.messages import End
+from stream.messages.types import End
 
 
 class Clock:

@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from consumers.changelog import ChangelogError, Kept, encode_entry, read_changelog
 from consumers.restore import LostInput, Start, find_start, read_last
 from consumers.settings import ServiceSettings
-from stream.state import Entry
+from stream.sessions.snapshot import Entry
 from tests.consumers.fake_kafka import IN, STATE, FakeConsumer, FakeKafka, FakeReader
 from tests.consumers.test_changelog import segment
 from tests.waiting import PATIENCE

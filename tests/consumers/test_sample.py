@@ -2,7 +2,7 @@ import msgspec
 
 from consumers.samples.make_sample import SAMPLE, SCRIPT, read_script, sample_bytes
 from consumers.samples.rewriting import rewriting
-from stream.messages import Update
+from stream.messages.types import Update
 
 
 def updates():

@@ -14,7 +14,7 @@ from consumers.connection import BrokerUnreachable
 from consumers.errors import ServiceFailed
 from consumers.service import Service
 from consumers.settings import ServiceSettings
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.waiting import PATIENCE

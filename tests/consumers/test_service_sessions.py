@@ -13,10 +13,10 @@ from aiokafka.errors import KafkaTimeoutError
 from consumers.changelog import encode_entry, encode_partition
 from consumers.connection import stop_client
 from consumers.service import Service
-from stream.engine import StepResult
-from stream.messages import Message
-from stream.state import Entry
-from stream.worker import Worker
+from stream.engine.engine import StepResult
+from stream.engine.worker import Worker
+from stream.messages.types import Message
+from stream.sessions.snapshot import Entry
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.test_service import FIRST, header, revisions, serving, settings, update

@@ -16,7 +16,7 @@ from consumers.ledger import Progress, Taken
 from consumers.service import Service
 from consumers.settings import ServiceSettings
 from consumers.transactions import ExactlyOnce
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeProducer
 from tests.consumers.fakes import fake_engine
 from tests.waiting import PATIENCE

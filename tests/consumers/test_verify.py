@@ -15,7 +15,7 @@ from consumers.cli import main
 from consumers.dead_letter import dead_letter_headers
 from consumers.settings import Topics
 from encoder.restart.policies import Always, Last
-from stream.engine import Engine
+from stream.engine.engine import Engine
 from tests.consumers.served import STREAM, TAGGERS, TOPIC, Record, Run, encode, good, keyed, read, serve, update
 from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.streams import ALL, messages, steps

@@ -7,7 +7,7 @@ import pytest
 
 from consumers.witness import Witness, closing_messages, compare_finals, edited_segments
 from encoder.checkpoints.checkpoint import save_checkpoint
-from stream.messages import Changed, Delete, End, Message, Retracted, Revision, Span, Update, Was
+from stream.messages.types import Changed, Delete, End, Message, Retracted, Revision, Span, Update, Was
 from tests.tiny import tiny_checkpoint
 
 RICE = Span(id=1, start=7, end=14, label="person", text="ms rice", stability=0.9)

@@ -9,9 +9,9 @@ from encoder.heads.stability import Settled, stability_of
 from encoder.heads.word_record import WORD
 from encoder.restart.batch_policies import pack_ask, points_of
 from encoder.restart.policies import RestartPolicy, Standing, most_doubtful, parse_policy
-from stream.budget import Budget
-from stream.overload import Governor
-from stream.spending import Spending
+from stream.overload.budget import Budget
+from stream.overload.governor import Governor
+from stream.overload.restart_pricing import Spending
 
 POLICIES = ["always", "never", "last:1", "last:4", "entropy:0.5", "stability:0.7", "whether:0.3"]
 POLICIES += ["price:0", "price:0.01", "price:0.2"]

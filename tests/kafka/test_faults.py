@@ -14,7 +14,7 @@ from consumers.faults.running import FAULTS
 from consumers.faults.trial import run_trial
 from consumers.outcome import Guarantee
 from encoder.restart.policies import parse_policy
-from stream.engine import Engine
+from stream.engine.engine import Engine
 from tests.stream.fake_tagger import fake_labeller
 
 TAGGERS = ("ner", "speech", "more@other")

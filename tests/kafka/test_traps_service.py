@@ -18,7 +18,7 @@ from consumers.errors import OperationFailed
 from consumers.restore import LostInput
 from consumers.service import Service
 from consumers.settings import ServiceSettings, Topics
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.kafka.rig import PARTITIONS, Place, administering, stop_producer, take, take_all
 from tests.waiting import PATIENCE

@@ -18,7 +18,7 @@ from stream.bench_growth.sessions import measure_sessions, most_bytes
 from stream.bench_growth.setting import SEGMENT, Subject, load_subject
 from stream.bench_growth.threshold import measure_threshold
 from stream.bench_report.growth import TABLES
-from stream.messages import Update
+from stream.messages.types import Update
 from tests.tiny import tiny_checkpoint
 
 

@@ -5,7 +5,7 @@ import pytest
 from encoder.checkpoints.checkpoint import save_checkpoint
 from stream import bench_overload
 from stream.bench_overload import run_overload, speak
-from stream.messages import Update
+from stream.messages.types import Update
 from tests.tiny import tiny_checkpoint
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from encoder.restart.expected_gain import RESOLVED, best_point, expected_changes
 from encoder.restart.policies import Always, Last, Never, RestartPolicy, Stability, Standing
-from stream.budget import Budget
-from stream.engine import Engine
-from stream.labeller import Counters
+from stream.engine.engine import Engine
+from stream.labelling.labeller import Counters
 from stream.load import drive
-from stream.overload import Governor
-from stream.spending import Spending
+from stream.overload.budget import Budget
+from stream.overload.governor import Governor
+from stream.overload.restart_pricing import Spending
 from tests.stream.fake_tagger import FakeLabeller, FakePlan
 from tests.stream.helpers import tell
 from tests.stream.streams import ALL, messages, steps

@@ -8,15 +8,15 @@ from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.restart.policies import Always, Last, Stability, parse_policy
 from encoder.tagger import load_tagger
-from stream import calibrate as module
-from stream.calibrate import CalibrationReport, Task, Tried, calibrate, choose
-from stream.evaluate import evaluate_policy
-from stream.examples import EvaluationError, begin_table
-from stream.feed import Feed
-from stream.guarantee import judge
-from stream.hybrid import HybridLabeller
-from stream.plots_calibration import plot_reliability
-from stream.traces import Recorder
+from stream.evaluation.calibration import calibrate as module
+from stream.evaluation.calibration.calibrate import CalibrationReport, Task, Tried, calibrate, choose
+from stream.evaluation.calibration.risk_control import judge
+from stream.evaluation.calibration.stability_recorder import Recorder
+from stream.evaluation.labelled import evaluate_policy
+from stream.evaluation.plots.reliability import plot_reliability
+from stream.evaluation.replay.examples import EvaluationError, begin_table
+from stream.evaluation.replay.word_by_word import Feed
+from stream.labelling.hybrid import HybridLabeller
 from tests.stream.test_evaluate import made_up
 from tests.tiny import LABELS, tiny_checkpoint
 

@@ -8,8 +8,8 @@ pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger, load_tagger
-from stream.engine import Engine
-from stream.messages import End, Revision, Update
+from stream.engine.engine import Engine
+from stream.messages.types import End, Revision, Update
 from tests.encoder.gpu.where import device_tagger
 from tests.stream.helpers import drain, revisions_of
 from tests.tiny import tiny_checkpoint

@@ -1,7 +1,7 @@
 """The identity of spans, case by case."""
 
-from stream.diff import Found, diff_spans
-from stream.messages import Span
+from stream.messages.types import Span
+from stream.revisions.span_diff import Found, diff_spans
 
 
 def stood(text: str, *spans: tuple[int, int, int, str]) -> list[Span]:

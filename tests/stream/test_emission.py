@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.emission import LEVELS, LOW, Emission, EmissionError, parse_emission
-from stream.labeller import Reading, Work
-from stream.rewrite import Alignment
-from stream.shown import Shown
+from stream.evaluation.replay.shown_spans import Shown
+from stream.labelling.labeller import Reading, Work
+from stream.revisions.emission import LEVELS, LOW, Emission, EmissionError, parse_emission
+from stream.revisions.text_alignment import Alignment
 from tests.stream.helpers import brief
 
 STRICT = Emission(show=0.8, change=0.9)

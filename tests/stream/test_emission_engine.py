@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never
-from stream.emission import LEVELS, LOW, Emission
-from stream.engine import Engine
+from stream.engine.engine import Engine
+from stream.revisions.emission import LEVELS, LOW, Emission
 from tests.stream.cuts import REMEMBER, CutRun, in_groups
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
 from tests.stream.helpers import brief, delete, end, final, tell, update

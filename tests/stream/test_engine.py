@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from encoder.restart.policies import Always, Never
-from stream.engine import Answer, Engine
-from stream.errors import InputError
-from stream.messages import Changed, Retracted, Update, Was, WordTime
-from stream.session import REMEMBERED_SEGMENTS
-from stream.state import Entry
+from stream.engine.engine import Answer, Engine
+from stream.messages.errors import InputError
+from stream.messages.types import Changed, Retracted, Update, Was, WordTime
+from stream.sessions.session import REMEMBERED_SEGMENTS
+from stream.sessions.snapshot import Entry
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import brief, delete, drain, end, final, revisions_of, tell, update
 

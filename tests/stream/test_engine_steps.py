@@ -3,7 +3,7 @@
 import pytest
 
 from encoder.restart.policies import Always, Last
-from stream.engine import Answer, Engine
+from stream.engine.engine import Answer, Engine
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import brief, delete, drain, end, final, revisions_of, tell, update
 

@@ -9,15 +9,15 @@ from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.model.config import ConfigError
 from encoder.restart.policies import PolicyError, parse_policy
 from encoder.tagger import load_tagger
-from stream.engine import Engine
-from stream.evaluate import Task, count_tokens, dense_flops, evaluate_all, evaluate_policy
-from stream.examples import EvaluationError, Example, begin_table, read_examples, word_labels
-from stream.feed import Feed
-from stream.hybrid import HybridLabeller
-from stream.labeller import Reading, Work
-from stream.messages import Update
-from stream.plots import plot_frontier, plot_report
-from stream.report import Report
+from stream.engine.engine import Engine
+from stream.evaluation.labelled import Task, count_tokens, dense_flops, evaluate_all, evaluate_policy
+from stream.evaluation.metrics.report import Report
+from stream.evaluation.plots.frontier import plot_frontier, plot_report
+from stream.evaluation.replay.examples import EvaluationError, Example, begin_table, read_examples, word_labels
+from stream.evaluation.replay.word_by_word import Feed
+from stream.labelling.hybrid import HybridLabeller
+from stream.labelling.labeller import Reading, Work
+from stream.messages.types import Update
 from tests.stream.fake_tagger import NAMES as FAKE_NAMES
 from tests.stream.fake_tagger import FakeLabeller
 from tests.tiny import LABELS, WORDS, tiny_checkpoint

@@ -7,12 +7,12 @@ import pytest
 from msgspec.structs import asdict
 
 from encoder.restart.policies import parse_policy
-from stream.engine import Engine
-from stream.evaluate import _count, dense_flops, evaluate_policy
-from stream.examples import begin_table, sessions_of
-from stream.feed import Feed
-from stream.hybrid import HybridLabeller
-from stream.messages import Update
+from stream.engine.engine import Engine
+from stream.evaluation.labelled import _count, dense_flops, evaluate_policy
+from stream.evaluation.replay.examples import begin_table, sessions_of
+from stream.evaluation.replay.word_by_word import Feed
+from stream.labelling.hybrid import HybridLabeller
+from stream.messages.types import Update
 from tests.stream.hybrid import shared_tagger as tiny_tagger
 from tests.stream.test_evaluate import example, labels_of_spans
 from tests.tiny import LABELS, WORDS

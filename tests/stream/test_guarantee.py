@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.guarantee import BETS, WEIGHTS, Allowance, allow, certify, judge, p_value, units_needed
+from stream.evaluation.calibration.risk_control import (
+    BETS,
+    WEIGHTS,
+    Allowance,
+    allow,
+    certify,
+    judge,
+    p_value,
+    units_needed,
+)
 from tests.stream.rivals import empirical_bernstein, hoeffding_bentkus
 
 DELTA, EPSILON = 0.03, 0.05

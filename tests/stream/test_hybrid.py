@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never
-from stream.engine import Engine
+from stream.engine.engine import Engine
 from tests.stream.checks import Reader
 from tests.stream.helpers import drain, end, final, revisions_of, tell, update
 from tests.stream.hybrid import tiny_tagger

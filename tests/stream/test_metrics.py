@@ -9,8 +9,7 @@ from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
 from encoder.heads.viterbi import labels_to_spans
-from stream.labeller import Work
-from stream.metrics import (
+from stream.evaluation.metrics.chart_metrics import (
     Chart,
     character_f1,
     common_beginnings,
@@ -22,7 +21,8 @@ from stream.metrics import (
     row_spans,
     span_delays,
 )
-from stream.tally import Tally
+from stream.evaluation.metrics.corpus_metrics import Tally
+from stream.labelling.labeller import Work
 
 NAMES = ("O", "B-a", "I-a", "B-b", "I-b")
 CHECKED = ["1", "12", "113", "1132", "12113", "121132", "1221311", "12113113", "121131121", "1211322311"]

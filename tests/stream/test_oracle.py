@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Standing
-from stream.evaluate import evaluate_policy
-from stream.examples import Example, begin_table, sessions_of
-from stream.feed import Feed
-from stream.hybrid import HybridLabeller
-from stream.oracle import OracleFeed
+from stream.evaluation.labelled import evaluate_policy
+from stream.evaluation.replay.examples import Example, begin_table, sessions_of
+from stream.evaluation.replay.oracle import OracleFeed
+from stream.evaluation.replay.word_by_word import Feed
+from stream.labelling.hybrid import HybridLabeller
 from tests.stream.fake_tagger import NAMES as FAKE_NAMES
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
 from tests.stream.hybrid import shared_tagger as tiny_tagger

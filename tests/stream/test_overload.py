@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Last, RestartPolicy
-from stream.engine import Engine
+from stream.engine.engine import Engine
 from stream.load import Outcome, drive
-from stream.messages import Message, Revision
-from stream.overload import Governor
+from stream.messages.types import Message, Revision
+from stream.overload.governor import Governor
 from tests.stream.checks import Reader
 from tests.stream.fake_tagger import FakeLabeller, FakePlan
 from tests.stream.helpers import drain, tell, update

@@ -6,8 +6,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never
-from stream.engine import Engine
-from stream.messages import Message, Revision
+from stream.engine.engine import Engine
+from stream.messages.types import Message, Revision
 from tests.stream.checks import Reader
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller, fake_labeller
 from tests.stream.helpers import drain, final, revisions_of, tell

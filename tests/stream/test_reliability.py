@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
-from stream.reliability import BINS, Scaling, fit_scaling, logit, measure_reliability, scale_across
-from stream.traces import Pairs, pool
+from stream.evaluation.calibration.reliability import (
+    BINS,
+    Scaling,
+    fit_scaling,
+    logit,
+    measure_reliability,
+    scale_across,
+)
+from stream.evaluation.calibration.stability_recorder import Pairs, pool
 
 
 def made(rng, n, scaling):

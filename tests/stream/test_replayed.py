@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 
 from encoder.restart.policies import parse_policy
-from stream.engine import Engine
-from stream.evaluate import dense_flops
-from stream.evaluate_streams import agree, replay_policies
-from stream.messages import Delete, End, Update, WordTime
-from stream.metrics import Chart, find_edits
-from stream.replayed import Replay, word_ends
+from stream.engine.engine import Engine
+from stream.evaluation.labelled import dense_flops
+from stream.evaluation.metrics.chart_metrics import Chart, find_edits
+from stream.evaluation.recorded import agree, replay_policies
+from stream.evaluation.replay.message_replay import Replay, word_ends
+from stream.messages.types import Delete, End, Update, WordTime
 from tests.stream.helpers import update
 from tests.stream.hybrid import shared_tagger as tiny_tagger
 from tests.stream.streams import GROWING, messages, steps

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from msgspec.structs import asdict, replace
 
-from stream.metrics import Chart
-from stream.report import Result, compare, spread, summarize
-from stream.tally import Tally
+from stream.evaluation.metrics.chart_metrics import Chart
+from stream.evaluation.metrics.corpus_metrics import Tally
+from stream.evaluation.metrics.report import Result, compare, spread, summarize
 
 
 def metrics(**figures):

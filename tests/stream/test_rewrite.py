@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.tokenizer.incremental import common_prefix
-from stream import rewrite
-from stream.rewrite import Alignment
+from stream.revisions import text_alignment as rewrite
+from stream.revisions.text_alignment import Alignment
 
 TEXTS = st.text("ab .,é", max_size=30)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.train.data.text import Sequence
-from stream.running import SEGMENTS, run_on
+from stream.evaluation.replay.running_speech import SEGMENTS, run_on
 
 
 def sentence(document, text, tags=""):

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import stream.engine
+import stream.engine.engine
 from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger
-from stream.emission import parse_emission
-from stream.engine import Engine
-from stream.hybrid import HybridLabeller
-from stream.labeller import Reading
-from stream.state import encode_value, restore_sessions
+from stream.engine.engine import Engine
+from stream.labelling.hybrid import HybridLabeller
+from stream.labelling.labeller import Reading
+from stream.revisions.emission import parse_emission
+from stream.sessions.snapshot import encode_value, restore_sessions
 from tests.stream.helpers import drain
 from tests.stream.hybrid import ACTS, tiny_tagger
 from tests.stream.streams import ALL, messages, steps
@@ -86,7 +86,7 @@ def test_the_short_path_says_what_the_long_one_says(heads, script, policy, level
 
 def test_most_updates_take_it_and_some_do_not(monkeypatch):
     taken: list[bool] = []
-    judge = stream.engine._stays
+    judge = stream.engine.engine._stays
     monkeypatch.setattr(stream.engine, "_stays", lambda *about: taken.append(judge(*about)) or taken[-1])
     told = messages([(0, 0, "append", (word,), 0) for word in PLAIN])
     run(HybridLabeller(calm_tagger(1)), told, "price:0.01", "low", -1, coalesce=False)

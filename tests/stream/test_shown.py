@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given, settings
 
 from encoder.restart.policies import Last, parse_policy
-from stream.emission import LOW, Emission
-from stream.engine import Engine
-from stream.evaluate import evaluate_policy
-from stream.evaluate_streams import replay_policies
-from stream.examples import begin_table
-from stream.feed import Feed
-from stream.messages import Update
-from stream.metrics import Chart, Seen
-from stream.plots_emission import frontier
-from stream.replayed import Replay
-from stream.shown import Levels, span_labels
-from stream.tally import Tally
+from stream.engine.engine import Engine
+from stream.evaluation.labelled import evaluate_policy
+from stream.evaluation.metrics.chart_metrics import Chart, Seen
+from stream.evaluation.metrics.corpus_metrics import Tally
+from stream.evaluation.plots.emission import frontier
+from stream.evaluation.recorded import replay_policies
+from stream.evaluation.replay.examples import begin_table
+from stream.evaluation.replay.message_replay import Replay
+from stream.evaluation.replay.shown_spans import Levels, span_labels
+from stream.evaluation.replay.word_by_word import Feed
+from stream.messages.types import Update
+from stream.revisions.emission import LOW, Emission
 from tests.stream.fake_tagger import NAMES, VOCABULARY, FakeLabeller
 from tests.stream.helpers import drain, revisions_of
 from tests.stream.hybrid import shared_tagger as tiny_tagger

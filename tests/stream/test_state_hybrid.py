@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never
 from encoder.tokenizer.run_cache import Runs
-from stream.engine import Engine
+from stream.engine.engine import Engine
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.helpers import drain, final, tell, update
 from tests.stream.hybrid import tiny_tagger

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never, Stability, Standing, Whether, most_doubtful
 from encoder.session.session_encoder import SessionEncoder
-from stream.beside import SideBySide
-from stream.engine import Engine
-from stream.hybrid import HybridLabeller
+from stream.engine.engine import Engine
+from stream.labelling.hybrid import HybridLabeller
+from stream.labelling.multi_model import SideBySide
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller, fake_labeller
 from tests.stream.helpers import brief, delete, drain, end, final, tell, update

@@ -6,10 +6,10 @@ import threading
 import pytest
 
 from encoder.restart.policies import Always
-from stream.engine import Answer, Engine
-from stream.errors import InputError
-from stream.overload import Governor
-from stream.worker import Batch, Worker, WorkerFailed
+from stream.engine.engine import Answer, Engine
+from stream.engine.worker import Batch, Worker, WorkerFailed
+from stream.messages.errors import InputError
+from stream.overload.governor import Governor
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import end, final, revisions_of, tell, update
 from tests.waiting import PATIENCE

@@ -8,8 +8,8 @@ from consumers.formats.base import Around, take_back
 from consumers.formats.utterances import place, write_timed
 from consumers.formats.words import Piece, timed
 from consumers.intake import BadInput
-from stream.messages import Delete, Update, WordTime
-from stream.rewrite import Said, Times
+from stream.messages.types import Delete, Update, WordTime
+from stream.revisions.text_alignment import Said, Times
 
 
 @dataclass

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from consumers.foreign import ForeignFile
-from stream.messages import Update
+from stream.messages.types import Update
 
 
 def window(*segments: tuple[float, float, str, bool]) -> dict:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from consumers.desk import Desk
 from encoder.restart.policies import Last
-from stream.engine import Engine
-from stream.worker import Worker
+from stream.engine.engine import Engine
+from stream.engine.worker import Worker
 from tests.stream.fake_tagger import FakeLabeller
 from tests.waiting import PATIENCE
 

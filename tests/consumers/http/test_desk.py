@@ -10,10 +10,10 @@ from consumers.caller import Caller, DeskClosed, Failed, Result, TooManySessions
 from consumers.desk import Desk
 from consumers.service import Service
 from consumers.settings import ServiceSettings
-from stream.errors import InputError
-from stream.messages import Message, Revision, Update
-from stream.result import StepResult
-from stream.worker import Batch, Worker
+from stream.engine.worker import Batch, Worker
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Revision, Update
+from stream.sessions.step_result import StepResult
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import Served, served, until

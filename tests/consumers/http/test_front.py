@@ -8,8 +8,8 @@ from consumers.http.front import Front
 from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
 from consumers.service import Service
-from stream.messages import End, Update
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.messages.types import End, Update
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.test_service import FIRST, settings, update

@@ -14,9 +14,9 @@ from consumers.http.settings import HttpSettings
 from consumers.ledger import Ledger, Progress
 from consumers.service import Service
 from encoder.restart.policies import Last
-from stream.engine import Engine, StepResult
-from stream.messages import Update
-from stream.worker import Batch, Worker, WorkerFailed
+from stream.engine.engine import Engine, StepResult
+from stream.engine.worker import Batch, Worker, WorkerFailed
+from stream.messages.types import Update
 from tests.consumers.fake_kafka import IN, OUT, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context

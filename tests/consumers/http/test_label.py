@@ -16,8 +16,8 @@ from consumers.desk import Desk
 from consumers.http import label
 from consumers.lines import LineReader
 from consumers.tag import Tagging, TextReader
-from stream.engine import Engine
-from stream.worker import Worker
+from stream.engine.engine import Engine
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import Served, read, served
 from tests.consumers.http.sites import asking, make_context

@@ -16,7 +16,7 @@ from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
 from consumers.live import Live
 from consumers.service import Service
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import IN, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.pages import TAGGERS, Stage, page_site

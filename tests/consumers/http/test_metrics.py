@@ -18,11 +18,11 @@ from consumers.ledger import Progress, Taken
 from consumers.service import Service
 from consumers.tap import Tap, Taps
 from encoder.restart.policies import Last
-from stream.budget import Budget
-from stream.engine import Engine
-from stream.messages import Update
-from stream.overload import Governor
-from stream.worker import Batch, Worker
+from stream.engine.engine import Engine
+from stream.engine.worker import Batch, Worker
+from stream.messages.types import Update
+from stream.overload.budget import Budget
+from stream.overload.governor import Governor
 from tests.consumers.fake_kafka import IN, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context

@@ -22,8 +22,8 @@ from consumers.http.openapi import describe
 from consumers.http.page_files import page_routes
 from consumers.http.server import bind, serving
 from consumers.live import Live
-from stream.messages import Delete, End, Update
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.messages.types import Delete, End, Update
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import served
 from tests.consumers.http.sites import TOKEN, asking, make_context

@@ -18,7 +18,7 @@ from consumers.http.app import build_app
 from consumers.http.server import bind, serving
 from consumers.lines import LineReader
 from consumers.tag import Tagging
-from stream.messages import Message
+from stream.messages.types import Message
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import Served, served, until
 from tests.consumers.http.sites import make_context

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from consumers.bench_running import mistakes_told, parse_parts, progress, save, show
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
+from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 PARTS = ["length", "sessions", "rewriting", "threshold", "floors"]
 PartsOption = Annotated[str | None, typer.Option(help="Only these parts, parted by commas.")]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.log import configure_logging
-from consumers.options import ApacheKafkaOption, TaggerOption
-from consumers.security import check_brokers
-from consumers.settings import DEFAULT_POLICY, ServiceSettings, SettingError, parse_taggers
+from consumers.cli.options import ApacheKafkaOption, TaggerOption
+from consumers.common.logs import configure_logging
+from consumers.common.settings import DEFAULT_POLICY, ServiceSettings, SettingError, parse_taggers
+from consumers.kafka.client.security import check_brokers
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from consumers.settings import Guarantee
+    from consumers.common.settings import Guarantee
     from consumers.wire.figures import KafkaReport, Run
 
 
@@ -60,7 +60,7 @@ def bench_kafka(
     out: Annotated[Path | None, typer.Option(help="Folder for kafka.json and kafka.md.")] = None,
 ) -> None:
     """Measure latency from a word to its label through Kafka, and how many live speakers one core carries."""
-    from consumers.broker import OwnBroker
+    from consumers.kafka.brokers.embedded import OwnBroker
     from consumers.measure import console
     from consumers.wire.bench import BenchSettings, run_bench
 

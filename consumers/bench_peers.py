@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from consumers.bench_running import mistakes_told, parse_numbers, progress, save, show
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
+from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 
 def peers(

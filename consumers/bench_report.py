@@ -8,7 +8,7 @@ import typer
 
 from consumers.bench_growth import PARTS, PartsOption, QuickOption
 from consumers.bench_running import mistakes_told, parse_parts, progress, save
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
+from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 PEERS = "peers"
 PAGE = "performance.md"

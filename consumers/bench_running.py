@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Shown
 
-from consumers.errors import OperationFailed
+from consumers.common.errors import OperationFailed
 from consumers.measure import console
 
 if TYPE_CHECKING:

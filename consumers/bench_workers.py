@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER, SettingError
+from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER, SettingError
 
 if TYPE_CHECKING:
     from stream.bench_workers import WorkersReport

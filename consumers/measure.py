@@ -8,8 +8,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from consumers.options import NumberFormatOption
-from consumers.settings import DEFAULT_POLICY, DEFAULT_TAGGER
+from consumers.cli.options import NumberFormatOption
+from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER
 
 if TYPE_CHECKING:
     from stream.bench import BenchReport

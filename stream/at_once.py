@@ -67,7 +67,7 @@ def started(how: Literal["fork", "spawn"], workers: int, make: Run) -> Iterator[
     context: Any = multiprocessing.get_context(how)
     pipes = [multiprocessing.Pipe() for _ in range(workers)]
     gc.collect()
-    gc.freeze()  # as consumers/workers.py does
+    gc.freeze()  # as consumers/runtime/supervisor.py does
     processes = [context.Process(target=_obey, args=(there, make), daemon=True) for _, there in pipes]
     for process in processes:
         process.start()

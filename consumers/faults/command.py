@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.log import configure_logging
-from consumers.security import check_cluster, speak_plainly
-from consumers.settings import TAGGER_HELP, parse_taggers
+from consumers.common.logs import configure_logging
+from consumers.common.settings import TAGGER_HELP, parse_taggers
+from consumers.kafka.client.security import check_cluster, speak_plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from consumers.outcome import Guarantee
+    from consumers.verify.topic_contents import Guarantee
     from stream.engine.engine import Engine
 
-WORKER = (sys.executable, "-m", "consumers.cli", "serve")
+WORKER = (sys.executable, "-m", "consumers.cli.main", "serve")
 ROUNDS = {"kill": 30, "term": 30, "stop": 8, "broker": 5, "scale": 3, "scale-static": 3, "restore": 10}
 """Unless it is said otherwise."""
 SESSIONS = {"restore": 1000}
@@ -78,9 +78,9 @@ def faults(
     out: Annotated[Path | None, typer.Option(help="Folder for faults.json, plots and the workers' logs.")] = None,
 ) -> int:
     """Run workers under faults, and compare all that they said with one process; 0 when nothing was wrong."""
-    from consumers.building import build_engine
     from consumers.faults.options import Options
     from consumers.faults.running import run_all
+    from consumers.runtime.engine_factory import build_engine
 
     configure_logging("error")
     if broker is None:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 from consumers.faults.place import Lag, Place
 from consumers.faults.speech import Speech
-from consumers.security import aiokafka_options
+from consumers.kafka.client.security import aiokafka_options
 from stream.messages.types import Message
 
 BATCH = 500

@@ -9,9 +9,9 @@ import msgspec
 
 from consumers.faults.place import Place
 from consumers.faults.workers import Event
-from consumers.intake import BadInput, decode_message
-from consumers.outcome import decode_revision
-from consumers.topic import read_topic
+from consumers.formats.decode import BadInput, decode_message
+from consumers.kafka.client.topic_reader import read_topic
+from consumers.verify.topic_contents import decode_revision
 
 Series = Sequence[tuple[float, str, int]]
 """(seconds, worker, bytes)."""

@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 
-from consumers.intake import BadInput, decode_message
+from consumers.formats.decode import BadInput, decode_message
 
 HUGE = 1 << 20
 """Bytes that are looked at."""

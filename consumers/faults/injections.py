@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from consumers.errors import OperationFailed
+from consumers.common.errors import OperationFailed
 from consumers.faults.trial import Trial
 
 SETTLE = 20

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from consumers.apache_kafka import ApacheKafka, apache_kafka
-from consumers.connection import administering
-from consumers.settings import Topics
-from consumers.topic import open_consumer
-from consumers.topics import create_topics
+from consumers.common.settings import Topics
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, apache_kafka
+from consumers.kafka.client.clients import administering
+from consumers.kafka.client.topic_reader import open_consumer
+from consumers.kafka.topics.topics import create_topics
 
 PATIENCE = 10.0
 """Seconds to wait for a broker."""

@@ -14,14 +14,14 @@ from shutil import copytree
 
 from rich.progress import Progress, TaskID
 
-from consumers.cli import serve
+from consumers.cli.main import serve
+from consumers.cli.verify import compare
 from consumers.faults.feeder import Feeder
 from consumers.faults.options import Finding, Options
 from consumers.faults.place import Lag, Place
 from consumers.faults.report import plot
 from consumers.faults.speech import Speech
 from consumers.faults.workers import Workers, as_flags
-from consumers.verifying import compare
 
 MEMORY_SECONDS = 0.5
 """How often memory is looked at."""

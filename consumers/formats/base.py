@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from consumers.intake import BadInput, check_value, decode_json, shorten
+from consumers.formats.decode import BadInput, check_value, decode_json, shorten
 from stream.messages.types import Delete, End, Message
 from stream.messages.validation import check_message
 from stream.revisions.text_alignment import Times

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from consumers.formats.base import Around, Format
-from consumers.intake import check_key
+from consumers.formats.decode import check_key
 from stream.messages.types import Message
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from consumers.formats.base import Around, Standing, opening
-from consumers.formats.words import begins, ends
+from consumers.formats.word_times import begins, ends
 from stream.messages.types import Delete, Update
 
 _RECENT = 4

@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.apache_kafka import apache_kafka
-from consumers.broker import EmbeddedBroker, OwnBroker
+from consumers.common.settings import Guarantee
 from consumers.faults.place import Place
-from consumers.settings import Guarantee
+from consumers.kafka.brokers.apache_kafka import apache_kafka
+from consumers.kafka.brokers.embedded import EmbeddedBroker, OwnBroker
 from consumers.wire.figures import KafkaReport, Run
 from consumers.wire.load import FETCH_WAIT_MS, Reader, Sender
 from consumers.wire.run import Bench

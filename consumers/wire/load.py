@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
-from consumers.errors import OperationFailed
-from consumers.security import librdkafka_options
-from consumers.settings import Topics
-from consumers.topic import find_partitions
+from consumers.common.errors import OperationFailed
+from consumers.common.settings import Topics
+from consumers.kafka.client.security import librdkafka_options
+from consumers.kafka.client.topic_reader import find_partitions
 from consumers.wire.talk import Due
 
 LONGEST_SLEEP, SHORTEST_SLEEP = 0.05, 0.0005

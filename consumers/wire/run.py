@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from consumers.errors import OperationFailed
+from consumers.common.errors import OperationFailed
 from consumers.wire.figures import Run, Spread, spread
 from consumers.wire.load import Answer, Heard, Reader, Sender
 from consumers.wire.served import Metrics, Served, Usage

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.apache_kafka import free_ports
-from consumers.errors import OperationFailed
+from consumers.common.errors import OperationFailed
+from consumers.kafka.brokers.apache_kafka import free_ports
 
-SERVE = (sys.executable, "-m", "consumers.cli", "serve")
+SERVE = (sys.executable, "-m", "consumers.cli.main", "serve")
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 120.0
 STOP_SECONDS = 60.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumers.bench_growth import PARTS
-from consumers.cli import main
+from consumers.cli.main import main
 from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.bench_growth.parts import PARTS as MEASURED
 from tests.tiny import tiny_checkpoint

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from consumers.bench_kafka import tables, write
-from consumers.broker import OwnBroker
-from consumers.cli import app
-from consumers.settings import SettingError
+from consumers.cli.main import app
+from consumers.common.settings import SettingError
+from consumers.kafka.brokers.embedded import OwnBroker
 from consumers.wire.bench import BenchSettings, run_bench
 from consumers.wire.figures import Run, Spread, spread
 from consumers.wire.load import Reader, Sender

@@ -6,9 +6,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from consumers.building import build_engine
-from consumers.calibrating import calibrate
-from consumers.settings import DEFAULT_POLICY, SettingError
+from consumers.cli.calibrate import calibrate
+from consumers.common.settings import DEFAULT_POLICY, SettingError
+from consumers.runtime.engine_factory import build_engine
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.restart.policies import DEFAULT_PRICE, Last, Stability, parse_policy
 from tests.tiny import WORDS, tiny_checkpoint

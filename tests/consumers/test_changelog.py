@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.changelog import (
+from consumers.kafka.output.changelog import (
     PARTITION_KEY,
     ChangelogError,
     Pair,
@@ -17,7 +17,7 @@ from consumers.changelog import (
     read_changelog,
     to_ranges,
 )
-from consumers.lane import Outgoing, gravestones, newest, with_outbox
+from consumers.kafka.output.partition_writer import Outgoing, gravestones, newest, with_outbox
 from stream.sessions.snapshot import Entry, SegmentState, SessionState
 
 NAMES = st.text(min_size=1, max_size=5)

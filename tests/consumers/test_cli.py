@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from consumers.cli import main
-from consumers.settings import parse_taggers
+from consumers.cli.main import main
+from consumers.common.settings import parse_taggers
 
 
 @pytest.fixture(autouse=True)

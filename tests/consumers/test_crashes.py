@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from consumers.common.settings import ServiceSettings
 from consumers.formats.base import Format
 from consumers.formats.reader import FormatReader
-from consumers.service import Service
-from consumers.settings import ServiceSettings
-from consumers.witness import Witness, compare_finals, edited_segments, label_offline
+from consumers.kafka.service.service import Service
+from consumers.verify.revision_checker import Witness, compare_finals, edited_segments, label_offline
 from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker

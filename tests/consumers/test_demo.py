@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import consumers.demo
-from consumers.broker import OwnBroker
+import consumers.demo.demo
+from consumers.demo.summary import Summary
+from consumers.demo.terminal_view import LiveView, Palette, PlainView, annotate, make_view, paint
+from consumers.demo.transcript import Flip, Transcript
 from consumers.http.settings import HttpSettings
-from consumers.render import LiveView, Palette, PlainView, annotate, make_view, paint
-from consumers.summary import Summary
-from consumers.transcript import Flip, Transcript
+from consumers.kafka.brokers.embedded import OwnBroker
 from stream.messages.types import Changed, Retracted, Revision, Span, Update, Was
 from stream.sessions.stats import EngineStats
 from tests.consumers.fakes import fake_engine
@@ -43,7 +43,7 @@ def transcript_of(text: str, *spans: Span, final: bool = False) -> Transcript:
 async def test_the_whole_path_on_plain_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(consumers.demo, "build_engine", fake_engine)
+    monkeypatch.setattr(consumers.demo.demo, "build_engine", fake_engine)
     texts = [("u1", "may", False), ("u1", "may said", False), ("u1", "may river", False), ("u1", "may river", True)]
     texts += [("u2", "anna in rome", False), ("u2", "anna in rome at last", True)]
     lines = [
@@ -53,7 +53,7 @@ async def test_the_whole_path_on_plain_lines(
     file = tmp_path / "recording.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in lines))
     http = HttpSettings(port=0)
-    assert await consumers.demo.demo(40.0, OwnBroker.EMBEDDED, file, ["ner"], "last:3", http=http) == 0
+    assert await consumers.demo.demo.demo(40.0, OwnBroker.EMBEDDED, file, ["ner"], "last:3", http=http) == 0
     shown = capsys.readouterr().out
     assert "live page http://127.0.0.1:" in shown
     assert "u1  [may](place) river" in shown
@@ -146,9 +146,9 @@ async def test_a_service_that_breaks_ends_the_demo(tmp_path: Path, monkeypatch: 
     async def fail(self: object, stop: asyncio.Event) -> None:
         raise Broken
 
-    monkeypatch.setattr(consumers.demo, "build_engine", fake_engine)
-    monkeypatch.setattr("consumers.service.Service.run", fail)
+    monkeypatch.setattr(consumers.demo.demo, "build_engine", fake_engine)
+    monkeypatch.setattr("consumers.kafka.service.service.Service.run", fail)
     file = tmp_path / "recording.jsonl"
     file.write_text('{"type":"end","session":"a"}\n')
     with pytest.raises(Broken):
-        await consumers.demo.demo(None, OwnBroker.EMBEDDED, file, ["ner"], "last:3")
+        await consumers.demo.demo.demo(None, OwnBroker.EMBEDDED, file, ["ner"], "last:3")

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from consumers.cli import app
+from consumers.cli.main import app
+from consumers.common.settings import TAGGER_VARIABLE, ServiceSettings
 from consumers.http.settings import DEFAULT_PORT, TOKEN_VARIABLE
-from consumers.security import variables
-from consumers.settings import TAGGER_VARIABLE, ServiceSettings
-from consumers.workers_serving import wait_as
+from consumers.kafka.client.security import variables
+from consumers.runtime.serve_many import wait_as
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -25,7 +25,7 @@ YAML = sorted([*DOCKER.rglob("*.yaml"), *DOCKER.rglob("*.yml")])
 DOCKERFILE = (DOCKER / "Dockerfile").read_text("utf-8")
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text("utf-8"))
 LONGEST = 2 * ServiceSettings.shutdown_seconds + 20
-"""Seconds after which a worker that was told to stop has ended, whatever happens (consumers/serving.py)."""
+"""Seconds after which a worker that was told to stop has ended, whatever happens (consumers/runtime/serve.py)."""
 
 
 def manifests(name: str) -> list[dict[str, Any]]:
@@ -146,7 +146,7 @@ def test_images_of_others_have_a_version() -> None:
 
 
 def ports_of_workers() -> list[int]:
-    """Each has the next one (consumers/workers_serving.py)."""
+    """Each has the next one (consumers/runtime/serve_many.py)."""
     settings = COMPOSE["services"]["workers"]["environment"]
     return [int(settings["HEARKEN_HTTP_PORT"]) + worker for worker in range(int(settings["HEARKEN_WORKERS"]))]
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from consumers.cli import main
+from consumers.cli.main import main
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 

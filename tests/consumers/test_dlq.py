@@ -10,14 +10,15 @@ import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from consumers import dlq, sender
-from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
-from consumers.cli import main
-from consumers.dead_letter import MAX_VALUE, dead_letter_headers
-from consumers.errors import OperationFailed
-from consumers.resend import Left, Outcome, Replay, replay
-from consumers.service import Service
-from consumers.settings import ServiceSettings, Topics
+from consumers.cli import dlq
+from consumers.cli.main import main
+from consumers.common.errors import OperationFailed
+from consumers.common.settings import ServiceSettings, Topics
+from consumers.kafka.brokers.embedded import FETCH_WAIT_MS, EmbeddedBroker
+from consumers.kafka.dead_letters import clients as sender
+from consumers.kafka.dead_letters.replay import Left, Outcome, Replay, replay
+from consumers.kafka.output.dead_letter import MAX_VALUE, dead_letter_headers
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.waiting import PATIENCE

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.broker import EmbeddedBroker
-from consumers.cli import main
+from consumers.cli.main import main
+from consumers.kafka.brokers.embedded import EmbeddedBroker
 from encoder.checkpoints.checkpoint import SHIPPED
 from tests.consumers.documented import PAGES, ROOT, Command, Saved, read_page
 from tests.waiting import PATIENCE, run

@@ -17,10 +17,10 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
-from consumers.connection import Clients, make_consumer
-from consumers.service import Service
-from consumers.settings import ServiceSettings, Topics
+from consumers.common.settings import ServiceSettings, Topics
+from consumers.kafka.brokers.embedded import FETCH_WAIT_MS, EmbeddedBroker
+from consumers.kafka.client.clients import Clients, make_consumer
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.waiting import PATIENCE

@@ -12,7 +12,7 @@ from consumers.faults.options import Finding
 from consumers.faults.report import make_table
 from consumers.faults.speech import Speech
 from consumers.faults.workers import Event, as_flags
-from consumers.intake import BadInput, check_key, decode_message
+from consumers.formats.decode import BadInput, check_key, decode_message
 from encoder.restart.policies import Never
 from stream.engine.engine import Engine
 from stream.messages.types import Delete, End, Update

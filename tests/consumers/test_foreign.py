@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from consumers.cli import main
-from consumers.errors import RecordingError
-from consumers.foreign import ForeignFile
-from consumers.formats.choosing import make_reader
-from consumers.settings import SettingError
+from consumers.cli.main import main
+from consumers.common.errors import RecordingError
+from consumers.common.settings import SettingError
+from consumers.formats.readers import make_reader
+from consumers.recordings.vendor_file import ForeignFile
 from stream.messages.types import Delete, Update
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers.building import build_engine
-from consumers.cli import main
-from consumers.lines import LineReader
-from consumers.tag import Tagging, TextReader
+from consumers.cli.main import main
+from consumers.formats.line_reader import LineReader
+from consumers.runtime.engine_factory import build_engine
+from consumers.runtime.tag_lines import Tagging, TextReader
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.train.config import read_config
 from encoder.train.run import run_training
@@ -70,7 +70,7 @@ def test_an_imported_tagger_labels_text(
             assert span["label"] in ("person", "place")
     assert any(revision["spans"] for revision in found)
     if heal:
-        command = [sys.executable, "-m", "consumers.cli", "tag", "--input", "text", "--tagger", str(out)]
+        command = [sys.executable, "-m", "consumers.cli.main", "tag", "--input", "text", "--tagger", str(out)]
         ran = run(command, input="\n".join(SAID), capture_output=True, text=True, check=True)
         assert [json.loads(line) for line in ran.stdout.splitlines()] == found
 

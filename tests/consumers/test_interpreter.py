@@ -6,7 +6,7 @@ from tests.waiting import run
 
 CODE = """
 import gc, sys
-from consumers.interpreter import SWITCH_SECONDS, YOUNG, settle
+from consumers.common.gc_tuning import SWITCH_SECONDS, YOUNG, settle
 settle()
 assert gc.isenabled() and gc.get_freeze_count() > 1000 and gc.get_threshold()[0] == YOUNG
 assert abs(sys.getswitchinterval() - SWITCH_SECONDS) < 1e-6

@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.ledger import Ledger, Progress
+from consumers.kafka.in_flight import Ledger, Progress
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.dead_letter import MAX_KEY, MAX_VALUE, dead_letter_headers, read_replays
-from consumers.letters import MAX_METADATA, DeadLetter, Done, TooScattered, read_letter
+from consumers.kafka.dead_letters.records import MAX_METADATA, DeadLetter, Done, TooScattered, read_letter
+from consumers.kafka.output.dead_letter import MAX_KEY, MAX_VALUE, dead_letter_headers, read_replays
 
 
 def record(

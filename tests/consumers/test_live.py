@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-import consumers.live
-from consumers.figures import Figures
-from consumers.live import SEGMENTS, SESSIONS, TEXT, Live, LiveTap
-from consumers.watching import WAITING, Watcher
+import consumers.http.live.model
+from consumers.http.live.model import SEGMENTS, SESSIONS, TEXT, Live, LiveTap
+from consumers.http.live.rates import Figures
+from consumers.http.live.subscriber import WAITING, Watcher
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.engine.worker import Batch

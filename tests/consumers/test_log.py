@@ -7,8 +7,8 @@ import logging
 import pytest
 import structlog
 
-from consumers.log import configure_logging
-from consumers.service import Service
+from consumers.common.logs import configure_logging
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import IN, FakeKafka
 from tests.consumers.fakes import fake_engine

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from consumers.evaluation import evaluate
+from consumers.cli.evaluate import evaluate
 from consumers.measure import app as bench_app
 from encoder.checkpoints.checkpoint import save_checkpoint
 from stream import bench_overload

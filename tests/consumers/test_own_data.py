@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from consumers import own_data
-from consumers.cli import main
-from consumers.own_data import DELTAS, Order, pick_delta, train_folder
+from consumers.cli.main import main
 from consumers.samples.make_kitchen import KITCHEN, kitchen_bytes
+from consumers.training import pipeline as own_data
+from consumers.training.pipeline import DELTAS, Order, pick_delta, train_folder
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.model.config import ConfigError
 from encoder.restart.policies import DEFAULT_PRICE

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from typer.main import get_command
 
-from consumers.cli import app
+from consumers.cli.main import app
+from consumers.common.settings import DEFAULT_TAGGER
 from consumers.http.settings import DEFAULT_PORT
-from consumers.settings import DEFAULT_TAGGER
 from stream.messages.types import Message, Revision
 
 ROOT = Path(__file__).parents[2]

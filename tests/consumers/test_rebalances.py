@@ -11,8 +11,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from consumers.service import Service
-from consumers.settings import ServiceSettings
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.service.service import Service
 from encoder.restart.policies import Always
 from stream.engine.worker import Worker
 from stream.messages.types import Delete, End, Message, Revision, Update

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.errors import RecordingError
-from consumers.recorded import read_events, read_increments, read_speeches, read_streams
+from consumers.common.errors import RecordingError
+from consumers.recordings.datasets import read_events, read_increments, read_speeches, read_streams
 from stream.messages.types import Delete, End, Update
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from consumers.errors import RecordingError
-from consumers.recording import Recorded, read_recording
-from consumers.replay import pace
+from consumers.common.errors import RecordingError
+from consumers.recordings.jsonl import Recorded, read_recording
+from consumers.recordings.replay import pace
 from stream.messages.types import End
 
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from aiokafka import TopicPartition
 
-from consumers.changelog import ChangelogError, Kept, encode_entry, read_changelog
-from consumers.restore import LostInput, Start, find_start, read_last
-from consumers.settings import ServiceSettings
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.output.changelog import ChangelogError, Kept, encode_entry, read_changelog
+from consumers.kafka.service.restore import LostInput, Start, find_start, read_last
 from stream.sessions.snapshot import Entry
 from tests.consumers.fake_kafka import IN, STATE, FakeConsumer, FakeKafka, FakeReader
 from tests.consumers.test_changelog import segment
@@ -78,7 +78,7 @@ async def test_a_changelog_that_cannot_be_read_to_its_end_is_told(monkeypatch: p
         return dict.fromkeys(partitions, 5)
 
     monkeypatch.setattr(reader, "end_offsets", end)
-    monkeypatch.setattr("consumers.restore.STALL_SECONDS", 0.0)
+    monkeypatch.setattr("consumers.kafka.service.restore.STALL_SECONDS", 0.0)
     with pytest.raises(ChangelogError, match="a transaction hangs"):
         async with asyncio.timeout(PATIENCE):
             await read_last(reader, CHANGES)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.cli import main
-from consumers.security import Security, SecurityError, read_security, speak_plainly, variables
+from consumers.cli.main import main
+from consumers.kafka.client.security import Security, SecurityError, read_security, speak_plainly, variables
 from tests.waiting import run
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
-from consumers.connection import BrokerUnreachable
-from consumers.errors import ServiceFailed
-from consumers.service import Service
-from consumers.settings import ServiceSettings
+from consumers.common.errors import ServiceFailed
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.client.clients import BrokerUnreachable
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine

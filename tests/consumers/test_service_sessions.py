@@ -10,9 +10,9 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from consumers.changelog import encode_entry, encode_partition
-from consumers.connection import stop_client
-from consumers.service import Service
+from consumers.kafka.client.clients import stop_client
+from consumers.kafka.output.changelog import encode_entry, encode_partition
+from consumers.kafka.service.service import Service
 from stream.engine.engine import StepResult
 from stream.engine.worker import Worker
 from stream.messages.types import Message

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
-from consumers.cli import main
+from consumers.cli.main import main
+from consumers.kafka.brokers.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from tests.consumers.test_embedded import update
 from tests.waiting import PATIENCE
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumers.building import build_engine
+from consumers.formats.decode import decode_message
+from consumers.formats.line_reader import LineReader
 from consumers.formats.reader import NormalReader, Reader
-from consumers.intake import decode_message
-from consumers.lines import LineReader
-from consumers.tag import Tagging, TextReader
+from consumers.runtime.engine_factory import build_engine
+from consumers.runtime.tag_lines import Tagging, TextReader
 from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
 from tests.tiny import LABELS, tiny_checkpoint
@@ -200,7 +200,7 @@ def test_a_real_tagger_labels_the_same_in_batches_and_line_by_line(tagger: Path)
         "peru",
     ]
     lines = [update(f"s{i % 6}", " ".join(words[i % 3 : i // 3 + 2]), final=i >= 36) for i in range(42)]
-    command = [sys.executable, "-m", "consumers.cli", "tag", "--tagger", str(tagger), "--policy", "entropy:0.3"]
+    command = [sys.executable, "-m", "consumers.cli.main", "tag", "--tagger", str(tagger), "--policy", "entropy:0.3"]
     data = b"".join(line.encode() + b"\n" for line in lines)
     whole = subprocess.run(command, input=data, capture_output=True, cwd=ROOT, timeout=120, check=False)
     assert (whole.returncode, whole.stderr) == (0, b"")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from consumers.connection import MAX_REQUEST
-from consumers.intake import MAX_BYTES
-from consumers.topic_rules import LARGEST_RECORD, LARGEST_STATE, WANTED, Role, find_faults
+from consumers.formats.decode import MAX_BYTES
+from consumers.kafka.client.clients import MAX_REQUEST
+from consumers.kafka.topics.rules import LARGEST_RECORD, LARGEST_STATE, WANTED, Role, find_faults
 
 
 @pytest.mark.parametrize("role", list(WANTED))
@@ -34,6 +34,6 @@ def test_the_largest_we_send_fits() -> None:
 
 
 def test_a_codec_that_we_cannot_read_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.topic_rules.READABLE", ("producer", "uncompressed", "gzip"))
+    monkeypatch.setattr("consumers.kafka.topics.rules.READABLE", ("producer", "uncompressed", "gzip"))
     assert [x.severity for x in find_faults("input", {"compression.type": "zstd"}, 1)] == ["error"]
     assert find_faults("input", {"compression.type": "gzip"}, 1) == []

@@ -9,13 +9,13 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from consumers.changelog import PARTITION_KEY, read_changelog
-from consumers.dead_letter import DeadLetters
-from consumers.lane import Outbound, Output
-from consumers.ledger import Progress, Taken
-from consumers.service import Service
-from consumers.settings import ServiceSettings
-from consumers.transactions import ExactlyOnce
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.in_flight import Progress, Taken
+from consumers.kafka.output.changelog import PARTITION_KEY, read_changelog
+from consumers.kafka.output.dead_letter import DeadLetters
+from consumers.kafka.output.exactly_once import ExactlyOnce
+from consumers.kafka.output.partition_writer import Outbound, Output
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeProducer
 from tests.consumers.fakes import fake_engine

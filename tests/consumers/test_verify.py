@@ -10,10 +10,10 @@ from confluent_kafka import Producer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.broker import EmbeddedBroker
-from consumers.cli import main
-from consumers.dead_letter import dead_letter_headers
-from consumers.settings import Topics
+from consumers.cli.main import main
+from consumers.common.settings import Topics
+from consumers.kafka.brokers.embedded import EmbeddedBroker
+from consumers.kafka.output.dead_letter import dead_letter_headers
 from encoder.restart.policies import Always, Last
 from stream.engine.engine import Engine
 from tests.consumers.served import STREAM, TAGGERS, TOPIC, Record, Run, encode, good, keyed, read, serve, update
@@ -217,7 +217,7 @@ def test_another_final_label_is_found_in_every_mode() -> None:
 @pytest.mark.parametrize("exact", [True, False])
 def test_where_the_oracle_pauses_makes_no_difference(exact: bool, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     run = good(exact)
-    monkeypatch.setattr("consumers.verify.CHUNK", chunk)
+    monkeypatch.setattr("consumers.verify.oracle.CHUNK", chunk)
     assert run.check().problems == []
     # an early rev that answers a late offset, and a late one that answers an early offset
     last = read(run.outputs[-1]).offset
@@ -296,7 +296,7 @@ def test_a_service_is_verified_over_a_broker(
 ) -> None:
     broker = EmbeddedBroker(partitions=2)
     make = lambda *_, **__: Engine(fake_labeller("fake", poison=["poison"]), Always())  # noqa: E731
-    monkeypatch.setattr("consumers.building.build_engine", make)
+    monkeypatch.setattr("consumers.runtime.engine_factory.build_engine", make)
     run = good()
     command = ["verify", "--broker", broker.address, "--input-topic", TOPIC, "--policy", "always", "--until", "end"]
     fill(broker.address, run)

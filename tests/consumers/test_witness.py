@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumers.witness import Witness, closing_messages, compare_finals, edited_segments
+from consumers.verify.revision_checker import Witness, closing_messages, compare_finals, edited_segments
 from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.messages.types import Changed, Delete, End, Message, Retracted, Revision, Span, Update, Was
 from tests.tiny import tiny_checkpoint
@@ -92,7 +92,7 @@ def test_missing_open_and_different_finals_are_found() -> None:
 async def test_soak_sends_a_stream_through_kafka_and_finds_nothing_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from consumers.soak import soak
+    from consumers.verify.soak import soak
 
     checkpoint = tiny_checkpoint()
     save_checkpoint(tmp_path / "tiny", checkpoint.config, checkpoint.weights, checkpoint.tokenizer)

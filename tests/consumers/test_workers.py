@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.workers_board import Board
+from consumers.common.worker_board import Board
 from tests.waiting import PATIENCE, killed_after, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several workers
 
 PROGRAM = """
 import os, select, signal, sys, time
-from consumers.log import configure_logging
-from consumers.workers import Place, Rules, Supervisor
-from consumers.workers_board import Board
+from consumers.common.logs import configure_logging
+from consumers.runtime.supervisor import Place, Rules, Supervisor
+from consumers.common.worker_board import Board
 from tests.waiting import PATIENCE, killed_after, wait_until
 
 def say(*words):
@@ -114,7 +114,7 @@ def test_a_signal_ends_all_in_order(number: signal.Signals, flocks: list[Flock])
 def test_a_signal_to_the_whole_group_ends_all_in_order_too(flocks: list[Flock]) -> None:
     work = """
 def work(place):
-    from consumers.serving import stopped_by_signals
+    from consumers.runtime.serve import stopped_by_signals
     import asyncio
     async def serve():
         with stopped_by_signals(place.leash) as stop:

@@ -14,19 +14,19 @@ from typing import Any
 import httpx
 import pytest
 
-from consumers.broker import EmbeddedBroker
-from consumers.cli import main
+from consumers.cli.main import main
+from consumers.common.settings import ServiceSettings, SettingError
+from consumers.common.worker_board import Board
 from consumers.http.settings import HttpSettings
-from consumers.settings import ServiceSettings, SettingError
-from consumers.workers import Place
-from consumers.workers_board import Board
-from consumers.workers_serving import bind_next, check_workers, name_instance, wait_as
+from consumers.kafka.brokers.embedded import EmbeddedBroker
+from consumers.runtime.serve_many import bind_next, check_workers, name_instance, wait_as
+from consumers.runtime.supervisor import Place
 from tests.consumers.http.sites import asking, make_context
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.kafka.light_worker", "serve", "--workers", "2"]
-REAL = [sys.executable, "-m", "consumers.cli", "serve", "--workers", "2"]
+REAL = [sys.executable, "-m", "consumers.cli.main", "serve", "--workers", "2"]
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def light_engine(
     number_format: str = "auto",
     **options: Any,
 ) -> Any:
-    """As consumers.building.build_engine; the word "poison" makes labelling fail."""
+    """As consumers.runtime.engine_factory.build_engine; the word "poison" makes labelling fail."""
     from encoder.restart.policies import parse_policy, resolve_policy
     from stream.engine.engine import Engine
     from stream.overload.governor import Governor
@@ -55,11 +55,11 @@ def light_engine(
 
 def _main() -> int:
     make_light()
-    import consumers.building
-    from consumers.cli import main
+    import consumers.runtime.engine_factory
+    from consumers.cli.main import main
 
     build: Callable[..., Any] = light_engine
-    consumers.building.build_engine = build
+    consumers.runtime.engine_factory.build_engine = build
     arguments = sys.argv[1:]
     if arguments[:1] == ["--forget"]:
         from stream.engine.engine import Engine

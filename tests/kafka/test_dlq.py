@@ -8,11 +8,11 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from consumers.dead_letter import dead_letter_headers
-from consumers.errors import OperationFailed
-from consumers.letters import Done
-from consumers.resend import Outcome, Replay, read_letters, replay
-from consumers.sender import Found, Sender, open_admin
+from consumers.common.errors import OperationFailed
+from consumers.kafka.dead_letters.clients import Found, Sender, open_admin
+from consumers.kafka.dead_letters.records import Done
+from consumers.kafka.dead_letters.replay import Outcome, Replay, read_letters, replay
+from consumers.kafka.output.dead_letter import dead_letter_headers
 from tests.kafka.rig import PARTITIONS, Place, take_all
 from tests.waiting import PATIENCE
 

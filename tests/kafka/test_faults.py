@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 from rich.progress import Progress
 
-from consumers.apache_kafka import ApacheKafka
 from consumers.faults.options import Finding, Options
 from consumers.faults.place import Place
 from consumers.faults.running import FAULTS
 from consumers.faults.trial import run_trial
-from consumers.outcome import Guarantee
+from consumers.kafka.brokers.apache_kafka import ApacheKafka
+from consumers.verify.topic_contents import Guarantee
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
 from tests.stream.fake_tagger import fake_labeller

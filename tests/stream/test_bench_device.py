@@ -9,7 +9,7 @@ pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev
 
 # isort: split
 from consumers.bench_device import device_tables
-from consumers.cli import app
+from consumers.cli.main import app
 from consumers.measure import console
 from stream.bench_device import DeviceReport, run_device_bench
 from stream.bench_device.report import KernelRow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.cli import main
+from consumers.cli.main import main
 from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.at_once import Done
 from stream.bench_workers import _Side
@@ -38,7 +38,7 @@ def test_workers_are_as_fast_as_the_last_of_them_and_cost_what_all_of_them_cost(
 def test_the_command_measures_all_sides_and_what_is_shared(tmp_path: Path) -> None:
     made = tiny_checkpoint()
     save_checkpoint(tmp_path / "tiny", made.config, made.weights, made.tokenizer)
-    command = [sys.executable, "-m", "consumers.cli", "bench", "workers", "--tagger", str(tmp_path / "tiny")]
+    command = [sys.executable, "-m", "consumers.cli.main", "bench", "workers", "--tagger", str(tmp_path / "tiny")]
     command += ["--workers", "2", "--sessions", "2", "--words", "4", "--repeats", "1", "--out", str(tmp_path)]
     ran = run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr

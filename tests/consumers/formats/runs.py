@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from consumers.formats.base import Around, Format, read_value
+from consumers.formats.decode import BadInput
 from consumers.formats.registry import FORMATS
-from consumers.intake import BadInput
 from encoder.restart.policies import Always
 from stream.engine.engine import Engine
 from stream.ingest.received import Heard

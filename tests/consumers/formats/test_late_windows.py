@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from consumers.foreign import ForeignFile
+from consumers.recordings.vendor_file import ForeignFile
 from stream.messages.types import Update
 
 

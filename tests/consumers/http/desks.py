@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from consumers.desk import Desk
+from consumers.http.api.gateway import Desk
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.http.analyze import PATHS, Utf16
+from consumers.http.api.perspective import PATHS, Utf16
 from tests.consumers.http.desks import served
 from tests.consumers.http.sites import TOKEN, asking, make_context
 

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
-from consumers.caller import Caller, DeskClosed, Failed, Result, TooManySessions, TooSlow
-from consumers.desk import Desk
-from consumers.service import Service
-from consumers.settings import ServiceSettings
+from consumers.common.settings import ServiceSettings
+from consumers.http.api.caller import Caller, DeskClosed, Failed, Result, TooManySessions, TooSlow
+from consumers.http.api.gateway import Desk
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Batch, Worker
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision, Update

@@ -4,10 +4,10 @@ import asyncio
 
 import httpx
 
-from consumers.http.front import Front
+from consumers.http.frontend import Front
 from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
-from consumers.service import Service
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from stream.messages.types import End, Update
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka

@@ -11,8 +11,8 @@ from aiokafka import TopicPartition
 
 from consumers.http.context import Context
 from consumers.http.settings import HttpSettings
-from consumers.ledger import Ledger, Progress
-from consumers.service import Service
+from consumers.kafka.in_flight import Ledger, Progress
+from consumers.kafka.service.service import Service
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine, StepResult
 from stream.engine.worker import Batch, Worker, WorkerFailed

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.building import build_engine
-from consumers.desk import Desk
-from consumers.http import label
-from consumers.lines import LineReader
-from consumers.tag import Tagging, TextReader
+from consumers.formats.line_reader import LineReader
+from consumers.http.api import label
+from consumers.http.api.gateway import Desk
+from consumers.runtime.engine_factory import build_engine
+from consumers.runtime.tag_lines import Tagging, TextReader
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine

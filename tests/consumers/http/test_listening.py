@@ -11,7 +11,7 @@ import httpx
 import pytest
 import websockets
 
-from consumers.cli import main
+from consumers.cli.main import main
 from tests.waiting import PATIENCE
 
 COMMAND = [sys.executable, "-m", "tests.consumers.fakes", "listen"]

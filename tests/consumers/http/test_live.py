@@ -10,12 +10,12 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from consumers.http.front import Front
-from consumers.http.page_files import PAGE
+from consumers.http.frontend import Front
+from consumers.http.live.model import Live
+from consumers.http.live.static_files import PAGE
 from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
-from consumers.live import Live
-from consumers.service import Service
+from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import IN, FakeKafka
 from tests.consumers.fakes import fake_engine

@@ -12,11 +12,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.http.context import Context
-from consumers.http.meter import Meter
+from consumers.http.ops.timings import Meter
 from consumers.http.settings import HttpSettings
-from consumers.ledger import Progress, Taken
-from consumers.service import Service
-from consumers.tap import Tap, Taps
+from consumers.kafka.in_flight import Progress, Taken
+from consumers.kafka.service.observer import Tap, Taps
+from consumers.kafka.service.service import Service
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.engine.worker import Batch, Worker
@@ -153,7 +153,7 @@ async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revisio
 
 
 async def test_lag_is_what_is_there_and_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.service.time.time", lambda: 1000.0)
+    monkeypatch.setattr("consumers.kafka.service.service.time.time", lambda: 1000.0)
     kafka = FakeKafka()
     kafka.now = 940_000
     async with serving(kafka) as site:

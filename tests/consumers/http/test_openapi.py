@@ -16,12 +16,12 @@ from schemathesis import BaseSchema, GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 from starlette.routing import Route
 
-from consumers.desk import Desk
+from consumers.http.api.gateway import Desk
+from consumers.http.api.openapi import describe
 from consumers.http.app import build_app
-from consumers.http.openapi import describe
-from consumers.http.page_files import page_routes
+from consumers.http.live.model import Live
+from consumers.http.live.static_files import page_routes
 from consumers.http.server import bind, serving
-from consumers.live import Live
 from stream.engine.worker import Worker
 from stream.messages.types import Delete, End, Update
 from tests.consumers.fakes import fake_engine

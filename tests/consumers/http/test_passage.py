@@ -1,8 +1,8 @@
 """Where a record's time goes: sums of its phases, and how long it was here."""
 
-from consumers.http.meter import Meter
-from consumers.lane import Wrote
-from consumers.ledger import Progress, Taken
+from consumers.http.ops.timings import Meter
+from consumers.kafka.in_flight import Progress, Taken
+from consumers.kafka.output.partition_writer import Wrote
 from tests.consumers.fake_kafka import IN, FakeRecord
 
 

@@ -12,10 +12,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from consumers.http.protocol import Patient
+from consumers.common.settings import SettingError
+from consumers.http.guard.idle_timeout import Patient
 from consumers.http.server import bind, serving
 from consumers.http.settings import HttpSettings
-from consumers.settings import SettingError
 from tests.waiting import PATIENCE
 
 
@@ -110,7 +110,7 @@ async def ended(reader: asyncio.StreamReader) -> bool:
 
 
 async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.http.protocol.SILENCE", 0.05)
+    monkeypatch.setattr("consumers.http.guard.idle_timeout.SILENCE", 0.05)
     settings = HttpSettings(port=0)
     async with serving(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))

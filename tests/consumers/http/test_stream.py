@@ -12,12 +12,12 @@ import pytest
 import websockets
 from hypothesis import given
 
+from consumers.formats.line_reader import LineReader
 from consumers.formats.reader import NormalReader
-from consumers.http import stream
+from consumers.http.api import stream
 from consumers.http.app import build_app
 from consumers.http.server import bind, serving
-from consumers.lines import LineReader
-from consumers.tag import Tagging
+from consumers.runtime.tag_lines import Tagging
 from stream.messages.types import Message
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import Served, served, until

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from consumers.cli.evaluate import JoinOption, LimitOption, RenameOption, SpokenOption, pairs
-from consumers.measure import console, percent
+from consumers.common.console import console, percent
 
 if TYPE_CHECKING:
     from stream.evaluation.calibration.calibrate import CalibrationReport

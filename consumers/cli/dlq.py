@@ -11,6 +11,7 @@ import typer
 from aiokafka import TopicPartition
 from rich.table import Table
 
+from consumers.common.console import console
 from consumers.common.logs import configure_logging
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.formats.decode import shorten
@@ -18,7 +19,6 @@ from consumers.kafka.client.security import check_cluster
 from consumers.kafka.dead_letters.records import DeadLetter
 from consumers.kafka.dead_letters.replay import MAX_REPLAYS, Outcome, Replay, read_letters
 from consumers.kafka.dead_letters.replay import replay as replay_letters
-from consumers.measure import console
 
 MOST_SHOWN = 20
 """Letters that were left and are named one by one."""

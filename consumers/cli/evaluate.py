@@ -10,8 +10,8 @@ import typer
 
 from consumers.cli.evaluation_tables import evaluation_tables
 from consumers.cli.options import NumberFormatOption
+from consumers.common.console import console
 from consumers.common.settings import DEFAULT_TAGGER
-from consumers.measure import console
 
 if TYPE_CHECKING:
     from stream.evaluation.metrics.report import Report

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from consumers.measure import percent
+from consumers.common.console import percent
 
 if TYPE_CHECKING:
     from stream.evaluation.metrics.corpus_metrics import Metrics

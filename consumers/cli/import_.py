@@ -48,7 +48,7 @@ def import_checkpoint(
     seed: Annotated[int, typer.Option(help="Of what is held out and of the order.")] = 1,
 ) -> None:
     """Make a hybrid of a BERT-family checkpoint, heal it on your text, and say what it costs."""
-    from consumers.measure import console
+    from consumers.common.console import console
     from encoder.checkpoints.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
     from encoder.checkpoints.huggingface.folder import ImportRefused
     from encoder.importing.run import ImportOptions, run_import

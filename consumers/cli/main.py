@@ -11,11 +11,6 @@ from typing import Annotated
 
 import typer
 
-from consumers.bench_growth import growth
-from consumers.bench_kafka import bench_kafka
-from consumers.bench_peers import peers
-from consumers.bench_report import report
-from consumers.bench_workers import bench_workers
 from consumers.cli.calibrate import calibrate
 from consumers.cli.dlq import dlq
 from consumers.cli.evaluate import evaluate
@@ -62,7 +57,6 @@ from consumers.faults.command import faults
 from consumers.formats.readers import NORMAL, check_format, make_reader, open_lines, remembered_by
 from consumers.http.settings import DEFAULT_HOST, read_settings
 from consumers.kafka.client.security import check_brokers, check_cluster
-from consumers.measure import app as bench_app
 
 app = typer.Typer(
     name="hearken",
@@ -75,12 +69,6 @@ app.command()(train)
 app.command("import")(import_checkpoint)
 app.command()(evaluate)
 app.command()(calibrate)
-bench_app.command("kafka")(bench_kafka)
-bench_app.command()(peers)
-bench_app.command()(growth)
-bench_app.command()(report)
-bench_app.command("workers")(bench_workers)
-app.add_typer(bench_app)
 app.command()(listen)
 app.command()(soak)
 app.add_typer(dlq)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 
-from consumers.measure import percent
+from consumers.common.console import percent
 from encoder.restart.policies import DEFAULT_PRICE
 from encoder.train.data.folder import Corpus, count_spans, count_words
 from stream.evaluation.calibration.calibrate import CalibrationReport

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers.bench_growth import PARTS
+from benchmarks.commands.growth import PARTS
+from benchmarks.growth.registry import PARTS as MEASURED
 from consumers.cli.main import main
 from encoder.checkpoints.checkpoint import save_checkpoint
-from stream.bench_growth.parts import PARTS as MEASURED
 from tests.tiny import tiny_checkpoint
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -10,16 +10,16 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from consumers.bench_kafka import tables, write
+from benchmarks.commands.kafka import tables, write
+from benchmarks.kafka.bench import BenchSettings, run_bench
+from benchmarks.kafka.capacity_search import most_carried
+from benchmarks.kafka.load_generator import Reader, Sender
+from benchmarks.kafka.report import Run, Spread, spread
+from benchmarks.kafka.run import _p99, _phases
+from benchmarks.kafka.service_process import Cores, Metrics
 from consumers.cli.main import app
 from consumers.common.settings import SettingError
 from consumers.kafka.brokers.embedded import OwnBroker
-from consumers.wire.bench import BenchSettings, run_bench
-from consumers.wire.figures import Run, Spread, spread
-from consumers.wire.load import Reader, Sender
-from consumers.wire.run import _p99, _phases
-from consumers.wire.search import most_carried
-from consumers.wire.served import Cores, Metrics
 from consumers.wire.talk import LONGEST, SHORTEST, WORDS_A_SECOND, Due, farewell, place, plan_talk
 from stream.engine.engine import Engine
 from stream.messages.types import End, Message, Update

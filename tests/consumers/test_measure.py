@@ -7,10 +7,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from benchmarks import overload as bench_overload
+from benchmarks.commands.bench import app as bench_app
 from consumers.cli.evaluate import evaluate
-from consumers.measure import app as bench_app
 from encoder.checkpoints.checkpoint import save_checkpoint
-from stream import bench_overload
 from tests.tiny import LABELS, tiny_checkpoint
 
 app = typer.Typer()

@@ -1,10 +1,10 @@
 import numpy as np
 import torch
 
+from benchmarks.dense import ALONE, BATCHED, OURS, PACKED, dense_batch, fastest_model, make_texts, run_bench
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.runtime.encoder import Pass
 from encoder.tagger import load_tagger
-from stream.bench import ALONE, BATCHED, OURS, PACKED, dense_batch, fastest_model, make_texts, run_bench
 from tests.tiny import tiny_checkpoint
 
 

@@ -8,12 +8,12 @@ from typer.testing import CliRunner
 pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev]' brings it on Linux")
 
 # isort: split
-from consumers.bench_device import device_tables
+from benchmarks.commands.device import device_tables
+from benchmarks.device.report import KernelRow
+from benchmarks.device.run import DeviceReport, run_device_bench
+from benchmarks.device.trace import read_trace, trace
 from consumers.cli.main import app
-from consumers.measure import console
-from stream.bench_device import DeviceReport, run_device_bench
-from stream.bench_device.report import KernelRow
-from stream.bench_device.trace import read_trace, trace
+from consumers.common.console import console
 from tests.encoder.gpu.where import DEVICE, device_tagger
 from tests.tiny import tiny_checkpoint
 

@@ -5,19 +5,19 @@ import itertools
 import msgspec
 import pytest
 
+from benchmarks.dense import make_texts
+from benchmarks.growth import session_length as length
+from benchmarks.growth.machine_rates import product_rate, read_rate
+from benchmarks.growth.registry import PARTS, QUICK, read_part, run_part
+from benchmarks.growth.rewriting import measure_rewriting, rewritten
+from benchmarks.growth.roofline import FIRST, ITEM, ROUNDS, measure_floors
+from benchmarks.growth.session_count import measure_sessions, most_bytes
+from benchmarks.growth.session_length import measure_length
+from benchmarks.growth.subject import SEGMENT, Subject, load_subject
+from benchmarks.growth.threshold import measure_threshold
+from benchmarks.harness.engine_feed import Feed, Lap, closes, open_words
+from benchmarks.report.growth_tables import TABLES
 from encoder.checkpoints.checkpoint import save_checkpoint
-from stream.bench import make_texts
-from stream.bench_feed import Feed, Lap, closes, open_words
-from stream.bench_growth import length
-from stream.bench_growth.floors import FIRST, ITEM, ROUNDS, measure_floors
-from stream.bench_growth.length import measure_length
-from stream.bench_growth.parts import PARTS, QUICK, read_part, run_part
-from stream.bench_growth.rates import product_rate, read_rate
-from stream.bench_growth.rewriting import measure_rewriting, rewritten
-from stream.bench_growth.sessions import measure_sessions, most_bytes
-from stream.bench_growth.setting import SEGMENT, Subject, load_subject
-from stream.bench_growth.threshold import measure_threshold
-from stream.bench_report.growth import TABLES
 from stream.messages.types import Update
 from tests.tiny import tiny_checkpoint
 

@@ -2,9 +2,9 @@ from itertools import islice
 
 import pytest
 
+from benchmarks import overload as bench_overload
+from benchmarks.overload import run_overload, speak
 from encoder.checkpoints.checkpoint import save_checkpoint
-from stream import bench_overload
-from stream.bench_overload import run_overload, speak
 from stream.messages.types import Update
 from tests.tiny import tiny_checkpoint
 

@@ -8,13 +8,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.peers import onnx, openvino, spacy
+from benchmarks.peers import transformers as hugging
+from benchmarks.peers.agreement import check_peers, dense_scores
+from benchmarks.peers.bert_weights import NoBert, dense_twin, make_bert
+from benchmarks.peers.peer import Batches, Format, Material, MissingPackages, Peer, PeerMismatch, Step, gather, pad
+from benchmarks.peers.report import OURS
+from benchmarks.peers.run import run_peers
 from encoder.checkpoints.checkpoint import save_checkpoint
-from stream.bench_peers import hugging, onnx, openvino, spacy
-from stream.bench_peers.bert import NoBert, dense_twin, make_bert
-from stream.bench_peers.check import check_peers, dense_scores
-from stream.bench_peers.peer import Batches, Format, Material, MissingPackages, Peer, PeerMismatch, Step, gather, pad
-from stream.bench_peers.result import OURS
-from stream.bench_peers.run import run_peers
 from tests.tiny import tiny_checkpoint
 
 TEXTS = [np.array(ids, np.int64) for ids in ([5, 6, 7, 8, 9, 10, 11], [12, 13], [14], [9, 8, 7, 6, 5])]

@@ -2,14 +2,14 @@
 
 import pytest
 
-from stream.bench_growth.setting import Measured
-from stream.bench_growth.threshold import ThresholdRow
-from stream.bench_machine import Machine, Setting, available_bytes, resident_bytes, this_machine
-from stream.bench_peers.result import OURS, PeersReport, Row
-from stream.bench_report.page import PageError, blocks_of, describe, fill_page, write_page
-from stream.bench_report.peers import aim_table, ratio_table, side_table
-from stream.bench_report.plots import PLOTS, plot_peers
-from stream.bench_report.table import Table, short, times
+from benchmarks.growth.subject import Measured
+from benchmarks.growth.threshold import ThresholdRow
+from benchmarks.harness.machine import Machine, Setting, available_bytes, resident_bytes, this_machine
+from benchmarks.peers.report import OURS, PeersReport, Row
+from benchmarks.report.page import PageError, blocks_of, describe, fill_page, write_page
+from benchmarks.report.peer_tables import aim_table, ratio_table, side_table
+from benchmarks.report.plots import PLOTS, plot_peers
+from benchmarks.report.table import Table, short, times
 
 MACHINE = Machine(processor="a processor", cores=2, extensions=["avx2"], memory_gib=8.0, python="3.11.1", torch="2.1")
 SETTING = Setting(machine=MACHINE, tagger="ner", policy="last:3", number_format="float32")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.parallel_processes import Done
+from benchmarks.workers import _Side
 from consumers.cli.main import main
 from encoder.checkpoints.checkpoint import save_checkpoint
-from stream.at_once import Done
-from stream.bench_workers import _Side
 from tests.tiny import tiny_checkpoint
 from tests.waiting import run
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.harness.open_loop import drive
 from encoder.restart.expected_gain import RESOLVED, best_point, expected_changes
 from encoder.restart.policies import Always, Last, Never, RestartPolicy, Stability, Standing
 from stream.engine.engine import Engine
 from stream.labelling.labeller import Counters
-from stream.load import drive
 from stream.overload.budget import Budget
 from stream.overload.governor import Governor
 from stream.overload.restart_pricing import Spending

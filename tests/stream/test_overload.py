@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.harness.open_loop import Outcome, drive
 from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine.engine import Engine
-from stream.load import Outcome, drive
 from stream.messages.types import Message, Revision
 from stream.overload.governor import Governor
 from tests.stream.checks import Reader

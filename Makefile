@@ -50,7 +50,7 @@ bench: $(STAMP)
 
 # The long form of tests/kafka/test_faults.py: hours. ARGS="--help" tells what there is.
 faults: $(STAMP) $(KAFKA_JARS)
-	@$(VENV)/bin/hearken faults $(if $(FAULTS),$(FAULTS),all) $(ARGS)
+	@$(VENV)/bin/python -m tests.faults $(if $(FAULTS),$(FAULTS),all) $(ARGS)
 
 kafka: $(KAFKA_JARS)
 

@@ -16,9 +16,9 @@ from benchmarks.kafka.report import KafkaReport, Run
 from benchmarks.kafka.run import Bench
 from benchmarks.kafka.service_process import SERVE, Cores, serving
 from consumers.common.settings import Guarantee
-from consumers.faults.place import Place
 from consumers.kafka.brokers.apache_kafka import apache_kafka
 from consumers.kafka.brokers.embedded import EmbeddedBroker, OwnBroker
+from tests.faults.rig.environment import Place
 
 
 @dataclass(frozen=True, kw_only=True)

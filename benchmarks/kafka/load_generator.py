@@ -17,7 +17,7 @@ from consumers.common.errors import OperationFailed
 from consumers.common.settings import Topics
 from consumers.kafka.client.security import librdkafka_options
 from consumers.kafka.client.topic_reader import find_partitions
-from consumers.wire.talk import Due
+from tests.faults.workload.speakers import Due
 
 LONGEST_SLEEP, SHORTEST_SLEEP = 0.05, 0.0005
 FLUSH_SECONDS = 30.0

@@ -9,7 +9,7 @@ from benchmarks.kafka.load_generator import Answer, Heard, Reader, Sender
 from benchmarks.kafka.report import Run, Spread, spread
 from benchmarks.kafka.service_process import Metrics, Served, Usage
 from consumers.common.errors import OperationFailed
-from consumers.wire.talk import Due, farewell, plan_talk
+from tests.faults.workload.speakers import Due, farewell, plan_talk
 
 DRAIN_SECONDS = 120.0
 """How long the service may take to finish what was sent."""

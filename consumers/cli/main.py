@@ -53,7 +53,6 @@ from consumers.common.settings import (
     parse_speed,
     parse_taggers,
 )
-from consumers.faults.command import faults
 from consumers.formats.readers import NORMAL, check_format, make_reader, open_lines, remembered_by
 from consumers.http.settings import DEFAULT_HOST, read_settings
 from consumers.kafka.client.security import check_brokers, check_cluster
@@ -73,7 +72,6 @@ app.command()(listen)
 app.command()(soak)
 app.add_typer(dlq)
 app.command()(verify)
-app.command()(faults)
 app.add_typer(topics_app)
 
 

@@ -20,10 +20,10 @@ from benchmarks.kafka.service_process import Cores, Metrics
 from consumers.cli.main import app
 from consumers.common.settings import SettingError
 from consumers.kafka.brokers.embedded import OwnBroker
-from consumers.wire.talk import LONGEST, SHORTEST, WORDS_A_SECOND, Due, farewell, place, plan_talk
 from stream.engine.engine import Engine
 from stream.messages.types import End, Message, Update
 from tests.consumers.fakes import fake_engine
+from tests.faults.workload.speakers import LONGEST, SHORTEST, WORDS_A_SECOND, Due, farewell, place, plan_talk
 
 LIGHT = (sys.executable, "-m", "tests.kafka.light_worker", "serve")
 

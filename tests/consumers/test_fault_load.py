@@ -6,16 +6,16 @@ from random import Random
 import msgspec
 import pytest
 
-from consumers.faults.figures import Answered, first_answers, growth, memory_by_minute, pauses, percentile
-from consumers.faults.hostile import mangle_or_huge
-from consumers.faults.options import Finding
-from consumers.faults.report import make_table
-from consumers.faults.speech import Speech
-from consumers.faults.workers import Event, as_flags
 from consumers.formats.decode import BadInput, check_key, decode_message
 from encoder.restart.policies import Never
 from stream.engine.engine import Engine
 from stream.messages.types import Delete, End, Update
+from tests.faults.measurements import Answered, first_answers, growth, memory_by_minute, pauses, percentile
+from tests.faults.options import Finding
+from tests.faults.report import make_table
+from tests.faults.rig.worker_processes import Event, as_flags
+from tests.faults.workload.fuzz import mangle_or_huge
+from tests.faults.workload.sessions import Speech
 from tests.stream.fake_tagger import FakeLabeller
 
 

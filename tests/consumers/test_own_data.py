@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from consumers.cli.main import main
-from consumers.samples.make_kitchen import KITCHEN, kitchen_bytes
 from consumers.training import pipeline as own_data
 from consumers.training.pipeline import DELTAS, Order, pick_delta, train_folder
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -28,6 +27,7 @@ from stream.evaluation.metrics.report import Report
 from stream.evaluation.per_type import score_types
 from stream.evaluation.replay.examples import read_examples
 from stream.messages.types import Revision
+from tests.samples.make_kitchen import KITCHEN, kitchen_bytes
 from tests.tiny import tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]

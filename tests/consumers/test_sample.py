@@ -1,8 +1,8 @@
 import msgspec
 
-from consumers.samples.make_sample import SAMPLE, SCRIPT, read_script, sample_bytes
-from consumers.samples.rewriting import rewriting
 from stream.messages.types import Update
+from tests.samples.make_sample import SAMPLE, SCRIPT, read_script, sample_bytes
+from tests.samples.rewriting import rewriting
 
 
 def updates():

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from consumers.common.errors import OperationFailed
-from consumers.faults.trial import Trial
+from tests.faults.trial import Trial
 
 SETTLE = 20
 """Messages that must be done before the first fault: it should hit workers at work."""

@@ -16,12 +16,12 @@ from rich.progress import Progress, TaskID
 
 from consumers.cli.main import serve
 from consumers.cli.verify import compare
-from consumers.faults.feeder import Feeder
-from consumers.faults.options import Finding, Options
-from consumers.faults.place import Lag, Place
-from consumers.faults.report import plot
-from consumers.faults.speech import Speech
-from consumers.faults.workers import Workers, as_flags
+from tests.faults.options import Finding, Options
+from tests.faults.report import plot
+from tests.faults.rig.environment import Lag, Place
+from tests.faults.rig.producer import Feeder
+from tests.faults.rig.worker_processes import Workers, as_flags
+from tests.faults.workload.sessions import Speech
 
 MEMORY_SECONDS = 0.5
 """How often memory is looked at."""

@@ -1,4 +1,4 @@
-"""`hearken faults`: the long form of every fault test."""
+"""`python -m tests.faults`: the long form of every fault test."""
 
 import asyncio
 import sys
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from consumers.common.exit_codes import end_with_code
 from consumers.common.logs import configure_logging
 from consumers.common.settings import TAGGER_HELP, parse_taggers
 from consumers.kafka.client.security import check_cluster, speak_plainly
@@ -50,6 +51,10 @@ class GuaranteeChoice(StrEnum):
     BOTH = "both"
 
 
+app = typer.Typer(help="Run workers under faults.", add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
 def faults(
     fault: Annotated[list[FaultName], typer.Argument(help="What to do to the workers; all: everything in turn.")],
     guarantee: Annotated[GuaranteeChoice, typer.Option(help="What the workers promise.")] = GuaranteeChoice.BOTH,
@@ -78,9 +83,9 @@ def faults(
     out: Annotated[Path | None, typer.Option(help="Folder for faults.json, plots and the workers' logs.")] = None,
 ) -> int:
     """Run workers under faults, and compare all that they said with one process; 0 when nothing was wrong."""
-    from consumers.faults.options import Options
-    from consumers.faults.running import run_all
     from consumers.runtime.engine_factory import build_engine
+    from tests.faults.options import Options
+    from tests.faults.suite import run_all
 
     configure_logging("error")
     if broker is None:
@@ -121,3 +126,13 @@ def _promises(guarantee: GuaranteeChoice) -> list["Guarantee"]:
     if guarantee is GuaranteeChoice.BOTH:
         return ["at_least_once", "exactly_once"]
     return ["exactly_once" if guarantee is GuaranteeChoice.EXACTLY_ONCE else "at_least_once"]
+
+
+def main(arguments: "Sequence[str] | None" = None) -> int:
+    """Run the suite; returns the exit code."""
+    given = None if arguments is None else list(arguments)
+    return end_with_code(lambda: app(args=given, prog_name="python -m tests.faults", standalone_mode=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

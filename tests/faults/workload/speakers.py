@@ -12,8 +12,8 @@ from zlib import crc32
 
 import msgspec
 
-from consumers.faults.sentences import make_sentence
 from stream.messages.types import End, Message, Update
+from tests.faults.workload.sentences import make_sentence
 
 WORDS_A_SECOND = 2.5
 """Of one speaker."""

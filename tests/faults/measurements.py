@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from consumers.faults.place import Place
-from consumers.faults.workers import Event
 from consumers.formats.decode import BadInput, decode_message
 from consumers.kafka.client.topic_reader import read_topic
 from consumers.verify.topic_contents import decode_revision
+from tests.faults.rig.environment import Place
+from tests.faults.rig.worker_processes import Event
 
 Series = Sequence[tuple[float, str, int]]
 """(seconds, worker, bytes)."""

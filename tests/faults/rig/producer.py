@@ -8,10 +8,10 @@ from zlib import crc32
 import msgspec
 from aiokafka import AIOKafkaProducer
 
-from consumers.faults.place import Lag, Place
-from consumers.faults.speech import Speech
 from consumers.kafka.client.security import aiokafka_options
 from stream.messages.types import Message
+from tests.faults.rig.environment import Lag, Place
+from tests.faults.workload.sessions import Speech
 
 BATCH = 500
 """Messages on their way to the broker at most."""

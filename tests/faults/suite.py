@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import Progress
 
-from consumers.faults.injections import broker, kill, stall, term
-from consumers.faults.measuring import (
+from tests.faults.injections import broker, kill, stall, term
+from tests.faults.measured import (
     hostile,
     load,
     measure_load,
@@ -18,10 +18,10 @@ from consumers.faults.measuring import (
     restore,
     scale,
 )
-from consumers.faults.options import Finding, Options
-from consumers.faults.place import find_place
-from consumers.faults.report import make_table, write_findings
-from consumers.faults.trial import Fault, run_trial
+from tests.faults.options import Finding, Options
+from tests.faults.report import make_table, write_findings
+from tests.faults.rig.environment import find_place
+from tests.faults.trial import Fault, run_trial
 
 FAULTS = {
     fault.name: fault

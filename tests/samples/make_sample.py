@@ -14,8 +14,9 @@ import msgspec
 
 from stream.messages.types import Update
 
-SCRIPT = Path(__file__).with_name("interview.txt")
-SAMPLE = Path(__file__).with_name("interview.jsonl")
+SAMPLES = Path(__file__).parents[2] / "consumers" / "samples"
+SCRIPT = SAMPLES / "interview.txt"
+SAMPLE = SAMPLES / "interview.jsonl"
 SEED = 58
 
 LIKE_SOUNDING = """

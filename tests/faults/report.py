@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from consumers.faults.options import Finding
+from tests.faults.options import Finding
 
 if TYPE_CHECKING:
-    from consumers.faults.trial import Trial
+    from tests.faults.trial import Trial
 
 
 def make_table(findings: Sequence[Finding]) -> Table:

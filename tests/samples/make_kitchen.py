@@ -11,7 +11,8 @@ from random import Random
 
 import msgspec
 
-KITCHEN = Path(__file__).with_name("kitchen") / "commands.jsonl"
+SAMPLES = Path(__file__).parents[2] / "consumers" / "samples"
+KITCHEN = SAMPLES / "kitchen" / "commands.jsonl"
 SEED = 7
 COUNT = 400
 

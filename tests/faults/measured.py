@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from consumers.faults.figures import (
+from tests.faults.injections import SETTLE
+from tests.faults.measurements import (
     Answered,
     first_answers,
     growth,
@@ -17,10 +18,9 @@ from consumers.faults.figures import (
     read_answers,
     spread,
 )
-from consumers.faults.hostile import mangle_or_huge
-from consumers.faults.injections import SETTLE
-from consumers.faults.speech import Speech
-from consumers.faults.trial import Trial
+from tests.faults.trial import Trial
+from tests.faults.workload.fuzz import mangle_or_huge
+from tests.faults.workload.sessions import Speech
 
 LOAD = 0.7
 """Share of the capacity that `load` sends."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from consumers.faults.sentences import any_word, make_sentence
 from stream.messages.types import Delete, End, Message, Update, WordTime
+from tests.faults.workload.sentences import any_word, make_sentence
 
 EDITABLE = 8
 """Closed segments that may still be edited: few enough that the service remembers them."""

@@ -20,7 +20,7 @@ from stream.messages.types import Update
 from tests.consumers.fake_kafka import IN, OUT, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
-from tests.consumers.test_service import FIRST, settings, update
+from tests.consumers.kafka.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
 from tests.waiting import PATIENCE
 

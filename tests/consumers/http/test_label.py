@@ -19,9 +19,9 @@ from consumers.runtime.tag_lines import Tagging, TextReader
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
-from tests.consumers.http.desks import Served, read, served
+from tests.consumers.http.gateways import Served, read, served
 from tests.consumers.http.sites import asking, make_context
-from tests.stream.test_worker import Gated
+from tests.stream.engine.test_worker import Gated
 
 
 @asynccontextmanager

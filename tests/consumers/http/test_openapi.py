@@ -25,7 +25,7 @@ from consumers.http.server import bind, serving
 from stream.engine.worker import Worker
 from stream.messages.types import Delete, End, Update
 from tests.consumers.fakes import fake_engine
-from tests.consumers.http.desks import served
+from tests.consumers.http.gateways import served
 from tests.consumers.http.sites import TOKEN, asking, make_context
 from tests.consumers.http.sockets import connected
 from tests.waiting import PATIENCE

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from consumers.intake import BadInput, check_value, decode_json, shorten
-from stream.checks import check_message
-from stream.messages import Delete, End, Message
-from stream.rewrite import Times
+from consumers.formats.decode import BadInput, check_value, decode_json, shorten
+from stream.messages.types import Delete, End, Message
+from stream.messages.validation import check_message
+from stream.revisions.text_alignment import Times
 
 
 class Standing(Protocol):
-    """One segment as received so far; `stream.heard.Heard` is one."""
+    """One segment as received so far; `stream.ingest.received.Heard` is one."""
 
     text: str
     closed: bool

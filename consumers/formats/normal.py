@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from consumers.formats.base import Around, Format
-from consumers.intake import check_key
-from stream.messages import Message
+from consumers.formats.decode import check_key
+from stream.messages.types import Message
 
 
 def _read(value: Message, around: Around) -> Iterable[Message]:

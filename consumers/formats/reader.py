@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from consumers.formats.base import Around, Format, Segments, read_value
-from consumers.intake import BadInput, check_key, decode_message
-from stream.messages import Message
+from consumers.formats.decode import BadInput, check_key, decode_message
+from stream.messages.types import Message
 
 
 class Reader(Protocol):

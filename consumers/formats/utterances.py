@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from consumers.formats.base import Around, Standing, opening
-from consumers.formats.words import begins, ends
-from stream.messages import Delete, Update
+from consumers.formats.word_times import begins, ends
+from stream.messages.types import Delete, Update
 
 _RECENT = 4
 """Closed utterances among which a late interim result is looked for: older ones may be of an earlier connection, whose

@@ -4,12 +4,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import analyze, discovery, health, label, live, login, metrics, openapi, stream
-from consumers.http.auth import Doorman
+from consumers.http.api import label, openapi, stream
+from consumers.http.api import perspective as analyze
+from consumers.http.api import perspective_discovery as discovery
 from consumers.http.context import Context
-from consumers.http.headers import SafeHeaders
-from consumers.http.limits import Limits
-from consumers.http.problem import on_failure, on_http_exception
+from consumers.http.guard import login
+from consumers.http.guard.auth import Doorman
+from consumers.http.guard.headers import SafeHeaders
+from consumers.http.guard.limits import Limits
+from consumers.http.guard.problem import on_failure, on_http_exception
+from consumers.http.live import feed as live
+from consumers.http.ops import health, metrics
 
 PARTS = (
     health,

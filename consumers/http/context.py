@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumers.http.settings import HttpSettings
-from stream.worker import Worker
+from stream.engine.worker import Worker
 
 if TYPE_CHECKING:
-    from consumers.desk import Desk
-    from consumers.http.meter import Meter
-    from consumers.live import Live
-    from consumers.service import Service
-    from consumers.workers import Place
+    from consumers.http.api.gateway import Desk
+    from consumers.http.live.model import Live
+    from consumers.http.ops.timings import Meter
+    from consumers.kafka.service.service import Service
+    from consumers.runtime.supervisor import Place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from consumers.http.protocol import Patient
+from consumers.common.settings import SettingError
+from consumers.http.guard.idle_timeout import Patient
 from consumers.http.settings import HttpSettings
-from consumers.settings import SettingError
 
 log = structlog.get_logger()
 

@@ -11,10 +11,10 @@ import msgspec
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from encoder.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
-from encoder.config import ConfigError, HybridConfig
-from encoder.importing.folder import ImportRefused
-from encoder.importing.gap import (
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
+from encoder.checkpoints.huggingface.folder import ImportRefused
+from encoder.importing.distillation import heal_job, hold_out, read_text
+from encoder.importing.fidelity import (
     Gap,
     LabelPiece,
     Rounding,
@@ -23,14 +23,14 @@ from encoder.importing.gap import (
     random_batches,
     text_batches,
 )
-from encoder.importing.heal import heal_job, hold_out, read_text
-from encoder.importing.original import Original, default_causal_layers, make_hybrid, read_original
-from encoder.model import HybridModel
-from encoder.train.batches import Batch, WordPieces
+from encoder.importing.source_model import Original, default_causal_layers, make_hybrid, read_original
+from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.dense import HybridModel
 from encoder.train.config import Augment, Stage
-from encoder.train.loop import console, train
+from encoder.train.data.batches import Batch, WordPieces
+from encoder.train.data.text import Sequence
 from encoder.train.run import keep_to_one_thread
-from encoder.train.text import Sequence
+from encoder.train.stages.loop import console, train
 
 REPORT = "import.json"
 _UNDER_WAY = "healing"

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from encoder.config import ConfigError
+from encoder.model.config import ConfigError
 
 
 class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,7 +60,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Stability(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the stability head is made, on data that its tagger has not fitted (see `encoder.train.stability`)."""
+    """How the stability head is made, on data that its tagger has not fitted (see `encoder.train.stages.stability`)."""
 
     held: float = 0.12
     """Share of the documents (of the sequences, where there are none) that the tagger is not trained on."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from encoder.config import ConfigError
+from encoder.model.config import ConfigError
 from encoder.train.config import TrainConfig, read_config
-from encoder.train.folder import Corpus, count_words
-from encoder.train.text import Sequence
+from encoder.train.data.folder import Corpus, count_words
+from encoder.train.data.text import Sequence
 
 WORDS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 600_000, 4, 20
 """Epochs are as many as show so many words: five for the 117,000 words of SNIPS, whose recipe was tried."""

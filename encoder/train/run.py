@@ -9,17 +9,17 @@ import msgspec
 import torch
 from tokenizers import Tokenizer
 
-from encoder.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
-from encoder.config import ConfigError, HybridConfig
-from encoder.model import HybridModel
-from encoder.train.batches import Example, WordPieces, make_examples
+from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
+from encoder.checkpoints.huggingface.minilm import minilm_tokenizer, minilm_weights
+from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.dense import HybridModel
 from encoder.train.config import Stability, TextSource, TrainConfig
-from encoder.train.distill import distill_job
-from encoder.train.loop import console, train
-from encoder.train.minilm import minilm_tokenizer, minilm_weights
-from encoder.train.stability import Source, is_held, place_of, train_stability
-from encoder.train.tagger import Labelled, tagger_job
-from encoder.train.text import Sequence, label_names, read_source
+from encoder.train.data.batches import Example, WordPieces, make_examples
+from encoder.train.data.text import Sequence, label_names, read_source
+from encoder.train.stages.distill import distill_job
+from encoder.train.stages.loop import console, train
+from encoder.train.stages.stability import Source, is_held, place_of, train_stability
+from encoder.train.stages.tagger import Labelled, tagger_job
 
 
 def run_training(config: TrainConfig) -> Path:

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from encoder.session import Plan, Rows, SessionEncoder, SessionPool, run_plans
+from encoder.session.pool import Plan, Rows, SessionEncoder, SessionPool, run_plans
 
 Tokens = NDArray[np.int32]
 Scores = NDArray[np.float32]

@@ -8,12 +8,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from consumers.dead_letter import dead_letter_headers
-from consumers.errors import OperationFailed
-from consumers.letters import Done
-from consumers.resend import Outcome, Replay, read_letters, replay
-from consumers.sender import Found, Sender, open_admin
+from consumers.common.errors import OperationFailed
+from consumers.kafka.dead_letters.clients import Found, Sender, open_admin
+from consumers.kafka.dead_letters.records import Done
+from consumers.kafka.dead_letters.replay import Outcome, Replay, read_letters, replay
+from consumers.kafka.output.dead_letter import dead_letter_headers
 from tests.kafka.rig import PARTITIONS, Place, take_all
+from tests.waiting import PATIENCE
 
 DEAD = 0
 """Partition of the dead-letter topic that these tests use."""
@@ -59,7 +60,7 @@ def wanted(place: Place, **more: object) -> Replay:
 
 
 async def run(place: Place, **more: object) -> Outcome:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         return await replay(wanted(place, **more))
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from stream.engine import Engine
-from stream.errors import InputError
-from stream.messages import Message, Revision
-from stream.state import Entry, Saved, decode_value, encode_value, restore_sessions
+from stream.engine.engine import Engine
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Revision
+from stream.sessions.snapshot import Entry, Saved, decode_value, encode_value, restore_sessions
 from tests.stream.helpers import drain
 
 IDLE, REMEMBER = 9.0, 15.0

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from encoder.decode import Decoded
-from encoder.restart import RestartPolicy, Standing
-from stream.beside import SideBySide
-from stream.labeller import Counters, Kept, Kind, Labeller, Reading, Work
+from encoder.heads.viterbi import Decoded
+from encoder.restart.policies import RestartPolicy, Standing
+from stream.labelling.labeller import Counters, Kept, Kind, Labeller, Reading, Work
+from stream.labelling.multi_model import SideBySide
 
 PEOPLE, PLACES, UNSURE = {"anna", "rice", "bob"}, {"rome", "paris", "peru"}, {"may", "jordan", "there"}
 VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", "."})

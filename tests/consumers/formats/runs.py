@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from consumers.formats.base import Around, Format, read_value
+from consumers.formats.decode import BadInput
 from consumers.formats.registry import FORMATS
-from consumers.intake import BadInput
-from encoder.restart import Always
-from stream.engine import Engine
-from stream.heard import Heard
-from stream.messages import Message, Revision
-from stream.state import Entry, restore_sessions
+from encoder.restart.policies import Always
+from stream.engine.engine import Engine
+from stream.ingest.received import Heard
+from stream.messages.types import Message, Revision
+from stream.sessions.snapshot import Entry, restore_sessions
 from tests.stream.cuts import through_bytes
 from tests.stream.fake_tagger import fake_labeller
 from tests.stream.helpers import drain

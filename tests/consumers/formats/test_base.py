@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from consumers.formats.base import Around, take_back
+from consumers.formats.decode import BadInput
 from consumers.formats.utterances import place, write_timed
-from consumers.formats.words import Piece, timed
-from consumers.intake import BadInput
-from stream.messages import Delete, Update, WordTime
-from stream.rewrite import Said, Times
+from consumers.formats.word_times import Piece, timed
+from stream.messages.types import Delete, Update, WordTime
+from stream.revisions.text_alignment import Said, Times
 
 
 @dataclass

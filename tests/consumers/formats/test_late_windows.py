@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from consumers.foreign import ForeignFile
-from stream.messages import Update
+from consumers.recordings.vendor_file import ForeignFile
+from stream.messages.types import Update
 
 
 def window(*segments: tuple[float, float, str, bool]) -> dict:

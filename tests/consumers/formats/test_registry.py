@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.formats.base import Around, read_value
+from consumers.formats.decode import BadInput
 from consumers.formats.registry import FORMATS, Detector, recognise
-from consumers.intake import BadInput
-from stream.errors import InputError
+from stream.messages.errors import InputError
 from tests.consumers.formats.runs import FIXTURES, fixture
 
 

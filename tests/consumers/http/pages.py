@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from consumers.http.app import build_app
+from consumers.http.live.model import Live
 from consumers.http.server import bind, serving
-from consumers.live import Live
-from stream.messages import Changed, Retracted, Revision, Span, Update, Was
+from stream.messages.types import Changed, Retracted, Revision, Span, Update, Was
 from tests.consumers.http.sites import make_context
 
 TAGGERS = ("ner", "claims")

@@ -7,7 +7,7 @@ import httpx
 from consumers.http.app import build_app
 from consumers.http.context import Context
 from consumers.http.settings import HttpSettings
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 
 TOKEN = "a-token-of-24-characters"

@@ -11,17 +11,18 @@ from aiokafka import TopicPartition
 
 from consumers.http.context import Context
 from consumers.http.settings import HttpSettings
-from consumers.ledger import Ledger, Progress
-from consumers.service import Service
-from encoder.restart import Last
-from stream.engine import Engine, StepResult
-from stream.messages import Update
-from stream.worker import Batch, Worker, WorkerFailed
+from consumers.kafka.in_flight import Ledger, Progress
+from consumers.kafka.service.service import Service
+from encoder.restart.policies import Last
+from stream.engine.engine import Engine, StepResult
+from stream.engine.worker import Batch, Worker, WorkerFailed
+from stream.messages.types import Update
 from tests.consumers.fake_kafka import IN, OUT, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
-from tests.consumers.test_service import FIRST, settings, update
+from tests.consumers.kafka.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 
 class Clock:
@@ -72,7 +73,7 @@ async def serving(kafka: FakeKafka, worker: Worker) -> AsyncIterator[tuple[Servi
             yield service, client
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 

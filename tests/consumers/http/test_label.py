@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.building import build_engine
-from consumers.desk import Desk
-from consumers.http import label
-from consumers.lines import LineReader
-from consumers.tag import Tagging, TextReader
-from stream.engine import Engine
-from stream.worker import Worker
+from consumers.formats.line_reader import LineReader
+from consumers.http.api import label
+from consumers.http.api.gateway import Desk
+from consumers.runtime.engine_factory import build_engine
+from consumers.runtime.tag_lines import Tagging, TextReader
+from stream.engine.engine import Engine
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
-from tests.consumers.http.desks import Served, read, served
+from tests.consumers.http.gateways import Served, read, served
 from tests.consumers.http.sites import asking, make_context
-from tests.stream.test_worker import Gated
+from tests.stream.engine.test_worker import Gated
 
 
 @asynccontextmanager

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from consumers.http.limits import Limits
-from consumers.http.problem import on_http_exception
+from consumers.http.guard.limits import Limits
+from consumers.http.guard.problem import on_http_exception
 from consumers.http.settings import HttpSettings
 
 

@@ -12,22 +12,23 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.http.context import Context
-from consumers.http.meter import Meter
+from consumers.http.ops.timings import Meter
 from consumers.http.settings import HttpSettings
-from consumers.ledger import Progress, Taken
-from consumers.service import Service
-from consumers.tap import Tap, Taps
-from encoder.restart import Last
-from stream.budget import Budget
-from stream.engine import Engine
-from stream.messages import Update
-from stream.overload import Governor
-from stream.worker import Batch, Worker
+from consumers.kafka.in_flight import Progress, Taken
+from consumers.kafka.service.observer import Tap, Taps
+from consumers.kafka.service.service import Service
+from encoder.restart.policies import Last
+from stream.engine.engine import Engine
+from stream.engine.worker import Batch, Worker
+from stream.messages.types import Update
+from stream.overload.budget import Budget
+from stream.overload.governor import Governor
 from tests.consumers.fake_kafka import IN, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
-from tests.consumers.test_service import FIRST, settings, update
+from tests.consumers.kafka.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 SECRET = "anna-secret-session"
 
@@ -64,7 +65,7 @@ async def serving(
             yield Site(service, worker, client)
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 
@@ -152,7 +153,7 @@ async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revisio
 
 
 async def test_lag_is_what_is_there_and_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.service.time.time", lambda: 1000.0)
+    monkeypatch.setattr("consumers.kafka.service.service.time.time", lambda: 1000.0)
     kafka = FakeKafka()
     kafka.now = 940_000
     async with serving(kafka) as site:

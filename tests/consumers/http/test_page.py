@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from consumers.live import SEGMENTS, Live
-from stream.messages import Delete, End, Update
+from consumers.http.live.model import SEGMENTS, Live
+from stream.messages.types import Delete, End, Update
 from tests.consumers.http.conftest import OpenPage
 from tests.consumers.http.pages import TAGGERS, Stage, page_site
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from consumers.live import Live
+from consumers.http.live.model import Live
 from tests.consumers.http.conftest import OpenPage
 from tests.consumers.http.pages import TAGGERS, Stage, page_site
 from tests.consumers.http.sites import TOKEN

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from encoder.gpu.request import Flips, Request
-from encoder.hybrid import HybridEncoder, Pass
-from encoder.restart import Price, RestartPolicy, Stability, Standing, most_doubtful
-from encoder.stability import Settled, stability_of
+from encoder.heads.stability import Settled, stability_of
+from encoder.restart.expected_gain import expected_changes
+from encoder.restart.policies import Price, RestartPolicy, Stability, Standing, most_doubtful
+from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.runtime.gpu.resident.interface import Flips, Request
 from encoder.tagger import Head
-from encoder.worth import expected_changes
 
 NEAR = 1e-4
 

@@ -6,7 +6,7 @@ import torch
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.gpu.graphs import LEAST, MOST, Graphs, bucket
+from encoder.runtime.gpu.resident.cuda_graphs import LEAST, MOST, Graphs, bucket
 
 
 class Recorded:

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, FORMATS, close, some  # first: it skips where Triton is missing
 
 # isort: split
-from encoder.gpu import attention, rows
-from encoder.gpu.attention import DevicePages
-from encoder.gpu.layout import Packed, lay_out
-from encoder.gpu.rows import DeviceNorm, States
-from encoder.ops import Buffer, Embedding, IntArray, Norm, Pages, Rows, Stream
-from encoder.ops.reference import TorchKernels
+from encoder.runtime.cpu.torch_reference import TorchKernels
+from encoder.runtime.gpu import attention
+from encoder.runtime.gpu import row_kernels as rows
+from encoder.runtime.gpu.attention import DevicePages
+from encoder.runtime.gpu.row_kernels import DeviceNorm, States
+from encoder.runtime.gpu.row_layout import Packed, lay_out
+from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, Pages, Rows, Stream
 
 SHAPES = [(2, 8, 4), (3, 5, 3), (2, 32, 16)]  # heads, head_dim, page_size: small, odd, the shipped head
 SLOTS, LENGTH = 5, 70

@@ -1,4 +1,4 @@
-"""The packed list of tokens, made on the device, against the host's (`encoder.cache`)."""
+"""The packed list of tokens, made on the device, against the host's (`encoder.runtime.paged_cache`)."""
 
 import numpy as np
 from hypothesis import given
@@ -8,9 +8,9 @@ from tests.encoder.gpu.test_kernels import device
 from tests.encoder.gpu.where import some
 
 # isort: split
-from encoder.cache import Plan, prefix_rows, tail_rows
-from encoder.gpu.launch import QUERIES
-from encoder.gpu.layout import BLOCKS, ROWS, WANTED, lay_out
+from encoder.runtime.gpu.launch import QUERIES
+from encoder.runtime.gpu.row_layout import BLOCKS, ROWS, WANTED, lay_out
+from encoder.runtime.paged_cache import Plan, prefix_rows, tail_rows
 
 REQUESTS = st.lists(
     st.tuples(st.integers(0, 30), st.sampled_from([0, 1, 2, 7, 40]), st.integers(0, 9), st.integers(0, 9)), max_size=6

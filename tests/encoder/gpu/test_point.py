@@ -8,10 +8,21 @@ from tests.encoder.gpu.test_kernels import device
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.gpu.point import END, EXTRA, FIELDS, KEEP, KEPT, SLOT, START, WHOLE, WORDS, choose
-from encoder.gpu.request import Request
-from encoder.gpu.state import SlotState
-from encoder.restart import parse_policy
+from encoder.restart.policies import parse_policy
+from encoder.runtime.gpu.resident.interface import Request
+from encoder.runtime.gpu.resident.restart_kernel import (
+    END,
+    EXTRA,
+    FIELDS,
+    KEEP,
+    KEPT,
+    SLOT,
+    START,
+    WHOLE,
+    WORDS,
+    choose,
+)
+from encoder.runtime.gpu.resident.slot_state import SlotState
 from tests.encoder.gpu.plain import PlainResident, Slot, Undecided
 
 POLICIES = [

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
-from encoder.cache import OutOfPages, Pass
-from encoder.gpu.encoder import DeviceEncoder
-from encoder.gpu.request import Flips, Request, Resident
-from encoder.gpu.resident import DeviceResident
-from encoder.hybrid import HybridEncoder
-from encoder.restart import Entropy, parse_policy
+from encoder.restart.policies import Entropy, parse_policy
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.gpu.resident.interface import Flips, Request, Resident
+from encoder.runtime.gpu.resident.step import DeviceResident
+from encoder.runtime.paged_cache import OutOfPages, Pass
 from encoder.tagger import Head, heads_of
 from tests.encoder.gpu.plain import PlainResident, Undecided
 from tests.tiny import tiny_checkpoint

@@ -123,6 +123,7 @@ class Supervisor:
     def _start(self, slot: _Slot) -> None:
         sys.stdout.flush()  # else the child says it once more
         sys.stderr.flush()
+        self._board.starting(slot.worker)
         try:
             pid = os.fork()
         except OSError as error:

@@ -27,7 +27,10 @@ class Post:
 
 
 class Board:
-    """Made before the workers are forked; each field has one writer, and is read and written whole.
+    """Made before the workers are forked. A field has one writer at any time, and is read and written whole.
+
+    Who runs and how often is the supervisor's. Whether a worker was heard of and is stuck is the worker's while it
+    lives; the supervisor writes that only before a worker is forked (`starting`) and after its end (`ended`).
 
     Args:
         count: of workers.
@@ -39,11 +42,14 @@ class Board:
         self._clock = clock
         self._rows = memoryview(mmap.mmap(-1, 8 * _FIELDS * count)).cast("d")
 
-    def started(self, worker: int, pid: int) -> None:
-        """The supervisor has started it."""
+    def starting(self, worker: int) -> None:
+        """The supervisor is about to fork it: from now on only the worker says how it is doing."""
         self._put(worker, _STUCK, 0.0)
-        self._put(worker, _STARTS, self._get(worker, _STARTS) + 1)
         self._put(worker, _HEARD, self._clock())
+
+    def started(self, worker: int, pid: int) -> None:
+        """The supervisor has forked it. The worker may have written its own fields by now; they stay."""
+        self._put(worker, _STARTS, self._get(worker, _STARTS) + 1)
         self._put(worker, _PID, pid)
 
     def ended(self, worker: int) -> None:

@@ -18,6 +18,7 @@ from aiokafka.errors import (
 
 from consumers.connection import Clients
 from consumers.settings import ServiceSettings
+from tests.waiting import PATIENCE
 
 IN, OUT, DEAD, STATE = "hearken.updates", "hearken.revisions", "hearken.dead-letters", "hearken.state"
 
@@ -111,7 +112,7 @@ class FakeKafka:
 
     async def until(self, condition: Any) -> None:
         """Wait until the condition holds; it is looked at whenever something moves."""
-        async with asyncio.timeout(20), self.moved:
+        async with asyncio.timeout(PATIENCE), self.moved:
             await self.moved.wait_for(condition)
 
     async def wake(self) -> None:

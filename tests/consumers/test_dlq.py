@@ -20,6 +20,7 @@ from consumers.service import Service
 from consumers.settings import ServiceSettings, Topics
 from stream.worker import Worker
 from tests.consumers.fakes import fake_engine
+from tests.waiting import PATIENCE
 
 Record = ConsumerRecord[bytes, bytes]
 
@@ -58,7 +59,7 @@ async def records(broker: str, topic: str, least: int = 0) -> list[Record]:
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
         ends = await consumer.end_offsets(partitions)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(found) < least or any([await consumer.position(at) < end for at, end in ends.items()]):
                 for batch in (await consumer.getmany(timeout_ms=100)).values():
                     found += batch

@@ -22,8 +22,8 @@ from consumers.broker import EmbeddedBroker
 from consumers.cli import main
 from encoder.checkpoint import SHIPPED
 from tests.consumers.documented import PAGES, ROOT, Command, Saved, read_page
+from tests.waiting import PATIENCE, run
 
-PATIENCE = 90.0
 """Seconds after which a test gives up: far more than anything here takes."""
 
 MAKE = "sets up, or runs all there is; continuous integration types it"
@@ -105,7 +105,7 @@ class Shell:
         if words[0] == "python":
             self.readers.append((words[1], self._start([sys.executable, words[1]], "stdout", -signal.SIGTERM)))
         elif words[0] == "curl":
-            done = subprocess.run([*words, "--fail-with-body"], capture_output=True, text=True, check=False)
+            done = run([*words, "--fail-with-body"], capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
         elif words[1] in ("serve", "listen"):
             self._serve(words[1:])

@@ -23,6 +23,7 @@ from consumers.service import Service
 from consumers.settings import ServiceSettings, Topics
 from stream.worker import Worker
 from tests.consumers.fakes import fake_engine
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 Record = ConsumerRecord[bytes, bytes]
@@ -66,7 +67,7 @@ async def reading(broker: str, *topics: str) -> AsyncIterator[Callable[[int], An
 
     async def read(count: int) -> list[Record]:
         found: list[Record] = []
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(found) < count:
                 for records in (await consumer.getmany(timeout_ms=100)).values():
                     found += records
@@ -92,7 +93,7 @@ async def read_metrics(process: asyncio.subprocess.Process) -> dict[str, float]:
     """What /metrics says where the process logs that it serves HTTP, summed by name, once all its records are done."""
     assert process.stderr is not None
     told: dict[str, object] = {}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while told.get("event") != "http":
             told = json.loads(await process.stderr.readline())
         async with httpx.AsyncClient(base_url=str(told["address"])) as client:
@@ -126,7 +127,7 @@ async def test_a_served_process_labels_buries_and_ends_by_a_signal(broker: str) 
         metrics = await read_metrics(process)
     finally:
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             out, errors = await process.communicate()
     assert process.returncode == 0, errors
     assert out == b""
@@ -171,7 +172,7 @@ async def test_died_before_its_commit_the_next_one_does_it_again(broker: str) ->
         service = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False)))
         task = asyncio.create_task(service.run(stop))
         repeats = [x.value for x in await read(1)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while service.finished < 2:  # noqa: ASYNC110  # it has no event for it
                 await asyncio.sleep(0.01)
         stop.set()

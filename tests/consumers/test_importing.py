@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from encoder.checkpoint import load_checkpoint
 from encoder.train.config import read_config
 from encoder.train.run import run_training
 from tests.encoder.foreign import write_foreign
+from tests.waiting import run
 
 LINES = """\
 we met ms rice in paris on monday
@@ -71,7 +71,7 @@ def test_an_imported_tagger_labels_text(
     assert any(revision["spans"] for revision in found)
     if heal:
         command = [sys.executable, "-m", "consumers.cli", "tag", "--input", "text", "--tagger", str(out)]
-        ran = subprocess.run(command, input="\n".join(SAID), capture_output=True, text=True, check=True)
+        ran = run(command, input="\n".join(SAID), capture_output=True, text=True, check=True)
         assert [json.loads(line) for line in ran.stdout.splitlines()] == found
 
 

@@ -1,7 +1,8 @@
 """Settings of the interpreter, in a process of their own: they are for all of one."""
 
-import subprocess
 import sys
+
+from tests.waiting import run
 
 CODE = """
 import gc, sys
@@ -13,4 +14,4 @@ assert abs(sys.getswitchinterval() - SWITCH_SECONDS) < 1e-6
 
 
 def test_what_stays_is_not_looked_through_again() -> None:
-    subprocess.run([sys.executable, "-c", CODE], check=True)
+    run([sys.executable, "-c", CODE], check=True)

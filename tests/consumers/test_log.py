@@ -13,6 +13,7 @@ from stream.worker import Worker
 from tests.consumers.fake_kafka import IN, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.test_service import FIRST, settings, update
+from tests.waiting import PATIENCE
 
 SECRET = "xyzzy-confidential"
 
@@ -40,7 +41,7 @@ async def serve(kafka: FakeKafka, **changes: object) -> None:
         await kafka.append(IN, value, b"call-1")
     await kafka.until(lambda: kafka.committed.get(FIRST) == len(values))
     stop.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await task
 
 

@@ -11,6 +11,7 @@ from consumers.settings import ServiceSettings
 from stream.state import Entry
 from tests.consumers.fake_kafka import IN, STATE, FakeConsumer, FakeKafka, FakeReader
 from tests.consumers.test_changelog import segment
+from tests.waiting import PATIENCE
 
 AT, CHANGES = TopicPartition(IN, 0), TopicPartition(STATE, 0)
 
@@ -79,5 +80,5 @@ async def test_a_changelog_that_cannot_be_read_to_its_end_is_told(monkeypatch: p
     monkeypatch.setattr(reader, "end_offsets", end)
     monkeypatch.setattr("consumers.restore.STALL_SECONDS", 0.0)
     with pytest.raises(ChangelogError, match="a transaction hangs"):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await read_last(reader, CHANGES)

@@ -2,13 +2,13 @@
 
 import ast
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from consumers.cli import main
 from consumers.security import Security, SecurityError, read_security, speak_plainly, variables
+from tests.waiting import run
 
 ROOT = Path(__file__).parents[2]
 LOGIN = {
@@ -26,7 +26,7 @@ def make_certificate(folder: Path, password: str = "") -> tuple[Path, Path]:
     certificate, key = folder / "own.pem", folder / "own.key"
     hidden = ["-passout", f"pass:{password}"] if password else ["-nodes"]
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=worker", *hidden]
-    subprocess.run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    run([*command, "-out", certificate, "-keyout", key], check=True, capture_output=True)
     return certificate, key
 
 

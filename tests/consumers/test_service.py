@@ -17,6 +17,7 @@ from consumers.settings import ServiceSettings
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
+from tests.waiting import PATIENCE
 
 FIRST = TopicPartition(IN, 0)
 
@@ -35,7 +36,7 @@ async def serving(kafka: FakeKafka, **changes: object) -> AsyncIterator[Service]
         yield service
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 

@@ -20,6 +20,7 @@ from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.test_service import FIRST, header, revisions, serving, settings, update
+from tests.waiting import PATIENCE
 
 
 async def test_a_session_moves_with_its_partition_and_goes_on() -> None:
@@ -182,7 +183,7 @@ async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.Mon
                 return step()
             result = step() if steps_between else None
             forgotten.set()
-            assert may.wait(20)
+            assert may.wait(PATIENCE)
             return result or step()
 
         monkeypatch.setattr(engine, "expire", bury)
@@ -193,7 +194,7 @@ async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.Mon
 
         monkeypatch.setattr(engine, "step", hold)
         monkeypatch.setattr(engine, "submit", take)
-        assert await asyncio.to_thread(forgotten.wait, 20)
+        assert await asyncio.to_thread(forgotten.wait, PATIENCE)
         await kafka.append(IN, update("a", "anna rome"), b"a")
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
     assert [r["offset"] for r in revisions(kafka)][-1] == 2
@@ -222,7 +223,7 @@ async def test_what_idleness_closed_is_told_even_if_we_die_over_it(monkeypatch: 
 
     def close_only(*clock: object) -> StepResult:
         """What a session leaves that is over comes with the step after."""
-        assert first.acquire(blocking=False) or died.wait(20)
+        assert first.acquire(blocking=False) or died.wait(PATIENCE)
         return step()
 
     monkeypatch.setattr(engine, "step", close_only)
@@ -250,9 +251,9 @@ async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatc
         number = next(numbers)
         if number == 0:
             result = step()
-            assert gates[0].wait(20)
+            assert gates[0].wait(PATIENCE)
             return result
-        assert gates[min(number, 2)].wait(20)
+        assert gates[min(number, 2)].wait(PATIENCE)
         return step()
 
     def take(message: Message, offset: int, now: float | None = None) -> None:
@@ -310,7 +311,7 @@ async def test_a_record_that_waits_for_the_engine_while_its_partition_is_given_u
 
     def hold(*clock: object) -> StepResult:
         result = step()
-        assert may.wait(20)
+        assert may.wait(PATIENCE)
         return result
 
     async def tell() -> None:

@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.cli import main
 from tests.consumers.test_embedded import update
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 PARTITIONS = 4
@@ -73,7 +74,7 @@ async def end(process: asyncio.subprocess.Process) -> str:
 async def answered(consumer: AIOKafkaConsumer, count: int) -> Counter[str]:
     """How often each session was answered, once there are so many answers."""
     found: Counter[str] = Counter()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while found.total() < count:
             for records in (await consumer.getmany(timeout_ms=100)).values():
                 found.update(json.loads(record.value)["session"] for record in records)

@@ -17,6 +17,7 @@ from consumers.tag import Tagging, TextReader
 from encoder.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
 from tests.tiny import LABELS, tiny_checkpoint
+from tests.waiting import killed_after
 
 ROOT = Path(__file__).parents[2]
 HERE = [sys.executable, "-m", "tests.consumers.fakes", "tag"]
@@ -120,13 +121,14 @@ def test_a_live_pipe_is_answered_at_once_and_the_same_as_a_file() -> None:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(lines[0] + b"\n")
-        process.stdin.flush()
-        first = process.stdout.readline()  # the answer comes while the pipe stays open
-        for start in range(0, len(rest), 700):
-            process.stdin.write(rest[start : start + 700])
+        with killed_after(process.kill):
+            process.stdin.write(lines[0] + b"\n")
             process.stdin.flush()
-        out, errors = process.communicate()
+            first = process.stdout.readline()  # the answer comes while the pipe stays open
+            for start in range(0, len(rest), 700):
+                process.stdin.write(rest[start : start + 700])
+                process.stdin.flush()
+            out, errors = process.communicate()
     from_file, _, bad = tag_here(b"\n".join(lines))
     assert bad == process.returncode == 1
     assert json.loads(first)["offset"] == 0
@@ -142,9 +144,11 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        process.stdin.write(b"anna met rice\n" * 1000)
-        process.stdin.close()
-        assert process.stderr.read() == b""
+        with killed_after(process.kill):
+            process.stdin.write(b"anna met rice\n" * 1000)
+            process.stdin.close()
+            assert process.stderr.read() == b""
+            process.wait()
     assert process.returncode == 1
 
 

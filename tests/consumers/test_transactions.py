@@ -19,6 +19,7 @@ from consumers.transactions import ExactlyOnce
 from stream.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeProducer
 from tests.consumers.fakes import fake_engine
+from tests.waiting import PATIENCE
 
 FIRST, CHANGES = TopicPartition(IN, 0), TopicPartition(STATE, 0)
 NAME = f"hearken-{IN}-0"
@@ -38,7 +39,7 @@ async def serving(kafka: FakeKafka, **changes: object) -> AsyncIterator[Service]
         yield service
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 

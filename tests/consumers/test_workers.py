@@ -6,21 +6,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from consumers.workers_board import Board
+from tests.waiting import PATIENCE, killed_after, wait_until
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several workers under one command are for Linux")
-PATIENCE = 30.0
 
 PROGRAM = """
 import os, select, signal, sys, time
 from consumers.log import configure_logging
 from consumers.workers import Place, Rules, Supervisor
 from consumers.workers_board import Board
+from tests.waiting import PATIENCE, killed_after, wait_until
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
@@ -44,18 +46,31 @@ class Flock:
     def __init__(self, work: str, count: int = 2, grace: float = 20.0) -> None:
         program = PROGRAM.format(work=work, count=count, grace=grace)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
 
     def hear(self, count: int) -> list[list[str]]:
         """The next lines, sorted, as words."""
         assert self.process.stdout is not None
-        return sorted(self.process.stdout.readline().split() for _ in range(count))
+        with killed_after(self.kill):
+            lines = [self.process.stdout.readline() for _ in range(count)]
+        assert all(lines), f"it said no more than {lines}"
+        return sorted(line.split() for line in lines)
 
     def end(self) -> tuple[int, str, str]:
         """Wait for the end; gives the exit code and the rest of what was said."""
         out, log = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, log
+
+    def kill(self) -> None:
+        """End the supervisor and all its workers."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -64,8 +79,8 @@ def flocks() -> Iterator[list[Flock]]:
     made: list[Flock] = []
     yield made
     for flock in made:
-        flock.process.kill()
-        flock.process.communicate()
+        flock.kill()
+        flock.process.communicate(timeout=PATIENCE)
 
 
 def lives(pid: int) -> bool:
@@ -73,14 +88,6 @@ def lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_until(what: object) -> None:
-    assert callable(what)
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 GOOD = """
@@ -173,8 +180,14 @@ def test_who_ends_by_itself_in_order_is_started_again_any_number_of_times(flocks
     assert flock.end()[0] == 0
 
 
-def test_health_of_one_tells_of_all(flocks: list[Flock]) -> None:
+def test_health_of_one_tells_of_all_even_if_it_speaks_before_its_supervisor_does(flocks: list[Flock]) -> None:
     work = """
+class Board(Board):
+    def started(self, worker, pid):
+        while not self.look(worker).stuck:
+            time.sleep(0.01)
+        super().started(worker, pid)
+
 def work(place):
     place.board.beat(place.worker, stuck=True)
     while not (trouble := [x for x in place.board.trouble(but=place.worker, patience=60) if "stuck" in x]):
@@ -243,6 +256,7 @@ def test_a_board_tells_of_the_others() -> None:
     now = [100.0]
     board = Board(3, clock=lambda: now[0])
     for worker in range(3):
+        board.starting(worker)
         board.started(worker, 1000 + worker)
     assert board.trouble(but=0, patience=60) == []
     now[0] += 61
@@ -256,7 +270,8 @@ def test_a_board_tells_of_the_others() -> None:
     board.ended(2)
     now[0] += 5
     assert board.trouble(but=1, patience=60) == ["worker 2 ended 5 s ago and does not run yet"]
-    board.started(2, 2000)
-    board.started(1, 2001)
+    for worker in (2, 1):
+        board.starting(worker)
+        board.started(worker, 2000)
     assert board.trouble(but=0, patience=60) == []
     assert (board.look(2).pid, board.look(2).starts, board.look(0).starts) == (2000, 2, 1)

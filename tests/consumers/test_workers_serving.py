@@ -22,11 +22,11 @@ from consumers.workers import Place
 from consumers.workers_board import Board
 from consumers.workers_serving import bind_next, check_workers, name_instance, wait_as
 from tests.consumers.http.sites import asking, make_context
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "tests.kafka.light_worker", "serve", "--workers", "2"]
 REAL = [sys.executable, "-m", "consumers.cli", "serve", "--workers", "2"]
-PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -188,6 +188,7 @@ async def test_health_tells_of_other_workers_and_the_page_of_one_that_is_alone_d
     async with asking(make_context()) as client:
         assert "workers" not in (await client.get("/healthz")).json()
     board = Board(2)
+    board.starting(0)
     board.started(0, 1)
     async with asking(make_context(place=Place(0, -1, board))) as client:
         answer = await client.get("/healthz")

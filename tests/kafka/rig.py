@@ -12,10 +12,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from consumers.apache_kafka import what_is_missing
+from tests.waiting import PATIENCE
 
 PARTITIONS = 4
-PATIENCE = 30.0
-"""Seconds after which a test gives up: far more than anything here takes."""
 
 Record = ConsumerRecord[bytes, bytes]
 

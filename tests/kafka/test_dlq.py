@@ -14,6 +14,7 @@ from consumers.letters import Done
 from consumers.resend import Outcome, Replay, read_letters, replay
 from consumers.sender import Found, Sender, open_admin
 from tests.kafka.rig import PARTITIONS, Place, take_all
+from tests.waiting import PATIENCE
 
 DEAD = 0
 """Partition of the dead-letter topic that these tests use."""
@@ -59,7 +60,7 @@ def wanted(place: Place, **more: object) -> Replay:
 
 
 async def run(place: Place, **more: object) -> Outcome:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         return await replay(wanted(place, **more))
 
 

@@ -15,7 +15,8 @@ from confluent_kafka import Producer
 from consumers.apache_kafka import ApacheKafka
 from consumers.connection import make_consumer, make_producer, make_service_producer
 from consumers.settings import ServiceSettings
-from tests.kafka.rig import PATIENCE, Place, new_place, stop_producer, take
+from tests.kafka.rig import Place, new_place, stop_producer, take
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 

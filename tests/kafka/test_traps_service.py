@@ -20,7 +20,8 @@ from consumers.service import Service
 from consumers.settings import ServiceSettings, Topics
 from stream.worker import Worker
 from tests.consumers.fakes import fake_engine
-from tests.kafka.rig import PARTITIONS, PATIENCE, Place, administering, stop_producer, take, take_all
+from tests.kafka.rig import PARTITIONS, Place, administering, stop_producer, take, take_all
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 GUARANTEES = ["at_least_once", "exactly_once"]

@@ -12,9 +12,10 @@ import msgspec
 from encoder.restart import Always
 from stream.engine import Engine
 from stream.messages import Update
-from tests.kafka.rig import PARTITIONS, PATIENCE, Place, take
+from tests.kafka.rig import PARTITIONS, Place, take
 from tests.kafka.test_faults import SHORT, check, new_place, run
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 FLOCK = (*SHORT.command, "--workers", "2")

@@ -1,7 +1,6 @@
 """The bench of several workers: what it counts, and that processes with shared weights say what one says."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from encoder.checkpoint import save_checkpoint
 from stream.at_once import Done
 from stream.bench_workers import _Side
 from tests.tiny import tiny_checkpoint
+from tests.waiting import run
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers that share weights are for Linux")
@@ -40,7 +40,7 @@ def test_the_command_measures_all_sides_and_what_is_shared(tmp_path: Path) -> No
     save_checkpoint(tmp_path / "tiny", made.config, made.weights, made.tokenizer)
     command = [sys.executable, "-m", "consumers.cli", "bench", "workers", "--tagger", str(tmp_path / "tiny")]
     command += ["--workers", "2", "--sessions", "2", "--words", "4", "--repeats", "1", "--out", str(tmp_path)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert "shared weights" in ran.stdout
     report = json.loads((tmp_path / "bench-workers.json").read_bytes())

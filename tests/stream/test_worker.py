@@ -12,6 +12,7 @@ from stream.overload import Governor
 from stream.worker import Batch, Worker, WorkerFailed
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import end, final, revisions_of, tell, update
+from tests.waiting import PATIENCE
 
 
 async def collect(worker: Worker, batches: list[Batch]) -> None:
@@ -30,7 +31,7 @@ class Gated(FakeLabeller):
     def run(self, plans):
         if plans:
             self.entered.set()
-            assert self.gate.wait(30)
+            assert self.gate.wait(PATIENCE)
         super().run(plans)
 
 
@@ -73,7 +74,7 @@ async def test_submit_waits_while_the_queue_is_full():
     await worker.submit(update("u", "anna"), 0)
     await worker.submit(update("u", "anna met"), 1)
     third = asyncio.create_task(worker.submit(update("u", "anna met bob"), 2))
-    await asyncio.to_thread(labeller.entered.wait, 30)
+    await asyncio.to_thread(labeller.entered.wait, PATIENCE)
     for _ in range(20):
         await asyncio.sleep(0)
     assert not third.done()  # the event loop runs on while the step is held
@@ -122,7 +123,7 @@ async def test_close_leaves_what_waits_and_ends_the_results():
     reader = asyncio.create_task(collect(worker, batches))
     for offset in range(3):
         await worker.submit(update("u", "anna " * (offset + 1)), offset)
-    await asyncio.to_thread(labeller.entered.wait, 30)
+    await asyncio.to_thread(labeller.entered.wait, PATIENCE)
     closing = asyncio.create_task(worker.close())
     await asyncio.sleep(0)
     labeller.gate.set()
@@ -152,7 +153,7 @@ async def test_overload_is_told_when_it_begins_and_when_it_ends_even_if_nothing_
     worker = Worker(Engine(labeller, Always(), governor=governor), clock=lambda: now[0])
     reader = asyncio.create_task(collect(worker, batches))
     await worker.submit(update("u", "anna met"), 0)
-    await asyncio.to_thread(labeller.entered.wait, 30)
+    await asyncio.to_thread(labeller.entered.wait, PATIENCE)
     await worker.submit(update("u", "anna met bob"), 1)
     now[0] = 7.0  # while the first step is held
     labeller.gate.set()
@@ -161,7 +162,7 @@ async def test_overload_is_told_when_it_begins_and_when_it_ends_even_if_nothing_
     assert batches[1].shift is not None
     assert batches[1].shift.waited == 7.0
     assert governor.level
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while governor.overloaded or len(batches) < 3:
             now[0] += 1.0
             await asyncio.sleep(0.01)  # the compute thread looks again by itself
@@ -197,7 +198,7 @@ async def test_who_waits_for_room_wakes_the_engine():
     await worker.submit(update("u", "anna"), 0)
     await worker.drain()  # the thread sleeps now
     worker.put(update("u", "anna met"), 1)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await worker.room()
     await worker.close()
     await reader

@@ -10,6 +10,7 @@ from encoder.restart import Last
 from stream.engine import Engine
 from stream.worker import Worker
 from tests.stream.fake_tagger import FakeLabeller
+from tests.waiting import PATIENCE
 
 
 @dataclass
@@ -45,6 +46,6 @@ async def read(worker: Worker, desk: Desk) -> None:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)

@@ -19,6 +19,7 @@ from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import Served, served, until
 from tests.stream.helpers import delete, end, final, update
 from tests.stream.test_worker import Gated
+from tests.waiting import PATIENCE
 
 
 async def told(caller: Caller, *messages: Message) -> list[Result]:
@@ -251,7 +252,7 @@ async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written(
         await kafka.append(IN, msgspec.json.encode(end("call")), b"call")
         await kafka.until(lambda: kafka.committed.get(TopicPartition(IN, 0)) == 2)
     stop.set()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await serving
     assert [(x.key, msgspec.json.decode(x.value)["spans"][0]["text"]) for x in kafka.records(OUT)] == [
         (b"call", "rome")

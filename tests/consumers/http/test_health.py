@@ -22,6 +22,7 @@ from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
 from tests.consumers.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 
 class Clock:
@@ -72,7 +73,7 @@ async def serving(kafka: FakeKafka, worker: Worker) -> AsyncIterator[tuple[Servi
             yield service, client
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 

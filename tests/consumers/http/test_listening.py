@@ -12,6 +12,7 @@ import pytest
 import websockets
 
 from consumers.cli import main
+from tests.waiting import PATIENCE
 
 COMMAND = [sys.executable, "-m", "tests.consumers.fakes", "listen"]
 
@@ -22,7 +23,7 @@ async def start(*arguments: str, **variables: str) -> tuple[asyncio.subprocess.P
         *COMMAND, *arguments, env={**os.environ, **variables}, stderr=asyncio.subprocess.PIPE
     )
     assert process.stderr is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while line := await process.stderr.readline():
             told = json.loads(line)
             if told["event"] == "http":
@@ -37,7 +38,7 @@ async def test_it_answers_until_a_signal_and_ends_in_order(number: signal.Signal
         assert (await client.get("/readyz")).json() == {"ready": True, "why": []}
         assert "hearken_words_total 0.0" in (await client.get("/metrics")).text
     process.send_signal(number)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         _, rest = await process.communicate()
     assert process.returncode == 0
     assert [json.loads(line)["event"] for line in rest.splitlines()] == ["stopped"]
@@ -56,7 +57,7 @@ async def test_it_labels_and_says_of_a_fault_where_it_was_and_not_what_was_said(
         with pytest.raises(websockets.ConnectionClosed):
             await stream.recv()
         assert stream.close_code == 1001
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         _, rest = await process.communicate()
     assert process.returncode == 0
     assert [json.loads(line)["event"] for line in rest.splitlines()] == ["labelling failed", "stopped"]
@@ -72,7 +73,7 @@ async def test_with_a_token_it_listens_beyond_this_machine() -> None:
         assert (await client.get("/v1/label")).status_code == 401
         assert (await client.get("/v1/label", headers={"authorization": f"Bearer {token}"})).status_code != 401
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         _, rest = await process.communicate()
     assert process.returncode == 0
     assert token.encode() not in rest

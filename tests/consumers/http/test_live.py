@@ -22,8 +22,7 @@ from tests.consumers.fakes import fake_engine
 from tests.consumers.http.pages import TAGGERS, Stage, page_site
 from tests.consumers.http.sites import TOKEN, asking, make_context
 from tests.consumers.test_service import settings, update
-
-PATIENCE = 30
+from tests.waiting import PATIENCE
 
 
 def feed(address: str) -> str:

@@ -28,6 +28,7 @@ from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
 from tests.consumers.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 SECRET = "anna-secret-session"
 
@@ -64,7 +65,7 @@ async def serving(
             yield Site(service, worker, client)
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 

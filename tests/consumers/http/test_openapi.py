@@ -28,6 +28,7 @@ from tests.consumers.fakes import fake_engine
 from tests.consumers.http.desks import served
 from tests.consumers.http.sites import TOKEN, asking, make_context
 from tests.consumers.http.sockets import connected
+from tests.waiting import PATIENCE
 
 PATHS = [
     "/healthz",
@@ -63,7 +64,7 @@ def site(*taggers: str, token: str | None = None) -> Iterator[str]:
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     try:
-        assert started.wait(30)
+        assert started.wait(PATIENCE)
         yield addresses[0]
     finally:
         loop, stop = stops[0]

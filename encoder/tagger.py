@@ -5,18 +5,18 @@ from typing import Any
 
 import torch
 
-from encoder.checkpoint import Checkpoint, CheckpointError, load_checkpoint
-from encoder.choice import choose_taggers
-from encoder.config import HybridConfig
-from encoder.decode import Decoder
-from encoder.gpu.device import choose_device
-from encoder.hybrid import HybridEncoder
-from encoder.interface import Encoder
-from encoder.read import Reader
-from encoder.restart import DEFAULT_PRICE, own_policy
-from encoder.session import SessionPool
-from encoder.stability import Stability
-from encoder.tokenizer import IncrementalTokenizer
+from encoder.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from encoder.checkpoints.names import choose_taggers
+from encoder.heads.reader import HeadReader
+from encoder.heads.stability import HeadStability
+from encoder.heads.viterbi import Decoder
+from encoder.model.config import HybridConfig
+from encoder.restart.policies import DEFAULT_PRICE, own_policy
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.gpu.device import choose_device
+from encoder.runtime.interface import Encoder
+from encoder.session.pool import SessionPool
+from encoder.tokenizer.incremental import IncrementalTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class Head:
     name: str
     labels: tuple[str, ...]
     decoder: Decoder
-    stability: Stability
+    stability: HeadStability
     first: int
     """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
     end: int
     """Behind its last column."""
-    reader: Reader
+    reader: HeadReader
     """`decoder` and `stability` in one."""
     own: str | None = None
     """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
@@ -80,7 +80,8 @@ def load_tagger(
         number_format: "auto", "float32", "bfloat16" or "int8".
         calibrated: with the calibration that the folder has, if any.
         head: only this one of its heads; None: all of them.
-        device: "auto", "cpu", "cuda" or "cuda:N"; None: what HEARKEN_DEVICE says, else auto (`encoder.gpu.device`).
+        device: "auto", "cpu", "cuda" or "cuda:N"; None: what HEARKEN_DEVICE says, else auto
+        (`encoder.runtime.gpu.device`).
 
     Raises:
         CheckpointError: it cannot be read.
@@ -112,7 +113,7 @@ def _make_encoder(
         return HybridEncoder(
             checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
         )
-    from encoder.gpu.encoder import DeviceEncoder  # Triton is there only where a GPU may be
+    from encoder.runtime.gpu.encoder import DeviceEncoder  # Triton is there only where a GPU may be
 
     return DeviceEncoder(
         checkpoint, device, max_sessions=max_sessions, max_pages=max_pages, number_format=number_format
@@ -120,7 +121,8 @@ def _make_encoder(
 
 
 def load_alone(name: str, **options: Any) -> Tagger:
-    """Load one tagger, as if its head were alone on its trunk; named as `encoder.choice.choose_taggers` reads it.
+    """Load one tagger, as if its head were alone on its trunk; named as `encoder.checkpoints.names.choose_taggers`
+    reads it.
 
     Args:
         name: a shipped tagger, a checkpoint with one head, or "CHECKPOINT:HEAD".
@@ -143,8 +145,8 @@ def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
         own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
-        decoder, settling = Decoder(labels), Stability(head, len(labels), scale, shift)
-        reader = Reader(decoder, settling)
+        decoder, settling = Decoder(labels), HeadStability(head, len(labels), scale, shift)
+        reader = HeadReader(decoder, settling)
         heads.append(Head(name or checkpoint.name, labels, decoder, settling, first, end, reader, own))
         first = end
     return tuple(heads)

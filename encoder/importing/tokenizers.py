@@ -6,9 +6,9 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from encoder.bytepair import always_behind_a_space
-from encoder.importing.folder import ImportRefused, read_json
-from encoder.tokenizer import choose_kind
+from encoder.checkpoints.huggingface.folder import ImportRefused, read_json
+from encoder.tokenizer.byte_bpe import always_behind_a_space
+from encoder.tokenizer.incremental import choose_kind
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

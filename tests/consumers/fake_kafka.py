@@ -16,8 +16,8 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from consumers.connection import Clients
-from consumers.settings import ServiceSettings
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.client.clients import Clients
 from tests.waiting import PATIENCE
 
 IN, OUT, DEAD, STATE = "hearken.updates", "hearken.revisions", "hearken.dead-letters", "hearken.state"

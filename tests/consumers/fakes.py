@@ -6,11 +6,11 @@
 import sys
 from collections.abc import Sequence
 
-import consumers.building
-from consumers.cli import main
-from consumers.settings import SettingError
-from encoder.restart import Last
-from stream.engine import Engine
+import consumers.runtime.engine_factory
+from consumers.cli.main import main
+from consumers.common.settings import SettingError
+from encoder.restart.policies import Last
+from stream.engine.engine import Engine
 from tests.stream.fake_tagger import fake_labeller
 
 
@@ -29,5 +29,5 @@ def fake_engine(
 
 
 if __name__ == "__main__":
-    consumers.building.build_engine = fake_engine
+    consumers.runtime.engine_factory.build_engine = fake_engine
     sys.exit(main())

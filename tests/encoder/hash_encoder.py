@@ -11,8 +11,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.config import HybridConfig
-from encoder.hybrid import OutOfPages, Pass, Scores
+from encoder.model.config import HybridConfig
+from encoder.runtime.encoder import OutOfPages, Pass, Scores
 
 Hashes = NDArray[np.uint64]
 

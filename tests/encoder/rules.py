@@ -1,11 +1,13 @@
-"""The window rules of `encoder.context` as a plain loop over closed segments fed whole, one pass after the other."""
+"""The window rules of `encoder.session.closed_context` as a plain loop over closed segments fed whole, one pass
+after the other.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.hybrid import Pass
+from encoder.runtime.encoder import Pass
 from tests.encoder.hash_encoder import HashEncoder
 
 Tokens = NDArray[np.int32]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from encoder.checkpoint import Checkpoint
-from encoder.config import HybridConfig
-from encoder.hybrid import OutOfPages, Pass, Scores
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.model.config import HybridConfig
+from encoder.runtime.encoder import OutOfPages, Pass, Scores
 from tests.encoder.replay import Replay
 
 

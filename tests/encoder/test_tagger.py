@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from encoder.checkpoint import CheckpointError, save_checkpoint
-from encoder.decode import NOTHING, labels_to_spans
-from encoder.session import run_plans
+from encoder.checkpoints.checkpoint import CheckpointError, save_checkpoint
+from encoder.heads.viterbi import NOTHING, labels_to_spans
+from encoder.session.pool import run_plans
 from encoder.tagger import load_tagger
 from tests.tiny import tiny_checkpoint
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from encoder.checkpoint import Checkpoint
-from encoder.ops.dots import Numbers, can_multiply
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.runtime.cpu.avx512.microkernel import Numbers, can_multiply
 from tests.tiny import tiny_checkpoint
 
 FORMATS: tuple[Numbers, ...] = ("float32", "bfloat16", "int8")

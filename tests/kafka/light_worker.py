@@ -25,7 +25,7 @@ def _bare(*arguments: Any, **_: object) -> Any:
 def make_light() -> None:
     """Keep out what is slow to import and not needed for a labeller from word lists."""
     _stand_in("encoder.tagger", Tagger=type("Tagger", (), {}))
-    _stand_in("stream.hybrid", HybridLabeller=type("HybridLabeller", (), {}))
+    _stand_in("stream.labelling.hybrid", HybridLabeller=type("HybridLabeller", (), {}))
     _stand_in("numba", njit=_bare, guvectorize=_bare, prange=range)
 
 
@@ -40,11 +40,11 @@ def light_engine(
     number_format: str = "auto",
     **options: Any,
 ) -> Any:
-    """As consumers.building.build_engine; the word "poison" makes labelling fail."""
-    from encoder.restart import parse_policy, resolve_policy
-    from stream.emission import parse_emission
-    from stream.engine import Engine
-    from stream.overload import Governor
+    """As consumers.runtime.engine_factory.build_engine; the word "poison" makes labelling fail."""
+    from encoder.restart.policies import parse_policy, resolve_policy
+    from stream.engine.engine import Engine
+    from stream.overload.governor import Governor
+    from stream.revisions.emission import parse_emission
     from tests.stream.fake_tagger import fake_labeller
 
     assert budget_gflops == budget_share == 0, "word lists cost nothing that could be budgeted"
@@ -55,14 +55,14 @@ def light_engine(
 
 def _main() -> int:
     make_light()
-    import consumers.building
-    from consumers.cli import main
+    import consumers.runtime.engine_factory
+    from consumers.cli.main import main
 
     build: Callable[..., Any] = light_engine
-    consumers.building.build_engine = build
+    consumers.runtime.engine_factory.build_engine = build
     arguments = sys.argv[1:]
     if arguments[:1] == ["--forget"]:
-        from stream.engine import Engine
+        from stream.engine.engine import Engine
 
         Engine.restore = lambda *_: None  # type: ignore[method-assign]
         arguments = arguments[1:]

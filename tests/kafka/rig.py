@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from consumers.apache_kafka import what_is_missing
+from consumers.kafka.brokers.apache_kafka import what_is_missing
 from tests.waiting import PATIENCE
 
 PARTITIONS = 4

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.apache_kafka import ApacheKafka, find_jars, free_ports
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, find_jars, free_ports
 from tests.waiting import run
 
 USER, PASSWORD = "labeller", "correct-horse-9"

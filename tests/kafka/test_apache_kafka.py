@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from consumers.apache_kafka import ApacheKafka, find_jars, what_is_missing
-from consumers.errors import OperationFailed
+from consumers.common.errors import OperationFailed
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, find_jars, what_is_missing
 from tests.kafka.rig import new_place, take
 from tests.waiting import PATIENCE, killed_after, run, wait_until
 
@@ -34,7 +34,7 @@ async def test_a_killed_broker_comes_back_with_its_records_on_its_port(mortal_ka
 def test_a_broker_and_its_folder_go_with_the_process_that_started_them() -> None:
     script = """
 import os, sys
-from consumers.apache_kafka import apache_kafka
+from consumers.kafka.brokers.apache_kafka import apache_kafka
 with apache_kafka() as broker:
     print(broker.pid, broker.folder, flush=True)
     sys.stdin.read()

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from consumers import topic
-from consumers.cli import main
-from consumers.rig import open_rig
-from consumers.security import variables
+from consumers.cli.main import main
+from consumers.kafka.brokers.harness import open_rig
+from consumers.kafka.client import topic_reader as topic
+from consumers.kafka.client.security import variables
 from tests.kafka.rig import Place, take
 from tests.kafka.secure import PASSWORD, USER, SecureKafka
 from tests.waiting import PATIENCE, run

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from encoder.restart import Always
-from stream.engine import Engine
-from stream.messages import Update
+from encoder.restart.policies import Always
+from stream.engine.engine import Engine
+from stream.messages.types import Update
 from tests.kafka.rig import PARTITIONS, Place, take
 from tests.kafka.test_faults import SHORT, check, new_place, run
 from tests.stream.fake_tagger import fake_labeller

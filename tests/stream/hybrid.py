@@ -2,11 +2,11 @@
 
 from functools import cache
 
-from encoder.checkpoint import Checkpoint
-from encoder.hybrid import HybridEncoder
-from encoder.session import SessionPool
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.runtime.encoder import HybridEncoder
+from encoder.session.pool import SessionPool
 from encoder.tagger import Tagger, heads_of
-from encoder.tokenizer import IncrementalTokenizer
+from encoder.tokenizer.incremental import IncrementalTokenizer
 from tests.tiny import LABELS, tiny_checkpoint
 
 ACTS = ("O", "B-act", "I-act")

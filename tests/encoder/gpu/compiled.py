@@ -80,12 +80,13 @@ def production(number_format: str) -> None:
     import msgspec
     import numpy as np
 
-    from encoder.cache import Pass
-    from encoder.checkpoint import Checkpoint, find_checkpoint, read_config
-    from encoder.gpu import encoder, resident
-    from encoder.gpu.request import Request
-    from encoder.model import HybridModel
-    from encoder.restart import Always
+    from encoder.checkpoints.checkpoint import Checkpoint, find_checkpoint, read_config
+    from encoder.model.dense import HybridModel
+    from encoder.restart.policies import Always
+    from encoder.runtime.gpu import encoder
+    from encoder.runtime.gpu.resident import step as resident
+    from encoder.runtime.gpu.resident.interface import SlotRequest
+    from encoder.runtime.paged_cache import Pass
     from encoder.tagger import heads_of
     from tests.tiny import tiny_tokenizer
 
@@ -98,11 +99,11 @@ def production(number_format: str) -> None:
     slots = [made.open(), made.open()]
     tokens = np.arange(9, dtype=np.int32)
     made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
-    staying = resident.DeviceResident(made, heads_of(checkpoint))
+    staying = resident.DeviceResidentStep(made, heads_of(checkpoint))
     for slot in slots:
         made.evict(slot)
         staying.begin(slot, Always())
-    staying.step([Request(slot, 0, tokens, 0, tokens) for slot in slots])
+    staying.step([SlotRequest(slot, 0, tokens, 0, tokens) for slot in slots])
 
 
 if __name__ == "__main__":

@@ -33,6 +33,6 @@ def test_kernels_compile_for_sm_90(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not INTERPRETED, reason="compiled kernels were asked for")
 def test_these_tests_are_interpreted() -> None:
-    from encoder.gpu import launch
+    from encoder.runtime.gpu import launch
 
     assert launch.INTERPRETED

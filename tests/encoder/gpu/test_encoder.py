@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
-from encoder.cache import Pass
-from encoder.gpu.encoder import DeviceEncoder
-from encoder.hybrid import HybridEncoder
-from encoder.session import SessionPool
-from tests.encoder import test_hybrid_property as property_test
-from tests.encoder import test_session as session_test
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.paged_cache import Pass
+from encoder.session.pool import SessionPool
 from tests.encoder.histories import HISTORIES, Op, assert_same
 from tests.encoder.replay import Replay
+from tests.encoder.runtime import test_encoder_property as property_test
+from tests.encoder.session import test_session as session_test
 from tests.tiny import tiny_checkpoint
 
 LAYERS: dict[int, dict[str, object]] = {0: {}, 1: {"embedding": 20, "gelu": "tanh"}}

@@ -60,10 +60,10 @@ def _measure(subject: Subject, count: int, words: int, fewer: int, held: int) ->
     feed, source = Feed(subject.tagger, subject.policy), speak(make_texts(count, SEGMENT), 1.0)
     rounds = max(2, -(-words // count))
     feed.say([message for _, message in itertools.islice(source, count)])  # what each had said before
-    evicted, laps = feed.engine.counters.evictions, NOTHING
+    evicted, laps = feed.engine.labeller.counters().evictions, NOTHING
     for _ in range(rounds):
         laps += feed.say([message for _, message in itertools.islice(source, count)])
-    counters = feed.engine.counters
+    counters = feed.engine.labeller.counters()
     taken = resident_bytes()
     row = SessionsRow(
         sessions=count,

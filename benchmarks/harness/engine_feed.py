@@ -56,12 +56,12 @@ class Feed:
             engine.submit(message, self._offset)
             self._offset += 1
         while engine.pending:
-            for phase, seconds in engine.step(time.process_time).laps.items():
+            for phase, seconds in engine.step(time.process_time).phase_seconds.items():
                 self.laps[phase] = self.laps.get(phase, 0.0) + seconds
 
     def end(self) -> None:
         """End all sessions: the tagger's slots are free for the next."""
-        self._take([End(session=name) for name in self.engine.sessions])
+        self._take([End(session=name) for name in self.engine.intake.sessions])
 
     @property
     def stats(self) -> EngineStats:

@@ -73,7 +73,7 @@ def drive(engine: Engine, arrivals: Iterable[tuple[float, Message]], clock: Cloc
         _look(engine, now, len(waiting) > queue / 2, outcome)
         result = engine.step()
         ended = clock.now() - start
-        engine.took(ended - now)
+        engine.record_step_time(ended - now)
         outcome.spent.append((ended, result.stats.flops))
         for answer in result.answered:
             time, submitted = waiting.pop(answer)
@@ -85,14 +85,14 @@ def drive(engine: Engine, arrivals: Iterable[tuple[float, Message]], clock: Cloc
 
 def _rest(engine: Engine, until: float, clock: Clock) -> None:
     """Nothing waits, and nothing comes until then; the engine looks meanwhile if it has something to give back."""
-    if until > clock.now() and (seconds := engine.rest()) is not None:
+    if until > clock.now() and (seconds := engine.pricing.next_wakeup()) is not None:
         until = min(until, clock.now() + max(seconds, 0.01))
     clock.skip(until)
 
 
 def _look(engine: Engine, now: float, crowded: bool, outcome: Outcome) -> None:
-    if shift := engine.govern(now, crowded=crowded):
+    if shift := engine.update_load(now, crowded=crowded):
         outcome.shifts.append((now, shift))
-    price = engine.governor.price if engine.governor else 0.0
+    price = engine.pricing.governor.price if engine.pricing.governor else 0.0
     if price != (outcome.prices[-1][1] if outcome.prices else 0.0):
         outcome.prices.append((now, price))

@@ -94,7 +94,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
     assert at is not None
     with at, stopped_by_signals() as stop:
         engine = await asyncio.to_thread(make_engine)
-        log.info("tagger loaded", tagger=", ".join(engine.names))
+        log.info("tagger loaded", tagger=", ".join(engine.tagger_names))
         worker = Worker(engine)
         front = HttpFrontend(http, worker)
         watchdog = asyncio.create_task(end_at_last(stop, 2.0 * http.grace_seconds + 20))
@@ -117,8 +117,8 @@ async def _relay(worker: "Worker", tap: "ServiceObserver") -> None:
     from consumers.kafka.service.event_log import tell_failure, tell_shift
 
     async for batch in worker.results():
-        if batch.shift:
-            tell_shift(batch.shift)
+        if batch.overload_change:
+            tell_shift(batch.overload_change)
         for failure in batch.result.failures:
             tell_failure(failure, None)
         tap.stepped(batch)

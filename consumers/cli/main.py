@@ -315,7 +315,7 @@ def tag(
         parse_taggers(tagger), policy, coalesce=False, stability=stability, device=device, number_format=number_format
     )
     is_text = input is InputKind.TEXT
-    reader = TextReader() if is_text else make_reader(format, engine.segments, TEXT_SESSION)
+    reader = TextReader() if is_text else make_reader(format, engine.intake.segments, TEXT_SESSION)
     return tag_lines(engine, reader, final_only, session, partial(open_lines, format))
 
 

@@ -132,7 +132,7 @@ async def demo(
         console = Console()
         async with open_broker(broker) as address:
             kind = broker.value if isinstance(broker, OwnBroker) else "broker"
-            title = f"tagger {', '.join(engine.names)}, policy {policy}, stability {stability}, {kind} {address}"
+            title = f"tagger {', '.join(engine.tagger_names)}, policy {policy}, stability {stability}, {kind} {address}"
             try:
                 summary = await _show(recording, speed, address, engine, title, console, stop, picture, http)
             except KafkaError as error:
@@ -155,7 +155,7 @@ async def _show(
     http: HttpSettings | None,
 ) -> DemoSummary:
     transcript = Transcript()
-    view = make_view(console, transcript, engine.names)
+    view = make_view(console, transcript, engine.tagger_names)
     if picture is not None:
         view = ScreenshotView(view, transcript, *picture)
     async with open_rig("demo", broker) as rig:

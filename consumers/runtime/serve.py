@@ -94,7 +94,7 @@ async def serve(
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_tell)
             if member is None:  # else it was loaded before
-                log.info("tagger loaded", tagger=", ".join(engine.names))
+                log.info("tagger loaded", tagger=", ".join(engine.tagger_names))
             watchdog = asyncio.create_task(end_at_last(stop, 2 * settings.shutdown_seconds + 20))
             try:
                 await _run(settings, engine, stop, http, at, format, member)
@@ -125,7 +125,7 @@ async def _run(
     from consumers.kafka.service.service import Service
     from stream.engine.worker import Worker
 
-    worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.segments)
+    worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.intake.segments)
     place = member.place if member else None
     if http is None or at is None:
         service = Service(settings, worker, reader=reader)

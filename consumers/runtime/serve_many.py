@@ -79,7 +79,7 @@ def serve_many(
     engine = make_engine()
     _import_early(http)
     settle()
-    log.info("tagger loaded", tagger=", ".join(engine.names), workers=count)
+    log.info("tagger loaded", tagger=", ".join(engine.tagger_names), workers=count)
     if count > (cores := len(os.sched_getaffinity(0))):
         log.warning("more workers than cores; they wait for each other", workers=count, cores=cores)
 

@@ -16,7 +16,7 @@ from stream.overload.governor import Governor, OverloadChange
 
 
 class RestartPricing:
-    """What a governor and a budget leave of restarts, and what is left undone for it.
+    """What a governor and a budget leave of restarts, and what is left forgone_changes for it.
 
     Args:
         governor: makes restarts scarce while updates wait too long.
@@ -28,16 +28,16 @@ class RestartPricing:
         self.budget = budget
         self.shortened = 0
         """Restarts that were shortened so far."""
-        self.undone = 0.0
+        self.forgone_changes = 0.0
         """Label changes that they were expected to bring beyond what was done."""
         self._began: tuple[float, int] | None = None
         """Since when the budget is short, and what had been shortened before."""
 
-    def govern(self, policy: RestartPolicy) -> RestartPolicy:
+    def apply_to(self, policy: RestartPolicy) -> RestartPolicy:
         """Give a policy that pays the price."""
         return PricedPolicy(policy, self) if self.governor or self.budget else policy
 
-    def limit(self, words: int, point: int, standing: Callable[[], StandingWords]) -> int:
+    def limit_restart(self, words: int, point: int, standing: Callable[[], StandingWords]) -> int:
         """Give the restart point instead of the policy's `point`, the same one or a later.
 
         Args:
@@ -51,9 +51,9 @@ class RestartPricing:
             changes = expected_changes(standing())
             best = best_point(changes, point, price)
             if best > point:
-                self._shorten(float(changes[point:best].sum()))
+                self._count_shortened(float(changes[point:best].sum()))
         if self.budget:
-            self.budget.book(words - best)
+            self.budget.reserve(words - best)
         return best
 
     @property
@@ -62,7 +62,7 @@ class RestartPricing:
         return max(self.governor.price if self.governor else 0.0, self.budget.price if self.budget else 0.0)
 
     @property
-    def shortens(self) -> bool:
+    def restarts_limited(self) -> bool:
         """Whether a governor or a budget makes restarts scarce."""
         return self._began is not None or (self.governor is not None and self.governor.overloaded)
 
@@ -74,25 +74,25 @@ class RestartPricing:
         if self.budget:
             self.budget.refill(now)
         shift = self.governor.observe(waited, now, crowded=crowded) if self.governor else None
-        return shift or self._look(now)
+        return shift or self._check_budget(now)
 
-    def rest(self) -> float | None:
+    def next_wakeup(self) -> float | None:
         """Nothing waits; gives the seconds after which `observe` is to be asked again although nothing came."""
         waits = []
         if self.governor:
-            self.governor.rest()
+            self.governor.note_idle()
             waits += [self.governor.target] if self.governor.overloaded else []
         if self.budget and self._began is not None:
             waits.append(self.budget.seconds_to_fill)
         return min(waits, default=None)
 
-    def _shorten(self, undone: float) -> None:
+    def _count_shortened(self, forgone_changes: float) -> None:
         self.shortened += 1
-        self.undone += undone
+        self.forgone_changes += forgone_changes
         if self.governor:
             self.governor.shortened += 1
 
-    def _look(self, now: float) -> OverloadChange | None:
+    def _check_budget(self, now: float) -> OverloadChange | None:
         """The budget is short from the first price on and until it is full again."""
         if self.budget is None:
             return None
@@ -110,14 +110,16 @@ class PricedPolicy(BatchPolicy):
     """A policy whose restarts may be shortened."""
 
     policy: RestartPolicy
-    spending: RestartPricing
+    pricing: RestartPricing
 
     def point(self, standing: StandingWords) -> int:
         """Give the policy's point, or a later one."""
         point = min(max(self.policy.point(standing), 0), standing.words)
-        return self.spending.limit(standing.words, point, lambda: standing)
+        return self.pricing.limit_restart(standing.words, point, lambda: standing)
 
     def points(self, ask: PolicyBatch) -> list[int]:
         """The same for all segments of a step: each pays what those before it have left."""
         asked = zip(ask.segments[:, 1].tolist(), restart_points(self.policy, ask), strict=True)
-        return [self.spending.limit(words, point, partial(ask.standing, i)) for i, (words, point) in enumerate(asked)]
+        return [
+            self.pricing.limit_restart(words, point, partial(ask.standing, i)) for i, (words, point) in enumerate(asked)
+        ]

@@ -215,7 +215,7 @@ class Partitions:
                 " Sessions have moved between them; name a new state topic with --state-topic"
             )
         async with self._restores:
-            await self._worker.step_over()  # what the engine still does for it was asked before it was lost
+            await self._worker.wait_for_step()  # what the engine still does for it was asked before it was lost
             state = TopicPartition(settings.topics.state, at.partition)
             make = partial(self._clients.reader, settings)
             reader: AIOKafkaConsumer = await connect(make, settings.broker, settings.connect_seconds)
@@ -311,11 +311,11 @@ def _tombstones(session: str, saved: SavedSession) -> list[Entry]:
 def _gravestone(session: str, saved: SavedSession) -> Entry:
     head = SessionState(
         seq=saved.seq,
-        numbers=saved.numbers,
+        counters=saved.counters,
         offset=saved.offset,
         ended=True,
-        begun=saved.begun,
-        reset=saved.reset,
+        life_started_at=saved.life_started_at,
+        labels_void_before=saved.labels_void_before,
     )
     return Entry(session, None, head)
 

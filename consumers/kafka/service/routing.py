@@ -43,7 +43,7 @@ def sort_out(
     for answer in batch.result.answered:
         taken = ledger.release(answer.session, answer.offset)
         if taken and (output := output_of(answer.session)):
-            taken.begun, taken.answered = batch.ended - batch.busy, batch.ended
+            taken.begun, taken.answered = batch.ended_at - batch.step_seconds, batch.ended_at
             output.done.append(taken)
     last = {}
     for entry in batch.result.entries:

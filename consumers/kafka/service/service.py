@@ -211,7 +211,7 @@ class Service:
                     await self._begin_all(batches, lives)
                 finally:
                     self._worker.wake()  # once: the step is to find all of them
-            if rest := self._worker.rest(PAUSE_SECONDS):
+            if rest := self._worker.pause_before_submit(PAUSE_SECONDS):
                 await asyncio.sleep(rest)
 
     async def _begin_all(
@@ -220,7 +220,7 @@ class Service:
         for at, records in batches.items():
             for record in records:
                 if self._worker.full:
-                    await self._worker.room()
+                    await self._worker.wait_for_capacity()
                 if self._stopping.is_set():
                     return  # what was not begun is not committed, and will be read again
                 # What was handed out before its partition was given up and opened again is read again.
@@ -280,7 +280,7 @@ class Service:
         refused: InputError | None = None
         for message in messages:
             try:
-                self._worker.put(message, taken.record.offset)
+                self._worker.enqueue(message, taken.record.offset)
             except InputError as error:
                 refused = refused or error
                 last = taken.settle()
@@ -314,8 +314,8 @@ class Service:
     async def _publish(self) -> None:
         async for batch in self._worker.results():
             self._tap.stepped(batch)
-            if batch.shift:
-                tell_shift(batch.shift)
+            if batch.overload_change:
+                tell_shift(batch.overload_change)
             for at, output in sort_out(batch, self._ledger, self._letter).items():
                 held = self._partitions.opened(at)
                 if held and held.lane:

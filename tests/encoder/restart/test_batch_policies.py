@@ -76,10 +76,10 @@ def test_a_policy_of_ones_own_is_asked_one_by_one(given_segments):
 def test_what_is_paid_for_many_is_what_is_paid_for_each_in_turn(level, given_segments, name, left):
     data, told = given_segments
     both = [spending_at(level, left) for _ in range(2)]
-    together, alone = (x.govern(parse_policy(name)) for x in both)
+    together, alone = (x.apply_to(parse_policy(name)) for x in both)
     assert restart_points(together, pack_batch(data, told)) == one_by_one(alone, data, told)
     assert both[0].shortened == both[1].shortened
-    assert both[0].undone == both[1].undone
+    assert both[0].forgone_changes == both[1].forgone_changes
     assert both[0].price == both[1].price
 
 
@@ -87,5 +87,5 @@ def spending_at(level: int, left: float) -> RestartPricing:
     governor, budget = Governor(1.0), Budget(30.0)
     governor.level = level
     budget.refill(0.0)
-    budget.pay(30.0 - left, 30)
+    budget.charge(30.0 - left, 30)
     return RestartPricing(governor, budget)

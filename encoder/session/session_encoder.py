@@ -17,10 +17,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.paged_cache import Pass
+from encoder.runtime.passes import Pass
 from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry, SlotPosition, SlotSpan
 from encoder.session.context_codec import load_context, save_context
-from encoder.session.plan import OpenSegment, SegmentPlan, StandingRead
+from encoder.session.plan import OpenSegment, PlanningSession, SegmentPlan, StandingRead
 from encoder.session.segment_window import SegmentWindow
 
 _ROOTLESS = "rootless"
@@ -33,7 +33,7 @@ _ALL = 1 << 62
 class PoolState(Protocol):
     """What a session needs to know of all sessions."""
 
-    def release(self, session: "SessionEncoder") -> None:
+    def release(self, session: PlanningSession) -> None:
         """Take the session's slot back, if it has one."""
         ...
 

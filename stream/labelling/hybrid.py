@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.heads.head import Head
 from encoder.heads.reader import NOT_GROWN
 from encoder.heads.stability import stability_at
 from encoder.heads.viterbi import labels_to_spans
@@ -22,7 +23,7 @@ from encoder.restart.batch_policies import pack_batch, restart_points
 from encoder.restart.policies import RestartPolicy
 from encoder.session.pool import SegmentPlan as EncoderPlan
 from encoder.session.pool import run_plans
-from encoder.tagger import Head, Tagger
+from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.labelling.batch_decode import SegmentScores, read_parts
 from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from encoder.heads.head import Head
 from encoder.heads.stability import Settled, stability_of
 from encoder.restart.expected_gain import expected_changes
 from encoder.restart.policies import Price, RestartPolicy, StabilityThreshold, StandingWords, combine_heads
-from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
-from encoder.tagger import Head
+from encoder.runtime.passes import Pass
 
 NEAR = 1e-4
 

@@ -51,12 +51,11 @@ class StandingRead(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class OpenSegment:
-    """An open segment: its tokens from `offset` on."""
+    """An open segment: its tokens as they are now."""
 
     segment: Hashable
     tokens: NDArray[np.int32]
-    offset: int = 0
-    version: object = None
+    version: int | None = None
     """The context under which its labels were read; None if they were not."""
     whole: bool = False
     """Whether its labels are those of closing now."""
@@ -66,7 +65,7 @@ class OpenSegment:
     @property
     def count(self) -> int:
         """Tokens of the segment."""
-        return self.offset + len(self.tokens)
+        return len(self.tokens)
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +79,7 @@ class SegmentPlan:
     owner: OpenSegment
     base: list[SlotSpan]
     """The closed context that the segment continues."""
-    version: object
+    version: int | None
     keep: int
     wish: int
     read_from: int

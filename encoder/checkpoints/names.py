@@ -13,7 +13,7 @@ class HeadChoice:
 
     folder: Path
     heads: tuple[str, ...]
-    """Names as revisions have them (`encoder.tagger.Head`)."""
+    """Names as revisions have them (`encoder.heads.head.Head`)."""
 
 
 def choose_taggers(names: Iterable[str]) -> list[HeadChoice]:

@@ -25,7 +25,7 @@ from encoder.restart.policies import (
     resolve_policy,
 )
 from encoder.runtime.encoder import HybridEncoder
-from encoder.runtime.paged_cache import Pass
+from encoder.runtime.passes import Pass
 from encoder.tagger import heads_of, load_alone, load_tagger
 from tests.tiny import LABELS, tiny_checkpoint
 

@@ -86,7 +86,7 @@ def production(number_format: str) -> None:
     from encoder.runtime.gpu import encoder
     from encoder.runtime.gpu.resident import step as resident
     from encoder.runtime.gpu.resident.interface import SlotRequest
-    from encoder.runtime.paged_cache import Pass
+    from encoder.runtime.passes import Pass
     from encoder.tagger import heads_of
     from tests.tiny import tiny_tokenizer
 

@@ -98,7 +98,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         worker = Worker(engine)
         front = HttpFrontend(http, worker)
         watchdog = asyncio.create_task(end_at_last(stop, 2.0 * http.grace_seconds + 20))
-        relay = asyncio.create_task(_relay(worker, front.tap))
+        relay = asyncio.create_task(_relay(worker, front.observer))
         stopping = asyncio.create_task(stop.wait())
         try:
             async with front.open(at):
@@ -113,12 +113,12 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         log.info("stopped")
 
 
-async def _relay(worker: "Worker", tap: "ServiceObserver") -> None:
-    from consumers.kafka.service.event_log import tell_failure, tell_shift
+async def _relay(worker: "Worker", observer: "ServiceObserver") -> None:
+    from consumers.kafka.service.event_log import log_failure, log_overload_change
 
     async for batch in worker.results():
         if batch.shift:
-            tell_shift(batch.shift)
+            log_overload_change(batch.shift)
         for failure in batch.result.failures:
-            tell_failure(failure, None)
-        tap.stepped(batch)
+            log_failure(failure, None)
+        observer.on_step(batch)

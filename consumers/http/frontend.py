@@ -35,8 +35,8 @@ class HttpFrontend:
         self._worker = worker
         self._meter = StepTimings()
         self.live = LiveModel(worker.engine.names, received=worker.engine.segments)
-        self._desk = Gateway(worker, heard=lambda message: self.tap.heard(message))
-        self.tap: ServiceObserver = ServiceObservers([self._meter, self._desk, LiveObserver(self.live)])
+        self._desk = Gateway(worker, heard=lambda message: self.observer.on_message(message))
+        self.observer: ServiceObserver = ServiceObservers([self._meter, self._desk, LiveObserver(self.live)])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager

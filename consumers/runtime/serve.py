@@ -134,7 +134,7 @@ async def _run(
     from consumers.http.frontend import HttpFrontend
 
     front = HttpFrontend(http, worker, place)
-    service = Service(settings, worker, tap=front.tap, reader=reader)
+    service = Service(settings, worker, observer=front.observer, reader=reader)
     async with telling(place, worker, service), front.open(at, service):
         await service.run(stop)
 

@@ -46,8 +46,8 @@ def build_engine(
     Raises:
         SettingError: no such tagger, policy, level of stability, device or number format, or one tagger is named twice.
     """
-    # engine.md: compute has one core, Kafka and the event loop the other. `set_num_threads` is late and not enough: it
-    # reaches another thread, as the one that will compute, with torch's first loop there, and oneDNN has two till then.
+    # Compute has one core, Kafka and the event loop the other (docs/architecture.md, "Compute"). `set_num_threads` is
+    # not enough: it reaches a thread only with torch's first loop there, and oneDNN has two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 

@@ -1,6 +1,7 @@
-"""Restart policies: from which word on the labels of an open segment are read anew (design: model.md, "Forward").
+"""Restart policies: the word from which the labels of an open segment are computed again.
 
-A policy sees only what stands. Whatever it answers, new words and words that have seen rewritten text are computed.
+A policy sees only the standing words. Whatever it answers, new words and words that have seen rewritten text are
+computed (docs/architecture.md, "Restart policies").
 """
 
 from collections.abc import Callable, Sequence
@@ -107,7 +108,7 @@ class Entropy:
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """From the first word that is not settled: whose stability is below the threshold tau (model.md)."""
+    """From the first word that is not settled: whose stability is below the threshold tau."""
 
     threshold: float
 

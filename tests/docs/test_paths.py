@@ -20,6 +20,7 @@ _TEST = re.compile(rf"({TOPS}[\w./-]+\.py)::(\w+)")
 _CLASS = re.compile(r"([A-Z][a-z]+(?:[A-Z][A-Za-z]+)*)(?:\.([a-z_]+))?")
 _TEXT = re.compile(r"<text[^>]*>([^<]*)</text>")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PAGE = re.compile(r"(?<![\w/.'\"-])(?:[\w-]+/)*[\w-]+\.md\b")
 _HEADING = re.compile(r"^#+ (.*)$", re.M)
 
 
@@ -101,6 +102,12 @@ def is_defined(name: str, member: str | None) -> bool:
         return True
     bodies = re.findall(rf"^class {name}\b.*?(?=^\S|\Z)", sources(), re.M | re.S)
     return any(member is None or re.search(rf"(?:def {member}\(|\b{member}: )", body) for body in bodies)
+
+
+def test_docstrings_cite_pages_of_this_repository() -> None:
+    cited = {word for line in sources().splitlines() for word in _PAGE.findall(line)}
+    assert cited >= {"docs/architecture.md"}
+    assert [page for page in sorted(cited) if not exists(page)] == []
 
 
 @cache

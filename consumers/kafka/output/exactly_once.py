@@ -2,7 +2,7 @@
 
 One transactional producer for each input partition. Its start (InitProducerId) completes or aborts what a former owner
 left and fences it, so it comes before states and offsets are read: aiokafka's transactions carry no group generation,
-and only the producer's epoch can shut a former owner out (reference: kafka.md).
+and only the producer's epoch can shut a former owner out (docs/architecture.md, "Kafka").
 """
 
 import asyncio

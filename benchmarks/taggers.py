@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.dense import BenchReport, Times, make_texts, run_engine
-from encoder.checkpoints.names import Choice, choose_taggers
+from encoder.checkpoints.names import HeadChoice, choose_taggers
 from encoder.restart.policies import own_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.multi_model import SideBySide
+from stream.labelling.multi_model import MultiModelLabeller
 
 
 def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy: str, repeats: int) -> BenchReport:
@@ -35,7 +35,7 @@ def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy:
     chosen = choose_taggers(names)
     loaded = {x.folder: load_tagger(str(x.folder), max_sessions=max(counts)) for x in chosen}
     policy = resolve_policy(policy, own_policy([head.own for x in loaded.values() for head in x.heads]))
-    first = [Choice(chosen[0].folder, chosen[0].heads[:1])]
+    first = [HeadChoice(chosen[0].folder, chosen[0].heads[:1])]
     rows = []
     for count in counts:
         texts = make_texts(count, words)
@@ -51,9 +51,9 @@ def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy:
     return BenchReport(tagger=_name(chosen), policy=policy, words=words, number_format=formats, rows=rows)
 
 
-def _name(choices: Sequence[Choice]) -> str:
+def _name(choices: Sequence[HeadChoice]) -> str:
     return " + ".join(head for choice in choices for head in choice.heads)
 
 
-def _labeller(loaded: dict[Path, Tagger], choices: Sequence[Choice]) -> SideBySide:
-    return SideBySide([HybridLabeller(loaded[x.folder], x.heads) for x in choices])
+def _labeller(loaded: dict[Path, Tagger], choices: Sequence[HeadChoice]) -> MultiModelLabeller:
+    return MultiModelLabeller([HybridLabeller(loaded[x.folder], x.heads) for x in choices])

@@ -7,8 +7,8 @@ import torch
 
 from encoder.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
 from encoder.checkpoints.names import choose_taggers
-from encoder.heads.reader import Reader
-from encoder.heads.stability import Stability
+from encoder.heads.reader import HeadReader
+from encoder.heads.stability import HeadStability
 from encoder.heads.viterbi import Decoder
 from encoder.model.config import HybridConfig
 from encoder.restart.policies import DEFAULT_PRICE, own_policy
@@ -26,12 +26,12 @@ class Head:
     name: str
     labels: tuple[str, ...]
     decoder: Decoder
-    stability: Stability
+    stability: HeadStability
     first: int
     """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
     end: int
     """Behind its last column."""
-    reader: Reader
+    reader: HeadReader
     """`decoder` and `stability` in one."""
     own: str | None = None
     """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
@@ -145,8 +145,8 @@ def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
         own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
-        decoder, settling = Decoder(labels), Stability(head, len(labels), scale, shift)
-        reader = Reader(decoder, settling)
+        decoder, settling = Decoder(labels), HeadStability(head, len(labels), scale, shift)
+        reader = HeadReader(decoder, settling)
         heads.append(Head(name or checkpoint.name, labels, decoder, settling, first, end, reader, own))
         first = end
     return tuple(heads)

@@ -18,8 +18,8 @@ from encoder.model.config import HybridConfig
 from encoder.runtime.gpu import attention
 from encoder.runtime.gpu import row_kernels as rows
 from encoder.runtime.gpu.attention import DevicePages
-from encoder.runtime.gpu.row_kernels import DeviceNorm, States
-from encoder.runtime.gpu.row_layout import Packed, lay_out
+from encoder.runtime.gpu.row_kernels import DeviceNorm, DeviceStream
+from encoder.runtime.gpu.row_layout import DeviceRows, lay_out
 
 Ways = dict[str, Callable[[], Callable[[], object]]]
 """By name, what makes ready the work that is timed."""
@@ -118,7 +118,7 @@ class _Bench(NamedTuple):
         width = self.config.hidden
         full, delta = torch.randn(count, width, device=self.device), self._random(count, width)
         shift, weight, bias = torch.randn(3, width, device=self.device)
-        x = States(full, full if self.dtype == torch.float32 else full.to(self.dtype))
+        x = DeviceStream(full, full if self.dtype == torch.float32 else full.to(self.dtype))
         packed, norm = self._packed(1, 0, count), DeviceNorm(weight, bias, 1e-12)
 
         def plain(full: Tensor, delta: Tensor) -> tuple[Tensor, Tensor]:
@@ -165,7 +165,7 @@ class _Bench(NamedTuple):
 
         return {"eager": lambda: lambda: plain(*inputs), **({"compiled": compiled} if self.compiles else {})}
 
-    def _packed(self, sequences: int, begin: int, end: int) -> Packed:
+    def _packed(self, sequences: int, begin: int, end: int) -> DeviceRows:
         """Tokens begin .. end-1 of each sequence; they see all up to the last."""
         numbers = torch.tensor([[begin], [end], [0]], dtype=torch.int32, device=self.device).repeat(1, 4 * sequences)
         number = torch.tensor([sequences], dtype=torch.int32, device=self.device)

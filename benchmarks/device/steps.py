@@ -13,14 +13,14 @@ from benchmarks.device.report import Limits, StepRow
 from benchmarks.device.trace import Trace, trace
 from encoder.restart.policies import RestartPolicy
 from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.gpu.resident.interface import Request
-from encoder.runtime.gpu.resident.step import DeviceResident
+from encoder.runtime.gpu.resident.interface import SlotRequest
+from encoder.runtime.gpu.resident.step import DeviceResidentStep
 from encoder.tagger import Tagger
 
 _TRACED = 8
 """Steps under the profiler: the last ones of a run of their own."""
 
-Step = list[Request]
+Step = list[SlotRequest]
 
 
 class Took(NamedTuple):
@@ -47,10 +47,10 @@ class Stage:
     texts: list[list[str]]
     policy: RestartPolicy
     limits: Limits
-    resident: DeviceResident = field(init=False)
+    resident: DeviceResidentStep = field(init=False)
 
     def __post_init__(self) -> None:
-        self.resident = DeviceResident(self.encoder, self.tagger.heads)
+        self.resident = DeviceResidentStep(self.encoder, self.tagger.heads)
 
     def open(self, count: int) -> list[int]:
         """Begin a segment in so many slots."""
@@ -146,7 +146,7 @@ def _word_by_word(stage: Stage, slots: Sequence[int]) -> list[Step]:
         bounds = encoded.word_token.tolist()
         columns.append(
             [
-                Request(slot, a, encoded.ids[a:b], word, np.array([b - 1], np.int32))
+                SlotRequest(slot, a, encoded.ids[a:b], word, np.array([b - 1], np.int32))
                 for word, (a, b) in enumerate(pairwise(bounds))
                 if b <= stage.tagger.config.window
             ]
@@ -160,7 +160,7 @@ def _whole(stage: Stage, slots: Sequence[int]) -> Step:
     for slot, text in zip(slots, stage.texts, strict=False):
         encoded = stage.tagger.tokenizer.encode(" ".join(text))
         ends = encoded.word_token[1:][encoded.word_token[1:] <= stage.tagger.config.window] - 1
-        found.append(Request(slot, 0, encoded.ids[: int(ends[-1]) + 1], 0, ends, whole=True))
+        found.append(SlotRequest(slot, 0, encoded.ids[: int(ends[-1]) + 1], 0, ends, whole=True))
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, Packed, make_run, padded
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run, padded
 from encoder.runtime.cpu.avx512.microkernel import PER_STEP, Numbers, can_multiply
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
 
@@ -18,7 +18,7 @@ def own_product(rows: int, hidden: int, wide: int, numbers: Numbers) -> list[Cal
     words.setflags(write=False)  # as mapped weights are, for which it is compiled
     parts = [(steps + i) * width for i in range(3)]
     products = np.array([0, *parts, steps, width // BLOCK, AS_IS], np.int64)
-    packed = Packed(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
+    packed = PackedWeights(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
     a = aligned(rows * steps * PER_STEP[numbers], NUMPY[numbers])
     scale, zero = aligned(rows, np.float32), aligned(rows, np.int32)
     sums = aligned(ROWS * BLOCK, np.int32 if numbers == "int8" else np.float32)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from stream.engine.engine import Answer, Engine
 from stream.messages.types import Message, Revision
-from stream.overload.governor import Shift
+from stream.overload.governor import OverloadChange
 
 
 class Clock(Protocol):
@@ -33,7 +33,7 @@ class Outcome:
     """For each message when it arrived, and seconds from then to the end of the step that answered it."""
     queued: list[float] = field(default_factory=list)
     """For each message seconds from its submission, which may have had to wait, to then."""
-    shifts: list[tuple[float, Shift]] = field(default_factory=list)
+    shifts: list[tuple[float, OverloadChange]] = field(default_factory=list)
     """When overload began or ended."""
     prices: list[tuple[float, float]] = field(default_factory=list)
     """The governor's price wherever it changed."""

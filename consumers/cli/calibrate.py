@@ -45,12 +45,12 @@ def calibrate(
     from encoder.checkpoints.checkpoint import CheckpointError, load_checkpoint
     from encoder.checkpoints.names import choose_taggers
     from encoder.model.config import ConfigError
-    from stream.evaluation.calibration.calibrate import Task, check_kind, check_unit
+    from stream.evaluation.calibration.calibrate import CalibrationTask, check_kind, check_unit
     from stream.evaluation.calibration.calibrate import calibrate as run
     from stream.evaluation.replay.examples import EvaluationError
 
     try:
-        task = Task(
+        task = CalibrationTask(
             tagger=tagger,
             data=data,
             delta=delta,

@@ -17,7 +17,7 @@ from consumers.common.settings import ServiceSettings, Topics
 from consumers.formats.decode import shorten
 from consumers.kafka.client.security import check_cluster
 from consumers.kafka.dead_letters.records import DeadLetter
-from consumers.kafka.dead_letters.replay import MAX_REPLAYS, Outcome, Replay, read_letters
+from consumers.kafka.dead_letters.replay import MAX_REPLAYS, ReplayOutcome, ReplayRequest, read_letters
 from consumers.kafka.dead_letters.replay import replay as replay_letters
 
 MOST_SHOWN = 20
@@ -37,7 +37,7 @@ ConnectOption = Annotated[
 
 
 @dataclass(slots=True)
-class Tally:
+class ReasonCount:
     """Dead letters of one reason from one partition."""
 
     letters: int = 0
@@ -50,7 +50,7 @@ class Tally:
         self.letters, self.first, self.last = self.letters + 1, min(self.first, time), max(self.last, time)
 
 
-Tallies = dict[tuple[str, TopicPartition | None], Tally]
+Tallies = dict[tuple[str, TopicPartition | None], ReasonCount]
 
 
 @dlq.command("list")
@@ -93,7 +93,7 @@ def replay(
     check_cluster(broker)
     Topics(dead_letter=dead_letter_topic)
     ServiceSettings(broker=broker, group=f"{group}.dlq")
-    wanted = Replay(
+    wanted = ReplayRequest(
         broker=broker,
         topic=dead_letter_topic,
         group=f"{group}.dlq",
@@ -112,7 +112,7 @@ async def _tally(broker: str, topic: str, patience: float, show: bool) -> Tallie
     tallies: Tallies = {}
     async for letter in read_letters(broker, topic, patience):
         kind = ("not written by the service", None) if letter is None else (letter.reason, letter.origin)
-        tallies.setdefault(kind, Tally()).add(letter.time if letter else float("inf"))
+        tallies.setdefault(kind, ReasonCount()).add(letter.time if letter else float("inf"))
         if letter is not None and show:
             print(json.dumps(describe(letter), ensure_ascii=False))
     return tallies
@@ -149,7 +149,7 @@ def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
 
 
-def _report(outcome: Outcome, dry_run: bool) -> None:
+def _report(outcome: ReplayOutcome, dry_run: bool) -> None:
     table = Table(title="would be replayed" if dry_run else "replayed")
     for head in ("reason", "to", "letters"):
         table.add_column(head, justify="right" if head == "letters" else "left", no_wrap=True)
@@ -160,7 +160,7 @@ def _report(outcome: Outcome, dry_run: bool) -> None:
         typer.echo(line, err=True)
 
 
-def left_lines(outcome: Outcome) -> Iterable[str]:
+def left_lines(outcome: ReplayOutcome) -> Iterable[str]:
     """Say where the letters lie that could not be sent, and why."""
     for why, home, offset in outcome.left[:MOST_SHOWN]:
         yield f"left: {home.topic} {home.partition}:{offset} {why}"

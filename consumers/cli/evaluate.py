@@ -14,7 +14,7 @@ from consumers.common.console import console
 from consumers.common.settings import DEFAULT_TAGGER
 
 if TYPE_CHECKING:
-    from stream.evaluation.metrics.report import Report
+    from stream.evaluation.metrics.report import EvaluationReport
 
 POLICIES = ["always", "never", "last:3", "entropy:0.1"]
 GRID = ["low", *(f"{x}:{y}" for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98) for y in (0, 0.5, 0.7, 0.8, 0.9, 0.95))]
@@ -78,7 +78,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Feed labelled sequences word by word, or recorded streams, and give every streaming metric for each policy."""
-    from stream.evaluation.labelled import Task, evaluate_all  # torch takes seconds to import: only when it is needed
+    from stream.evaluation.labelled import (  # torch takes seconds to import: only when it is needed
+        EvaluationTask,
+        evaluate_all,
+    )
 
     command = shlex.join(["hearken", *sys.argv[1:]])
     levels = tuple(dict.fromkeys(x for level in stability or () for x in (GRID if level == "grid" else [level])))
@@ -88,7 +91,7 @@ def evaluate(
         if stream is not None:
             report = _evaluate_streams(stream, taggers, baselines, policies, close, levels, command)
         elif data is not None:
-            task = Task(
+            task = EvaluationTask(
                 data=data,
                 taggers=taggers,
                 baselines=baselines,
@@ -145,7 +148,7 @@ def _evaluate_streams(
     closing: bool,
     stability: Sequence[str],
     command: str,
-) -> "Report":
+) -> "EvaluationReport":
     from consumers.recordings.datasets import read_streams
     from stream.evaluation.recorded import evaluate_streams
 
@@ -176,7 +179,7 @@ def pairs(renames: list[str]) -> dict[str, str]:
     return {old: new for old, _, new in parts}
 
 
-def _write(report: "Report", out: Path) -> None:
+def _write(report: "EvaluationReport", out: Path) -> None:
     import msgspec
 
     from stream.evaluation.plots.emission import plot_levels
@@ -195,7 +198,7 @@ def _write(report: "Report", out: Path) -> None:
     typer.echo("\n".join(map(str, written)))
 
 
-def _add_lines(report: "Report", path: Path) -> None:
+def _add_lines(report: "EvaluationReport", path: Path) -> None:
     import msgspec
 
     facts = {

@@ -10,7 +10,7 @@ from consumers.common.console import percent
 
 if TYPE_CHECKING:
     from stream.evaluation.metrics.corpus_metrics import Metrics
-    from stream.evaluation.metrics.report import Gain, Report, Spread, Summary
+    from stream.evaluation.metrics.report import BaselineGain, EvaluationReport, PolicySummary, SeedSpread
 
 Column = tuple[str, "Callable[[Metrics], str]"]
 
@@ -84,7 +84,7 @@ STREAM: tuple[Column, ...] = (
 )
 
 
-def evaluation_tables(report: "Report", everything: bool = False) -> list[Table]:
+def evaluation_tables(report: "EvaluationReport", everything: bool = False) -> list[Table]:
     """Lay out a report: each tagger and policy; several seeds together; and what is gained on the baseline."""
     metrics = [result.metrics for result in report.results]
     columns = list(MAIN if report.updates is None else STREAM)
@@ -106,7 +106,7 @@ def evaluation_tables(report: "Report", everything: bool = False) -> list[Table]
     return tables
 
 
-def _results(report: "Report", title: str, columns: Sequence[Column]) -> Table:
+def _results(report: "EvaluationReport", title: str, columns: Sequence[Column]) -> Table:
     """One line a tagger and policy; a second line has the closing restart."""
     table = Table(title=title)
     table.add_column("tagger")
@@ -124,7 +124,7 @@ def _results(report: "Report", title: str, columns: Sequence[Column]) -> Table:
     return table
 
 
-def _summaries(summaries: "Sequence[Summary]") -> Table:
+def _summaries(summaries: "Sequence[PolicySummary]") -> Table:
     table = Table(title="seeds together: mean ±standard deviation")
     table.add_column("policy")
     table.add_column("seeds", justify="right")
@@ -146,7 +146,7 @@ def _summaries(summaries: "Sequence[Summary]") -> Table:
     return table
 
 
-def _gains(gains: "Sequence[Gain]") -> Table:
+def _gains(gains: "Sequence[BaselineGain]") -> Table:
     table = Table(title="against the bidirectional baseline re-run on every word: mean ±standard deviation")
     table.add_column("policy")
     for head in ("seeds", "F1", "sEM", "flips, ratio", "FLOPs saved"):
@@ -163,7 +163,7 @@ def _gains(gains: "Sequence[Gain]") -> Table:
     return table
 
 
-def _range(spread: "Spread | None", scale: int, digits: int, sign: str = "") -> str:
+def _range(spread: "SeedSpread | None", scale: int, digits: int, sign: str = "") -> str:
     if spread is None:
         return "-"
     mean = f"{scale * spread.mean:{sign}.{digits}f}"

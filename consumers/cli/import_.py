@@ -8,8 +8,8 @@ import typer
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from encoder.importing.fidelity import Rounding
-    from encoder.importing.run import Report
+    from encoder.importing.fidelity import RoundingError
+    from encoder.importing.run import ImportReport
 
 
 class LabelPieceOption(StrEnum):
@@ -81,7 +81,7 @@ def import_checkpoint(
     typer.echo(out)
 
 
-def describe(report: "Report") -> list[str]:
+def describe(report: "ImportReport") -> list[str]:
     """Say what was made of what, and what storing it costs."""
     config = report.config
     lines = [
@@ -98,7 +98,7 @@ def describe(report: "Report") -> list[str]:
     return lines
 
 
-def _rounding(rounding: "Rounding", where: str) -> str:
+def _rounding(rounding: "RoundingError", where: str) -> str:
     if rounding.labels is None:
         return f"storing it in 8 and 16 bits moves a hidden state by {rounding.largest:.2g} at most (on {where})"
     return (
@@ -107,7 +107,7 @@ def _rounding(rounding: "Rounding", where: str) -> str:
     )
 
 
-def step_table(report: "Report") -> Table:
+def step_table(report: "ImportReport") -> Table:
     """Lay out what each step of the import costs."""
     assert report.held_out is not None
     sequences, words = report.held_out

@@ -31,7 +31,7 @@ from consumers.common.settings import (
 from consumers.http.settings import DEFAULT_HOST, HttpSettings, read_settings
 
 if TYPE_CHECKING:
-    from consumers.kafka.service.observer import Tap
+    from consumers.kafka.service.observer import ServiceObserver
     from stream.engine.engine import Engine
     from stream.engine.worker import Worker
 
@@ -85,7 +85,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         SettingError: from `make_engine`, or the port cannot be had.
         ServiceFailed: the engine stopped.
     """
-    from consumers.http.frontend import Front
+    from consumers.http.frontend import HttpFrontend
     from consumers.http.server import bind
     from consumers.runtime.serve import end_at_last, stopped_by_signals
     from stream.engine.worker import Worker
@@ -96,7 +96,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         engine = await asyncio.to_thread(make_engine)
         log.info("tagger loaded", tagger=", ".join(engine.names))
         worker = Worker(engine)
-        front = Front(http, worker)
+        front = HttpFrontend(http, worker)
         watchdog = asyncio.create_task(end_at_last(stop, 2.0 * http.grace_seconds + 20))
         relay = asyncio.create_task(_relay(worker, front.tap))
         stopping = asyncio.create_task(stop.wait())
@@ -113,7 +113,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         log.info("stopped")
 
 
-async def _relay(worker: "Worker", tap: "Tap") -> None:
+async def _relay(worker: "Worker", tap: "ServiceObserver") -> None:
     from consumers.kafka.service.event_log import tell_failure, tell_shift
 
     async for batch in worker.results():

@@ -279,9 +279,9 @@ def replay(
     check_format(format)
     from consumers.recordings.jsonl import read_recording
     from consumers.recordings.replay import replay as replay_recording
-    from consumers.recordings.vendor_file import ForeignFile
+    from consumers.recordings.vendor_file import VendorFile
 
-    recording = read_recording(file) if format == NORMAL else ForeignFile(file, format, session).read(raw)
+    recording = read_recording(file) if format == NORMAL else VendorFile(file, format, session).read(raw)
     asyncio.run(replay_recording(recording, broker, input_topic, factor, connect_seconds))
 
 

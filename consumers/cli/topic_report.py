@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from consumers.common.settings import Topics
 from consumers.kafka.client.clients import administering
-from consumers.kafka.topics.topics import ROLES, Problem, check_topics, create_topics, find_topics
+from consumers.kafka.topics.topics import ROLES, TopicProblem, check_topics, create_topics, find_topics
 
 
 async def check_and_tell(broker: str, patience: float, names: Topics) -> int:
@@ -48,7 +48,7 @@ async def _tell(admin: AIOKafkaAdminClient, names: Topics, made: Sequence[str]) 
     return int(any(problem.severity == "error" for problem in problems))
 
 
-def _verdict(name: str, problems: Sequence[Problem], made: Sequence[str]) -> str:
+def _verdict(name: str, problems: Sequence[TopicProblem], made: Sequence[str]) -> str:
     own = [problem.severity for problem in problems if problem.topic == name]
     if "error" in own:
         return "[red]wrong[/]"

@@ -75,12 +75,12 @@ def _train_folder(
     delta: float | None,
     epsilon: float,
 ) -> None:
-    from consumers.training.pipeline import Order, train_folder
-    from encoder.train.recipe import Recipe
+    from consumers.training.pipeline import TrainingOrder, train_folder
+    from encoder.train.recipe import TrainRecipe
 
-    recipe = Recipe(start=SHIPPED_TRUNK if start == BASE else start, seed=seed, epochs=epochs, written=written)
+    recipe = TrainRecipe(start=SHIPPED_TRUNK if start == BASE else start, seed=seed, epochs=epochs, written=written)
     command = shlex.join(["hearken", *sys.argv[1:]])
-    name = shlex.quote(str(train_folder(Order(data, out, recipe, delta, epsilon, command))))
+    name = shlex.quote(str(train_folder(TrainingOrder(data, out, recipe, delta, epsilon, command))))
     typer.echo(
         f"tagger and its card: {name}\nwhat next:\n"
         f"  hearken tag --tagger {name} --input text < speech.txt\n"

@@ -18,7 +18,7 @@ from consumers.kafka.client.security import check_cluster
 from consumers.verify.topic_contents import Guarantee
 
 if TYPE_CHECKING:
-    from consumers.verify.report import Report
+    from consumers.verify.report import VerifyReport
     from stream.engine.engine import Engine
 
 SHOWN = 20
@@ -98,7 +98,7 @@ def check_guarantee(guarantee: str) -> Guarantee:
 
 def compare(
     broker: str, topics: Topics, engine: "Engine", *, guarantee: Guarantee, exact: bool, group: str | None
-) -> "Report":
+) -> "VerifyReport":
     """Read the topics and compare; blocks.
 
     Args:
@@ -112,11 +112,11 @@ def compare(
         OperationFailed: a topic cannot be read, or its beginning is gone.
     """
     from consumers.kafka.client.topic_reader import find_ends, read_topic
-    from consumers.verify.oracle import Said
+    from consumers.verify.oracle import RecordedTopics
     from consumers.verify.oracle import verify as verify_records
 
     ends = find_ends(broker, topics.input, group)
-    said = Said(
+    said = RecordedTopics(
         inputs=read_topic(broker, topics.input),
         outputs=read_topic(broker, topics.output),
         letters=read_topic(broker, topics.dead_letter),

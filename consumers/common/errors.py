@@ -12,7 +12,7 @@ class BrokerUnreachable(OperationFailed):
     """No broker answered in time; the message says which and for how long."""
 
 
-class NotLetIn(BrokerUnreachable):
+class AccessRefused(BrokerUnreachable):
     """A broker answered and refused us; the message names the variable that is to blame."""
 
 

@@ -27,7 +27,7 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
     number = {"debug": 10, "info": 20, "warning": 30, "error": 40}[level]
     shared: Sequence[structlog.typing.Processor] = (
         structlog.contextvars.merge_contextvars,
-        *([] if worker is None else [_Worker(worker)]),
+        *([] if worker is None else [_WorkerField(worker)]),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _tame_session,
@@ -52,7 +52,7 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
-class _Worker:
+class _WorkerField:
     """Not by a context variable, which a thread does not inherit."""
 
     def __init__(self, number: int) -> None:

@@ -13,7 +13,7 @@ _PID, _STARTS, _HEARD, _STUCK, _FIELDS = range(5)
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class WorkerStatus:
     """How a worker is doing."""
 
     pid: int | None
@@ -26,7 +26,7 @@ class Post:
     """Its own /healthz has said that something does not go on."""
 
 
-class Board:
+class WorkerBoard:
     """Made before the workers are forked. A field has one writer at any time, and is read and written whole.
 
     Who runs and how often is the supervisor's. Whether a worker was heard of and is stuck is the worker's while it
@@ -62,10 +62,12 @@ class Board:
         self._put(worker, _STUCK, float(stuck))
         self._put(worker, _HEARD, self._clock())
 
-    def look(self, worker: int) -> Post:
+    def look(self, worker: int) -> WorkerStatus:
         """How it is doing."""
         pid, starts = int(self._get(worker, _PID)), int(self._get(worker, _STARTS))
-        return Post(pid or None, starts, self._clock() - self._get(worker, _HEARD), bool(self._get(worker, _STUCK)))
+        return WorkerStatus(
+            pid or None, starts, self._clock() - self._get(worker, _HEARD), bool(self._get(worker, _STUCK))
+        )
 
     def trouble(self, but: int, patience: float) -> list[str]:
         """What is wrong with the others, a line each.

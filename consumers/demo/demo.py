@@ -13,18 +13,18 @@ from rich.console import Console
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import DEFAULT_STABILITY, ServiceSettings
-from consumers.demo.revision_reader import Reader
-from consumers.demo.screenshot import Camera
-from consumers.demo.summary import Summary
+from consumers.demo.revision_reader import RevisionReader
+from consumers.demo.screenshot import ScreenshotView
+from consumers.demo.summary import DemoSummary
 from consumers.demo.terminal_view import View, make_view
 from consumers.demo.transcript import Transcript
-from consumers.http.frontend import Front
+from consumers.http.frontend import HttpFrontend
 from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
 from consumers.kafka.brokers.embedded import OwnBroker, open_broker
 from consumers.kafka.brokers.harness import open_rig
 from consumers.kafka.service.service import Service
-from consumers.recordings.jsonl import Recorded, read_recording
+from consumers.recordings.jsonl import RecordedMessage, read_recording
 from consumers.recordings.replay import send_recording
 from consumers.runtime.engine_factory import build_engine
 from consumers.runtime.serve import stopped_by_signals
@@ -38,7 +38,7 @@ FRAME = 1 / 12
 
 
 @dataclass(slots=True)
-class Show:
+class DemoRun:
     """What runs at the same time, and what it tells each other.
 
     `service` labels; `producer` replays `recording` at `speed`; `reader` reads the labels into `view`.
@@ -46,9 +46,9 @@ class Show:
 
     service: Service
     producer: AIOKafkaProducer
-    reader: Reader
+    reader: RevisionReader
     view: View
-    recording: Sequence[Recorded]
+    recording: Sequence[RecordedMessage]
     speed: float | None
     topic: str
     sent: int | None = None
@@ -144,7 +144,7 @@ async def demo(
 
 
 async def _show(
-    recording: Sequence[Recorded],
+    recording: Sequence[RecordedMessage],
     speed: float | None,
     broker: str,
     engine: Engine,
@@ -153,21 +153,21 @@ async def _show(
     stop: asyncio.Event,
     picture: tuple[Path, float] | None,
     http: HttpSettings | None,
-) -> Summary:
+) -> DemoSummary:
     transcript = Transcript()
     view = make_view(console, transcript, engine.names)
     if picture is not None:
-        view = Camera(view, transcript, *picture)
+        view = ScreenshotView(view, transcript, *picture)
     async with open_rig("demo", broker) as rig:
-        reader = Reader(rig.consumer, transcript, view)
+        reader = RevisionReader(rig.consumer, transcript, view)
         async with _serve_page(rig.settings, Worker(engine, queue=rig.settings.in_flight), http) as (service, page):
-            show = Show(service, rig.producer, reader, view, recording, speed, rig.settings.topics.input)
+            show = DemoRun(service, rig.producer, reader, view, recording, speed, rig.settings.topics.input)
             view.start(f"live page {page}/   {title}" if page else title)
             try:
                 seconds = await show.run(stop)
             finally:
                 view.stop()
-    return Summary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())
+    return DemoSummary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())
 
 
 @asynccontextmanager
@@ -180,7 +180,7 @@ async def _serve_page(
         yield Service(settings, worker), None
         return
     with at:
-        front = Front(http, worker)
+        front = HttpFrontend(http, worker)
         service = Service(settings, worker, tap=front.tap)
         async with front.open(at, service) as address:
             yield service, address

@@ -10,23 +10,23 @@ from aiokafka import AIOKafkaConsumer
 
 from consumers.demo.terminal_view import View
 from consumers.demo.transcript import Transcript
-from consumers.recordings.jsonl import Recorded
+from consumers.recordings.jsonl import RecordedMessage
 from stream.messages.types import Revision
 
 
-class Reader:
+class RevisionReader:
     """Reads revisions, shows them, and measures how long after its update each one came."""
 
     def __init__(self, consumer: AIOKafkaConsumer, transcript: Transcript, view: View) -> None:
         self._consumer = consumer
         self._transcript = transcript
         self._view = view
-        self._on_the_way: deque[tuple[asyncio.Future[Any], Recorded, float]] = deque()
+        self._on_the_way: deque[tuple[asyncio.Future[Any], RecordedMessage, float]] = deque()
         self._sent: dict[tuple[str, int], float] = {}
         self.latencies: list[float] = []
         self.revisions = 0
 
-    def expect(self, recorded: Recorded, ack: "asyncio.Future[Any]") -> None:
+    def expect(self, recorded: RecordedMessage, ack: "asyncio.Future[Any]") -> None:
         """An update goes to the broker now."""
         self._on_the_way.append((ack, recorded, time.perf_counter()))
         self._transcript.hear(recorded.message)

@@ -12,7 +12,7 @@ from consumers.demo.transcript import Flip, Transcript, Turn
 WIDTH, HEIGHT = 108, 30
 
 
-class Camera:
+class ScreenshotView:
     """Passes everything on to a view, and writes one SVG of a terminal that shows the same, some seconds in.
 
     Args:

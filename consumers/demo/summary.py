@@ -10,7 +10,7 @@ from stream.sessions.stats import EngineStats
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class DemoSummary:
     """The figures of one run.
 
     Args:

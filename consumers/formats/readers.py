@@ -9,7 +9,7 @@ from consumers.common.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_S
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput
 from consumers.formats.line_reader import BlockReader, LineReader
-from consumers.formats.reader import FormatReader, NormalReader, Reader
+from consumers.formats.reader import FormatReader, MessageReader, NormalReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise
 from stream.messages.types import Message
 
@@ -34,7 +34,7 @@ class AutoReader:
         self._detector = Detector()
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """See `Reader`."""
+        """See `MessageReader`."""
         is_news = self._detector.decided is None
         format = self._detector.find(value)
         if is_news:
@@ -57,7 +57,7 @@ def check_format(name: str) -> None:
         raise SettingError("format", f"{name!r} is unknown: use {AUTO}, {', '.join(FORMATS)}")
 
 
-def make_reader(name: str, segments: Callable[[str], Segments], default: str | None = None) -> Reader:
+def make_reader(name: str, segments: Callable[[str], Segments], default: str | None = None) -> MessageReader:
     """Make the reader of a format, or of `auto`.
 
     Args:

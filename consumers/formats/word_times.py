@@ -19,7 +19,7 @@ _MATCH_LIMIT = 250_000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TimedText:
     """What a vendor times: a word, a part of one, a mark, or several words at once. Seconds; None: not known."""
 
     text: str
@@ -28,7 +28,7 @@ class Piece:
     speaker: str | None = None
 
 
-def timed(update: Update, *readings: Iterable[Piece]) -> Update:
+def timed(update: Update, *readings: Iterable[TimedText]) -> Update:
     """Give an update the times and speakers of its words.
 
     Args:
@@ -45,7 +45,7 @@ def timed(update: Update, *readings: Iterable[Piece]) -> Update:
     return update
 
 
-def spoken(update: Update, pieces: Sequence[Piece]) -> Update:
+def spoken(update: Update, pieces: Sequence[TimedText]) -> Update:
     """Give an update the times and speakers of its words, one piece a word.
 
     Speakers go with the words where the segment has several, or may come to have (it is appended to), else with it.
@@ -59,7 +59,7 @@ def spoken(update: Update, pieces: Sequence[Piece]) -> Update:
     return changed(update, **change)
 
 
-def _align(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
+def _align(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
     """One piece for each word: those whose characters it is made of, else those that stand in its place."""
     found = _by_characters(words, pieces)
     if found is None and len(words) == len(pieces):
@@ -69,7 +69,7 @@ def _align(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
     return found if found and all(x.start is not None and x.end is not None for x in found) else None
 
 
-def _by_characters(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
+def _by_characters(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
     letters = ["".join(piece.text.split()) for piece in pieces]
     if "".join(letters) != "".join(words):
         return None
@@ -89,14 +89,14 @@ def _by_characters(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece]
     return found
 
 
-def _by_likeness(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] | None:
+def _by_likeness(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
     """Words that were written otherwise ("$20" for "twenty dollars") stand between words that were not."""
     if len(words) * len(pieces) > _MATCH_LIMIT:
         return None
     match = SequenceMatcher(None, [_bare(x) for x in words], [_bare(x.text) for x in pieces], autojunk=False)
     if match.ratio() < _ALIKE:
         return None
-    found: list[Piece] = []
+    found: list[TimedText] = []
     for kind, begin, stop, first, last in match.get_opcodes():
         if kind == "equal":
             found += pieces[first:last]
@@ -106,7 +106,7 @@ def _by_likeness(words: Sequence[str], pieces: Sequence[Piece]) -> list[Piece] |
     return found
 
 
-def _between(before: Sequence[Piece], behind: Sequence[Piece]) -> list[Piece]:
+def _between(before: Sequence[TimedText], behind: Sequence[TimedText]) -> list[TimedText]:
     """The moment between two pieces: nothing was timed for a word that stands there."""
     if behind:
         return [replace(behind[0], end=behind[0].start)]
@@ -117,11 +117,11 @@ def _bare(word: str) -> str:
     return "".join(x for x in word.casefold() if x.isalnum()) or word
 
 
-def _merge(word: str, pieces: Sequence[Piece]) -> Piece:
+def _merge(word: str, pieces: Sequence[TimedText]) -> TimedText:
     starts = [x.start for x in pieces if x.start is not None]
     ends = [x.end for x in pieces if x.end is not None]
     speaker = next((x.speaker for x in pieces if x.speaker is not None), None)
-    return Piece(word, min(starts, default=None), max(ends, default=None), speaker)
+    return TimedText(word, min(starts, default=None), max(ends, default=None), speaker)
 
 
 def ends(times: Times) -> float | None:

@@ -5,22 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from consumers.http.api.gateway import Desk
+from consumers.http.api.gateway import Gateway
 from consumers.http.app import build_app
-from consumers.http.context import Context
-from consumers.http.live.model import Live, LiveTap
-from consumers.http.ops.timings import Meter
+from consumers.http.context import HttpContext
+from consumers.http.live.model import LiveModel, LiveObserver
+from consumers.http.ops.timings import StepTimings
 from consumers.http.server import serving
 from consumers.http.settings import HttpSettings
-from consumers.kafka.service.observer import Tap, Taps
+from consumers.kafka.service.observer import ServiceObserver, ServiceObservers
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 
 if TYPE_CHECKING:
-    from consumers.runtime.supervisor import Place
+    from consumers.runtime.supervisor import WorkerSlot
 
 
-class Front:
+class HttpFrontend:
     """Made before the service, so that it misses nothing; opened before it runs, and closed after.
 
     Args:
@@ -29,20 +29,20 @@ class Front:
         place: among several workers; None: it is alone.
     """
 
-    def __init__(self, settings: HttpSettings, worker: Worker, place: "Place | None" = None) -> None:
+    def __init__(self, settings: HttpSettings, worker: Worker, place: "WorkerSlot | None" = None) -> None:
         self._settings = settings
         self._place = place
         self._worker = worker
-        self._meter = Meter()
-        self.live = Live(worker.engine.names, received=worker.engine.segments)
-        self._desk = Desk(worker, heard=lambda message: self.tap.heard(message))
-        self.tap: Tap = Taps([self._meter, self._desk, LiveTap(self.live)])
+        self._meter = StepTimings()
+        self.live = LiveModel(worker.engine.names, received=worker.engine.segments)
+        self._desk = Gateway(worker, heard=lambda message: self.tap.heard(message))
+        self.tap: ServiceObserver = ServiceObservers([self._meter, self._desk, LiveObserver(self.live)])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
     async def open(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
         """Serve HTTP inside the block; gives the address."""
-        context = Context(
+        context = HttpContext(
             settings=self._settings,
             worker=self._worker,
             service=service,

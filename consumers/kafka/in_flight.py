@@ -12,7 +12,7 @@ from typing import Protocol
 from aiokafka import TopicPartition
 
 
-class Record(Protocol):
+class ConsumedRecord(Protocol):
     """The part of a consumed record that the service uses."""
 
     @property
@@ -37,7 +37,7 @@ class Record(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes | None]]: ...  # noqa: D102
 
 
-class Progress:
+class OffsetTracker:
     """One partition while it is ours. Offsets begin in order and finish in any order.
 
     Args:
@@ -80,11 +80,11 @@ class Progress:
 
 
 @dataclass(slots=True, eq=False)
-class Taken:
+class InFlightRecord:
     """A record that was begun, and where its offset counts."""
 
-    progress: Progress
-    record: Record
+    progress: OffsetTracker
+    record: ConsumedRecord
     parts: int = 1
     """Messages that it is and that are not answered."""
     at: float = 0.0
@@ -102,7 +102,7 @@ class Taken:
         return self.parts == 0
 
 
-class Ledger:
+class InFlightRecords:
     """The books of one service.
 
     Args:
@@ -113,10 +113,10 @@ class Ledger:
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._in_flight: dict[Progress, int] = {}
-        self._moved: dict[Progress, float] = {}
+        self._in_flight: dict[OffsetTracker, int] = {}
+        self._moved: dict[OffsetTracker, float] = {}
         """When a partition's work last went on: its first record began, or one was delivered."""
-        self._waiting: dict[tuple[str, int], list[Taken]] = {}
+        self._waiting: dict[tuple[str, int], list[InFlightRecord]] = {}
         """More than one where the engine has yet to answer for records of a partition that was lost and came back."""
         self._homes: dict[str, TopicPartition] = {}
         self.calm = asyncio.Event()
@@ -136,7 +136,7 @@ class Ledger:
         since = [self._moved[progress] for progress, count in self._in_flight.items() if count]
         return max(0.0, self._clock() - min(since)) if since else 0.0
 
-    def begin(self, progress: Progress, record: Record) -> Taken:
+    def begin(self, progress: OffsetTracker, record: ConsumedRecord) -> InFlightRecord:
         """Book a record as taken."""
         now = self._clock()
         progress.begin(record.offset)
@@ -144,13 +144,13 @@ class Ledger:
             self._moved[progress] = now
         self._in_flight[progress] = self._in_flight.get(progress, 0) + 1
         self.calm.clear()
-        return Taken(progress, record, at=now)
+        return InFlightRecord(progress, record, at=now)
 
-    def deliver(self, taken: Taken) -> bool:
+    def deliver(self, taken: InFlightRecord) -> bool:
         """Everything the record caused is delivered. False: its partition is no longer ours."""
         return self.deliver_all([taken]) == 1
 
-    def deliver_all(self, records: Iterable[Taken]) -> int:
+    def deliver_all(self, records: Iterable[InFlightRecord]) -> int:
         """Likewise of several; returns how many were still ours."""
         now, count = self._clock(), 0
         for taken in records:
@@ -162,18 +162,18 @@ class Ledger:
             self._settle()
         return count
 
-    def expect(self, session: str, taken: Taken) -> None:
+    def expect(self, session: str, taken: InFlightRecord) -> None:
         """The engine has a message of this record, and will answer for it once."""
         self._waiting.setdefault((session, taken.record.offset), []).append(taken)
         if session not in self._homes:
             self._homes[session] = TopicPartition(taken.record.topic, taken.record.partition)
 
-    def waiting(self, session: str, offset: int) -> Taken | None:
+    def waiting(self, session: str, offset: int) -> InFlightRecord | None:
         """The record that an answer is for. None: a closing that no record asked for, or a record no longer ours."""
         taken = self._waiting.get((session, offset))
         return taken[-1] if taken and taken[-1].progress in self._in_flight else None
 
-    def release(self, session: str, offset: int) -> Taken | None:
+    def release(self, session: str, offset: int) -> InFlightRecord | None:
         """The engine is done with it; what it caused may still have to be delivered.
 
         None: the record is no longer ours, or another of its messages is to be answered yet.
@@ -199,7 +199,7 @@ class Ledger:
         if not any(name == session for name, _ in self._waiting):
             self._homes.pop(session, None)
 
-    def drop(self, partition: TopicPartition, progress: Progress) -> list[str]:
+    def drop(self, partition: TopicPartition, progress: OffsetTracker) -> list[str]:
         """Close a partition's books unfinished; returns the sessions that live there.
 
         The engine still answers for what it has of them; those answers are nobody's then.

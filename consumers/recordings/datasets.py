@@ -24,12 +24,12 @@ Word = tuple[str, float, float]
 """A word with its start and end."""
 
 
-class _Speech(msgspec.Struct):
+class _DatasetSpeech(msgspec.Struct):
     speech: str
     asr_words: list[Word]
 
 
-class _Event(msgspec.Struct):
+class _DatasetEvent(msgspec.Struct):
     seg: int = -1
     is_final: bool = False
     text: str = ""
@@ -38,11 +38,11 @@ class _Event(msgspec.Struct):
 
 def read_speeches(path: Path) -> Iterator[Message]:
     """Debate speeches with timed words (IBM): every word is an update of its segment; all speeches run at once."""
-    sessions = [list(_speak(msgspec.json.decode(line, type=_Speech))) for line in path.read_bytes().splitlines()]
+    sessions = [list(_speak(msgspec.json.decode(line, type=_DatasetSpeech))) for line in path.read_bytes().splitlines()]
     yield from _merge(sessions)
 
 
-def _speak(speech: _Speech) -> Iterator[tuple[float, Message]]:
+def _speak(speech: _DatasetSpeech) -> Iterator[tuple[float, Message]]:
     segment: list[Word] = []
     number = 0
     for i, word in enumerate(speech.asr_words):
@@ -60,7 +60,7 @@ def read_events(path: Path) -> Iterator[Message]:
     """One recogniser session with interim results (`seg`, `is_final`, `text`, `words`; other lines are skipped)."""
     session = path.name.removesuffix(".events.jsonl")
     for line in path.read_bytes().splitlines():
-        event = msgspec.json.decode(line, type=_Event)
+        event = msgspec.json.decode(line, type=_DatasetEvent)
         if event.seg < 0:
             continue
         yield Update(
@@ -74,7 +74,7 @@ def read_events(path: Path) -> Iterator[Message]:
     yield End(session=session)
 
 
-def _word_times(event: _Event) -> tuple[WordTime, ...] | None:
+def _word_times(event: _DatasetEvent) -> tuple[WordTime, ...] | None:
     """Times of an event's words, unless the text has other words than were timed."""
     if len(event.words) != len(event.text.split()):
         return None
@@ -119,7 +119,7 @@ def _increments(session: str, increments: list[list[Word]]) -> Iterator[tuple[fl
     yield increments[-1][-1][2] if increments else 0.0, End(session=session)
 
 
-class _Line(msgspec.Struct):
+class _DatasetLine(msgspec.Struct):
     """What tells the shapes apart by their first lines."""
 
     asr_words: Any = None
@@ -148,7 +148,7 @@ def _read_any(path: Path, several: bool) -> Iterator[Message]:
     if path.suffix == ".text":
         return read_increments(path)
     with path.open("rb") as lines:
-        first = msgspec.json.decode(lines.readline(), type=_Line)
+        first = msgspec.json.decode(lines.readline(), type=_DatasetLine)
     if first.asr_words is not None:
         return read_speeches(path)
     if first.seg is not None:

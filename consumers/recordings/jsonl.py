@@ -13,7 +13,7 @@ from stream.messages.types import Message
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedMessage:
     """One message as it was recorded."""
 
     message: Message
@@ -30,7 +30,7 @@ class _Timed(msgspec.Struct):
 _TIME = msgspec.json.Decoder(_Timed)
 
 
-def read_recording(path: Path) -> Iterator[Recorded]:
+def read_recording(path: Path) -> Iterator[RecordedMessage]:
     """Read a recorded stream line by line. What has no time comes together with what was before it.
 
     Raises:
@@ -51,6 +51,6 @@ def read_recording(path: Path) -> Iterator[Recorded]:
                 if time is not None and isfinite(time):
                     first = time if first is None else first
                     due = max(due, time - first)
-                yield Recorded(message, value, due)
+                yield RecordedMessage(message, value, due)
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from error

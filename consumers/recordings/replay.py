@@ -10,17 +10,17 @@ from aiokafka.errors import KafkaError
 
 from consumers.common.errors import OperationFailed
 from consumers.kafka.client.clients import connect, make_producer
-from consumers.recordings.jsonl import Recorded
+from consumers.recordings.jsonl import RecordedMessage
 
 log = structlog.get_logger()
 
 
 async def pace(
-    recording: Iterable[Recorded],
+    recording: Iterable[RecordedMessage],
     speed: float | None,
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
-) -> AsyncIterator[Recorded]:
+) -> AsyncIterator[RecordedMessage]:
     """Give each message when it is due. Who is late catches up: lateness does not add up.
 
     Args:
@@ -41,9 +41,9 @@ async def pace(
 async def send_recording(
     producer: AIOKafkaProducer,
     topic: str,
-    recording: Iterable[Recorded],
+    recording: Iterable[RecordedMessage],
     speed: float | None,
-    sent: Callable[[Recorded, "asyncio.Future[Any]"], None] = lambda recorded, ack: None,
+    sent: Callable[[RecordedMessage, "asyncio.Future[Any]"], None] = lambda recorded, ack: None,
 ) -> int:
     """Produce a recorded stream, keyed by session; returns how many messages were acknowledged.
 
@@ -69,7 +69,9 @@ async def send_recording(
     return count + len(await asyncio.gather(*acks))
 
 
-async def replay(recording: Iterable[Recorded], broker: str, topic: str, speed: float | None, patience: float) -> int:
+async def replay(
+    recording: Iterable[RecordedMessage], broker: str, topic: str, speed: float | None, patience: float
+) -> int:
     """Produce a recorded stream; returns how many messages the brokers have.
 
     Raises:

@@ -8,15 +8,15 @@ import msgspec
 
 from consumers.common.errors import RecordingError
 from consumers.formats.decode import BadInput
-from consumers.formats.reader import Reader
+from consumers.formats.reader import MessageReader
 from consumers.formats.readers import make_reader, open_lines
-from consumers.recordings.jsonl import Recorded
+from consumers.recordings.jsonl import RecordedMessage
 from stream.ingest.queue import Intake
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Update
 
 
-class Hearing:
+class ReceivedSessions:
     """Sessions as received, for formats to ask; nothing is labelled."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Hearing:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignFile:
+class VendorFile:
     """A file in a vendor's format.
 
     Args:
@@ -48,7 +48,7 @@ class ForeignFile:
     format: str
     session: str | None = None
 
-    def read(self, raw: bool = False) -> Iterator[Recorded]:
+    def read(self, raw: bool = False) -> Iterator[RecordedMessage]:
         """Read message by message; what has no time comes together with what was before it.
 
         Args:
@@ -60,7 +60,7 @@ class ForeignFile:
         first: float | None = None
         due = 0.0
         key = None if self.session is None else self.session.encode()
-        hearing = Hearing()
+        hearing = ReceivedSessions()
         reader = make_reader(self.format, hearing.segments, self.path.stem)
         for number, value in self._values():
             messages = self._hear(reader, hearing, value, key, number)
@@ -69,9 +69,9 @@ class ForeignFile:
                 first = times[0] if first is None else first
                 due = max(due, times[-1] - first)
             if raw and messages:
-                yield Recorded(messages[0], value, due)
+                yield RecordedMessage(messages[0], value, due)
             elif not raw:
-                yield from (Recorded(x, msgspec.json.encode(x), due) for x in messages)
+                yield from (RecordedMessage(x, msgspec.json.encode(x), due) for x in messages)
 
     def _values(self) -> Iterator[tuple[int, bytes]]:
         try:
@@ -84,7 +84,7 @@ class ForeignFile:
             raise RecordingError(f"{self.path}: {error.strerror or error}") from error
 
     def _hear(
-        self, reader: Reader, hearing: Hearing, value: bytes, key: bytes | None, number: int
+        self, reader: MessageReader, hearing: ReceivedSessions, value: bytes, key: bytes | None, number: int
     ) -> Sequence[Message]:
         try:
             messages = reader.read(value, key, number)

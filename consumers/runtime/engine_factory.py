@@ -60,7 +60,7 @@ def build_engine(
     from encoder.tokenizer.incremental import TokenizerError
     from stream.engine.engine import Engine
     from stream.labelling.hybrid import HybridLabeller
-    from stream.labelling.multi_model import SideBySide
+    from stream.labelling.multi_model import MultiModelLabeller
     from stream.overload.budget import Budget
     from stream.overload.governor import Governor
     from stream.revisions.emission import EmissionError, parse_emission
@@ -86,7 +86,7 @@ def build_engine(
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
     return Engine(
-        labellers[0] if len(labellers) == 1 else SideBySide(labellers),
+        labellers[0] if len(labellers) == 1 else MultiModelLabeller(labellers),
         points,
         coalesce=coalesce,
         emission=emission,

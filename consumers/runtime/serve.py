@@ -19,8 +19,8 @@ from consumers.http.settings import HttpSettings
 
 if TYPE_CHECKING:
     from consumers.kafka.service.service import Service
-    from consumers.runtime.serve_many import Member
-    from consumers.runtime.supervisor import Place
+    from consumers.runtime.serve_many import ServeWorker
+    from consumers.runtime.supervisor import WorkerSlot
     from stream.engine.engine import Engine
     from stream.engine.worker import Worker
 
@@ -70,7 +70,7 @@ async def serve(
     make_engine: Callable[[], "Engine"],
     http: HttpSettings | None = None,
     format: str = NORMAL,
-    member: "Member | None" = None,
+    member: "ServeWorker | None" = None,
 ) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
@@ -102,7 +102,7 @@ async def serve(
                 watchdog.cancel()
 
 
-def _bound(http: HttpSettings | None, member: "Member | None") -> AbstractContextManager[socket.socket | None]:
+def _bound(http: HttpSettings | None, member: "ServeWorker | None") -> AbstractContextManager[socket.socket | None]:
     """The port, which a supervisor has taken already."""
     if member is not None:
         return member.at or nullcontext()
@@ -120,7 +120,7 @@ async def _run(
     http: HttpSettings | None,
     at: socket.socket | None,
     format: str,
-    member: "Member | None",
+    member: "ServeWorker | None",
 ) -> None:
     from consumers.kafka.service.service import Service
     from stream.engine.worker import Worker
@@ -131,16 +131,16 @@ async def _run(
         service = Service(settings, worker, reader=reader)
         async with telling(place, worker, service):
             return await service.run(stop)
-    from consumers.http.frontend import Front
+    from consumers.http.frontend import HttpFrontend
 
-    front = Front(http, worker, place)
+    front = HttpFrontend(http, worker, place)
     service = Service(settings, worker, tap=front.tap, reader=reader)
     async with telling(place, worker, service), front.open(at, service):
         await service.run(stop)
 
 
 @asynccontextmanager
-async def telling(place: "Place | None", worker: "Worker", service: "Service") -> AsyncIterator[None]:
+async def telling(place: "WorkerSlot | None", worker: "Worker", service: "Service") -> AsyncIterator[None]:
     """Let the other workers of this machine know, inside the block, that this one lives and whether it is stuck."""
     if place is None:
         yield

@@ -19,10 +19,10 @@ import structlog
 from consumers.common.exit_codes import end_with_code
 from consumers.common.gc_tuning import settle
 from consumers.common.settings import ServiceSettings, SettingError
-from consumers.common.worker_board import Board
+from consumers.common.worker_board import WorkerBoard
 from consumers.http.settings import HttpSettings
 from consumers.runtime.serve import SIGNALS, serve
-from consumers.runtime.supervisor import Place, Rules, Supervisor
+from consumers.runtime.supervisor import Supervisor, SupervisorRules, WorkerSlot
 
 if TYPE_CHECKING:
     from stream.engine.engine import Engine
@@ -31,10 +31,10 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ServeWorker:
     """One of several workers."""
 
-    place: Place
+    place: WorkerSlot
     at: socket.socket | None
     """Where HTTP is served; None: nowhere."""
 
@@ -83,18 +83,18 @@ def serve_many(
     if count > (cores := len(os.sched_getaffinity(0))):
         log.warning("more workers than cores; they wait for each other", workers=count, cores=cores)
 
-    def work(place: Place) -> int:
+    def work(place: WorkerSlot) -> int:
         log_as(place.worker)
         for worker, door in enumerate(doors):
             if door is not None and worker != place.worker:
                 door.close()
         own = replace(settings, instance_id=name_instance(settings.instance_id, place.worker))
-        member = Member(place, doors[place.worker])
+        member = ServeWorker(place, doors[place.worker])
         job = partial(serve, own, lambda: engine, http, format, member)
         return end_with_code(lambda: asyncio.run(job()))
 
     try:
-        return Supervisor(Board(count), work, wait_as(settings)).run()
+        return Supervisor(WorkerBoard(count), work, wait_as(settings)).run()
     finally:
         for door in doors:
             if door is not None:
@@ -136,6 +136,6 @@ def name_instance(given: str | None, worker: int) -> str | None:
     return given and f"{given}-{worker}"
 
 
-def wait_as(settings: ServiceSettings) -> Rules:
+def wait_as(settings: ServiceSettings) -> SupervisorRules:
     """The supervisor's times: a worker ends itself at last (`end_at_last`), and may wait for brokers at first."""
-    return Rules(grace_seconds=2 * settings.shutdown_seconds + 25, calm_seconds=settings.connect_seconds + 30)
+    return SupervisorRules(grace_seconds=2 * settings.shutdown_seconds + 25, calm_seconds=settings.connect_seconds + 30)

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import structlog
 
-from consumers.common.worker_board import Board
+from consumers.common.worker_board import WorkerBoard
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ WRONG_SETTING = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class SupervisorRules:
     """How long is waited for what."""
 
     grace_seconds: float = 65.0
@@ -47,18 +47,18 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerSlot:
     """What a worker is given."""
 
     worker: int
     """From 0."""
     leash: int
     """A file descriptor; that there is something to read means that the worker shall end in order."""
-    board: Board
+    board: WorkerBoard
 
 
 @dataclass(slots=True)
-class _Slot:
+class _SupervisedWorker:
     worker: int
     pid: int | None = None
     began: float = 0.0
@@ -76,11 +76,13 @@ class Supervisor:
         rules: see there.
     """
 
-    def __init__(self, board: Board, work: Callable[[Place], int], rules: Rules | None = None) -> None:
+    def __init__(
+        self, board: WorkerBoard, work: Callable[[WorkerSlot], int], rules: SupervisorRules | None = None
+    ) -> None:
         self._board = board
         self._work = work
-        self._rules = rules or Rules()
-        self._slots = [_Slot(worker) for worker in range(board.count)]
+        self._rules = rules or SupervisorRules()
+        self._slots = [_SupervisedWorker(worker) for worker in range(board.count)]
         self._held, self._leash = -1, -1
         """The leash's two ends: the workers', and ours."""
         self._kill_at: float | None = None
@@ -120,7 +122,7 @@ class Supervisor:
                 slot.due = None
                 self._start(slot)
 
-    def _start(self, slot: _Slot) -> None:
+    def _start(self, slot: _SupervisedWorker) -> None:
         sys.stdout.flush()  # else the child says it once more
         sys.stderr.flush()
         self._board.starting(slot.worker)
@@ -142,7 +144,7 @@ class Supervisor:
         try:
             os.close(self._leash)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-            code = self._work(Place(worker, self._held, self._board))
+            code = self._work(WorkerSlot(worker, self._held, self._board))
             sys.stdout.flush()
             sys.stderr.flush()
         except BaseException:
@@ -172,7 +174,7 @@ class Supervisor:
                 log.error("a worker did not end in order and is killed", worker=slot.worker, pid=slot.pid)
                 self._kill(slot)
 
-    def _reap(self, slot: _Slot, status: int) -> None:
+    def _reap(self, slot: _SupervisedWorker, status: int) -> None:
         """A worker has ended."""
         code, lived = os.waitstatus_to_exitcode(status), time.monotonic() - slot.began
         pid, slot.pid = slot.pid, None
@@ -203,11 +205,11 @@ class Supervisor:
         self._kill_at = time.monotonic() + (0.0 if at_once else self._rules.grace_seconds)
 
     @staticmethod
-    def _kill(slot: _Slot) -> None:
+    def _kill(slot: _SupervisedWorker) -> None:
         if slot.pid is not None:
             os.kill(slot.pid, signal.SIGKILL)
 
-    def _running(self) -> list[_Slot]:
+    def _running(self) -> list[_SupervisedWorker]:
         return [slot for slot in self._slots if slot.pid is not None]
 
     def _next_due(self) -> float | None:

@@ -15,7 +15,7 @@ import msgspec
 
 from consumers.formats.decode import BadInput, closed_line
 from consumers.formats.line_reader import Line, LineReader
-from consumers.formats.reader import Reader
+from consumers.formats.reader import MessageReader
 from stream.engine.engine import Engine, Failure, StepResult
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
@@ -36,7 +36,7 @@ class TextReader:
 
 
 @dataclass
-class InOrder:
+class OrderedOutput:
     """Holds revisions back until all earlier lines are answered."""
 
     _open: deque[int] = field(default_factory=deque)
@@ -62,7 +62,7 @@ class InOrder:
         return ready
 
 
-class Tagging:
+class TagRun:
     """One run of `hearken tag`.
 
     Args:
@@ -77,7 +77,7 @@ class Tagging:
     def __init__(
         self,
         engine: Engine,
-        reader: Reader,
+        reader: MessageReader,
         final_only: bool,
         out: BinaryIO,
         complain: TextIO,
@@ -89,7 +89,7 @@ class Tagging:
         self._final_only = final_only
         self._out = out
         self._complain = complain
-        self._order = InOrder()
+        self._order = OrderedOutput()
         self.bad = 0
 
     def run(self, lines: LineReader) -> None:
@@ -152,7 +152,7 @@ class Tagging:
 
 def tag(
     engine: Engine,
-    reader: Reader,
+    reader: MessageReader,
     final_only: bool,
     session: str | None = None,
     open_lines: Callable[[BinaryIO], LineReader] = LineReader,
@@ -160,10 +160,10 @@ def tag(
     """Tag standard input to standard output; returns the exit code, 1 if a line was bad.
 
     Args:
-        engine, reader, final_only, session: see `Tagging`.
+        engine, reader, final_only, session: see `TagRun`.
         open_lines: parts standard input into messages.
     """
-    tagging = Tagging(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
+    tagging = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
     # A buffer of our own: Python's dies at exit when a thread still reads from it.
     stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     tagging.run(open_lines(stream))

@@ -6,9 +6,9 @@ from textwrap import fill
 
 from consumers.common.console import percent
 from encoder.restart.policies import DEFAULT_PRICE
-from encoder.train.data.folder import Corpus, count_spans, count_words
+from encoder.train.data.folder import TrainingFolder, count_spans, count_words
 from stream.evaluation.calibration.calibrate import CalibrationReport
-from stream.evaluation.metrics.report import Report, Result
+from stream.evaluation.metrics.report import EvaluationReport, PolicyResult
 from stream.evaluation.per_type import TypeScore
 
 FEW_SPANS, FEW_SEQUENCES = 20, 400
@@ -16,16 +16,16 @@ FEW_SPANS, FEW_SEQUENCES = 20, 400
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What is said of one run."""
 
     name: str
     command: str
     """That made it."""
     start: str
-    corpus: Corpus
+    corpus: TrainingFolder
     calibration: CalibrationReport
-    evaluation: Report
+    evaluation: EvaluationReport
     types: Sequence[TypeScore]
     measured: str
     """The part that was measured: "dev" or "test"."""
@@ -37,7 +37,7 @@ class Card:
         return "\n".join("\n".join(part) + "\n" for part in parts)
 
 
-def _begin(card: Card) -> Iterator[str]:
+def _begin(card: ModelCard) -> Iterator[str]:
     yield f"# {card.name}"
     yield ""
     kinds = ", ".join(f"`{x}`" for x in card.corpus.labels)
@@ -47,7 +47,7 @@ def _begin(card: Card) -> Iterator[str]:
     )
 
 
-def _data(card: Card) -> Iterator[str]:
+def _data(card: ModelCard) -> Iterator[str]:
     labels = card.corpus.labels
     yield "## Data"
     yield ""
@@ -63,7 +63,7 @@ def _data(card: Card) -> Iterator[str]:
     yield _point("*Fill in: where the texts come from, who labelled them by which rules, and under which licence.*")
 
 
-def _figures(card: Card) -> Iterator[str]:
+def _figures(card: ModelCard) -> Iterator[str]:
     report = card.evaluation
     form = "as written" if card.written else "without punctuation, as speech comes"
     yield "## Figures"
@@ -86,7 +86,7 @@ def _figures(card: Card) -> Iterator[str]:
     yield from (_row(x.kind, x.gold, x.found, x.right, percent(x.f1) if x.gold else "-") for x in card.types)
 
 
-def _result(x: Result) -> str:
+def _result(x: PolicyResult) -> str:
     m = x.metrics
     again = (m.words_recomputed or 0.0) + ((m.closing_words or 0.0) if x.closing else 0.0)
     return _row(
@@ -101,7 +101,7 @@ def _result(x: Result) -> str:
     )
 
 
-def _stability(card: Card) -> Iterator[str]:
+def _stability(card: ModelCard) -> Iterator[str]:
     report = card.calibration
     best, chosen = report.best, report.chosen
     yield "## Stability"
@@ -124,7 +124,7 @@ def _stability(card: Card) -> Iterator[str]:
     yield "![What stability said, and what stood at the close](reliability.png)"
 
 
-def _limits(card: Card) -> Iterator[str]:
+def _limits(card: ModelCard) -> Iterator[str]:
     report = card.evaluation
     of = "dev, on which the threshold was chosen too" if card.measured == "dev" else "texts like those trained on"
     yield "## Limits"
@@ -142,7 +142,7 @@ def _limits(card: Card) -> Iterator[str]:
     yield _point("*Fill in: whom mistakes may harm, and which groups or dialects the data lacks.*")
 
 
-def _made(card: Card) -> Iterator[str]:
+def _made(card: ModelCard) -> Iterator[str]:
     yield from ("## How it was made", "", "```sh", card.command, "```", "")
     yield f"Trunk from `{card.start}`. The configuration of the run is `train.toml`, its data `data/`."
 

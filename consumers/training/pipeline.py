@@ -12,25 +12,25 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from consumers.training.model_card import Card
+from consumers.training.model_card import ModelCard
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
 from encoder.model.config import ConfigError
 from encoder.restart.policies import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
-from encoder.train.data.folder import Corpus, count_words, read_folder
-from encoder.train.recipe import Recipe, write_run
+from encoder.train.data.folder import TrainingFolder, count_words, read_folder
+from encoder.train.recipe import TrainRecipe, write_run
 from encoder.train.run import run_training
 from encoder.train.stages.loop import console
 from stream.evaluation.calibration.calibrate import CalibrationReport, calibrate, read_rows
-from stream.evaluation.calibration.calibrate import Task as CalibrationTask
+from stream.evaluation.calibration.calibrate import CalibrationTask as CalibrationTask
 from stream.evaluation.calibration.risk_control import Counts, units_needed
-from stream.evaluation.labelled import Task, evaluate_all
-from stream.evaluation.metrics.report import Report
+from stream.evaluation.labelled import EvaluationTask, evaluate_all
+from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
 from stream.evaluation.plots.reliability import plot_reliability
-from stream.evaluation.replay.examples import Example, read_examples
+from stream.evaluation.replay.examples import LabelledText, read_examples
 
 CARD = "README.md"
 CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")
@@ -43,12 +43,12 @@ MARGIN = 1.3
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingOrder:
     """What was typed."""
 
     folder: Path
     out: Path
-    recipe: Recipe
+    recipe: TrainRecipe
     delta: float | None
     """None: the strictest of `DELTAS` that the size of dev allows for."""
     epsilon: float
@@ -56,7 +56,7 @@ class Order:
     """For the card."""
 
 
-def train_folder(order: Order) -> Path:
+def train_folder(order: TrainingOrder) -> Path:
     """Run all stages; returns the checkpoint's folder, which is `order.out`.
 
     Raises:
@@ -75,7 +75,7 @@ def train_folder(order: Order) -> Path:
     _copy(run_training(config), order.out)
     calibration = _calibrate(order)
     measured = "test" if "test" in corpus.parts else "dev"
-    card = Card(
+    card = ModelCard(
         name=order.out.name,
         command=order.command,
         start=order.recipe.start,
@@ -93,7 +93,7 @@ def train_folder(order: Order) -> Path:
     return order.out
 
 
-def _check(order: Order) -> None:
+def _check(order: TrainingOrder) -> None:
     """Raise what can be known before the first hour of work."""
     for name, value in (("delta", order.delta), ("epsilon", order.epsilon)):
         if value is not None and not 0 < value < 1:
@@ -106,7 +106,7 @@ def _check(order: Order) -> None:
         raise ConfigError(f"{order.out} is a checkpoint that no such run made: give another --out")
 
 
-def _tell(corpus: Corpus, out: Path) -> None:
+def _tell(corpus: TrainingFolder, out: Path) -> None:
     for role, sequences in corpus.parts.items():
         files = ", ".join(corpus.files.get(role, ("split off",)))
         _say(f"{role}: {len(sequences):,} sequences, {count_words(sequences):,} words ({files})")
@@ -126,7 +126,7 @@ def _copy(trained: Path, out: Path) -> None:
         os.replace(new, out / name)
 
 
-def _calibrate(order: Order) -> CalibrationReport:
+def _calibrate(order: TrainingOrder) -> CalibrationReport:
     """Find a threshold, or say why there is none; the tagger is of use without."""
     path = order.out / "calibrate.json"
     if path.exists():
@@ -150,7 +150,7 @@ def _calibrate(order: Order) -> CalibrationReport:
     return report
 
 
-def _read_calibration(order: Order, path: Path) -> CalibrationReport:
+def _read_calibration(order: TrainingOrder, path: Path) -> CalibrationReport:
     report = msgspec.json.decode(path.read_bytes(), type=CalibrationReport)
     if (report.delta, report.epsilon) != (order.delta or report.delta, order.epsilon):
         anew = f"hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
@@ -171,13 +171,13 @@ def pick_delta(rows: Counts, epsilon: float) -> float:
     return next((delta for delta, units in needed if units and MARGIN * units <= len(rows)), DELTAS[-1])
 
 
-def _evaluate(order: Order, measured: str) -> Report:
+def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
     path = order.out / "evaluation.json"
     if path.exists():
-        return msgspec.json.decode(path.read_bytes(), type=Report)
+        return msgspec.json.decode(path.read_bytes(), type=EvaluationReport)
     _stage(f"3 of 4: evaluation on {measured}")
     policy = resolve_policy("default", load_tagger(str(order.out)).own)
-    task = Task(
+    task = EvaluationTask(
         data=order.out / "data" / f"{measured}.conll",
         taggers=(str(order.out),),
         policies=("always", policy),
@@ -188,13 +188,13 @@ def _evaluate(order: Order, measured: str) -> Report:
     return report
 
 
-def _examples(order: Order, measured: str) -> list[Example]:
+def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     labels = load_checkpoint(str(order.out)).config.labels
     path = order.out / "data" / f"{measured}.conll"
     return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
 
 
-def _json(report: CalibrationReport | Report) -> bytes:
+def _json(report: CalibrationReport | EvaluationReport) -> bytes:
     return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
 
 

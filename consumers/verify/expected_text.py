@@ -10,7 +10,7 @@ from stream.sessions.session import close_segment
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ExpectedChange:
     """What one message says of one segment.
 
     Attributes:
@@ -36,19 +36,23 @@ class _Said:
 
 
 @dataclass(slots=True)
-class Source:
+class ExpectedSession:
     """One session as its source wrote it; closed segments are forgotten as the service forgets them."""
 
     segments: dict[str, _Said] = field(default_factory=dict)
 
-    def hear(self, message: Message) -> list[Told]:
+    def hear(self, message: Message) -> list[ExpectedChange]:
         """Take the next message; returns what it says, of each segment once."""
         if isinstance(message, Update):
             return [self._write(message)]
         if isinstance(message, Delete):
             gone = self.segments.pop(message.segment, _Said())
-            return [Told(message.segment, "", False, True, gone.closed, gone=True)]
-        told = [Told(name, said.text, False, True, False) for name, said in self.segments.items() if not said.closed]
+            return [ExpectedChange(message.segment, "", False, True, gone.closed, gone=True)]
+        told = [
+            ExpectedChange(name, said.text, False, True, False)
+            for name, said in self.segments.items()
+            if not said.closed
+        ]
         self.segments.clear()
         return told
 
@@ -56,21 +60,21 @@ class Source:
         """Whether the segment is closed (and still remembered)."""
         return segment in self.segments and self.segments[segment].closed
 
-    def _write(self, update: Update) -> Told:
+    def _write(self, update: Update) -> ExpectedChange:
         born = update.segment not in self.segments
         said = self.segments.setdefault(update.segment, _Said())
         was_closed = said.closed
         said.text = said.text + update.text if update.mode == "append" else update.text
         if update.final and not was_closed:
             close_segment(self.segments, update.segment)
-        return Told(update.segment, said.text, born, said.closed, was_closed)
+        return ExpectedChange(update.segment, said.text, born, said.closed, was_closed)
 
 
 @dataclass(slots=True)
-class Sources:
+class ExpectedSessions:
     """All sessions, and the partition that each was first heard in."""
 
-    sessions: dict[str, Source] = field(default_factory=dict)
+    sessions: dict[str, ExpectedSession] = field(default_factory=dict)
     homes: dict[str, int] = field(default_factory=dict)
     scattered: set[str] = field(default_factory=set)
     """Sessions that came in more than one partition: nothing is promised of their order."""
@@ -81,9 +85,9 @@ class Sources:
             self.scattered.add(session)
         return session in self.scattered
 
-    def hear(self, message: Message) -> list[Told]:
+    def hear(self, message: Message) -> list[ExpectedChange]:
         """Take the next message of its session."""
-        source = self.sessions.setdefault(message.session, Source())
+        source = self.sessions.setdefault(message.session, ExpectedSession())
         told = source.hear(message)
         if isinstance(message, End):
             del self.sessions[message.session]

@@ -5,22 +5,22 @@ spans stand on that text, its lists say what changed, and what is closed stands.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from consumers.verify.expected_text import Sources, Told
-from consumers.verify.report import Kind, Report
-from consumers.verify.revision_checker import Witness
+from consumers.verify.expected_text import ExpectedChange, ExpectedSessions
+from consumers.verify.report import Kind, VerifyReport
+from consumers.verify.revision_checker import RevisionChecker
 from stream.messages.types import End, Message, Revision
 
 
 @dataclass(slots=True)
-class Promises:
+class InvariantChecker:
     """Hears the accepted messages, each with the revisions that answer it."""
 
-    report: Report
-    sources: Sources = field(default_factory=Sources)
-    _witnesses: dict[str, Witness] = field(default_factory=dict)
+    report: VerifyReport
+    sources: ExpectedSessions = field(default_factory=ExpectedSessions)
+    _witnesses: dict[str, RevisionChecker] = field(default_factory=dict)
     """By session."""
 
-    def hear(self, message: Message, revisions: Sequence[Revision], *, reset: bool = False) -> list[Told]:
+    def hear(self, message: Message, revisions: Sequence[Revision], *, reset: bool = False) -> list[ExpectedChange]:
         """Take the next message of its session.
 
         Args:
@@ -34,7 +34,7 @@ class Promises:
         session = message.session
         closed = {x.segment for x in revisions if self.sources.is_closed(session, x.segment)}
         told = {x.segment: x for x in self.sources.hear(message)}
-        witness = self._witnesses.setdefault(session, Witness())
+        witness = self._witnesses.setdefault(session, RevisionChecker())
         if reset:
             witness.standing.clear()
         for one in told.values():
@@ -56,7 +56,7 @@ class Promises:
             del self._witnesses[session]
         return list(told.values())
 
-    def _check(self, where: str, revision: Revision, told: Told) -> None:
+    def _check(self, where: str, revision: Revision, told: ExpectedChange) -> None:
         if revision.final != told.final:
             if told.was_closed:
                 self.report.add("after_final", where, "a closed segment was revised as if it were open")
@@ -65,7 +65,7 @@ class Promises:
         if any(span.text != told.text[span.start : span.end] or not span.text for span in revision.spans):
             self.report.add("altered", where, f"a span does not stand on the text of offset {revision.offset}")
 
-    def _check_lists(self, where: str, witness: Witness, revision: Revision) -> None:
+    def _check_lists(self, where: str, witness: RevisionChecker, revision: Revision) -> None:
         # Order and finals are checked elsewhere, more closely: here only what the lists say.
         witness.rev[revision.tagger, revision.session] = revision.rev - 1
         witness.reopened.add((revision.session, revision.segment))

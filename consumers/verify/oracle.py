@@ -16,13 +16,13 @@ import msgspec
 from msgspec.structs import replace
 
 from consumers.formats.decode import BadInput, check_key, decode_message
-from consumers.kafka.in_flight import Record
-from consumers.verify.invariants import Promises
-from consumers.verify.report import Report
+from consumers.kafka.in_flight import ConsumedRecord
+from consumers.verify.invariants import InvariantChecker
+from consumers.verify.report import VerifyReport
 from consumers.verify.topic_contents import (
-    Buried,
+    ConsumedLetter,
+    DeadLetterCause,
     Guarantee,
-    Letter,
     Place,
     Revisions,
     decode_revision,
@@ -49,23 +49,23 @@ Places = list[tuple[int, int, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RecordedTopics:
     """The three topics, each partition in order of its offsets, as read committed."""
 
-    inputs: Iterable[Record]
-    outputs: Iterable[Record]
-    letters: Iterable[Letter]
+    inputs: Iterable[ConsumedRecord]
+    outputs: Iterable[ConsumedRecord]
+    letters: Iterable[ConsumedLetter]
 
 
 def verify(
-    said: Said,
+    said: RecordedTopics,
     engine: Engine,
     topic: str,
     *,
     guarantee: Guarantee,
     exact: bool,
     until: Mapping[int, int] | None = None,
-) -> Report:
+) -> VerifyReport:
     """Compare.
 
     Args:
@@ -76,7 +76,7 @@ def verify(
         exact: see above.
         until: of input partitions, the first offset that is no longer compared; what answers later ones is ignored.
     """
-    report = Report()
+    report = VerifyReport()
     revisions = read_revisions(said.outputs, engine.names, guarantee, report)
     letters = read_letters(said.letters, topic, guarantee, report)
     oracle = _Oracle(engine, exact, report, revisions, letters)
@@ -91,7 +91,7 @@ def verify(
     return report
 
 
-def _note_home(record: Record, homes: dict[str, int]) -> None:
+def _note_home(record: ConsumedRecord, homes: dict[str, int]) -> None:
     try:
         homes.setdefault(decode_message(record.value).session, record.partition)
     except BadInput:
@@ -100,18 +100,23 @@ def _note_home(record: Record, homes: dict[str, int]) -> None:
 
 class _Oracle:
     def __init__(
-        self, engine: Engine, exact: bool, report: Report, revisions: Revisions, letters: dict[Place, Buried]
+        self,
+        engine: Engine,
+        exact: bool,
+        report: VerifyReport,
+        revisions: Revisions,
+        letters: dict[Place, DeadLetterCause],
     ) -> None:
         self._engine = engine
         self._exact = exact
         self._report = report
         self._revisions = revisions
         self._letters = letters
-        self._promises = Promises(report)
+        self._promises = InvariantChecker(report)
         self._sources = self._promises.sources
-        self._chunk: list[tuple[Record, Message]] = []
+        self._chunk: list[tuple[ConsumedRecord, Message]] = []
 
-    def take(self, record: Record) -> None:
+    def take(self, record: ConsumedRecord) -> None:
         """The next input record of its partition."""
         self._report.messages += 1
         try:
@@ -144,7 +149,7 @@ class _Oracle:
                 where = f"input partition {partition}, offset {offset}"
                 self._report.add("stray", where, f"it was buried as {letter.reason}, and is good")
 
-    def _expect_letter(self, record: Record, reason: str, optional: bool = False) -> None:
+    def _expect_letter(self, record: ConsumedRecord, reason: str, optional: bool = False) -> None:
         where = f"input partition {record.partition}, offset {record.offset}"
         self._report.bad += 1
         letter = self._letters.pop((record.partition, record.offset), None)
@@ -178,7 +183,7 @@ class _Oracle:
         if not self._exact:
             finals.finish(self._sources.scattered)
 
-    def _hear(self, record: Record, message: Message, failed: bool, finals: "_Finals") -> None:
+    def _hear(self, record: ConsumedRecord, message: Message, failed: bool, finals: "_Finals") -> None:
         session, offset = message.session, record.offset
         if failed:
             # Coalescing may have spared the service a text that fails.
@@ -213,7 +218,7 @@ class _Finals:
         optional: deletes of open segments; whether any is told of depends on what was coalesced before.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: VerifyReport) -> None:
         self._report = report
         self._read: dict[Final, Places] = {}
         self.optional: set[Final] = set()

@@ -20,7 +20,7 @@ KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class VerifyProblem:
     """One thing that is wrong: what kind, where, and what in words."""
 
     kind: Kind
@@ -32,7 +32,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Report:
+class VerifyReport:
     """Counts of one comparison, and what is wrong."""
 
     messages: int = 0
@@ -51,7 +51,7 @@ class Report:
     rounded: int = 0
     """Revisions whose `stability` differs in its last digits: sums of other batches round differently."""
     counts: Counter[Kind] = field(default_factory=Counter)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[VerifyProblem] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -62,7 +62,7 @@ class Report:
         """Note a problem."""
         self.counts[kind] += 1
         if len(self.problems) < KEPT:
-            self.problems.append(Problem(kind, where, what))
+            self.problems.append(VerifyProblem(kind, where, what))
 
     def figures(self) -> dict[str, Any]:
         """All of it as plain data, for JSON."""

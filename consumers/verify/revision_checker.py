@@ -18,7 +18,7 @@ TaggedKey = tuple[str, str, str]
 
 
 @dataclass(slots=True)
-class Witness:
+class RevisionChecker:
     """Reads revisions in the order of the output topic.
 
     Attributes:

@@ -15,7 +15,7 @@ from consumers.kafka.brokers.embedded import EmbeddedBroker
 from consumers.kafka.brokers.harness import open_rig
 from consumers.kafka.service.service import Service
 from consumers.runtime.engine_factory import build_engine
-from consumers.verify.revision_checker import TaggedKey, Witness, compare_finals, edited_segments, label_offline
+from consumers.verify.revision_checker import RevisionChecker, TaggedKey, compare_finals, edited_segments, label_offline
 from stream.engine.worker import Worker
 from stream.messages.types import Message, Revision
 from stream.sessions.stats import EngineStats
@@ -27,13 +27,13 @@ QUIET_SECONDS = 30.0
 
 
 @dataclass(slots=True)
-class _Run:
+class _SoakRun:
     service: Service
     producer: AIOKafkaProducer
     consumer: AIOKafkaConsumer
     topic: str
     messages: Sequence[Message]
-    witness: Witness
+    witness: RevisionChecker
     read: int = 0
     sent: int = 0
     heard: float = field(default_factory=time.monotonic)
@@ -82,10 +82,10 @@ async def soak(
     engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=coalesce)
     embedded = None if broker else EmbeddedBroker()
     address = embedded.address if embedded else str(broker)
-    witness = Witness(reopened=edited_segments(messages))
+    witness = RevisionChecker(reopened=edited_segments(messages))
     async with open_rig("soak", address) as rig:
         service = Service(rig.settings, Worker(engine, queue=rig.settings.in_flight))
-        run = _Run(service, rig.producer, rig.consumer, rig.settings.topics.input, messages, witness)
+        run = _SoakRun(service, rig.producer, rig.consumer, rig.settings.topics.input, messages, witness)
         seconds = await _finish(run, console)
         buried = service.dead_letters.counts.total()
     if embedded:
@@ -103,7 +103,7 @@ async def soak(
 
 
 def _table(
-    run: _Run, stats: EngineStats, seconds: float, offline: dict[TaggedKey, Revision], agree: int, problems: int
+    run: _SoakRun, stats: EngineStats, seconds: float, offline: dict[TaggedKey, Revision], agree: int, problems: int
 ) -> Table:
     service = run.service
     rows = [
@@ -126,7 +126,7 @@ def _table(
     return table
 
 
-async def _finish(run: _Run, console: Console) -> float:
+async def _finish(run: _SoakRun, console: Console) -> float:
     """Serve, send and listen until all is read; returns the seconds that took."""
     end = asyncio.Event()
     serving = asyncio.create_task(run.service.run(end))

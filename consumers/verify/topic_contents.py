@@ -8,9 +8,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from consumers.kafka.in_flight import Record
+from consumers.kafka.in_flight import ConsumedRecord
 from consumers.kafka.output.dead_letter import MAX_KEY, MAX_VALUE
-from consumers.verify.report import Report
+from consumers.verify.report import VerifyReport
 from stream.messages.types import Revision
 
 Guarantee = Literal["at_least_once", "exactly_once"]
@@ -18,7 +18,7 @@ Guarantee = Literal["at_least_once", "exactly_once"]
 decode_revision = msgspec.json.Decoder(Revision).decode
 
 
-class Letter(Record, Protocol):
+class ConsumedLetter(ConsumedRecord, Protocol):
     """A dead letter as consumed."""
 
     headers: Sequence[tuple[str, bytes]]
@@ -42,7 +42,7 @@ class Revisions:
 
 
 def read_revisions(
-    records: Iterable[Record], taggers: Collection[str], guarantee: Guarantee, report: Report
+    records: Iterable[ConsumedRecord], taggers: Collection[str], guarantee: Guarantee, report: VerifyReport
 ) -> Revisions:
     """Take the output topic, each partition in order; drops repeats and checks order as any reader can."""
     found = Revisions()
@@ -81,7 +81,7 @@ def name_revision(tagger: str, session: str, rev: int) -> str:
     return f"session {session}, tagger {tagger}, rev {rev}"
 
 
-def _check_repeat(where: str, first: bytes, record: Record, guarantee: Guarantee, report: Report) -> None:
+def _check_repeat(where: str, first: bytes, record: ConsumedRecord, guarantee: Guarantee, report: VerifyReport) -> None:
     report.repeats += 1
     if guarantee == "exactly_once":
         report.add("doubled", where, "it was read before")
@@ -94,7 +94,7 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Buried:
+class DeadLetterCause:
     """A dead letter: why, and what of."""
 
     reason: str
@@ -102,16 +102,18 @@ class Buried:
     """Digest of key and value."""
 
 
-def digest(record: Record) -> bytes:
+def digest(record: ConsumedRecord) -> bytes:
     """Name the content of a record as far as a dead letter keeps it."""
     key = b"-" if record.key is None else b"+" + record.key[:MAX_KEY]
     value = (record.value or b"")[:MAX_VALUE]
     return blake2b(len(key).to_bytes(4, "big") + key + value, digest_size=16).digest()
 
 
-def read_letters(records: Iterable[Letter], topic: str, guarantee: Guarantee, report: Report) -> dict[Place, Buried]:
+def read_letters(
+    records: Iterable[ConsumedLetter], topic: str, guarantee: Guarantee, report: VerifyReport
+) -> dict[Place, DeadLetterCause]:
     """Take the dead-letter topic: what of `topic` was buried."""
-    found: dict[Place, Buried] = {}
+    found: dict[Place, DeadLetterCause] = {}
     for record in records:
         headers = dict(record.headers)
         where = f"dead-letter partition {record.partition}, offset {record.offset}"
@@ -124,7 +126,7 @@ def read_letters(records: Iterable[Letter], topic: str, guarantee: Guarantee, re
         if source != topic:
             continue
         report.letters += 1
-        letter = Buried(reason, digest(record))
+        letter = DeadLetterCause(reason, digest(record))
         first = found.setdefault(place, letter)
         if first is letter:
             continue

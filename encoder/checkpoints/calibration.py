@@ -67,7 +67,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise CalibrationError(f"scale must be above 0, and shift a number (got {self.scale}, {self.shift})")
 
 
-class Stored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The file."""
 
     checkpoint: str
@@ -89,7 +89,7 @@ def save_calibration(folder: Path, identity: bytes, taggers: dict[str, Calibrati
         before = load_calibration(folder, identity)
     except CalibrationError:
         before = {}  # of other weights, or damaged: it is replaced
-    stored = Stored(checkpoint=identity.hex(), taggers=before | taggers)
+    stored = CalibrationFile(checkpoint=identity.hex(), taggers=before | taggers)
     try:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(stored), indent=1) + b"\n")
     except OSError as error:
@@ -105,7 +105,7 @@ def load_calibration(folder: Path, identity: bytes) -> dict[str, Calibration]:
     """
     path = folder / FILE
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=Stored)
+        stored = msgspec.json.decode(path.read_bytes(), type=CalibrationFile)
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.DecodeError) as error:

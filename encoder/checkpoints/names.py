@@ -8,7 +8,7 @@ from encoder.checkpoints.checkpoint import SHIPPED, CheckpointError, find_checkp
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class HeadChoice:
     """Some heads of one checkpoint."""
 
     folder: Path
@@ -16,7 +16,7 @@ class Choice:
     """Names as revisions have them (`encoder.tagger.Head`)."""
 
 
-def choose_taggers(names: Iterable[str]) -> list[Choice]:
+def choose_taggers(names: Iterable[str]) -> list[HeadChoice]:
     """Resolve names of taggers; those of one checkpoint come together, so that they can share what it computes.
 
     Args:
@@ -26,7 +26,7 @@ def choose_taggers(names: Iterable[str]) -> list[Choice]:
     Raises:
         CheckpointError: there is no such tagger, or one is named twice.
     """
-    chosen: dict[Path, Choice] = {}
+    chosen: dict[Path, HeadChoice] = {}
     taken: dict[str, str] = {}
     for name in names:
         found = _find(name)
@@ -36,21 +36,21 @@ def choose_taggers(names: Iterable[str]) -> list[Choice]:
             taken[head] = name
         place = found.folder.resolve()
         before = chosen.get(place)
-        chosen[place] = Choice(before.folder, before.heads + found.heads) if before else found
+        chosen[place] = HeadChoice(before.folder, before.heads + found.heads) if before else found
     return list(chosen.values())
 
 
-def _find(name: str) -> Choice:
+def _find(name: str) -> HeadChoice:
     folder, _, head = name.rpartition(":")
     if (whole := _look(name)) is not None:
         return whole
     if folder and (whole := _look(folder)) is not None:
         if head in whole.heads:
-            return Choice(whole.folder, (head,))
+            return HeadChoice(whole.folder, (head,))
         raise CheckpointError(f"tagger {name!r}: {folder} has no head {head!r}; it has {', '.join(whole.heads)}")
     owners = [choice for choice in _shipped() if name in choice.heads]
     if len(owners) == 1:
-        return Choice(owners[0].folder, (name,))
+        return HeadChoice(owners[0].folder, (name,))
     if owners:
         several = " or ".join(f"{choice.folder.name}:{name}" for choice in owners)
         raise CheckpointError(f"tagger {name!r} is a head of several shipped checkpoints: say {several}")
@@ -60,15 +60,15 @@ def _find(name: str) -> Choice:
     )
 
 
-def _look(name: str) -> Choice | None:
+def _look(name: str) -> HeadChoice | None:
     try:
         folder = find_checkpoint(name)
     except CheckpointError:
         return None
-    return Choice(folder, tuple(head or folder.name for head in read_config(folder).label_sets))
+    return HeadChoice(folder, tuple(head or folder.name for head in read_config(folder).label_sets))
 
 
-def _shipped() -> list[Choice]:
+def _shipped() -> list[HeadChoice]:
     found = (_look(path.parent.name) for path in sorted(SHIPPED.glob("*/config.json")))
     return [choice for choice in found if choice is not None]
 

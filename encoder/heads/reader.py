@@ -1,6 +1,6 @@
 """Scores to what stands of words, for many segments of one tagger in one call: labels, their doubt, their stability.
 
-What it does is what `Decoder.decode` and `Stability.settle` do one after the other, which are its reference. Every
+What it does is what `Decoder.decode` and `HeadStability.settle` do one after the other, which are its reference. Every
 segment is read by itself, in a fixed order: nothing depends on what is packed together.
 """
 
@@ -11,20 +11,22 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.heads.stability import FEATURES, Stability
+from encoder.heads.stability import FEATURES, HeadStability
 from encoder.heads.viterbi import NOTHING, Decoder, doubt_of, viterbi
 
 STOOD, BEFORE, WORDS, AFTER, FIRST, ROW, CHANGED = range(7)
-"""Columns of what `Reader.read` is told of a segment: how many of its words stood, and where they lie among the records
-of before; how many it has, and where they go; the first to be read; the row of scores of its word 0 (where the first
-to be read has one, those behind it follow); and the first word that is not as it was (`NOT_GROWN`: nobody knows)."""
+"""Columns of what `HeadReader.read` is told of a segment: how many of its words stood, and where they lie among the
+records of before; how many it has, and where they go; the first to be read; the row of scores of its word 0 (where
+the first to be read has one, those behind it follow); and the first word that is not as it was (`NOT_GROWN`: nobody
+knows).
+"""
 NOT_GROWN = -1
 BY_INPUT, BY_MODEL, QUIET = range(3)
 """Columns of what changed in a segment: labels that flipped on words that the input changed, and on others; and whether
 no span can differ, as nothing but words without a label came or went."""
 
 
-class _Head(NamedTuple):
+class _StabilityWeights(NamedTuple):
     """A stability head's weights beside those of its hidden layer; no unit stands for no head."""
 
     label: NDArray[np.float32]  # (labels, units)
@@ -35,10 +37,10 @@ class _Head(NamedTuple):
     shift: np.float32
 
 
-class Reader:
+class HeadReader:
     """Reads one tagger's columns of the encoder's scores."""
 
-    def __init__(self, decoder: Decoder, stability: Stability) -> None:
+    def __init__(self, decoder: Decoder, stability: HeadStability) -> None:
         self._begin = decoder.begin
         self._head = _weights(stability)
 
@@ -69,7 +71,7 @@ class Reader:
         return changes
 
 
-def _weights(stability: Stability) -> _Head:
+def _weights(stability: HeadStability) -> _StabilityWeights:
     head = stability.head
     scale, shift = np.float32(stability.scale), np.float32(stability.shift)
     if head is None:
@@ -78,7 +80,7 @@ def _weights(stability: Stability) -> _Head:
     else:
         tensors = (head.label.weight, head.features.weight, head.out.weight, head.out.bias)
         label, features, out, bias = (np.ascontiguousarray(x.detach().numpy(), np.float32) for x in tensors)
-    return _Head(label, features, out, bias, scale, shift)
+    return _StabilityWeights(label, features, out, bias, scale, shift)
 
 
 @numba.njit(cache=True, nogil=True)

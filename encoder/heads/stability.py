@@ -67,7 +67,9 @@ def without_head(probability: NDArray[np.float32]) -> Settled:
 
 
 class StabilityHead(nn.Module):
-    """Two layers over a word's last hidden state, its label and `FEATURES` numbers; the reference of `Stability`."""
+    """Two layers over a word's last hidden state, its label and `FEATURES` numbers; the reference of
+    `HeadStability`.
+    """
 
     def __init__(self, hidden: int, labels: int, units: int) -> None:
         super().__init__()
@@ -126,7 +128,7 @@ def make_features(
 
 
 @dataclass(frozen=True)
-class Stability:
+class HeadStability:
     """The head of one tagger at work; `None` weights stand for a checkpoint without one."""
 
     head: StabilityHead | None

@@ -14,21 +14,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoder.importing.fidelity import LabelPiece, first_pieces
-from encoder.importing.source_model import Original
+from encoder.importing.source_model import SourceModel
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
-from encoder.train.config import Stage, TextSource
-from encoder.train.data.batches import IGNORED, Batch, WordPieces, make_batches, make_examples
-from encoder.train.data.text import Sequence, read_source
+from encoder.train.config import StageConfig, TextSource
+from encoder.train.data.batches import IGNORED, TrainingBatch, WordPieces, make_batches, make_examples
+from encoder.train.data.text import TextSequence, read_source
 from encoder.train.stages.distill import hidden_loss, matched_layers
-from encoder.train.stages.loop import Job, pick_device
+from encoder.train.stages.loop import StageJob, pick_device
 
 _HELD_OUT = 0.1
 _MOST_HELD_OUT = 500
 _LEAST = 20
 
 
-def read_text(path: Path) -> list[Sequence]:
+def read_text(path: Path) -> list[TextSequence]:
     """Read unlabelled text: `.txt`, a sequence a line; or the words of `.jsonl` or `.conll`.
 
     Raises:
@@ -39,19 +39,19 @@ def read_text(path: Path) -> list[Sequence]:
     sequences = _read_lines(path) if path.suffix == ".txt" else read_source(TextSource(path=str(path)))
     if len(sequences) < _LEAST:
         raise ConfigError(f"{path} has {len(sequences)} sequences; healing and measuring it take {_LEAST} at least")
-    return [Sequence(s.document, s.words, ("O",) * len(s.words)) for s in sequences]
+    return [TextSequence(s.document, s.words, ("O",) * len(s.words)) for s in sequences]
 
 
-def _read_lines(path: Path) -> list[Sequence]:
+def _read_lines(path: Path) -> list[TextSequence]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     said = [tuple(line.split()) for line in lines]
-    return [Sequence(str(path), words, ("O",) * len(words)) for words in said if words]
+    return [TextSequence(str(path), words, ("O",) * len(words)) for words in said if words]
 
 
-def hold_out(sequences: list[Sequence], seed: int) -> tuple[list[Sequence], list[Sequence]]:
+def hold_out(sequences: list[TextSequence], seed: int) -> tuple[list[TextSequence], list[TextSequence]]:
     """Part what is learned, in its order, from a random tenth (500 at most) that is only measured."""
     count = min(_MOST_HELD_OUT, max(1, int(len(sequences) * _HELD_OUT)))
     held = set(random.Random(f"{seed}-held-out").sample(range(len(sequences)), count))
@@ -61,12 +61,12 @@ def hold_out(sequences: list[Sequence], seed: int) -> tuple[list[Sequence], list
 
 def heal_job(
     student: HybridModel,
-    original: Original,
+    original: SourceModel,
     pieces: WordPieces,
-    texts: list[Sequence],
-    stage: Stage,
+    texts: list[TextSequence],
+    stage: StageConfig,
     label_piece: LabelPiece,
-) -> Job:
+) -> StageJob:
     """Build the stage. The embedding tables stay: they are stored in 8 bits and the original has the same ones."""
     original.model.eval().requires_grad_(False).to(pick_device())
     student.word.requires_grad_(False)
@@ -74,10 +74,10 @@ def heal_job(
     student.head.requires_grad_(original.tagger)
     config, matched = student.config, matched_layers(student.config)
 
-    def batches(rng: random.Random) -> list[Batch]:
+    def batches(rng: random.Random) -> list[TrainingBatch]:
         return make_batches(make_examples(pieces, [texts], stage.augment, config.positions, rng), config, stage, rng)
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: TrainingBatch) -> Tensor:
         with torch.no_grad():
             wanted = original.hidden_states(batch.ids, batch.real)
         got = student.hidden_states(batch.ids, batch.positions, batch.tail_last, batch.tail_first)
@@ -86,11 +86,16 @@ def heal_job(
             total = total + _label_loss(original, student, wanted[-1], got[-1], batch, label_piece)
         return total
 
-    return Job("heal", student, stage, batches, loss)
+    return StageJob("heal", student, stage, batches, loss)
 
 
 def _label_loss(
-    original: Original, student: HybridModel, wanted: Tensor, got: Tensor, batch: Batch, label_piece: LabelPiece
+    original: SourceModel,
+    student: HybridModel,
+    wanted: Tensor,
+    got: Tensor,
+    batch: TrainingBatch,
+    label_piece: LabelPiece,
 ) -> Tensor:
     """Divergence of the student's label probabilities from the original's, a word on average."""
     rows, first, last = first_pieces(batch.labels != IGNORED)

@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.heads.viterbi import NOTHING, Decoder
-from encoder.importing.source_model import Original
+from encoder.importing.source_model import SourceModel
 from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
-from encoder.train.config import Stage
-from encoder.train.data.batches import IGNORED, Batch, Example, WordPieces, make_batches
-from encoder.train.data.text import Sequence
+from encoder.train.config import StageConfig
+from encoder.train.data.batches import IGNORED, TrainingBatch, TrainingExample, WordPieces, make_batches
+from encoder.train.data.text import TextSequence
 from encoder.train.stages.loop import pick_device
 
 LabelPiece = Literal["first", "last"]
 """At which of a word's pieces its label is read: the hybrid's at the last, most token classifiers' at the first."""
 
-_STAGE = Stage(epochs=1, blocks="one", batch_tokens=2048)
+_STAGE = StageConfig(epochs=1, blocks="one", batch_tokens=2048)
 
 
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
+class FidelityGap(msgspec.Struct, frozen=True, kw_only=True):
     """How far an encoder is from the original."""
 
     hidden: float
@@ -38,7 +38,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Share of words that have another label; None without a label head."""
 
 
-class Rounding(msgspec.Struct, frozen=True, kw_only=True):
+class RoundingError(msgspec.Struct, frozen=True, kw_only=True):
     """What storing the word embeddings in 8 bits and the rest in half precision changes."""
 
     largest: float
@@ -47,7 +47,7 @@ class Rounding(msgspec.Struct, frozen=True, kw_only=True):
     """Share of words that have another label; None without a label head."""
 
 
-def text_batches(sequences: list[Sequence], pieces: WordPieces, config: HybridConfig) -> list[Batch]:
+def text_batches(sequences: list[TextSequence], pieces: WordPieces, config: HybridConfig) -> list[TrainingBatch]:
     """Batch sequences, each one closed segment, cut to the positions.
 
     Raises:
@@ -60,11 +60,11 @@ def text_batches(sequences: list[Sequence], pieces: WordPieces, config: HybridCo
     return make_batches(kept, config, _STAGE, random.Random(0))
 
 
-def random_batches(config: HybridConfig, count: int = 64, length: int = 32) -> list[Batch]:
+def random_batches(config: HybridConfig, count: int = 64, length: int = 32) -> list[TrainingBatch]:
     """Batch random pieces, each a word, for when there is no text."""
     ids = np.random.default_rng(0).integers(0, config.vocab_size, (count, length))
     zeros, steps = np.zeros(length, np.int64), np.arange(length)
-    return make_batches([Example(row, zeros, steps, zeros, 0) for row in ids], config, _STAGE, random.Random(0))
+    return make_batches([TrainingExample(row, zeros, steps, zeros, 0) for row in ids], config, _STAGE, random.Random(0))
 
 
 def first_pieces(last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -82,10 +82,10 @@ def first_pieces(last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return rows, first, ends
 
 
-class Yardstick:
+class ReferenceOutputs:
     """The original's states and labels on some batches; others are measured against them."""
 
-    def __init__(self, original: Original, batches: list[Batch], label_piece: LabelPiece) -> None:
+    def __init__(self, original: SourceModel, batches: list[TrainingBatch], label_piece: LabelPiece) -> None:
         """Run the original over `batches`, and keep what it says."""
         model = original.model.to(pick_device())
         self._batches = batches
@@ -108,7 +108,7 @@ class Yardstick:
         """What a person should know of the original's labels."""
         self._variance = float(torch.cat(self._states).var(dim=0, correction=0).mean())
 
-    def gap(self, model: HybridModel, label_piece: LabelPiece = "last") -> Gap:
+    def gap(self, model: HybridModel, label_piece: LabelPiece = "last") -> FidelityGap:
         """Measure an encoder of the same pieces."""
         squares, moved, count = 0.0, 0, 0
         for batch, wanted, labels in zip(self._batches, self._states, self._labels, strict=True):
@@ -117,7 +117,9 @@ class Yardstick:
             count += wanted.numel()
             moved += int((_decode(self._decoder, rows, logits) != labels).sum())
         hidden = squares / count
-        return Gap(hidden=hidden, share=hidden / self._variance, labels=moved / self.words if self._tagger else None)
+        return FidelityGap(
+            hidden=hidden, share=hidden / self._variance, labels=moved / self.words if self._tagger else None
+        )
 
 
 _IOB1 = (
@@ -134,7 +136,9 @@ def _count_beginnings(names: tuple[str, ...], rows: NDArray[np.int64], said: NDA
     return int(((said > 0) & ~inside).sum()), int((inside & fresh).sum())
 
 
-def measure_rounding(exact: HybridModel, stored: HybridModel, batches: list[Batch], tagger: bool) -> Rounding:
+def measure_rounding(
+    exact: HybridModel, stored: HybridModel, batches: list[TrainingBatch], tagger: bool
+) -> RoundingError:
     """Compare a model with what becomes of it when it is stored."""
     decoder = Decoder(exact.config.labels)
     largest, moved, words = 0.0, 0, 0
@@ -143,11 +147,11 @@ def measure_rounding(exact: HybridModel, stored: HybridModel, batches: list[Batc
         largest = max(largest, float(np.abs(logits - scores).max() if tagger else (states - rounded).abs().max()))
         moved += int((_decode(decoder, rows, logits) != _decode(decoder, rows, scores)).sum())
         words += len(rows)
-    return Rounding(largest=largest, labels=moved / words if tagger else None)
+    return RoundingError(largest=largest, labels=moved / words if tagger else None)
 
 
 def _run(
-    model: HybridModel, batch: Batch, label_piece: LabelPiece
+    model: HybridModel, batch: TrainingBatch, label_piece: LabelPiece
 ) -> tuple[Tensor, NDArray[np.int64], NDArray[np.float32]]:
     """Run a model over closed segments; returns the real tokens' last states (N, H) and what `_word_scores` does."""
     b = batch.to(pick_device())
@@ -159,7 +163,7 @@ def _run(
 
 
 def _word_scores(
-    model: HybridModel, states: Tensor, batch: Batch, label_piece: LabelPiece
+    model: HybridModel, states: Tensor, batch: TrainingBatch, label_piece: LabelPiece
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Score the words of a batch: the row of each (N,), and (N, labels)."""
     rows, first, last = first_pieces(batch.labels != IGNORED)

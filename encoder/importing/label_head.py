@@ -16,7 +16,7 @@ _NEVER = -1e4
 _WAY_OUT = "import the encoder alone with --no-head and tune it on your own data with hearken train"
 
 
-class Head(NamedTuple):
+class ImportedHead(NamedTuple):
     """A label head in our order."""
 
     labels: tuple[str, ...]
@@ -26,9 +26,9 @@ class Head(NamedTuple):
     """What a person should know of how the labels were read."""
 
 
-def no_head(hidden: int) -> Head:
+def no_head(hidden: int) -> ImportedHead:
     """Give the head of an encoder that is to be tuned: it knows "O" alone."""
-    return Head(("O",), torch.zeros(1, hidden), torch.zeros(1), ())
+    return ImportedHead(("O",), torch.zeros(1, hidden), torch.zeros(1), ())
 
 
 def read_names(config: dict[str, Any], count: int) -> list[str]:
@@ -50,7 +50,7 @@ def read_names(config: dict[str, Any], count: int) -> list[str]:
     return names
 
 
-def read_head(names: list[str], weight: Tensor, bias: Tensor) -> Head:
+def read_head(names: list[str], weight: Tensor, bias: Tensor) -> ImportedHead:
     """Put a head's rows into our order.
 
     BIO labels (IOB2) are taken as they are. Labels without a mark, one a word as in part-of-speech tagging, become
@@ -75,7 +75,7 @@ def read_head(names: list[str], weight: Tensor, bias: Tensor) -> Head:
         rows["O"] = len(names)
         notes.append('the head has no "O": one was added that is never chosen')
     order = torch.tensor([rows[label] for label in labels])
-    return Head(labels, weight[order], bias[order], tuple(notes))
+    return ImportedHead(labels, weight[order], bias[order], tuple(notes))
 
 
 def _as_bio(names: list[str]) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from encoder.checkpoints.huggingface.bert_families import Family, choose_family, convert_weights, encoder_fields
 from encoder.checkpoints.huggingface.folder import ImportRefused, read_json, read_weights
-from encoder.importing.label_head import Head, no_head, read_head, read_names
+from encoder.importing.label_head import ImportedHead, no_head, read_head, read_names
 from encoder.importing.tokenizers import read_tokenizer
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
@@ -24,7 +24,7 @@ WINDOW = 128
 
 
 @dataclass(frozen=True)
-class Original:
+class SourceModel:
     """What a folder held, as one dense model without causal layers; its equal in transformers gives the same states."""
 
     model: HybridModel
@@ -58,7 +58,7 @@ class Original:
         return [states[:, 1:-1] for states in self.model.hidden_states(framed, steps, last, first)]
 
 
-def read_original(folder: Path, *, with_head: bool = True) -> Original:
+def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
     """Read a checkpoint of BERT, RoBERTa, DistilBERT or ELECTRA that transformers wrote.
 
     Args:
@@ -91,7 +91,7 @@ def read_original(folder: Path, *, with_head: bool = True) -> Original:
     notes = head.notes
     if not tagger and any(name.startswith("classifier.") for name in raw):
         notes = (*notes, "the checkpoint's head was left out")
-    return Original(model, tokenizer, opening, closing, str(said["model_type"]), tagger, notes)
+    return SourceModel(model, tokenizer, opening, closing, str(said["model_type"]), tagger, notes)
 
 
 def default_causal_layers(layers: int) -> int:
@@ -99,7 +99,9 @@ def default_causal_layers(layers: int) -> int:
     return min(max(1, layers // 3), layers - 1)
 
 
-def make_hybrid(original: Original, causal_layers: int, window: int | None) -> tuple[HybridConfig, dict[str, Tensor]]:
+def make_hybrid(
+    original: SourceModel, causal_layers: int, window: int | None
+) -> tuple[HybridConfig, dict[str, Tensor]]:
     """Make a hybrid of the same weights, not healed.
 
     Live text has no special tokens, so its position 0 is the row behind the opening one's.
@@ -125,7 +127,7 @@ def make_hybrid(original: Original, causal_layers: int, window: int | None) -> t
     return shape, weights
 
 
-def _head(said: dict[str, Any], raw: dict[str, Tensor]) -> Head:
+def _head(said: dict[str, Any], raw: dict[str, Tensor]) -> ImportedHead:
     if "classifier.weight" not in raw or "classifier.bias" not in raw:
         raise ImportRefused("the weights lack the token-classification head (classifier.weight, classifier.bias)")
     weight, bias = raw["classifier.weight"], raw["classifier.bias"]
@@ -165,7 +167,7 @@ def _special(tokenizer: Tokenizer, name: str) -> int:
     return found
 
 
-def _fill(config: HybridConfig, weights: dict[str, Tensor], head: Head) -> HybridModel:
+def _fill(config: HybridConfig, weights: dict[str, Tensor], head: ImportedHead) -> HybridModel:
     weights = weights | {"head.weight": head.weight, "head.bias": head.bias}
     model = HybridModel(config)
     for name, tensor in model.state_dict().items():

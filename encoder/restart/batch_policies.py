@@ -1,7 +1,7 @@
 """Restart points of many segments at once: what `encoder.restart.policies`'s policies say, in one call over packed
 words.
 
-A policy that is not of that room is asked segment by segment, unless it can be asked for all of them (`AllAtOnce`).
+A policy that is not of that room is asked segment by segment, unless it can be asked for all of them (`BatchPolicy`).
 """
 
 from abc import ABC, abstractmethod
@@ -22,16 +22,16 @@ from encoder.restart.policies import (
     Never,
     Price,
     RestartPolicy,
-    Stability,
-    Standing,
+    StabilityThreshold,
+    StandingWords,
     Whether,
-    most_doubtful,
+    combine_heads,
 )
 
 _ALWAYS, _NEVER, _LAST, _ENTROPY, _STABILITY, _WHETHER, _PRICE = range(7)
 
 
-class Ask(NamedTuple):
+class PolicyBatch(NamedTuple):
     """The words of open segments that stand unchanged, of all taggers of each, before the new ones are computed."""
 
     words: NDArray[np.void]
@@ -39,27 +39,27 @@ class Ask(NamedTuple):
     segments: NDArray[np.int64]
     """(S, 3) a segment's first record, how many of its words stand, and how many words it has now"""
 
-    def standing(self, segment: int) -> Standing:
+    def standing(self, segment: int) -> StandingWords:
         """What a policy is asked of one of them."""
         first, words, count = self.segments[segment].tolist()
-        return most_doubtful([_standing(x, count) for x in self.words[:, first : first + words]])
+        return combine_heads([_standing(x, count) for x in self.words[:, first : first + words]])
 
 
-class AllAtOnce(ABC):
+class BatchPolicy(ABC):
     """A policy that answers for all segments of a step together."""
 
     @abstractmethod
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """See `RestartPolicy`."""
 
     @abstractmethod
-    def points(self, ask: Ask) -> list[int]:
+    def points(self, ask: PolicyBatch) -> list[int]:
         """Give the point of each segment, between 0 and the words that stand."""
 
 
-def points_of(policy: RestartPolicy, ask: Ask) -> list[int]:
+def restart_points(policy: RestartPolicy, ask: PolicyBatch) -> list[int]:
     """Give each segment's restart point as `policy.point` does, between 0 and the words that stand."""
-    if isinstance(policy, AllAtOnce):
+    if isinstance(policy, BatchPolicy):
         return policy.points(ask)
     known = _known(policy)
     if known is None:
@@ -71,7 +71,7 @@ def points_of(policy: RestartPolicy, ask: Ask) -> list[int]:
     return found
 
 
-def pack_ask(data: Sequence[Sequence[bytes]], segments: Sequence[tuple[int, int]]) -> Ask:
+def pack_batch(data: Sequence[Sequence[bytes]], segments: Sequence[tuple[int, int]]) -> PolicyBatch:
     """Lay words out.
 
     Args:
@@ -83,14 +83,14 @@ def pack_ask(data: Sequence[Sequence[bytes]], segments: Sequence[tuple[int, int]
     told[:, 1:] = np.array(segments, np.int64).reshape(-1, 2)
     sizes = np.array([len(x) // WORD.itemsize for x in data[0]], np.int64)
     told[:, 0] = np.cumsum(sizes) - sizes
-    return Ask(words, told)
+    return PolicyBatch(words, told)
 
 
-def _standing(words: NDArray[np.void], count: int) -> Standing:
+def _standing(words: NDArray[np.void], count: int) -> StandingWords:
     seen = words["seen"].astype(np.int32)
     settled = Settled(words["base"].astype(np.float32), words["drift"].astype(np.float32))
     stability = stability_of(settled, count - seen)
-    return Standing(
+    return StandingWords(
         words["entropy"].astype(np.float32),
         words["probability"].astype(np.float32),
         stability,
@@ -104,7 +104,7 @@ def _known(policy: RestartPolicy) -> tuple[int, float] | None:
     match policy:
         case Price(price):
             return _PRICE, price
-        case Stability(threshold):
+        case StabilityThreshold(threshold):
             return _STABILITY, threshold
         case Whether(threshold):
             return _WHETHER, threshold
@@ -157,7 +157,7 @@ def _worst(
     stability: NDArray[np.float32],
     seen: NDArray[np.int32],
 ) -> None:
-    """Fill what `most_doubtful` says of each word of a segment."""
+    """Fill what `combine_heads` says of each word of a segment."""
     for i in range(stand):
         least, fewest = np.float32(np.inf), np.int64(1 << 31)
         for tagger in range(len(words)):

@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from encoder.restart.policies import Standing
+    from encoder.restart.policies import StandingWords
 
 RESOLVED = 0.4
 """Changes a unit of doubt and of the logarithm."""
 
 
-def expected_changes(standing: "Standing") -> NDArray[np.float64]:
+def expected_changes(standing: "StandingWords") -> NDArray[np.float64]:
     """Give for each standing word the probability (words,) that its label changes if it is read again now."""
     words = standing.words
     seen = np.arange(1, words + 1, dtype=np.int32) if standing.seen is None else standing.seen

@@ -24,7 +24,7 @@ class PolicyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StandingWords:
     """The words of an open segment that stand unchanged before the new ones are computed, one element a word."""
 
     entropy: NDArray[np.float32]  # (words,) of the label's distribution, nats
@@ -40,7 +40,7 @@ class Standing:
         return len(self.entropy)
 
 
-def most_doubtful(standings: Sequence[Standing]) -> Standing:
+def combine_heads(standings: Sequence[StandingWords]) -> StandingWords:
     """Give each word the worst figures that it has in any of several labellings of the same words (at least one).
 
     The point of a policy that has a threshold is then the earliest of its points for each of them.
@@ -48,7 +48,7 @@ def most_doubtful(standings: Sequence[Standing]) -> Standing:
     if len(standings) == 1:
         return standings[0]
     seen = [x.seen for x in standings if x.seen is not None]
-    return Standing(
+    return StandingWords(
         np.maximum.reduce([x.entropy for x in standings]),
         np.minimum.reduce([x.probability for x in standings]),
         np.minimum.reduce([x.stability for x in standings]),
@@ -60,7 +60,7 @@ def most_doubtful(standings: Sequence[Standing]) -> Standing:
 class RestartPolicy(Protocol):
     """Standing words in, restart point out."""
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Word from which the tail is computed, 0..words; `words` is an append. The caller clamps it to its window."""
         ...
 
@@ -69,7 +69,7 @@ class RestartPolicy(Protocol):
 class Always:
     """Every step is a full restart."""
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Go back to the first word."""
         return 0
 
@@ -78,7 +78,7 @@ class Always:
 class Never:
     """Only append."""
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Begin at the first new word."""
         return standing.words
 
@@ -89,7 +89,7 @@ class Last:
 
     count: int
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Go back over `count - 1` standing words."""
         return max(0, standing.words - self.count + 1)
 
@@ -100,19 +100,19 @@ class Entropy:
 
     threshold: float
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Go back to the first word in doubt."""
         doubtful = standing.entropy > self.threshold
         return int(doubtful.argmax()) if doubtful.any() else standing.words
 
 
 @dataclass(frozen=True, slots=True)
-class Stability:
+class StabilityThreshold:
     """From the first word that is not settled: whose stability is below the threshold tau."""
 
     threshold: float
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Go back to the first word that is not settled."""
         unsettled = standing.stability < self.threshold
         return int(unsettled.argmax()) if unsettled.any() else standing.words
@@ -128,7 +128,7 @@ class Whether:
 
     threshold: float
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Go back to the first word, or to none."""
         return 0 if bool((standing.stability < self.threshold).any()) else standing.words
 
@@ -179,7 +179,7 @@ class Price:
     price: float
     """Changes that a word computed again has to bring."""
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Go back as far as it pays."""
         return best_point(expected_changes(standing), 0, self.price)
 
@@ -235,7 +235,7 @@ _POLICIES: dict[str, Callable[[str], RestartPolicy]] = {
     "never": lambda _: Never(),
     "last": _last,
     "entropy": _entropy,
-    "stability": lambda argument: Stability(_threshold(argument)),
+    "stability": lambda argument: StabilityThreshold(_threshold(argument)),
     "whether": lambda argument: Whether(_threshold(argument)),
     "price": lambda argument: Price(_entropy(argument).threshold),
 }

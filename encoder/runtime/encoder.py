@@ -21,10 +21,10 @@ from encoder.model.config import HybridConfig
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.weight_file import packed_weights
-from encoder.runtime.cpu.unfused_layers import PlainBody
-from encoder.runtime.kernels import IntArray, Rows, choose_kernels
+from encoder.runtime.cpu.unfused_layers import UnfusedBody
+from encoder.runtime.kernels import IntArray, PackedRows, choose_kernels
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type
-from encoder.runtime.paged_cache import Cache, OutOfPages, Pass, Plan, prefix_rows, tail_rows
+from encoder.runtime.paged_cache import OutOfPages, PagedCache, Pass, PassPlan, prefix_rows, tail_rows
 
 __all__ = ["HybridEncoder", "OutOfPages", "Pass", "Scores"]
 
@@ -42,7 +42,7 @@ class Scores:
 class Body(Protocol):
     """The layers over one cache; an implementation is chosen once, at start."""
 
-    def step(self, tokens: IntArray, appended: Rows, computed: Rows) -> NDArray[np.float32]:
+    def step(self, tokens: IntArray, appended: PackedRows, computed: PackedRows) -> NDArray[np.float32]:
         """Append and restart.
 
         Args:
@@ -93,7 +93,7 @@ class HybridEncoder:
             _check_fallback(kernels, self.number_format)
         self.dtype = page_type(self.number_format, fused=fused)
         """Of cached keys and values."""
-        self._cache = Cache(config, self.dtype, max_sessions, max_pages)
+        self._cache = PagedCache(config, self.dtype, max_sessions, max_pages)
         head = head_columns(config, checkpoint.weights)
         self._body: Body
         if fused:
@@ -101,8 +101,8 @@ class HybridEncoder:
             self._body = FusedBody(config, self._cache, self.number_format, packed, checkpoint.words())
         else:
             plain = choose_kernels(kernels)
-            self._body = PlainBody(config, self._cache, checkpoint.weights, head, plain, self.number_format)
-        self._planned: tuple[tuple[Pass, ...], int, Plan] | None = None
+            self._body = UnfusedBody(config, self._cache, checkpoint.weights, head, plain, self.number_format)
+        self._planned: tuple[tuple[Pass, ...], int, PassPlan] | None = None
         self._warm_up()
 
     def open(self) -> int:
@@ -157,7 +157,7 @@ class HybridEncoder:
         computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
         return Scores(logits, np.concatenate((np.zeros(1, np.int64), np.cumsum(computed))))
 
-    def _plan(self, passes: Sequence[Pass]) -> Plan:
+    def _plan(self, passes: Sequence[Pass]) -> PassPlan:
         """Plan passes, or remember the plan where nothing has happened since: what is counted is run next."""
         if self._planned is not None:
             known, version, plan = self._planned
@@ -192,7 +192,7 @@ def _check_fallback(kernels: str, number_format: str) -> None:
         )
 
 
-def count_flops(config: HybridConfig, plan: Plan) -> int:
+def count_flops(config: HybridConfig, plan: PassPlan) -> int:
     """Count the floating point operations of a step: linears, attention products and head."""
     _, keep, count, window, restart = plan.requests.T
     n = keep + count

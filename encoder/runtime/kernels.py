@@ -44,7 +44,7 @@ def numpy_view(tensor: Tensor) -> NDArray[np.generic]:
     return view
 
 
-class Stream(NamedTuple):
+class ResidualStream(NamedTuple):
     """The residual stream of packed tokens: in full and as the linears want it (the same buffer in float32)."""
 
     full: Buffer
@@ -84,7 +84,7 @@ class Pages:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class PackedRows:
     """What each packed row is: the whole metadata of one ragged pass, int32, built once a step.
 
     Rows starts[s] .. starts[s+1]-1 belong to sequence s and are consecutive tokens.
@@ -110,10 +110,10 @@ class Kernels(Protocol):
 
     name: str
 
-    def embed(self, tokens: IntArray, rows: Rows, table: Embedding, dtype: torch.dtype) -> Stream:
+    def embed(self, tokens: IntArray, rows: PackedRows, table: Embedding, dtype: torch.dtype) -> ResidualStream:
         """Embed (T,) token ids at the rows' positions: word + position, normed."""
 
-    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: Rows) -> Tensor:
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
         """Write each row's key and value into its page, then attend.
 
         Args:
@@ -126,13 +126,13 @@ class Kernels(Protocol):
             (T, H) in the number format.
         """
 
-    def add_norm(self, stream: Stream, delta: Tensor, norm: Norm) -> Stream:
+    def add_norm(self, stream: ResidualStream, delta: Tensor, norm: Norm) -> ResidualStream:
         """Add a sublayer's output (T, H) to the stream and norm it; the old stream must not be used again."""
 
-    def store(self, stream: Stream, pages: Buffer, table: IntArray, rows: Rows) -> None:
+    def store(self, stream: ResidualStream, pages: Buffer, table: IntArray, rows: PackedRows) -> None:
         """Write the rows' full states into pages (N, page_size, H) float32; rows without a page (-1) are skipped."""
 
-    def gather(self, pages: Buffer, table: IntArray, rows: Rows, dtype: torch.dtype) -> Stream:
+    def gather(self, pages: Buffer, table: IntArray, rows: PackedRows, dtype: torch.dtype) -> ResidualStream:
         """Read the rows' states back from pages (N, page_size, H) into a packed stream."""
 
 

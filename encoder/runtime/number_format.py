@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, Packed, make_run
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run
 from encoder.runtime.cpu.avx512.microkernel import Numbers, can_multiply
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
 from encoder.runtime.cpu.packed_linear import PackedLinear
@@ -89,7 +89,7 @@ def _fused_product() -> Callable[[], object]:
     words.setflags(write=False)
     place = _INPUTS * _OUTPUTS // 4
     products = np.array([0, place, place + _OUTPUTS, place + 2 * _OUTPUTS, _INPUTS // 4, _OUTPUTS // BLOCK, AS_IS])
-    packed = Packed(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
+    packed = PackedWeights(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
     a, scale, zero = aligned(_ROWS * _INPUTS, NUMPY["int8"]), aligned(_ROWS, np.float32), aligned(_ROWS, np.int32)
     sums, out = aligned(ROWS * BLOCK, np.int32), aligned(_ROWS * _OUTPUTS, np.float32)
     return lambda: run_product(packed, a, _ROWS, scale, zero, sums, out)

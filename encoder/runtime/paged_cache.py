@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
 from encoder.runtime import page_table as paging
-from encoder.runtime.kernels import Buffer, IntArray, Pages, Rows
+from encoder.runtime.kernels import Buffer, IntArray, PackedRows, Pages
 
 _DEFAULT_BYTES = 2 << 30
 
@@ -40,7 +40,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class PassPlan:
     """Checked passes of one step in the form that the kernels read."""
 
     requests: NDArray[np.int64]
@@ -63,7 +63,7 @@ _COMPLAINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PageBlock:
     """Pages of some layers in one piece of memory, those of one layer behind those of the other."""
 
     keys: Buffer
@@ -89,7 +89,7 @@ class _Pool:
         return self.pages - int(self.left[0])
 
 
-class Cache:
+class PagedCache:
     """Slots, page tables and the pages themselves, for at most `max_pages` pages in use of both kinds together.
 
     The memory is reserved at once but touched, and so really taken, only page by page.
@@ -191,7 +191,7 @@ class Cache:
             raise ValueError(f"slot {slot} is not open")
         return int(self.state[slot, paging.LENGTH])
 
-    def plan(self, passes: Sequence[Pass]) -> Plan:
+    def plan(self, passes: Sequence[Pass]) -> PassPlan:
         """Check passes and lay them out; changes nothing.
 
         Raises:
@@ -202,8 +202,8 @@ class Cache:
         tokens: IntArray = np.concatenate([p.tokens for p in passes]) if passes else np.zeros(0, np.int32)
         return self.plan_requests(requests, tokens)
 
-    def plan_requests(self, requests: NDArray[np.int64], tokens: IntArray) -> Plan:
-        """Check passes that are laid out already, as `Plan` has them; see `plan`."""
+    def plan_requests(self, requests: NDArray[np.int64], tokens: IntArray) -> PassPlan:
+        """Check passes that are laid out already, as `PassPlan` has them; see `plan`."""
         if tokens.dtype != np.int32:
             raise ValueError(f"tokens must be int32 (got {tokens.dtype})")
         config = self.config
@@ -216,9 +216,9 @@ class Cache:
         if tokens.size and not (tokens.min() >= 0 and tokens.max() < config.vocab_size):
             raise ValueError(f"token ids must be between 0 and {config.vocab_size - 1}")
         has_prefix = config.causal_layers > 0
-        return Plan(requests, tokens, paging.count_new_pages(requests, self.state, config.page_size, has_prefix))
+        return PassPlan(requests, tokens, paging.count_new_pages(requests, self.state, config.page_size, has_prefix))
 
-    def apply(self, plan: Plan) -> None:
+    def apply(self, plan: PassPlan) -> None:
         """Cut, give back and take pages as planned; what was planned must still be true.
 
         Raises:
@@ -239,31 +239,31 @@ class Cache:
         paging.move_state(requests, self.state, size)
 
 
-def prefix_rows(plan: Plan) -> Rows:
+def prefix_rows(plan: PassPlan) -> PackedRows:
     """Lay out the appended tokens: each sees all tokens up to itself."""
     return _rows(plan.requests, False, len(plan.tokens))
 
 
-def tail_rows(plan: Plan) -> Rows:
+def tail_rows(plan: PassPlan) -> PackedRows:
     """Lay out the tokens from each restart point on: each sees the whole window."""
     total = int((plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]).sum())
     return _rows(plan.requests, True, total)
 
 
-def _rows(requests: NDArray[np.int64], tail: bool, total: int) -> Rows:
+def _rows(requests: NDArray[np.int64], tail: bool, total: int) -> PackedRows:
     slots, starts = np.empty(len(requests), np.int32), np.empty(len(requests) + 1, np.int32)
     rows = np.empty((3, total), np.int32)
     count = paging.fill_rows(requests, tail, slots, starts, rows)
-    return Rows(slots[:count], starts[: count + 1], rows[0], rows[1], rows[2])
+    return PackedRows(slots[:count], starts[: count + 1], rows[0], rows[1], rows[2])
 
 
-def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) -> Block:
+def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) -> PageBlock:
     """Reserve keys and values of each layer."""
     keys = (layers, pages, config.heads, config.head_dim, config.page_size)
     values = (layers, pages, config.heads, config.page_size, config.head_dim)
     all_keys, all_values = _zeros(keys, dtype).tensor, _zeros(values, dtype).tensor
     parts = [Pages(Buffer(all_keys[i]), Buffer(all_values[i])) for i in range(layers)]
-    return Block(Buffer(all_keys.view(-1)), Buffer(all_values.view(-1)), pages, parts)
+    return PageBlock(Buffer(all_keys.view(-1)), Buffer(all_values.view(-1)), pages, parts)
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:

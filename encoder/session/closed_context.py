@@ -22,7 +22,7 @@ from encoder.model.config import HybridConfig
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Closed:
+class ClosedSegment:
     """A closed segment; equal only to itself, so that an edited one is another."""
 
     segment: Hashable
@@ -30,10 +30,10 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SlotSpan:
     """A closed segment's part of the slot: its tokens from `first` on lie there from slot token `start` on."""
 
-    owner: Closed
+    owner: ClosedSegment
     first: int
     start: int
 
@@ -44,7 +44,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SlotPosition:
     """Where the end of an open segment lies: its tokens from `first` on lie in the slot from `start` on."""
 
     first: int
@@ -86,7 +86,7 @@ class Geometry:
         opening = self.opening(start)
         return opening + self.half * max(0, -(-(end - self.window - opening) // self.half))
 
-    def locate(self, start: int, count: int, first: int = 0) -> Place:
+    def locate(self, start: int, count: int, first: int = 0) -> SlotPosition:
         """Follow a segment from its opening at slot token `start`, with its token `first`, to its first `count` tokens.
 
         Only checkpoints that tokens lie beyond have passed.
@@ -97,21 +97,21 @@ class Geometry:
             last = opening + self.half * ((self.positions - self.half - self.window - opening) // self.half + 2)
             window = self.window_at(start, start + count - first)
             if window < last:
-                return Place(first, start, window)
+                return SlotPosition(first, start, window)
             first, start = first + last - start, 0
 
-    def join(self, context: Sequence[Piece], owner: Closed) -> list[Piece]:
+    def join(self, context: Sequence[SlotSpan], owner: ClosedSegment) -> list[SlotSpan]:
         """Give the context after `owner` closed upon `context`, re-anchored if that is due."""
         start = context[-1].end if context else 0
         first = self.locate(start, len(owner.tokens)).first
-        pieces = [Piece(owner, first, 0)] if first else [*context, Piece(owner, 0, start)]
+        pieces = [SlotSpan(owner, first, 0)] if first else [*context, SlotSpan(owner, 0, start)]
         return self.settle(pieces)
 
-    def settle(self, pieces: list[Piece]) -> list[Piece]:
+    def settle(self, pieces: list[SlotSpan]) -> list[SlotSpan]:
         """Re-anchor a context that leaves fewer than W positions: its last B tokens, clipped to a word's start."""
         if not pieces or self.positions - pieces[-1].end >= self.window:
             return pieces
-        room, kept = self.half, list[tuple[Closed, int]]()
+        room, kept = self.half, list[tuple[ClosedSegment, int]]()
         for piece in reversed(pieces):
             first = self._clip(piece, room)
             if first < len(piece.owner.tokens):
@@ -121,11 +121,11 @@ class Geometry:
                 break
         pieces, start = [], 0
         for owner, first in reversed(kept):
-            pieces.append(Piece(owner, first, start))
+            pieces.append(SlotSpan(owner, first, start))
             start = pieces[-1].end
         return pieces
 
-    def _clip(self, piece: Piece, room: int) -> int:
+    def _clip(self, piece: SlotSpan, room: int) -> int:
         """First token of a piece's last `room` tokens, or of the next word if that cuts a word; maybe its end."""
         tokens = piece.owner.tokens
         first = max(piece.first, len(tokens) - room)
@@ -136,7 +136,7 @@ class Geometry:
 
 
 @dataclass(slots=True)
-class Context:
+class ClosedContext:
     """Closed segments of one session, in order of closing; bounded by what the present context still shows.
 
     `pieces` is always what following `closed` from `base` on gives, so an edit or a deletion gives exactly the context
@@ -146,10 +146,10 @@ class Context:
     geometry: Geometry
     version: int = 0
     """Rises whenever `pieces` changes."""
-    pieces: list[Piece] = field(default_factory=list)
+    pieces: list[SlotSpan] = field(default_factory=list)
     """Never changed in place: plans keep it."""
-    closed: list[Closed] = field(default_factory=list)
-    base: list[Piece] = field(default_factory=list)
+    closed: list[ClosedSegment] = field(default_factory=list)
+    base: list[SlotSpan] = field(default_factory=list)
     reanchors: int = 0
     """Times that a closing made the context begin elsewhere."""
 
@@ -165,34 +165,34 @@ class Context:
                 return i
         return -1
 
-    def join(self, owner: Closed) -> None:
+    def join(self, owner: ClosedSegment) -> None:
         """Close a segment; without tokens it leaves no trace."""
         if len(owner.tokens):
             before = self.pieces
             self.closed.append(owner)
             self._set(self.geometry.join(before, owner))
-            begun = before[:1] or [Piece(owner, 0, 0)]
+            begun = before[:1] or [SlotSpan(owner, 0, 0)]
             self.reanchors += self.pieces[:1] != begun  # a last word longer than B leaves no context at all
 
-    def join_rest(self, owner: Closed) -> None:
+    def join_rest(self, owner: ClosedSegment) -> None:
         """Close a segment of which only the tokens since a re-anchor are known: all before it is forgotten."""
         self.base, self.closed = [], [owner]
         self._set(self.geometry.join([], owner))
         self.base, self.closed = self.pieces, []
 
-    def before(self, index: int) -> list[Piece]:
+    def before(self, index: int) -> list[SlotSpan]:
         """Give the context that `closed[index]` was closed upon."""
         pieces = self.base
         for owner in self.closed[:index]:
             pieces = self.geometry.join(pieces, owner)
         return pieces
 
-    def replace(self, index: int, owner: Closed | None) -> None:
+    def replace(self, index: int, owner: ClosedSegment | None) -> None:
         """Exchange or delete a closed segment; what was closed after it is followed anew."""
         self.closed[index : index + 1] = [owner] if owner is not None and len(owner.tokens) else []
         self._set(self.before(len(self.closed)))
 
-    def _set(self, pieces: list[Piece]) -> None:
+    def _set(self, pieces: list[SlotSpan]) -> None:
         self.pieces = pieces
         self.version += 1
         shown = pieces[0].owner if pieces else None

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.session.closed_context import Closed, Context, Geometry, Piece
+from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry, SlotSpan
 
 
 class _Owner(msgspec.Struct, array_like=True):
@@ -33,7 +33,7 @@ class _Snapshot(msgspec.Struct, array_like=True):
 _DECODER = msgspec.msgpack.Decoder(_Snapshot)
 
 
-def save_context(context: Context) -> bytes:
+def save_context(context: ClosedContext) -> bytes:
     """Write a context down; a few bytes for each token that it shows."""
     held = [*(piece.owner for piece in context.base), *context.closed]
     wide = any(int(owner.tokens.max()) >= 1 << 16 for owner in held)
@@ -46,7 +46,7 @@ def save_context(context: Context) -> bytes:
     return msgspec.msgpack.encode(_Snapshot(context.version, wide, base, closed))
 
 
-def load_context(geometry: Geometry, data: bytes) -> Context:
+def load_context(geometry: Geometry, data: bytes) -> ClosedContext:
     """Make the context that was written down: the same pieces, and the same ever after.
 
     Raises:
@@ -54,8 +54,10 @@ def load_context(geometry: Geometry, data: bytes) -> Context:
     """
     snapshot = _DECODER.decode(data)
     dtype = _dtype(snapshot.wide)
-    base = [Piece(Closed(None, _unpack(x, dtype)), x.first, x.start) for x in snapshot.base]
-    context = Context(geometry, base=base, closed=[Closed(x.name, _unpack(x, dtype)) for x in snapshot.closed])
+    base = [SlotSpan(ClosedSegment(None, _unpack(x, dtype)), x.first, x.start) for x in snapshot.base]
+    context = ClosedContext(
+        geometry, base=base, closed=[ClosedSegment(x.name, _unpack(x, dtype)) for x in snapshot.closed]
+    )
     context.pieces = context.before(len(context.closed))
     context.version = snapshot.version
     return context

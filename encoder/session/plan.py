@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.session.closed_context import Closed, Piece
+from encoder.session.closed_context import ClosedSegment, SlotSpan
 
 if TYPE_CHECKING:
     from encoder.session.session_encoder import SessionEncoder
@@ -16,14 +16,14 @@ Kind = Literal["none", "append", "local", "full"]
 _FURTHER: dict[Kind, int] = {"none": 0, "append": 1, "local": 2, "full": 3}
 
 
-class Rows(NamedTuple):
+class SegmentRows(NamedTuple):
     """Label scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
 
     first: int
     logits: NDArray[np.float32]  # (k, labels)
 
 
-class Standing(NamedTuple):
+class StandingRead(NamedTuple):
     """How an open segment's labels were read."""
 
     version: int | None
@@ -33,7 +33,7 @@ class Standing(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Open:
+class OpenSegment:
     """An open segment: its tokens from `offset` on."""
 
     segment: Hashable
@@ -53,15 +53,15 @@ class Open:
 
 
 @dataclass(slots=True, eq=False)
-class Plan:
+class SegmentPlan:
     """One wish of one session; its counters hold once it has been run.
 
     At most one plan of a session is alive at a time: run it before asking the session for the next one.
     """
 
     session: "SessionEncoder"
-    owner: Open
-    base: list[Piece]
+    owner: OpenSegment
+    base: list[SlotSpan]
     """The closed context that the segment continues."""
     version: object
     keep: int
@@ -72,7 +72,7 @@ class Plan:
     """First token that has to be in the slot: later than 0 if the segment was re-anchored before `keep`."""
     stands: int = 0
     """Tokens whose scores are read anew although their labels stand: the first plan after `SessionEncoder.resume`."""
-    closes: Closed | None = None
+    closes: ClosedSegment | None = None
     """What the segment is once the plan has been run; None if it stays open."""
     joins: bool = True
     """Whether it then lies where the closed context wants it."""
@@ -87,10 +87,10 @@ class Plan:
     """Tokens that went through the tail, replays included."""
     replayed: int = 0
     """Tail tokens of closed segments computed again after an eviction, a re-anchor or a switch."""
-    _read: list[Rows] = field(default_factory=list)
+    _read: list[SegmentRows] = field(default_factory=list)
 
-    def rows(self) -> list[Rows]:
-        """Give the scores to read anew: no element, or one contiguous `Rows`; later passes win."""
+    def rows(self) -> list[SegmentRows]:
+        """Give the scores to read anew: no element, or one contiguous `SegmentRows`; later passes win."""
         if len(self._read) < 2:
             return self._read
         first = min(rows.first for rows in self._read)
@@ -98,7 +98,7 @@ class Plan:
         logits = np.empty((end - first, self._read[0].logits.shape[1]), np.float32)
         for rows in self._read:
             logits[rows.first - first : rows.first - first + len(rows.logits)] = rows.logits
-        return [Rows(first, logits)]
+        return [SegmentRows(first, logits)]
 
     def note(self, first: int, end: int, low: int, logits: NDArray[np.float32]) -> None:
         """Take the scores of the segment's tokens first..end, computed in a window that begins at token `low`."""
@@ -108,4 +108,4 @@ class Plan:
             self.kind = kind
         skip = max(0, self.read_from - first)
         if skip < len(logits):
-            self._read.append(Rows(first + skip, logits[skip:]))
+            self._read.append(SegmentRows(first + skip, logits[skip:]))

@@ -13,14 +13,23 @@ from numpy.typing import NDArray
 from encoder.runtime.encoder import OutOfPages, Pass
 from encoder.runtime.interface import Encoder
 from encoder.session.closed_context import Geometry
-from encoder.session.plan import Kind, Plan, Rows, Standing
+from encoder.session.plan import Kind, SegmentPlan, SegmentRows, StandingRead
 from encoder.session.session_encoder import SessionEncoder
 
-__all__ = ["Kind", "Plan", "Rows", "SessionEncoder", "SessionPool", "Standing", "Work", "run_plans"]
+__all__ = [
+    "Kind",
+    "PoolWork",
+    "SegmentPlan",
+    "SegmentRows",
+    "SessionEncoder",
+    "SessionPool",
+    "StandingRead",
+    "run_plans",
+]
 
 
 @dataclass(slots=True)
-class Work:
+class PoolWork:
     """What a pool has done since it was made."""
 
     rounds: int = 0
@@ -47,7 +56,7 @@ class SessionPool:
             starts_word: (vocabulary,) pieces that begin a word; see `Geometry`.
         """
         self.encoder = encoder
-        self.work = Work()
+        self.work = PoolWork()
         self._max_sessions = max_sessions
         self._geometry = Geometry.of(encoder.config, starts_word)
         self._held: OrderedDict[SessionEncoder, None] = OrderedDict()
@@ -63,7 +72,7 @@ class SessionPool:
             session.slot = None
             del self._held[session]
 
-    def run(self, plans: Sequence[Plan]) -> None:
+    def run(self, plans: Sequence[SegmentPlan]) -> None:
         """Run plans to their ends: each round is one packed step with the next pass of each."""
         active = list(plans)
         limit = self._max_sessions
@@ -79,10 +88,10 @@ class SessionPool:
                         raise
                     limit = len(steps) // 2
 
-    def _settled(self, plan: Plan) -> bool:
+    def _settled(self, plan: SegmentPlan) -> bool:
         return plan.done and plan.session.next_pass(plan) is None
 
-    def _step(self, steps: list[tuple[Plan, Pass]]) -> None:
+    def _step(self, steps: list[tuple[SegmentPlan, Pass]]) -> None:
         if not steps:
             return
         passes = [one for _, one in steps]
@@ -98,7 +107,7 @@ class SessionPool:
         self.work.passes += len(steps)
         self.work.rounds += 1
 
-    def _seat(self, batch: list[Plan]) -> None:
+    def _seat(self, batch: list[SegmentPlan]) -> None:
         """Give every session of the batch a slot."""
         for plan in batch:
             if plan.session.slot is None:
@@ -108,7 +117,7 @@ class SessionPool:
                 plan.session.slot = self.encoder.open()
                 self._held[plan.session] = None
 
-    def _make_room(self, batch: list[Plan], active: list[Plan], passes: list[Pass]) -> bool:
+    def _make_room(self, batch: list[SegmentPlan], active: list[SegmentPlan], passes: list[Pass]) -> bool:
         """Evict sessions outside the batch, those that this run still needs last; False if there is none."""
         busy, waiting = {plan.session for plan in batch}, {plan.session for plan in active}
         victims = sorted((session for session in self._held if session not in busy), key=lambda s: s in waiting)
@@ -124,11 +133,11 @@ class SessionPool:
         self.work.evictions += 1
 
 
-def run_plans(pool: SessionPool, plans: Sequence[Plan]) -> list[list[Rows]]:
+def run_plans(pool: SessionPool, plans: Sequence[SegmentPlan]) -> list[list[SegmentRows]]:
     """Run plans of different sessions packed: round r is the r-th pass of each.
 
     Returns:
-        For each plan the scores to read anew: no element (nothing was computed) or one contiguous `Rows`.
+        For each plan the scores to read anew: no element (nothing was computed) or one contiguous `SegmentRows`.
 
     Raises:
         OutOfPages: one session alone needs more pages than the encoder has.

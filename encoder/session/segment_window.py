@@ -9,7 +9,7 @@ from encoder.session.closed_context import Geometry
 
 
 @dataclass(slots=True)
-class Part:
+class SegmentWindow:
     """A segment that is being computed: its tokens from `first` on lie in the slot from `start` on."""
 
     geometry: Geometry

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.runtime.paged_cache import Pass
-from encoder.session.closed_context import Closed, Context, Geometry, Piece, Place
+from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry, SlotPosition, SlotSpan
 from encoder.session.context_codec import load_context, save_context
-from encoder.session.plan import Open, Plan, Standing
-from encoder.session.segment_window import Part
+from encoder.session.plan import OpenSegment, SegmentPlan, StandingRead
+from encoder.session.segment_window import SegmentWindow
 
 _ROOTLESS = "rootless"
 """The context under a segment whose first tokens were let go."""
@@ -30,7 +30,7 @@ _RETAINED = 16
 _ALL = 1 << 62
 
 
-class Pool(Protocol):
+class PoolState(Protocol):
     """What a session needs to know of all sessions."""
 
     def release(self, session: "SessionEncoder") -> None:
@@ -41,21 +41,21 @@ class Pool(Protocol):
 class SessionEncoder:
     """Segments of one session. Made by `SessionPool.open()`; token numbers are the segment's own, from 0."""
 
-    def __init__(self, pool: Pool, geometry: Geometry) -> None:
+    def __init__(self, pool: PoolState, geometry: Geometry) -> None:
         self.slot: int | None = None
         """Set by the pool before a pass is run."""
         self._pool = pool
         self._geometry = geometry
-        self._context = Context(geometry)
-        self._open: dict[Hashable, Open] = {}
-        self._pieces: list[Piece] = []  # closed segments in the slot, in the states they closed with
-        self._part: Part | None = None  # what lies behind them
+        self._context = ClosedContext(geometry)
+        self._open: dict[Hashable, OpenSegment] = {}
+        self._pieces: list[SlotSpan] = []  # closed segments in the slot, in the states they closed with
+        self._part: SegmentWindow | None = None  # what lies behind them
         self._window = 0  # first slot token that has a standing state
-        self._agreed: Plan | None = None  # the plan whose base `_pieces` is known to be a prefix of
+        self._agreed: SegmentPlan | None = None  # the plan whose base `_pieces` is known to be a prefix of
 
     # wishes
 
-    def plan_update(self, segment: Hashable, tokens: NDArray[np.int32], keep: int, restart: int) -> Plan:
+    def plan_update(self, segment: Hashable, tokens: NDArray[np.int32], keep: int, restart: int) -> SegmentPlan:
         """Plan the scores of an open segment (opened here if it is new).
 
         Args:
@@ -67,17 +67,17 @@ class SessionEncoder:
         """
         owner = self._open.get(segment)
         if owner is None:
-            owner = self._open[segment] = Open(segment, tokens)
+            owner = self._open[segment] = OpenSegment(segment, tokens)
         # What stands of a resumed segment has no scores here: a tagger that is new to it could not be read.
         same = keep == len(tokens) == owner.count and owner.version == self._context.version and not owner.unread
         keep = min(keep, owner.count, len(tokens))
         owner.whole = owner.whole and keep == owner.count
         owner.tokens, owner.offset = tokens, 0
         if same:
-            return Plan(self, owner, [], owner.version, keep, 0, 0, done=True)
+            return SegmentPlan(self, owner, [], owner.version, keep, 0, 0, done=True)
         return self._plan(owner, keep, restart)
 
-    def plan_append(self, segment: Hashable, tokens: NDArray[np.int32], restart: int) -> Plan:
+    def plan_append(self, segment: Hashable, tokens: NDArray[np.int32], restart: int) -> SegmentPlan:
         """Plan the scores of an open segment (opened here if it is new) that grows by `tokens`.
 
         Memory stays bounded however long it grows: past 16 times the positions it lets go of tokens before its last
@@ -86,13 +86,13 @@ class SessionEncoder:
         """
         owner = self._open.get(segment)
         if owner is None:
-            owner = self._open[segment] = Open(segment, tokens[:0])
+            owner = self._open[segment] = OpenSegment(segment, tokens[:0])
         keep = owner.count
         self._let_go(owner)
         owner.tokens = np.concatenate([owner.tokens, tokens])
         return self._plan(owner, keep, restart)
 
-    def plan_close(self, segment: Hashable) -> Plan:
+    def plan_close(self, segment: Hashable) -> SegmentPlan:
         """Close an open segment with the tokens it has; the plan computes what makes its labels canonical.
 
         Raises:
@@ -101,11 +101,11 @@ class SessionEncoder:
         owner = self._open.pop(segment)
         done = owner.whole and not owner.unread and owner.version == self._version(owner)
         plan = self._plan(owner, owner.count, 0)
-        plan.closes, plan.done = Closed(segment, owner.tokens), done or plan.done
+        plan.closes, plan.done = ClosedSegment(segment, owner.tokens), done or plan.done
         (self._context.join_rest if owner.offset else self._context.join)(plan.closes)
         return plan
 
-    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32], *, again: bool = False) -> Plan:
+    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32], *, again: bool = False) -> SegmentPlan:
         """Replace the tokens of a closed segment; all its labels are read anew, those of later segments stand.
 
         A segment that the context no longer shows (`shows`) is computed as the first of a session. The same tokens are
@@ -113,8 +113,8 @@ class SessionEncoder:
         """
         index = self._context.find(segment)
         base = self._context.before(index) if index >= 0 else []
-        closed = Closed(segment, tokens)
-        plan = Plan(self, Open(segment, tokens), base, object(), 0, 0, 0, closes=closed, joins=index >= 0)
+        closed = ClosedSegment(segment, tokens)
+        plan = SegmentPlan(self, OpenSegment(segment, tokens), base, object(), 0, 0, 0, closes=closed, joins=index >= 0)
         same = index >= 0 and np.array_equal(self._context.closed[index].tokens, tokens)
         plan.done = (same and not again) or not len(tokens)
         if index >= 0 and not same:
@@ -140,7 +140,7 @@ class SessionEncoder:
     def free(self) -> None:
         """Forget the session."""
         self.evict()
-        self._context = Context(self._geometry)
+        self._context = ClosedContext(self._geometry)
         self._open = {}
 
     def save(self) -> bytes:
@@ -155,18 +155,18 @@ class SessionEncoder:
         """
         self._context = load_context(self._geometry, data)
 
-    def resume(self, segment: Hashable, tokens: NDArray[np.int32], standing: Standing) -> None:
+    def resume(self, segment: Hashable, tokens: NDArray[np.int32], standing: StandingRead) -> None:
         """Go on with an open segment whose labels are kept elsewhere; its next plan computes it whole.
 
-        That plan gives all scores. If the context is still that of the labels, those before `Plan.stands` are final:
-        reading them anew would only repeat what is known.
+        That plan gives all scores. If the context is still that of the labels, those before `SegmentPlan.stands` are
+        final: reading them anew would only repeat what is known.
         """
-        self._open[segment] = Open(segment, tokens, version=standing.version, whole=standing.whole, unread=True)
+        self._open[segment] = OpenSegment(segment, tokens, version=standing.version, whole=standing.whole, unread=True)
 
-    def standing(self, segment: Hashable) -> Standing:
+    def standing(self, segment: Hashable) -> StandingRead:
         """What `resume` needs to know of an open segment's labels."""
         owner = self._open[segment]
-        return Standing(owner.version if isinstance(owner.version, int) else None, owner.whole)
+        return StandingRead(owner.version if isinstance(owner.version, int) else None, owner.whole)
 
     def shows(self, segment: Hashable) -> bool:
         """Whether a closed segment can still be edited in its place."""
@@ -185,12 +185,12 @@ class SessionEncoder:
 
     # passes
 
-    def next_pass(self, plan: Plan) -> Pass | None:
+    def next_pass(self, plan: SegmentPlan) -> Pass | None:
         """Choose the plan's next pass from what the slot holds, or None: the plan is done."""
         while not plan.done:
             part = self._part or self._place(plan)
             self._part = part
-            replayed = part.owner if isinstance(part.owner, Piece) else None
+            replayed = part.owner if isinstance(part.owner, SlotSpan) else None
             tokens, offset = (replayed.owner.tokens, 0) if replayed else (plan.owner.tokens, plan.owner.offset)
             chosen = part.next_pass(offset + len(tokens), part.first if replayed else plan.wish)
             if not part.start:
@@ -208,7 +208,7 @@ class SessionEncoder:
         self._settle(plan)
         return None
 
-    def note_pass(self, plan: Plan, one: Pass, logits: NDArray[np.float32]) -> None:
+    def note_pass(self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32]) -> None:
         """Take the scores (k, labels) of a pass that `next_pass` chose."""
         part = self._part
         assert part is not None
@@ -228,7 +228,7 @@ class SessionEncoder:
 
     # what the slot holds
 
-    def _plan(self, owner: Open, keep: int, wish: int) -> Plan:
+    def _plan(self, owner: OpenSegment, keep: int, wish: int) -> SegmentPlan:
         """Plan an open segment's tokens, the first `keep` of which stand."""
         version = self._version(owner)
         stale = owner.version != version
@@ -244,23 +244,23 @@ class SessionEncoder:
             anew = stale or owner.unread
             place = self._locate(owner, owner.offset if anew else stood)
             first, read_from, wish = place.first, 0 if anew else place.low, 0
-        plan = Plan(self, owner, self._context.pieces, version, keep, wish, read_from, first)
+        plan = SegmentPlan(self, owner, self._context.pieces, version, keep, wish, read_from, first)
         if owner.unread and not stale:
             plan.stands = self._locate(owner, stood).low
         if not owner.count:
             owner.version, owner.whole, plan.done = version, True, True
         return plan
 
-    def _version(self, owner: Open) -> object:
+    def _version(self, owner: OpenSegment) -> object:
         return _ROOTLESS if owner.offset else self._context.version
 
-    def _locate(self, owner: Open, count: int) -> Place:
+    def _locate(self, owner: OpenSegment, count: int) -> SlotPosition:
         """Where the canonical history has the end of an open segment's first `count` tokens."""
         if owner.offset:
             return self._geometry.locate(0, count, owner.offset)
         return self._geometry.locate(self._context.length, count)
 
-    def _let_go(self, owner: Open) -> None:
+    def _let_go(self, owner: OpenSegment) -> None:
         """Forget what an endless segment said before its last re-anchor."""
         if len(owner.tokens) <= _RETAINED * self._geometry.positions:
             return
@@ -272,11 +272,11 @@ class SessionEncoder:
                 self._part = None
         owner.tokens, owner.offset, owner.version = owner.tokens[first - owner.offset :].copy(), first, _ROOTLESS
 
-    def _place(self, plan: Plan) -> Part:
+    def _place(self, plan: SegmentPlan) -> SegmentWindow:
         """Begin what the slot needs next: a closed segment of the plan's base, or the plan's own."""
         if plan.first:
             self._pieces = []
-            return Part(self._geometry, plan.owner, plan.version, plan.first, 0, 0, 0)
+            return SegmentWindow(self._geometry, plan.owner, plan.version, plan.first, 0, 0, 0)
         if self._agreed is not plan:
             del self._pieces[_count_common(self._pieces, plan.base) :]
             self._agreed = plan
@@ -286,24 +286,24 @@ class SessionEncoder:
         common = len(self._pieces)
         piece = plan.base[common] if common < len(plan.base) else None
         window = self._geometry.opening(start)
-        return Part(
+        return SegmentWindow(
             self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start
         )
 
-    def _finish(self, plan: Plan, part: Part) -> None:
+    def _finish(self, plan: SegmentPlan, part: SegmentWindow) -> None:
         plan.owner.version, plan.owner.whole, plan.owner.unread = plan.version, part.whole, False
         plan.done = True
 
-    def _settle(self, plan: Plan) -> None:
+    def _settle(self, plan: SegmentPlan) -> None:
         """Make a segment that has closed one of the pieces that the next one continues."""
         part = self._part
         if plan.closes is not None and part is not None and part.owner is plan.owner:
             if plan.joins and part.whole and part.end > part.start:
-                self._pieces.append(Piece(plan.closes, part.first - plan.owner.offset, part.start))
+                self._pieces.append(SlotSpan(plan.closes, part.first - plan.owner.offset, part.start))
             self._part = None
 
 
-def _count_common(held: list[Piece], wanted: list[Piece]) -> int:
+def _count_common(held: list[SlotSpan], wanted: list[SlotSpan]) -> int:
     """Count the leading pieces that are the same."""
     count = 0
     for a, b in zip(held, wanted, strict=False):

@@ -11,7 +11,7 @@ class TokenizerError(ValueError):
     """A tokenizer that cannot be used incrementally; the message says what is wrong."""
 
 
-class Pieces(NamedTuple):
+class Tokens(NamedTuple):
     """The words and pieces of a text, as lists: most updates bring a piece or two."""
 
     ids: list[int]
@@ -23,13 +23,13 @@ class Pieces(NamedTuple):
     """(words,) end of each word, exclusive"""
 
 
-class Kind(Protocol):
+class SubwordModel(Protocol):
     """One kind of tokenizer. What lies on one side of a wall never changes what the other side is cut into."""
 
     def is_wall(self, character: str) -> bool:
         """Whether nothing in front of this character's end reaches behind it."""
 
-    def cut(self, text: str) -> Pieces:
+    def cut(self, text: str) -> Tokens:
         """Cut a text that begins behind a wall."""
 
     def starts_word(self) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import pre_tokenizers
 
-from encoder.tokenizer.base import Pieces, TokenizerError, group_by_word, plain_tokenizer, table_of
+from encoder.tokenizer.base import TokenizerError, Tokens, group_by_word, plain_tokenizer, table_of
 
 _RUN = re.compile(r"\S+")
 _SPACE = "\u0120"
@@ -53,11 +53,11 @@ class BytePair:
         vocabulary = self.tokenizer.get_vocab()
         return table_of(vocabulary, [i for piece, i in vocabulary.items() if piece.startswith(_SPACE)])
 
-    def cut(self, text: str) -> Pieces:
+    def cut(self, text: str) -> Tokens:
         """See `Kind.cut`."""
         runs = [(found.start(), found.group()) for found in _RUN.finditer(text)]
         if not runs:
-            return Pieces([], [0], [], [])
+            return Tokens([], [0], [], [])
         joined = " ".join(run for _, run in runs)
         part = self.tokenizer.encode(joined, add_special_tokens=False)
         begins = list(accumulate((len(run) + 1 for _, run in runs[:-1]), initial=0))  # of each run in `joined`
@@ -71,7 +71,7 @@ class BytePair:
             shift = moved[bisect_right(begins, start) - 1]
             starts.append(start + shift)
             ends.append(part.offsets[behind - 1][1] + shift)
-        return Pieces(part.ids, bounds, starts, ends)
+        return Tokens(part.ids, bounds, starts, ends)
 
 
 def always_behind_a_space(kinds: dict[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from encoder.tokenizer.base import Kind, Pieces, TokenizerError
+from encoder.tokenizer.base import SubwordModel, TokenizerError, Tokens
 from encoder.tokenizer.byte_bpe import BytePair
-from encoder.tokenizer.run_cache import Runs
+from encoder.tokenizer.run_cache import RunCache
 from encoder.tokenizer.wordpiece import WordPiece
 
 __all__ = ["EMPTY", "Encoded", "IncrementalTokenizer", "TokenizerError", "common_prefix"]
@@ -29,7 +29,7 @@ class Encoded(NamedTuple):
     word_start: NDArray[np.int32]  # (words,) first character
     word_end: NDArray[np.int32]  # (words,) end, exclusive
     word_token: NDArray[np.int32]  # (words + 1,) first token of each word, and the number of tokens
-    room: "_Room | None" = None
+    room: "_GrowingArrays | None" = None
     """What the arrays are the beginning of."""
 
     @property
@@ -42,7 +42,7 @@ class Encoded(NamedTuple):
         return self.text[self.word_start[index] : self.word_end[index]]
 
 
-class _Room:
+class _GrowingArrays:
     """Arrays that have room for more, so that a text that grows is seldom copied.
 
     What is in them is never changed. Of several texts that go on from one, only the first finds its room free.
@@ -68,7 +68,7 @@ class _Room:
         self.word_token[: words + 1] = before.word_token[: words + 1]
         self.words, self.tokens = words, tokens
 
-    def append(self, part: Pieces, skip: int, reach: int) -> None:
+    def append(self, part: Tokens, skip: int, reach: int) -> None:
         """Put the words of `part`, which begins at character `reach`, behind what there is; the first `skip` are."""
         pieces, words, tokens = part.bounds[skip], self.words, self.tokens
         end = words + len(part.starts) - skip
@@ -97,7 +97,7 @@ class IncrementalTokenizer:
                 neighbours.
         """
         self._kind = choose_kind(tokenizer)
-        self._runs = Runs(self._kind)
+        self._runs = RunCache(self._kind)
 
     def starts_word(self) -> NDArray[np.bool_]:
         """(vocabulary,) true for pieces at which a left context may begin: they begin a word."""
@@ -126,7 +126,7 @@ class IncrementalTokenizer:
         return _go_on(before, words, text, self._runs.cut(text[reach:]), reach)
 
 
-def _go_on(before: Encoded, words: int, text: str, part: Pieces, reach: int) -> tuple[Encoded, int, int]:
+def _go_on(before: Encoded, words: int, text: str, part: Tokens, reach: int) -> tuple[Encoded, int, int]:
     """Keep the first `words` words of `before`; the rest is `part`, from character `reach` on. See `update`."""
     tokens, stood, held = int(before.word_token[words]), len(before.word_start), len(before.ids)
     same = _count_same(before, words, part, reach)
@@ -134,7 +134,9 @@ def _go_on(before: Encoded, words: int, text: str, part: Pieces, reach: int) -> 
     room = before.room
     if words + same < stood or room is None or room.words != stood or not room.has(new_tokens, new_words):
         more = words + same == stood  # it grows: it may grow on
-        room = _Room(new_tokens + more * (new_tokens // 2 + _MORE), new_words + more * (new_words // 2 + _MORE))
+        room = _GrowingArrays(
+            new_tokens + more * (new_tokens // 2 + _MORE), new_words + more * (new_words // 2 + _MORE)
+        )
         room.begin(before, words + same, tokens + part.bounds[same])
     room.append(part, same, reach)
     after = Encoded(
@@ -150,7 +152,7 @@ def _go_on(before: Encoded, words: int, text: str, part: Pieces, reach: int) -> 
     return after, _first_changed_word(before, after, words), _common_ids(before, after, words + same)
 
 
-def _count_same(before: Encoded, words: int, part: Pieces, reach: int) -> int:
+def _count_same(before: Encoded, words: int, part: Tokens, reach: int) -> int:
     """Words at the beginning of `part` that have place and pieces of the next words of `before`: mostly the last."""
     count, first = 0, int(before.word_token[words])
     for i in range(min(len(before.word_start) - words, len(part.starts))):
@@ -166,7 +168,7 @@ def _count_same(before: Encoded, words: int, part: Pieces, reach: int) -> int:
     return count
 
 
-def choose_kind(tokenizer: Tokenizer) -> Kind:
+def choose_kind(tokenizer: Tokenizer) -> SubwordModel:
     """Tell which kind of tokenizer this is.
 
     Raises:

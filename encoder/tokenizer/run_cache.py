@@ -1,6 +1,6 @@
 """Texts cut run by run, with a memory for common runs: most of what is said has been said before."""
 
-from encoder.tokenizer.base import Kind, Pieces
+from encoder.tokenizer.base import SubwordModel, Tokens
 
 _MOST = 1 << 15
 """Runs remembered; when they are so many all are forgotten, which costs less than knowing which was used last."""
@@ -10,24 +10,24 @@ _SHORT = 120
 """Characters of a text that is looked up run by run; a longer one is cut whole, which is then quicker."""
 
 
-class Runs:
+class RunCache:
     """Cuts texts as a kind of tokenizer does.
 
-    A run is what lies between two spaces. A space is a wall (`Kind.is_wall`), so what a run is cut into depends on
-    nothing else.
+    A run is what lies between two spaces. A space is a wall (`SubwordModel.is_wall`), so what a run is cut into depends
+    on nothing else.
 
     Args:
         kind: what cuts.
         most: how many runs are remembered.
     """
 
-    def __init__(self, kind: Kind, most: int = _MOST) -> None:
+    def __init__(self, kind: SubwordModel, most: int = _MOST) -> None:
         self._kind = kind
         self._most = most
-        self._known: dict[str, Pieces] = {}
+        self._known: dict[str, Tokens] = {}
 
-    def cut(self, text: str) -> Pieces:
-        """Give what `Kind.cut` gives for a text that begins behind a wall."""
+    def cut(self, text: str) -> Tokens:
+        """Give what `SubwordModel.cut` gives for a text that begins behind a wall."""
         if len(text) > _SHORT:
             return self._kind.cut(text)
         ids: list[int] = []
@@ -46,9 +46,9 @@ class Runs:
                     starts += [at + start for start in known.starts]
                     ends += [at + end for end in known.ends]
             at += len(run) + 1
-        return Pieces(ids, bounds, starts, ends)
+        return Tokens(ids, bounds, starts, ends)
 
-    def _learn(self, run: str) -> Pieces:
+    def _learn(self, run: str) -> Tokens:
         pieces = self._kind.cut(run)
         if len(run) <= _LONGEST:
             if len(self._known) >= self._most:

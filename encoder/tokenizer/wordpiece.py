@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.tokenizer.base import Pieces, TokenizerError, group_by_word, plain_tokenizer, table_of
+from encoder.tokenizer.base import TokenizerError, Tokens, group_by_word, plain_tokenizer, table_of
 
 _SPACES = "\t\n\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 _WALLS = frozenset(_SPACES + string.punctuation)
@@ -46,7 +46,7 @@ class WordPiece:
         vocabulary = self.tokenizer.get_vocab()
         return table_of(vocabulary, [i for piece, i in vocabulary.items() if not piece.startswith("##")])
 
-    def cut(self, text: str) -> Pieces:
+    def cut(self, text: str) -> Tokens:
         """See `Kind.cut`."""
         part = self.tokenizer.encode(text, add_special_tokens=False)
         ids, offsets = part.ids, part.offsets
@@ -55,7 +55,7 @@ class WordPiece:
         starts = [offsets[i][0] for i in first]
         limits = [*starts[1:], len(text)]
         ends = [_with_marks(text, offsets[i - 1][1], limits[j]) for j, i in enumerate(bounds[1:])]
-        return Pieces(ids, bounds, starts, ends)
+        return Tokens(ids, bounds, starts, ends)
 
 
 def _is_wall(character: str) -> bool:

@@ -6,23 +6,23 @@ from typing import Any, NamedTuple
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.phase_timer import Laps
+from stream.engine.phase_timer import PhaseTimer
 from stream.ingest.queue import Intake
-from stream.ingest.received import Heard
+from stream.ingest.received import ReceivedSegment
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.labeller import NO_WORDS, Counters, Growth, Labeller, Reading
+from stream.labelling.labeller import NO_WORDS, Growth, Labeller, LabellerCounters, Labelling
 from stream.messages.types import Message, Revision
 from stream.overload.budget import Budget
-from stream.overload.governor import Governor, Shift
-from stream.overload.restart_pricing import Spending
+from stream.overload.governor import Governor, OverloadChange
+from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.emission import LOW, Emission
 from stream.revisions.span_diff import Difference, diff_spans
-from stream.revisions.spans import Flips, count_flips, find_spans, first_change, score_segment
-from stream.sessions.active_session import Living
+from stream.revisions.spans import LabelFlips, count_flips, find_spans, first_change, score_segment
+from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import Operation, Remove, Write
-from stream.sessions.registry import Sessions
+from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS, Segment, Session
-from stream.sessions.snapshot import Entry, Saved
+from stream.sessions.snapshot import Entry, SavedSession
 from stream.sessions.stats import EngineStats
 from stream.sessions.step_result import Answer, Failure, StepResult
 
@@ -30,14 +30,14 @@ __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
 
 @dataclass(slots=True)
-class _Job:
+class _SegmentJob:
     """One segment of one session in one step."""
 
-    living: Living
+    living: ActiveSession
     write: Write
-    before: Sequence[Reading]
+    before: Sequence[Labelling]
     """The segment's words as they stand for each tagger."""
-    after: tuple[Reading, ...] = ()
+    after: tuple[Labelling, ...] = ()
     """As they are read now."""
 
 
@@ -86,8 +86,8 @@ class Engine:
         self._unknown = (NO_WORDS,) * len(self.names)
         self.governor = governor
         self.budget = budget
-        self._spending = Spending(governor, budget)
-        self._sessions = Sessions(self.names, self._labeller, self._spending.govern(policy), remember_segments)
+        self._spending = RestartPricing(governor, budget)
+        self._sessions = SessionRegistry(self.names, self._labeller, self._spending.govern(policy), remember_segments)
         self._token_budget = token_budget
         self._emission = emission
         self._intake = Intake(coalesce, remember_segments)
@@ -117,7 +117,7 @@ class Engine:
         """Forget a session and what waits of it without closing it or telling of it: somebody else has it now."""
         self._intake.drop(session)
 
-    def restore(self, saved: Saved, session: str, now: float | None = None) -> None:
+    def restore(self, saved: SavedSession, session: str, now: float | None = None) -> None:
         """Go on with a session that another engine kept; its messages that are in it are answered and not done again.
 
         Nothing is computed before its next operation. What was known here of a session of that name is dropped. `now`
@@ -126,7 +126,7 @@ class Engine:
         self._intake.restore(session, saved, self._now if now is None else now)
         self._now = self._now if now is None else now
 
-    def segments(self, session: str) -> Mapping[str, Heard]:
+    def segments(self, session: str) -> Mapping[str, ReceivedSegment]:
         """Segments of a session as received so far, whatever was labelled of them; only to look at."""
         return self._intake.segments(session)
 
@@ -151,7 +151,7 @@ class Engine:
         return self._intake.waiting_since
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> LabellerCounters:
         """What the labeller did so far, and the pages that it has; may be read while a step runs."""
         return self._labeller.counters()
 
@@ -170,7 +170,7 @@ class Engine:
         """Operations that wait for a step: 0 when all that was submitted is answered (between steps)."""
         return self._intake.waiting
 
-    def govern(self, now: float, *, crowded: bool = False) -> Shift | None:
+    def govern(self, now: float, *, crowded: bool = False) -> OverloadChange | None:
         """Tell governor and budget the time, before a step or while idle; says if shortening restarts begins or ends.
 
         Args:
@@ -196,7 +196,7 @@ class Engine:
         A clock, where one is given, is only for telling how long each phase took: `StepResult.laps`.
         """
         result = StepResult()
-        laps = Laps(clock, result.laps)
+        laps = PhaseTimer(clock, result.laps)
         before = self._labeller.counters()
         jobs = self._schedule(result)
         laps.end("schedule")
@@ -215,7 +215,7 @@ class Engine:
         laps.end("emit")
         return result
 
-    def _schedule(self, result: StepResult) -> list[_Job]:
+    def _schedule(self, result: StepResult) -> list[_SegmentJob]:
         """Take waiting operations; what needs no labelling is done at once."""
         jobs = []
         for operation in self._intake.take(self._token_budget):
@@ -223,7 +223,7 @@ class Engine:
                 if isinstance(operation, Write):
                     living = self._sessions.open(operation.session, result)
                     if _is_news(living.truth, operation):
-                        jobs.append(_Job(living, operation, living.before(operation.segment) or self._unknown))
+                        jobs.append(_SegmentJob(living, operation, living.before(operation.segment) or self._unknown))
                         continue
                 self._sessions.apply(operation, result)
                 self._answer(operation, result)
@@ -231,18 +231,18 @@ class Engine:
                 self._give_up(operation, error, result)
         return jobs
 
-    def _point(self, jobs: list[_Job]) -> list[Any]:
+    def _point(self, jobs: list[_SegmentJob]) -> list[Any]:
         """Cut what was rewritten and choose where each segment's labels are read anew."""
         plans = [job.living.live.plan(job.write.segment, job.write.text, job.write.final) for job in jobs]
         self._labeller.point(plans)
         return plans
 
-    def _decode(self, jobs: list[_Job], plans: list[Any]) -> None:
+    def _decode(self, jobs: list[_SegmentJob], plans: list[Any]) -> None:
         """Scores to labelled words."""
         for job, readings in zip(jobs, self._labeller.read(plans), strict=True):
             job.after = readings
 
-    def _emit(self, jobs: list[_Job], result: StepResult) -> None:
+    def _emit(self, jobs: list[_SegmentJob], result: StepResult) -> None:
         """Make the new labels stand and tell what changed."""
         for job in jobs:
             try:
@@ -254,7 +254,7 @@ class Engine:
             result.entries += entries
             self._answer(job.write, result)
 
-    def _revise(self, job: _Job, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
+    def _revise(self, job: _SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
         write, living, truth = job.write, job.living, job.living.truth
         truth.advance(write.offset, write.floor)
         segment = truth.open(write.segment)
@@ -272,7 +272,9 @@ class Engine:
         revisions = [truth.revise(name, write.segment, x) for name, x in differences if x or closing]
         return revisions, living.wrote(write.segment, words, forgotten)
 
-    def _differ(self, job: _Job, segment: Segment, tagger: str, reading: Reading, rewritten: int | None) -> Difference:
+    def _differ(
+        self, job: _SegmentJob, segment: Segment, tagger: str, reading: Labelling, rewritten: int | None
+    ) -> Difference:
         """What changes for readers of one tagger."""
         write, truth = job.write, job.living.truth
         shown = truth.shown(tagger, write.segment)
@@ -285,7 +287,7 @@ class Engine:
         difference.score = score_segment(reading)
         return difference
 
-    def _measure(self, job: _Job, segment: Segment, closing: bool, stats: EngineStats) -> list[int | None]:
+    def _measure(self, job: _SegmentJob, segment: Segment, closing: bool, stats: EngineStats) -> list[int | None]:
         """Count words and work, pass by pass; gives each tagger the first rewritten character (see diff_spans)."""
         found: list[int | None] = []
         stats.updates += 1
@@ -302,7 +304,7 @@ class Engine:
         result.answered += [Answer(operation.session, offset) for offset in operation.answers]
         result.stats.coalesced += max(0, len(operation.answers) - 1)
 
-    def _isolate(self, jobs: list[_Job], result: StepResult) -> list[_Job]:
+    def _isolate(self, jobs: list[_SegmentJob], result: StepResult) -> list[_SegmentJob]:
         """Something failed in a step of many: label each session alone, from its truth; give up those that fail."""
         good = []
         for job in jobs:
@@ -326,7 +328,7 @@ class Engine:
         result.stats.failures += 1
         self._answer(operation, result)
 
-    def _count(self, result: StepResult, before: Counters) -> None:
+    def _count(self, result: StepResult, before: LabellerCounters) -> None:
         after, stats = self._labeller.counters(), result.stats
         stats.messages, stats.revisions = len(result.answered), len(result.revisions)
         stats.evictions = after.evictions - before.evictions
@@ -340,17 +342,17 @@ class Engine:
         self.stats.add(stats)
 
 
-class _Change(NamedTuple):
+class _UpdateChange(NamedTuple):
     """What an update did to the words of one pass."""
 
     words: int
     """Words from the first on that is not as it was."""
     rewritten: int | None
     """See `diff_spans`."""
-    flips: Flips
+    flips: LabelFlips
 
 
-def _add_up(growths: Sequence[Growth | None]) -> _Change | None:
+def _add_up(growths: Sequence[Growth | None]) -> _UpdateChange | None:
     """What the taggers of a pass (one at least) say themselves, if they do."""
     first, by_input, by_model = growths[0], 0, 0
     for growth in growths:
@@ -358,17 +360,17 @@ def _add_up(growths: Sequence[Growth | None]) -> _Change | None:
             return None
         by_input += growth.by_input
         by_model += growth.by_model
-    return first and _Change(first.arrived, first.rewritten, Flips(by_input, by_model))
+    return first and _UpdateChange(first.arrived, first.rewritten, LabelFlips(by_input, by_model))
 
 
-def _compare(text: str, job: _Job, of_pass: slice) -> _Change:
+def _compare(text: str, job: _SegmentJob, of_pass: slice) -> _UpdateChange:
     """The same, of any two readings."""
     before, after = job.before[of_pass], job.after[of_pass]
     word, rewritten = first_change(text, before[0], job.write.text, after[0])
-    return _Change(len(after[0].starts) - word, rewritten, count_flips(before, after, word))
+    return _UpdateChange(len(after[0].starts) - word, rewritten, count_flips(before, after, word))
 
 
-def _stays(segment: Segment, tagger: str, reading: Reading) -> bool:
+def _stays(segment: Segment, tagger: str, reading: Labelling) -> bool:
     """Whether readers of one tagger have just the spans that it finds, as they had before: nothing is to be told."""
     shown = segment.shown.get(tagger)
     return shown is not None and shown.whole and reading.growth is not None and reading.growth.quiet

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Laps:
+class PhaseTimer:
     """Books the time since the last phase ended; without a clock it does nothing.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stream.engine.engine import Answer, Engine, StepResult
 from stream.messages.types import Message
-from stream.overload.governor import Shift
+from stream.overload.governor import OverloadChange
 
 
 class WorkerFailed(RuntimeError):
@@ -17,7 +17,7 @@ class WorkerFailed(RuntimeError):
 
 
 @dataclass(slots=True)
-class Batch:
+class StepBatch:
     """One step's result, as it crosses to the event loop."""
 
     result: StepResult
@@ -25,7 +25,7 @@ class Batch:
     """Seconds from submit to the end of the step, one for each of `result.answered`."""
     busy: float
     """Seconds that the step took."""
-    shift: Shift | None = None
+    shift: OverloadChange | None = None
     """Overload began or ended before this step. Where it ends because nothing comes any more, the step is empty."""
     ended: float = 0.0
     """When it was over, by the worker's clock."""
@@ -62,7 +62,7 @@ class Worker:
         """Seconds that the last step took."""
         self._moved = asyncio.Event()
         """Something left the queue, or the worker stopped."""
-        self._batches: asyncio.Queue[Batch | None] = asyncio.Queue()
+        self._batches: asyncio.Queue[StepBatch | None] = asyncio.Queue()
         self._submitted: defaultdict[Answer, list[float]] = defaultdict(list)
         self._wake = threading.Event()
         self._stopped = False
@@ -140,7 +140,7 @@ class Worker:
             self.wake()
             await self._wait()
 
-    async def results(self) -> AsyncIterator[Batch]:
+    async def results(self) -> AsyncIterator[StepBatch]:
         """What the steps did, in order; for one reader.
 
         Raises:
@@ -214,15 +214,15 @@ class Worker:
         except BaseException as error:
             loop.call_soon_threadsafe(self._fail, error)
 
-    def _govern(self, now: float) -> Shift | None:
+    def _govern(self, now: float) -> OverloadChange | None:
         """Tell the engine the time, and how long messages wait for it."""
         return self.engine.govern(now, crowded=self._in_flight > self._queue / 2)
 
-    def _deliver(self, result: StepResult, started: float, ended: float, shift: Shift | None) -> None:
+    def _deliver(self, result: StepResult, started: float, ended: float, shift: OverloadChange | None) -> None:
         self._moved_at = self._clock()
         self._busy = ended - started
         latencies = [ended - self._submit_time(x) for x in result.answered]
-        self._batches.put_nowait(Batch(result, latencies, ended - started, shift, ended))
+        self._batches.put_nowait(StepBatch(result, latencies, ended - started, shift, ended))
 
     def _submit_time(self, answer: Answer) -> float:
         times = self._submitted[answer]

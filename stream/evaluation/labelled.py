@@ -1,7 +1,7 @@
 """Measures taggers under restart policies on labelled text, through the engine's own labeller.
 
 Every word is an update; many sessions are batched. Knows no files but the data: tables and plots are made of the
-`Report` elsewhere.
+`EvaluationReport` elsewhere.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ from encoder.model.config import HybridConfig
 from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
 from encoder.tokenizer.incremental import IncrementalTokenizer
-from stream.evaluation.metrics.corpus_metrics import Tally
-from stream.evaluation.metrics.report import Report, Result, compare, summarize
-from stream.evaluation.replay.examples import EvaluationError, Example, begin_table, read_examples, sessions_of
+from stream.evaluation.metrics.corpus_metrics import CorpusTally
+from stream.evaluation.metrics.report import EvaluationReport, PolicyResult, compare, summarize
+from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, sessions_of
 from stream.evaluation.replay.oracle import ORACLE, OracleFeed
-from stream.evaluation.replay.shown_spans import Levels
+from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.word_by_word import Advance, Feed, ignore
 from stream.labelling.hybrid import HybridLabeller
 from stream.revisions.emission import parse_emission
@@ -35,7 +35,7 @@ BATCH = 64
 """Sessions that are live at once."""
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class EvaluationTask(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be measured."""
 
     data: Path
@@ -61,13 +61,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 def evaluate_policy(
     tagger: Tagger,
     policy: str,
-    examples: Sequence[Example],
+    examples: Sequence[LabelledText],
     *,
     name: str,
     closing: bool,
     advance: Advance = ignore,
     stability: Sequence[str] = (),
-) -> list[Result]:
+) -> list[PolicyResult]:
     """Measure one tagger under one policy: without closing restarts, and if `closing`, with them too.
 
     Args:
@@ -84,8 +84,8 @@ def evaluate_policy(
         PolicyError: the policy cannot be parsed.
     """
     kinds = list(product(stability or ("",), (False, True) if closing else (False,)))
-    tallies = {kind: Tally(tagger.config.labels) for kind in kinds}
-    levels = Levels(tagger.config.labels, [parse_emission(level) for level in stability])
+    tallies = {kind: CorpusTally(tagger.config.labels) for kind in kinds}
+    levels = EmissionLevels(tagger.config.labels, [parse_emission(level) for level in stability])
     for group in _batches(examples):
         feed = _feed(tagger, policy, group, levels)
         found = feed.run(closing, advance)
@@ -97,26 +97,26 @@ def evaluate_policy(
                 tally.add(replace(kept, arrived=words), example.gold, example.marks)
             tally.add_flops(feed.flops + (feed.closing_flops if with_closing else 0), dense, dense_open)
     return [
-        Result(tagger=name, policy=policy, closing=with_closing, metrics=tally.result(), emission=level)
+        PolicyResult(tagger=name, policy=policy, closing=with_closing, metrics=tally.result(), emission=level)
         for (level, with_closing), tally in tallies.items()
     ]
 
 
-def _feed(tagger: Tagger, policy: str, group: Sequence[Example], levels: Levels) -> Feed[Any]:
+def _feed(tagger: Tagger, policy: str, group: Sequence[LabelledText], levels: EmissionLevels) -> Feed[Any]:
     labeller, begins = HybridLabeller(tagger), begin_table(tagger.config.labels)
     if policy == ORACLE:
         return OracleFeed(labeller, group, begins, levels)
     return Feed(labeller, parse_policy(resolve_policy(policy, tagger.own)), group, begins, levels)
 
 
-def _batches(examples: Sequence[Example]) -> Iterator[list[Example]]:
+def _batches(examples: Sequence[LabelledText]) -> Iterator[list[LabelledText]]:
     """Sessions of about one length together, whole; the examples of one session stay in order."""
     sessions = sorted(sessions_of(examples), key=lambda session: sum(len(example.ends) for example in session))
     for i in range(0, len(sessions), BATCH):
         yield [example for session in sessions[i : i + BATCH] for example in session]
 
 
-def _count(tagger: Tagger, group: Sequence[Example]) -> tuple[list[list[int]], float, float]:
+def _count(tagger: Tagger, group: Sequence[LabelledText]) -> tuple[list[list[int]], float, float]:
     """Count the tagger's words that arrive with each word of each example, and the FLOPs of the dense encoder.
 
     Returns:
@@ -135,7 +135,7 @@ def _count(tagger: Tagger, group: Sequence[Example]) -> tuple[list[list[int]], f
     return arrived, dense, dense_open
 
 
-def count_tokens(tokenizer: IncrementalTokenizer, example: Example) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def count_tokens(tokenizer: IncrementalTokenizer, example: LabelledText) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count the tokens, and the tagger's words, that stand after each word of the example arrived: two of (words,)."""
     encoded = tokenizer.encode(example.text)
     words = np.searchsorted(encoded.word_end, example.ends, side="right")
@@ -170,7 +170,7 @@ def check_baseline(name: str, tagger: Tagger, baselines: Sequence[str]) -> None:
         raise EvaluationError(f"baseline {name} has causal layers; train one with causal_layers = 0")
 
 
-def _check(task: Task) -> None:
+def _check(task: EvaluationTask) -> None:
     """All mistakes before the first hour of work."""
     for level in task.stability:
         parse_emission(level)
@@ -183,7 +183,7 @@ def _check(task: Task) -> None:
         _read(task, tagger)
 
 
-def _read(task: Task, tagger: Tagger) -> list[Example]:
+def _read(task: EvaluationTask, tagger: Tagger) -> list[LabelledText]:
     labels = tagger.config.labels
     return read_examples(task.data, labels, task.rename, task.limit, spoken=task.spoken, join=task.join)
 
@@ -192,7 +192,7 @@ Plan = tuple[str, tuple[str, ...], bool, tuple[str, ...]]
 """A tagger, its policies, whether to close, and levels of stability."""
 
 
-def evaluate_all(task: Task, command: str = "") -> Report:
+def evaluate_all(task: EvaluationTask, command: str = "") -> EvaluationReport:
     """Measure taggers under each policy, and bidirectional baselines re-run on every word, on one file.
 
     Args:
@@ -211,7 +211,7 @@ def evaluate_all(task: Task, command: str = "") -> Report:
     _check(task)
     plans: list[Plan] = [(name, ("always",), False, ()) for name in task.baselines]
     plans += [(name, task.policies, task.closing, task.stability) for name in task.taggers]
-    results: list[Result] = []
+    results: list[PolicyResult] = []
     with progress_bar() as bar:
         for name, policies, closing, stability in plans:
             loaded = load_alone(name, number_format=task.number_format)
@@ -222,7 +222,7 @@ def evaluate_all(task: Task, command: str = "") -> Report:
                 results += evaluate_policy(
                     loaded, policy, examples, name=name, closing=closing, advance=advance, stability=stability
                 )
-    return Report(
+    return EvaluationReport(
         data=str(task.data),
         sequences=len(examples),
         words=words,

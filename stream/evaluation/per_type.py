@@ -9,7 +9,7 @@ from encoder.heads.viterbi import labels_to_spans
 from encoder.restart.policies import Never
 from encoder.tagger import Tagger
 from stream.evaluation.labelled import BATCH
-from stream.evaluation.replay.examples import Example, begin_table, sessions_of
+from stream.evaluation.replay.examples import LabelledText, begin_table, sessions_of
 from stream.evaluation.replay.word_by_word import Feed
 from stream.labelling.hybrid import HybridLabeller
 
@@ -31,7 +31,7 @@ class TypeScore(msgspec.Struct, frozen=True, kw_only=True):
         return 2 * self.right / max(1, self.gold + self.found)
 
 
-def score_types(tagger: Tagger, examples: Sequence[Example]) -> list[TypeScore]:
+def score_types(tagger: Tagger, examples: Sequence[LabelledText]) -> list[TypeScore]:
     """Label examples, close them, and compare final spans with the gold ones, by type.
 
     Types are those of the tagger, in the order of its labels.

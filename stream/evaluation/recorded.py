@@ -13,11 +13,11 @@ import torch
 from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_alone
 from stream.evaluation.labelled import Plan, check_baseline, progress_bar
-from stream.evaluation.metrics.chart_metrics import Chart, Labels, SpanScore, row_spans
-from stream.evaluation.metrics.corpus_metrics import Metrics, Tally
-from stream.evaluation.metrics.report import Agreement, Report, Result, compare, summarize
-from stream.evaluation.replay.message_replay import Replay
-from stream.evaluation.replay.shown_spans import Levels
+from stream.evaluation.metrics.chart_metrics import Chart, Labels, SpanCounts, row_spans
+from stream.evaluation.metrics.corpus_metrics import CorpusTally, Metrics
+from stream.evaluation.metrics.report import Agreement, EvaluationReport, PolicyResult, compare, summarize
+from stream.evaluation.replay.message_replay import MessageReplay
+from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.word_by_word import Advance
 from stream.messages.types import Message, Update
 from stream.revisions.emission import parse_emission
@@ -33,7 +33,7 @@ def evaluate_streams(
     closing: bool,
     stability: Sequence[str] = (),
     command: str = "",
-) -> Report:
+) -> EvaluationReport:
     """Measure taggers under each policy, and bidirectional baselines re-run on every update.
 
     Args:
@@ -60,7 +60,7 @@ def evaluate_streams(
         parse_emission(level)
     plans: list[Plan] = [(name, ("always",), False, ()) for name in baselines]
     plans += [(name, tuple(policies), closing, tuple(stability)) for name in taggers]
-    results: list[Result] = []
+    results: list[PolicyResult] = []
     with progress_bar() as bar:
         for name, chosen, with_closing, levels in plans:
             tagger = load_alone(name)
@@ -69,7 +69,7 @@ def evaluate_streams(
                 x: partial(bar.advance, bar.add_task(f"{tagger.name} {x}", total=len(messages))) for x in chosen
             }
             results += replay_policies(tagger, bars, messages, name=name, closing=with_closing, stability=levels)
-    return Report(
+    return EvaluationReport(
         data=source,
         sequences=results[0].metrics.segments,
         words=results[0].metrics.words,
@@ -90,7 +90,7 @@ def replay_policies(
     name: str,
     closing: bool,
     stability: Sequence[str] = (),
-) -> list[Result]:
+) -> list[PolicyResult]:
     """Measure one tagger under each policy.
 
     Args:
@@ -101,17 +101,17 @@ def replay_policies(
         closing: measure closing restarts as well.
         stability: levels under which what readers are shown is measured; none: what is found is.
     """
-    reference, results = [chart.final for chart in Replay(tagger, parse_policy("always"), messages).run()], []
-    levels = Levels(tagger.config.labels, [parse_emission(level) for level in stability])
+    reference, results = [chart.final for chart in MessageReplay(tagger, parse_policy("always"), messages).run()], []
+    levels = EmissionLevels(tagger.config.labels, [parse_emission(level) for level in stability])
     for policy, advance in policies.items():
-        replay = Replay(tagger, parse_policy(resolve_policy(policy, tagger.own)), messages, levels)
+        replay = MessageReplay(tagger, parse_policy(resolve_policy(policy, tagger.own)), messages, levels)
         found = replay.run(advance)
         charts = dict(zip(stability, replay.charts_shown, strict=True)) or {"": found}
         for level, with_closing in product(charts, (False, True) if closing else (False,)):
             kept = charts[level] if with_closing else [chart.unclosed() for chart in charts[level]]
             spent = replay.flops + (replay.closing_flops if with_closing else 0)
             results.append(
-                Result(
+                PolicyResult(
                     tagger=name,
                     policy=policy,
                     closing=with_closing,
@@ -123,8 +123,8 @@ def replay_policies(
     return results
 
 
-def _measure(charts: Sequence[Chart], replay: Replay, spent: int, names: tuple[str, ...]) -> Metrics:
-    tally = Tally(names)
+def _measure(charts: Sequence[Chart], replay: MessageReplay, spent: int, names: tuple[str, ...]) -> Metrics:
+    tally = CorpusTally(names)
     for chart in charts:
         tally.add(chart)
     tally.add_flops(spent, replay.dense, replay.dense_open)
@@ -133,7 +133,7 @@ def _measure(charts: Sequence[Chart], replay: Replay, spent: int, names: tuple[s
 
 def agree(charts: Sequence[Chart], reference: Sequence[Labels], names: tuple[str, ...]) -> Agreement:
     """Set final labels beside those of `always`, segment by segment; a segment has the same words under any policy."""
-    score = SpanScore()
+    score = SpanCounts()
     right = whole = words = 0
     for chart, expected in zip(charts, reference, strict=True):
         same = chart.final == expected

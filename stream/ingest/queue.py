@@ -10,14 +10,23 @@ from collections.abc import Mapping
 from itertools import takewhile
 from threading import Lock
 
-from stream.ingest.received import Heard, Source, restore_source
+from stream.ingest.received import ReceivedSegment, ReceivedSession, restore_source
 from stream.messages.errors import InputError
 from stream.messages.types import Delete, End, Message, Update
 from stream.messages.validation import check_message, check_text
 from stream.revisions.text_alignment import Times, retime
-from stream.sessions.operations import Bury, Drop, Forget, Operation, Remove, Restore, Skip, Write
+from stream.sessions.operations import (
+    AlreadyApplied,
+    DropSession,
+    EndSession,
+    Operation,
+    PurgeEnded,
+    Remove,
+    Restore,
+    Write,
+)
 from stream.sessions.session import REMEMBERED_SEGMENTS, close_segment
-from stream.sessions.snapshot import Saved
+from stream.sessions.snapshot import SavedSession
 
 MAX_OPEN = 64
 """Open segments of one session."""
@@ -31,7 +40,7 @@ class Intake:
         self._coalesce = coalesce
         self._remembered = remembered
         self._lock = Lock()
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, ReceivedSession] = {}
         self._ended: dict[str, tuple[float, int]] = {}
         """Sessions that are over and remembered: since when, and the last message that was in them when restored."""
         self._queues: dict[str, deque[tuple[int, Operation, float | None]]] = {}
@@ -56,7 +65,7 @@ class Intake:
             if self._has(source, message, offset):
                 if source is not None:
                     self._touch(message.session, source, source.offset, now)  # told again, after a crash: it is alive
-                self._queue(Skip(message.session, [offset]))
+                self._queue(AlreadyApplied(message.session, [offset]))
             elif isinstance(message, Update):
                 self._update(message, offset, now)
             elif source is None:
@@ -81,7 +90,7 @@ class Intake:
             self._now = None
             for name in [name for name, _ in takewhile(lambda item: item[1][0] <= before, self._ended.items())]:
                 del self._ended[name]
-                self._queue(Bury(name, []))
+                self._queue(PurgeEnded(name, []))
 
     def drop(self, session: str) -> None:
         """Forget a session without closing it; what waits of it is answered and not done."""
@@ -89,7 +98,7 @@ class Intake:
             self._now = None
             self._drop(session)
 
-    def restore(self, session: str, saved: Saved, now: float) -> None:
+    def restore(self, session: str, saved: SavedSession, now: float) -> None:
         """Know a session as it was kept, and nothing else of it."""
         with self._lock:
             self._now = None
@@ -105,7 +114,7 @@ class Intake:
         with self._lock:
             return list(self._sources)
 
-    def segments(self, session: str) -> Mapping[str, Heard]:
+    def segments(self, session: str) -> Mapping[str, ReceivedSegment]:
         """Segments of a session as received, to look at: the open ones and the last closed ones; none if it is over."""
         source = self._sources.get(session)
         return source.segments if source else {}
@@ -162,18 +171,18 @@ class Intake:
             if operation.superseded:
                 return 0
             cost = operation.cost
-        if isinstance(operation, Write | Remove | Forget):
+        if isinstance(operation, Write | Remove | EndSession):
             operation.floor = self._floor(operation)
         taken.append(operation)
         return cost
 
-    def _floor(self, operation: Write | Remove | Forget) -> int:
+    def _floor(self, operation: Write | Remove | EndSession) -> int:
         """Below which nothing of the session waits any more, of the messages up to the operation's own."""
         waiting = (x.answers[0] - 1 for _, x, _ in self._queues[operation.session] if x.answers)
         # Without coalescing the first that waits is the earliest.
         return min(operation.offset, min(waiting, default=_ALL) if self._coalesce else next(waiting, _ALL))
 
-    def _has(self, source: Source | None, message: Message, offset: int) -> bool:
+    def _has(self, source: ReceivedSession | None, message: Message, offset: int) -> bool:
         if source is not None:
             return source.has(message, offset)
         return message.session in self._ended and offset <= self._ended[message.session][1]
@@ -186,11 +195,11 @@ class Intake:
         answers = [offset for _, operation, _ in queue for offset in _answers(operation)]
         self.waiting -= len(queue)
         queue.clear()
-        self._queue(Drop(session, answers))
+        self._queue(DropSession(session, answers))
 
     def _update(self, update: Update, offset: int, now: float) -> None:
-        source = self._sources.get(update.session) or Source(now)
-        heard = source.segments.get(update.segment) or Heard()
+        source = self._sources.get(update.session) or ReceivedSession(now)
+        heard = source.segments.get(update.segment) or ReceivedSegment()
         text = heard.text + update.text if update.mode == "append" else update.text
         check_text(text)
         if update.segment not in source.segments and len(source.opened()) >= MAX_OPEN:
@@ -202,7 +211,9 @@ class Intake:
         self._touch(update.session, source, source.offset if is_repeat else offset, now)
         self._write(update, source, heard, text, times, offset)
 
-    def _write(self, update: Update, source: Source, heard: Heard, text: str, times: Times, offset: int) -> None:
+    def _write(
+        self, update: Update, source: ReceivedSession, heard: ReceivedSegment, text: str, times: Times, offset: int
+    ) -> None:
         closing = update.final and not heard.closed
         cost = _cost(heard.text, text, closing or heard.closed) if closing or text != heard.text else 0
         final = update.final or heard.closed
@@ -214,7 +225,7 @@ class Intake:
             close_segment(source.segments, update.segment, self._remembered)
         self._queue(operation)
 
-    def _supersede(self, heard: Heard, operation: Write) -> None:
+    def _supersede(self, heard: ReceivedSegment, operation: Write) -> None:
         old = heard.waiting
         if self._coalesce and old is not None and not old.final:
             old.superseded = True
@@ -222,25 +233,25 @@ class Intake:
             operation.cost = max(operation.cost, old.cost)
         heard.waiting = operation
 
-    def _delete(self, message: Delete, source: Source, offset: int, now: float) -> None:
+    def _delete(self, message: Delete, source: ReceivedSession, offset: int, now: float) -> None:
         if message.segment not in source.segments:
             raise InputError("unknown_segment", f"session {message.session!r} has no segment {message.segment!r}")
         self._touch(message.session, source, offset, now)
         del source.segments[message.segment]
         self._queue(Remove(message.session, [offset], message.segment, offset))
 
-    def _end(self, session: str, source: Source, offset: int, answers: list[int], now: float) -> None:
+    def _end(self, session: str, source: ReceivedSession, offset: int, answers: list[int], now: float) -> None:
         for name in source.opened():
             heard = source.segments[name]
             cost = _cost(heard.text, heard.text, True)
             closing = _write(session, [], name, heard, heard.text, heard.times, True, offset, cost)
             self._supersede(heard, closing)
             self._queue(closing)
-        self._queue(Forget(session, answers, offset))
+        self._queue(EndSession(session, answers, offset))
         del self._sources[session]
         self._ended[session] = now, -1
 
-    def _touch(self, session: str, source: Source, offset: int, now: float) -> None:
+    def _touch(self, session: str, source: ReceivedSession, offset: int, now: float) -> None:
         source.seen, source.offset = now, offset
         self._ended.pop(session, None)
         self._sources.pop(session, None)
@@ -256,7 +267,7 @@ class Intake:
         self.waiting += 1
 
 
-def _tells_who(update: Update, heard: Heard) -> bool:
+def _tells_who(update: Update, heard: ReceivedSegment) -> bool:
     """Whether an update names another speaker or channel than is known. One that names none leaves them."""
     return update.speaker not in (None, heard.speaker) or update.channel not in (None, heard.channel)
 
@@ -270,7 +281,7 @@ def _write(
     session: str,
     answers: list[int],
     segment: str,
-    heard: Heard,
+    heard: ReceivedSegment,
     text: str,
     times: Times,
     final: bool,

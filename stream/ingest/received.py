@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from stream.messages.types import End, Message
 from stream.revisions.text_alignment import Times
 from stream.sessions.operations import Write
-from stream.sessions.snapshot import Saved, SegmentState
+from stream.sessions.snapshot import SavedSession, SegmentState
 
 
 @dataclass(slots=True)
-class Heard:
+class ReceivedSegment:
     """One segment as received."""
 
     text: str = ""
@@ -23,12 +23,12 @@ class Heard:
 
 
 @dataclass(slots=True)
-class Source:
+class ReceivedSession:
     """One session as received."""
 
     seen: float
     offset: int = -1
-    segments: dict[str, Heard] = field(default_factory=dict)
+    segments: dict[str, ReceivedSegment] = field(default_factory=dict)
     floor: int = -1
     """Messages up to this one were in it when it was restored."""
     gone: dict[str, int] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class Source:
         return offset <= max(heard.applied if heard else -1, self.gone.get(message.segment, -1))
 
 
-def restore_source(saved: Saved, now: float) -> Source:
+def restore_source(saved: SavedSession, now: float) -> ReceivedSession:
     """A session as it was received until it was kept."""
     segments = {name: _restore(x) for name, x in saved.segments.items()}
-    return Source(now, saved.offset, segments, saved.offset, saved.gone)
+    return ReceivedSession(now, saved.offset, segments, saved.offset, saved.gone)
 
 
-def _restore(x: SegmentState) -> Heard:
-    return Heard(x.text, x.closed, x.times, applied=x.applied, speaker=x.speaker, channel=x.channel)
+def _restore(x: SegmentState) -> ReceivedSegment:
+    return ReceivedSegment(x.text, x.closed, x.times, applied=x.applied, speaker=x.speaker, channel=x.channel)

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from encoder.heads.reader import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS
 from encoder.heads.word_record import SIZE, WORD
-from encoder.session.plan import Plan as EncoderPlan
-from encoder.session.plan import Rows
+from encoder.session.plan import SegmentPlan as EncoderPlan
+from encoder.session.plan import SegmentRows
 from encoder.tagger import Head
 from encoder.tokenizer.incremental import Encoded
-from stream.labelling.label_records import Words, with_room
-from stream.labelling.labeller import Growth, Kind, Work
+from stream.labelling.label_records import LabelledWords, with_room
+from stream.labelling.labeller import Growth, Kind, PlanWork
 
 
 @dataclass(slots=True)
-class Part:
+class SegmentScores:
     """A segment of a step: what was computed of it, and what that is read against."""
 
     encoded: Encoded
-    before: Words | None
+    before: LabelledWords | None
     keep: int
     """Words that stand; those from here on are to be read."""
     changed: int
@@ -31,7 +31,7 @@ class Part:
     closing: bool
     anew: tuple[bool, ...] = ()
     """Heads that have read nothing of the segment yet, as its words were kept without them; empty if there is none."""
-    rows: list[Rows] = field(default_factory=list)
+    rows: list[SegmentRows] = field(default_factory=list)
     ran: list[EncoderPlan] = field(default_factory=list)
 
     @property
@@ -43,16 +43,16 @@ class Part:
         return len(ranges) == 1 and ranges[0][0] == self.rows[0].first
 
 
-class Read(NamedTuple):
+class DecodedSegment(NamedTuple):
     """What became of a segment."""
 
-    words: Words
-    work: Work
+    words: LabelledWords
+    work: PlanWork
     growth: tuple[Growth | None, ...]
     """Of each head, where the text only grew."""
 
 
-def read_parts(parts: Sequence[Part], heads: Sequence[Head], columns: int) -> list[Read]:
+def read_parts(parts: Sequence[SegmentScores], heads: Sequence[Head], columns: int) -> list[DecodedSegment]:
     """Read segments; the encoder gave so many columns a token."""
     if not parts:
         return []
@@ -68,14 +68,14 @@ def read_parts(parts: Sequence[Part], heads: Sequence[Head], columns: int) -> li
     ends = (segments[:, AFTER] + segments[:, WORDS]) * SIZE
     reads, begin, void = [], 0, (False,) * len(heads)
     for i, (part, end) in enumerate(zip(parts, ends.tolist(), strict=True)):
-        stands = Words(part.encoded, held[i], tuple([x[begin:end] for x in after]), void)
+        stands = LabelledWords(part.encoded, held[i], tuple([x[begin:end] for x in after]), void)
         growth = tuple([_growth(part, *found[i]) for found in changes])
-        reads.append(Read(stands, _work(part, counts[i]), growth))
+        reads.append(DecodedSegment(stands, _work(part, counts[i]), growth))
         begin = end
     return reads
 
 
-def _read_anew(segments: NDArray[np.int64], parts: Sequence[Part], number: int) -> NDArray[np.int64]:
+def _read_anew(segments: NDArray[np.int64], parts: Sequence[SegmentScores], number: int) -> NDArray[np.int64]:
     """The segments as they are for one head: it reads all of those that it has not read before.
 
     `_gather` gave all words of those a row: they were kept without scores, so the plan computed them whole.
@@ -88,7 +88,7 @@ def _read_anew(segments: NDArray[np.int64], parts: Sequence[Part], number: int) 
 
 
 def _gather(
-    parts: Sequence[Part], columns: int
+    parts: Sequence[SegmentScores], columns: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], list[NDArray[np.float32]], list[int]]:
     """Take over the scores of each word whose last token was computed.
 
@@ -125,7 +125,7 @@ def _gather(
 _COMPUTED = 3
 
 
-def _facts(part: Part, is_plain: bool) -> tuple[int, ...]:
+def _facts(part: SegmentScores, is_plain: bool) -> tuple[int, ...]:
     """Words that it had and has, the first that changed, those that stand; of a plain one the first token computed, how
     many were, and how many tokens there are whose labels stand.
     """
@@ -179,7 +179,7 @@ def _take_scores(
     return row
 
 
-def _put_scores(part: Part, scores: NDArray[np.float32]) -> int:
+def _put_scores(part: SegmentScores, scores: NDArray[np.float32]) -> int:
     """Take over all rows of a segment, later ones winning; returns the words that all its passes computed."""
     last = part.encoded.word_token[1:] - 1  # (words,)
     for rows in part.rows:
@@ -189,7 +189,7 @@ def _put_scores(part: Part, scores: NDArray[np.float32]) -> int:
     return sum(int(b - a) for a, b in bounds)
 
 
-def _first_word(part: Part) -> int:
+def _first_word(part: SegmentScores) -> int:
     """The first word to read: of what was computed; at the close all, so that no label remembers its interims."""
     if part.closing:
         return 0
@@ -198,7 +198,7 @@ def _first_word(part: Part) -> int:
     return min([part.keep, *(int(last.searchsorted(max(rows.first, stands))) for rows in part.rows)])
 
 
-def _growth(part: Part, by_input: int, by_model: int, quiet: int) -> Growth | None:
+def _growth(part: SegmentScores, by_input: int, by_model: int, quiet: int) -> Growth | None:
     if part.changed == NOT_GROWN or part.before is None:
         return None
     encoded, before, changed = part.encoded, part.before.encoded, part.changed
@@ -206,12 +206,12 @@ def _growth(part: Part, by_input: int, by_model: int, quiet: int) -> Growth | No
     return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(quiet))
 
 
-def _work(part: Part, words: int) -> Work:
+def _work(part: SegmentScores, words: int) -> PlanWork:
     if len(part.ran) == 1:
         plan = part.ran[0]
-        return Work(plan.kind, words, plan.computed)
+        return PlanWork(plan.kind, words, plan.computed)
     kinds = {x.kind for x in part.ran}
     kind: Kind = (
         "full" if "full" in kinds else "local" if "local" in kinds else "append" if kinds - {"none"} else "none"
     )
-    return Work(kind, words, sum(x.computed for x in part.ran))
+    return PlanWork(kind, words, sum(x.computed for x in part.ran))

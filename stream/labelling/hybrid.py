@@ -18,24 +18,24 @@ from encoder.heads.reader import NOT_GROWN
 from encoder.heads.stability import stability_at
 from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
-from encoder.restart.batch_policies import pack_ask, points_of
+from encoder.restart.batch_policies import pack_batch, restart_points
 from encoder.restart.policies import RestartPolicy
-from encoder.session.pool import Plan as EncoderPlan
+from encoder.session.pool import SegmentPlan as EncoderPlan
 from encoder.session.pool import run_plans
 from encoder.tagger import Head, Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
-from stream.labelling.batch_decode import Part, read_parts
-from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, Words, pack_words, unpack_words
-from stream.labelling.labeller import Counters, Growth, Kept, Reading, Work
+from stream.labelling.batch_decode import SegmentScores, read_parts
+from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words
+from stream.labelling.labeller import Growth, LabellerCounters, Labelling, PlanWork, SavedSegment
 
-_NOTHING = Work()
+_NOTHING = PlanWork()
 
 
 @dataclass(slots=True)
-class _Plan(Part):
+class _SegmentPlan(SegmentScores):
     """One segment's part of a step."""
 
-    live: "HybridLive" = None  # type: ignore[assignment]
+    live: "HybridSessionLabels" = None  # type: ignore[assignment]
     segment: str = ""
     edits: bool = False
     """Whether the segment had closed."""
@@ -46,7 +46,7 @@ class _Plan(Part):
     compute: EncoderPlan | None = None
 
 
-class HybridLive:
+class HybridSessionLabels:
     """The labels of one session."""
 
     def __init__(
@@ -54,7 +54,7 @@ class HybridLive:
         tagger: Tagger,
         heads: Sequence[Head],
         policy: RestartPolicy,
-        kept: Sequence[Kept] = (),
+        kept: Sequence[SavedSegment] = (),
         context: bytes = b"",
     ) -> None:
         self._tagger = tagger
@@ -63,21 +63,23 @@ class HybridLive:
         self._fingerprint = tagger.encoder.identity
         self.policy = policy
         self._session = tagger.sessions.open()
-        self._open: dict[str, Words] = {}
-        self._closed: dict[str, Words] = {}
+        self._open: dict[str, LabelledWords] = {}
+        self._closed: dict[str, LabelledWords] = {}
         self._kept = {x.segment: x for x in kept}
         """Restored and not touched yet."""
         self._reanchors = 0
         if context:
             self._session.load(context)
 
-    def plan(self, segment: str, text: str, closing: bool) -> _Plan:
+    def plan(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
         """Cut what was rewritten."""
         self._recall(segment)
         is_edit = segment in self._closed
         before = (self._closed if is_edit else self._open).get(segment)
         encoded, word, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
-        plan = _Plan(encoded, before, 0, NOT_GROWN, closing and not is_edit, (), [], [], self, segment, is_edit, token)
+        plan = _SegmentPlan(
+            encoded, before, 0, NOT_GROWN, closing and not is_edit, (), [], [], self, segment, is_edit, token
+        )
         void = False
         if before is not None:
             plan.keep = _whole_words(before.encoded, encoded, token)
@@ -97,7 +99,7 @@ class HybridLive:
             plan.asks = True
         return plan
 
-    def begin(self, plan: _Plan, word: int) -> None:
+    def begin(self, plan: _SegmentPlan, word: int) -> None:
         """Read an open segment's labels anew from that word on, or from an earlier one."""
         encoded, plan.asks = plan.encoded, False
         plan.compute = self._session.plan_update(plan.segment, encoded.ids, plan.token, int(encoded.word_token[word]))
@@ -111,7 +113,7 @@ class HybridLive:
         new, self._reanchors = self._session.reanchors - self._reanchors, self._session.reanchors
         return new
 
-    def keep(self, plan: _Plan, words: Words) -> None:
+    def keep(self, plan: _SegmentPlan, words: LabelledWords) -> None:
         """Labels were read: they stand."""
         if plan.closing or plan.edits:
             words.scores = NO_SCORES
@@ -133,11 +135,11 @@ class HybridLive:
         self._closed.pop(segment, None)
         self._kept.pop(segment, None)
 
-    def reading(self, segment: str) -> tuple[Reading, ...]:
+    def reading(self, segment: str) -> tuple[Labelling, ...]:
         """A restored segment's words as they stood."""
         self._recall(segment)
         words, closed = self._open.get(segment) or self._closed[segment], segment in self._closed
-        return tuple(_KeptReading(words, number, None, closed, _NOTHING) for number in range(len(self._heads)))
+        return tuple(_LazyLabelling(words, number, None, closed, _NOTHING) for number in range(len(self._heads)))
 
     def save(self, segment: str) -> dict[str, bytes]:
         """Labels as they stand, with the model's fingerprint; empty for a segment that is not known."""
@@ -183,58 +185,60 @@ class HybridLabeller:
         self._tagger = tagger
         self._reanchors = 0
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()) -> HybridLive:
+    def open(
+        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+    ) -> HybridSessionLabels:
         """Begin a session or go on with a saved one (see the protocol)."""
         closed = [x for x in kept if x.closed]
         identity = self._tagger.encoder.identity
         for context in contexts:
             if context.startswith(identity):
-                return HybridLive(self._tagger, self.heads, policy, kept, context[len(identity) :])
+                return HybridSessionLabels(self._tagger, self.heads, policy, kept, context[len(identity) :])
         still_open = [x._replace(words={}) if closed else x for x in kept if not x.closed]
-        live = HybridLive(self._tagger, self.heads, policy, still_open)
+        live = HybridSessionLabels(self._tagger, self.heads, policy, still_open)
         for x in closed:
             plan = live.plan(x.segment, x.text, closing=True)
             self.run([plan])
             self.read([plan])
         return live
 
-    def point(self, plans: Sequence[_Plan]) -> None:
+    def point(self, plans: Sequence[_SegmentPlan]) -> None:
         """Ask the sessions' policy where each segment's labels are read anew: the earliest that any head wants."""
         asking = [plan for plan in plans if plan.asks]
         for policy in {id(plan.live.policy): plan.live.policy for plan in asking}.values():
             mine = [plan for plan in asking if plan.live.policy is policy]
             sizes = [(plan.keep, len(plan.encoded.word_start)) for plan in mine]
             data = [[plan.before.heads[i] if plan.before else b"" for plan in mine] for i in range(len(self.heads))]
-            for plan, word in zip(mine, points_of(policy, pack_ask(data, sizes)), strict=True):
+            for plan, word in zip(mine, restart_points(policy, pack_batch(data, sizes)), strict=True):
                 plan.live.begin(plan, word)
 
-    def run(self, plans: Sequence[_Plan]) -> None:
+    def run(self, plans: Sequence[_SegmentPlan]) -> None:
         """Compute the updates of all sessions together, then what closings need beyond that."""
         self.point(plans)
         self._run([(plan, plan.compute) for plan in plans if plan.compute is not None])
         self._run([(plan, plan.live.plan_close(plan.segment)) for plan in plans if plan.closing])
         self._reanchors += sum(plan.live.take_reanchors() for plan in plans)
 
-    def read(self, plans: Sequence[_Plan]) -> list[tuple[Reading, ...]]:
+    def read(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
         """Decode all that was computed, packed."""
-        found: list[tuple[Reading, ...]] = []
+        found: list[tuple[Labelling, ...]] = []
         for plan, read in zip(plans, read_parts(plans, self.heads, self._tagger.config.columns), strict=True):
             plan.live.keep(plan, read.words)
             closed = plan.closing or plan.edits
             readings = [
-                _KeptReading(read.words, number, head.labels, closed, read.work, growth)
+                _LazyLabelling(read.words, number, head.labels, closed, read.work, growth)
                 for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
             ]
             found.append(tuple(readings))
         return found
 
-    def counters(self) -> Counters:
+    def counters(self) -> LabellerCounters:
         """What was done so far."""
         work, encoder = self._tagger.sessions.work, self._tagger.encoder
         used = encoder.pages_in_use
-        return Counters(work.evictions, self._reanchors, work.flops, used, encoder.pages_total - used)
+        return LabellerCounters(work.evictions, self._reanchors, work.flops, used, encoder.pages_total - used)
 
-    def _run(self, wanted: list[tuple[_Plan, EncoderPlan]]) -> None:
+    def _run(self, wanted: list[tuple[_SegmentPlan, EncoderPlan]]) -> None:
         if not wanted:
             return
         for (plan, compute), rows in zip(wanted, run_plans(self._tagger.sessions, [x for _, x in wanted]), strict=True):
@@ -245,18 +249,18 @@ class HybridLabeller:
 _MADE = frozenset({"starts", "ends", "labels", "probability", "stability", "spans"})
 
 
-class _KeptReading(Reading):
+class _LazyLabelling(Labelling):
     """A reading whose arrays are made when somebody looks at them: after most updates nobody does."""
 
     __slots__ = ("_closed", "_head", "_names", "_words")
 
     def __init__(
         self,
-        words: Words,
+        words: LabelledWords,
         head: int,
         names: tuple[str, ...] | None,
         closed: bool,
-        work: Work,
+        work: PlanWork,
         growth: Growth | None = None,
     ) -> None:
         put = object.__setattr__

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.word_record import SIZE
-from encoder.session.pool import Standing
+from encoder.session.pool import StandingRead
 from encoder.tokenizer.incremental import Encoded
 
-UNKNOWN = Standing(None, False)
+UNKNOWN = StandingRead(None, False)
 UNREAD_WORDS = b"\0"
 """Written for a tagger that has yet to read the segment."""
 NO_SCORES = np.zeros((0, 0), np.float32)
@@ -28,7 +28,7 @@ _ROOM = 16
 
 
 @dataclass(slots=True)
-class Words:
+class LabelledWords:
     """What stands in a segment: the words, and what each tagger says of them."""
 
     encoded: Encoded
@@ -39,7 +39,7 @@ class Words:
     """Records of all words (`encoder.heads.word_record`), of each tagger of the labeller, in its order."""
     void: tuple[bool, ...]
     """Of each tagger whether no label of this model stands: its records are zeros."""
-    standing: Standing = UNKNOWN
+    standing: StandingRead = UNKNOWN
     """How an open segment was read."""
 
 
@@ -54,7 +54,7 @@ def with_room(scores: NDArray[np.float32], words: int, columns: int) -> NDArray[
     return more
 
 
-def pack_words(words: Words, names: Sequence[str], fingerprint: bytes) -> dict[str, bytes]:
+def pack_words(words: LabelledWords, names: Sequence[str], fingerprint: bytes) -> dict[str, bytes]:
     """Write words down, for each tagger, for whoever has the model of that fingerprint (8 bytes); 22 bytes a word.
 
     Void ones are nobody's.
@@ -67,7 +67,9 @@ def pack_words(words: Words, names: Sequence[str], fingerprint: bytes) -> dict[s
     }
 
 
-def unpack_words(encoded: Encoded, data: Mapping[str, bytes], names: Sequence[str], fingerprint: bytes) -> Words:
+def unpack_words(
+    encoded: Encoded, data: Mapping[str, bytes], names: Sequence[str], fingerprint: bytes
+) -> LabelledWords:
     """Words as they were written down; void for a tagger if another model, or another text, wrote them, or none."""
     heads, void, standing = [], [], UNKNOWN
     nothing = bytes(encoded.words * SIZE)
@@ -77,14 +79,14 @@ def unpack_words(encoded: Encoded, data: Mapping[str, bytes], names: Sequence[st
         heads.append(nothing if found is None else kept[_HEADER.size :])
         void.append(found is None)
         standing = found or standing  # all that are not void were written together
-    return Words(encoded, NO_SCORES, tuple(heads), tuple(void), standing)
+    return LabelledWords(encoded, NO_SCORES, tuple(heads), tuple(void), standing)
 
 
-def _unpack(data: bytes, size: int, fingerprint: bytes) -> Standing | None:
+def _unpack(data: bytes, size: int, fingerprint: bytes) -> StandingRead | None:
     """How one tagger's labels were read; None: they are not of this model or text."""
     if len(data) != _HEADER.size + size:
         return None
     model, version, whole = _HEADER.unpack_from(data)
     if model != fingerprint:
         return None
-    return Standing(None if version == _UNREAD else version, whole)
+    return StandingRead(None if version == _UNREAD else version, whole)

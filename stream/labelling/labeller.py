@@ -16,7 +16,7 @@ Kind = Literal["none", "append", "local", "full"]
 """Where a restart began: nowhere, at the first new word, before it, or at the start of the window."""
 
 
-class Work(NamedTuple):
+class PlanWork(NamedTuple):
     """What one plan computed."""
 
     kind: Kind = "none"
@@ -42,7 +42,7 @@ class Growth(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Labelling:
     """The words of one segment and how one tagger labels them; offsets are characters, end exclusive."""
 
     starts: NDArray[np.int32]  # (words,)
@@ -52,39 +52,39 @@ class Reading:
     stability: NDArray[np.float32]  # (words,) probability that the label stands at the close; 1 once it is closed
     spans: Sequence[tuple[int, int, str]]
     """First word, end word (exclusive) and label of each span, in order."""
-    work: Work
+    work: PlanWork
     """What its pass computed: the same for all taggers of the pass."""
     growth: Growth | None = None
     """None: the text did more than grow, or nobody looked."""
 
-    def but(self, **changed: Any) -> "Reading":
+    def but(self, **changed: Any) -> "Labelling":
         """The same with other arrays or spans, whatever kind of reading it is; nobody has looked how that grew."""
         kept = {name: getattr(self, name) for name in _FIELDS}
-        return Reading(**(kept | changed))
+        return Labelling(**(kept | changed))
 
 
 _FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work")
 
 
 _NONE = np.zeros(0, np.int32)
-NO_WORDS = Reading(_NONE, _NONE, _NONE, np.zeros(0, np.float32), np.zeros(0, np.float32), (), Work())
+NO_WORDS = Labelling(_NONE, _NONE, _NONE, np.zeros(0, np.float32), np.zeros(0, np.float32), (), PlanWork())
 
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)
 """A labeller's own kind of plan: one segment of one session in one step. Nobody else looks into it."""
 
 
-class Kept(NamedTuple):
+class SavedSegment(NamedTuple):
     """A segment as it was saved."""
 
     segment: str
     text: str
     closed: bool
     words: Mapping[str, bytes]
-    """What `Live.save` gave; taggers may be missing, and others may be there."""
+    """What `SessionLabels.save` gave; taggers may be missing, and others may be there."""
 
 
-class Live(Protocol[P_co]):
+class SessionLabels(Protocol[P_co]):
     """The labels of one session's text; at most one plan is under way."""
 
     def plan(self, segment: str, text: str, closing: bool) -> P_co:
@@ -99,12 +99,12 @@ class Live(Protocol[P_co]):
         """A closed segment will not be edited any more; it stays in the context."""
         ...
 
-    def reading(self, segment: str) -> tuple[Reading, ...]:
+    def reading(self, segment: str) -> tuple[Labelling, ...]:
         """The words of a segment that was restored, as each tagger's labels stood; without spans and work."""
         ...
 
     def save(self, segment: str) -> dict[str, bytes]:
-        """What `Kept.words` is to be, by tagger; empty if the segment is not known here."""
+        """What `SavedSegment.words` is to be, by tagger; empty if the segment is not known here."""
         ...
 
     def save_context(self) -> tuple[bytes, ...]:
@@ -116,7 +116,7 @@ class Live(Protocol[P_co]):
         ...
 
 
-class Counters(NamedTuple):
+class LabellerCounters(NamedTuple):
     """What a labeller did since it was made, beyond what the plans say, and what it holds."""
 
     evictions: int = 0
@@ -127,7 +127,7 @@ class Counters(NamedTuple):
     pages_free: int = 0
 
 
-def read_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Reading]:
+def read_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Labelling]:
     """Decode plans of a labeller that has one tagger."""
     return [reading for (reading,) in labeller.read(plans)]
 
@@ -140,7 +140,9 @@ class Labeller(Protocol[P]):
         """The taggers' names in revisions, by pass."""
         ...
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()) -> Live[P]:
+    def open(
+        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+    ) -> SessionLabels[P]:
         """Begin a session, or go on with one as it was saved.
 
         Computes nothing, unless no context is of this model: then the closed segments are computed whole, one after
@@ -150,7 +152,7 @@ class Labeller(Protocol[P]):
         Args:
             policy: where restarts begin.
             kept: its segments; closed ones in order of closing.
-            contexts: what `Live.save_context` gave; empty if nothing had closed.
+            contexts: what `SessionLabels.save_context` gave; empty if nothing had closed.
         """
         ...
 
@@ -162,10 +164,10 @@ class Labeller(Protocol[P]):
         """Compute plans of different sessions together."""
         ...
 
-    def read(self, plans: Sequence[P]) -> list[tuple[Reading, ...]]:
+    def read(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
         """Decode plans that ran: all words of each one's segment; a reading for each tagger, in order of `passes`."""
         ...
 
-    def counters(self) -> Counters:
+    def counters(self) -> LabellerCounters:
         """What was done so far."""
         ...

@@ -5,13 +5,13 @@ from itertools import chain
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
-from stream.labelling.labeller import Counters, Kept, Labeller, Live, Reading
+from stream.labelling.labeller import Labeller, LabellerCounters, Labelling, SavedSegment, SessionLabels
 
 
-class SideBySideLive:
+class MultiModelSessionLabels:
     """The labels of one session, in several models."""
 
-    def __init__(self, lives: Sequence[Live[Any]]) -> None:
+    def __init__(self, lives: Sequence[SessionLabels[Any]]) -> None:
         self._lives = lives
 
     def plan(self, segment: str, text: str, closing: bool) -> list[Any]:
@@ -28,7 +28,7 @@ class SideBySideLive:
         for live in self._lives:
             live.forget(segment)
 
-    def reading(self, segment: str) -> tuple[Reading, ...]:
+    def reading(self, segment: str) -> tuple[Labelling, ...]:
         """The words of a restored segment, as each tagger's labels stood."""
         return tuple(chain.from_iterable(live.reading(segment) for live in self._lives))
 
@@ -46,7 +46,7 @@ class SideBySideLive:
             live.free()
 
 
-class SideBySide:
+class MultiModelLabeller:
     """Several labellers as one; no two may have a tagger of the same name."""
 
     def __init__(self, labellers: Sequence[Labeller[Any]]) -> None:
@@ -54,9 +54,11 @@ class SideBySide:
         self.passes = tuple(chain.from_iterable(labeller.passes for labeller in labellers))
         assert len(set(chain.from_iterable(self.passes))) == sum(map(len, self.passes)), "names must differ"
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()) -> SideBySideLive:
+    def open(
+        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+    ) -> MultiModelSessionLabels:
         """Begin a session or go on with a saved one: each finds among what was kept what is its own."""
-        return SideBySideLive([labeller.open(policy, kept, contexts) for labeller in self._labellers])
+        return MultiModelSessionLabels([labeller.open(policy, kept, contexts) for labeller in self._labellers])
 
     def point(self, plans: Sequence[list[Any]]) -> None:
         """Choose where they begin, model after model."""
@@ -68,12 +70,12 @@ class SideBySide:
         for labeller, own in zip(self._labellers, zip(*plans, strict=True), strict=False):
             labeller.run(own)
 
-    def read(self, plans: Sequence[list[Any]]) -> list[tuple[Reading, ...]]:
+    def read(self, plans: Sequence[list[Any]]) -> list[tuple[Labelling, ...]]:
         """Decode the plans; readings stand in the order of `passes`."""
         columns = zip(self._labellers, zip(*plans, strict=True), strict=False)  # no column where there is no plan
         parts = [labeller.read(own) for labeller, own in columns]
         return [tuple(chain.from_iterable(readings)) for readings in zip(*parts, strict=True)]
 
-    def counters(self) -> Counters:
+    def counters(self) -> LabellerCounters:
         """What all have done so far."""
-        return Counters(*map(sum, zip(*(labeller.counters() for labeller in self._labellers), strict=True)))
+        return LabellerCounters(*map(sum, zip(*(labeller.counters() for labeller in self._labellers), strict=True)))

@@ -34,7 +34,7 @@ Cause = Literal["wait", "budget"]
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
+class OverloadChange:
     """Restarts begin to be shortened, or are so no longer."""
 
     overloaded: bool
@@ -92,7 +92,7 @@ class Governor:
         """Whether restarts are shortened, or were a moment ago: the last step, back to no price, is a trial too."""
         return self.level > 0 or self._fell
 
-    def observe(self, waited: float, now: float, *, crowded: bool = False) -> Shift | None:
+    def observe(self, waited: float, now: float, *, crowded: bool = False) -> OverloadChange | None:
         """Look at how long updates wait, before a step or while idle; tells if overload begins or ends.
 
         Args:
@@ -132,7 +132,7 @@ class Governor:
             return False
         return True
 
-    def _press(self, waited: float, now: float) -> Shift | None:
+    def _press(self, waited: float, now: float) -> OverloadChange | None:
         """Raise the price, unless the last rise is too young to be seen, or is seen to suffice."""
         looked, before = self._looked
         if now - looked < self.target / LOOKS:
@@ -144,7 +144,7 @@ class Governor:
                 self._patience = FIRST_PATIENCE * self.target  # the last overload is long ago
             self._began = (now, self.shortened)
             self._raise()
-            return Shift(True, waited, 0.0, 0)
+            return OverloadChange(True, waited, 0.0, 0)
         if self.level < len(PRICES) - 1 and (self._fell or waited >= FALLING * before):
             self._raise()
         return None
@@ -159,7 +159,7 @@ class Governor:
         """How long it must be calm before the price falls: short down to what was not yet too low."""
         return FIRST_PATIENCE * self.target if self.level - 1 > self._too_low else self._patience
 
-    def _relax(self, waited: float, now: float) -> Shift | None:
+    def _relax(self, waited: float, now: float) -> OverloadChange | None:
         """Halve the price; when none has stood its trial the overload is over."""
         if self.level <= self._too_low:  # it stood its trial
             self._patience = max(self._patience / 2, FIRST_PATIENCE * self.target)
@@ -169,4 +169,4 @@ class Governor:
             return None
         self._fell = False
         began, shortened = self._began
-        return Shift(False, waited, now - began, self.shortened - shortened)
+        return OverloadChange(False, waited, now - began, self.shortened - shortened)

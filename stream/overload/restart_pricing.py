@@ -8,14 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from encoder.restart.batch_policies import AllAtOnce, Ask, points_of
+from encoder.restart.batch_policies import BatchPolicy, PolicyBatch, restart_points
 from encoder.restart.expected_gain import best_point, expected_changes
-from encoder.restart.policies import RestartPolicy, Standing
+from encoder.restart.policies import RestartPolicy, StandingWords
 from stream.overload.budget import Budget
-from stream.overload.governor import Governor, Shift
+from stream.overload.governor import Governor, OverloadChange
 
 
-class Spending:
+class RestartPricing:
     """What a governor and a budget leave of restarts, and what is left undone for it.
 
     Args:
@@ -35,9 +35,9 @@ class Spending:
 
     def govern(self, policy: RestartPolicy) -> RestartPolicy:
         """Give a policy that pays the price."""
-        return _Priced(policy, self) if self.governor or self.budget else policy
+        return PricedPolicy(policy, self) if self.governor or self.budget else policy
 
-    def limit(self, words: int, point: int, standing: Callable[[], Standing]) -> int:
+    def limit(self, words: int, point: int, standing: Callable[[], StandingWords]) -> int:
         """Give the restart point instead of the policy's `point`, the same one or a later.
 
         Args:
@@ -66,7 +66,7 @@ class Spending:
         """Whether a governor or a budget makes restarts scarce."""
         return self._began is not None or (self.governor is not None and self.governor.overloaded)
 
-    def observe(self, waited: float, now: float, *, crowded: bool = False) -> Shift | None:
+    def observe(self, waited: float, now: float, *, crowded: bool = False) -> OverloadChange | None:
         """Tell governor and budget the time (`Governor.observe`); says if restarts begin or end to be shortened.
 
         If both have something to say, the budget does at the next look.
@@ -92,32 +92,32 @@ class Spending:
         if self.governor:
             self.governor.shortened += 1
 
-    def _look(self, now: float) -> Shift | None:
+    def _look(self, now: float) -> OverloadChange | None:
         """The budget is short from the first price on and until it is full again."""
         if self.budget is None:
             return None
         if self._began is None and self.budget.price:
             self._began = (now, self.shortened)
-            return Shift(True, 0.0, 0.0, 0, "budget")
+            return OverloadChange(True, 0.0, 0.0, 0, "budget")
         if self._began is not None and self.budget.full:
             (began, shortened), self._began = self._began, None
-            return Shift(False, 0.0, now - began, self.shortened - shortened, "budget")
+            return OverloadChange(False, 0.0, now - began, self.shortened - shortened, "budget")
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Priced(AllAtOnce):
+class PricedPolicy(BatchPolicy):
     """A policy whose restarts may be shortened."""
 
     policy: RestartPolicy
-    spending: Spending
+    spending: RestartPricing
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Give the policy's point, or a later one."""
         point = min(max(self.policy.point(standing), 0), standing.words)
         return self.spending.limit(standing.words, point, lambda: standing)
 
-    def points(self, ask: Ask) -> list[int]:
+    def points(self, ask: PolicyBatch) -> list[int]:
         """The same for all segments of a step: each pays what those before it have left."""
-        asked = zip(ask.segments[:, 1].tolist(), points_of(self.policy, ask), strict=True)
+        asked = zip(ask.segments[:, 1].tolist(), restart_points(self.policy, ask), strict=True)
         return [self.spending.limit(words, point, partial(ask.standing, i)) for i, (words, point) in enumerate(asked)]

@@ -1,6 +1,6 @@
 """What readers are shown of what was found: how sure a span must be before it is published, and before it is changed.
 
-A *level* is two thresholds on stability (`Reading.stability`): `show`, for a span that readers have not seen, and
+A *level* is two thresholds on stability (`Labelling.stability`): `show`, for a span that readers have not seen, and
 `change`, for one that they have. What is shown follows from the reading, the text and the spans shown before, and from
 nothing else: no clock, no state of its own. So a session that is restored goes on as it would have.
 
@@ -39,12 +39,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from encoder.tokenizer.incremental import common_prefix
-from stream.labelling.labeller import Reading
+from stream.labelling.labeller import Labelling
 from stream.messages.types import Span
 from stream.revisions.text_alignment import Alignment
 
 Level = Literal["low", "medium", "high"]
-Words = tuple[int, int, str]
+WordSpan = tuple[int, int, str]
 """A span in words: first, end (exclusive), label."""
 
 
@@ -69,7 +69,7 @@ class Emission:
         if not (0 <= self.show <= 1 and 0 <= self.change <= 1):
             raise EmissionError(f"{self.show}:{self.change}: both thresholds are probabilities, from 0 to 1")
 
-    def publish(self, before: str, shown: Sequence[Span], text: str, reading: Reading, final: bool) -> Reading:
+    def publish(self, before: str, shown: Sequence[Span], text: str, reading: Labelling, final: bool) -> Labelling:
         """Give the reading with the spans that readers are to see, in place of those found.
 
         Args:
@@ -84,9 +84,9 @@ class Emission:
             return reading
         return self._hold(before, shown, text, reading)
 
-    def _hold(self, before: str, shown: Sequence[Span], text: str, reading: Reading) -> Reading:
+    def _hold(self, before: str, shown: Sequence[Span], text: str, reading: Labelling) -> Labelling:
         standing, rewritten = _carry(before, shown, text, reading)
-        spans: list[Words] = []
+        spans: list[WordSpan] = []
         stability, probability = reading.stability, reading.probability
         for old, new in _groups(standing, reading.spans):
             if old == new:
@@ -100,10 +100,10 @@ class Emission:
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
         return reading.but(spans=spans, stability=stability, probability=probability)
 
-    def _is_stable(self, span: Words, reading: Reading) -> bool:
+    def _is_stable(self, span: WordSpan, reading: Labelling) -> bool:
         return bool(reading.stability[span[0] : span[1]].min() >= self.show)
 
-    def _is_settled(self, old: Sequence[Words], new: Sequence[Words], stability: NDArray[np.float32]) -> bool:
+    def _is_settled(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
         return bool((stability[_differing(old, new, within=[*old, *new])] >= self.change).all())
 
 
@@ -134,7 +134,7 @@ def parse_emission(level: str) -> Emission:
     return Emission(show, change)
 
 
-def _carry(before: str, shown: Sequence[Span], text: str, reading: Reading) -> tuple[list[Words], list[Words]]:
+def _carry(before: str, shown: Sequence[Span], text: str, reading: Labelling) -> tuple[list[WordSpan], list[WordSpan]]:
     """Move shown spans to where their words are now: those that stand; of those rewritten, the words in their place."""
     if not shown:
         return [], []
@@ -161,7 +161,7 @@ def _carry(before: str, shown: Sequence[Span], text: str, reading: Reading) -> t
     return standing, rewritten
 
 
-def _place(extents: ArrayLike, reading: Reading) -> list[tuple[int, int, bool]]:
+def _place(extents: ArrayLike, reading: Labelling) -> list[tuple[int, int, bool]]:
     """The words that each stretch of characters touches, first and end, and whether it is just these words."""
     starts, ends = np.asarray(extents, np.float64).T
     first = np.searchsorted(reading.ends, starts, side="right")
@@ -171,9 +171,9 @@ def _place(extents: ArrayLike, reading: Reading) -> list[tuple[int, int, bool]]:
     return list(zip(first.tolist(), end.tolist(), whole.tolist(), strict=True))
 
 
-def _groups(old: Sequence[Words], new: Sequence[Words]) -> Iterator[tuple[list[Words], list[Words]]]:
+def _groups(old: Sequence[WordSpan], new: Sequence[WordSpan]) -> Iterator[tuple[list[WordSpan], list[WordSpan]]]:
     """Spans of two readings, each without overlaps: those that overlap together, old and new, in order of the text."""
-    group: tuple[list[Words], list[Words]] = ([], [])
+    group: tuple[list[WordSpan], list[WordSpan]] = ([], [])
     last = 0
     for span, is_new in sorted([*((x, False) for x in old), *((x, True) for x in new)]):
         if span[0] >= last and (group[0] or group[1]):
@@ -185,17 +185,17 @@ def _groups(old: Sequence[Words], new: Sequence[Words]) -> Iterator[tuple[list[W
         yield group
 
 
-def _differing(old: Sequence[Words], new: Sequence[Words], within: Sequence[Words]) -> list[int]:
+def _differing(old: Sequence[WordSpan], new: Sequence[WordSpan], within: Sequence[WordSpan]) -> list[int]:
     """The words of the spans `within` that have another BIO label, or another type, in `new` than in `old`."""
     was, now = _tags(old), _tags(new)
     return sorted({i for first, end, _ in within for i in range(first, end) if was.get(i) != now.get(i)})
 
 
-def _tags(spans: Sequence[Words]) -> dict[int, tuple[str, bool]]:
+def _tags(spans: Sequence[WordSpan]) -> dict[int, tuple[str, bool]]:
     return {i: (label, i == first) for first, end, label in spans for i in range(first, end)}
 
 
-def _goes_on(span: Words, known: Sequence[Words]) -> bool:
+def _goes_on(span: WordSpan, known: Sequence[WordSpan]) -> bool:
     """Tell whether any of the known spans overlaps it with the same label."""
     first, end, label = span
     return any(a < end and b > first and label == name for a, b, name in known)

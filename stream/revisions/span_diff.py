@@ -8,7 +8,7 @@ from stream.messages.types import Cause, Changed, Retracted, Span, Was
 from stream.revisions.text_alignment import Alignment
 
 
-class Found(NamedTuple):
+class TaggedSpan(NamedTuple):
     """A span as the tagger gives it, before it has an identity."""
 
     start: int
@@ -38,7 +38,7 @@ class Difference:
 
 
 def diff_spans(
-    old_text: str, old: Sequence[Span], text: str, found: Sequence[Found], rewritten: int | None, next_id: int
+    old_text: str, old: Sequence[Span], text: str, found: Sequence[TaggedSpan], rewritten: int | None, next_id: int
 ) -> Difference:
     """Give each found span the identity of an old one that it overlaps with the same label, or a new identity.
 
@@ -74,7 +74,7 @@ def diff_spans(
     return result
 
 
-def _identify(new: Found, text: str, before: Span | None, added: Sequence[int]) -> Span:
+def _identify(new: TaggedSpan, text: str, before: Span | None, added: Sequence[int]) -> Span:
     """The found span under its identity: the old span's, else the one just added."""
     start, end, label, stability, start_time, end_time, speaker, channel, score = new
     return Span(
@@ -101,7 +101,7 @@ def _cause(end: int, rewritten: int | None) -> Cause:
     return "model" if rewritten is None or end <= rewritten else "input"
 
 
-def _count_same(old: Sequence[Span], found: Sequence[Found], stands: int) -> int:
+def _count_same(old: Sequence[Span], found: Sequence[TaggedSpan], stands: int) -> int:
     """Leading spans that are just what they were, on text that stands: nearly all, on nearly every update."""
     for i, (a, b) in enumerate(zip(old, found, strict=False)):
         if a.end > stands or (a.start, a.end, a.label) != b[:3]:
@@ -109,7 +109,7 @@ def _count_same(old: Sequence[Span], found: Sequence[Found], stands: int) -> int
     return min(len(old), len(found))
 
 
-def _match(old: Sequence[Span], found: Sequence[Found], first: int, alignment: Alignment) -> dict[int, Span]:
+def _match(old: Sequence[Span], found: Sequence[TaggedSpan], first: int, alignment: Alignment) -> dict[int, Span]:
     """The old span of each found span that has one, by the found span's index, of those from `first` on."""
     pairs = sorted(_overlaps(old, found, first, alignment), key=lambda pair: -pair[0])  # stable: in the text's order
     kept: dict[int, Span] = {}
@@ -122,7 +122,7 @@ def _match(old: Sequence[Span], found: Sequence[Found], first: int, alignment: A
 
 
 def _overlaps(
-    old: Sequence[Span], found: Sequence[Found], first: int, alignment: Alignment
+    old: Sequence[Span], found: Sequence[TaggedSpan], first: int, alignment: Alignment
 ) -> Iterator[tuple[float, int, Span]]:
     for span in old[first:]:
         start, end = alignment.extent(span.start, span.end)

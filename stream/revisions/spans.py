@@ -9,20 +9,20 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from encoder.tokenizer.incremental import common_prefix
-from stream.labelling.labeller import Reading
+from stream.labelling.labeller import Labelling
 from stream.messages.types import Span
-from stream.revisions.span_diff import Found
+from stream.revisions.span_diff import TaggedSpan
 from stream.revisions.text_alignment import Times, word_extents
 
 
-class Flips(NamedTuple):
+class LabelFlips(NamedTuple):
     """Labels that changed on words that stood (docs/measuring.md)."""
 
     input: int
     model: int
 
 
-def first_change(old_text: str, before: Reading, text: str, after: Reading) -> tuple[int, int | None]:
+def first_change(old_text: str, before: Labelling, text: str, after: Labelling) -> tuple[int, int | None]:
     """Where an update begins to change what stood.
 
     Returns:
@@ -41,7 +41,7 @@ def first_change(old_text: str, before: Reading, text: str, after: Reading) -> t
     return word, min(changed, default=None)
 
 
-def count_flips(before: Sequence[Reading], after: Sequence[Reading], word: int) -> Flips:
+def count_flips(before: Sequence[Labelling], after: Sequence[Labelling], word: int) -> LabelFlips:
     """Count labels that changed, of all taggers; those from `word` on because of the input, others of the model."""
     by_input = by_model = 0
     for old, new in zip(before, after, strict=True):
@@ -49,12 +49,12 @@ def count_flips(before: Sequence[Reading], after: Sequence[Reading], word: int) 
         flipped = old.labels[:n] != new.labels[:n]
         by_input += int(np.count_nonzero(flipped[word:]))
         by_model += int(np.count_nonzero(flipped[:word]))
-    return Flips(by_input, by_model)
+    return LabelFlips(by_input, by_model)
 
 
 def find_spans(
-    text: str, times: Times, reading: Reading, speaker: str | None = None, channel: str | None = None
-) -> list[Found]:
+    text: str, times: Times, reading: Labelling, speaker: str | None = None, channel: str | None = None
+) -> list[TaggedSpan]:
     """The spans of a reading, in characters, each as stable as its least stable word, and as probable as its least.
 
     A span is said by the speaker of its first word, or by that of the segment where the words name none.
@@ -71,7 +71,7 @@ def find_spans(
     for (_, _, label), (start, end), (stable, sure) in zip(reading.spans, characters, least, strict=True):
         begins, stops, said_by = _span_times(words, times, start, end) if times else (None, None, None)
         found.append(
-            Found(start, end, label, round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
+            TaggedSpan(start, end, label, round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
         )
     return found
 
@@ -111,7 +111,7 @@ def retell_spans(
     return tuple(told) if news else None
 
 
-def score_segment(reading: Reading) -> float | None:
+def score_segment(reading: Labelling) -> float | None:
     """Give the probability of a label at the word that is likeliest to have one; None if there is no word.
 
     A word's chance of having any label is that of "O" not being right; where it has one, its own probability, which is
@@ -130,7 +130,7 @@ def _likeliest(labels: NDArray[np.int32], probability: NDArray[np.float32]) -> n
     return most
 
 
-def _word(text: str, reading: Reading, i: int) -> str:
+def _word(text: str, reading: Labelling, i: int) -> str:
     return text[reading.starts[i] : reading.ends[i]]
 
 

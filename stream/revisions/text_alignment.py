@@ -9,7 +9,7 @@ from encoder.tokenizer.incremental import common_prefix
 from stream.messages.types import Update
 
 
-class Said(NamedTuple):
+class WordTiming(NamedTuple):
     """When a word was said, in seconds, and by whom, if its segment has several speakers."""
 
     start: float
@@ -17,7 +17,7 @@ class Said(NamedTuple):
     speaker: str | None = None
 
 
-Times = tuple[Said | None, ...]
+Times = tuple[WordTiming | None, ...]
 """Of each word between white space; empty when none is known."""
 
 _WORD = re.compile(r"\S+")
@@ -51,9 +51,9 @@ def retime(before: str, known: Times, after: str, update: Update) -> Times:
         return ()
     old, new = _WORD.findall(before), _WORD.findall(after)
     kept = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    arrived = None if update.time is None else Said(update.time, update.time)
+    arrived = None if update.time is None else WordTiming(update.time, update.time)
     times = [known[i] if i < min(kept, len(known)) else arrived for i in range(len(new))]
-    given = [Said(x.start, x.end, x.speaker) for x in update.words or ()]
+    given = [WordTiming(x.start, x.end, x.speaker) for x in update.words or ()]
     if given and len(given) == len(_WORD.findall(update.text)):
         first = len(new) - len(given)
         if first < len(old) and first < len(known) and update.mode == "append" and (begun := known[first]):

@@ -8,38 +8,38 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
-from stream.labelling.labeller import Kept, Labeller, Live, Reading
+from stream.labelling.labeller import Labeller, Labelling, SavedSegment, SessionLabels
 from stream.messages.types import Span
-from stream.sessions.session import REMEMBERED_SEGMENTS, Numbers, Segment, Session, Shown
-from stream.sessions.snapshot import Entry, LabelState, Saved, SegmentState, SessionState, SpanState
+from stream.sessions.session import REMEMBERED_SEGMENTS, Counters, PublishedSpans, Segment, Session
+from stream.sessions.snapshot import Entry, LabelState, SavedSession, SegmentState, SessionState, SpanState
 
 
 @dataclass(slots=True)
-class Living:
+class ActiveSession:
     """A session at work. Methods that change what must be kept give the entries that say so."""
 
     truth: Session
-    live: Live[Any]
+    live: SessionLabels[Any]
     remembered: int = REMEMBERED_SEGMENTS
     """Closed segments that can still be edited or deleted."""
     contexts: tuple[bytes, ...] = ()
     """What the labeller said of closed segments when one last changed: a failed step may have spoilt its own."""
-    readings: dict[str, tuple[Reading, ...]] = field(default_factory=dict)
+    readings: dict[str, tuple[Labelling, ...]] = field(default_factory=dict)
     """The words of its segments as each tagger last read them."""
     _unread: set[str] = field(default_factory=set)
     """Restored segments whose words only the labeller has."""
 
-    def before(self, name: str) -> tuple[Reading, ...]:
+    def before(self, name: str) -> tuple[Labelling, ...]:
         """The words of a segment as they stand for each tagger; nothing for a segment that is new."""
         if name in self._unread:
             self._unread.discard(name)
             self.readings[name] = self.live.reading(name)
         return self.readings.get(name, ())
 
-    def restore(self, labeller: Labeller[Any], policy: RestartPolicy, saved: Saved) -> None:
+    def restore(self, labeller: Labeller[Any], policy: RestartPolicy, saved: SavedSession) -> None:
         """Go on with the labels that were kept."""
         words = {name: {k: v.words for k, v in x.labels.items() if v.words} for name, x in saved.segments.items()}
-        kept = [Kept(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]]
+        kept = [SavedSegment(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]]
         self.live = labeller.open(policy, kept, saved.contexts)
         self.contexts = saved.contexts
         self._unread = {x.segment for x in kept}
@@ -48,7 +48,9 @@ class Living:
         """Something failed on the way: begin again from what stood before it."""
         held = [(name, x, self.live.save(name)) for name, x in self.truth.segments.items()]
         self.live.free()
-        self.live = labeller.open(policy, [Kept(name, x.text, x.closed, b) for name, x, b in held if b], self.contexts)
+        self.live = labeller.open(
+            policy, [SavedSegment(name, x.text, x.closed, b) for name, x, b in held if b], self.contexts
+        )
 
     def save(self, name: str) -> dict[str, bytes]:
         """Take down what the labeller has of a segment; if it is closed, also what closed ones leave to be seen."""
@@ -116,11 +118,11 @@ def end_session(truth: Session) -> list[Entry]:
     return [_head(truth, ended=True), *(Entry(truth.id, name, None) for name in names)]
 
 
-def restore_truth(session: str, saved: Saved, taggers: Iterable[str]) -> Session:
+def restore_truth(session: str, saved: SavedSession, taggers: Iterable[str]) -> Session:
     """The truth of a session that was kept; of other taggers than these it has only the numbers."""
     return Session(
         id=session,
-        numbers={name: Numbers(*numbers) for name, numbers in saved.numbers.items()},
+        numbers={name: Counters(*numbers) for name, numbers in saved.numbers.items()},
         offset=saved.offset,
         segments={name: _unpack(x, taggers) for name, x in saved.segments.items()},
         seq=saved.seq,
@@ -167,7 +169,7 @@ def _pack(truth: Session, segment: Segment, words: Mapping[str, bytes]) -> Segme
         speaker=segment.speaker,
         channel=segment.channel,
         labels={
-            name: _pack_labels(segment.shown.get(name) or Shown(), words.get(name, b""))
+            name: _pack_labels(segment.shown.get(name) or PublishedSpans(), words.get(name, b""))
             for name in (*words, *[x for x in segment.shown if x not in words])
         },
     )
@@ -177,7 +179,7 @@ def _pack_numbers(truth: Session) -> dict[str, tuple[int, int]]:
     return {name: (x.rev, x.next_span) for name, x in truth.numbers.items()}
 
 
-def _pack_labels(shown: Shown, words: bytes) -> LabelState:
+def _pack_labels(shown: PublishedSpans, words: bytes) -> LabelState:
     if shown.packed is None:
         shown.packed = tuple([_pack_span(x) for x in shown.spans])
     return LabelState(shown.published, shown.packed, words)
@@ -189,7 +191,7 @@ def _pack_span(x: Span) -> SpanState:
 
 def _unpack(x: SegmentState, taggers: Iterable[str]) -> Segment:
     shown = {
-        name: Shown(_unpack_spans(x.text, x.channel, labels.spans), labels.published)
+        name: PublishedSpans(_unpack_spans(x.text, x.channel, labels.spans), labels.published)
         for name in taggers
         if (labels := x.labels.get(name))
     }

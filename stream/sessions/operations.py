@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from stream.revisions.text_alignment import Times
-from stream.sessions.snapshot import Saved
+from stream.sessions.snapshot import SavedSession
 
 
 @dataclass(slots=True)
@@ -42,19 +42,19 @@ class Remove(Operation):
 
 
 @dataclass(slots=True)
-class Forget(Operation):
+class EndSession(Operation):
     """A session is over; its closings went before."""
 
     offset: int
 
 
 @dataclass(slots=True)
-class Bury(Operation):
+class PurgeEnded(Operation):
     """What was remembered of a session that is over is forgotten too."""
 
 
 @dataclass(slots=True)
-class Drop(Operation):
+class DropSession(Operation):
     """Somebody else has the session now."""
 
 
@@ -62,9 +62,9 @@ class Drop(Operation):
 class Restore(Operation):
     """A session that was kept is here now."""
 
-    saved: Saved
+    saved: SavedSession
 
 
 @dataclass(slots=True)
-class Skip(Operation):
+class AlreadyApplied(Operation):
     """A message came that is in the restored state already."""

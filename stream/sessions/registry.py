@@ -8,14 +8,14 @@ from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
 from stream.revisions.span_diff import Difference
 from stream.revisions.spans import retell_spans, score_segment
-from stream.sessions.active_session import Living, end_session, restore_truth
-from stream.sessions.operations import Bury, Drop, Forget, Operation, Remove, Restore, Write
+from stream.sessions.active_session import ActiveSession, end_session, restore_truth
+from stream.sessions.operations import DropSession, EndSession, Operation, PurgeEnded, Remove, Restore, Write
 from stream.sessions.session import Segment, Session
-from stream.sessions.snapshot import Entry, Saved
+from stream.sessions.snapshot import Entry, SavedSession
 from stream.sessions.step_result import StepResult
 
 
-class Sessions:
+class SessionRegistry:
     """Opens sessions and does every operation on them that needs no labelling."""
 
     def __init__(self, names: Sequence[str], labeller: Labeller[Any], policy: RestartPolicy, remembered: int) -> None:
@@ -23,19 +23,19 @@ class Sessions:
         self._remembered = remembered
         self._labeller = labeller
         self._policy = policy
-        self.alive: dict[str, Living] = {}
-        self.saved: dict[str, Saved] = {}
+        self.alive: dict[str, ActiveSession] = {}
+        self.saved: dict[str, SavedSession] = {}
         """Restored, and nothing done with them yet."""
         self.over: dict[str, Session] = {}
 
-    def open(self, session: str, result: StepResult) -> Living:
+    def open(self, session: str, result: StepResult) -> ActiveSession:
         """The session of that name; an unknown one begins."""
         living = self.alive.get(session)
         if living is None:
             saved = self.saved.pop(session, None)
             known = self.over.pop(session, None) or Session(session)
             truth = known if saved is None else restore_truth(session, saved, self._names)
-            living = self.alive[session] = Living(truth, self._labeller.open(self._policy), self._remembered)
+            living = self.alive[session] = ActiveSession(truth, self._labeller.open(self._policy), self._remembered)
             if saved is None:
                 result.stats.sessions += 1
             else:
@@ -48,17 +48,17 @@ class Sessions:
             self._repeat(operation, result)
         elif isinstance(operation, Remove):
             self._remove(operation, result)
-        elif isinstance(operation, Forget):
+        elif isinstance(operation, EndSession):
             self._end(operation, result)
-        elif isinstance(operation, Bury):
+        elif isinstance(operation, PurgeEnded):
             if self.over.pop(operation.session, None) is not None:
                 result.entries.append(Entry(operation.session, None, None))
         elif isinstance(operation, Restore):
             self._restore(operation, result)
-        elif isinstance(operation, Drop):
+        elif isinstance(operation, DropSession):
             self._drop(operation)
 
-    def rebuild(self, living: Living) -> None:
+    def rebuild(self, living: ActiveSession) -> None:
         """Something failed on the way: begin again from what stood before it."""
         living.rebuild(self._labeller, self._policy)
 
@@ -89,7 +89,7 @@ class Sessions:
         result.revisions += self._retell(living, write.segment)
         result.entries += living.wrote(write.segment, living.save(write.segment))
 
-    def _retell(self, living: Living, name: str) -> list[Revision]:
+    def _retell(self, living: ActiveSession, name: str) -> list[Revision]:
         """Who said a span, and where, can come after its text."""
         truth, segment = living.truth, living.truth.segments[name]
         revisions = []
@@ -109,7 +109,7 @@ class Sessions:
         result.revisions += living.truth.delete(self._names, operation.segment)
         result.entries += living.removed([operation.segment])
 
-    def _end(self, operation: Forget, result: StepResult) -> None:
+    def _end(self, operation: EndSession, result: StepResult) -> None:
         living, saved = self.alive.pop(operation.session, None), self.saved.pop(operation.session, None)
         truth = living.truth if living else None
         if saved is not None:
@@ -128,7 +128,7 @@ class Sessions:
         else:
             self.saved[operation.session] = operation.saved
 
-    def _drop(self, operation: Drop) -> None:
+    def _drop(self, operation: DropSession) -> None:
         self.over.pop(operation.session, None)
         self.saved.pop(operation.session, None)
         if living := self.alive.pop(operation.session, None):

@@ -17,7 +17,7 @@ REMEMBERED_TEXT = 1 << 18
 """Characters of closed segments remembered at most."""
 
 
-class Shown(msgspec.Struct):
+class PublishedSpans(msgspec.Struct):
     """What readers of one tagger know of a segment."""
 
     spans: tuple[Span, ...] = ()
@@ -29,7 +29,7 @@ class Shown(msgspec.Struct):
     """The spans as they are kept; None: to be made."""
 
 
-class Numbers(msgspec.Struct):
+class Counters(msgspec.Struct):
     """What rises with the revisions of one tagger in one session."""
 
     rev: int = 0
@@ -42,7 +42,7 @@ class Segment(msgspec.Struct):
     text: str = ""
     closed: bool = False
     times: Times = ()
-    shown: dict[str, Shown] = {}
+    shown: dict[str, PublishedSpans] = {}
     """By tagger."""
     order: int = 0
     """The session's `seq` when it opened, then when it closed."""
@@ -60,7 +60,7 @@ class Session(msgspec.Struct):
     """One session: open segments in order of opening, closed ones in order of closing."""
 
     id: str
-    numbers: dict[str, Numbers] = {}
+    numbers: dict[str, Counters] = {}
     """By tagger; those that label no more are among them."""
     offset: int = -1
     """The last input message applied."""
@@ -91,13 +91,13 @@ class Session(msgspec.Struct):
         self.segments[name].order = self.seq
         return close_segment(self.segments, name, remembered)
 
-    def shown(self, tagger: str, name: str) -> Shown:
+    def shown(self, tagger: str, name: str) -> PublishedSpans:
         """What readers of that tagger know of a segment."""
-        return self.segments[name].shown.setdefault(tagger, Shown())
+        return self.segments[name].shown.setdefault(tagger, PublishedSpans())
 
-    def numbers_of(self, tagger: str) -> Numbers:
+    def numbers_of(self, tagger: str) -> Counters:
         """The tagger's counters; a new one begins."""
-        return self.numbers.setdefault(tagger, Numbers())
+        return self.numbers.setdefault(tagger, Counters())
 
     def revise(self, tagger: str, name: str, difference: Difference) -> Revision:
         """Make the difference stand, and tell of it."""

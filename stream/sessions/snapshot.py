@@ -118,7 +118,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedSession:
     """A session as it was kept."""
 
     numbers: Numbers
@@ -155,7 +155,7 @@ _SESSION = msgspec.msgpack.Decoder(SessionState)
 _SEGMENT = msgspec.msgpack.Decoder(SegmentState)
 
 
-def restore_sessions(entries: Iterable[Entry]) -> dict[str, Saved]:
+def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
     """Make sessions of what was kept.
 
     Args:
@@ -179,7 +179,7 @@ def restore_sessions(entries: Iterable[Entry]) -> dict[str, Saved]:
 _NEVER = SessionState(seq=0, numbers={}, offset=-1)
 
 
-def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) -> Saved:
+def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) -> SavedSession:
     repairs = []
     for name, segment in head.closing.items():
         if name not in held or held[name].seq < segment.seq:
@@ -193,7 +193,7 @@ def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) ->
     for segment in held.values():
         newest = segment if segment.seq > newest.seq else newest
     ordered = sorted(held.items(), key=lambda item: item[1].order)
-    return Saved(
+    return SavedSession(
         numbers=newest.numbers,
         offset=newest.offset,
         seq=newest.seq,

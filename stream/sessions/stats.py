@@ -2,8 +2,8 @@
 
 import msgspec
 
-from stream.labelling.labeller import Work
-from stream.revisions.spans import Flips
+from stream.labelling.labeller import PlanWork
+from stream.revisions.spans import LabelFlips
 
 
 class EngineStats(msgspec.Struct):
@@ -55,7 +55,7 @@ class EngineStats(msgspec.Struct):
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
-    def count_work(self, work: Work, closing: bool, flips: Flips) -> None:
+    def count_work(self, work: PlanWork, closing: bool, flips: LabelFlips) -> None:
         """Count what one pass over an update computed, and what that changed."""
         self.words_recomputed += work.words
         self.tail_tokens += work.tokens

@@ -7,8 +7,8 @@ import msgspec
 
 from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.kafka.output.dead_letter import dead_letter_headers
-from consumers.verify.oracle import Said, verify
-from consumers.verify.report import Report
+from consumers.verify.oracle import RecordedTopics, verify
+from consumers.verify.report import VerifyReport
 from consumers.verify.topic_contents import Guarantee
 from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine.engine import Engine
@@ -42,8 +42,8 @@ class Run:
     exact: bool
     taggers: Sequence[str]
 
-    def check(self, guarantee: Guarantee = "exactly_once", until: dict[int, int] | None = None) -> Report:
-        said = Said(self.inputs, self.outputs, self.letters)
+    def check(self, guarantee: Guarantee = "exactly_once", until: dict[int, int] | None = None) -> VerifyReport:
+        said = RecordedTopics(self.inputs, self.outputs, self.letters)
         engine = Engine(fake_labeller(*self.taggers, poison=["poison"]), self.policy)
         return verify(said, engine, TOPIC, guarantee=guarantee, exact=self.exact, until=until)
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from consumers.formats.base import Around
+from consumers.formats.base import FormatContext
 from stream.messages.types import Delete, Message, Update
 
 
-class Chat:
+class ChatChannel:
     """What one value says of one channel; the last word on each message counts.
 
     Args:
@@ -15,7 +15,7 @@ class Chat:
         session: the channel's.
     """
 
-    def __init__(self, around: Around, session: str) -> None:
+    def __init__(self, around: FormatContext, session: str) -> None:
         self._session = session
         self._standing = around.segments(session)
         self._said: dict[str, Update | None] = {}

@@ -9,38 +9,38 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
-from consumers.formats.chat.base import Chat, seconds
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.chat.base import ChatChannel, seconds
 from stream.messages.types import Message
 
 
-class _Author(msgspec.Struct):
+class _DiscordAuthor(msgspec.Struct):
     id: str | None = None
 
 
-class _Message(msgspec.Struct):
+class _DiscordMessage(msgspec.Struct):
     id: str | None = None
     ids: list[str] = []
     channel_id: str | None = None
     content: str | None = None
-    author: _Author | None = None
+    author: _DiscordAuthor | None = None
     timestamp: str | None = None
     edited_timestamp: str | None = None
     embeds: msgspec.Raw = msgspec.Raw()
 
 
-class _Value(_Message):
+class _DiscordValue(_DiscordMessage):
     op: int | None = None
     t: str | None = None
     d: msgspec.Raw = msgspec.Raw(b"null")
     """Of another type in other events."""
 
 
-def _read(value: _Value, around: Around) -> Iterable[Message]:
+def _read(value: _DiscordValue, around: FormatContext) -> Iterable[Message]:
     message, kind = (value, _guess(value)) if value.op is None else (_open(value), value.t)
     if message is None or message.channel_id is None:
         return ()
-    chat = Chat(around, around.named(message.channel_id))
+    chat = ChatChannel(around, around.named(message.channel_id))
     if kind in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
         if message.id is not None and message.content is not None:
             author = message.author.id if message.author else None
@@ -53,13 +53,13 @@ def _read(value: _Value, around: Around) -> Iterable[Message]:
     return chat.messages()
 
 
-def _open(value: _Value) -> _Message | None:
+def _open(value: _DiscordValue) -> _DiscordMessage | None:
     if value.t not in ("MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK"):
         return None
-    return msgspec.json.decode(value.d, type=_Message)
+    return msgspec.json.decode(value.d, type=_DiscordMessage)
 
 
-def _guess(message: _Message) -> str:
+def _guess(message: _DiscordMessage) -> str:
     if message.content is not None:
         return "MESSAGE_CREATE"
     if message.ids:
@@ -81,4 +81,4 @@ def _recognises(value: Any) -> bool:
 _DELETED = {"id", "channel_id", "guild_id"}
 
 
-FORMAT = Format("discord", _read, _recognises, _Value, chat=True)
+FORMAT = Format("discord", _read, _recognises, _DiscordValue, chat=True)

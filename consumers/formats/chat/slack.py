@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
-from consumers.formats.chat.base import Chat
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.chat.base import ChatChannel
 from stream.messages.types import Message
 
 
-class _Message(msgspec.Struct):
+class _SlackMessage(msgspec.Struct):
     subtype: str | None = None
     user: str | None = None
     bot_id: str | None = None
@@ -23,17 +23,17 @@ class _Message(msgspec.Struct):
     ts: str | None = None
 
 
-class _Event(_Message):
+class _SlackEvent(_SlackMessage):
     channel: str | None = None
     deleted_ts: str | None = None
-    message: _Message | None = None
+    message: _SlackMessage | None = None
 
 
 class _Callback(msgspec.Struct):
     event: msgspec.Raw = msgspec.Raw()
 
 
-class _Value(msgspec.Struct):
+class _SlackValue(msgspec.Struct):
     type: str = ""
     event: msgspec.Raw = msgspec.Raw()
     payload: _Callback | None = None
@@ -42,11 +42,11 @@ class _Value(msgspec.Struct):
 _WRITTEN = (None, "bot_message", "me_message", "thread_broadcast", "file_share")
 
 
-def _read(value: msgspec.Raw, around: Around) -> Iterable[Message]:
+def _read(value: msgspec.Raw, around: FormatContext) -> Iterable[Message]:
     event = _open(value)
     if event is None or event.channel is None:
         return ()
-    chat = Chat(around, around.named(event.channel))
+    chat = ChatChannel(around, around.named(event.channel))
     if event.subtype == "message_deleted" and event.deleted_ts is not None:
         chat.delete(event.deleted_ts)
     elif event.subtype == "message_changed" and event.message is not None:
@@ -56,15 +56,15 @@ def _read(value: msgspec.Raw, around: Around) -> Iterable[Message]:
     return chat.messages()
 
 
-def _open(value: msgspec.Raw) -> _Event | None:
+def _open(value: msgspec.Raw) -> _SlackEvent | None:
     """Take a message out of its envelope; None for events of other types, whose fields may be of other types too."""
-    envelope = msgspec.json.decode(value, type=_Value)
+    envelope = msgspec.json.decode(value, type=_SlackValue)
     inner = bytes(envelope.payload.event) if envelope.payload else bytes(envelope.event)
-    kind = msgspec.json.decode(inner, type=_Value).type if inner else envelope.type
-    return msgspec.json.decode(inner or value, type=_Event) if kind == "message" else None
+    kind = msgspec.json.decode(inner, type=_SlackValue).type if inner else envelope.type
+    return msgspec.json.decode(inner or value, type=_SlackEvent) if kind == "message" else None
 
 
-def _tell(message: _Message, chat: Chat) -> None:
+def _tell(message: _SlackMessage, chat: ChatChannel) -> None:
     if message.ts is None:
         return
     if message.subtype == "tombstone":  # a deleted message whose thread goes on

@@ -9,21 +9,21 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
-from consumers.formats.chat.base import Chat, seconds
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.chat.base import ChatChannel, seconds
 from stream.messages.types import Message
 
 
-class _Text(msgspec.Struct):
+class _TwitchText(msgspec.Struct):
     text: str = ""
 
 
-class _Event(msgspec.Struct):
+class _TwitchEvent(msgspec.Struct):
     broadcaster_user_id: str | None = None
     chatter_user_id: str | None = None
     target_user_id: str | None = None
     message_id: str | None = None
-    message: _Text | None = None
+    message: _TwitchText | None = None
 
 
 class _Subscription(msgspec.Struct):
@@ -34,13 +34,13 @@ class _Payload(msgspec.Struct):
     event: msgspec.Raw = msgspec.Raw()
 
 
-class _Metadata(msgspec.Struct):
+class _TwitchMetadata(msgspec.Struct):
     subscription_type: str = ""
     message_timestamp: str | None = None
 
 
-class _Value(msgspec.Struct):
-    metadata: _Metadata | None = None
+class _TwitchValue(msgspec.Struct):
+    metadata: _TwitchMetadata | None = None
     payload: _Payload | None = None
     subscription: _Subscription | None = None
     event: msgspec.Raw = msgspec.Raw()
@@ -49,12 +49,12 @@ class _Value(msgspec.Struct):
 _OURS = "channel.chat."
 
 
-def _read(value: msgspec.Raw, around: Around) -> Iterable[Message]:
-    envelope = msgspec.json.decode(value, type=_Value)
+def _read(value: msgspec.Raw, around: FormatContext) -> Iterable[Message]:
+    envelope = msgspec.json.decode(value, type=_TwitchValue)
     event, kind = _open(value, envelope)
     if event is None or event.broadcaster_user_id is None:
         return ()
-    chat = Chat(around, around.named(event.broadcaster_user_id))
+    chat = ChatChannel(around, around.named(event.broadcaster_user_id))
     if kind in ("message", "notification"):
         if event.message_id is not None and event.message is not None:
             stamp = envelope.metadata.message_timestamp if envelope.metadata else None
@@ -68,21 +68,21 @@ def _read(value: msgspec.Raw, around: Around) -> Iterable[Message]:
     return chat.messages()
 
 
-def _open(value: msgspec.Raw, envelope: _Value) -> tuple[_Event | None, str]:
+def _open(value: msgspec.Raw, envelope: _TwitchValue) -> tuple[_TwitchEvent | None, str]:
     """Take the event out of its envelope, and say of what type it is; events that are not of chat stay closed."""
     if envelope.metadata is not None:
         inner, kind = envelope.payload.event if envelope.payload else msgspec.Raw(), envelope.metadata.subscription_type
     elif envelope.subscription is not None:
         inner, kind = envelope.event, envelope.subscription.type
     else:
-        event = msgspec.json.decode(value, type=_Event)
+        event = msgspec.json.decode(value, type=_TwitchEvent)
         return event, _guess(event)
     if not bytes(inner) or not kind.startswith(_OURS):
         return None, ""
-    return msgspec.json.decode(inner, type=_Event), kind.removeprefix(_OURS)
+    return msgspec.json.decode(inner, type=_TwitchEvent), kind.removeprefix(_OURS)
 
 
-def _guess(event: _Event) -> str:
+def _guess(event: _TwitchEvent) -> str:
     """A bare event does not say its type, but each has fields that the others have not.
 
     A bare clear of the whole chat has nothing of its own, and is not told from events of other types: it is not read.

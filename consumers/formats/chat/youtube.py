@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
-from consumers.formats.chat.base import Chat, seconds
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.chat.base import ChatChannel, seconds
 from stream.messages.types import End, Message
 
 
-class _Text(msgspec.Struct, rename="camel"):
+class _YoutubeText(msgspec.Struct, rename="camel"):
     message_text: str | None = None
 
 
@@ -41,7 +41,7 @@ class _Snippet(msgspec.Struct, rename="camel"):
     author_channel_id: str | None = None
     published_at: str | None = None
     display_message: str | None = None
-    text_message_details: _Text | None = None
+    text_message_details: _YoutubeText | None = None
     super_chat_details: _Comment | None = None
     fan_funding_event_details: _Comment | None = None
     member_milestone_chat_details: _Comment | None = None
@@ -50,21 +50,21 @@ class _Snippet(msgspec.Struct, rename="camel"):
     user_banned_details: _Banned | None = None
 
 
-class _Value(msgspec.Struct, rename="camel"):
+class _YoutubeValue(msgspec.Struct, rename="camel"):
     id: str | None = None
     snippet: _Snippet | None = None
     author_details: _User | None = None
-    items: "list[_Value]" = []
+    items: "list[_YoutubeValue]" = []
 
 
-def _read(value: _Value, around: Around) -> Iterator[Message]:
-    chats: dict[str, Chat] = {}
+def _read(value: _YoutubeValue, around: FormatContext) -> Iterator[Message]:
+    chats: dict[str, ChatChannel] = {}
     over = set()
     for item in value.items or [value]:
         if item.id is None or item.snippet is None:
             continue
         session = around.named(item.snippet.live_chat_id)
-        _tell(item.id, item, item.snippet, chats.setdefault(session, Chat(around, session)))
+        _tell(item.id, item, item.snippet, chats.setdefault(session, ChatChannel(around, session)))
         if item.snippet.type == "chatEndedEvent":
             over.add(session)
     for session, chat in chats.items():
@@ -74,7 +74,7 @@ def _read(value: _Value, around: Around) -> Iterator[Message]:
             yield End(session=session)
 
 
-def _tell(name: str, item: _Value, snippet: _Snippet, chat: Chat) -> None:
+def _tell(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel) -> None:
     for gone in _taken_back(name, snippet):
         chat.delete(gone)
     if snippet.type == "userBannedEvent":
@@ -120,4 +120,4 @@ def _recognises(value: Any) -> bool:
     return isinstance(snippet, dict) and "liveChatId" in snippet
 
 
-FORMAT = Format("youtube", _read, _recognises, _Value, chat=True)
+FORMAT = Format("youtube", _read, _recognises, _YoutubeValue, chat=True)

@@ -10,30 +10,30 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write
-from consumers.formats.word_times import Piece, label, timed
+from consumers.formats.word_times import TimedText, label, timed
 from stream.messages.types import Message, Update
 
 
-class _Word(msgspec.Struct):
+class _AssemblyWord(msgspec.Struct):
     text: str = ""
     start: float | None = None
     end: float | None = None
     speaker: str | int | None = None
 
 
-class _Turn(msgspec.Struct):
+class _AssemblyTurn(msgspec.Struct):
     type: str
     turn_order: int = 0
     turn_is_formatted: bool = False
     end_of_turn: bool = False
     transcript: str = ""
-    words: list[_Word] = []
+    words: list[_AssemblyWord] = []
     speaker_label: str | None = None
 
 
-def _read(value: _Turn, around: Around) -> Iterable[Message]:
+def _read(value: _AssemblyTurn, around: FormatContext) -> Iterable[Message]:
     if value.type in ("Begin", "Termination"):
         return around.over()
     if value.type != "Turn":
@@ -47,14 +47,14 @@ def _read(value: _Turn, around: Around) -> Iterable[Message]:
         time=_seconds(value.words[-1].end) if value.words else None,
         speaker=value.speaker_label,
     )
-    pieces = [Piece(x.text, _seconds(x.start), _seconds(x.end), label(x.speaker)) for x in value.words]
+    pieces = [TimedText(x.text, _seconds(x.start), _seconds(x.end), label(x.speaker)) for x in value.words]
     standing = around.segments(session).get(update.segment)
     if standing is not None and standing.closed and not value.turn_is_formatted:
         return ()  # the formatted turn may have come already, and is not to be undone
     return write(standing, timed(update, pieces))
 
 
-def _text(value: _Turn) -> str:
+def _text(value: _AssemblyTurn) -> str:
     spoken, words = value.transcript.split(), [x.text for x in value.words]
     if value.end_of_turn or [x.strip() for x in words[: len(spoken)]] != spoken:
         return value.transcript
@@ -74,4 +74,4 @@ def _recognises(value: Any) -> bool:
     return begins or (value.get("type") == "Termination" and "audio_duration_seconds" in value)
 
 
-FORMAT = Format("assemblyai", _read, _recognises, _Turn)
+FORMAT = Format("assemblyai", _read, _recognises, _AssemblyTurn)

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import place, write_timed
-from consumers.formats.word_times import Piece, label, timed
+from consumers.formats.word_times import TimedText, label, timed
 from stream.messages.types import Delete, Message, Update
 
 
@@ -23,30 +23,30 @@ class _Item(msgspec.Struct, rename="pascal"):
     speaker: str | None = None
 
 
-class _Alternative(msgspec.Struct, rename="pascal"):
+class _AwsAlternative(msgspec.Struct, rename="pascal"):
     transcript: str = ""
     items: list[_Item] | None = None
 
 
-class _Result(msgspec.Struct, rename="pascal"):
+class _AwsResult(msgspec.Struct, rename="pascal"):
     start_time: float = 0.0
     end_time: float = 0.0
     is_partial: bool = False
-    alternatives: list[_Alternative] | None = None
+    alternatives: list[_AwsAlternative] | None = None
     channel_id: str | None = None
 
 
 class _Transcript(msgspec.Struct, rename="pascal"):
-    results: list[_Result] | None = None
+    results: list[_AwsResult] | None = None
 
 
-class _Event(msgspec.Struct, rename="pascal"):
+class _AwsEvent(msgspec.Struct, rename="pascal"):
     transcript: _Transcript | None = None
-    transcript_event: "_Event | None" = None
+    transcript_event: "_AwsEvent | None" = None
     """As the SDKs name it in a stream of events."""
 
 
-def _read(value: _Event, around: Around) -> Iterable[Message]:
+def _read(value: _AwsEvent, around: FormatContext) -> Iterable[Message]:
     transcript = value.transcript or (value.transcript_event and value.transcript_event.transcript)
     messages: dict[str, Message] = {}
     for result in (transcript and transcript.results) or []:
@@ -55,7 +55,7 @@ def _read(value: _Event, around: Around) -> Iterable[Message]:
     return messages.values()
 
 
-def _read_result(result: _Result, around: Around) -> Iterable[Update | Delete]:
+def _read_result(result: _AwsResult, around: FormatContext) -> Iterable[Update | Delete]:
     if not result.alternatives:
         return ()
     best, scope = result.alternatives[0], result.channel_id or "audio"
@@ -70,10 +70,12 @@ def _read_result(result: _Result, around: Around) -> Iterable[Update | Delete]:
     return write_timed(around, scope, timed(update, _pieces(best)), result.start_time, result.end_time)
 
 
-def _pieces(best: _Alternative) -> list[Piece]:
+def _pieces(best: _AwsAlternative) -> list[TimedText]:
     """A mark has the time of where it was put, and nobody says it."""
     return [
-        Piece(x.content) if x.type == "punctuation" else Piece(x.content, x.start_time, x.end_time, label(x.speaker))
+        TimedText(x.content)
+        if x.type == "punctuation"
+        else TimedText(x.content, x.start_time, x.end_time, label(x.speaker))
         for x in best.items or []
     ]
 
@@ -86,4 +88,4 @@ def _recognises(value: Any) -> bool:
     return isinstance(transcript, dict) and isinstance(transcript.get("Results"), list)
 
 
-FORMAT = Format("aws-transcribe", _read, _recognises, _Event)
+FORMAT = Format("aws-transcribe", _read, _recognises, _AwsEvent)

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import place, write_timed
-from consumers.formats.word_times import Piece, label, timed
+from consumers.formats.word_times import TimedText, label, timed
 from stream.messages.types import Message, Update
 
 _TICKS = 10_000_000
 
 
-class _Word(msgspec.Struct, rename="pascal"):
+class _AzureWord(msgspec.Struct, rename="pascal"):
     word: str = ""
     display_text: str = ""
     offset: float = 0.0
@@ -27,11 +27,11 @@ class _Word(msgspec.Struct, rename="pascal"):
 class _Best(msgspec.Struct, rename="pascal"):
     display: str | None = None
     lexical: str = ""
-    words: list[_Word] | None = None
-    display_words: list[_Word] | None = None
+    words: list[_AzureWord] | None = None
+    display_words: list[_AzureWord] | None = None
 
 
-class _Result(msgspec.Struct, rename="pascal"):
+class _AzureResult(msgspec.Struct, rename="pascal"):
     text: str | None = None
     recognition_status: str | None = None
     display_text: str | None = None
@@ -42,7 +42,7 @@ class _Result(msgspec.Struct, rename="pascal"):
     channel: int | str | None = None
 
 
-def _read(value: _Result, around: Around) -> Iterable[Message]:
+def _read(value: _AzureResult, around: FormatContext) -> Iterable[Message]:
     is_final = value.recognition_status is not None
     if value.offset is None or (value.text is None and not is_final):
         return ()
@@ -64,8 +64,10 @@ def _read(value: _Result, around: Around) -> Iterable[Message]:
     return write_timed(around, scope, update, start, end)
 
 
-def _pieces(words: list[_Word] | None) -> list[Piece]:
-    return [Piece(x.display_text or x.word, x.offset / _TICKS, (x.offset + x.duration) / _TICKS) for x in words or []]
+def _pieces(words: list[_AzureWord] | None) -> list[TimedText]:
+    return [
+        TimedText(x.display_text or x.word, x.offset / _TICKS, (x.offset + x.duration) / _TICKS) for x in words or []
+    ]
 
 
 def _recognises(value: Any) -> bool:
@@ -74,4 +76,4 @@ def _recognises(value: Any) -> bool:
     return "RecognitionStatus" in value or {"Text", "Offset", "Duration"} <= value.keys()
 
 
-FORMAT = Format("azure", _read, _recognises, _Result)
+FORMAT = Format("azure", _read, _recognises, _AzureResult)

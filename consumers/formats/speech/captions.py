@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.formats.base import Around, Format, Standing
+from consumers.formats.base import Format, FormatContext, OpenText
 from consumers.formats.decode import BadInput
 from consumers.formats.utterances import begin_of, place
-from consumers.formats.word_times import Piece, ends, timed
+from consumers.formats.word_times import TimedText, ends, timed
 from stream.messages.types import Message, Update
 
 _TIMING = re.compile(r"[ \t]*(\S+)[ \t]+-->[ \t]+(\S+)")
@@ -33,13 +33,13 @@ _SCOPE = "cue"
 class _Cue:
     start: float
     end: float
-    lines: tuple[tuple[Piece, ...], ...]
+    lines: tuple[tuple[TimedText, ...], ...]
 
     def texts(self) -> list[str]:
         return ["".join(piece.text for piece in line).strip() for line in self.lines]
 
 
-def _read(value: str, around: Around) -> Iterator[Message]:
+def _read(value: str, around: FormatContext) -> Iterator[Message]:
     session = around.named()
     said: dict[str, tuple[_Cue, Update]] = {}
     for block in _EMPTY.split(value.replace("\r\n", "\n").strip("\n")):
@@ -58,7 +58,7 @@ def _read(value: str, around: Around) -> Iterator[Message]:
 
 
 def _screen(
-    standing: Mapping[str, Standing], said: Mapping[str, Update], before: float
+    standing: Mapping[str, OpenText], said: Mapping[str, Update], before: float
 ) -> tuple[list[str], float | None]:
     """Lines of the cues that came last before a time, and when the last of them ended."""
     cues = {name: (x.text, ends(x.times)) for name, x in standing.items()}
@@ -69,7 +69,7 @@ def _screen(
     return lines, earlier[-1][1] if earlier else None
 
 
-def _drop_repeats(cue: _Cue, shown: Sequence[str], end: float | None) -> Sequence[tuple[Piece, ...]]:
+def _drop_repeats(cue: _Cue, shown: Sequence[str], end: float | None) -> Sequence[tuple[TimedText, ...]]:
     filled = [line for line, text in zip(cue.lines, cue.texts(), strict=True) if text]
     texts = [text for text in cue.texts() if text]
     for count in range(min(len(texts), len(shown)), 0, -1):
@@ -91,20 +91,20 @@ def _parse(block: str) -> _Cue | None:
     raise BadInput("invalid_message", "not a caption: no line of times (BEGIN --> END)")
 
 
-def _pieces(rows: Sequence[str], start: float, end: float) -> Iterator[tuple[Piece, ...]]:
+def _pieces(rows: Sequence[str], start: float, end: float) -> Iterator[tuple[TimedText, ...]]:
     """Words of each line, with the times and voices that are marked in it."""
     at, voice = start, None
     for row in rows:
-        line: list[Piece] = []
+        line: list[TimedText] = []
         position = 0
         for tag in [*_TAG.finditer(row), None]:
             text = html.unescape(row[position : tag.start() if tag else len(row)])
             position = tag.end() if tag else len(row)
-            line += [Piece(x, at, end, voice) for x in re.findall(r"\s+|\S+", text)]
+            line += [TimedText(x, at, end, voice) for x in re.findall(r"\s+|\S+", text)]
             mark = (tag[1] or "") if tag else ""
             if _CLOCK.fullmatch(mark):
                 at = _seconds(mark)
-                line = [Piece(x.text, x.start, min(at, x.end or at), x.speaker) for x in line]
+                line = [TimedText(x.text, x.start, min(at, x.end or at), x.speaker) for x in line]
             elif mark[:2] in ("v ", "v."):
                 voice = html.unescape(mark.partition(" ")[2]).strip() or None
             elif mark == "/v":

@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import place, write_timed
-from consumers.formats.word_times import Piece, label, timed
+from consumers.formats.word_times import TimedText, label, timed
 from stream.messages.types import Message, Update
 
 
-class _Word(msgspec.Struct):
+class _DeepgramWord(msgspec.Struct):
     word: str = ""
     start: float | None = None
     end: float | None = None
@@ -23,16 +23,16 @@ class _Word(msgspec.Struct):
     speaker: int | str | None = None
 
 
-class _Alternative(msgspec.Struct):
+class _DeepgramAlternative(msgspec.Struct):
     transcript: str = ""
-    words: list[_Word] = []
+    words: list[_DeepgramWord] = []
 
 
 class _Channel(msgspec.Struct):
-    alternatives: list[_Alternative] = []
+    alternatives: list[_DeepgramAlternative] = []
 
 
-class _Metadata(msgspec.Struct):
+class _DeepgramMetadata(msgspec.Struct):
     request_id: str = ""
 
 
@@ -44,10 +44,10 @@ class _Results(msgspec.Struct):
     channel: _Channel | list[int] | None = None
     """A list in `SpeechStarted` and `UtteranceEnd`."""
     channel_index: list[int] = []
-    metadata: _Metadata | None = None
+    metadata: _DeepgramMetadata | None = None
 
 
-def _read(value: _Results, around: Around) -> Iterable[Message]:
+def _read(value: _Results, around: FormatContext) -> Iterable[Message]:
     if value.type != "Results" or not isinstance(value.channel, _Channel) or not value.channel.alternatives:
         return ()
     best, request = value.channel.alternatives[0], value.metadata.request_id if value.metadata else ""
@@ -66,9 +66,9 @@ def _read(value: _Results, around: Around) -> Iterable[Message]:
     return write_timed(around, scope, update, value.start, end)
 
 
-def _pieces(best: _Alternative, punctuated: bool) -> list[Piece]:
+def _pieces(best: _DeepgramAlternative, punctuated: bool) -> list[TimedText]:
     return [
-        Piece((x.punctuated_word if punctuated else None) or x.word, x.start, x.end, label(x.speaker))
+        TimedText((x.punctuated_word if punctuated else None) or x.word, x.start, x.end, label(x.speaker))
         for x in best.words
     ]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write
-from consumers.formats.word_times import Piece, label, timed
+from consumers.formats.word_times import TimedText, label, timed
 from stream.messages.types import Message, Update
 
 
-class _Word(msgspec.Struct):
+class _FluxWord(msgspec.Struct):
     word: str = ""
     start: float | None = None
     end: float | None = None
@@ -27,14 +27,14 @@ class _TurnInfo(msgspec.Struct):
     request_id: str = ""
     turn_index: int = 0
     transcript: str = ""
-    words: list[_Word] = []
+    words: list[_FluxWord] = []
     audio_window_end: float | None = None
 
 
 _EVENTS = ("StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "EndOfTurn")
 
 
-def _read(value: _TurnInfo, around: Around) -> Iterable[Message]:
+def _read(value: _TurnInfo, around: FormatContext) -> Iterable[Message]:
     if value.type != "TurnInfo" or value.event not in _EVENTS:
         return ()
     session = around.named(value.request_id or None)
@@ -46,7 +46,7 @@ def _read(value: _TurnInfo, around: Around) -> Iterable[Message]:
         final=value.event == "EndOfTurn",
         time=value.audio_window_end,
     )
-    pieces = [Piece(x.word, x.start, x.end, label(x.speaker)) for x in value.words]
+    pieces = [TimedText(x.word, x.start, x.end, label(x.speaker)) for x in value.words]
     return write(around.segments(session).get(update.segment), timed(update, pieces))
 
 

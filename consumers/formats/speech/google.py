@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write, write_unnamed
-from consumers.formats.word_times import Piece, label, timed
+from consumers.formats.word_times import TimedText, label, timed
 from stream.messages.types import Message, Update
 
 
@@ -27,7 +27,7 @@ _Time = _Duration | str | None
 """JSON of a protobuf duration is "1.500s"; some clients take it apart."""
 
 
-class _Word(msgspec.Struct):
+class _GoogleWord(msgspec.Struct):
     word: str = ""
     start_time: _Time = None
     end_time: _Time = None
@@ -37,13 +37,13 @@ class _Word(msgspec.Struct):
     speaker_label: str = ""
 
 
-class _Alternative(msgspec.Struct):
+class _GoogleAlternative(msgspec.Struct):
     transcript: str = ""
     words: list[dict[str, Any]] = []
 
 
-class _Result(msgspec.Struct):
-    alternatives: list[_Alternative] = []
+class _GoogleResult(msgspec.Struct):
+    alternatives: list[_GoogleAlternative] = []
     is_final: bool = False
     result_end_time: _Time = None
     result_end_offset: _Time = None
@@ -54,10 +54,10 @@ class _Response(msgspec.Struct):
     results: list[dict[str, Any]] = []
 
 
-def _read(value: _Response, around: Around) -> Iterator[Message]:
-    channels: dict[int, list[_Result]] = {}
+def _read(value: _Response, around: FormatContext) -> Iterator[Message]:
+    channels: dict[int, list[_GoogleResult]] = {}
     for fields in value.results:
-        result = msgspec.convert(_snake(fields), _Result)
+        result = msgspec.convert(_snake(fields), _GoogleResult)
         if result.alternatives:
             channels.setdefault(result.channel_tag, []).append(result)
     for channel, results in channels.items():
@@ -73,7 +73,7 @@ def _read(value: _Response, around: Around) -> Iterator[Message]:
             yield from write_unnamed(around, scope, _join(around, channel, interim))
 
 
-def _join(around: Around, channel: int, results: Sequence[_Result]) -> Update:
+def _join(around: FormatContext, channel: int, results: Sequence[_GoogleResult]) -> Update:
     """Pieces of one text."""
     last = results[-1]
     update = Update(
@@ -84,15 +84,15 @@ def _join(around: Around, channel: int, results: Sequence[_Result]) -> Update:
         time=_seconds(last.result_end_time or last.result_end_offset),
         channel=str(channel) if channel else None,
     )
-    words = [msgspec.convert(_snake(word), _Word) for x in results for word in x.alternatives[0].words]
+    words = [msgspec.convert(_snake(word), _GoogleWord) for x in results for word in x.alternatives[0].words]
     return timed(update, [_piece(word) for word in words])
 
 
-def _piece(word: _Word) -> Piece:
+def _piece(word: _GoogleWord) -> TimedText:
     # A start of zero is left out in JSON.
     start, end = _seconds(word.start_time or word.start_offset), _seconds(word.end_time or word.end_offset)
     start = 0.0 if start is None and end is not None else start
-    return Piece(word.word, start, end, label(word.speaker_label or word.speaker_tag or None))
+    return TimedText(word.word, start, end, label(word.speaker_label or word.speaker_tag or None))
 
 
 def _seconds(time: _Time) -> float | None:

@@ -8,15 +8,15 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format, take_back
+from consumers.formats.base import Format, FormatContext, take_back
 from consumers.formats.utterances import write
-from consumers.formats.word_times import Piece, timed
+from consumers.formats.word_times import TimedText, timed
 from stream.messages.types import Message, Update
 
 _OURS = "conversation.item.input_audio_transcription."
 
 
-class _Event(msgspec.Struct):
+class _OpenaiEvent(msgspec.Struct):
     type: str
     item_id: str = ""
     content_index: int = 0
@@ -28,7 +28,7 @@ class _Event(msgspec.Struct):
     end: float | None = None
 
 
-def _read(value: _Event, around: Around) -> Iterable[Message]:
+def _read(value: _OpenaiEvent, around: FormatContext) -> Iterable[Message]:
     kind = value.type.removeprefix(_OURS)
     if not value.item_id or kind not in ("delta", "segment", "completed", "failed", "conversation.item.deleted"):
         return ()
@@ -49,10 +49,10 @@ def _read(value: _Event, around: Around) -> Iterable[Message]:
     if standing is not None and value.text.strip() in standing.text:
         return ()  # deltas have told it
     said = value.text if standing is None or value.text[:1].isspace() else f" {value.text}"
-    return _append(session, segment, said, [Piece(x, value.start, value.end, value.speaker) for x in said.split()])
+    return _append(session, segment, said, [TimedText(x, value.start, value.end, value.speaker) for x in said.split()])
 
 
-def _append(session: str, segment: str, text: str, pieces: Iterable[Piece] = ()) -> Iterable[Message]:
+def _append(session: str, segment: str, text: str, pieces: Iterable[TimedText] = ()) -> Iterable[Message]:
     update = Update(session=session, segment=segment, text=text, mode="append")
     return (timed(update, pieces),) if text else ()
 
@@ -62,4 +62,4 @@ def _recognises(value: Any) -> bool:
     return isinstance(kind, str) and kind.startswith(("conversation.item.", "input_audio_buffer."))
 
 
-FORMAT = Format("openai-realtime", _read, _recognises, _Event)
+FORMAT = Format("openai-realtime", _read, _recognises, _OpenaiEvent)

@@ -5,33 +5,33 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write_unnamed
-from consumers.formats.word_times import Piece, timed
+from consumers.formats.word_times import TimedText, timed
 from stream.messages.types import Message, Update
 
 
-class _Word(msgspec.Struct):
+class _VoskWord(msgspec.Struct):
     word: str = ""
     start: float | None = None
     end: float | None = None
 
 
-class _Alternative(msgspec.Struct):
+class _VoskAlternative(msgspec.Struct):
     text: str = ""
-    result: list[_Word] = []
+    result: list[_VoskWord] = []
 
 
-class _Result(msgspec.Struct):
+class _VoskResult(msgspec.Struct):
     partial: str | None = None
-    partial_result: list[_Word] = []
+    partial_result: list[_VoskWord] = []
     text: str | None = None
-    result: list[_Word] = []
-    alternatives: list[_Alternative] = []
+    result: list[_VoskWord] = []
+    alternatives: list[_VoskAlternative] = []
     """Instead of `text`, where several are asked for; the best is first."""
 
 
-def _read(value: _Result, around: Around) -> Iterable[Message]:
+def _read(value: _VoskResult, around: FormatContext) -> Iterable[Message]:
     if value.partial is not None:
         text, words, final = value.partial, value.partial_result, False
     elif value.text is not None:
@@ -41,7 +41,7 @@ def _read(value: _Result, around: Around) -> Iterable[Message]:
     else:
         return ()
     update = Update(session=around.named(), segment="", text=text, final=final)
-    return write_unnamed(around, "audio", timed(update, [Piece(x.word, x.start, x.end) for x in words]))
+    return write_unnamed(around, "audio", timed(update, [TimedText(x.word, x.start, x.end) for x in words]))
 
 
 _SHAPES = ({"partial", "partial_result"}, {"text", "result", "spk", "spk_frames"}, {"alternatives"})
@@ -57,4 +57,4 @@ def _first(value: dict[str, Any]) -> Any:
     return next((value[name] for name in ("partial", "text", "alternatives") if name in value), None)
 
 
-FORMAT = Format("vosk", _read, _recognises, _Result)
+FORMAT = Format("vosk", _read, _recognises, _VoskResult)

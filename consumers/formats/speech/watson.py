@@ -9,20 +9,20 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format, Standing
+from consumers.formats.base import Format, FormatContext, OpenText
 from consumers.formats.utterances import write
-from consumers.formats.word_times import Piece, spoken, timed
+from consumers.formats.word_times import TimedText, spoken, timed
 from stream.messages.types import Message, Update, WordTime
 
 
-class _Alternative(msgspec.Struct):
+class _WatsonAlternative(msgspec.Struct):
     transcript: str = ""
     timestamps: list[tuple[str, float, float]] = []
 
 
-class _Result(msgspec.Struct):
+class _WatsonResult(msgspec.Struct):
     final: bool = False
-    alternatives: list[_Alternative] = []
+    alternatives: list[_WatsonAlternative] = []
 
 
 class _Label(msgspec.Struct):
@@ -30,14 +30,14 @@ class _Label(msgspec.Struct):
     start: float = msgspec.field(name="from", default=-1.0)
 
 
-class _Event(msgspec.Struct):
+class _WatsonEvent(msgspec.Struct):
     result_index: int = 0
-    results: list[_Result] = []
+    results: list[_WatsonResult] = []
     speaker_labels: list[_Label] = []
     state: str | None = None
 
 
-def _read(value: _Event, around: Around) -> Iterable[Message]:
+def _read(value: _WatsonEvent, around: FormatContext) -> Iterable[Message]:
     if value.state is not None:
         return around.over()
     if not value.results and not value.speaker_labels:
@@ -51,9 +51,9 @@ def _read(value: _Event, around: Around) -> Iterable[Message]:
     return [message for name, update in said.items() for message in write(standing.get(name), update)]
 
 
-def _results(value: _Event, session: str) -> Iterator[Update]:
+def _results(value: _WatsonEvent, session: str) -> Iterator[Update]:
     for index, result in enumerate(value.results, value.result_index):
-        best = result.alternatives[0] if result.alternatives else _Alternative()
+        best = result.alternatives[0] if result.alternatives else _WatsonAlternative()
         update = Update(
             session=session,
             segment=f"result-{index}",
@@ -61,10 +61,10 @@ def _results(value: _Event, session: str) -> Iterator[Update]:
             final=result.final,
             time=best.timestamps[-1][2] if best.timestamps else None,
         )
-        yield timed(update, [Piece(word, start, end) for word, start, end in best.timestamps])
+        yield timed(update, [TimedText(word, start, end) for word, start, end in best.timestamps])
 
 
-def _labelled(session: str, standing: Mapping[str, Standing], speakers: Mapping[int, str]) -> Iterator[Update]:
+def _labelled(session: str, standing: Mapping[str, OpenText], speakers: Mapping[int, str]) -> Iterator[Update]:
     """Segments whose words turn out to be another speaker's than was known: labels come after the words."""
     for name, segment in standing.items():
         words = tuple(WordTime(*x) for x in segment.times if x is not None)
@@ -75,7 +75,7 @@ def _labelled(session: str, standing: Mapping[str, Standing], speakers: Mapping[
                 yield update
 
 
-def _known(standing: Mapping[str, Standing]) -> dict[int, str]:
+def _known(standing: Mapping[str, OpenText]) -> dict[int, str]:
     """Speakers told so far, by the start of their words; an interim result comes without."""
     told = ((_key(x.start), x.speaker or segment.speaker) for segment in standing.values() for x in segment.times if x)
     return {start: speaker for start, speaker in told if speaker is not None}
@@ -83,7 +83,7 @@ def _known(standing: Mapping[str, Standing]) -> dict[int, str]:
 
 def _name(update: Update, speakers: Mapping[int, str]) -> Update:
     words = update.words or ()
-    pieces = [Piece("", x.start, x.end, speakers.get(_key(x.start))) for x in words]
+    pieces = [TimedText("", x.start, x.end, speakers.get(_key(x.start))) for x in words]
     return spoken(update, pieces) if pieces else update
 
 
@@ -101,4 +101,4 @@ def _recognises(value: Any) -> bool:
     return "result_index" in value or (isinstance(labels, list) and "results" not in value)
 
 
-FORMAT = Format("watson", _read, _recognises, _Event)
+FORMAT = Format("watson", _read, _recognises, _WatsonEvent)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from consumers.formats.base import Around, Format, Standing
+from consumers.formats.base import Format, FormatContext, OpenText
 from consumers.formats.decode import BadInput
 from consumers.formats.utterances import last_closed
 from stream.messages.types import Message, Update, WordTime
@@ -20,7 +20,7 @@ _LINE = re.compile(r"(?:\d{1,12}\.\d{1,6} )?(\d{1,12}) (\d{1,12}) (.*)", re.DOTA
 _SENTENCE = re.compile(r"[.?!…。？！][\"'”’)\]]*\s*$")
 
 
-def _read(value: str, around: Around) -> Iterable[Message]:
+def _read(value: str, around: FormatContext) -> Iterable[Message]:
     line = _LINE.fullmatch(value)
     if line is None:
         raise BadInput("invalid_message", "not a line of begin, end (milliseconds) and text")
@@ -46,7 +46,7 @@ def _read(value: str, around: Around) -> Iterable[Message]:
     )
 
 
-def _is_repeat(before: Standing | None, begin: float, end: float, text: str) -> bool:
+def _is_repeat(before: OpenText | None, begin: float, end: float, text: str) -> bool:
     last = before.times[-1] if before is not None and before.times else None
     return last is not None and before is not None and last[:2] == (begin, end) and before.text.endswith(text.strip())
 

@@ -9,34 +9,34 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import is_late, place, write
-from consumers.formats.word_times import Piece, timed
+from consumers.formats.word_times import TimedText, timed
 from stream.messages.types import Delete, Message, Update
 
 
-class _Word(msgspec.Struct):
+class _WhisperliveWord(msgspec.Struct):
     word: str = ""
     start: float | None = None
     end: float | None = None
 
 
-class _Segment(msgspec.Struct):
+class _WhisperliveSegment(msgspec.Struct):
     start: float | str
     end: float | str
     text: str = ""
     completed: bool = False
     speaker: str | None = None
-    words: list[_Word] | None = None
+    words: list[_WhisperliveWord] | None = None
 
 
-class _Window(msgspec.Struct):
+class _WhisperliveWindow(msgspec.Struct):
     uid: str = ""
-    segments: list[_Segment] = []
+    segments: list[_WhisperliveSegment] = []
     message: str | float | None = None
 
 
-def _read(value: _Window, around: Around) -> Iterator[Message]:
+def _read(value: _WhisperliveWindow, around: FormatContext) -> Iterator[Message]:
     if value.message == "DISCONNECT":
         yield from around.over(value.uid or None)
     if not value.segments:
@@ -60,7 +60,7 @@ def _read(value: _Window, around: Around) -> Iterator[Message]:
             yield from write(known, update)
 
 
-def _update(session: str, scope: str, segment: _Segment) -> Update:
+def _update(session: str, scope: str, segment: _WhisperliveSegment) -> Update:
     start, end = float(segment.start), float(segment.end)
     update = Update(
         session=session,
@@ -70,8 +70,8 @@ def _update(session: str, scope: str, segment: _Segment) -> Update:
         time=end,
         speaker=segment.speaker,
     )
-    whole = [Piece(word, start, end) for word in segment.text.split()]
-    return timed(update, [Piece(x.word, x.start, x.end) for x in segment.words or []], whole)
+    whole = [TimedText(word, start, end) for word in segment.text.split()]
+    return timed(update, [TimedText(x.word, x.start, x.end) for x in segment.words or []], whole)
 
 
 def _recognises(value: Any) -> bool:
@@ -80,4 +80,4 @@ def _recognises(value: Any) -> bool:
     return isinstance(value.get("segments"), list) or not {"message", "status", "language"}.isdisjoint(value)
 
 
-FORMAT = Format("whisperlive", _read, _recognises, _Window)
+FORMAT = Format("whisperlive", _read, _recognises, _WhisperliveWindow)

@@ -12,17 +12,17 @@ from stream.messages.types import End, Message, Revision, Update
 from stream.messages.validation import MAX_ID, check_message
 
 if TYPE_CHECKING:
-    from consumers.http.api.gateway import Desk
+    from consumers.http.api.gateway import Gateway
 
 _MOST_WAITING = 4096
 """Results that may wait for a caller. Its places keep it from there unless many segments close at once."""
 
 
-class DeskClosed(RuntimeError):
+class GatewayClosed(RuntimeError):
     """The service stops, or has stopped."""
 
 
-class TooSlow(RuntimeError):
+class ClientTooSlow(RuntimeError):
     """More results wait for a caller than are kept for it."""
 
 
@@ -31,7 +31,7 @@ class TooManySessions(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class LabellingFailed:
     """Labelling failed on a message: a bug of ours. Its session was reset: texts stand, labels do not."""
 
     session: str
@@ -39,15 +39,15 @@ class Failed:
     offset: int
 
 
-Result = Revision | Failed
+Result = Revision | LabellingFailed
 _Mark = Literal["answered", "over", "closed", "slow"]
 
 
 @dataclass(slots=True, eq=False)
-class Held:
+class ClientSession:
     """One session of a caller."""
 
-    caller: "Caller"
+    caller: "ClientHandle"
     name: str
     """As the caller knows it."""
     inside: str
@@ -57,16 +57,16 @@ class Held:
     """Its messages that are not answered."""
 
 
-class Caller:
-    """One connection or request; made by `Desk.caller`. One task submits, one reads the results."""
+class ClientHandle:
+    """One connection or request; made by `Gateway.caller`. One task submits, one reads the results."""
 
-    def __init__(self, desk: "Desk", number: int, sessions: int, in_flight: int, shown: bool) -> None:
+    def __init__(self, desk: "Gateway", number: int, sessions: int, in_flight: int, shown: bool) -> None:
         self._desk = desk
         self.shown = shown
         self._prefix = f"{desk.prefix}/{number}"
         self._most_sessions = sessions
         self._places = asyncio.Semaphore(in_flight)
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, ClientSession] = {}
         self._named = 0
         self._results: asyncio.Queue[Result | _Mark] = asyncio.Queue()
         self._untaken = 0
@@ -109,12 +109,12 @@ class Caller:
         """
         while True:
             item = await self._results.get()
-            if isinstance(item, Revision | Failed):
+            if isinstance(item, Revision | LabellingFailed):
                 yield item
             elif item == "slow":
-                raise TooSlow("results were not read for too long")
+                raise ClientTooSlow("results were not read for too long")
             elif item == "closed":
-                raise DeskClosed("the service stops")
+                raise GatewayClosed("the service stops")
             elif item == "over" or self._is_last():
                 return
 
@@ -147,7 +147,7 @@ class Caller:
         self._held[held.name] = held
         held.ended = isinstance(message, End)
 
-    def _enter(self, message: Message) -> Held:
+    def _enter(self, message: Message) -> ClientSession:
         held = self._held.get(message.session)
         if not isinstance(message, Update):
             if held is None:
@@ -160,7 +160,7 @@ class Caller:
         self._forget_ended()
         self._named += 1
         name = message.session
-        return Held(self, name, f"{self._prefix}/{self._named}/{name}"[:MAX_ID])
+        return ClientSession(self, name, f"{self._prefix}/{self._named}/{name}"[:MAX_ID])
 
     def _forget_ended(self) -> None:
         """Of sessions that are over, as many are remembered as may be open: their `rev` goes on if they speak again."""
@@ -180,7 +180,7 @@ class Caller:
             self._results.get_nowait()
         self._results.put_nowait("slow")
 
-    def answered(self, held: Held) -> None:
+    def answered(self, held: ClientSession) -> None:
         """A message of it is done."""
         held.at_work -= 1
         self._results.put_nowait("answered")

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from consumers.http.api.caller import Caller, DeskClosed, Failed, Held
-from consumers.kafka.service.observer import Tap
-from stream.engine.worker import Batch, Worker
+from consumers.http.api.caller import ClientHandle, ClientSession, GatewayClosed, LabellingFailed
+from consumers.kafka.service.observer import ServiceObserver
+from stream.engine.worker import StepBatch, Worker
 from stream.messages.types import End, Message
 from stream.sessions.snapshot import SessionState
 
@@ -26,7 +26,7 @@ def _tell_nobody(message: Message) -> None:
     pass
 
 
-class Desk(Tap):
+class Gateway(ServiceObserver):
     """Where callers hand in messages for the worker.
 
     Args:
@@ -43,13 +43,13 @@ class Desk(Tap):
         self._worker = worker
         self._tell_heard = heard
         self._places = asyncio.Semaphore(in_flight)
-        self._held: dict[str, Held] = {}
-        self._callers: set[Caller] = set()
+        self._held: dict[str, ClientSession] = {}
+        self._callers: set[ClientHandle] = set()
         self._calls = 0
         self._closed = False
 
     @asynccontextmanager
-    async def caller(self, *, sessions: int, in_flight: int = 64, shown: bool = False) -> AsyncIterator[Caller]:
+    async def caller(self, *, sessions: int, in_flight: int = 64, shown: bool = False) -> AsyncIterator[ClientHandle]:
         """Serve a caller inside the block.
 
         Args:
@@ -61,9 +61,9 @@ class Desk(Tap):
             DeskClosed: the service stops.
         """
         if self._closed:
-            raise DeskClosed("the service stops")
+            raise GatewayClosed("the service stops")
         self._calls += 1
-        caller = Caller(self, self._calls, sessions, in_flight, shown)
+        caller = ClientHandle(self, self._calls, sessions, in_flight, shown)
         self._callers.add(caller)
         try:
             yield caller
@@ -71,7 +71,7 @@ class Desk(Tap):
             self._callers.discard(caller)
             caller.leave()
 
-    def stepped(self, batch: Batch) -> None:
+    def stepped(self, batch: StepBatch) -> None:
         """Give callers what a step did for them; what is nobody's here is left alone. Never waits."""
         result = batch.result
         for revision in result.revisions:
@@ -79,7 +79,7 @@ class Desk(Tap):
                 held.caller.put(msgspec.structs.replace(revision, session=held.name))
         for failure in result.failures:
             if failure.segment and (held := self._held.get(failure.session)):
-                held.caller.put(Failed(held.name, failure.segment, failure.offset))
+                held.caller.put(LabellingFailed(held.name, failure.segment, failure.offset))
         for answer in result.answered:
             if held := self._held.get(answer.session):
                 self._places.release()
@@ -97,10 +97,10 @@ class Desk(Tap):
 
     # for callers
 
-    async def submit(self, held: Held, message: Message, offset: int) -> None:
+    async def submit(self, held: ClientSession, message: Message, offset: int) -> None:
         """Hand a message over under its session's inner name."""
         if self._closed:
-            raise DeskClosed("the service stops")
+            raise GatewayClosed("the service stops")
         await self._places.acquire()
         self._held[held.inside] = held
         held.at_work += 1
@@ -114,7 +114,7 @@ class Desk(Tap):
         if held.caller.shown:
             self._tell_heard(message)
 
-    def leave(self, sessions: Iterable[Held]) -> None:
+    def leave(self, sessions: Iterable[ClientSession]) -> None:
         """Forget sessions, whatever waits of them."""
         for held in sessions:
             if self._held.pop(held.inside, None):

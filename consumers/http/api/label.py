@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from consumers.formats.decode import BadInput, check_utf8, shorten
-from consumers.http.api.caller import Caller, DeskClosed, Failed
-from consumers.http.api.gateway import Desk
-from consumers.http.context import Context
+from consumers.http.api.caller import ClientHandle, GatewayClosed, LabellingFailed
+from consumers.http.api.gateway import Gateway
+from consumers.http.context import HttpContext
 from consumers.http.guard.problem import problem
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
@@ -50,7 +50,7 @@ class LabelledSpan(msgspec.Struct):
     """The label's probability, of the least probable word."""
 
 
-class Labels(msgspec.Struct):
+class TaggerLabels(msgspec.Struct):
     """What one tagger finds in one text."""
 
     spans: list[LabelledSpan]
@@ -61,14 +61,14 @@ class Labels(msgspec.Struct):
 class LabelResponse(msgspec.Struct):
     """The labels of each text, in order, by tagger."""
 
-    results: list[dict[str, Labels]]
+    results: list[dict[str, TaggerLabels]]
 
 
 class NotLabelled(RuntimeError):
     """Labelling failed on a text: a bug of ours."""
 
 
-class Refused(ValueError):
+class RequestRefused(ValueError):
     """A request that cannot be met.
 
     Attributes:
@@ -82,7 +82,7 @@ class Refused(ValueError):
         self.detail = detail
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """The route of this file."""
     names, desk = context.worker.engine.names, context.desk
     if desk is None:
@@ -94,9 +94,9 @@ def routes(context: Context) -> list[BaseRoute]:
             found = await label_texts(desk, texts)
         except BadInput as error:
             return problem(400, error.reason, error.detail)
-        except Refused as error:
+        except RequestRefused as error:
             return problem(422, error.reason, error.detail)
-        except (TimeoutError, DeskClosed, WorkerFailed):
+        except (TimeoutError, GatewayClosed, WorkerFailed):
             return problem(503, *BUSY, {"retry-after": "5"})
         except NotLabelled:
             return problem(500, *FAILED)
@@ -110,7 +110,7 @@ BUSY = ("busy", f"not labelled within {LABEL_SECONDS:g} seconds, or the service 
 FAILED = ("labelling_failed", "labelling failed, which is a fault of the service; its log says why")
 
 
-async def label_texts(desk: Desk, texts: Sequence[str]) -> list[dict[str, Revision]]:
+async def label_texts(desk: Gateway, texts: Sequence[str]) -> list[dict[str, Revision]]:
     """Label texts, each by itself; gives the final revisions of each, by tagger.
 
     Args:
@@ -127,7 +127,7 @@ async def label_texts(desk: Desk, texts: Sequence[str]) -> list[dict[str, Revisi
         submitting = asyncio.create_task(_submit(caller, texts))
         try:
             async for result in caller.results():
-                if isinstance(result, Failed):
+                if isinstance(result, LabellingFailed):
                     raise NotLabelled(f"text {result.offset}")
                 found[result.offset][result.tagger] = result
             await submitting
@@ -161,7 +161,7 @@ def decode_body(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise Refused("invalid_message", shorten(str(error))) from None
+        raise RequestRefused("invalid_message", shorten(str(error))) from None
     except RecursionError:
         raise BadInput("invalid_json", "nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -172,24 +172,24 @@ def _read(body: bytes, names: Sequence[str]) -> tuple[list[str], Sequence[str]]:
     """What a request asks for: texts, and the taggers that are wanted."""
     request = decode_body(body, LabelRequest)
     if (request.text is None) == (request.texts is None):
-        raise Refused("invalid_message", "send either `text` or `texts`")
+        raise RequestRefused("invalid_message", "send either `text` or `texts`")
     texts = [request.text] if request.text is not None else request.texts or []
     if len(texts) > MOST_TEXTS:
-        raise Refused("too_many_texts", f"{len(texts)} texts; at most {MOST_TEXTS} are labelled at once")
+        raise RequestRefused("too_many_texts", f"{len(texts)} texts; at most {MOST_TEXTS} are labelled at once")
     for number, text in enumerate(texts):
         try:
             check_size(text)
             check_text(text)
         except InputError as error:
             which = "" if request.texts is None else f"text {number}: "
-            raise Refused(error.reason, which + error.detail) from None
+            raise RequestRefused(error.reason, which + error.detail) from None
     wanted = names if request.taggers is None else request.taggers
     if not set(wanted) <= set(names):
-        raise Refused("unknown_tagger", f"the service runs {', '.join(names)}; others are added with --tagger")
+        raise RequestRefused("unknown_tagger", f"the service runs {', '.join(names)}; others are added with --tagger")
     return texts, wanted
 
 
-async def _submit(caller: Caller, texts: Sequence[str]) -> None:
+async def _submit(caller: ClientHandle, texts: Sequence[str]) -> None:
     try:
         for number, text in enumerate(texts):
             await caller.submit(Update(session=str(number), segment="text", text=text, final=True), number)
@@ -197,6 +197,6 @@ async def _submit(caller: Caller, texts: Sequence[str]) -> None:
         caller.finish()
 
 
-def _labels(revision: Revision) -> Labels:
+def _labels(revision: Revision) -> TaggerLabels:
     spans = [LabelledSpan(x.start, x.end, x.label, x.text, x.score or 0.0) for x in revision.spans]
-    return Labels(spans, revision.score)
+    return TaggerLabels(spans, revision.score)

@@ -14,8 +14,8 @@ from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective as analyze
 from consumers.http.api import perspective_discovery as discovery
 from consumers.http.api.label import MOST_CHARACTERS, MOST_TEXTS, LabelResponse
-from consumers.http.api.stream import Code, StreamError
-from consumers.http.context import Context
+from consumers.http.api.stream import CloseCode, StreamError
+from consumers.http.context import HttpContext
 from consumers.http.guard.auth import COOKIE
 from stream.messages.types import Message, Revision
 from stream.messages.validation import MAX_ID
@@ -24,7 +24,7 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 
 
-class Problem(msgspec.Struct):
+class ErrorBody(msgspec.Struct):
     """What went wrong: a short code that stays, and a line that says what to do."""
 
     error: str
@@ -40,7 +40,7 @@ class GoogleError(msgspec.Struct):
     details: list[dict[str, Any]] = []
 
 
-class GoogleProblem(msgspec.Struct):
+class GoogleErrorBody(msgspec.Struct):
     """An error of Google's shape."""
 
     error: GoogleError
@@ -60,10 +60,10 @@ class Readiness(msgspec.Struct):
     why: list[str]
 
 
-_TYPES = (LabelResponse, analyze.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
+_TYPES = (LabelResponse, analyze.AnalyzeResponse, ErrorBody, GoogleErrorBody, Health, Readiness, StreamError, Revision)
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """The route of this file."""
     told = describe(context)
 
@@ -73,7 +73,7 @@ def routes(context: Context) -> list[BaseRoute]:
     return [Route("/openapi.json", openapi)]
 
 
-def describe(context: Context) -> Json:
+def describe(context: HttpContext) -> Json:
     """Describe everything as OpenAPI 3.1."""
     names = context.worker.engine.names
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
@@ -107,7 +107,7 @@ _SCHEMES = {
 }
 
 
-def _security(context: Context) -> list[Json]:
+def _security(context: HttpContext) -> list[Json]:
     return [{"token": []}, {"cookie": []}] if context.settings.token else []
 
 
@@ -215,7 +215,7 @@ def _stream() -> Json:
     about = (
         "A WebSocket. The client sends messages, one a frame, in normal form (Message) or in the format that the query"
         ' names; the server answers with Revision and StreamError. `{"type": "end"}` ends all sessions and then the'
-        f" connection. Close codes: {', '.join(f'{x.value} {x.name.lower()}' for x in Code)}, 1009 frame too big."
+        f" connection. Close codes: {', '.join(f'{x.value} {x.name.lower()}' for x in CloseCode)}, 1009 frame too big."
     )
     query = {
         "format": {"enum": [*FORMATS, AUTO], "default": "normal"},

@@ -14,9 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from consumers.formats.decode import BadInput, shorten
-from consumers.http.api.caller import DeskClosed
-from consumers.http.api.label import BUSY, FAILED, NotLabelled, Refused, check_size, decode_body, label_texts
-from consumers.http.context import Context
+from consumers.http.api.caller import GatewayClosed
+from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, check_size, decode_body, label_texts
+from consumers.http.context import HttpContext
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
@@ -61,7 +61,7 @@ class AnalyzeRequest(msgspec.Struct, rename="camel"):
     client_token: str | None = None
 
 
-class Score(msgspec.Struct):
+class ScoreValue(msgspec.Struct):
     """A probability."""
 
     value: float
@@ -73,14 +73,14 @@ class SpanScore(msgspec.Struct):
 
     begin: int
     end: int
-    score: Score
+    score: ScoreValue
 
 
 class AttributeScores(msgspec.Struct, rename="camel"):
     """One attribute's scores."""
 
     span_scores: list[SpanScore]
-    summary_score: Score
+    summary_score: ScoreValue
 
 
 class AnalyzeResponse(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -91,7 +91,7 @@ class AnalyzeResponse(msgspec.Struct, rename="camel", omit_defaults=True):
     client_token: str | None = None
 
 
-class Rejected(ValueError):
+class AnalyzeRefused(ValueError):
     """A request that Perspective would not take either, as an error of its shape."""
 
     def __init__(self, message: str, kind: ErrorType | None = None, **more: Any) -> None:
@@ -100,7 +100,7 @@ class Rejected(ValueError):
         self.details = [detail] if kind else []
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """The routes of this file."""
     has_tagger, desk = TAGGER in context.worker.engine.names, context.desk
     if desk is None:
@@ -113,11 +113,11 @@ def routes(context: Context) -> list[BaseRoute]:
             wanted = decode_body(await request.body(), AnalyzeRequest)
             text, threshold = _check(wanted)
             (found,) = await label_texts(desk, [text])
-        except (BadInput, Refused) as error:
+        except (BadInput, RequestRefused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
-        except Rejected as error:
+        except AnalyzeRefused as error:
             return _error(400, "INVALID_ARGUMENT", str(error), error.details)
-        except (TimeoutError, DeskClosed, WorkerFailed):
+        except (TimeoutError, GatewayClosed, WorkerFailed):
             return _error(503, "UNAVAILABLE", BUSY[1])
         except NotLabelled:
             return _error(500, "INTERNAL", FAILED[1])
@@ -141,36 +141,38 @@ def _check(request: AnalyzeRequest) -> tuple[str, float | None]:
     comment = request.comment or TextEntry()
     text = without_controls(comment.text or "")  # Perspective takes them; nothing moves
     if not text.strip():
-        raise Rejected("Comment must be non-empty.", "COMMENT_EMPTY")
+        raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
-        raise Rejected("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")
+        raise AnalyzeRefused("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")
     parameters = _check_attributes(request.requested_attributes or {})
     _check_languages(request.languages or [])
     try:
         check_size(text)
     except InputError as error:
-        raise Rejected(f"Comment text too long: {error.detail}", "COMMENT_TOO_LONG") from None
+        raise AnalyzeRefused(f"Comment text too long: {error.detail}", "COMMENT_TOO_LONG") from None
     return text, parameters.score_threshold
 
 
 def _check_attributes(requested: dict[str, AttributeParameters | None]) -> AttributeParameters:
     if not requested:
-        raise Rejected("Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES")
+        raise AnalyzeRefused("Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES")
     for name in requested:
         if name != ATTRIBUTE:
             unknown = f"Unknown requested attribute: {_quote(name)} (this service has {ATTRIBUTE} alone)"
-            raise Rejected(unknown, "INVALID_REQUEST")
+            raise AnalyzeRefused(unknown, "INVALID_REQUEST")
     parameters = requested[ATTRIBUTE] or AttributeParameters()
     if parameters.score_type not in (None, PROBABILITY, "SCORE_TYPE_UNSPECIFIED"):
         kind = _quote(parameters.score_type)
-        raise Rejected(f"Requested score type {kind} is not supported by attribute {ATTRIBUTE}", "INVALID_REQUEST")
+        raise AnalyzeRefused(
+            f"Requested score type {kind} is not supported by attribute {ATTRIBUTE}", "INVALID_REQUEST"
+        )
     return parameters
 
 
 def _check_languages(languages: Sequence[str]) -> None:
     if languages and not any(name.lower().split("-")[0] == LANGUAGE for name in languages):
         asked = [_quote(name) for name in languages[:8]]
-        raise Rejected(
+        raise AnalyzeRefused(
             f"Attribute {ATTRIBUTE} does not support request languages: {', '.join(asked)}",
             "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE",
             languageNotSupportedByAttributeError={"requestedLanguages": asked, "attribute": ATTRIBUTE},
@@ -188,9 +190,9 @@ def _respond(request: AnalyzeRequest, text: str, found: Revision, threshold: flo
         return AnalyzeResponse(languages, client_token=token)
     spans = [(x.start, x.end, x.score or 0.0) for x in found.spans] if request.span_annotations else []
     units = Utf16(text)
-    scores = [SpanScore(units.at(a), units.at(b), Score(value)) for a, b, value in spans if value >= least]
-    whole = SpanScore(0, units.at(len(text)), Score(summary))  # clients read the first one without looking
-    return AnalyzeResponse(languages, {ATTRIBUTE: AttributeScores(scores or [whole], Score(summary))}, token)
+    scores = [SpanScore(units.at(a), units.at(b), ScoreValue(value)) for a, b, value in spans if value >= least]
+    whole = SpanScore(0, units.at(len(text)), ScoreValue(summary))  # clients read the first one without looking
+    return AnalyzeResponse(languages, {ATTRIBUTE: AttributeScores(scores or [whole], ScoreValue(summary))}, token)
 
 
 class Utf16:

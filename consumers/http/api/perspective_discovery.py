@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.context import Context
+from consumers.http.context import HttpContext
 
 PATH = "/$discovery/rest"
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """The route of this file."""
 
     async def discover(request: Request) -> Response:

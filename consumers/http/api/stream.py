@@ -19,10 +19,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput
-from consumers.formats.reader import Reader
+from consumers.formats.reader import MessageReader
 from consumers.formats.readers import NORMAL, make_reader
-from consumers.http.api.caller import Caller, DeskClosed, Failed, TooManySessions, TooSlow
-from consumers.http.context import Context
+from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
+from consumers.http.context import HttpContext
 from consumers.http.guard.problem import problem
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
@@ -36,7 +36,7 @@ SEND_SECONDS = 20.0
 """How long a frame to the client may take; who does not read for so long is too slow."""
 
 
-class Code(IntEnum):
+class CloseCode(IntEnum):
     """Why a connection was closed."""
 
     DONE = 1000
@@ -46,7 +46,7 @@ class Code(IntEnum):
     TOO_SLOW = 4408
 
 
-class Close(msgspec.Struct, tag="end"):
+class CloseFrame(msgspec.Struct, tag="end"):
     """The client has said everything: all its sessions end."""
 
     session: None = None
@@ -65,7 +65,7 @@ class BadQuery(ValueError):
     """A query that asks for something that there is not."""
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """The route of this file."""
     desk, most = context.desk, context.settings.max_sessions
     if desk is None:
@@ -73,22 +73,22 @@ def routes(context: Context) -> list[BaseRoute]:
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
-        code, reason = Code.DONE, ""
+        code, reason = CloseCode.DONE, ""
         try:
             async with desk.caller(sessions=most, shown=True) as caller:
-                await Conversation(websocket, caller, *read_query(context, caller, websocket.query_params)).run()
+                await StreamConnection(websocket, caller, *read_query(context, caller, websocket.query_params)).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
-            code, reason = Code.BAD_QUERY, "the query cannot be met; the error before says why"
+            code, reason = CloseCode.BAD_QUERY, "the query cannot be met; the error before says why"
             await websocket.send_text(_encode(StreamError("bad_query", str(error), None)))
-        except (TooSlow, TimeoutError):
-            code, reason = Code.TOO_SLOW, "revisions were not read for too long; read while you send"
-        except (DeskClosed, WorkerFailed):
-            code, reason = Code.STOPPING, "the service stops; connect again, and send open segments anew"
+        except (ClientTooSlow, TimeoutError):
+            code, reason = CloseCode.TOO_SLOW, "revisions were not read for too long; read while you send"
+        except (GatewayClosed, WorkerFailed):
+            code, reason = CloseCode.STOPPING, "the service stops; connect again, and send open segments anew"
         except Exception as error:
             log.error("a stream failed", error=type(error).__name__)
-            code, reason = Code.FAILED, "the stream failed; the service's log says why"
+            code, reason = CloseCode.FAILED, "the stream failed; the service's log says why"
         await _close(websocket, code, reason)
 
     async def upgrade(request: Request) -> Response:
@@ -100,7 +100,9 @@ def routes(context: Context) -> list[BaseRoute]:
 _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
-def read_query(context: Context, caller: Caller, query: Mapping[str, str]) -> tuple[Reader, bytes | None]:
+def read_query(
+    context: HttpContext, caller: ClientHandle, query: Mapping[str, str]
+) -> tuple[MessageReader, bytes | None]:
     """What the query says of frames: how they are read, and their session as a record's key would name it.
 
     Raises:
@@ -119,10 +121,10 @@ def read_query(context: Context, caller: Caller, query: Mapping[str, str]) -> tu
         raise BadQuery(error.detail) from None
 
 
-class Conversation:
+class StreamConnection:
     """One connection: a task that listens, and one that tells what came of it."""
 
-    def __init__(self, websocket: WebSocket, caller: Caller, reader: Reader, key: bytes | None) -> None:
+    def __init__(self, websocket: WebSocket, caller: ClientHandle, reader: MessageReader, key: bytes | None) -> None:
         self._websocket = websocket
         self._caller = caller
         self._reader = reader
@@ -177,7 +179,7 @@ class Conversation:
 
     async def _tell(self) -> None:
         async for result in self._caller.results():
-            if isinstance(result, Failed):
+            if isinstance(result, LabellingFailed):
                 await self._complain("labelling_failed", "a fault of the service; its log says why", result.offset)
             else:
                 await self._send(result)
@@ -202,7 +204,7 @@ def _encode(value: Revision | StreamError) -> str:
     return msgspec.json.encode(value).decode()
 
 
-_END = msgspec.json.Decoder(Close)
+_END = msgspec.json.Decoder(CloseFrame)
 
 
 def _is_end(value: bytes) -> bool:
@@ -216,7 +218,7 @@ def _is_end(value: bytes) -> bool:
     return True
 
 
-async def _close(websocket: WebSocket, code: Code, reason: str) -> None:
+async def _close(websocket: WebSocket, code: CloseCode, reason: str) -> None:
     if websocket.client_state is WebSocketState.CONNECTED and websocket.application_state is WebSocketState.CONNECTED:
         with suppress(RuntimeError, TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(SEND_SECONDS):

@@ -29,7 +29,7 @@ COOKIE_SECONDS = 7 * 24 * 3600
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class Doorman:
+class AuthMiddleware:
     """Turns away who may not come in, before anything of the request is read."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:

@@ -16,7 +16,7 @@ HEADERS = {
 }
 
 
-class SafeHeaders:
+class SecurityHeadersMiddleware:
     """Adds them, and keeps answers out of caches unless a route says otherwise."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -9,7 +9,7 @@ SILENCE = 30.0
 """Seconds that a connection may take to begin a request, or to bring its headers."""
 
 
-class Patient(H11Protocol):
+class IdleTimeoutProtocol(H11Protocol):
     """Lets go of who connects and says nothing, or dribbles headers: enough of those would shut everybody else out.
 
     uvicorn closes connections that are idle between requests, but not those that have begun one, or none yet.

@@ -14,7 +14,7 @@ from consumers.http.guard.problem import problem
 from consumers.http.settings import HttpSettings
 
 
-class Limits:
+class LimitsMiddleware:
     """Turns away what is too much; health and metrics are answered even when everything else is full."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:

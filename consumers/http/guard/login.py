@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.context import Context
+from consumers.http.context import HttpContext
 from consumers.http.guard.auth import COOKIE, COOKIE_SECONDS, is_same, make_cookie
 
 _FORM = """<!doctype html>
@@ -34,7 +34,7 @@ _FORM = """<!doctype html>
 """
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """The form and where it goes."""
     token = context.settings.token
 

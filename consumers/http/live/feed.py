@@ -14,11 +14,11 @@ import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from consumers.http.context import Context
-from consumers.http.live.model import Live
-from consumers.http.live.rates import Figures
+from consumers.http.context import HttpContext
+from consumers.http.live.model import LiveModel
+from consumers.http.live.rates import RateMeter
 from consumers.http.live.static_files import page_routes
-from consumers.http.live.subscriber import Watcher, encode_frame
+from consumers.http.live.subscriber import Subscriber, encode_frame
 
 FRAME_SECONDS = 1.0
 """Between two frames of figures."""
@@ -27,21 +27,21 @@ Lag = Callable[[], tuple[int | None, float | None]]
 """Says how many records wait in the topic, and how old the last one taken was; None where nobody knows."""
 
 
-class Watch(msgspec.Struct, frozen=True, tag="watch"):
+class WatchRequest(msgspec.Struct, frozen=True, tag="watch"):
     """The one thing that a page says: which session it shows."""
 
     session: str | None
 
 
-def routes(context: Context) -> list[BaseRoute]:
-    """`/`, its files, and the feed; nothing where no `Live` is told of anything."""
+def routes(context: HttpContext) -> list[BaseRoute]:
+    """`/`, its files, and the feed; nothing where no `LiveModel` is told of anything."""
     if context.live is None:
         return []
     stats = context.worker.engine.stats
-    return [*page_routes(), feed_route(context.live, Figures(stats), lambda: _lag_of(context))]
+    return [*page_routes(), feed_route(context.live, RateMeter(stats), lambda: _lag_of(context))]
 
 
-def feed_route(live: Live, figures: Figures, lag: Lag) -> BaseRoute:
+def feed_route(live: LiveModel, figures: RateMeter, lag: Lag) -> BaseRoute:
     """The WebSocket that feeds a page."""
 
     async def feed(socket: WebSocket) -> None:
@@ -56,31 +56,31 @@ def feed_route(live: Live, figures: Figures, lag: Lag) -> BaseRoute:
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(results[0], _NotUnderstood):
+        if isinstance(results[0], _BadFrame):
             with suppress(RuntimeError, WebSocketDisconnect):
                 await socket.close(1003, "not understood")
         for result in results:
-            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | _NotUnderstood):
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | _BadFrame):
                 raise result
 
     return WebSocketRoute("/v1/live", feed)
 
 
-class _NotUnderstood(Exception):
-    """A frame that is no `Watch`."""
+class _BadFrame(Exception):
+    """A frame that is no `WatchRequest`."""
 
 
-async def _listen(socket: WebSocket, watcher: Watcher) -> None:
+async def _listen(socket: WebSocket, watcher: Subscriber) -> None:
     """What the page says."""
     while True:
         try:
-            said = msgspec.json.decode(await socket.receive_text(), type=Watch)
+            said = msgspec.json.decode(await socket.receive_text(), type=WatchRequest)
         except (msgspec.DecodeError, KeyError) as error:  # starlette's way to say that a frame is binary
-            raise _NotUnderstood from error
+            raise _BadFrame from error
         watcher.watch(said.session)
 
 
-async def _speak(socket: WebSocket, watcher: Watcher, live: Live, figures: Figures, lag: Lag) -> None:
+async def _speak(socket: WebSocket, watcher: Subscriber, live: LiveModel, figures: RateMeter, lag: Lag) -> None:
     """What the page is told: frames of its session as they come, figures and the list of sessions once a second."""
     due, version = 0.0, -1
     while True:
@@ -94,7 +94,7 @@ async def _speak(socket: WebSocket, watcher: Watcher, live: Live, figures: Figur
                 await socket.send_text(encode_frame({"type": "sessions", "sessions": live.sessions()}))
 
 
-def _stats_frame(live: Live, figures: Figures, lag: Lag) -> dict[str, Any]:
+def _stats_frame(live: LiveModel, figures: RateMeter, lag: Lag) -> dict[str, Any]:
     messages, seconds = lag()
     labels = {tagger: list(x) for tagger, x in live.labels.items()}
     return {
@@ -109,7 +109,7 @@ def _stats_frame(live: Live, figures: Figures, lag: Lag) -> dict[str, Any]:
     }
 
 
-def _lag_of(context: Context) -> tuple[int | None, float | None]:
+def _lag_of(context: HttpContext) -> tuple[int | None, float | None]:
     """Of all partitions together, and of the one that is furthest behind."""
     lags = context.service.lags() if context.service else []
     ages = [lag.seconds for lag in lags if lag.seconds is not None]

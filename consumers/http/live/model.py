@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from consumers.http.live.subscriber import Watcher, encode_frame
-from consumers.kafka.service.observer import Tap
-from stream.engine.worker import Batch
-from stream.ingest.received import Heard
+from consumers.http.live.subscriber import Subscriber, encode_frame
+from consumers.kafka.service.observer import ServiceObserver
+from stream.engine.worker import StepBatch
+from stream.ingest.received import ReceivedSegment
 from stream.messages.types import Delete, End, Message, Revision, Span, Update
 from stream.sessions.snapshot import SessionState
 
@@ -26,7 +26,7 @@ TEXT = 1 << 16
 
 
 @dataclass(slots=True)
-class _Part:
+class _LiveSegment:
     """One segment: its newest text, and the spans of each tagger's newest revision."""
 
     text: str = ""
@@ -52,12 +52,12 @@ class _Part:
 
 
 @dataclass(slots=True)
-class _Told:
+class _LiveSession:
     """One session."""
 
     seen: float
     open: bool = True
-    parts: dict[str, _Part] = field(default_factory=dict)
+    parts: dict[str, _LiveSegment] = field(default_factory=dict)
     """In order of opening."""
     size: int = 0
     """Characters of all parts."""
@@ -65,7 +65,7 @@ class _Told:
     """Of segments that are not kept any more."""
     spans: int = 0
 
-    def write(self, part: _Part, text: str) -> None:
+    def write(self, part: _LiveSegment, text: str) -> None:
         """Let a part have another text."""
         self.size += len(text) - len(part.text)
         part.text, part.words = text, None
@@ -85,7 +85,7 @@ class _Told:
             self.spans += sum(map(len, gone.spans.values()))
 
 
-class Live:
+class LiveModel:
     """The newest of what was heard and labelled, for those who look.
 
     Args:
@@ -101,7 +101,7 @@ class Live:
         taggers: tuple[str, ...] = (),
         labels: Mapping[str, tuple[str, ...]] | None = None,
         *,
-        received: Callable[[str], Mapping[str, Heard]] | None = None,
+        received: Callable[[str], Mapping[str, ReceivedSegment]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.labels: dict[str, dict[str, None]] = {x: dict.fromkeys((labels or {}).get(x, ())) for x in taggers}
@@ -110,11 +110,11 @@ class Live:
         """Rises with everything that changes `sessions`."""
         self._received = received
         self._clock = clock
-        self._sessions: dict[str, _Told] = {}
+        self._sessions: dict[str, _LiveSession] = {}
         """In order of opening."""
         self._silence: dict[str, None] = {}
         """The same names, whoever was silent longest first."""
-        self._watchers: set[Watcher] = set()
+        self._watchers: set[Subscriber] = set()
 
     def heard(self, message: Message) -> None:
         """Show a message that was accepted."""
@@ -179,13 +179,13 @@ class Live:
         segments = [] if told is None else [_show(name, x) for name, x in told.parts.items()]
         return {"type": "session", "session": session, "segments": segments}
 
-    def subscribe(self) -> Watcher:
+    def subscribe(self) -> Subscriber:
         """Somebody comes to look; to be given back with `unsubscribe`."""
-        watcher = Watcher(self.snapshot)
+        watcher = Subscriber(self.snapshot)
         self._watchers.add(watcher)
         return watcher
 
-    def unsubscribe(self, watcher: Watcher) -> None:
+    def unsubscribe(self, watcher: Subscriber) -> None:
         """They look no more."""
         self._watchers.discard(watcher)
 
@@ -194,7 +194,7 @@ class Live:
         part = told.parts.get(update.segment)
         text = self._text(update, part)
         if part is None:
-            part = told.parts[update.segment] = _Part()
+            part = told.parts[update.segment] = _LiveSegment()
         elif (text, update.final or part.final) == (part.text, part.final):
             return
         told.write(part, text)
@@ -203,7 +203,7 @@ class Live:
         told.trim()
         self._pass_on(update.session, lambda: part.tell(update.segment, type="text", session=update.session))
 
-    def _open(self, session: str) -> _Told:
+    def _open(self, session: str) -> _LiveSession:
         told = self._sessions.get(session)
         if told is not None and not told.open:
             # a session that ended and speaks again has another life: its segments may be called the same
@@ -214,16 +214,16 @@ class Live:
             if len(self._sessions) >= SESSIONS:
                 silent = next(iter(self._silence))
                 del self._sessions[silent], self._silence[silent]
-            told = self._sessions[session] = _Told(0.0)
+            told = self._sessions[session] = _LiveSession(0.0)
         self._see(session, told)
         return told
 
-    def _see(self, session: str, told: _Told) -> None:
+    def _see(self, session: str, told: _LiveSession) -> None:
         told.seen = self._clock()
         self._silence.pop(session, None)
         self._silence[session] = None
 
-    def _text(self, update: Update, part: _Part | None) -> str:
+    def _text(self, update: Update, part: _LiveSegment | None) -> str:
         """The segment as it stands with the update: only its receiver knows what a delta was added to."""
         if update.mode == "replace":
             return update.text
@@ -247,17 +247,17 @@ class Live:
                 watcher.watch(session)
 
 
-class LiveTap(Tap):
-    """Tells a `Live` what goes through a service."""
+class LiveObserver(ServiceObserver):
+    """Tells a `LiveModel` what goes through a service."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: LiveModel) -> None:
         self._live = live
 
     def heard(self, message: Message) -> None:
         """Its text is shown before its labels are there."""
         self._live.heard(message)
 
-    def stepped(self, batch: Batch) -> None:
+    def stepped(self, batch: StepBatch) -> None:
         """Labels are shown when they are found: a page is not made to wait for the brokers."""
         for revision in batch.result.revisions:
             self._live.revised(revision)
@@ -270,7 +270,7 @@ class LiveTap(Tap):
         self._live.forget(session)
 
 
-def _show(name: str, part: _Part) -> dict[str, Any]:
+def _show(name: str, part: _LiveSegment) -> dict[str, Any]:
     """A segment in a snapshot: it is final when all that is to be said of it was said."""
     return part.tell(name, spans=dict(part.spans)) | {"final": part.final and not part.provisional}
 

@@ -14,7 +14,7 @@ MEAN_SECONDS = 60.0
 _APART = 0.5
 
 
-class Figures:
+class RateMeter:
     """Differences of an engine's counters over the last seconds.
 
     Nothing runs in the background: each look takes a sample, and what is older than a minute is let go. Figures a

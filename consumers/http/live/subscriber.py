@@ -21,7 +21,7 @@ def encode_frame(frame: Any) -> str:
     return _ENCODER.encode(frame).decode()
 
 
-class Watcher:
+class Subscriber:
     """A bounded queue of frames of one session.
 
     Args:

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.context import Context
+from consumers.http.context import HttpContext
 from consumers.http.ops.stalls import find_stalls
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """Routes that need no token."""
 
     async def healthz(request: Request) -> JSONResponse:
@@ -29,14 +29,14 @@ def routes(context: Context) -> list[BaseRoute]:
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
-def find_trouble(context: Context) -> list[str]:
+def find_trouble(context: HttpContext) -> list[str]:
     """What does not go on although it should, here or in another worker of this machine; a line each."""
     patience, place = context.settings.stall_seconds, context.place
     trouble = find_stalls(context.worker, context.service, patience)
     return trouble if place is None else trouble + place.board.trouble(place.worker, patience)
 
 
-def find_lacking(context: Context) -> list[str]:
+def find_lacking(context: HttpContext) -> list[str]:
     """What has to be there before work can be done; a line each."""
     service = context.service
     if service is None:
@@ -50,7 +50,7 @@ def find_lacking(context: Context) -> list[str]:
     return []
 
 
-def _workers(context: Context) -> dict[str, Any]:
+def _workers(context: HttpContext) -> dict[str, Any]:
     """Who answers, and all workers that the supervisor looks after."""
     if context.place is None:
         return {}
@@ -60,7 +60,7 @@ def _workers(context: Context) -> dict[str, Any]:
     return {"worker": context.place.worker, "workers": told}
 
 
-def _figures(context: Context) -> dict[str, Any]:
+def _figures(context: HttpContext) -> dict[str, Any]:
     worker = context.worker
     return {
         "in_flight": worker.in_flight,

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.context import Context
-from consumers.http.ops.timings import Meter
+from consumers.http.context import HttpContext
+from consumers.http.ops.timings import StepTimings
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from stream.sessions.stats import EngineStats
@@ -60,10 +60,10 @@ _LABELLED: tuple[tuple[str, str, str, dict[str, Callable[[EngineStats], float]]]
 )
 
 
-def routes(context: Context) -> list[BaseRoute]:
+def routes(context: HttpContext) -> list[BaseRoute]:
     """One route, that needs no token."""
     registry = CollectorRegistry()
-    registry.register(_Reading(context))
+    registry.register(_ServingMetrics(context))
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
@@ -73,13 +73,13 @@ def routes(context: Context) -> list[BaseRoute]:
     return [Route("/metrics", metrics)]
 
 
-class _Reading(Collector):
+class _ServingMetrics(Collector):
     """All that is known where HTTP is served."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: HttpContext) -> None:
         self._worker = context.worker
         self._service = context.service
-        self._meter = context.meter or Meter()
+        self._meter = context.meter or StepTimings()
 
     def collect(self) -> Iterator[Metric]:
         yield _info(self._worker)

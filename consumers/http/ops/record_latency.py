@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from prometheus_client import Metric
 from prometheus_client.core import HistogramMetricFamily, SummaryMetricFamily
 
-from consumers.kafka.in_flight import Taken
-from consumers.kafka.output.partition_writer import Wrote
+from consumers.kafka.in_flight import InFlightRecord
+from consumers.kafka.output.partition_writer import WriteTimes
 
 PHASES = ("broker", "queue", "step", "handover", "state", "publish")
 BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-class Passage:
+class RecordLatency:
     """Sums of seconds by phase, of records that steps answered, and how long these were here."""
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Passage:
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._here = 0.0
 
-    def book(self, records: Sequence[Taken], wrote: Wrote) -> None:
+    def book(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
         """Records are done; those that needed no step are not counted."""
         broker = queue = step = handover = here = 0.0
         count = 0

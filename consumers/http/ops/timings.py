@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from prometheus_client import Counter, Histogram, Metric
 from prometheus_client.registry import Collector
 
-from consumers.http.ops.record_latency import Passage
-from consumers.kafka.in_flight import Taken
-from consumers.kafka.output.partition_writer import Wrote
-from consumers.kafka.service.observer import Tap
-from stream.engine.worker import Batch
+from consumers.http.ops.record_latency import RecordLatency
+from consumers.kafka.in_flight import InFlightRecord
+from consumers.kafka.output.partition_writer import WriteTimes
+from consumers.kafka.service.observer import ServiceObserver
+from stream.engine.worker import StepBatch
 
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -19,7 +19,7 @@ PHASES = ("schedule", "point", "encode", "decode", "isolate", "emit", "step")
 """Of the engine's step, and the step as a whole. `encode` is prefix and tail."""
 
 
-class Meter(Tap, Collector):
+class StepTimings(ServiceObserver, Collector):
     """Looks on, and remembers how long things took.
 
     Args:
@@ -35,26 +35,26 @@ class Meter(Tap, Collector):
         self._latency = Histogram(
             "hearken_produce_to_revision_seconds", help_latency, registry=None, buckets=LATENCY_BUCKETS
         )
-        self._passage = Passage()
+        self._passage = RecordLatency()
         help_restore = "Seconds to open a partition: read what was kept and let its sessions go on"
         self._restores = Histogram("hearken_restore_seconds", help_restore, registry=None, buckets=RESTORE_BUCKETS)
         self._restored = Counter("hearken_restored_sessions", "Sessions that went on from their state", registry=None)
         self._rebalances = Counter("hearken_rebalances", "Times that the group divided its partitions", registry=None)
 
-    def stepped(self, batch: Batch) -> None:
+    def stepped(self, batch: StepBatch) -> None:
         """Book a step."""
         self._phases["step"].observe(batch.busy)
         for phase, seconds in batch.result.laps.items():
             self._phases[phase].observe(seconds)
 
-    def delivered(self, causes: Sequence[Taken | None]) -> None:
+    def delivered(self, causes: Sequence[InFlightRecord | None]) -> None:
         """Book revisions that are written."""
         now = self._now()
         for cause in causes:
             if cause is not None and cause.record.timestamp >= 0:
                 self._latency.observe(max(0.0, now - cause.record.timestamp / 1000))
 
-    def done(self, records: Sequence[Taken], wrote: Wrote) -> None:
+    def done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
         """Book where the time of records went."""
         self._passage.book(records, wrote)
 

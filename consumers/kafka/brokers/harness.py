@@ -19,7 +19,7 @@ PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rig:
+class KafkaHarness:
     """Started clients, and the settings of the service between them."""
 
     settings: ServiceSettings
@@ -28,7 +28,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def open_rig(name: str, broker: str) -> AsyncIterator[Rig]:
+async def open_rig(name: str, broker: str) -> AsyncIterator[KafkaHarness]:
     """Make topics with a name of this run's own: an outside broker may still hold the records of earlier runs.
 
     Raises:
@@ -56,4 +56,4 @@ async def open_rig(name: str, broker: str) -> AsyncIterator[Rig]:
         )
         consumer: AIOKafkaConsumer = await connect(make, broker, PATIENCE)
         stack.push_async_callback(consumer.stop)
-        yield Rig(settings, producer, consumer)
+        yield KafkaHarness(settings, producer, consumer)

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-from consumers.common.errors import BrokerUnreachable, NotLetIn, OperationFailed
+from consumers.common.errors import AccessRefused, BrokerUnreachable, OperationFailed
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import aiokafka_options, read_security
@@ -162,7 +162,7 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
             await stop_client(client)
             refusal = await find_refusal(broker)
             if refusal and clock() + pause > min(deadline, started + REFUSED_SECONDS):
-                raise NotLetIn(f"{broker}: {refusal}") from error
+                raise AccessRefused(f"{broker}: {refusal}") from error
             if clock() + pause > deadline:
                 spoken = f"we speak {read_security().security_protocol} (HEARKEN_SECURITY_PROTOCOL)"
                 waited = f"no broker answers at {broker} (waited {patience:g} s; {spoken}): {error}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from consumers.common.errors import BrokerUnreachable, NotLetIn, OperationFailed
+from consumers.common.errors import AccessRefused, BrokerUnreachable, OperationFailed
 from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import librdkafka_options
 
@@ -17,7 +17,7 @@ PATIENCE = 30.0
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredRecord:
     """A record as it stands in a topic."""
 
     topic: str
@@ -57,7 +57,7 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
         found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic]
     except KafkaException as error:
         if refusal := asyncio.run(find_refusal(broker)):
-            raise NotLetIn(f"{broker}: {refusal}") from error
+            raise AccessRefused(f"{broker}: {refusal}") from error
         raise BrokerUnreachable(f"no broker answers at {broker} (waited {PATIENCE:g} s)") from error
     if found.error is not None or not found.partitions:
         raise OperationFailed(f"there is no topic {topic} at {broker}")
@@ -84,7 +84,7 @@ def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, in
     return {x.partition: max(0, x.offset) for x in committed} or {x: high for x, (_, high) in marks.items()}
 
 
-def read_topic(broker: str, topic: str) -> Iterator[Stored]:
+def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
     """Read all records that are there now, one partition after another.
 
     Raises:
@@ -97,7 +97,7 @@ def read_topic(broker: str, topic: str) -> Iterator[Stored]:
             yield from _read_partition(consumer, broker, topic)
 
 
-def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Stored]:
+def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[StoredRecord]:
     # One by one: `consume` would wait until a batch is full.
     while (record := consumer.poll(PATIENCE)) is not None:
         error = record.error()
@@ -110,7 +110,7 @@ def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Sto
     raise BrokerUnreachable(f"{broker} sent nothing of {topic} for {PATIENCE:g} s")
 
 
-def _store(record: Any) -> Stored:
+def _store(record: Any) -> StoredRecord:
     headers = [(name, value or b"") for name, value in record.headers() or ()]
     place = record.topic(), record.partition(), record.offset()
-    return Stored(*place, record.key(), record.value(), headers, record.timestamp()[1])
+    return StoredRecord(*place, record.key(), record.value(), headers, record.timestamp()[1])

@@ -19,7 +19,7 @@ from aiokafka.errors import (
 from consumers.common.errors import OperationFailed
 from consumers.kafka.client.clients import Admin, C, connect
 from consumers.kafka.client.security import aiokafka_options
-from consumers.kafka.dead_letters.records import DeadLetter, Done, TooScattered
+from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
 from consumers.kafka.output.dead_letter import read_replays
 
 SECONDS = 30.0
@@ -29,7 +29,7 @@ MAX_REQUEST = 16 << 20
 
 
 @dataclass(slots=True)
-class Found:
+class FoundLetter:
     """A record of the dead-letter topic."""
 
     home: TopicPartition
@@ -93,7 +93,7 @@ async def open_consumer(
 
 async def read_progress(
     admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
-) -> dict[TopicPartition, Done]:
+) -> dict[TopicPartition, DoneOffsets]:
     """Read what a group has noted.
 
     Raises:
@@ -108,13 +108,13 @@ async def read_progress(
                     raise
             else:
                 if all(at in kept for at in partitions):
-                    return {at: Done.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
+                    return {at: DoneOffsets.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
             # The first group of a new cluster waits for its coordinator. That is an error, or an answer without
             # partitions: aiokafka does not look at the answer's own error.
             await asyncio.sleep(0.1)
 
 
-class Sender:
+class ReplaySender:
     """Sends records again, and notes that in the same transaction.
 
     Its start fences a replay that still runs, and ends what one that died left: so it comes before progress is read.
@@ -133,7 +133,7 @@ class Sender:
     @classmethod
     async def open(
         cls, stack: AsyncExitStack, admin: AIOKafkaAdminClient, broker: str, group: str, patience: float
-    ) -> "Sender":
+    ) -> "ReplaySender":
         """Start one; see `open_client`."""
         async with in_time("the broker did not say what it is"):
             embedded = str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
@@ -160,7 +160,7 @@ class Sender:
         producer: AIOKafkaProducer = await connect(make, self._broker, self._patience)
         return producer
 
-    async def send(self, home: TopicPartition, found: Sequence[Found], done: Done) -> bool:
+    async def send(self, home: TopicPartition, found: Sequence[FoundLetter], done: DoneOffsets) -> bool:
         """Send letters of one partition, in order, and add them to what is done.
 
         Returns:
@@ -222,7 +222,7 @@ class Sender:
         await self._consumer.commit(position)
 
 
-class Originals:
+class OriginalRecords:
     """The records that dead letters are copies of, where they came from."""
 
     def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:

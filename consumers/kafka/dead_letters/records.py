@@ -87,7 +87,7 @@ def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
         return None
 
 
-class Done:
+class DoneOffsets:
     """Offsets of one partition that are done with: all before `position`, and stretches beyond it."""
 
     def __init__(self, position: int = 0, beyond: Iterable[tuple[int, int]] = ()) -> None:
@@ -110,9 +110,9 @@ class Done:
         i = bisect_right(self._starts, offset) - 1
         return i >= 0 and offset < self._ends[i]
 
-    def copy(self) -> "Done":
+    def copy(self) -> "DoneOffsets":
         """The same once more."""
-        return Done(self.position, self.beyond)
+        return DoneOffsets(self.position, self.beyond)
 
     def add(self, start: int, end: int) -> None:
         """The offsets start..end (exclusive) are done with."""
@@ -142,7 +142,7 @@ class Done:
         return text
 
     @classmethod
-    def parse(cls, position: int, metadata: str) -> "Done":
+    def parse(cls, position: int, metadata: str) -> "DoneOffsets":
         """Read what `metadata` wrote; anything else counts as nothing beyond the position."""
         done = cls(max(0, position))
         try:

@@ -17,15 +17,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.common.errors import OperationFailed
 from consumers.kafka.dead_letters.clients import (
-    Found,
-    Originals,
-    Sender,
+    FoundLetter,
+    OriginalRecords,
+    ReplaySender,
     in_time,
     open_admin,
     open_consumer,
     read_progress,
 )
-from consumers.kafka.dead_letters.records import DeadLetter, Done, read_letter
+from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, read_letter
 
 MAX_REPLAYS = 3
 BATCH = 100
@@ -33,7 +33,7 @@ BATCH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class ReplayRequest:
     """What is to be sent again.
 
     Args:
@@ -57,7 +57,7 @@ class Replay:
     patience: float = 60.0
 
 
-class Left(NamedTuple):
+class LeftLetter(NamedTuple):
     """A letter that was asked for and could not be sent."""
 
     why: str
@@ -66,14 +66,14 @@ class Left(NamedTuple):
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayOutcome:
     """What became of the letters that were asked for."""
 
     chosen: int = 0
     """Letters that were to be sent."""
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Letters sent (or, in a dry run, that would be) by reason and topic."""
-    left: list[Left] = field(default_factory=list)
+    left: list[LeftLetter] = field(default_factory=list)
     passed: int = 0
     """Letters of other reasons, or beyond the limit."""
 
@@ -93,7 +93,7 @@ async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterato
                     yield one.letter
 
 
-async def replay(wanted: Replay) -> Outcome:
+async def replay(wanted: ReplayRequest) -> ReplayOutcome:
     """Send letters again.
 
     Raises:
@@ -105,33 +105,33 @@ async def replay(wanted: Replay) -> Outcome:
         admin = await open_admin(stack, broker, patience)
         homes = await _partitions(admin, wanted.topic, broker)
         sender = (
-            None if wanted.dry_run else await Sender.open(stack, admin, broker, wanted.group, patience)
+            None if wanted.dry_run else await ReplaySender.open(stack, admin, broker, wanted.group, patience)
         )  # before the offsets are read
         consumer = await open_consumer(stack, broker, patience)
         originals = await open_consumer(stack, broker, patience)
-        run = _Run(wanted, sender, Originals(admin, originals))
+        run = _ReplayRun(wanted, sender, OriginalRecords(admin, originals))
         for home, done in (await read_progress(admin, wanted.group, homes)).items():
             await run.partition(consumer, home, done)
         return run.outcome
 
 
-class _Run:
+class _ReplayRun:
     """One replay; dry without a sender."""
 
-    def __init__(self, wanted: Replay, sender: Sender | None, originals: Originals) -> None:
+    def __init__(self, wanted: ReplayRequest, sender: ReplaySender | None, originals: OriginalRecords) -> None:
         self._wanted = wanted
         self._sender = sender
         self._originals = originals
-        self.outcome = Outcome()
+        self.outcome = ReplayOutcome()
 
-    async def partition(self, consumer: AIOKafkaConsumer, home: TopicPartition, done: Done) -> None:
+    async def partition(self, consumer: AIOKafkaConsumer, home: TopicPartition, done: DoneOffsets) -> None:
         """Replay what a partition of the dead-letter topic holds now; what comes meanwhile waits for the next run."""
         async for found in _read(consumer, home, done.position):
             chosen = [one for one in found if one.offset not in done and await self._choose(one)]
             if chosen:
                 await self._send(home, chosen, done)
 
-    async def _choose(self, one: Found) -> bool:
+    async def _choose(self, one: FoundLetter) -> bool:
         """Whether a letter is to be sent; one that is asked for and cannot be is left, and said so."""
         wanted, letter, outcome = self._wanted, one.letter, self.outcome
         if wanted.reasons and (letter is None or letter.reason not in wanted.reasons):
@@ -142,7 +142,7 @@ class _Run:
             outcome.passed += 1
             return False
         if why is not None:
-            outcome.left.append(Left(why, one.home, one.offset))
+            outcome.left.append(LeftLetter(why, one.home, one.offset))
         outcome.chosen += why is None
         return why is None
 
@@ -155,7 +155,7 @@ class _Run:
             return f"was replayed {letter.replays} times already (--max-replays {self._wanted.max_replays})"
         return None
 
-    async def _complete(self, one: Found) -> str | None:
+    async def _complete(self, one: FoundLetter) -> str | None:
         """Check that there is somewhere to send it, and put the whole record in place of a letter that was cut."""
         assert one.letter is not None
         if not await self._originals.has(one.letter.origin):
@@ -168,7 +168,7 @@ class _Run:
             return self._refuse(whole)
         return None
 
-    async def _send(self, home: TopicPartition, chosen: list[Found], done: Done) -> None:
+    async def _send(self, home: TopicPartition, chosen: list[FoundLetter], done: DoneOffsets) -> None:
         """Send letters of a partition, together or else one by one; those that the broker finds too large are left."""
         if self._sender is None or await self._sender.send(home, chosen, done):
             self.outcome.sent.update((x.letter.reason, x.letter.origin.topic) for x in chosen if x.letter)
@@ -177,10 +177,10 @@ class _Run:
                 await self._send(home, [one], done)
         else:
             self.outcome.chosen -= 1
-            self.outcome.left.append(Left("is larger than the broker takes", home, chosen[0].offset))
+            self.outcome.left.append(LeftLetter("is larger than the broker takes", home, chosen[0].offset))
 
 
-async def _read(consumer: AIOKafkaConsumer, home: TopicPartition, position: int) -> AsyncIterator[list[Found]]:
+async def _read(consumer: AIOKafkaConsumer, home: TopicPartition, position: int) -> AsyncIterator[list[FoundLetter]]:
     """Read a partition from a position to its present end, some records at a time."""
     consumer.assign([home])
     first = (await consumer.beginning_offsets([home]))[home]
@@ -195,7 +195,7 @@ async def _read(consumer: AIOKafkaConsumer, home: TopicPartition, position: int)
         found = []
         for record in records:
             if record.offset < end:
-                found.append(Found(home, at, record.offset, read_letter(record)))
+                found.append(FoundLetter(home, at, record.offset, read_letter(record)))
             at = record.offset + 1
         if not records:
             return

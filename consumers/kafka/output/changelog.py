@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from consumers.common.errors import OperationFailed
-from stream.sessions.snapshot import Entry, Saved, SegmentState, SessionState, restore_sessions
+from stream.sessions.snapshot import Entry, SavedSession, SegmentState, SessionState, restore_sessions
 
 SCHEMA = 2
 """Rises when a record's meaning changes. What was written with another number is refused: up to 1, each tagger had keys
@@ -29,7 +29,7 @@ class ChangelogError(OperationFailed):
     """The changelog cannot be used; the message says which record and what to do."""
 
 
-class Head(msgspec.Struct, frozen=True, array_like=True):
+class SchemaHeader(msgspec.Struct, frozen=True, array_like=True):
     """What every value begins with, so that a newer one is recognised whatever follows."""
 
     schema: int
@@ -69,7 +69,7 @@ R = TypeVar("R")
 
 _ENCODER = msgspec.msgpack.Encoder()
 _KEY = msgspec.json.Decoder(tuple[str, ...])
-_HEAD = msgspec.msgpack.Decoder(Head)
+_HEAD = msgspec.msgpack.Decoder(SchemaHeader)
 _SEGMENT = msgspec.msgpack.Decoder(SegmentRecord)
 _SESSION = msgspec.msgpack.Decoder(SessionRecord)
 _PARTITION = msgspec.msgpack.Decoder(PartitionRecord)
@@ -93,10 +93,10 @@ def encode_partition(group: str, topic: str, done: Ranges = ()) -> Pair:
 
 
 @dataclass(slots=True)
-class Kept:
+class RestoredPartition:
     """What a partition of the changelog says."""
 
-    sessions: dict[str, Saved] = field(default_factory=dict)
+    sessions: dict[str, SavedSession] = field(default_factory=dict)
     outbox: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """By session: what its newest record has in its outbox, if anything."""
     unasked: set[str] = field(default_factory=set)
@@ -106,7 +106,7 @@ class Kept:
     """Whether it has its own record already."""
 
 
-def read_changelog(records: Iterable[tuple[int, Pair]], group: str, topic: str, where: str) -> Kept:
+def read_changelog(records: Iterable[tuple[int, Pair]], group: str, topic: str, where: str) -> RestoredPartition:
     """Make sense of the last record of each key, in the order of the log.
 
     Args:
@@ -118,7 +118,7 @@ def read_changelog(records: Iterable[tuple[int, Pair]], group: str, topic: str, 
     Raises:
         ChangelogError: a record is not ours, or of another version.
     """
-    kept = Kept()
+    kept = RestoredPartition()
     entries = []
     for offset, (key, value) in records:
         place = f"{where}, offset {offset}"
@@ -144,7 +144,7 @@ def _read_key(key: bytes, place: str) -> tuple[str, ...]:
     return names
 
 
-def _own(kept: Kept, record: PartitionRecord | None, group: str, topic: str, where: str) -> None:
+def _own(kept: RestoredPartition, record: PartitionRecord | None, group: str, topic: str, where: str) -> None:
     if record is None:
         return
     if (record.group, record.topic) != (group, topic):
@@ -155,7 +155,7 @@ def _own(kept: Kept, record: PartitionRecord | None, group: str, topic: str, whe
     kept.done, kept.owned = record.done, True
 
 
-def _read_entry(names: tuple[str, ...], value: bytes | None, kept: Kept, place: str) -> Entry:
+def _read_entry(names: tuple[str, ...], value: bytes | None, kept: RestoredPartition, place: str) -> Entry:
     session = names[0]
     if len(names) == 1:
         head = _decode(_SESSION, value, place)
@@ -167,7 +167,7 @@ def _read_entry(names: tuple[str, ...], value: bytes | None, kept: Kept, place: 
     return Entry(session, names[1], segment.state if segment else None)
 
 
-def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, kept: Kept) -> None:
+def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, kept: RestoredPartition) -> None:
     kept.outbox[session] = record.outbox if record else ()
     kept.unasked.discard(session)
     if record and record.unasked:

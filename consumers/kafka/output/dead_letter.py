@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consumers.formats.decode import shorten
-from consumers.kafka.in_flight import Record
+from consumers.kafka.in_flight import ConsumedRecord
 
 MAX_KEY = 1024
 MAX_VALUE = 512 * 1024
@@ -14,7 +14,7 @@ MAX_VALUE = 512 * 1024
 Headers = list[tuple[str, bytes]]
 
 
-def dead_letter_headers(reason: str, detail: str, record: Record) -> Headers:
+def dead_letter_headers(reason: str, detail: str, record: ConsumedRecord) -> Headers:
     """Say why, and where the record is."""
     headers = [
         ("reason", reason.encode()),
@@ -43,7 +43,7 @@ def read_replays(headers: Sequence[tuple[str, bytes | None]]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class DeadLetterRecord:
     """A dead letter as it is written."""
 
     key: bytes | None
@@ -51,14 +51,14 @@ class Letter:
     headers: Headers
 
 
-class DeadLetters:
+class DeadLetterWriter:
     """Makes dead letters, and counts them for each reason."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def make(self, reason: str, detail: str, record: Record) -> Letter:
+    def make(self, reason: str, detail: str, record: ConsumedRecord) -> DeadLetterRecord:
         """Copy a record, with the reason."""
         self.counts[reason] += 1
         key = None if record.key is None else record.key[:MAX_KEY]
-        return Letter(key, (record.value or b"")[:MAX_VALUE], dead_letter_headers(reason, detail, record))
+        return DeadLetterRecord(key, (record.value or b"")[:MAX_VALUE], dead_letter_headers(reason, detail, record))

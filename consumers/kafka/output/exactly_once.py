@@ -11,25 +11,32 @@ import time
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from consumers.kafka.in_flight import Progress
+from consumers.kafka.in_flight import OffsetTracker
 from consumers.kafka.output.changelog import Ranges, encode_partition, to_ranges
-from consumers.kafka.output.partition_writer import Ack, Lane, Outbound, Output, Wrote, newest
+from consumers.kafka.output.partition_writer import (
+    Ack,
+    PartitionOutput,
+    PartitionWriter,
+    WriterContext,
+    WriteTimes,
+    newest,
+)
 
 log = structlog.get_logger()
 
 
-class ExactlyOnce(Lane):
+class ExactlyOnce(PartitionWriter):
     """One transaction a group.
 
     Args:
         partition: of the input.
         progress: its books.
-        outbound: see `Outbound`.
+        outbound: see `WriterContext`.
         producer: started, transactional, of this partition alone.
     """
 
     def __init__(
-        self, partition: TopicPartition, progress: Progress, outbound: Outbound, producer: AIOKafkaProducer
+        self, partition: TopicPartition, progress: OffsetTracker, outbound: WriterContext, producer: AIOKafkaProducer
     ) -> None:
         super().__init__(partition, progress, outbound)
         self._producer = producer
@@ -40,7 +47,7 @@ class ExactlyOnce(Lane):
         """Begin at most one transaction every `commit_seconds`: each costs the brokers about 30 ms."""
         await asyncio.sleep(self._last + self._settings.commit_seconds - time.monotonic())
 
-    async def deliver(self, group: list[Output]) -> None:
+    async def deliver(self, group: list[PartitionOutput]) -> None:
         """Write a group in one transaction.
 
         Raises:
@@ -54,7 +61,7 @@ class ExactlyOnce(Lane):
         revisions = [x for one in outgoing for x in one.revisions]
         entries = newest(outgoing)
         if not (letters or revisions or entries) and self._committed == (position, beyond):
-            self._out.delivered(done, [], Wrote(began, began, began))
+            self._out.delivered(done, [], WriteTimes(began, began, began))
             return
         settings = self._settings
         entries.append(encode_partition(settings.group, self.partition.topic, beyond))
@@ -68,7 +75,7 @@ class ExactlyOnce(Lane):
             finally:
                 _hush(acks)
         self._committed = position, beyond
-        wrote = Wrote(began, began, time.monotonic())
+        wrote = WriteTimes(began, began, time.monotonic())
         self._out.delivered(done, [x for one in outgoing for x in one.causes], wrote)
 
 

@@ -21,44 +21,44 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.in_flight import Progress, Taken
+from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
 from consumers.kafka.output.changelog import Pair, encode_entry
-from consumers.kafka.output.dead_letter import DeadLetters, Letter
+from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
 from stream.messages.types import Revision
 from stream.sessions.snapshot import Entry, SessionState
 
 log = structlog.get_logger()
 
 Ack = asyncio.Future[Any]
-Answered = tuple[Revision, Taken | None]
+Answered = tuple[Revision, InFlightRecord | None]
 """A revision, and the record that caused it if one did."""
 
 
 @dataclass(slots=True)
-class Output:
+class PartitionOutput:
     """What a step, or a bad record, asks of one partition."""
 
     entries: list[Entry] = field(default_factory=list)
     revisions: list[Answered] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
-    done: list[Taken] = field(default_factory=list)
+    letters: list[DeadLetterRecord] = field(default_factory=list)
+    done: list[InFlightRecord] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Outgoing:
+class EncodedOutput:
     """An output as it is written."""
 
     entries: list[Entry]
-    letters: list[Letter]
+    letters: list[DeadLetterRecord]
     revisions: list[tuple[str, bytes]] = field(default_factory=list)
     """Session, and the revision in JSON."""
-    causes: list[Taken | None] = field(default_factory=list)
+    causes: list[InFlightRecord | None] = field(default_factory=list)
     """Of each revision, the record that caused it if one did."""
     unasked: set[str] = field(default_factory=set)
     """Sessions of revisions that no record caused, so that none will bring them again."""
 
 
-class Wrote(NamedTuple):
+class WriteTimes(NamedTuple):
     """When a group was written, by the clock that rises."""
 
     began: float
@@ -71,12 +71,12 @@ LEAST_LIMIT = 256
 
 
 @dataclass(slots=True)
-class Outbound:
+class WriterContext:
     """What all lanes of a service share."""
 
     settings: ServiceSettings
-    dead_letters: DeadLetters
-    delivered: Callable[[Sequence[Taken], Sequence[Taken | None], Wrote], None]
+    dead_letters: DeadLetterWriter
+    delivered: Callable[[Sequence[InFlightRecord], Sequence[InFlightRecord | None], WriteTimes], None]
     """Told what is done, of each revision that was written for it the record that caused it, and when that was."""
     limit: int = 0
     """Bytes of a revision that the brokers take."""
@@ -95,7 +95,7 @@ class Outbound:
         return self.limit >= LEAST_LIMIT
 
 
-class Lane(ABC):
+class PartitionWriter(ABC):
     """One partition's way out.
 
     Args:
@@ -104,19 +104,19 @@ class Lane(ABC):
         outbound: see there.
     """
 
-    def __init__(self, partition: TopicPartition, progress: Progress, outbound: Outbound) -> None:
+    def __init__(self, partition: TopicPartition, progress: OffsetTracker, outbound: WriterContext) -> None:
         self.partition = partition
         self.progress = progress
         self._out = outbound
         self._settings = outbound.settings
-        self._queue: list[Output] = []
+        self._queue: list[PartitionOutput] = []
         self._wake = asyncio.Event()
         self.groups = 0
         """Groups written so far."""
         self.largest = 0
         """Bytes of the largest revision of the group that is being written."""
 
-    def put(self, output: Output) -> None:
+    def put(self, output: PartitionOutput) -> None:
         """Hand over what is to be written next."""
         self._queue.append(output)
         self._wake.set()
@@ -144,17 +144,17 @@ class Lane(ABC):
         """Wait for more that goes into the same group."""
 
     @abstractmethod
-    async def deliver(self, group: list[Output]) -> None:
+    async def deliver(self, group: list[PartitionOutput]) -> None:
         """Write a group; what it holds is done then."""
 
     # Parts of a group
 
-    def _encode(self, group: Iterable[Output]) -> list["Outgoing"]:
+    def _encode(self, group: Iterable[PartitionOutput]) -> list["EncodedOutput"]:
         """Revisions as they are written; one that is larger than the brokers take becomes a dead letter."""
         outgoing = []
         self.largest = 0
         for output in group:
-            one = Outgoing(output.entries, list(output.letters))
+            one = EncodedOutput(output.entries, list(output.letters))
             for revision, cause in output.revisions:
                 value = msgspec.json.encode(revision)
                 if len(value) <= self._out.limit:
@@ -172,7 +172,7 @@ class Lane(ABC):
             outgoing.append(one)
         return outgoing
 
-    def _finish(self, group: Iterable[Output]) -> list[Taken]:
+    def _finish(self, group: Iterable[PartitionOutput]) -> list[InFlightRecord]:
         done = [taken for output in group for taken in output.done]
         for taken in done:
             self.progress.finish(taken.record.offset)
@@ -181,7 +181,7 @@ class Lane(ABC):
     async def _write(
         self,
         producer: AIOKafkaProducer,
-        letters: Iterable[Letter] = (),
+        letters: Iterable[DeadLetterRecord] = (),
         entries: Iterable[Pair] = (),
         revisions: Iterable[tuple[str, bytes]] = (),
     ) -> list[Ack]:
@@ -195,13 +195,13 @@ class Lane(ABC):
         return acks
 
 
-class AtLeastOnce(Lane):
+class AtLeastOnce(PartitionWriter):
     """States with an outbox, then revisions, then offsets.
 
     Args:
         partition: of the input.
         progress: its books.
-        outbound: see `Outbound`.
+        outbound: see `WriterContext`.
         producer: shared by all partitions.
         prove: makes sure that the group still counts us in, or raises.
     """
@@ -209,8 +209,8 @@ class AtLeastOnce(Lane):
     def __init__(
         self,
         partition: TopicPartition,
-        progress: Progress,
-        outbound: Outbound,
+        progress: OffsetTracker,
+        outbound: WriterContext,
         producer: AIOKafkaProducer,
         prove: Callable[[], Awaitable[None]],
     ) -> None:
@@ -221,7 +221,7 @@ class AtLeastOnce(Lane):
         self.end = 0
         """Offset behind our own last record in the changelog, as acknowledged."""
 
-    async def deliver(self, group: list[Output]) -> None:
+    async def deliver(self, group: list[PartitionOutput]) -> None:
         """Write a group in three strides; before each the group must count us in, for we may have stood still."""
         began = time.monotonic()
         await self._prove()
@@ -235,7 +235,7 @@ class AtLeastOnce(Lane):
         revisions = [x for one in outgoing for x in one.revisions]
         await self._prove()
         await self.publish(revisions)
-        wrote = Wrote(began, kept, time.monotonic())
+        wrote = WriteTimes(began, kept, time.monotonic())
         self._out.delivered(self._finish(group), [x for one in outgoing for x in one.causes], wrote)
         if self._clean:
             self.touch()  # its revisions are out: what it left needs no outbox any more
@@ -245,7 +245,7 @@ class AtLeastOnce(Lane):
         for record in await self._acknowledge(await self._write(self._producer, entries=entries)):
             self.end = max(self.end, record.offset + 1)
 
-    async def bury(self, letters: Iterable[Letter]) -> None:
+    async def bury(self, letters: Iterable[DeadLetterRecord]) -> None:
         """Write dead letters."""
         await self._acknowledge(await self._write(self._producer, letters=letters))
 
@@ -261,13 +261,13 @@ class AtLeastOnce(Lane):
             return await asyncio.gather(*acks)
 
 
-def gravestones(group: Iterable[Outgoing]) -> list[Entry]:
+def gravestones(group: Iterable[EncodedOutput]) -> list[Entry]:
     """What ended sessions leave, unless they have spoken again in the group or are forgotten by now."""
     last = {entry.session: entry for one in group for entry in one.entries if entry.segment is None or entry.value}
     return [entry for entry in last.values() if isinstance(entry.value, SessionState) and entry.value.ended]
 
 
-def with_outbox(group: Iterable[Outgoing]) -> list[Pair]:
+def with_outbox(group: Iterable[EncodedOutput]) -> list[Pair]:
     """Records of a group's entries, each with all revisions of its session, by any tagger, that the group has by then.
 
     A segment's entry gives way to a newer one that follows it directly in its session. Others may not be left out: cut
@@ -292,7 +292,7 @@ def with_outbox(group: Iterable[Outgoing]) -> list[Pair]:
     return list(records.values())
 
 
-def newest(group: Iterable[Outgoing]) -> list[Pair]:
+def newest(group: Iterable[EncodedOutput]) -> list[Pair]:
     """The newest record of each key, in order: enough where a group is written whole or not at all."""
     records: dict[tuple[str, str | None], Entry] = {}
     for one in group:

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer
 from consumers.kafka.service.partitions import Partition
 
 
-class Lag(NamedTuple):
+class PartitionLag(NamedTuple):
     """Of one partition that is open."""
 
     partition: int
@@ -18,7 +18,7 @@ class Lag(NamedTuple):
     """Age of the last record that was taken, 0 when all are done; None: none was taken yet."""
 
 
-def find_lags(consumer: AIOKafkaConsumer, partitions: Iterable[Partition], now: float) -> list[Lag]:
+def find_lags(consumer: AIOKafkaConsumer, partitions: Iterable[Partition], now: float) -> list[PartitionLag]:
     """Look at the partitions that are open and whose end is known.
 
     Args:
@@ -33,5 +33,5 @@ def find_lags(consumer: AIOKafkaConsumer, partitions: Iterable[Partition], now: 
         if end is not None:
             behind = max(0, end - held.progress.position)
             age = None if held.produced is None else max(0.0, now - held.produced)
-            lags.append(Lag(held.at.partition, behind, age if behind else 0.0))
+            lags.append(PartitionLag(held.at.partition, behind, age if behind else 0.0))
     return sorted(lags)

@@ -13,11 +13,11 @@ from consumers.common.settings import ServiceSettings
 log = structlog.get_logger()
 
 
-class NotCounted(Exception):
+class MembershipLost(Exception):
     """The group no longer counts us in: what is in flight must not be written."""
 
 
-class Group:
+class GroupMember:
     """One member, and the two clients that all its partitions share.
 
     A commit carries the group's generation, so one that is taken proves that at that moment nobody else had our
@@ -72,7 +72,7 @@ class Group:
                 async with asyncio.timeout(self._settings.delivery_seconds):
                     await self.consumer.commit(dict(positions))
             except (CommitFailedError, IllegalStateError) as error:
-                raise NotCounted(type(error).__name__) from error
+                raise MembershipLost(type(error).__name__) from error
             self._proved = asked
             self._committed.update(positions)
 

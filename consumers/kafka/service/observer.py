@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from consumers.kafka.in_flight import Taken
-from consumers.kafka.output.partition_writer import Wrote
-from stream.engine.worker import Batch
+from consumers.kafka.in_flight import InFlightRecord
+from consumers.kafka.output.partition_writer import WriteTimes
+from stream.engine.worker import StepBatch
 from stream.messages.types import Message
 
 
-class Tap:
+class ServiceObserver:
     """Told what happens; who looks on overrides what matters to it.
 
     All of it is called in the event loop between two messages, so it must be quick and must not fail.
@@ -17,13 +17,13 @@ class Tap:
     def heard(self, message: Message) -> None:
         """A message was taken to be labelled: from Kafka, or of a stream over HTTP, whose sessions have inner names."""
 
-    def stepped(self, batch: Batch) -> None:
+    def stepped(self, batch: StepBatch) -> None:
         """The engine has done a step, for whomever; what it says to Kafka is not written yet."""
 
-    def delivered(self, causes: Sequence[Taken | None]) -> None:
+    def delivered(self, causes: Sequence[InFlightRecord | None]) -> None:
         """Revisions are written, each for the record that caused it, if one did."""
 
-    def done(self, records: Sequence[Taken], wrote: Wrote) -> None:
+    def done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
         """All that records caused is written."""
 
     def assigned(self, partitions: Sequence[int]) -> None:
@@ -36,10 +36,10 @@ class Tap:
         """A session went with its partition: somebody else has it now, or we shall have it again."""
 
 
-class Taps(Tap):
+class ServiceObservers(ServiceObserver):
     """Several as one."""
 
-    def __init__(self, taps: Sequence[Tap]) -> None:
+    def __init__(self, taps: Sequence[ServiceObserver]) -> None:
         self._taps = tuple(taps)
 
     def heard(self, message: Message) -> None:
@@ -47,17 +47,17 @@ class Taps(Tap):
         for tap in self._taps:
             tap.heard(message)
 
-    def stepped(self, batch: Batch) -> None:
+    def stepped(self, batch: StepBatch) -> None:
         """Tell all."""
         for tap in self._taps:
             tap.stepped(batch)
 
-    def delivered(self, causes: Sequence[Taken | None]) -> None:
+    def delivered(self, causes: Sequence[InFlightRecord | None]) -> None:
         """Tell all."""
         for tap in self._taps:
             tap.delivered(causes)
 
-    def done(self, records: Sequence[Taken], wrote: Wrote) -> None:
+    def done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
         """Tell all."""
         for tap in self._taps:
             tap.done(records, wrote)

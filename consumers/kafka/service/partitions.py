@@ -26,16 +26,22 @@ from aiokafka.errors import (
 from consumers.common.errors import OperationFailed, ServiceFailed
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.client.clients import Clients, connect, stop_client
-from consumers.kafka.in_flight import Ledger, Progress
-from consumers.kafka.output.changelog import ChangelogError, Kept, encode_entry, encode_partition, from_ranges
-from consumers.kafka.output.dead_letter import Letter
+from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
+from consumers.kafka.output.changelog import (
+    ChangelogError,
+    RestoredPartition,
+    encode_entry,
+    encode_partition,
+    from_ranges,
+)
+from consumers.kafka.output.dead_letter import DeadLetterRecord
 from consumers.kafka.output.exactly_once import ExactlyOnce
-from consumers.kafka.output.partition_writer import AtLeastOnce, Lane, Outbound, Output
-from consumers.kafka.service.membership import Group, NotCounted
-from consumers.kafka.service.observer import Tap
+from consumers.kafka.output.partition_writer import AtLeastOnce, PartitionOutput, PartitionWriter, WriterContext
+from consumers.kafka.service.membership import GroupMember, MembershipLost
+from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.restore import find_start, read_kept
 from stream.engine.worker import Worker
-from stream.sessions.snapshot import Entry, Saved, SessionState
+from stream.sessions.snapshot import Entry, SavedSession, SessionState
 
 log = structlog.get_logger()
 
@@ -57,8 +63,8 @@ class Partition:
 
     at: TopicPartition
     is_open: bool = False
-    progress: Progress = field(default_factory=Progress)
-    lane: Lane | None = None
+    progress: OffsetTracker = field(default_factory=OffsetTracker)
+    lane: PartitionWriter | None = None
     job: "asyncio.Task[None] | None" = None
     """Opens it, then writes what it has to say."""
     applied: dict[str, int] = field(default_factory=dict)
@@ -92,10 +98,10 @@ class Partitions:
         settings: ServiceSettings,
         clients: Clients,
         worker: Worker,
-        ledger: Ledger,
-        outbound: Outbound,
-        group: Group,
-        tap: Tap,
+        ledger: InFlightRecords,
+        outbound: WriterContext,
+        group: GroupMember,
+        tap: ServiceObserver,
     ) -> None:
         self._settings = settings
         self._clients = clients
@@ -174,7 +180,7 @@ class Partitions:
                     return self.fail(ServiceFailed(f"the brokers take hardly any message: {error}"))
             except HOPELESS as error:
                 return self.fail(ServiceFailed(f"{type(error).__name__}: {error}"))
-            except (KafkaError, TimeoutError, OSError, NotCounted) as error:
+            except (KafkaError, TimeoutError, OSError, MembershipLost) as error:
                 log.warning(
                     "partition in doubt; it is opened anew from what the brokers hold",
                     partition=held.at.partition,
@@ -220,11 +226,11 @@ class Partitions:
             start = await find_start(self._group.consumer, at, kept, settings.on_lost_input)
         forgotten = [x for name, saved in kept.sessions.items() for x in _tombstones(name, saved)] if start.anew else []
         if start.anew:
-            kept = Kept(owned=kept.owned)
+            kept = RestoredPartition(owned=kept.owned)
         held.applied = {name: saved.offset for name, saved in kept.sessions.items()}
         held.last_applied = max(held.applied.values(), default=-1)
         held.done = {offset for offset in from_ranges(kept.done) if offset >= start.offset}
-        held.progress = Progress(start.offset, held.done)
+        held.progress = OffsetTracker(start.offset, held.done)
         # The engine knows one session of a name; what comes here for one that lives elsewhere becomes dead letters.
         ours = {name: saved for name, saved in kept.sessions.items() if self._ledger.home(name) in (None, at)}
         if strays := len(kept.sessions) - len(ours):
@@ -234,7 +240,7 @@ class Partitions:
             self._ledger.live_at(name, at)
         if self._exactly:
             held.lane = ExactlyOnce(at, held.progress, self._outbound, producer)
-            held.lane.put(Output(entries=forgotten))
+            held.lane.put(PartitionOutput(entries=forgotten))
         else:
             held.lane = lane = AtLeastOnce(at, held.progress, self._outbound, producer, self._group.prove)
             lane.end = end
@@ -248,7 +254,7 @@ class Partitions:
         log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
         self._tap.restored(sessions, seconds)
 
-    async def _mend(self, lane: AtLeastOnce, kept: Kept, forgotten: list[Entry], position: int) -> None:
+    async def _mend(self, lane: AtLeastOnce, kept: RestoredPartition, forgotten: list[Entry], position: int) -> None:
         """Write what a former owner may not have come to write: revisions above all."""
         settings = self._settings
         own = [] if kept.owned else [encode_partition(settings.group, lane.partition.topic)]
@@ -266,7 +272,7 @@ class Partitions:
         await lane.publish([pair for pair in missing if len(pair[1]) <= self._outbound.limit])
         await lane.keep([encode_entry(_gravestone(name, kept.sessions[name])) for name in ended])
 
-    def _too_large(self, at: TopicPartition, session: str, value: bytes) -> Letter:
+    def _too_large(self, at: TopicPartition, session: str, value: bytes) -> DeadLetterRecord:
         """The brokers refused it when a state already told of it; the message that caused it is not at hand."""
         cause = _Cause(at.topic, at.partition, _OFFSET.decode(value).offset, session.encode(), None)
         detail = f"{len(value)} bytes; the brokers took no more than {self._outbound.limit}"
@@ -298,11 +304,11 @@ class Partitions:
             self.ready.clear()
 
 
-def _tombstones(session: str, saved: Saved) -> list[Entry]:
+def _tombstones(session: str, saved: SavedSession) -> list[Entry]:
     return [Entry(session, name, None) for name in (*saved.segments, None)]
 
 
-def _gravestone(session: str, saved: Saved) -> Entry:
+def _gravestone(session: str, saved: SavedSession) -> Entry:
     head = SessionState(
         seq=saved.seq,
         numbers=saved.numbers,

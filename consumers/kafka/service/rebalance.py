@@ -10,7 +10,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """aiokafka logs what a listener raises and goes on as if nothing were; so it is told to the service here.
 
     Args:

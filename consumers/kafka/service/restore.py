@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import OnLostInput
-from consumers.kafka.output.changelog import ChangelogError, Kept, Pair, read_changelog
+from consumers.kafka.output.changelog import ChangelogError, Pair, RestoredPartition, read_changelog
 
 log = structlog.get_logger()
 
@@ -23,7 +23,7 @@ class LostInput(OperationFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class PartitionStart:
     """Where a partition goes on."""
 
     offset: int
@@ -60,7 +60,9 @@ async def read_last(consumer: AIOKafkaConsumer, partition: TopicPartition) -> tu
     return [(offset, (key, value)) for key, (offset, value) in last.items()], end
 
 
-async def read_kept(consumer: AIOKafkaConsumer, state: TopicPartition, group: str, topic: str) -> tuple[Kept, int]:
+async def read_kept(
+    consumer: AIOKafkaConsumer, state: TopicPartition, group: str, topic: str
+) -> tuple[RestoredPartition, int]:
     """Read what is kept of a partition, and the end of the changelog.
 
     Raises:
@@ -70,7 +72,9 @@ async def read_kept(consumer: AIOKafkaConsumer, state: TopicPartition, group: st
     return read_changelog(records, group, topic, _name(state)), end
 
 
-async def find_start(consumer: AIOKafkaConsumer, partition: TopicPartition, kept: Kept, on_lost: OnLostInput) -> Start:
+async def find_start(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, kept: RestoredPartition, on_lost: OnLostInput
+) -> PartitionStart:
     """Find the offset to read from. Kafka's own reset would go on silently wherever it can.
 
     Raises:
@@ -84,15 +88,15 @@ async def find_start(consumer: AIOKafkaConsumer, partition: TopicPartition, kept
     if reached > end:
         what = f"offset {reached} was reached, but the topic ends at {end}: it was made anew"
         _lose(what, f"read it from {first} on, with no session open", partition, on_lost)
-        return Start(first, anew=True)
+        return PartitionStart(first, anew=True)
     if committed is None:
-        return Start(first)
+        return PartitionStart(first)
     if committed < first:
         gone = first - committed
         what = f"offset {committed} is next, but the brokers have only {first} and later (retention): {gone} are gone"
         _lose(what, f"go on at {first}", partition, on_lost)
-        return Start(first)
-    return Start(committed)
+        return PartitionStart(first)
+    return PartitionStart(committed)
 
 
 def _lose(what: str, instead: str, partition: TopicPartition, on_lost: OnLostInput) -> None:

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 from aiokafka import TopicPartition
 
-from consumers.kafka.in_flight import Ledger, Taken
-from consumers.kafka.output.dead_letter import Letter
-from consumers.kafka.output.partition_writer import Output
+from consumers.kafka.in_flight import InFlightRecord, InFlightRecords
+from consumers.kafka.output.dead_letter import DeadLetterRecord
+from consumers.kafka.output.partition_writer import PartitionOutput
 from consumers.kafka.service.event_log import tell_failure
-from stream.engine.worker import Batch
+from stream.engine.worker import StepBatch
 
 
 def sort_out(
-    batch: Batch, ledger: Ledger, make_letter: Callable[[str, str, Taken], Letter]
-) -> dict[TopicPartition, Output]:
+    batch: StepBatch, ledger: InFlightRecords, make_letter: Callable[[str, str, InFlightRecord], DeadLetterRecord]
+) -> dict[TopicPartition, PartitionOutput]:
     """Give each partition what is its; what is no longer ours is left out.
 
     Args:
@@ -21,15 +21,15 @@ def sort_out(
         ledger: knows where sessions live and which record an answer is for; what is answered is released there.
         make_letter: makes a dead letter of a reason, a detail and the record that it is about.
     """
-    outputs: dict[TopicPartition, Output] = {}
+    outputs: dict[TopicPartition, PartitionOutput] = {}
 
-    def output_of(session: str) -> Output | None:
+    def output_of(session: str) -> PartitionOutput | None:
         home = ledger.home(session)
         if home is None:
             return None
         output = outputs.get(home)
         if output is None:
-            output = outputs[home] = Output()
+            output = outputs[home] = PartitionOutput()
         return output
 
     for revision in batch.result.revisions:

@@ -20,17 +20,17 @@ from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRa
 from consumers.common.errors import ServiceFailed, raise_failure
 from consumers.common.settings import ServiceSettings
 from consumers.formats.decode import BadInput
-from consumers.formats.reader import NormalReader, Reader
+from consumers.formats.reader import MessageReader, NormalReader
 from consumers.kafka.client.clients import Clients, connect, stop_client
-from consumers.kafka.in_flight import Ledger, Progress, Record, Taken
-from consumers.kafka.output.dead_letter import DeadLetters, Letter
-from consumers.kafka.output.partition_writer import Outbound, Output, Wrote
+from consumers.kafka.in_flight import ConsumedRecord, InFlightRecord, InFlightRecords, OffsetTracker
+from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
+from consumers.kafka.output.partition_writer import PartitionOutput, WriterContext, WriteTimes
 from consumers.kafka.service.event_log import tell_heard, tell_letter, tell_shift
-from consumers.kafka.service.lag import Lag, find_lags
-from consumers.kafka.service.membership import Group, NotCounted
-from consumers.kafka.service.observer import Tap
+from consumers.kafka.service.lag import PartitionLag, find_lags
+from consumers.kafka.service.membership import GroupMember, MembershipLost
+from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.partitions import Partition, Partitions
-from consumers.kafka.service.rebalance import Rebalance
+from consumers.kafka.service.rebalance import RebalanceListener
 from consumers.kafka.service.routing import sort_out
 from stream.engine.worker import Worker
 from stream.messages.errors import InputError
@@ -58,18 +58,18 @@ class Service:
         settings: ServiceSettings,
         worker: Worker,
         clients: Clients | None = None,
-        reader: Reader | None = None,
-        tap: Tap | None = None,
+        reader: MessageReader | None = None,
+        tap: ServiceObserver | None = None,
     ) -> None:
         self._settings = settings
         self._clients = clients or Clients()
         self._worker = worker
         self._reader = reader or NormalReader()
-        self._tap = tap or Tap()
-        self._ledger = Ledger(settings.in_flight)
-        self.dead_letters = DeadLetters()
-        outbound = Outbound(settings, self.dead_letters, self._delivered)
-        self._group = Group(settings, self._positions)
+        self._tap = tap or ServiceObserver()
+        self._ledger = InFlightRecords(settings.in_flight)
+        self.dead_letters = DeadLetterWriter()
+        outbound = WriterContext(settings, self.dead_letters, self._delivered)
+        self._group = GroupMember(settings, self._positions)
         self._partitions = Partitions(settings, self._clients, worker, self._ledger, outbound, self._group, self._tap)
         self._exactly = settings.guarantee == "exactly_once"
         self._taking = asyncio.Lock()
@@ -101,7 +101,7 @@ class Service:
         """
         return self._ledger.stuck, max(self._settings.delivery_seconds, self._settings.transaction_seconds)
 
-    def lags(self) -> list[Lag]:
+    def lags(self) -> list[PartitionLag]:
         """How far behind the partitions are that are open."""
         if not self._partitions.held:
             return []  # there may be no consumer yet
@@ -136,7 +136,7 @@ class Service:
     async def _serve(self, stop: asyncio.Event) -> None:
         settings = self._settings
         self._group.consumer.subscribe(
-            [settings.topics.input], listener=Rebalance(self.guard, self.revoked, self.assigned)
+            [settings.topics.input], listener=RebalanceListener(self.guard, self.revoked, self.assigned)
         )
         log.info(
             "serving",
@@ -162,7 +162,7 @@ class Service:
                 task.cancel()
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
             if not self._exactly:
-                with suppress(KafkaError, TimeoutError, NotCounted):
+                with suppress(KafkaError, TimeoutError, MembershipLost):
                     async with asyncio.timeout(settings.shutdown_seconds):
                         await self._group.commit_all()
             self._left = True
@@ -215,7 +215,7 @@ class Service:
                 await asyncio.sleep(rest)
 
     async def _begin_all(
-        self, batches: Mapping[TopicPartition, Sequence[Record]], lives: Mapping[TopicPartition, Progress]
+        self, batches: Mapping[TopicPartition, Sequence[ConsumedRecord]], lives: Mapping[TopicPartition, OffsetTracker]
     ) -> None:
         for at, records in batches.items():
             for record in records:
@@ -250,7 +250,7 @@ class Service:
                     await self._partitions.close(at)
             await self._partitions.assign(given)
 
-    def _begin(self, held: Partition, record: Record) -> None:
+    def _begin(self, held: Partition, record: ConsumedRecord) -> None:
         if record.offset < held.progress.next or not (self._exactly or self._group.counted.is_set()):
             return  # handed out before its state was back, or while the group divides anew: it is read again
         assert held.lane is not None
@@ -274,7 +274,7 @@ class Service:
             return self._skip(held, taken)
         self._submit(held, messages, taken)
 
-    def _submit(self, held: Partition, messages: Sequence[Message], taken: Taken) -> None:
+    def _submit(self, held: Partition, messages: Sequence[Message], taken: InFlightRecord) -> None:
         """Hand a record's messages to the engine. It is done when all of them are; what is refused spoils no other."""
         taken.parts = len(messages)
         refused: InputError | None = None
@@ -293,18 +293,18 @@ class Service:
         if refused:
             assert held.lane is not None
             letter = self._letter(refused.reason, refused.detail, taken)
-            held.lane.put(Output(letters=[letter], done=[taken] if last else []))
+            held.lane.put(PartitionOutput(letters=[letter], done=[taken] if last else []))
 
-    def _skip(self, held: Partition, taken: Taken) -> None:
+    def _skip(self, held: Partition, taken: InFlightRecord) -> None:
         """A former owner has done it."""
         assert held.lane is not None
-        held.lane.put(Output(done=[taken]))
+        held.lane.put(PartitionOutput(done=[taken]))
 
-    def _bury(self, held: Partition, reason: str, detail: str, taken: Taken) -> None:
+    def _bury(self, held: Partition, reason: str, detail: str, taken: InFlightRecord) -> None:
         assert held.lane is not None
-        held.lane.put(Output(letters=[self._letter(reason, detail, taken)], done=[taken]))
+        held.lane.put(PartitionOutput(letters=[self._letter(reason, detail, taken)], done=[taken]))
 
-    def _letter(self, reason: str, detail: str, taken: Taken) -> Letter:
+    def _letter(self, reason: str, detail: str, taken: InFlightRecord) -> DeadLetterRecord:
         letter = self.dead_letters.make(reason, detail, taken.record)
         tell_letter(reason, taken.record, self.dead_letters.counts[reason])
         return letter
@@ -321,7 +321,9 @@ class Service:
                 if held and held.lane:
                     held.lane.put(output)
 
-    def _delivered(self, done: Sequence[Taken], causes: Sequence[Taken | None], wrote: Wrote) -> None:
+    def _delivered(
+        self, done: Sequence[InFlightRecord], causes: Sequence[InFlightRecord | None], wrote: WriteTimes
+    ) -> None:
         self.revisions += len(causes)
         self._tap.delivered(causes)
         self._tap.done(done, wrote)
@@ -341,7 +343,7 @@ class Service:
             renew = time.monotonic() - renewed > self._settings.session_timeout_seconds / 4
             try:
                 await self._group.commit_all(renew)
-            except (NotCounted, KafkaError, TimeoutError) as error:
+            except (MembershipLost, KafkaError, TimeoutError) as error:
                 log.warning("a commit was not taken; some records may be read again", error=type(error).__name__)
             else:
                 renewed = time.monotonic() if renew else renewed
@@ -359,7 +361,7 @@ class Service:
             return
         async with self._taking:
             calm = await self._settle()
-            with suppress(NotCounted, KafkaError, TimeoutError):
+            with suppress(MembershipLost, KafkaError, TimeoutError):
                 await self._group.commit_all()
             self._group.counted.clear()
             if not calm:

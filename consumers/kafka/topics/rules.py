@@ -51,14 +51,14 @@ WANTED: dict[Role, dict[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class TopicFault:
     """What is wrong with a topic's settings, in one line; an `error` costs records, a `warning` may."""
 
     detail: str
     severity: Literal["error", "warning"] = "error"
 
 
-def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> list[Fault]:
+def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> list[TopicFault]:
     """Hold a topic's settings against what it is for.
 
     Args:
@@ -70,67 +70,69 @@ def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> lis
     return [*own, *_common_faults(role, configs, replication)]
 
 
-def _state_faults(configs: Mapping[str, str]) -> Iterator[Fault]:
+def _state_faults(configs: Mapping[str, str]) -> Iterator[TopicFault]:
     policy = configs.get("cleanup.policy", "compact")
     if policy != "compact":
-        yield Fault(
+        yield TopicFault(
             f"cleanup.policy={policy} deletes the state of sessions that still speak; set cleanup.policy=compact"
         )
     if _number(configs, "delete.retention.ms", DAY) < 10 * MINUTE:
-        yield Fault(
+        yield TopicFault(
             f"delete.retention.ms={configs['delete.retention.ms']}: a slow restore can miss that a session ended;"
             f" set delete.retention.ms={DAY}"
         )
     size = _number(configs, "segment.bytes", 0)
     if size > 128 << 20:
-        yield Fault(
+        yield TopicFault(
             f"segment.bytes={size}: so much is never compacted, and every restore reads it;"
             f" set segment.bytes={WANTED['state']['segment.bytes']}",
             "warning",
         )
     if _number(configs, "min.compaction.lag.ms", 0) > DAY:
-        yield Fault(
+        yield TopicFault(
             f"min.compaction.lag.ms={configs['min.compaction.lag.ms']}: a restore reads all that is younger;"
             " set min.compaction.lag.ms=0",
             "warning",
         )
 
 
-def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[Fault]:
+def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[TopicFault]:
     policy = configs.get("cleanup.policy", "delete")
     if "compact" in policy:
-        yield Fault(f"cleanup.policy={policy} keeps only the newest record of each session; set cleanup.policy=delete")
+        yield TopicFault(
+            f"cleanup.policy={policy} keeps only the newest record of each session; set cleanup.policy=delete"
+        )
     retention = _number(configs, "retention.ms", -1)
     if role != "output" and 0 <= retention < DAY:
         lost = "updates" if role == "input" else "dead letters"
-        yield Fault(
+        yield TopicFault(
             f"retention.ms={retention}: {lost} that nobody read within {_duration(retention)} are lost;"
             f" set retention.ms={WANTED[role]['retention.ms']}",
             "warning",
         )
     size = _number(configs, "retention.bytes", -1)
     if role == "input" and size >= 0:
-        yield Fault(
+        yield TopicFault(
             f"retention.bytes={size}: updates that were not read yet are lost under load; set retention.bytes=-1",
             "warning",
         )
 
 
-def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> Iterator[Fault]:
+def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> Iterator[TopicFault]:
     in_sync = _number(configs, "min.insync.replicas", 1)
     if in_sync > replication:
-        yield Fault(
+        yield TopicFault(
             f"min.insync.replicas={in_sync}, but only {replication} replica{'s' * (replication != 1)}:"
             f" nothing can be written; set min.insync.replicas={min(replication, 2)}"
         )
     elif replication > 1 and in_sync == replication:
-        yield Fault(
+        yield TopicFault(
             f"min.insync.replicas={in_sync} of {replication} replicas: nothing can be written while one broker is down;"
             f" set min.insync.replicas={replication - 1}",
             "warning",
         )
     elif replication > 2 and in_sync < 2:
-        yield Fault(
+        yield TopicFault(
             f"min.insync.replicas={in_sync} of {replication} replicas: what one broker alone has can be lost with it;"
             " set min.insync.replicas=2",
             "warning",
@@ -139,17 +141,17 @@ def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> 
     size = _number(configs, "max.message.bytes", needed)
     if size < needed:
         # A cluster's default is a little short of our largest message, and nearly all are far smaller.
-        yield Fault(
+        yield TopicFault(
             f"max.message.bytes={size}: the largest records do not fit; set max.message.bytes={needed}",
             "error" if size < MAX_BYTES else "warning",
         )
     codec = configs.get("compression.type", "producer")
     if codec not in READABLE:
-        yield Fault(
+        yield TopicFault(
             f"compression.type={codec}: the brokers compress so that we cannot read; set compression.type=producer"
         )
     if configs.get("unclean.leader.election.enable") == "true":
-        yield Fault(
+        yield TopicFault(
             "unclean.leader.election.enable=true: acknowledged records can be lost with a broker; set it to false",
             "warning",
         )

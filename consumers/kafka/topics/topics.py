@@ -29,7 +29,7 @@ APPEAR_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class TopicProblem:
     """Something about a topic that is not as it should be.
 
     Attributes:
@@ -47,7 +47,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ExistingTopic:
     """A topic that is there.
 
     Attributes:
@@ -63,7 +63,9 @@ class Found:
     configs: Mapping[str, str] | None = field(repr=False)
 
 
-async def check_topics(admin: AIOKafkaAdminClient, names: Topics, roles: Collection[Role] = ROLES) -> list[Problem]:
+async def check_topics(
+    admin: AIOKafkaAdminClient, names: Topics, roles: Collection[Role] = ROLES
+) -> list[TopicProblem]:
     """Say all that is wrong with the topics; nothing is changed.
 
     The embedded broker makes a topic when it is asked about, and tells no settings: there only partitions are checked.
@@ -81,15 +83,15 @@ async def check_topics(admin: AIOKafkaAdminClient, names: Topics, roles: Collect
     for role in (role for role in ROLES if role in roles):
         name, topic = getattr(names, role), found.get(role)
         if topic is None:
-            problems.append(Problem(name, "it is not there; make it: hearken topics create"))
+            problems.append(TopicProblem(name, "it is not there; make it: hearken topics create"))
             continue
         if topic.configs is not None:
             faults = find_faults(role, topic.configs, topic.replication)
-            problems += [Problem(name, fault.detail, fault.severity) for fault in faults]
+            problems += [TopicProblem(name, fault.detail, fault.severity) for fault in faults]
         if role == "state" and "input" in found and topic.partitions != found["input"].partitions:
             count, needed = topic.partitions, found["input"].partitions
             problems.append(
-                Problem(
+                TopicProblem(
                     name,
                     f"it has {count} partition{'s' * (count != 1)}, {names.input} has {needed}; the state of a session"
                     " must lie where its updates lie: name a new state topic, or make this one again",
@@ -146,7 +148,7 @@ async def create_topics(
     return made
 
 
-async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, Found]:
+async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, ExistingTopic]:
     """Look at the topics that are there.
 
     Raises:
@@ -159,7 +161,7 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, F
     described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _is_there(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])
     return {
-        wanted[topic["topic"]]: Found(
+        wanted[topic["topic"]]: ExistingTopic(
             topic["topic"],
             len(topic["partitions"]),
             min((len(partition["replicas"]) for partition in topic["partitions"]), default=0),

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, Pages, Rows, Stream
+from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream
 
 
 class TorchKernels:
@@ -12,13 +12,13 @@ class TorchKernels:
 
     name = "torch"
 
-    def embed(self, tokens: IntArray, rows: Rows, table: Embedding, dtype: torch.dtype) -> Stream:
+    def embed(self, tokens: IntArray, rows: PackedRows, table: Embedding, dtype: torch.dtype) -> ResidualStream:
         """See `Kernels.embed`."""
         word = table.word.tensor[torch.from_numpy(tokens).long()]
         position = table.position.tensor[torch.from_numpy(rows.position).long()]
         return _stream(_norm(word + position, table.norm), dtype)
 
-    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: Rows) -> Tensor:
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
         """See `Kernels.attend`."""
         keys, values = pages.keys.tensor, pages.values.tensor
         heads, width = keys.shape[1], keys.shape[2]
@@ -41,17 +41,17 @@ class TorchKernels:
             out[part] = seen.transpose(0, 1).to(out.dtype)
         return out.reshape(len(rows), heads * width)
 
-    def add_norm(self, stream: Stream, delta: Tensor, norm: Norm) -> Stream:
+    def add_norm(self, stream: ResidualStream, delta: Tensor, norm: Norm) -> ResidualStream:
         """See `Kernels.add_norm`."""
         return _stream(_norm(stream.full.tensor + delta.float(), norm), delta.dtype)
 
-    def store(self, stream: Stream, pages: Buffer, table: IntArray, rows: Rows) -> None:
+    def store(self, stream: ResidualStream, pages: Buffer, table: IntArray, rows: PackedRows) -> None:
         """See `Kernels.store`."""
         page, offset = _place(table, rows, pages.tensor.shape[1])
         kept = page >= 0
         pages.tensor[page[kept], offset[kept]] = stream.full.tensor[kept]
 
-    def gather(self, pages: Buffer, table: IntArray, rows: Rows, dtype: torch.dtype) -> Stream:
+    def gather(self, pages: Buffer, table: IntArray, rows: PackedRows, dtype: torch.dtype) -> ResidualStream:
         """See `Kernels.gather`."""
         page, offset = _place(table, rows, pages.tensor.shape[1])
         return _stream(pages.tensor[page, offset], dtype)
@@ -61,12 +61,12 @@ def _norm(x: Tensor, norm: Norm) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], norm.weight.tensor, norm.bias.tensor, norm.eps)
 
 
-def _stream(full: Tensor, dtype: torch.dtype) -> Stream:
+def _stream(full: Tensor, dtype: torch.dtype) -> ResidualStream:
     buffer = Buffer(full)
-    return Stream(buffer, buffer if dtype == full.dtype else Buffer(full.to(dtype)))
+    return ResidualStream(buffer, buffer if dtype == full.dtype else Buffer(full.to(dtype)))
 
 
-def _place(table: IntArray, rows: Rows, page_size: int) -> tuple[Tensor, Tensor]:
+def _place(table: IntArray, rows: PackedRows, page_size: int) -> tuple[Tensor, Tensor]:
     """Find each row's page and its offset in it, (T,) int64 each."""
     slots = torch.from_numpy(rows.slots).long().repeat_interleave(torch.from_numpy(rows.starts).long().diff())
     position = torch.from_numpy(rows.position).long()

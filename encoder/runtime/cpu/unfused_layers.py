@@ -13,11 +13,11 @@ from torch import Tensor
 from encoder.model.config import HybridConfig
 from encoder.runtime.cpu.avx512.microkernel import Numbers
 from encoder.runtime.cpu.packed_linear import PackedLinear, RoundedLinear
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream
-from encoder.runtime.paged_cache import Cache
+from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
+from encoder.runtime.paged_cache import PagedCache
 
 
-class _Layer:
+class _PackedLayer:
     """The packed weights of one post-norm layer."""
 
     def __init__(
@@ -34,20 +34,22 @@ class _Layer:
         self.ff_in, self.ff_out = linear("ff_in", gelu=True), linear("ff_out")
         self.norm1, self.norm2 = _norm(weights, "norm1", eps), _norm(weights, "norm2", eps)
 
-    def forward(self, x: Stream, kernels: Kernels, pages: Pages, table: IntArray, rows: Rows) -> Stream:
+    def forward(
+        self, x: ResidualStream, kernels: Kernels, pages: Pages, table: IntArray, rows: PackedRows
+    ) -> ResidualStream:
         """Map the stream of T packed tokens to the next layer's; writes their keys and values."""
         seen = kernels.attend(self.qkv(x.cast.tensor), pages, table, rows)
         x = kernels.add_norm(x, self.out(seen), self.norm1)
         return kernels.add_norm(x, self.ff_out(self.ff_in(x.cast.tensor)), self.norm2)
 
 
-class PlainBody:
+class UnfusedBody:
     """`encoder.runtime.encoder.Body` over `Kernels`."""
 
     def __init__(
         self,
         config: HybridConfig,
-        cache: Cache,
+        cache: PagedCache,
         weights: Mapping[str, Tensor],
         head: tuple[Tensor, Tensor],
         kernels: Kernels,
@@ -62,7 +64,7 @@ class PlainBody:
         )
         below = [{k: weights[k] for k in weights if k.startswith(f"layers.{i}.")} for i in range(config.layers)]
         self._layers = [
-            _Layer({k.split(".", 2)[2]: v for k, v in part.items()}, config, self._dtype, number_format)
+            _PackedLayer({k.split(".", 2)[2]: v for k, v in part.items()}, config, self._dtype, number_format)
             for part in below
         ]
         self._project: PackedLinear | None = None
@@ -70,7 +72,7 @@ class PlainBody:
             self._project = PackedLinear(weights["project.weight"], weights["project.bias"], torch.float32)
         self._head = PackedLinear(*head, torch.float32)
 
-    def step(self, tokens: IntArray, appended: Rows, computed: Rows) -> NDArray[np.float32]:
+    def step(self, tokens: IntArray, appended: PackedRows, computed: PackedRows) -> NDArray[np.float32]:
         """Append and restart: see `encoder.runtime.encoder.Body`."""
         with torch.inference_mode():
             if len(appended):
@@ -79,14 +81,14 @@ class PlainBody:
                 return np.empty((0, self._config.columns), np.float32)
             return self._tail(computed)
 
-    def _prefix(self, tokens: IntArray, rows: Rows) -> None:
+    def _prefix(self, tokens: IntArray, rows: PackedRows) -> None:
         cache = self._cache
         x = self._widen(self._kernels.embed(tokens, rows, self._embedding, self._dtype))
         for layer, pages in zip(self._layers, cache.prefix, strict=False):  # ends after the causal layers
             x = layer.forward(x, self._kernels, pages, cache.prefix_table, rows)
         self._kernels.store(x, cache.boundary, cache.tail_table, rows)
 
-    def _tail(self, rows: Rows) -> NDArray[np.float32]:
+    def _tail(self, rows: PackedRows) -> NDArray[np.float32]:
         cache = self._cache
         x = self._kernels.gather(cache.boundary, cache.tail_table, rows, self._dtype)
         for layer, pages in zip(self._layers[self._config.causal_layers :], cache.tail, strict=True):
@@ -94,12 +96,12 @@ class PlainBody:
         logits: NDArray[np.float32] = self._head(x.full.tensor).numpy()
         return logits
 
-    def _widen(self, x: Stream) -> Stream:
+    def _widen(self, x: ResidualStream) -> ResidualStream:
         """Project embeddings that are narrower than the layers."""
         if self._project is None:
             return x
         full = Buffer(self._project(x.full.tensor))
-        return Stream(full, full if self._dtype == torch.float32 else Buffer(full.tensor.to(self._dtype)))
+        return ResidualStream(full, full if self._dtype == torch.float32 else Buffer(full.tensor.to(self._dtype)))
 
 
 def _held(tensor: Tensor) -> Buffer:

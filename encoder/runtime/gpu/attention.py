@@ -20,7 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from encoder.runtime.gpu.launch import KEYS, QUERIES, power, row_grid, rows_a_program
-from encoder.runtime.gpu.row_layout import Packed
+from encoder.runtime.gpu.row_layout import DeviceRows
 
 
 class DevicePages(NamedTuple):
@@ -121,7 +121,7 @@ def attend_pages(
         tl.store(out + target, seen.to(out.dtype.element_ty), live[:, None] & inner)
 
 
-def write(qkv: Tensor, pages: DevicePages, table: Tensor, rows: Packed) -> None:
+def write(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> None:
     """Write keys and values of (T, 3 * H) `qkv` into their pages; arguments as in `attend`."""
     _, heads, size, dim = pages.keys.shape
     width = heads * dim
@@ -131,7 +131,7 @@ def write(qkv: Tensor, pages: DevicePages, table: Tensor, rows: Packed) -> None:
     )  # fmt: skip
 
 
-def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: Packed) -> Tensor:
+def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> Tensor:
     """Attend to what stands in the pages.
 
     Args:

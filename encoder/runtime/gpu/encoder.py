@@ -18,24 +18,24 @@ from encoder.runtime.encoder import Scores, count_flops, head_columns
 from encoder.runtime.gpu.attention import DevicePages
 from encoder.runtime.gpu.device import DeviceError, on
 from encoder.runtime.gpu.launch import INTERPRETED
-from encoder.runtime.gpu.layers import Trunk
-from encoder.runtime.gpu.request_buffer import Shape, pinned
+from encoder.runtime.gpu.layers import DeviceTrunk
+from encoder.runtime.gpu.request_buffer import BufferShape, pinned
 from encoder.runtime.gpu.row_layout import lay_out
 from encoder.runtime.number_format import NumberFormatError
-from encoder.runtime.paged_cache import Cache, Pass, Plan
+from encoder.runtime.paged_cache import PagedCache, Pass, PassPlan
 
 _KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6
 """Of the device's free memory that pages may take, if nobody says how many pages there are to be."""
 
 
-class DeviceCache(Cache):
+class DeviceCache(PagedCache):
     """The paged cache with its pages on a device; slots and tables stay on the host."""
 
     def __init__(
         self, config: HybridConfig, dtype: torch.dtype, device: torch.device, max_sessions: int, max_pages: int | None
     ) -> None:
-        """See `Cache`; by default pages for all slots, as far as the device's memory goes."""
+        """See `PagedCache`; by default pages for all slots, as far as the device's memory goes."""
         self.device = device
         if max_pages is None and device.type == "cuda":
             max_pages = _affordable(config, dtype, device, max_sessions)
@@ -90,7 +90,7 @@ class DeviceEncoder:
         self.number_format: Numbers = "bfloat16" if self.dtype == torch.bfloat16 else "float32"
         """Of the linears, and of cached keys and values."""
         self.cache = DeviceCache(config, self.dtype, device, max_sessions, max_pages)
-        self.trunk = Trunk(checkpoint, self.dtype, device, head_columns(config, checkpoint.weights))
+        self.trunk = DeviceTrunk(checkpoint, self.dtype, device, head_columns(config, checkpoint.weights))
         self._host = pinned(1024, device)
         self._there = torch.empty_like(self._host, device=device)
         self._sent = torch.cuda.Event() if device.type == "cuda" else None
@@ -152,11 +152,11 @@ class DeviceEncoder:
         with on(self.device), torch.inference_mode():
             return Scores(self._run(plan, int(starts[-1])).cpu().numpy(), starts)
 
-    def _run(self, plan: Plan, rows: int) -> Tensor:
+    def _run(self, plan: PassPlan, rows: int) -> Tensor:
         """Run prefix and tail; (rows, columns) scores, on the device."""
         cache = self.cache
         if len(plan.requests):
-            shape = Shape(len(plan.requests), _FIELDS, cache.prefix_table.shape[1], len(plan.tokens))
+            shape = BufferShape(len(plan.requests), _FIELDS, cache.prefix_table.shape[1], len(plan.tokens))
             sent = shape.parts(self._send(plan, shape))
             keep, end, window, restart = sent.fields
         if len(plan.tokens):
@@ -168,7 +168,7 @@ class DeviceEncoder:
         packed = lay_out(sent.number, restart, end, window, rows)
         return self.trunk.tail(packed, cache.tail_pages, sent.tail_table, cache.boundary_pages)
 
-    def _send(self, plan: Plan, shape: Shape) -> Tensor:
+    def _send(self, plan: PassPlan, shape: BufferShape) -> Tensor:
         """Copy a step's requests to the device, once the copy before has ended: its step may have had no scores."""
         if self._sent is not None:
             self._sent.synchronize()

@@ -15,11 +15,11 @@ from encoder.model.config import HybridConfig
 from encoder.runtime.gpu import attention
 from encoder.runtime.gpu import row_kernels as rows
 from encoder.runtime.gpu.attention import DevicePages
-from encoder.runtime.gpu.row_kernels import DeviceNorm, States
-from encoder.runtime.gpu.row_layout import Packed
+from encoder.runtime.gpu.row_kernels import DeviceNorm, DeviceStream
+from encoder.runtime.gpu.row_layout import DeviceRows
 
 
-class _Layer:
+class _DeviceLayer:
     """The weights of one post-norm layer."""
 
     def __init__(self, weights: dict[str, Tensor], config: HybridConfig, dtype: torch.dtype) -> None:
@@ -31,7 +31,7 @@ class _Layer:
         self.narrow, self.narrow_bias = weights["ff_out.weight"].to(dtype), weights["ff_out.bias"]
         self.norm1, self.norm2 = _norm(weights, "norm1", eps), _norm(weights, "norm2", eps)
 
-    def forward(self, x: States, pages: DevicePages, table: Tensor, packed: Packed) -> States:
+    def forward(self, x: DeviceStream, pages: DevicePages, table: Tensor, packed: DeviceRows) -> DeviceStream:
         """Map the stream of T packed tokens to the next layer's; writes their keys and values."""
         qkv = F.linear(x.cast, self.qkv, self.qkv_bias)
         attention.write(qkv, pages, table, packed)
@@ -41,7 +41,7 @@ class _Layer:
         return rows.add_norm(x, F.linear(wide, self.narrow), self.narrow_bias, self.norm2, packed)
 
 
-class Trunk:
+class DeviceTrunk:
     """A checkpoint's weights on a device; what they are applied to is the caller's."""
 
     def __init__(
@@ -61,22 +61,28 @@ class Trunk:
         self._words, self._places = weights["word.weight"].contiguous(), weights["position.weight"].contiguous()
         self._norm = _norm(weights, "norm", config.layer_norm_eps)
         self._project = None if config.embedding is None else (weights["project.weight"], weights["project.bias"])
-        self._layers = [_Layer(_below(weights, f"layers.{i}."), config, dtype) for i in range(config.layers)]
+        self._layers = [_DeviceLayer(_below(weights, f"layers.{i}."), config, dtype) for i in range(config.layers)]
         self._head = columns[0].detach().float().to(device), columns[1].detach().float().to(device)
 
     def prefix(
-        self, tokens: Tensor, packed: Packed, pages: list[DevicePages], table: Tensor, boundary: Tensor, tail: Tensor
+        self,
+        tokens: Tensor,
+        packed: DeviceRows,
+        pages: list[DevicePages],
+        table: Tensor,
+        boundary: Tensor,
+        tail: Tensor,
     ) -> None:
         """Append (T,) int32 tokens: causal layers; boundary states are stored where the `tail` table has pages."""
         x = rows.embed(tokens, packed, self._words, self._places, self._norm, self._dtype)
         if self._project is not None:
             full = F.linear(x.full, *self._project)
-            x = States(full, full if self._dtype == torch.float32 else full.to(self._dtype))
+            x = DeviceStream(full, full if self._dtype == torch.float32 else full.to(self._dtype))
         for layer, own in zip(self._layers[: self._causal], pages, strict=True):
             x = layer.forward(x, own, table, packed)
         rows.store(x.full, boundary, tail, packed)
 
-    def tail(self, packed: Packed, pages: list[DevicePages], table: Tensor, boundary: Tensor) -> Tensor:
+    def tail(self, packed: DeviceRows, pages: list[DevicePages], table: Tensor, boundary: Tensor) -> Tensor:
         """Compute the tail layers over packed tokens; (T, columns) float32 scores."""
         x = rows.gather(boundary, table, packed, self._dtype)
         for layer, own in zip(self._layers[self._causal :], pages, strict=True):

@@ -12,7 +12,7 @@ _ALIGNED = 4
 """int32 numbers in 16 bytes."""
 
 
-class Parts(NamedTuple):
+class BufferViews(NamedTuple):
     """Views of one flat int32 buffer, on the host or on the device."""
 
     number: Tensor
@@ -29,7 +29,7 @@ class Parts(NamedTuple):
     """(E,) whatever else the step takes"""
 
 
-class Shape(NamedTuple):
+class BufferShape(NamedTuple):
     """How much room a buffer has for what."""
 
     requests: int
@@ -47,11 +47,11 @@ class Shape(NamedTuple):
             _round_up(x) for x in (1, self.fields * _round_up(self.requests), tables, tables, self.tokens, self.extra)
         )
 
-    def parts(self, flat: Tensor) -> Parts:
+    def parts(self, flat: Tensor) -> BufferViews:
         """Cut a flat buffer of at least `sum(lengths)` int32 into its parts."""
         number, fields, prefix, tail, tokens, extra = torch.split(flat[: sum(self.lengths)], list(self.lengths))
         table = self.requests * self.pages
-        return Parts(
+        return BufferViews(
             number[:1],
             fields.view(self.fields, -1)[:, : self.requests],
             prefix[:table].view(self.requests, self.pages),

@@ -12,12 +12,12 @@ import triton.language as tl
 from torch import Tensor
 
 from encoder.runtime.gpu.launch import cdiv, power, row_grid, rows_a_program
-from encoder.runtime.gpu.row_layout import Packed
+from encoder.runtime.gpu.row_layout import DeviceRows
 
 _COLUMNS = 1024
 
 
-class States(NamedTuple):
+class DeviceStream(NamedTuple):
     """The residual stream: in full and as the linears want it (the same tensor in float32)."""
 
     full: Tensor
@@ -26,7 +26,7 @@ class States(NamedTuple):
     """(T, H) in the number format"""
 
     @classmethod
-    def empty(cls, rows: int, width: int, dtype: torch.dtype, device: torch.device) -> "States":
+    def empty(cls, rows: int, width: int, dtype: torch.dtype, device: torch.device) -> "DeviceStream":
         """Make room for rows."""
         full = torch.empty(rows, width, dtype=torch.float32, device=device)
         return cls(full, full if dtype == torch.float32 else torch.empty_like(full, dtype=dtype))
@@ -190,10 +190,12 @@ def gather_rows(
     tl.store(cast + at, x.to(cast.dtype.element_ty), mask)
 
 
-def embed(tokens: Tensor, rows: Packed, words: Tensor, places: Tensor, norm: DeviceNorm, dtype: torch.dtype) -> States:
+def embed(
+    tokens: Tensor, rows: DeviceRows, words: Tensor, places: Tensor, norm: DeviceNorm, dtype: torch.dtype
+) -> DeviceStream:
     """Embed (T,) int32 tokens at the rows' positions, by tables (V, E) and (P, E) float32; (T, E)."""
     width = words.shape[1]
-    out = States.empty(len(tokens), width, dtype, tokens.device)
+    out = DeviceStream.empty(len(tokens), width, dtype, tokens.device)
     embed_rows[row_grid(tokens, width)](
         tokens, rows.position, words, places, norm.weight, norm.bias, out.full, out.cast, rows.totals, norm.eps,
         WIDTH=width, BLOCK_R=rows_a_program(width), BLOCK_H=power(width),
@@ -201,7 +203,7 @@ def embed(tokens: Tensor, rows: Packed, words: Tensor, places: Tensor, norm: Dev
     return out
 
 
-def add_norm(x: States, delta: Tensor, shift: Tensor, norm: DeviceNorm, rows: Packed) -> States:
+def add_norm(x: DeviceStream, delta: Tensor, shift: Tensor, norm: DeviceNorm, rows: DeviceRows) -> DeviceStream:
     """Add a sublayer's product (T, H) and its bias (H,) float32 to the stream and norm it, in place."""
     width = delta.shape[1]
     add_norm_rows[row_grid(delta, width)](
@@ -211,7 +213,7 @@ def add_norm(x: States, delta: Tensor, shift: Tensor, norm: DeviceNorm, rows: Pa
     return x
 
 
-def gelu(x: Tensor, bias: Tensor, rows: Packed, *, tanh: bool) -> Tensor:
+def gelu(x: Tensor, bias: Tensor, rows: DeviceRows, *, tanh: bool) -> Tensor:
     """Add a bias (N,) float32 to (T, N) and take GELU, in place."""
     width = x.shape[1]
     columns = min(_COLUMNS, power(width))
@@ -222,7 +224,7 @@ def gelu(x: Tensor, bias: Tensor, rows: Packed, *, tanh: bool) -> Tensor:
     return x
 
 
-def store(full: Tensor, pages: Tensor, table: Tensor, rows: Packed) -> None:
+def store(full: Tensor, pages: Tensor, table: Tensor, rows: DeviceRows) -> None:
     """Write (T, H) states into pages (N, page_size, H) float32; rows without a page (-1) are skipped."""
     _, size, width = pages.shape
     store_rows[row_grid(full, width)](
@@ -231,10 +233,10 @@ def store(full: Tensor, pages: Tensor, table: Tensor, rows: Packed) -> None:
     )  # fmt: skip
 
 
-def gather(pages: Tensor, table: Tensor, rows: Packed, dtype: torch.dtype) -> States:
+def gather(pages: Tensor, table: Tensor, rows: DeviceRows, dtype: torch.dtype) -> DeviceStream:
     """Read the rows' states back from pages (N, page_size, H)."""
     _, size, width = pages.shape
-    out = States.empty(len(rows.sequence), width, dtype, pages.device)
+    out = DeviceStream.empty(len(rows.sequence), width, dtype, pages.device)
     gather_rows[row_grid(out.full, width)](
         pages, out.full, out.cast, table, rows.sequence, rows.position, rows.totals, table.shape[1],
         PAGE=size, WIDTH=width, BLOCK_R=rows_a_program(width), BLOCK_H=power(width),

@@ -1,8 +1,8 @@
 """Which token each packed row is: prefix sums over the requests of a step, and the rows' metadata, on the device.
 
 The host never learns how long the tail's list is before the step has ended: the arrays have a capacity, and their real
-lengths stand in `Packed.totals`, which every kernel reads. What does not fit is not laid out at all (`totals` says how
-much it was), so that nothing is half done.
+lengths stand in `DeviceRows.totals`, which every kernel reads. What does not fit is not laid out at all (`totals` says
+how much it was), so that nothing is half done.
 """
 
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from torch import Tensor
 from encoder.runtime.gpu.launch import QUERIES
 
 ROWS, BLOCKS, WANTED = 0, 1, 2
-"""Places in `Packed.totals`."""
+"""Places in `DeviceRows.totals`."""
 _CHUNK = 1024
 _FILL = 64
 
 
-class Packed(NamedTuple):
+class DeviceRows(NamedTuple):
     """What each packed row is; int32 on the device. Sequence s is the request s of the step."""
 
     starts: Tensor
@@ -116,7 +116,7 @@ def fill_rows(
             tl.store(blocks + at + 2, tl.minimum(QUERIES, n - j * QUERIES), live)
 
 
-def lay_out(count: Tensor, begin: Tensor, end: Tensor, window: Tensor | None, capacity: int) -> Packed:
+def lay_out(count: Tensor, begin: Tensor, end: Tensor, window: Tensor | None, capacity: int) -> DeviceRows:
     """Lay out the tokens begin .. end-1 of each request.
 
     Args:
@@ -133,7 +133,7 @@ def lay_out(count: Tensor, begin: Tensor, end: Tensor, window: Tensor | None, ca
     def new(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.int32, device=device)
 
-    packed = Packed(
+    packed = DeviceRows(
         new(size + 1), new(capacity), new(capacity), new(capacity), new(capacity), new(most, 3), new(3)
     )  # fmt: skip
     block_starts = new(size)

@@ -6,8 +6,8 @@ Case needs no work: the tokenizer is uncased.
 import random
 import re
 
-from encoder.train.config import Augment
-from encoder.train.data.text import Sequence
+from encoder.train.config import AugmentConfig
+from encoder.train.data.text import TextSequence
 
 FILLERS = ("uh", "um", "uh", "um", "er", "you know", "i mean", "like", "well", "so", "okay", "right")
 LENGTHS = ((0.30, 1), (0.20, 50), (0.30, 100), (0.15, 200), (0.05, 380))
@@ -17,9 +17,9 @@ Piece = tuple[list[str], list[str]]
 """Words and tags of one sentence of an example."""
 
 
-def join_sequences(sequences: list[Sequence], rng: random.Random) -> list[list[Sequence]]:
+def join_sequences(sequences: list[TextSequence], rng: random.Random) -> list[list[TextSequence]]:
     """Cut documents into runs of neighbouring sequences of random length; the runs cover every sequence once."""
-    runs: list[list[Sequence]] = []
+    runs: list[list[TextSequence]] = []
     room = 0
     for sequence in sequences:
         if runs and runs[-1][-1].document == sequence.document != "" and room >= len(sequence.words):
@@ -31,7 +31,7 @@ def join_sequences(sequences: list[Sequence], rng: random.Random) -> list[list[S
     return runs
 
 
-def speak(sequence: Sequence, options: Augment, rng: random.Random) -> Piece:
+def speak(sequence: TextSequence, options: AugmentConfig, rng: random.Random) -> Piece:
     """Drop punctuation, say fillers and repeat words; spans stay whole and tags stay valid IOB2."""
     words: list[str] = []
     tags: list[str] = []

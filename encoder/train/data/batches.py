@@ -11,9 +11,9 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.train.config import Augment, Stage
+from encoder.train.config import AugmentConfig, StageConfig
 from encoder.train.data.augment import Piece, join_sequences, speak
-from encoder.train.data.text import UNKNOWN, Sequence
+from encoder.train.data.text import UNKNOWN, TextSequence
 
 IGNORED = -100
 BLOCK_MEANS = (1, 2, 3, 5, 8)
@@ -22,7 +22,7 @@ CUT = {"random": 0.3, "prefix": 0.65, "one": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class TrainingExample:
     """One sequence of T tokens."""
 
     ids: NDArray[np.int64]  # (T,)
@@ -33,7 +33,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TrainingBatch:
     """Padded examples; padding sees itself only and carries no label."""
 
     ids: Tensor  # (B, T) int64
@@ -44,9 +44,9 @@ class Batch:
     known: Tensor  # (B,) int64
     real: Tensor  # (B, T) bool
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> "TrainingBatch":
         """Copy to a device."""
-        return Batch(*(getattr(self, name).to(device) for name in self.__slots__))
+        return TrainingBatch(*(getattr(self, name).to(device) for name in self.__slots__))
 
 
 class WordPieces:
@@ -77,7 +77,7 @@ class WordPieces:
             self._units[word] = found
         return found
 
-    def example(self, pieces: list[Piece], known: int, limit: int, tagger: int = 0) -> Example:
+    def example(self, pieces: list[Piece], known: int, limit: int, tagger: int = 0) -> TrainingExample:
         """Turn sentences into one example of at most `limit` tokens; a cut falls between words."""
         index = self._index[tagger]
         ids: list[int] = []
@@ -96,17 +96,17 @@ class WordPieces:
                 word += [word[-1] + 1 if word else 0] * len(unit)
                 sentence += [number] * len(unit)
         arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, sentence)]
-        return Example(arrays[0], arrays[1], arrays[2], arrays[3], known)
+        return TrainingExample(arrays[0], arrays[1], arrays[2], arrays[3], known)
 
 
 def make_examples(
     pieces: WordPieces,
-    sources: Seq[Seq[Sequence]],
-    augment: Augment,
+    sources: Seq[Seq[TextSequence]],
+    augment: AugmentConfig,
     limit: int,
     rng: random.Random,
     taggers: Seq[int] | None = None,
-) -> list[Example]:
+) -> list[TrainingExample]:
     """Join, speak and tokenise every source once; source i becomes examples of `known` i.
 
     Args:
@@ -125,14 +125,16 @@ def make_examples(
     return examples
 
 
-def cut_to_prefix(example: Example, rng: random.Random) -> Example:
+def cut_to_prefix(example: TrainingExample, rng: random.Random) -> TrainingExample:
     """Cut an example after a random word, as live text is cut by time."""
     words = int(example.word[-1]) + 1
     end = int(np.searchsorted(example.word, rng.randint(1, words)))
-    return Example(example.ids[:end], example.labels[:end], example.word[:end], example.sentence[:end], example.known)
+    return TrainingExample(
+        example.ids[:end], example.labels[:end], example.word[:end], example.sentence[:end], example.known
+    )
 
 
-def block_ends(example: Example, rng: random.Random, window: int) -> NDArray[np.int64]:
+def block_ends(example: TrainingExample, rng: random.Random, window: int) -> NDArray[np.int64]:
     """Draw a random partition at word ends; returns (T,) the last token of each token's block.
 
     It is the mask of block training (docs/architecture.md, "Training").
@@ -182,14 +184,16 @@ def tail_first(ends: NDArray[np.int64], window: int) -> NDArray[np.int64]:
     return first
 
 
-def make_batches(examples: list[Example], config: HybridConfig, stage: Stage, rng: random.Random) -> list[Batch]:
+def make_batches(
+    examples: list[TrainingExample], config: HybridConfig, stage: StageConfig, rng: random.Random
+) -> list[TrainingBatch]:
     """Cut, block, sort by length and pad; then shuffle the batches."""
     cut = CUT[stage.blocks]
     examples = [cut_to_prefix(e, rng) if rng.random() < cut else e for e in examples] if cut else examples
     rng.shuffle(examples)
     # neighbours of about equal length, random within: short ones of just the same, or a third of a batch is padding
     examples.sort(key=lambda e: len(e.ids) if len(e.ids) < 64 else len(e.ids) // 8 * 8)
-    batches: list[list[Example]] = [[]]
+    batches: list[list[TrainingExample]] = [[]]
     for example in examples:
         if batches[-1] and (len(batches[-1]) + 1) * len(example.ids) > stage.batch_tokens:
             batches.append([])
@@ -198,7 +202,9 @@ def make_batches(examples: list[Example], config: HybridConfig, stage: Stage, rn
     return [_pad(batch, config, stage, rng) for batch in batches]
 
 
-def _pad(examples: list[Example], config: HybridConfig, stage: Stage, rng: random.Random) -> Batch:
+def _pad(
+    examples: list[TrainingExample], config: HybridConfig, stage: StageConfig, rng: random.Random
+) -> TrainingBatch:
     shape = (len(examples), max(len(e.ids) for e in examples))
     ids, labels = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
     positions = np.tile(np.arange(shape[1]), (shape[0], 1))
@@ -212,6 +218,6 @@ def _pad(examples: list[Example], config: HybridConfig, stage: Stage, rng: rando
         ids[row, :n], labels[row, :n], last[row, :n] = example.ids, example.labels, ends
         first[row, :n], real[row, :n] = tail_first(ends, config.window), True
     known = np.array([e.known for e in examples])
-    return Batch(
+    return TrainingBatch(
         *(torch.from_numpy(np.ascontiguousarray(x)) for x in (ids, positions, last, first, labels, known, real))
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from encoder.model.config import ConfigError
-from encoder.train.data.text import Sequence
+from encoder.train.data.text import TextSequence
 
 MARKS = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
 """The marks of all schemes, and what they are in IOB2 where a span goes on."""
@@ -19,7 +19,7 @@ _MARKED = re.compile(r"[BIELSU]-\S+")
 _ODD = re.compile(r"[bielsu]-\S+|\S+-[BIELSU]")
 
 
-class Row(NamedTuple):
+class ConllRow(NamedTuple):
     """One word of a file: where it stands, and its tag as it is there."""
 
     line: int
@@ -27,14 +27,14 @@ class Row(NamedTuple):
     tag: str
 
 
-class Block(NamedTuple):
+class ConllSequence(NamedTuple):
     """One sequence of a file."""
 
     document: str
-    rows: list[Row]
+    rows: list[ConllRow]
 
 
-def read_columns(path: Path) -> tuple[list[Sequence], list[str]]:
+def read_columns(path: Path) -> tuple[list[TextSequence], list[str]]:
     """Read a file; returns its sequences and notes of what was made of it.
 
     Raises:
@@ -50,7 +50,7 @@ def read_columns(path: Path) -> tuple[list[Sequence], list[str]]:
     for document, members in blocks:
         tags, strays = to_iob2([row.tag for row in members]) if marked else (_single(members), 0)
         begun += strays
-        sequences.append(Sequence(document, tuple(row.word for row in members), tuple(tags)))
+        sequences.append(TextSequence(document, tuple(row.word for row in members), tuple(tags)))
     if begun:
         notes.append(f"{path.name}: {begun} spans begin with I-, as in IOB1: read as spans")
     return sequences, notes
@@ -88,9 +88,9 @@ def read_text(path: Path) -> str:
         ) from error
 
 
-def _blocks(path: Path) -> Iterator[Block]:
+def _blocks(path: Path) -> Iterator[ConllSequence]:
     """Part a file at its empty lines. A document is named by `# doc = name`, or begins at `-DOCSTART-`."""
-    document, begun, rows = "", 0, list[Row]()
+    document, begun, rows = "", 0, list[ConllRow]()
     for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
         comment = re.fullmatch(r"# *(\S+) = (.*)", line) if not rows else None
         if comment:
@@ -102,11 +102,11 @@ def _blocks(path: Path) -> Iterator[Block]:
         elif line.strip():
             rows.append(_row(path, number, line))
         elif rows:
-            yield Block(document, rows)
+            yield ConllSequence(document, rows)
             rows = []
 
 
-def _row(path: Path, number: int, line: str) -> Row:
+def _row(path: Path, number: int, line: str) -> ConllRow:
     cells = [cell.strip() for cell in line.split("\t")] if "\t" in line.strip() else line.split()
     if len(cells) == 10 and cells[0].replace(".", "").replace("-", "").isdigit():
         raise ConfigError(f"{path}, line {number}: this is CoNLL-U; keep its word and the column of your tags")
@@ -115,10 +115,10 @@ def _row(path: Path, number: int, line: str) -> Row:
             f"{path}, line {number}: expected a word and its tag, parted by a tab or by spaces (the last column is the "
             f"tag), found {line!r}"
         )
-    return Row(number, cells[0], cells[-1])
+    return ConllRow(number, cells[0], cells[-1])
 
 
-def _is_marked(path: Path, rows: list[Row]) -> bool:
+def _is_marked(path: Path, rows: list[ConllRow]) -> bool:
     """Whether tags have marks (B-, I-, ...); all of a file do, or none.
 
     Raises:
@@ -136,5 +136,5 @@ def _is_marked(path: Path, rows: list[Row]) -> bool:
     return wrong is None
 
 
-def _single(rows: list[Row]) -> list[str]:
+def _single(rows: list[ConllRow]) -> list[str]:
     return ["O" if row.tag == "O" else f"B-{row.tag}" for row in rows]

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_columns
 from encoder.train.data.jsonl import read_lines
-from encoder.train.data.text import Sequence as Sentence
+from encoder.train.data.text import TextSequence as Sentence
 from encoder.train.stages.stability import place_of
 
 FEWEST = {"train": 40, "dev": 10, "test": 1}
@@ -29,7 +29,7 @@ ALIKE = (".bio", ".iob", ".iob2", ".tsv", ".txt", ".json")
 
 
 @dataclass(frozen=True)
-class Corpus:
+class TrainingFolder:
     """What a folder holds."""
 
     parts: dict[Role, tuple[Sentence, ...]]
@@ -51,7 +51,7 @@ class Corpus:
         return any(count > 1 for count in names.values())
 
 
-def read_folder(folder: Path, seed: int) -> Corpus:
+def read_folder(folder: Path, seed: int) -> TrainingFolder:
     """Read all files of a folder (not of folders in it) and split off dev if no file is it.
 
     Raises:
@@ -77,7 +77,9 @@ def read_folder(folder: Path, seed: int) -> Corpus:
         parts["train"], parts["dev"], how = split(parts["train"], seed)
         notes.append(how)
     _check(folder, parts)
-    return Corpus({role: parts[role] for role in get_args(Role) if role in parts}, files, (*notes, *_doubts(parts)))
+    return TrainingFolder(
+        {role: parts[role] for role in get_args(Role) if role in parts}, files, (*notes, *_doubts(parts))
+    )
 
 
 def _files(folder: Path) -> list[Path]:

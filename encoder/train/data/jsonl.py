@@ -8,14 +8,14 @@ import msgspec
 
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_text
-from encoder.train.data.text import WORD, Sequence
+from encoder.train.data.text import WORD, TextSequence
 
 SPANS = ("spans", "entities", "labels", "label")
 """Fields that annotation tools keep spans in; a line has one of them at most."""
 _START, _END, _LABEL = ("start", "start_offset"), ("end", "end_offset"), ("label", "type")
 
 
-class Span(NamedTuple):
+class AnnotatedSpan(NamedTuple):
     """A labelled stretch of a text, in characters, end exclusive."""
 
     start: int
@@ -23,7 +23,7 @@ class Span(NamedTuple):
     label: str
 
 
-def read_lines(path: Path) -> tuple[list[Sequence], list[str]]:
+def read_lines(path: Path) -> tuple[list[TextSequence], list[str]]:
     """Read a file; returns its sequences and notes of what was made of it.
 
     Raises:
@@ -40,7 +40,7 @@ def read_lines(path: Path) -> tuple[list[Sequence], list[str]]:
         words, tags = _tag(row["text"], spans, where)
         if words:
             name = row.get("document") or row.get("doc") or ""
-            sequences.append(Sequence(f"{path.name}:{name}" if name else "", words, tags))
+            sequences.append(TextSequence(f"{path.name}:{name}" if name else "", words, tags))
     notes = [f"{path.name}: label {x!r} is written {_one_word(x)!r}" for x in sorted(spaced)]
     return sequences, notes
 
@@ -65,7 +65,7 @@ def _spans_of(row: dict[str, Any], where: str) -> list[Any]:
     return found
 
 
-def _span(raw: Any, length: int, where: str) -> Span:
+def _span(raw: Any, length: int, where: str) -> AnnotatedSpan:
     """Read `[start, end, label]` or an object; check that it lies in the text."""
     parts = raw
     if isinstance(raw, dict):
@@ -76,13 +76,13 @@ def _span(raw: Any, length: int, where: str) -> Span:
         raise ConfigError(
             f'{where}: span {raw!r} must be [start, end, "label"] or {{"start", "end", "label"}}, in characters'
         )
-    span = Span(*parts)
+    span = AnnotatedSpan(*parts)
     if not 0 <= span.start < span.end <= length:
         raise ConfigError(f"{where}: span {raw!r} is not inside its text of {length} characters (end is exclusive)")
     return span
 
 
-def _tag(text: str, spans: list[Span], where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _tag(text: str, spans: list[AnnotatedSpan], where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     words = list(WORD.finditer(text))
     tags = ["O"] * len(words)
     for span in spans:

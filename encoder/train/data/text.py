@@ -16,7 +16,7 @@ WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
+class TextSequence:
     """One sequence (sentence, comment) of a document; `tags` are IOB2, or all "O" where nothing is labelled."""
 
     document: str
@@ -24,7 +24,7 @@ class Sequence:
     tags: tuple[str, ...]
 
 
-def read_source(source: TextSource) -> list[Sequence]:
+def read_source(source: TextSource) -> list[TextSequence]:
     """Read a file, keep what `where` selects, rename its types.
 
     Raises:
@@ -69,7 +69,7 @@ def _cut(words: tuple[str, ...], tags: tuple[str, ...], cut: dict[str, tuple[str
     return tuple(shown)
 
 
-def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], Sequence]]:
+def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
     facts: dict[str, str] = {}
     words: list[str] = []
     tags: list[str] = []
@@ -86,19 +86,19 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             tags.append(cells[1] if re.fullmatch(r"O|[BI]-\S+", cells[1]) else f"B-{cells[1]}")
         elif words:
             document = facts.get("doc") or facts.get("document") or ""
-            yield facts, Sequence(document, tuple(words), tuple(tags))
+            yield facts, TextSequence(document, tuple(words), tuple(tags))
             facts, words, tags = {}, [], []
 
 
-class _Row(msgspec.Struct):
+class _TextRow(msgspec.Struct):
     text: str
     spans: list[tuple[int, int, str]] = []
 
 
-def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], Sequence]]:
+def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            row = msgspec.json.decode(line, type=_Row)
+            row = msgspec.json.decode(line, type=_TextRow)
         except msgspec.DecodeError as error:
             raise ConfigError(f"training data: {path}, line {number}: {error}") from error
         if source.drop and row.spans:
@@ -111,10 +111,10 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             for i in inside:
                 tags[i] = ("B-" if i == inside[0] else "I-") + label
         if words:
-            yield {}, Sequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
+            yield {}, TextSequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
 
 
-def label_names(sequences: list[Sequence]) -> tuple[str, ...]:
+def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:
     """Collect the types of all tags into BIO names: "O", then "B-x" and "I-x" of each type in alphabetical order."""
     kinds = sorted({tag[2:] for s in sequences for tag in s.tags if tag not in ("O", UNKNOWN)})
     return ("O", *(f"{mark}-{kind}" for kind in kinds for mark in "BI"))

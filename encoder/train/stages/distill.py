@@ -13,24 +13,24 @@ from torch.nn import functional as F
 
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
-from encoder.train.config import Stage
-from encoder.train.data.batches import Batch, WordPieces, make_batches, make_examples
-from encoder.train.data.text import Sequence
-from encoder.train.stages.loop import Job, pick_device
+from encoder.train.config import StageConfig
+from encoder.train.data.batches import TrainingBatch, WordPieces, make_batches, make_examples
+from encoder.train.data.text import TextSequence
+from encoder.train.stages.loop import StageJob, pick_device
 
 
 def distill_job(
-    student: HybridModel, teacher: HybridModel, pieces: WordPieces, texts: list[Sequence], stage: Stage
-) -> Job:
+    student: HybridModel, teacher: HybridModel, pieces: WordPieces, texts: list[TextSequence], stage: StageConfig
+) -> StageJob:
     """Build the stage: `teacher` has the same depth with `causal_layers = 0`."""
     teacher.eval().requires_grad_(False).to(pick_device())
     config = student.config
 
-    def batches(rng: random.Random) -> list[Batch]:
+    def batches(rng: random.Random) -> list[TrainingBatch]:
         examples = make_examples(pieces, [texts], stage.augment, config.positions, rng)
         return make_batches(examples, config, stage, rng)
 
-    return Job("distill", student, stage, batches, _hidden_loss(student, teacher))
+    return StageJob("distill", student, stage, batches, _hidden_loss(student, teacher))
 
 
 def matched_layers(config: HybridConfig) -> list[int]:
@@ -44,10 +44,10 @@ def hidden_loss(got: list[Tensor], wanted: list[Tensor], real: Tensor, matched: 
     return torch.stack(losses).sum()
 
 
-def _hidden_loss(student: HybridModel, teacher: HybridModel) -> Callable[[Batch], Tensor]:
+def _hidden_loss(student: HybridModel, teacher: HybridModel) -> Callable[[TrainingBatch], Tensor]:
     matched = matched_layers(student.config)
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: TrainingBatch) -> Tensor:
         end = batch.real.sum(dim=1, keepdim=True) - 1
         whole = torch.where(batch.real, end, batch.tail_last)  # the teacher sees the whole example
         with torch.no_grad():

@@ -20,9 +20,9 @@ from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.heads.stability import Settled, StabilityHead, make_features, stability_of
 from encoder.heads.viterbi import NOTHING, Decoder
 from encoder.runtime.encoder import HybridEncoder
-from encoder.session.plan import Plan
+from encoder.session.plan import SegmentPlan
 from encoder.session.pool import SessionEncoder, SessionPool, run_plans
-from encoder.train.data.batches import Example
+from encoder.train.data.batches import TrainingExample
 
 BATCH = 64
 """Sessions that are live at once."""
@@ -35,7 +35,7 @@ Points = Callable[[NDArray[np.float32]], int]
 
 
 @dataclass(slots=True)
-class States:
+class LiveStates:
     """Words as they were computed, one row each."""
 
     hidden: NDArray[np.float16]  # (N, H) last hidden state
@@ -48,12 +48,12 @@ class States:
     text: NDArray[np.int32]  # (N,) which text it is of
 
     @staticmethod
-    def join(parts: Sequence["States"]) -> "States":
+    def join(parts: Sequence["LiveStates"]) -> "LiveStates":
         """Put states of several runs behind each other; texts are numbered on."""
-        columns = [np.concatenate([getattr(part, name) for part in parts]) for name in States.__slots__]
+        columns = [np.concatenate([getattr(part, name) for part in parts]) for name in LiveStates.__slots__]
         shift = np.cumsum([0, *(int(part.text.max(initial=-1)) + 1 for part in parts[:-1])])
         columns[-1] = np.concatenate([part.text + n for part, n in zip(parts, shift, strict=True)])
-        return States(*columns)
+        return LiveStates(*columns)
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -70,7 +70,7 @@ def with_hidden_states(checkpoint: Checkpoint) -> Checkpoint:
     return Checkpoint(checkpoint.name, config, weights, checkpoint.tokenizer)
 
 
-class Collector:
+class StateCollector:
     """Collects states of one tagger of a checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint, tagger: int, starts_word: NDArray[np.bool_]) -> None:
@@ -86,14 +86,14 @@ class Collector:
 
     def collect(
         self,
-        examples: Sequence[Example],
+        examples: Sequence[TrainingExample],
         points: Callable[[random.Random], Points],
         head: StabilityHead | None,
         rng: random.Random,
         advance: Callable[[int], None] = lambda texts: None,
         *,
         twins: bool = False,
-    ) -> States:
+    ) -> LiveStates:
         """Feed all texts.
 
         Args:
@@ -107,12 +107,12 @@ class Collector:
         ordered = sorted(examples, key=lambda e: len(e.ids))
         parts = []
         for i in range(0, len(ordered), BATCH):
-            group = [_Text(e, points(rng), rng) for e in ordered[i : i + BATCH]]
+            group = [_FedText(e, points(rng), rng) for e in ordered[i : i + BATCH]]
             parts.append(self._feed(group, head, twins))
             advance(len(group))
-        return States.join(parts)
+        return LiveStates.join(parts)
 
-    def _feed(self, group: list["_Text"], head: StabilityHead | None, twins: bool) -> States:
+    def _feed(self, group: list["_FedText"], head: StabilityHead | None, twins: bool) -> LiveStates:
         lives = [self._pool.open() for _ in group]
         others = [self._pool.open() for _ in group]
         for t in range(max(text.words for text in group)):
@@ -128,9 +128,9 @@ class Collector:
                 group[i].note(t, got, full.get(i), head)
         for live in (*lives, *others):
             live.free()
-        return States.join([text.states() for text in group])
+        return LiveStates.join([text.states() for text in group])
 
-    def _read(self, wanted: Sequence[tuple["_Text", Plan, int, int]]) -> list["_Read"]:
+    def _read(self, wanted: Sequence[tuple["_FedText", SegmentPlan, int, int]]) -> list["_Read"]:
         """Decode packed: each text's words from a first one on, after the label before it."""
         if not wanted:
             return []
@@ -157,10 +157,10 @@ class _Read:
     features: NDArray[np.float32]
 
 
-class _Text:
+class _FedText:
     """One text that is fed: how its labels stand, and the rows noted so far."""
 
-    def __init__(self, example: Example, points: Points, rng: random.Random) -> None:
+    def __init__(self, example: TrainingExample, points: Points, rng: random.Random) -> None:
         ends = np.flatnonzero(np.r_[example.word[1:] != example.word[:-1], True]).astype(np.int64) + 1
         self.ends = ends[:LONGEST]
         self.words = len(self.ends)
@@ -187,18 +187,18 @@ class _Text:
             max(self._points(stability_of(Settled(self._settled.base[:t], self._settled.drift[:t]), unseen)), 0), t
         )
 
-    def plan(self, session: SessionEncoder, t: int, point: int, *, whole: bool = False) -> Plan:
+    def plan(self, session: SessionEncoder, t: int, point: int, *, whole: bool = False) -> SegmentPlan:
         """Plan the words up to `t`, computed from `point` on; `whole`: the session has none of them yet."""
         before, first = (int(self.ends[n - 1]) if n else 0 for n in (0 if whole else t, point))
         return session.plan_update(_SEGMENT, self._ids[: self.ends[t]], before, first)
 
-    def rows(self, plan: Plan, first: int) -> NDArray[np.float32]:
+    def rows(self, plan: SegmentPlan, first: int) -> NDArray[np.float32]:
         """Columns of the words from `first` on that the plan computed: all of them are."""
         (rows,) = plan.rows()
         last = self.ends[first : np.searchsorted(self.ends, rows.first + len(rows.logits), side="right")] - 1
         return rows.logits[last - rows.first]
 
-    def read_from(self, plan: Plan) -> tuple[int, int]:
+    def read_from(self, plan: SegmentPlan) -> tuple[int, int]:
         """First word whose label is read anew, and the label before it."""
         (rows,) = plan.rows()
         first = int(np.searchsorted(self.ends - 1, rows.first))
@@ -223,7 +223,7 @@ class _Text:
         if head is not None:
             self._settled.base[at], self._settled.drift[at] = say(head, got.hidden, got.labels, got.features).T
 
-    def states(self) -> States:
+    def states(self) -> LiveStates:
         """All rows; the last step's full restart is the close."""
         place, begun = np.concatenate(self._place), np.concatenate(self._from)
         given = np.concatenate(self._given)
@@ -231,7 +231,7 @@ class _Text:
         step = np.array([self._rng.randint(a, b - 1) for a, b in zip(begun.tolist(), until.tolist(), strict=True)])
         close = self._always[self.words - 1]
         full = [self._always.get(s, close)[i] for s, i in zip(step.tolist(), place.tolist(), strict=True)]
-        return States(
+        return LiveStates(
             np.concatenate(self._hidden),
             given,
             np.concatenate(self._features),

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from encoder.train.config import Stage
-from encoder.train.data.batches import Batch
+from encoder.train.config import StageConfig
+from encoder.train.data.batches import TrainingBatch
 
 console = Console(stderr=True)
 PLAIN_SECONDS = 20.0
@@ -22,15 +22,15 @@ PLAIN_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
-class Job:
+class StageJob:
     """One stage as the loop sees it."""
 
     name: str
     model: nn.Module
-    stage: Stage
-    batches: Callable[[random.Random], list[Batch]]
+    stage: StageConfig
+    batches: Callable[[random.Random], list[TrainingBatch]]
     """Batches of one epoch, drawn from the given generator alone, so that a resumed epoch has the same batches."""
-    loss: Callable[[Batch], Tensor]
+    loss: Callable[[TrainingBatch], Tensor]
     after_epoch: Callable[[int], str] = lambda epoch: ""
 
 
@@ -54,14 +54,14 @@ def bf16_is_faster(device: torch.device) -> bool:
     return seconds[torch.bfloat16] < seconds[torch.float32]
 
 
-def learning_rate(stage: Stage, done: float) -> float:
+def learning_rate(stage: StageConfig, done: float) -> float:
     """Linear warm-up, then linear decay to zero; `done` is the share of the stage that is done, 0..1."""
     if done < stage.warmup:
         return stage.lr * done / stage.warmup
     return stage.lr * max(0.0, 1.0 - done) / (1.0 - stage.warmup)
 
 
-def train(job: Job, folder: Path, seed: int, save_seconds: float) -> None:
+def train(job: StageJob, folder: Path, seed: int, save_seconds: float) -> None:
     """Run a stage to its end, from `folder/<name>.state.pt` if a killed run left one.
 
     The state is replaced atomically, so a kill at any moment loses at most `save_seconds` of work.

@@ -20,10 +20,10 @@ from torch.nn import functional as F
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.heads.stability import StabilityHead
 from encoder.tokenizer.incremental import IncrementalTokenizer
-from encoder.train.config import Stability
-from encoder.train.data.batches import Example
-from encoder.train.data.text import Sequence
-from encoder.train.stages.live_states import Collector, Points, States
+from encoder.train.config import StabilityStage
+from encoder.train.data.batches import TrainingExample
+from encoder.train.data.text import TextSequence
+from encoder.train.stages.live_states import LiveStates, Points, StateCollector
 from encoder.train.stages.loop import console
 
 BATCH = 1024
@@ -33,12 +33,12 @@ MOST_STEPS = 8.0
 """A row stands for at most so many steps of its life: words far behind would outweigh those that can still change."""
 
 
-def is_held(sequence: Sequence, seed: int, share: float) -> bool:
+def is_held(sequence: TextSequence, seed: int, share: float) -> bool:
     """Whether a sequence is held back: all of a document, or none; the same in every run of that seed."""
     return place_of(sequence, seed) < share
 
 
-def place_of(sequence: Sequence, seed: int) -> float:
+def place_of(sequence: TextSequence, seed: int) -> float:
     """A number in 0..1 that is the same for all of a document, or of a sequence without one."""
     name = sequence.document or " ".join(sequence.words)
     digest = blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
@@ -46,14 +46,16 @@ def place_of(sequence: Sequence, seed: int) -> float:
 
 
 @dataclass(frozen=True)
-class Source:
+class HeldOutSource:
     """Texts and the model that has not seen them."""
 
     checkpoint: Checkpoint
-    examples: Seq[Example]
+    examples: Seq[TrainingExample]
 
 
-def train_stability(sources: Seq[Source], tagger: int, labels: int, options: Stability, seed: int) -> StabilityHead:
+def train_stability(
+    sources: Seq[HeldOutSource], tagger: int, labels: int, options: StabilityStage, seed: int
+) -> StabilityHead:
     """Collect states and train the head of one tagger.
 
     Args:
@@ -65,17 +67,17 @@ def train_stability(sources: Seq[Source], tagger: int, labels: int, options: Sta
     """
     rng = random.Random(f"{seed}-stability-{tagger}")
     head: StabilityHead | None = None
-    gathered: list[States] = []
+    gathered: list[LiveStates] = []
     for number in range(options.rounds):
         for i, source in enumerate(sources):
             starts_word = IncrementalTokenizer(source.checkpoint.tokenizer).starts_word()
-            collector = Collector(source.checkpoint, tagger, starts_word)
+            collector = StateCollector(source.checkpoint, tagger, starts_word)
             examples = _some(source.examples, options.words // len(sources), rng)
             rule = partial(draw_points, trained=head is not None)
             with _bar() as bar:
                 advance = partial(bar.advance, bar.add_task(f"states {number + 1}.{i + 1}", total=len(examples)))
                 gathered.append(collector.collect(examples, rule, head, rng, advance, twins=options.target == "now"))
-        head = fit(States.join(gathered), sources[0].checkpoint.config.hidden, labels, options, seed)
+        head = fit(LiveStates.join(gathered), sources[0].checkpoint.config.hidden, labels, options, seed)
     assert head is not None
     return head
 
@@ -97,7 +99,7 @@ def _back(stability: NDArray[np.float32], words: int, rng: random.Random) -> int
     return len(stability) - rng.randint(0, words)
 
 
-def _some(examples: Seq[Example], words: int, rng: random.Random) -> list[Example]:
+def _some(examples: Seq[TrainingExample], words: int, rng: random.Random) -> list[TrainingExample]:
     """Draw texts of about so many words together."""
     chosen, count = [], 0
     for example in rng.sample(list(examples), len(examples)):
@@ -108,7 +110,7 @@ def _some(examples: Seq[Example], words: int, rng: random.Random) -> list[Exampl
     return chosen
 
 
-def fit(states: States, hidden: int, labels: int, options: Stability, seed: int) -> StabilityHead:
+def fit(states: LiveStates, hidden: int, labels: int, options: StabilityStage, seed: int) -> StabilityHead:
     """Train a head on states, by log loss; the epoch that does best on texts left out of training is kept."""
     torch.manual_seed(seed)
     head = StabilityHead(hidden, labels, options.units)
@@ -141,7 +143,7 @@ def fit(states: States, hidden: int, labels: int, options: Stability, seed: int)
     return head.eval()
 
 
-def _tensors(states: States, right: NDArray[np.bool_]) -> tuple[torch.Tensor, ...]:
+def _tensors(states: LiveStates, right: NDArray[np.bool_]) -> tuple[torch.Tensor, ...]:
     weight = np.minimum(states.weight, MOST_STEPS)
     return (
         torch.from_numpy(states.hidden),

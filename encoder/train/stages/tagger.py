@@ -15,21 +15,21 @@ from torch.nn import functional as F
 from encoder.heads.viterbi import NOTHING, Decoder, labels_to_spans
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
-from encoder.train.config import Augment, Stage, TextSource
-from encoder.train.data.batches import IGNORED, Batch, WordPieces, make_batches, make_examples
-from encoder.train.data.text import Sequence
-from encoder.train.stages.loop import Job, pick_device
+from encoder.train.config import AugmentConfig, StageConfig, TextSource
+from encoder.train.data.batches import IGNORED, TrainingBatch, WordPieces, make_batches, make_examples
+from encoder.train.data.text import TextSequence
+from encoder.train.stages.loop import StageJob, pick_device
 
 TEMPERATURE = 2.0
 """Of the imitated scores."""
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledCorpus:
     """Labelled text: sources and what they hold, of taggers that are numbered as the configuration's label sets are."""
 
     sources: tuple[TextSource, ...]
-    sequences: list[list[Sequence]]
+    sequences: list[list[TextSequence]]
     taggers: tuple[int, ...]
 
 
@@ -46,7 +46,7 @@ def possible_labels(labels: tuple[str, ...], sources: tuple[TextSource, ...]) ->
     return table
 
 
-def possible_scores(config: HybridConfig, data: Labelled) -> tuple[Tensor, Tensor]:
+def possible_scores(config: HybridConfig, data: LabelledCorpus) -> tuple[Tensor, Tensor]:
     """Do so for all taggers' scores: (sources, scores, scores) bool; and which are a source's: (sources, scores)."""
     sets = [*config.label_sets.values()]
     firsts = np.cumsum([0, *map(len, sets)]).tolist()
@@ -62,11 +62,11 @@ def possible_scores(config: HybridConfig, data: Labelled) -> tuple[Tensor, Tenso
 def tagger_job(
     model: HybridModel,
     pieces: WordPieces,
-    data: Labelled,
-    dev: Labelled,
-    stage: Stage,
+    data: LabelledCorpus,
+    dev: LabelledCorpus,
+    stage: StageConfig,
     teachers: dict[int, HybridModel] | None = None,
-) -> Job:
+) -> StageJob:
     """Build the stage; embeddings stay as they are (they ship in 8 bits and small data would only disturb them).
 
     Args:
@@ -84,11 +84,11 @@ def tagger_job(
     for teacher in (teachers or {}).values():
         teacher.eval().requires_grad_(False).to(device)
 
-    def batches(rng: random.Random) -> list[Batch]:
+    def batches(rng: random.Random) -> list[TrainingBatch]:
         examples = make_examples(pieces, data.sequences, stage.augment, config.positions, rng, data.taggers)
         return make_batches(examples, config, stage, rng)
 
-    def loss(batch: Batch) -> Tensor:
+    def loss(batch: TrainingBatch) -> Tensor:
         logits: Tensor = model(batch.ids, batch.positions, batch.tail_last, batch.tail_first).float()
         labelled = batch.labels != IGNORED
         known = batch.known[:, None].expand_as(batch.labels)[labelled]
@@ -109,11 +109,16 @@ def tagger_job(
         }
         return ", ".join(f"dev F1 {name} {value:.2f}" for name, value in figures.items())
 
-    return Job("tagger", model, stage, batches, loss, after_epoch)
+    return StageJob("tagger", model, stage, batches, loss, after_epoch)
 
 
 def _distance(
-    logits: Tensor, batch: Batch, teachers: dict[int, HybridModel], tagger: Tensor, own: Tensor, labelled: Tensor
+    logits: Tensor,
+    batch: TrainingBatch,
+    teachers: dict[int, HybridModel],
+    tagger: Tensor,
+    own: Tensor,
+    labelled: Tensor,
 ) -> Tensor:
     """Mean over labelled words of the divergence from the teacher's distribution, which saw the whole example."""
     end = batch.real.sum(dim=1, keepdim=True) - 1
@@ -134,17 +139,17 @@ def _distance(
     return total / max(1, words)
 
 
-DEV_FORMS = {"written": Augment(), "spoken": Augment(unpunctuated=1.0)}
+DEV_FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
 
 
-def dev_f1(model: HybridModel, pieces: WordPieces, dev: Labelled, form: Augment, tagger: int = 0) -> float:
+def dev_f1(model: HybridModel, pieces: WordPieces, dev: LabelledCorpus, form: AugmentConfig, tagger: int = 0) -> float:
     """Span F1 in percent of one tagger re-run on whole sequences, each one block (offline, for choosing)."""
     device = pick_device()
     sets = [*model.config.label_sets.values()]
     names, column = sets[tagger], sum(map(len, sets[:tagger]))
     decoder = Decoder(names)
     sequences = [x for x, number in zip(dev.sequences, dev.taggers, strict=True) if number == tagger]
-    stage = Stage(epochs=1, blocks="one", batch_tokens=4096)
+    stage = StageConfig(epochs=1, blocks="one", batch_tokens=4096)
     taggers = [tagger] * len(sequences)
     examples = make_examples(pieces, sequences, form, model.config.positions, random.Random(0), taggers)
     counts = np.zeros(3, dtype=np.int64)  # spans found, spans in the gold, both

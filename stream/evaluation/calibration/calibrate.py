@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoder.checkpoints.calibration import Calibration, Certificate
-from encoder.restart.policies import Always, Price, RestartPolicy, Stability
+from encoder.restart.policies import Always, Price, RestartPolicy, StabilityThreshold
 from encoder.tagger import Tagger, load_alone
 from encoder.train.config import TextSource
 from encoder.train.data.text import read_source
@@ -31,10 +31,10 @@ from stream.evaluation.calibration.reliability import (
     scale_across,
 )
 from stream.evaluation.calibration.risk_control import Counts, certify, judge, units_needed
-from stream.evaluation.calibration.stability_recorder import Outcome, Pairs, Recorder, pool
+from stream.evaluation.calibration.stability_recorder import SegmentPredictions, StabilityPairs, StabilityRecorder, pool
 from stream.evaluation.labelled import BATCH, count_tokens, progress_bar
 from stream.evaluation.metrics.chart_metrics import begins
-from stream.evaluation.replay.examples import EvaluationError, Example, begin_table, read_examples, sessions_of
+from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, sessions_of
 from stream.evaluation.replay.running_speech import run_on
 from stream.evaluation.replay.word_by_word import Advance, Feed, ignore
 from stream.labelling.hybrid import HybridLabeller
@@ -47,7 +47,7 @@ Unit = Literal["sequence", "document"]
 Kind = Literal["price", "stability"]
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class CalibrationTask(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be calibrated, and what is to be promised."""
 
     tagger: str
@@ -66,7 +66,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     join: int | None = None
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
+class ThresholdResult(msgspec.Struct, frozen=True, kw_only=True):
     """What one threshold did."""
 
     tau: float
@@ -97,7 +97,7 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """Of the file; rows of the charts."""
     always_em: float
     """Streaming EM of a full restart on every word."""
-    tried: list[Tried]
+    tried: list[ThresholdResult]
     needed: int | None
     """If nothing was certified: how many units like these would do; None if no number would."""
     chosen: Calibration | None
@@ -105,7 +105,7 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """"words" and "spans", each "before" and "after" ("words before"); empty if nothing was certified."""
 
     @property
-    def best(self) -> Tried | None:
+    def best(self) -> ThresholdResult | None:
         """The threshold that was chosen."""
         return choose(self.tried)
 
@@ -127,7 +127,7 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class PolicyRun:
     """One policy over all examples."""
 
     right: Counts  # (examples,) rows that equal the gold labels of their words
@@ -141,7 +141,7 @@ class Trial:
     """The examples, and which of them go together."""
 
     tagger: Tagger
-    examples: Sequence[Example]
+    examples: Sequence[LabelledText]
     units: NDArray[np.int64]  # (examples,) number of each one's unit
 
     @property
@@ -155,7 +155,7 @@ class Trial:
         np.add.at(total, self.units, counts)
         return total
 
-    def run(self, policy: RestartPolicy, advance: Advance = ignore) -> Run:
+    def run(self, policy: RestartPolicy, advance: Advance = ignore) -> PolicyRun:
         """Replay all examples, without closing restarts of their last segments."""
         labeller, right = HybridLabeller(self.tagger), np.zeros(len(self.examples), np.int64)
         flops = computed = 0
@@ -166,20 +166,20 @@ class Trial:
                 right[i] = sum(begins(self.examples[i].gold, row) for row in chart.rows)
                 computed += sum(work.words for work in chart.work or ())
             flops += feed.flops
-        return Run(right, flops, computed)
+        return PolicyRun(right, flops, computed)
 
-    def record(self, policy: RestartPolicy, advance: Advance = ignore) -> list[Outcome]:
+    def record(self, policy: RestartPolicy, advance: Advance = ignore) -> list[SegmentPredictions]:
         """Replay all examples, close them, and tell what was said of stability, by unit."""
-        parts: list[list[Outcome]] = [[] for _ in range(int(self.units.max()) + 1)]
+        parts: list[list[SegmentPredictions]] = [[] for _ in range(int(self.units.max()) + 1)]
         for members in self._batches():
             group = [self.examples[i] for i in members]
-            recorder = Recorder(HybridLabeller(self.tagger))
+            recorder = StabilityRecorder(HybridLabeller(self.tagger))
             Feed(recorder, policy, group, begin_table(self.tagger.config.labels)).run(True, advance)
             # sessions and their segments are numbered in the order of the examples
             keyed = sorted(zip(recorder.order, recorder.outcomes, strict=True), key=lambda x: (x[0][0], int(x[0][1])))
             for i, (_, outcome) in zip(members, keyed, strict=True):
                 parts[self.units[i]].append(outcome)
-        return [Outcome(pool([x.words for x in part]), pool([x.spans for x in part])) for part in parts]
+        return [SegmentPredictions(pool([x.words for x in part]), pool([x.spans for x in part])) for part in parts]
 
     def _batches(self) -> Iterator[list[int]]:
         """Numbers of examples: whole sessions, those of about one length together."""
@@ -192,7 +192,7 @@ class Trial:
             yield [i for session in sessions[k : k + BATCH] for i in session]
 
 
-def calibrate(task: Task) -> CalibrationReport:
+def calibrate(task: CalibrationTask) -> CalibrationReport:
     """Find the cheapest threshold that can be certified, and fit the stability's scale and shift.
 
     Writes nothing: `report.chosen` is what a checkpoint may be given; it is None if nothing can be promised.
@@ -239,7 +239,7 @@ def calibrate(task: Task) -> CalibrationReport:
     )
 
 
-def read_rows(task: Task) -> Counts:
+def read_rows(task: CalibrationTask) -> Counts:
     """Count the rows of each unit that `calibrate` would see, (units,); lengths say what can be promised at best.
 
     Raises:
@@ -248,7 +248,7 @@ def read_rows(task: Task) -> Counts:
     return _read(task, load_alone(task.tagger, calibrated=False))[0].rows
 
 
-def choose(tried: Sequence[Tried]) -> Tried | None:
+def choose(tried: Sequence[ThresholdResult]) -> ThresholdResult | None:
     """Choose the cheapest of the certified ones; the last of those that cost the same."""
     certified = [x for x in reversed(tried) if x.certified]
     return max(certified, key=lambda x: x.flops_saved, default=None)
@@ -265,7 +265,7 @@ def check_unit(name: str | None) -> Unit | None:
     return name  # type: ignore[return-value]  # checked
 
 
-def _check(task: Task) -> None:
+def _check(task: CalibrationTask) -> None:
     for name, value in (("delta", task.delta), ("epsilon", task.epsilon)):
         if not 0 < value < 1:
             raise EvaluationError(f"--{name} must be between 0 and 1, not {value:g}")
@@ -279,8 +279,8 @@ def _check(task: Task) -> None:
         raise EvaluationError("--tau: a price is at least 0")
 
 
-def _policy(task: Task, tau: float) -> RestartPolicy:
-    return Stability(tau) if task.policy == "stability" else Price(tau)
+def _policy(task: CalibrationTask, tau: float) -> RestartPolicy:
+    return StabilityThreshold(tau) if task.policy == "stability" else Price(tau)
 
 
 def check_kind(name: str) -> Kind:
@@ -294,7 +294,7 @@ def check_kind(name: str) -> Kind:
     return name  # type: ignore[return-value]  # checked
 
 
-def _read(task: Task, tagger: Tagger) -> tuple[Trial, Unit]:
+def _read(task: CalibrationTask, tagger: Tagger) -> tuple[Trial, Unit]:
     examples = read_examples(
         task.data, tagger.config.labels, task.rename, task.limit, spoken=task.spoken, join=task.join
     )
@@ -309,14 +309,16 @@ def _read(task: Task, tagger: Tagger) -> tuple[Trial, Unit]:
     return Trial(tagger, examples, np.array([numbers[key] for key in keys])), unit
 
 
-def _documents(task: Task) -> list[str]:
+def _documents(task: CalibrationTask) -> list[str]:
     """Name the document of each example; empty: it has none. JSONL names none."""
     sentences = read_source(TextSource(path=str(task.data)))[: task.limit]
     kept = [x for _, x in run_on(sentences, task.spoken, task.join)] if task.spoken or task.join else sentences
     return [x.document if task.data.suffix == ".conll" else "" for x in kept]
 
 
-def _try_thresholds(trial: Trial, task: Task, follow: Callable[[str], Advance]) -> tuple[Run, list[tuple[Tried, Run]]]:
+def _try_thresholds(
+    trial: Trial, task: CalibrationTask, follow: Callable[[str], Advance]
+) -> tuple[PolicyRun, list[tuple[ThresholdResult, PolicyRun]]]:
     """Run the reference, then one threshold after the other up to the first that cannot be certified."""
     reference = trial.run(Always(), follow("always"))
     arrived = sum(int(count_tokens(trial.tagger.tokenizer, x)[1][-1]) for x in trial.examples)
@@ -326,7 +328,7 @@ def _try_thresholds(trial: Trial, task: Task, follow: Callable[[str], Advance]) 
         for tau in task.taus or (TAUS if task.policy == "stability" else PRICES):
             run = trial.run(_policy(task, tau), follow(f"{task.policy} {tau:g}"))
             verdict = judge(trial.sum(reference.right - run.right), rows, task.delta, task.epsilon)
-            tried = Tried(
+            tried = ThresholdResult(
                 tau=tau,
                 streaming_em=float(run.right.sum() / rows.sum()),
                 risk=float((reference.right - run.right).sum() / rows.sum()),
@@ -345,7 +347,7 @@ def _try_thresholds(trial: Trial, task: Task, follow: Callable[[str], Advance]) 
     ]
 
 
-def _make(task: Task, trial: Trial, unit: Unit, best: Tried, scaling: Scaling) -> Calibration:
+def _make(task: CalibrationTask, trial: Trial, unit: Unit, best: ThresholdResult, scaling: Scaling) -> Calibration:
     options = {"limit": task.limit, "rename": task.rename, "spoken": task.spoken, "join": task.join}
     certificate = Certificate(
         delta=task.delta,
@@ -371,10 +373,10 @@ def _make(task: Task, trial: Trial, unit: Unit, best: Tried, scaling: Scaling) -
     return Calibration(tau=tau, scale=scaling.scale, shift=scaling.shift, certificate=certificate)
 
 
-def _measure(outcomes: Sequence[Outcome]) -> dict[str, Reliability]:
+def _measure(outcomes: Sequence[SegmentPredictions]) -> dict[str, Reliability]:
     """Draw up the diagrams; those "after" are of scales fitted to words on the other half of the units."""
     words, spans = [x.words for x in outcomes], [x.spans for x in outcomes]
-    found: dict[str, Sequence[Pairs]] = {
+    found: dict[str, Sequence[StabilityPairs]] = {
         "words before": words,
         "words after": scale_across(words, words),
         "spans before": spans,

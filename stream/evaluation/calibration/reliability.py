@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.evaluation.calibration.stability_recorder import Pairs, pool
+from stream.evaluation.calibration.stability_recorder import StabilityPairs, pool
 
 BINS = 15
 RESAMPLES = 400
@@ -54,7 +54,7 @@ def logit(stability: NDArray[np.float32]) -> NDArray[np.float64]:
     return odds
 
 
-def fit_scaling(pairs: Pairs) -> Scaling:
+def fit_scaling(pairs: StabilityPairs) -> Scaling:
     """Fit scale and shift by maximum likelihood (Platt 1999, with his targets, which keep it finite).
 
     If no scale above 0 fits, because what is called more stable stands less often, nothing is scaled.
@@ -83,7 +83,9 @@ def _newton_step(weights: NDArray[np.float64], x: NDArray[np.float64], y: NDArra
     return step / max(1.0, float(np.abs(step).max()))
 
 
-def scale_across(units: Sequence[Pairs], fits: Sequence[Pairs], seed: int = 0) -> list[Pairs]:
+def scale_across(
+    units: Sequence[StabilityPairs], fits: Sequence[StabilityPairs], seed: int = 0
+) -> list[StabilityPairs]:
     """Map each unit's stabilities with what was fitted on the other half of the units.
 
     So the mended diagram is not drawn on what it was mended with.
@@ -97,10 +99,13 @@ def scale_across(units: Sequence[Pairs], fits: Sequence[Pairs], seed: int = 0) -
     by_half = [
         fit_scaling(pool([x for x, inside in zip(fits, first, strict=True) if inside == half])) for half in (0, 1)
     ]
-    return [Pairs(by_half[1 - int(inside)].apply(x.stability), x.stood) for x, inside in zip(units, first, strict=True)]
+    return [
+        StabilityPairs(by_half[1 - int(inside)].apply(x.stability), x.stood)
+        for x, inside in zip(units, first, strict=True)
+    ]
 
 
-def measure_reliability(units: Sequence[Pairs], seed: int = 0) -> Reliability:
+def measure_reliability(units: Sequence[StabilityPairs], seed: int = 0) -> Reliability:
     """Bin predictions; units are what is drawn anew for the bands."""
     sums = np.stack([_bin(x) for x in units])  # (units, 3, BINS) predictions, their sum, those that stood
     rng = np.random.default_rng(seed)
@@ -125,7 +130,7 @@ def measure_reliability(units: Sequence[Pairs], seed: int = 0) -> Reliability:
     )
 
 
-def _bin(pairs: Pairs) -> NDArray[np.float64]:
+def _bin(pairs: StabilityPairs) -> NDArray[np.float64]:
     """Count a unit's predictions, their sum and those that stood, by bin: (3, BINS)."""
     which = np.minimum((pairs.stability * BINS).astype(np.int64), BINS - 1)
     ones = np.ones(len(which))

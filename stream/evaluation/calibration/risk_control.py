@@ -44,7 +44,7 @@ _MOST_COPIES = 1e4
 Counts = NDArray[np.int64]
 
 
-class Allowance(NamedTuple):
+class LossAllowance(NamedTuple):
     """What units may lose, given their lengths."""
 
     cap: float
@@ -61,7 +61,7 @@ class Verdict(NamedTuple):
     """With probability 1 - epsilon the risk is at most this; of one threshold alone."""
 
 
-def allow(rows: Counts, risk: float, cap: float | None = None) -> Allowance:
+def allow(rows: Counts, risk: float, cap: float | None = None) -> LossAllowance:
     """Spread a risk over units of so many rows (units,); without a cap, take that under which no loss shows most."""
 
     def beyond(cap: float) -> float:
@@ -70,10 +70,10 @@ def allow(rows: Counts, risk: float, cap: float | None = None) -> Allowance:
     total = risk * float(rows.mean())
     if cap is None:
         cap = max(np.unique(rows).tolist(), key=lambda cap: (total - beyond(cap)) / cap)
-    return Allowance(float(cap), total - beyond(cap))
+    return LossAllowance(float(cap), total - beyond(cap))
 
 
-def p_value(lost: Counts, allowance: Allowance) -> float:
+def p_value(lost: Counts, allowance: LossAllowance) -> float:
     """Give the p-value of "the units' expected losses are above the allowance" for losses (units,) in rows."""
     return math.exp(min(0.0, -_log_capital(_growth(lost, allowance))))
 
@@ -122,7 +122,7 @@ def units_needed(lost: Counts, rows: Counts, delta: float, epsilon: float) -> in
     return math.ceil(high * len(rows))
 
 
-def _growth(lost: Counts, allowance: Allowance) -> NDArray[np.float64]:
+def _growth(lost: Counts, allowance: LossAllowance) -> NDArray[np.float64]:
     """Log of the capital of each bet, (bets,)."""
     cap, mean = allowance
     gain = (mean - np.minimum(lost, cap)) / (cap - mean)  # (units,) at least -1

@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.restart.policies import RestartPolicy
-from stream.labelling.labeller import Counters, Kept, Labeller, Live, Reading
+from stream.labelling.labeller import Labeller, LabellerCounters, Labelling, SavedSegment, SessionLabels
 
 P = TypeVar("P")
 
 
-class Pairs(NamedTuple):
+class StabilityPairs(NamedTuple):
     """Predictions and what came of them, one element for each label (or span) that stood after each update."""
 
     stability: NDArray[np.float32]  # (k,) that was told of it
     stood: NDArray[np.bool_]  # (k,) whether it was there at the close
 
 
-class Outcome(NamedTuple):
+class SegmentPredictions(NamedTuple):
     """One segment's predictions."""
 
-    words: Pairs
-    spans: Pairs
+    words: StabilityPairs
+    spans: StabilityPairs
     """A span is as stable as its least stable word, and stands if the same words have the same type at the close."""
 
 
@@ -38,11 +38,11 @@ class _Moment(NamedTuple):
 
 
 @dataclass(slots=True)
-class Recorder(Generic[P]):
+class StabilityRecorder(Generic[P]):
     """A labeller that remembers the readings of another one; what it labels is the same."""
 
     labeller: Labeller[P]
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[SegmentPredictions] = field(default_factory=list)
     """Of the segments that closed, in the order of their closing."""
     order: list[tuple[int, str]] = field(default_factory=list)
     """Whose they are: the number of the session, as they were opened, and the segment."""
@@ -56,11 +56,11 @@ class Recorder(Generic[P]):
         return self.labeller.passes
 
     def open(
-        self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()
-    ) -> "RecordedLive[P]":
+        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+    ) -> "RecordedSessionLabels[P]":
         """Begin a session; see the protocol."""
         self._sessions += 1
-        return RecordedLive(self, self._sessions - 1, self.labeller.open(policy, kept, contexts))
+        return RecordedSessionLabels(self, self._sessions - 1, self.labeller.open(policy, kept, contexts))
 
     def point(self, plans: Sequence[P]) -> None:
         """Choose where plans begin."""
@@ -70,14 +70,14 @@ class Recorder(Generic[P]):
         """Compute plans."""
         self.labeller.run(plans)
 
-    def read(self, plans: Sequence[P]) -> list[tuple[Reading, ...]]:
+    def read(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
         """Decode plans, and remember what they gave."""
         readings = self.labeller.read(plans)
         for plan, (reading,) in zip(plans, readings, strict=True):
             self._note(*self._plans.pop(id(plan)), reading)
         return readings
 
-    def counters(self) -> Counters:
+    def counters(self) -> LabellerCounters:
         """What was done so far."""
         return self.labeller.counters()
 
@@ -85,7 +85,7 @@ class Recorder(Generic[P]):
         """Somebody will have this plan read."""
         self._plans[id(plan)] = session, segment, closing
 
-    def _note(self, session: int, segment: str, closing: bool, reading: Reading) -> None:
+    def _note(self, session: int, segment: str, closing: bool, reading: Labelling) -> None:
         moment = _Moment(reading.starts, reading.labels.copy(), reading.stability.copy(), tuple(reading.spans))
         if not closing:
             self._open.setdefault((session, segment), []).append(moment)
@@ -95,12 +95,12 @@ class Recorder(Generic[P]):
 
 
 @dataclass(slots=True)
-class RecordedLive(Generic[P]):
-    """One session of a `Recorder`."""
+class RecordedSessionLabels(Generic[P]):
+    """One session of a `StabilityRecorder`."""
 
-    recorder: Recorder[P]
+    recorder: StabilityRecorder[P]
     number: int
-    live: Live[P]
+    live: SessionLabels[P]
 
     def plan(self, segment: str, text: str, closing: bool) -> P:
         """Plan an update; see the protocol, also for the rest."""
@@ -116,7 +116,7 @@ class RecordedLive(Generic[P]):
         """A closed segment will not be edited any more."""
         self.live.forget(segment)
 
-    def reading(self, segment: str) -> tuple[Reading, ...]:
+    def reading(self, segment: str) -> tuple[Labelling, ...]:
         """The words of a restored segment."""
         return self.live.reading(segment)
 
@@ -133,24 +133,24 @@ class RecordedLive(Generic[P]):
         self.live.free()
 
 
-def _compare(moments: Sequence[_Moment], final: _Moment) -> Outcome:
+def _compare(moments: Sequence[_Moment], final: _Moment) -> SegmentPredictions:
     """Hold what was said while the segment grew against the end; a word that is another by then is left out."""
     last = set(final.spans)
-    words: list[Pairs] = []
+    words: list[StabilityPairs] = []
     stability: list[float] = []
     stood: list[bool] = []
     for moment in moments:
         n = min(len(moment.labels), len(final.labels))
         same = moment.starts[:n] == final.starts[:n]
-        words.append(Pairs(moment.stability[:n][same], (moment.labels[:n] == final.labels[:n])[same]))
+        words.append(StabilityPairs(moment.stability[:n][same], (moment.labels[:n] == final.labels[:n])[same]))
         for span in moment.spans:
             stability.append(float(moment.stability[span[0] : span[1]].min()))
             stood.append(span in last)
-    return Outcome(pool(words), Pairs(np.array(stability, np.float32), np.array(stood, np.bool_)))
+    return SegmentPredictions(pool(words), StabilityPairs(np.array(stability, np.float32), np.array(stood, np.bool_)))
 
 
-def pool(parts: Sequence[Pairs]) -> Pairs:
+def pool(parts: Sequence[StabilityPairs]) -> StabilityPairs:
     """Put predictions together."""
-    none = Pairs(np.empty(0, np.float32), np.empty(0, np.bool_))
+    none = StabilityPairs(np.empty(0, np.float32), np.empty(0, np.bool_))
     stability, stood = zip(none, *parts, strict=True)
-    return Pairs(np.concatenate(stability), np.concatenate(stood))
+    return StabilityPairs(np.concatenate(stability), np.concatenate(stood))

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.viterbi import labels_to_spans
-from stream.labelling.labeller import Work
+from stream.labelling.labeller import PlanWork
 
 Labels = NDArray[np.int32]
 Extents = Sequence[tuple[int, int]]
 """Stretches of characters, end exclusive."""
 
 
-class Seen(NamedTuple):
+class SegmentRevisions(NamedTuple):
     """What readers were told of a segment, in all."""
 
     added: int = 0
@@ -41,11 +41,11 @@ class Chart:
     """Per row the first word that its update changed or added; None: updates only add words."""
     closed: Labels | None = None
     """The labels after a closing restart of its own; it takes the last row's place, and its changes are edits."""
-    work: Sequence[Work] | None = None
+    work: Sequence[PlanWork] | None = None
     """What each row cost."""
     arrived: Sequence[int] | None = None
     """Words that arrived with each row, in the unit of `work`; None: the rows' own words."""
-    closing: Work | None = None
+    closing: PlanWork | None = None
     """What the closing restart cost."""
     found: Extents | None = None
     """The characters under the spans of the last row, where they are to be compared."""
@@ -56,11 +56,11 @@ class Chart:
     said: Sequence[float | None] | None = None
     """When each word of the final row was over, in seconds of the same clock."""
 
-    seen: Seen | None = None
+    seen: SegmentRevisions | None = None
     """What readers were told of it, where the rows are what they were shown
     (`stream.evaluation.replay.shown_spans`).
     """
-    closed_seen: Seen | None = None
+    closed_seen: SegmentRevisions | None = None
     """The same after the closing restart."""
 
     def unclosed(self) -> "Chart":
@@ -86,7 +86,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Edits:
+class LabelEdits:
     """Labels that changed although their word was there before: step and word number (both from 1), one an edit."""
 
     step: NDArray[np.int64]
@@ -96,13 +96,13 @@ class Edits:
     was: NDArray[np.int32]
     """The label before the edit."""
 
-    def of_model(self) -> "Edits":
+    def of_model(self) -> "LabelEdits":
         """Keep the edits that rewritten input does not explain: those that count for the model."""
         kept = ~self.by_input
-        return Edits(self.step[kept], self.word[kept], self.by_input[kept], self.was[kept])
+        return LabelEdits(self.step[kept], self.word[kept], self.by_input[kept], self.was[kept])
 
 
-def find_edits(chart: Chart) -> Edits:
+def find_edits(chart: Chart) -> LabelEdits:
     """Find all (t, i), i < t, with `P[t][i] != P[t-1][i]`, those of the closing restart at t = n included."""
     rows, arrivals = [*chart.rows], chart.arrivals()
     if chart.closed is not None:
@@ -113,7 +113,7 @@ def find_edits(chart: Chart) -> Edits:
     step, word = np.nonzero(both & (labels[1:] != labels[:-1]))
     lengths = np.array([len(row) for row in rows], np.int64)
     by_input = word >= np.array(arrivals, np.int64)[step + 1]
-    return Edits(lengths[step + 1], word + 1, by_input, labels[step, word])
+    return LabelEdits(lengths[step + 1], word + 1, by_input, labels[step, word])
 
 
 def stack_rows(rows: Sequence[Labels]) -> Labels:
@@ -124,13 +124,13 @@ def stack_rows(rows: Sequence[Labels]) -> Labels:
     return stacked
 
 
-def edit_overhead(edits: Edits, n: int, d: int = 0) -> float:
+def edit_overhead(edits: LabelEdits, n: int, d: int = 0) -> float:
     """EO_d: `S_d / (S_d + n - d)`, edits with t - i <= d ignored; 0 if n <= d. EO is d = 0."""
     counted = int((edits.step - edits.word > d).sum()) if d else len(edits.step)
     return counted / (counted + n - d) if n > d else 0.0
 
 
-def correction_time(edits: Edits, n: int) -> float:
+def correction_time(edits: LabelEdits, n: int) -> float:
     """CT score: steps from each word's arrival to its label's last change, out of the most there could be."""
     last = np.zeros(n + 1, np.int64)
     inside = edits.word <= n
@@ -174,7 +174,7 @@ Span = tuple[int, int, str]
 
 
 @dataclass(slots=True)
-class SpanScore:
+class SpanCounts:
     """Counts behind a micro span F1."""
 
     right: int = 0

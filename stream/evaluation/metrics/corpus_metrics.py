@@ -13,7 +13,7 @@ from stream.evaluation.metrics.chart_metrics import (
     Extents,
     Labels,
     Span,
-    SpanScore,
+    SpanCounts,
     character_f1,
     common_beginnings,
     correction_time,
@@ -89,7 +89,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(slots=True)
-class Tally:
+class CorpusTally:
     """Sums over the charts of a corpus; `result` gives its metrics at any time.
 
     Args:
@@ -98,8 +98,8 @@ class Tally:
 
     names: tuple[str, ...]
     _sums: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _offline: SpanScore = field(default_factory=SpanScore)
-    _streaming: SpanScore = field(default_factory=SpanScore)
+    _offline: SpanCounts = field(default_factory=SpanCounts)
+    _streaming: SpanCounts = field(default_factory=SpanCounts)
     _delays: Counter[float] = field(default_factory=Counter)
     _seconds: Counter[float] = field(default_factory=Counter)
 

@@ -22,7 +22,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     """Of the spans, in strict IOB2."""
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyResult(msgspec.Struct, frozen=True, kw_only=True):
     """One tagger under one policy."""
 
     tagger: str
@@ -35,7 +35,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     agreement: Agreement | None = None
 
 
-class Spread(msgspec.Struct, frozen=True, kw_only=True):
+class SeedSpread(msgspec.Struct, frozen=True, kw_only=True):
     """One figure over several seeds."""
 
     mean: float
@@ -45,7 +45,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     """Standard deviation of the sample (n - 1); None for one seed."""
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
+class PolicySummary(msgspec.Struct, frozen=True, kw_only=True):
     """All seeds under one policy; a metric that one of them lacks is left out."""
 
     baseline: bool
@@ -53,31 +53,31 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     emission: str
     closing: bool
     seeds: int
-    metrics: dict[str, Spread]
+    metrics: dict[str, SeedSpread]
 
 
-class Gain(msgspec.Struct, frozen=True, kw_only=True):
+class BaselineGain(msgspec.Struct, frozen=True, kw_only=True):
     """All seeds under one policy against the bidirectional baseline: each against its own, if there are as many."""
 
     policy: str
     emission: str
     closing: bool
     seeds: int
-    offline_f1: Spread | None
+    offline_f1: SeedSpread | None
     """Ours less the baseline's; so is streaming EM. None: there is no reference."""
-    streaming_em: Spread | None
-    flips_ratio: Spread | None
+    streaming_em: SeedSpread | None
+    flips_ratio: SeedSpread | None
     """Flips a word that the input does not explain, ours out of the baseline's; None if a baseline has none."""
-    flops_saved: Spread
+    flops_saved: SeedSpread
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one evaluation found."""
 
     data: str
     sequences: int
     words: int
-    results: list[Result]
+    results: list[PolicyResult]
     command: str = ""
     """What was typed, so that the figures can be had again."""
     spoken: bool = False
@@ -85,25 +85,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     updates: int | None = None
     """Of recorded streams, whose segments the sequences are."""
     baselines: list[str] = []
-    summary: list[Summary] = []
-    gains: list[Gain] = []
+    summary: list[PolicySummary] = []
+    gains: list[BaselineGain] = []
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float]) -> SeedSpread:
     """Take the mean and the spread of one figure (at least one value)."""
     mean = sum(values) / len(values)
     squares = sum((value - mean) ** 2 for value in values)
     sd = sqrt(squares / (len(values) - 1)) if len(values) > 1 else None
-    return Spread(mean=mean, low=min(values), high=max(values), sd=sd)
+    return SeedSpread(mean=mean, low=min(values), high=max(values), sd=sd)
 
 
-def summarize(results: Iterable[Result], baselines: Sequence[str]) -> list[Summary]:
+def summarize(results: Iterable[PolicyResult], baselines: Sequence[str]) -> list[PolicySummary]:
     """Pool the seeds of each policy, in the order in which policies were measured."""
     groups: dict[tuple[bool, str, str, bool], list[Metrics]] = {}
     for x in results:
         groups.setdefault((x.tagger in baselines, x.policy, x.emission, x.closing), []).append(x.metrics)
     return [
-        Summary(
+        PolicySummary(
             baseline=baseline,
             policy=policy,
             emission=emission,
@@ -115,12 +115,12 @@ def summarize(results: Iterable[Result], baselines: Sequence[str]) -> list[Summa
     ]
 
 
-def _pool(found: Sequence[Metrics]) -> dict[str, Spread]:
+def _pool(found: Sequence[Metrics]) -> dict[str, SeedSpread]:
     columns = {name: [getattr(metrics, name) for metrics in found] for name in Metrics.__struct_fields__}
     return {name: spread(values) for name, values in columns.items() if None not in values}
 
 
-def compare(results: Sequence[Result], baselines: Sequence[str]) -> list[Gain]:
+def compare(results: Sequence[PolicyResult], baselines: Sequence[str]) -> list[BaselineGain]:
     """Set each policy against the baselines: seed by seed if there are as many of both, else against their mean."""
     theirs = [x.metrics for x in results if x.tagger in baselines]
     groups: dict[tuple[str, str, bool], list[Metrics]] = {}
@@ -132,7 +132,7 @@ def compare(results: Sequence[Result], baselines: Sequence[str]) -> list[Gain]:
     return [_gain(key, ours, theirs) for key, ours in groups.items()]
 
 
-def _gain(key: tuple[str, str, bool], ours: Sequence[Metrics], theirs: Sequence[Metrics]) -> Gain:
+def _gain(key: tuple[str, str, bool], ours: Sequence[Metrics], theirs: Sequence[Metrics]) -> BaselineGain:
     def against(name: str) -> list[tuple[float, float]] | None:
         mine, other = [getattr(x, name) for x in ours], [getattr(x, name) for x in theirs]
         if None in mine or None in other:
@@ -141,13 +141,13 @@ def _gain(key: tuple[str, str, bool], ours: Sequence[Metrics], theirs: Sequence[
             other = [sum(other) / len(other)] * len(mine)
         return list(zip(mine, other, strict=True))
 
-    def less(name: str) -> Spread | None:
+    def less(name: str) -> SeedSpread | None:
         pairs = against(name)
         return spread([a - b for a, b in pairs]) if pairs else None
 
     flips = against("flips_per_word") or []
     policy, emission, closing = key
-    return Gain(
+    return BaselineGain(
         policy=policy,
         emission=emission,
         closing=closing,

@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stream.evaluation.metrics.report import Report, Summary
+from stream.evaluation.metrics.report import EvaluationReport, PolicySummary
 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#444444")
 _NAMED = ("low", "medium", "high")
 
 
-def plot_levels(report: Report, path: Path) -> None:
+def plot_levels(report: EvaluationReport, path: Path) -> None:
     """Draw flips of shown spans against their mean delay: in words, and beside it in seconds where words have times.
 
     One colour a policy; the named levels are large. The line joins the levels that no other of the same policy beats in
@@ -33,7 +33,7 @@ def plot_levels(report: Report, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _draw(axes: Axes, summaries: list[Summary], delay: str) -> None:
+def _draw(axes: Axes, summaries: list[PolicySummary], delay: str) -> None:
     for color, policy in zip(_COLORS * len(summaries), dict.fromkeys(x.policy for x in summaries), strict=False):
         points = [
             (x.metrics[delay].mean, x.metrics["span_flips"].mean, x.emission)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stream.evaluation.metrics.report import Report, Spread, Summary
+from stream.evaluation.metrics.report import EvaluationReport, PolicySummary, SeedSpread
 
 COLORS = {
     "always": "#444444",
@@ -25,12 +25,12 @@ BASELINE_COLOR = "#cc79a7"
 
 
 class _Point(NamedTuple):
-    x: Spread
-    y: Spread
+    x: SeedSpread
+    y: SeedSpread
     parameter: str
 
 
-def plot_report(report: Report, path: Path) -> None:
+def plot_report(report: EvaluationReport, path: Path) -> None:
     """Draw streaming EM against FLOPs saved, without closing restarts."""
     shown = [summary for summary in report.summary if not summary.closing]
     figure, (axes,) = _begin(report, 1)
@@ -40,7 +40,7 @@ def plot_report(report: Report, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def plot_frontier(report: Report, path: Path) -> None:
+def plot_frontier(report: EvaluationReport, path: Path) -> None:
     """Draw flips a word against the mean delay of spans, with closing restarts where they were measured.
 
     Beside it, if there are gold labels, the same flips against streaming EM: flips alone say little.
@@ -66,7 +66,7 @@ def plot_frontier(report: Report, path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _far_off(summaries: Sequence[Summary]) -> list[Summary]:
+def _far_off(summaries: Sequence[PolicySummary]) -> list[PolicySummary]:
     """The baseline, if all others would lie at the bottom of a picture that shows it."""
     others = [summary.metrics["flips_per_word"].high for summary in summaries if not summary.baseline]
     limit = 2 * max(others, default=0.0)
@@ -75,7 +75,7 @@ def _far_off(summaries: Sequence[Summary]) -> list[Summary]:
     ]
 
 
-def _begin(report: Report, panels: int) -> tuple[Figure, list[Axes]]:
+def _begin(report: EvaluationReport, panels: int) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(7.5 if panels == 1 else 11, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0].tolist()
@@ -110,7 +110,7 @@ def _draw(
         axes.legend(fontsize=8)
 
 
-def _families(summaries: Sequence[Summary], x: str, y: str) -> dict[str, list[_Point]]:
+def _families(summaries: Sequence[PolicySummary], x: str, y: str) -> dict[str, list[_Point]]:
     """Group what has both metrics by kind of policy and by emission."""
     groups: dict[str, list[_Point]] = {}
     for summary in summaries:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from encoder.train.config import TextSource
 from encoder.train.data.text import WORD, read_source
-from encoder.train.data.text import Sequence as Sentence
+from encoder.train.data.text import TextSequence as Sentence
 from stream.evaluation.metrics.chart_metrics import Extents, Labels
 from stream.evaluation.replay.running_speech import run_on
-from stream.labelling.labeller import Reading
+from stream.labelling.labeller import Labelling
 
 
 class EvaluationError(ValueError):
@@ -22,7 +22,7 @@ class EvaluationError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class LabelledText:
     """One labelled sequence, as the text that arrives word by word."""
 
     text: str
@@ -42,7 +42,7 @@ def read_examples(
     *,
     spoken: bool = False,
     join: int | None = None,
-) -> list[Example]:
+) -> list[LabelledText]:
     """Read a CoNLL file (or JSONL spans) against a tagger's label names.
 
     Args:
@@ -78,34 +78,34 @@ def read_examples(
     return [_spell(numbers, x.words, x.tags) for x in sentences]
 
 
-def sessions_of(examples: Sequence[Example]) -> list[list[Example]]:
+def sessions_of(examples: Sequence[LabelledText]) -> list[list[LabelledText]]:
     """Part examples into sessions: neighbours of one name, and each that has none by itself."""
     keys = [example.session or i for i, example in enumerate(examples)]
     return [[example for _, example in group] for _, group in groupby(zip(keys, examples, strict=True), lambda x: x[0])]
 
 
-def _spell(numbers: dict[str, int], words: Sequence[str], tags: Sequence[str], session: str = "") -> Example:
+def _spell(numbers: dict[str, int], words: Sequence[str], tags: Sequence[str], session: str = "") -> LabelledText:
     ends = np.cumsum([len(word) + 1 for word in words], dtype=np.int32) - 1
     gold = np.array([numbers[tag] for tag in tags], np.int32)
-    return Example(" ".join(words), ends.astype(np.int32), gold, session)
+    return LabelledText(" ".join(words), ends.astype(np.int32), gold, session)
 
 
-class _Row(msgspec.Struct):
+class _JsonRow(msgspec.Struct):
     text: str
     spans: list[tuple[int, int, str]] = []
 
 
 def _read_marked(
     path: Path, numbers: dict[str, int], sentences: Sequence[Sentence], rename: dict[str, str]
-) -> list[Example]:
+) -> list[LabelledText]:
     """Keep the file's own characters, which the words of `read_source` have lost."""
-    rows = (msgspec.json.decode(line, type=_Row) for line in path.read_bytes().splitlines())
+    rows = (msgspec.json.decode(line, type=_JsonRow) for line in path.read_bytes().splitlines())
     examples = []
     for row, sentence in zip((row for row in rows if WORD.search(row.text)), sentences, strict=False):
         ends = np.array([m.end() for m in WORD.finditer(row.text)], np.int32)
         gold = np.array([numbers[tag] for tag in sentence.tags], np.int32)
         marks = tuple((start, end) for start, end, kind in row.spans if rename.get(kind, kind))
-        examples.append(Example(row.text, ends, gold, marks=marks))
+        examples.append(LabelledText(row.text, ends, gold, marks=marks))
     return examples
 
 
@@ -114,7 +114,7 @@ def _rename(tag: str, rename: dict[str, str]) -> str:
     return tag[:2] + kind if kind else "O"
 
 
-def word_labels(reading: Reading, ends: NDArray[np.int32], begins: NDArray[np.int32]) -> Labels:
+def word_labels(reading: Labelling, ends: NDArray[np.int32], begins: NDArray[np.int32]) -> Labels:
     """Read the labels of a file's words off the tagger's words, of which each may hold several ("u.s." holds four).
 
     Args:

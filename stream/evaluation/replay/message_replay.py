@@ -16,32 +16,32 @@ from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.evaluation.labelled import dense_flops
 from stream.evaluation.metrics.chart_metrics import Chart, Labels
-from stream.evaluation.replay.shown_spans import Audience, Levels
+from stream.evaluation.replay.shown_spans import Audience, EmissionLevels
 from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, ignore
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.labeller import NO_WORDS, Live, Reading, Work, read_single
+from stream.labelling.labeller import NO_WORDS, Labelling, PlanWork, SessionLabels, read_single
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Update
 from stream.revisions.spans import first_change
 from stream.revisions.text_alignment import Times, word_extents
-from stream.sessions.operations import Forget, Operation, Remove, Write
+from stream.sessions.operations import EndSession, Operation, Remove, Write
 from stream.sessions.session import close_segment
 
 _ALL = 1 << 62
 
 
 @dataclass(slots=True)
-class _Segment:
+class _ReplayedSegment:
     """One segment as its labels stand, and its history."""
 
     text: str = ""
     closed: bool = False
-    reading: Reading = NO_WORDS
+    reading: Labelling = NO_WORDS
     encoded: Encoded = EMPTY
     rows: list[Labels] = field(default_factory=list)
     rewritten: list[int] = field(default_factory=list)
-    work: list[Work] = field(default_factory=list)
+    work: list[PlanWork] = field(default_factory=list)
     times: list[float | None] = field(default_factory=list)
     said: Times = ()
     audiences: list[Audience] = field(default_factory=list)
@@ -58,22 +58,22 @@ class _Segment:
 
 
 @dataclass(slots=True, eq=False)
-class _Session:
-    live: Live[Any]
-    segments: dict[str, _Segment] = field(default_factory=dict)
+class _ReplayedSession:
+    live: SessionLabels[Any]
+    segments: dict[str, _ReplayedSegment] = field(default_factory=dict)
     tokens: int = 0
     """Of closed segments."""
 
 
-class _Job(NamedTuple):
+class _ReplayJob(NamedTuple):
     """A text to label: of which session and segment."""
 
-    session: _Session
-    segment: _Segment
+    session: _ReplayedSession
+    segment: _ReplayedSegment
     write: Write
 
 
-class Replay:
+class MessageReplay:
     """Streams fed as live sessions, each update in a step of its own.
 
     Args:
@@ -84,7 +84,7 @@ class Replay:
     """
 
     def __init__(
-        self, tagger: Tagger, policy: RestartPolicy, messages: Iterable[Message], levels: Levels = NO_LEVELS
+        self, tagger: Tagger, policy: RestartPolicy, messages: Iterable[Message], levels: EmissionLevels = NO_LEVELS
     ) -> None:
         self.flops = 0
         """Of the updates, edits of closed segments among them."""
@@ -104,7 +104,7 @@ class Replay:
         self._policy = policy
         self._levels = levels
         self._labeller = HybridLabeller(tagger)
-        self._sessions: dict[str, _Session] = {}
+        self._sessions: dict[str, _ReplayedSession] = {}
         self._intake = Intake(coalesce=False)
         self._times: list[float | None] = []
         self._charts: list[Chart] = []
@@ -146,20 +146,20 @@ class Replay:
                 jobs.append(self._open(operation))
             elif isinstance(operation, Remove):
                 self._remove(operation)
-            elif isinstance(operation, Forget) and operation.session in self._sessions:
+            elif isinstance(operation, EndSession) and operation.session in self._sessions:
                 self._sessions.pop(operation.session).live.free()
         self._update([job for job in jobs if job.segment.text != job.write.text])
         self._close([job for job in jobs if job.write.final and not job.segment.closed])
 
-    def _open(self, write: Write) -> _Job:
+    def _open(self, write: Write) -> _ReplayJob:
         session = self._sessions.get(write.session)
         if session is None:
-            session = self._sessions[write.session] = _Session(self._labeller.open(self._policy))
+            session = self._sessions[write.session] = _ReplayedSession(self._labeller.open(self._policy))
         segment = session.segments.get(write.segment)
         if segment is None:
-            segment = session.segments[write.segment] = _Segment(audiences=self._levels.open())
+            segment = session.segments[write.segment] = _ReplayedSegment(audiences=self._levels.open())
         segment.said = write.times if segment.text == write.text else segment.said
-        return _Job(session, segment, write)
+        return _ReplayJob(session, segment, write)
 
     def _remove(self, operation: Remove) -> None:
         session = self._sessions[operation.session]
@@ -177,7 +177,7 @@ class Replay:
         for charts, one in zip(self.charts_shown, shown, strict=True):
             charts.append(one)
 
-    def _update(self, jobs: Sequence[_Job]) -> None:
+    def _update(self, jobs: Sequence[_ReplayJob]) -> None:
         """Texts that changed."""
         readings, flops = self._run(jobs, closing=False)
         self.flops += flops
@@ -198,7 +198,7 @@ class Replay:
                     audience.rows.append(audience.update(write.text, reading).labels)
             segment.text, segment.said, segment.reading, segment.encoded = write.text, write.times, reading, encoded
 
-    def _close(self, jobs: Sequence[_Job]) -> None:
+    def _close(self, jobs: Sequence[_ReplayJob]) -> None:
         """Segments that are final now, with the text that they have."""
         readings, flops = self._run(jobs, closing=True)
         self.closing_flops += flops
@@ -210,7 +210,7 @@ class Replay:
             for name in close_segment(session.segments, write.segment):
                 session.live.forget(name)
 
-    def _run(self, jobs: Sequence[_Job], *, closing: bool) -> tuple[list[Reading], int]:
+    def _run(self, jobs: Sequence[_ReplayJob], *, closing: bool) -> tuple[list[Labelling], int]:
         if not jobs:
             return [], 0
         plans = [job.session.live.plan(job.write.segment, job.write.text, closing) for job in jobs]
@@ -223,7 +223,7 @@ class Replay:
         self.dense_open += dense_flops(self._tagger.config, np.array([tokens]))
 
 
-def _closed(segment: _Segment, text: str, reading: Reading) -> tuple[Chart, list[Chart]]:
+def _closed(segment: _ReplayedSegment, text: str, reading: Labelling) -> tuple[Chart, list[Chart]]:
     """What stood in a segment that closes, and what its readers were shown."""
     chart, shown = segment.chart(), segment.shown()
     for i, audience in enumerate(segment.audiences):
@@ -232,7 +232,7 @@ def _closed(segment: _Segment, text: str, reading: Reading) -> tuple[Chart, list
     return replace(chart, closed=reading.labels, closing=reading.work), shown
 
 
-def word_ends(text: str, times: Times, reading: Reading) -> list[float | None]:
+def word_ends(text: str, times: Times, reading: Labelling) -> list[float | None]:
     """When each of the tagger's words was over, by the words between white space that hold them: (words,)."""
     if not times:
         return [None] * len(reading.ends)

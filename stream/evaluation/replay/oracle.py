@@ -13,24 +13,24 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.restart.policies import Always, Never, Standing
+from encoder.restart.policies import Always, Never, StandingWords
 from stream.evaluation.metrics.chart_metrics import Chart, Labels
-from stream.evaluation.replay.examples import Example
-from stream.evaluation.replay.shown_spans import Levels
-from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, Feed, Member, ignore
-from stream.labelling.labeller import Labeller, Live, read_single
+from stream.evaluation.replay.examples import LabelledText
+from stream.evaluation.replay.shown_spans import EmissionLevels
+from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, Feed, ReplayedText, ignore
+from stream.labelling.labeller import Labeller, SessionLabels, read_single
 
 ORACLE = "oracle"
 P = TypeVar("P")
 
 
 @dataclass(slots=True)
-class _Told:
+class _ForcedPolicy:
     """A policy that is told each step what to do."""
 
     full: bool = False
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         """Go back to the first word, or append."""
         return 0 if self.full else standing.words
 
@@ -44,22 +44,22 @@ class OracleFeed(Feed[P]):
     def __init__(
         self,
         labeller: Labeller[P],
-        group: Sequence[Example],
+        group: Sequence[LabelledText],
         begins: NDArray[np.int32],
-        levels: Levels = NO_LEVELS,
+        levels: EmissionLevels = NO_LEVELS,
     ) -> None:
         super().__init__(labeller, Never(), group, begins, levels)
         self._always = Feed(labeller, Always(), group, begins)
-        self._told: dict[Member[P], _Told] = {}
-        self._shadows: dict[Member[P], Live[P]] = {}
-        self._full: dict[Member[P], list[Chart]] = {}
+        self._told: dict[ReplayedText[P], _ForcedPolicy] = {}
+        self._shadows: dict[ReplayedText[P], SessionLabels[P]] = {}
+        self._full: dict[ReplayedText[P], list[Chart]] = {}
 
     def run(self, closing: bool, advance: Advance = ignore) -> list[Chart]:
         """Feed every word and return the charts."""
         charts = iter(self._always.run(False))
         for member in self._members:
             self._full[member] = [next(charts) for _ in member.examples]
-            self._told[member] = told = _Told()
+            self._told[member] = told = _ForcedPolicy()
             member.live.free()
             member.live = self._labeller.open(told)
             self._shadows[member] = self._labeller.open(Never())
@@ -68,12 +68,12 @@ class OracleFeed(Feed[P]):
             shadow.free()
         return charts_of_oracle
 
-    def _grow(self, members: Sequence[Member[P]]) -> None:
+    def _grow(self, members: Sequence[ReplayedText[P]]) -> None:
         self._choose(members)
         super()._grow(members)
         self._follow([member for member in members if self._told[member].full])
 
-    def _choose(self, members: Sequence[Member[P]]) -> None:
+    def _choose(self, members: Sequence[ReplayedText[P]]) -> None:
         plans = [self._shadows[x].plan(str(x.at), x.text(len(x.rows) + 1), False) for x in members]
         self._labeller.run(plans)
         for member, reading in zip(members, read_single(self._labeller, plans), strict=True):
@@ -81,11 +81,11 @@ class OracleFeed(Feed[P]):
             appended, full = self._labels(member, reading, words), self._full[member][member.at].rows[words - 1]
             self._told[member].full = _errors(member, full) < _errors(member, appended)
 
-    def _end(self, members: Sequence[Member[P]], closing: bool) -> None:
+    def _end(self, members: Sequence[ReplayedText[P]], closing: bool) -> None:
         super()._end(members, closing)
         self._follow([member for member in members if not member.over])
 
-    def _follow(self, members: Sequence[Member[P]]) -> None:
+    def _follow(self, members: Sequence[ReplayedText[P]]) -> None:
         """Bring shadows into the state of those that restarted or closed: what is computed whole has no history."""
         plans = []
         for member in members:
@@ -97,5 +97,5 @@ class OracleFeed(Feed[P]):
         self._labeller.read(plans)
 
 
-def _errors(member: Member[P], labels: Labels) -> int:
+def _errors(member: ReplayedText[P], labels: Labels) -> int:
     return int((labels != member.example.gold[: len(labels)]).sum())

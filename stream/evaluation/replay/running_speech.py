@@ -8,9 +8,9 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from encoder.train.config import Augment
+from encoder.train.config import AugmentConfig
 from encoder.train.data.augment import speak
-from encoder.train.data.text import Sequence as Sentence
+from encoder.train.data.text import TextSequence as Sentence
 
 SEGMENTS = 16
 """Joined segments of one session at most. A longer document is several sessions, so that more of them run at once."""
@@ -43,7 +43,7 @@ def run_on(sentences: Sequence[Sentence], spoken: bool, join: int | None) -> Ite
 
 
 def _say(sentence: Sentence, rng: random.Random) -> Sentence:
-    words, tags = speak(sentence, Augment(), rng)
+    words, tags = speak(sentence, AugmentConfig(), rng)
     return replace(sentence, words=tuple(words), tags=tuple(tags))
 
 

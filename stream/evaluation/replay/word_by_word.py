@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from encoder.restart.policies import RestartPolicy
 from stream.evaluation.metrics.chart_metrics import Chart, Extents, Labels
-from stream.evaluation.replay.examples import Example, sessions_of, word_labels
-from stream.evaluation.replay.shown_spans import Audience, Levels
-from stream.labelling.labeller import Labeller, Live, Reading, Work, read_single
+from stream.evaluation.replay.examples import LabelledText, sessions_of, word_labels
+from stream.evaluation.replay.shown_spans import Audience, EmissionLevels
+from stream.labelling.labeller import Labeller, Labelling, PlanWork, SessionLabels, read_single
 
 P = TypeVar("P")
 Advance = Callable[[int], None]
 """Is told how many words were done."""
 
 
-NO_LEVELS = Levels((), ())
+NO_LEVELS = EmissionLevels((), ())
 
 
 def ignore(words: int) -> None:
@@ -29,14 +29,14 @@ def ignore(words: int) -> None:
 
 
 @dataclass(slots=True, eq=False)
-class Member(Generic[P]):
+class ReplayedText(Generic[P]):
     """A session on its way: segments before `at` are closed, of that one `len(rows)` words have arrived."""
 
-    live: Live[P]
-    examples: Sequence[Example]
+    live: SessionLabels[P]
+    examples: Sequence[LabelledText]
     at: int = 0
     rows: list[Labels] = field(default_factory=list)
-    work: list[Work] = field(default_factory=list)
+    work: list[PlanWork] = field(default_factory=list)
     charts: list[Chart] = field(default_factory=list)
     audiences: list[Audience] = field(default_factory=list)
     """The open segment's readers under each level that is measured."""
@@ -44,7 +44,7 @@ class Member(Generic[P]):
     """What they were shown: charts by level."""
 
     @property
-    def example(self) -> Example:
+    def example(self) -> LabelledText:
         """The open segment."""
         return self.examples[self.at]
 
@@ -73,9 +73,9 @@ class Feed(Generic[P]):
         self,
         labeller: Labeller[P],
         policy: RestartPolicy,
-        group: Sequence[Example],
+        group: Sequence[LabelledText],
         begins: NDArray[np.int32],
-        levels: Levels = NO_LEVELS,
+        levels: EmissionLevels = NO_LEVELS,
     ) -> None:
         self.flops = 0
         """Of the updates."""
@@ -84,8 +84,8 @@ class Feed(Generic[P]):
         self._labeller = labeller
         self._begins = begins
         self._levels = levels
-        self._members: list[Member[P]] = [
-            Member(labeller.open(policy), x, audiences=levels.open(), shown=[[] for _ in levels.emissions])
+        self._members: list[ReplayedText[P]] = [
+            ReplayedText(labeller.open(policy), x, audiences=levels.open(), shown=[[] for _ in levels.emissions])
             for x in sessions_of(group)
         ]
 
@@ -110,14 +110,14 @@ class Feed(Generic[P]):
         levels = range(len(self._levels.emissions))
         return [[chart for member in self._members for chart in member.shown[i]] for i in levels]
 
-    def _grow(self, members: Sequence[Member[P]]) -> None:
+    def _grow(self, members: Sequence[ReplayedText[P]]) -> None:
         """Give each one's segment its next word."""
         readings, flops = self._step(members, closing=False)
         self.flops += flops
         for member, reading in zip(members, readings, strict=True):
             self._note(member, reading)
 
-    def _step(self, members: Sequence[Member[P]], *, closing: bool) -> tuple[list[Reading], int]:
+    def _step(self, members: Sequence[ReplayedText[P]], *, closing: bool) -> tuple[list[Labelling], int]:
         """Label each one's text with its next word, or close it as it stands; also the FLOPs of it."""
         plans = []
         for member in members:
@@ -127,7 +127,7 @@ class Feed(Generic[P]):
         self._labeller.run(plans)
         return read_single(self._labeller, plans), self._labeller.counters().flops - before
 
-    def _note(self, member: Member[P], reading: Reading) -> None:
+    def _note(self, member: ReplayedText[P], reading: Labelling) -> None:
         member.rows.append(self._labels(member, reading, len(member.rows) + 1))
         member.work.append(reading.work)
         done = len(member.rows) == len(member.example.ends)
@@ -140,10 +140,10 @@ class Feed(Generic[P]):
                 found = _found(member.example, shown)
                 charts.append(Chart(audience.rows, work=member.work, found=found, seen=audience.seen))
 
-    def _labels(self, member: Member[P], reading: Reading, words: int) -> Labels:
+    def _labels(self, member: ReplayedText[P], reading: Labelling, words: int) -> Labels:
         return word_labels(reading, member.example.ends[:words], self._begins)
 
-    def _end(self, members: Sequence[Member[P]], closing: bool) -> None:
+    def _end(self, members: Sequence[ReplayedText[P]], closing: bool) -> None:
         """Close segments that have all their words, and go on to the next."""
         closed = [member for member in members if closing or member.at + 1 < len(member.examples)]
         readings, flops = self._step(closed, closing=True) if closed else ([], 0)
@@ -158,7 +158,7 @@ class Feed(Generic[P]):
             member.at += 1
             member.rows, member.work, member.audiences = [], [], self._levels.open()
 
-    def _show_closed(self, member: Member[P], reading: Reading) -> None:
+    def _show_closed(self, member: ReplayedText[P], reading: Labelling) -> None:
         for audience, charts in zip(member.audiences, member.shown, strict=True):
             shown = audience.update(member.text(len(member.rows)), reading, final=True)
             labels, found = self._labels(member, shown, len(member.rows)), _found(member.example, shown)
@@ -167,7 +167,7 @@ class Feed(Generic[P]):
             )
 
 
-def _found(example: Example, reading: Reading) -> Extents | None:
+def _found(example: LabelledText, reading: Labelling) -> Extents | None:
     """The characters under the tagger's spans, if they are to be compared; white space inside a span belongs to it."""
     if example.marks is None:
         return None

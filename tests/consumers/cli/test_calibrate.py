@@ -10,7 +10,7 @@ from consumers.cli.calibrate import calibrate
 from consumers.common.settings import DEFAULT_POLICY, SettingError
 from consumers.runtime.engine_factory import build_engine
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.restart.policies import DEFAULT_PRICE, Last, Stability, parse_policy
+from encoder.restart.policies import DEFAULT_PRICE, Last, StabilityThreshold, parse_policy
 from tests.tiny import WORDS, tiny_checkpoint
 
 app = typer.Typer()
@@ -64,7 +64,7 @@ def test_it_stores_a_threshold_that_becomes_the_default(tagger, data, tmp_path):
     found = load_checkpoint(str(tagger)).calibration[""]
     assert found.certificate.delta == 0.4
     for name in (DEFAULT_POLICY, "stability"):
-        assert policy_of(build_engine([str(tagger)], name, coalesce=False)) == Stability(found.tau)
+        assert policy_of(build_engine([str(tagger)], name, coalesce=False)) == StabilityThreshold(found.tau)
     assert policy_of(build_engine([str(tagger)], "last:2", coalesce=False)) == Last(2)
     report = json.loads((tmp_path / "out" / "calibrate.json").read_bytes())
     assert report["chosen"]["tau"] == found.tau

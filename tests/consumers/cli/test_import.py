@@ -10,7 +10,7 @@ import pytest
 from consumers.cli.main import main
 from consumers.formats.line_reader import LineReader
 from consumers.runtime.engine_factory import build_engine
-from consumers.runtime.tag_lines import Tagging, TextReader
+from consumers.runtime.tag_lines import TagRun, TextReader
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.train.config import read_config
 from encoder.train.run import run_training
@@ -42,7 +42,7 @@ def text(tmp_path: Path) -> Path:
 def tag_here(tagger: Path) -> bytes:
     """Label the lines as `hearken tag` does, in this process."""
     out, errors = io.BytesIO(), io.StringIO()
-    tagging = Tagging(build_engine([str(tagger)], "last:3", coalesce=False), TextReader(), False, out, errors)
+    tagging = TagRun(build_engine([str(tagger)], "last:3", coalesce=False), TextReader(), False, out, errors)
     tagging.run(LineReader(io.BytesIO("\n".join(SAID).encode())))
     assert (errors.getvalue(), tagging.bad) == ("", 0)
     return out.getvalue()

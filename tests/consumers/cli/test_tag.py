@@ -11,9 +11,9 @@ import pytest
 
 from consumers.formats.decode import decode_message
 from consumers.formats.line_reader import LineReader
-from consumers.formats.reader import NormalReader, Reader
+from consumers.formats.reader import MessageReader, NormalReader
 from consumers.runtime.engine_factory import build_engine
-from consumers.runtime.tag_lines import Tagging, TextReader
+from consumers.runtime.tag_lines import TagRun, TextReader
 from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.consumers.fakes import fake_engine
 from tests.tiny import LABELS, tiny_checkpoint
@@ -30,9 +30,9 @@ def update(session: str, text: str, **fields: object) -> str:
 NORMAL, TEXT = NormalReader(), TextReader()
 
 
-def tag_here(data: bytes, reader: Reader = NORMAL, final_only: bool = False) -> tuple[list[dict], str, int]:
+def tag_here(data: bytes, reader: MessageReader = NORMAL, final_only: bool = False) -> tuple[list[dict], str, int]:
     out, errors = io.BytesIO(), io.StringIO()
-    tagging = Tagging(fake_engine(["ner"], "", coalesce=False), reader, final_only, out, errors)
+    tagging = TagRun(fake_engine(["ner"], "", coalesce=False), reader, final_only, out, errors)
     tagging.run(LineReader(io.BytesIO(data)))
     return [json.loads(line) for line in out.getvalue().splitlines()], errors.getvalue(), tagging.bad
 
@@ -171,7 +171,7 @@ def test_several_taggers_answer_each_line_under_their_own_names(tagger: Path, tm
     def label(*chosen: str) -> list[dict]:
         out = io.BytesIO()
         engine = build_engine(chosen, "stability:0.9", coalesce=False)
-        Tagging(engine, TEXT, False, out, sys.stderr).run(LineReader(io.BytesIO(data)))
+        TagRun(engine, TEXT, False, out, sys.stderr).run(LineReader(io.BytesIO(data)))
         return [json.loads(line) for line in out.getvalue().splitlines()]
 
     together = label(*names)

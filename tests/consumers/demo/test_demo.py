@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import consumers.demo.demo
-from consumers.demo.summary import Summary
+from consumers.demo.summary import DemoSummary
 from consumers.demo.terminal_view import LiveView, Palette, PlainView, annotate, make_view, paint
 from consumers.demo.transcript import Flip, Transcript
 from consumers.http.settings import HttpSettings
@@ -132,7 +132,7 @@ def test_spans_of_several_taggers_are_shown_within_each_other_or_in_lines_of_the
 
 def test_the_summary_has_the_figures_that_matter() -> None:
     stats = EngineStats(words=200, words_recomputed=300, revisions=40, messages=90, flips_model=3, flips_input=7)
-    rows = dict(Summary(stats, [0.001 * x for x in range(1, 101)], 5.0, 2).rows())
+    rows = dict(DemoSummary(stats, [0.001 * x for x in range(1, 101)], 5.0, 2).rows())
     assert rows["words recomputed a word"] == "1.50"
     assert rows["labels of words that flipped"] == "3 by the model, 7 by rewritten input"
     assert rows["latency, update sent to label read"] == "p50 50.5 ms, p99 99.0 ms"

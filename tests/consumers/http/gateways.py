@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from consumers.http.api.gateway import Desk
+from consumers.http.api.gateway import Gateway
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker
@@ -16,7 +16,7 @@ from tests.waiting import PATIENCE
 @dataclass
 class Served:
     worker: Worker
-    desk: Desk
+    desk: Gateway
 
     @property
     def engine(self) -> Engine:
@@ -29,7 +29,7 @@ async def served(
 ) -> AsyncIterator[Served]:
     labeller = labeller or FakeLabeller(poison=["poison"], names=taggers)
     worker = Worker(Engine(labeller, Last(3), coalesce=True, **engine))  # type: ignore[arg-type]
-    desk = Desk(worker, in_flight=in_flight)
+    desk = Gateway(worker, in_flight=in_flight)
     reading = asyncio.create_task(read(worker, desk))
     try:
         yield Served(worker, desk)
@@ -38,7 +38,7 @@ async def served(
         await reading
 
 
-async def read(worker: Worker, desk: Desk) -> None:
+async def read(worker: Worker, desk: Gateway) -> None:
     async for batch in worker.results():
         desk.stepped(batch)
     desk.close()

@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 
-from consumers.http.frontend import Front
+from consumers.http.frontend import HttpFrontend
 from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
 from consumers.kafka.service.service import Service
@@ -18,7 +18,7 @@ from tests.consumers.kafka.test_service import FIRST, settings, update
 async def test_health_is_answered_before_the_first_record_and_until_all_is_done() -> None:
     kafka, http, stop = FakeKafka(alone=False), HttpSettings(port=0), asyncio.Event()
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    front, at = Front(http, worker), bind(http)
+    front, at = HttpFrontend(http, worker), bind(http)
     assert at is not None
     service = Service(settings(), worker, kafka.clients(), tap=front.tap)
     async with front.open(at, service) as address, httpx.AsyncClient(base_url=address) as client:
@@ -43,7 +43,7 @@ async def test_health_is_answered_before_the_first_record_and_until_all_is_done(
 async def test_what_callers_over_http_say_never_gets_to_kafka() -> None:
     kafka, stop, answered = FakeKafka(), asyncio.Event(), asyncio.Event()
     worker = Worker(fake_engine(["ner"], "", coalesce=False))
-    front = Front(HttpSettings(port=0), worker)
+    front = HttpFrontend(HttpSettings(port=0), worker)
     count = 0
 
     def count_revisions(batch: object) -> None:

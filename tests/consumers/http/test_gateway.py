@@ -7,10 +7,17 @@ import pytest
 from aiokafka import TopicPartition
 
 from consumers.common.settings import ServiceSettings
-from consumers.http.api.caller import Caller, DeskClosed, Failed, Result, TooManySessions, TooSlow
-from consumers.http.api.gateway import Desk
+from consumers.http.api.caller import (
+    ClientHandle,
+    ClientTooSlow,
+    GatewayClosed,
+    LabellingFailed,
+    Result,
+    TooManySessions,
+)
+from consumers.http.api.gateway import Gateway
 from consumers.kafka.service.service import Service
-from stream.engine.worker import Batch, Worker
+from stream.engine.worker import StepBatch, Worker
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision, Update
 from stream.sessions.step_result import StepResult
@@ -22,7 +29,7 @@ from tests.stream.helpers import delete, end, final, update
 from tests.waiting import PATIENCE
 
 
-async def told(caller: Caller, *messages: Message) -> list[Result]:
+async def told(caller: ClientHandle, *messages: Message) -> list[Result]:
     """Submit, and take everything that came of it."""
 
     async def submit() -> None:
@@ -119,9 +126,9 @@ async def test_results_that_pile_up_all_the_same_end_the_caller() -> None:
         (held,) = here.desk._held.values()
         late = Revision(tagger="fake", session=held.inside, segment="u", rev=9, offset=0, final=False, spans=())
         for _ in range(5000):
-            here.desk.stepped(Batch(StepResult(revisions=[late]), [], 0.0))
+            here.desk.stepped(StepBatch(StepResult(revisions=[late]), [], 0.0))
         assert caller._results.qsize() < 4200
-        with pytest.raises(TooSlow):
+        with pytest.raises(ClientTooSlow):
             [x async for x in caller.results()]
 
 
@@ -183,7 +190,7 @@ async def test_of_many_ended_sessions_only_some_are_remembered() -> None:
 async def test_a_failure_is_told_and_is_an_answer() -> None:
     async with served() as here, here.desk.caller(sessions=2) as caller:
         results = await told(caller, final("u", "anna poison", "a"), final("u", "rome", "b"))
-        assert Failed("a", "u", 0) in results
+        assert LabellingFailed("a", "u", 0) in results
         assert [x.session for x in results if isinstance(x, Revision)] == ["b"]
 
 
@@ -196,7 +203,7 @@ async def test_idle_sessions_close_and_give_their_place_free() -> None:
         await caller.submit(update("u", "anna", "b"), 1)
 
 
-async def _until_final(caller: Caller):
+async def _until_final(caller: ClientHandle):
     async for x in caller.results():
         yield x
         if isinstance(x, Revision) and x.final:
@@ -207,11 +214,11 @@ async def test_a_closed_desk_ends_what_is_waited_for() -> None:
     async with served() as here:
         async with here.desk.caller(sessions=1) as caller:
             here.desk.close()
-            with pytest.raises(DeskClosed):
+            with pytest.raises(GatewayClosed):
                 [x async for x in caller.results()]
-            with pytest.raises(DeskClosed):
+            with pytest.raises(GatewayClosed):
                 await caller.submit(update("u", "anna"), 0)
-        with pytest.raises(DeskClosed):
+        with pytest.raises(GatewayClosed):
             async with here.desk.caller(sessions=1):
                 pass
 
@@ -220,7 +227,7 @@ async def test_finishing_with_nothing_to_wait_for_ends_at_once() -> None:
     async with served() as here, here.desk.caller(sessions=1) as caller:
         caller.finish()
         assert [x async for x in caller.results()] == []
-        assert isinstance(here.desk, Desk)
+        assert isinstance(here.desk, Gateway)
 
 
 async def test_what_may_be_seen_is_told_until_the_caller_goes() -> None:
@@ -240,7 +247,7 @@ async def test_what_may_be_seen_is_told_until_the_caller_goes() -> None:
 async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written() -> None:
     kafka, stop = FakeKafka(), asyncio.Event()
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    desk = Desk(worker)
+    desk = Gateway(worker)
     settings = ServiceSettings(broker="fake:1", commit_seconds=0.01, session_timeout_seconds=0.1)
     serving = asyncio.create_task(Service(settings, worker, kafka.clients(), tap=desk).run(stop))
     async with desk.caller(sessions=2) as caller:

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from aiokafka import TopicPartition
 
-from consumers.http.context import Context
+from consumers.http.context import HttpContext
 from consumers.http.settings import HttpSettings
-from consumers.kafka.in_flight import Ledger, Progress
+from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
 from consumers.kafka.service.service import Service
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine, StepResult
-from stream.engine.worker import Batch, Worker, WorkerFailed
+from stream.engine.worker import StepBatch, Worker, WorkerFailed
 from stream.messages.types import Update
 from tests.consumers.fake_kafka import IN, OUT, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
@@ -46,8 +46,8 @@ class Gate(Engine):
 
 
 @asynccontextmanager
-async def reading(worker: Worker) -> AsyncIterator[asyncio.Queue[Batch]]:
-    batches = asyncio.Queue[Batch]()
+async def reading(worker: Worker) -> AsyncIterator[asyncio.Queue[StepBatch]]:
+    batches = asyncio.Queue[StepBatch]()
 
     async def read() -> None:
         async for batch in worker.results():
@@ -69,7 +69,7 @@ async def serving(kafka: FakeKafka, worker: Worker) -> AsyncIterator[tuple[Servi
     service = Service(settings(), worker, kafka.clients())
     task = asyncio.create_task(service.run(stop))
     try:
-        async with asking(Context(settings=HttpSettings(port=0), worker=worker, service=service)) as client:
+        async with asking(HttpContext(settings=HttpSettings(port=0), worker=worker, service=service)) as client:
             yield service, client
     finally:
         stop.set()
@@ -176,7 +176,7 @@ async def test_writes_that_are_not_acknowledged_are_told_once_nobody_gives_them_
 
 def test_one_partition_that_is_stuck_is_not_hidden_by_others() -> None:
     clock = Clock()
-    ledger, first, second = Ledger(10, clock), Progress(), Progress()
+    ledger, first, second = InFlightRecords(10, clock), OffsetTracker(), OffsetTracker()
     assert ledger.stuck == 0
     ledger.begin(first, FakeRecord(IN, 0, 0, b"a", b""))
     clock.now += 5

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from consumers.formats.line_reader import LineReader
 from consumers.http.api import label
-from consumers.http.api.gateway import Desk
+from consumers.http.api.gateway import Gateway
 from consumers.runtime.engine_factory import build_engine
-from consumers.runtime.tag_lines import Tagging, TextReader
+from consumers.runtime.tag_lines import TagRun, TextReader
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
@@ -127,7 +127,7 @@ def tagged(engine: Engine, text: str) -> dict[str, dict]:
     """What `hearken tag --input text` says of one line, given alone."""
     engine.drop("stdin")
     out, errors = io.BytesIO(), io.StringIO()
-    Tagging(engine, TextReader(), False, out, errors).run(LineReader(io.BytesIO(text.encode())))
+    TagRun(engine, TextReader(), False, out, errors).run(LineReader(io.BytesIO(text.encode())))
     assert not errors.getvalue()
     keep = ("start", "end", "label", "text", "score")
     revisions = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -139,7 +139,7 @@ def tagged(engine: Engine, text: str) -> dict[str, dict]:
 
 async def labelled(engine: Engine, texts: Sequence[str]) -> list[dict[str, dict]]:
     worker = Worker(engine)
-    desk = Desk(worker)
+    desk = Gateway(worker)
     reading = asyncio.create_task(read(worker, desk))
     async with asking(make_context(worker=worker, desk=desk)) as client:
         response = await client.post("/v1/label", json={"texts": texts})

@@ -10,8 +10,8 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection
 
-from consumers.http.frontend import Front
-from consumers.http.live.model import Live
+from consumers.http.frontend import HttpFrontend
+from consumers.http.live.model import LiveModel
 from consumers.http.live.static_files import PAGE
 from consumers.http.server import bind
 from consumers.http.settings import HttpSettings
@@ -43,7 +43,7 @@ async def watch(socket: ClientConnection, session: str | None) -> None:
 
 
 async def test_a_page_is_told_of_figures_sessions_and_the_one_it_watches() -> None:
-    live = Live(TAGGERS, {"ner": ("person",)})
+    live = LiveModel(TAGGERS, {"ner": ("person",)})
     stage = Stage(live)
     stage.say("we met bob")
     async with page_site(live) as address, websockets.connect(feed(address)) as socket:
@@ -67,7 +67,7 @@ async def test_a_page_is_told_of_figures_sessions_and_the_one_it_watches() -> No
 
 
 async def test_a_page_that_falls_behind_is_sent_a_snapshot_and_nobody_waits() -> None:
-    live = Live(TAGGERS)
+    live = LiveModel(TAGGERS)
     stage = Stage(live)
     async with page_site(live) as address, websockets.connect(feed(address)) as socket:
         await watch(socket, "call-17")
@@ -82,7 +82,7 @@ async def test_a_page_that_falls_behind_is_sent_a_snapshot_and_nobody_waits() ->
 
 @pytest.mark.parametrize("said", ["{", '{"type":"watch"}', '{"type":"watch","session":7}', '{"type":"other"}', b"\x00"])
 async def test_what_is_no_wish_to_watch_ends_the_connection(said: str | bytes) -> None:
-    live = Live(TAGGERS)
+    live = LiveModel(TAGGERS)
     async with page_site(live) as address, websockets.connect(feed(address)) as socket:
         await socket.send(said)
         async with asyncio.timeout(PATIENCE):
@@ -92,7 +92,7 @@ async def test_what_is_no_wish_to_watch_ends_the_connection(said: str | bytes) -
 
 
 async def test_pages_that_go_away_are_forgotten() -> None:
-    live = Live(TAGGERS)
+    live = LiveModel(TAGGERS)
     async with page_site(live) as address:
         async with websockets.connect(feed(address)) as socket:
             await read(socket, "stats")
@@ -103,7 +103,7 @@ async def test_pages_that_go_away_are_forgotten() -> None:
 
 
 async def test_the_page_is_files_of_ours_with_a_policy_that_allows_no_others() -> None:
-    live = Live(TAGGERS)
+    live = LiveModel(TAGGERS)
     async with asking(make_context(live=live)) as client:
         for path, name in [("/", "index.html"), *((f"/page/{x}", x) for x in PAGE if x != "index.html")]:
             answer = await client.get(path)
@@ -142,7 +142,7 @@ async def test_no_page_where_nothing_is_told_to_it() -> None:
 async def test_a_service_shows_what_goes_through_it_and_lets_go_what_goes_elsewhere() -> None:
     kafka, http, stop = FakeKafka(alone=False), HttpSettings(port=0), asyncio.Event()
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    front, at = Front(http, worker), bind(http)
+    front, at = HttpFrontend(http, worker), bind(http)
     assert at is not None
     service = Service(settings(), worker, kafka.clients(), tap=front.tap)
     async with front.open(at, service) as address, websockets.connect(feed(address)) as socket:
@@ -175,7 +175,7 @@ async def test_a_service_shows_what_goes_through_it_and_lets_go_what_goes_elsewh
 async def test_streams_over_http_are_shown_and_end_when_they_go() -> None:
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
     http = HttpSettings(port=0)
-    front, at = Front(http, worker), bind(http)
+    front, at = HttpFrontend(http, worker), bind(http)
     assert at is not None
 
     async def relay() -> None:
@@ -200,7 +200,7 @@ async def test_streams_over_http_are_shown_and_end_when_they_go() -> None:
 
 
 async def test_with_a_token_neither_page_nor_feed_is_for_strangers() -> None:
-    live = Live(TAGGERS)
+    live = LiveModel(TAGGERS)
     async with page_site(live, token=TOKEN) as address:
         async with httpx.AsyncClient() as client:
             assert (await client.get(address + "/")).status_code == 401

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 import consumers.http.live.model
-from consumers.http.live.model import SEGMENTS, SESSIONS, TEXT, Live, LiveTap
-from consumers.http.live.rates import Figures
-from consumers.http.live.subscriber import WAITING, Watcher
+from consumers.http.live.model import SEGMENTS, SESSIONS, TEXT, LiveModel, LiveObserver
+from consumers.http.live.rates import RateMeter
+from consumers.http.live.subscriber import WAITING, Subscriber
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
-from stream.engine.worker import Batch
+from stream.engine.worker import StepBatch
 from stream.messages.types import Delete, End, Message, Revision, Span, Update
 from stream.sessions.stats import EngineStats
 from tests.stream.fake_tagger import fake_labeller
@@ -37,16 +37,16 @@ def revision(text: str, *found: tuple[str, str], session: str = "a", segment: st
     return Revision(session=session, segment=segment, spans=spans, **given)
 
 
-async def taken(watcher: Watcher) -> list[dict[str, Any]]:
+async def taken(watcher: Subscriber) -> list[dict[str, Any]]:
     return [json.loads(x) for x in await watcher.take(1.0)]
 
 
-def texts(live: Live, session: str = "a") -> list[tuple[str, str]]:
+def texts(live: LiveModel, session: str = "a") -> list[tuple[str, str]]:
     return [(x["segment"], x["text"]) for x in live.snapshot(session)["segments"]]
 
 
 async def test_who_comes_late_is_shown_all_and_then_what_happens() -> None:
-    live = Live(("ner",))
+    live = LiveModel(("ner",))
     live.heard(update("we met bob", speaker="agent", channel="left"))
     live.revised(revision("we met bob", ("bob", "person")))
     watcher = live.subscribe()
@@ -73,7 +73,7 @@ async def test_who_comes_late_is_shown_all_and_then_what_happens() -> None:
 
 
 async def test_a_slow_watcher_is_shown_the_whole_as_it_stands_when_it_comes_back() -> None:
-    live = Live()
+    live = LiveModel()
     watcher = live.subscribe()
     watcher.watch("a")
     await taken(watcher)
@@ -90,7 +90,7 @@ async def test_a_slow_watcher_is_shown_the_whole_as_it_stands_when_it_comes_back
 
 
 async def test_nothing_is_encoded_for_nobody_and_nothing_comes_after_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
-    live = Live()
+    live = LiveModel()
     watcher = live.subscribe()
     watcher.watch("a")
     await taken(watcher)
@@ -103,7 +103,7 @@ async def test_nothing_is_encoded_for_nobody_and_nothing_comes_after_leaving(mon
 
 
 async def test_deletes_and_ends_are_told() -> None:
-    live = Live()
+    live = LiveModel()
     live.heard(update("one", "u1"))
     live.heard(update("two", "u2"))
     watcher = live.subscribe()
@@ -121,7 +121,7 @@ async def test_deletes_and_ends_are_told() -> None:
 
 
 async def test_a_session_that_ended_and_speaks_again_begins_anew() -> None:
-    live = Live()
+    live = LiveModel()
     live.heard(update("before"))
     live.heard(End(session="a"))
     watcher = live.subscribe()
@@ -134,7 +134,7 @@ async def test_a_session_that_ended_and_speaks_again_begins_anew() -> None:
 
 
 def test_a_segment_is_final_when_every_tagger_has_said_so() -> None:
-    live = Live()
+    live = LiveModel()
     live.heard(update("bob"))
     live.revised(revision("bob", ("bob", "person"), final=False))
     live.revised(revision("bob", tagger="claims", final=False))
@@ -147,7 +147,7 @@ def test_a_segment_is_final_when_every_tagger_has_said_so() -> None:
 
 def test_only_the_newest_is_kept() -> None:
     clock = Clock()
-    live = Live(clock=clock)
+    live = LiveModel(clock=clock)
     for i in range(SEGMENTS + 5):
         live.heard(update(f"word number {i}", f"u{i}"))
         live.revised(revision(f"word number {i}", ("word", "thing"), segment=f"u{i}"))
@@ -173,7 +173,7 @@ def test_only_the_newest_is_kept() -> None:
 
 
 async def test_a_session_that_somebody_else_has_now_is_forgotten() -> None:
-    live = Live()
+    live = LiveModel()
     live.heard(update("hello"))
     watcher = live.subscribe()
     watcher.watch("a")
@@ -185,7 +185,7 @@ async def test_a_session_that_somebody_else_has_now_is_forgotten() -> None:
 
 
 def test_revisions_of_what_is_not_kept_change_nothing() -> None:
-    live = Live(("ner",), {"ner": ("person",)})
+    live = LiveModel(("ner",), {"ner": ("person",)})
     live.revised(revision("bob", ("bob", "animal")))
     assert live.sessions() == []
     live.heard(update("other", "v"))
@@ -198,13 +198,13 @@ def test_deltas_are_added_to_the_text_as_the_engine_has_it() -> None:
     engine = Engine(fake_labeller("ner"), Last(3), coalesce=True)
     stream: list[Message] = [update("we met"), update(" bob", mode="append"), update(" and anna", mode="append")]
     engine.submit(stream[0], 0)
-    live = Live(received=engine.segments)  # this process began after the first message
+    live = LiveModel(received=engine.segments)  # this process began after the first message
     for number, message in enumerate(stream[1:], 1):
         engine.submit(message, number)
         live.heard(message)
         live.heard(message)  # told twice: the text is what the engine has all the same
     assert texts(live) == [("u", "we met bob and anna")]
-    alone = Live()
+    alone = LiveModel()
     for message in stream[1:]:
         alone.heard(message)
     assert texts(alone) == [("u", " bob and anna")]
@@ -213,8 +213,8 @@ def test_deltas_are_added_to_the_text_as_the_engine_has_it() -> None:
 @pytest.mark.parametrize("speaks_again", [False, True])
 def test_a_session_that_was_idle_too_long_is_over_unless_it_speaks_again(speaks_again: bool) -> None:
     engine = Engine(fake_labeller("ner"), Last(3), coalesce=True, idle_seconds=5.0)
-    live = Live(received=engine.segments)
-    tap = LiveTap(live)
+    live = LiveModel(received=engine.segments)
+    tap = LiveObserver(live)
 
     def say(text: str, offset: int, now: float) -> None:
         engine.submit(update(text), offset, now)
@@ -222,7 +222,7 @@ def test_a_session_that_was_idle_too_long_is_over_unless_it_speaks_again(speaks_
 
     def drain() -> None:
         while engine.pending:
-            tap.stepped(Batch(engine.step(), [], 0.0))
+            tap.stepped(StepBatch(engine.step(), [], 0.0))
 
     say("we met bob", 0, 0.0)
     drain()
@@ -235,7 +235,7 @@ def test_a_session_that_was_idle_too_long_is_over_unless_it_speaks_again(speaks_
 
 
 def test_repeats_are_not_told() -> None:
-    live = Live()
+    live = LiveModel()
     watcher = live.subscribe()
     watcher.watch("a")
     live.heard(update("bob", final=True))
@@ -246,7 +246,7 @@ def test_repeats_are_not_told() -> None:
 
 def test_figures_are_of_the_last_minute() -> None:
     clock, stats = Clock(), EngineStats(words=100, words_recomputed=300, flips_input=10, flips_model=10)
-    figures = Figures(stats, clock)
+    figures = RateMeter(stats, clock)
     assert figures.look() == {
         "words_per_second": 0.0,
         "flips_per_word": 0.2,
@@ -265,7 +265,7 @@ def test_figures_are_of_the_last_minute() -> None:
 
 
 def test_figures_of_nothing_are_none() -> None:
-    assert Figures(EngineStats()).look() == {
+    assert RateMeter(EngineStats()).look() == {
         "words_per_second": 0.0,
         "flips_per_word": None,
         "words_recomputed_per_word": None,

@@ -16,10 +16,10 @@ from schemathesis import BaseSchema, GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 from starlette.routing import Route
 
-from consumers.http.api.gateway import Desk
+from consumers.http.api.gateway import Gateway
 from consumers.http.api.openapi import describe
 from consumers.http.app import build_app
-from consumers.http.live.model import Live
+from consumers.http.live.model import LiveModel
 from consumers.http.live.static_files import page_routes
 from consumers.http.server import bind, serving
 from stream.engine.worker import Worker
@@ -102,7 +102,7 @@ def test_answers_are_as_described(api: BaseSchema, path: str, mode: GenerationMo
 
 def test_all_that_can_be_asked_is_described() -> None:
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    context = make_context(worker=worker, desk=Desk(worker), live=Live())
+    context = make_context(worker=worker, desk=Gateway(worker), live=LiveModel())
     told = describe(context)["paths"]
     app = build_app(context)
     asked = {(x.path, method.lower()) for x in app.routes if isinstance(x, Route) for method in x.methods or ()}

@@ -1,25 +1,25 @@
 """Where a record's time goes: sums of its phases, and how long it was here."""
 
-from consumers.http.ops.timings import Meter
-from consumers.kafka.in_flight import Progress, Taken
-from consumers.kafka.output.partition_writer import Wrote
+from consumers.http.ops.timings import StepTimings
+from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
+from consumers.kafka.output.partition_writer import WriteTimes
 from tests.consumers.fake_kafka import IN, FakeRecord
 
 
-def taken(**given: float | None) -> Taken:
-    return Taken(Progress(), FakeRecord(IN, 0, 0, b"a", b""), **given)  # type: ignore[arg-type]
+def taken(**given: float | None) -> InFlightRecord:
+    return InFlightRecord(OffsetTracker(), FakeRecord(IN, 0, 0, b"a", b""), **given)  # type: ignore[arg-type]
 
 
 def test_phases_add_up_to_what_a_record_was_here() -> None:
-    meter = Meter()
-    wrote = Wrote(began=10.5, kept=10.75, ended=11.0)
+    meter = StepTimings()
+    wrote = WriteTimes(began=10.5, kept=10.75, ended=11.0)
     records = [
         taken(at=10.0, late=0.125, begun=10.125, answered=10.25),
         taken(at=9.0, late=None, begun=10.125, answered=10.25),
         taken(at=10.0),  # no step was needed
     ]
     meter.done(records, wrote)
-    meter.done([], Wrote(20.0, 20.0, 21.0))
+    meter.done([], WriteTimes(20.0, 20.0, 21.0))
     told = {(x.name, *x.labels.values()): x.value for metric in meter.collect() for x in metric.samples}
     sums = {phase: told["hearken_record_seconds_sum", phase] for phase in ("queue", "step", "handover")}
     assert sums == {"queue": 0.125 + 1.125, "step": 0.25, "handover": 0.5}

@@ -13,7 +13,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from consumers.common.settings import SettingError
-from consumers.http.guard.idle_timeout import Patient
+from consumers.http.guard.idle_timeout import IdleTimeoutProtocol
 from consumers.http.server import bind, serving
 from consumers.http.settings import HttpSettings
 from tests.waiting import PATIENCE
@@ -97,10 +97,10 @@ async def test_a_request_that_does_not_end_is_cut_off() -> None:
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[Patient]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[IdleTimeoutProtocol]:
     """Connections that would be looked at later, each as often as it would."""
-    seen: list[Patient] = []
-    monkeypatch.setattr(Patient, "_look_later", lambda self: seen.append(self))
+    seen: list[IdleTimeoutProtocol] = []
+    monkeypatch.setattr(IdleTimeoutProtocol, "_look_later", lambda self: seen.append(self))
     return seen
 
 
@@ -118,7 +118,7 @@ async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.Monke
         writer.close()
 
 
-async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[Patient]) -> None:
+async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[IdleTimeoutProtocol]) -> None:
     settings = HttpSettings(port=0)
     async with serving(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
@@ -133,7 +133,7 @@ async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watc
         writer.close()
 
 
-async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[Patient]) -> None:
+async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[IdleTimeoutProtocol]) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def wait(request: Request) -> PlainTextResponse:

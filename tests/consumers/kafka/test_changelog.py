@@ -17,7 +17,7 @@ from consumers.kafka.output.changelog import (
     read_changelog,
     to_ranges,
 )
-from consumers.kafka.output.partition_writer import Outgoing, gravestones, newest, with_outbox
+from consumers.kafka.output.partition_writer import EncodedOutput, gravestones, newest, with_outbox
 from stream.sessions.snapshot import Entry, SegmentState, SessionState
 
 NAMES = st.text(min_size=1, max_size=5)
@@ -92,8 +92,8 @@ def test_foreign_and_newer_records_are_refused(pair: Pair, words: str) -> None:
     assert "--state-topic" in str(refused.value)
 
 
-def outgoing(*entries: Entry, told: tuple[tuple[str, bytes], ...] = ()) -> Outgoing:
-    return Outgoing(list(entries), [], list(told))
+def outgoing(*entries: Entry, told: tuple[tuple[str, bytes], ...] = ()) -> EncodedOutput:
+    return EncodedOutput(list(entries), [], list(told))
 
 
 def test_a_newer_entry_replaces_an_older_one_and_carries_its_revisions() -> None:

@@ -13,7 +13,7 @@ from consumers.common.settings import ServiceSettings
 from consumers.formats.base import Format
 from consumers.formats.reader import FormatReader
 from consumers.kafka.service.service import Service
-from consumers.verify.revision_checker import Witness, compare_finals, edited_segments, label_offline
+from consumers.verify.revision_checker import RevisionChecker, compare_finals, edited_segments, label_offline
 from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker
@@ -157,7 +157,7 @@ def test_whatever_is_coalesced_readers_see_one_stream(
     told: list[Message] = [Update(session=name, segment="first", text="we met", final=True) for name in names]
     told += [*said, *(End(session=name) for name in names)]
     kafka = asyncio.run(crash(told, deaths, guarantee, Last(2), True, taggers))
-    witness = Witness(reopened=edited_segments(told))
+    witness = RevisionChecker(reopened=edited_segments(told))
     for revision in read(kafka, guarantee):
         witness.read(revision)
     assert not witness.complaints

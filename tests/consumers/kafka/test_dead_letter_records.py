@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.kafka.dead_letters.records import MAX_METADATA, DeadLetter, Done, TooScattered, read_letter
+from consumers.kafka.dead_letters.records import MAX_METADATA, DeadLetter, DoneOffsets, TooScattered, read_letter
 from consumers.kafka.output.dead_letter import MAX_KEY, MAX_VALUE, dead_letter_headers, read_replays
 
 
@@ -99,28 +99,28 @@ def test_what_the_service_did_not_write_is_no_letter(headers: object) -> None:
 
 @given(st.integers(0, 50), st.lists(st.tuples(st.integers(0, 60), st.integers(0, 8)), max_size=30))
 def test_done_is_a_set_of_offsets(position: int, stretches: list[tuple[int, int]]) -> None:
-    done, model = Done(position), set(range(position))
+    done, model = DoneOffsets(position), set(range(position))
     for start, length in stretches:
         done.add(start, start + length)
         model |= set(range(start, start + length))
         assert [x in done for x in range(80)] == [x in model for x in range(80)]
         assert done.position == next(x for x in range(80) if x not in model)
         assert all(a[1] < b[0] for a, b in zip(done.beyond, done.beyond[1:], strict=False))
-    again = Done.parse(done.position, done.metadata())
+    again = DoneOffsets.parse(done.position, done.metadata())
     assert (again.position, again.beyond) == (done.position, done.beyond)
     assert done.copy().beyond == done.beyond
 
 
 def test_large_offsets_and_many_even_stretches_fit_into_a_commit() -> None:
-    done = Done(10**12)
+    done = DoneOffsets(10**12)
     for i in range(20_000):
         done.add(10**12 + 3 * i + 1, 10**12 + 3 * i + 3)
     assert len(done.metadata()) <= MAX_METADATA
-    assert Done.parse(done.position, done.metadata()).beyond == done.beyond
+    assert DoneOffsets.parse(done.position, done.metadata()).beyond == done.beyond
 
 
 def test_too_many_uneven_stretches_are_refused() -> None:
-    rng, done, at = random.Random(1), Done(), 5
+    rng, done, at = random.Random(1), DoneOffsets(), 5
     for _ in range(5000):
         at += rng.randint(2, 10_000)
         done.add(at, at + 1)
@@ -130,5 +130,5 @@ def test_too_many_uneven_stretches_are_refused() -> None:
 
 @pytest.mark.parametrize("metadata", ["?", "aGVsbG8=", "hello", "é"])
 def test_foreign_metadata_is_nothing_done_beyond(metadata: str) -> None:
-    done = Done.parse(-1, metadata)
+    done = DoneOffsets.parse(-1, metadata)
     assert (done.position, done.beyond) == (0, [])

@@ -10,11 +10,11 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.in_flight import Progress, Taken
+from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
 from consumers.kafka.output.changelog import PARTITION_KEY, read_changelog
-from consumers.kafka.output.dead_letter import DeadLetters
+from consumers.kafka.output.dead_letter import DeadLetterWriter
 from consumers.kafka.output.exactly_once import ExactlyOnce
-from consumers.kafka.output.partition_writer import Outbound, Output
+from consumers.kafka.output.partition_writer import PartitionOutput, WriterContext
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka, FakeProducer
@@ -129,16 +129,16 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
     kafka = FakeKafka()
     for value in (update("anna"), b"{", update("anna met bob")):
         await kafka.append(IN, value)
-    producer, progress = FakeProducer(kafka, NAME), Progress()
+    producer, progress = FakeProducer(kafka, NAME), OffsetTracker()
     await producer.start()
-    letters = DeadLetters()
-    outbound = Outbound(settings(), letters, lambda done, revisions, wrote: None)
+    letters = DeadLetterWriter()
+    outbound = WriterContext(settings(), letters, lambda done, revisions, wrote: None)
     lane = ExactlyOnce(FIRST, progress, outbound, producer)
     taken = []
     for record in kafka.records(IN):
         progress.begin(record.offset)
-        taken.append(Taken(progress, record))
-    await lane.deliver([Output(letters=[letters.make("invalid_json", "x", taken[1].record)], done=[taken[1]])])
+        taken.append(InFlightRecord(progress, record))
+    await lane.deliver([PartitionOutput(letters=[letters.make("invalid_json", "x", taken[1].record)], done=[taken[1]])])
     assert kafka.committed == {FIRST: 0}
     records = [(x.offset, (x.key or b"", x.value)) for x in kafka.records(STATE)]
     assert read_changelog(records, "hearken", IN, "state").done == ((1, 2),)

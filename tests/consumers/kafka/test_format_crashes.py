@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.formats.base import Around, Format
+from consumers.formats.base import Format, FormatContext
 from encoder.restart.policies import Always, Last
 from stream.engine.engine import Engine
 from stream.messages.types import Delete, Message, Revision, Update
@@ -43,7 +43,7 @@ class _Said(msgspec.Struct):
     side: str = "a"
 
 
-def _read_window(window: _Window, around: Around) -> Iterable[Message]:
+def _read_window(window: _Window, around: FormatContext) -> Iterable[Message]:
     session = around.named()
     standing = around.segments(session)
     for number in window.gone:
@@ -53,7 +53,7 @@ def _read_window(window: _Window, around: Around) -> Iterable[Message]:
         yield Update(session=session, segment=f"w{number}", text=text, final=final)
 
 
-def _read_said(said: _Said, around: Around) -> Iterable[Message]:
+def _read_said(said: _Said, around: FormatContext) -> Iterable[Message]:
     session = around.named()
     yield Update(session=session, segment=around.current(session, said.side), text=said.text, final=said.final)
 
@@ -96,7 +96,7 @@ def expect(records: Sequence[tuple[int, bytes]], format: Format) -> list[Revisio
     said = []
     for session, value in records:
         offset = next(offsets[session % 2])
-        around = Around(f"s{session}", offset, alone.segments)
+        around = FormatContext(f"s{session}", offset, alone.segments)
         for message in list(format.read(msgspec.json.decode(value, type=format.type), around)):
             alone.submit(message, offset)
         while alone.pending:
@@ -174,7 +174,7 @@ def test_a_segment_that_was_closed_ahead_of_another_is_not_opened_anew() -> None
     first = engine(Last(3), True)
 
     def tell(to: Engine, offset: int) -> None:
-        for message in _read_said(records[offset], Around("s", offset, to.segments)):
+        for message in _read_said(records[offset], FormatContext("s", offset, to.segments)):
             to.submit(message, offset)
 
     tell(first, 0)

@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.kafka.in_flight import Ledger, Progress
+from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
 
 @given(st.lists(st.integers(0, 3), max_size=20), st.randoms(use_true_random=False))
 def test_a_commit_never_passes_an_offset_that_is_not_done(gaps: list[int], random: object) -> None:
-    progress, offset, begun, done = Progress(), 0, [], set()
+    progress, offset, begun, done = OffsetTracker(), 0, [], set()
     for gap in gaps:
         offset += gap + 1
         progress.begin(offset)
@@ -40,7 +40,7 @@ def test_a_commit_never_passes_an_offset_that_is_not_done(gaps: list[int], rando
 
 
 def test_answers_find_their_records() -> None:
-    ledger, progress = Ledger(10), Progress()
+    ledger, progress = InFlightRecords(10), OffsetTracker()
     first, second = (ledger.begin(progress, Fake("t", 0, offset)) for offset in (5, 6))
     ledger.expect("a", first)
     ledger.expect("a", second)
@@ -50,7 +50,7 @@ def test_answers_find_their_records() -> None:
 
 
 def test_room_and_calm_follow_what_is_in_flight() -> None:
-    ledger, progress = Ledger(2), Progress()
+    ledger, progress = InFlightRecords(2), OffsetTracker()
     taken = [ledger.begin(progress, Fake("t", 0, offset)) for offset in range(2)]
     assert (ledger.room, ledger.calm.is_set()) == (0, False)
     assert ledger.deliver(taken[1])
@@ -60,7 +60,7 @@ def test_room_and_calm_follow_what_is_in_flight() -> None:
 
 
 def test_a_dropped_partition_takes_its_sessions_and_debts_along() -> None:
-    ledger, first, second = Ledger(10), Progress(), Progress()
+    ledger, first, second = InFlightRecords(10), OffsetTracker(), OffsetTracker()
     kept, lost = ledger.begin(first, Fake("t", 0, 0)), ledger.begin(second, Fake("t", 1, 0))
     ledger.expect("stays", kept)
     ledger.expect("goes", lost)
@@ -75,7 +75,7 @@ def test_a_dropped_partition_takes_its_sessions_and_debts_along() -> None:
 
 
 def test_a_session_keeps_its_home_until_it_is_forgotten() -> None:
-    ledger = Ledger(10)
+    ledger = InFlightRecords(10)
     ledger.live_at("a", P0)
     ledger.live_at("a", P1)
     assert ledger.home("a") == P0

@@ -6,8 +6,8 @@ import pytest
 from aiokafka import TopicPartition
 
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.output.changelog import ChangelogError, Kept, encode_entry, read_changelog
-from consumers.kafka.service.restore import LostInput, Start, find_start, read_last
+from consumers.kafka.output.changelog import ChangelogError, RestoredPartition, encode_entry, read_changelog
+from consumers.kafka.service.restore import LostInput, PartitionStart, find_start, read_last
 from stream.sessions.snapshot import Entry
 from tests.consumers.fake_kafka import IN, STATE, FakeConsumer, FakeKafka, FakeReader
 from tests.consumers.kafka.test_changelog import segment
@@ -26,7 +26,7 @@ async def broker(first: int, end: int, committed: int | None) -> FakeConsumer:
     return FakeConsumer(kafka, ServiceSettings(broker="fake:1"))
 
 
-def kept_until(offset: int) -> Kept:
+def kept_until(offset: int) -> RestoredPartition:
     return read_changelog([(0, encode_entry(Entry("a", "s", segment(offset))))], "g", IN, "state")
 
 
@@ -35,14 +35,16 @@ def kept_until(offset: int) -> Kept:
     [(0, 0, None, 0), (3, 9, None, 3), (0, 9, 4, 4), (4, 9, 4, 4), (0, 9, 9, 9)],
 )
 async def test_it_goes_on_where_it_was(first: int, end: int, committed: int | None, start: int) -> None:
-    assert await find_start(await broker(first, end, committed), AT, Kept(), "fail") == Start(start)
+    assert await find_start(await broker(first, end, committed), AT, RestoredPartition(), "fail") == PartitionStart(
+        start
+    )
 
 
 async def test_records_that_retention_took_are_told_or_skipped() -> None:
     consumer = await broker(first=5, end=9, committed=2)
     with pytest.raises(LostInput, match=r"hearken\.updates, partition 0: offset 2 is next.*only 5.*3 are gone.*skip"):
-        await find_start(consumer, AT, Kept(), "fail")
-    assert await find_start(consumer, AT, kept_until(1), "skip") == Start(5)
+        await find_start(consumer, AT, RestoredPartition(), "fail")
+    assert await find_start(consumer, AT, kept_until(1), "skip") == PartitionStart(5)
 
 
 @pytest.mark.parametrize(("committed", "applied"), [(7, 1), (2, 4), (None, 4)])
@@ -50,7 +52,7 @@ async def test_a_topic_made_anew_is_told_or_begun_without_the_old_states(committ
     consumer = await broker(first=0, end=4, committed=committed)
     with pytest.raises(LostInput, match="made anew"):
         await find_start(consumer, AT, kept_until(applied), "fail")
-    assert await find_start(consumer, AT, kept_until(applied), "skip") == Start(0, anew=True)
+    assert await find_start(consumer, AT, kept_until(applied), "skip") == PartitionStart(0, anew=True)
 
 
 async def test_the_last_record_of_each_key_is_read_in_the_order_of_the_log() -> None:

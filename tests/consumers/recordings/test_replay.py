@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from consumers.common.errors import RecordingError
-from consumers.recordings.jsonl import Recorded, read_recording
+from consumers.recordings.jsonl import RecordedMessage, read_recording
 from consumers.recordings.replay import pace
 from stream.messages.types import End
 
@@ -29,8 +29,8 @@ def line(**fields: object) -> str:
     return json.dumps({"type": "end", "session": "a", **fields})
 
 
-def recording(*dues: float) -> list[Recorded]:
-    return [Recorded(End(session="a"), b"", due) for due in dues]
+def recording(*dues: float) -> list[RecordedMessage]:
+    return [RecordedMessage(End(session="a"), b"", due) for due in dues]
 
 
 def write(path: Path, *lines: str) -> Path:

@@ -9,7 +9,7 @@ from consumers.cli.main import main
 from consumers.common.errors import RecordingError
 from consumers.common.settings import SettingError
 from consumers.formats.readers import make_reader
-from consumers.recordings.vendor_file import ForeignFile
+from consumers.recordings.vendor_file import VendorFile
 from stream.messages.types import Delete, Update
 
 
@@ -39,7 +39,7 @@ CALL = [said("we met", 2.0, 1.0), said("we met anna", 2.0, 2.0, final=True), sai
 
 @pytest.mark.parametrize("format", ["deepgram", "auto"])
 def test_a_file_becomes_updates_at_their_own_pace(tmp_path: Path, format: str) -> None:
-    found = list(ForeignFile(write(tmp_path / "call-7.jsonl", *CALL), format).read())
+    found = list(VendorFile(write(tmp_path / "call-7.jsonl", *CALL), format).read())
     updates = [x.message for x in found]
     assert [(x.session, x.text, x.final) for x in updates if isinstance(x, Update)] == [
         ("call-7", "we met", False),
@@ -52,14 +52,14 @@ def test_a_file_becomes_updates_at_their_own_pace(tmp_path: Path, format: str) -
 
 def test_raw_messages_stay_as_they_came(tmp_path: Path) -> None:
     file = write(tmp_path / "call.jsonl", *CALL, {"type": "Metadata"})
-    found = list(ForeignFile(file, "deepgram", session="mine").read(raw=True))
+    found = list(VendorFile(file, "deepgram", session="mine").read(raw=True))
     assert [x.message.session for x in found] == ["mine"] * len(found)
     assert [json.loads(x.value) for x in found][:3] == CALL
 
 
 def test_an_interim_that_begins_elsewhere_replaces_what_was_open(tmp_path: Path) -> None:
     file = write(tmp_path / "call.jsonl", said("we met", 2.0, 1.0), said("met anna", 2.3, 1.0))
-    messages = [x.message for x in ForeignFile(file, "deepgram").read()]
+    messages = [x.message for x in VendorFile(file, "deepgram").read()]
     assert [type(x) for x in messages] == [Update, Delete, Update]
 
 
@@ -69,7 +69,7 @@ def test_captions_are_read_block_by_block(tmp_path: Path) -> None:
         "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\nwe met anna\nin rome\n\n00:00:03.000 --> 00:00:04.000\nyes\n"
     )
     for format in ("captions", "auto"):
-        updates = [x.message for x in ForeignFile(file, format).read()]
+        updates = [x.message for x in VendorFile(file, format).read()]
         assert [x.text for x in updates if isinstance(x, Update)] == ["we met anna\nin rome", "yes"]
 
 
@@ -77,7 +77,7 @@ def test_a_bad_message_is_named_by_its_line(tmp_path: Path) -> None:
     file = tmp_path / "call.jsonl"
     file.write_text(json.dumps(CALL[0]) + '\n{"type": "Results", "channel": 5}\n')
     with pytest.raises(RecordingError, match=r"call.jsonl, line 2: "):
-        list(ForeignFile(file, "deepgram").read())
+        list(VendorFile(file, "deepgram").read())
 
 
 def test_a_format_that_is_unknown_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ import pytest
 
 from consumers.cli.main import main
 from consumers.common.settings import ServiceSettings, SettingError
-from consumers.common.worker_board import Board
+from consumers.common.worker_board import WorkerBoard
 from consumers.http.settings import HttpSettings
 from consumers.kafka.brokers.embedded import EmbeddedBroker
 from consumers.runtime.serve_many import bind_next, check_workers, name_instance, wait_as
-from consumers.runtime.supervisor import Place
+from consumers.runtime.supervisor import WorkerSlot
 from tests.consumers.http.sites import asking, make_context
 from tests.waiting import PATIENCE
 
@@ -187,10 +187,10 @@ def test_a_wrong_number_is_one_line(count: str, capsys: pytest.CaptureFixture[st
 async def test_health_tells_of_other_workers_and_the_page_of_one_that_is_alone_does_not() -> None:
     async with asking(make_context()) as client:
         assert "workers" not in (await client.get("/healthz")).json()
-    board = Board(2)
+    board = WorkerBoard(2)
     board.starting(0)
     board.started(0, 1)
-    async with asking(make_context(place=Place(0, -1, board))) as client:
+    async with asking(make_context(place=WorkerSlot(0, -1, board))) as client:
         answer = await client.get("/healthz")
     assert answer.status_code == 503
     assert "worker 1" in answer.json()["why"][0]

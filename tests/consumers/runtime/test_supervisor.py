@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.common.worker_board import Board
+from consumers.common.worker_board import WorkerBoard
 from tests.waiting import PATIENCE, killed_after, wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -254,7 +254,7 @@ def work(place):
 
 def test_a_board_tells_of_the_others() -> None:
     now = [100.0]
-    board = Board(3, clock=lambda: now[0])
+    board = WorkerBoard(3, clock=lambda: now[0])
     for worker in range(3):
         board.starting(worker)
         board.started(worker, 1000 + worker)

@@ -15,15 +15,15 @@ import pytest
 
 from consumers.cli.main import main
 from consumers.training import pipeline as own_data
-from consumers.training.pipeline import DELTAS, Order, pick_delta, train_folder
+from consumers.training.pipeline import DELTAS, TrainingOrder, pick_delta, train_folder
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.model.config import ConfigError
 from encoder.restart.policies import DEFAULT_PRICE
 from encoder.tagger import load_tagger
-from encoder.train.recipe import Recipe
+from encoder.train.recipe import TrainRecipe
 from stream.evaluation.calibration.calibrate import CalibrationReport
 from stream.evaluation.calibration.risk_control import judge
-from stream.evaluation.metrics.report import Report
+from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
 from stream.evaluation.replay.examples import read_examples
 from stream.messages.types import Revision
@@ -119,7 +119,7 @@ def rows_of(card, heading):
 def test_the_cards_figures_are_those_measured(followed):
     folder = followed[0] / "runs" / "kitchen"
     card = (folder / "README.md").read_text()
-    report = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Report)
+    report = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=EvaluationReport)
     shown = rows_of(card, "## Figures")
     assert len(shown) == len(report.results) == 4
     for row, result in zip(shown, report.results, strict=True):
@@ -156,7 +156,7 @@ def test_types_add_up_to_the_f1_of_closed_segments(followed):
     tagger = load_tagger(str(folder))
     dev = read_examples(folder / "data" / "dev.conll", tagger.config.labels, {}, None, spoken=True)
     types = score_types(tagger, dev)
-    report = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=Report)
+    report = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=EvaluationReport)
     right, all_of_them = sum(x.right for x in types), sum(x.gold + x.found for x in types)
     assert 2 * right / all_of_them == pytest.approx(report.results[-1].metrics.offline_f1)
 
@@ -184,8 +184,8 @@ def write_small(folder):
 
 def test_killed_it_goes_on_and_small_data_ends_in_a_tagger(tmp_path, start, monkeypatch, capfd):
     write_small(tmp_path / "mine")
-    recipe = Recipe(start=start, epochs=1)
-    order = Order(tmp_path / "mine", tmp_path / "out", recipe, None, 0.05, "hearken train mine")
+    recipe = TrainRecipe(start=start, epochs=1)
+    order = TrainingOrder(tmp_path / "mine", tmp_path / "out", recipe, None, 0.05, "hearken train mine")
 
     def killed(*args):
         raise KeyboardInterrupt
@@ -212,7 +212,7 @@ def test_killed_it_goes_on_and_small_data_ends_in_a_tagger(tmp_path, start, monk
     assert "`price:0.005`, of which nothing is promised" in " ".join(card.split())
     assert not (tmp_path / "out" / "reliability.png").exists()
     assert load_tagger(str(tmp_path / "out")).own == DEFAULT_PRICE
-    report = msgspec.json.decode((tmp_path / "out" / "evaluation.json").read_bytes(), type=Report)
+    report = msgspec.json.decode((tmp_path / "out" / "evaluation.json").read_bytes(), type=EvaluationReport)
     assert report.sequences == 6
     assert [x.policy for x in report.results] == ["always", "always", DEFAULT_PRICE, DEFAULT_PRICE]
     assert "Hardly measured, with fewer than 20 spans: place (4)." in card
@@ -270,6 +270,6 @@ def test_the_samples_spans_are_phrases():
 
 
 def test_a_folder_that_cannot_be_read_raises(tmp_path, start):
-    order = Order(tmp_path, tmp_path / "out", Recipe(start=start), None, 0.05, "")
+    order = TrainingOrder(tmp_path, tmp_path / "out", TrainRecipe(start=start), None, 0.05, "")
     with pytest.raises(ConfigError, match=r"no \.conll or \.jsonl"):
         train_folder(order)

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from consumers.verify.revision_checker import Witness, closing_messages, compare_finals, edited_segments
+from consumers.verify.revision_checker import RevisionChecker, closing_messages, compare_finals, edited_segments
 from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.messages.types import Changed, Delete, End, Message, Retracted, Revision, Span, Update, Was
 from tests.tiny import tiny_checkpoint
@@ -20,7 +20,7 @@ def revision(rev: int = 1, final: bool = False, **changes: object) -> Revision:
 
 
 def complaints(*revisions: Revision, reopened: set[tuple[str, str]] | None = None) -> list[str]:
-    witness = Witness(reopened=reopened or set())
+    witness = RevisionChecker(reopened=reopened or set())
     for one in revisions:
         witness.read(one)
     return witness.complaints

@@ -13,7 +13,7 @@ from encoder.checkpoints.calibration import (
     save_calibration,
 )
 from encoder.checkpoints.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from encoder.heads.stability import Stability as Head
+from encoder.heads.stability import HeadStability as Head
 from encoder.heads.stability import stability_of
 from encoder.restart.policies import (
     DEFAULT_PRICE,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from encoder.checkpoints.checkpoint import CheckpointError
-from encoder.checkpoints.names import Choice, choose_taggers
+from encoder.checkpoints.names import HeadChoice, choose_taggers
 from tests.tiny import tiny_config
 
 ACTS = ("O", "B-act", "I-act")
@@ -62,7 +62,7 @@ def test_a_name_is_a_checkpoint_or_a_head(shipped: Path, name: str, meant: tuple
 def test_heads_of_one_checkpoint_come_together_in_the_order_in_which_they_are_named(shipped: Path) -> None:
     assert found("claims", "slots", "speech:ner") == [("speech", ("claims", "ner")), ("slots", ("slots",))]
     assert found("mine:other", "../" + shipped.parent.name + "/mine:ner") == [("mine", ("other", "ner"))]
-    assert choose_taggers(["slots"]) == [Choice(shipped / "slots", ("slots",))]
+    assert choose_taggers(["slots"]) == [HeadChoice(shipped / "slots", ("slots",))]
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def production(number_format: str) -> None:
     from encoder.restart.policies import Always
     from encoder.runtime.gpu import encoder
     from encoder.runtime.gpu.resident import step as resident
-    from encoder.runtime.gpu.resident.interface import Request
+    from encoder.runtime.gpu.resident.interface import SlotRequest
     from encoder.runtime.paged_cache import Pass
     from encoder.tagger import heads_of
     from tests.tiny import tiny_tokenizer
@@ -99,11 +99,11 @@ def production(number_format: str) -> None:
     slots = [made.open(), made.open()]
     tokens = np.arange(9, dtype=np.int32)
     made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
-    staying = resident.DeviceResident(made, heads_of(checkpoint))
+    staying = resident.DeviceResidentStep(made, heads_of(checkpoint))
     for slot in slots:
         made.evict(slot)
         staying.begin(slot, Always())
-    staying.step([Request(slot, 0, tokens, 0, tokens) for slot in slots])
+    staying.step([SlotRequest(slot, 0, tokens, 0, tokens) for slot in slots])
 
 
 if __name__ == "__main__":

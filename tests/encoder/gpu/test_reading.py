@@ -11,7 +11,7 @@ from tests.encoder.gpu.where import DEVICE
 
 # isort: split
 from encoder.runtime.gpu.resident import decode_kernels as reading
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, Work
+from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, DecodeWork
 from encoder.runtime.gpu.resident.head_weights import bring_heads
 from encoder.runtime.gpu.resident.restart_kernel import END, FIELDS, SLOT, START, WINDOW, WORDS
 from encoder.runtime.gpu.resident.slot_state import SlotState
@@ -52,7 +52,7 @@ def test_words_are_read_as_the_cpu_reads_them(units: int) -> None:
     if not units:
         scores = scores.round()  # ties: the first of equal labels is taken
     packed = lay_out(device([number]), device(start + point), device(fields[END]), device(fields[WINDOW]), total + 3)
-    work = Work(
+    work = DecodeWork(
         device([number]),
         device(fields),
         device(start + point),

@@ -17,9 +17,9 @@ from encoder.heads.reader import (
     ROW,
     STOOD,
     WORDS,
-    Reader,
+    HeadReader,
 )
-from encoder.heads.stability import Stability, StabilityHead
+from encoder.heads.stability import HeadStability, StabilityHead
 from encoder.heads.viterbi import NOTHING, Decoder
 from encoder.heads.word_record import WORD
 
@@ -27,15 +27,15 @@ LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 UNITS = 8
 
 
-def stability(labels: int, units: int) -> Stability:
+def stability(labels: int, units: int) -> HeadStability:
     if not units:
-        return Stability(None, labels, 1.3, -0.2)
+        return HeadStability(None, labels, 1.3, -0.2)
     torch.manual_seed(labels)
     head = StabilityHead(4, labels, units)
     with torch.no_grad():
         for weight in head.parameters():
             weight.normal_(0, 0.7)
-    return Stability(head, labels, 1.3, -0.2)
+    return HeadStability(head, labels, 1.3, -0.2)
 
 
 SIDES = {
@@ -73,7 +73,7 @@ CASES = st.builds(
 )
 
 
-def sides(case: Case) -> tuple[Decoder, Stability]:
+def sides(case: Case) -> tuple[Decoder, HeadStability]:
     units = case.columns.shape[1] % UNITS != case.columns.shape[1]
     return SIDES[case.columns.shape[1] - units * UNITS, units * UNITS]
 
@@ -81,7 +81,7 @@ def sides(case: Case) -> tuple[Decoder, Stability]:
 @given(CASES)
 def test_reading_is_decoding_and_settling(case):
     decoder, settle = sides(case)
-    Reader(decoder, settle).read(case.columns, case.segments, case.before, case.after)
+    HeadReader(decoder, settle).read(case.columns, case.segments, case.before, case.after)
     for stood, old, words, new, first, row, _ in case.segments.tolist():
         before, after = case.before[old : old + stood], case.after[new : new + words]
         assert after[:first].tobytes() == before[:first].tobytes(), "what is not read stands"
@@ -101,7 +101,7 @@ def test_reading_is_decoding_and_settling(case):
 
 @given(CASES)
 def test_nothing_depends_on_what_is_read_together(case):
-    reader = Reader(*sides(case))
+    reader = HeadReader(*sides(case))
     changes = reader.read(case.columns, case.segments, case.before, case.after)
     for i in range(len(case.segments)):
         alone = np.zeros_like(case.after)
@@ -112,7 +112,7 @@ def test_nothing_depends_on_what_is_read_together(case):
 
 @given(CASES)
 def test_changes_are_what_comparing_finds(case):
-    changes = Reader(*sides(case)).read(case.columns, case.segments, case.before, case.after)
+    changes = HeadReader(*sides(case)).read(case.columns, case.segments, case.before, case.after)
     for (stood, old, words, new, _, _, changed), found in zip(case.segments.tolist(), changes.tolist(), strict=True):
         before, after = case.before["labels"][old : old + stood], case.after["labels"][new : new + words]
         if changed == NOT_GROWN:
@@ -135,7 +135,7 @@ def test_what_lies_outside_is_refused(column, value):
     decoder, settle = SIDES[5, 0]
     columns, before, after = np.zeros((3, 5), np.float32), np.zeros(2, WORD), np.zeros(5, WORD)
     segments = np.array([[2, 0, 5, 0, 2, -2, 2]], np.int64)
-    Reader(decoder, settle).read(columns, segments, before, after)
+    HeadReader(decoder, settle).read(columns, segments, before, after)
     segments[0, column] = value
     with pytest.raises(IndexError, match="words"):
-        Reader(decoder, settle).read(columns, segments, before, after)
+        HeadReader(decoder, settle).read(columns, segments, before, after)

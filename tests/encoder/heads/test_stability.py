@@ -19,11 +19,11 @@ from encoder.runtime.paged_cache import Pass
 from encoder.session.pool import SessionPool, run_plans
 from encoder.tagger import heads_of
 from encoder.tokenizer.incremental import IncrementalTokenizer
-from encoder.train.config import Stability, read_config
-from encoder.train.data.batches import Example
-from encoder.train.data.text import Sequence
+from encoder.train.config import StabilityStage, read_config
+from encoder.train.data.batches import TrainingExample
+from encoder.train.data.text import TextSequence
 from encoder.train.run import run_training
-from encoder.train.stages.live_states import Collector, States
+from encoder.train.stages.live_states import LiveStates, StateCollector
 from encoder.train.stages.stability import draw_points, fit, place_of
 from tests.tiny import LABELS, tiny_checkpoint, tiny_config, tiny_tokenizer
 
@@ -64,7 +64,7 @@ def test_it_drifts_with_what_is_unseen():
 def test_it_costs_less_than_one_percent(taggers):
     """FLOPs of one appended and three computed words, with heads and without."""
     flops = []
-    for units in (0, Stability().units):
+    for units in (0, StabilityStage().units):
         config = tiny_config(
             **_full_shape(), labels=LABELS if not taggers else ("O",), taggers=taggers, stability=units
         )
@@ -89,23 +89,23 @@ def _empty(config: HybridConfig) -> Checkpoint:
 # states
 
 
-def example(rng: random.Random, words: int) -> Example:
+def example(rng: random.Random, words: int) -> TrainingExample:
     counts = [rng.choice((1, 1, 2)) for _ in range(words)]
     word = np.repeat(np.arange(words), counts)
     ids = np.array([rng.randrange(3, 30) for _ in word], np.int64)
-    return Example(ids, np.zeros(len(ids), np.int64), word, np.zeros(len(ids), np.int64), 0)
+    return TrainingExample(ids, np.zeros(len(ids), np.int64), word, np.zeros(len(ids), np.int64), 0)
 
 
 @pytest.fixture(scope="module")
-def collector() -> Collector:
-    return Collector(tiny_checkpoint(), 0, _starts_word())
+def collector() -> StateCollector:
+    return StateCollector(tiny_checkpoint(), 0, _starts_word())
 
 
 def _starts_word():
     return IncrementalTokenizer(tiny_tokenizer()).starts_word()
 
 
-def whole_labels(examples: list[Example]) -> list[np.ndarray]:
+def whole_labels(examples: list[TrainingExample]) -> list[np.ndarray]:
     """Labels of whole texts, each read by a session of its own."""
     checkpoint = tiny_checkpoint()
     pool = SessionPool(HybridEncoder(checkpoint, kernels="torch", number_format="float32"), starts_word=_starts_word())
@@ -121,7 +121,9 @@ def whole_labels(examples: list[Example]) -> list[np.ndarray]:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 7), min_size=1, max_size=6), st.booleans())
-def test_every_word_is_of_one_state_at_every_step(collector: Collector, seed: int, lengths: list[int], twins: bool):
+def test_every_word_is_of_one_state_at_every_step(
+    collector: StateCollector, seed: int, lengths: list[int], twins: bool
+):
     """Every word is of one row at every step, and a row is looked at within its life."""
     rng = random.Random(seed)
     texts = [example(rng, n) for n in lengths]
@@ -136,7 +138,7 @@ def test_every_word_is_of_one_state_at_every_step(collector: Collector, seed: in
         assert (states.agrees == states.stands).all()
 
 
-def test_what_stands_is_the_label_of_the_whole_text(collector: Collector):
+def test_what_stands_is_the_label_of_the_whole_text(collector: StateCollector):
     """Rows of an append-only session, in order: word i is computed at step i and left alone to the end."""
     rng = random.Random(4)
     texts = [example(rng, n) for n in (3, 6, 9)]
@@ -154,9 +156,9 @@ def test_what_stands_is_the_label_of_the_whole_text(collector: Collector):
     assert 0 < states.stands.mean() < 1
 
 
-def _begin(text: Example, words: int) -> Example:
+def _begin(text: TrainingExample, words: int) -> TrainingExample:
     end = int(np.searchsorted(text.word, words))
-    return Example(text.ids[:end], text.labels[:end], text.word[:end], text.sentence[:end], 0)
+    return TrainingExample(text.ids[:end], text.labels[:end], text.word[:end], text.sentence[:end], 0)
 
 
 def test_the_head_learns_what_decides():
@@ -169,8 +171,10 @@ def test_the_head_learns_what_decides():
     features = make_features(logits, labels, nothing, nothing, np.zeros(n, np.int32))
     stands = hidden[:, 0] > -0.5
     ones = np.ones(n, np.float32)
-    states = States(hidden, labels, features, np.zeros(n, np.int32), ones, stands, stands, np.arange(n, dtype=np.int32))
-    head = fit(states, 16, 3, Stability(units=16, epochs=60, lr=5e-3), seed=1)
+    states = LiveStates(
+        hidden, labels, features, np.zeros(n, np.int32), ones, stands, stands, np.arange(n, dtype=np.int32)
+    )
+    head = fit(states, 16, 3, StabilityStage(units=16, epochs=60, lr=5e-3), seed=1)
     with torch.inference_mode():
         out = head(
             head.hidden(torch.from_numpy(hidden).float()), torch.from_numpy(labels).long(), torch.from_numpy(features)
@@ -217,7 +221,7 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
     written = run_training(read_config(tmp_path / "run.toml"))
     assert written.name == "stable"
     stable, plain = load_checkpoint(str(written)), load_checkpoint(str(written.parent / "tagger"))
-    assert (stable.config.stability, plain.config.stability) == (Stability().units, 0)
+    assert (stable.config.stability, plain.config.stability) == (StabilityStage().units, 0)
     assert all(torch.equal(stable.weights[name], weight) for name, weight in plain.weights.items())
     (head,) = heads_of(stable)
     assert isinstance(head.stability.head, StabilityHead)
@@ -226,8 +230,8 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
 
 
 def test_a_document_is_held_back_whole():
-    places = {place_of(Sequence("doc", (w,), ("O",)), 1) for w in NAMES}
+    places = {place_of(TextSequence("doc", (w,), ("O",)), 1) for w in NAMES}
     assert len(places) == 1
-    alone = [place_of(Sequence("", (w,), ("O",)), 1) for w in NAMES]
+    alone = [place_of(TextSequence("", (w,), ("O",)), 1) for w in NAMES]
     assert len(set(alone)) == len(NAMES)
-    assert alone != [place_of(Sequence("", (w,), ("O",)), 2) for w in NAMES]
+    assert alone != [place_of(TextSequence("", (w,), ("O",)), 2) for w in NAMES]

@@ -18,13 +18,13 @@ from encoder.checkpoints.huggingface.folder import ImportRefused
 from encoder.heads.viterbi import decode_reference
 from encoder.importing import distillation as heal
 from encoder.importing.distillation import hold_out, read_text
-from encoder.importing.fidelity import Yardstick, _count_beginnings, first_pieces, measure_rounding, text_batches
-from encoder.importing.run import ImportOptions, Report, run_import
-from encoder.importing.source_model import Original, make_hybrid, read_original
+from encoder.importing.fidelity import ReferenceOutputs, _count_beginnings, first_pieces, measure_rounding, text_batches
+from encoder.importing.run import ImportOptions, ImportReport, run_import
+from encoder.importing.source_model import SourceModel, make_hybrid, read_original
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
 from encoder.train.data.batches import WordPieces
-from encoder.train.data.text import Sequence
+from encoder.train.data.text import TextSequence
 from encoder.train.stages import loop
 from tests.encoder.foreign import write_foreign
 from tests.encoder.replay import dense_scores
@@ -32,10 +32,10 @@ from tests.encoder.replay import dense_scores
 SAID = ("we", "met", "ms", "rice", "in", "paris", "and", "mona", "in", "rome", "she", "went", "to", "ruritania")
 
 
-def sentences(count: int) -> list[Sequence]:
+def sentences(count: int) -> list[TextSequence]:
     rng = random.Random(3)
     made = [tuple(rng.choice(SAID) for _ in range(rng.randint(2, 9))) for _ in range(count)]
-    return [Sequence("d", words, ("O",) * len(words)) for words in made]
+    return [TextSequence("d", words, ("O",) * len(words)) for words in made]
 
 
 def write_text(path: Path, count: int = 60) -> Path:
@@ -43,7 +43,7 @@ def write_text(path: Path, count: int = 60) -> Path:
     return path
 
 
-def hybrid(original: Original, causal_layers: int = 1) -> HybridModel:
+def hybrid(original: SourceModel, causal_layers: int = 1) -> HybridModel:
     config, weights = make_hybrid(original, causal_layers, None)
     model = HybridModel(config).eval()
     model.load_state_dict(weights)
@@ -70,7 +70,7 @@ def test_the_gap_is_the_distance_from_transformers_own_states(tmp_path: Path, fa
     original = read_original(tmp_path)
     model, said = hybrid(original), sentences(12)
     pieces = WordPieces(original.tokenizer, model.config.labels)
-    gap = Yardstick(original, text_batches(said, pieces, model.config), label_piece).gap(model)
+    gap = ReferenceOutputs(original, text_batches(said, pieces, model.config), label_piece).gap(model)
 
     wanted, got, moved, words = [], [], 0, 0
     for sequence in said:
@@ -132,7 +132,7 @@ def test_spans_that_begin_with_an_i_label_are_noticed(tmp_path: Path) -> None:
     batches = text_batches(sentences(5), pieces, hybrid(original).config)
     with torch.no_grad():
         original.model.head.bias[2] += 100
-    assert "100 % of the original's spans" in Yardstick(original, batches, "first").notes[0]
+    assert "100 % of the original's spans" in ReferenceOutputs(original, batches, "first").notes[0]
 
 
 def test_the_label_loss_is_the_divergence_at_the_piece_that_each_reads(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_healing_brings_the_hybrid_nearer_and_the_report_says_so(tmp_path: Path)
     assert after.labels < before.labels
     assert report.held_out is not None
     assert report.held_out[0] == 15
-    saved = msgspec.json.decode((tmp_path / "out" / "import.json").read_bytes(), type=Report)
+    saved = msgspec.json.decode((tmp_path / "out" / "import.json").read_bytes(), type=ImportReport)
     assert saved == report
     assert not (tmp_path / "out" / "healing").exists()
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from encoder.heads.stability import Settled, stability_of
 from encoder.heads.word_record import WORD
-from encoder.restart.batch_policies import pack_ask, points_of
-from encoder.restart.policies import RestartPolicy, Standing, most_doubtful, parse_policy
+from encoder.restart.batch_policies import pack_batch, restart_points
+from encoder.restart.policies import RestartPolicy, StandingWords, combine_heads, parse_policy
 from stream.overload.budget import Budget
 from stream.overload.governor import Governor
-from stream.overload.restart_pricing import Spending
+from stream.overload.restart_pricing import RestartPricing
 
 POLICIES = ["always", "never", "last:1", "last:4", "entropy:0.5", "stability:0.7", "whether:0.3"]
 POLICIES += ["price:0", "price:0.01", "price:0.2"]
@@ -35,7 +35,7 @@ def random_words(rng: np.random.Generator, count: int) -> bytes:
     return words.tobytes()
 
 
-def plain_standing(data: list[bytes], stand: int, count: int) -> Standing:
+def plain_standing(data: list[bytes], stand: int, count: int) -> StandingWords:
     """What a policy was asked before anything was packed."""
     found = []
     for one in data:
@@ -44,8 +44,8 @@ def plain_standing(data: list[bytes], stand: int, count: int) -> Standing:
         settled = Settled(words["base"].astype(np.float32), words["drift"].astype(np.float32))
         stability = stability_of(settled, np.maximum(count - seen, 0))
         entropy, probability = (words[x].astype(np.float32) for x in ("entropy", "probability"))
-        found.append(Standing(entropy, probability, stability, seen, count - stand))
-    return most_doubtful(found)
+        found.append(StandingWords(entropy, probability, stability, seen, count - stand))
+    return combine_heads(found)
 
 
 def one_by_one(policy: RestartPolicy, data: list[list[bytes]], told: list[tuple[int, int]]) -> list[int]:
@@ -58,17 +58,17 @@ def one_by_one(policy: RestartPolicy, data: list[list[bytes]], told: list[tuple[
 def test_points_of_many_are_the_points_of_each(name, given_segments):
     data, told = given_segments
     policy = parse_policy(name)
-    assert points_of(policy, pack_ask(data, told)) == one_by_one(policy, data, told)
+    assert restart_points(policy, pack_batch(data, told)) == one_by_one(policy, data, told)
 
 
 @given(segments())
 def test_a_policy_of_ones_own_is_asked_one_by_one(given_segments):
     class Middle:
-        def point(self, standing: Standing) -> int:
+        def point(self, standing: StandingWords) -> int:
             return standing.words // 2 if standing.stability.sum() > standing.words / 2 else -3
 
     data, told = given_segments
-    assert points_of(Middle(), pack_ask(data, told)) == one_by_one(Middle(), data, told)
+    assert restart_points(Middle(), pack_batch(data, told)) == one_by_one(Middle(), data, told)
 
 
 @pytest.mark.parametrize("level", range(8))
@@ -77,15 +77,15 @@ def test_what_is_paid_for_many_is_what_is_paid_for_each_in_turn(level, given_seg
     data, told = given_segments
     both = [spending_at(level, left) for _ in range(2)]
     together, alone = (x.govern(parse_policy(name)) for x in both)
-    assert points_of(together, pack_ask(data, told)) == one_by_one(alone, data, told)
+    assert restart_points(together, pack_batch(data, told)) == one_by_one(alone, data, told)
     assert both[0].shortened == both[1].shortened
     assert both[0].undone == both[1].undone
     assert both[0].price == both[1].price
 
 
-def spending_at(level: int, left: float) -> Spending:
+def spending_at(level: int, left: float) -> RestartPricing:
     governor, budget = Governor(1.0), Budget(30.0)
     governor.level = level
     budget.refill(0.0)
     budget.pay(30.0 - left, 30)
-    return Spending(governor, budget)
+    return RestartPricing(governor, budget)

@@ -8,16 +8,16 @@ from encoder.restart.policies import (
     Never,
     PolicyError,
     Price,
-    Stability,
-    Standing,
+    StabilityThreshold,
+    StandingWords,
     Whether,
     parse_policy,
 )
 
 
-def standing(*entropy: float) -> Standing:
+def standing(*entropy: float) -> StandingWords:
     doubt = np.array(entropy, np.float32)
-    return Standing(doubt, np.ones(len(entropy), np.float32), 1 - doubt)
+    return StandingWords(doubt, np.ones(len(entropy), np.float32), 1 - doubt)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def standing(*entropy: float) -> Standing:
         ("last:3", Last(3)),
         ("entropy:.1", Entropy(0.1)),
         ("entropy:0", Entropy(0)),
-        ("stability:.95", Stability(0.95)),
+        ("stability:.95", StabilityThreshold(0.95)),
         ("whether:1", Whether(1.0)),
         ("price:.02", Price(0.02)),
     ],
@@ -72,9 +72,9 @@ def test_refuses_with_what_is_allowed(text):
         (Last(9), 0),
         (Entropy(0.15), 1),
         (Entropy(0.5), 4),
-        (Stability(0.85), 1),
-        (Stability(0.5), 4),
-        (Stability(1.0), 0),
+        (StabilityThreshold(0.85), 1),
+        (StabilityThreshold(0.5), 4),
+        (StabilityThreshold(1.0), 0),
         (Whether(0.7), 0),
         (Whether(0.6), 4),
     ],

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from encoder.runtime import number_format as choosing
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.avx512.microkernel import Numbers
-from encoder.runtime.cpu.unfused_layers import PlainBody
+from encoder.runtime.cpu.unfused_layers import UnfusedBody
 from encoder.runtime.encoder import HybridEncoder, Pass
 from tests.encoder.replay import Replay
 from tests.encoder.runtime.test_encoder_property import SLOTS, History
@@ -135,7 +135,7 @@ def test_all_formats_are_close_to_the_plain_layers(numbers: Numbers, tolerance: 
     encoder = fused(causal_layers, numbers, pages=None)
     checkpoint = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers])
     plain = HybridEncoder(checkpoint, max_sessions=2, kernels="torch", number_format="float32")
-    assert isinstance(plain._body, PlainBody)
+    assert isinstance(plain._body, UnfusedBody)
     ids, found = some_ids(50), []
     for e in (encoder, plain):
         slot = e.open()

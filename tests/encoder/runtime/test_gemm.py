@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, Packed, make_run, padded
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, PackedWeights, make_run, padded
 from encoder.runtime.cpu.avx512.microkernel import PER_STEP, Numbers
 from encoder.runtime.cpu.avx512.row_kernels import cast_bytes, norm_row
 from encoder.runtime.cpu.avx512.weight_packing import _laid_out, _rounded
@@ -39,7 +39,7 @@ class Product:
         reals[size + 2 * width : size + 2 * width + len(bias)] = bias
         places = [0, size, size + width, size + 2 * width, self.steps, width // BLOCK, form]
         words.setflags(write=False)
-        self.packed = Packed(words, words.view(np.float32), np.array(places), np.zeros(2, np.int64), 0)
+        self.packed = PackedWeights(words, words.view(np.float32), np.array(places), np.zeros(2, np.int64), 0)
         self.width = width
 
     def __call__(self, x: Floats) -> Floats:

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, Pages, Rows, Stream, choose_kernels
+from encoder.runtime.kernels import (
+    Buffer,
+    Embedding,
+    IntArray,
+    Kernels,
+    Norm,
+    PackedRows,
+    Pages,
+    ResidualStream,
+    choose_kernels,
+)
 
 FORMATS = [torch.float32, torch.bfloat16]
 SHAPES = [(4, 8, 4), (3, 5, 3), (12, 32, 16)]  # heads, head_dim, page_size: small, odd, real
@@ -16,7 +26,7 @@ def normal(rng: np.random.Generator, *shape: int) -> torch.Tensor:
     return torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
 
 
-def some_rows(rng: np.random.Generator, causal: bool, slots: list[int]) -> Rows:
+def some_rows(rng: np.random.Generator, causal: bool, slots: list[int]) -> PackedRows:
     """Lay out the last 1 to 11 tokens of each slot's LENGTH."""
     counts = rng.integers(1, 12, len(slots))
     position = np.concatenate([np.arange(LENGTH - c, LENGTH) for c in counts]).astype(np.int32)
@@ -24,7 +34,7 @@ def some_rows(rng: np.random.Generator, causal: bool, slots: list[int]) -> Rows:
     window = np.repeat(rng.integers(0, LENGTH - 12, len(slots)), counts).astype(np.int32)
     first = np.zeros_like(position) if causal else window
     last = position if causal else np.full_like(position, LENGTH - 1)
-    return Rows(np.array(slots, np.int32), starts, position, first, last)
+    return PackedRows(np.array(slots, np.int32), starts, position, first, last)
 
 
 def some_table(rng: np.random.Generator, page_size: int) -> IntArray:
@@ -43,9 +53,9 @@ def copied(pages: Pages) -> Pages:
     return Pages(Buffer(pages.keys.tensor.clone()), Buffer(pages.values.tensor.clone()))
 
 
-def some_stream(rng: np.random.Generator, rows: int, hidden: int, dtype: torch.dtype) -> Stream:
+def some_stream(rng: np.random.Generator, rows: int, hidden: int, dtype: torch.dtype) -> ResidualStream:
     full = Buffer(normal(rng, rows, hidden))
-    return Stream(full, full if dtype == torch.float32 else Buffer(full.tensor.to(dtype)))
+    return ResidualStream(full, full if dtype == torch.float32 else Buffer(full.tensor.to(dtype)))
 
 
 def some_norm(rng: np.random.Generator, hidden: int) -> Norm:
@@ -137,7 +147,7 @@ def test_attention_of_a_slot_has_the_same_bits_alone_and_packed(dtype: torch.dty
         part = slice(int(rows.starts[s]), int(rows.starts[s + 1]))
         for one in (part, slice(part.stop - 1, part.stop)):  # all of the slot's rows, and its last row by itself
             starts = np.array([0, one.stop - one.start], np.int32)
-            alone = Rows(np.array([slot], np.int32), starts, rows.position[one], rows.first[one], rows.last[one])
+            alone = PackedRows(np.array([slot], np.int32), starts, rows.position[one], rows.first[one], rows.last[one])
             assert torch.equal(NUMBA.attend(qkv[one].clone(), pages, table, alone), together[one])
 
 
@@ -146,7 +156,7 @@ def test_norm_of_a_row_has_the_same_bits_alone_and_packed(dtype: torch.dtype) ->
     rng = np.random.default_rng(8)
     norm, delta, stream = some_norm(rng, 384), normal(rng, 9, 384).to(dtype), some_stream(rng, 9, 384, dtype)
     full = Buffer(stream.full.tensor[5:6].clone())
-    one = Stream(full, full if dtype == torch.float32 else Buffer(full.tensor.to(dtype)))
+    one = ResidualStream(full, full if dtype == torch.float32 else Buffer(full.tensor.to(dtype)))
     together = NUMBA.add_norm(stream, delta, norm)
     alone = NUMBA.add_norm(one, delta[5:6].clone(), norm)
     assert torch.equal(alone.full.tensor, together.full.tensor[5:6])

@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.runtime.paged_cache import Cache, OutOfPages, Pass, prefix_rows, tail_rows
+from encoder.runtime.paged_cache import OutOfPages, PagedCache, Pass, prefix_rows, tail_rows
 from tests.tiny import tiny_config
 
 CONFIG = tiny_config()  # P = 48, W = 16, pages of 4
 
 
-def cache(max_sessions: int = 3, max_pages: int | None = None, **changes: object) -> Cache:
-    return Cache(tiny_config(**changes), torch.float32, max_sessions, max_pages)
+def cache(max_sessions: int = 3, max_pages: int | None = None, **changes: object) -> PagedCache:
+    return PagedCache(tiny_config(**changes), torch.float32, max_sessions, max_pages)
 
 
 def one(slot: int, keep: int, count: int, window: int = 0, restart: int | None = None) -> Pass:
     return Pass(slot, keep, np.zeros(count, np.int32), window, keep if restart is None else restart)
 
 
-def run(cache: Cache, *passes: Pass) -> None:
+def run(cache: PagedCache, *passes: Pass) -> None:
     cache.apply(cache.plan(passes))
 
 
-def owners(cache: Cache) -> Counter[int]:
+def owners(cache: PagedCache) -> Counter[int]:
     """Count the owners of each page; tail pages are counted from 1,000,000 on."""
     prefix, tail = cache.prefix_table, cache.tail_table
     found = Counter(prefix[prefix >= 0].tolist()) + Counter((tail[tail >= 0] + 1_000_000).tolist())

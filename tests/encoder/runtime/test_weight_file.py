@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from encoder.runtime.cpu.avx512 import weight_file as packed_file
-from encoder.runtime.cpu.avx512.gemm import Packed
+from encoder.runtime.cpu.avx512.gemm import PackedWeights
 from encoder.runtime.cpu.avx512.weight_file import cache_folder, packed_weights
 from tests.encoder.wide import wide_checkpoint
 
@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "hearken"
 
 
-def packed(seed: int = 0) -> Packed:
+def packed(seed: int = 0) -> PackedWeights:
     checkpoint = CHECKPOINT if not seed else wide_checkpoint(causal_layers=seed)
     return packed_weights(checkpoint, checkpoint.identity(), "int8", HEAD)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.session.closed_context import Closed, Context, Geometry
+from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry
 from encoder.session.context_codec import load_context, save_context
 from encoder.session.pool import run_plans
 from tests.encoder.histories import make_tokens
@@ -22,10 +22,10 @@ def do(context, number, deed):
     kind, count, seed = deed
     recent = context.closed[seed % len(context.closed)] if context.closed else None
     if kind == "join":
-        context.join(Closed(f"segment {number}", make_tokens(count, seed)))
+        context.join(ClosedSegment(f"segment {number}", make_tokens(count, seed)))
     elif recent is not None:
         index = context.find(recent.segment)
-        context.replace(index, Closed(recent.segment, make_tokens(count, seed)) if kind == "edit" else None)
+        context.replace(index, ClosedSegment(recent.segment, make_tokens(count, seed)) if kind == "edit" else None)
 
 
 def shown(context):
@@ -37,7 +37,7 @@ def shown(context):
 @settings(max_examples=300)
 @given(DEEDS, DEEDS)
 def test_a_context_goes_on_as_it_would_have(before, after):
-    context = Context(GEOMETRY)
+    context = ClosedContext(GEOMETRY)
     for number, deed in enumerate(before):
         do(context, number, deed)
     other = load_context(GEOMETRY, save_context(context))
@@ -50,10 +50,10 @@ def test_a_context_goes_on_as_it_would_have(before, after):
 
 
 def test_it_stays_small_however_long_the_session_lasts():
-    context = Context(GEOMETRY)
+    context = ClosedContext(GEOMETRY)
     sizes = []
     for i in range(2000):
-        context.join(Closed(f"u{i % 10}", make_tokens([3, 20, 9, 150, 1][i % 5], i)))
+        context.join(ClosedSegment(f"u{i % 10}", make_tokens([3, 20, 9, 150, 1][i % 5], i)))
         sizes.append(len(save_context(context)))
     assert context.pieces[0].first > 0
     assert max(sizes[1000:]) <= max(sizes[100:200]) + 4  # a number that has grown
@@ -61,8 +61,8 @@ def test_it_stays_small_however_long_the_session_lasts():
 
 
 def test_a_large_vocabulary_takes_four_bytes():
-    context = Context(GEOMETRY)
-    context.join(Closed("u", np.array([5, 1 << 20], np.int32)))
+    context = ClosedContext(GEOMETRY)
+    context.join(ClosedSegment("u", np.array([5, 1 << 20], np.int32)))
     assert load_context(GEOMETRY, save_context(context)).closed[0].tokens.tolist() == [5, 1 << 20]
 
 

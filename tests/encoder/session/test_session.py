@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from encoder.runtime.encoder import HybridEncoder, OutOfPages
-from encoder.session.pool import Plan, SessionPool, run_plans
+from encoder.session.pool import SegmentPlan, SessionPool, run_plans
 from tests.encoder.hash_encoder import HashEncoder, SeenEncoder, digest
 from tests.encoder.histories import (
     HISTORIES,
@@ -108,7 +108,7 @@ def test_a_standing_label_has_seen_only_what_still_stands(ops):
                 assert digest(segment.tokens[i : i + count]) == seen
 
 
-def run_one(pool: SessionPool, plan: Plan) -> Plan:
+def run_one(pool: SessionPool, plan: SegmentPlan) -> SegmentPlan:
     run_plans(pool, [plan])
     return plan
 
@@ -117,10 +117,10 @@ def test_a_restart_computes_what_the_policy_asks_for_and_no_more():
     pool = hashes()
     session, tokens = pool.open(), make_tokens(14, 0)
 
-    def update(count: int, keep: int, wish: int) -> Plan:
+    def update(count: int, keep: int, wish: int) -> SegmentPlan:
         return run_one(pool, session.plan_update("a", tokens[:count], keep, wish))
 
-    def facts(plan: Plan) -> tuple[str, list[tuple[int, int]], int, int]:
+    def facts(plan: SegmentPlan) -> tuple[str, list[tuple[int, int]], int, int]:
         return plan.kind, plan.ranges, plan.appended, plan.computed
 
     assert facts(update(4, 0, 0)) == ("append", [(0, 4)], 4, 4)

@@ -6,9 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from encoder.tokenizer.base import Pieces
+from encoder.tokenizer.base import Tokens
 from encoder.tokenizer.incremental import EMPTY, Encoded, IncrementalTokenizer, TokenizerError
-from encoder.tokenizer.run_cache import Runs
+from encoder.tokenizer.run_cache import RunCache
 from tests.tiny import WORDS, tiny_byte_tokenizer, tiny_tokenizer
 
 TOKENIZER = IncrementalTokenizer(tiny_tokenizer())
@@ -135,9 +135,9 @@ def test_what_was_encoded_stays_as_it_is_whatever_goes_on_from_it(tokenizer, cha
 @example("=\u0338 \u0301a,\u0301b \u4e2d\u0301\u0302x\ufb01", 1)
 def test_runs_cut_alone_and_remembered_are_runs_cut_together(tokenizer, text, most):
     kind = tokenizer._kind
-    runs = Runs(kind, most)
+    runs = RunCache(kind, most)
     for _ in range(2):
-        assert runs.cut(text) == (kind.cut(text) if text else Pieces([], [0], [], []))
+        assert runs.cut(text) == (kind.cut(text) if text else Tokens([], [0], [], []))
         assert len(runs._known) <= max(most, 1)
 
 

@@ -9,10 +9,10 @@ from encoder.model.config import ConfigError
 from encoder.train.config import TextSource, read_config
 from encoder.train.data.folder import LONGEST, count_spans, read_folder
 from encoder.train.data.text import read_source
-from encoder.train.recipe import Recipe, write_run
+from encoder.train.recipe import TrainRecipe, write_run
 from encoder.train.stages.stability import place_of
 
-RECIPE = Recipe(start="ner")
+RECIPE = TrainRecipe(start="ner")
 
 
 def rows(count, first=0, document=None):

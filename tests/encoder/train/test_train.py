@@ -15,22 +15,30 @@ from tokenizers import Tokenizer
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel, _attend_in_products, span_mask
-from encoder.train.config import Augment, Stage, TextSource, read_config
+from encoder.train.config import AugmentConfig, StageConfig, TextSource, read_config
 from encoder.train.data.augment import join_sequences, speak
-from encoder.train.data.batches import IGNORED, Example, WordPieces, block_ends, cut_to_prefix, make_batches, tail_first
-from encoder.train.data.text import Sequence, label_names, read_source
+from encoder.train.data.batches import (
+    IGNORED,
+    TrainingExample,
+    WordPieces,
+    block_ends,
+    cut_to_prefix,
+    make_batches,
+    tail_first,
+)
+from encoder.train.data.text import TextSequence, label_names, read_source
 from encoder.train.stages import loop
 from encoder.train.stages.distill import distill_job
-from encoder.train.stages.tagger import Labelled, dev_f1, possible_labels, tagger_job
+from encoder.train.stages.tagger import LabelledCorpus, dev_f1, possible_labels, tagger_job
 from tests.tiny import LABELS, tiny_config, tiny_tokenizer
 
 PLACES = ("paris", "rome", "peru")
 
 
-def sentence(rng: random.Random) -> Sequence:
+def sentence(rng: random.Random) -> TextSequence:
     """A sentence in which places and only places are labelled."""
     words = [rng.choice(("we", "met", "she", "went", "to", "in", "with", *PLACES)) for _ in range(rng.randint(3, 9))]
-    return Sequence("d", tuple(words), tuple("B-place" if w in PLACES else "O" for w in words))
+    return TextSequence("d", tuple(words), tuple("B-place" if w in PLACES else "O" for w in words))
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def test_conll_is_read_with_documents_genres_and_renamed_types(tmp_path: Path) -
     path = tmp_path / "x.conll"
     path.write_text("# doc = a\n# genre = news\nParis\tB-LOC\nis\tO\n\n# doc = b\n# genre = fiction\nRome\tB-LOC\n\n")
     source = TextSource(path=str(path), labels={"LOC": "place"}, where={"genre": ("news",)})
-    assert read_source(source) == [Sequence("a", ("Paris", "is"), ("B-place", "O"))]
+    assert read_source(source) == [TextSequence("a", ("Paris", "is"), ("B-place", "O"))]
     dropped = TextSource(path=str(path), labels={"PER": "person"})
     assert [s.tags for s in read_source(dropped)] == [("O", "O"), ("O",)]
 
@@ -110,18 +118,18 @@ tagged = st.lists(
 )
 
 
-def valid(rows: list[tuple[str, str]]) -> Sequence:
+def valid(rows: list[tuple[str, str]]) -> TextSequence:
     """Make any tags valid IOB2."""
     tags: list[str] = []
     for _, tag in rows:
         follows = bool(tags) and tags[-1][2:] == tag[2:]
         tags.append("B-" + tag[2:] if tag.startswith("I-") and not follows else tag)
-    return Sequence("d", tuple(w for w, _ in rows), tuple(tags))
+    return TextSequence("d", tuple(w for w, _ in rows), tuple(tags))
 
 
 @given(tagged, st.integers(0, 1000))
 def test_spoken_text_has_no_punctuation_and_valid_tags(rows: list[tuple[str, str]], seed: int) -> None:
-    options = Augment(unpunctuated=1.0, filler=0.3, repetition=0.3)
+    options = AugmentConfig(unpunctuated=1.0, filler=0.3, repetition=0.3)
     words, tags = speak(valid(rows), options, random.Random(seed))
     assert len(words) == len(tags)
     assert all(any(c.isalnum() for c in w) for w in words)
@@ -131,13 +139,13 @@ def test_spoken_text_has_no_punctuation_and_valid_tags(rows: list[tuple[str, str
 
 @given(st.lists(st.sampled_from("aab"), max_size=40), st.integers(0, 1000))
 def test_joining_keeps_every_sequence_once_in_order_within_documents(names: list[str], seed: int) -> None:
-    sequences = [Sequence(name, (str(i),), ("O",)) for i, name in enumerate(names)]
+    sequences = [TextSequence(name, (str(i),), ("O",)) for i, name in enumerate(names)]
     runs = join_sequences(sequences, random.Random(seed))
     assert [s for run in runs for s in run] == sequences
     assert all(len({s.document for s in run}) == 1 for run in runs)
 
 
-def example(sentences: int = 4, seed: int = 0) -> Example:
+def example(sentences: int = 4, seed: int = 0) -> TrainingExample:
     rng = random.Random(seed)
     said = [sentence(rng) for _ in range(sentences)]
     return WordPieces(tokenizer(), LABELS).example([(list(s.words), list(s.tags)) for s in said], 0, 1000)
@@ -189,16 +197,16 @@ def small_model(seed: int = 0) -> HybridModel:
     return HybridModel(tiny_config(labels=("O", "B-place", "I-place")))
 
 
-def labelled(parts: list[list[Sequence]], taggers: tuple[int, ...] = (0,)) -> Labelled:
-    return Labelled(tuple(TextSource(path="x") for _ in parts), parts, taggers)
+def labelled(parts: list[list[TextSequence]], taggers: tuple[int, ...] = (0,)) -> LabelledCorpus:
+    return LabelledCorpus(tuple(TextSource(path="x") for _ in parts), parts, taggers)
 
 
-def small_job(model: HybridModel, epochs: float) -> loop.Job:
+def small_job(model: HybridModel, epochs: float) -> loop.StageJob:
     rng = random.Random(1)
     data = [sentence(rng) for _ in range(120)]
     assert label_names(data) == model.config.labels
     pieces = WordPieces(tokenizer(), model.config.labels)
-    stage = Stage(epochs=epochs, lr=3e-3, batch_tokens=128, dropout=0.0)
+    stage = StageConfig(epochs=epochs, lr=3e-3, batch_tokens=128, dropout=0.0)
     return tagger_job(model, pieces, labelled([data]), labelled([data[:40]]), stage)
 
 
@@ -209,7 +217,7 @@ def test_a_small_tagger_learns_the_places(tmp_path: Path) -> None:
     rng = random.Random(9)
     unseen = [sentence(rng) for _ in range(40)]
     pieces = WordPieces(tokenizer(), model.config.labels)
-    assert dev_f1(model, pieces, labelled([unseen]), Augment()) > 90
+    assert dev_f1(model, pieces, labelled([unseen]), AugmentConfig()) > 90
 
 
 def test_a_teacher_is_imitated_where_labels_say_otherwise(tmp_path: Path) -> None:
@@ -222,11 +230,11 @@ def test_a_teacher_is_imitated_where_labels_say_otherwise(tmp_path: Path) -> Non
     wrong = [replace(x, tags=("O",) * len(x.words)) for x in wrong]
     student = small_model(seed=5)
     pieces = WordPieces(tokenizer(), student.config.labels)
-    stage = Stage(epochs=8, lr=3e-3, batch_tokens=128, dropout=0.0, imitate=1.0)
+    stage = StageConfig(epochs=8, lr=3e-3, batch_tokens=128, dropout=0.0, imitate=1.0)
     job = tagger_job(student, pieces, labelled([wrong]), labelled([right]), stage, {0: teacher})
     job = replace(job, name="student")
     loop.train(job, tmp_path, seed=1, save_seconds=60)
-    assert dev_f1(student, pieces, labelled([right]), Augment()) > 90
+    assert dev_f1(student, pieces, labelled([right]), AugmentConfig()) > 90
 
 
 def test_two_taggers_share_a_trunk(tmp_path: Path) -> None:
@@ -239,7 +247,7 @@ def test_two_taggers_share_a_trunk(tmp_path: Path) -> None:
     firsts = [replace(x, tags=("B-first", *["O"] * (len(x.words) - 1))) for x in places]
     pieces = WordPieces(tokenizer(), *sets.values())
     data = labelled([places, firsts], (0, 1))
-    stage = Stage(epochs=8, lr=3e-3, batch_tokens=128, dropout=0.0)
+    stage = StageConfig(epochs=8, lr=3e-3, batch_tokens=128, dropout=0.0)
     job = tagger_job(model, pieces, data, data, stage)
     batch = next(b for b in job.batches(random.Random(0)) if set(b.known.tolist()) == {0, 1})
     only = replace(batch, labels=torch.where(batch.known[:, None] == 0, batch.labels, IGNORED))
@@ -248,7 +256,7 @@ def test_two_taggers_share_a_trunk(tmp_path: Path) -> None:
     assert not model.head.weight.grad[3:].any()
     model.zero_grad()
     loop.train(job, tmp_path, seed=1, save_seconds=60)
-    assert min(dev_f1(model, pieces, data, Augment(), i) for i in (0, 1)) > 90
+    assert min(dev_f1(model, pieces, data, AugmentConfig(), i) for i in (0, 1)) > 90
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +277,10 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: p
 
     with pytest.raises(KeyboardInterrupt):
         loop.train(
-            loop.Job("tagger", killed.model, killed.stage, killed.batches, dying), tmp_path / "b", 1, save_seconds=0.0
+            loop.StageJob("tagger", killed.model, killed.stage, killed.batches, dying),
+            tmp_path / "b",
+            1,
+            save_seconds=0.0,
         )
     resumed = small_model(seed=3)  # whatever it starts from, the state replaces it
     loop.train(small_job(resumed, 2), tmp_path / "b", seed=1, save_seconds=1e9)
@@ -287,7 +298,7 @@ def test_distillation_brings_the_hybrid_nearer_to_its_teacher(tmp_path: Path) ->
     rng = random.Random(1)
     texts = [sentence(rng) for _ in range(120)]
     pieces = WordPieces(tokenizer(), LABELS)
-    job = distill_job(student, teacher, pieces, texts, Stage(epochs=4, lr=1e-3, batch_tokens=256, dropout=0.0))
+    job = distill_job(student, teacher, pieces, texts, StageConfig(epochs=4, lr=1e-3, batch_tokens=256, dropout=0.0))
     (batch, *_) = make_batches([example(1, s) for s in range(20)], student.config, job.stage, random.Random(0))
     with torch.no_grad():
         before = float(job.loss(batch))
@@ -342,7 +353,9 @@ def test_spans_end_early_at_the_words_named_and_the_rest_is_unknown(tmp_path: Pa
 
 def test_a_batch_of_one_owns_its_tensors() -> None:
     config = tiny_config()
-    (batch,) = make_batches([example(1)], config, Stage(epochs=1), random.Random(0))  # a read-only view would warn
+    (batch,) = make_batches(
+        [example(1)], config, StageConfig(epochs=1), random.Random(0)
+    )  # a read-only view would warn
     assert batch.positions.tolist() == [list(range(batch.ids.shape[1]))]
 
 

@@ -13,7 +13,7 @@ from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger
 from stream.engine.engine import Engine
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.labeller import Reading
+from stream.labelling.labeller import Labelling
 from stream.revisions.emission import parse_emission
 from stream.sessions.snapshot import encode_value, restore_sessions
 from tests.stream.helpers import drain
@@ -39,12 +39,12 @@ def calm_tagger(heads: int) -> Tagger:
 class Mute(HybridLabeller):
     """Says nothing of what changed, so that the engine has to compare readings."""
 
-    def read(self, plans: Sequence[Any]) -> list[tuple[Reading, ...]]:
+    def read(self, plans: Sequence[Any]) -> list[tuple[Labelling, ...]]:
         return [tuple(map(_forget, readings)) for readings in super().read(plans)]
 
 
-def _forget(x: Reading) -> Reading:
-    return Reading(x.starts, x.ends, x.labels, x.probability, x.stability, x.spans, x.work)
+def _forget(x: Labelling) -> Labelling:
+    return Labelling(x.starts, x.ends, x.labels, x.probability, x.stability, x.spans, x.work)
 
 
 def run(labeller: HybridLabeller, told, policy: str, level: str, crash: int, coalesce: bool) -> list[object]:

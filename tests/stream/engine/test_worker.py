@@ -7,7 +7,7 @@ import pytest
 
 from encoder.restart.policies import Always
 from stream.engine.engine import Answer, Engine
-from stream.engine.worker import Batch, Worker, WorkerFailed
+from stream.engine.worker import StepBatch, Worker, WorkerFailed
 from stream.messages.errors import InputError
 from stream.overload.governor import Governor
 from tests.stream.fake_tagger import FakeLabeller
@@ -15,7 +15,7 @@ from tests.stream.helpers import end, final, revisions_of, tell, update
 from tests.waiting import PATIENCE
 
 
-async def collect(worker: Worker, batches: list[Batch]) -> None:
+async def collect(worker: Worker, batches: list[StepBatch]) -> None:
     async for batch in worker.results():
         batches += [batch]
 

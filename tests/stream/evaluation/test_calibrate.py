@@ -6,12 +6,18 @@ import pytest
 
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.restart.policies import Always, Last, Stability, parse_policy
+from encoder.restart.policies import Always, Last, StabilityThreshold, parse_policy
 from encoder.tagger import load_tagger
 from stream.evaluation.calibration import calibrate as module
-from stream.evaluation.calibration.calibrate import CalibrationReport, Task, Tried, calibrate, choose
+from stream.evaluation.calibration.calibrate import (
+    CalibrationReport,
+    CalibrationTask,
+    ThresholdResult,
+    calibrate,
+    choose,
+)
 from stream.evaluation.calibration.risk_control import judge
-from stream.evaluation.calibration.stability_recorder import Recorder
+from stream.evaluation.calibration.stability_recorder import StabilityRecorder
 from stream.evaluation.labelled import evaluate_policy
 from stream.evaluation.plots.reliability import plot_reliability
 from stream.evaluation.replay.examples import EvaluationError, begin_table
@@ -49,7 +55,7 @@ def data(tmp_path_factory, folder):
 
 def task(folder, data, **changes):
     wish = {"tagger": str(folder), "data": data, "delta": 0.5, "taus": TAUS, "unit": "sequence", "policy": "stability"}
-    return Task(**(wish | changes))
+    return CalibrationTask(**(wish | changes))
 
 
 def trial(folder, data, unit="sequence"):
@@ -100,9 +106,9 @@ def test_readings_are_the_same_when_recorded_and_pairs_are_what_they_say(folder,
     made = trial(folder, data)
     group = made.examples[:8]
     begins = begin_table(LABELS)
-    recorder = Recorder(HybridLabeller(made.tagger))
-    charts = Feed(recorder, Stability(0.55), group, begins).run(True)
-    plain = Feed(HybridLabeller(made.tagger), Stability(0.55), group, begins).run(True)
+    recorder = StabilityRecorder(HybridLabeller(made.tagger))
+    charts = Feed(recorder, StabilityThreshold(0.55), group, begins).run(True)
+    plain = Feed(HybridLabeller(made.tagger), StabilityThreshold(0.55), group, begins).run(True)
     for a, b in zip(charts, plain, strict=True):
         assert [x.tolist() for x in a.standing] == [x.tolist() for x in b.standing]
     # words of one part only: the file's words are the tagger's
@@ -123,7 +129,7 @@ def test_it_stops_at_the_first_that_is_not_shown_and_stores_what_it_chose(folder
     assert report.tried[0].risk == 0
     assert all(x.certified for x in report.tried[:-1])
     made = trial(folder, data)
-    lost = made.sum(made.run(Always()).right - made.run(Stability(report.best.tau)).right)
+    lost = made.sum(made.run(Always()).right - made.run(StabilityThreshold(report.best.tau)).right)
     verdict = judge(lost, made.rows, 0.5, 0.05)
     assert (report.best.p_value, report.best.bound) == (verdict.p_value, verdict.bound)
     certificate = report.chosen.certificate
@@ -150,8 +156,8 @@ def test_the_stored_threshold_restarts_where_the_certified_one_did(folder, data,
     assert served.own == f"stability:{tau!r}"
     assert tau != 0.55
     begins = begin_table(LABELS)
-    before = Feed(HybridLabeller(made.tagger), Stability(0.55), made.examples, begins)
-    after = Feed(HybridLabeller(served), Stability(tau), made.examples, begins)
+    before = Feed(HybridLabeller(made.tagger), StabilityThreshold(0.55), made.examples, begins)
+    after = Feed(HybridLabeller(served), StabilityThreshold(tau), made.examples, begins)
     for a, b in zip(before.run(False), after.run(False), strict=True):
         assert [x.tolist() for x in a.rows] == [x.tolist() for x in b.rows]
         assert a.work == b.work
@@ -161,7 +167,7 @@ def test_the_stored_threshold_restarts_where_the_certified_one_did(folder, data,
 
 
 def tried(tau, saved, certified):
-    return Tried(
+    return ThresholdResult(
         tau=tau,
         streaming_em=0.8,
         risk=0,
@@ -197,7 +203,7 @@ def test_documents_are_the_units_where_they_are_known(folder, data):
 def test_joined_sequences_are_one_unit_a_session(folder, data):
     made = module._read(task(folder, data, join=12), load_tagger(str(folder)))[0]
     assert len(made.rows) < len(made.examples)
-    assert sum(len(x.words.stood) > 0 for x in made.record(Stability(0.55))) == len(made.rows)
+    assert sum(len(x.words.stood) > 0 for x in made.record(StabilityThreshold(0.55))) == len(made.rows)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from stream.evaluation.metrics.chart_metrics import (
     row_spans,
     span_delays,
 )
-from stream.evaluation.metrics.corpus_metrics import Tally
-from stream.labelling.labeller import Work
+from stream.evaluation.metrics.corpus_metrics import CorpusTally
+from stream.labelling.labeller import PlanWork
 
 NAMES = ("O", "B-a", "I-a", "B-b", "I-b")
 CHECKED = ["1", "12", "113", "1132", "12113", "121132", "1221311", "12113113", "121131121", "1211322311"]
@@ -34,7 +34,7 @@ def chart(rows, **more):
 
 
 def tallied(made, gold=None):
-    tally = Tally(NAMES)
+    tally = CorpusTally(NAMES)
     tally.add(made, None if gold is None else np.array([int(c) for c in gold], np.int32))
     return tally.result()
 
@@ -52,7 +52,7 @@ def test_the_checked_chart():
 
 
 def test_a_corpus_of_the_checked_chart_has_its_metrics():
-    result = Tally(("O", "B-a", "I-a", "B-b"))
+    result = CorpusTally(("O", "B-a", "I-a", "B-b"))
     result.add(chart(CHECKED))
     found = result.result()
     assert (found.segments, found.words) == (1, 10)
@@ -68,8 +68,8 @@ def test_a_corpus_of_the_checked_chart_has_its_metrics():
 
 def test_a_small_corpus_worked_out_by_hand():
     """Gold is [a a] O; the second word is first O, so the span stands from the third word on: one flip."""
-    work = [Work("append", 1), Work("append", 1), Work("full", 3)]
-    tally = Tally(NAMES)
+    work = [PlanWork("append", 1), PlanWork("append", 1), PlanWork("full", 3)]
+    tally = CorpusTally(NAMES)
     tally.add(chart(["1", "10", "120"], work=work), np.array([1, 2, 0], np.int32))
     tally.add_flops(30.0, 120.0)
     found = tally.result()
@@ -99,7 +99,7 @@ def test_revisions_of_right_and_wrong_prefixes():
 
 
 def test_restarts_that_change_nothing_are_not_active():
-    found = tallied(chart(["1", "10", "100"], work=[Work("append", 1), Work("local", 2), Work("local", 2)]))
+    found = tallied(chart(["1", "10", "100"], work=[PlanWork("append", 1), PlanWork("local", 2), PlanWork("local", 2)]))
     assert found.restart_rate == pytest.approx(2 / 3)
     assert found.full_restart_rate == 0
     assert found.active_restarts == 0
@@ -108,7 +108,7 @@ def test_restarts_that_change_nothing_are_not_active():
 def test_the_closing_restart_replaces_the_last_row_and_counts_as_edits():
     rows = ["1", "10", "100"]
     closed = np.array([1, 2, 0], np.int32)
-    made = chart(rows, closed=closed, work=[Work("append", 1)] * 3, closing=Work("full", 3))
+    made = chart(rows, closed=closed, work=[PlanWork("append", 1)] * 3, closing=PlanWork("full", 3))
     found = tallied(made, "120")
     assert tallied(chart(rows), "120").offline_em == 0
     assert found.offline_em == 1
@@ -139,7 +139,7 @@ def test_a_shrink_is_no_flip_but_an_erasure():
 
 
 def test_words_that_arrive_again_are_counted_as_arrivals():
-    work = [Work("append", 2), Work("append", 1)]
+    work = [PlanWork("append", 2), PlanWork("append", 1)]
     found = tallied(chart(["10", "12"], rewritten=[0, 1], work=work))
     assert found.words_recomputed == 1
     assert found.restart_rate == 0
@@ -151,7 +151,7 @@ def test_delay_runs_from_a_spans_last_word_to_the_row_from_which_it_stands():
 
 
 def test_delay_percentiles_are_delays_that_occur():
-    tally = Tally(NAMES)
+    tally = CorpusTally(NAMES)
     for late in (0, 0, 0, 4):
         rows = ["1" + "0" * i for i in range(5)] if not late else ["0" * i for i in range(1, 5)] + ["10000"]
         tally.add(chart(rows))
@@ -160,7 +160,7 @@ def test_delay_percentiles_are_delays_that_occur():
 
 
 def test_empty_charts_and_empty_corpora_count_nothing():
-    tally = Tally(NAMES)
+    tally = CorpusTally(NAMES)
     tally.add(Chart([]), np.empty(0, np.int32))
     found = tally.result()
     assert (found.segments, found.eo, found.streaming_em, found.delay_p50) == (0, 0, None, None)
@@ -208,7 +208,7 @@ def test_definitions_hold_on_any_chart(case):
 @given(charts())
 def test_bounds(case):
     made, gold = case
-    tally = Tally(NAMES)
+    tally = CorpusTally(NAMES)
     tally.add(made, gold)
     found = tally.result()
     shares = [found.offline_f1, found.streaming_em, found.streaming_f1, found.eo, found.eo_1, found.eo_2]
@@ -230,7 +230,7 @@ def test_a_tagger_that_never_revises_is_calm_and_prompt(labels):
 
 @given(st.lists(charts(), min_size=1, max_size=4))
 def test_a_tally_pools_as_the_definitions_say(cases):
-    tally = Tally(NAMES)
+    tally = CorpusTally(NAMES)
     for made, gold in cases:
         tally.add(made, gold)
     found = tally.result()
@@ -244,7 +244,7 @@ def test_a_tally_pools_as_the_definitions_say(cases):
 @given(st.lists(charts(most=10), min_size=1, max_size=4))
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning", "ignore::RuntimeWarning")
 def test_span_f1_is_seqevals_in_strict_iob2(cases):
-    tally = Tally(NAMES)
+    tally = CorpusTally(NAMES)
     for made, gold in cases:
         tally.add(made, gold)
     found = tally.result()
@@ -284,7 +284,7 @@ def test_character_f1_is_that_of_the_task(found, wanted):
 def test_character_f1_is_the_mean_over_segments_before_and_after_closing():
     made = chart(["1"], found=[(0, 4)], closed=np.array([0], np.int32), closed_found=[])
     for kept, expected in ((made.unclosed(), (8 / 14 + 0) / 2), (made, (0 + 1) / 2)):
-        tally = Tally(NAMES)
+        tally = CorpusTally(NAMES)
         tally.add(kept, marks=[(0, 10)])
         tally.add(kept, marks=[])
         assert tally.result().character_f1 == pytest.approx(expected)

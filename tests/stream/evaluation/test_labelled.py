@@ -10,13 +10,13 @@ from encoder.model.config import ConfigError
 from encoder.restart.policies import PolicyError, parse_policy
 from encoder.tagger import load_tagger
 from stream.engine.engine import Engine
-from stream.evaluation.labelled import Task, count_tokens, dense_flops, evaluate_all, evaluate_policy
-from stream.evaluation.metrics.report import Report
+from stream.evaluation.labelled import EvaluationTask, count_tokens, dense_flops, evaluate_all, evaluate_policy
+from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.plots.frontier import plot_frontier, plot_report
-from stream.evaluation.replay.examples import EvaluationError, Example, begin_table, read_examples, word_labels
+from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, word_labels
 from stream.evaluation.replay.word_by_word import Feed
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.labeller import Reading, Work
+from stream.labelling.labeller import Labelling, PlanWork
 from stream.messages.types import Update
 from tests.stream.fake_tagger import NAMES as FAKE_NAMES
 from tests.stream.fake_tagger import FakeLabeller
@@ -28,7 +28,7 @@ POLICIES = ["always", "never", "last:2", "entropy:0.5"]
 def example(words, tags=None, names=LABELS):
     ends = np.cumsum([len(word) + 1 for word in words]) - 1
     gold = np.array([names.index(tag) for tag in tags] if tags else [0] * len(words), np.int32)
-    return Example(" ".join(words), ends.astype(np.int32), gold)
+    return LabelledText(" ".join(words), ends.astype(np.int32), gold)
 
 
 def made_up(count, longest, seed=0):
@@ -140,7 +140,7 @@ def test_policies_differ_as_they_must(tiny):
 def test_whatever_the_policy_closed_labels_are_those_of_a_full_restart(tiny, policy):
     examples = within_window(tiny, made_up(40, 12))
     feed = Feed(HybridLabeller(tiny), parse_policy("always"), examples, begin_table(LABELS))
-    whole = [Example(x.text, x.ends, chart.final) for x, chart in zip(examples, feed.run(False), strict=True)]
+    whole = [LabelledText(x.text, x.ends, chart.final) for x, chart in zip(examples, feed.run(False), strict=True)]
     growing, closed = (x.metrics for x in evaluate_policy(tiny, policy, whole, name="tiny", closing=True))
     assert closed.offline_em == closed.offline_f1 == 1
     assert 0 < closed.streaming_em < 1
@@ -184,7 +184,7 @@ def reading(text, parts, labels):
     ends = [start + len(part) for start, part in zip(starts, parts, strict=True)]
     numbers = np.array([LABELS.index(label) for label in labels], np.int32)
     ones = np.ones(len(parts), np.float32)
-    return Reading(np.array(starts), np.array(ends), numbers, ones, ones, (), Work())
+    return Labelling(np.array(starts), np.array(ends), numbers, ones, ones, (), PlanWork())
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_joined_documents_are_sessions_of_long_segments(tmp_path):
 def test_character_f1_compares_what_the_last_revision_shows(tiny):
     """Gold characters are made up; those found are read off the engine's own spans."""
     examples = made_up(12, 10)
-    marked = [Example(x.text, x.ends, x.gold, marks=((2, 9),) if i % 3 else ()) for i, x in enumerate(examples)]
+    marked = [LabelledText(x.text, x.ends, x.gold, marks=((2, 9),) if i % 3 else ()) for i, x in enumerate(examples)]
     closed = evaluate_policy(tiny, "last:2", marked, name="tiny", closing=True)[1].metrics
     scores = []
     for made in marked:
@@ -277,12 +277,12 @@ def test_evaluate_all_measures_baseline_and_policies_and_draws_them(tmp_path):
     data.write_text("\n\n".join(lines) + "\n\nrome\tB-place\n", encoding="utf-8")
     tagger = tiny_folder(tmp_path / "hybrid")
     baseline = tiny_folder(tmp_path / "both", causal_layers=0)
-    report = evaluate_all(Task(data=data, taggers=(tagger,), baselines=(baseline,), policies=tuple(POLICIES)))
+    report = evaluate_all(EvaluationTask(data=data, taggers=(tagger,), baselines=(baseline,), policies=tuple(POLICIES)))
     kinds = [(result.tagger, result.policy, result.closing) for result in report.results]
     expected = [(tagger, policy, closing) for policy in POLICIES for closing in (False, True)]
     assert kinds == [(baseline, "always", False), *expected]
     assert report.sequences == 6
-    assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
+    assert msgspec.json.decode(msgspec.json.encode(report), type=EvaluationReport) == report
     for plot in (plot_report, plot_frontier):
         plot(report, tmp_path / "plot.png")
         assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
@@ -306,4 +306,4 @@ def test_mistakes_are_told(tmp_path, changes, error, message):
     wish["baselines"] = tuple(tagger for _ in wish["baselines"])
     wish["data"] = tmp_path / wish["data"]
     with pytest.raises(error, match=message):
-        evaluate_all(Task(**wish))
+        evaluate_all(EvaluationTask(**wish))

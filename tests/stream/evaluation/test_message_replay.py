@@ -10,7 +10,7 @@ from stream.engine.engine import Engine
 from stream.evaluation.labelled import dense_flops
 from stream.evaluation.metrics.chart_metrics import Chart, find_edits
 from stream.evaluation.recorded import agree, replay_policies
-from stream.evaluation.replay.message_replay import Replay, word_ends
+from stream.evaluation.replay.message_replay import MessageReplay, word_ends
 from stream.messages.types import Delete, End, Update, WordTime
 from tests.stream.helpers import update
 from tests.stream.hybrid import shared_tagger as tiny_tagger
@@ -47,7 +47,7 @@ def engine_stats(policy, told):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_flips_and_work_are_the_engines(policy, script):
     told = spelt_out(script)
-    replay = Replay(tiny_tagger(), parse_policy(policy), told)
+    replay = MessageReplay(tiny_tagger(), parse_policy(policy), told)
     charts, stats = replay.run(), engine_stats(policy, told)
     assert replay.refused == 0
     assert replay.flops + replay.closing_flops == stats.flops
@@ -78,14 +78,14 @@ def test_the_dense_encoder_is_rerun_on_every_update():
         Update(session="s", segment="a", text="we met", final=True),
     ]
     told += [update("b", "in rome in rome in rome in rome in rome in rome in rome in rome")]
-    replay = Replay(tagger, parse_policy("never"), told)
+    replay = MessageReplay(tagger, parse_policy("never"), told)
     replay.run()
     window = tagger.config.window
     assert window == 16
     assert replay.dense == dense_flops(tagger.config, np.array([2, 4, 2, window]))
     assert replay.dense_open == dense_flops(tagger.config, np.array([2, 4, 2, 16]))
     told[-1] = update("b", "in rome")
-    replay = Replay(tagger, parse_policy("never"), told)
+    replay = MessageReplay(tagger, parse_policy("never"), told)
     replay.run()
     assert replay.dense - replay.dense_open == dense_flops(tagger.config, np.array([4])) - dense_flops(
         tagger.config, np.array([2])
@@ -99,8 +99,8 @@ def test_edits_of_closed_segments_are_counted_apart_and_cost():
         Delete(session="s", segment="a"),
     ]
     one, other = (
-        Replay(tiny_tagger(), parse_policy("never"), told[:1]),
-        Replay(tiny_tagger(), parse_policy("never"), told),
+        MessageReplay(tiny_tagger(), parse_policy("never"), told[:1]),
+        MessageReplay(tiny_tagger(), parse_policy("never"), told),
     )
     assert len(one.run()) == len(other.run()) == 1
     assert (one.edits, other.edits) == (0, 1)
@@ -110,7 +110,7 @@ def test_edits_of_closed_segments_are_counted_apart_and_cost():
 
 def test_refused_messages_are_left_out():
     told = [update("a", "we met"), Delete(session="s", segment="unknown"), update("a", "we met ms rice")]
-    replay = Replay(tiny_tagger(), parse_policy("never"), told)
+    replay = MessageReplay(tiny_tagger(), parse_policy("never"), told)
     assert [len(row) for row in replay.run()[0].rows] == [2, 4]
     assert replay.refused == 1
 
@@ -121,7 +121,7 @@ def test_a_word_is_over_when_the_word_that_holds_it_is():
         Update(session="s", segment="a", text="the", time=1.5, words=said[:1]),
         Update(session="s", segment="a", text="the u.s.", time=3.0, words=said),
     ]
-    [chart] = Replay(tiny_tagger(), parse_policy("never"), told).run()
+    [chart] = MessageReplay(tiny_tagger(), parse_policy("never"), told).run()
     assert chart.times == [1.5, 3.0]
     assert chart.said == [1.5, 2.25, 2.25, 2.25, 2.25]
     assert word_ends("a b", (), chart_reading(["a", "b"])) == [None, None]

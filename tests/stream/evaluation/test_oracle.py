@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.restart.policies import Always, Standing
+from encoder.restart.policies import Always, StandingWords
 from stream.evaluation.labelled import evaluate_policy
-from stream.evaluation.replay.examples import Example, begin_table, sessions_of
+from stream.evaluation.replay.examples import LabelledText, begin_table, sessions_of
 from stream.evaluation.replay.oracle import OracleFeed
 from stream.evaluation.replay.word_by_word import Feed
 from stream.labelling.hybrid import HybridLabeller
@@ -26,7 +26,7 @@ class Scripted:
     def __init__(self, script):
         self.script = list(script)
 
-    def point(self, standing: Standing) -> int:
+    def point(self, standing: StandingWords) -> int:
         return 0 if self.script.pop(0) else standing.words
 
 
@@ -36,12 +36,12 @@ def with_gold(examples):
     feed = Feed(HybridLabeller(tiny_tagger()), Always(), examples, begin_table(LABELS))
     for made, chart in zip(examples, feed.run(False), strict=True):
         gold = [label if rng.random() < 0.9 else rng.randrange(5) for label in chart.final.tolist()]
-        yield Example(made.text, made.ends, np.array(gold, np.int32))
+        yield LabelledText(made.text, made.ends, np.array(gold, np.int32))
 
 
 def run_script(labeller, names, made, script):
     policy = Scripted([*script, *[False] * len(made.ends)])
-    short = Example(made.text, made.ends[: len(script)], made.gold[: len(script)])
+    short = LabelledText(made.text, made.ends[: len(script)], made.gold[: len(script)])
     feed = Feed(labeller, policy, [short], begin_table(names))
     return feed.run(False)[0], feed.flops
 
@@ -81,7 +81,7 @@ def test_the_oracle_restarts_where_that_removes_errors(said):
     examples = []
     for pairs in said:
         made = example([word for word, _ in pairs])
-        examples.append(Example(made.text, made.ends, np.array([label for _, label in pairs], np.int32)))
+        examples.append(LabelledText(made.text, made.ends, np.array([label for _, label in pairs], np.int32)))
     compare(FakeLabeller(), FAKE_NAMES, examples)
 
 
@@ -103,10 +103,10 @@ def test_the_oracle_removes_errors_with_every_restart_and_may_be_closed():
 
 def test_the_oracle_goes_through_sessions_of_several_segments():
     """With what `always` says as gold, restarts go on until nothing is wrong: every row is the gold row or full."""
-    examples = [Example(x.text, x.ends, x.gold, str(i // 3)) for i, x in enumerate(made_up(12, 6))]
+    examples = [LabelledText(x.text, x.ends, x.gold, str(i // 3)) for i, x in enumerate(made_up(12, 6))]
     tagger, begins = tiny_tagger(), begin_table(LABELS)
     always = Feed(HybridLabeller(tagger), Always(), examples, begins).run(True)
-    examples = [Example(x.text, x.ends, c.final, x.session) for x, c in zip(examples, always, strict=True)]
+    examples = [LabelledText(x.text, x.ends, c.final, x.session) for x, c in zip(examples, always, strict=True)]
     charts = OracleFeed(HybridLabeller(tagger), examples, begins).run(True)
     assert len(sessions_of(examples)) == 4
     for made, chart, full in zip(examples, charts, always, strict=True):

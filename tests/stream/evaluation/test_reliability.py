@@ -9,13 +9,13 @@ from stream.evaluation.calibration.reliability import (
     measure_reliability,
     scale_across,
 )
-from stream.evaluation.calibration.stability_recorder import Pairs, pool
+from stream.evaluation.calibration.stability_recorder import StabilityPairs, pool
 
 
 def made(rng, n, scaling):
     """What is told, where the truth is `scaling` of it."""
     told = (1 / (1 + np.exp(-rng.normal(1.5, 1.5, n)))).astype(np.float32)
-    return Pairs(told, rng.random(n) < scaling.apply(told))
+    return StabilityPairs(told, rng.random(n) < scaling.apply(told))
 
 
 @pytest.mark.parametrize("truth", [Scaling(), Scaling(0.6, 0.8), Scaling(1.7, -1.0)])
@@ -34,8 +34,10 @@ def test_scaling_moves_no_word_past_another():
 @pytest.mark.parametrize(
     "pairs",
     [
-        Pairs(np.array([0.9, 0.8, 0.1, 0.2], np.float32), np.array([False, False, True, True])),  # the wrong way round
-        Pairs(np.empty(0, np.float32), np.empty(0, np.bool_)),
+        StabilityPairs(
+            np.array([0.9, 0.8, 0.1, 0.2], np.float32), np.array([False, False, True, True])
+        ),  # the wrong way round
+        StabilityPairs(np.empty(0, np.float32), np.empty(0, np.bool_)),
     ],
 )
 def test_nothing_is_scaled_where_that_would_turn_the_order_round(pairs):
@@ -43,15 +45,15 @@ def test_nothing_is_scaled_where_that_would_turn_the_order_round(pairs):
 
 
 def test_it_stays_finite_where_all_labels_stood():
-    found = fit_scaling(Pairs(np.linspace(0.2, 0.999, 50, dtype=np.float32), np.ones(50, np.bool_)))
+    found = fit_scaling(StabilityPairs(np.linspace(0.2, 0.999, 50, dtype=np.float32), np.ones(50, np.bool_)))
     assert np.isfinite(found).all()
     assert found.scale > 0
 
 
 def test_a_diagram_by_hand():
     units = [
-        Pairs(np.array([0.05, 0.95], np.float32), np.array([False, True])),
-        Pairs(np.array([0.01, 1.0, 0.99], np.float32), np.array([True, True, False])),
+        StabilityPairs(np.array([0.05, 0.95], np.float32), np.array([False, True])),
+        StabilityPairs(np.array([0.01, 1.0, 0.99], np.float32), np.array([True, True, False])),
     ]
     found = measure_reliability(units)
     assert found.pairs == 5
@@ -66,7 +68,7 @@ def test_a_diagram_by_hand():
 def test_bands_are_wider_where_labels_of_a_unit_go_together():
     rng = np.random.default_rng(4)
     alone = [made(rng, 1, Scaling()) for _ in range(2000)]
-    together = [Pairs(np.repeat(x.stability, 20), np.repeat(x.stood, 20)) for x in alone[:100]]
+    together = [StabilityPairs(np.repeat(x.stability, 20), np.repeat(x.stood, 20)) for x in alone[:100]]
     narrow, wide = measure_reliability(alone), measure_reliability(together)
     for i in (-1, -2, -3):  # bins that have many
         assert wide.high[i] - wide.low[i] > 2 * (narrow.high[i] - narrow.low[i])

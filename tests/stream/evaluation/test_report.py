@@ -3,18 +3,18 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from stream.evaluation.metrics.chart_metrics import Chart
-from stream.evaluation.metrics.corpus_metrics import Tally
-from stream.evaluation.metrics.report import Result, compare, spread, summarize
+from stream.evaluation.metrics.corpus_metrics import CorpusTally
+from stream.evaluation.metrics.report import PolicyResult, compare, spread, summarize
 
 
 def metrics(**figures):
-    tally = Tally(("O", "B-a"))
+    tally = CorpusTally(("O", "B-a"))
     tally.add(Chart([np.array([1], np.int32)]), np.array([1], np.int32))
     return replace(tally.result(), **figures)
 
 
 def result(tagger, policy, closing=False, **figures):
-    return Result(tagger=tagger, policy=policy, closing=closing, metrics=metrics(**figures))
+    return PolicyResult(tagger=tagger, policy=policy, closing=closing, metrics=metrics(**figures))
 
 
 RESULTS = [

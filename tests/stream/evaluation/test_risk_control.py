@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stream.evaluation.calibration.risk_control import (
     BETS,
     WEIGHTS,
-    Allowance,
+    LossAllowance,
     allow,
     certify,
     judge,
@@ -158,7 +158,7 @@ def test_without_losses_the_p_value_is_nearly_the_binomial_one():
     """Nobody can show more: if each unit lost all with chance b/cap, none would with (1 - b/cap)^n."""
     rows = np.full(200, 10)
     allowance = allow(rows, 0.02)
-    assert allowance == Allowance(10.0, pytest.approx(0.2))
+    assert allowance == LossAllowance(10.0, pytest.approx(0.2))
     p = p_value(np.zeros(200, np.int64), allowance)
     assert 0.98**200 <= p <= 0.98**200 / 0.9
 

@@ -3,13 +3,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.train.data.text import Sequence
+from encoder.train.data.text import TextSequence
 from stream.evaluation.replay.running_speech import SEGMENTS, run_on
 
 
 def sentence(document, text, tags=""):
     words = tuple(text.split())
-    return Sequence(document, words, tuple(tags.split()) if tags else ("O",) * len(words))
+    return TextSequence(document, words, tuple(tags.split()) if tags else ("O",) * len(words))
 
 
 def test_punctuation_is_dropped_and_spans_go_on_over_it():

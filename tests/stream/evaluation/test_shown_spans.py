@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from encoder.restart.policies import Last, parse_policy
 from stream.engine.engine import Engine
 from stream.evaluation.labelled import evaluate_policy
-from stream.evaluation.metrics.chart_metrics import Chart, Seen
-from stream.evaluation.metrics.corpus_metrics import Tally
+from stream.evaluation.metrics.chart_metrics import Chart, SegmentRevisions
+from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.plots.emission import frontier
 from stream.evaluation.recorded import replay_policies
 from stream.evaluation.replay.examples import begin_table
-from stream.evaluation.replay.message_replay import Replay
-from stream.evaluation.replay.shown_spans import Levels, span_labels
+from stream.evaluation.replay.message_replay import MessageReplay
+from stream.evaluation.replay.shown_spans import EmissionLevels, span_labels
 from stream.evaluation.replay.word_by_word import Feed
 from stream.messages.types import Update
 from stream.revisions.emission import LOW, Emission
@@ -41,7 +41,7 @@ def counts(revisions):
             was, span = range(change.was.start, change.was.end), now[change.id]
             grows = set(was) <= set(range(span.start, span.end))
             flipped, grown = flipped + (not grows), grown + grows
-    return Seen(added, flipped, grown)
+    return SegmentRevisions(added, flipped, grown)
 
 
 @settings(max_examples=20)
@@ -54,7 +54,7 @@ def test_charts_of_a_level_are_what_an_engine_at_that_level_shows(script):
     if not examples:
         return
     examples = [type(x)(x.text, x.ends, np.zeros(len(x.ends), np.int32), "one") for x in examples]
-    feed = Feed(FakeLabeller(), Last(2), examples, begin_table(NAMES), Levels(NAMES, FAKE_LEVELS))
+    feed = Feed(FakeLabeller(), Last(2), examples, begin_table(NAMES), EmissionLevels(NAMES, FAKE_LEVELS))
     found = feed.run(True)
     for emission, charts in zip(FAKE_LEVELS, feed.charts_shown(), strict=True):
         engine, offset = Engine(FakeLabeller(), Last(2), emission=emission), 0
@@ -78,7 +78,7 @@ def test_charts_of_a_level_are_what_an_engine_at_that_level_shows(script):
 @given(STREAMS)
 def test_recorded_streams_are_shown_as_an_engine_shows_them(script):
     told = spelt_out(script)
-    replay = Replay(tiny_tagger(), parse_policy("last:2"), told, Levels(LABELS, TINY_LEVELS))
+    replay = MessageReplay(tiny_tagger(), parse_policy("last:2"), told, EmissionLevels(LABELS, TINY_LEVELS))
     found = replay.run()
     for emission, charts in zip(TINY_LEVELS, replay.charts_shown, strict=True):
         engine = Engine(tiny_tagger(), parse_policy("last:2"), emission=emission)
@@ -86,7 +86,7 @@ def test_recorded_streams_are_shown_as_an_engine_shows_them(script):
             engine.submit(message, offset)
         revisions = revisions_of(drain(engine))
         seen = [chart.closed_seen or chart.seen for chart in charts]
-        assert Seen(*np.sum(seen or [Seen()], axis=0).tolist()) == counts(revisions)
+        assert SegmentRevisions(*np.sum(seen or [SegmentRevisions()], axis=0).tolist()) == counts(revisions)
         assert [x.final.tolist() for x in charts if x.closed is not None] == [
             x.final.tolist() for x in found if x.closed is not None
         ]
@@ -100,15 +100,22 @@ def test_what_is_counted():
         return span_labels(spans, 4, NAMES)
 
     rows = [labels((0, 1, "place"))[:2], labels((0, 2, "person"))[:3], labels((0, 2, "person"), (3, 4, "place"))]
-    chart = Chart(rows, seen=Seen(3, 1, 1))
-    tally = Tally(NAMES)
+    chart = Chart(rows, seen=SegmentRevisions(3, 1, 1))
+    tally = CorpusTally(NAMES)
     tally.add(chart)
     measured = tally.result()
     assert (measured.spans_shown, measured.span_flips, measured.span_growths) == (3, 1 / 3, 1 / 3)
     assert (measured.flips_per_word, measured.taken_back_per_word) == (2 / 4, 1 / 4)  # a label where none was, is new
     assert measured.shown_at_close is None
-    tally = Tally(NAMES)
-    tally.add(Chart(rows, seen=Seen(3, 1, 1), closed=labels((0, 2, "person"), (2, 3, "place")), closed_seen=Seen(4, 2)))
+    tally = CorpusTally(NAMES)
+    tally.add(
+        Chart(
+            rows,
+            seen=SegmentRevisions(3, 1, 1),
+            closed=labels((0, 2, "person"), (2, 3, "place")),
+            closed_seen=SegmentRevisions(4, 2),
+        )
+    )
     assert tally.result().shown_at_close == 1 / 2
     assert tally.result().spans_shown == 4
 

@@ -7,11 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.restart.policies import Always, Entropy, Last, Never, Stability, Standing, Whether, most_doubtful
+from encoder.restart.policies import (
+    Always,
+    Entropy,
+    Last,
+    Never,
+    StabilityThreshold,
+    StandingWords,
+    Whether,
+    combine_heads,
+)
 from encoder.session.session_encoder import SessionEncoder
 from stream.engine.engine import Engine
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.multi_model import SideBySide
+from stream.labelling.multi_model import MultiModelLabeller
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller, fake_labeller
 from tests.stream.helpers import brief, delete, drain, end, final, tell, update
@@ -25,7 +34,7 @@ from tests.tiny import tiny_checkpoint
 
 BLIND = st.sampled_from([Always(), Never(), Last(3)])
 """Policies that look at no labels."""
-SEEING = st.sampled_from([Entropy(0.5), Stability(0.9), Whether(0.9)])
+SEEING = st.sampled_from([Entropy(0.5), StabilityThreshold(0.9), Whether(0.9)])
 SCRIPTS = st.one_of(
     steps(HYBRID_VOCABULARY, ALL, sessions=3, most=30), steps(HYBRID_VOCABULARY, LONG, sessions=1, most=50)
 )
@@ -78,7 +87,7 @@ def test_where_doubts_differ_the_finals_of_each_head_are_those_it_has_alone(scri
 @given(SCRIPTS, st.one_of(BLIND, SEEING))
 def test_trunks_side_by_side_say_what_each_says_alone(script, policy):
     told = messages(script)
-    beside = Engine(SideBySide([heads("a"), another_trunk()]), policy)
+    beside = Engine(MultiModelLabeller([heads("a"), another_trunk()]), policy)
     said = tell(beside, *told)
     flops = 0
     for name, labeller in (("a", heads("a")), ("tiny", another_trunk())):
@@ -92,7 +101,7 @@ def test_trunks_side_by_side_say_what_each_says_alone(script, policy):
 @given(SCRIPTS, SIZES, CUTS)
 def test_under_always_a_cut_run_of_several_says_what_the_whole_run_says(script, sizes, cuts):
     def make():
-        labeller = SideBySide([heads("b", "a"), another_trunk()])
+        labeller = MultiModelLabeller([heads("b", "a"), another_trunk()])
         return Engine(labeller, Always(), idle_seconds=IDLE, remember_seconds=REMEMBER)
 
     groups = in_groups(messages(script), sizes)
@@ -110,9 +119,16 @@ def test_the_most_doubtful_labelling_restarts_at_the_earliest_point_of_all(colum
     standings = []
     for column in columns:
         entropy, stability = np.array(column[:words], np.float32).reshape(-1, 2).T
-        standings.append(Standing(entropy, 1 - entropy, stability))
-    for policy in (Always(), Never(), Last(count), Entropy(threshold), Stability(threshold), Whether(threshold)):
-        assert policy.point(most_doubtful(standings)) == min(map(policy.point, standings))
+        standings.append(StandingWords(entropy, 1 - entropy, stability))
+    for policy in (
+        Always(),
+        Never(),
+        Last(count),
+        Entropy(threshold),
+        StabilityThreshold(threshold),
+        Whether(threshold),
+    ):
+        assert policy.point(combine_heads(standings)) == min(map(policy.point, standings))
 
 
 def test_a_restart_that_one_head_wants_reads_the_words_of_all_anew():

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from benchmarks.harness.open_loop import drive
 from encoder.restart.expected_gain import RESOLVED, best_point, expected_changes
-from encoder.restart.policies import Always, Last, Never, RestartPolicy, Stability, Standing
+from encoder.restart.policies import Always, Last, Never, RestartPolicy, StabilityThreshold, StandingWords
 from stream.engine.engine import Engine
-from stream.labelling.labeller import Counters
+from stream.labelling.labeller import LabellerCounters
 from stream.overload.budget import Budget
 from stream.overload.governor import Governor
-from stream.overload.restart_pricing import Spending
+from stream.overload.restart_pricing import RestartPricing
 from tests.stream.fake_tagger import FakeLabeller, FakePlan
 from tests.stream.helpers import tell
 from tests.stream.overload.test_governor import WORDS, SimulatedTime, finals, talk
@@ -35,13 +35,13 @@ class Counting(FakeLabeller):
         super().run(plans)
         self.flops += WORD * sum(len(plan.text.split()) - plan.point for plan in plans)
 
-    def counters(self) -> Counters:
-        return Counters(flops=self.flops)
+    def counters(self) -> LabellerCounters:
+        return LabellerCounters(flops=self.flops)
 
 
-def standing(doubt: list[float], seen: list[int] | None = None, coming: int = 1) -> Standing:
+def standing(doubt: list[float], seen: list[int] | None = None, coming: int = 1) -> StandingWords:
     x = np.array(doubt, np.float32)
-    return Standing(x, 1 - x, 1 - x, None if seen is None else np.array(seen, np.int32), coming)
+    return StandingWords(x, 1 - x, 1 - x, None if seen is None else np.array(seen, np.int32), coming)
 
 
 # What a restart is worth
@@ -148,7 +148,7 @@ def run(
     rate=st.floats(200, 4000),
     load=st.floats(10, 30),
     sessions=st.integers(1, 24),
-    policy=st.sampled_from([Always(), Last(3), Stability(0.97)]),
+    policy=st.sampled_from([Always(), Last(3), StabilityThreshold(0.97)]),
 )
 def test_it_is_kept_whatever_comes(rate: float, load: float, sessions: int, policy: RestartPolicy) -> None:
     """Over any time restarts cost at most what it brought, one bucket and what one step may be off."""
@@ -221,7 +221,7 @@ class Speaker:
         self.seen: list[int] = []
         self.waited = self.longest = self.restarts = 0
 
-    def speak(self, spending: Spending) -> int:
+    def speak(self, spending: RestartPricing) -> int:
         """One more word; returns how many are computed."""
         n = len(self.seen)
         point = spending.govern(Last(40)).point(standing([self.doubt] * n, self.seen))
@@ -235,7 +235,7 @@ class Speaker:
 def speak(doubts: list[float], words_a_word: float) -> list[Speaker]:
     """In turns, each a word every tenth of a second, for 60 seconds; the budget is so many computed words a word."""
     budget = Budget(10 * len(doubts) * words_a_word)
-    spending, speakers = Spending(None, budget), [Speaker(doubt) for doubt in doubts]
+    spending, speakers = RestartPricing(None, budget), [Speaker(doubt) for doubt in doubts]
     for step in range(600 * len(doubts)):
         spending.observe(0.0, step / len(doubts) / 10)
         words = speakers[step % len(doubts)].speak(spending)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never
-from encoder.tokenizer.run_cache import Runs
+from encoder.tokenizer.run_cache import RunCache
 from stream.engine.engine import Engine
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.helpers import drain, final, tell, update
@@ -137,7 +137,7 @@ def test_a_restored_session_is_not_touched_before_its_first_operation(monkeypatc
     entries = kept(Engine(tiny_tagger(), Always()), *CONTEXT, update("a", "we met"))
     engine = Engine(tiny_tagger(), Always())
     monkeypatch.setattr(engine._labeller, "open", None)
-    monkeypatch.setattr(Runs, "cut", None)  # nothing is tokenised
+    monkeypatch.setattr(RunCache, "cut", None)  # nothing is tokenised
     engine.restore(restore(entries)["s"], "s")
     (result,) = drain(engine)
     assert (result.entries, engine.sessions, engine._sessions.alive) == ([], ["s"], {})

@@ -51,10 +51,10 @@ def padded(columns: int) -> int:
 
 
 PARTS: Final = 7
-"""What is known of a product, see `Packed`."""
+"""What is known of a product, see `PackedWeights`."""
 
 
-class Packed(NamedTuple):
+class PackedWeights(NamedTuple):
     """Packed weights as `encoder.runtime.cpu.avx512.weight_packing` lays them out: flat arrays, or pointers. Offsets
     count double words.
     """
@@ -131,7 +131,7 @@ def make_run(numbers: Numbers) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def run(packed: Any, a: Any, count: int, scale: Any, zero: Any, sums: Any, out: Any) -> None:
-        pointed = Packed(
+        pointed = PackedWeights(
             bare(packed.words), bare(packed.reals), bare(packed.products), bare(packed.norms), packed.position
         )
         nothing = np.int64(0)

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.runtime.cpu.avx512.gemm import Packed
+from encoder.runtime.cpu.avx512.gemm import PackedWeights
 from encoder.runtime.cpu.avx512.microkernel import LANES, Numbers
 from encoder.runtime.cpu.avx512.step import make_step
-from encoder.runtime.cpu.avx512.workspace import Arena, Held, Shape, Where, reserve
-from encoder.runtime.kernels import IntArray, Rows
-from encoder.runtime.paged_cache import Block, Cache
+from encoder.runtime.cpu.avx512.workspace import PagePool, RowTable, StepShape, Workspace, reserve
+from encoder.runtime.kernels import IntArray, PackedRows
+from encoder.runtime.paged_cache import PageBlock, PagedCache
 
 _LEAST_ROWS: Final = 64
 
@@ -30,21 +30,26 @@ class FusedBody:
     """
 
     def __init__(
-        self, config: HybridConfig, cache: Cache, numbers: Numbers, packed: Packed, words: tuple[Tensor, Tensor | None]
+        self,
+        config: HybridConfig,
+        cache: PagedCache,
+        numbers: Numbers,
+        packed: PackedWeights,
+        words: tuple[Tensor, Tensor | None],
     ) -> None:
         pages: Numbers = "bfloat16" if cache.dtype == torch.bfloat16 else "float32"
         self._config, self._cache, self._packed = config, cache, packed
         table, scale = words
         self._words = table.contiguous().numpy().reshape(-1)
         self._scale = np.ones(len(table), np.float32) if scale is None else scale.float().contiguous().numpy()
-        self._shape = Shape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
+        self._shape = StepShape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
         self._run = make_step(self._shape, config.table_width)
         self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))
         self._boundary = cache.boundary.view.reshape(-1)
         self._rows = 0
         self._arena = self._room(_LEAST_ROWS)
 
-    def step(self, tokens: IntArray, appended: Rows, computed: Rows) -> NDArray[np.float32]:
+    def step(self, tokens: IntArray, appended: PackedRows, computed: PackedRows) -> NDArray[np.float32]:
         """Append and restart: see `encoder.runtime.encoder.Body`."""
         config, cache = self._config, self._cache
         logits = np.empty((len(computed), config.columns), np.float32)
@@ -56,7 +61,7 @@ class FusedBody:
         )  # fmt: skip
         return logits
 
-    def _room(self, rows: int) -> Arena:
+    def _room(self, rows: int) -> Workspace:
         """Have memory for so many rows: twice as much as before, at least, where it does not suffice."""
         if rows > self._rows:
             self._rows = max(rows, 2 * self._rows)
@@ -65,11 +70,11 @@ class FusedBody:
         return self._arena
 
 
-def _held(block: Block, numbers: Numbers) -> Held:
+def _held(block: PageBlock, numbers: Numbers) -> PagePool:
     """Keys of bfloat16 are written in pairs."""
     keys = block.keys.view
-    return Held(keys.view(np.int32) if numbers == "bfloat16" else keys, block.values.view, block.pages)
+    return PagePool(keys.view(np.int32) if numbers == "bfloat16" else keys, block.values.view, block.pages)
 
 
-def _where(table: IntArray, rows: Rows) -> Where:
-    return Where(table, rows.slots, rows.starts, rows.position, rows.first, rows.last)
+def _where(table: IntArray, rows: PackedRows) -> RowTable:
+    return RowTable(table, rows.slots, rows.starts, rows.position, rows.first, rows.last)

@@ -18,11 +18,11 @@ from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
 from encoder.runtime.cpu.avx512.gemm import make_product, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.avx512.row_kernels import add_row, make_cast, norm_row
-from encoder.runtime.cpu.avx512.workspace import CHUNK, Shape
+from encoder.runtime.cpu.avx512.workspace import CHUNK, StepShape
 
 
 @cache
-def make_layers(shape: Shape) -> Callable[..., None]:
+def make_layers(shape: StepShape) -> Callable[..., None]:
     """Compile a run of layers for one shape."""
     hidden, wide_width, heads, eps = shape.hidden, shape.intermediate, shape.heads, shape.eps
     pages = page_dots if shape.page_numbers == "bfloat16" else page_floats

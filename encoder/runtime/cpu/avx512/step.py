@@ -14,12 +14,20 @@ from encoder.runtime.cpu.avx512.gemm import BLOCK, make_product, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.avx512.passes import make_layers
 from encoder.runtime.cpu.avx512.row_kernels import norm_row
-from encoder.runtime.cpu.avx512.workspace import CHUNK, Shape, bare_arena, bare_held, bare_packed, bare_where, extent_of
+from encoder.runtime.cpu.avx512.workspace import (
+    CHUNK,
+    StepShape,
+    bare_arena,
+    bare_held,
+    bare_packed,
+    bare_where,
+    extent_of,
+)
 from encoder.runtime.cpu.numba_kernels.simd import bare, fill, load, plus, save, times
 
 
 @cache
-def make_begin(shape: Shape, table_width: int) -> Callable[..., None]:
+def make_begin(shape: StepShape, table_width: int) -> Callable[..., None]:
     """Compile the embedding; `table_width` is that of its tables, less than `hidden` where they are widened."""
     hidden, eps, span = shape.hidden, shape.eps, padded(shape.hidden)
     multiply = make_product("float32")
@@ -61,7 +69,7 @@ def make_begin(shape: Shape, table_width: int) -> Callable[..., None]:
 
 
 @cache
-def make_step(shape: Shape, table_width: int) -> Callable[..., None]:
+def make_step(shape: StepShape, table_width: int) -> Callable[..., None]:
     """Compile a step: prefix, boundary, tail and head."""
     hidden = shape.hidden
     begin, layers, multiply = make_begin(shape, table_width), make_layers(shape), make_product("float32")

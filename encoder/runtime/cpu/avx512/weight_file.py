@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.runtime.cpu.avx512.gemm import Packed
+from encoder.runtime.cpu.avx512.gemm import PackedWeights
 from encoder.runtime.cpu.avx512.microkernel import Numbers
-from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, Layout
+from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
 from encoder.runtime.cpu.avx512.workspace import aligned
 
 KEPT: Final = 12
@@ -29,12 +29,14 @@ _HEAD: Final = 64
 """Bytes before the weights, a cache line."""
 
 
-def packed_weights(checkpoint: Checkpoint, identity: bytes, numbers: Numbers, head: tuple[Tensor, Tensor]) -> Packed:
+def packed_weights(
+    checkpoint: Checkpoint, identity: bytes, numbers: Numbers, head: tuple[Tensor, Tensor]
+) -> PackedWeights:
     """Map a checkpoint's packed weights, after packing them if no process has.
 
     `head` is the weight (columns, H) and bias (columns,) of its head. The memory is read-only: all processes share it.
     """
-    layout = Layout(checkpoint.config, numbers)
+    layout = WeightLayout(checkpoint.config, numbers)
     path = cache_folder() / f"{identity.hex()}-{numbers}-{LAYOUT}.packed"
     mark = f"hearken {identity.hex()} {numbers} {LAYOUT} {layout.size}".encode().ljust(_HEAD)
     words = _map(path, mark, layout.size)

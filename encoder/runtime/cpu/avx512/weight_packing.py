@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, Packed, padded
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, PackedWeights, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, Numbers
 
 LAYOUT: Final = 1
@@ -51,7 +51,7 @@ def _form(config: HybridConfig, name: str) -> int:
     return GELU_BY_TANH if config.gelu == "tanh" else GELU
 
 
-class Layout:
+class WeightLayout:
     """Where each part of a packed checkpoint lies."""
 
     def __init__(self, config: HybridConfig, numbers: Numbers) -> None:
@@ -80,10 +80,10 @@ class Layout:
         """Double words in all."""
         return self._end
 
-    def packed(self, words: NDArray[np.int32]) -> Packed:
+    def packed(self, words: NDArray[np.int32]) -> PackedWeights:
         """Put a name to each part of the block `words` (size,)."""
         products, norms = self.products.reshape(-1), self.norms.reshape(-1)
-        return Packed(words, words.view(np.float32), products, norms, self.position)
+        return PackedWeights(words, words.view(np.float32), products, norms, self.position)
 
     def fill(self, words: NDArray[np.int32], weights: Mapping[str, Tensor], head: tuple[Tensor, Tensor]) -> None:
         """Pack weights by name, and the head's own weight and bias, into `words` (size,)."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
-from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, Packed, padded
+from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, PackedWeights, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES, Numbers
 from encoder.runtime.cpu.numba_kernels.attention import scratch_size
 from encoder.runtime.cpu.numba_kernels.simd import bare
@@ -20,7 +20,7 @@ CHUNK: Final = 96
 """Rows that go through a sublayer together."""
 
 
-class Shape(NamedTuple):
+class StepShape(NamedTuple):
     """What the compiled code is made for."""
 
     hidden: int
@@ -33,7 +33,7 @@ class Shape(NamedTuple):
     eps: float
 
 
-class Arena(NamedTuple):
+class Workspace(NamedTuple):
     """Memory that one step writes and the next writes again, in arrays or pointers; T is the most rows so far."""
 
     x: NDArray[np.float32]
@@ -72,7 +72,7 @@ class Arena(NamedTuple):
     """The same memory."""
 
 
-class Where(NamedTuple):
+class RowTable(NamedTuple):
     """The rows of a pass, as `encoder.runtime.kernels.Rows`, and their page table."""
 
     table: NDArray[np.int32]
@@ -84,8 +84,8 @@ class Where(NamedTuple):
     last: NDArray[np.int32]
 
 
-class Extent(NamedTuple):
-    """How much there is behind the pointers of `Where`."""
+class RowCounts(NamedTuple):
+    """How much there is behind the pointers of `RowTable`."""
 
     rows: int
     sequences: int
@@ -93,7 +93,7 @@ class Extent(NamedTuple):
     """Entries of the table for one slot."""
 
 
-class Held(NamedTuple):
+class PagePool(NamedTuple):
     """Pages of some layers, flat: those of one layer behind those of the other."""
 
     keys: NDArray[np.generic]
@@ -105,14 +105,14 @@ class Held(NamedTuple):
 NUMPY: Final[dict[Numbers, Any]] = {"int8": np.uint8, "bfloat16": np.uint16, "float32": np.float32}
 
 
-def reserve(shape: Shape, table_width: int, columns: int, positions: int, rows: int) -> Arena:
+def reserve(shape: StepShape, table_width: int, columns: int, positions: int, rows: int) -> Workspace:
     """Reserve memory for steps of up to `rows` rows, each of which sees up to `positions` keys."""
     hidden, heads = shape.hidden, shape.heads
     widest = max(padded(width) for width in (3 * hidden, shape.intermediate, columns))
     kind, pages = NUMPY[shape.numbers], NUMPY[shape.page_numbers]
     span = -(-positions // LANES) * LANES
     row = aligned(2 * hidden, np.uint16)
-    return Arena(
+    return Workspace(
         x=aligned(rows * hidden, np.float32),
         narrow=aligned(CHUNK * table_width, np.float32),
         queries=aligned(rows * hidden, pages),
@@ -145,7 +145,7 @@ def aligned(count: int, kind: Any) -> NDArray[Any]:
 @numba.njit(cache=True)
 def bare_arena(a: Any) -> Any:
     """Point at all of it."""
-    return Arena(
+    return Workspace(
         bare(a.x), bare(a.narrow), bare(a.queries), bare(a.cast), bare(a.scale), bare(a.zero), bare(a.page),
         bare(a.chunk), bare(a.wide), bare(a.wide_scale), bare(a.wide_zero), bare(a.sums), bare(a.head_sums),
         bare(a.scores), bare(a.weights), bare(a.mixed), bare(a.row), bare(a.pairs),
@@ -155,22 +155,22 @@ def bare_arena(a: Any) -> Any:
 @numba.njit(cache=True)
 def bare_packed(p: Any) -> Any:
     """Point at all of it."""
-    return Packed(bare(p.words), bare(p.reals), bare(p.products), bare(p.norms), p.position)
+    return PackedWeights(bare(p.words), bare(p.reals), bare(p.products), bare(p.norms), p.position)
 
 
 @numba.njit(cache=True)
 def bare_where(w: Any) -> Any:
     """Point at all of it."""
-    return Where(bare(w.table), bare(w.slots), bare(w.starts), bare(w.position), bare(w.first), bare(w.last))
+    return RowTable(bare(w.table), bare(w.slots), bare(w.starts), bare(w.position), bare(w.first), bare(w.last))
 
 
 @numba.njit(cache=True)
 def extent_of(w: Any) -> Any:
     """Tell how much there is."""
-    return Extent(len(w.position), len(w.slots), w.table.shape[1])
+    return RowCounts(len(w.position), len(w.slots), w.table.shape[1])
 
 
 @numba.njit(cache=True)
 def bare_held(h: Any) -> Any:
     """Point at all of it."""
-    return Held(bare(h.keys), bare(h.values), h.pages)
+    return PagePool(bare(h.keys), bare(h.values), h.pages)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from encoder.runtime.cpu.numba_kernels import attention as numba_attention
 from encoder.runtime.cpu.numba_kernels import rows as numba_rows
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, Pages, Rows, Stream, numpy_view
+from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream, numpy_view
 
 
 class NumbaKernels:
@@ -17,13 +17,13 @@ class NumbaKernels:
     def __init__(self) -> None:
         self._scratch = np.empty(0, np.float32)
 
-    def embed(self, tokens: IntArray, rows: Rows, table: Embedding, dtype: torch.dtype) -> Stream:
+    def embed(self, tokens: IntArray, rows: PackedRows, table: Embedding, dtype: torch.dtype) -> ResidualStream:
         """See `Kernels.embed`."""
         out = _new_stream(len(rows), table.word.view.shape[1], dtype)
         np.take(table.word.view, tokens, axis=0, out=out.full.view, mode="clip")  # the only mode that does not copy
         return self.add_norm(out, torch.from_numpy(table.position.view[rows.position]), table.norm)
 
-    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: Rows) -> Tensor:
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
         """See `Kernels.attend`."""
         keys, values = pages.keys.view, pages.values.view
         _, heads, width, size = keys.shape
@@ -39,7 +39,7 @@ class NumbaKernels:
         )  # fmt: skip
         return out.tensor
 
-    def add_norm(self, stream: Stream, delta: Tensor, norm: Norm) -> Stream:
+    def add_norm(self, stream: ResidualStream, delta: Tensor, norm: Norm) -> ResidualStream:
         """See `Kernels.add_norm`; works in place."""
         numba_rows.make_add_norm(stream.full.view.shape[1])(
             stream.full.view.reshape(-1), numpy_view(delta).reshape(-1),
@@ -47,11 +47,11 @@ class NumbaKernels:
         )  # fmt: skip
         return stream
 
-    def store(self, stream: Stream, pages: Buffer, table: IntArray, rows: Rows) -> None:
+    def store(self, stream: ResidualStream, pages: Buffer, table: IntArray, rows: PackedRows) -> None:
         """See `Kernels.store`."""
         numba_rows.store(stream.full.view, pages.view, table, rows.slots, rows.starts, rows.position)
 
-    def gather(self, pages: Buffer, table: IntArray, rows: Rows, dtype: torch.dtype) -> Stream:
+    def gather(self, pages: Buffer, table: IntArray, rows: PackedRows, dtype: torch.dtype) -> ResidualStream:
         """See `Kernels.gather`."""
         _, size, hidden = pages.view.shape
         out = _new_stream(len(rows), hidden, dtype)
@@ -66,6 +66,6 @@ def _new(rows: int, width: int, dtype: torch.dtype) -> Buffer:
     return Buffer(torch.empty(rows, width, dtype=dtype))
 
 
-def _new_stream(rows: int, width: int, dtype: torch.dtype) -> Stream:
+def _new_stream(rows: int, width: int, dtype: torch.dtype) -> ResidualStream:
     full = _new(rows, width, torch.float32)
-    return Stream(full, full if dtype == torch.float32 else _new(rows, width, dtype))
+    return ResidualStream(full, full if dtype == torch.float32 else _new(rows, width, dtype))

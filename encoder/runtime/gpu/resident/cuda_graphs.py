@@ -16,7 +16,7 @@ def bucket(size: int) -> int:
     return max(LEAST, 1 << max(0, size - 1).bit_length())
 
 
-class Graphs:
+class CudaGraphs:
     """All graphs of one device. What they leave behind lies in tensors that outlive them; scratch is shared."""
 
     def __init__(self, device: torch.device) -> None:

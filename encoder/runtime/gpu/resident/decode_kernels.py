@@ -15,7 +15,7 @@ from torch import Tensor
 from encoder.runtime.gpu.resident.head_weights import DeviceHeads
 from encoder.runtime.gpu.resident.restart_kernel import SLOT, START, WORDS
 from encoder.runtime.gpu.resident.slot_state import SlotState
-from encoder.runtime.gpu.row_layout import Packed
+from encoder.runtime.gpu.row_layout import DeviceRows
 
 _SLOT, _START, _WORDS = tl.constexpr(SLOT), tl.constexpr(START), tl.constexpr(WORDS)
 _EDGE = tl.constexpr(1e-6)
@@ -27,7 +27,7 @@ ROW = 8
 """Numbers of a flip: slot, head, word, label, probability, base, drift (floats as their bits), 1 if the label moved."""
 
 
-class Work(NamedTuple):
+class DecodeWork(NamedTuple):
     """What a step's reading needs beside the heads: which words, and where their scores are."""
 
     number: Tensor
@@ -40,7 +40,7 @@ class Work(NamedTuple):
     """(S,) int32 first word read anew"""
     scores: Tensor
     """(T, columns) float32"""
-    packed: Packed
+    packed: DeviceRows
     """Layout of the tail's rows."""
 
 
@@ -217,7 +217,7 @@ def settle(
             tl.store(to + 7, moved.to(tl.int32), told)
 
 
-def read(work: Work, state: SlotState, heads: DeviceHeads, back: Tensor, flips: Tensor) -> None:
+def read(work: DecodeWork, state: SlotState, heads: DeviceHeads, back: Tensor, flips: Tensor) -> None:
     """Read the heads of all words that a step computed; they stand from now on.
 
     Args:

@@ -11,7 +11,7 @@ from encoder.restart.policies import RestartPolicy
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SlotRequest:
     """One slot's part of a step: its segment is cut, grows, and is labelled from wherever its policy wants.
 
     Tokens and words are the segment's own, from 0. Before the segment lies what the slot already holds (the closed
@@ -46,7 +46,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Flips:
+class DeviceFlips:
     """Words whose label is another than before, and labelled words that were read anew; sorted, one element a word.
 
     All others stand, or are words that cut or new, and "O".
@@ -65,7 +65,7 @@ class Flips:
     """Tokens that went through the tail."""
 
 
-class Resident(Protocol):
+class ResidentStep(Protocol):
     """Segments whose labels stand where they are computed."""
 
     def begin(self, slot: int, policy: RestartPolicy) -> None:
@@ -76,7 +76,7 @@ class Resident(Protocol):
         """
         ...
 
-    def step(self, requests: Sequence[Request]) -> Flips:
+    def step(self, requests: Sequence[SlotRequest]) -> DeviceFlips:
         """Run one step over many slots: at least one request, at most one a slot.
 
         Raises:

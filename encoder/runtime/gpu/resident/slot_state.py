@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from encoder.restart.policies import Always, Last, Never, Price, RestartPolicy, Stability
+from encoder.restart.policies import Always, Last, Never, Price, RestartPolicy, StabilityThreshold
 
 ALWAYS, NEVER, LAST, STABILITY, PRICE = range(5)
 
@@ -77,7 +77,7 @@ def policy_numbers(policy: RestartPolicy) -> tuple[int, float]:
             return NEVER, 0.0
         case Last(count):
             return LAST, float(count)
-        case Stability(threshold):
+        case StabilityThreshold(threshold):
             return STABILITY, threshold
         case Price(price):
             return PRICE, price

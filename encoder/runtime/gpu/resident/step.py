@@ -20,12 +20,12 @@ from torch import Tensor
 from encoder.restart.policies import RestartPolicy
 from encoder.runtime.gpu.device import on
 from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.gpu.request_buffer import Parts, Shape
+from encoder.runtime.gpu.request_buffer import BufferShape, BufferViews
 from encoder.runtime.gpu.resident import decode_kernels as reading
-from encoder.runtime.gpu.resident.cuda_graphs import MOST, Graphs, bucket
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, Work
+from encoder.runtime.gpu.resident.cuda_graphs import MOST, CudaGraphs, bucket
+from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, DecodeWork
 from encoder.runtime.gpu.resident.head_weights import bring_heads
-from encoder.runtime.gpu.resident.interface import Flips, Request
+from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
 from encoder.runtime.gpu.resident.restart_kernel import (
     END,
     EXTRA,
@@ -40,9 +40,9 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     choose,
 )
 from encoder.runtime.gpu.resident.slot_state import SlotState
-from encoder.runtime.gpu.resident.transfers import Copies, Sent
+from encoder.runtime.gpu.resident.transfers import PinnedTransfers, SentBuffer
 from encoder.runtime.gpu.row_layout import lay_out
-from encoder.runtime.paged_cache import OutOfPages, Plan
+from encoder.runtime.paged_cache import OutOfPages, PassPlan
 from encoder.tagger import Head
 
 _FIRST_GUESS = 4.0
@@ -50,17 +50,17 @@ _FIRST_GUESS = 4.0
 _FADE = 0.98
 
 
-class Prepared(NamedTuple):
+class PreparedStep(NamedTuple):
     """A step on its way to the device."""
 
     requests: int
     whole: int
     """Tokens of requests that are computed whole."""
-    shape: Shape
-    sent: Sent
+    shape: BufferShape
+    sent: SentBuffer
 
 
-class DeviceResident:
+class DeviceResidentStep:
     """`encoder.runtime.gpu.resident.interface.Resident` over a device's encoder, whose slots and pages it shares."""
 
     def __init__(self, encoder: DeviceEncoder, heads: Sequence[Head]) -> None:
@@ -76,8 +76,8 @@ class DeviceResident:
         self._input = torch.zeros(size, dtype=torch.int32, device=device)
         self._restart, self._first_word = torch.zeros(2, self.most, dtype=torch.int32, device=device)
         self._rooms: dict[int, tuple[Tensor, Tensor]] = {}
-        self._copies = Copies(size, device)
-        self._graphs = Graphs(device)
+        self._copies = PinnedTransfers(size, device)
+        self._graphs = CudaGraphs(device)
         self._a_request = _FIRST_GUESS
 
     def begin(self, slot: int, policy: RestartPolicy) -> None:
@@ -85,7 +85,7 @@ class DeviceResident:
         with on(self._device):
             self._state.set_policy(slot, policy)
 
-    def step(self, requests: Sequence[Request]) -> Flips:
+    def step(self, requests: Sequence[SlotRequest]) -> DeviceFlips:
         """See `Resident.step`."""
         cache, parts = self._encoder.cache, self.parts(requests)
         if len(parts) > 1 and cache.pages_in_use + self._plan(requests, _numbers(requests)).new_pages > cache.max_pages:
@@ -93,7 +93,7 @@ class DeviceResident:
         found = [self.finish(self.launch(self.prepare(part))) for part in parts]
         return found[0] if len(found) == 1 else _join(found)
 
-    def parts(self, requests: Sequence[Request]) -> list[Sequence[Request]]:
+    def parts(self, requests: Sequence[SlotRequest]) -> list[Sequence[SlotRequest]]:
         """Part the requests of a step so that a graph takes each part."""
         return list(_split(requests, self.most))
 
@@ -104,7 +104,7 @@ class DeviceResident:
         found = {name: getattr(state, name)[slot].cpu().numpy() for name in names}
         return {name: x if name == "reach" else x[..., :words] for name, x in found.items()}
 
-    def prepare(self, requests: Sequence[Request]) -> Prepared:
+    def prepare(self, requests: Sequence[SlotRequest]) -> PreparedStep:
         """Check requests, take their pages, and begin to copy; may be called while the step before still runs.
 
         Raises:
@@ -123,9 +123,9 @@ class DeviceResident:
         parts.tokens.numpy()[: len(plan.tokens)] = plan.tokens
         whole = int(numbers[numbers[:, 7] != 0, 3].sum())
         with on(self._device):
-            return Prepared(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
+            return PreparedStep(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
 
-    def launch(self, prepared: Prepared) -> tuple[Prepared, int]:
+    def launch(self, prepared: PreparedStep) -> tuple[PreparedStep, int]:
         """Set the device to work, and tell for how many tail tokens."""
         shape = prepared.shape
         with on(self._device), torch.inference_mode():
@@ -135,7 +135,7 @@ class DeviceResident:
         self._launch_tail(prepared, room)
         return prepared, room
 
-    def finish(self, launched: tuple[Prepared, int]) -> Flips:
+    def finish(self, launched: tuple[PreparedStep, int]) -> DeviceFlips:
         """Wait for the step, and read what changed."""
         prepared, room = launched
         header = self._copies.wait()
@@ -148,7 +148,7 @@ class DeviceResident:
         rows = self._copies.rows(self._rooms[room][1], int(header[0]))
         return _flips(rows, int(header[1]))
 
-    def _plan(self, requests: Sequence[Request], numbers: NDArray[np.int64]) -> Plan:
+    def _plan(self, requests: Sequence[SlotRequest], numbers: NDArray[np.int64]) -> PassPlan:
         """Check requests, and let the cache plan their pages: those are the same wherever the tail restarts."""
         slot, start, keep, count, window, kept, words, _ = numbers.T
         most = self._encoder.config.window
@@ -162,11 +162,11 @@ class DeviceResident:
         passes = np.stack((slot, start + keep, count - keep, window, start), axis=1)
         return self._encoder.cache.plan_requests(passes, np.concatenate([x.tokens for x in requests]))
 
-    def _shape(self, requests: int, tokens: int) -> Shape:
+    def _shape(self, requests: int, tokens: int) -> BufferShape:
         pages = self._encoder.cache.prefix_table.shape[1]
-        return Shape(requests, FIELDS, pages, tokens, tokens + requests)
+        return BufferShape(requests, FIELDS, pages, tokens, tokens + requests)
 
-    def _prefix(self, shape: Shape) -> None:
+    def _prefix(self, shape: BufferShape) -> None:
         """Point, and append."""
         encoder, parts = self._encoder, shape.parts(self._input)
         out = self._restart[: shape.requests], self._first_word[: shape.requests]
@@ -176,7 +176,7 @@ class DeviceResident:
         tables = parts.prefix_table, cache.boundary_pages, parts.tail_table
         encoder.trunk.prefix(parts.tokens, packed, cache.prefix_pages, *tables)
 
-    def _launch_tail(self, prepared: Prepared, room: int) -> None:
+    def _launch_tail(self, prepared: PreparedStep, room: int) -> None:
         """Tail and read-back, for at most `room` tokens."""
         if room not in self._rooms:
             heads, kinds = self._heads.begins.shape
@@ -192,7 +192,7 @@ class DeviceResident:
                 self._graphs.run(key, lambda: self._tail(shape, room), self._input[:1], prepared.requests)
             self._copies.fetch(self._rooms[room][1], prepared.requests)
 
-    def _tail(self, shape: Shape, room: int) -> None:
+    def _tail(self, shape: BufferShape, room: int) -> None:
         """Gather, restart, decode, diff."""
         encoder, parts = self._encoder, shape.parts(self._input)
         restart, first_word = self._restart[: shape.requests], self._first_word[: shape.requests]
@@ -200,11 +200,11 @@ class DeviceResident:
         cache = encoder.cache
         scores = encoder.trunk.tail(packed, cache.tail_pages, parts.tail_table, cache.boundary_pages)
         back, flips = self._rooms[room]
-        work = Work(parts.number, parts.fields, restart, first_word, scores, packed)
+        work = DecodeWork(parts.number, parts.fields, restart, first_word, scores, packed)
         reading.read(work, self._state, self._heads, back, flips)
 
 
-def _numbers(requests: Sequence[Request]) -> NDArray[np.int64]:
+def _numbers(requests: Sequence[SlotRequest]) -> NDArray[np.int64]:
     """Lay requests out: (N, 8) slot, start, keep, count, window, kept words, words, whole."""
     numbers = [
         (x.slot, x.start, x.keep, x.keep + len(x.tokens), x.window, x.kept_words, x.kept_words + len(x.ends), x.whole)
@@ -213,7 +213,7 @@ def _numbers(requests: Sequence[Request]) -> NDArray[np.int64]:
     return np.array(numbers, np.int64)
 
 
-def _fill(parts: Parts, numbers: NDArray[np.int64], ends: NDArray[np.int32]) -> None:
+def _fill(parts: BufferViews, numbers: NDArray[np.int64], ends: NDArray[np.int32]) -> None:
     """Write the requests' numbers into the pinned buffer."""
     n, fields = len(numbers), parts.fields.numpy()
     slot, start, keep, count, window, kept, words, whole = numbers.T
@@ -224,7 +224,7 @@ def _fill(parts: Parts, numbers: NDArray[np.int64], ends: NDArray[np.int32]) -> 
     parts.extra.numpy()[: len(ends)] = ends
 
 
-def _split(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]]:
+def _split(requests: Sequence[SlotRequest], most: int) -> Iterator[Sequence[SlotRequest]]:
     """Part requests so that each part has a bucket."""
     first, tokens = 0, 0
     for i, one in enumerate(requests):
@@ -236,22 +236,22 @@ def _split(requests: Sequence[Request], most: int) -> Iterator[Sequence[Request]
     yield requests[first:]
 
 
-def _flips(rows: NDArray[np.int32], computed: int) -> Flips:
+def _flips(rows: NDArray[np.int32], computed: int) -> DeviceFlips:
     """Sort rows (n, ROW): programs end in any order."""
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
     slot, head, word, label, *bits, moved = np.ascontiguousarray(rows.T)
     probability, base, drift = (x.view(np.float32) for x in bits)
-    return Flips(slot, head, word, label, probability, base, drift, moved != 0, computed)
+    return DeviceFlips(slot, head, word, label, probability, base, drift, moved != 0, computed)
 
 
-def _join(parts: Sequence[Flips]) -> Flips:
+def _join(parts: Sequence[DeviceFlips]) -> DeviceFlips:
     """Put the flips of several parts of a step together."""
     order = np.argsort(np.concatenate([part.slot for part in parts]), kind="stable")
 
     def joined(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(part, name) for part in parts])[order]
 
-    return Flips(
+    return DeviceFlips(
         joined("slot"), joined("head"), joined("word"), joined("label"), joined("probability"), joined("base"),
         joined("drift"), joined("moved"), sum(part.computed for part in parts),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW
 _LEAST_ROWS = 256
 
 
-class Sent(NamedTuple):
+class SentBuffer(NamedTuple):
     """A buffer on its way."""
 
     there: Tensor
@@ -25,7 +25,7 @@ class Sent(NamedTuple):
     arrived: torch.cuda.Event | None
 
 
-class Copies:
+class PinnedTransfers:
     """Pinned buffers, the stream of uploads, and the one event that the host waits for."""
 
     def __init__(self, size: int, device: torch.device) -> None:
@@ -44,20 +44,20 @@ class Copies:
         """Give the buffer that the next step is to be written into."""
         return self._hosts[self._turn]
 
-    def send(self, size: int) -> Sent:
+    def send(self, size: int) -> SentBuffer:
         """Begin to copy the first `size` numbers of `host`."""
         host, there = self._hosts[self._turn][:size], self._theres[self._turn][:size]
         self._turn = 1 - self._turn
         if self._upload is None:
             there.copy_(host)
-            return Sent(there, None)
+            return SentBuffer(there, None)
         arrived = torch.cuda.Event()
         with torch.cuda.stream(self._upload):
             there.copy_(host, non_blocking=True)
             arrived.record(self._upload)
-        return Sent(there, arrived)
+        return SentBuffer(there, arrived)
 
-    def receive(self, sent: Sent, target: Tensor) -> None:
+    def receive(self, sent: SentBuffer, target: Tensor) -> None:
         """Put what was sent where the captured launches look for it, as soon as it has arrived."""
         if sent.arrived is not None:
             torch.cuda.current_stream(self._device).wait_event(sent.arrived)

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.cli.bench import bench
 from consumers.cli.calibrate import calibrate
 from consumers.cli.dlq import dlq
 from consumers.cli.evaluate import evaluate
@@ -65,6 +66,7 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command("import")(import_checkpoint)
+app.command()(bench)
 app.command()(evaluate)
 app.command()(calibrate)
 app.command()(listen)

@@ -162,7 +162,7 @@ def run_dense(model: HybridModel, steps: Sequence[Sequence[tuple[Tensor, Tensor,
 
 def run_packed(encoder: Encoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -> list[float]:
     """Run the engine's encoder over each step's texts (each (n,)) from nothing; returns each step's seconds."""
-    slots = [encoder.open() for _ in steps[0]]
+    slots = [encoder.open_slot() for _ in steps[0]]
     seconds = []
     for texts in steps:
         began = time.perf_counter()
@@ -170,7 +170,7 @@ def run_packed(encoder: Encoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -
         encoder.step(passes).logits.argmax(-1)
         seconds.append(time.perf_counter() - began)
     for slot in slots:
-        encoder.free(slot)
+        encoder.free_slot(slot)
     return seconds
 
 

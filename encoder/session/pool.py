@@ -68,7 +68,7 @@ class SessionPool:
     def release(self, session: PlanningSession) -> None:
         """Take a session's slot back; only the session calls this, it has to forget what the slot held."""
         if session.slot is not None:
-            self.encoder.free(session.slot)
+            self.encoder.free_slot(session.slot)
             session.slot = None
             del self._held[session]
 
@@ -114,7 +114,7 @@ class SessionPool:
                 if len(self._held) == self._max_sessions:
                     busy = {other.session for other in batch}
                     self._evict(next(session for session in self._held if session not in busy))
-                plan.session.slot = self.encoder.open()
+                plan.session.slot = self.encoder.open_slot()
                 self._held[plan.session] = None
 
     def _make_room(self, batch: list[SegmentPlan], active: list[SegmentPlan], passes: list[Pass]) -> bool:

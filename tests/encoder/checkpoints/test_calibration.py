@@ -157,10 +157,10 @@ def test_alone_is_what_the_head_is_on_its_trunk(tmp_path):
     checkpoint = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": ("O", "B-x")}, stability=8)
     whole = HybridEncoder(checkpoint, kernels="torch", number_format="float32")
     ids = np.arange(3, 12, dtype=np.int32)
-    columns = whole.step([Pass(whole.open(), 0, ids, 0, 0)]).logits
+    columns = whole.step([Pass(whole.open_slot(), 0, ids, 0, 0)]).logits
     for head in heads_of(checkpoint):
         alone = HybridEncoder(checkpoint.alone(head.name), kernels="torch", number_format="float32")
-        got = alone.step([Pass(alone.open(), 0, ids, 0, 0)]).logits
+        got = alone.step([Pass(alone.open_slot(), 0, ids, 0, 0)]).logits
         np.testing.assert_allclose(got, columns[:, head.first : head.end], atol=1e-5)
 
 

@@ -35,7 +35,7 @@ def test_columns_are_scores_and_hidden_units_of_each_tagger():
     checkpoint = tiny_checkpoint(labels=("O",), taggers=SETS, stability=8)
     encoder = HybridEncoder(checkpoint, kernels="torch", number_format="float32")
     ids = np.arange(3, 12, dtype=np.int32)
-    got = torch.from_numpy(encoder.step([Pass(encoder.open(), 0, ids, 0, 0)]).logits)
+    got = torch.from_numpy(encoder.step([Pass(encoder.open_slot(), 0, ids, 0, 0)]).logits)
     model = checkpoint.model()
     at = torch.arange(9)[None]
     with torch.inference_mode():
@@ -70,7 +70,7 @@ def test_it_costs_less_than_one_percent(taggers):
             **_full_shape(), labels=LABELS if not taggers else ("O",), taggers=taggers, stability=units
         )
         encoder = HybridEncoder(_empty(config), max_sessions=1, kernels="torch", number_format="float32")
-        slot = encoder.open()
+        slot = encoder.open_slot()
         encoder.step([Pass(slot, 0, np.zeros(12, np.int32), 0, 0)])
         flops.append(encoder.flops([Pass(slot, 12, np.zeros(1, np.int32), 0, 10)]))
     assert 0 < flops[1] / flops[0] - 1 < 0.01

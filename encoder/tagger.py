@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from encoder.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from encoder.checkpoints.location import CheckpointError
 from encoder.checkpoints.names import choose_taggers
 from encoder.heads.head import Head
 from encoder.heads.reader import HeadReader

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoder.checkpoints.checkpoint import SHIPPED, CheckpointError, find_checkpoint, read_config
+from encoder.checkpoints.location import SHIPPED, CheckpointError, find_checkpoint, read_config
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The hybrid encoder over many slots at once: causal prefix, bidirectional tail from any restart point, label scores.
 
 One call of `HybridEncoder.step` is one packed pass: all appended tokens of all slots through the prefix, all tokens
-from the restart points on through the tail (design: model.md, "Forward"). Knows slots and tokens; when to cut, restart
-or evict is the caller's business.
+from the restart points on through the tail (docs/architecture.md, "Forward"). Knows slots and tokens; when to cut,
+restart or evict is the caller's business.
 """
 
 from typing import Protocol

@@ -80,7 +80,8 @@ def production(number_format: str) -> None:
     import msgspec
     import numpy as np
 
-    from encoder.checkpoints.checkpoint import Checkpoint, find_checkpoint, read_config
+    from encoder.checkpoints.checkpoint import Checkpoint
+    from encoder.checkpoints.location import find_checkpoint, read_config
     from encoder.model.dense import HybridModel
     from encoder.restart.policies import Always
     from encoder.runtime.gpu import encoder

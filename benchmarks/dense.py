@@ -23,7 +23,7 @@ from encoder.model.dense import HybridModel
 from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.runtime.interface import Encoder
 from encoder.runtime.passes import Pass
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 from stream.engine.engine import Engine
 from stream.labelling.labeller import Labeller
 from stream.messages.types import End, Update
@@ -93,7 +93,7 @@ def run_bench(
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=2 * max(counts) + 1, number_format=number_format)  # slots for packed
+    tagger = load_single_tagger(name, max_sessions=2 * max(counts) + 1, number_format=number_format)  # slots for packed
     policy = resolve_policy(policy, tagger.own)
     dense, dense_format = fastest_model(load_checkpoint(name).model())
     rows: list[Row] = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from encoder.runtime.interface import Encoder
 from encoder.runtime.passes import OutOfPages, Pass
-from encoder.session.closed_context import Geometry
+from encoder.session.closed_context import WindowRules
 from encoder.session.plan import Kind, PlanningSession, SegmentPlan, SegmentRows, StandingRead
 from encoder.session.session_encoder import SessionEncoder
 
@@ -53,12 +53,12 @@ class SessionPool:
         Args:
             encoder: with all slots free.
             max_sessions: slots that it has; more sessions can live, those without a slot are evicted.
-            starts_word: (vocabulary,) pieces that begin a word; see `Geometry`.
+            starts_word: (vocabulary,) pieces that begin a word; see `WindowRules`.
         """
         self.encoder = encoder
         self.work = PoolWork()
         self._max_sessions = max_sessions
-        self._geometry = Geometry.of(encoder.config, starts_word)
+        self._geometry = WindowRules.of(encoder.config, starts_word)
         self._held: OrderedDict[PlanningSession, None] = OrderedDict()
 
     def open(self) -> SessionEncoder:

@@ -88,7 +88,7 @@ def production(number_format: str) -> None:
     from encoder.runtime.gpu.resident import step as resident
     from encoder.runtime.gpu.resident.interface import SlotRequest
     from encoder.runtime.passes import Pass
-    from encoder.tagger import heads_of
+    from encoder.tagger import make_heads
     from tests.tiny import tiny_tokenizer
 
     encoder.INTERPRETED = True  # the launches are only recorded
@@ -100,7 +100,7 @@ def production(number_format: str) -> None:
     slots = [made.open_slot(), made.open_slot()]
     tokens = np.arange(9, dtype=np.int32)
     made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
-    staying = resident.DeviceResidentStep(made, heads_of(checkpoint))
+    staying = resident.DeviceResidentStep(made, make_heads(checkpoint))
     for slot in slots:
         made.cache.evict_slot(slot)
         staying.begin(slot, Always())

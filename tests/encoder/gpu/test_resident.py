@@ -19,7 +19,7 @@ from encoder.runtime.gpu.encoder import DeviceEncoder
 from encoder.runtime.gpu.resident.interface import DeviceFlips, ResidentStep, SlotRequest
 from encoder.runtime.gpu.resident.step import DeviceResidentStep
 from encoder.runtime.passes import OutOfPages, Pass
-from encoder.tagger import heads_of
+from encoder.tagger import make_heads
 from tests.encoder.gpu.plain import PlainResident, Undecided
 from tests.tiny import tiny_checkpoint
 
@@ -35,7 +35,7 @@ SLOTS = 3
 @cache
 def parts(variant: str) -> tuple[DeviceEncoder, HybridEncoder, list[Head]]:
     checkpoint = tiny_checkpoint(layers=2, causal_layers=1, heads=2, **VARIANTS[variant])
-    heads = [replace(x, stability=replace(x.stability, scale=1.5, shift=0.25)) for x in heads_of(checkpoint)]
+    heads = [replace(x, stability=replace(x.stability, scale=1.5, shift=0.25)) for x in make_heads(checkpoint)]
     ours = DeviceEncoder(checkpoint, DEVICE, max_sessions=SLOTS, number_format="float32")
     return ours, HybridEncoder(checkpoint, max_sessions=SLOTS, number_format="float32"), heads
 
@@ -201,7 +201,7 @@ def test_what_is_not_for_the_resident_step_is_refused(
 def test_too_few_pages_change_nothing() -> None:
     checkpoint = tiny_checkpoint(layers=2, causal_layers=1, heads=2)
     encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=SLOTS, max_pages=17, number_format="float32")
-    ours = DeviceResidentStep(encoder, heads_of(checkpoint))
+    ours = DeviceResidentStep(encoder, make_heads(checkpoint))
     slots = [encoder.open_slot() for _ in range(SLOTS)]
     requests = [one(slot, *range(5, 17)) for slot in slots]
     for most in (SLOTS, 2):

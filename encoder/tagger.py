@@ -13,7 +13,7 @@ from encoder.heads.reader import HeadReader
 from encoder.heads.stability import HeadStability
 from encoder.heads.viterbi import Decoder
 from encoder.model.config import HybridConfig
-from encoder.restart.policies import DEFAULT_PRICE, own_policy
+from encoder.restart.policies import DEFAULT_PRICE, most_cautious_policy
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.device import choose_device
 from encoder.runtime.interface import Encoder
@@ -39,8 +39,8 @@ class Tagger:
 
     @property
     def own(self) -> str | None:
-        """Its own restart policy, the most cautious of all heads; see `own_policy`."""
-        return own_policy([head.own for head in self.heads])
+        """Its own restart policy, the most cautious of all heads; see `most_cautious_policy`."""
+        return most_cautious_policy([head.own for head in self.heads])
 
 
 def load_tagger(
@@ -81,7 +81,7 @@ def load_tagger(
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     encoder = _make_encoder(checkpoint, place, max_sessions, max_pages, kernels, number_format)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
-    heads = heads_of(checkpoint)
+    heads = make_heads(checkpoint)
     return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads)
 
 
@@ -104,7 +104,7 @@ def _make_encoder(
     )
 
 
-def load_alone(name: str, **options: Any) -> Tagger:
+def load_single_tagger(name: str, **options: Any) -> Tagger:
     """Load one tagger, as if its head were alone on its trunk; named as `encoder.checkpoints.names.choose_taggers`
     reads it.
 
@@ -121,7 +121,7 @@ def load_alone(name: str, **options: Any) -> Tagger:
     return load_tagger(str(choice.folder), head=choice.heads[0], **options)
 
 
-def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
+def make_heads(checkpoint: Checkpoint) -> tuple[Head, ...]:
     """Make the heads of a checkpoint ready."""
     config, heads, first = checkpoint.config, [], 0
     for (name, labels), head in zip(config.label_sets.items(), checkpoint.stability_heads(), strict=True):

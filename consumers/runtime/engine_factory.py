@@ -57,7 +57,7 @@ def build_engine(
 
     from encoder.checkpoints.location import CheckpointError
     from encoder.checkpoints.names import choose_taggers
-    from encoder.restart.policies import PolicyError, own_policy, parse_policy, resolve_policy
+    from encoder.restart.policies import PolicyError, most_cautious_policy, parse_policy, resolve_policy
     from encoder.runtime.gpu.device import DeviceError
     from encoder.runtime.number_format import NumberFormatError
     from encoder.tagger import load_tagger
@@ -86,7 +86,7 @@ def build_engine(
     except DeviceError as error:
         raise SettingError("device", str(error)) from error
     try:
-        points = parse_policy(resolve_policy(policy, own_policy([x.own for y in labellers for x in y.heads])))
+        points = parse_policy(resolve_policy(policy, most_cautious_policy([x.own for y in labellers for x in y.heads])))
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
     return Engine(

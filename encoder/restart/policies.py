@@ -193,7 +193,7 @@ def resolve_policy(text: str, own: str | None) -> str:
     Args:
         text: what an operator wrote: a policy in full; `stability` or `price`, with the tagger's own number; or
             `default`: the tagger's own policy, or `FALLBACK` where it has none.
-        own: the tagger's own policy (`own_policy`), if it has one.
+        own: the tagger's own policy (`most_cautious_policy`), if it has one.
 
     Raises:
         PolicyError: it cannot be parsed, or a number is missing that the tagger has not.
@@ -212,7 +212,7 @@ def resolve_policy(text: str, own: str | None) -> str:
     return text
 
 
-def own_policy(known: Sequence[str | None]) -> str | None:
+def most_cautious_policy(known: Sequence[str | None]) -> str | None:
     """The policy for several taggers that are restarted together, given each one's own: the most cautious.
 
     None where one has none, or where they are of different kinds.

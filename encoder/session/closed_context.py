@@ -59,7 +59,7 @@ class SlotPosition:
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class WindowRules:
     """The window rules of one configuration."""
 
     positions: int
@@ -68,7 +68,7 @@ class Geometry:
     """(vocabulary,) pieces that begin a word; the re-anchored context is clipped there. None clips anywhere."""
 
     @classmethod
-    def of(cls, config: HybridConfig, starts_word: NDArray[np.bool_] | None = None) -> "Geometry":
+    def of(cls, config: HybridConfig, starts_word: NDArray[np.bool_] | None = None) -> "WindowRules":
         """Take the sizes out of a configuration."""
         return cls(config.positions, config.window, starts_word)
 
@@ -144,7 +144,7 @@ class ClosedContext:
     of a session that never knew another text. A segment of which the context shows no token is forgotten.
     """
 
-    geometry: Geometry
+    geometry: WindowRules
     version: int = 0
     """Rises whenever `pieces` changes."""
     pieces: list[SlotSpan] = field(default_factory=list)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from encoder.runtime.interface import Encoder
 from encoder.runtime.passes import OutOfPages, Pass
-from encoder.session.closed_context import Geometry
+from encoder.session.closed_context import WindowRules
 from encoder.session.plan import Kind, PlanningSession, SegmentPlan, SegmentRows, StandingRead
 from encoder.session.session_encoder import SessionEncoder
 
@@ -53,12 +53,12 @@ class SessionPool:
         Args:
             encoder: with all slots free.
             max_sessions: slots that it has; more sessions can live, those without a slot are evicted.
-            starts_word: (vocabulary,) pieces that begin a word; see `Geometry`.
+            starts_word: (vocabulary,) pieces that begin a word; see `WindowRules`.
         """
         self.encoder = encoder
         self.work = PoolWork()
         self._max_sessions = max_sessions
-        self._geometry = Geometry.of(encoder.config, starts_word)
+        self._geometry = WindowRules.of(encoder.config, starts_word)
         self._held: OrderedDict[PlanningSession, None] = OrderedDict()
 
     def open(self) -> SessionEncoder:
@@ -68,7 +68,7 @@ class SessionPool:
     def release(self, session: PlanningSession) -> None:
         """Take a session's slot back; only the session calls this, it has to forget what the slot held."""
         if session.slot is not None:
-            self.encoder.free(session.slot)
+            self.encoder.free_slot(session.slot)
             session.slot = None
             del self._held[session]
 
@@ -114,7 +114,7 @@ class SessionPool:
                 if len(self._held) == self._max_sessions:
                     busy = {other.session for other in batch}
                     self._evict(next(session for session in self._held if session not in busy))
-                plan.session.slot = self.encoder.open()
+                plan.session.slot = self.encoder.open_slot()
                 self._held[plan.session] = None
 
     def _make_room(self, batch: list[SegmentPlan], active: list[SegmentPlan], passes: list[Pass]) -> bool:

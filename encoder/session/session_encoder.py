@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.runtime.passes import Pass
-from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry, SlotPosition, SlotSpan
+from encoder.session.closed_context import ClosedContext, ClosedSegment, SlotPosition, SlotSpan, WindowRules
 from encoder.session.context_codec import load_context, save_context
 from encoder.session.plan import OpenSegment, PlanningSession, SegmentPlan, StandingRead
 from encoder.session.segment_window import SegmentWindow
@@ -35,7 +35,7 @@ class PoolState(Protocol):
 class SessionEncoder:
     """Segments of one session. Made by `SessionPool.open()`; token numbers are the segment's own, from 0."""
 
-    def __init__(self, pool: PoolState, geometry: Geometry) -> None:
+    def __init__(self, pool: PoolState, geometry: WindowRules) -> None:
         self.slot: int | None = None
         """Set by the pool before a pass is run."""
         self._pool = pool

@@ -23,12 +23,12 @@ class SlowEncoder:
         self._windows: dict[int, int] = {}
         self._free = list(range(max_sessions))
 
-    def open(self) -> int:
+    def open_slot(self) -> int:
         slot = self._free.pop()
         self._slots[slot], self._windows[slot] = Replay(self._model), 0
         return slot
 
-    def free(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         del self._slots[slot]
         self._free.append(slot)
 

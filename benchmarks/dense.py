@@ -21,8 +21,8 @@ from torch import Tensor
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.model.dense import HybridModel
 from encoder.restart.policies import parse_policy, resolve_policy
-from encoder.runtime.encoder import Pass
 from encoder.runtime.interface import Encoder
+from encoder.runtime.passes import Pass
 from encoder.tagger import Tagger, load_alone
 from stream.engine.engine import Engine
 from stream.labelling.labeller import Labeller

@@ -5,8 +5,10 @@ from typing import Any
 
 import torch
 
-from encoder.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from encoder.checkpoints.location import CheckpointError
 from encoder.checkpoints.names import choose_taggers
+from encoder.heads.head import Head
 from encoder.heads.reader import HeadReader
 from encoder.heads.stability import HeadStability
 from encoder.heads.viterbi import Decoder
@@ -17,24 +19,6 @@ from encoder.runtime.gpu.device import choose_device
 from encoder.runtime.interface import Encoder
 from encoder.session.pool import SessionPool
 from encoder.tokenizer.incremental import IncrementalTokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One label set over the trunk: where its columns lie, and how they are read."""
-
-    name: str
-    labels: tuple[str, ...]
-    decoder: Decoder
-    stability: HeadStability
-    first: int
-    """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
-    end: int
-    """Behind its last column."""
-    reader: HeadReader
-    """`decoder` and `stability` in one."""
-    own: str | None = None
-    """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
 
 
 @dataclass(frozen=True, slots=True)

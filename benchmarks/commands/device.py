@@ -21,7 +21,7 @@ def bench_device(
     import msgspec
 
     from consumers.common.console import console
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import PolicyError
     from encoder.runtime.gpu.device import DeviceError, choose_device
     from encoder.tagger import load_alone

@@ -55,7 +55,7 @@ def build_engine(
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.checkpoints.names import choose_taggers
     from encoder.restart.policies import PolicyError, own_policy, parse_policy, resolve_policy
     from encoder.runtime.gpu.device import DeviceError

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from encoder.checkpoints.checkpoint import SHIPPED, CheckpointError, find_checkpoint, read_config
+from encoder.checkpoints.location import SHIPPED, CheckpointError, find_checkpoint, read_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class HeadChoice:
 
     folder: Path
     heads: tuple[str, ...]
-    """Names as revisions have them (`encoder.tagger.Head`)."""
+    """Names as revisions have them (`encoder.heads.head.Head`)."""
 
 
 def choose_taggers(names: Iterable[str]) -> list[HeadChoice]:

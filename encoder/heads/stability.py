@@ -1,7 +1,7 @@
-"""The stability head: how likely it is that a word's label, as it stands, is the label at the close (model.md).
+"""The stability head: the probability that a word's label, as it stands, is the label at the close.
 
-It is read when a word is computed and says two numbers, from which the stability follows at any later step without
-computing anything again:
+It is read when a word is computed and gives two numbers, from which the stability follows at any later step without
+computing anything again (docs/architecture.md, "Stability"):
 
     stability = sigmoid(base + drift * log(1 + unseen))
 

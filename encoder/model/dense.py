@@ -1,9 +1,9 @@
 """The hybrid encoder as one dense forward: what training runs, and the oracle that every incremental path must equal.
 
 Every query token carries the first and the last key it may see; that is the whole mask, in the causal prefix and in the
-bidirectional tail, live and in training (design: model.md). Post-norm BERT layers (Devlin et al. 2019); token type 0 is
-folded into the position table. Embedding tables that are narrower than the layers are widened behind their norm, as in
-ELECTRA (Clark et al. 2020, section 3.2).
+bidirectional tail, live and in training (docs/architecture.md, "Forward"). Post-norm BERT layers (Devlin et al. 2019);
+token type 0 is folded into the position table. Embedding tables that are narrower than the layers are widened behind
+their norm, as in ELECTRA (Clark et al. 2020, section 3.2).
 """
 
 import torch

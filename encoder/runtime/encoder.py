@@ -1,42 +1,30 @@
 """The hybrid encoder over many slots at once: causal prefix, bidirectional tail from any restart point, label scores.
 
 One call of `HybridEncoder.step` is one packed pass: all appended tokens of all slots through the prefix, all tokens
-from the restart points on through the tail (design: model.md, "Forward"). Knows slots and tokens; when to cut, restart
-or evict is the caller's business.
+from the restart points on through the tail (docs/architecture.md, "Forward"). Knows slots and tokens; when to cut,
+restart or evict is the caller's business.
 """
 
 import operator
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.heads.stability import FEATURES
+from encoder.checkpoints.checkpoint import Checkpoint, head_columns
 from encoder.model.config import HybridConfig
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.weight_file import packed_weights
+from encoder.runtime.cpu.select import choose_kernels
 from encoder.runtime.cpu.unfused_layers import UnfusedBody
-from encoder.runtime.kernels import IntArray, PackedRows, choose_kernels
+from encoder.runtime.flops import count_flops
+from encoder.runtime.interface import Scores
+from encoder.runtime.kernels import IntArray, PackedRows
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type
-from encoder.runtime.paged_cache import OutOfPages, PagedCache, Pass, PassPlan, prefix_rows, tail_rows
-
-__all__ = ["HybridEncoder", "OutOfPages", "Pass", "Scores"]
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Label scores of all computed tokens of one step, packed."""
-
-    logits: NDArray[np.float32]
-    """(N, columns) rows of tokens restart .. n-1 of each pass, in order of the passes; see `HybridConfig.columns`"""
-    starts: NDArray[np.int64]
-    """(passes + 1,) row offsets"""
+from encoder.runtime.paged_cache import PagedCache, prefix_rows, tail_rows
+from encoder.runtime.passes import Pass, PassPlan
 
 
 class Body(Protocol):
@@ -190,34 +178,3 @@ def _check_fallback(kernels: str, number_format: str) -> None:
             "number_format int8 needs a processor with AVX-512 VNNI and a model whose widths are multiples of 16; "
             "take auto"
         )
-
-
-def count_flops(config: HybridConfig, plan: PassPlan) -> int:
-    """Count the floating point operations of a step: linears, attention products and head."""
-    _, keep, count, window, restart = plan.requests.T
-    n = keep + count
-    computed = n - restart
-    pairs = config.causal_layers * (n * (n + 1) - keep * (keep + 1)) // 2
-    pairs = pairs + config.tail_layers * computed * (n - window)
-    linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
-    tokens = config.causal_layers * count + config.tail_layers * computed
-    embedded = 2 * (config.embedding or 0) * config.hidden * count
-    head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
-    return int((tokens * linear + pairs * 4 * config.hidden + embedded + head).sum())
-
-
-def stability_flops(config: HybridConfig) -> int:
-    """Count the FLOPs of all stability heads for one word, beyond their columns of the encoder's head."""
-    return len(config.label_sets) * 2 * config.stability * (FEATURES + 2)
-
-
-def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
-    counts = [len(labels) for labels in config.label_sets.values()]
-    found: list[list[Tensor]] = []
-    for name in ("weight", "bias"):
-        parts = list(torch.split(weights[f"head.{name}"], counts))
-        if config.stability:
-            parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
-        found.append(parts)
-    return torch.cat(found[0]), torch.cat(found[1])

@@ -1,13 +1,26 @@
 """What sessions need of an encoder: `encoder.runtime.encoder` on the CPU, `encoder.runtime.gpu.encoder` on a device."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
-from encoder.runtime.cpu.avx512.microkernel import Numbers
-from encoder.runtime.encoder import Pass, Scores
+from encoder.model.number_types import Numbers
+from encoder.runtime.passes import Pass
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Label scores of all computed tokens of one step, packed."""
+
+    logits: NDArray[np.float32]
+    """(N, columns) rows of tokens restart .. n-1 of each pass, in order of the passes; see `HybridConfig.columns`"""
+    starts: NDArray[np.int64]
+    """(passes + 1,) row offsets"""
 
 
 class Encoder(Protocol):

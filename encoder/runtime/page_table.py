@@ -1,6 +1,6 @@
 """Integer bookkeeping of a step in numba: checks, page tables and row metadata. Runs on the CPU for every `Kernels`.
 
-A request is one row of five int64: slot, keep, count, window, restart (`encoder.runtime.paged_cache.Pass`). The state
+A request is one row of five int64: slot, keep, count, window, restart (`encoder.runtime.passes.Pass`). The state
 of a slot is one row of four: length, held, first, end: tokens cached; first token whose boundary state is held; tokens
 first .. end-1 have standing states.
 """

@@ -86,11 +86,12 @@ class Geometry:
         opening = self.opening(start)
         return opening + self.half * max(0, -(-(end - self.window - opening) // self.half))
 
-    def locate(self, start: int, count: int, first: int = 0) -> SlotPosition:
-        """Follow a segment from its opening at slot token `start`, with its token `first`, to its first `count` tokens.
+    def locate(self, start: int, count: int) -> SlotPosition:
+        """Follow a segment from its opening at slot token `start` to its first `count` tokens.
 
         Only checkpoints that tokens lie beyond have passed.
         """
+        first = 0
         while True:
             opening = self.opening(start)
             # the window after the first checkpoint that leaves too few positions
@@ -173,12 +174,6 @@ class ClosedContext:
             self._set(self.geometry.join(before, owner))
             begun = before[:1] or [SlotSpan(owner, 0, 0)]
             self.reanchors += self.pieces[:1] != begun  # a last word longer than B leaves no context at all
-
-    def join_rest(self, owner: ClosedSegment) -> None:
-        """Close a segment of which only the tokens since a re-anchor are known: all before it is forgotten."""
-        self.base, self.closed = [], [owner]
-        self._set(self.geometry.join([], owner))
-        self.base, self.closed = self.pieces, []
 
     def before(self, index: int) -> list[SlotSpan]:
         """Give the context that `closed[index]` was closed upon."""

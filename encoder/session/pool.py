@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.encoder import OutOfPages, Pass
 from encoder.runtime.interface import Encoder
+from encoder.runtime.passes import OutOfPages, Pass
 from encoder.session.closed_context import Geometry
-from encoder.session.plan import Kind, SegmentPlan, SegmentRows, StandingRead
+from encoder.session.plan import Kind, PlanningSession, SegmentPlan, SegmentRows, StandingRead
 from encoder.session.session_encoder import SessionEncoder
 
 __all__ = [
@@ -59,13 +59,13 @@ class SessionPool:
         self.work = PoolWork()
         self._max_sessions = max_sessions
         self._geometry = Geometry.of(encoder.config, starts_word)
-        self._held: OrderedDict[SessionEncoder, None] = OrderedDict()
+        self._held: OrderedDict[PlanningSession, None] = OrderedDict()
 
     def open(self) -> SessionEncoder:
         """Begin a session; it costs no slot or page before its first plan runs."""
         return SessionEncoder(self, self._geometry)
 
-    def release(self, session: SessionEncoder) -> None:
+    def release(self, session: PlanningSession) -> None:
         """Take a session's slot back; only the session calls this, it has to forget what the slot held."""
         if session.slot is not None:
             self.encoder.free(session.slot)
@@ -128,7 +128,7 @@ class SessionPool:
             self._evict(victim)
         return bool(victims)
 
-    def _evict(self, session: SessionEncoder) -> None:
+    def _evict(self, session: PlanningSession) -> None:
         session.evict()
         self.work.evictions += 1
 

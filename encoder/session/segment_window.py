@@ -15,7 +15,7 @@ class SegmentWindow:
     geometry: Geometry
     owner: object
     """The open segment, or the piece of the closed one that is replayed."""
-    version: object
+    version: int | None
     """The context under it."""
     first: int
     start: int

@@ -3,7 +3,7 @@ import torch
 
 from benchmarks.dense import ALONE, BATCHED, OURS, PACKED, dense_batch, fastest_model, make_texts, run_bench
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.runtime.encoder import Pass
+from encoder.runtime.passes import Pass
 from encoder.tagger import load_tagger
 from tests.tiny import tiny_checkpoint
 

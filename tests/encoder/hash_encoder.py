@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
-from encoder.runtime.encoder import OutOfPages, Pass, Scores
+from encoder.runtime.interface import Scores
+from encoder.runtime.passes import OutOfPages, Pass
 
 Hashes = NDArray[np.uint64]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.encoder import Pass
+from encoder.runtime.passes import Pass
 from tests.encoder.hash_encoder import HashEncoder
 
 Tokens = NDArray[np.int32]

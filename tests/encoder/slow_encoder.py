@@ -7,7 +7,8 @@ import torch
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.config import HybridConfig
-from encoder.runtime.encoder import OutOfPages, Pass, Scores
+from encoder.runtime.interface import Scores
+from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay
 
 

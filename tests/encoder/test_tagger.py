@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from encoder.checkpoints.checkpoint import CheckpointError, save_checkpoint
+from encoder.checkpoints.checkpoint import save_checkpoint
+from encoder.checkpoints.location import CheckpointError
 from encoder.heads.viterbi import NOTHING, labels_to_spans
 from encoder.session.pool import run_plans
 from encoder.tagger import load_tagger

@@ -11,18 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.checkpoints.checkpoint import Checkpoint, head_columns
 from encoder.model.config import HybridConfig
-from encoder.runtime.cpu.avx512.microkernel import Numbers
-from encoder.runtime.encoder import Scores, count_flops, head_columns
+from encoder.model.number_types import Numbers
+from encoder.runtime.flops import count_flops
 from encoder.runtime.gpu.attention import DevicePages
 from encoder.runtime.gpu.device import DeviceError, on
 from encoder.runtime.gpu.launch import INTERPRETED
 from encoder.runtime.gpu.layers import DeviceTrunk
 from encoder.runtime.gpu.request_buffer import BufferShape, pinned
 from encoder.runtime.gpu.row_layout import lay_out
+from encoder.runtime.interface import Scores
 from encoder.runtime.number_format import NumberFormatError
-from encoder.runtime.paged_cache import PagedCache, Pass, PassPlan
+from encoder.runtime.paged_cache import PagedCache
+from encoder.runtime.passes import Pass, PassPlan
 
 _KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6

@@ -169,7 +169,6 @@ def test_a_key_with_a_password_needs_it_and_nobody_is_asked(tmp_path: Path) -> N
         ["topics", "create"],
         ["verify"],
         ["demo", "--broker", "localhost:9092"],
-        ["soak", "--broker", "localhost:9092"],
     ],
     ids=" ".join,
 )

@@ -12,7 +12,8 @@ from encoder.checkpoints.calibration import (
     load_calibration,
     save_calibration,
 )
-from encoder.checkpoints.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from encoder.checkpoints.location import CheckpointError
 from encoder.heads.stability import HeadStability as Head
 from encoder.heads.stability import stability_of
 from encoder.restart.policies import (
@@ -25,7 +26,7 @@ from encoder.restart.policies import (
     resolve_policy,
 )
 from encoder.runtime.encoder import HybridEncoder
-from encoder.runtime.paged_cache import Pass
+from encoder.runtime.passes import Pass
 from encoder.tagger import heads_of, load_alone, load_tagger
 from tests.tiny import LABELS, tiny_checkpoint
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from encoder.checkpoints.checkpoint import Checkpoint, StoredWeights, load_checkpoint, quantize_rows, save_checkpoint
-from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import Pass
 from tests.encoder.wide import needs, wide_checkpoint
 from tests.tiny import LABELS
 

@@ -80,13 +80,14 @@ def production(number_format: str) -> None:
     import msgspec
     import numpy as np
 
-    from encoder.checkpoints.checkpoint import Checkpoint, find_checkpoint, read_config
+    from encoder.checkpoints.checkpoint import Checkpoint
+    from encoder.checkpoints.location import find_checkpoint, read_config
     from encoder.model.dense import HybridModel
     from encoder.restart.policies import Always
     from encoder.runtime.gpu import encoder
     from encoder.runtime.gpu.resident import step as resident
     from encoder.runtime.gpu.resident.interface import SlotRequest
-    from encoder.runtime.paged_cache import Pass
+    from encoder.runtime.passes import Pass
     from encoder.tagger import heads_of
     from tests.tiny import tiny_tokenizer
 

@@ -11,7 +11,7 @@ from tests.encoder.gpu.where import DEVICE, some
 # isort: split
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.paged_cache import Pass
+from encoder.runtime.passes import Pass
 from encoder.session.pool import SessionPool
 from tests.encoder.histories import HISTORIES, Op, assert_same
 from tests.encoder.replay import Replay

@@ -15,16 +15,17 @@ from encoder.heads.stability import Settled, StabilityHead, make_features, stabi
 from encoder.heads.viterbi import NOTHING, Decoder
 from encoder.model.config import HybridConfig
 from encoder.runtime.encoder import HybridEncoder
-from encoder.runtime.paged_cache import Pass
+from encoder.runtime.passes import Pass
 from encoder.session.pool import SessionPool, run_plans
 from encoder.tagger import heads_of
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage, read_config
 from encoder.train.data.batches import TrainingExample
+from encoder.train.data.holdout import place_of
 from encoder.train.data.text import TextSequence
 from encoder.train.run import run_training
 from encoder.train.stages.live_states import LiveStates, StateCollector
-from encoder.train.stages.stability import draw_points, fit, place_of
+from encoder.train.stages.stability import draw_points, fit
 from tests.tiny import LABELS, tiny_checkpoint, tiny_config, tiny_tokenizer
 
 SETS = {"a": LABELS, "b": ("O", "B-x", "I-x")}

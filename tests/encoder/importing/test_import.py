@@ -17,7 +17,8 @@ from encoder.importing.source_model import default_causal_layers, make_hybrid, r
 from encoder.importing.tokenizers import read_tokenizer
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
-from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import Pass
 from encoder.tokenizer.incremental import IncrementalTokenizer, TokenizerError
 from encoder.train.data.batches import WordPieces
 from tests.encoder.foreign import FAMILIES, NAMES, foreign_tokenizer, write_foreign

@@ -5,8 +5,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from encoder.runtime.encoder import HybridEncoder, OutOfPages, Pass, Scores
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.interface import Scores
 from encoder.runtime.kernels import IntArray
+from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay, dense_scores
 from tests.encoder.runtime.test_packed_linear import skip_unmeasured
 from tests.tiny import tiny_checkpoint

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encoder.model.dense import HybridModel
-from encoder.runtime.encoder import HybridEncoder, OutOfPages, Pass
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay, dense_scores
 from tests.tiny import tiny_checkpoint
 

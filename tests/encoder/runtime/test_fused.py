@@ -9,11 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from encoder.model.number_types import Numbers
 from encoder.runtime import number_format as choosing
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
-from encoder.runtime.cpu.avx512.microkernel import Numbers
 from encoder.runtime.cpu.unfused_layers import UnfusedBody
-from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import Pass
 from tests.encoder.replay import Replay
 from tests.encoder.runtime.test_encoder_property import SLOTS, History
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.runtime.paged_cache import OutOfPages, PagedCache, Pass, prefix_rows, tail_rows
+from encoder.runtime.paged_cache import PagedCache, prefix_rows, tail_rows
+from encoder.runtime.passes import OutOfPages, Pass
 from tests.tiny import tiny_config
 
 CONFIG = tiny_config()  # P = 48, W = 16, pages of 4

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from encoder.runtime.encoder import HybridEncoder, OutOfPages
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import OutOfPages
 from encoder.session.pool import SegmentPlan, SessionPool, run_plans
 from tests.encoder.hash_encoder import HashEncoder, SeenEncoder, digest
 from tests.encoder.histories import (

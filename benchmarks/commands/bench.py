@@ -57,7 +57,7 @@ def bench(
     from benchmarks.dense import run_bench
     from benchmarks.overload import run_overload
     from benchmarks.taggers import run_taggers
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import PolicyError
     from encoder.runtime.number_format import NumberFormatError
 

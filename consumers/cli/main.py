@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.cli.bench import bench
 from consumers.cli.calibrate import calibrate
 from consumers.cli.dlq import dlq
 from consumers.cli.evaluate import evaluate
@@ -33,7 +34,6 @@ from consumers.cli.options import (
     StabilityOption,
     TaggerOption,
 )
-from consumers.cli.soak import soak
 from consumers.cli.topics import app as topics_app
 from consumers.cli.train import train
 from consumers.cli.verify import verify
@@ -66,10 +66,10 @@ app = typer.Typer(
 )
 app.command()(train)
 app.command("import")(import_checkpoint)
+app.command()(bench)
 app.command()(evaluate)
 app.command()(calibrate)
 app.command()(listen)
-app.command()(soak)
 app.add_typer(dlq)
 app.command()(verify)
 app.add_typer(topics_app)

@@ -1,4 +1,4 @@
-"""Message types in normal form. The types are the schema, and the field names are a public contract."""
+"""Message types in normal form (docs/messages.md). The types are the schema; field names are a public contract."""
 
 from typing import Literal
 

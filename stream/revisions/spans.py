@@ -16,7 +16,7 @@ from stream.revisions.span_diff import TaggedSpan
 
 
 class LabelFlips(NamedTuple):
-    """Labels that changed on words that stood (reference: metrics.md)."""
+    """Labels that changed on words that stood (docs/measuring.md)."""
 
     input: int
     model: int

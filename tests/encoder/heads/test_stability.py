@@ -112,7 +112,7 @@ def whole_labels(examples: list[TrainingExample]) -> list[np.ndarray]:
     pool = SessionPool(HybridEncoder(checkpoint, kernels="torch", number_format="float32"), starts_word=_starts_word())
     found = []
     for one in examples:
-        (rows,) = run_plans(pool, [pool.open().plan_update("u", one.ids.astype(np.int32), 0, 0)])[0]
+        (rows,) = run_plans(pool, [pool.open_session().plan_update("u", one.ids.astype(np.int32), 0, 0)])[0]
         last = np.flatnonzero(np.r_[one.word[1:] != one.word[:-1], True])
         logits = rows.logits[last]
         ends = np.array([0, len(last)], np.int64)

@@ -94,8 +94,8 @@ def run_bench(
     """
     torch.set_num_threads(1)
     tagger = load_single_tagger(name, max_sessions=2 * max(counts) + 1, number_format=number_format)  # slots for packed
-    policy = resolve_policy(policy, tagger.own)
-    dense, dense_format = fastest_model(load_checkpoint(name).model())
+    policy = resolve_policy(policy, tagger.default_policy)
+    dense, dense_format = fastest_model(load_checkpoint(name).dense_model())
     rows: list[Row] = []
     for count in counts:
         rows += _compare(tagger, dense, make_texts(count, words), words, policy, repeats)

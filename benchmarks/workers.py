@@ -121,7 +121,7 @@ def run_workers(name: str, workers: int, sessions: int, words: int, policy: str,
     """
     torch.set_num_threads(1)
     tagger = load_single_tagger(name, max_sessions=sessions)
-    policy = resolve_policy(policy, tagger.own)
+    policy = resolve_policy(policy, tagger.default_policy)
     cores = sorted(os.sched_getaffinity(0))
     live = partial(run_live, tagger, sessions, words, policy)
     own = partial(_load_and_run, name, sessions, words, policy)

@@ -61,7 +61,7 @@ def run_peers(
     """
     torch.set_num_threads(1)
     tagger = load_single_tagger(name, max_sessions=max(counts))
-    policy = resolve_policy(policy, tagger.own)
+    policy = resolve_policy(policy, tagger.default_policy)
     checkpoint = _alone(name)
     texts = [window_of(tagger, x) for x in make_texts(CALIBRATION_TEXTS, 60, CALIBRATION_SEED)]
     uneven = [x[: 8 + 7 * i % max(1, len(x) - 8)] for i, x in enumerate(texts)]
@@ -92,4 +92,4 @@ def _alone(name: str) -> Checkpoint:
     """The checkpoint with one head, as `load_single_tagger` reads the name."""
     (choice,) = choose_taggers([name])
     checkpoint = load_checkpoint(str(choice.folder))
-    return checkpoint.alone(choice.heads[0]) if choice.heads[0] in checkpoint.config.taggers else checkpoint
+    return checkpoint.single_head(choice.heads[0]) if choice.heads[0] in checkpoint.config.taggers else checkpoint

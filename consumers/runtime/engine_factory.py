@@ -86,7 +86,9 @@ def build_engine(
     except DeviceError as error:
         raise SettingError("device", str(error)) from error
     try:
-        points = parse_policy(resolve_policy(policy, most_cautious_policy([x.own for y in labellers for x in y.heads])))
+        points = parse_policy(
+            resolve_policy(policy, most_cautious_policy([x.default_policy for y in labellers for x in y.heads]))
+        )
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
     return Engine(

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from consumers.cli import dlq, topics
+from consumers.cli.bench import bench
 from consumers.cli.calibrate import calibrate
 from consumers.cli.config import show_config
 from consumers.cli.demo import demo
@@ -44,6 +45,7 @@ add_command(app, tag, RUN)
 add_command(app, serve, RUN)
 add_command(app, listen, RUN)
 add_command(app, replay, RUN)
+add_command(app, bench, INSPECT)
 add_command(app, evaluate, INSPECT)
 add_command(app, verify, INSPECT)
 add_command(app, show_config, INSPECT, "config")

@@ -33,7 +33,7 @@ def _load(settings: EngineSettings, chosen: "list[HeadChoice]", emission: "Emiss
     import torch
 
     from encoder.checkpoints.location import CheckpointError
-    from encoder.restart.policies import PolicyError, own_policy, parse_policy, resolve_policy
+    from encoder.restart.policies import PolicyError, most_cautious_policy, parse_policy, resolve_policy
     from encoder.runtime.gpu.device import DeviceError
     from encoder.tagger import load_tagger
     from encoder.tokenizer.incremental import TokenizerError
@@ -51,7 +51,7 @@ def _load(settings: EngineSettings, chosen: "list[HeadChoice]", emission: "Emiss
             )
             for x in chosen
         ]
-        own = own_policy([head.own for labeller in labellers for head in labeller.heads])
+        own = most_cautious_policy([head.own for labeller in labellers for head in labeller.heads])
         policy = parse_policy(resolve_policy(settings.policy, own))
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error

@@ -119,6 +119,18 @@ class Checkpoint:
         return model.eval()
 
 
+def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
+    counts = [len(labels) for labels in config.label_sets.values()]
+    found: list[list[Tensor]] = []
+    for name in ("weight", "bias"):
+        parts = list(torch.split(weights[f"head.{name}"], counts))
+        if config.stability:
+            parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
+        found.append(parts)
+    return torch.cat(found[0]), torch.cat(found[1])
+
+
 def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
     """Quantise each row of a (V, H) table to int8 with its own scale; returns (V, H) int8 and (V,) float32."""
     scale = table.abs().amax(dim=1).clamp(min=1e-8) / 127.0

@@ -3,7 +3,7 @@ import torch
 
 from benchmarks.dense import ALONE, BATCHED, OURS, PACKED, dense_batch, fastest_model, make_texts, run_bench
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.runtime.encoder import Pass
+from encoder.runtime.passes import Pass
 from encoder.tagger import load_tagger
 from tests.tiny import tiny_checkpoint
 
@@ -36,7 +36,7 @@ def test_the_packed_side_scores_as_the_dense_ones(tmp_path):
     made = tiny_checkpoint()
     save_checkpoint(tmp_path, made.config, made.weights, made.tokenizer)
     encoder = load_tagger(str(tmp_path), number_format="float32").encoder
-    slot, ids = encoder.open(), np.array([5, 6, 7, 8, 9], np.int32)
+    slot, ids = encoder.open_slot(), np.array([5, 6, 7, 8, 9], np.int32)
     scores = encoder.step([Pass(slot, 0, ids, 0, 0)]).logits
     with torch.inference_mode():
         dense = load_checkpoint(str(tmp_path)).model()(*dense_batch([torch.from_numpy(ids).long()]))[0]

@@ -84,7 +84,7 @@ def test_errors_of_libraries_are_told_by_kind_and_place(text: bool, capsys: pyte
     for line in (theirs, ours):
         assert "ValueError" in line["exception"]
         assert "RuntimeError" in line["exception"]
-        assert "test_log.py" in line["exception"]
+        assert "test_logs.py" in line["exception"]
     assert (theirs["event"], ours["event"]) == ("task failed", "ours")
 
 

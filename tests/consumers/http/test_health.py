@@ -149,7 +149,7 @@ async def test_a_service_that_ends_is_not_ready_and_still_healthy() -> None:
     kafka = FakeKafka()
     async with serving(kafka, Worker(fake_engine(["ner"], "", coalesce=True))) as (service, client):
         await service.ready.wait()
-        service._stopping.set()
+        service._consume_loop.stopping.set()
         ending = await client.get("/readyz")
         assert (ending.status_code, ending.json()["why"]) == (503, ["the service ends"])
         assert (await client.get("/healthz")).status_code == 200

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from consumers.cli.options import NumberFormatOption
 from consumers.common.console import console, percent
-from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER
+from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER, NumberFormatOption
 
 if TYPE_CHECKING:
     from benchmarks.dense import BenchReport

@@ -187,7 +187,7 @@ def device(
     """Steps, the whole engine and every kernel on a GPU, against the limits of the device."""
     counts = parse_numbers("--sessions", sessions)
     from encoder.runtime.gpu.device import DeviceError, choose_device
-    from encoder.tagger import load_alone
+    from encoder.tagger import load_single_tagger
 
     with usage_errors():
         if choose_device(device).type == "cpu":
@@ -195,7 +195,7 @@ def device(
         from benchmarks.device.report import device_tables
         from benchmarks.device.run import run_device_bench  # imports Triton, which only machines with a GPU have
 
-        loaded = load_alone(tagger, device=device, max_sessions=max(counts))
+        loaded = load_single_tagger(tagger, device=device, max_sessions=max(counts))
         report = run_device_bench(loaded, counts, words, policy, repeats)
     show_report(device_tables(report), out, "device", report)
 
@@ -365,7 +365,7 @@ def usage_errors() -> Iterator[None]:
     from benchmarks.peers.bert_weights import NoBert
     from benchmarks.peers.peer import PeerMismatch
     from benchmarks.report.page import PageError
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import PolicyError
     from encoder.runtime.gpu.device import DeviceError
     from encoder.runtime.number_format import NumberFormatError

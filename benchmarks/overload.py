@@ -17,7 +17,7 @@ from benchmarks.harness.tables import Table, make_table, times
 from benchmarks.harness.texts import make_texts, speak_in_turns
 from consumers.common.console import percent
 from encoder.restart.policies import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 from stream.engine.engine import Engine
 from stream.engine.open_loop import SkippingClock
 from stream.messages.types import Message
@@ -83,7 +83,7 @@ def run_overload(
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=sessions)
+    tagger = load_single_tagger(name, max_sessions=sessions)
     policy = resolve_policy(policy, tagger.own)
     texts = make_texts(sessions, words)
     progress("capacity", 0.0)

@@ -18,7 +18,7 @@ from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table, make_table, short, times
 from benchmarks.harness.texts import make_texts
 from encoder.checkpoints.names import HeadChoice, choose_taggers
-from encoder.restart.policies import own_policy, resolve_policy
+from encoder.restart.policies import most_cautious_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.multi_model import MultiModelLabeller
@@ -57,7 +57,7 @@ def run_taggers(
     torch.set_num_threads(1)
     chosen = choose_taggers(names)
     loaded = {x.folder: load_tagger(str(x.folder), max_sessions=max(counts)) for x in chosen}
-    policy = resolve_policy(policy, own_policy([head.own for x in loaded.values() for head in x.heads]))
+    policy = resolve_policy(policy, most_cautious_policy([head.own for x in loaded.values() for head in x.heads]))
     choices = [[HeadChoice(chosen[0].folder, chosen[0].heads[:1])], chosen]
     rows = []
     for number, count in enumerate(counts):

@@ -23,7 +23,7 @@ from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table, make_table
 from benchmarks.harness.texts import make_texts
 from encoder.restart.policies import resolve_policy
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 
 SHARED, OWN, CORES = "shared weights", "own weights", "cores"
 SIDES = ("one worker", SHARED, "shared, a core each", OWN)
@@ -121,7 +121,7 @@ def run_workers(
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=sessions)
+    tagger = load_single_tagger(name, max_sessions=sessions)
     policy = resolve_policy(policy, tagger.own)
     cores = sorted(os.sched_getaffinity(0))
     live = partial(prepare_run, tagger, sessions, words, policy)
@@ -170,7 +170,7 @@ def prepare_run(tagger: Tagger, sessions: int, words: int, policy: str) -> Calla
 
 
 def _load_and_prepare(name: str, sessions: int, words: int, policy: str) -> Callable[[], None]:
-    return prepare_run(load_alone(name, max_sessions=sessions), sessions, words, policy)
+    return prepare_run(load_single_tagger(name, max_sessions=sessions), sessions, words, policy)
 
 
 def _shared(memory: dict[str, int]) -> int:

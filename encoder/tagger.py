@@ -5,36 +5,20 @@ from typing import Any
 
 import torch
 
-from encoder.checkpoints.checkpoint import Checkpoint, CheckpointError, load_checkpoint
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
+from encoder.checkpoints.location import CheckpointError
 from encoder.checkpoints.names import choose_taggers
+from encoder.heads.head import Head
 from encoder.heads.reader import HeadReader
 from encoder.heads.stability import HeadStability
 from encoder.heads.viterbi import Decoder
 from encoder.model.config import HybridConfig
-from encoder.restart.policies import DEFAULT_PRICE, own_policy
+from encoder.restart.policies import DEFAULT_PRICE, most_cautious_policy
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.device import choose_device
 from encoder.runtime.interface import Encoder
 from encoder.session.pool import SessionPool
 from encoder.tokenizer.incremental import IncrementalTokenizer
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """One label set over the trunk: where its columns lie, and how they are read."""
-
-    name: str
-    labels: tuple[str, ...]
-    decoder: Decoder
-    stability: HeadStability
-    first: int
-    """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
-    end: int
-    """Behind its last column."""
-    reader: HeadReader
-    """`decoder` and `stability` in one."""
-    own: str | None = None
-    """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +39,8 @@ class Tagger:
 
     @property
     def own(self) -> str | None:
-        """Its own restart policy, the most cautious of all heads; see `own_policy`."""
-        return own_policy([head.own for head in self.heads])
+        """Its own restart policy, the most cautious of all heads; see `most_cautious_policy`."""
+        return most_cautious_policy([head.own for head in self.heads])
 
 
 def load_tagger(
@@ -97,7 +81,7 @@ def load_tagger(
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     encoder = _make_encoder(checkpoint, place, max_sessions, max_pages, kernels, number_format)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
-    heads = heads_of(checkpoint)
+    heads = make_heads(checkpoint)
     return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads)
 
 
@@ -120,7 +104,7 @@ def _make_encoder(
     )
 
 
-def load_alone(name: str, **options: Any) -> Tagger:
+def load_single_tagger(name: str, **options: Any) -> Tagger:
     """Load one tagger, as if its head were alone on its trunk; named as `encoder.checkpoints.names.choose_taggers`
     reads it.
 
@@ -137,7 +121,7 @@ def load_alone(name: str, **options: Any) -> Tagger:
     return load_tagger(str(choice.folder), head=choice.heads[0], **options)
 
 
-def heads_of(checkpoint: Checkpoint) -> tuple[Head, ...]:
+def make_heads(checkpoint: Checkpoint) -> tuple[Head, ...]:
     """Make the heads of a checkpoint ready."""
     config, heads, first = checkpoint.config, [], 0
     for (name, labels), head in zip(config.label_sets.items(), checkpoint.stability_heads(), strict=True):

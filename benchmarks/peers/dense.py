@@ -13,7 +13,7 @@ from benchmarks.peers.bert_weights import dense_twin
 from benchmarks.peers.peer import SINGLE_TEXT_SESSIONS, Batch, Batches, Format, Infer, Material, Peer, Step
 from encoder.model.dense import HybridModel
 from encoder.runtime.interface import Encoder
-from encoder.runtime.paged_cache import Pass
+from encoder.runtime.passes import Pass
 
 ALONE, BATCHED, PACKED = "re-run one by one", "re-run batched", "re-run packed"
 
@@ -65,7 +65,7 @@ class PackedWay:
 
     def prepare(self, step: Step) -> list[Pass]:
         """Make a pass of each text, from its first token."""
-        self.slots += [self.encoder.open() for _ in range(len(self.slots), len(step.ids))]
+        self.slots += [self.encoder.open_slot() for _ in range(len(self.slots), len(step.ids))]
         return [Pass(slot, 0, ids.astype(np.int32), 0, 0) for slot, ids in zip(self.slots, step.ids, strict=False)]
 
     def run(self, prepared: list[Pass]) -> None:

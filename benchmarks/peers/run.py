@@ -18,7 +18,7 @@ from benchmarks.peers.report import PeerSetup, PeersReport
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from encoder.checkpoints.names import choose_taggers
 from encoder.restart.policies import resolve_policy
-from encoder.tagger import load_alone
+from encoder.tagger import load_single_tagger
 
 BUILDS: dict[str, Build] = {
     "transformers": hugging.build,
@@ -64,7 +64,7 @@ def run_peers(
     """
     torch.set_num_threads(1)
     # Twice as many slots as sessions: the packed re-run holds one for each text.
-    tagger = load_alone(name, max_sessions=2 * max(counts) + 1, number_format=number_format)
+    tagger = load_single_tagger(name, max_sessions=2 * max(counts) + 1, number_format=number_format)
     policy = resolve_policy(policy, tagger.own)
     checkpoint = _load_head(name)
     texts = [window_of(tagger, x) for x in make_texts(CALIBRATION_TEXTS, 60, CALIBRATION_SEED)]
@@ -94,7 +94,7 @@ def run_peers(
 
 
 def _load_head(name: str) -> Checkpoint:
-    """Load the checkpoint with one head, as `load_alone` reads the name."""
+    """Load the checkpoint with one head, as `load_single_tagger` reads the name."""
     (choice,) = choose_taggers([name])
     checkpoint = load_checkpoint(str(choice.folder))
     return checkpoint.alone(choice.heads[0]) if choice.heads[0] in checkpoint.config.taggers else checkpoint

@@ -42,7 +42,8 @@ def calibrate(
 ) -> None:
     """Find the cheapest price, or threshold, of restarts that keeps a promise, and how honest stability is."""
     from encoder.checkpoints.calibration import CalibrationError, save_calibration  # torch takes seconds to import
-    from encoder.checkpoints.checkpoint import CheckpointError, load_checkpoint
+    from encoder.checkpoints.checkpoint import load_checkpoint
+    from encoder.checkpoints.location import CheckpointError
     from encoder.checkpoints.names import choose_taggers
     from encoder.model.config import ConfigError
     from stream.evaluation.calibration.calibrate import CalibrationTask, check_kind, check_unit

@@ -118,7 +118,7 @@ def evaluate(
 def _mistakes() -> tuple[type[Exception], ...]:
     """What the caller can do something about."""
     from consumers.common.errors import OperationFailed
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.model.config import ConfigError
     from encoder.restart.policies import PolicyError
     from encoder.runtime.number_format import NumberFormatError

@@ -49,8 +49,8 @@ def import_checkpoint(
 ) -> None:
     """Make a hybrid of a BERT-family checkpoint, heal it on your text, and say what it costs."""
     from consumers.common.console import console
-    from encoder.checkpoints.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
     from encoder.checkpoints.huggingface.folder import ImportRefused
+    from encoder.checkpoints.location import CheckpointError  # torch takes seconds to import: only when it is needed
     from encoder.importing.run import ImportOptions, run_import
     from encoder.model.config import ConfigError
     from encoder.tokenizer.incremental import TokenizerError

@@ -34,7 +34,6 @@ from consumers.cli.options import (
     StabilityOption,
     TaggerOption,
 )
-from consumers.cli.soak import soak
 from consumers.cli.topics import app as topics_app
 from consumers.cli.train import train
 from consumers.cli.verify import verify
@@ -71,7 +70,6 @@ app.command()(bench)
 app.command()(evaluate)
 app.command()(calibrate)
 app.command()(listen)
-app.command()(soak)
 app.add_typer(dlq)
 app.command()(verify)
 app.add_typer(topics_app)

@@ -48,7 +48,7 @@ def train(
 
     A run that was killed goes on where it was saved, when the same command is given again.
     """
-    from encoder.checkpoints.checkpoint import CheckpointError  # torch takes seconds to import: only when it is needed
+    from encoder.checkpoints.location import CheckpointError  # torch takes seconds to import: only when it is needed
     from encoder.model.config import ConfigError
     from encoder.train.config import read_config
     from encoder.train.run import run_training

@@ -181,6 +181,6 @@ async def _serve_page(
         return
     with at:
         front = HttpFrontend(http, worker)
-        service = Service(settings, worker, tap=front.tap)
+        service = Service(settings, worker, observer=front.observer)
         async with front.open(at, service) as address:
             yield service, address

@@ -1,4 +1,4 @@
-"""From what an operator named to an engine that runs."""
+"""Engine factory: builds an engine from the settings of a command."""
 
 import os
 from collections.abc import Sequence
@@ -31,29 +31,33 @@ def build_engine(
     device: str | None = None,
     number_format: str = "auto",
 ) -> "Engine":
-    """Load taggers and make an engine of them. Takes seconds: torch is only imported here.
+    """Load taggers and build an engine. Takes seconds: torch is only imported here.
 
     Args:
         taggers: names, as `encoder.checkpoints.names.choose_taggers` reads them.
-        policy: where restarts begin.
-        stability: how sure a span must be before it is shown or changed, as `stream.revisions.emission.parse_emission`
-        reads it. coalesce, idle_seconds, remember_seconds, remember_segments: see `Engine`. overload_seconds: restarts
-        get scarce while updates wait for longer; 0: never. budget_gflops: restarts get scarce while more is computed
-        than so many GFLOPs a second; 0: never. budget_share: the same as a share of the compute thread's time; give one
-        of them at most. device: see `encoder.runtime.gpu.device.choose_device`. number_format: of the encoder's
-        products, see `encoder.runtime.number_format`.
+        policy: restart policy.
+        coalesce: see `Engine`.
+        stability: emission level, as `stream.revisions.emission.parse_emission` reads it.
+        idle_seconds: see `Engine`.
+        remember_seconds: see `Engine`.
+        remember_segments: see `Engine`.
+        overload_seconds: restarts are limited while updates wait for longer than this; 0: never.
+        budget_gflops: restarts are limited while more than this many GFLOPs a second are computed; 0: never.
+        budget_share: the same as a share of the compute thread's time; give at most one of the two.
+        device: see `encoder.runtime.gpu.device.choose_device`.
+        number_format: of the encoder's matrix products, see `encoder.runtime.number_format`.
 
     Raises:
-        SettingError: no such tagger, policy, level of stability, device or number format, or one tagger is named twice.
+        SettingError: an unknown tagger, policy, emission level, device or number format, or a tagger is named twice.
     """
-    # engine.md: compute has one core, Kafka and the event loop the other. `set_num_threads` is late and not enough: it
-    # reaches another thread, as the one that will compute, with torch's first loop there, and oneDNN has two till then.
+    # Compute has one core, Kafka and the event loop the other. `set_num_threads` alone is too late: it reaches the
+    # compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.checkpoints.names import choose_taggers
-    from encoder.restart.policies import PolicyError, own_policy, parse_policy, resolve_policy
+    from encoder.restart.policies import PolicyError, most_cautious_policy, parse_policy, resolve_policy
     from encoder.runtime.gpu.device import DeviceError
     from encoder.runtime.number_format import NumberFormatError
     from encoder.tagger import load_tagger
@@ -82,7 +86,7 @@ def build_engine(
     except DeviceError as error:
         raise SettingError("device", str(error)) from error
     try:
-        points = parse_policy(resolve_policy(policy, own_policy([x.own for y in labellers for x in y.heads])))
+        points = parse_policy(resolve_policy(policy, most_cautious_policy([x.own for y in labellers for x in y.heads])))
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
     return Engine(

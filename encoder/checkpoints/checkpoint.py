@@ -17,16 +17,12 @@ from torch import Tensor
 
 from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
+from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
 from encoder.heads.stability import StabilityHead
-from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 
-SHIPPED = Path(__file__).parent
 _WORDS = "word.weight"
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be read; the message says which file and what to do."""
 
 
 class StoredWeights(Mapping[str, Tensor]):
@@ -123,6 +119,18 @@ class Checkpoint:
         return model.eval()
 
 
+def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
+    counts = [len(labels) for labels in config.label_sets.values()]
+    found: list[list[Tensor]] = []
+    for name in ("weight", "bias"):
+        parts = list(torch.split(weights[f"head.{name}"], counts))
+        if config.stability:
+            parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
+        found.append(parts)
+    return torch.cat(found[0]), torch.cat(found[1])
+
+
 def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
     """Quantise each row of a (V, H) table to int8 with its own scale; returns (V, H) int8 and (V,) float32."""
     scale = table.abs().amax(dim=1).clamp(min=1e-8) / 127.0
@@ -145,33 +153,6 @@ def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tenso
     save_file(stored, folder / "model.safetensors")
     (folder / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-
-
-def find_checkpoint(name: str) -> Path:
-    """Resolve a shipped tagger's name ("ner") or a folder's path.
-
-    Raises:
-        CheckpointError: neither exists.
-    """
-    for folder in (SHIPPED / name, Path(name)):
-        if (folder / "config.json").is_file():
-            return folder
-    shipped = sorted(p.parent.name for p in SHIPPED.glob("*/config.json"))
-    raise CheckpointError(
-        f"tagger {name!r} is neither shipped ({', '.join(shipped) or 'none'}) nor a folder with a config.json"
-    )
-
-
-def read_config(folder: Path) -> HybridConfig:
-    """Read a checkpoint's configuration.
-
-    Raises:
-        CheckpointError: it cannot be read, or cannot work.
-    """
-    try:
-        return msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)
-    except (OSError, msgspec.DecodeError, ConfigError) as error:
-        raise CheckpointError(f"checkpoint {folder}: {error}") from error
 
 
 def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:

@@ -59,7 +59,7 @@ class SlotPosition:
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class WindowRules:
     """The window rules of one configuration."""
 
     positions: int
@@ -68,7 +68,7 @@ class Geometry:
     """(vocabulary,) pieces that begin a word; the re-anchored context is clipped there. None clips anywhere."""
 
     @classmethod
-    def of(cls, config: HybridConfig, starts_word: NDArray[np.bool_] | None = None) -> "Geometry":
+    def of(cls, config: HybridConfig, starts_word: NDArray[np.bool_] | None = None) -> "WindowRules":
         """Take the sizes out of a configuration."""
         return cls(config.positions, config.window, starts_word)
 
@@ -86,11 +86,12 @@ class Geometry:
         opening = self.opening(start)
         return opening + self.half * max(0, -(-(end - self.window - opening) // self.half))
 
-    def locate(self, start: int, count: int, first: int = 0) -> SlotPosition:
-        """Follow a segment from its opening at slot token `start`, with its token `first`, to its first `count` tokens.
+    def locate(self, start: int, count: int) -> SlotPosition:
+        """Follow a segment from its opening at slot token `start` to its first `count` tokens.
 
         Only checkpoints that tokens lie beyond have passed.
         """
+        first = 0
         while True:
             opening = self.opening(start)
             # the window after the first checkpoint that leaves too few positions
@@ -143,7 +144,7 @@ class ClosedContext:
     of a session that never knew another text. A segment of which the context shows no token is forgotten.
     """
 
-    geometry: Geometry
+    geometry: WindowRules
     version: int = 0
     """Rises whenever `pieces` changes."""
     pieces: list[SlotSpan] = field(default_factory=list)
@@ -173,12 +174,6 @@ class ClosedContext:
             self._set(self.geometry.join(before, owner))
             begun = before[:1] or [SlotSpan(owner, 0, 0)]
             self.reanchors += self.pieces[:1] != begun  # a last word longer than B leaves no context at all
-
-    def join_rest(self, owner: ClosedSegment) -> None:
-        """Close a segment of which only the tokens since a re-anchor are known: all before it is forgotten."""
-        self.base, self.closed = [], [owner]
-        self._set(self.geometry.join([], owner))
-        self.base, self.closed = self.pieces, []
 
     def before(self, index: int) -> list[SlotSpan]:
         """Give the context that `closed[index]` was closed upon."""

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry, SlotSpan
+from encoder.session.closed_context import ClosedContext, ClosedSegment, SlotSpan, WindowRules
 
 
 class _Owner(msgspec.Struct, array_like=True):
@@ -46,7 +46,7 @@ def save_context(context: ClosedContext) -> bytes:
     return msgspec.msgpack.encode(_Snapshot(context.version, wide, base, closed))
 
 
-def load_context(geometry: Geometry, data: bytes) -> ClosedContext:
+def load_context(geometry: WindowRules, data: bytes) -> ClosedContext:
     """Make the context that was written down: the same pieces, and the same ever after.
 
     Raises:

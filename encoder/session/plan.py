@@ -2,18 +2,35 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.runtime.passes import Pass
 from encoder.session.closed_context import ClosedSegment, SlotSpan
-
-if TYPE_CHECKING:
-    from encoder.session.session_encoder import SessionEncoder
 
 Kind = Literal["none", "append", "local", "full"]
 _FURTHER: dict[Kind, int] = {"none": 0, "append": 1, "local": 2, "full": 3}
+
+
+class PlanningSession(Protocol):
+    """The session of a plan, as the pool that runs the plan needs it."""
+
+    slot: int | None
+    """Slot of the cache; None while the session is evicted. The pool sets it before a pass is run."""
+
+    def next_pass(self, plan: "SegmentPlan") -> Pass | None:
+        """Choose the plan's next pass from what the slot holds; None once the plan is done."""
+        ...
+
+    def note_pass(self, plan: "SegmentPlan", one: Pass, logits: NDArray[np.float32]) -> None:
+        """Record the scores (k, labels) of a pass that `next_pass` chose."""
+        ...
+
+    def evict(self) -> None:
+        """Give the slot back; the next plan computes the session again from its own tokens."""
+        ...
 
 
 class SegmentRows(NamedTuple):
@@ -34,12 +51,11 @@ class StandingRead(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class OpenSegment:
-    """An open segment: its tokens from `offset` on."""
+    """An open segment: its tokens as they are now."""
 
     segment: Hashable
     tokens: NDArray[np.int32]
-    offset: int = 0
-    version: object = None
+    version: int | None = None
     """The context under which its labels were read; None if they were not."""
     whole: bool = False
     """Whether its labels are those of closing now."""
@@ -49,7 +65,7 @@ class OpenSegment:
     @property
     def count(self) -> int:
         """Tokens of the segment."""
-        return self.offset + len(self.tokens)
+        return len(self.tokens)
 
 
 @dataclass(slots=True, eq=False)
@@ -59,11 +75,11 @@ class SegmentPlan:
     At most one plan of a session is alive at a time: run it before asking the session for the next one.
     """
 
-    session: "SessionEncoder"
+    session: PlanningSession
     owner: OpenSegment
     base: list[SlotSpan]
     """The closed context that the segment continues."""
-    version: object
+    version: int | None
     keep: int
     wish: int
     read_from: int

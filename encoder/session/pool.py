@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.encoder import OutOfPages, Pass
 from encoder.runtime.interface import Encoder
-from encoder.session.closed_context import Geometry
-from encoder.session.plan import Kind, SegmentPlan, SegmentRows, StandingRead
+from encoder.runtime.passes import OutOfPages, Pass
+from encoder.session.closed_context import WindowRules
+from encoder.session.plan import Kind, PlanningSession, SegmentPlan, SegmentRows, StandingRead
 from encoder.session.session_encoder import SessionEncoder
 
 __all__ = [
@@ -53,22 +53,22 @@ class SessionPool:
         Args:
             encoder: with all slots free.
             max_sessions: slots that it has; more sessions can live, those without a slot are evicted.
-            starts_word: (vocabulary,) pieces that begin a word; see `Geometry`.
+            starts_word: (vocabulary,) pieces that begin a word; see `WindowRules`.
         """
         self.encoder = encoder
         self.work = PoolWork()
         self._max_sessions = max_sessions
-        self._geometry = Geometry.of(encoder.config, starts_word)
-        self._held: OrderedDict[SessionEncoder, None] = OrderedDict()
+        self._geometry = WindowRules.of(encoder.config, starts_word)
+        self._held: OrderedDict[PlanningSession, None] = OrderedDict()
 
     def open(self) -> SessionEncoder:
         """Begin a session; it costs no slot or page before its first plan runs."""
         return SessionEncoder(self, self._geometry)
 
-    def release(self, session: SessionEncoder) -> None:
+    def release(self, session: PlanningSession) -> None:
         """Take a session's slot back; only the session calls this, it has to forget what the slot held."""
         if session.slot is not None:
-            self.encoder.free(session.slot)
+            self.encoder.free_slot(session.slot)
             session.slot = None
             del self._held[session]
 
@@ -114,7 +114,7 @@ class SessionPool:
                 if len(self._held) == self._max_sessions:
                     busy = {other.session for other in batch}
                     self._evict(next(session for session in self._held if session not in busy))
-                plan.session.slot = self.encoder.open()
+                plan.session.slot = self.encoder.open_slot()
                 self._held[plan.session] = None
 
     def _make_room(self, batch: list[SegmentPlan], active: list[SegmentPlan], passes: list[Pass]) -> bool:
@@ -128,7 +128,7 @@ class SessionPool:
             self._evict(victim)
         return bool(victims)
 
-    def _evict(self, session: SessionEncoder) -> None:
+    def _evict(self, session: PlanningSession) -> None:
         session.evict()
         self.work.evictions += 1
 

@@ -5,17 +5,17 @@ Pure bookkeeping, in slot tokens unless said otherwise; the rules are those of `
 
 from dataclasses import dataclass, field
 
-from encoder.session.closed_context import Geometry
+from encoder.session.closed_context import WindowRules
 
 
 @dataclass(slots=True)
 class SegmentWindow:
     """A segment that is being computed: its tokens from `first` on lie in the slot from `start` on."""
 
-    geometry: Geometry
+    geometry: WindowRules
     owner: object
     """The open segment, or the piece of the closed one that is replayed."""
-    version: object
+    version: int | None
     """The context under it."""
     first: int
     start: int

@@ -17,23 +17,17 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.paged_cache import Pass
-from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry, SlotPosition, SlotSpan
+from encoder.runtime.passes import Pass
+from encoder.session.closed_context import ClosedContext, ClosedSegment, SlotPosition, SlotSpan, WindowRules
 from encoder.session.context_codec import load_context, save_context
-from encoder.session.plan import OpenSegment, SegmentPlan, StandingRead
+from encoder.session.plan import OpenSegment, PlanningSession, SegmentPlan, StandingRead
 from encoder.session.segment_window import SegmentWindow
-
-_ROOTLESS = "rootless"
-"""The context under a segment whose first tokens were let go."""
-_RETAINED = 16
-"""Times the positions: tokens that an endless segment retains at most."""
-_ALL = 1 << 62
 
 
 class PoolState(Protocol):
     """What a session needs to know of all sessions."""
 
-    def release(self, session: "SessionEncoder") -> None:
+    def release(self, session: PlanningSession) -> None:
         """Take the session's slot back, if it has one."""
         ...
 
@@ -41,7 +35,7 @@ class PoolState(Protocol):
 class SessionEncoder:
     """Segments of one session. Made by `SessionPool.open()`; token numbers are the segment's own, from 0."""
 
-    def __init__(self, pool: PoolState, geometry: Geometry) -> None:
+    def __init__(self, pool: PoolState, geometry: WindowRules) -> None:
         self.slot: int | None = None
         """Set by the pool before a pass is run."""
         self._pool = pool
@@ -72,24 +66,9 @@ class SessionEncoder:
         same = keep == len(tokens) == owner.count and owner.version == self._context.version and not owner.unread
         keep = min(keep, owner.count, len(tokens))
         owner.whole = owner.whole and keep == owner.count
-        owner.tokens, owner.offset = tokens, 0
+        owner.tokens = tokens
         if same:
             return SegmentPlan(self, owner, [], owner.version, keep, 0, 0, done=True)
-        return self._plan(owner, keep, restart)
-
-    def plan_append(self, segment: Hashable, tokens: NDArray[np.int32], restart: int) -> SegmentPlan:
-        """Plan the scores of an open segment (opened here if it is new) that grows by `tokens`.
-
-        Memory stays bounded however long it grows: past 16 times the positions it lets go of tokens before its last
-        re-anchor. Its labels no longer follow the closed context then (others may close meanwhile), and an edit of it
-        cannot be exact.
-        """
-        owner = self._open.get(segment)
-        if owner is None:
-            owner = self._open[segment] = OpenSegment(segment, tokens[:0])
-        keep = owner.count
-        self._let_go(owner)
-        owner.tokens = np.concatenate([owner.tokens, tokens])
         return self._plan(owner, keep, restart)
 
     def plan_close(self, segment: Hashable) -> SegmentPlan:
@@ -99,10 +78,10 @@ class SessionEncoder:
             KeyError: the segment is not open.
         """
         owner = self._open.pop(segment)
-        done = owner.whole and not owner.unread and owner.version == self._version(owner)
+        done = owner.whole and not owner.unread and owner.version == self._context.version
         plan = self._plan(owner, owner.count, 0)
         plan.closes, plan.done = ClosedSegment(segment, owner.tokens), done or plan.done
-        (self._context.join_rest if owner.offset else self._context.join)(plan.closes)
+        self._context.join(plan.closes)
         return plan
 
     def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32], *, again: bool = False) -> SegmentPlan:
@@ -114,7 +93,7 @@ class SessionEncoder:
         index = self._context.find(segment)
         base = self._context.before(index) if index >= 0 else []
         closed = ClosedSegment(segment, tokens)
-        plan = SegmentPlan(self, OpenSegment(segment, tokens), base, object(), 0, 0, 0, closes=closed, joins=index >= 0)
+        plan = SegmentPlan(self, OpenSegment(segment, tokens), base, None, 0, 0, 0, closes=closed, joins=index >= 0)
         same = index >= 0 and np.array_equal(self._context.closed[index].tokens, tokens)
         plan.done = (same and not again) or not len(tokens)
         if index >= 0 and not same:
@@ -166,7 +145,7 @@ class SessionEncoder:
     def standing(self, segment: Hashable) -> StandingRead:
         """What `resume` needs to know of an open segment's labels."""
         owner = self._open[segment]
-        return StandingRead(owner.version if isinstance(owner.version, int) else None, owner.whole)
+        return StandingRead(owner.version, owner.whole)
 
     def shows(self, segment: Hashable) -> bool:
         """Whether a closed segment can still be edited in its place."""
@@ -191,13 +170,13 @@ class SessionEncoder:
             part = self._part or self._place(plan)
             self._part = part
             replayed = part.owner if isinstance(part.owner, SlotSpan) else None
-            tokens, offset = (replayed.owner.tokens, 0) if replayed else (plan.owner.tokens, plan.owner.offset)
-            chosen = part.next_pass(offset + len(tokens), part.first if replayed else plan.wish)
+            tokens = replayed.owner.tokens if replayed else plan.owner.tokens
+            chosen = part.next_pass(len(tokens), part.first if replayed else plan.wish)
             if not part.start:
                 self._pieces = []  # re-anchored
             if chosen is not None:
                 end, restart = chosen
-                skip = part.first - part.start - offset
+                skip = part.first - part.start
                 assert self.slot is not None
                 return Pass(self.slot, part.end, tokens[part.end + skip : end + skip], part.window, restart)
             if replayed:
@@ -230,7 +209,7 @@ class SessionEncoder:
 
     def _plan(self, owner: OpenSegment, keep: int, wish: int) -> SegmentPlan:
         """Plan an open segment's tokens, the first `keep` of which stand."""
-        version = self._version(owner)
+        version = self._context.version
         stale = owner.version != version
         # What is whole, and goes on, passes a checkpoint at its end without another look.
         stood = keep + (owner.whole and keep < owner.count)
@@ -242,35 +221,18 @@ class SessionEncoder:
         else:
             self._part = None
             anew = stale or owner.unread
-            place = self._locate(owner, owner.offset if anew else stood)
+            place = self._locate(0 if anew else stood)
             first, read_from, wish = place.first, 0 if anew else place.low, 0
         plan = SegmentPlan(self, owner, self._context.pieces, version, keep, wish, read_from, first)
         if owner.unread and not stale:
-            plan.stands = self._locate(owner, stood).low
+            plan.stands = self._locate(stood).low
         if not owner.count:
             owner.version, owner.whole, plan.done = version, True, True
         return plan
 
-    def _version(self, owner: OpenSegment) -> object:
-        return _ROOTLESS if owner.offset else self._context.version
-
-    def _locate(self, owner: OpenSegment, count: int) -> SlotPosition:
+    def _locate(self, count: int) -> SlotPosition:
         """Where the canonical history has the end of an open segment's first `count` tokens."""
-        if owner.offset:
-            return self._geometry.locate(0, count, owner.offset)
         return self._geometry.locate(self._context.length, count)
-
-    def _let_go(self, owner: OpenSegment) -> None:
-        """Forget what an endless segment said before its last re-anchor."""
-        if len(owner.tokens) <= _RETAINED * self._geometry.positions:
-            return
-        first = self._locate(owner, owner.count).first
-        if self._part is not None and self._part.owner is owner:
-            if self._part.version == self._version(owner):
-                self._part.version = _ROOTLESS
-            else:
-                self._part = None
-        owner.tokens, owner.offset, owner.version = owner.tokens[first - owner.offset :].copy(), first, _ROOTLESS
 
     def _place(self, plan: SegmentPlan) -> SegmentWindow:
         """Begin what the slot needs next: a closed segment of the plan's base, or the plan's own."""
@@ -299,7 +261,7 @@ class SessionEncoder:
         part = self._part
         if plan.closes is not None and part is not None and part.owner is plan.owner:
             if plan.joins and part.whole and part.end > part.start:
-                self._pieces.append(SlotSpan(plan.closes, part.first - plan.owner.offset, part.start))
+                self._pieces.append(SlotSpan(plan.closes, part.first, part.start))
             self._part = None
 
 

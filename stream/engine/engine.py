@@ -257,7 +257,7 @@ class Engine:
     def _revise(self, job: _SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
         write, living, truth = job.write, job.living, job.living.truth
         truth.advance(write.offset, write.floor)
-        segment = truth.open(write.segment)
+        segment = truth.open(write)
         closing = write.final and not segment.closed
         rewritten = self._measure(job, segment, closing, stats)
         differences = [

@@ -14,7 +14,7 @@ from stream.ingest.received import ReceivedSegment, ReceivedSession, restore_sou
 from stream.messages.errors import InputError
 from stream.messages.types import Delete, End, Message, Update
 from stream.messages.validation import check_message, check_text
-from stream.revisions.text_alignment import Times, retime
+from stream.messages.word_times import Times, retime
 from stream.sessions.operations import (
     AlreadyApplied,
     DropSession,
@@ -62,6 +62,8 @@ class Intake:
         with self._lock:
             self._now = now
             source = self._sources.get(message.session)
+            if source is not None:
+                source.count(offset)
             if self._has(source, message, offset):
                 if source is not None:
                     self._touch(message.session, source, source.offset, now)  # told again, after a crash: it is alive
@@ -180,7 +182,10 @@ class Intake:
         """Below which nothing of the session waits any more, of the messages up to the operation's own."""
         waiting = (x.answers[0] - 1 for _, x, _ in self._queues[operation.session] if x.answers)
         # Without coalescing the first that waits is the earliest.
-        return min(operation.offset, min(waiting, default=_ALL) if self._coalesce else next(waiting, _ALL))
+        first = min(waiting, default=_ALL) if self._coalesce else next(waiting, _ALL)
+        source = self._sources.get(operation.session)
+        held = min((x.answers[0] - 1 for x in source.held), default=_ALL) if source and source.held else _ALL
+        return min(operation.offset, first, held)
 
     def _has(self, source: ReceivedSession | None, message: Message, offset: int) -> bool:
         if source is not None:
@@ -188,18 +193,20 @@ class Intake:
         return message.session in self._ended and offset <= self._ended[message.session][1]
 
     def _drop(self, session: str) -> None:
-        known = self._sources.pop(session, None) or self._ended.pop(session, None) or session in self._queues
+        source = self._sources.pop(session, None)
+        known = source or self._ended.pop(session, None) or session in self._queues
         if not known:
             return
         queue = self._queues.get(session, deque())
-        answers = [offset for _, operation, _ in queue for offset in _answers(operation)]
+        answers = [offset for operation in source.held for offset in operation.answers] if source else []
+        answers += [offset for _, operation, _ in queue for offset in _answers(operation)]
         self.waiting -= len(queue)
         queue.clear()
         self._queue(DropSession(session, answers))
 
     def _update(self, update: Update, offset: int, now: float) -> None:
-        source = self._sources.get(update.session) or ReceivedSession(now)
-        heard = source.segments.get(update.segment) or ReceivedSegment()
+        source = self._sources.get(update.session) or ReceivedSession(now, place=(offset, 0))
+        heard = source.segments.get(update.segment) or ReceivedSegment(opened=source.place)
         text = heard.text + update.text if update.mode == "append" else update.text
         check_text(text)
         if update.segment not in source.segments and len(source.opened()) >= MAX_OPEN:
@@ -219,15 +226,23 @@ class Intake:
         final = update.final or heard.closed
         heard.speaker, heard.channel = update.speaker or heard.speaker, update.channel or heard.channel
         operation = _write(update.session, [offset], update.segment, heard, text, times, final, offset, cost)
-        self._supersede(heard, operation)
+        self._supersede(source, heard, operation)
         heard.text, heard.times = text, times
         if closing:
             close_segment(source.segments, update.segment, self._remembered)
+        if source.was_overtaken(heard, operation):
+            operation.held = True
+            source.held.append(operation)
+            return
+        if offset >= source.reached:
+            heard.saved = None
         self._queue(operation)
 
-    def _supersede(self, heard: ReceivedSegment, operation: Write) -> None:
+    def _supersede(self, source: ReceivedSession, heard: ReceivedSegment, operation: Write) -> None:
         old = heard.waiting
-        if self._coalesce and old is not None and not old.final:
+        if old is not None and not old.final and (self._coalesce or old.held):
+            if old.held:
+                source.held.remove(old)
             old.superseded = True
             operation.answers = [*old.answers, *operation.answers]
             operation.cost = max(operation.cost, old.cost)
@@ -237,15 +252,19 @@ class Intake:
         if message.segment not in source.segments:
             raise InputError("unknown_segment", f"session {message.session!r} has no segment {message.segment!r}")
         self._touch(message.session, source, offset, now)
-        del source.segments[message.segment]
-        self._queue(Remove(message.session, [offset], message.segment, offset))
+        held = source.segments.pop(message.segment).waiting
+        answers = [offset]
+        if held is not None and held.held:
+            source.held.remove(held)
+            answers = [*held.answers, offset]
+        self._queue(Remove(message.session, answers, message.segment, offset))
 
     def _end(self, session: str, source: ReceivedSession, offset: int, answers: list[int], now: float) -> None:
         for name in source.opened():
             heard = source.segments[name]
             cost = _cost(heard.text, heard.text, True)
             closing = _write(session, [], name, heard, heard.text, heard.times, True, offset, cost)
-            self._supersede(heard, closing)
+            self._supersede(source, heard, closing)
             self._queue(closing)
         self._queue(EndSession(session, answers, offset))
         del self._sources[session]
@@ -288,7 +307,9 @@ def _write(
     offset: int,
     cost: int,
 ) -> Write:
-    return Write(session, answers, segment, text, times, final, offset, heard.speaker, heard.channel, cost)
+    return Write(
+        session, answers, segment, text, times, final, offset, heard.speaker, heard.channel, heard.opened, cost
+    )
 
 
 def _cost(before: str, text: str, whole: bool) -> int:

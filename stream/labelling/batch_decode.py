@@ -8,11 +8,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.heads.head import Head
 from encoder.heads.reader import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS
 from encoder.heads.word_record import SIZE, WORD
 from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.plan import SegmentRows
-from encoder.tagger import Head
 from encoder.tokenizer.incremental import Encoded
 from stream.labelling.label_records import LabelledWords, with_room
 from stream.labelling.labeller import Growth, Kind, PlanWork

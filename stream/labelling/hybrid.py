@@ -14,15 +14,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.heads.head import Head
 from encoder.heads.reader import NOT_GROWN
 from encoder.heads.stability import stability_at
 from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
-from encoder.restart.batch_policies import pack_batch, restart_points
 from encoder.restart.policies import RestartPolicy
+from encoder.restart.standing import pack_batch
 from encoder.session.pool import SegmentPlan as EncoderPlan
 from encoder.session.pool import run_plans
-from encoder.tagger import Head, Tagger
+from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.labelling.batch_decode import SegmentScores, read_parts
 from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words
@@ -209,7 +210,7 @@ class HybridLabeller:
             mine = [plan for plan in asking if plan.live.policy is policy]
             sizes = [(plan.keep, len(plan.encoded.word_start)) for plan in mine]
             data = [[plan.before.heads[i] if plan.before else b"" for plan in mine] for i in range(len(self.heads))]
-            for plan, word in zip(mine, restart_points(policy, pack_batch(data, sizes)), strict=True):
+            for plan, word in zip(mine, policy.restart_points(pack_batch(data, sizes)), strict=True):
                 plan.live.begin(plan, word)
 
     def run(self, plans: Sequence[_SegmentPlan]) -> None:

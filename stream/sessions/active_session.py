@@ -168,6 +168,7 @@ def _pack(truth: Session, segment: Segment, words: Mapping[str, bytes]) -> Segme
         times=segment.times,
         speaker=segment.speaker,
         channel=segment.channel,
+        opened=segment.opened,
         labels={
             name: _pack_labels(segment.shown.get(name) or PublishedSpans(), words.get(name, b""))
             for name in (*words, *[x for x in segment.shown if x not in words])
@@ -195,7 +196,7 @@ def _unpack(x: SegmentState, taggers: Iterable[str]) -> Segment:
         for name in taggers
         if (labels := x.labels.get(name))
     }
-    return Segment(x.text, x.closed, x.times, shown, x.order, x.applied, x.speaker, x.channel)
+    return Segment(x.text, x.closed, x.times, shown, x.order, x.applied, x.opened, x.speaker, x.channel)
 
 
 def _unpack_spans(text: str, channel: str | None, spans: Iterable[SpanState]) -> tuple[Span, ...]:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from stream.revisions.text_alignment import Times
-from stream.sessions.snapshot import SavedSession
+from stream.messages.word_times import Times
+from stream.sessions.snapshot import NEVER_OPENED, Opened, SavedSession
 
 
 @dataclass(slots=True)
@@ -28,9 +28,13 @@ class Write(Operation):
     offset: int
     speaker: str | None = None
     channel: str | None = None
+    opened: Opened = NEVER_OPENED
+    """Which message opened the segment; not one that this write has overtaken."""
     cost: int = 0
     """A rough count of the tokens to compute; 0: a repeat."""
     superseded: bool = False
+    held: bool = False
+    """Whether it waits for the update that overtook it in another life, and so is in no queue."""
 
 
 @dataclass(slots=True)

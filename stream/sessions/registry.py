@@ -71,7 +71,7 @@ class SessionRegistry:
         if isinstance(operation, Remove):
             living.truth.segments.pop(name, None)
             return living.removed([name])
-        segment = living.truth.open(name)
+        segment = living.truth.open(operation)
         segment.write(operation)
         forgotten = living.close(name) if operation.final and not segment.closed else ()
         return living.wrote(name, living.save(name), forgotten)
@@ -85,7 +85,7 @@ class SessionRegistry:
             living.truth.offset = write.offset
             return
         living.truth.advance(write.offset, write.floor)
-        living.truth.open(write.segment).write(write)
+        living.truth.open(write).write(write)
         result.revisions += self._retell(living, write.segment)
         result.entries += living.wrote(write.segment, living.save(write.segment))
 

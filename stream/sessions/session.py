@@ -6,10 +6,10 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from stream.messages.types import Revision, Span
+from stream.messages.word_times import Times
 from stream.revisions.span_diff import Difference, retract
-from stream.revisions.text_alignment import Times
 from stream.sessions.operations import Write
-from stream.sessions.snapshot import SpanState
+from stream.sessions.snapshot import NEVER_OPENED, Opened, SpanState
 
 REMEMBERED_SEGMENTS = 64
 """Closed segments of a session that can still be edited or deleted, unless an engine is told otherwise."""
@@ -45,9 +45,11 @@ class Segment(msgspec.Struct):
     shown: dict[str, PublishedSpans] = {}
     """By tagger."""
     order: int = 0
-    """The session's `seq` when it opened, then when it closed."""
+    """The session's `seq` when it was first written, then when it closed."""
     applied: int = -1
     """The last input message applied to it."""
+    opened: Opened = NEVER_OPENED
+    """The input message that opened it."""
     speaker: str | None = None
     channel: str | None = None
 
@@ -57,7 +59,7 @@ class Segment(msgspec.Struct):
 
 
 class Session(msgspec.Struct):
-    """One session: open segments in order of opening, closed ones in order of closing."""
+    """One session: open segments in order of their first write, closed ones in order of closing."""
 
     id: str
     numbers: dict[str, Counters] = {}
@@ -78,11 +80,11 @@ class Session(msgspec.Struct):
         self.offset = offset
         self.done = max(self.done, floor)
 
-    def open(self, name: str) -> Segment:
-        """The segment of that name; an unknown one opens."""
-        segment = self.segments.get(name)
+    def open(self, write: Write) -> Segment:
+        """The segment that is written; an unknown one opens."""
+        segment = self.segments.get(write.segment)
         if segment is None:
-            segment = self.segments[name] = Segment(order=self.seq)
+            segment = self.segments[write.segment] = Segment(order=self.seq, opened=write.opened)
         segment.applied = self.offset
         return segment
 

@@ -38,7 +38,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream.revisions.text_alignment import Times
+from stream.messages.word_times import Times
 
 
 class SpanState(NamedTuple):
@@ -59,6 +59,11 @@ Numbers = dict[str, tuple[int, int]]
 """By tagger: the last `rev`, and the next span's id."""
 
 
+Opened = tuple[int, int]
+"""Which message opened a segment: its offset, and how many of the session came before it at that offset."""
+NEVER_OPENED: Opened = (-1, 0)
+
+
 class LabelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One tagger's part of a segment."""
 
@@ -73,7 +78,7 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     text: str
     order: int
-    """Segments of a session stand in this order: the `seq` of its opening, then of its closing."""
+    """The `seq` of its first entry, then of its closing: closed segments of a session stand in this order."""
     seq: int
     numbers: Numbers
     offset: int
@@ -86,6 +91,9 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """By tagger."""
     speaker: str | None = None
     channel: str | None = None
+    opened: Opened = NEVER_OPENED
+    """Open segments stand in this order. `order` is another one where updates are coalesced: the opening update of a
+    segment may give way to a newer one, and a segment that opened later is written first."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -69,7 +69,9 @@ def test_times_add_up():
 
 def test_the_long_session_has_heard_what_the_marks_say(subject, monkeypatch):
     said = []
-    monkeypatch.setattr(length.EngineFeed, "feed", lambda feed, messages: said.extend(messages) or Elapsed(0.001, 0.001))
+    monkeypatch.setattr(
+        length.EngineFeed, "feed", lambda feed, messages: said.extend(messages) or Elapsed(0.001, 0.001)
+    )
     rows = measure_length(subject, [0, 300], 2, none)
     assert [row.words for row in rows] == [0, 300]
     final = [x for x in said if isinstance(x, Update) and x.final]

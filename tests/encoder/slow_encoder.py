@@ -7,7 +7,8 @@ import torch
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.config import HybridConfig
-from encoder.runtime.encoder import OutOfPages, Pass, Scores
+from encoder.runtime.interface import Scores
+from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay
 
 
@@ -22,12 +23,12 @@ class SlowEncoder:
         self._windows: dict[int, int] = {}
         self._free = list(range(max_sessions))
 
-    def open(self) -> int:
+    def open_slot(self) -> int:
         slot = self._free.pop()
         self._slots[slot], self._windows[slot] = Replay(self._model), 0
         return slot
 
-    def free(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         del self._slots[slot]
         self._free.append(slot)
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from encoder.checkpoints.checkpoint import Checkpoint, StoredWeights, load_checkpoint, quantize_rows, save_checkpoint
-from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import Pass
 from tests.encoder.wide import needs, wide_checkpoint
 from tests.tiny import LABELS
 
@@ -52,7 +53,7 @@ def test_stored_words_are_embedded_to_the_same_bits(stored: Checkpoint) -> None:
     found = []
     for checkpoint in (stored, dense(stored)):
         encoder = HybridEncoder(checkpoint, max_sessions=1, kernels="fused", number_format="float32")
-        found.append(encoder.step([Pass(encoder.open(), 0, np.arange(30, dtype=np.int32), 0, 0)]).logits)
+        found.append(encoder.step([Pass(encoder.open_slot(), 0, np.arange(30, dtype=np.int32), 0, 0)]).logits)
     assert np.array_equal(*found)
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry
+from encoder.session.closed_context import ClosedContext, ClosedSegment, WindowRules
 
 
 def test_a_last_word_that_is_longer_than_the_kept_context_leaves_none() -> None:
-    geometry = Geometry(positions=48, window=16, starts_word=np.array([True, False]))
+    geometry = WindowRules(positions=48, window=16, starts_word=np.array([True, False]))
     context = ClosedContext(geometry)
     context.join(ClosedSegment("a", np.zeros(20, np.int32)))
     assert (context.length, context.reanchors) == (20, 0)

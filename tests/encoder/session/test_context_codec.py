@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoder.session.closed_context import ClosedContext, ClosedSegment, Geometry
+from encoder.session.closed_context import ClosedContext, ClosedSegment, WindowRules
 from encoder.session.context_codec import load_context, save_context
 from encoder.session.pool import run_plans
 from tests.encoder.histories import make_tokens
 from tests.encoder.session.test_session import STARTS_WORD, hashes
 
-GEOMETRY = Geometry(48, 16, STARTS_WORD)
+GEOMETRY = WindowRules(48, 16, STARTS_WORD)
 COUNTS = st.one_of(st.integers(0, 4), st.integers(0, 20), st.integers(0, 150))
 DEEDS = st.lists(
     st.tuples(st.sampled_from(["join", "join", "join", "edit", "delete"]), COUNTS, st.integers(0, 99)), max_size=40

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from encoder.runtime.encoder import HybridEncoder, OutOfPages
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import OutOfPages
 from encoder.session.pool import SegmentPlan, SessionPool, run_plans
 from tests.encoder.hash_encoder import HashEncoder, SeenEncoder, digest
 from tests.encoder.histories import (
@@ -85,8 +86,8 @@ def test_under_always_every_interim_equals_the_text_fed_at_once(slots, pages, op
 @given(ops=HISTORIES)
 def test_the_model_itself_and_a_dense_replay(interims, ops):
     pool = SessionPool(model_encoder(), max_sessions=2, starts_word=STARTS_WORD)
-    for slot in np.flatnonzero(pool.encoder._cache.opened):
-        pool.encoder.free(int(slot))  # what the example before left
+    for slot in np.flatnonzero(pool.encoder.cache.opened):
+        pool.encoder.free_slot(int(slot))  # what the example before left
     replays = SessionPool(SlowEncoder(tiny_checkpoint()), starts_word=STARTS_WORD)  # type: ignore[arg-type]
     check(pool, replays, ops, 0 if interims else None, assert_same)
 

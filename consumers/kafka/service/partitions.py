@@ -25,7 +25,7 @@ from aiokafka.errors import (
 
 from consumers.common.errors import OperationFailed, ServiceFailed
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.client.clients import Clients, connect, stop_client
+from consumers.kafka.client.clients import connect, stop_client
 from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
 from consumers.kafka.output.changelog import (
     ChangelogError,
@@ -40,6 +40,7 @@ from consumers.kafka.output.partition_writer import AtLeastOnce, PartitionOutput
 from consumers.kafka.service.membership import GroupMember, MembershipLost
 from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.restore import find_start, read_partition_state
+from consumers.kafka.service.service_clients import ServiceClients
 from stream.engine.worker import Worker
 from stream.sessions.snapshot import Entry, SavedSession, SessionState
 
@@ -97,7 +98,7 @@ class Partitions:
     def __init__(
         self,
         settings: ServiceSettings,
-        clients: Clients,
+        clients: ServiceClients,
         worker: Worker,
         in_flight: InFlightRecords,
         context: WriterContext,

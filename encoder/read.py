@@ -60,6 +60,9 @@ class Reader:
 
         Returns:
             (S, 3) see `BY_INPUT` and its neighbours.
+
+        Raises:
+            IndexError: a segment's words or rows are not among those given; `after` is of no use then.
         """
         changes = np.empty((len(segments), 3), np.int64)
         _read(columns, segments, before, after, self._begin, *self._head, changes)
@@ -102,6 +105,10 @@ def _read(
     known = np.empty(FEATURES, np.float32)
     for s in range(len(segments)):
         stood, old, words, new, first, row, changed = segments[s]
+        if not (0 <= first <= stood <= len(before) - old and first <= words <= len(after) - new):
+            raise IndexError("words that stand lie outside the records of before or after")
+        if first < words and not 0 <= row + first < row + words <= len(columns):
+            raise IndexError("words to be read have no scores")
         for i in range(first):
             after[new + i] = before[old + i]
         if first < words:

@@ -68,7 +68,8 @@ class SessionEncoder:
         owner = self._open.get(segment)
         if owner is None:
             owner = self._open[segment] = Open(segment, tokens)
-        same = keep == len(tokens) == owner.count and owner.version == self._context.version
+        # What stands of a resumed segment has no scores here: a tagger that is new to it could not be read.
+        same = keep == len(tokens) == owner.count and owner.version == self._context.version and not owner.unread
         keep = min(keep, owner.count, len(tokens))
         owner.whole = owner.whole and keep == owner.count
         owner.tokens, owner.offset = tokens, 0

@@ -89,7 +89,8 @@ class HybridLive:
             if not void and token == len(before.encoded.ids) == len(encoded.ids):
                 return plan  # white space or case: nothing that the encoder sees
         if is_edit:
-            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids, again=void), 0
+            # Again: closed words hold no scores. The context may know these tokens, these words are read of none.
+            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids, again=True), 0
         elif closing:
             self.begin(plan, 0)
         else:

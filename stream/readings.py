@@ -76,7 +76,10 @@ def read_parts(parts: Sequence[Part], heads: Sequence[Head], columns: int) -> li
 
 
 def _read_anew(segments: NDArray[np.int64], parts: Sequence[Part], number: int) -> NDArray[np.int64]:
-    """The segments as they are for one head: it reads all of those that it has not read before."""
+    """The segments as they are for one head: it reads all of those that it has not read before.
+
+    `_gather` gave all words of those a row: they were kept without scores, so the plan computed them whole.
+    """
     anew = [i for i, part in enumerate(parts) if part.anew and part.anew[number]]
     if anew:
         segments = segments.copy()
@@ -114,6 +117,8 @@ def _gather(
             segments[i, FIRST], segments[i, ROW] = _first_word(part), used
             whole.append(mine[:words])
             used += words
+        elif part.keep < words or True in part.anew:
+            raise IndexError("words are to be read of which nothing was computed")
     return segments, np.concatenate([scores, *whole]) if whole else scores, held, counts
 
 
@@ -164,6 +169,8 @@ def _take_scores(
         segments[s, FIRST], segments[s, ROW], segments[s, CHANGED] = keep, row - first, changed
         if count:
             segments[s, FIRST] = min(keep, np.searchsorted(ends, max(start, stands) + 1))
+            if segments[s, FIRST] < first or end < words:
+                raise IndexError("words are to be read that were not computed")
         places[s] = first, end, row, end - first
         for i in range(first, end):
             scores[row] = logits[given + ends[i] - 1 - start]

@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.decode import NOTHING, Decoder
-from encoder.read import BY_INPUT, BY_MODEL, NOT_GROWN, QUIET, Reader
+from encoder.read import (
+    AFTER,
+    BEFORE,
+    BY_INPUT,
+    BY_MODEL,
+    FIRST,
+    NOT_GROWN,
+    QUIET,
+    ROW,
+    STOOD,
+    WORDS,
+    Reader,
+)
 from encoder.stability import Stability, StabilityHead
 from encoder.word import WORD
 
@@ -112,3 +124,18 @@ def test_changes_are_what_comparing_finds(case):
         assert found[BY_INPUT] == flipped[changed:].sum()
         is_quiet = not flipped[:changed].any() and not before[changed:].any() and not after[changed:].any()
         assert found[QUIET] == is_quiet
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [(ROW, -5), (ROW, -1), (ROW, 2), (FIRST, -1), (FIRST, 3), (WORDS, 6), (BEFORE, 1), (AFTER, 1), (STOOD, 3)],
+)
+def test_what_lies_outside_is_refused(column, value):
+    """Two words stood and five are, of which the last three are read; one number of that is wrong."""
+    decoder, settle = SIDES[5, 0]
+    columns, before, after = np.zeros((3, 5), np.float32), np.zeros(2, WORD), np.zeros(5, WORD)
+    segments = np.array([[2, 0, 5, 0, 2, -2, 2]], np.int64)
+    Reader(decoder, settle).read(columns, segments, before, after)
+    segments[0, column] = value
+    with pytest.raises(IndexError, match="words"):
+        Reader(decoder, settle).read(columns, segments, before, after)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.restart import Always, Entropy, Last, Never, Stability, Standing, Whether, most_doubtful
+from encoder.segments import SessionEncoder
 from stream.beside import SideBySide
 from stream.engine import Engine
 from stream.hybrid import HybridLabeller
@@ -254,6 +255,57 @@ def finals_by_message(run):
         for x in told
         if x.final and not any(gone.cause == "delete" for gone in x.retracted)
     }
+
+
+@pytest.mark.parametrize("how", [" ", "case"])
+@pytest.mark.parametrize("policy", [Always(), Never(), Last(2), Entropy(0.5), Whether(0.9)])
+@pytest.mark.parametrize("count", [1, 9, 16, 17, 40, 60])
+def test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand(count, policy, how):
+    """No token is to be computed for those that were there; its labels are those of all tokens from the first on."""
+    text = " ".join((HYBRID_VOCABULARY * 9)[:count])
+    told = [final("u", "she went to rome"), update("x", text)]
+    log, _ = kept(Engine(heads("b"), policy), *told)
+    again = text + " " if how == " " else text.title()
+    engine, whole = Engine(heads("a", "b"), policy), Engine(heads("a", "b"), policy)
+    engine.restore(restore(log)["s"], "s")
+    tell(whole, told[0], update("x", again))
+    got = told_without_failure(engine, update("x", again), first=2)
+    assert readings_of(engine, "x")[0] == readings_of(whole, "x")[0]
+    assert [x.rev for x in got if x.tagger == "a"] == [1] * any(readings_of(engine, "x")[0])
+    more = [update("x", again + " and peru"), final("x", again + " and peru in"), final("u", "She went to rome ")]
+    after = told_without_failure(engine, *more, first=3)
+    assert finals_of(said_by("a", after)["s"]) == finals_of(said_by("a", tell(whole, *more, first=3))["s"])
+
+
+def test_no_word_is_read_of_which_nothing_was_computed(monkeypatch):
+    """What the fault was: had the plan nothing to compute, the step would fail; labels would not come from anywhere."""
+    log, _ = kept(Engine(heads("b"), Always()), update("x", "we met ms rice"))
+    engine = Engine(heads("a", "b"), Always())
+    engine.restore(restore(log)["s"], "s")
+    resume = SessionEncoder.resume
+    monkeypatch.setattr(SessionEncoder, "resume", lambda *given: (resume(*given), forget_that_it_is_unread(*given)))
+    engine.submit(update("x", "we met ms rice "), 1)
+    (failure,) = engine.step().failures
+    assert "nothing was computed" in str(failure.error)
+
+
+def forget_that_it_is_unread(session, segment, *_):
+    session._open[segment].unread = False
+
+
+def told_without_failure(engine, *messages, first):
+    revisions = []
+    for offset, message in enumerate(messages, first):
+        engine.submit(message, offset)
+        for result in drain(engine):
+            assert result.failures == []
+            revisions += result.revisions
+    return revisions
+
+
+def readings_of(engine, segment):
+    """Each tagger's labels of the segment's words."""
+    return [x.labels.tolist() for x in engine._sessions.alive["s"].readings[segment]]
 
 
 @pytest.mark.parametrize(("before", "after"), [("a", "ab"), ("b", "ab"), ("ab", "a"), ("ab", "ba"), ("a", "b")])

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from encoder.config import HybridConfig
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Closed:
     """A closed segment; equal only to itself, so that an edited one is another."""
 
     segment: Hashable
+    """Its identity; None once nobody can edit or delete it any more, as another may have that identity then."""
     tokens: NDArray[np.int32]  # (n,)
 
 
@@ -159,7 +160,7 @@ class Context:
         return self.pieces[-1].end if self.pieces else 0
 
     def find(self, segment: Hashable) -> int:
-        """Index in `closed` of the last segment of that identity, or -1."""
+        """Index in `closed` of the segment of that identity, or -1."""
         for i in range(len(self.closed) - 1, -1, -1):
             if self.closed[i].segment == segment:
                 return i
@@ -179,6 +180,11 @@ class Context:
         self.base, self.closed = [], [owner]
         self._set(self.geometry.join([], owner))
         self.base, self.closed = self.pieces, []
+
+    def forget(self, segment: Hashable) -> None:
+        """A closed segment will not be edited or deleted any more; it stays where it is."""
+        if (index := self.find(segment)) >= 0:
+            self.closed[index].segment = None
 
     def before(self, index: int) -> list[Piece]:
         """Give the context that `closed[index]` was closed upon."""

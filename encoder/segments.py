@@ -132,6 +132,10 @@ class SessionEncoder:
         elif (index := self._context.find(segment)) >= 0:
             self._context.replace(index, None)
 
+    def forget(self, segment: Hashable) -> None:
+        """A closed segment will not be edited or deleted any more; it stays in the context, its identity is free."""
+        self._context.forget(segment)
+
     def evict(self) -> None:
         """Drop all that is cached; the next plan computes it again from the session's own tokens."""
         self._pool.release(self)
@@ -144,7 +148,7 @@ class SessionEncoder:
         self._open = {}
 
     def save(self) -> bytes:
-        """Write the closed context down; names of segments must be strings."""
+        """Write the closed context down; names of segments must be strings, and not empty."""
         return save_context(self._context)
 
     def load(self, data: bytes) -> None:

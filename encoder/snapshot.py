@@ -2,7 +2,7 @@
 
 `pieces` is always what following `closed` from `base` on gives (`encoder.context`), so only those two are written, and
 of each segment only the tokens that some context can still show: at most P of one, and about 2 P of all, because every
-closed segment that is remembered is one that the context shows. Names of segments must be strings.
+closed segment that is remembered is one that the context shows. Names of segments must be strings, and not empty.
 """
 
 import msgspec
@@ -42,7 +42,7 @@ def save_context(context: Context) -> bytes:
         _Owner(len(x.owner.tokens), _pack(x.owner.tokens[x.first :], dtype), first=x.first, start=x.start)
         for x in context.base
     ]
-    closed = [_Owner(len(x.tokens), _pack(x.tokens[-most:], dtype), str(x.segment)) for x in context.closed]
+    closed = [_Owner(len(x.tokens), _pack(x.tokens[-most:], dtype), _name(x)) for x in context.closed]
     return msgspec.msgpack.encode(_Snapshot(context.version, wide, base, closed))
 
 
@@ -55,10 +55,14 @@ def load_context(geometry: Geometry, data: bytes) -> Context:
     snapshot = _DECODER.decode(data)
     dtype = _dtype(snapshot.wide)
     base = [Piece(Closed(None, _unpack(x, dtype)), x.first, x.start) for x in snapshot.base]
-    context = Context(geometry, base=base, closed=[Closed(x.name, _unpack(x, dtype)) for x in snapshot.closed])
+    context = Context(geometry, base=base, closed=[Closed(x.name or None, _unpack(x, dtype)) for x in snapshot.closed])
     context.pieces = context.before(len(context.closed))
     context.version = snapshot.version
     return context
+
+
+def _name(owner: Closed) -> str:
+    return "" if owner.segment is None else str(owner.segment)
 
 
 def _dtype(wide: bool) -> np.dtype[np.uint32] | np.dtype[np.uint16]:

@@ -132,6 +132,7 @@ class HybridLive:
         """A closed segment will not be edited any more."""
         self._closed.pop(segment, None)
         self._kept.pop(segment, None)
+        self._session.forget(segment)
 
     def reading(self, segment: str) -> tuple[Reading, ...]:
         """A restored segment's words as they stood."""

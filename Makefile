@@ -2,7 +2,7 @@
 #
 #   make run ARGS="--speed 4"    options of `hearken demo`
 #   make run BROKER=kafka        on an Apache Kafka of its own (needs Java 17 and Maven); BROKER=HOST:PORT: on one that runs
-#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `hearken bench --device cuda`
+#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `python -m benchmarks --device cuda`
 #   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
 #   make setup PYTHON=python3.12
 
@@ -14,9 +14,10 @@ WEIGHTS := $(VENV)/.weights
 TORCH_INDEX ?= auto
 TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
-GPU_TESTS := tests/encoder/gpu tests/stream/test_device_engine.py --gpu
+GPU_TESTS := tests/encoder/gpu tests/stream/engine/test_device_engine.py --gpu
 ARGS ?=
 BROKER ?=
+BENCH ?=
 KAFKA_POM := configs/kafka/pom.xml
 KAFKA_VERSION := $(shell sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' $(KAFKA_POM))
 KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
@@ -25,12 +26,13 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test gpu faults train lint format lock clean kafka kafka-for-tests
+.PHONY: help setup run test gpu bench faults train lint format lock clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
+	@echo 'make bench   comparative benchmarks: BENCH=peers, growth, kafka, workers or report'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
@@ -42,9 +44,13 @@ setup: $(STAMP)
 run: $(STAMP) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
 	@$(VENV)/bin/hearken demo $(if $(BROKER),$(if $(filter kafka,$(BROKER)),--apache-kafka,--broker $(BROKER))) $(ARGS)
 
+# Comparative benchmarks: BENCH="peers --sessions 1,64"; without it words a second against a dense re-run.
+bench: $(STAMP)
+	@$(VENV)/bin/python -m benchmarks $(BENCH) $(ARGS)
+
 # The long form of tests/kafka/test_faults.py: hours. ARGS="--help" tells what there is.
 faults: $(STAMP) $(KAFKA_JARS)
-	@$(VENV)/bin/hearken faults $(if $(FAULTS),$(FAULTS),all) $(ARGS)
+	@$(VENV)/bin/python -m tests.faults $(if $(FAULTS),$(FAULTS),all) $(ARGS)
 
 kafka: $(KAFKA_JARS)
 
@@ -85,7 +91,7 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 # What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
 gpu: $(STAMP)
 	@$(VENV)/bin/python -m pytest -q $(GPU_TESTS)
-	@$(VENV)/bin/hearken bench --device cuda $(ARGS)
+	@$(VENV)/bin/python -m benchmarks --device cuda $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy

@@ -1,9 +1,9 @@
 """Checked kernels: each access of compiled code to memory is compared with what there is, and refused outside of it.
 
 For tests, and where a fault is looked for: `HEARKEN_CHECK_KERNELS=1` in the environment, before this package is
-imported. numba then checks the indices of arrays, and the kernels of `encoder.ops`, which read and write through bare
-pointers, carry the length beside each pointer (`encoder.ops.lanes`). What lies outside raises IndexError. A step takes
-several times as long; without the variable the compiled code is what it would be if there were no checks.
+imported. numba then checks the indices of arrays, and the kernels that read and write through bare pointers carry the
+length beside each pointer (`encoder.runtime.cpu.numba_kernels.simd`). An access outside of it raises IndexError. A step
+takes several times as long; without the variable the compiled code is what it would be if there were no checks.
 
 Files that numba keeps do not tell checked code from unchecked code. So the checked one has a folder of its own, below
 `NUMBA_CACHE_DIR` or `$XDG_CACHE_HOME/hearken` (else `~/.cache/hearken`). The folder is named by a digest of this

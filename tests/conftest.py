@@ -4,6 +4,7 @@ Property tests are never timed: the machine that runs them may be busy. They try
 time, except in continuous integration, where a run says the same about a commit as the run before.
 """
 
+import inspect
 import logging
 import os
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import pytest
 import structlog
 import torch
 from hypothesis import settings
+
+from tests.waiting import TEST_PATIENCE, bounded
 
 torch.set_num_threads(1)
 settings.register_profile("hearken", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -30,6 +33,14 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError("--gpu: there is no CUDA device here; without --gpu the kernels are interpreted")
     else:
         os.environ["TRITON_INTERPRET"] = "1"  # heard only by what imports Triton later: everything
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bound every test that is a coroutine; one that pytest-timeout gives another time gets its share of that."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            marker = item.get_closest_marker("timeout")
+            item.obj = bounded(item.obj, 0.8 * marker.args[0] if marker else TEST_PATIENCE)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -6,9 +6,9 @@ import string
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from encoder.checkpoint import Checkpoint
-from encoder.config import HybridConfig
-from encoder.model import HybridModel
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.model.config import HybridConfig
+from encoder.model.dense import HybridModel
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 SENTENCES = "we met ms rice in paris she went to rome with the president of peru and came back on monday"

@@ -13,14 +13,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from consumers.intake import BadInput, check_value, decode_json, shorten
-from stream.checks import check_message
-from stream.messages import Delete, End, Message
-from stream.rewrite import Times
+from consumers.formats.decode import BadInput, check_value, decode_json, shorten
+from stream.messages.types import Delete, End, Message
+from stream.messages.validation import check_message
+from stream.messages.word_times import Times
 
 
-class Standing(Protocol):
-    """One segment as received so far; `stream.heard.Heard` is one."""
+class OpenText(Protocol):
+    """One segment as received so far; `stream.ingest.received.Heard` is one."""
 
     text: str
     closed: bool
@@ -30,12 +30,12 @@ class Standing(Protocol):
     """The last message that was in it when it was restored after a crash; -1 otherwise."""
 
 
-Segments = Mapping[str, Standing]
+Segments = Mapping[str, OpenText]
 """Segments of one session by name: the open ones and the last closed ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class FormatContext:
     """What is known around one message of a vendor."""
 
     session: str | None
@@ -81,7 +81,7 @@ class Around:
 
 
 def opening(name: str, scope: str) -> float | None:
-    """Give the offset in a name that `Around.current` made for a scope; None if it is another's."""
+    """Give the offset in a name that `FormatContext.current` made for a scope; None if it is another's."""
     begin, _, offset = name.rpartition(":")
     return float(offset) if begin == scope and _OFFSET.fullmatch(offset) else None
 
@@ -99,7 +99,7 @@ class Format:
 
     name: str
     """As in `--format`."""
-    read: Callable[[Any, Around], Iterable[Message]]
+    read: Callable[[Any, FormatContext], Iterable[Message]]
     recognises: Callable[[Any], bool]
     """Whether a decoded JSON value (dict, list...), or a `str` for a format of lines, can only be of this format."""
     type: Any = None
@@ -126,7 +126,7 @@ def _decoder(type: Any) -> "msgspec.json.Decoder[Any]":
     return msgspec.json.Decoder(type)
 
 
-def read_value(format: Format, value: bytes | None, around: Around) -> list[Message]:
+def read_value(format: Format, value: bytes | None, around: FormatContext) -> list[Message]:
     """Read one value: what it means in normal form, each message checked, so that all of it can be applied or none.
 
     Raises:
@@ -149,6 +149,6 @@ def read_value(format: Format, value: bytes | None, around: Around) -> list[Mess
     return messages
 
 
-def take_back(around: Around, session: str, segment: str) -> list[Message]:
+def take_back(around: FormatContext, session: str, segment: str) -> list[Message]:
     """Take a segment back, if it stands."""
     return [Delete(session=session, segment=segment)] if segment in around.segments(session) else []

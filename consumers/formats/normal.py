@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from consumers.formats.base import Around, Format
-from consumers.intake import check_key
-from stream.messages import Message
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.decode import check_key
+from stream.messages.types import Message
 
 
-def _read(value: Message, around: Around) -> Iterable[Message]:
+def _read(value: Message, around: FormatContext) -> Iterable[Message]:
     check_key(None if around.session is None else around.session.encode(), value)
     return (value,)
 

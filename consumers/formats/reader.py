@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from consumers.formats.base import Around, Format, Segments, read_value
-from consumers.intake import BadInput, check_key, decode_message
-from stream.messages import Message
+from consumers.formats.base import Format, FormatContext, Segments, read_value
+from consumers.formats.decode import BadInput, check_key, decode_message
+from stream.messages.types import Message
 
 
-class Reader(Protocol):
+class MessageReader(Protocol):
     """Reads what comes in."""
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
@@ -30,7 +30,7 @@ class NormalReader:
     """The normal form."""
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """See `Reader`."""
+        """See `MessageReader`."""
         message = decode_message(value)
         check_key(key, message)
         return (message,)
@@ -51,8 +51,8 @@ class FormatReader:
         self._default = default
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """See `Reader`."""
-        around = Around(_session(key), offset, self._segments, self._default)
+        """See `MessageReader`."""
+        around = FormatContext(_session(key), offset, self._segments, self._default)
         return read_value(self._format, value, around)
 
 

@@ -5,27 +5,24 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats import (
+from consumers.formats import normal
+from consumers.formats.base import Format
+from consumers.formats.chat import discord, slack, twitch, youtube
+from consumers.formats.decode import BadInput, check_value
+from consumers.formats.speech import (
     assemblyai,
     aws_transcribe,
     azure,
     captions,
     deepgram,
     deepgram_flux,
-    discord,
     google,
-    normal,
     openai_realtime,
-    slack,
-    twitch,
     vosk,
     watson,
     whisper_streaming,
     whisperlive,
-    youtube,
 )
-from consumers.formats.base import Format
-from consumers.intake import BadInput, check_value
 
 _MODULES = (
     normal,

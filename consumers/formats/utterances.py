@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from consumers.formats.base import Around, Standing, opening
-from consumers.formats.words import begins, ends
-from stream.messages import Delete, Update
+from consumers.formats.base import FormatContext, OpenText, opening
+from consumers.formats.word_times import begins, ends
+from stream.messages.types import Delete, Update
 
 _RECENT = 4
 """Closed utterances among which a late interim result is looked for: older ones may be of an earlier connection, whose
 clock began at the same 0."""
 
 
-def write(standing: Standing | None, update: Update) -> Iterator[Update | Delete]:
+def write(standing: OpenText | None, update: Update) -> Iterator[Update | Delete]:
     """Write a snapshot of an utterance that its vendor names.
 
     An interim result that comes after the final one is late, and says nothing. An empty one opens nothing; an empty
@@ -32,7 +32,9 @@ def place(scope: str, start: float) -> str:
     return f"{scope}@{start:.3f}"
 
 
-def write_timed(around: Around, scope: str, update: Update, start: float, end: float) -> Iterator[Update | Delete]:
+def write_timed(
+    around: FormatContext, scope: str, update: Update, start: float, end: float
+) -> Iterator[Update | Delete]:
     """Write a result of a vendor that names an utterance by where it begins, and has one open at a time.
 
     The open one stands for all that was said since the last final result. A result that begins elsewhere replaces it.
@@ -54,7 +56,7 @@ def write_timed(around: Around, scope: str, update: Update, start: float, end: f
     yield from write(segments.get(update.segment), update)
 
 
-def is_late(mine: Mapping[str, Standing], scope: str, start: float, end: float) -> bool:
+def is_late(mine: Mapping[str, OpenText], scope: str, start: float, end: float) -> bool:
     """Whether an interim result is, by the most part, of an utterance that has just closed."""
     for name, standing in [(name, x) for name, x in mine.items() if x.closed][-_RECENT:]:
         closed = begin_of(name, scope) or 0.0, ends(standing.times) or 0.0
@@ -63,7 +65,7 @@ def is_late(mine: Mapping[str, Standing], scope: str, start: float, end: float) 
     return False
 
 
-def write_unnamed(around: Around, scope: str, update: Update) -> Iterator[Update | Delete]:
+def write_unnamed(around: FormatContext, scope: str, update: Update) -> Iterator[Update | Delete]:
     """Write a result of a vendor that names nothing: it is of the open utterance of its scope, or opens one.
 
     `update.time`, the end of its audio, tells a final result that is sent twice and a late interim one, where it is
@@ -78,7 +80,7 @@ def write_unnamed(around: Around, scope: str, update: Update) -> Iterator[Update
     yield from write(standing, replace(update, segment=name))
 
 
-def last_closed(around: Around, session: str, scope: str) -> Standing | None:
+def last_closed(around: FormatContext, session: str, scope: str) -> OpenText | None:
     """Give the utterance that closed last, of those that nothing names and that opened before this message."""
     closed = [
         (at, name, x)
@@ -88,7 +90,7 @@ def last_closed(around: Around, session: str, scope: str) -> Standing | None:
     return max(closed, key=lambda row: row[:2])[2] if closed else None
 
 
-def _says_again(last: Standing, update: Update) -> bool:
+def _says_again(last: OpenText, update: Update) -> bool:
     end, begin = ends(last.times), begins(last.times)
     said = update.words[-1].end if update.words else update.time
     if said is None or end is None or begin is None:

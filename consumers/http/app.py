@@ -4,12 +4,17 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
-from consumers.http import analyze, discovery, health, label, live, login, metrics, openapi, stream
-from consumers.http.auth import Doorman
-from consumers.http.context import Context
-from consumers.http.headers import SafeHeaders
-from consumers.http.limits import Limits
-from consumers.http.problem import on_failure, on_http_exception
+from consumers.http.api import label, openapi, stream
+from consumers.http.api import perspective as analyze
+from consumers.http.api import perspective_discovery as discovery
+from consumers.http.context import HttpContext
+from consumers.http.guard import login
+from consumers.http.guard.auth import AuthMiddleware
+from consumers.http.guard.headers import SecurityHeadersMiddleware
+from consumers.http.guard.limits import LimitsMiddleware
+from consumers.http.guard.problem import on_failure, on_http_exception
+from consumers.http.live import feed as live
+from consumers.http.ops import health, metrics
 
 PARTS = (
     health,
@@ -25,7 +30,7 @@ PARTS = (
 """Modules with `routes(context) -> list[BaseRoute]`; a first route that fits is taken."""
 
 
-def build_app(context: Context) -> Starlette:
+def build_app(context: HttpContext) -> Starlette:
     """Make the application.
 
     A test without a socket names the host as a browser would: `httpx.AsyncClient(transport=httpx.ASGITransport(app),
@@ -34,9 +39,9 @@ def build_app(context: Context) -> Starlette:
     return Starlette(
         routes=[route for part in PARTS for route in part.routes(context)],
         middleware=[
-            Middleware(SafeHeaders),
-            Middleware(Doorman, context.settings),
-            Middleware(Limits, context.settings),
+            Middleware(SecurityHeadersMiddleware),
+            Middleware(AuthMiddleware, context.settings),
+            Middleware(LimitsMiddleware, context.settings),
         ],
         exception_handlers={HTTPException: on_http_exception, Exception: on_failure},
     )

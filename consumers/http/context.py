@@ -4,18 +4,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from consumers.http.settings import HttpSettings
-from stream.worker import Worker
+from stream.engine.worker import Worker
 
 if TYPE_CHECKING:
-    from consumers.desk import Desk
-    from consumers.http.meter import Meter
-    from consumers.live import Live
-    from consumers.service import Service
-    from consumers.workers import Place
+    from consumers.common.worker_board import WorkerSlot
+    from consumers.http.api.gateway import Gateway
+    from consumers.http.live.model import LiveModel
+    from consumers.http.ops.timings import StepTimings
+    from consumers.kafka.service.service import Service
 
 
 @dataclass(frozen=True, kw_only=True)
-class Context:
+class HttpContext:
     """One HTTP server's view of the program that it is in."""
 
     settings: HttpSettings
@@ -23,11 +23,11 @@ class Context:
     """Runs the engine: `worker.engine.names` are the taggers, `worker.engine.stats` what was done so far."""
     service: "Service | None" = None
     """None where nothing comes from Kafka (`hearken listen`)."""
-    meter: "Meter | None" = None
+    meter: "StepTimings | None" = None
     """What takes time; None: nobody looked on."""
-    live: "Live | None" = None
+    live: "LiveModel | None" = None
     """What the page shows."""
-    place: "Place | None" = None
+    slot: "WorkerSlot | None" = None
     """Among several workers; None: it is alone."""
-    desk: "Desk | None" = None
+    desk: "Gateway | None" = None
     """Submits messages of HTTP callers, and gives them their revisions."""

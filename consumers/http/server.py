@@ -11,9 +11,9 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from consumers.http.protocol import Patient
+from consumers.common.settings import SettingError
+from consumers.http.guard.idle_timeout import IdleTimeoutProtocol
 from consumers.http.settings import HttpSettings
-from consumers.settings import SettingError
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ async def serving(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> As
     """Answer requests inside the block; gives the address, as `http://127.0.0.1:8477`."""
     config = uvicorn.Config(
         app,
-        http=Patient,
+        http=IdleTimeoutProtocol,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
         # A client's pong waits behind all that it sent and that was not read yet, because much is at work.

@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from consumers.progress import STALL_SECONDS
-from consumers.settings import SettingError
+from consumers.common.settings import SettingError
+from consumers.http.ops.stalls import STALL_SECONDS
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8477

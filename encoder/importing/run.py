@@ -11,26 +11,26 @@ import msgspec
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from encoder.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
-from encoder.config import ConfigError, HybridConfig
-from encoder.importing.folder import ImportRefused
-from encoder.importing.gap import (
-    Gap,
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
+from encoder.checkpoints.huggingface.folder import ImportRefused
+from encoder.importing.distillation import heal_job, hold_out, read_text
+from encoder.importing.fidelity import (
+    FidelityGap,
     LabelPiece,
-    Rounding,
-    Yardstick,
+    ReferenceOutputs,
+    RoundingError,
     measure_rounding,
     random_batches,
     text_batches,
 )
-from encoder.importing.heal import heal_job, hold_out, read_text
-from encoder.importing.original import Original, default_causal_layers, make_hybrid, read_original
-from encoder.model import HybridModel
-from encoder.train.batches import Batch, WordPieces
-from encoder.train.config import Augment, Stage
-from encoder.train.loop import console, train
+from encoder.importing.source_model import SourceModel, default_causal_layers, make_hybrid, read_original
+from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.dense import HybridModel
+from encoder.train.config import AugmentConfig, StageConfig
+from encoder.train.data.batches import TrainingBatch, WordPieces
+from encoder.train.data.text import TextSequence
 from encoder.train.run import keep_to_one_thread
-from encoder.train.text import Sequence
+from encoder.train.stages.loop import console, train
 
 REPORT = "import.json"
 _UNDER_WAY = "healing"
@@ -61,29 +61,29 @@ class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
     save_seconds: float = 60.0
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+class ImportStep(msgspec.Struct, frozen=True, kw_only=True):
     """How far from the original the model is after one step of the import, those before included."""
 
     name: str
-    gap: Gap
+    gap: FidelityGap
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
     """What an import did and what it cost."""
 
     source: str
     kind: str
     config: HybridConfig
     notes: tuple[str, ...]
-    rounding: Rounding
+    rounding: RoundingError
     rounded_on: Literal["held-out text", "random pieces"]
     held_out: tuple[int, int] | None
     """Sequences and words that the steps were measured on; None without text."""
-    steps: tuple[Step, ...]
+    steps: tuple[ImportStep, ...]
     healed: bool
 
 
-def run_import(options: ImportOptions) -> Report:
+def run_import(options: ImportOptions) -> ImportReport:
     """Import a checkpoint and write `out`; a healing that was killed goes on where it was saved.
 
     Raises:
@@ -124,7 +124,9 @@ def _check_out(out: Path, claim: bytes) -> None:
         raise ImportRefused(f"{out} holds a checkpoint already; name another folder, or delete it")
 
 
-def _convert(options: ImportOptions, original: Original, config: HybridConfig, weights: dict[str, Tensor]) -> Report:
+def _convert(
+    options: ImportOptions, original: SourceModel, config: HybridConfig, weights: dict[str, Tensor]
+) -> ImportReport:
     """Round, measure, heal, save."""
     out, tokenizer = Path(options.out), original.tokenizer
     pieces = WordPieces(tokenizer, config.labels)
@@ -134,7 +136,7 @@ def _convert(options: ImportOptions, original: Original, config: HybridConfig, w
     rounding = _measure_rounding(exact, tokenizer, batches, original.tagger)
     if held:
         console.print(f"measuring on {len(held):,} held-out sequences", highlight=False)
-    yardstick = Yardstick(original, batches, options.label_piece) if held else None
+    yardstick = ReferenceOutputs(original, batches, options.label_piece) if held else None
     steps = _measure_steps(yardstick, original, exact, options.label_piece) if yardstick else []
     student = exact.cpu()
     healed = bool(learned) and options.epochs > 0
@@ -143,8 +145,8 @@ def _convert(options: ImportOptions, original: Original, config: HybridConfig, w
     save_checkpoint(out, config, student.state_dict(), tokenizer)
     if yardstick:
         name = "healed and rounded" if healed else "rounded for storage"
-        steps.append(Step(name=name, gap=yardstick.gap(load_checkpoint(str(out.resolve())).model())))
-    return Report(
+        steps.append(ImportStep(name=name, gap=yardstick.gap(load_checkpoint(str(out.resolve())).dense_model())))
+    return ImportReport(
         source=str(options.folder),
         kind=original.kind,
         config=config,
@@ -163,39 +165,41 @@ def _model(config: HybridConfig, weights: dict[str, Tensor]) -> HybridModel:
     return model.eval()
 
 
-def _measure_rounding(exact: HybridModel, tokenizer: Tokenizer, batches: list[Batch], tagger: bool) -> Rounding:
+def _measure_rounding(
+    exact: HybridModel, tokenizer: Tokenizer, batches: list[TrainingBatch], tagger: bool
+) -> RoundingError:
     """Store the model as it is, and compare what is read back."""
     with TemporaryDirectory() as folder:
         save_checkpoint(Path(folder), exact.config, exact.state_dict(), tokenizer)
         stored: Checkpoint = load_checkpoint(folder)
-    rounding = measure_rounding(exact, stored.model(), batches, tagger)
+    rounding = measure_rounding(exact, stored.dense_model(), batches, tagger)
     if not math.isfinite(rounding.largest):
         raise ImportRefused("a weight is beyond half precision, in which checkpoints are stored")
     return rounding
 
 
 def _measure_steps(
-    yardstick: Yardstick, original: Original, hybrid: HybridModel, label_piece: LabelPiece
-) -> list[Step]:
+    yardstick: ReferenceOutputs, original: SourceModel, hybrid: HybridModel, label_piece: LabelPiece
+) -> list[ImportStep]:
     """Measure what each change from the original costs, one on top of the other, before healing."""
     bare = _model(msgspec.structs.replace(hybrid.config, causal_layers=0), hybrid.state_dict())
-    steps = [Step(name="without special tokens", gap=yardstick.gap(bare, label_piece))]
+    steps = [ImportStep(name="without special tokens", gap=yardstick.gap(bare, label_piece))]
     if original.tagger and label_piece != "last":
-        steps.append(Step(name="labels read at last pieces", gap=yardstick.gap(bare)))
-    return [*steps, Step(name=f"{hybrid.config.causal_layers} causal layers", gap=yardstick.gap(hybrid))]
+        steps.append(ImportStep(name="labels read at last pieces", gap=yardstick.gap(bare)))
+    return [*steps, ImportStep(name=f"{hybrid.config.causal_layers} causal layers", gap=yardstick.gap(hybrid))]
 
 
 def _heal(
-    options: ImportOptions, original: Original, student: HybridModel, pieces: WordPieces, learned: list[Sequence]
+    options: ImportOptions, original: SourceModel, student: HybridModel, pieces: WordPieces, learned: list[TextSequence]
 ) -> None:
     eight_bits, scale = quantize_rows(student.word.weight.detach())
     student.word.weight.data = eight_bits.float() * scale[:, None]  # heal what will be stored
-    stage = Stage(
+    stage = StageConfig(
         epochs=options.epochs,
         lr=options.lr,
         batch_tokens=options.batch_tokens,
         dropout=0.0,
-        augment=Augment(join=options.join),
+        augment=AugmentConfig(join=options.join),
     )
     console.print(f"heal: {len(learned):,} sequences, C = {student.config.causal_layers}", highlight=False)
     under_way = Path(options.out) / _UNDER_WAY

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from encoder.config import ConfigError
+from encoder.model.config import ConfigError
 
 
 class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -29,7 +29,7 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     repeat: int = 1
 
 
-class Augment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How written text is made to look like a recogniser's (probabilities a sequence or a word)."""
 
     unpunctuated: float = 0.0
@@ -42,7 +42,7 @@ class Augment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Join neighbouring sequences of a document up to a random length, as running speech has no sentences."""
 
 
-class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class StageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One optimisation: AdamW with linear warm-up and decay."""
 
     epochs: float
@@ -52,15 +52,16 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     batch_tokens: int = 1024
     dropout: float = 0.1
     blocks: Literal["random", "prefix", "one"] = "random"
-    """`random`: block training (model.md); `prefix`: of three sequences two are cut to a random prefix, and each is one
-    block, as if every word restarted whole (to measure what blocks are worth); `one`: each whole (the baseline)."""
-    augment: Augment = Augment()
+    """`random`: block training (docs/architecture.md); `prefix`: of three sequences two are cut to a random prefix, and
+    each is one block, as if every word restarted whole (to measure what blocks are worth); `one`: each whole (the
+    baseline)."""
+    augment: AugmentConfig = AugmentConfig()
     imitate: float = 0.5
     """With a teacher: the share of the loss that is the distance to its scores; the rest is the labels'."""
 
 
-class Stability(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the stability head is made, on data that its tagger has not fitted (see `encoder.train.stability`)."""
+class StabilityStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the stability head is made, on data that its tagger has not fitted (see `encoder.train.stages.stability`)."""
 
     held: float = 0.12
     """Share of the documents (of the sequences, where there are none) that the tagger is not trained on."""
@@ -90,13 +91,13 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     layers: int = 6
     causal_layers: int = 2
     window: int = 128
-    distill: Stage | None = None
+    distill: StageConfig | None = None
     texts: tuple[TextSource, ...] = ()
     """Unlabelled text for the distillation."""
-    tagger: Stage | None = None
+    tagger: StageConfig | None = None
     teacher: str | dict[str, str] = ""
     """Bidirectional taggers' folders whose scores are imitated: one, or one a tagger of a shared trunk."""
-    stability: Stability | None = None
+    stability: StabilityStage | None = None
     against_o: dict[str, float] = {}
     """By tagger ("" if it has no name): what is taken off the score of "O" once it is trained, in nats. For spans that
     are to be found rather than missed; the likeliest labels are not those of the best F1 where few words have one."""

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from encoder.config import ConfigError
+from encoder.model.config import ConfigError
 from encoder.train.config import TrainConfig, read_config
-from encoder.train.folder import Corpus, count_words
-from encoder.train.text import Sequence
+from encoder.train.data.folder import TrainingFolder, count_words
+from encoder.train.data.text import TextSequence
 
 WORDS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 600_000, 4, 20
 """Epochs are as many as show so many words: five for the 117,000 words of SNIPS, whose recipe was tried."""
@@ -17,7 +17,7 @@ CROSS_FITTED = 100_000
 """Words below which holding text back for the stability head would cost the tagger more than training two more."""
 
 
-class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True):
     """What a user may say about a run on a folder."""
 
     start: str
@@ -28,7 +28,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """Text is read as it is; otherwise it is also made to look spoken."""
 
 
-def write_run(corpus: Corpus, recipe: Recipe, out: Path) -> TrainConfig:
+def write_run(corpus: TrainingFolder, recipe: TrainRecipe, out: Path) -> TrainConfig:
     """Write the data as `out/data/*.conll` and the configuration as `out/train.toml`; what is there already must agree.
 
     Raises:
@@ -54,7 +54,7 @@ def _write(path: Path, text: str, out: Path) -> None:
     os.replace(new, path)
 
 
-def _lines(sequences: Iterable[Sequence]) -> Iterable[str]:
+def _lines(sequences: Iterable[TextSequence]) -> Iterable[str]:
     for x in sequences:
         if x.document:
             yield f"# doc = {x.document}\n"
@@ -62,7 +62,7 @@ def _lines(sequences: Iterable[Sequence]) -> Iterable[str]:
         yield "\n"
 
 
-def _toml(corpus: Corpus, recipe: Recipe, out: Path) -> str:
+def _toml(corpus: TrainingFolder, recipe: TrainRecipe, out: Path) -> str:
     words = count_words(corpus.parts["train"])
     epochs = recipe.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(WORDS_SEEN / words)))
     batch = 256 if words < 20_000 else 512 if words < 100_000 else 1024

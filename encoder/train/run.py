@@ -9,17 +9,18 @@ import msgspec
 import torch
 from tokenizers import Tokenizer
 
-from encoder.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
-from encoder.config import ConfigError, HybridConfig
-from encoder.model import HybridModel
-from encoder.train.batches import Example, WordPieces, make_examples
-from encoder.train.config import Stability, TextSource, TrainConfig
-from encoder.train.distill import distill_job
-from encoder.train.loop import console, train
-from encoder.train.minilm import minilm_tokenizer, minilm_weights
-from encoder.train.stability import Source, is_held, place_of, train_stability
-from encoder.train.tagger import Labelled, tagger_job
-from encoder.train.text import Sequence, label_names, read_source
+from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
+from encoder.checkpoints.huggingface.minilm import minilm_tokenizer, minilm_weights
+from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.dense import HybridModel
+from encoder.train.config import StabilityStage, TextSource, TrainConfig
+from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
+from encoder.train.data.holdout import is_held, place_of
+from encoder.train.data.text import TextSequence, label_names, read_source
+from encoder.train.stages.distill import distill_job
+from encoder.train.stages.loop import console, train
+from encoder.train.stages.stability import HeldOutSource, train_stability
+from encoder.train.stages.tagger import LabelledCorpus, tagger_job
 
 
 def run_training(config: TrainConfig) -> Path:
@@ -117,8 +118,8 @@ def _tag(config: TrainConfig, start: str, out: Path, written: Path) -> None:
 def _tune(
     config: TrainConfig,
     label_sets: dict[str, tuple[str, ...]],
-    data: Labelled,
-    dev: Labelled,
+    data: LabelledCorpus,
+    dev: LabelledCorpus,
     start: str,
     out: Path,
     written: Path,
@@ -144,7 +145,7 @@ def _tune(
     save_checkpoint(written, shape, model.state_dict(), tokenizer)
 
 
-def _settle(config: TrainConfig, options: Stability, start: str, out: Path, written: Path) -> None:
+def _settle(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
     """Train the stability heads, and write the taggers with them."""
     data = read_labelled(config, config.train)
     final = load_checkpoint(str(out / "tagger"))
@@ -158,7 +159,7 @@ def _settle(config: TrainConfig, options: Stability, start: str, out: Path, writ
     for number, (name, labels) in enumerate(label_sets.items()):
         limit = final.config.positions
         texts = [(folder, _texts(config, pieces, part, number, limit)) for folder, part in held]
-        sources = [Source(load_checkpoint(str(folder)), examples) for folder, examples in texts]
+        sources = [HeldOutSource(load_checkpoint(str(folder)), examples) for folder, examples in texts]
         if not all(source.examples for source in sources):
             raise ConfigError(f"[stability]: no text is held back for tagger {name!r}: raise `held`, or use `folds`")
         head = train_stability(sources, number, len(labels), options, config.seed)
@@ -168,30 +169,32 @@ def _settle(config: TrainConfig, options: Stability, start: str, out: Path, writ
 
 def _fold(
     config: TrainConfig,
-    options: Stability,
+    options: StabilityStage,
     label_sets: dict[str, tuple[str, ...]],
-    data: Labelled,
+    data: LabelledCorpus,
     start: str,
     out: Path,
     k: int,
-) -> tuple[Path, Labelled]:
+) -> tuple[Path, LabelledCorpus]:
     """Train a tagger without fold `k`; returns its folder and the fold."""
 
-    def inside(sequence: Sequence) -> bool:
+    def inside(sequence: TextSequence) -> bool:
         return int(place_of(sequence, config.seed) * options.folds) == k
 
     folder = out / f"fold{k + 1}"
     if not _is_written(folder / "tagger"):
         folder.mkdir(exist_ok=True)
         assert config.tagger
-        nothing = Labelled((), [], ())
+        nothing = LabelledCorpus((), [], ())
         rest = _select(data, lambda s: not inside(s))
         epochs = options.fold_epochs or config.tagger.epochs
         _tune(config, label_sets, rest, nothing, start, folder, folder / "tagger", epochs)
     return folder / "tagger", _select(data, inside)
 
 
-def _texts(config: TrainConfig, pieces: WordPieces, part: Labelled, tagger: int, limit: int) -> list[Example]:
+def _texts(
+    config: TrainConfig, pieces: WordPieces, part: LabelledCorpus, tagger: int, limit: int
+) -> list[TrainingExample]:
     """Texts of one tagger as they are met live, of at most `limit` tokens: spoken and joined as in training."""
     assert config.tagger
     sequences = [x for x, number in zip(part.sequences, part.taggers, strict=True) if number == tagger]
@@ -199,11 +202,11 @@ def _texts(config: TrainConfig, pieces: WordPieces, part: Labelled, tagger: int,
     return make_examples(pieces, sequences, config.tagger.augment, limit, rng, [tagger] * len(sequences))
 
 
-def _select(data: Labelled, wanted: Callable[[Sequence], bool]) -> Labelled:
-    return Labelled(data.sources, [[s for s in part if wanted(s)] for part in data.sequences], data.taggers)
+def _select(data: LabelledCorpus, wanted: Callable[[TextSequence], bool]) -> LabelledCorpus:
+    return LabelledCorpus(data.sources, [[s for s in part if wanted(s)] for part in data.sequences], data.taggers)
 
 
-def _label_sets(config: TrainConfig, data: Labelled) -> dict[str, tuple[str, ...]]:
+def _label_sets(config: TrainConfig, data: LabelledCorpus) -> dict[str, tuple[str, ...]]:
     """Label names by tagger."""
     return {
         name: label_names(
@@ -213,14 +216,14 @@ def _label_sets(config: TrainConfig, data: Labelled) -> dict[str, tuple[str, ...
     }
 
 
-def read_labelled(config: TrainConfig, sources: tuple[TextSource, ...]) -> Labelled:
+def read_labelled(config: TrainConfig, sources: tuple[TextSource, ...]) -> LabelledCorpus:
     """Read labelled sources, each for its tagger.
 
     Raises:
         ConfigError: a source cannot be read.
     """
     numbers = {name: i for i, name in enumerate(config.taggers)}
-    return Labelled(sources, [read_source(x) for x in sources], tuple(numbers[x.tagger] for x in sources))
+    return LabelledCorpus(sources, [read_source(x) for x in sources], tuple(numbers[x.tagger] for x in sources))
 
 
 def _teachers(config: TrainConfig, label_sets: dict[str, tuple[str, ...]]) -> dict[int, HybridModel]:
@@ -234,5 +237,5 @@ def _teachers(config: TrainConfig, label_sets: dict[str, tuple[str, ...]]) -> di
             raise ConfigError(
                 f"teacher {folders[name]} has other labels than the data: {', '.join(checkpoint.config.labels)}"
             )
-        teachers[number] = checkpoint.model()
+        teachers[number] = checkpoint.dense_model()
     return teachers

@@ -16,8 +16,9 @@ from aiokafka.errors import (
     ProducerFenced,
 )
 
-from consumers.connection import Clients
-from consumers.settings import ServiceSettings
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.client.clients import Clients
+from tests.waiting import PATIENCE
 
 IN, OUT, DEAD, STATE = "hearken.updates", "hearken.revisions", "hearken.dead-letters", "hearken.state"
 
@@ -111,7 +112,7 @@ class FakeKafka:
 
     async def until(self, condition: Any) -> None:
         """Wait until the condition holds; it is looked at whenever something moves."""
-        async with asyncio.timeout(20), self.moved:
+        async with asyncio.timeout(PATIENCE), self.moved:
             await self.moved.wait_for(condition)
 
     async def wake(self) -> None:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from consumers.dead_letter import dead_letter_headers
-from consumers.intake import BadInput, check_key, decode_message
-from consumers.outcome import Guarantee
-from consumers.verdict import Report
-from consumers.verify import Said, verify
-from encoder.restart import Always, Last, RestartPolicy
-from stream.engine import Engine
-from stream.errors import InputError
-from stream.messages import Delete, End, Message, Revision, Update
+from consumers.formats.decode import BadInput, check_key, decode_message
+from consumers.kafka.output.dead_letter import dead_letter_headers
+from consumers.verify.oracle import RecordedTopics, verify
+from consumers.verify.report import VerifyReport
+from consumers.verify.topic_contents import Guarantee
+from encoder.restart.policies import Always, Last, RestartPolicy
+from stream.engine.engine import Engine
+from stream.messages.errors import InputError
+from stream.messages.types import Delete, End, Message, Revision, Update
 from tests.stream.fake_tagger import fake_labeller
 
 TOPIC = "in"
@@ -42,8 +42,8 @@ class Run:
     exact: bool
     taggers: Sequence[str]
 
-    def check(self, guarantee: Guarantee = "exactly_once", until: dict[int, int] | None = None) -> Report:
-        said = Said(self.inputs, self.outputs, self.letters)
+    def check(self, guarantee: Guarantee = "exactly_once", until: dict[int, int] | None = None) -> VerifyReport:
+        said = RecordedTopics(self.inputs, self.outputs, self.letters)
         engine = Engine(fake_labeller(*self.taggers, poison=["poison"]), self.policy)
         return verify(said, engine, TOPIC, guarantee=guarantee, exact=self.exact, until=until)
 

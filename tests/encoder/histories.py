@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from encoder.session import Plan, Rows, SessionEncoder, SessionPool, run_plans
+from encoder.session.pool import SegmentPlan, SegmentRows, SessionEncoder, SessionPool, run_plans
 
 Tokens = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -52,7 +52,7 @@ def make_tokens(count: int, seed: int) -> Tokens:
     return np.random.default_rng(seed).integers(5, 80, count).astype(np.int32)
 
 
-def put(scores: Scores, keep: int, count: int, found: Sequence[Rows]) -> Scores:
+def put(scores: Scores, keep: int, count: int, found: Sequence[SegmentRows]) -> Scores:
     """What stands of `scores` after an update to `count` tokens, the first `keep` of which stood."""
     width = max([scores.shape[1], *(rows.logits.shape[1] for rows in found)])
     after = np.full((count, width), np.nan, np.float32)
@@ -83,7 +83,7 @@ class History:
     """In order of closing, with the texts that the context is to hold."""
     opened: int = 0
 
-    def plan(self, op: Op, wish: int | None) -> tuple[Plan, Segment, int] | None:
+    def plan(self, op: Op, wish: int | None) -> tuple[SegmentPlan, Segment, int] | None:
         """Begin an operation: the plan, the segment, and its tokens that stand; None if nothing is to be run."""
         _, kind, which, where, count, seed = op
         if kind in ("grow", "rewrite", "shrink"):
@@ -96,16 +96,16 @@ class History:
         elif kind == "edit" and recent is not None:
             return self._plan_edit(recent, make_tokens(count % 40, seed))
         elif kind == "delete" and where % 3 and recent is not None:
-            if self.session.shows(recent.name):
+            if self.session.in_context(recent.name):
                 self.closed.remove(recent)
-            self.session.delete(recent.name)
+            self.session.delete_segment(recent.name)
         elif kind == "delete" and which in self.open:
-            self.session.delete(self.open.pop(which).name)
+            self.session.delete_segment(self.open.pop(which).name)
         return None
 
     def _plan_update(
         self, kind: str, which: int, where: int, count: int, seed: int, wish: int | None
-    ) -> tuple[Plan, Segment, int]:
+    ) -> tuple[SegmentPlan, Segment, int]:
         if which not in self.open:
             self.opened += 1
             self.open[which] = Segment(f"segment {self.opened}", make_tokens(0, 0), NONE)
@@ -117,15 +117,15 @@ class History:
         point = where % (held + 1) if wish is None else wish
         return self.session.plan_update(segment.name, segment.tokens, keep, point), segment, keep
 
-    def _plan_edit(self, segment: Segment, tokens: Tokens) -> tuple[Plan, Segment, int]:
-        if self.session.shows(segment.name):
+    def _plan_edit(self, segment: Segment, tokens: Tokens) -> tuple[SegmentPlan, Segment, int]:
+        if self.session.in_context(segment.name):
             keep = len(tokens) if np.array_equal(tokens, segment.tokens) else 0
             segment.tokens = tokens
         else:  # the context goes on with the old text
             segment, keep = Segment(segment.name, tokens, segment.scores), 0
         return self.session.plan_edit(segment.name, tokens), segment, keep
 
-    def finish(self, segment: Segment, keep: int, found: Sequence[Rows]) -> None:
+    def finish(self, segment: Segment, keep: int, found: Sequence[SegmentRows]) -> None:
         segment.scores = put(segment.scores, keep, len(segment.tokens), found)
 
 
@@ -153,20 +153,20 @@ class Offline:
 
     def __init__(self, pool: SessionPool) -> None:
         self.pool = pool
-        self.session = pool.open()
+        self.session = pool.open_session()
         self.fed: list[Tokens] = []
 
     def score(self, context: Sequence[Tokens], tokens: Tokens) -> Scores:
         """Scores of a whole segment after these closed ones."""
         if [t.tolist() for t in context[: len(self.fed)]] != [t.tolist() for t in self.fed]:
             self.session.free()
-            self.session, self.fed = self.pool.open(), []
+            self.session, self.fed = self.pool.open_session(), []
         for closed in context[len(self.fed) :]:
             self._feed(closed)
             assert run_plans(self.pool, [self.session.plan_close("segment")]) == [[]]
             self.fed.append(closed)
         scores = self._feed(tokens)
-        self.session.delete("segment")
+        self.session.delete_segment("segment")
         return scores
 
     def _feed(self, tokens: Tokens) -> Scores:

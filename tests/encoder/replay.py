@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.hybrid import Pass
-from encoder.model import HybridModel
+from encoder.model.dense import HybridModel
+from encoder.runtime.passes import Pass
 
 
 class Replay:

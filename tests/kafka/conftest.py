@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import ProducerFenced
 
-from consumers.apache_kafka import ApacheKafka, apache_kafka, what_is_missing
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, apache_kafka, what_is_missing
 from tests.kafka.rig import PARTITIONS, Place, new_place, outside_broker, required, why_not
 from tests.kafka.secure import SecureKafka, secure_kafka
 

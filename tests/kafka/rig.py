@@ -11,11 +11,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from consumers.apache_kafka import what_is_missing
+from consumers.kafka.brokers.apache_kafka import what_is_missing
+from tests.waiting import PATIENCE
 
 PARTITIONS = 4
-PATIENCE = 30.0
-"""Seconds after which a test gives up: far more than anything here takes."""
 
 Record = ConsumerRecord[bytes, bytes]
 

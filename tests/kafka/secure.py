@@ -1,13 +1,13 @@
 """An Apache Kafka that lets in only whom it knows: its certificates, its users, its listeners."""
 
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from consumers.apache_kafka import ApacheKafka, find_jars, free_ports
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, find_jars, free_ports
+from tests.waiting import run
 
 USER, PASSWORD = "labeller", "correct-horse-9"
 
@@ -85,4 +85,4 @@ def make_certificates(folder: Path) -> None:
 
 
 def _openssl(folder: Path, arguments: str) -> None:
-    subprocess.run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True)
+    run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True)

@@ -5,14 +5,14 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from consumers.apache_kafka import ApacheKafka, find_jars, what_is_missing
-from consumers.errors import OperationFailed
-from tests.kafka.rig import PATIENCE, new_place, take
+from consumers.common.errors import OperationFailed
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, find_jars, what_is_missing
+from tests.kafka.rig import new_place, take
+from tests.waiting import PATIENCE, killed_after, run, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ async def test_a_killed_broker_comes_back_with_its_records_on_its_port(mortal_ka
 def test_a_broker_and_its_folder_go_with_the_process_that_started_them() -> None:
     script = """
 import os, sys
-from consumers.apache_kafka import apache_kafka
+from consumers.kafka.brokers.apache_kafka import apache_kafka
 with apache_kafka() as broker:
     print(broker.pid, broker.folder, flush=True)
     sys.stdin.read()
@@ -43,17 +43,15 @@ with apache_kafka() as broker:
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
     ) as process:
         assert process.stdout is not None
-        pid, folder = process.stdout.readline().split()
+        with killed_after(process.kill):
+            pid, folder = process.stdout.readline().split()
         broker = os.pidfd_open(int(pid))
         process.send_signal(signal.SIGKILL)
     try:
         assert select.select([broker], [], [], PATIENCE)[0], "the broker still runs"
     finally:
         os.close(broker)
-    deadline = time.monotonic() + PATIENCE
-    while Path(folder).exists():
-        assert time.monotonic() < deadline, "its folder is still there"
-        time.sleep(0.05)
+    wait_until(lambda: not Path(folder).exists(), "the end of its folder")
 
 
 @pytest.mark.usefixtures("mortal_kafka")
@@ -74,13 +72,13 @@ def test_without_jars_the_last_lines_say_what_did_not_run(required: str, tmp_pat
     environment.pop("KAFKA_BOOTSTRAP", None)
     test = "tests/kafka/test_apache_kafka.py::test_what_it_died_of_is_told"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    done = run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert done.returncode == int(required), done.stdout
     if required == "1":
         assert "HEARKEN_REQUIRE_KAFKA=1, but " in done.stdout
     else:
         assert "NOT RUN: 1 test on Apache Kafka, because " in done.stdout.splitlines()[-2]
-        said = subprocess.run(
+        said = run(
             [sys.executable, "-m", "tests.kafka"], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
         )
         assert "NOT RUN: the tests on Apache Kafka, because " in said.stdout

@@ -8,12 +8,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
-from consumers.dead_letter import dead_letter_headers
-from consumers.errors import OperationFailed
-from consumers.letters import Done
-from consumers.resend import Outcome, Replay, read_letters, replay
-from consumers.sender import Found, Sender, open_admin
+from consumers.common.errors import OperationFailed
+from consumers.kafka.dead_letters.clients import FoundLetter, ReplaySender, open_admin
+from consumers.kafka.dead_letters.records import DoneOffsets
+from consumers.kafka.dead_letters.replay import ReplayOutcome, ReplayRequest, read_letters, replay
+from consumers.kafka.output.dead_letter import dead_letter_headers
 from tests.kafka.rig import PARTITIONS, Place, take_all
+from tests.waiting import PATIENCE
 
 DEAD = 0
 """Partition of the dead-letter topic that these tests use."""
@@ -54,12 +55,12 @@ async def again(place: Place) -> list[bytes]:
         return sorted(x.value or b"" for x in await take_all(consumer) if x.headers)
 
 
-def wanted(place: Place, **more: object) -> Replay:
-    return Replay(broker=place.address, topic=dead(place), group=f"{place.group}.dlq", **more)  # type: ignore[arg-type]
+def wanted(place: Place, **more: object) -> ReplayRequest:
+    return ReplayRequest(broker=place.address, topic=dead(place), group=f"{place.group}.dlq", **more)  # type: ignore[arg-type]
 
 
-async def run(place: Place, **more: object) -> Outcome:
-    async with asyncio.timeout(60):
+async def run(place: Place, **more: object) -> ReplayOutcome:
+    async with asyncio.timeout(PATIENCE):
         return await replay(wanted(place, **more))
 
 
@@ -105,11 +106,11 @@ async def test_a_second_run_shuts_the_first_one_out(place: Place) -> None:
     await bury(place, b"1")
     async with AsyncExitStack() as stack:
         admin = await open_admin(stack, place.address, 10.0)
-        first = await Sender.open(stack, admin, place.address, wanted(place).group, 10.0)
+        first = await ReplaySender.open(stack, admin, place.address, wanted(place).group, 10.0)
         assert (await run(place)).sent.total() == 1
         [letter] = [x async for x in read_letters(place.address, dead(place), 10.0)]
         with pytest.raises(OperationFailed, match="another replay"):
-            await first.send(TopicPartition(dead(place), DEAD), [Found(letter.home, 0, 0, letter)], Done())
+            await first.send(TopicPartition(dead(place), DEAD), [FoundLetter(letter.home, 0, 0, letter)], DoneOffsets())
     assert await again(place) == [b"1"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.consumers.test_embedded import (  # noqa: F401
+from tests.consumers.kafka.test_embedded import (  # noqa: F401
     test_a_served_process_labels_buries_and_ends_by_a_signal,
     test_died_before_its_commit_the_next_one_does_it_again,
 )

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 from rich.progress import Progress
 
-from consumers.apache_kafka import ApacheKafka
-from consumers.faults.options import Finding, Options
-from consumers.faults.place import Place
-from consumers.faults.running import FAULTS
-from consumers.faults.trial import run_trial
-from consumers.outcome import Guarantee
-from encoder.restart import parse_policy
-from stream.engine import Engine
+from consumers.kafka.brokers.apache_kafka import ApacheKafka
+from consumers.verify.topic_contents import Guarantee
+from encoder.restart.policies import parse_policy
+from stream.engine.engine import Engine
+from tests.faults.options import Finding, Options
+from tests.faults.rig.environment import Place
+from tests.faults.suite import FAULTS
+from tests.faults.trial import run_trial
 from tests.stream.fake_tagger import fake_labeller
 
 TAGGERS = ("ner", "speech", "more@other")

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from consumers import topic
-from consumers.cli import main
-from consumers.rig import open_rig
-from consumers.security import variables
-from tests.kafka.rig import PATIENCE, Place, take
+from consumers.cli.main import main
+from consumers.kafka.brokers.harness import open_rig
+from consumers.kafka.client import topic_reader as topic
+from consumers.kafka.client.security import variables
+from tests.kafka.rig import Place, take
 from tests.kafka.secure import PASSWORD, USER, SecureKafka
+from tests.waiting import PATIENCE, run
 
 ROOT = Path(__file__).parents[2]
 SESSIONS = 6
@@ -108,7 +109,7 @@ def test_the_whole_way_with_the_right_settings(
         assert main(["replay", str(tmp_path / "recording.jsonl"), *at, "--input-topic", place.topic]) == 0
         asyncio.run(read_finals(place))
     checking = [sys.executable, "-m", "tests.kafka.light_worker", "verify", *flags(place, address)]
-    done = subprocess.run(checking, cwd=ROOT, capture_output=True, text=True, check=False, timeout=4 * PATIENCE)
+    done = run(checking, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert main(["dlq", "list", *letters]) == 0
     assert main(["dlq", "replay", *letters, "--group", place.group]) == 0
@@ -193,9 +194,7 @@ def test_a_service_that_is_not_let_in_ends(
     place = Place(secure.plain, f"secure-{uuid.uuid4().hex[:8]}")
     command = [sys.executable, "-m", "tests.kafka.light_worker", "serve", *flags(place, address)]
     environment = os.environ | given | {"HEARKEN_HTTP_PORT": "off", "HEARKEN_CONNECT_SECONDS": "60"}
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    done = run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert done.stderr.splitlines()[-1].startswith(
         f"hearken: {address}: the broker does not take our name and password"

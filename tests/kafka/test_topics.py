@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
-from consumers.broker import EmbeddedBroker
-from consumers.cli import main
-from consumers.errors import OperationFailed
-from consumers.settings import Topics
-from consumers.topic_rules import DAY, Role
-from consumers.topics import ROLES, check_topics, create_topics, find_topics
+from consumers.cli.main import main
+from consumers.common.errors import OperationFailed
+from consumers.common.settings import Topics
+from consumers.kafka.brokers.embedded import EmbeddedBroker
+from consumers.kafka.topics.rules import DAY, Role
+from consumers.kafka.topics.topics import ROLES, check_topics, create_topics, find_topics
 from tests.kafka.rig import Place, administering
 
 

@@ -12,10 +12,11 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from confluent_kafka import Producer
 
-from consumers.apache_kafka import ApacheKafka
-from consumers.connection import make_consumer, make_producer, make_service_producer
-from consumers.settings import ServiceSettings
-from tests.kafka.rig import PATIENCE, Place, new_place, stop_producer, take
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.brokers.apache_kafka import ApacheKafka
+from consumers.kafka.client.clients import make_consumer, make_producer, make_service_producer
+from tests.kafka.rig import Place, new_place, stop_producer, take
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from aiokafka.errors import CorruptRecordException, KafkaError, ProducerFenced
 
-from consumers.broker import FETCH_WAIT_MS, EmbeddedBroker
+from consumers.kafka.brokers.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from tests.kafka.rig import Place, new_place, take
 
 

@@ -12,7 +12,8 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
-from tests.kafka.rig import PARTITIONS, PATIENCE, Place, administering, take
+from tests.kafka.rig import PARTITIONS, Place, administering, take
+from tests.waiting import PATIENCE
 
 
 class Listener(ConsumerRebalanceListener):

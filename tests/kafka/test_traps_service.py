@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from consumers.connection import Clients, make_reader, make_service_producer
-from consumers.errors import OperationFailed
-from consumers.restore import LostInput
-from consumers.service import Service
-from consumers.settings import ServiceSettings, Topics
-from stream.worker import Worker
+from consumers.common.errors import OperationFailed
+from consumers.common.settings import ServiceSettings, Topics
+from consumers.kafka.client.clients import Clients, make_reader, make_service_producer
+from consumers.kafka.service.restore import LostInput
+from consumers.kafka.service.service import Service
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
-from tests.kafka.rig import PARTITIONS, PATIENCE, Place, administering, stop_producer, take, take_all
+from tests.kafka.rig import PARTITIONS, Place, administering, stop_producer, take, take_all
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 GUARANTEES = ["at_least_once", "exactly_once"]

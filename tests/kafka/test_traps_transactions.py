@@ -8,8 +8,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import IllegalOperation, KafkaError, ProducerFenced
 
-from consumers.apache_kafka import ApacheKafka
-from tests.kafka.rig import PATIENCE, Place, new_place, stop_producer, take, take_all
+from consumers.kafka.brokers.apache_kafka import ApacheKafka
+from tests.kafka.rig import Place, new_place, stop_producer, take, take_all
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture(autouse=True)

@@ -9,12 +9,13 @@ from typing import Any
 
 import msgspec
 
-from encoder.restart import Always
-from stream.engine import Engine
-from stream.messages import Update
-from tests.kafka.rig import PARTITIONS, PATIENCE, Place, take
+from encoder.restart.policies import Always
+from stream.engine.engine import Engine
+from stream.messages.types import Update
+from tests.kafka.rig import PARTITIONS, Place, take
 from tests.kafka.test_faults import SHORT, check, new_place, run
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
 FLOCK = (*SHORT.command, "--workers", "2")
@@ -81,7 +82,7 @@ async def test_two_share_the_partitions_and_one_that_dies_costs_nothing(place: P
     wanted = expected()
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
     try:
-        victim = (await next_event(process, "worker started"))["pid"]
+        victim = (await next_event(process, "worker_started"))["pid"]
         await both_have_partitions(process)
         await produce(place, slice(0, 3))
         os.kill(victim, signal.SIGKILL)

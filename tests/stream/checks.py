@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stream.messages import Delete, End, Message, Revision, Span, Update
+from stream.messages.types import Delete, End, Message, Revision, Span, Update
 
 
 @dataclass

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from stream.engine import Engine
-from stream.errors import InputError
-from stream.messages import Message, Revision
-from stream.state import Entry, Saved, decode_value, encode_value, restore_sessions
+from stream.engine.engine import Engine
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Revision
+from stream.sessions.snapshot import Entry, SavedSession, decode_value, encode_value, restore_sessions
 from tests.stream.helpers import drain
 
 IDLE, REMEMBER = 9.0, 15.0
@@ -30,7 +30,7 @@ def compact(entries: Sequence[Entry]) -> list[Entry]:
     return [x for i, x in enumerate(entries) if last[x.session, x.segment] == i]
 
 
-def restore(log: Sequence[Entry]) -> dict[str, Saved]:
+def restore(log: Sequence[Entry]) -> dict[str, SavedSession]:
     """Sessions of a log; compaction, and doing it twice, must change nothing."""
     saved = restore_sessions(through_bytes(log))
     assert restore_sessions(through_bytes(compact(log))) == saved
@@ -42,8 +42,8 @@ def restore(log: Sequence[Entry]) -> dict[str, Saved]:
     return saved
 
 
-def _without_repairs(saved: Saved) -> list[object]:
-    return [getattr(saved, name) for name in Saved.__slots__ if name != "repairs"]
+def _without_repairs(saved: SavedSession) -> list[object]:
+    return [getattr(saved, name) for name in SavedSession.__slots__ if name != "repairs"]
 
 
 class CutRun:

@@ -12,10 +12,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from encoder.decode import Decoded
-from encoder.restart import RestartPolicy, Standing
-from stream.beside import SideBySide
-from stream.labeller import Counters, Kept, Kind, Labeller, Reading, Work
+from encoder.heads.viterbi import Decoded
+from encoder.restart.policies import RestartPolicy
+from stream.labelling.labeller import Kind, Labeller, LabellerCounters, Labelling, PlanWork, SavedSegment
+from stream.labelling.multi_model import MultiModelLabeller
+from tests.encoder.restart.reference import doubtful, point_of
 
 PEOPLE, PLACES, UNSURE = {"anna", "rice", "bob"}, {"rome", "paris", "peru"}, {"may", "jordan", "there"}
 VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", "."})
@@ -77,8 +78,7 @@ class FakeLive:
         doubt = np.array(
             [[1 - x for x in before.read.get(name, _Read()).sure[:kept]] for name in self.names], np.float32
         )
-        entropy = doubt.max(axis=0)
-        point = min(max(self.policy.point(Standing(entropy, 1 - entropy, 1 - entropy)), 0), kept)
+        point = point_of(self.policy, doubtful(doubt.max(axis=0)))
         point = max(0, min(point, kept - 1)) if kept < len(before.words) else point  # the last one saw what is gone
         if closing:
             same = kept == len(words) == len(before.words) and before.left == self._left(segment)
@@ -99,10 +99,10 @@ class FakeLive:
     def said(self, segment: str) -> _Said | None:
         return self.standing.get(segment) or self.known.get(segment)
 
-    def reading(self, segment: str) -> tuple[Reading, ...]:
+    def reading(self, segment: str) -> tuple[Labelling, ...]:
         said = self.said(segment)
         assert said is not None
-        return tuple(self._reading(said, name, closed=False, spans=False, work=Work()) for name in self.names)
+        return tuple(self._reading(said, name, closed=False, spans=False, work=PlanWork()) for name in self.names)
 
     def save(self, segment: str) -> dict[str, bytes]:
         said = self.said(segment)
@@ -117,7 +117,7 @@ class FakeLive:
     def save_context(self) -> tuple[bytes, ...]:
         return (msgspec.msgpack.encode((self.model, list(self.closed.items()))),)
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: SavedSegment) -> None:
         matches = list(_WORD.finditer(kept.text))
         said = _Said([m[0] for m in matches], [m.span() for m in matches], whole=False)
         for name in self.names:
@@ -133,7 +133,7 @@ class FakeLive:
         context = context[: context.index(segment)] if segment in self.closed else context
         return [w for name in context[-CONTEXT:] for w in self.closed[name]]
 
-    def read(self, plan: FakePlan) -> tuple[Reading, ...]:
+    def read(self, plan: FakePlan) -> tuple[Labelling, ...]:
         assert plan.ran
         matches = list(_WORD.finditer(plan.text))
         words = [m[0] for m in matches]
@@ -160,13 +160,13 @@ class FakeLive:
         work = _work(plan, len(words))
         return tuple(self._reading(said, name, plan.closing or edited, True, work) for name in self.names)
 
-    def _reading(self, said: _Said, name: str, closed: bool, spans: bool, work: Work) -> Reading:
+    def _reading(self, said: _Said, name: str, closed: bool, spans: bool, work: PlanWork) -> Labelling:
         nothing = _Read([""] * len(said.words), [0.0] * len(said.words))
         read = said.read.get(name, nothing)
         decoded, found = bio(read.types, read.sure)
         starts, ends = np.array(said.places, np.int32).reshape(-1, 2).T
         stability = np.ones_like(decoded.probability) if closed else decoded.probability
-        return Reading(starts, ends, decoded.labels, decoded.probability, stability, found if spans else (), work)
+        return Labelling(starts, ends, decoded.labels, decoded.probability, stability, found if spans else (), work)
 
 
 def read_word(left: list[str], words: list[str], i: int) -> tuple[str, float]:
@@ -207,10 +207,10 @@ def bio(types: Sequence[str], sure: Sequence[float]) -> tuple[Decoded, list[tupl
     return Decoded(np.array(labels, np.int32), probability, 1 - probability), spans
 
 
-def _work(plan: FakePlan, words: int) -> Work:
+def _work(plan: FakePlan, words: int) -> PlanWork:
     computed = words - plan.point
     kind: Kind = "append" if plan.point >= plan.kept else "local" if plan.point else "full"
-    return Work(kind if computed else "none", computed, computed)
+    return PlanWork(kind if computed else "none", computed, computed)
 
 
 class FakeLabeller:
@@ -228,7 +228,9 @@ class FakeLabeller:
         self.model = model
         self.steps: list[int] = []
 
-    def open(self, policy: RestartPolicy, kept: Sequence[Kept] = (), contexts: Sequence[bytes] = ()) -> FakeLive:
+    def open(
+        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+    ) -> FakeLive:
         live = FakeLive(self.model, self.passes[0], policy)
         mine = [closed for model, closed in map(msgspec.msgpack.decode, contexts) if model == self.model]
         for context in mine:
@@ -252,11 +254,11 @@ class FakeLabeller:
                 raise RuntimeError(f"poison in {plan.text!r}")
             plan.ran = True
 
-    def read(self, plans: Sequence[FakePlan]) -> list[tuple[Reading, ...]]:
+    def read(self, plans: Sequence[FakePlan]) -> list[tuple[Labelling, ...]]:
         return [plan.live.read(plan) for plan in plans]
 
-    def counters(self) -> Counters:
-        return Counters(flops=sum(self.steps))
+    def counters(self) -> LabellerCounters:
+        return LabellerCounters(flops=sum(self.steps))
 
 
 def fake_labeller(*taggers: str, poison: Sequence[str] = ()) -> Labeller[Any]:
@@ -266,4 +268,4 @@ def fake_labeller(*taggers: str, poison: Sequence[str] = ()) -> Labeller[Any]:
         name, _, model = tagger.partition("@")
         models.setdefault(model or "fake", []).append(name)
     labellers = [FakeLabeller(poison, names, model) for model, names in models.items()]
-    return labellers[0] if len(labellers) == 1 else SideBySide(labellers)
+    return labellers[0] if len(labellers) == 1 else MultiModelLabeller(labellers)

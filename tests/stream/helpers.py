@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from stream.engine import Engine, StepResult
-from stream.messages import Delete, End, Message, Revision, Span, Update
+from stream.engine.engine import Engine, StepResult
+from stream.messages.types import Delete, End, Message, Revision, Span, Update
 
 
 def update(segment: str, text: str, session: str = "s", **more: object) -> Update:

@@ -1,4 +1,5 @@
-"""Other valid p-values for "the units lose more than they may", to hold `stream.guarantee` against.
+"""Other valid p-values for "the units lose more than they may", to hold `stream.evaluation.calibration.risk_control`
+against.
 
 Both see the same losses under the same cap; they need them between bounds, so gains count for less.
 """
@@ -7,7 +8,7 @@ import math
 
 import numpy as np
 
-from stream.guarantee import allow
+from stream.evaluation.calibration.risk_control import allow
 
 
 def hoeffding_bentkus(lost, rows, delta):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from stream.messages import Delete, End, Message, Update
+from stream.messages.types import Delete, End, Message, Update
 
 Step = tuple[int, int, str, tuple[str, ...], int]
 """Session, segment, what happens, words, a position."""

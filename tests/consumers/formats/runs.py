@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from consumers.formats.base import Around, Format, read_value
+from consumers.formats.base import Format, FormatContext, read_value
+from consumers.formats.decode import BadInput
 from consumers.formats.registry import FORMATS
-from consumers.intake import BadInput
-from encoder.restart import Always
-from stream.engine import Engine
-from stream.heard import Heard
-from stream.messages import Message, Revision
-from stream.state import Entry, restore_sessions
+from encoder.restart.policies import Always
+from stream.engine.engine import Engine
+from stream.ingest.received import ReceivedSegment
+from stream.messages.types import Message, Revision
+from stream.sessions.snapshot import Entry, restore_sessions
 from tests.stream.cuts import through_bytes
 from tests.stream.fake_tagger import fake_labeller
 from tests.stream.helpers import drain
@@ -56,7 +56,7 @@ class Run:
 
     def _take(self, value: bytes, offset: int) -> None:
         try:
-            messages = read_value(self.format, value, Around(self.session, offset, self.engine.segments))
+            messages = read_value(self.format, value, FormatContext(self.session, offset, self.engine.segments))
         except BadInput as error:
             self.bad.append(error)
             return
@@ -75,7 +75,7 @@ class Run:
         for session, state in saved.items():
             self.engine.restore(state, session)
 
-    def segments(self, session: str = SESSION) -> dict[str, Heard]:
+    def segments(self, session: str = SESSION) -> dict[str, ReceivedSegment]:
         return dict(self.engine.segments(session))
 
     def texts(self, session: str = SESSION) -> dict[str, str]:
@@ -96,7 +96,7 @@ def fixture(name: str) -> list[bytes]:
     return [part.encode() for part in text.split("\n\n" if path.suffix == ".vtt" else "\n")]
 
 
-def said(heard: Heard) -> list[tuple[str, float, float, str | None]]:
+def said(heard: ReceivedSegment) -> list[tuple[str, float, float, str | None]]:
     """Words of a segment with their times and speakers."""
     words = zip(heard.text.split(), heard.times, strict=True)
     return [(word, x.start, x.end, x.speaker) for word, x in words if x is not None]

@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.formats.base import Around, take_back
+from consumers.formats.base import FormatContext, take_back
+from consumers.formats.decode import BadInput
 from consumers.formats.utterances import place, write_timed
-from consumers.formats.words import Piece, timed
-from consumers.intake import BadInput
-from stream.messages import Delete, Update, WordTime
-from stream.rewrite import Said, Times
+from consumers.formats.word_times import TimedText, timed
+from stream.messages.types import Delete, Update, WordTime
+from stream.messages.word_times import Times, WordTiming
 
 
 @dataclass
@@ -21,16 +21,16 @@ class Standing:
     speaker: str | None = None
 
 
-def around(segments: dict[str, Standing], offset: int = 20, session: str | None = "s") -> Around:
-    return Around(session, offset, lambda name: segments if name == "s" else {})
+def around(segments: dict[str, Standing], offset: int = 20, session: str | None = "s") -> FormatContext:
+    return FormatContext(session, offset, lambda name: segments if name == "s" else {})
 
 
 def test_a_session_is_said_by_the_key_then_by_the_vendor_then_by_the_file() -> None:
-    assert Around("key", 0, lambda _: {}, "file").named("own") == "key"
-    assert Around(None, 0, lambda _: {}, "file").named("own") == "own"
-    assert Around(None, 0, lambda _: {}, "file").named() == "file"
+    assert FormatContext("key", 0, lambda _: {}, "file").named("own") == "key"
+    assert FormatContext(None, 0, lambda _: {}, "file").named("own") == "own"
+    assert FormatContext(None, 0, lambda _: {}, "file").named() == "file"
     with pytest.raises(BadInput, match="key the records by session"):
-        Around(None, 0, lambda _: {}).named()
+        FormatContext(None, 0, lambda _: {}).named()
 
 
 def test_the_open_segment_of_a_scope_is_the_current_one() -> None:
@@ -78,7 +78,7 @@ def test_a_final_result_leaves_what_is_said_after_it() -> None:
 
 
 def test_an_interim_result_of_what_has_closed_is_late() -> None:
-    closed = {"c@1.000": Standing(closed=True, times=(Said(1.0, 3.0),))}
+    closed = {"c@1.000": Standing(closed=True, times=(WordTiming(1.0, 3.0),))}
     assert told(closed, result(1.1, 2.5, final=False)) == []
     assert told(closed, result(2.9, 5.0, final=False)) == ["c@2.900"]
     assert told(closed, result(1.0, 3.5, final=False)) == []
@@ -92,20 +92,22 @@ def test_an_empty_result_opens_nothing_and_takes_back_what_was_none() -> None:
     assert told({"c@1.000": Standing(closed=True)}, result(1.0, 2.0, final=True, text="")) == []
 
 
-def words(text: str, *pieces: Piece, mode: str = "replace") -> Update:
+def words(text: str, *pieces: TimedText, mode: str = "replace") -> Update:
     base = Update(session="s", segment="u", text=text, mode="append" if mode == "append" else "replace")
     return timed(base, pieces)
 
 
 def test_words_are_made_of_the_pieces_whose_characters_they_have() -> None:
-    found = words(" Ms. Li's  here", Piece("Ms", 0, 1), Piece("."), Piece("Li", 1, 2), Piece("'s here", 2, 4)).words
+    found = words(
+        " Ms. Li's  here", TimedText("Ms", 0, 1), TimedText("."), TimedText("Li", 1, 2), TimedText("'s here", 2, 4)
+    ).words
     assert found == (WordTime(0, 1), WordTime(1, 4), WordTime(2, 4))
 
 
 def test_words_that_are_spelt_otherwise_go_by_their_place() -> None:
-    assert words("On 3 May", Piece("on", 0, 1), Piece("three", 1, 2), Piece("may", 2, 3)).words is not None
-    assert words("3/5", Piece("on", 0, 1), Piece("three", 1, 2), Piece("may", 2, 3)).words is None
-    pieces = [Piece(x, i, i + 1) for i, x in enumerate(("pay", "twenty", "thousand", "dollars", "now"))]
+    assert words("On 3 May", TimedText("on", 0, 1), TimedText("three", 1, 2), TimedText("may", 2, 3)).words is not None
+    assert words("3/5", TimedText("on", 0, 1), TimedText("three", 1, 2), TimedText("may", 2, 3)).words is None
+    pieces = [TimedText(x, i, i + 1) for i, x in enumerate(("pay", "twenty", "thousand", "dollars", "now"))]
     assert words("Pay $20000 now.", *pieces).words == (WordTime(0, 1), WordTime(1, 4), WordTime(4, 5))
     assert words("Pay it all right $20000 now.", *pieces).words is None
     plain = tuple(WordTime(i, i + 1) for i in range(5))
@@ -114,9 +116,9 @@ def test_words_that_are_spelt_otherwise_go_by_their_place() -> None:
 
 
 def test_speakers_go_with_the_segment_if_it_has_one_and_with_the_words_if_it_has_several() -> None:
-    one = words("a b", Piece("a", 0, 1, "x"), Piece("b", 1, 2, "x"))
+    one = words("a b", TimedText("a", 0, 1, "x"), TimedText("b", 1, 2, "x"))
     assert (one.speaker, one.words) == ("x", (WordTime(0, 1), WordTime(1, 2)))
-    two = words("a b", Piece("a", 0, 1, "x"), Piece("b", 1, 2, "y"))
+    two = words("a b", TimedText("a", 0, 1, "x"), TimedText("b", 1, 2, "y"))
     assert (two.speaker, two.words) == (None, (WordTime(0, 1, "x"), WordTime(1, 2, "y")))
-    added = words("a", Piece("a", 0, 1, "x"), mode="append")
+    added = words("a", TimedText("a", 0, 1, "x"), mode="append")
     assert (added.speaker, added.words) == (None, (WordTime(0, 1, "x"),))

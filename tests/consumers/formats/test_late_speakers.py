@@ -3,9 +3,9 @@
 import msgspec
 
 from consumers.formats.reader import FormatReader
-from consumers.formats.watson import FORMAT
-from encoder.restart import Last
-from stream.engine import Engine
+from consumers.formats.speech.watson import FORMAT
+from encoder.restart.policies import Last
+from stream.engine.engine import Engine
 from tests.stream.fake_tagger import fake_labeller
 
 

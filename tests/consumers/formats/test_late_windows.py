@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from consumers.foreign import ForeignFile
-from stream.messages import Update
+from consumers.recordings.vendor_file import VendorFile
+from stream.messages.types import Update
 
 
 def window(*segments: tuple[float, float, str, bool]) -> dict:
@@ -14,7 +14,7 @@ def window(*segments: tuple[float, float, str, bool]) -> dict:
 
 def told(path: Path, *values: dict) -> list[tuple[str, bool]]:
     path.write_text("".join(json.dumps(value) + "\n" for value in values))
-    messages = [x.message for x in ForeignFile(path, "whisperlive").read()]
+    messages = [x.message for x in VendorFile(path, "whisperlive").read()]
     return [(x.text, x.final) for x in messages if isinstance(x, Update)]
 
 

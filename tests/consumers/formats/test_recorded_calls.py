@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.messages import Delete, Update
+from stream.messages.types import Delete, Update
 from tests.consumers.formats.runs import Run
 from tests.consumers.formats.vendors import ENCODERS, Result, encode
 

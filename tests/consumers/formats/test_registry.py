@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consumers.formats.base import Around, read_value
+from consumers.formats.base import FormatContext, read_value
+from consumers.formats.decode import BadInput
 from consumers.formats.registry import FORMATS, Detector, recognise
-from consumers.intake import BadInput
-from stream.errors import InputError
+from stream.messages.errors import InputError
 from tests.consumers.formats.runs import FIXTURES, fixture
 
 
-def around(session: str | None = "s") -> Around:
-    return Around(session, 7, lambda _: {})
+def around(session: str | None = "s") -> FormatContext:
+    return FormatContext(session, 7, lambda _: {})
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -7,11 +7,12 @@ import pytest
 import pytest_asyncio
 
 from tests.browser import ARGUMENTS, find_browser, required, why_not
+from tests.waiting import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.async_api import Browser, Page
 
-PATIENCE = 30_000
+PATIENCE_MS = 1000 * PATIENCE
 """Milliseconds after which a test gives up: far more than anything here takes."""
 LOST = "net::ERR_CONNECTION_REFUSED"
 """What browsers write to the console when the server has gone."""
@@ -52,7 +53,7 @@ async def browser() -> AsyncIterator["Browser"]:
         pytest.skip(f"browser: {reason}")
     from playwright.async_api import async_playwright, expect
 
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
         yield chromium
@@ -71,7 +72,7 @@ async def open_page(browser: "Browser") -> AsyncIterator[OpenPage]:
 
     async def open_one(address: str, **options: Any) -> "Page":
         context = await browser.new_context(**{"viewport": {"width": 1180, "height": 760}} | options)
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(PATIENCE_MS)
         opened.append(context)
         page = await context.new_page()
         page.on("pageerror", lambda error: wrong.append(f"error: {error}"))

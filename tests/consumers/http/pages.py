@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from consumers.http.app import build_app
+from consumers.http.live.model import LiveModel
 from consumers.http.server import bind, serving
-from consumers.live import Live
-from stream.messages import Changed, Retracted, Revision, Span, Update, Was
+from stream.messages.types import Changed, Retracted, Revision, Span, Update, Was
 from tests.consumers.http.sites import make_context
 
 TAGGERS = ("ner", "claims")
 
 
 @asynccontextmanager
-async def page_site(live: Live, port: int = 0, token: str | None = None) -> AsyncIterator[str]:
+async def page_site(live: LiveModel, port: int = 0, token: str | None = None) -> AsyncIterator[str]:
     """Serve the page of `live`; gives its address."""
     context = make_context(live=live, token=token)
     taken = bind(replace(context.settings, port=port))
@@ -25,9 +25,9 @@ async def page_site(live: Live, port: int = 0, token: str | None = None) -> Asyn
 
 
 class Stage:
-    """Speaks into a `Live` as a service would, by words and not by numbers."""
+    """Speaks into a `LiveModel` as a service would, by words and not by numbers."""
 
-    def __init__(self, live: Live, session: str = "call-17") -> None:
+    def __init__(self, live: LiveModel, session: str = "call-17") -> None:
         self.live = live
         self.session = session
         self.texts: dict[str, str] = {}

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 
 from consumers.http.app import build_app
-from consumers.http.context import Context
+from consumers.http.context import HttpContext
 from consumers.http.settings import HttpSettings
-from stream.worker import Worker
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 
 TOKEN = "a-token-of-24-characters"
@@ -15,12 +15,12 @@ TOKEN = "a-token-of-24-characters"
 
 def make_context(
     *taggers: str, token: str | None = None, limits: dict[str, Any] | None = None, **parts: Any
-) -> Context:
+) -> HttpContext:
     settings = HttpSettings(port=0, token=token, **(limits or {}))
     worker = parts.pop("worker", None) or Worker(fake_engine(taggers or ["ner"], "", coalesce=True))
-    return Context(settings=settings, worker=worker, **parts)
+    return HttpContext(settings=settings, worker=worker, **parts)
 
 
-def asking(context: Context, host: str = "localhost") -> httpx.AsyncClient:
+def asking(context: HttpContext, host: str = "localhost") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(build_app(context))
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")

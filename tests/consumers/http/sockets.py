@@ -8,6 +8,8 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
+from tests.waiting import PATIENCE
+
 
 class Closed(Exception):
     """The server has closed, with this code."""
@@ -40,7 +42,7 @@ class Socket:
 
     async def get(self) -> dict[str, Any]:
         """Give the next frame; raises Closed at the end."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             message = await self.to_client.get()
         if message["type"] == "websocket.close":
             raise Closed(message["code"], message["reason"])
@@ -85,7 +87,7 @@ async def connected(app: ASGIApp, path: str, query: str = "", window: int = 1_00
     finally:
         await socket.leave()
         with suppress(asyncio.CancelledError):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while not task.done():
                     with suppress(asyncio.QueueEmpty):
                         socket.to_client.get_nowait()

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from consumers.http import auth
+from consumers.common.settings import SettingError
 from consumers.http.app import build_app
+from consumers.http.guard import auth
 from consumers.http.settings import HttpSettings, read_settings
-from consumers.settings import SettingError
 from tests.consumers.http.sites import TOKEN, asking, make_context
 
 PRIVATE = ["/", "/v1/label", "/v1/live", "/openapi.json", "/page.js", "/nothing", "/healthz/x", "//healthz"]

@@ -9,19 +9,20 @@ import httpx
 import pytest
 from aiokafka import TopicPartition
 
-from consumers.http.context import Context
+from consumers.http.context import HttpContext
 from consumers.http.settings import HttpSettings
-from consumers.ledger import Ledger, Progress
-from consumers.service import Service
-from encoder.restart import Last
-from stream.engine import Engine, StepResult
-from stream.messages import Update
-from stream.worker import Batch, Worker, WorkerFailed
+from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
+from consumers.kafka.service.service import Service
+from encoder.restart.policies import Last
+from stream.engine.engine import Engine, StepResult
+from stream.engine.worker import StepBatch, Worker, WorkerFailed
+from stream.messages.types import Update
 from tests.consumers.fake_kafka import IN, OUT, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
-from tests.consumers.test_service import FIRST, settings, update
+from tests.consumers.kafka.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 
 class Clock:
@@ -45,8 +46,8 @@ class Gate(Engine):
 
 
 @asynccontextmanager
-async def reading(worker: Worker) -> AsyncIterator[asyncio.Queue[Batch]]:
-    batches = asyncio.Queue[Batch]()
+async def reading(worker: Worker) -> AsyncIterator[asyncio.Queue[StepBatch]]:
+    batches = asyncio.Queue[StepBatch]()
 
     async def read() -> None:
         async for batch in worker.results():
@@ -68,11 +69,11 @@ async def serving(kafka: FakeKafka, worker: Worker) -> AsyncIterator[tuple[Servi
     service = Service(settings(), worker, kafka.clients())
     task = asyncio.create_task(service.run(stop))
     try:
-        async with asking(Context(settings=HttpSettings(port=0), worker=worker, service=service)) as client:
+        async with asking(HttpContext(settings=HttpSettings(port=0), worker=worker, service=service)) as client:
             yield service, client
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 
@@ -148,7 +149,7 @@ async def test_a_service_that_ends_is_not_ready_and_still_healthy() -> None:
     kafka = FakeKafka()
     async with serving(kafka, Worker(fake_engine(["ner"], "", coalesce=True))) as (service, client):
         await service.ready.wait()
-        service._stopping.set()
+        service._consume_loop.stopping.set()
         ending = await client.get("/readyz")
         assert (ending.status_code, ending.json()["why"]) == (503, ["the service ends"])
         assert (await client.get("/healthz")).status_code == 200
@@ -157,7 +158,7 @@ async def test_a_service_that_ends_is_not_ready_and_still_healthy() -> None:
 async def test_writes_that_are_not_acknowledged_are_told_once_nobody_gives_them_up() -> None:
     kafka, clock = FakeKafka(), Clock()
     async with serving(kafka, Worker(fake_engine(["ner"], "", coalesce=True))) as (service, client):
-        service._ledger._clock = clock
+        service._in_flight._clock = clock
         await service.ready.wait()
         kafka.hold, kafka.held_topics = True, {OUT}
         await kafka.append(IN, update("a", "anna"), b"a")
@@ -175,22 +176,22 @@ async def test_writes_that_are_not_acknowledged_are_told_once_nobody_gives_them_
 
 def test_one_partition_that_is_stuck_is_not_hidden_by_others() -> None:
     clock = Clock()
-    ledger, first, second = Ledger(10, clock), Progress(), Progress()
-    assert ledger.stuck == 0
-    ledger.begin(first, FakeRecord(IN, 0, 0, b"a", b""))
+    in_flight, first, second = InFlightRecords(10, clock), OffsetTracker(), OffsetTracker()
+    assert in_flight.stuck_seconds == 0
+    in_flight.begin(first, FakeRecord(IN, 0, 0, b"a", b""))
     clock.now += 5
-    other = ledger.begin(second, FakeRecord(IN, 1, 0, b"b", b""))
-    assert ledger.stuck == 5
+    other = in_flight.begin(second, FakeRecord(IN, 1, 0, b"b", b""))
+    assert in_flight.stuck_seconds == 5
     clock.now += 5
-    ledger.deliver(other)
-    assert ledger.stuck == 10
-    ledger.begin(second, FakeRecord(IN, 1, 1, b"b", b""))
-    assert ledger.stuck == 10
-    ledger.deliver(ledger.begin(first, FakeRecord(IN, 0, 1, b"a", b"")))
-    assert ledger.stuck == 0  # one is left, but work goes on
+    in_flight.mark_delivered([other])
+    assert in_flight.stuck_seconds == 10
+    in_flight.begin(second, FakeRecord(IN, 1, 1, b"b", b""))
+    assert in_flight.stuck_seconds == 10
+    in_flight.mark_delivered([in_flight.begin(first, FakeRecord(IN, 0, 1, b"a", b""))])
+    assert in_flight.stuck_seconds == 0  # one is left, but work goes on
     clock.now += 3
-    assert ledger.stuck == 3
-    ledger.drop(TopicPartition(IN, 1), second)
-    assert ledger.stuck == 3
-    ledger.drop(TopicPartition(IN, 0), first)
-    assert ledger.stuck == 0
+    assert in_flight.stuck_seconds == 3
+    in_flight.drop_partition(TopicPartition(IN, 1), second)
+    assert in_flight.stuck_seconds == 3
+    in_flight.drop_partition(TopicPartition(IN, 0), first)
+    assert in_flight.stuck_seconds == 0

@@ -11,17 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.building import build_engine
-from consumers.desk import Desk
-from consumers.http import label
-from consumers.lines import LineReader
-from consumers.tag import Tagging, TextReader
-from stream.engine import Engine
-from stream.worker import Worker
+from consumers.common.settings import OFFLINE, EngineSettings
+from consumers.formats.line_reader import LineReader
+from consumers.http.api import label
+from consumers.http.api.gateway import Gateway
+from consumers.runtime.engine_factory import build_engine
+from consumers.runtime.tag_lines import TagRun, TextReader
+from stream.engine.engine import Engine
+from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
-from tests.consumers.http.desks import Served, read, served
+from tests.consumers.http.gateways import Served, read, served
 from tests.consumers.http.sites import asking, make_context
-from tests.stream.test_worker import Gated
+from tests.stream.engine.test_worker import Gated
 
 
 @asynccontextmanager
@@ -127,7 +128,7 @@ def tagged(engine: Engine, text: str) -> dict[str, dict]:
     """What `hearken tag --input text` says of one line, given alone."""
     engine.drop("stdin")
     out, errors = io.BytesIO(), io.StringIO()
-    Tagging(engine, TextReader(), False, out, errors).run(LineReader(io.BytesIO(text.encode())))
+    TagRun(engine, TextReader(), False, out, errors).run(LineReader(io.BytesIO(text.encode())))
     assert not errors.getvalue()
     keep = ("start", "end", "label", "text", "score")
     revisions = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -139,7 +140,7 @@ def tagged(engine: Engine, text: str) -> dict[str, dict]:
 
 async def labelled(engine: Engine, texts: Sequence[str]) -> list[dict[str, dict]]:
     worker = Worker(engine)
-    desk = Desk(worker)
+    desk = Gateway(worker)
     reading = asyncio.create_task(read(worker, desk))
     async with asking(make_context(worker=worker, desk=desk)) as client:
         response = await client.post("/v1/label", json={"texts": texts})
@@ -165,7 +166,7 @@ def test_labels_are_those_of_tag_with_the_shipped_taggers() -> None:
         "you are a pathetic idiot and nobody likes your stupid hat",
         "we should lower the fare because empty trams cost more than full ones " * 12,  # longer than the window
     ]
-    engine = build_engine(["ner", "moderation", "claims"], "default", coalesce=False)
+    engine = build_engine(EngineSettings(tagger=["ner", "moderation", "claims"], **OFFLINE))
     expected = [tagged(engine, text) for text in texts]
     assert [x["text"] for x in expected[1]["moderation"]["spans"]]
     assert asyncio.run(labelled(engine, texts)) == expected

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from consumers.http.limits import Limits
-from consumers.http.problem import on_http_exception
+from consumers.http.guard.limits import LimitsMiddleware
+from consumers.http.guard.problem import on_http_exception
 from consumers.http.settings import HttpSettings
 
 
@@ -34,7 +34,7 @@ def make_client(**limits: Any) -> tuple[httpx.AsyncClient, asyncio.Event, asynci
 
     app = Starlette(
         routes=[Route("/count", count, methods=["POST"]), Route("/wait", wait), Route("/healthz", healthz)],
-        middleware=[Middleware(Limits, HttpSettings(**limits))],
+        middleware=[Middleware(LimitsMiddleware, HttpSettings(**limits))],
         exception_handlers={HTTPException: on_http_exception},
     )
     transport = httpx.ASGITransport(app)

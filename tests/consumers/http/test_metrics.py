@@ -11,23 +11,24 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.http.context import Context
-from consumers.http.meter import Meter
+from consumers.http.context import HttpContext
+from consumers.http.ops.timings import StepTimings
 from consumers.http.settings import HttpSettings
-from consumers.ledger import Progress, Taken
-from consumers.service import Service
-from consumers.tap import Tap, Taps
-from encoder.restart import Last
-from stream.budget import Budget
-from stream.engine import Engine
-from stream.messages import Update
-from stream.overload import Governor
-from stream.worker import Batch, Worker
+from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
+from consumers.kafka.service.observer import ServiceObserver, ServiceObservers
+from consumers.kafka.service.service import Service
+from encoder.restart.policies import Last
+from stream.engine.engine import Engine
+from stream.engine.worker import StepBatch, Worker
+from stream.messages.types import Update
+from stream.overload.budget import Budget
+from stream.overload.governor import Governor
 from tests.consumers.fake_kafka import IN, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
-from tests.consumers.test_service import FIRST, settings, update
+from tests.consumers.kafka.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
+from tests.waiting import PATIENCE
 
 SECRET = "anna-secret-session"
 
@@ -52,19 +53,21 @@ async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
 
 @asynccontextmanager
 async def serving(
-    kafka: FakeKafka, tap: Tap | None = None, now: float = 1000.0, **changes: object
+    kafka: FakeKafka, observer: ServiceObserver | None = None, now: float = 1000.0, **changes: object
 ) -> AsyncIterator[Site]:
-    stop, meter = asyncio.Event(), Meter(lambda: now)
+    stop, meter = asyncio.Event(), StepTimings(lambda: now)
     worker = Worker(fake_engine(["ner"], "", coalesce=False))
-    service = Service(settings(**changes), worker, kafka.clients(), tap=Taps([meter, tap or Tap()]))
+    service = Service(
+        settings(**changes), worker, kafka.clients(), observer=ServiceObservers([meter, observer or ServiceObserver()])
+    )
     task = asyncio.create_task(service.run(stop))
-    context = Context(settings=HttpSettings(port=0), worker=worker, service=service, meter=meter)
+    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, meter=meter)
     try:
         async with asking(context) as client:
             yield Site(service, worker, client)
     finally:
         stop.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await task
 
 
@@ -152,7 +155,7 @@ async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revisio
 
 
 async def test_lag_is_what_is_there_and_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.service.time.time", lambda: 1000.0)
+    monkeypatch.setattr("consumers.kafka.service.service.time.time", lambda: 1000.0)
     kafka = FakeKafka()
     kafka.now = 940_000
     async with serving(kafka) as site:
@@ -240,8 +243,8 @@ def test_phases_are_booked_as_the_engine_measured_them() -> None:
     result = engine.step(lambda: float(next(ticks)))
     assert result.laps == {"schedule": 1, "point": 1, "encode": 1, "decode": 1, "emit": 1}
     assert engine.step().laps == {}
-    meter = Meter()
-    meter.stepped(Batch(result, [], 5.0))
+    meter = StepTimings()
+    meter.on_step(StepBatch(result, [], 5.0))
     told = {(x.name, *x.labels.values()): x.value for metric in meter.collect() for x in metric.samples}
     assert told["hearken_step_seconds_sum", "decode"] == 1
     assert told["hearken_step_seconds_sum", "step"] == 5
@@ -250,8 +253,8 @@ def test_phases_are_booked_as_the_engine_measured_them() -> None:
 
 def test_a_clock_that_stands_before_the_record_is_no_negative_latency() -> None:
     record = FakeRecord(IN, 0, 0, b"a", b"", timestamp=2_000_000)
-    meter = Meter(lambda: 1000.0)
-    meter.delivered([Taken(Progress(), record), None])
+    meter = StepTimings(lambda: 1000.0)
+    meter.on_published([InFlightRecord(OffsetTracker(), record), None])
     told = {x.name: x.value for metric in meter.collect() for x in metric.samples if "sum" in x.name}
     assert told["hearken_produce_to_revision_seconds_sum"] == 0
 
@@ -262,7 +265,7 @@ async def test_the_page_about_metrics_names_all_of_them_and_no_others() -> None:
     kafka, engine = FakeKafka(), Engine(fake_labeller("ner"), Last(3), budget=Budget(100.0))
     worker = Worker(engine)
     service = Service(settings(), worker, kafka.clients())
-    context = Context(settings=HttpSettings(port=0), worker=worker, service=service, meter=Meter())
+    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, meter=StepTimings())
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))
     async with asking(context) as client:

@@ -16,18 +16,19 @@ from schemathesis import BaseSchema, GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth, negative_data_rejection, positive_data_acceptance
 from starlette.routing import Route
 
-from consumers.desk import Desk
+from consumers.http.api.gateway import Gateway
+from consumers.http.api.openapi import describe
 from consumers.http.app import build_app
-from consumers.http.openapi import describe
-from consumers.http.page_files import page_routes
+from consumers.http.live.model import LiveModel
+from consumers.http.live.static_files import page_routes
 from consumers.http.server import bind, serving
-from consumers.live import Live
-from stream.messages import Delete, End, Update
-from stream.worker import Worker
+from stream.engine.worker import Worker
+from stream.messages.types import Delete, End, Update
 from tests.consumers.fakes import fake_engine
-from tests.consumers.http.desks import served
+from tests.consumers.http.gateways import served
 from tests.consumers.http.sites import TOKEN, asking, make_context
 from tests.consumers.http.sockets import connected
+from tests.waiting import PATIENCE
 
 PATHS = [
     "/healthz",
@@ -63,7 +64,7 @@ def site(*taggers: str, token: str | None = None) -> Iterator[str]:
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     try:
-        assert started.wait(30)
+        assert started.wait(PATIENCE)
         yield addresses[0]
     finally:
         loop, stop = stops[0]
@@ -101,7 +102,7 @@ def test_answers_are_as_described(api: BaseSchema, path: str, mode: GenerationMo
 
 def test_all_that_can_be_asked_is_described() -> None:
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    context = make_context(worker=worker, desk=Desk(worker), live=Live())
+    context = make_context(worker=worker, desk=Gateway(worker), live=LiveModel())
     told = describe(context)["paths"]
     app = build_app(context)
     asked = {(x.path, method.lower()) for x in app.routes if isinstance(x, Route) for method in x.methods or ()}

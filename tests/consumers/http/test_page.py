@@ -3,8 +3,8 @@
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from consumers.live import SEGMENTS, Live
-from stream.messages import Delete, End, Update
+from consumers.http.live.model import SEGMENTS, LiveModel
+from stream.messages.types import Delete, End, Update
 from tests.consumers.http.conftest import OpenPage
 from tests.consumers.http.pages import TAGGERS, Stage, page_site
 
@@ -31,7 +31,7 @@ async def passed(page: Page, kind: str) -> list[dict[str, str]]:
 
 
 def stage_of(*labels: str) -> Stage:
-    return Stage(Live(TAGGERS, {"ner": labels or ("person", "place"), "claims": ("claim",)}))
+    return Stage(LiveModel(TAGGERS, {"ner": labels or ("person", "place"), "claims": ("claim",)}))
 
 
 async def test_spans_are_on_their_words_also_behind_emoji_and_other_wide_characters(open_page: OpenPage) -> None:
@@ -196,7 +196,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 async def test_hostile_text_is_only_text(open_page: OpenPage, text: str) -> None:
     name = text[:250]
-    stage = Stage(Live(TAGGERS), name)
+    stage = Stage(LiveModel(TAGGERS), name)
     stage.say(text, text[:250], speaker=text[:300], channel=text[:300])
     stage.label({text: text[:300]}, text[:250], tagger=text[:300], stability=0.5)
     async with page_site(stage.live) as address:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Page, expect
 
-from consumers.live import Live
+from consumers.http.live.model import LiveModel
 from tests.consumers.http.conftest import OpenPage
 from tests.consumers.http.pages import TAGGERS, Stage, page_site
 from tests.consumers.http.sites import TOKEN
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PHONE = {"viewport": {"width": 360, "height": 640}, "has_touch": True, "is_mobile": True}
 
 
-def three_calls() -> tuple[Live, list[Stage]]:
-    live = Live(TAGGERS, {"ner": ("organization", "person", "place", "time"), "claims": ("claim", "premise")})
+def three_calls() -> tuple[LiveModel, list[Stage]]:
+    live = LiveModel(TAGGERS, {"ner": ("organization", "person", "place", "time"), "claims": ("claim", "premise")})
     stages = [Stage(live, name) for name in ("first call", "second call", "third")]
     for stage in stages:
         stage.say(f"bob is in the {stage.session}", final=True)
@@ -170,7 +170,7 @@ CONTRAST = """() => {
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_every_text_can_be_told_from_its_ground_by_day_and_by_night(open_page: OpenPage, scheme: str) -> None:
     labels = [f"kind{i}" for i in range(9)]
-    live = Live(("ner", "claims"), {"ner": tuple(labels), "claims": ()})
+    live = LiveModel(("ner", "claims"), {"ner": tuple(labels), "claims": ()})
     stage = Stage(live)
     stage.say(" and ".join(f"word{i}" for i in range(9)))
     stage.label({f"word{i}": label for i, label in enumerate(labels)}, stability=0.2)

@@ -12,10 +12,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from consumers.http.protocol import Patient
+from consumers.common.settings import SettingError
+from consumers.http.guard.idle_timeout import IdleTimeoutProtocol
 from consumers.http.server import bind, serving
 from consumers.http.settings import HttpSettings
-from consumers.settings import SettingError
+from tests.waiting import PATIENCE
 
 
 async def hello(request: Request) -> PlainTextResponse:
@@ -90,26 +91,26 @@ async def test_a_request_that_does_not_end_is_cut_off() -> None:
     app = Starlette(routes=[Route("/", hang)])
     async with httpx.AsyncClient() as client:
         async with serving(app, bound(settings), settings) as address:
-            asking = asyncio.create_task(client.get(address, timeout=60))
+            asking = asyncio.create_task(client.get(address, timeout=PATIENCE))
             await entered.wait()
         assert (await asking).status_code == 500
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[Patient]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[IdleTimeoutProtocol]:
     """Connections that would be looked at later, each as often as it would."""
-    seen: list[Patient] = []
-    monkeypatch.setattr(Patient, "_look_later", lambda self: seen.append(self))
+    seen: list[IdleTimeoutProtocol] = []
+    monkeypatch.setattr(IdleTimeoutProtocol, "_look_later", lambda self: seen.append(self))
     return seen
 
 
 async def ended(reader: asyncio.StreamReader) -> bool:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         return not await reader.read()
 
 
 async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.http.protocol.SILENCE", 0.05)
+    monkeypatch.setattr("consumers.http.guard.idle_timeout.SILENCE", 0.05)
     settings = HttpSettings(port=0)
     async with serving(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
@@ -117,12 +118,12 @@ async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.Monke
         writer.close()
 
 
-async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[Patient]) -> None:
+async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[IdleTimeoutProtocol]) -> None:
     settings = HttpSettings(port=0)
     async with serving(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
         writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\nGET / HTTP/1.1\r\nx-never-done: ")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
         (protocol,) = watched
         protocol._look(None)  # it has asked something since
@@ -132,7 +133,7 @@ async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watc
         writer.close()
 
 
-async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[Patient]) -> None:
+async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[IdleTimeoutProtocol]) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def wait(request: Request) -> PlainTextResponse:
@@ -142,8 +143,12 @@ async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched:
 
     settings = HttpSettings(port=0)
     app = Starlette(routes=[Route("/", wait), WebSocketRoute("/echo", echo)])
-    async with asyncio.timeout(30), serving(app, bound(settings), settings) as address, httpx.AsyncClient() as client:
-        asking = asyncio.create_task(client.get(address, timeout=60))
+    async with (
+        asyncio.timeout(PATIENCE),
+        serving(app, bound(settings), settings) as address,
+        httpx.AsyncClient() as client,
+    ):
+        asking = asyncio.create_task(client.get(address, timeout=PATIENCE))
         await entered.wait()
         async with websockets.connect(address.replace("http", "ws") + "/echo", proxy=None) as connected:
             for protocol in watched[:]:

@@ -12,20 +12,20 @@ import pytest
 import websockets
 from hypothesis import given
 
+from consumers.formats.line_reader import LineReader
 from consumers.formats.reader import NormalReader
-from consumers.http import stream
+from consumers.http.api import stream
 from consumers.http.app import build_app
 from consumers.http.server import bind, serving
-from consumers.lines import LineReader
-from consumers.tag import Tagging
-from stream.messages import Message
+from consumers.runtime.tag_lines import TagRun
+from stream.messages.types import Message
 from tests.consumers.fakes import fake_engine
-from tests.consumers.http.desks import Served, served, until
+from tests.consumers.http.gateways import Served, served, until
 from tests.consumers.http.sites import make_context
 from tests.consumers.http.sockets import Socket, connected
+from tests.stream.engine.test_worker import Gated
 from tests.stream.fake_tagger import VOCABULARY
 from tests.stream.streams import ALL, Step, messages, steps
-from tests.stream.test_worker import Gated
 
 PATH = "/v1/stream"
 END = {"type": "end"}
@@ -206,7 +206,7 @@ async def test_what_no_format_knows_is_an_error_that_says_what_to_do() -> None:
 def tagged(lines: Iterable[bytes]) -> tuple[list[dict[str, Any]], str]:
     out, errors = io.BytesIO(), io.StringIO()
     engine = fake_engine(["ner"], "", coalesce=False)
-    Tagging(engine, NormalReader(), False, out, errors).run(LineReader(io.BytesIO(b"\n".join(lines))))
+    TagRun(engine, NormalReader(), False, out, errors).run(LineReader(io.BytesIO(b"\n".join(lines))))
     return [json.loads(line) for line in out.getvalue().splitlines()], errors.getvalue()
 
 

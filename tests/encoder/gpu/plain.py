@@ -5,12 +5,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from encoder.gpu.request import Flips, Request
-from encoder.hybrid import HybridEncoder, Pass
-from encoder.restart import Price, RestartPolicy, Stability, Standing, most_doubtful
-from encoder.stability import Settled, stability_of
-from encoder.tagger import Head
-from encoder.worth import expected_changes
+from encoder.heads.head import Head
+from encoder.heads.stability import StabilityLogit, stability_of
+from encoder.restart.policies import Price, RestartPolicy, StabilityThreshold
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
+from encoder.runtime.passes import Pass
+from tests.encoder.restart.reference import (
+    StandingWords,
+    combine_heads_reference,
+    expected_changes_reference,
+    restart_point_reference,
+)
 
 NEAR = 1e-4
 
@@ -41,7 +47,7 @@ class PlainResident:
     def begin(self, slot: int, policy: RestartPolicy) -> None:
         self.slots[slot] = Slot(policy, heads=[[] for _ in self.heads])
 
-    def step(self, requests: Sequence[Request]) -> Flips:
+    def step(self, requests: Sequence[SlotRequest]) -> DeviceFlips:
         points = [self.cut(one) for one in requests]
         passes = [
             Pass(x.slot, x.start + x.keep, x.tokens, x.window, x.start + p)
@@ -53,9 +59,9 @@ class PlainResident:
             rows += self.read(one, point, scores.logits[scores.starts[i] : scores.starts[i + 1]])
         columns = list(zip(*sorted(rows), strict=True)) or [()] * 8
         arrays = [np.array(x, np.int32) for x in columns[:4]] + [np.array(x, np.float32) for x in columns[4:7]]
-        return Flips(*arrays, np.array(columns[7], np.bool_), int(scores.starts[-1]))
+        return DeviceFlips(*arrays, np.array(columns[7], np.bool_), int(scores.starts[-1]))
 
-    def cut(self, one: Request) -> int:
+    def cut(self, one: SlotRequest) -> int:
         """Cut what was rewritten and choose the first token to compute."""
         slot = self.slots[one.slot]
         for head in slot.heads:
@@ -69,21 +75,21 @@ class PlainResident:
         slot.reach[point:] = [one.count] * (one.count - point)
         return point
 
-    def point(self, slot: Slot, one: Request) -> int:
+    def point(self, slot: Slot, one: SlotRequest) -> int:
         seen = np.array(slot.seen, np.int32)
         standings = []
         for head in slot.heads:
             _, probability, base, drift = np.array(head, np.float32).reshape(-1, 4).T
-            stability = stability_of(Settled(base, drift), np.maximum(one.words - seen, 0))
-            standings.append(Standing(probability, probability, stability, seen, len(one.ends)))
-        standing = most_doubtful(standings)
+            stability = stability_of(StabilityLogit(base, drift), np.maximum(one.words - seen, 0))
+            standings.append(StandingWords(1 - probability, stability, seen, len(one.ends)))
+        standing = combine_heads_reference(standings)
         refuse_close_calls(slot.policy, standing)
-        word = min(max(slot.policy.point(standing), 0), one.kept_words)
+        word = restart_point_reference(slot.policy, standing)
         wish = slot.ends[word - 1] + 1 if word else 0
         invalid = [t for t, reach in enumerate(slot.reach[: one.keep]) if reach > one.keep]
         return min([wish, one.keep, *invalid])
 
-    def read(self, one: Request, point: int, scores: np.ndarray) -> list[tuple[float, ...]]:
+    def read(self, one: SlotRequest, point: int, scores: np.ndarray) -> list[tuple[float, ...]]:
         slot = self.slots[one.slot]
         first = min(one.kept_words, sum(end < point for end in slot.ends)) if len(scores) else one.words
         if first == one.words:
@@ -108,10 +114,10 @@ class PlainResident:
         return rows
 
 
-def refuse_close_calls(policy: RestartPolicy, standing: Standing) -> None:
-    if isinstance(policy, Stability) and (np.abs(standing.stability - policy.threshold) < NEAR).any():
+def refuse_close_calls(policy: RestartPolicy, standing: StandingWords) -> None:
+    if isinstance(policy, StabilityThreshold) and (np.abs(standing.stability - policy.threshold) < NEAR).any():
         raise Undecided
     if isinstance(policy, Price) and policy.price and standing.words:
-        gains = np.append(np.cumsum((expected_changes(standing) - policy.price)[::-1]), 0.0)
+        gains = np.append(np.cumsum((expected_changes_reference(standing) - policy.price)[::-1]), 0.0)
         if (np.diff(np.sort(gains))[-1:] < NEAR).any():
             raise Undecided

@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.encoder.gpu.where import INTERPRETED
+from tests.waiting import run
 
 ROOT = Path(__file__).parents[3]
 KERNELS = """add_norm_rows attend_pages choose_points embed_rows fill_rows gather_rows gelu_rows scan_rows settle
@@ -18,7 +18,7 @@ KERNELS = """add_norm_rows attend_pages choose_points embed_rows fill_rows gathe
 def test_kernels_compile_for_sm_90(tmp_path: Path) -> None:
     variables = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     variables |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    done = run(
         [sys.executable, "-m", "tests.encoder.gpu.compiled"], cwd=ROOT, env=variables, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-3000:]
@@ -33,6 +33,6 @@ def test_kernels_compile_for_sm_90(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not INTERPRETED, reason="compiled kernels were asked for")
 def test_these_tests_are_interpreted() -> None:
-    from encoder.gpu import launch
+    from encoder.runtime.gpu import launch
 
     assert launch.INTERPRETED

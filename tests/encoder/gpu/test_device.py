@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from encoder.checkpoint import save_checkpoint
-from encoder.gpu.device import DeviceError, choose_device
+from encoder.checkpoints.checkpoint import save_checkpoint
+from encoder.runtime.gpu.device import DeviceError, choose_device
 from encoder.tagger import load_tagger
 from tests.tiny import tiny_checkpoint
 

@@ -6,7 +6,7 @@ import torch
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.gpu.graphs import LEAST, MOST, Graphs, bucket
+from encoder.runtime.gpu.resident.cuda_graphs import LEAST, MOST, CudaGraphs, bucket
 
 
 class Recorded:
@@ -17,7 +17,7 @@ class Recorded:
 
 
 def test_work_is_captured_once_with_no_request_and_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
-    graphs = Graphs(torch.device("cpu"))
+    graphs = CudaGraphs(torch.device("cpu"))
     monkeypatch.setattr(graphs, "_on", True)
     monkeypatch.setattr(graphs, "_capture", lambda work: [work(), Recorded(work)][1])
     count, seen = torch.tensor([7], dtype=torch.int32), []
@@ -38,7 +38,7 @@ def test_sizes_share_graphs(size: int, wanted: int) -> None:
 
 @pytest.mark.skipif(DEVICE.type == "cpu", reason="graphs need a device")
 def test_a_graph_is_replayed_on_a_device() -> None:
-    graphs = Graphs(DEVICE)
+    graphs = CudaGraphs(DEVICE)
     count, total = (
         torch.full((1,), 3, dtype=torch.int32, device=DEVICE),
         torch.zeros(1, dtype=torch.int32, device=DEVICE),

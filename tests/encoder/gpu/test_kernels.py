@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, FORMATS, close, some  # first: it skips where Triton is missing
 
 # isort: split
-from encoder.gpu import attention, rows
-from encoder.gpu.attention import DevicePages
-from encoder.gpu.layout import Packed, lay_out
-from encoder.gpu.rows import DeviceNorm, States
-from encoder.ops import Buffer, Embedding, IntArray, Norm, Pages, Rows, Stream
-from encoder.ops.reference import TorchKernels
+from encoder.runtime.cpu.torch_reference import TorchKernels
+from encoder.runtime.gpu import attention
+from encoder.runtime.gpu import row_kernels as rows
+from encoder.runtime.gpu.attention import DevicePages
+from encoder.runtime.gpu.row_kernels import DeviceNorm, DeviceStream
+from encoder.runtime.gpu.row_layout import DeviceRows, lay_out
+from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream
 
 SHAPES = [(2, 8, 4), (3, 5, 3), (2, 32, 16)]  # heads, head_dim, page_size: small, odd, the shipped head
 SLOTS, LENGTH = 5, 70
@@ -41,7 +42,7 @@ class Ragged:
         position = np.concatenate([np.arange(a, b) for a, b in zip(begin, end, strict=True)]).astype(np.int32)
         first, last = (np.repeat(x, count).astype(np.int32) for x in (window, end - 1))
         some = count > 0
-        self.rows = Rows(
+        self.rows = PackedRows(
             slots[some],
             np.concatenate(([0], np.cumsum(count[some]))).astype(np.int32),
             position,
@@ -51,7 +52,7 @@ class Ragged:
         self.total = len(position)
         self.capacity = self.total + spare
         number, *bounds = (device(x) for x in ([requests], begin, end, window))
-        self.packed: Packed = lay_out(number, *bounds[:2], None if causal else bounds[2], self.capacity)
+        self.packed: DeviceRows = lay_out(number, *bounds[:2], None if causal else bounds[2], self.capacity)
         self.request_table = device(self.table[slots])
 
     def wide(self, x: torch.Tensor) -> torch.Tensor:
@@ -140,7 +141,7 @@ def test_row_kernels(dtype: torch.dtype, width: int) -> None:
     close(got.cast[:total], want.cast.tensor)
 
     delta, bias = normal(rng, total, width).to(dtype), normal(rng, width)
-    stream = Stream(Buffer(want.full.tensor + bias), want.cast)
+    stream = ResidualStream(Buffer(want.full.tensor + bias), want.cast)
     after = REFERENCE.add_norm(stream, delta, norm)
     got = rows.add_norm(got, ragged.wide(delta), bias.to(DEVICE), ours, ragged.packed)
     close(got.full[:total], after.full.tensor)
@@ -167,7 +168,7 @@ def test_boundary_states_come_back_as_they_were_stored(dtype: torch.dtype) -> No
     pages = torch.zeros(SLOTS * -(-LENGTH // 4), 4, 32, device=DEVICE)
     rows.store(ragged.wide(states), pages, ragged.request_table, ragged.packed)
     assert int((pages != 0).any(2).sum()) == ragged.total  # nothing else is written
-    back: States = rows.gather(pages, ragged.request_table, ragged.packed, dtype)
+    back: DeviceStream = rows.gather(pages, ragged.request_table, ragged.packed, dtype)
     assert torch.equal(back.full[: ragged.total].cpu(), states)
     assert torch.equal(back.cast[: ragged.total].cpu(), states.to(dtype))
 

@@ -1,4 +1,4 @@
-"""The packed list of tokens, made on the device, against the host's (`encoder.cache`)."""
+"""The packed list of tokens, made on the device, against the host's (`encoder.runtime.paged_cache`)."""
 
 import numpy as np
 from hypothesis import given
@@ -8,9 +8,10 @@ from tests.encoder.gpu.test_kernels import device
 from tests.encoder.gpu.where import some
 
 # isort: split
-from encoder.cache import Plan, prefix_rows, tail_rows
-from encoder.gpu.launch import QUERIES
-from encoder.gpu.layout import BLOCKS, ROWS, WANTED, lay_out
+from encoder.runtime.gpu.launch import QUERIES
+from encoder.runtime.gpu.row_layout import BLOCKS, ROWS, WANTED, lay_out
+from encoder.runtime.paged_cache import prefix_rows, tail_rows
+from encoder.runtime.passes import PassPlan
 
 REQUESTS = st.lists(
     st.tuples(st.integers(0, 30), st.sampled_from([0, 1, 2, 7, 40]), st.integers(0, 9), st.integers(0, 9)), max_size=6
@@ -25,7 +26,7 @@ def test_rows_are_those_of_the_host(drawn: list[tuple[int, int, int, int]], spar
     requests = np.array(wanted, np.int64).reshape(-1, 5)
     _, keep, count, window, restart = requests.T
     for tail in (False, True):
-        host = (tail_rows if tail else prefix_rows)(Plan(requests, np.zeros(count.sum(), np.int32), 0))
+        host = (tail_rows if tail else prefix_rows)(PassPlan(requests, np.zeros(count.sum(), np.int32), 0))
         begin, end = restart if tail else keep, keep + count
         room = np.full(2, 99)  # requests that there is room for, and that are not there
         numbers = [device(np.concatenate((x, room))) for x in (begin, end, window)]

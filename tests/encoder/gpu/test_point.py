@@ -8,10 +8,21 @@ from tests.encoder.gpu.test_kernels import device
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.gpu.point import END, EXTRA, FIELDS, KEEP, KEPT, SLOT, START, WHOLE, WORDS, choose
-from encoder.gpu.request import Request
-from encoder.gpu.state import SlotState
-from encoder.restart import parse_policy
+from encoder.restart.policies import parse_policy
+from encoder.runtime.gpu.resident.interface import SlotRequest
+from encoder.runtime.gpu.resident.restart_kernel import (
+    END,
+    EXTRA,
+    FIELDS,
+    KEEP,
+    KEPT,
+    SLOT,
+    START,
+    WHOLE,
+    WORDS,
+    choose,
+)
+from encoder.runtime.gpu.resident.slot_state import SlotState
 from tests.encoder.gpu.plain import PlainResident, Slot, Undecided
 
 POLICIES = [
@@ -39,7 +50,7 @@ def random_slot(rng: np.random.Generator, policy: str) -> Slot:
     return Slot(parse_policy(policy), ends.tolist(), reach.astype(int).tolist(), seen, heads)
 
 
-def random_request(rng: np.random.Generator, number: int, slot: Slot) -> Request:
+def random_request(rng: np.random.Generator, number: int, slot: Slot) -> SlotRequest:
     """Cut at a random token, maybe in a word; say some more, or nothing."""
     held = len(slot.reach)
     keep = int(rng.integers(0, held + 1)) if rng.integers(3) == 0 else held
@@ -51,7 +62,7 @@ def random_request(rng: np.random.Generator, number: int, slot: Slot) -> Request
     else:
         ends = [keep + added - 1] if added else []
     start = int(rng.integers(0, 3))
-    return Request(
+    return SlotRequest(
         number, keep, np.zeros(added, np.int32), kept, np.array(ends, np.int32), start, 0, bool(rng.integers(8) == 0)
     )
 

@@ -10,13 +10,13 @@ from tests.encoder.gpu.test_kernels import device
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.gpu import reading
-from encoder.gpu.heads import bring_heads
-from encoder.gpu.layout import lay_out
-from encoder.gpu.point import END, FIELDS, SLOT, START, WINDOW, WORDS
-from encoder.gpu.reading import HEADER, ROW, Work
-from encoder.gpu.state import SlotState
-from encoder.tagger import heads_of
+from encoder.runtime.gpu.resident import decode_kernels as reading
+from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, DecodeWork
+from encoder.runtime.gpu.resident.head_weights import bring_heads
+from encoder.runtime.gpu.resident.restart_kernel import END, FIELDS, SLOT, START, WINDOW, WORDS
+from encoder.runtime.gpu.resident.slot_state import SlotState
+from encoder.runtime.gpu.row_layout import lay_out
+from encoder.tagger import make_heads
 from tests.tiny import tiny_checkpoint
 
 TYPES = ["event", "organization", "person", "place", "product", "time"]
@@ -32,7 +32,7 @@ LENGTH, SLOTS = 24, 5
 def test_words_are_read_as_the_cpu_reads_them(units: int) -> None:
     rng = np.random.default_rng(units)
     checkpoint = tiny_checkpoint(labels=("O",), taggers=SETS, stability=units)
-    heads = [replace(x, stability=replace(x.stability, scale=1.3, shift=-0.2)) for x in heads_of(checkpoint)]
+    heads = [replace(x, stability=replace(x.stability, scale=1.3, shift=-0.2)) for x in make_heads(checkpoint)]
     state = SlotState.empty(SLOTS, len(heads), LENGTH, DEVICE)
     number, columns = 4, checkpoint.config.columns
     slots = rng.permutation(SLOTS)[:number]
@@ -52,7 +52,7 @@ def test_words_are_read_as_the_cpu_reads_them(units: int) -> None:
     if not units:
         scores = scores.round()  # ties: the first of equal labels is taken
     packed = lay_out(device([number]), device(start + point), device(fields[END]), device(fields[WINDOW]), total + 3)
-    work = Work(
+    work = DecodeWork(
         device([number]),
         device(fields),
         device(start + point),

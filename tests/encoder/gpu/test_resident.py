@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
-from encoder.cache import OutOfPages, Pass
-from encoder.gpu.encoder import DeviceEncoder
-from encoder.gpu.request import Flips, Request, Resident
-from encoder.gpu.resident import DeviceResident
-from encoder.hybrid import HybridEncoder
-from encoder.restart import Entropy, parse_policy
-from encoder.tagger import Head, heads_of
+from encoder.heads.head import Head
+from encoder.restart.policies import Entropy, parse_policy
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.gpu.resident.interface import DeviceFlips, ResidentStep, SlotRequest
+from encoder.runtime.gpu.resident.step import DeviceResidentStep
+from encoder.runtime.passes import OutOfPages, Pass
+from encoder.tagger import make_heads
 from tests.encoder.gpu.plain import PlainResident, Undecided
 from tests.tiny import tiny_checkpoint
 
@@ -34,7 +35,7 @@ SLOTS = 3
 @cache
 def parts(variant: str) -> tuple[DeviceEncoder, HybridEncoder, list[Head]]:
     checkpoint = tiny_checkpoint(layers=2, causal_layers=1, heads=2, **VARIANTS[variant])
-    heads = [replace(x, stability=replace(x.stability, scale=1.5, shift=0.25)) for x in heads_of(checkpoint)]
+    heads = [replace(x, stability=replace(x.stability, scale=1.5, shift=0.25)) for x in make_heads(checkpoint)]
     ours = DeviceEncoder(checkpoint, DEVICE, max_sessions=SLOTS, number_format="float32")
     return ours, HybridEncoder(checkpoint, max_sessions=SLOTS, number_format="float32"), heads
 
@@ -47,7 +48,7 @@ class Writer:
     start: int
     words: list[tuple[int, ...]] = field(default_factory=list)
 
-    def draw(self, data: st.DataObject, room: int) -> Request | None:
+    def draw(self, data: st.DataObject, room: int) -> SlotRequest | None:
         """Say some words more, having taken some back, or part of the last one; or close it."""
         kind = data.draw(st.sampled_from(["grow", "grow", "grow", "rewrite", "shorten", "close"]), "kind")
         before, words = self.words, list(self.words)
@@ -71,10 +72,10 @@ class Writer:
         ends = np.cumsum([len(word) for word in words])[kept:] - 1
         tokens = np.array(new[keep:], np.int32)
         window = max(0, self.start - 8)  # half of the window
-        return Request(self.slot, keep, tokens, kept, ends.astype(np.int32), self.start, window, kind == "close")
+        return SlotRequest(self.slot, keep, tokens, kept, ends.astype(np.int32), self.start, window, kind == "close")
 
 
-def check(flips: Flips, want: Flips) -> None:
+def check(flips: DeviceFlips, want: DeviceFlips) -> None:
     for name in ("slot", "head", "word", "label", "moved"):
         assert np.array_equal(getattr(flips, name), getattr(want, name)), name
     for name in ("probability", "base", "drift"):
@@ -82,7 +83,7 @@ def check(flips: Flips, want: Flips) -> None:
     assert flips.computed == want.computed
 
 
-def check_standing(ours: DeviceResident, theirs: PlainResident, slot: int) -> None:
+def check_standing(ours: DeviceResidentStep, theirs: PlainResident, slot: int) -> None:
     stands = theirs.slots[slot]
     got = ours.standing(slot, len(stands.ends))
     for name in ("ends", "seen"):
@@ -95,13 +96,13 @@ def check_standing(ours: DeviceResident, theirs: PlainResident, slot: int) -> No
             np.testing.assert_allclose(got[name][number], column, atol=2e-4, rtol=1e-3)
 
 
-def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResident, PlainResident, list[Writer]]]:
+def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResidentStep, PlainResident, list[Writer]]]:
     ours, theirs, heads = parts(variant)
-    device, plain = DeviceResident(ours, heads), PlainResident(theirs, heads)
+    device, plain = DeviceResidentStep(ours, heads), PlainResident(theirs, heads)
     writers = []
     for _ in range(SLOTS):
-        slot = ours.open()
-        assert slot == theirs.open()
+        slot = ours.open_slot()
+        assert slot == theirs.open_slot()
         policy = parse_policy(data.draw(st.sampled_from(POLICIES), "policy"))
         context = data.draw(st.sampled_from([0, 0, 5]), "context")
         for resident, encoder in ((device, ours), (plain, theirs)):
@@ -113,7 +114,7 @@ def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResident, P
     finally:
         for encoder in (ours, theirs):
             for writer in writers:
-                encoder.free(writer.slot)
+                encoder.free_slot(writer.slot)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -135,30 +136,30 @@ def test_any_history_equals_the_host_path(variant: str, data: st.DataObject) -> 
             check_standing(ours, theirs, writer.slot)
 
 
-def one(slot: int, *tokens: int, **changes: object) -> Request:
+def one(slot: int, *tokens: int, **changes: object) -> SlotRequest:
     """A request that says words of one token each."""
     keep = int(changes.pop("keep", 0))  # type: ignore[call-overload]
     ends = np.arange(keep, keep + len(tokens), dtype=np.int32)
-    return Request(slot, keep, np.array(tokens, np.int32), keep, ends, **changes)  # type: ignore[arg-type]
+    return SlotRequest(slot, keep, np.array(tokens, np.int32), keep, ends, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[DeviceResident, PlainResident, list[int]]]:
+def pair() -> Iterator[tuple[DeviceResidentStep, PlainResident, list[int]]]:
     ours, theirs, heads = parts("no stability")
-    slots = [ours.open() for _ in range(SLOTS)]
-    assert slots == [theirs.open() for _ in range(SLOTS)]
-    found: tuple[Resident, ...] = (DeviceResident(ours, heads), PlainResident(theirs, heads))
+    slots = [ours.open_slot() for _ in range(SLOTS)]
+    assert slots == [theirs.open_slot() for _ in range(SLOTS)]
+    found: tuple[ResidentStep, ...] = (DeviceResidentStep(ours, heads), PlainResident(theirs, heads))
     for resident in found:
         for slot in slots:
             resident.begin(slot, parse_policy("always"))
     yield (*found, slots)  # type: ignore[misc]
     for encoder in (ours, theirs):
         for slot in slots:
-            encoder.free(slot)
+            encoder.free_slot(slot)
 
 
 def test_a_tail_longer_than_guessed_runs_again_and_says_the_same(
-    pair: tuple[DeviceResident, PlainResident, list[int]],
+    pair: tuple[DeviceResidentStep, PlainResident, list[int]],
 ) -> None:
     ours, theirs, slots = pair
     for keep in (0, 4, 8):
@@ -168,14 +169,14 @@ def test_a_tail_longer_than_guessed_runs_again_and_says_the_same(
     assert ours.reruns >= 2
 
 
-def test_a_step_of_many_requests_is_parted(pair: tuple[DeviceResident, PlainResident, list[int]]) -> None:
+def test_a_step_of_many_requests_is_parted(pair: tuple[DeviceResidentStep, PlainResident, list[int]]) -> None:
     ours, theirs, slots = pair
     ours.most = 2
     requests = [one(slot, 9, 8, 7, 6) for slot in slots]
     check(ours.step(requests), theirs.step(requests))
 
 
-def test_a_step_can_be_sent_while_another_runs(pair: tuple[DeviceResident, PlainResident, list[int]]) -> None:
+def test_a_step_can_be_sent_while_another_runs(pair: tuple[DeviceResidentStep, PlainResident, list[int]]) -> None:
     ours, theirs, slots = pair
     running = ours.launch(ours.prepare([one(slots[0], 9, 8)]))
     sent = ours.prepare([one(slots[1], 7, 6), one(slots[0], 5, keep=2)])
@@ -183,7 +184,9 @@ def test_a_step_can_be_sent_while_another_runs(pair: tuple[DeviceResident, Plain
     check(ours.finish(ours.launch(sent)), theirs.step([one(slots[1], 7, 6), one(slots[0], 5, keep=2)]))
 
 
-def test_what_is_not_for_the_resident_step_is_refused(pair: tuple[DeviceResident, PlainResident, list[int]]) -> None:
+def test_what_is_not_for_the_resident_step_is_refused(
+    pair: tuple[DeviceResidentStep, PlainResident, list[int]],
+) -> None:
     ours, _, slots = pair
     with pytest.raises(ValueError, match="up to 16"):
         ours.step([one(slots[0], *range(17))])
@@ -198,8 +201,8 @@ def test_what_is_not_for_the_resident_step_is_refused(pair: tuple[DeviceResident
 def test_too_few_pages_change_nothing() -> None:
     checkpoint = tiny_checkpoint(layers=2, causal_layers=1, heads=2)
     encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=SLOTS, max_pages=17, number_format="float32")
-    ours = DeviceResident(encoder, heads_of(checkpoint))
-    slots = [encoder.open() for _ in range(SLOTS)]
+    ours = DeviceResidentStep(encoder, make_heads(checkpoint))
+    slots = [encoder.open_slot() for _ in range(SLOTS)]
     requests = [one(slot, *range(5, 17)) for slot in slots]
     for most in (SLOTS, 2):
         ours.most = most

@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, Phase, settings
 pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev]' brings it on Linux")
 
 # isort: split
-from encoder.checkpoint import Checkpoint
-from encoder.session import SessionPool
-from encoder.tagger import Tagger, heads_of
-from encoder.tokenizer import IncrementalTokenizer
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.session.pool import SessionPool
+from encoder.tagger import Tagger, make_heads
+from encoder.tokenizer.incremental import IncrementalTokenizer
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
@@ -24,12 +24,12 @@ EXAMPLES = 1 if INTERPRETED else 20
 
 def device_tagger(checkpoint: Checkpoint, max_sessions: int) -> Tagger:
     """A tagger on the device, in float32."""
-    from encoder.gpu.encoder import DeviceEncoder
+    from encoder.runtime.gpu.encoder import DeviceEncoder
 
     encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=max_sessions, number_format="float32")
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
-    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads_of(checkpoint))
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, make_heads(checkpoint))
 
 
 def some(examples: int) -> settings:

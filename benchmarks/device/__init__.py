@@ -1,0 +1,1 @@
+"""GPU benchmark: kernels, steps, limits."""

@@ -1,0 +1,27 @@
+"""The product of our own fused layers, alone: what a floor may not leave out if it is the fastest."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run, padded
+from encoder.runtime.cpu.avx512.microkernel import PER_STEP, can_multiply
+from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
+
+
+def own_product(rows: int, hidden: int, wide: int, numbers: Numbers) -> list[Callable[[], None]]:
+    """Give what multiplies (rows, hidden) by (hidden, wide), scaled and with its bias; nothing where it cannot."""
+    if not can_multiply(numbers):
+        return []
+    steps, width = -(-hidden // PER_STEP[numbers]), padded(wide)
+    words = aligned((steps + 3) * width, np.int32)
+    words.setflags(write=False)  # as mapped weights are, for which it is compiled
+    parts = [(steps + i) * width for i in range(3)]
+    products = np.array([0, *parts, steps, width // BLOCK, AS_IS], np.int64)
+    packed = PackedWeights(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
+    a = aligned(rows * steps * PER_STEP[numbers], NUMPY[numbers])
+    scale, zero = aligned(rows, np.float32), aligned(rows, np.int32)
+    sums = aligned(ROWS * BLOCK, np.int32 if numbers == "int8" else np.float32)
+    out, run = aligned(rows * width, np.float32), make_run(numbers)
+    return [lambda: run(packed, a, rows, scale, zero, sums, out)]

@@ -1,0 +1,159 @@
+"""The whole bench: a broker, a service for each guarantee, the runs that were asked for, and the search."""
+
+import asyncio
+import os
+import platform
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.kafka.capacity_search import most_carried
+from benchmarks.kafka.load_generator import FETCH_WAIT_MS, Reader, Sender
+from benchmarks.kafka.report import KafkaReport, Run
+from benchmarks.kafka.run import Bench
+from benchmarks.kafka.service_process import SERVE, Cores, serving
+from consumers.common.settings import Guarantee
+from consumers.kafka.brokers.apache_kafka import apache_kafka
+from consumers.kafka.brokers.embedded import EmbeddedBroker, OwnBroker
+from tests.faults.rig.environment import Place
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchSettings:
+    """What `python -m benchmarks kafka` was asked for."""
+
+    broker: str | OwnBroker
+    taggers: tuple[str, ...]
+    policy: str
+    guarantees: tuple[Guarantee, ...]
+    sessions: tuple[int, ...]
+    """Runs with these numbers of speakers come first."""
+    search: bool
+    """Then, how many are carried is found."""
+    most: int
+    seconds: float
+    warm_up: float
+    target_ms: float
+    partitions: int
+    commit_seconds: float
+    command: Sequence[str] = SERVE
+    """Starts a service: tests bring their own."""
+
+
+def run_bench(settings: BenchSettings, tell: Callable[[str], None], show: Callable[[Run], None]) -> KafkaReport:
+    """Measure.
+
+    Args:
+        settings: see there.
+        tell: is told what goes on.
+        show: is given each run as it ends.
+
+    Raises:
+        OperationFailed: the broker or the service failed.
+    """
+    cores = Cores.divide()
+    runs: list[Run] = []
+    carried: dict[str, int] = {}
+    with _beside(cores), _open_broker(settings) as address:
+        for guarantee in settings.guarantees:
+            with _bench(settings, guarantee, address, cores, tell) as bench:
+
+                def measure(sessions: int, bench: Bench = bench) -> Run:
+                    run = bench.run(sessions, settings.seconds, settings.warm_up)
+                    runs.append(run)
+                    show(run)
+                    return run
+
+                for sessions in settings.sessions:
+                    measure(sessions)
+                if settings.search:
+                    known = {x.sessions: x for x in runs if x.guarantee == guarantee}
+
+                    def carries(
+                        sessions: int,
+                        known: dict[int, Run] = known,
+                        measure: Callable[[int], Run] = measure,
+                    ) -> bool:
+                        return (known.get(sessions) or measure(sessions)).carries(settings.target_ms)
+
+                    carried[guarantee] = most_carried(carries, 64, settings.most)
+    return KafkaReport(
+        broker=settings.broker.value if isinstance(settings.broker, OwnBroker) else "a broker of one's own",
+        taggers=settings.taggers,
+        policy=settings.policy,
+        cores=_tell_cores(cores),
+        processor=platform.processor() or platform.machine(),
+        target_ms=settings.target_ms,
+        carried=carried,
+        runs=tuple(runs),
+    )
+
+
+@contextmanager
+def _beside(cores: Cores) -> Iterator[None]:
+    """Keep this process, and a broker of its own, off the service's core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores.others)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def _open_broker(settings: BenchSettings) -> Iterator[str]:
+    if isinstance(settings.broker, str):
+        yield settings.broker
+    elif settings.broker is OwnBroker.APACHE:
+        with apache_kafka(partitions=settings.partitions) as broker:
+            yield broker.address
+    else:
+        with closing(EmbeddedBroker(settings.partitions)) as embedded:
+            yield embedded.address
+
+
+@contextmanager
+def _bench(
+    settings: BenchSettings, guarantee: Guarantee, broker: str, cores: Cores, tell: Callable[[str], None]
+) -> Iterator[Bench]:
+    place = Place(broker, f"hearken-bench-{uuid.uuid4().hex[:8]}", settings.partitions)
+    asyncio.run(place.make_topics())
+    topics = place.topics
+    with tempfile.TemporaryDirectory(prefix="hearken-bench-") as folder:
+        tell(f"{guarantee}: the service starts")
+        with (
+            serving(_flags(settings, place, guarantee), cores, Path(folder), settings.command) as served,
+            closing(Reader(broker, topics, place.run)) as reader,
+        ):
+            sender = Sender(broker, topics.input, settings.partitions)
+            yield Bench(guarantee, served, sender, reader, settings.partitions, tell)
+
+
+def _flags(settings: BenchSettings, place: Place, guarantee: Guarantee) -> list[str]:
+    topics = place.topics
+    flags = {
+        "broker": place.address,
+        "input-topic": topics.input,
+        "output-topic": topics.output,
+        "dead-letter-topic": topics.dead_letter,
+        "state-topic": topics.state,
+        "group": place.run,
+        "guarantee": guarantee,
+        "policy": settings.policy,
+        "commit-seconds": settings.commit_seconds,
+        "log-level": "warning",
+    }
+    if settings.broker is OwnBroker.EMBEDDED:
+        flags["fetch-wait-ms"] = FETCH_WAIT_MS
+    taggers = [x for tagger in settings.taggers for x in ("--tagger", tagger)]
+    return [*taggers, *(x for name, value in flags.items() for x in (f"--{name}", str(value)))]
+
+
+def _tell_cores(cores: Cores) -> str:
+    if cores.service is None:
+        return "one core for all: service, broker, sender and reader"
+    others = len(cores.others)
+    return f"the service alone on one core; broker, sender and reader on {others} other{'s' if others > 1 else ''}"

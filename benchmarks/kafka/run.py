@@ -1,0 +1,166 @@
+"""One run: so many speakers for so long through Kafka, and what that took."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.kafka.load_generator import Answer, Heard, Reader, Sender
+from benchmarks.kafka.report import Run, Spread, spread
+from benchmarks.kafka.service_process import Metrics, Served, Usage
+from consumers.common.errors import OperationFailed
+from tests.faults.workload.speakers import Due, farewell, plan_talk
+
+DRAIN_SECONDS = 120.0
+"""How long the service may take to finish what was sent."""
+READ_SECONDS = 1.0
+"""What is done has been written; so long it may take to be read."""
+PHASES = ("broker", "queue", "step", "handover", "state", "publish")
+
+
+@dataclass(slots=True)
+class Bench:
+    """A service that runs, with its sender and its reader.
+
+    Args:
+        guarantee: what the service was started with.
+        partitions: of the input.
+        tell: is told what goes on.
+    """
+
+    guarantee: str
+    served: Served
+    sender: Sender
+    reader: Reader
+    partitions: int
+    tell: Callable[[str], None]
+    _runs: int = field(default=0)
+
+    def run(self, sessions: int, seconds: float, warm_up: float) -> Run:
+        """Let so many speak for `warm_up` and then `seconds`, and measure the second part.
+
+        Raises:
+            OperationFailed: the brokers or the service failed on the way.
+        """
+        self._runs += 1
+        name = f"speaker{self._runs}"
+        self.tell(f"{self.guarantee}, {sessions:,} speakers: {seconds:g} s")
+        plan = plan_talk(name, sessions, warm_up + seconds, self.partitions, seed=self._runs)
+        sending = _Sending(self.sender, plan)
+        sending.sleep(warm_up)
+        before = self.served.metrics(), self.served.usage()
+        sending.sleep(seconds)
+        after = self.served.metrics(), self.served.usage()
+        sending.end()
+        self._drain()
+        heard = self.sender.match(self.reader.take())
+        words = sum(x.is_word and x.at >= warm_up for x in plan)
+        begin = sum(x.at < warm_up for x in plan)
+        self.sender.send(farewell(name, sessions, self.partitions), threading.Event())
+        self._drain()
+        self.reader.take()
+        return _report(self.guarantee, sessions, words, heard, begin, warm_up, before, after)
+
+    def _drain(self) -> None:
+        """Wait until the service has done all that was sent, and the reader has read what came of it."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while (metrics := self.served.metrics()).get("hearken_records_done_total") < self.sender.count:
+            if time.monotonic() > deadline:
+                done = metrics.get("hearken_records_done_total")
+                raise OperationFailed(f"the service has done {done:,.0f} of {self.sender.count:,} messages")
+            time.sleep(0.2)
+        written = metrics.get("hearken_revisions_delivered_total")
+        while self.reader.count < written and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+class _Sending:
+    """The sender at work in a thread of its own."""
+
+    def __init__(self, sender: Sender, plan: Sequence[Due]) -> None:
+        self._stop = threading.Event()
+        self._failed: Exception | None = None
+        self._ends = time.monotonic()
+        self._thread = threading.Thread(target=self._run, args=(sender, plan), name="sender", daemon=True)
+        self._thread.start()
+
+    def sleep(self, seconds: float) -> None:
+        self._ends += seconds
+        while (left := self._ends - time.monotonic()) > 0 and self._failed is None:
+            time.sleep(min(left, 0.2))
+
+    def end(self) -> None:
+        self._thread.join()
+        if self._failed is not None:
+            raise self._failed
+
+    def _run(self, sender: Sender, plan: Sequence[Due]) -> None:
+        try:
+            sender.send(plan, self._stop)
+        except Exception as error:
+            self._failed = error
+
+
+def _report(
+    guarantee: str,
+    sessions: int,
+    words: int,
+    heard: Heard,
+    begin: int,
+    warm_up: float,
+    before: tuple[Metrics, Usage],
+    after: tuple[Metrics, Usage],
+) -> Run:
+    counted, usage, earlier = after[0].since(before[0]), after[1], before[1]
+    seconds = usage.at - earlier.at
+    cpu = usage.cpu - earlier.cpu
+    loop = min(usage.threads)
+    answers = [x for x in heard.answers if x.due.at >= warm_up]
+    return Run(
+        guarantee=guarantee,
+        sessions=sessions,
+        seconds=round(seconds, 1),
+        words_per_second=round(words / seconds, 1),
+        answered=_spread(answers),
+        words=_spread([x for x in answers if x.due.is_word]),
+        closings=_spread([x for x in answers if not x.due.is_word]),
+        slip=spread(heard.slips[begin:]),
+        ack=spread(heard.acks[begin:]),
+        cpu_ms_a_word=round(1000 * cpu / max(1, words), 3),
+        cpu_loop_ms_a_word=round(1000 * (usage.threads[loop] - earlier.threads[loop]) / max(1, words), 3),
+        core_share=round(cpu / seconds, 3),
+        others_share=round(max(0.0, usage.core - earlier.core - cpu) / seconds, 3),
+        coalesced=round(counted.get("hearken_updates_coalesced_total")),
+        shortened=round(counted.get("hearken_restarts_shortened_total")),
+        phases=_phases(counted, spread(heard.slips[begin:]).mean_ms, _spread(answers).mean_ms),
+        served_p99_ms=_p99(counted),
+        resident_mib=(round(earlier.resident / (1 << 20), 1), round(usage.resident / (1 << 20), 1)),
+    )
+
+
+def _spread(answers: Sequence[Answer]) -> Spread:
+    return spread([x.seconds for x in answers])
+
+
+def _phases(counted: Metrics, slip_ms: float, answered_ms: float) -> dict[str, float]:
+    found = {"sender": slip_ms}
+    for phase in PHASES:
+        if (mean := _mean_ms(counted, "hearken_record_seconds", phase=phase)) is not None:
+            found[phase] = mean
+    if (acknowledged := _mean_ms(counted, "hearken_produce_to_revision_seconds")) is not None:
+        found["out"] = round(answered_ms - slip_ms - acknowledged, 3)
+    return found
+
+
+def _mean_ms(counted: Metrics, name: str, **labels: str) -> float | None:
+    count = counted.get(f"{name}_count", **labels)
+    return round(1000 * counted.get(f"{name}_sum", **labels) / count, 3) if count else None
+
+
+def _p99(counted: Metrics) -> float | None:
+    """The upper bound of the bucket that it is in; None: there is none."""
+    name = "hearken_taken_to_done_seconds_bucket"
+    below = sorted((float(dict(x)["le"]), value) for (known, x), value in counted.values.items() if known == name)
+    count = below[-1][1] if below else 0
+    bounds = [bound for bound, value in below if count and value >= 0.99 * count]
+    return round(1000 * bounds[0], 3) if bounds and bounds[0] != float("inf") else None

@@ -1,0 +1,198 @@
+"""`hearken evaluate`: streaming metrics of taggers and restart policies, as tables, JSON and plots."""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from consumers.common.console import console
+from consumers.common.exit_codes import user_errors
+from consumers.common.settings import DEFAULT_TAGGER, NumberFormatOption, setting
+
+if TYPE_CHECKING:
+    from stream.evaluation.metrics.report import EvaluationReport
+
+POLICIES = ["always", "never", "last:3", "entropy:0.1"]
+GRID = ["low", *(f"{x}:{y}" for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98) for y in (0, 0.5, 0.7, 0.8, 0.9, 0.95))]
+"""Emission levels that `--stability grid` stands for."""
+
+_data = partial(setting, panel="Data", variable=False)
+_measure = partial(setting, panel="Measurement", variable=False)
+_output = partial(setting, panel="Output", variable=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldOptions:
+    """How a file with gold labels is read."""
+
+    limit: Annotated[int | None, _data("Read only the first N sequences.", min=1, show_default="all")] = None
+    rename: Annotated[
+        list[str] | None,
+        _data("Type of the tagger for a type of the file; empty drops the type; may be repeated.", metavar="FILE=TYPE"),
+    ] = None
+    spoken: Annotated[bool, _data("Remove punctuation, which a recogniser's text lacks.", "--spoken")] = False
+    join: Annotated[
+        int | None, _data("Join neighbouring sequences of a document into segments of at most N words.", min=1)
+    ] = None
+
+    def rename_table(self) -> dict[str, str]:
+        """Type of the tagger by type of the file.
+
+        Raises:
+            EvaluationError: an entry is malformed.
+        """
+        from stream.evaluation.replay.examples import EvaluationError
+
+        parts = [rename.partition("=") for rename in self.rename or []]
+        for old, sign, _ in parts:
+            if not (old and sign):
+                raise EvaluationError(f"--rename {old!r} must look like FILE_TYPE=TAGGER_TYPE")
+        return {old: new for old, _, new in parts}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCommand:
+    """Settings of `hearken evaluate`."""
+
+    data: Annotated[Path | None, _data("File with gold labels: CoNLL (token<TAB>tag) or JSONL spans.")] = None
+    stream: Annotated[
+        Path | None, _data("Instead of --data: a recorded live stream or a folder of them; needs no gold labels.")
+    ] = None
+    gold: GoldOptions
+    tagger: Annotated[
+        list[str] | None,
+        _measure(
+            "Shipped tagger or checkpoint folder; repeat it for several seeds of one recipe.",
+            metavar="NAME",
+            show_default=DEFAULT_TAGGER,
+        ),
+    ] = None
+    baseline: Annotated[
+        list[str] | None,
+        _measure(
+            "Bidirectional checkpoint (causal_layers = 0) that is run again on every word; may be repeated.",
+            metavar="FOLDER",
+        ),
+    ] = None
+    policy: Annotated[
+        list[str] | None,
+        _measure(
+            "Restart policy, or oracle (full restarts exactly where they remove errors); may be repeated.",
+            metavar="POLICY",
+            show_default=" ".join(POLICIES),
+        ),
+    ] = None
+    stability: Annotated[
+        list[str] | None,
+        _measure(
+            "Measure the published spans at this level: low, medium, high, SHOW:CHANGE, or grid for many; may be "
+            "repeated.",
+            metavar="LEVEL",
+        ),
+    ] = None
+    close: Annotated[bool, _measure("Measure closing restarts too.")] = True
+    number_format: NumberFormatOption = "auto"
+    everything: Annotated[bool, _output("Show every metric, in a second table.", "--all")] = False
+    out: Annotated[Path | None, _output("Folder for evaluation.json and its plots.")] = None
+    json_lines: Annotated[Path | None, _output("File to which each result is appended as a JSON line.")] = None
+
+
+def evaluate(settings: EvaluateCommand) -> None:
+    """Measure taggers and restart policies on labelled sequences, fed word by word, or on recorded streams."""
+    from consumers.cli.evaluation_tables import evaluation_tables
+    from consumers.common.errors import OperationFailed
+    from encoder.checkpoints.location import CheckpointError
+    from encoder.model.config import ConfigError
+    from encoder.restart.policies import PolicyError
+    from encoder.runtime.number_format import NumberFormatError
+    from stream.evaluation.replay.examples import EvaluationError
+    from stream.revisions.emission import EmissionError
+
+    with user_errors(
+        "evaluate",
+        CheckpointError, ConfigError, EmissionError, EvaluationError, NumberFormatError, OperationFailed, PolicyError,
+    ):  # fmt: skip
+        report = _evaluate(settings)
+    console().print(*evaluation_tables(report, settings.everything))
+    if settings.out is not None:
+        _write(report, settings.out)
+    if settings.json_lines is not None:
+        _add_lines(report, settings.json_lines)
+
+
+def _evaluate(settings: EvaluateCommand) -> "EvaluationReport":
+    from consumers.recordings.datasets import read_streams
+    from stream.evaluation.labelled import EvaluationTask, evaluate_all
+    from stream.evaluation.recorded import evaluate_streams
+    from stream.evaluation.replay.examples import EvaluationError
+
+    gold = settings.gold
+    command = shlex.join(["hearken", *sys.argv[1:]])
+    given = settings.stability or ()
+    levels = tuple(dict.fromkeys(x for level in given for x in (GRID if level == "grid" else [level])))
+    taggers, baselines = tuple(settings.tagger or [DEFAULT_TAGGER]), tuple(settings.baseline or [])
+    policies = tuple(settings.policy or POLICIES)
+    if settings.data is not None and settings.stream is None:
+        task = EvaluationTask(
+            data=settings.data,
+            taggers=taggers,
+            baselines=baselines,
+            policies=policies,
+            limit=gold.limit,
+            rename=gold.rename_table(),
+            closing=settings.close,
+            spoken=gold.spoken,
+            join=gold.join,
+            stability=levels,
+            number_format=settings.number_format,
+        )
+        return evaluate_all(task, command)
+    if settings.stream is None or settings.data is not None:
+        raise EvaluationError("give --data (labelled sequences) or --stream (recorded live streams), one of them")
+    if wrong := [f"--{name}" for name, value in vars(gold).items() if value]:
+        raise EvaluationError(f"{', '.join(wrong)}: only with --data, a stream is taken as it was recorded")
+    return evaluate_streams(
+        read_streams(settings.stream),
+        source=str(settings.stream),
+        taggers=taggers,
+        baselines=baselines,
+        policies=policies,
+        closing=settings.close,
+        stability=levels,
+        command=command,
+    )
+
+
+def _write(report: "EvaluationReport", out: Path) -> None:
+    import msgspec
+
+    from stream.evaluation.plots.emission import plot_levels
+    from stream.evaluation.plots.frontier import plot_frontier, plot_report
+
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    written = [out / "evaluation.json", out / "frontier.png"]
+    plot_frontier(report, out / "frontier.png")
+    if report.updates is None:  # streams have no gold labels to be right by
+        plot_report(report, out / "evaluation.png")
+        written.append(out / "evaluation.png")
+    if any(result.emission for result in report.results):
+        plot_levels(report, out / "emission.png")
+        written.append(out / "emission.png")
+    typer.echo("\n".join(map(str, written)))
+
+
+def _add_lines(report: "EvaluationReport", path: Path) -> None:
+    import msgspec
+
+    facts = {
+        name: getattr(report, name) for name in ("command", "data", "sequences", "words", "spoken", "join", "updates")
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as lines:
+        for result in report.results:
+            lines.write(msgspec.json.encode(facts | msgspec.to_builtins(result)) + b"\n")

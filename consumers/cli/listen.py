@@ -1,0 +1,34 @@
+"""`hearken listen`: labels over HTTP and WebSockets, without Kafka."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from consumers.cli.flags import Select
+from consumers.cli.options import HttpFlags, LogLevelOption
+from consumers.common.logs import configure_logging
+from consumers.common.settings import EngineSettings, SettingError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListenCommand:
+    """Settings of `hearken listen`."""
+
+    http: HttpFlags
+    engine: Annotated[
+        EngineSettings, Select("tagger policy stability device number_format overload_seconds idle_seconds")
+    ]
+    log_level: LogLevelOption = "info"
+
+
+def listen(settings: ListenCommand) -> None:
+    """Label texts that come over HTTP and WebSockets until SIGTERM, without Kafka."""
+    configure_logging(settings.log_level)
+    from consumers.runtime.engine_factory import build_engine
+    from consumers.runtime.listen import listen_until_signal
+
+    http = settings.http.read()
+    if http is None:
+        raise SettingError("http_port", "`hearken listen` serves nothing but HTTP, so it needs a port")
+    asyncio.run(listen_until_signal(http, partial(build_engine, settings.engine)))

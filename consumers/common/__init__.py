@@ -1,0 +1,1 @@
+"""Leaf helpers that every sub-package of `consumers` may use."""

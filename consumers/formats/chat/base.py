@@ -1,0 +1,62 @@
+"""What chats share: a message is a closed segment of its channel; edits replace it, deletes take it back."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from consumers.formats.base import FormatContext
+from stream.messages.types import Delete, Message, Update
+
+
+class ChatChannel:
+    """What one value says of one channel; the last word on each message counts.
+
+    Args:
+        around: what stands.
+        session: the channel's.
+    """
+
+    def __init__(self, around: FormatContext, session: str) -> None:
+        self._session = session
+        self._standing = around.segments(session)
+        self._said: dict[str, Update | None] = {}
+
+    def write(self, name: str, text: str, author: str | None, time: float | None = None) -> None:
+        """Somebody wrote or edited a message. One without text (a picture, a join) is none, unless it had some."""
+        if text.strip() or name in self._standing or self._said.get(name):
+            self._said[name] = Update(
+                session=self._session, segment=name, text=text, final=True, time=time, speaker=author
+            )
+
+    def delete(self, name: str) -> None:
+        """A message was taken back."""
+        self._said[name] = None
+
+    def delete_of(self, author: str) -> None:
+        """All messages of somebody were taken back."""
+        self._delete_where(lambda speaker: speaker == author)
+
+    def clear(self) -> None:
+        """All messages were taken back."""
+        self._delete_where(lambda _: True)
+
+    def messages(self) -> list[Message]:
+        """One message for each segment; only what stands is taken back."""
+        updates = [x for x in self._said.values() if x is not None]
+        gone = [name for name, x in self._said.items() if x is None and name in self._standing]
+        return [*(Delete(session=self._session, segment=name) for name in gone), *updates]
+
+    def _delete_where(self, is_meant: Callable[[str | None], bool]) -> None:
+        speakers = {name: x.speaker for name, x in self._standing.items()}
+        speakers |= {name: x.speaker for name, x in self._said.items() if x is not None}
+        for name, speaker in speakers.items():
+            if is_meant(speaker):
+                self.delete(name)
+
+
+def seconds(stamp: str | None) -> float | None:
+    """Seconds since 1970 of a time in ISO 8601 with its zone; None if it is no such time."""
+    try:
+        moment = datetime.fromisoformat(stamp or "")
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo is not None else None

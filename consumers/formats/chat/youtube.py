@@ -1,0 +1,123 @@
+"""YouTube live chat: `liveChatMessage` resources, one by one or as the API lists them (`items`).
+
+A session is a live chat, a segment a message. What people write with a payment or a membership is read too, without
+the words that YouTube puts around it.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.chat.base import ChatChannel, seconds
+from stream.messages.types import End, Message
+
+
+class _YoutubeText(msgspec.Struct, rename="camel"):
+    message_text: str | None = None
+
+
+class _Comment(msgspec.Struct, rename="camel"):
+    user_comment: str | None = None
+
+
+class _Deleted(msgspec.Struct, rename="camel"):
+    deleted_message_id: str | None = None
+    retracted_message_id: str | None = None
+
+
+class _User(msgspec.Struct, rename="camel"):
+    channel_id: str | None = None
+
+
+class _Banned(msgspec.Struct, rename="camel"):
+    banned_user_details: _User | None = None
+
+
+class _Snippet(msgspec.Struct, rename="camel"):
+    type: str = ""
+    live_chat_id: str | None = None
+    author_channel_id: str | None = None
+    published_at: str | None = None
+    display_message: str | None = None
+    text_message_details: _YoutubeText | None = None
+    super_chat_details: _Comment | None = None
+    fan_funding_event_details: _Comment | None = None
+    member_milestone_chat_details: _Comment | None = None
+    message_deleted_details: _Deleted | None = None
+    message_retracted_details: _Deleted | None = None
+    user_banned_details: _Banned | None = None
+
+
+class _YoutubeValue(msgspec.Struct, rename="camel"):
+    id: str | None = None
+    snippet: _Snippet | None = None
+    author_details: _User | None = None
+    items: "list[_YoutubeValue]" = []
+
+
+def _read(value: _YoutubeValue, around: FormatContext) -> Iterator[Message]:
+    chats: dict[str, ChatChannel] = {}
+    over = set()
+    for item in value.items or [value]:
+        if item.id is None or item.snippet is None:
+            continue
+        session = around.named(item.snippet.live_chat_id)
+        _tell(item.id, item, item.snippet, chats.setdefault(session, ChatChannel(around, session)))
+        if item.snippet.type == "chatEndedEvent":
+            over.add(session)
+    for session, chat in chats.items():
+        said = chat.messages()
+        yield from said
+        if session in over and (said or around.segments(session)):
+            yield End(session=session)
+
+
+def _tell(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel) -> None:
+    for gone in _taken_back(name, snippet):
+        chat.delete(gone)
+    if snippet.type == "userBannedEvent":
+        user = snippet.user_banned_details.banned_user_details if snippet.user_banned_details else None
+        if user is not None and user.channel_id is not None:
+            chat.delete_of(user.channel_id)
+    if (text := _text(snippet)) is not None:
+        author = snippet.author_channel_id or (item.author_details.channel_id if item.author_details else None)
+        chat.write(name, text, author, seconds(snippet.published_at))
+
+
+def _taken_back(name: str, snippet: _Snippet) -> Iterable[str]:
+    """A tombstone stands where a message was."""
+    deleted, retracted = snippet.message_deleted_details, snippet.message_retracted_details
+    names = {
+        "tombstone": name,
+        "messageDeletedEvent": deleted.deleted_message_id if deleted else None,
+        "messageRetractedEvent": retracted.retracted_message_id if retracted else None,
+    }
+    gone = names.get(snippet.type)
+    return () if gone is None else (gone,)
+
+
+def _text(snippet: _Snippet) -> str | None:
+    if snippet.type == "textMessageEvent":
+        text = snippet.text_message_details.message_text if snippet.text_message_details else None
+        return text or snippet.display_message
+    comments = {
+        "superChatEvent": snippet.super_chat_details,
+        "fanFundingEvent": snippet.fan_funding_event_details,
+        "memberMilestoneChatEvent": snippet.member_milestone_chat_details,
+    }
+    comment = comments.get(snippet.type)
+    return comment.user_comment if comment else None
+
+
+def _recognises(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if str(value.get("kind")).startswith("youtube#liveChatMessage"):
+        return True
+    snippet = value.get("snippet")
+    return isinstance(snippet, dict) and "liveChatId" in snippet
+
+
+FORMAT = Format("youtube", _read, _recognises, _YoutubeValue, chat=True)

@@ -1,0 +1,93 @@
+"""Lines of a byte stream, read ahead in a thread: who works on them takes what is there without waiting for more."""
+
+import threading
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import BinaryIO
+
+from consumers.formats.decode import MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line without its end. A line over the limit is cut just above it, so that it is refused as too large."""
+
+    number: int
+    value: bytes
+
+
+class LineReader:
+    """Reads a stream ahead, a bounded number of lines.
+
+    Args:
+        stream: any binary stream; a pipe's lines come as soon as they are written.
+        ahead: lines held at most.
+    """
+
+    def __init__(self, stream: BinaryIO, ahead: int = 4096) -> None:
+        self._stream = stream
+        self._lines: SimpleQueue[Line | OSError | None] = SimpleQueue()
+        self._room = threading.Semaphore(ahead)
+        self._over = False
+        # A daemon: a read from a terminal or a silent pipe cannot be cancelled, and must not hold up the exit.
+        threading.Thread(target=self._read, name="lines", daemon=True).start()
+
+    def take(self, wait: bool) -> Line | None:
+        """Give the next line; None at the end, or when not waiting and none is there yet.
+
+        Raises:
+            OSError: the stream cannot be read.
+        """
+        if self._over:
+            return None
+        try:
+            line = self._lines.get(block=wait)
+        except Empty:
+            return None
+        if not isinstance(line, Line):
+            self._over = True
+            if line is not None:
+                raise line
+            return None
+        self._room.release()
+        return line
+
+    def _read(self) -> None:
+        number = 0
+        try:
+            while value := self._stream.readline(MAX_BYTES + 2):
+                complete = value.endswith(b"\n")
+                while not complete and (rest := self._stream.readline(MAX_BYTES)):
+                    complete = rest.endswith(b"\n")
+                self._room.acquire()
+                self._lines.put(Line(number, value.removesuffix(b"\n").removesuffix(b"\r")))
+                number += 1
+        except OSError as error:
+            self._lines.put(error)
+        else:
+            self._lines.put(None)
+
+
+class BlockReader(LineReader):
+    """Gives stretches of lines between empty ones in place of lines; a stretch has the number of its first line."""
+
+    def __init__(self, stream: BinaryIO, ahead: int = 4096) -> None:
+        super().__init__(stream, ahead)
+        self._block: list[Line] = []
+        self._bytes = 0
+
+    def take(self, wait: bool) -> Line | None:
+        """See `LineReader`; the last stretch needs no empty line behind it."""
+        while line := super().take(wait):
+            if not line.value.strip():
+                if self._block:
+                    return self._cut()
+            elif self._bytes <= MAX_BYTES:  # one that is too large is cut just above it, as a line is
+                self._block.append(line)
+                self._bytes += len(line.value) + 1
+        return self._cut() if self._over and self._block else None
+
+    def _cut(self) -> Line:
+        first, value = self._block[0].number, b"\n".join(line.value for line in self._block)
+        self._block, self._bytes = [], 0
+        return Line(first, value)

@@ -1,0 +1,1 @@
+"""Speech recogniser formats, one file a vendor."""

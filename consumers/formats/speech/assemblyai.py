@@ -1,0 +1,77 @@
+"""AssemblyAI streaming v3: `transcript` grows and replaces; a formatted turn comes again with marks and capitals.
+
+A segment is a `turn_order`. Orders begin at 0 again with each connection, so `Begin` ends what stands of the session,
+and so does `Termination`. Universal-Streaming keeps words that are not final yet out of `transcript`; they are taken
+from `words`, because they are what is being said.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.utterances import write
+from consumers.formats.word_times import TimedText, label, timed
+from stream.messages.types import Message, Update
+
+
+class _AssemblyWord(msgspec.Struct):
+    text: str = ""
+    start: float | None = None
+    end: float | None = None
+    speaker: str | int | None = None
+
+
+class _AssemblyTurn(msgspec.Struct):
+    type: str
+    turn_order: int = 0
+    turn_is_formatted: bool = False
+    end_of_turn: bool = False
+    transcript: str = ""
+    words: list[_AssemblyWord] = []
+    speaker_label: str | None = None
+
+
+def _read(value: _AssemblyTurn, around: FormatContext) -> Iterable[Message]:
+    if value.type in ("Begin", "Termination"):
+        return around.over()
+    if value.type != "Turn":
+        return ()
+    session = around.named()
+    update = Update(
+        session=session,
+        segment=f"turn-{value.turn_order}",
+        text=_text(value),
+        final=value.end_of_turn,
+        time=_seconds(value.words[-1].end) if value.words else None,
+        speaker=value.speaker_label,
+    )
+    pieces = [TimedText(x.text, _seconds(x.start), _seconds(x.end), label(x.speaker)) for x in value.words]
+    standing = around.segments(session).get(update.segment)
+    if standing is not None and standing.closed and not value.turn_is_formatted:
+        return ()  # the formatted turn may have come already, and is not to be undone
+    return write(standing, timed(update, pieces))
+
+
+def _text(value: _AssemblyTurn) -> str:
+    spoken, words = value.transcript.split(), [x.text for x in value.words]
+    if value.end_of_turn or [x.strip() for x in words[: len(spoken)]] != spoken:
+        return value.transcript
+    return " ".join([*spoken, *words[len(spoken) :]])
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _recognises(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if value.get("type") == "Turn":
+        return "turn_order" in value
+    begins = value.get("type") == "Begin" and "expires_at" in value
+    return begins or (value.get("type") == "Termination" and "audio_duration_seconds" in value)
+
+
+FORMAT = Format("assemblyai", _read, _recognises, _AssemblyTurn)

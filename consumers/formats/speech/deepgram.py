@@ -1,0 +1,87 @@
+"""Deepgram live (Nova): an interim result replaces all that was said since the last `is_final`.
+
+A segment is named by its connection (`request_id`), its channel and where it begins. Several finals may come before
+one `speech_final`; each is a segment.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.utterances import place, write_timed
+from consumers.formats.word_times import TimedText, label, timed
+from stream.messages.types import Message, Update
+
+
+class _DeepgramWord(msgspec.Struct):
+    word: str = ""
+    start: float | None = None
+    end: float | None = None
+    punctuated_word: str | None = None
+    speaker: int | str | None = None
+
+
+class _DeepgramAlternative(msgspec.Struct):
+    transcript: str = ""
+    words: list[_DeepgramWord] = []
+
+
+class _Channel(msgspec.Struct):
+    alternatives: list[_DeepgramAlternative] = []
+
+
+class _DeepgramMetadata(msgspec.Struct):
+    request_id: str = ""
+
+
+class _Results(msgspec.Struct):
+    type: str
+    start: float = 0.0
+    duration: float = 0.0
+    is_final: bool = False
+    channel: _Channel | list[int] | None = None
+    """A list in `SpeechStarted` and `UtteranceEnd`."""
+    channel_index: list[int] = []
+    metadata: _DeepgramMetadata | None = None
+
+
+def _read(value: _Results, around: FormatContext) -> Iterable[Message]:
+    if value.type != "Results" or not isinstance(value.channel, _Channel) or not value.channel.alternatives:
+        return ()
+    best, request = value.channel.alternatives[0], value.metadata.request_id if value.metadata else ""
+    channel = str(value.channel_index[0]) if value.channel_index else "0"
+    scope = f"{request[:8]}/{channel}" if request else channel
+    end = value.start + value.duration
+    update = Update(
+        session=around.named(request or None),
+        segment=place(scope, value.start),
+        text=best.transcript,
+        final=value.is_final,
+        time=end,
+        channel=channel if value.channel_index[1:] > [1] else None,  # [channel, channels]
+    )
+    update = timed(update, _pieces(best, punctuated=True), _pieces(best, punctuated=False))
+    return write_timed(around, scope, update, value.start, end)
+
+
+def _pieces(best: _DeepgramAlternative, punctuated: bool) -> list[TimedText]:
+    return [
+        TimedText((x.punctuated_word if punctuated else None) or x.word, x.start, x.end, label(x.speaker))
+        for x in best.words
+    ]
+
+
+def _recognises(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if value.get("type") == "Results":
+        return "channel_index" in value and isinstance(value.get("channel"), dict)
+    if value.get("type") == "Metadata":
+        return "request_id" in value
+    # AssemblyAI has a `SpeechStarted` too, without a channel
+    return value.get("type") in ("SpeechStarted", "UtteranceEnd") and isinstance(value.get("channel"), list)
+
+
+FORMAT = Format("deepgram", _read, _recognises, _Results)

@@ -1,0 +1,60 @@
+"""Deepgram Flux: turns. An update comes about every 0.25 s even when nothing changed; `EndOfTurn` closes.
+
+A segment is a turn: its connection (`request_id`) and `turn_index`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.utterances import write
+from consumers.formats.word_times import TimedText, label, timed
+from stream.messages.types import Message, Update
+
+
+class _FluxWord(msgspec.Struct):
+    word: str = ""
+    start: float | None = None
+    end: float | None = None
+    speaker: int | str | None = None
+
+
+class _TurnInfo(msgspec.Struct):
+    type: str
+    event: str = ""
+    request_id: str = ""
+    turn_index: int = 0
+    transcript: str = ""
+    words: list[_FluxWord] = []
+    audio_window_end: float | None = None
+
+
+_EVENTS = ("StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "EndOfTurn")
+
+
+def _read(value: _TurnInfo, around: FormatContext) -> Iterable[Message]:
+    if value.type != "TurnInfo" or value.event not in _EVENTS:
+        return ()
+    session = around.named(value.request_id or None)
+    turn = f"turn-{value.turn_index}"
+    update = Update(
+        session=session,
+        segment=f"{value.request_id[:8]}/{turn}" if value.request_id else turn,
+        text=value.transcript,
+        final=value.event == "EndOfTurn",
+        time=value.audio_window_end,
+    )
+    pieces = [TimedText(x.word, x.start, x.end, label(x.speaker)) for x in value.words]
+    return write(around.segments(session).get(update.segment), timed(update, pieces))
+
+
+def _recognises(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    connected = value.get("type") == "Connected" and "sequence_id" in value
+    return connected or (value.get("type") == "TurnInfo" and "turn_index" in value)
+
+
+FORMAT = Format("deepgram-flux", _read, _recognises, _TurnInfo)

@@ -1,0 +1,65 @@
+"""OpenAI realtime transcription: a delta appends, `completed` replaces and closes.
+
+A segment is an item (and a part of its content, if not the first). Diarizing models send segments with a speaker.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from consumers.formats.base import Format, FormatContext, take_back
+from consumers.formats.utterances import write
+from consumers.formats.word_times import TimedText, timed
+from stream.messages.types import Message, Update
+
+_OURS = "conversation.item.input_audio_transcription."
+
+
+class _OpenaiEvent(msgspec.Struct):
+    type: str
+    item_id: str = ""
+    content_index: int = 0
+    delta: str = ""
+    transcript: str = ""
+    text: str = ""
+    speaker: str | None = None
+    start: float | None = None
+    end: float | None = None
+
+
+def _read(value: _OpenaiEvent, around: FormatContext) -> Iterable[Message]:
+    kind = value.type.removeprefix(_OURS)
+    if not value.item_id or kind not in ("delta", "segment", "completed", "failed", "conversation.item.deleted"):
+        return ()
+    session = around.named()
+    segment = f"{value.item_id}/{value.content_index}" if value.content_index else value.item_id
+    if kind == "conversation.item.deleted":
+        return take_back(around, session, segment)
+    standing = around.segments(session).get(segment)
+    if kind == "failed":  # what was heard until then is all that will come
+        text = standing.text if standing else ""
+        return write(standing, Update(session=session, segment=segment, text=text, final=True))
+    if kind == "completed":
+        return write(standing, Update(session=session, segment=segment, text=value.transcript, final=True))
+    if standing is not None and standing.closed:
+        return ()
+    if kind == "delta":
+        return _append(session, segment, value.delta)
+    if standing is not None and value.text.strip() in standing.text:
+        return ()  # deltas have told it
+    said = value.text if standing is None or value.text[:1].isspace() else f" {value.text}"
+    return _append(session, segment, said, [TimedText(x, value.start, value.end, value.speaker) for x in said.split()])
+
+
+def _append(session: str, segment: str, text: str, pieces: Iterable[TimedText] = ()) -> Iterable[Message]:
+    update = Update(session=session, segment=segment, text=text, mode="append")
+    return (timed(update, pieces),) if text else ()
+
+
+def _recognises(value: Any) -> bool:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return isinstance(kind, str) and kind.startswith(("conversation.item.", "input_audio_buffer."))
+
+
+FORMAT = Format("openai-realtime", _read, _recognises, _OpenaiEvent)

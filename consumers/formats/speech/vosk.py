@@ -1,0 +1,60 @@
+"""Vosk: a partial replaces, a text is final. Nothing names an utterance: one is open at a time."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from consumers.formats.base import Format, FormatContext
+from consumers.formats.utterances import write_unnamed
+from consumers.formats.word_times import TimedText, timed
+from stream.messages.types import Message, Update
+
+
+class _VoskWord(msgspec.Struct):
+    word: str = ""
+    start: float | None = None
+    end: float | None = None
+
+
+class _VoskAlternative(msgspec.Struct):
+    text: str = ""
+    result: list[_VoskWord] = []
+
+
+class _VoskResult(msgspec.Struct):
+    partial: str | None = None
+    partial_result: list[_VoskWord] = []
+    text: str | None = None
+    result: list[_VoskWord] = []
+    alternatives: list[_VoskAlternative] = []
+    """Instead of `text`, where several are asked for; the best is first."""
+
+
+def _read(value: _VoskResult, around: FormatContext) -> Iterable[Message]:
+    if value.partial is not None:
+        text, words, final = value.partial, value.partial_result, False
+    elif value.text is not None:
+        text, words, final = value.text, value.result, True
+    elif value.alternatives:
+        text, words, final = value.alternatives[0].text, value.alternatives[0].result, True
+    else:
+        return ()
+    update = Update(session=around.named(), segment="", text=text, final=final)
+    return write_unnamed(around, "audio", timed(update, [TimedText(x.word, x.start, x.end) for x in words]))
+
+
+_SHAPES = ({"partial", "partial_result"}, {"text", "result", "spk", "spk_frames"}, {"alternatives"})
+
+
+def _recognises(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return bool(value) and any(value.keys() <= shape and isinstance(_first(value), str | list) for shape in _SHAPES)
+
+
+def _first(value: dict[str, Any]) -> Any:
+    return next((value[name] for name in ("partial", "text", "alternatives") if name in value), None)
+
+
+FORMAT = Format("vosk", _read, _recognises, _VoskResult)

@@ -1,0 +1,104 @@
+"""IBM Watson Speech to Text: results replace by index. Speaker labels come on their own, and are revised too.
+
+A segment is an index (`result_index` and those behind it). Indexes begin at 0 again with each request on a connection,
+and `{"state": "listening"}` comes before each, so it ends what stands of the session.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from consumers.formats.base import Format, FormatContext, OpenText
+from consumers.formats.utterances import write
+from consumers.formats.word_times import TimedText, spoken, timed
+from stream.messages.types import Message, Update, WordTime
+
+
+class _WatsonAlternative(msgspec.Struct):
+    transcript: str = ""
+    timestamps: list[tuple[str, float, float]] = []
+
+
+class _WatsonResult(msgspec.Struct):
+    final: bool = False
+    alternatives: list[_WatsonAlternative] = []
+
+
+class _Label(msgspec.Struct):
+    speaker: int
+    start: float = msgspec.field(name="from", default=-1.0)
+
+
+class _WatsonEvent(msgspec.Struct):
+    result_index: int = 0
+    results: list[_WatsonResult] = []
+    speaker_labels: list[_Label] = []
+    state: str | None = None
+
+
+def _read(value: _WatsonEvent, around: FormatContext) -> Iterable[Message]:
+    if value.state is not None:
+        return around.over()
+    if not value.results and not value.speaker_labels:
+        return ()
+    session = around.named()
+    standing = around.segments(session)
+    speakers = _known(standing) | {_key(x.start): str(x.speaker) for x in value.speaker_labels}
+    said = {x.segment: _name(x, speakers) for x in _results(value, session)}
+    if value.speaker_labels:
+        said = {x.segment: x for x in _labelled(session, standing, speakers)} | said
+    return [message for name, update in said.items() for message in write(standing.get(name), update)]
+
+
+def _results(value: _WatsonEvent, session: str) -> Iterator[Update]:
+    for index, result in enumerate(value.results, value.result_index):
+        best = result.alternatives[0] if result.alternatives else _WatsonAlternative()
+        update = Update(
+            session=session,
+            segment=f"result-{index}",
+            text=best.transcript,
+            final=result.final,
+            time=best.timestamps[-1][2] if best.timestamps else None,
+        )
+        yield timed(update, [TimedText(word, start, end) for word, start, end in best.timestamps])
+
+
+def _labelled(session: str, standing: Mapping[str, OpenText], speakers: Mapping[int, str]) -> Iterator[Update]:
+    """Segments whose words turn out to be another speaker's than was known: labels come after the words."""
+    for name, segment in standing.items():
+        words = tuple(WordTime(*x) for x in segment.times if x is not None)
+        if name.startswith("result-") and words and len(words) == len(segment.times):
+            update = Update(session=session, segment=name, text=segment.text, final=segment.closed, words=words)
+            update = _name(update, speakers)
+            if (update.speaker, update.words) != (segment.speaker, words):
+                yield update
+
+
+def _known(standing: Mapping[str, OpenText]) -> dict[int, str]:
+    """Speakers told so far, by the start of their words; an interim result comes without."""
+    told = ((_key(x.start), x.speaker or segment.speaker) for segment in standing.values() for x in segment.times if x)
+    return {start: speaker for start, speaker in told if speaker is not None}
+
+
+def _name(update: Update, speakers: Mapping[int, str]) -> Update:
+    words = update.words or ()
+    pieces = [TimedText("", x.start, x.end, speakers.get(_key(x.start))) for x in words]
+    return spoken(update, pieces) if pieces else update
+
+
+def _key(seconds: float) -> int:
+    """Starts match to the hundredth of a second that they are sent with."""
+    return round(seconds * 100)
+
+
+def _recognises(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    if value.keys() == {"state"}:
+        return bool(value["state"] == "listening")
+    labels = value.get("speaker_labels")
+    return "result_index" in value or (isinstance(labels, list) and "results" not in value)
+
+
+FORMAT = Format("watson", _read, _recognises, _WatsonEvent)

@@ -1,0 +1,206 @@
+"""POST /v1alpha1/comments:analyze: as Perspective's API had it, for programs that were written for that service.
+
+Requests, responses and errors have its shape. What it called TOXICITY is the score of the tagger `moderation`, and its
+spans are those of that tagger. Scores are not the same numbers: thresholds have to be chosen anew.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from consumers.formats.decode import BadInput, shorten
+from consumers.http.api.caller import GatewayClosed
+from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, check_size, decode_body, label_texts
+from consumers.http.context import HttpContext
+from stream.engine.worker import WorkerFailed
+from stream.messages.errors import InputError
+from stream.messages.types import Revision
+from stream.messages.validation import without_controls
+
+PATHS = ("/v1alpha1/comments:analyze", "/v1/comments:analyze")
+ATTRIBUTE, TAGGER = "TOXICITY", "moderation"
+PROBABILITY = "PROBABILITY"
+LANGUAGE = "en"
+
+ErrorType = Literal[
+    "COMMENT_EMPTY",
+    "COMMENT_TOO_LONG",
+    "NO_REQUESTED_ATTRIBUTES",
+    "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE",
+    "INVALID_REQUEST",
+]
+
+
+class TextEntry(msgspec.Struct):
+    """A comment; `type` is PLAIN_TEXT."""
+
+    text: str | None = None
+    type: str | None = None
+
+
+class AttributeParameters(msgspec.Struct, rename="camel"):
+    """How one attribute is wanted."""
+
+    score_type: str | None = None
+    score_threshold: float | None = None
+    """Lower scores are left out."""
+
+
+class AnalyzeRequest(msgspec.Struct, rename="camel"):
+    """What is used of a request. `doNotStore`, `sessionId`, `communityId` and `context` change nothing here."""
+
+    comment: TextEntry | None = None
+    requested_attributes: dict[str, AttributeParameters | None] | None = None
+    span_annotations: bool | None = None
+    languages: list[str] | None = None
+    client_token: str | None = None
+
+
+class ScoreValue(msgspec.Struct):
+    """A probability."""
+
+    value: float
+    type: str = PROBABILITY
+
+
+class SpanScore(msgspec.Struct):
+    """The score of a part of the comment; offsets are UTF-16 code units, end exclusive."""
+
+    begin: int
+    end: int
+    score: ScoreValue
+
+
+class AttributeScores(msgspec.Struct, rename="camel"):
+    """One attribute's scores."""
+
+    span_scores: list[SpanScore]
+    summary_score: ScoreValue
+
+
+class AnalyzeResponse(msgspec.Struct, rename="camel", omit_defaults=True):
+    """As Perspective's; `detectedLanguages` is never there, as no language is detected."""
+
+    languages: list[str]
+    attribute_scores: dict[str, AttributeScores] = {}
+    client_token: str | None = None
+
+
+class AnalyzeRefused(ValueError):
+    """A request that Perspective would not take either, as an error of its shape."""
+
+    def __init__(self, message: str, kind: ErrorType | None = None, **more: Any) -> None:
+        super().__init__(message)
+        detail = {"@type": "type.googleapis.com/google.commentanalyzer.v1alpha1.Error", "errorType": kind, **more}
+        self.details = [detail] if kind else []
+
+
+def routes(context: HttpContext) -> list[BaseRoute]:
+    """The routes of this file."""
+    has_tagger, desk = TAGGER in context.worker.engine.names, context.desk
+    if desk is None:
+        return []
+
+    async def analyze(request: Request) -> Response:
+        if not has_tagger:
+            return _error(400, "FAILED_PRECONDITION", f"the service must be started with --tagger {TAGGER} for this")
+        try:
+            wanted = decode_body(await request.body(), AnalyzeRequest)
+            text, threshold = _check(wanted)
+            (found,) = await label_texts(desk, [text])
+        except (BadInput, RequestRefused) as error:
+            return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
+        except AnalyzeRefused as error:
+            return _error(400, "INVALID_ARGUMENT", str(error), error.details)
+        except (TimeoutError, GatewayClosed, WorkerFailed):
+            return _error(503, "UNAVAILABLE", BUSY[1])
+        except NotLabelled:
+            return _error(500, "INTERNAL", FAILED[1])
+        body = msgspec.json.encode(_respond(wanted, text, found[TAGGER], threshold))
+        return Response(body, media_type="application/json")
+
+    return [Route(path, analyze, methods=["POST"]) for path in PATHS]
+
+
+def _error(code: int, status: str, message: str, details: Sequence[Any] = ()) -> Response:
+    error = {"code": code, "message": message, "status": status, "details": list(details)}
+    return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code)
+
+
+def _check(request: AnalyzeRequest) -> tuple[str, float | None]:
+    """The text that is to be scored, and the threshold.
+
+    Raises:
+        Rejected: the request cannot be met.
+    """
+    comment = request.comment or TextEntry()
+    text = without_controls(comment.text or "")  # Perspective takes them; nothing moves
+    if not text.strip():
+        raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
+    if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
+        raise AnalyzeRefused("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")
+    parameters = _check_attributes(request.requested_attributes or {})
+    _check_languages(request.languages or [])
+    try:
+        check_size(text)
+    except InputError as error:
+        raise AnalyzeRefused(f"Comment text too long: {error.detail}", "COMMENT_TOO_LONG") from None
+    return text, parameters.score_threshold
+
+
+def _check_attributes(requested: dict[str, AttributeParameters | None]) -> AttributeParameters:
+    if not requested:
+        raise AnalyzeRefused("Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES")
+    for name in requested:
+        if name != ATTRIBUTE:
+            unknown = f"Unknown requested attribute: {_quote(name)} (this service has {ATTRIBUTE} alone)"
+            raise AnalyzeRefused(unknown, "INVALID_REQUEST")
+    parameters = requested[ATTRIBUTE] or AttributeParameters()
+    if parameters.score_type not in (None, PROBABILITY, "SCORE_TYPE_UNSPECIFIED"):
+        kind = _quote(parameters.score_type)
+        raise AnalyzeRefused(
+            f"Requested score type {kind} is not supported by attribute {ATTRIBUTE}", "INVALID_REQUEST"
+        )
+    return parameters
+
+
+def _check_languages(languages: Sequence[str]) -> None:
+    if languages and not any(name.lower().split("-")[0] == LANGUAGE for name in languages):
+        asked = [_quote(name) for name in languages[:8]]
+        raise AnalyzeRefused(
+            f"Attribute {ATTRIBUTE} does not support request languages: {', '.join(asked)}",
+            "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE",
+            languageNotSupportedByAttributeError={"requestedLanguages": asked, "attribute": ATTRIBUTE},
+        )
+
+
+def _quote(name: str | None) -> str:
+    return shorten(name or "", 40)
+
+
+def _respond(request: AnalyzeRequest, text: str, found: Revision, threshold: float | None) -> AnalyzeResponse:
+    languages, token = request.languages or [LANGUAGE], request.client_token
+    summary, least = found.score or 0.0, threshold or 0.0
+    if summary < least:
+        return AnalyzeResponse(languages, client_token=token)
+    spans = [(x.start, x.end, x.score or 0.0) for x in found.spans] if request.span_annotations else []
+    units = Utf16(text)
+    scores = [SpanScore(units.at(a), units.at(b), ScoreValue(value)) for a, b, value in spans if value >= least]
+    whole = SpanScore(0, units.at(len(text)), ScoreValue(summary))  # clients read the first one without looking
+    return AnalyzeResponse(languages, {ATTRIBUTE: AttributeScores(scores or [whole], ScoreValue(summary))}, token)
+
+
+class Utf16:
+    """Offsets of a text in UTF-16 code units, as Java and JavaScript count characters."""
+
+    def __init__(self, text: str) -> None:
+        self._pairs = [] if text.isascii() else [i for i, character in enumerate(text) if character > "\uffff"]
+
+    def at(self, offset: int) -> int:
+        """The same offset, which is given in code points."""
+        return offset + bisect_left(self._pairs, offset)

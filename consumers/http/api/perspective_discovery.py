@@ -1,0 +1,58 @@
+"""GET /$discovery/rest: what Google's own client libraries ask for before they can call comments:analyze.
+
+They make their methods of it, so a program that used one for Perspective's API changes one address and no code.
+"""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from consumers.http.context import HttpContext
+
+PATH = "/$discovery/rest"
+
+
+def routes(context: HttpContext) -> list[BaseRoute]:
+    """The route of this file."""
+
+    async def discover(request: Request) -> Response:
+        return JSONResponse(describe(str(request.base_url)))
+
+    return [Route(PATH, discover)]
+
+
+def describe(root: str) -> dict[str, Any]:
+    """Describe the service as Google's discovery does.
+
+    Args:
+        root: the address that the client came to, with a slash at its end.
+    """
+    analyze = {
+        "id": "commentanalyzer.comments.analyze",
+        "path": "v1alpha1/comments:analyze",
+        "flatPath": "v1alpha1/comments:analyze",
+        "httpMethod": "POST",
+        "parameters": {},
+        "parameterOrder": [],
+        "request": {"$ref": "AnalyzeCommentRequest"},
+        "response": {"$ref": "AnalyzeCommentResponse"},
+        "description": "Scores a comment.",
+    }
+    # Bodies are JSON objects; clients pass them on as they are.
+    schemas = {name: {"id": name, "type": "object"} for name in ("AnalyzeCommentRequest", "AnalyzeCommentResponse")}
+    return {
+        "kind": "discovery#restDescription",
+        "id": "commentanalyzer:v1alpha1",
+        "name": "commentanalyzer",
+        "version": "v1alpha1",
+        "protocol": "rest",
+        "rootUrl": root,
+        "servicePath": "",
+        "baseUrl": root,
+        "batchPath": "batch",
+        "parameters": {"key": {"type": "string", "location": "query", "description": "The service's token."}},
+        "schemas": schemas,
+        "resources": {"comments": {"methods": {"analyze": analyze}}},
+    }

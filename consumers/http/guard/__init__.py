@@ -1,0 +1,1 @@
+"""Authentication, request limits, security headers and error bodies."""

@@ -1,0 +1,57 @@
+"""How a browser shows the token: a form, once a week; what it keeps is a cookie that no script can read."""
+
+import time
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from consumers.http.context import HttpContext
+from consumers.http.guard.auth import COOKIE, COOKIE_SECONDS, is_same, make_cookie
+
+_FORM = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Hearken</title>
+<link rel="icon" href="data:,">
+</head>
+<body>
+<main>
+<h1>Hearken</h1>
+<p role="alert">{said}</p>
+<form method="post" action="/login">
+<label for="token">Token (the service was given it as HEARKEN_HTTP_TOKEN)</label>
+<p><input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<button>Enter</button></p>
+</form>
+</main>
+</body>
+</html>
+"""
+
+
+def routes(context: HttpContext) -> list[BaseRoute]:
+    """The form and where it goes."""
+    token = context.settings.token
+
+    async def show(request: Request) -> Response:
+        return HTMLResponse(_FORM.format(said="")) if token else RedirectResponse("/", 303)
+
+    async def enter(request: Request) -> Response:
+        if token is None:
+            return RedirectResponse("/", 303)
+        shown = parse_qs((await request.body()).decode("utf-8", "replace")[:4096]).get("token", [""])[0]
+        if not is_same(shown.strip(), token):
+            return HTMLResponse(_FORM.format(said="That is not the token."), 401)
+        response = RedirectResponse("/", 303)
+        # The form's Origin is the browser's own word for how it came here, whatever stands in between.
+        is_secure = request.headers.get("origin", "").startswith("https:")
+        cookie = make_cookie(token, time.time())
+        response.set_cookie(COOKIE, cookie, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", secure=is_secure)
+        return response
+
+    return [Route("/login", show, methods=["GET"]), Route("/login", enter, methods=["POST"])]

@@ -1,0 +1,1 @@
+"""The live page: its session model, feed, subscribers and static files."""

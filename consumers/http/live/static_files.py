@@ -1,0 +1,32 @@
+"""The live page's files, read once; nothing else of the disk can be asked for."""
+
+from importlib.resources import files
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+HEADERS = {"cache-control": "no-cache"}
+"""A page that outlives an upgrade of the service asks for the new one; the content policy is that of every answer."""
+
+PAGE: dict[str, bytes] = {
+    x.name: x.read_bytes()
+    for x in sorted((files("consumers.http.live") / "page").iterdir(), key=lambda x: x.name)
+    if x.name.rpartition(".")[2] in KINDS
+}
+"""By name."""
+
+
+def page_routes() -> list[BaseRoute]:
+    """`/` and the files that it names."""
+    return [_file_route("/" if name == "index.html" else f"/page/{name}", name) for name in PAGE]
+
+
+def _file_route(path: str, name: str) -> BaseRoute:
+    kind = KINDS[name.rpartition(".")[2]]
+
+    async def give(request: Request) -> Response:
+        return Response(PAGE[name], media_type=kind, headers=HEADERS)
+
+    return Route(path, give)

@@ -1,0 +1,158 @@
+"""/metrics for Prometheus: what the engine and the service count anyway, read when it is asked for.
+
+No label is a session's id or anything that a text says, so it needs no token. docs/operations.md says what to watch.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from consumers.http.context import HttpContext
+from consumers.http.ops.timings import StepTimings
+from consumers.kafka.service.service import Service
+from stream.engine.worker import Worker
+from stream.sessions.stats import EngineStats
+
+_COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
+    ("messages", "Messages whose effects are complete", lambda x: x.messages),
+    ("updates", "Updates that changed a text or closed a segment", lambda x: x.updates),
+    ("updates_repeated", "Updates that said nothing new", lambda x: x.repeats),
+    ("updates_coalesced", "Updates skipped because a newer one of their segment waited", lambda x: x.coalesced),
+    ("updates_failed", "Updates given up because labelling them failed", lambda x: x.failures),
+    ("revisions", "Revisions that steps gave", lambda x: x.revisions),
+    ("sessions_opened", "Sessions that began", lambda x: x.sessions),
+    ("words", "Words that updates brought or changed", lambda x: x.words),
+    ("words_recomputed", "Words whose tail states were computed", lambda x: x.words_recomputed),
+    (
+        "restarts_shortened",
+        "Restarts that went back less far than the policy asked for",
+        lambda x: x.restarts_shortened,
+    ),
+    ("evictions", "Sessions that lost their pages to others", lambda x: x.evictions),
+    ("reanchors", "Sessions that began again at position 0", lambda x: x.reanchors),
+    ("flops", "Floating point operations of the encoder", lambda x: x.flops),
+)
+_LABELLED: tuple[tuple[str, str, str, dict[str, Callable[[EngineStats], float]]], ...] = (
+    (
+        "flips",
+        "Labels of words that changed after they were given",
+        "cause",
+        {"input": lambda x: x.flips_input, "model": lambda x: x.flips_model},
+    ),
+    (
+        "restarts",
+        "Updates by where they began to compute",
+        "kind",
+        {
+            "append": lambda x: x.appends,
+            "local": lambda x: x.local_restarts,
+            "full": lambda x: x.full_restarts,
+            "closing": lambda x: x.closing_restarts,
+        },
+    ),
+)
+
+
+def routes(context: HttpContext) -> list[BaseRoute]:
+    """One route, that needs no token."""
+    registry = CollectorRegistry()
+    registry.register(_ServingMetrics(context))
+    ProcessCollector(registry=registry)
+
+    async def metrics(request: Request) -> Response:
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": kind})
+
+    return [Route("/metrics", metrics)]
+
+
+class _ServingMetrics(Collector):
+    """All that is known where HTTP is served."""
+
+    def __init__(self, context: HttpContext) -> None:
+        self._worker = context.worker
+        self._service = context.service
+        self._meter = context.meter or StepTimings()
+
+    def collect(self) -> Iterator[Metric]:
+        yield _info(self._worker)
+        yield from _counted(self._worker.engine.stats)
+        yield from _standing(self._worker)
+        yield from self._meter.collect()
+        if self._service is not None:
+            yield from _from_kafka(self._service)
+
+
+def _info(worker: Worker) -> Metric:
+    info = GaugeMetricFamily("hearken_build_info", "What runs here; always 1", labels=["version", "tagger"])
+    info.add_metric([_version(), ",".join(worker.engine.names)], 1)
+    return info
+
+
+def _counted(stats: EngineStats) -> Iterator[Metric]:
+    for name, told, read in _COUNTERS:
+        yield CounterMetricFamily(f"hearken_{name}", told, read(stats))
+    for name, told, label, kinds in _LABELLED:
+        family = CounterMetricFamily(f"hearken_{name}", told, labels=[label])
+        for kind, read in kinds.items():
+            family.add_metric([kind], read(stats))
+        yield family
+
+
+def _standing(worker: Worker) -> Iterator[Metric]:
+    """How things stand now."""
+    engine, counters = worker.engine, worker.engine.counters
+    gauges = (
+        ("sessions", "Sessions that are alive", engine.session_count),
+        ("segments_open", "Segments that may still be rewritten", engine.open_segments),
+        ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
+        ("queue_age_seconds", "How long the message that is next has waited for its step", worker.queue_age),
+        ("overload", "1 while restarts are shortened", engine.shortens),
+        ("restart_price", "Label changes that a word computed again has to bring; +Inf: no restarts", engine.price),
+    )
+    for name, told, value in gauges:
+        yield GaugeMetricFamily(f"hearken_{name}", told, value)
+    if engine.budget:
+        left = engine.budget.level / engine.budget.size
+        yield GaugeMetricFamily("hearken_budget_left_ratio", "What is left of the compute budget's bucket", left)
+    pages = GaugeMetricFamily("hearken_cache_pages", "Pages of the encoder's cache", labels=["state"])
+    pages.add_metric(["used"], counters.pages_used)
+    pages.add_metric(["free"], counters.pages_free)
+    yield pages
+
+
+def _from_kafka(service: Service) -> Iterator[Metric]:
+    letters = CounterMetricFamily("hearken_dead_letters", "Records that could not be used", labels=["reason"])
+    for reason, count in service.dead_letters.counts.items():
+        letters.add_metric([reason], count)
+    yield letters
+    yield CounterMetricFamily("hearken_revisions_delivered", "Revisions that the brokers have", service.revisions)
+    yield CounterMetricFamily("hearken_records_done", "Records that are done", service.finished)
+    given, opened = service.partitions
+    partitions = GaugeMetricFamily("hearken_partitions", "Partitions that the group has given us", labels=["state"])
+    partitions.add_metric(["open"], opened)
+    partitions.add_metric(["opening"], given - opened)
+    yield partitions
+    messages = GaugeMetricFamily("hearken_lag_messages", "Records there and not done", labels=["partition"])
+    told = "Age of the last record taken, 0 when all are done"
+    seconds = GaugeMetricFamily("hearken_lag_seconds", told, labels=["partition"])
+    for lag in service.lags():
+        messages.add_metric([str(lag.partition)], lag.messages)
+        if lag.seconds is not None:
+            seconds.add_metric([str(lag.partition)], lag.seconds)
+    yield messages
+    yield seconds
+
+
+def _version() -> str:
+    try:
+        return version("hearken")
+    except PackageNotFoundError:
+        return "unknown"

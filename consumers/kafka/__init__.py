@@ -1,0 +1,1 @@
+"""The Kafka service: input, output, topics, clients and brokers."""

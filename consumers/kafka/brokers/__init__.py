@@ -1,0 +1,1 @@
+"""Brokers for demo, tests and benchmarks: embedded and Apache Kafka."""

@@ -1,0 +1,1 @@
+"""Kafka connections, their security and diagnosis, and topic readers."""

@@ -1,0 +1,68 @@
+"""Why brokers do not let us in. aiokafka says only that it could not connect, so one connection is tried here."""
+
+import asyncio
+import ssl
+
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+
+from consumers.kafka.client.security import Security, read_security
+
+SECONDS = 10.0
+_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH = 62, 64
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+
+
+async def find_refusal(broker: str) -> str | None:
+    """Ask the first broker that answers; returns one line that names the variable to blame, or None.
+
+    None means that nobody answers, that all is well, or that it is something else: without TLS and SASL on our side
+    there is nothing that a broker could refuse so that it can be told from a broker that is not there.
+    """
+    security = read_security()
+    if not (security.tls or security.sasl):
+        return None
+    for host, port in _hosts(broker):
+        try:
+            async with asyncio.timeout(SECONDS):
+                connection: AIOKafkaConnection = await create_conn(host, port, **security.for_aiokafka())
+        except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
+            return _explain_sasl(error, security)
+        except (OSError, KafkaError) as error:  # TimeoutError is an OSError
+            # A broker that wants a certificate of ours says so after the handshake, to whoever reads next.
+            for found in (error, error.__cause__):
+                if isinstance(found, ssl.SSLError):
+                    return _explain_tls(found)
+            continue
+        await connection.close()
+        return None
+    return None
+
+
+def _hosts(broker: str) -> list[tuple[str, int]]:
+    pairs = (part.strip().rpartition(":") for part in broker.split(","))
+    return [(host.strip("[]"), int(port)) for host, _, port in pairs]
+
+
+def _explain_tls(error: ssl.SSLError) -> str:
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"TLS failed ({error.reason or error}): does the broker ask for a certificate of ours "
+            "(HEARKEN_SSL_CERTFILE), and does this port speak TLS (HEARKEN_SECURITY_PROTOCOL)?"
+        )
+    if error.verify_code in (_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH):
+        return (
+            f"the broker's certificate is for another name ({error.verify_message}): "
+            "use the name that it has in --broker, or HEARKEN_SSL_CHECK_HOSTNAME=false where that cannot be"
+        )
+    return (
+        f"the broker's certificate is not trusted ({error.verify_message}): "
+        "HEARKEN_SSL_CAFILE must hold the authority that signed it"
+    )
+
+
+def _explain_sasl(error: KafkaError, security: Security) -> str:
+    if isinstance(error, SaslAuthenticationFailed):
+        said = " ".join(str(error).split())
+        return f"the broker does not take our name and password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({said})"
+    return f"the broker does not take {security.sasl_mechanism} at this port: HEARKEN_SASL_MECHANISM"

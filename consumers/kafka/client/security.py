@@ -1,0 +1,273 @@
+"""How Kafka is reached: TLS and SASL, from the environment and from files that it names.
+
+A client reads them when it is made (consumers/kafka/client/clients.py, consumers/kafka/client/topic_reader.py), so a
+password that has changed in its file holds for every client made after that. There are no flags: a password has no
+place among a process's arguments.
+"""
+
+import os
+import ssl
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from consumers.common.settings import SettingError, check_broker
+
+Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+
+PREFIX = "HEARKEN_"
+SECRETS = ("sasl_password", "ssl_key_password")
+"""Each may stand in a file, which the variable with _FILE behind it names."""
+
+
+class SecurityError(SettingError):
+    """A variable that cannot be used; there is no flag to name beside it."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        Exception.__init__(self, f"{PREFIX}{name.upper()}: {detail}")
+        self.name = name
+        self.detail = detail
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security:
+    """How clients reach the brokers. Its repr shows no secret.
+
+    Raises:
+        SecurityError: half of what a protocol needs, or what it has no use for.
+    """
+
+    security_protocol: Protocol = "PLAINTEXT"
+    sasl_mechanism: Mechanism | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = field(default=None, repr=False)
+    ssl_cafile: Path | None = None
+    """The authorities that brokers' certificates are checked by; None means the system's."""
+    ssl_certfile: Path | None = None
+    """Our own certificate, for brokers that ask for one."""
+    ssl_keyfile: Path | None = None
+    """Its key; None means that it stands in the same file."""
+    ssl_key_password: str | None = field(default=None, repr=False)
+    ssl_check_hostname: bool = True
+
+    def __post_init__(self) -> None:
+        self._check_sasl()
+        self._check_tls()
+
+    @property
+    def tls(self) -> bool:
+        """Whether what goes over the network is encrypted."""
+        return self.security_protocol.endswith("SSL")
+
+    @property
+    def sasl(self) -> bool:
+        """Whether we log in with a name and a password."""
+        return self.security_protocol.startswith("SASL")
+
+    def context(self) -> ssl.SSLContext:
+        """What TLS connections are made with.
+
+        Raises:
+            SecurityError: a file cannot be read, or is not what it should be.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ssl_cafile)
+        except OSError as error:  # ssl.SSLError is one
+            raise SecurityError("ssl_cafile", f"{self.ssl_cafile} holds no certificates: {error}") from error
+        context.check_hostname = self.ssl_check_hostname
+        if self.ssl_certfile is not None:
+            self._load_own(context)
+        return context
+
+    def for_aiokafka(self) -> dict[str, Any]:
+        """Options of any aiokafka client.
+
+        Raises:
+            SecurityError: see `context`.
+        """
+        options: dict[str, Any] = {"security_protocol": self.security_protocol}
+        if self.tls:
+            options["ssl_context"] = self.context()
+        if self.sasl:
+            options |= {
+                "sasl_mechanism": self.sasl_mechanism,
+                "sasl_plain_username": self.sasl_username,
+                "sasl_plain_password": self.sasl_password,
+            }
+        return options
+
+    def for_librdkafka(self) -> dict[str, Any]:
+        """Settings of any librdkafka client."""
+        options: dict[str, Any] = {"security.protocol": self.security_protocol.lower()}
+        if self.tls:
+            options["ssl.endpoint.identification.algorithm"] = "https" if self.ssl_check_hostname else "none"
+            options |= _given({"ssl.ca.location": self.ssl_cafile})
+        if self.ssl_certfile is not None:
+            key = self.ssl_keyfile or self.ssl_certfile
+            options |= {"ssl.certificate.location": str(self.ssl_certfile), "ssl.key.location": str(key)}
+            options |= _given({"ssl.key.password": self.ssl_key_password})
+        if self.sasl:
+            options |= {
+                "sasl.mechanism": self.sasl_mechanism,
+                "sasl.username": self.sasl_username,
+                "sasl.password": self.sasl_password,
+            }
+        return options
+
+    def _check_sasl(self) -> None:
+        for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            value = getattr(self, name)
+            if self.sasl and not value:
+                raise SecurityError(name, f"{self.security_protocol} needs it, and it is not set")
+            if not self.sasl and value:
+                raise SecurityError(name, f"has no use with {self.security_protocol}; {_wants('SASL_SSL')}")
+
+    def _check_tls(self) -> None:
+        for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_key_password"):
+            if not self.tls and getattr(self, name):
+                wanted = "SASL_SSL" if self.sasl else "SSL"
+                raise SecurityError(name, f"has no use with {self.security_protocol}; {_wants(wanted)}")
+        if not self.tls and not self.ssl_check_hostname:
+            raise SecurityError("ssl_check_hostname", f"has no use with {self.security_protocol}, which has no TLS")
+        for name in ("ssl_keyfile", "ssl_key_password"):
+            if getattr(self, name) and not self.ssl_certfile:
+                raise SecurityError(name, f"{PREFIX}SSL_CERTFILE must name the certificate that it belongs to")
+
+    def _load_own(self, context: ssl.SSLContext) -> None:
+        assert self.ssl_certfile is not None
+        password = self.ssl_key_password or ""
+        try:
+            # Without a password OpenSSL would ask for it at the terminal.
+            context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password=lambda: password)
+        except OSError as error:
+            wrong = "ssl_keyfile" if self.ssl_keyfile else "ssl_certfile"
+            if not self.ssl_certfile.is_file():
+                wrong = "ssl_certfile"
+            detail = f"certificate and key cannot be used ({PREFIX}SSL_KEY_PASSWORD, if the key has one): {error}"
+            raise SecurityError(wrong, detail) from error
+
+
+def read_security(environ: Mapping[str, str] = os.environ) -> Security:
+    """Read the variables, and the files that they name. An empty variable is one that is not set.
+
+    Raises:
+        SecurityError: a variable cannot be used; the message names it.
+    """
+    given = {name.name: environ.get(PREFIX + name.name.upper(), "").strip() for name in fields(Security)}
+    given |= {name: _read_secret(environ, name) for name in SECRETS}
+    paths = {name: _find(name, given[name]) for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")}
+    security = Security(
+        security_protocol=_choose("security_protocol", given["security_protocol"] or "PLAINTEXT", get_args(Protocol)),
+        sasl_mechanism=_choose("sasl_mechanism", given["sasl_mechanism"], ("", *get_args(Mechanism))) or None,
+        sasl_username=given["sasl_username"] or None,
+        sasl_password=given["sasl_password"] or None,
+        ssl_key_password=given["ssl_key_password"] or None,
+        ssl_check_hostname=_read_yes("ssl_check_hostname", given["ssl_check_hostname"]),
+        **paths,
+    )
+    if security.tls:
+        security.context()
+    return security
+
+
+def check_cluster(broker: str) -> None:
+    """Check a list of `HOST:PORT` and the variables by which it is reached.
+
+    Raises:
+        SettingError: one of them cannot be used.
+    """
+    check_broker(broker)
+    read_security()
+
+
+def aiokafka_options() -> dict[str, Any]:
+    """What every aiokafka client of ours is made with.
+
+    Raises:
+        SecurityError: a variable cannot be used.
+    """
+    return read_security().for_aiokafka()
+
+
+def librdkafka_options() -> dict[str, Any]:
+    """What every librdkafka client of ours is made with.
+
+    Raises:
+        SecurityError: a variable cannot be used.
+    """
+    return read_security().for_librdkafka()
+
+
+def speak_plainly(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Forget the variables, in this process and its children: a broker that we start ourselves is open, on loopback."""
+    for name in variables():
+        environ.pop(name, None)
+
+
+def variables() -> list[str]:
+    """All that is read here."""
+    names = [PREFIX + name.name.upper() for name in fields(Security)]
+    return names + [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
+
+
+def _wants(protocol: str) -> str:
+    return f"set {PREFIX}SECURITY_PROTOCOL={protocol}, or unset it"
+
+
+def _given(options: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value) for name, value in options.items() if value is not None}
+
+
+def _choose(name: str, value: str, known: tuple[Any, ...]) -> Any:
+    value = value.upper()
+    if value not in known:
+        # A value that is wrong here could be a secret in the wrong place: it is not repeated.
+        raise SecurityError(name, f"use {', '.join(filter(None, known))}")
+    return value
+
+
+def _read_yes(name: str, value: str) -> bool:
+    if value.lower() not in ("", "true", "false", "1", "0"):
+        raise SecurityError(name, "use true or false")
+    return value.lower() not in ("false", "0")
+
+
+def _find(name: str, value: str) -> Path | None:
+    if not value:
+        return None
+    if not os.access(value, os.R_OK) or not Path(value).is_file():
+        raise SecurityError(name, f"{value} is no file that we may read")
+    return Path(value)
+
+
+def _read_secret(environ: Mapping[str, str], name: str) -> str:
+    """A secret from its variable or its file; a file's last line break is not part of it."""
+    said = environ.get(PREFIX + name.upper(), "")
+    path = environ.get(f"{PREFIX}{name.upper()}_FILE", "")
+    if not path:
+        return said
+    if said:
+        raise SecurityError(name, f"is set, and {PREFIX}{name.upper()}_FILE too: use one of them")
+    try:
+        secret = Path(path).read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SecurityError(f"{name}_file", f"cannot be read: {error}") from error
+    if not secret:
+        raise SecurityError(f"{name}_file", f"{path} is empty")
+    return secret
+
+
+def check_brokers(broker: str | None, *, own: bool) -> None:
+    """Get ready for a cluster that runs, or for one that we start ourselves, to which we speak plainly.
+
+    Raises:
+        SettingError: both were asked for, or the cluster's settings are wrong.
+    """
+    if broker is None:
+        speak_plainly()
+        return
+    check_cluster(broker)
+    if own:
+        raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")

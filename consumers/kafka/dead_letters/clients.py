@@ -1,0 +1,260 @@
+"""The clients of `hearken dlq`: records into their topics and progress into a group, in one transaction; originals."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    ProducerFenced,
+)
+
+from consumers.common.errors import OperationFailed
+from consumers.kafka.client.clients import Admin, C, connect
+from consumers.kafka.client.security import aiokafka_options
+from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
+from consumers.kafka.output.dead_letter import read_replays
+
+SECONDS = 30.0
+"""How long a broker may take for one transaction, or to give the next records."""
+MAX_REQUEST = 16 << 20
+"""Bytes of a record that we would send; whether that is too large is for the broker to say."""
+
+
+@dataclass(slots=True)
+class FoundLetter:
+    """A record of the dead-letter topic."""
+
+    home: TopicPartition
+    after: int
+    """Offset behind the record before: between them there is none."""
+    offset: int
+    letter: DeadLetter | None
+    """None: the service did not write it."""
+
+
+@asynccontextmanager
+async def in_time(what: str) -> AsyncIterator[None]:
+    """Give a broker `SECONDS`.
+
+    Raises:
+        OperationFailed: it took longer, or refused; `what` says what did not happen.
+    """
+    try:
+        async with asyncio.timeout(SECONDS):
+            yield
+    except ProducerFenced as error:
+        raise OperationFailed("another replay with this group has begun; let it finish") from error
+    except TimeoutError as error:
+        raise OperationFailed(f"{what} within {SECONDS:g} s; run it again") from error
+    except KafkaError as error:
+        raise OperationFailed(f"{what}: {error}; run it again") from error
+
+
+async def open_client(stack: AsyncExitStack, make: Callable[[], C], broker: str, patience: float) -> C:
+    """Start a client that the stack stops.
+
+    Raises:
+        BrokerUnreachable: no broker answered.
+    """
+    client = await connect(make, broker, patience)
+    stack.push_async_callback(client.stop)
+    return client
+
+
+async def open_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
+    """Start an admin client; see `open_client`."""
+    return await open_client(stack, partial(Admin, broker), broker, patience)
+
+
+async def open_consumer(
+    stack: AsyncExitStack, broker: str, patience: float, group: str | None = None
+) -> AIOKafkaConsumer:
+    """Start a reader of committed records that is told each position; see `open_client`."""
+    make = partial(
+        AIOKafkaConsumer,
+        bootstrap_servers=broker,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+        **aiokafka_options(),
+    )
+    consumer: AIOKafkaConsumer = await open_client(stack, make, broker, patience)
+    return consumer
+
+
+async def read_progress(
+    admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
+) -> dict[TopicPartition, DoneOffsets]:
+    """Read what a group has noted.
+
+    Raises:
+        OperationFailed: the broker did not say.
+    """
+    async with in_time("the broker did not say how far the last replay came"):
+        while True:
+            try:
+                kept = await admin.list_consumer_group_offsets(group, partitions=partitions)
+            except KafkaError as error:
+                if not error.retriable:
+                    raise
+            else:
+                if all(at in kept for at in partitions):
+                    return {at: DoneOffsets.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
+            # The first group of a new cluster waits for its coordinator. That is an error, or an answer without
+            # partitions: aiokafka does not look at the answer's own error.
+            await asyncio.sleep(0.1)
+
+
+class ReplaySender:
+    """Sends records again, and notes that in the same transaction.
+
+    Its start fences a replay that still runs, and ends what one that died left: so it comes before progress is read.
+    An embedded broker keeps no offsets of transactions and spoils a topic with their markers, so there each record is
+    sent and noted by itself.
+    """
+
+    def __init__(self, broker: str, group: str, patience: float, *, transactional: bool) -> None:
+        self._broker = broker
+        self._group = group
+        self._patience = patience
+        self._transactional = transactional
+        self._producer: AIOKafkaProducer
+        self._consumer: AIOKafkaConsumer
+
+    @classmethod
+    async def open(
+        cls, stack: AsyncExitStack, admin: AIOKafkaAdminClient, broker: str, group: str, patience: float
+    ) -> "ReplaySender":
+        """Start one; see `open_client`."""
+        async with in_time("the broker did not say what it is"):
+            embedded = str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
+        sender = cls(broker, group, patience, transactional=not embedded)
+        sender._producer = await sender._connect()
+        stack.push_async_callback(sender.stop)
+        sender._consumer = await open_consumer(stack, broker, patience, group)
+        return sender
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._producer.stop()
+
+    async def _connect(self) -> AIOKafkaProducer:
+        make = partial(
+            AIOKafkaProducer,
+            bootstrap_servers=self._broker,
+            enable_idempotence=True,
+            transactional_id=self._group if self._transactional else None,
+            transaction_timeout_ms=int((SECONDS + 5) * 1000),
+            max_request_size=MAX_REQUEST,
+            **aiokafka_options(),
+        )
+        producer: AIOKafkaProducer = await connect(make, self._broker, self._patience)
+        return producer
+
+    async def send(self, home: TopicPartition, found: Sequence[FoundLetter], done: DoneOffsets) -> bool:
+        """Send letters of one partition, in order, and add them to what is done.
+
+        Returns:
+            False if nothing was sent, because one is too large or because they must be sent one by one.
+
+        Raises:
+            OperationFailed: the broker did not take it, or progress cannot be noted.
+        """
+        if not self._transactional and len(found) > 1:
+            return False
+        after = done.copy()
+        for one in found:
+            after.add(one.after, one.offset + 1)
+        try:
+            position = {home: (after.position, after.metadata())}
+        except TooScattered as error:
+            raise OperationFailed(
+                f"between letters that were left and letters that were sent, progress in partition {home.partition} "
+                f"cannot be noted any more ({error}); replay the others too (without --reason)"
+            ) from error
+        letters = [one.letter for one in found if one.letter]
+        async with in_time("the broker did not take what was sent"):
+            if not await (self._transact(letters, position) if self._transactional else self._post(letters)):
+                return False
+            if not self._transactional:
+                await self._note(home, position)
+        for one in found:
+            done.add(one.after, one.offset + 1)
+        return True
+
+    async def _transact(self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]) -> bool:
+        await self._producer.begin_transaction()
+        if not await self._post(letters):
+            return False
+        await self._producer.send_offsets_to_transaction(position, self._group)
+        await self._producer.commit_transaction()
+        return True
+
+    async def _post(self, letters: Sequence[DeadLetter]) -> bool:
+        acks: list[asyncio.Future[Any]] = []
+        try:
+            for x in letters:
+                send = partial(self._producer.send, x.origin.topic, x.value, partition=x.origin.partition)
+                acks.append(await send(key=x.key, headers=x.replay_headers()))
+            await asyncio.gather(*acks)
+        except MessageSizeTooLargeError:
+            await asyncio.gather(*acks, return_exceptions=True)
+            # Its numbering of records is out of step with the broker's now: it would not take another one from it.
+            # (A transaction that is open ends with the start of the next producer of that id.)
+            await self._producer.stop()
+            self._producer = await self._connect()
+            return False
+        return True
+
+    async def _note(self, home: TopicPartition, position: dict[TopicPartition, tuple[int, str]]) -> None:
+        if self._consumer.assignment() != {home}:
+            self._consumer.assign([home])
+            self._consumer.pause(home)
+        await self._consumer.commit(position)
+
+
+class OriginalRecords:
+    """The records that dead letters are copies of, where they came from."""
+
+    def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
+        self._admin = admin
+        self._consumer = consumer
+        self._partitions: dict[str, set[int]] = {}
+
+    async def has(self, origin: TopicPartition) -> bool:
+        """Whether that partition exists."""
+        if origin.topic not in self._partitions:
+            known = origin.topic in await self._admin.list_topics()
+            described = await self._admin.describe_topics([origin.topic]) if known else []
+            self._partitions[origin.topic] = {x["partition"] for topic in described for x in topic["partitions"]}
+        return origin.partition in self._partitions[origin.topic]
+
+    async def fetch(self, letter: DeadLetter) -> DeadLetter | None:
+        """Give the letter with its whole key and value, if its record is still there and begins as the letter does."""
+        origin, offset = letter.origin, letter.origin_offset
+        self._consumer.assign([origin])
+        async with in_time(f"{origin.topic} gave no record"):
+            first = (await self._consumer.beginning_offsets([origin]))[origin]
+            end = (await self._consumer.end_offsets([origin]))[origin]
+            if not first <= offset < end:
+                return None
+            self._consumer.seek(origin, offset)
+            records: list[ConsumerRecord[bytes, bytes]] = []
+            try:
+                while not records and await self._consumer.position(origin) < end:
+                    records = (await self._consumer.getmany(origin, timeout_ms=200, max_records=1)).get(origin, [])
+            except OffsetOutOfRangeError:
+                return None
+        if not records or records[0].offset != offset or not letter.begins(records[0].key, records[0].value):
+            return None
+        replays = max(letter.replays, read_replays(records[0].headers))
+        return replace(letter, key=records[0].key, value=records[0].value or b"", replays=replays)

@@ -1,0 +1,179 @@
+"""Dead letters as they are read back, and which of them are done with; no Kafka client here."""
+
+import base64
+import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from consumers.formats.decode import BadReason
+from consumers.kafka.output.dead_letter import Headers, read_replays
+from stream.messages.errors import Reason
+
+REASONS = (*get_args(Reason), *get_args(BadReason), "labelling_failed", "revision_too_large")
+"""All reasons that the service writes."""
+MAX_METADATA = 4000
+"""Characters that a commit's metadata may have: brokers take 4096 bytes unless told otherwise."""
+
+
+class TooScattered(ValueError):
+    """What is done and what is not alternate so often that a commit cannot hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One dead letter. `repr` shows no text."""
+
+    home: TopicPartition
+    """Where it lies: the dead-letter topic."""
+    offset: int
+    time: float
+    """When it was written, in seconds since 1970."""
+    reason: str
+    origin: TopicPartition
+    origin_offset: int
+    replays: int
+    """How often its record has been replayed before."""
+    key: bytes | None
+    value: bytes
+    size: int
+    """Bytes of the original value; more than `value` has if that was cut, -1 if it was not at hand at all."""
+    key_size: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the letter is only the beginning of its record."""
+        return self.size != len(self.value) or self.key_size != len(self.key or b"")
+
+    def begins(self, key: bytes | None, value: bytes | None) -> bool:
+        """Whether this is a copy, maybe cut, of a record with that key and value."""
+        same_key = key == self.key if key is None or self.key is None else key.startswith(self.key)
+        same_size = len(key or b"") == self.key_size and self.size in (-1, len(value or b""))
+        return same_key and same_size and (value or b"").startswith(self.value)
+
+    def replay_headers(self) -> Headers:
+        """Say on the replayed record where it comes from, and how often it has been replayed."""
+        return [
+            ("replays", str(self.replays + 1).encode()),
+            ("reason", self.reason.encode()),
+            ("topic", self.origin.topic.encode()),
+            ("partition", str(self.origin.partition).encode()),
+            ("offset", str(self.origin_offset).encode()),
+        ]
+
+    def __repr__(self) -> str:
+        return f"DeadLetter({self.home.partition}:{self.offset}, {self.reason}, from {tuple(self.origin)})"
+
+
+def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
+    """Read a record of a dead-letter topic; None if it is not one that the service wrote."""
+    headers = dict(record.headers)
+    value = record.value or b""
+    try:
+        origin = TopicPartition(headers["topic"].decode(), int(headers["partition"]))
+        return DeadLetter(
+            home=TopicPartition(record.topic, record.partition),
+            offset=record.offset,
+            time=record.timestamp / 1000,
+            reason=headers["reason"].decode(),
+            origin=origin,
+            origin_offset=int(headers["offset"]),
+            replays=read_replays(record.headers),
+            key=record.key,
+            value=value,
+            size=int(headers.get("bytes", len(value))),
+            key_size=int(headers.get("key_bytes", len(record.key or b""))),
+        )
+    except (KeyError, ValueError, AttributeError, TypeError):
+        return None
+
+
+class DoneOffsets:
+    """Offsets of one partition that are done with: all before `position`, and stretches beyond it."""
+
+    def __init__(self, position: int = 0, beyond: Iterable[tuple[int, int]] = ()) -> None:
+        self._starts: list[int] = [0]
+        self._ends: list[int] = [position]
+        for start, end in beyond:
+            self.add(start, end)
+
+    @property
+    def position(self) -> int:
+        """The first offset that is not done with."""
+        return self._ends[0]
+
+    @property
+    def beyond(self) -> Sequence[tuple[int, int]]:
+        """Stretches behind the position, in order, ends exclusive; they neither overlap nor touch."""
+        return list(zip(self._starts, self._ends, strict=True))[1:]
+
+    def __contains__(self, offset: int) -> bool:
+        i = bisect_right(self._starts, offset) - 1
+        return i >= 0 and offset < self._ends[i]
+
+    def copy(self) -> "DoneOffsets":
+        """The same once more."""
+        return DoneOffsets(self.position, self.beyond)
+
+    def add(self, start: int, end: int) -> None:
+        """The offsets start..end (exclusive) are done with."""
+        if start >= end:
+            return
+        first = bisect_left(self._ends, start)  # the first stretch that reaches start
+        last = bisect_right(self._starts, end)  # behind the last one that begins before end
+        if first < last:
+            start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
+        self._starts[first:last], self._ends[first:last] = [start], [end]
+
+    def metadata(self) -> str:
+        """Write the stretches beyond the position, short enough for a commit.
+
+        Raises:
+            TooScattered: they are too many.
+        """
+        if not self.beyond:
+            return ""
+        at, numbers = self.position, bytearray()
+        for bound in (bound for stretch in self.beyond for bound in stretch):
+            _write_number(numbers, bound - at)
+            at = bound
+        text = base64.b64encode(zlib.compress(bytes(numbers), 9)).decode()
+        if len(text) > MAX_METADATA:
+            raise TooScattered(f"{len(self.beyond)} stretches")
+        return text
+
+    @classmethod
+    def parse(cls, position: int, metadata: str) -> "DoneOffsets":
+        """Read what `metadata` wrote; anything else counts as nothing beyond the position."""
+        done = cls(max(0, position))
+        try:
+            numbers = _read_numbers(zlib.decompress(base64.b64decode(metadata, validate=True)) if metadata else b"")
+        except (ValueError, zlib.error):
+            return done
+        at = done.position
+        for skipped, taken in zip(numbers[::2], numbers[1::2], strict=False):
+            done.add(at + skipped, at + skipped + taken)
+            at += skipped + taken
+        return done
+
+
+def _write_number(out: bytearray, number: int) -> None:
+    """Seven bits a byte, the lowest first; the top bit says that more come."""
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+
+
+def _read_numbers(data: bytes) -> list[int]:
+    numbers, number, shift = [], 0, 0
+    for byte in data:
+        number |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            numbers.append(number)
+            number, shift = 0, 0
+    return numbers

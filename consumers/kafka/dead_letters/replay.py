@@ -1,0 +1,212 @@
+"""Reads the dead-letter topic, and sends what it holds back to where it came from.
+
+Progress is the committed offsets of a consumer group of its own, with what is done beyond them in the commits'
+metadata, in one transaction with the records sent. So a second run sends nothing twice, whatever was left in between,
+and a run that is cut off leaves nothing half sent. (An embedded broker has no such transactions: a run that dies there
+may be repeated by the next one.)
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from consumers.common.errors import OperationFailed
+from consumers.common.settings import suggest
+from consumers.kafka.dead_letters.clients import (
+    FoundLetter,
+    OriginalRecords,
+    ReplaySender,
+    in_time,
+    open_admin,
+    open_consumer,
+    read_progress,
+)
+from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, read_letter
+
+MAX_REPLAYS = 3
+BATCH = 100
+"""Letters in one transaction at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRequest:
+    """What is to be sent again.
+
+    Args:
+        broker: addresses.
+        topic: of dead letters.
+        group: the consumer group that holds the progress.
+        reasons: only letters with one of these; none means all.
+        limit: letters at most.
+        max_replays: a record that was replayed so often is left.
+        dry_run: only find out.
+        patience: seconds to wait for a broker that does not answer.
+    """
+
+    broker: str
+    topic: str
+    group: str
+    reasons: frozenset[str] = frozenset()
+    limit: int | None = None
+    max_replays: int = MAX_REPLAYS
+    dry_run: bool = False
+    patience: float = 60.0
+
+
+class LeftLetter(NamedTuple):
+    """A letter that was asked for and could not be sent."""
+
+    why: str
+    home: TopicPartition
+    offset: int
+
+
+@dataclass(slots=True)
+class ReplayOutcome:
+    """What became of the letters that were asked for."""
+
+    chosen: int = 0
+    """Letters that were to be sent."""
+    sent: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Letters sent (or, in a dry run, that would be) by reason and topic."""
+    left: list[LeftLetter] = field(default_factory=list)
+    passed: int = 0
+    """Letters of other reasons, or beyond the limit."""
+
+
+async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterator[DeadLetter | None]:
+    """Read all of a dead-letter topic, committed records only; None is a record that the service did not write.
+
+    Raises:
+        OperationFailed: no broker answered, or there is no such topic.
+    """
+    async with AsyncExitStack() as stack:
+        admin = await open_admin(stack, broker, patience)
+        consumer = await open_consumer(stack, broker, patience)
+        for home in await _partitions(admin, topic, broker):
+            async for found in _read(consumer, home, 0):
+                for one in found:
+                    yield one.letter
+
+
+async def replay(wanted: ReplayRequest) -> ReplayOutcome:
+    """Send letters again.
+
+    Raises:
+        OperationFailed: no broker answered, there is no such topic, or the broker did not take a transaction; what was
+            sent before is noted and not sent again.
+    """
+    broker, patience = wanted.broker, wanted.patience
+    async with AsyncExitStack() as stack:
+        admin = await open_admin(stack, broker, patience)
+        homes = await _partitions(admin, wanted.topic, broker)
+        sender = (
+            None if wanted.dry_run else await ReplaySender.open(stack, admin, broker, wanted.group, patience)
+        )  # before the offsets are read
+        consumer = await open_consumer(stack, broker, patience)
+        originals = await open_consumer(stack, broker, patience)
+        run = _ReplayRun(wanted, sender, OriginalRecords(admin, originals))
+        for home, done in (await read_progress(admin, wanted.group, homes)).items():
+            await run.partition(consumer, home, done)
+        return run.outcome
+
+
+class _ReplayRun:
+    """One replay; dry without a sender."""
+
+    def __init__(self, wanted: ReplayRequest, sender: ReplaySender | None, originals: OriginalRecords) -> None:
+        self._wanted = wanted
+        self._sender = sender
+        self._originals = originals
+        self.outcome = ReplayOutcome()
+
+    async def partition(self, consumer: AIOKafkaConsumer, home: TopicPartition, done: DoneOffsets) -> None:
+        """Replay what a partition of the dead-letter topic holds now; what comes meanwhile waits for the next run."""
+        async for found in _read(consumer, home, done.position):
+            chosen = [one for one in found if one.offset not in done and await self._choose(one)]
+            if chosen:
+                await self._send(home, chosen, done)
+
+    async def _choose(self, one: FoundLetter) -> bool:
+        """Whether a letter is to be sent; one that is asked for and cannot be is left, and said so."""
+        wanted, letter, outcome = self._wanted, one.letter, self.outcome
+        if wanted.reasons and (letter is None or letter.reason not in wanted.reasons):
+            outcome.passed += 1
+            return False
+        why = self._refuse(letter) or await self._complete(one)
+        if why is None and wanted.limit is not None and outcome.chosen >= wanted.limit:
+            outcome.passed += 1
+            return False
+        if why is not None:
+            outcome.left.append(LeftLetter(why, one.home, one.offset))
+        outcome.chosen += why is None
+        return why is None
+
+    def _refuse(self, letter: DeadLetter | None) -> str | None:
+        if letter is None:
+            return "is no dead letter of the service"
+        if letter.origin.topic == self._wanted.topic:
+            return "comes from the dead-letter topic itself"
+        if letter.replays >= self._wanted.max_replays:
+            return f"was replayed {letter.replays} times already (--max-replays {self._wanted.max_replays})"
+        return None
+
+    async def _complete(self, one: FoundLetter) -> str | None:
+        """Check that there is somewhere to send it, and put the whole record in place of a letter that was cut."""
+        assert one.letter is not None
+        if not await self._originals.has(one.letter.origin):
+            return "its topic or partition does not exist any more"
+        if one.letter.is_cut:
+            whole = await self._originals.fetch(one.letter)
+            if whole is None:
+                return "was cut, and its original record is gone"
+            one.letter = whole
+            return self._refuse(whole)
+        return None
+
+    async def _send(self, home: TopicPartition, chosen: list[FoundLetter], done: DoneOffsets) -> None:
+        """Send letters of a partition, together or else one by one; those that the broker finds too large are left."""
+        if self._sender is None or await self._sender.send(home, chosen, done):
+            self.outcome.sent.update((x.letter.reason, x.letter.origin.topic) for x in chosen if x.letter)
+        elif len(chosen) > 1:
+            for one in chosen:
+                await self._send(home, [one], done)
+        else:
+            self.outcome.chosen -= 1
+            self.outcome.left.append(LeftLetter("is larger than the broker takes", home, chosen[0].offset))
+
+
+async def _read(consumer: AIOKafkaConsumer, home: TopicPartition, position: int) -> AsyncIterator[list[FoundLetter]]:
+    """Read a partition from a position to its present end, some records at a time."""
+    consumer.assign([home])
+    first = (await consumer.beginning_offsets([home]))[home]
+    end = (await consumer.end_offsets([home]))[home]  # of what is committed
+    at = max(first, position)
+    consumer.seek(home, at)
+    while at < end:
+        async with in_time(f"{home.topic} gave no records"):
+            records: list[ConsumerRecord[bytes, bytes]] = []
+            while not records and await consumer.position(home) < end:
+                records = (await consumer.getmany(home, timeout_ms=200, max_records=BATCH)).get(home, [])
+        found = []
+        for record in records:
+            if record.offset < end:
+                found.append(FoundLetter(home, at, record.offset, read_letter(record)))
+            at = record.offset + 1
+        if not records:
+            return
+        yield found
+
+
+async def _partitions(admin: AIOKafkaAdminClient, topic: str, broker: str) -> list[TopicPartition]:
+    known = await admin.list_topics()
+    if topic not in known:
+        hint = suggest(topic, known) or "; name it with --dead-letter-topic"
+        raise OperationFailed(f"there is no topic {topic} at {broker}{hint}")
+    [described] = await admin.describe_topics([topic])
+    return [TopicPartition(topic, number) for number in sorted(x["partition"] for x in described["partitions"])]

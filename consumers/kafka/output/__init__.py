@@ -1,0 +1,1 @@
+"""Records that the service writes: changelog, revisions, dead letters, transactions."""

@@ -1,0 +1,221 @@
+"""The changelog (state topic): keys and values of its records, and the state that a whole partition of it gives.
+
+A compacted topic, partitioned like the input. Keys are JSON arrays, so that `kafka-console-consumer` shows them:
+`["call-17","u3"]` a segment, `["call-17"]` a session, `[]` the partition's own record. A value is one MessagePack array
+that begins with the schema number; no value (a tombstone) means that the key was removed. All taggers of the group
+share a record, so that the changes of one message are atomic.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from consumers.common.errors import OperationFailed
+from stream.sessions.snapshot import Entry, SavedSession, SegmentState, SessionState, restore_sessions
+
+SCHEMA = 2
+"""Rises when the meaning of a record changes. Records with another number are refused: up to 1, each tagger had its own
+keys and records."""
+
+PARTITION_KEY = b"[]"
+
+Ranges = tuple[tuple[int, int], ...]
+"""Ranges of offsets: first and end (exclusive) of each."""
+
+
+class ChangelogError(OperationFailed):
+    """The changelog cannot be used; the message names the record and says what to do."""
+
+
+class SchemaHeader(msgspec.Struct, frozen=True, array_like=True):
+    """First element of every value: a newer schema is recognised whatever follows."""
+
+    schema: int
+
+
+class SegmentRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """State of one segment."""
+
+    schema: int
+    state: SegmentState
+    outbox: tuple[bytes, ...] = ()
+    """Encoded revisions of the session that may not have been published yet (at least once only)."""
+    unprompted: bool = False
+    """Whether no input record caused some of them (idle expiry): re-reading the input would not reproduce them."""
+
+
+class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """State of one session."""
+
+    schema: int
+    state: SessionState
+    outbox: tuple[bytes, ...] = ()
+    unprompted: bool = False
+
+
+class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+    """The partition's own record: group and topic of the changelog, finished offsets beyond the committed one."""
+
+    schema: int
+    group: str
+    topic: str
+    done: Ranges = ()
+    """Finished input offsets after an unfinished one (exactly once only)."""
+
+
+R = TypeVar("R")
+
+_ENCODER = msgspec.msgpack.Encoder()
+_KEY = msgspec.json.Decoder(tuple[str, ...])
+_HEAD = msgspec.msgpack.Decoder(SchemaHeader)
+_SEGMENT = msgspec.msgpack.Decoder(SegmentRecord)
+_SESSION = msgspec.msgpack.Decoder(SessionRecord)
+_PARTITION = msgspec.msgpack.Decoder(PartitionRecord)
+
+KeyValue = tuple[bytes, bytes | None]
+"""Key and value of a record."""
+
+
+def encode_entry(entry: Entry, outbox: Sequence[bytes] = (), unprompted: bool = False) -> KeyValue:
+    """Encode the record of an entry."""
+    key = msgspec.json.encode([entry.session, *([] if entry.segment is None else [entry.segment])])
+    if entry.value is None:
+        return key, None
+    kind = SessionRecord if isinstance(entry.value, SessionState) else SegmentRecord
+    return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox), unprompted))  # type: ignore[arg-type]
+
+
+def encode_partition_record(group: str, topic: str, done: Ranges = ()) -> KeyValue:
+    """Encode the partition's own record."""
+    return PARTITION_KEY, _ENCODER.encode(PartitionRecord(SCHEMA, group, topic, done))
+
+
+@dataclass(slots=True)
+class RestoredPartition:
+    """State of one partition of the changelog."""
+
+    sessions: dict[str, SavedSession] = field(default_factory=dict)
+    outbox: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """By session: the outbox of its newest record, if that is not empty."""
+    unprompted: set[str] = field(default_factory=set)
+    """Sessions whose outbox has revisions that no input record caused."""
+    done: Ranges = ()
+    has_own_record: bool = False
+    """Whether the partition's own record is there."""
+
+
+def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: str, where: str) -> RestoredPartition:
+    """Restore the state of a partition from the last record of each key, in the order of the log.
+
+    Args:
+        records: offset, key and value of each.
+        group: our consumer group.
+        topic: the input topic.
+        where: topic and partition, for error messages.
+
+    Raises:
+        ChangelogError: a record of another program or of another schema.
+    """
+    restored = RestoredPartition()
+    entries = []
+    for offset, (key, value) in records:
+        place = f"{where}, offset {offset}"
+        names = _read_key(key, place)
+        if not names:
+            _read_partition_record(restored, _decode(_PARTITION, value, place), group, topic, where)
+        else:
+            entries.append(_read_entry(names, value, restored, place))
+    restored.sessions = restore_sessions(entries)
+    restored.outbox = {
+        session: outbox for session, outbox in restored.outbox.items() if session in restored.sessions and outbox
+    }
+    return restored
+
+
+def _read_key(key: bytes, place: str) -> tuple[str, ...]:
+    try:
+        names = _KEY.decode(key)
+    except msgspec.MsgspecError:
+        names = ("",)
+    if len(names) == 3:
+        raise ChangelogError(_explain_older(place, 1))
+    if len(names) > 3 or names == ("",):
+        raise ChangelogError(f"{place}: no key of ours; is the topic another program's? Name one with --state-topic")
+    return names
+
+
+def _read_partition_record(
+    restored: RestoredPartition, record: PartitionRecord | None, group: str, topic: str, where: str
+) -> None:
+    if record is None:
+        return
+    if (record.group, record.topic) != (group, topic):
+        raise ChangelogError(
+            f"{where} keeps the state of group {record.group!r} on topic {record.topic!r}, not of group {group!r} on"
+            f" {topic!r}: each needs one of its own. Name another with --state-topic"
+        )
+    restored.done, restored.has_own_record = record.done, True
+
+
+def _read_entry(names: tuple[str, ...], value: bytes | None, restored: RestoredPartition, place: str) -> Entry:
+    session = names[0]
+    if len(names) == 1:
+        record = _decode(_SESSION, value, place)
+        _read_outbox(session, record, restored)
+        return Entry(session, None, record.state if record else None)
+    segment = _decode(_SEGMENT, value, place)
+    if segment:
+        _read_outbox(session, segment, restored)
+    return Entry(session, names[1], segment.state if segment else None)
+
+
+def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, restored: RestoredPartition) -> None:
+    restored.outbox[session] = record.outbox if record else ()
+    restored.unprompted.discard(session)
+    if record and record.unprompted:
+        restored.unprompted.add(session)
+
+
+def _decode(decoder: "msgspec.msgpack.Decoder[R]", value: bytes | None, place: str) -> R | None:
+    if value is None:
+        return None
+    try:
+        schema = _HEAD.decode(value).schema
+        if schema == SCHEMA:
+            return decoder.decode(value)
+    except msgspec.MsgspecError as error:
+        raise ChangelogError(
+            f"{place}: no state of ours ({error}); is the topic another program's? Name one with --state-topic"
+        ) from None
+    if schema < SCHEMA:
+        raise ChangelogError(_explain_older(place, schema))
+    raise ChangelogError(
+        f"{place} was written by a newer Hearken (schema {schema}, this one knows {SCHEMA}):"
+        " start that version again, or name another topic with --state-topic and lose what is open"
+    )
+
+
+def _explain_older(place: str, schema: int) -> str:
+    return (
+        f"{place} was written by an older Hearken (schema {schema}, this one knows {SCHEMA}): let that version finish"
+        " what is open, then name another topic with --state-topic; or name one now and lose what is open"
+    )
+
+
+def to_ranges(offsets: Iterable[int]) -> Ranges:
+    """Convert offsets to ranges."""
+    ranges: list[tuple[int, int]] = []
+    for offset in sorted(offsets):
+        if ranges and ranges[-1][1] == offset:
+            ranges[-1] = ranges[-1][0], offset + 1
+        else:
+            ranges.append((offset, offset + 1))
+    return tuple(ranges)
+
+
+def from_ranges(ranges: Ranges) -> Iterator[int]:
+    """Iterate over the offsets of all ranges."""
+    for first, end in ranges:
+        yield from range(first, end)

@@ -1,0 +1,1 @@
+"""The service: consume loop, partitions, rebalances and commits."""

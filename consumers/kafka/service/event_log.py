@@ -1,0 +1,49 @@
+"""Log events about messages: where they are, and their text only if that was asked for."""
+
+import structlog
+
+from consumers.kafka.in_flight import ConsumedRecord
+from stream.messages.types import Message, Update
+from stream.messages.validation import MAX_ID
+from stream.overload.governor import OverloadChange
+from stream.sessions.step_result import Failure
+
+log = structlog.get_logger()
+
+LOGGED_LETTERS, LOG_EVERY = 20, 1000
+"""Dead letters of one reason that are logged: the first ones, then every thousandth."""
+
+
+def log_message(message: Message, record: ConsumedRecord) -> None:
+    """Log a message that was taken, with its text."""
+    text = message.text if isinstance(message, Update) else None
+    place = {"partition": record.partition, "offset": record.offset}
+    log.info("message_received", session=message.session, **place, kind=type(message).__name__.lower(), text=text)
+
+
+def log_dead_letter(reason: str, record: ConsumedRecord, count: int) -> None:
+    """Log a record that cannot be used. Of many records with the same reason only some are logged."""
+    if count <= LOGGED_LETTERS or count % LOG_EVERY == 0:
+        session = (record.key or b"")[:MAX_ID].decode("utf-8", "replace")
+        place = {"partition": record.partition, "offset": record.offset}
+        log.warning("dead_letter_written", reason=reason, session=session, **place, count=count)
+
+
+def log_failure(failure: Failure, record: ConsumedRecord | None) -> None:
+    """Log a failure of the labeller, which is a bug of ours."""
+    partition = record.partition if record else None
+    place = {"partition": partition, "offset": failure.offset}
+    log.error("labelling_failed", session=failure.session, **place, exc_info=failure.error)
+
+
+def log_overload_change(change: OverloadChange) -> None:
+    """Log that restarts begin or cease to be limited."""
+    if change.cause == "budget":
+        if change.overloaded:
+            log.warning("budget_exceeded")
+        else:
+            log.info("budget_recovered", seconds=round(change.seconds, 1), shortened=change.shortened)
+    elif change.overloaded:
+        log.warning("overload_started", waited=round(change.waited, 3))
+    else:
+        log.info("overload_ended", seconds=round(change.seconds, 1), shortened=change.shortened)

@@ -1,0 +1,353 @@
+"""The partitions assigned to this member. Each is fenced, restored and sought before its first record is handled.
+
+aiokafka's rebalances are eager (everything is revoked, then assigned again), it may return records while its listener
+still runs, and it swallows what a listener raises. So the listener only starts tasks, every partition has its own gate
+(`is_open`), and failures reach the service through a future.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnsupportedVersionError,
+)
+
+from consumers.common.errors import OperationFailed, ServiceFailed
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.client.clients import Clients, connect, stop_client
+from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
+from consumers.kafka.output.changelog import (
+    ChangelogError,
+    RestoredPartition,
+    encode_entry,
+    encode_partition_record,
+    from_ranges,
+)
+from consumers.kafka.output.dead_letter import DeadLetterRecord
+from consumers.kafka.output.exactly_once import ExactlyOnce
+from consumers.kafka.output.partition_writer import AtLeastOnce, PartitionOutput, PartitionWriter, WriterContext
+from consumers.kafka.service.membership import GroupMember, MembershipLost
+from consumers.kafka.service.observer import ServiceObserver
+from consumers.kafka.service.restore import find_start, read_partition_state
+from stream.engine.worker import Worker
+from stream.sessions.snapshot import Entry, SavedSession, SessionState
+
+log = structlog.get_logger()
+
+MAX_RESTORES = 4
+"""Maximum number of partitions that are restored at the same time."""
+
+FATAL_ERRORS = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+    UnsupportedVersionError,
+)
+"""Errors that a repetition cannot cure."""
+
+
+@dataclass(eq=False, slots=True)
+class Partition:
+    """One assigned partition of the input."""
+
+    topic_partition: TopicPartition
+    is_open: bool = False
+    """Whether it is restored, so that its records may be handled."""
+    tracker: OffsetTracker = field(default_factory=OffsetTracker)
+    writer: PartitionWriter | None = None
+    task: "asyncio.Task[None] | None" = None
+    """Opens it, then writes its output."""
+    applied: dict[str, int] = field(default_factory=dict)
+    """By restored session: the last input offset that its state contains."""
+    last_applied: int = -1
+    done_offsets: set[int] = field(default_factory=set)
+    """Offsets at or after the start that a former owner finished."""
+    last_timestamp: float | None = None
+    """Timestamp of the last record that was taken, in seconds since 1970."""
+
+    def is_applied(self, session: str, offset: int) -> bool:
+        """Whether the restored state of the session contains this message already."""
+        return offset <= self.last_applied and offset <= self.applied.get(session, -1)
+
+
+class Partitions:
+    """All assigned partitions of one service.
+
+    Args:
+        settings: of the service.
+        clients: makes Kafka clients.
+        worker: runs the engine.
+        in_flight: the records in flight of the service.
+        context: shared by all partition writers.
+        group: this member of the group.
+        observer: told when a partition was opened, and of dropped sessions.
+    """
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        clients: Clients,
+        worker: Worker,
+        in_flight: InFlightRecords,
+        context: WriterContext,
+        group: GroupMember,
+        observer: ServiceObserver,
+    ) -> None:
+        self._settings = settings
+        self._clients = clients
+        self._worker = worker
+        self._in_flight = in_flight
+        self._context = context
+        self._group = group
+        self._observer = observer
+        self._restores = asyncio.Semaphore(MAX_RESTORES)
+        self._exactly_once = settings.guarantee == "exactly_once"
+        self.assigned: dict[TopicPartition, Partition] = {}
+        self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails when the service cannot go on."""
+        self.ready = asyncio.Event()
+        """Set while all assigned partitions are open."""
+
+    def find_open(self, at: TopicPartition) -> Partition | None:
+        """Find a partition that is assigned and open."""
+        partition = self.assigned.get(at)
+        return partition if partition and partition.is_open else None
+
+    async def assign(self, given: set[TopicPartition]) -> None:
+        """Apply an assignment: keep what this member had, close what is gone, open what is new."""
+        consumer = self._group.consumer
+        for at in given:
+            # Positions that aiokafka found by itself may be stale; nothing is read before ours are set.
+            consumer.pause(at)
+            consumer.seek(at, self.assigned[at].tracker.next if at in self.assigned else 0)
+        for at in self.assigned.keys() - given:
+            await self.close(at)
+        for at in given & self.assigned.keys():
+            if not self._exactly_once and not await self._is_unchanged(self.assigned[at]):
+                await self.close(at)
+        opening = given - self.assigned.keys()
+        for at in opening:
+            self.assigned[at] = partition = Partition(at)
+            partition.task = asyncio.create_task(self._run_partition(partition))
+        consumer.resume(*(at for at in given if self.find_open(at)))
+        self._update_ready()
+        log.info(
+            "assigned",
+            partitions=sorted(at.partition for at in given),
+            kept=sorted(at.partition for at in given - opening),
+        )
+
+    async def close(self, at: TopicPartition) -> None:
+        """Close a partition that was lost: forget its sessions and write nothing more of it."""
+        partition = self.assigned.pop(at)
+        partition.is_open = False
+        if partition.task is not None:
+            partition.task.cancel()
+            await asyncio.gather(partition.task, return_exceptions=True)
+        self._reset(partition)
+
+    async def close_all(self) -> None:
+        """Close all partitions."""
+        for at in list(self.assigned):
+            await self.close(at)
+
+    def fail(self, error: Exception) -> None:
+        """Report an error that ends the service."""
+        if not self.failure.done():
+            self.failure.set_exception(error)
+
+    # The task of one partition
+
+    async def _run_partition(self, partition: Partition) -> None:
+        attempt = 0
+        while True:
+            producer: AIOKafkaProducer | None = None
+            try:
+                if self._exactly_once:
+                    producer = await self._start_producer(partition.topic_partition)
+                await self._open_partition(partition, producer or self._group.producer)
+                assert partition.writer is not None
+                await partition.writer.run()
+            except OperationFailed as error:
+                return self.fail(error)
+            except MessageSizeTooLargeError as error:
+                if not self._context.reduce_limit(partition.writer.largest if partition.writer else 0):
+                    return self.fail(ServiceFailed(f"the brokers take hardly any message: {error}"))
+            except FATAL_ERRORS as error:
+                return self.fail(ServiceFailed(f"{type(error).__name__}: {error}"))
+            except (KafkaError, TimeoutError, OSError, MembershipLost) as error:
+                log.warning(
+                    "partition_reopening",
+                    partition=partition.topic_partition.partition,
+                    error=f"{type(error).__name__}: {error}",
+                )
+            except Exception as error:
+                return self.fail(error)
+            finally:
+                if producer is not None:
+                    await stop_client(producer)
+            attempt = 1 if partition.writer and partition.writer.groups_written else attempt + 1
+            self._reset(partition)
+            # If the group expelled this member, heartbeats soon tell; fencing before that would shut out the owner.
+            await asyncio.sleep(min(2 * self._settings.heartbeat_seconds * attempt, 10.0))
+
+    async def _start_producer(self, at: TopicPartition) -> AIOKafkaProducer:
+        """Start the partition's transactional producer, which fences former owners and completes their transactions."""
+        transactional_id = f"{self._settings.group}-{at.topic}-{at.partition}"
+        make = partial(self._clients.producer, self._settings, transactional_id)
+        return await connect(make, self._settings.broker, self._settings.connect_seconds)
+
+    async def _open_partition(self, partition: Partition, producer: AIOKafkaProducer) -> None:
+        began, at, settings = time.monotonic(), partition.topic_partition, self._settings
+        if at.partition not in await self._group.producer.partitions_for(settings.topics.state):
+            raise ChangelogError(
+                f"topic {settings.topics.state} has no partition {at.partition}: the input was given more partitions."
+                " Sessions have moved between them; name a new state topic with --state-topic"
+            )
+        async with self._restores:
+            await self._worker.step_over()  # a running step may still work for a former assignment of the partition
+            state = TopicPartition(settings.topics.state, at.partition)
+            make = partial(self._clients.reader, settings)
+            reader: AIOKafkaConsumer = await connect(make, settings.broker, settings.connect_seconds)
+            try:
+                restored, end = await read_partition_state(reader, state, settings.group, at.topic)
+            finally:
+                await stop_client(reader)
+            start = await find_start(self._group.consumer, at, restored, settings.on_lost_input)
+        forgotten: list[Entry] = []
+        if start.topic_recreated:
+            forgotten = [x for name, saved in restored.sessions.items() for x in _tombstones(name, saved)]
+            restored = RestoredPartition(has_own_record=restored.has_own_record)
+        partition.applied = {name: saved.offset for name, saved in restored.sessions.items()}
+        partition.last_applied = max(partition.applied.values(), default=-1)
+        partition.done_offsets = {offset for offset in from_ranges(restored.done) if offset >= start.offset}
+        partition.tracker = OffsetTracker(start.offset, partition.done_offsets)
+        self._restore_sessions(at, restored)
+        if self._exactly_once:
+            partition.writer = ExactlyOnce(at, partition.tracker, self._context, producer)
+            partition.writer.enqueue(PartitionOutput(entries=forgotten))
+        else:
+            partition.writer = writer = AtLeastOnce(at, partition.tracker, self._context, producer, self._group.verify)
+            writer.state_end = end
+            await self._group.commit({at: start.offset})
+            await self._republish_missing(writer, restored, forgotten, start.offset)
+        self._group.consumer.seek(at, start.offset)
+        partition.is_open = True
+        self._group.consumer.resume(at)
+        self._update_ready()
+        sessions = sum(not saved.ended for saved in restored.sessions.values())
+        seconds = time.monotonic() - began
+        log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
+        self._observer.on_restored(sessions, seconds)
+
+    def _restore_sessions(self, at: TopicPartition, restored: RestoredPartition) -> None:
+        # The engine knows one session of a name; messages for one that lives in another partition become dead letters.
+        ours = {
+            name: saved for name, saved in restored.sessions.items() if self._in_flight.partition_of(name) in (None, at)
+        }
+        if strays := len(restored.sessions) - len(ours):
+            log.warning("sessions_in_two_partitions", partition=at.partition, count=strays)
+        for name, saved in ours.items():
+            self._worker.engine.restore(saved, name, time.monotonic())
+            self._in_flight.assign_session(name, at)
+
+    async def _republish_missing(
+        self, writer: AtLeastOnce, restored: RestoredPartition, forgotten: list[Entry], position: int
+    ) -> None:
+        """Write what a former owner may not have written: above all the revisions in the outbox."""
+        settings = self._settings
+        own = [] if restored.has_own_record else [encode_partition_record(settings.group, writer.partition.topic)]
+        await writer.write_states([*own, *(encode_entry(entry) for entry in forgotten)])
+        ended = [name for name in restored.outbox if restored.sessions[name].ended]
+        missing = [
+            (name, value)
+            for name, outbox in restored.outbox.items()
+            for value in outbox
+            if name in ended or name in restored.unprompted or _OFFSET.decode(value).offset >= position
+        ]
+        limit = self._context.limit
+        await writer.write_dead_letters(
+            [self._too_large_letter(writer.partition, *pair) for pair in missing if len(pair[1]) > limit]
+        )
+        await writer.write_revisions([pair for pair in missing if len(pair[1]) <= limit])
+        await writer.write_states([encode_entry(_gravestone(name, restored.sessions[name])) for name in ended])
+
+    def _too_large_letter(self, at: TopicPartition, session: str, value: bytes) -> DeadLetterRecord:
+        """Make the dead letter of a revision in the outbox that the brokers refused; its message is not at hand."""
+        cause = _Cause(at.topic, at.partition, _OFFSET.decode(value).offset, session.encode(), None)
+        detail = f"{len(value)} bytes; the brokers took no more than {self._context.limit}"
+        return self._context.dead_letters.make_letter("revision_too_large", detail, cause)
+
+    async def _is_unchanged(self, partition: Partition) -> bool:
+        """Whether no other member had the partition since the last write (at least once has no fences)."""
+        if not partition.is_open:
+            return False  # what it has read so far may be of an older generation
+        assert isinstance(partition.writer, AtLeastOnce)
+        at, consumer = partition.topic_partition, self._group.consumer
+        state = TopicPartition(self._settings.topics.state, at.partition)
+        if await consumer.committed(at) != partition.tracker.position or partition.tracker.unfinished:
+            return False
+        return bool((await consumer.end_offsets([state]))[state] == partition.writer.state_end)
+
+    def _reset(self, partition: Partition) -> None:
+        """Close a partition and forget its sessions."""
+        partition.is_open = False
+        self.ready.clear()
+        for session in self._in_flight.drop_partition(partition.topic_partition, partition.tracker):
+            self._worker.engine.drop(session)
+            self._observer.on_session_dropped(session)
+        partition.writer, partition.last_timestamp, partition.last_applied = None, None, -1
+        partition.applied, partition.done_offsets = {}, set()
+
+    def _update_ready(self) -> None:
+        if self.assigned and all(partition.is_open for partition in self.assigned.values()):
+            self.ready.set()
+        else:
+            self.ready.clear()
+
+
+def _tombstones(session: str, saved: SavedSession) -> list[Entry]:
+    return [Entry(session, name, None) for name in (*saved.segments, None)]
+
+
+def _gravestone(session: str, saved: SavedSession) -> Entry:
+    head = SessionState(
+        seq=saved.seq,
+        numbers=saved.numbers,
+        offset=saved.offset,
+        ended=True,
+        begun=saved.begun,
+        reset=saved.reset,
+    )
+    return Entry(session, None, head)
+
+
+@dataclass(slots=True)
+class _Cause:
+    """Place of a record that is not at hand, as a `ConsumedRecord`."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int = -1
+
+
+class _Offset(msgspec.Struct):
+    offset: int
+
+
+_OFFSET = msgspec.json.Decoder(_Offset)

@@ -1,0 +1,1 @@
+"""Rules for topics; their creation and checks."""

@@ -1,0 +1,167 @@
+"""What each topic's settings must be, and why. Pure: settings in, faults out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+from consumers.formats.decode import MAX_BYTES
+
+Role = Literal["input", "output", "dead_letter", "state"]
+
+DEFAULT_PARTITIONS = 4
+"""The most workers that can share the work, and so worth a guess upwards: more cannot be added later, because then the
+sessions move to other partitions, away from their state. Four cost nothing and feed four workers."""
+
+CODECS = ("producer", "uncompressed", "gzip", "lz4", "snappy", "zstd")
+
+LARGEST_RECORD = MAX_BYTES + (64 << 10)
+"""A message as large as we take, with its key, its headers and the batch around it."""
+
+LARGEST_STATE = (8 << 20) + (64 << 10)
+"""As much as we send in one request (connection.MAX_REQUEST): states may be larger than what they come from."""
+
+READABLE = ("producer", "uncompressed", "gzip") if find_spec("cramjam") is None else CODECS
+"""What aiokafka reads; more with cramjam."""
+
+MINUTE, DAY = 60_000, 86_400_000
+
+_COMMON = {"max.message.bytes": str(LARGEST_RECORD)}
+
+WANTED: dict[Role, dict[str, str]] = {
+    # Policies are written out, because a cluster's default may be compaction.
+    "input": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
+    "output": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
+    # Somebody must have the time to look, to mend and to replay.
+    "dead_letter": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)},
+    "state": _COMMON
+    | {
+        "cleanup.policy": "compact",
+        "max.message.bytes": str(LARGEST_STATE),
+        # A restore reads everything. The newest segment is never compacted, so it is small and does not last long, and
+        # the cleaner comes soon: after a tenth is stale, or after ten minutes.
+        "segment.bytes": str(16 << 20),
+        "segment.ms": str(10 * MINUTE),
+        "min.cleanable.dirty.ratio": "0.1",
+        "max.compaction.lag.ms": str(10 * MINUTE),
+        # A reader that saw an entry must also see its tombstone, however slow it is.
+        "delete.retention.ms": str(DAY),
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFault:
+    """What is wrong with a topic's settings, in one line; an `error` costs records, a `warning` may."""
+
+    detail: str
+    severity: Literal["error", "warning"] = "error"
+
+
+def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> list[TopicFault]:
+    """Hold a topic's settings against what it is for.
+
+    Args:
+        role: of the topic.
+        configs: its settings, the broker's defaults included; one that is missing is not judged.
+        replication: copies of each partition.
+    """
+    own = _state_faults(configs) if role == "state" else _stream_faults(role, configs)
+    return [*own, *_common_faults(role, configs, replication)]
+
+
+def _state_faults(configs: Mapping[str, str]) -> Iterator[TopicFault]:
+    policy = configs.get("cleanup.policy", "compact")
+    if policy != "compact":
+        yield TopicFault(
+            f"cleanup.policy={policy} deletes the state of sessions that still speak; set cleanup.policy=compact"
+        )
+    if _number(configs, "delete.retention.ms", DAY) < 10 * MINUTE:
+        yield TopicFault(
+            f"delete.retention.ms={configs['delete.retention.ms']}: a slow restore can miss that a session ended;"
+            f" set delete.retention.ms={DAY}"
+        )
+    size = _number(configs, "segment.bytes", 0)
+    if size > 128 << 20:
+        yield TopicFault(
+            f"segment.bytes={size}: so much is never compacted, and every restore reads it;"
+            f" set segment.bytes={WANTED['state']['segment.bytes']}",
+            "warning",
+        )
+    if _number(configs, "min.compaction.lag.ms", 0) > DAY:
+        yield TopicFault(
+            f"min.compaction.lag.ms={configs['min.compaction.lag.ms']}: a restore reads all that is younger;"
+            " set min.compaction.lag.ms=0",
+            "warning",
+        )
+
+
+def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[TopicFault]:
+    policy = configs.get("cleanup.policy", "delete")
+    if "compact" in policy:
+        yield TopicFault(
+            f"cleanup.policy={policy} keeps only the newest record of each session; set cleanup.policy=delete"
+        )
+    retention = _number(configs, "retention.ms", -1)
+    if role != "output" and 0 <= retention < DAY:
+        lost = "updates" if role == "input" else "dead letters"
+        yield TopicFault(
+            f"retention.ms={retention}: {lost} that nobody read within {_duration(retention)} are lost;"
+            f" set retention.ms={WANTED[role]['retention.ms']}",
+            "warning",
+        )
+    size = _number(configs, "retention.bytes", -1)
+    if role == "input" and size >= 0:
+        yield TopicFault(
+            f"retention.bytes={size}: updates that were not read yet are lost under load; set retention.bytes=-1",
+            "warning",
+        )
+
+
+def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> Iterator[TopicFault]:
+    in_sync = _number(configs, "min.insync.replicas", 1)
+    if in_sync > replication:
+        yield TopicFault(
+            f"min.insync.replicas={in_sync}, but only {replication} replica{'s' * (replication != 1)}:"
+            f" nothing can be written; set min.insync.replicas={min(replication, 2)}"
+        )
+    elif replication > 1 and in_sync == replication:
+        yield TopicFault(
+            f"min.insync.replicas={in_sync} of {replication} replicas: nothing can be written while one broker is down;"
+            f" set min.insync.replicas={replication - 1}",
+            "warning",
+        )
+    elif replication > 2 and in_sync < 2:
+        yield TopicFault(
+            f"min.insync.replicas={in_sync} of {replication} replicas: what one broker alone has can be lost with it;"
+            " set min.insync.replicas=2",
+            "warning",
+        )
+    needed = int(WANTED[role]["max.message.bytes"])
+    size = _number(configs, "max.message.bytes", needed)
+    if size < needed:
+        # A cluster's default is a little short of our largest message, and nearly all are far smaller.
+        yield TopicFault(
+            f"max.message.bytes={size}: the largest records do not fit; set max.message.bytes={needed}",
+            "error" if size < MAX_BYTES else "warning",
+        )
+    codec = configs.get("compression.type", "producer")
+    if codec not in READABLE:
+        yield TopicFault(
+            f"compression.type={codec}: the brokers compress so that we cannot read; set compression.type=producer"
+        )
+    if configs.get("unclean.leader.election.enable") == "true":
+        yield TopicFault(
+            "unclean.leader.election.enable=true: acknowledged records can be lost with a broker; set it to false",
+            "warning",
+        )
+
+
+def _number(configs: Mapping[str, str], key: str, default: int) -> int:
+    value = configs.get(key)
+    return default if value is None else int(value)
+
+
+def _duration(milliseconds: int) -> str:
+    minutes = milliseconds / MINUTE
+    return f"{minutes:g} minutes" if minutes < 120 else f"{minutes / 60:.3g} hours"

@@ -1,0 +1,181 @@
+"""Recorded streams of research data sets as messages in normal form, to measure on real input.
+
+These are archives' file shapes, not vendors' live ones. Times are seconds of the recording.
+"""
+
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from consumers.common.errors import RecordingError
+from consumers.recordings.jsonl import read_recording
+from stream.messages.types import Delete, End, Message, Update, WordTime
+
+PAUSE = 0.6
+"""A speech without segments is cut where its speaker pauses this long (seconds)..."""
+LONGEST = 60
+"""...or at so many words, whichever comes first."""
+
+Word = tuple[str, float, float]
+"""A word with its start and end."""
+
+
+class _DatasetSpeech(msgspec.Struct):
+    speech: str
+    asr_words: list[Word]
+
+
+class _DatasetEvent(msgspec.Struct):
+    seg: int = -1
+    is_final: bool = False
+    text: str = ""
+    words: list[Word] = []
+
+
+def read_speeches(path: Path) -> Iterator[Message]:
+    """Debate speeches with timed words (IBM): every word is an update of its segment; all speeches run at once."""
+    sessions = [list(_speak(msgspec.json.decode(line, type=_DatasetSpeech))) for line in path.read_bytes().splitlines()]
+    yield from _merge(sessions)
+
+
+def _speak(speech: _DatasetSpeech) -> Iterator[tuple[float, Message]]:
+    segment: list[Word] = []
+    number = 0
+    for i, word in enumerate(speech.asr_words):
+        segment.append(word)
+        last = i + 1 == len(speech.asr_words)
+        closes = last or speech.asr_words[i + 1][1] - word[2] >= PAUSE or len(segment) == LONGEST
+        yield word[2], _update(speech.speech, f"s{number}", segment, closes)
+        if closes:
+            segment, number = [], number + 1
+    if speech.asr_words:
+        yield speech.asr_words[-1][2], End(session=speech.speech)
+
+
+def read_events(path: Path) -> Iterator[Message]:
+    """One recogniser session with interim results (`seg`, `is_final`, `text`, `words`; other lines are skipped)."""
+    session = path.name.removesuffix(".events.jsonl")
+    for line in path.read_bytes().splitlines():
+        event = msgspec.json.decode(line, type=_DatasetEvent)
+        if event.seg < 0:
+            continue
+        yield Update(
+            session=session,
+            segment=f"s{event.seg}",
+            text=event.text,
+            final=event.is_final,
+            time=event.words[-1][2] if event.words else None,
+            words=_word_times(event),
+        )
+    yield End(session=session)
+
+
+def _word_times(event: _DatasetEvent) -> tuple[WordTime, ...] | None:
+    """Times of an event's words, unless the text has other words than were timed."""
+    if len(event.words) != len(event.text.split()):
+        return None
+    return tuple(WordTime(start, end) for _, start, end in event.words)
+
+
+def read_increments(path: Path) -> Iterator[Message]:
+    """Timed increments of many call sides (`File:`, `Time:`, then word, start, end): an increment replaces from its
+    first word's start on, also in a segment that has closed, which is then edited.
+    """
+    sessions = []
+    for block in path.read_text(encoding="utf-8").split("File: ")[1:]:
+        name, _, rest = block.partition("\n")
+        increments = [_increment(text) for text in rest.split("Time: ")[1:]]
+        sessions.append(list(_increments(name.strip(), [words for words in increments if words])))
+    yield from _merge(sessions)
+
+
+def _increment(text: str) -> list[Word]:
+    rows = [line.split("\t") for line in text.splitlines()[1:]]
+    return [(row[0], float(row[1]), float(row[2])) for row in rows if len(row) == 3]
+
+
+def _increments(session: str, increments: list[list[Word]]) -> Iterator[tuple[float, Message]]:
+    standing: list[tuple[str, list[Word], bool]] = []  # segments as sent: name, words, closed
+    names = (f"s{number}" for number in count())
+    for words in increments:
+        time, begins = words[-1][2], words[0][1]
+        while len(standing) > 1 and standing[-1][1][0][1] >= begins:
+            name, _, _ = standing.pop()  # nothing of it is left; what stood before it goes on
+            yield time, Delete(session=session, segment=name)
+        name, before, closed = standing.pop() if standing else (next(names), [], False)
+        kept = [word for word in before if word[1] < begins]
+        full = begins - before[-1][2] >= PAUSE or len(before) + len(words) > LONGEST if before else False
+        if kept == before and (closed or full):  # the increment reaches into nothing: it begins a segment
+            if not closed:
+                yield time, _update(session, name, before, True)
+            standing.append((name, before, True))
+            name, kept, closed = next(names), [], False
+        standing.append((name, kept + words, closed))
+        yield time, _update(session, name, kept + words, closed)
+    yield increments[-1][-1][2] if increments else 0.0, End(session=session)
+
+
+class _DatasetLine(msgspec.Struct):
+    """What tells the shapes apart by their first lines."""
+
+    asr_words: Any = None
+    seg: Any = None
+
+
+def read_streams(path: Path) -> list[Message]:
+    """A recorded stream in whatever shape it has, normal form too; or all `.jsonl` files under a folder, at once.
+
+    Raises:
+        RecordingError: it cannot be read, or has no messages.
+    """
+    files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    try:
+        messages = [message for file in files for message in _read_any(file, several=len(files) > 1)]
+    except (msgspec.DecodeError, UnicodeDecodeError, IndexError, ValueError) as error:
+        raise RecordingError(f"{path} is no recorded stream: {error}") from error
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+    if not messages:
+        raise RecordingError(f"{path} has no recorded stream")
+    return messages
+
+
+def _read_any(path: Path, several: bool) -> Iterator[Message]:
+    if path.suffix == ".text":
+        return read_increments(path)
+    with path.open("rb") as lines:
+        first = msgspec.json.decode(lines.readline(), type=_DatasetLine)
+    if first.asr_words is not None:
+        return read_speeches(path)
+    if first.seg is not None:
+        return read_events(path)
+    said = (recorded.message for recorded in read_recording(path))
+    return (replace(x, session=f"{path.stem}/{x.session}") for x in said) if several else said
+
+
+def _update(session: str, segment: str, words: list[Word], final: bool) -> Update:
+    return Update(
+        session=session,
+        segment=segment,
+        text=" ".join(word for word, _, _ in words),
+        final=final,
+        time=words[-1][2],
+        words=tuple(WordTime(start, end) for _, start, end in words),
+    )
+
+
+def _merge(sessions: list[list[tuple[float, Message]]]) -> Iterator[Message]:
+    """All sessions at once, in order of time; within a session the order stands."""
+    ordered = []
+    for i, part in enumerate(sessions):
+        latest = 0.0
+        for j, (time, message) in enumerate(part):
+            latest = max(latest, time)  # a message is not sent before the one ahead of it
+            ordered.append((latest, i, j, message))
+    ordered.sort(key=lambda row: row[:3])
+    for _, _, _, message in ordered:
+        yield message

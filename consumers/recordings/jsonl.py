@@ -1,0 +1,56 @@
+"""A recorded stream: a file of messages in normal form, one JSON object a line, each with the `time` it came at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import msgspec
+
+from consumers.common.errors import RecordingError
+from consumers.formats.decode import BadInput, decode_message
+from stream.messages.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMessage:
+    """One message as it was recorded."""
+
+    message: Message
+    value: bytes
+    """The line itself, which is what gets sent: unknown fields and all."""
+    due: float
+    """Seconds after the first message; never less than the one before."""
+
+
+class _Timed(msgspec.Struct):
+    time: float | None = None
+
+
+_TIME = msgspec.json.Decoder(_Timed)
+
+
+def read_recording(path: Path) -> Iterator[RecordedMessage]:
+    """Read a recorded stream line by line. What has no time comes together with what was before it.
+
+    Raises:
+        RecordingError: the file cannot be read, or a line is no message.
+    """
+    first: float | None = None
+    due = 0.0
+    try:
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                value = line.strip()
+                if not value:
+                    continue
+                try:
+                    message, time = decode_message(value), _TIME.decode(value).time
+                except (BadInput, msgspec.ValidationError) as error:
+                    raise RecordingError(f"{path}, line {number}: {error}") from None
+                if time is not None and isfinite(time):
+                    first = time if first is None else first
+                    due = max(due, time - first)
+                yield RecordedMessage(message, value, due)
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error

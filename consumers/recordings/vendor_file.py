@@ -1,0 +1,95 @@
+"""Files of a vendor's messages as recorded streams: made updates in normal form, or left as they came."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from consumers.common.errors import RecordingError
+from consumers.formats.decode import BadInput
+from consumers.formats.reader import MessageReader
+from consumers.formats.readers import make_reader, open_lines
+from consumers.recordings.jsonl import RecordedMessage
+from stream.ingest.queue import Intake
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Update
+
+
+class ReceivedSessions:
+    """Sessions as received, for formats to ask; nothing is labelled."""
+
+    def __init__(self) -> None:
+        self._intake = Intake(coalesce=False)
+        self.segments = self._intake.segments
+
+    def hear(self, message: Message, offset: int) -> None:
+        """Take one message.
+
+        Raises:
+            InputError: it is bad; nothing was changed.
+        """
+        self._intake.accept(message, offset, 0.0)
+        while self._intake.waiting:
+            self._intake.take(1 << 30)
+
+
+@dataclass(frozen=True, slots=True)
+class VendorFile:
+    """A file in a vendor's format.
+
+    Args:
+        path: its messages.
+        format: as `--format` has it.
+        session: of all messages; by default the one that they name.
+    """
+
+    path: Path
+    format: str
+    session: str | None = None
+
+    def read(self, raw: bool = False) -> Iterator[RecordedMessage]:
+        """Read message by message; what has no time comes together with what was before it.
+
+        Args:
+            raw: each of the vendor's messages as it came, keyed by session; otherwise what becomes of it.
+
+        Raises:
+            RecordingError: the file cannot be read, or a message of it not.
+        """
+        first: float | None = None
+        due = 0.0
+        key = None if self.session is None else self.session.encode()
+        hearing = ReceivedSessions()
+        reader = make_reader(self.format, hearing.segments, self.path.stem)
+        for number, value in self._values():
+            messages = self._hear(reader, hearing, value, key, number)
+            times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]
+            if times:
+                first = times[0] if first is None else first
+                due = max(due, times[-1] - first)
+            if raw and messages:
+                yield RecordedMessage(messages[0], value, due)
+            elif not raw:
+                yield from (RecordedMessage(x, msgspec.json.encode(x), due) for x in messages)
+
+    def _values(self) -> Iterator[tuple[int, bytes]]:
+        try:
+            with self.path.open("rb") as stream:
+                lines = open_lines(self.format, stream)
+                while line := lines.take(wait=True):
+                    if line.value.strip():
+                        yield line.number, line.value
+        except OSError as error:
+            raise RecordingError(f"{self.path}: {error.strerror or error}") from error
+
+    def _hear(
+        self, reader: MessageReader, hearing: ReceivedSessions, value: bytes, key: bytes | None, number: int
+    ) -> Sequence[Message]:
+        try:
+            messages = reader.read(value, key, number)
+            for message in messages:
+                hearing.hear(message, number)
+        except (BadInput, InputError) as error:
+            raise RecordingError(f"{self.path}, line {number + 1}: {error}") from None
+        return messages

@@ -1,0 +1,1 @@
+"""Processes from start to signal: serve, listen, tag, and the worker supervisor."""

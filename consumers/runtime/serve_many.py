@@ -1,0 +1,134 @@
+"""Processes of `hearken serve --workers N`: a supervisor and N workers, each a member of the consumer group.
+
+All have the same taggers, which were loaded once. The first worker listens at the HTTP port of the settings, the others
+at the next ones.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import structlog
+
+from consumers.common.exit_codes import end_with_code
+from consumers.common.gc_tuning import settle
+from consumers.common.settings import ServiceSettings, SettingError
+from consumers.common.worker_board import WorkerBoard, WorkerSlot
+from consumers.http.settings import HttpSettings
+from consumers.runtime.serve import SIGNALS, ServeWorker, serve
+from consumers.runtime.supervisor import Supervisor, SupervisorRules
+
+if TYPE_CHECKING:
+    from stream.engine.engine import Engine
+
+log = structlog.get_logger()
+
+
+def check_workers(count: int) -> None:
+    """Check the number of workers.
+
+    Raises:
+        SettingError: this system cannot run several workers.
+    """
+    if count > 1 and sys.platform != "linux":
+        raise SettingError(
+            "workers",
+            f"several workers under one command are for Linux; here, start {count} times `hearken serve` with the"
+            " same --group, and an --http-port for each",
+        )
+
+
+def serve_many(
+    count: int,
+    settings: ServiceSettings,
+    make_engine: Callable[[], "Engine"],
+    http: HttpSettings | None,
+    format: str,
+    configure_log: Callable[[int], None],
+) -> int:
+    """Serve with several workers until a signal; returns the exit code.
+
+    Args:
+        count: number of workers.
+        settings: of all services; a number is appended to an instance id.
+        make_engine: called once, before the workers are forked.
+        http: where the first one listens; None for no HTTP.
+        format: format of the records, as `--format` has it.
+        configure_log: configures the log of a worker, given its number.
+
+    Raises:
+        SettingError: from `make_engine`, or a port cannot be bound.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the supervisor waits for them, and for those that come before
+    listeners = [bind_worker_port(http, worker) for worker in range(count)]
+    engine = make_engine()
+    _import_early(http)
+    settle()
+    log.info("tagger_loaded", tagger=", ".join(engine.names), workers=count)
+    if count > (cores := len(os.sched_getaffinity(0))):
+        log.warning("more_workers_than_cores", workers=count, cores=cores)
+
+    def work(slot: WorkerSlot) -> int:
+        configure_log(slot.worker)
+        for worker, listener in enumerate(listeners):
+            if listener is not None and worker != slot.worker:
+                listener.close()
+        own = replace(settings, instance_id=worker_instance_id(settings.instance_id, slot.worker))
+        member = ServeWorker(slot, listeners[slot.worker])
+        job = partial(serve, own, lambda: engine, http, format, member)
+        return end_with_code(lambda: asyncio.run(job()))
+
+    try:
+        return Supervisor(WorkerBoard(count), work, supervisor_rules(settings)).run()
+    finally:
+        for listener in listeners:
+            if listener is not None:
+                listener.close()
+        log.info("all_workers_ended")
+
+
+def _import_early(http: HttpSettings | None) -> None:
+    """Import what every worker needs, once for all of them."""
+    import consumers.kafka.service.service
+    import stream.engine.worker  # noqa: F401
+
+    if http is not None:
+        import consumers.http.frontend  # noqa: F401
+
+
+def bind_worker_port(http: HttpSettings | None, worker: int) -> socket.socket | None:
+    """Bind the HTTP port of a worker. It stays bound while the worker is restarted; clients wait meanwhile.
+
+    Raises:
+        SettingError: it cannot be bound.
+    """
+    if http is None:
+        return None
+    from consumers.http.server import bind
+
+    own = replace(http, port=http.port + worker if http.port else 0)
+    listener = bind(own)
+    try:
+        if listener is not None:
+            listener.listen()
+    except OSError as error:
+        raise SettingError("http_port", f"cannot listen at {own.host}:{own.port} ({error.strerror})") from error
+    return listener
+
+
+def worker_instance_id(instance_id: str | None, worker: int) -> str | None:
+    """Static membership id of one worker."""
+    return instance_id and f"{instance_id}-{worker}"
+
+
+def supervisor_rules(settings: ServiceSettings) -> SupervisorRules:
+    """Times of the supervisor: a worker may wait for brokers at its start, and forces its own exit (`serve`)."""
+    return SupervisorRules(
+        grace_seconds=2 * settings.shutdown_seconds + 25, short_life_seconds=settings.connect_seconds + 30
+    )

@@ -1,0 +1,179 @@
+"""Labelling of `hearken tag`: lines in, revisions out, without a broker.
+
+Each line is a step of its own for its session. Lines of different sessions are batched as they arrive; revisions are
+written in the order of their lines, so the output does not depend on the speed of the input.
+"""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, TextIO
+
+import msgspec
+
+from consumers.formats.decode import BadInput, closed_line
+from consumers.formats.line_reader import Line, LineReader
+from consumers.formats.reader import MessageReader
+from stream.engine.engine import Engine, Failure, StepResult
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Revision
+
+TEXT_SESSION = "stdin"
+MAX_PENDING = 1024
+"""Largest number of lines in the engine: enough to fill its batches, few enough for early output."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class TextReader:
+    """Reader of text: each line is a closed segment of one session, named by the line's number."""
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `consumers.formats.reader.MessageReader`; the key is ignored."""
+        return (closed_line(TEXT_SESSION, str(offset), value or b""),)
+
+
+@dataclass
+class OrderedOutput:
+    """Reorders revisions: those of a line are released once all earlier lines are answered."""
+
+    _open: deque[int] = field(default_factory=deque)
+    _unanswered: dict[int, int] = field(default_factory=dict)
+    _revisions: dict[int, list[Revision]] = field(default_factory=dict)
+
+    def add_line(self, line: int, messages: int = 1) -> None:
+        """Add a line with the number of its messages that the engine has; lines must be added in order."""
+        self._open.append(line)
+        self._unanswered[line] = messages
+
+    def add_result(self, result: StepResult) -> list[Revision]:
+        """Add the result of a step; returns the revisions that may be written now."""
+        for revision in result.revisions:
+            self._revisions.setdefault(revision.offset, []).append(revision)
+        for answer in result.answered:
+            self._unanswered[answer.offset] -= 1
+        ready: list[Revision] = []
+        while self._open and not self._unanswered[self._open[0]]:
+            line = self._open.popleft()
+            del self._unanswered[line]
+            ready += self._revisions.pop(line, [])
+        return ready
+
+
+class TagRun:
+    """One run of `hearken tag`.
+
+    Args:
+        engine: an engine that does not coalesce, so that each line has its revisions.
+        reader: reads messages from lines.
+        final_only: write only revisions of closed segments.
+        out: file for the revisions, as JSON lines.
+        errors: file for errors, one line each.
+        session: session of all lines; None: the one that they name.
+
+    Attributes:
+        bad: number of errors so far.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        reader: MessageReader,
+        final_only: bool,
+        out: BinaryIO,
+        errors: TextIO,
+        session: str | None = None,
+    ) -> None:
+        self._engine = engine
+        self._reader = reader
+        self._key = None if session is None else session.encode()
+        self._final_only = final_only
+        self._out = out
+        self._errors = errors
+        self._order = OrderedOutput()
+        self.bad = 0
+
+    def run(self, lines: LineReader) -> None:
+        """Read to the end; revisions are written as soon as the available lines are processed.
+
+        Raises:
+            OSError: reading or writing failed.
+        """
+        while self._fill(lines):
+            result = self._engine.step()
+            for failure in result.failures:
+                self._report_failure(failure)
+            self._write(self._order.add_result(result))
+
+    def _fill(self, lines: LineReader) -> bool:
+        """Submit the available lines; waits for one only if the engine has nothing to do."""
+        while self._engine.pending < MAX_PENDING:
+            line = lines.take(wait=self._engine.pending == 0)
+            if line is None:
+                break
+            self._submit(line)
+        return self._engine.pending > 0
+
+    def _submit(self, line: Line) -> None:
+        if line.number == 0 and line.value.startswith(_BOM):
+            line = Line(0, line.value.removeprefix(_BOM))
+        if not line.value.strip():
+            return
+        submitted = 0
+        try:
+            for message in self._reader.read(line.value, self._key, line.number):
+                submitted += self._submit_one(message, line.number)
+        except (BadInput, InputError) as error:
+            self._report(line.number, f"{error.reason}: {error.detail}")
+        if submitted:
+            self._order.add_line(line.number, submitted)
+
+    def _submit_one(self, message: Message, line: int) -> bool:
+        try:
+            self._engine.submit(message, line)
+        except InputError as error:
+            self._report(line, f"{error.reason}: {error.detail}")
+            return False
+        return True
+
+    def _write(self, revisions: list[Revision]) -> None:
+        for revision in revisions:
+            if revision.final or not self._final_only:
+                self._out.write(msgspec.json.encode(revision) + b"\n")
+        self._out.flush()
+
+    def _report_failure(self, failure: Failure) -> None:
+        self._report(failure.offset, f"labelling failed: {failure.error!r}")
+
+    def _report(self, line: int, error: str) -> None:
+        self.bad += 1
+        # Lines are counted from 1, offsets from 0.
+        print(f"line {line + 1} (offset {line}): {error}", file=self._errors, flush=True)
+
+
+def tag_input(
+    engine: Engine,
+    reader: MessageReader,
+    final_only: bool,
+    session: str | None = None,
+    open_lines: Callable[[BinaryIO], LineReader] = LineReader,
+) -> int:
+    """Label standard input to standard output; returns the exit code, 1 if there was an error.
+
+    Args:
+        engine: see `TagRun`.
+        reader: see `TagRun`.
+        final_only: see `TagRun`.
+        session: see `TagRun`.
+        open_lines: splits standard input into messages.
+    """
+    run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
+    # A buffer of its own: at exit Python fails on sys.stdin while a thread still reads from it.
+    stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    run.run(open_lines(stream))
+    stream.close()  # at its end, so that no thread reads from it
+    if run.bad:
+        print(f"{run.bad} bad line{'s' if run.bad > 1 else ''}", file=sys.stderr)
+    return 1 if run.bad else 0

@@ -1,0 +1,213 @@
+"""From a folder of labelled text to a tagger with its stability, threshold, figures and card: `hearken train FOLDER`.
+
+Every stage leaves its result in the run's folder and is skipped where that is found, so a run that was killed goes on
+when the same command is given again.
+"""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from consumers.training.model_card import ModelCard
+from encoder.checkpoints.calibration import save_calibration
+from encoder.checkpoints.checkpoint import load_checkpoint
+from encoder.checkpoints.huggingface.minilm import minilm_folder
+from encoder.model.config import ConfigError
+from encoder.restart.policies import DEFAULT_PRICE, resolve_policy
+from encoder.tagger import load_tagger
+from encoder.train.data.folder import TrainingFolder, count_words, read_folder
+from encoder.train.recipe import TrainRecipe, write_run
+from encoder.train.run import run_training
+from encoder.train.stages.loop import console
+from stream.evaluation.calibration.calibrate import CalibrationReport, calibrate, read_rows
+from stream.evaluation.calibration.calibrate import CalibrationTask as CalibrationTask
+from stream.evaluation.calibration.risk_control import Counts, units_needed
+from stream.evaluation.labelled import EvaluationTask, evaluate_all
+from stream.evaluation.metrics.report import EvaluationReport
+from stream.evaluation.per_type import score_types
+from stream.evaluation.plots.reliability import plot_reliability
+from stream.evaluation.replay.examples import LabelledText, read_examples
+
+CARD = "README.md"
+CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")
+"""Copied in this order: a folder with a `config.json` is taken for a checkpoint."""
+
+
+DELTAS = (0.01, 0.02, 0.03, 0.05, 0.1)
+MARGIN = 1.3
+"""Units, times those that would do if a threshold lost nothing: real ones lose something."""
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """What was typed."""
+
+    folder: Path
+    out: Path
+    recipe: TrainRecipe
+    delta: float | None
+    """None: the strictest of `DELTAS` that the size of dev allows for."""
+    epsilon: float
+    command: str
+    """For the card."""
+
+
+def train_folder(order: TrainingOrder) -> Path:
+    """Run all stages; returns the checkpoint's folder, which is `order.out`.
+
+    Raises:
+        ConfigError: the data or a setting cannot be used, or `out` holds another run.
+        CheckpointError: there is nothing to start from.
+    """
+    _check(order)
+    corpus = read_folder(order.folder, order.recipe.seed)
+    config = write_run(corpus, order.recipe, order.out)
+    _tell(corpus, order.out)
+    if (order.out / CARD).exists():
+        _read_calibration(order, order.out / "calibrate.json")
+        _stage("done before: nothing is left to do")
+        return order.out
+    _stage("1 of 4: the tagger and its stability head")
+    _copy(run_training(config), order.out)
+    calibration = _calibrate(order)
+    measured = "test" if "test" in corpus.parts else "dev"
+    card = ModelCard(
+        name=order.out.name,
+        command=order.command,
+        start=order.recipe.start,
+        corpus=corpus,
+        calibration=calibration,
+        evaluation=_evaluate(order, measured),
+        types=score_types(load_tagger(str(order.out)), _examples(order, measured)),
+        measured=measured,
+        written=order.recipe.written,
+    )
+    _stage(f"4 of 4: the model card, {order.out / CARD}")
+    _put(order.out / CARD, card.text().encode())
+    for left in (order.out / "work").rglob("*.state.pt"):
+        left.unlink()  # of killed stages; many times as large as the tagger
+    return order.out
+
+
+def _check(order: TrainingOrder) -> None:
+    """Raise what can be known before the first hour of work."""
+    for name, value in (("delta", order.delta), ("epsilon", order.epsilon)):
+        if value is not None and not 0 < value < 1:
+            raise ConfigError(f"--{name} must be between 0 and 1, not {value:g}")
+    if order.recipe.start == "minilm":
+        minilm_folder()
+    else:
+        load_checkpoint(order.recipe.start, calibrated=False)
+    if (order.out / "config.json").exists() and not (order.out / "train.toml").exists():
+        raise ConfigError(f"{order.out} is a checkpoint that no such run made: give another --out")
+
+
+def _tell(corpus: TrainingFolder, out: Path) -> None:
+    for role, sequences in corpus.parts.items():
+        files = ", ".join(corpus.files.get(role, ("split off",)))
+        _say(f"{role}: {len(sequences):,} sequences, {count_words(sequences):,} words ({files})")
+    _say(f"labels: {', '.join(corpus.labels)}")
+    for note in corpus.notes:
+        _say(f"note: {note}")
+    _say(f"configuration: {out / 'train.toml'}")
+
+
+def _copy(trained: Path, out: Path) -> None:
+    """Make the run's folder the checkpoint: its name is the tagger's name in every revision."""
+    if (out / CHECKPOINT[-1]).exists():
+        return
+    for name in CHECKPOINT:
+        new = out / f"{name}.new"
+        shutil.copyfile(trained / name, new)
+        os.replace(new, out / name)
+
+
+def _calibrate(order: TrainingOrder) -> CalibrationReport:
+    """Find a threshold, or say why there is none; the tagger is of use without."""
+    path = order.out / "calibrate.json"
+    if path.exists():
+        return _read_calibration(order, path)
+    _stage("2 of 4: calibration on dev")
+    task = CalibrationTask(
+        tagger=str(order.out),
+        data=order.out / "data" / "dev.conll",
+        epsilon=order.epsilon,
+        spoken=not order.recipe.written,
+    )
+    report = calibrate(msgspec.structs.replace(task, delta=order.delta or pick_delta(read_rows(task), order.epsilon)))
+    if report.chosen:
+        checkpoint = load_checkpoint(str(order.out), calibrated=False)
+        save_calibration(order.out, checkpoint.identity(), {"": report.chosen})
+        plot_reliability(report, order.out / "reliability.png")
+    else:
+        _say(f"calibration {report.refusal()}")
+        _say(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
+    _put(path, _json(report))
+    return report
+
+
+def _read_calibration(order: TrainingOrder, path: Path) -> CalibrationReport:
+    report = msgspec.json.decode(path.read_bytes(), type=CalibrationReport)
+    if (report.delta, report.epsilon) != (order.delta or report.delta, order.epsilon):
+        anew = f"hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
+        raise ConfigError(
+            f"{order.out} was calibrated with --delta {report.delta:g} --epsilon {report.epsilon:g}; give "
+            f"another --out, or calibrate it anew: {anew}"
+        )
+    return report
+
+
+def pick_delta(rows: Counts, epsilon: float) -> float:
+    """Pick what can be promised of units of so many rows, (units,).
+
+    By their lengths alone, before anything is labelled, so it takes nothing from the guarantee.
+    """
+    nothing = np.zeros_like(rows)
+    needed = ((delta, units_needed(nothing, rows, delta, epsilon)) for delta in DELTAS)
+    return next((delta for delta, units in needed if units and MARGIN * units <= len(rows)), DELTAS[-1])
+
+
+def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
+    path = order.out / "evaluation.json"
+    if path.exists():
+        return msgspec.json.decode(path.read_bytes(), type=EvaluationReport)
+    _stage(f"3 of 4: evaluation on {measured}")
+    policy = resolve_policy("default", load_tagger(str(order.out)).default_policy)
+    task = EvaluationTask(
+        data=order.out / "data" / f"{measured}.conll",
+        taggers=(str(order.out),),
+        policies=("always", policy),
+        spoken=not order.recipe.written,
+    )
+    report = evaluate_all(task, order.command)
+    _put(path, _json(report))
+    return report
+
+
+def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
+    labels = load_checkpoint(str(order.out)).config.labels
+    path = order.out / "data" / f"{measured}.conll"
+    return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
+
+
+def _json(report: CalibrationReport | EvaluationReport) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a stage's result at once: where it is found, the stage is done."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(content)
+    os.replace(new, path)
+
+
+def _stage(text: str) -> None:
+    _say(f"== {text}")
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

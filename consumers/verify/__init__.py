@@ -1,0 +1,1 @@
+"""Oracle over the topics: expected revisions compared with the published ones."""

@@ -1,0 +1,283 @@
+"""The oracle: what one process would have said to the same input, compared with what was said.
+
+Pure: records in, a report out. Reading them from Kafka is in verifying.py. A problem names session, segment, tagger,
+rev and offset, never a text. Every tagger of the engine is compared; revisions of others are left alone.
+
+With `exact`, every revision must be the oracle's, byte for byte but for the last digits of `stability`: right for the
+policy `always` without coalescing and without overload control, where a revision depends on its session's messages
+alone. Otherwise order, ids, lists, texts and every final label are compared. The oracle has no clock: sessions must not
+have expired.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from consumers.formats.decode import BadInput, check_key, decode_message
+from consumers.kafka.in_flight import ConsumedRecord
+from consumers.verify.invariants import InvariantChecker
+from consumers.verify.report import VerifyReport
+from consumers.verify.topic_contents import (
+    ConsumedLetter,
+    DeadLetterCause,
+    Guarantee,
+    Place,
+    Revisions,
+    decode_revision,
+    digest,
+    name_revision,
+    read_letters,
+    read_revisions,
+)
+from stream.engine.engine import Engine
+from stream.messages.errors import InputError
+from stream.messages.types import Message, Revision
+
+CHUNK = 512
+"""Messages given to the engine at once."""
+
+ROUNDING = 1e-3
+"""`stability` may differ by so much: matrices of other heights are summed in another order, in 16 bits."""
+
+_NEVER = 1 << 63
+
+Final = tuple[str, str, str, int]
+"""Tagger, session, segment and offset of a final revision."""
+Places = list[tuple[int, int, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedTopics:
+    """The three topics, each partition in order of its offsets, as read committed."""
+
+    inputs: Iterable[ConsumedRecord]
+    outputs: Iterable[ConsumedRecord]
+    letters: Iterable[ConsumedLetter]
+
+
+def verify(
+    said: RecordedTopics,
+    engine: Engine,
+    topic: str,
+    *,
+    guarantee: Guarantee,
+    exact: bool,
+    until: Mapping[int, int] | None = None,
+) -> VerifyReport:
+    """Compare.
+
+    Args:
+        said: what went in and what came out.
+        engine: a fresh one with the service's taggers and policy, not coalescing and without idle expiry.
+        topic: the input topic, as dead letters name it.
+        guarantee: at_least_once allows repeats of the same bytes.
+        exact: see above.
+        until: of input partitions, the first offset that is no longer compared; what answers later ones is ignored.
+    """
+    report = VerifyReport()
+    revisions = read_revisions(said.outputs, engine.names, guarantee, report)
+    letters = read_letters(said.letters, topic, guarantee, report)
+    oracle = _Oracle(engine, exact, report, revisions, letters)
+    limits = until or {}
+    later: dict[str, int] = {}
+    for record in said.inputs:
+        if record.offset < limits.get(record.partition, _NEVER):
+            oracle.take(record)
+        else:
+            _note_home(record, later)
+    oracle.finish(limits, later)
+    return report
+
+
+def _note_home(record: ConsumedRecord, homes: dict[str, int]) -> None:
+    try:
+        homes.setdefault(decode_message(record.value).session, record.partition)
+    except BadInput:
+        return
+
+
+class _Oracle:
+    def __init__(
+        self,
+        engine: Engine,
+        exact: bool,
+        report: VerifyReport,
+        revisions: Revisions,
+        letters: dict[Place, DeadLetterCause],
+    ) -> None:
+        self._engine = engine
+        self._exact = exact
+        self._report = report
+        self._revisions = revisions
+        self._letters = letters
+        self._promises = InvariantChecker(report)
+        self._sources = self._promises.sources
+        self._chunk: list[tuple[ConsumedRecord, Message]] = []
+
+    def take(self, record: ConsumedRecord) -> None:
+        """The next input record of its partition."""
+        self._report.messages += 1
+        try:
+            message = decode_message(record.value)
+            check_key(record.key, message)
+            if self._sources.is_elsewhere(message.session, record.partition):
+                self._letters.pop((record.partition, record.offset), None)
+                return
+            self._engine.submit(message, record.offset)
+            self._sources.homes.setdefault(message.session, record.partition)
+        except (BadInput, InputError) as error:
+            self._expect_letter(record, error.reason)
+            return
+        self._chunk.append((record, message))
+        if len(self._chunk) >= CHUNK:
+            self._compare_chunk()
+
+    def finish(self, until: Mapping[int, int], later: Mapping[str, int]) -> None:
+        """All input was taken: what is left of the output has no cause."""
+        self._compare_chunk()
+        homes, scattered = self._sources.homes, self._sources.scattered
+        self._report.sessions, self._report.scattered = len(homes), len(scattered)
+        for (tagger, session), left in self._revisions.raw.items():
+            limit = until.get(homes.get(session, later.get(session, -1)), _NEVER)
+            for rev, raw in left.items():
+                if session not in scattered and decode_revision(raw).offset < limit:
+                    self._report.add("stray", name_revision(tagger, session, rev), "no input explains it")
+        for (partition, offset), letter in self._letters.items():
+            if offset < until.get(partition, _NEVER):
+                where = f"input partition {partition}, offset {offset}"
+                self._report.add("stray", where, f"it was buried as {letter.reason}, and is good")
+
+    def _expect_letter(self, record: ConsumedRecord, reason: str, optional: bool = False) -> None:
+        where = f"input partition {record.partition}, offset {record.offset}"
+        self._report.bad += 1
+        letter = self._letters.pop((record.partition, record.offset), None)
+        if letter is None:
+            if not optional:
+                self._report.add("lost", where, f"it has no dead letter ({reason})")
+        elif letter.reason != reason:
+            self._report.add("altered", where, f"it was buried as {letter.reason}, and is {reason}")
+        elif letter.copy != digest(record):
+            self._report.add("altered", where, "its dead letter is not a copy of it")
+
+    def _compare_chunk(self) -> None:
+        """Label what was given, and compare. Failures must be known before the messages are looked at."""
+        wanted: list[Revision] = []
+        failed: set[tuple[str, int]] = set()
+        while self._engine.pending:
+            result = self._engine.step()
+            wanted += result.revisions
+            failed.update((failure.session, failure.offset) for failure in result.failures)
+        finals = _Finals(self._report)
+        for record, message in self._chunk:
+            self._hear(record, message, (message.session, record.offset) in failed, finals)
+        self._chunk.clear()
+        for revision in wanted:
+            if revision.session in self._sources.scattered:
+                continue
+            if self._exact:
+                self._compare_bytes(revision)
+            elif revision.final:
+                finals.compare(revision)
+        if not self._exact:
+            finals.finish(self._sources.scattered)
+
+    def _hear(self, record: ConsumedRecord, message: Message, failed: bool, finals: "_Finals") -> None:
+        session, offset = message.session, record.offset
+        if failed:
+            # Coalescing may have spared the service a text that fails.
+            self._expect_letter(record, "labelling_failed", optional=not self._exact)
+        read = [decode_revision(raw) for raw in self._revisions.answers.pop((session, offset), [])]
+        if not self._exact:
+            for revision in read:
+                del self._revisions.raw[revision.tagger, session][revision.rev]
+        told = self._promises.hear(message, read, reset=failed)
+        finals.read(offset, read)
+        gone = [x.segment for x in told if x.gone and not x.was_closed]
+        finals.optional.update((tagger, session, x, offset) for tagger in self._engine.names for x in gone)
+
+    def _compare_bytes(self, revision: Revision) -> None:
+        raw = self._revisions.raw[revision.tagger, revision.session].pop(revision.rev, None)
+        where = name_revision(revision.tagger, revision.session, revision.rev)
+        if raw is None:
+            self._report.add("lost", where, f"the answer to offset {revision.offset} was not read")
+        elif raw == msgspec.json.encode(revision):
+            self._report.finals += revision.final
+        elif _is_rounded(got := decode_revision(raw), revision):
+            self._report.rounded += 1
+            self._report.finals += revision.final
+        else:
+            self._report.add("altered", where, f"not as expected: {_differences(got, revision)}")
+
+
+class _Finals:
+    """The final revisions of one chunk, read and wanted.
+
+    Attributes:
+        optional: deletes of open segments; whether any is told of depends on what was coalesced before.
+    """
+
+    def __init__(self, report: VerifyReport) -> None:
+        self._report = report
+        self._read: dict[Final, Places] = {}
+        self.optional: set[Final] = set()
+
+    def read(self, offset: int, revisions: list[Revision]) -> None:
+        self._read.update({(x.tagger, x.session, x.segment, offset): _places(x) for x in revisions if x.final})
+
+    def compare(self, revision: Revision) -> None:
+        key = (revision.tagger, revision.session, revision.segment, revision.offset)
+        got = self._read.pop(key, None)
+        where = _name_final(key)
+        if got == _places(revision):
+            self._report.finals += 1
+        elif got is not None:
+            self._report.add("altered", where, "its final labels are not those of one process")
+        elif key not in self.optional:
+            self._report.add("lost", where, "its final revision was not read")
+
+    def finish(self, scattered: set[str]) -> None:
+        for key in self._read.keys() - self.optional:
+            if key[1] not in scattered:
+                self._report.add("stray", _name_final(key), "one process would not have published this final revision")
+
+
+def _name_final(key: Final) -> str:
+    tagger, session, segment, offset = key
+    return f"session {session}, segment {segment}, tagger {tagger}, offset {offset}"
+
+
+def _places(revision: Revision) -> Places:
+    return [(span.start, span.end, span.label, span.text) for span in revision.spans]
+
+
+def _is_rounded(got: Revision, wanted: Revision) -> bool:
+    """Whether all is equal but for the last digits of `stability` and `score`."""
+    if _places(got) != _places(wanted):
+        return False
+    pairs = [*zip(got.spans, wanted.spans, strict=True)]
+    spans = [replace(a, stability=b.stability, score=b.score) for a, b in pairs]
+    close = all(
+        abs(a.stability - b.stability) <= ROUNDING and abs((a.score or 0) - (b.score or 0)) <= ROUNDING
+        for a, b in pairs
+    )
+    close = close and abs((got.score or 0) - (wanted.score or 0)) <= ROUNDING
+    return close and replace(got, spans=tuple(spans), score=wanted.score) == wanted
+
+
+def _differences(got: Revision, wanted: Revision) -> str:
+    """Name the fields that differ, never what they hold; a label's figure apart from its place."""
+    names = [x for x in wanted.__struct_fields__ if x != "spans" and getattr(got, x) != getattr(wanted, x)]
+    if _places(got) != _places(wanted):
+        names.append("spans")
+    elif got.spans != wanted.spans:
+        names += sorted(
+            {
+                x
+                for a, b in zip(got.spans, wanted.spans, strict=True)
+                for x in a.__struct_fields__
+                if getattr(a, x) != getattr(b, x)
+            }
+        )
+    return ", ".join(names) or "the same fields, other bytes"

@@ -1,0 +1,1 @@
+"""Checkpoint files: reading, naming, calibration; and the shipped checkpoints."""

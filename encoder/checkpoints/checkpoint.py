@@ -1,0 +1,196 @@
+"""Checkpoints: a folder of `config.json`, `model.safetensors`, `tokenizer.json` and maybe `calibration.json`.
+
+Nothing in it can run code.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from encoder.checkpoints.calibration import FILE as CALIBRATION
+from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
+from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
+from encoder.heads.stability import StabilityHead
+from encoder.model.config import HybridConfig
+from encoder.model.dense import HybridModel
+
+_WORDS = "word.weight"
+
+
+class StoredWeights(Mapping[str, Tensor]):
+    """Weights as a checkpoint stores them, in 8 and 16 bits and mapped from its file; float32 when one is asked for."""
+
+    def __init__(self, stored: Mapping[str, Tensor]) -> None:
+        """Raises KeyError where the word table is missing."""
+        self._stored = {name: tensor for name, tensor in stored.items() if not name.startswith("word.")}
+        self.words, self.scale = stored["word.int8"], stored["word.scale"]
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.words.float() * self.scale[:, None] if name == _WORDS else self._stored[name].float()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (*self._stored, _WORDS)
+
+    def __len__(self) -> int:
+        return len(self._stored) + 1
+
+    def shapes(self) -> dict[str, torch.Size]:
+        """Shape of each weight by its name."""
+        return {name: tensor.shape for name, tensor in self._stored.items()} | {_WORDS: self.words.shape}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a folder holds: the configuration, the weights by name (float32) and the tokenizer."""
+
+    name: str
+    config: HybridConfig
+    weights: Mapping[str, Tensor]
+    tokenizer: Tokenizer
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    """By the name of the label set; it need not be there for all, or any."""
+
+    def identity(self) -> bytes:
+        """Eight bytes that only the same configuration, weights and tokenizer have; whatever the calibration."""
+        digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
+        for name in sorted(self.weights):
+            digest.update(name.encode())
+            for part in self._parts(name):
+                digest.update(part.contiguous().numpy().data)
+        return digest.digest()
+
+    def _parts(self, name: str) -> Iterator[Tensor]:
+        """One weight in float32; a stored word table in parts, since it is large and else never needed in full."""
+        if name != _WORDS or not isinstance(self.weights, StoredWeights):
+            yield self.weights[name]
+            return
+        table, scale = self.weights.words, self.weights.scale
+        for i in range(0, len(table), 1024):
+            yield table[i : i + 1024].float() * scale[i : i + 1024, None]
+
+    def word_table(self) -> tuple[Tensor, Tensor | None]:
+        """Give the word table (V, width): as stored, int8 and (V,) float32 scales of its rows; or float32 and None."""
+        if isinstance(self.weights, StoredWeights):
+            return self.weights.words, self.weights.scale
+        return self.weights[_WORDS], None
+
+    def stability_heads(self) -> list[StabilityHead | None]:
+        """Build the stability head of each label set, in their order; None where there is none."""
+        heads: list[StabilityHead | None] = []
+        for i, labels in enumerate(self.config.label_sets.values()):
+            if not self.config.stability:
+                heads.append(None)
+                continue
+            head, own = StabilityHead(self.config.hidden, len(labels), self.config.stability), f"stability.{i}."
+            head.load_state_dict({k.removeprefix(own): self.weights[k] for k in self.weights if k.startswith(own)})
+            heads.append(head.eval())
+        return heads
+
+    def single_head(self, head: str) -> "Checkpoint":
+        """Leave one of several heads on the trunk: its labels, its stability head, its calibration."""
+        names = [*self.config.taggers]
+        number, labels = names.index(head), self.config.taggers[head]
+        first = sum(len(self.config.taggers[name]) for name in names[:number])
+        own = f"stability.{number}."
+        given = self.weights._stored if isinstance(self.weights, StoredWeights) else self.weights
+        weights = {k: v for k, v in given.items() if not k.startswith(("head.", "stability."))}
+        for part in ("weight", "bias"):
+            weights[f"head.{part}"] = given[f"head.{part}"][first : first + len(labels)]
+        weights |= {"stability.0." + k.removeprefix(own): v for k, v in given.items() if k.startswith(own)}
+        config = msgspec.structs.replace(self.config, labels=labels, taggers={})
+        known = {"": self.calibration[head]} if head in self.calibration else {}
+        if isinstance(self.weights, StoredWeights):
+            stored = weights | {"word.int8": self.weights.words, "word.scale": self.weights.scale}
+            return Checkpoint(head, config, StoredWeights(stored), self.tokenizer, known)
+        return Checkpoint(head, config, weights, self.tokenizer, known)
+
+    def dense_model(self) -> HybridModel:
+        """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""
+        model = HybridModel(self.config)
+        model.load_state_dict(dict(self.weights))
+        return model.eval()
+
+
+def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
+    counts = [len(labels) for labels in config.label_sets.values()]
+    found: list[list[Tensor]] = []
+    for name in ("weight", "bias"):
+        parts = list(torch.split(weights[f"head.{name}"], counts))
+        if config.stability:
+            parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
+        found.append(parts)
+    return torch.cat(found[0]), torch.cat(found[1])
+
+
+def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Quantise each row of a (V, H) table to int8 with its own scale; returns (V, H) int8 and (V,) float32."""
+    scale = table.abs().amax(dim=1).clamp(min=1e-8) / 127.0
+    return (table / scale[:, None]).round().to(torch.int8), scale
+
+
+def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tensor], tokenizer: Tokenizer) -> None:
+    """Write a checkpoint: word embeddings in 8 bits with a scale a row, everything else in half precision.
+
+    A calibration that the folder has is of other weights: it goes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CALIBRATION).unlink(missing_ok=True)
+    stored: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        if name == "word.weight":
+            stored["word.int8"], stored["word.scale"] = quantize_rows(tensor.detach().float().cpu())
+        else:
+            stored[name] = tensor.detach().to("cpu", torch.float16).contiguous()
+    save_file(stored, folder / "model.safetensors")
+    (folder / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+
+
+def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
+    """Load a shipped tagger by name, or a checkpoint folder by path, to float32 on the CPU.
+
+    Args:
+        name: shipped name or folder.
+        calibrated: read its calibration, if it has one.
+
+    Raises:
+        CheckpointError: a file is missing, damaged, or does not fit the configuration; or the calibration is of other
+            weights.
+    """
+    folder = find_checkpoint(name)
+    config = read_config(folder)
+    try:
+        stored = load_file(folder / "model.safetensors")
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {error}") from error
+    except Exception as error:  # tokenizers raises bare Exception
+        raise CheckpointError(f"checkpoint {folder}: tokenizer.json cannot be read: {error}") from error
+    try:
+        weights = StoredWeights(stored)
+    except KeyError as error:
+        raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error
+    with torch.device("meta"):  # shapes alone
+        expected = {key: value.shape for key, value in HybridModel(config).state_dict().items()}
+    if weights.shapes() != expected:
+        raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
+    checkpoint = Checkpoint(folder.name, config, weights, tokenizer)
+    return _calibrate(folder, checkpoint) if calibrated else checkpoint
+
+
+def _calibrate(folder: Path, checkpoint: Checkpoint) -> Checkpoint:
+    if not (folder / CALIBRATION).exists():
+        return checkpoint
+    try:
+        return replace(checkpoint, calibration=load_calibration(folder, checkpoint.identity()))
+    except CalibrationError as error:
+        raise CheckpointError(str(error)) from error

@@ -1,0 +1,1 @@
+"""Checkpoints of Hugging Face's BERT family."""

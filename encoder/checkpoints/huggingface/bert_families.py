@@ -1,0 +1,174 @@
+"""What the families of BERT call their parts, and how they differ: BERT, RoBERTa, DistilBERT, ELECTRA.
+
+Devlin et al. 2019, Liu et al. 2019, Sanh et al. 2019, Clark et al. 2020. All are the same post-norm layers. RoBERTa's
+first position is the row behind the padding's; DistilBERT has no token types; ELECTRA's tables may be narrower than its
+layers. Token type 0 is folded into the positions.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from encoder.checkpoints.huggingface.folder import ImportRefused
+from encoder.model.config import HybridConfig
+
+GELU = {"gelu": "none", "gelu_python": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh"}
+"""Activations by name in `config.json`, and the form of GELU that each is."""
+
+
+def _bert_parts() -> dict[str, str]:
+    return {
+        "out": "attention.output.dense",
+        "norm1": "attention.output.LayerNorm",
+        "ff_in": "intermediate.dense",
+        "ff_out": "output.dense",
+        "norm2": "output.LayerNorm",
+    }
+
+
+def _bert_sizes() -> dict[str, str]:
+    return {
+        "layers": "num_hidden_layers",
+        "hidden": "hidden_size",
+        "heads": "num_attention_heads",
+        "intermediate": "intermediate_size",
+        "vocab_size": "vocab_size",
+    }
+
+
+@dataclass(frozen=True)
+class Family:
+    """Names of one family; the defaults are BERT's."""
+
+    prefix: str
+    """What stands before the encoder's names when there is a head as well."""
+    opening: str = "[CLS]"
+    closing: str = "[SEP]"
+    """Special tokens around a text."""
+    layer: str = "encoder.layer.{}."
+    qkv: tuple[str, str, str] = ("attention.self.query", "attention.self.key", "attention.self.value")
+    parts: dict[str, str] = field(default_factory=_bert_parts)
+    """Names within a layer, by ours."""
+    sizes: dict[str, str] = field(default_factory=_bert_sizes)
+    """Keys of `config.json`, by the field of `HybridConfig`."""
+    activation: str = "hidden_act"
+    positions_after_padding: bool = False
+    """Whether position 0 is the row behind `pad_token_id`'s."""
+    has_norm_eps: bool = True
+    """Whether `layer_norm_eps` is read; transformers' DistilBERT has 1e-12 whatever the file says."""
+    narrow_tables: bool = False
+    """Whether `embedding_size` may differ from the layers' width."""
+
+
+FAMILIES = {
+    "bert": Family("bert."),
+    "roberta": Family("roberta.", opening="<s>", closing="</s>", positions_after_padding=True),
+    "electra": Family("electra.", narrow_tables=True),
+    "distilbert": Family(
+        "distilbert.",
+        layer="transformer.layer.{}.",
+        qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+        parts={
+            "out": "attention.out_lin",
+            "norm1": "sa_layer_norm",
+            "ff_in": "ffn.lin1",
+            "ff_out": "ffn.lin2",
+            "norm2": "output_layer_norm",
+        },
+        sizes={
+            "layers": "n_layers",
+            "hidden": "dim",
+            "heads": "n_heads",
+            "intermediate": "hidden_dim",
+            "vocab_size": "vocab_size",
+        },
+        activation="activation",
+        has_norm_eps=False,
+    ),
+}
+
+
+def choose_family(config: dict[str, Any], path: Path) -> Family:
+    """Find the family of a `config.json`, and refuse what none of them has.
+
+    Raises:
+        ImportRefused: another kind of model, or another kind of position, activation or attention.
+    """
+    kind = config.get("model_type")
+    if kind in ("xlm-roberta", "camembert"):
+        raise ImportRefused(
+            f"{path}: model_type {kind!r} has a SentencePiece tokenizer, which cannot follow live text yet"
+        )
+    if kind not in FAMILIES:
+        raise ImportRefused(f"{path}: model_type {kind!r} is not one of {', '.join(FAMILIES)}")
+    family = FAMILIES[kind]
+    positions = config.get("position_embedding_type", "absolute")
+    if positions != "absolute":
+        raise ImportRefused(f"{path}: position_embedding_type {positions!r} is not supported, only absolute positions")
+    if config.get(family.activation, "gelu") not in GELU:
+        raise ImportRefused(
+            f"{path}: {family.activation} {config[family.activation]!r} is not supported, only {', '.join(GELU)}"
+        )
+    if config.get("is_decoder") or config.get("add_cross_attention"):
+        raise ImportRefused(f"{path}: a decoder; only encoders can be imported")
+    return family
+
+
+def encoder_fields(family: Family, config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Read the fields of `HybridConfig` that a `config.json` decides; positions and labels are not among them.
+
+    Raises:
+        ImportRefused: a size is missing.
+    """
+    missing = [theirs for theirs in family.sizes.values() if not isinstance(config.get(theirs), int)]
+    if missing:
+        raise ImportRefused(f"{path}: no {', '.join(missing)}")
+    fields: dict[str, Any] = {ours: config[theirs] for ours, theirs in family.sizes.items()}
+    fields["gelu"] = GELU[config.get(family.activation, "gelu")]
+    fields["layer_norm_eps"] = float(config.get("layer_norm_eps", 1e-12)) if family.has_norm_eps else 1e-12
+    width = config.get("embedding_size", fields["hidden"])
+    if family.narrow_tables and width != fields["hidden"]:
+        fields["embedding"] = width
+    return fields
+
+
+def convert_weights(family: Family, config: HybridConfig, raw: dict[str, Tensor], skip: int) -> dict[str, Tensor]:
+    """Give a family's weights `HybridModel`'s names, without the head.
+
+    Args:
+        family: whose names.
+        config: of the model to be; `positions` rows are taken.
+        raw: weights by their own names, with or without the family's prefix.
+        skip: rows of the position table before our position 0.
+
+    Raises:
+        ImportRefused: a weight is missing.
+    """
+    raw = {name.removeprefix(family.prefix): tensor for name, tensor in raw.items()}
+    try:
+        return _convert(family, config, raw, skip)
+    except KeyError as error:
+        raise ImportRefused(f"the weights lack {error}: they do not fit config.json") from error
+
+
+def _convert(family: Family, config: HybridConfig, raw: dict[str, Tensor], skip: int) -> dict[str, Tensor]:
+    positions = raw["embeddings.position_embeddings.weight"][skip : skip + config.positions]
+    types = raw.get("embeddings.token_type_embeddings.weight")
+    out = {
+        "word.weight": raw["embeddings.word_embeddings.weight"],
+        "position.weight": positions.clone() if types is None else positions + types[0],
+    }
+    named = {"norm": "embeddings.LayerNorm"}
+    if config.embedding is not None:
+        named["project"] = "embeddings_project"
+    for i in range(config.layers):
+        layer = family.layer.format(i)
+        named |= {f"layers.{i}.{ours}": layer + theirs for ours, theirs in family.parts.items()}
+        for kind in ("weight", "bias"):
+            out[f"layers.{i}.qkv.{kind}"] = torch.cat([raw[f"{layer}{name}.{kind}"] for name in family.qkv])
+    for kind in ("weight", "bias"):
+        out |= {f"{ours}.{kind}": raw[f"{theirs}.{kind}"] for ours, theirs in named.items()}
+    return out

@@ -1,0 +1,1 @@
+"""Tagger heads: scores to labels and their stability."""

@@ -1,0 +1,208 @@
+"""Scores to what stands of words, for many segments of one tagger in one call: labels, their doubt, their stability.
+
+What it does is what `Decoder.decode` and `HeadStability.settle` do one after the other, which are its reference. Every
+segment is read by itself, in a fixed order: nothing depends on what is packed together.
+"""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.heads.stability import FEATURES, HeadStability
+from encoder.heads.viterbi import NO_LABEL, Decoder, probability_and_entropy, viterbi
+
+STOOD, BEFORE, WORDS, AFTER, FIRST, ROW, CHANGED = range(7)
+"""Columns of what `HeadReader.read` is told of a segment: how many of its words stood, and where they lie among the
+records of before; how many it has, and where they go; the first to be read; the row of scores of its word 0 (where
+the first to be read has one, those behind it follow); and the first word that is not as it was (`NOT_GROWN`: nobody
+knows).
+"""
+NOT_GROWN = -1
+BY_INPUT, BY_MODEL, SPANS_UNCHANGED = range(3)
+"""Columns of what changed in a segment: labels that flipped on words that the input changed, and on others; and whether
+no span can differ, as nothing but words without a label came or went."""
+
+
+class _StabilityWeights(NamedTuple):
+    """A stability head's weights beside those of its hidden layer; no unit stands for no head."""
+
+    label: NDArray[np.float32]  # (labels, units)
+    features: NDArray[np.float32]  # (units, FEATURES)
+    out: NDArray[np.float32]  # (2, units)
+    bias: NDArray[np.float32]  # (2,)
+    scale: np.float32
+    shift: np.float32
+
+
+class HeadReader:
+    """Reads one tagger's columns of the encoder's scores."""
+
+    def __init__(self, decoder: Decoder, stability: HeadStability) -> None:
+        self._begin = decoder.begin
+        self._head = _weights(stability)
+
+    def read(
+        self,
+        columns: NDArray[np.float32],
+        segments: NDArray[np.int64],
+        before: NDArray[np.void],
+        after: NDArray[np.void],
+    ) -> NDArray[np.int64]:
+        """Fill `after` with what stands now, given what stood.
+
+        Words before the first to be read stand as they stood.
+
+        Args:
+            columns: (M, labels + units) scores of words.
+            segments: (S, 7) see `STOOD` and its neighbours.
+            before, after: records of `encoder.heads.word_record`, segment after segment.
+
+        Returns:
+            (S, 3) see `BY_INPUT` and its neighbours.
+
+        Raises:
+            IndexError: a segment's words or rows are not among those given; `after` is of no use then.
+        """
+        changes = np.empty((len(segments), 3), np.int64)
+        _read(columns, segments, before, after, self._begin, *self._head, changes)
+        return changes
+
+
+def _weights(stability: HeadStability) -> _StabilityWeights:
+    head = stability.head
+    scale, shift = np.float32(stability.scale), np.float32(stability.shift)
+    if head is None:
+        sizes: list[tuple[int, ...]] = [(stability.labels, 0), (0, FEATURES), (2, 0), (2,)]
+        label, features, out, bias = (np.zeros(size, np.float32) for size in sizes)
+    else:
+        tensors = (head.label.weight, head.features.weight, head.out.weight, head.out.bias)
+        label, features, out, bias = (np.ascontiguousarray(x.detach().numpy(), np.float32) for x in tensors)
+    return _StabilityWeights(label, features, out, bias, scale, shift)
+
+
+@numba.njit(cache=True, nogil=True)
+def _read(
+    columns: NDArray[np.float32],
+    segments: NDArray[np.int64],
+    before: NDArray[np.void],
+    after: NDArray[np.void],
+    begin: NDArray[np.int32],
+    label: NDArray[np.float32],
+    features: NDArray[np.float32],
+    out: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    scale: np.float32,
+    shift: np.float32,
+    changes: NDArray[np.int64],
+) -> None:
+    kinds, units = len(begin), len(features)
+    most = 0
+    for s in range(len(segments)):
+        most = max(most, segments[s, WORDS] - segments[s, FIRST])
+    back, labels = np.empty((most, kinds), np.int32), np.empty(most, np.int32)
+    score, last = np.empty(kinds), np.empty(kinds)
+    known = np.empty(FEATURES, np.float32)
+    for s in range(len(segments)):
+        stood, old, words, new, first, row, changed = segments[s]
+        if not (0 <= first <= stood <= len(before) - old and first <= words <= len(after) - new):
+            raise IndexError("words that stand lie outside the records of before or after")
+        if first < words and not 0 <= row + first < row + words <= len(columns):
+            raise IndexError("words to be read have no scores")
+        for i in range(first):
+            after[new + i] = before[old + i]
+        if first < words:
+            said = np.int64(before[old + first - 1].labels) if first else np.int64(NO_LABEL)
+            logits = columns[row + first : row + words]
+            viterbi(logits, said, begin, score, last, back, labels)
+            for i in range(words - first):
+                line = logits[i]
+                one = after[new + first + i]
+                p, entropy = probability_and_entropy(line, kinds, labels[i])
+                one.labels, one.probability, one.entropy = labels[i], p, entropy
+                if units:
+                    _fill_features(line, kinds, labels[i], p, entropy, words - 1 - first - i, known)
+                    base, drift = _stability_logit(line[kinds:], label[labels[i]], features, out, bias, known)
+                else:
+                    base, drift = _probability_logit(p), np.float32(0)
+                one.base, one.drift, one.seen = scale * base + shift, scale * drift, words
+        _count_changes(before[old : old + stood], after[new : new + words], changed, changes[s])
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: int, changes: NDArray[np.int64]) -> None:
+    """Fill a segment's changes (3,); without a word from which on the input changed it they are all 0."""
+    by_input = by_model = labelled = 0
+    if changed != NOT_GROWN:
+        both = min(len(before), len(after))
+        for i in range(both):
+            flipped = before[i].labels != after[i].labels
+            by_model += flipped and i < changed
+            by_input += flipped and i >= changed
+        for i in range(changed, len(before)):
+            labelled += before[i].labels != 0
+        for i in range(changed, len(after)):
+            labelled += after[i].labels != 0
+    changes[BY_INPUT], changes[BY_MODEL] = by_input, by_model
+    changes[SPANS_UNCHANGED] = changed != NOT_GROWN and by_model + labelled == 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_features(
+    line: NDArray[np.float32],
+    kinds: int,
+    label: int,
+    probability: np.float32,
+    entropy: np.float32,
+    right: int,
+    known: NDArray[np.float32],
+) -> None:
+    """Fill what `make_features` says of one word."""
+    best, second = line[0], np.float32(-1e4)
+    for k in range(1, kinds):
+        x = line[k]
+        if x > best:
+            best, second = x, best
+        elif k == 1 or x > second:
+            second = x
+    known[0] = entropy
+    known[1] = min(best - second, np.float32(20)) / np.float32(5)
+    known[2] = probability
+    known[3] = max(line[label] - best, np.float32(-20)) / np.float32(5)
+    known[4] = np.log1p(np.float64(right))
+    known[5] = right == 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _stability_logit(
+    products: NDArray[np.float32],
+    label: NDArray[np.float32],
+    features: NDArray[np.float32],
+    out: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    known: NDArray[np.float32],
+) -> tuple[np.float32, np.float32]:
+    """Base and drift of one word, as `StabilityHead.forward` says them."""
+    base, drift = np.float64(bias[0]), np.float64(bias[1])
+    for u in range(len(products)):
+        x = np.float64(products[u]) + label[u]
+        for f in range(FEATURES):
+            x += features[u, f] * known[f]
+        x = 0.5 * x * (1.0 + math.erf(x * _SQRT_HALF))
+        base += out[0, u] * x
+        drift += out[1, u] * x
+    return np.float32(base), np.float32(drift)
+
+
+@numba.njit(cache=True, nogil=True)
+def _probability_logit(probability: np.float32) -> np.float32:
+    """What `stability_without_head` says of one word."""
+    p = min(max(probability, _LEAST_PROBABILITY), _MOST_PROBABILITY)
+    logit: np.float32 = np.log(p / (np.float32(1) - p))
+    return logit
+
+
+_SQRT_HALF = 0.5**0.5
+_LEAST_PROBABILITY, _MOST_PROBABILITY = np.float32(1e-6), np.float32(1 - 1e-6)

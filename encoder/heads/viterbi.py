@@ -1,0 +1,179 @@
+"""Scores to labels: Viterbi over valid BIO (Viterbi 1967), packed over sequences, and labels to spans.
+
+A sequence is what was computed anew of one segment: it goes on from the standing label of the word before it, which is
+never changed. So an append alone never flips a label.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+NO_LABEL = -1
+"""The label before the first word of a segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Packed results, one element a word."""
+
+    labels: NDArray[np.int32]  # (N,)
+    probability: NDArray[np.float32]  # (N,) softmax probability of the chosen label
+    entropy: NDArray[np.float32]  # (N,) of the softmax over labels, nats
+
+
+class Decoder:
+    """BIO-constrained Viterbi for one label set ("O" first, every "I-x" has its "B-x")."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        places = {name: i for i, name in enumerate(labels)}
+        self.begin = np.array([places["B-" + x[2:]] if x.startswith("I-") else -1 for x in labels], np.int32)
+        """(labels,) the B-x of each I-x, and -1 for others"""
+
+    def decode(self, logits: NDArray[np.float32], starts: NDArray[np.int64], before: NDArray[np.int32]) -> Decoded:
+        """Decode packed word scores.
+
+        Args:
+            logits: (N, labels) scores of words, sequence after sequence.
+            starts: (S + 1,) row offsets; sequences may be empty.
+            before: (S,) standing label of the word before each sequence, or NOTHING.
+        """
+        count = len(logits)
+        decoded = Decoded(np.empty(count, np.int32), np.empty(count, np.float32), np.empty(count, np.float32))
+        scores = np.ascontiguousarray(logits)
+        _decode(scores, starts, before, self.begin, decoded.labels, decoded.probability, decoded.entropy)
+        return decoded
+
+
+@numba.njit(cache=True, nogil=True)
+def _decode(
+    logits: NDArray[np.float32],
+    starts: NDArray[np.int64],
+    before: NDArray[np.int32],
+    begin: NDArray[np.int32],
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    entropy: NDArray[np.float32],
+) -> None:
+    """Fill `labels`, `probability` and `entropy` (N,)."""
+    kinds = len(begin)
+    back, score, last = np.empty((len(logits), kinds), np.int32), np.empty(kinds), np.empty(kinds)
+    for s in range(len(before)):
+        first, end = starts[s], starts[s + 1]
+        if first < end:
+            viterbi(logits[first:end], before[s], begin, score, last, back, labels[first:end])
+    for i in range(len(labels)):
+        probability[i], entropy[i] = probability_and_entropy(logits[i], kinds, labels[i])
+
+
+@numba.njit(cache=True, nogil=True)
+def viterbi(
+    logits: NDArray[np.float32],
+    before: int | np.int64,
+    begin: NDArray[np.int32],
+    score: NDArray[np.float64],
+    last: NDArray[np.float64],
+    back: NDArray[np.int32],
+    labels: NDArray[np.int32],
+) -> None:
+    """Fill `labels` with those of one sequence (n,), which is not empty.
+
+    Args:
+        logits: (n, labels or more) scores; more columns are not looked at.
+        before: standing label of the word before, or NOTHING.
+        begin: (labels,) the B-x of each I-x, and -1 for others.
+        score, last, back: (labels,), (labels,) and (n or more, labels) scratch.
+        labels: (n or more,)
+    """
+    kinds, count = len(begin), len(logits)
+    for k in range(kinds):
+        allowed = begin[k] < 0 or (before >= 0 and (before == k or before == begin[k]))
+        score[k] = logits[0, k] if allowed else -np.inf
+    for i in range(1, count):
+        score, last = last, score
+        best = 0
+        for k in range(1, kinds):
+            if last[k] > last[best]:
+                best = k
+        for k in range(kinds):
+            come = best
+            if begin[k] >= 0:
+                come = min(begin[k], k)
+                other = max(begin[k], k)
+                if last[other] > last[come]:
+                    come = other
+            back[i, k] = come
+            score[k] = last[come] + logits[i, k]
+    best = 0
+    for k in range(1, kinds):
+        if score[k] > score[best]:
+            best = k
+    for i in range(count - 1, 0, -1):
+        labels[i] = best
+        best = back[i, best]
+    labels[0] = best
+
+
+@numba.njit(cache=True, nogil=True)
+def probability_and_entropy(logits: NDArray[np.float32], kinds: int, label: int) -> tuple[np.float32, np.float32]:
+    """Give the softmax probability of a word's label and the entropy, in nats, of its first `kinds` scores."""
+    top = logits[0]
+    for k in range(1, kinds):
+        top = max(top, logits[k])
+    mass, mean = 0.0, 0.0
+    for k in range(kinds):
+        x = np.float64(logits[k]) - top
+        e = np.exp(x)
+        mass += e
+        mean += x * e
+    probability = np.exp(np.float64(logits[label]) - top) / mass
+    return np.float32(probability), np.float32(max(0.0, np.log(mass) - mean / mass))
+
+
+def decode_reference(
+    names: tuple[str, ...], logits: NDArray[np.float32], starts: NDArray[np.int64], before: NDArray[np.int32]
+) -> Decoded:
+    """What `Decoder.decode` must equal: a transition matrix and log-softmax, as the textbook has it."""
+    allowed = np.array([[_follows(a, b) for b in names] for a in names])
+    log_p = logits.astype(np.float64) - np.logaddexp.reduce(logits.astype(np.float64), axis=1, keepdims=True)
+    labels = np.empty(len(logits), np.int32)
+    for s, previous in enumerate(before.tolist()):
+        rows = log_p[starts[s] : starts[s + 1]]
+        score = np.where([_follows(names[previous] if previous >= 0 else "O", b) for b in names], 0.0, -np.inf)
+        steps: list[NDArray[np.intp]] = []
+        for i, row in enumerate(rows):
+            paths = score[:, None] + np.where(allowed, 0.0, -np.inf) if i else np.broadcast_to(score, allowed.shape)
+            steps.append(paths.argmax(axis=0))
+            score = (paths.max(axis=0) if i else score) + row
+        best = int(score.argmax())
+        for i in range(len(rows) - 1, -1, -1):
+            labels[starts[s] + i] = best
+            best = int(steps[i][best])
+    p = np.exp(log_p)
+    chosen = p[np.arange(len(labels)), labels].astype(np.float32)
+    return Decoded(labels, chosen, -(p * log_p).sum(axis=1).astype(np.float32))
+
+
+def _follows(a: str, b: str) -> bool:
+    """Whether label `b` may stand right of label `a`."""
+    return not b.startswith("I-") or a[2:] == b[2:]
+
+
+def labels_to_spans(labels: Sequence[int] | NDArray[np.int32], names: tuple[str, ...]) -> list[tuple[int, int, str]]:
+    """Read spans (first word, end word exclusive, type) out of label numbers, strict IOB2: a stray I-x is no span."""
+    spans: list[tuple[int, int, str]] = []
+    array = np.asarray(labels, np.int32)
+    where = array.nonzero()[0]  # label 0 is "O" (HybridConfig), and most words are
+    start, end, kind = -1, -1, ""
+    for i, label in zip(where.tolist(), array[where].tolist(), strict=True):
+        name = names[label]
+        if start >= 0 and i == end and name == "I-" + kind:
+            end = i + 1
+            continue
+        if start >= 0:
+            spans.append((start, end, kind))
+        start, end, kind = (i, i + 1, name[2:]) if name.startswith("B-") else (-1, -1, "")
+    return [*spans, (start, end, kind)] if start >= 0 else spans

@@ -1,0 +1,1 @@
+"""Model configuration and the dense reference implementation."""

@@ -1,0 +1,109 @@
+"""The one frozen configuration of a hybrid encoder; it is stored with the checkpoint and never changed afterwards."""
+
+from typing import Literal
+
+import msgspec
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot work; the message names the field and says what to do."""
+
+
+class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shape of a hybrid encoder and of the caches that serve it (docs/architecture.md, "Forward").
+
+    Layers 1..C (`causal_layers`) are causal and cached per session; layers C+1..L (`layers`) are bidirectional over
+    the tokens from the restart point on and see the standing states of the `window` tokens before.
+
+    Raises:
+        ConfigError: a field is out of range.
+    """
+
+    labels: tuple[str, ...] = ("O",)
+    """BIO label names; "O" is first, every "I-x" has its "B-x". Empty types are not allowed."""
+    taggers: dict[str, tuple[str, ...]] = {}
+    """Several taggers over one trunk: BIO label names by tagger. `labels` is then left at its default."""
+    stability: int = 0
+    """Hidden units of each tagger's stability head (`encoder.heads.stability`); 0: it has none."""
+    layers: int = 6
+    causal_layers: int = 2
+    hidden: int = 384
+    heads: int = 12
+    intermediate: int = 1536
+    vocab_size: int = 30522
+    positions: int = 496
+    """P: positions a session can use before it is re-anchored; a multiple of `page_size`."""
+    window: int = 128
+    """W: tokens whose standing states the tail may see; even, and at most half of `positions`."""
+    page_size: int = 16
+    layer_norm_eps: float = 1e-12
+    embedding: int | None = None
+    """Width of the embedding tables where it is not `hidden`: a linear layer after their norm widens them (ELECTRA)."""
+    gelu: Literal["none", "tanh"] = "none"
+    """How GELU is approximated: not at all (the erf form), or by tanh (Hendrycks and Gimpel 2016, section 2)."""
+
+    def __post_init__(self) -> None:
+        for labels in self.label_sets.values():
+            _check_labels(labels)
+        checks = [
+            (not self.taggers or self.labels == ("O",), "give either `labels` or `taggers`, not both"),
+            (self.stability >= 0, "stability must be at least 0"),
+            (0 <= self.causal_layers < self.layers, "causal_layers must be at least 0 and less than layers"),
+            (self.hidden % self.heads == 0, "hidden must be a multiple of heads"),
+            (self.embedding is None or self.embedding >= 1, "embedding must be at least 1"),
+            (self.page_size >= 1, "page_size must be at least 1"),
+            (self.positions % self.page_size == 0, "positions must be a multiple of page_size"),
+            (self.window % (2 * self.page_size) == 0, "window must be a multiple of twice page_size"),
+            (0 < self.window <= self.positions // 2, "window must be at most half of positions"),
+        ]
+        for good, message in checks:
+            if not good:
+                raise ConfigError(f"configuration: {message} (got {self})")
+
+    @property
+    def label_sets(self) -> dict[str, tuple[str, ...]]:
+        """Label names by tagger; the only tagger of a checkpoint without `taggers` is called ""."""
+        return self.taggers or {"": self.labels}
+
+    @property
+    def scores(self) -> int:
+        """Label scores of a token, those of all taggers."""
+        return sum(map(len, self.label_sets.values()))
+
+    @property
+    def columns(self) -> int:
+        """What the tail gives for a token: of each tagger its label scores, then its stability head's hidden units."""
+        return self.scores + self.stability * len(self.label_sets)
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.hidden // self.heads
+
+    @property
+    def table_width(self) -> int:
+        """Width of the word and position tables."""
+        return self.hidden if self.embedding is None else self.embedding
+
+    @property
+    def tail_layers(self) -> int:
+        """L - C, the bidirectional layers that a restart computes again."""
+        return self.layers - self.causal_layers
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    checks = [
+        (bool(labels) and labels[0] == "O", 'labels must begin with "O"'),
+        (len(set(labels)) == len(labels), "labels must not repeat"),
+        (
+            all(x[:2] in ("B-", "I-") and len(x) > 2 for x in labels[1:]),
+            'labels after "O" must look like B-type or I-type',
+        ),
+        (
+            all("B-" + x[2:] in labels for x in labels if x.startswith("I-")),
+            "every I-type label needs its B-type label",
+        ),
+    ]
+    for good, message in checks:
+        if not good:
+            raise ConfigError(f"configuration: {message} (got {labels})")

@@ -1,0 +1,1 @@
+"""Restart policies: the word from which labels are recomputed."""

@@ -1,0 +1,1 @@
+"""The cached encoder: prefix, tail, paged K/V cache."""

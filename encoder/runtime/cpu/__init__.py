@@ -1,0 +1,1 @@
+"""CPU implementations of the encoder's layers."""

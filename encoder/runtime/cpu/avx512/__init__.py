@@ -1,0 +1,1 @@
+"""Fused AVX-512 layers."""

@@ -1,0 +1,172 @@
+"""Rows times packed weights: the product of every fused layer.
+
+A product's weights lie in blocks of `BLOCK` columns, of each block step by step
+(`encoder.runtime.cpu.avx512.weight_packing`). One block stays in the first cache while all rows pass over it; for few
+rows it is read once, at the speed of memory.
+
+int8 takes rows of unsigned bytes, each with a scale and a zero point of its own
+(`encoder.runtime.cpu.avx512.row_kernels`), and columns of signed bytes with a scale each. So a row's result depends on
+nothing but the row, and its sums are whole numbers.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+import numba
+import numpy as np
+from numba.extending import register_jitable
+from numpy.typing import NDArray
+
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
+from encoder.runtime.cpu.numba_kernels.simd import (
+    bare,
+    corrected,
+    fill,
+    load,
+    plus,
+    product,
+    quotient,
+    save,
+    smaller,
+    times,
+)
+from encoder.runtime.cpu.numba_kernels.simd_math import erf, exp_minus
+
+ROWS: Final = 5
+"""Rows of a tile: 20 sums, 4 vectors of columns and one number of each row fit into 32 registers in any order. With six
+rows it depends on the compiler's mood, and sums that do not stay in registers halve the speed."""
+VECTORS: Final = 4
+BLOCK: Final = LANES * VECTORS
+"""Columns of a block; a product has a whole number of blocks."""
+
+AS_IS: Final = 0
+GELU: Final = 1
+GELU_BY_TANH: Final = 2
+
+
+def padded(columns: int) -> int:
+    """Count the columns that a product's output has room for."""
+    return -(-columns // BLOCK) * BLOCK
+
+
+PARTS: Final = 7
+"""What is known of a product, see `PackedWeights`."""
+
+
+class PackedWeights(NamedTuple):
+    """Packed weights as `encoder.runtime.cpu.avx512.weight_packing` lays them out: flat arrays, or pointers. Offsets
+    count double words.
+    """
+
+    words: NDArray[np.int32]
+    """All of them."""
+    reals: NDArray[np.float32]
+    """The same memory."""
+    products: NDArray[np.int64]
+    """(products * 7,) offsets of weight, scale, column sums and bias; steps, blocks, form of the activation"""
+    norms: NDArray[np.int64]
+    """(norms * 2,) offsets of weight and bias"""
+    position: int
+    """Offset of the position table (P, width)."""
+
+
+@cache
+def make_product(numbers: Numbers) -> Callable[..., None]:
+    """Compile the product of one kind of numbers, for any shape."""
+    one, two, three, four, five = (make_tile(numbers, rows, VECTORS) for rows in range(1, ROWS + 1))
+    per_step = PER_STEP[numbers]
+    finish = _finish_bytes if numbers == "int8" else _finish
+
+    @numba.njit(cache=True)
+    def multiply(
+        packed: Any, which: int, a: Any, begin: int, count: int, scale: Any, zero: Any, sums: Any, out: Any
+    ) -> None:
+        """Multiply rows begin .. begin+count-1 of `a` with one product's weights, add its bias, and activate.
+
+        Args:
+            packed: pointers.
+            which: number of the product.
+            a: (T * K,) flat, in the kind of numbers.
+            begin: first row; `count` rows, of which the first goes to the start of `out`.
+            scale: (T,) float32 of int8 rows; `zero` (T,) int32. Other kinds do not read them.
+            sums: (ROWS * BLOCK,) scratch, int32 for int8, else float32.
+            out: (count * blocks * BLOCK,) float32, flat.
+        """
+        at = which * PARTS
+        begins, factors, columns, bias = (
+            packed.products[at], packed.products[at + 1], packed.products[at + 2], packed.products[at + 3],
+        )  # fmt: skip
+        steps, blocks, form = packed.products[at + 4], packed.products[at + 5], packed.products[at + 6]
+        nil = fill(np.float32(0.0), LANES)
+        for b in range(blocks):
+            w = begins + b * steps * BLOCK
+            for r in range(0, count, ROWS):
+                rows = min(ROWS, count - r)
+                first = (begin + r) * steps * per_step
+                if rows == 5:
+                    five(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
+                elif rows == 4:
+                    four(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
+                elif rows == 3:
+                    three(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
+                elif rows == 2:
+                    two(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
+                else:
+                    one(a, first, steps, packed.words, w, steps, sums, 0, BLOCK)
+                for v in range(b * BLOCK, (b + 1) * BLOCK, LANES):
+                    factor, added = load(packed.reals, factors + v, nil), load(packed.reals, bias + v, nil)
+                    for i in range(rows):
+                        t, place = begin + r + i, i * BLOCK + v - b * BLOCK
+                        x = finish(sums, place, packed.words, columns + v, factor, scale, zero, t, added)
+                        activate(x, out, (r + i) * blocks * BLOCK + v, form)
+
+    return multiply
+
+
+@cache
+def make_run(numbers: Numbers) -> Callable[..., None]:
+    """Compile one product alone, of arrays: to be measured and tested."""
+    multiply = make_product(numbers)
+
+    @numba.njit(cache=True)
+    def run(packed: Any, a: Any, count: int, scale: Any, zero: Any, sums: Any, out: Any) -> None:
+        pointed = PackedWeights(
+            bare(packed.words), bare(packed.reals), bare(packed.products), bare(packed.norms), packed.position
+        )
+        nothing = np.int64(0)
+        multiply(pointed, nothing, bare(a), nothing, count, bare(scale), bare(zero), bare(sums), bare(out))
+
+    return run
+
+
+_part = register_jitable(inline="always")
+
+
+@_part
+def _finish(sums: Any, i: int, words: Any, c: int, factor: Any, scale: Any, zero: Any, t: int, added: Any) -> Any:
+    """Add the bias to a vector of sums at i."""
+    return plus(load(sums, i, added), added)
+
+
+@_part
+def _finish_bytes(sums: Any, i: int, words: Any, c: int, factor: Any, scale: Any, zero: Any, t: int, added: Any) -> Any:
+    """The same of whole sums: first less the zero point's part, and scaled by column and row."""
+    x = corrected(sums, i, words, c, zero[t], added)
+    return plus(times(product(x, factor), scale[t]), added)
+
+
+@numba.njit(cache=True)
+def activate(x: Any, out: Any, goal: int, form: int) -> None:
+    """Store lanes, after GELU in one of its forms (Hendrycks and Gimpel 2016, section 2)."""
+    if form == AS_IS:
+        save(out, goal, x)
+    elif form == GELU:
+        half = times(x, np.float32(0.5))
+        save(out, goal, plus(half, product(half, erf(times(x, np.float32(0.7071067811865476))))))
+    else:  # x / (1 + e^-2u): half of 1 + tanh(u)
+        cube = times(product(product(x, x), x), np.float32(0.044715))
+        u = times(plus(x, cube), np.float32(-1.5957691216057308))
+        power = exp_minus(smaller(u, fill(np.float32(80.0), LANES)), np.float32(0.0))
+        save(out, goal, quotient(x, plus(fill(np.float32(1.0), LANES), power)))

@@ -1,0 +1,81 @@
+"""A hybrid encoder's layers fused: one call a step over packed weights, for processors that multiply in 512 bits."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoder.model.config import HybridConfig
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.gemm import PackedWeights
+from encoder.runtime.cpu.avx512.microkernel import LANES
+from encoder.runtime.cpu.avx512.step import make_step
+from encoder.runtime.cpu.avx512.workspace import PagePool, RowTable, StepShape, Workspace, reserve
+from encoder.runtime.kernels import IntArray, PackedRows
+from encoder.runtime.paged_cache import PageBlock, PagedCache
+
+_LEAST_ROWS: Final = 64
+
+
+def fits(config: HybridConfig) -> bool:
+    """Tell whether the fused layers can do this shape: everything in whole vectors of 16."""
+    widths = (config.hidden, config.head_dim, config.intermediate, config.table_width)
+    return config.page_size == LANES and not any(width % LANES for width in widths)
+
+
+class FusedBody:
+    """`encoder.runtime.encoder.Body` over packed weights; computes in memory that it keeps, as much as its largest
+    step took.
+    """
+
+    def __init__(
+        self,
+        config: HybridConfig,
+        cache: PagedCache,
+        numbers: Numbers,
+        packed: PackedWeights,
+        words: tuple[Tensor, Tensor | None],
+    ) -> None:
+        pages: Numbers = "bfloat16" if cache.dtype == torch.bfloat16 else "float32"
+        self._config, self._cache, self._packed = config, cache, packed
+        table, scale = words
+        self._words = table.contiguous().numpy().reshape(-1)
+        self._scale = np.ones(len(table), np.float32) if scale is None else scale.float().contiguous().numpy()
+        self._shape = StepShape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
+        self._run = make_step(self._shape, config.table_width)
+        self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))
+        self._boundary = cache.boundary.view.reshape(-1)
+        self._rows = 0
+        self._arena = self._room(_LEAST_ROWS)
+
+    def step(self, tokens: IntArray, appended: PackedRows, computed: PackedRows) -> NDArray[np.float32]:
+        """Append and restart: see `encoder.runtime.encoder.Body`."""
+        config, cache = self._config, self._cache
+        logits = np.empty((len(computed), config.columns), np.float32)
+        self._run(
+            tokens, self._words, self._scale, self._room(max(len(appended), len(computed))), self._packed,
+            self._boundary, _where(cache.prefix_table, appended), self._prefix,
+            _where(cache.tail_table, computed), self._tail, config.causal_layers, config.layers, config.columns,
+            logits.reshape(-1),
+        )  # fmt: skip
+        return logits
+
+    def _room(self, rows: int) -> Workspace:
+        """Have memory for so many rows: twice as much as before, at least, where it does not suffice."""
+        if rows > self._rows:
+            self._rows = max(rows, 2 * self._rows)
+            config = self._config
+            self._arena = reserve(self._shape, config.table_width, config.columns, config.positions, self._rows)
+        return self._arena
+
+
+def _held(block: PageBlock, numbers: Numbers) -> PagePool:
+    """Keys of bfloat16 are written in pairs."""
+    keys = block.keys.view
+    return PagePool(keys.view(np.int32) if numbers == "bfloat16" else keys, block.values.view, block.pages)
+
+
+def _where(table: IntArray, rows: PackedRows) -> RowTable:
+    return RowTable(table, rows.slots, rows.starts, rows.position, rows.first, rows.last)

@@ -1,0 +1,89 @@
+"""Packed weights in a file that every process maps: they are packed once on a machine, and in its memory once.
+
+The file lies under `$XDG_CACHE_HOME/hearken` (else `~/.cache/hearken`), named by what it was made from: the identity of
+the checkpoint, the kind of numbers and the layout. It is written aside and renamed, so that nobody reads half of one.
+Where nothing can be written, the weights are packed into this process's own memory.
+"""
+
+import contextlib
+import mmap
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.gemm import PackedWeights
+from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
+from encoder.runtime.cpu.avx512.workspace import aligned
+
+KEPT: Final = 12
+"""Files that stay; the least recently used go."""
+
+_HEAD: Final = 64
+"""Bytes before the weights, a cache line."""
+
+
+def packed_weights(
+    checkpoint: Checkpoint, identity: bytes, numbers: Numbers, head: tuple[Tensor, Tensor]
+) -> PackedWeights:
+    """Map a checkpoint's packed weights, after packing them if no process has.
+
+    `head` is the weight (columns, H) and bias (columns,) of its head. The memory is read-only: all processes share it.
+    """
+    layout = WeightLayout(checkpoint.config, numbers)
+    path = cache_folder() / f"{identity.hex()}-{numbers}-{LAYOUT}.packed"
+    mark = f"hearken {identity.hex()} {numbers} {LAYOUT} {layout.size}".encode().ljust(_HEAD)
+    words = _map(path, mark, layout.size)
+    if words is None:
+        words = aligned(layout.size, np.int32)
+        layout.fill(words, checkpoint.weights, head)
+        if _write(path, mark, words) and (mapped := _map(path, mark, layout.size)) is not None:
+            words = mapped
+    words.setflags(write=False)
+    return layout.packed(words)
+
+
+def cache_folder() -> Path:
+    """Tell where files lie that can be made again at any time."""
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "hearken"
+
+
+def _map(path: Path, mark: bytes, size: int) -> NDArray[np.int32] | None:
+    """Map a file's weights, (size,); None if it is not there or not what it should be."""
+    try:
+        with path.open("rb") as file:
+            if file.read(_HEAD) != mark or os.fstat(file.fileno()).st_size != _HEAD + 4 * size:
+                return None
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with contextlib.suppress(OSError):
+            os.utime(path)  # so that the least recently used is known
+    except OSError:
+        return None
+    return np.frombuffer(mapped, np.int32, size, _HEAD)
+
+
+def _write(path: Path, mark: bytes, words: NDArray[np.int32]) -> bool:
+    """Write a file in one piece, and tell whether that could be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(mark)
+            file.write(words.data)
+        os.replace(file.name, path)
+        _tidy(path.parent)
+    except OSError:
+        return False
+    return True
+
+
+def _tidy(folder: Path) -> None:
+    files = sorted(folder.glob("*.packed"), key=lambda path: path.stat().st_mtime)
+    for path in files[:-KEPT]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,132 @@
+"""Packing a checkpoint's weights into one flat block of memory, in the order in which the fused layers read them.
+
+Where each part lies follows from the configuration and the kind of numbers alone, so a file of the block needs no
+directory. All parts begin at cache lines. A product's weights are (blocks, steps, columns of a block, numbers of a
+double word); the head and the projection of narrow embeddings stay float32.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from encoder.model.config import HybridConfig
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, PackedWeights, padded
+from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP
+
+LAYOUT: Final = 1
+"""Raised when packed weights change their order or meaning."""
+
+PRODUCTS: Final = ("qkv", "out", "ff_in", "ff_out")
+"""Of each layer; the head and the projection come behind those of all layers."""
+NORMS: Final = ("norm1", "norm2")
+"""Of each layer; that of the embedding comes behind those of all layers."""
+
+
+def _products(config: HybridConfig, numbers: Numbers) -> Iterator[tuple[str, Numbers, int, int]]:
+    """Name, kind, inputs and outputs of each product."""
+    hidden, wide = config.hidden, config.intermediate
+    shapes = {"qkv": (hidden, 3 * hidden), "out": (hidden, hidden), "ff_in": (hidden, wide), "ff_out": (wide, hidden)}
+    for layer in range(config.layers):
+        for name in PRODUCTS:
+            yield f"layers.{layer}.{name}", numbers, *shapes[name]
+    yield "head", "float32", hidden, config.columns
+    if config.embedding is not None:
+        yield "project", "float32", config.embedding, hidden
+
+
+def _norms(config: HybridConfig) -> Iterator[tuple[str, int]]:
+    for layer in range(config.layers):
+        for name in NORMS:
+            yield f"layers.{layer}.{name}", config.hidden
+    yield "norm", config.table_width
+
+
+def _form(config: HybridConfig, name: str) -> int:
+    if not name.endswith("ff_in"):
+        return AS_IS
+    return GELU_BY_TANH if config.gelu == "tanh" else GELU
+
+
+class WeightLayout:
+    """Where each part of a packed checkpoint lies."""
+
+    def __init__(self, config: HybridConfig, numbers: Numbers) -> None:
+        self.config, self.numbers = config, numbers
+        self._end = 0
+        products, norms = [], []
+        for name, kind, inputs, outputs in _products(config, numbers):
+            steps, blocks = -(-inputs // PER_STEP[kind]), padded(outputs) // BLOCK
+            weight = self._reserve(steps * blocks * BLOCK)
+            products.append(
+                (weight, *(self._reserve(blocks * BLOCK) for _ in range(3)), steps, blocks, _form(config, name))
+            )
+        for _, width in _norms(config):
+            norms.append((self._reserve(width), self._reserve(width)))
+        self.position = self._reserve(config.positions * config.table_width)
+        self.products = np.array(products, np.int64)
+        self.norms = np.array(norms, np.int64)
+
+    def _reserve(self, words: int) -> int:
+        start = self._end
+        self._end += -(-words // LANES) * LANES
+        return start
+
+    @property
+    def size(self) -> int:
+        """Double words in all."""
+        return self._end
+
+    def packed(self, words: NDArray[np.int32]) -> PackedWeights:
+        """Put a name to each part of the block `words` (size,)."""
+        products, norms = self.products.reshape(-1), self.norms.reshape(-1)
+        return PackedWeights(words, words.view(np.float32), products, norms, self.position)
+
+    def fill(self, words: NDArray[np.int32], weights: Mapping[str, Tensor], head: tuple[Tensor, Tensor]) -> None:
+        """Pack weights by name, and the head's own weight and bias, into `words` (size,)."""
+        packed = self.packed(words)
+        for (name, kind, _, _), row in zip(_products(self.config, self.numbers), self.products.tolist(), strict=True):
+            weight, bias = head if name == "head" else (weights[f"{name}.weight"], weights[f"{name}.bias"])
+            scale, columns, numbers = _rounded(weight.float().numpy(), kind)
+            steps, blocks = row[4:6]
+            words[row[0] : row[0] + steps * blocks * BLOCK] = _laid_out(numbers, steps * PER_STEP[kind], blocks)
+            packed.reals[row[1] : row[1] + len(scale)] = scale
+            words[row[2] : row[2] + len(columns)] = columns
+            packed.reals[row[3] : row[3] + len(bias)] = bias.float().numpy()
+        for (name, width), offsets in zip(_norms(self.config), self.norms.tolist(), strict=True):
+            for part, offset in zip(("weight", "bias"), offsets, strict=True):
+                packed.reals[offset : offset + width] = weights[f"{name}.{part}"].float().numpy()
+        position = weights["position.weight"].float().numpy().reshape(-1)
+        packed.reals[self.position : self.position + len(position)] = position
+
+
+def round_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """Round a weight (N, K) to int8 with a scale for each of its N outputs: (N,) and (N, K)."""
+    scale = np.maximum(np.abs(weight).max(axis=1), np.float32(1e-30)) / np.float32(127.0)
+    return scale, np.rint(weight / scale[:, None]).astype(np.int8)
+
+
+def _rounded(
+    weight: NDArray[np.float32], kind: Numbers
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.generic]]:
+    """Scales (N,) and column sums (N,) of a weight (N, K), and its numbers; only int8 has need of the first two."""
+    if kind == "int8":
+        scale, whole = round_columns(weight)
+        return scale, whole.sum(axis=1, dtype=np.int32), whole
+    none = np.zeros(0, np.int32)
+    if kind == "bfloat16":
+        half = torch.from_numpy(weight).to(torch.bfloat16).view(torch.int16).numpy()
+        return none.view(np.float32), none, half
+    return none.view(np.float32), none, weight
+
+
+def _laid_out(numbers: NDArray[np.generic], inputs: int, blocks: int) -> NDArray[np.int32]:
+    """Bring (N, K) numbers into the order of blocks, with zeros where there are no rows or columns; flat."""
+    full = np.zeros((blocks * BLOCK, inputs), numbers.dtype)
+    full[: numbers.shape[0], : numbers.shape[1]] = numbers
+    words = full.view(np.int32).reshape(blocks, BLOCK, -1)  # (blocks, columns, steps)
+    return np.ascontiguousarray(words.transpose(0, 2, 1)).reshape(-1)

@@ -1,0 +1,177 @@
+"""What the fused layers are made for and work in: their shape, their memory, and the arguments of their calls.
+
+numba reads named tuples as they are, so that one call takes a handful of arguments and not thirty.
+"""
+
+import math
+from typing import Any, Final, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
+from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, PackedWeights, padded
+from encoder.runtime.cpu.avx512.microkernel import LANES
+from encoder.runtime.cpu.numba_kernels.attention import scratch_size
+from encoder.runtime.cpu.numba_kernels.simd import bare
+
+CHUNK: Final = 96
+"""Rows that go through a sublayer together."""
+
+
+class StepShape(NamedTuple):
+    """What the compiled code is made for."""
+
+    hidden: int
+    intermediate: int
+    heads: int
+    numbers: Numbers
+    """Of the layers' products."""
+    page_numbers: Numbers
+    """Of cached keys and values: float32 or bfloat16."""
+    eps: float
+
+
+class Workspace(NamedTuple):
+    """Memory that one step writes and the next writes again, in arrays or pointers; T is the most rows so far."""
+
+    x: NDArray[np.float32]
+    """(T * H,) the residual stream"""
+    narrow: NDArray[np.float32]
+    """(CHUNK * table width,) embeddings that are to be widened"""
+    queries: NDArray[np.generic]
+    """(T * H,) in the numbers of pages"""
+    cast: NDArray[np.generic]
+    """(T * H,) rows for the products"""
+    scale: NDArray[np.float32]
+    """(T,) of int8 rows"""
+    zero: NDArray[np.int32]
+    """(T,) of int8 rows"""
+    page: NDArray[np.int64]
+    """(T,) page of each row"""
+    chunk: NDArray[np.float32]
+    """(CHUNK * widest product,)"""
+    wide: NDArray[np.generic]
+    """(CHUNK * intermediate,) rows for the last product of a layer"""
+    wide_scale: NDArray[np.float32]
+    """(CHUNK,)"""
+    wide_zero: NDArray[np.int32]
+    """(CHUNK,)"""
+    sums: NDArray[np.generic]
+    """(a tile,) int32 for int8, else float32"""
+    head_sums: NDArray[np.float32]
+    """(a tile,)"""
+    scores: NDArray[np.float32]
+    weights: NDArray[np.uint16]
+    mixed: NDArray[np.float32]
+    """Scratch of attention."""
+    row: NDArray[np.uint16]
+    """(2 * H,)"""
+    pairs: NDArray[np.int32]
+    """The same memory."""
+
+
+class RowTable(NamedTuple):
+    """The rows of a pass, as `encoder.runtime.kernels.Rows`, and their page table."""
+
+    table: NDArray[np.int32]
+    """(slots, pages a slot); pointed at, it is flat"""
+    slots: NDArray[np.int32]
+    starts: NDArray[np.int32]
+    position: NDArray[np.int32]
+    first: NDArray[np.int32]
+    last: NDArray[np.int32]
+
+
+class RowCounts(NamedTuple):
+    """How much there is behind the pointers of `RowTable`."""
+
+    rows: int
+    sequences: int
+    pages: int
+    """Entries of the table for one slot."""
+
+
+class PagePool(NamedTuple):
+    """Pages of some layers, flat: those of one layer behind those of the other."""
+
+    keys: NDArray[np.generic]
+    values: NDArray[np.generic]
+    pages: int
+    """Of one layer."""
+
+
+NUMPY: Final[dict[Numbers, Any]] = {"int8": np.uint8, "bfloat16": np.uint16, "float32": np.float32}
+
+
+def reserve(shape: StepShape, table_width: int, columns: int, positions: int, rows: int) -> Workspace:
+    """Reserve memory for steps of up to `rows` rows, each of which sees up to `positions` keys."""
+    hidden, heads = shape.hidden, shape.heads
+    widest = max(padded(width) for width in (3 * hidden, shape.intermediate, columns))
+    kind, pages = NUMPY[shape.numbers], NUMPY[shape.page_numbers]
+    span = -(-positions // LANES) * LANES
+    row = aligned(2 * hidden, np.uint16)
+    return Workspace(
+        x=aligned(rows * hidden, np.float32),
+        narrow=aligned(CHUNK * table_width, np.float32),
+        queries=aligned(rows * hidden, pages),
+        cast=aligned(rows * hidden, kind),
+        scale=aligned(rows, np.float32),
+        zero=aligned(rows, np.int32),
+        page=aligned(rows, np.int64),
+        chunk=aligned(CHUNK * widest, np.float32),
+        wide=aligned(CHUNK * shape.intermediate, kind),
+        wide_scale=aligned(CHUNK, np.float32),
+        wide_zero=aligned(CHUNK, np.int32),
+        sums=aligned(ROWS * BLOCK, np.int32 if shape.numbers == "int8" else np.float32),
+        head_sums=aligned(ROWS * BLOCK, np.float32),
+        scores=aligned(scratch_size(heads, hidden // heads, span), np.float32),
+        weights=aligned(QUERIES * heads * span, np.uint16),
+        mixed=aligned(QUERIES * hidden, np.float32),
+        row=row,
+        pairs=row.view(np.int32),
+    )
+
+
+def aligned(count: int, kind: Any) -> NDArray[Any]:
+    """Make a flat array of zeros that begins at a cache line; memory that is never touched is never taken."""
+    size = math.ceil(count * np.dtype(kind).itemsize)
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(kind)
+
+
+@numba.njit(cache=True)
+def bare_arena(a: Any) -> Any:
+    """Point at all of it."""
+    return Workspace(
+        bare(a.x), bare(a.narrow), bare(a.queries), bare(a.cast), bare(a.scale), bare(a.zero), bare(a.page),
+        bare(a.chunk), bare(a.wide), bare(a.wide_scale), bare(a.wide_zero), bare(a.sums), bare(a.head_sums),
+        bare(a.scores), bare(a.weights), bare(a.mixed), bare(a.row), bare(a.pairs),
+    )  # fmt: skip
+
+
+@numba.njit(cache=True)
+def bare_packed(p: Any) -> Any:
+    """Point at all of it."""
+    return PackedWeights(bare(p.words), bare(p.reals), bare(p.products), bare(p.norms), p.position)
+
+
+@numba.njit(cache=True)
+def bare_where(w: Any) -> Any:
+    """Point at all of it."""
+    return RowTable(bare(w.table), bare(w.slots), bare(w.starts), bare(w.position), bare(w.first), bare(w.last))
+
+
+@numba.njit(cache=True)
+def extent_of(w: Any) -> Any:
+    """Tell how much there is."""
+    return RowCounts(len(w.position), len(w.slots), w.table.shape[1])
+
+
+@numba.njit(cache=True)
+def bare_held(h: Any) -> Any:
+    """Point at all of it."""
+    return PagePool(bare(h.keys), bare(h.values), h.pages)

@@ -1,0 +1,1 @@
+"""The resident step: a whole step on the device."""

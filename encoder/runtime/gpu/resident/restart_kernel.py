@@ -1,0 +1,127 @@
+"""Restart points on the device: cut what was rewritten, and choose for each request from which token the tail computes.
+
+The rules are those of `encoder.restart.policies`, `encoder.restart.expected_gain` and `encoder.session.segment_window`;
+with several heads each word counts with the worst that any of them says of it.
+"""
+
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from encoder.restart.expected_gain import RESOLVED
+from encoder.runtime.gpu.launch import power
+from encoder.runtime.gpu.resident.slot_state import ALWAYS, LAST, NEVER, PRICE, STABILITY, SlotState
+
+KEEP, END, WINDOW, SLOT, START, KEPT, WORDS, EXTRA, WHOLE, FIELDS = range(10)
+"""Numbers of a request (`Parts.fields`): slot tokens that stand, end and window; slot; slot token at which the segment
+starts; words that stand, and words that there are; where its new words' last tokens stand in `Parts.extra`; 1 to
+compute all of it."""
+
+_ALWAYS, _NEVER, _LAST = tl.constexpr(ALWAYS), tl.constexpr(NEVER), tl.constexpr(LAST)
+_STABILITY, _PRICE = tl.constexpr(STABILITY), tl.constexpr(PRICE)
+_KEEP, _END, _SLOT, _START = tl.constexpr(KEEP), tl.constexpr(END), tl.constexpr(SLOT), tl.constexpr(START)
+_KEPT, _WORDS, _EXTRA, _WHOLE = tl.constexpr(KEPT), tl.constexpr(WORDS), tl.constexpr(EXTRA), tl.constexpr(WHOLE)
+_RESOLVED = tl.constexpr(RESOLVED)
+
+
+@triton.jit
+def _worst(slot, w, kept, words, seen, base, drift, HEADS: tl.constexpr, WINDOW: tl.constexpr):
+    """Give each standing word the lowest stability that any head has for it now."""
+    unseen = tl.maximum(words - seen, 0).to(tl.float32)
+    worst = tl.full(w.shape, 2.0, tl.float32)
+    for head in tl.static_range(HEADS):
+        at = (slot * HEADS + head) * WINDOW + w
+        logit = tl.load(base + at, w < kept, 0.0) + tl.load(drift + at, w < kept, 0.0) * tl.log(1.0 + unseen)
+        worst = tl.minimum(worst, 1.0 / (1.0 + tl.exp(-logit)))
+    return worst
+
+
+@triton.jit
+def _worth(w, kept, words, seen, worst, price, BLOCK: tl.constexpr):
+    """Find the word of which the expected changes exceed the price by most (`encoder.restart.expected_gain`)."""
+    right = words - 1 - w
+    was = tl.minimum(tl.maximum(seen - 1 - w, 0), right)
+    log = tl.log((right.to(tl.float64) + 0.5) / (was.to(tl.float64) + 0.5))
+    changes = _RESOLVED * (1.0 - worst.to(tl.float64)) * log
+    worth = tl.where(w < kept, changes - price.to(tl.float64), 0.0)
+    gain = tl.where(w < kept, tl.cumsum(worth, 0, reverse=True), -1.0)
+    best = tl.argmax(gain, 0)
+    return tl.where(price == 0, 0, tl.where(tl.max(gain, 0) > 0, best, kept))
+
+
+@triton.jit
+def choose_points(
+    count,
+    fields,
+    stride,
+    extra,
+    ends,
+    reach,
+    seen_words,
+    labels,
+    base,
+    drift,
+    policy,
+    numbers,
+    restart,
+    first_word,
+    HEADS: tl.constexpr,
+    WINDOW: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Choose one request's restart point, and bring its slot's words and tokens in line with it."""
+    i = tl.program_id(0)
+    if i < tl.load(count):
+        start = tl.load(fields + _START * stride + i)
+        keep = tl.load(fields + _KEEP * stride + i) - start
+        n = tl.load(fields + _END * stride + i) - start
+        kept = tl.load(fields + _KEPT * stride + i)
+        words = tl.load(fields + _WORDS * stride + i)
+        slot = tl.load(fields + _SLOT * stride + i).to(tl.int64)
+        w = tl.arange(0, BLOCK)
+        cell = slot * WINDOW + w
+
+        last = tl.load(ends + cell, w < kept, 1 << 30)
+        seen = tl.load(seen_words + cell, w < kept, 0)
+        worst = _worst(slot, w, kept, words, seen, base, drift, HEADS, WINDOW)
+        kind = tl.load(policy + slot)
+        number = tl.load(numbers + slot)
+        point = tl.where(kind == _ALWAYS, 0, kept)
+        point = tl.where(kind == _LAST, tl.maximum(0, kept - number.to(tl.int32) + 1), point)
+        unsettled = tl.min(tl.where((w < kept) & (worst < number), w, kept), 0)
+        point = tl.where(kind == _STABILITY, unsettled, point)
+        point = tl.where(kind == _PRICE, _worth(w, kept, words, seen, worst, number, BLOCK), point)
+        wish = tl.sum(tl.where(w == point - 1, last + 1, 0), 0)
+
+        saw = tl.load(reach + cell, w < keep, 0)
+        invalid = tl.min(tl.where((w < keep) & (saw > keep), w, keep), 0)
+        together = tl.sum(tl.where((w < keep) & (saw != keep), 1, 0), 0) == 0
+        point = tl.where(tl.load(fields + _WHOLE * stride + i) != 0, 0, tl.minimum(wish, invalid))
+        point = tl.where((n == keep) & (words == kept) & together, n, point)  # nothing would come out otherwise
+        tl.store(restart + i, start + point)
+        tl.store(first_word + i, tl.sum(tl.where((w < kept) & (last < point), 1, 0), 0))
+
+        tl.store(reach + cell, tl.full([BLOCK], 0, tl.int32) + n, (w >= point) & (w < n))
+        new = (w >= kept) & (w < words)
+        tl.store(ends + cell, tl.load(extra + tl.load(fields + _EXTRA * stride + i) + w - kept, new, 0), new)
+        for head in tl.static_range(HEADS):
+            at = (slot * HEADS + head) * WINDOW + w
+            tl.store(labels + at, tl.full([BLOCK], 0, tl.int32), (w >= kept) & (w < WINDOW))
+
+
+def choose(count: Tensor, fields: Tensor, extra: Tensor, state: SlotState, out: tuple[Tensor, Tensor]) -> None:
+    """Choose all requests' restart points.
+
+    Args:
+        count: (1,) int32 requests there are.
+        fields: (FIELDS, S) int32; rows may be further apart than S.
+        extra: (E,) int32 last tokens of new words.
+        state: changed: cut, and its tokens' reach and words' ends as they will be when the step has run.
+        out: (S,) int32 restart points in slot tokens, and (S,) int32 first word that is read anew.
+    """
+    _, heads, window = state.labels.shape
+    choose_points[(fields.shape[1],)](
+        count, fields, fields.stride(0), extra, state.ends, state.reach, state.seen, state.labels, state.base,
+        state.drift, state.policy, state.number, *out,
+        HEADS=heads, WINDOW=window, BLOCK=power(window), num_warps=2,
+    )  # fmt: skip

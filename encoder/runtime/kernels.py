@@ -1,0 +1,136 @@
+"""The ragged operations of the engine behind one interface: torch (reference), numba (CPU), later Triton (GPU).
+
+Everything here works on packed rows: the tokens of many sequences in one (T, H) matrix, no padding. May hold kernels,
+their wrappers and the metadata they share; may not know of sessions, passes or when pages are taken and given back.
+
+Pages of one layer, in the number format of the linears:
+
+    keys    (pages, heads, head_dim, page_size)    transposed: the scores of one page are one vector
+    values  (pages, heads, page_size, head_dim)
+
+A table row lists the pages of one sequence: token i lies in page table[slot, i // page_size] at i % page_size.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+IntArray = NDArray[np.int32]
+
+
+class Buffer:
+    """A tensor and, when it lies on the CPU, the numpy view that numba reads; made once because a view costs 0.6 us."""
+
+    __slots__ = ("tensor", "view")
+
+    tensor: Tensor
+    view: NDArray[np.generic]
+    """float32, or uint16 for bfloat16 (numpy has no such type); a CUDA tensor has an empty one."""
+
+    def __init__(self, tensor: Tensor, view: NDArray[np.generic] | None = None) -> None:
+        self.tensor = tensor
+        self.view = numpy_view(tensor) if view is None else view
+
+
+def numpy_view(tensor: Tensor) -> NDArray[np.generic]:
+    """View a CPU tensor's memory as a numpy array; bfloat16 as uint16, a tensor elsewhere as an empty array."""
+    if tensor.device.type != "cpu":
+        return np.empty(0, np.float32)
+    view: NDArray[np.generic] = (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return view
+
+
+class ResidualStream(NamedTuple):
+    """The residual stream of packed tokens: in full and as the linears want it (the same buffer in float32)."""
+
+    full: Buffer
+    """(T, H) float32"""
+    cast: Buffer
+    """(T, H) in the number format of the linears"""
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """One layer norm's parameters."""
+
+    weight: Buffer
+    """(H,) float32"""
+    bias: Buffer
+    """(H,) float32"""
+    eps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """The embedding tables and their norm."""
+
+    word: Buffer
+    """(V, H) float32"""
+    position: Buffer
+    """(P, H) float32"""
+    norm: Norm
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Paged keys and values of one layer; shapes in the module's docstring."""
+
+    keys: Buffer
+    values: Buffer
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRows:
+    """What each packed row is: the whole metadata of one ragged pass, int32, built once a step.
+
+    Rows starts[s] .. starts[s+1]-1 belong to sequence s and are consecutive tokens.
+    """
+
+    slots: IntArray
+    """(S,) table row of each sequence"""
+    starts: IntArray
+    """(S + 1,) row offsets"""
+    position: IntArray
+    """(T,) index of the token in its sequence"""
+    first: IntArray
+    """(T,) first key the token sees"""
+    last: IntArray
+    """(T,) last key the token sees"""
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+class Kernels(Protocol):
+    """The one interface of the ragged operations; an implementation is chosen once, at start."""
+
+    name: str
+
+    def embed(self, tokens: IntArray, rows: PackedRows, table: Embedding, dtype: torch.dtype) -> ResidualStream:
+        """Embed (T,) token ids at the rows' positions: word + position, normed."""
+
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
+        """Write each row's key and value into its page, then attend.
+
+        Args:
+            qkv: (T, 3 * H) queries, keys and values side by side, in the number format.
+            pages: keys and values of this layer; written.
+            table: (slots, pages a slot) int32; every page that a row writes or sees is there.
+            rows: limits of each query; keys beyond a sequence's own rows must stand in the pages already.
+
+        Returns:
+            (T, H) in the number format.
+        """
+
+    def add_norm(self, stream: ResidualStream, delta: Tensor, norm: Norm) -> ResidualStream:
+        """Add a sublayer's output (T, H) to the stream and norm it; the old stream must not be used again."""
+
+    def store(self, stream: ResidualStream, pages: Buffer, table: IntArray, rows: PackedRows) -> None:
+        """Write the rows' full states into pages (N, page_size, H) float32; rows without a page (-1) are skipped."""
+
+    def gather(self, pages: Buffer, table: IntArray, rows: PackedRows, dtype: torch.dtype) -> ResidualStream:
+        """Read the rows' states back from pages (N, page_size, H) into a packed stream."""

@@ -1,0 +1,202 @@
+"""Integer bookkeeping of a step in numba: checks, page tables and row metadata. Runs on the CPU for every `Kernels`.
+
+A request is one row of five int64: slot, keep, count, window, restart (`encoder.runtime.passes.Pass`). The state
+of a slot is one row of four: length, held, first, end: tokens cached; first token whose boundary state is held; tokens
+first .. end-1 have standing states.
+"""
+
+from typing import Final
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.runtime.kernels import IntArray
+
+Int64Array = NDArray[np.int64]
+
+LENGTH: Final = 0
+HELD: Final = 1
+FIRST: Final = 2
+END: Final = 3
+
+OK: Final = 0
+NOT_OPEN: Final = 1
+TWICE: Final = 2
+BAD_KEEP: Final = 3
+TOO_LONG: Final = 4
+BAD_WINDOW: Final = 5
+WINDOW_GONE: Final = 6
+BAD_RESTART: Final = 7
+NOT_STANDING: Final = 8
+
+
+@numba.njit(cache=True)
+def check_request(request: Int64Array, state: Int64Array, positions: int, window_size: int) -> int:
+    """Check one request against its slot's state (4,); returns `OK` or the code of the first rule it breaks."""
+    keep, count, window, restart = request[1], request[2], request[3], request[4]
+    n = keep + count
+    if keep < 0 or keep > state[LENGTH]:
+        return BAD_KEEP
+    if n > positions:
+        return TOO_LONG
+    if window < 0 or window > n or n - window > window_size:
+        return BAD_WINDOW
+    if window < min(state[HELD], keep):
+        return WINDOW_GONE
+    if restart != n and (restart < window or restart > keep):
+        return BAD_RESTART
+    if window < restart < n and (window < min(state[FIRST], keep) or restart > state[END]):
+        return NOT_STANDING
+    return OK
+
+
+@numba.njit(cache=True)
+def check_requests(
+    requests: Int64Array, state: Int64Array, opened: NDArray[np.bool_], positions: int, window_size: int
+) -> tuple[int, int]:
+    """Check all requests (N, 5); returns the code and the index of the first bad one, or `OK` and N."""
+    asked = np.zeros(len(opened), np.bool_)
+    for i in range(len(requests)):
+        slot = requests[i, 0]
+        if slot < 0 or slot >= len(opened) or not opened[slot]:
+            return NOT_OPEN, i
+        if asked[slot]:
+            return TWICE, i
+        asked[slot] = True
+        code = check_request(requests[i], state[slot], positions, window_size)
+        if code != OK:
+            return code, i
+    return OK, len(requests)
+
+
+@numba.njit(cache=True)
+def next_state(request: Int64Array, state: Int64Array, page_size: int) -> tuple[int, int, int, int]:
+    """Tell the state (length, held, first, end) of a slot after a request."""
+    keep, window, restart = request[1], request[3], request[4]
+    n = keep + request[2]
+    held = max(min(state[HELD], keep), window // page_size * page_size)
+    end = min(state[END], keep)
+    first = min(max(state[FIRST], held), end)
+    if restart < n:
+        if not first <= window <= end:
+            first = window
+        end = n
+    return n, held, first, end
+
+
+@numba.njit(cache=True)
+def page_range(length: int, held: int, page_size: int) -> tuple[int, int]:
+    """Tell which entries of a table row hold pages for tokens held .. length-1."""
+    if length <= held:
+        return 0, 0
+    return held // page_size, (length + page_size - 1) // page_size
+
+
+@numba.njit(cache=True)
+def count_new_pages(requests: Int64Array, state: Int64Array, page_size: int, has_prefix: bool) -> int:
+    """Count the pages that these requests take beyond those they give back; may be negative."""
+    new = 0
+    for i in range(len(requests)):
+        old = state[requests[i, 0]]
+        n, held, _, _ = next_state(requests[i], old, page_size)
+        a, b = page_range(n, held, page_size)
+        c, d = page_range(old[LENGTH], old[HELD], page_size)
+        new += (b - a) - (d - c)
+        if has_prefix:
+            new += page_range(n, 0, page_size)[1] - page_range(old[LENGTH], 0, page_size)[1]
+    return new
+
+
+@numba.njit(cache=True)
+def release_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
+    """Give back the pages of table row entries start .. stop-1 that there are."""
+    for j in range(start, stop):
+        if table[j] >= 0:
+            free[left[0]] = table[j]
+            left[0] += 1
+            table[j] = -1
+
+
+@numba.njit(cache=True)
+def take_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
+    """Fill table row entries start .. stop-1 that have no page."""
+    for j in range(start, stop):
+        if table[j] < 0:
+            left[0] -= 1
+            table[j] = free[left[0]]
+
+
+@numba.njit(cache=True)
+def move_pages(
+    requests: Int64Array,
+    state: Int64Array,
+    tail: bool,
+    page_size: int,
+    table: IntArray,
+    free: IntArray,
+    left: Int64Array,
+) -> None:
+    """Bring one table in line with the requests: first everything is given back, then what is needed is taken.
+
+    Args:
+        requests: (N, 5); `state` (slots, 4) as it was before them.
+        tail: whether the table is the tail's (tokens from `held` on) or the prefix's (all tokens).
+        page_size: tokens a page.
+        table: (slots, pages a slot), -1 where there is none.
+        free: stack of free pages; `left` (1,) its height.
+    """
+    for giving in (True, False):
+        for i in range(len(requests)):
+            slot = requests[i, 0]
+            n, held, _, _ = next_state(requests[i], state[slot], page_size)
+            a, b = page_range(n, held if tail else 0, page_size)
+            if giving:
+                release_pages(table[slot], 0, a, free, left)
+                release_pages(table[slot], b, table.shape[1], free, left)
+            else:
+                take_pages(table[slot], a, b, free, left)
+
+
+@numba.njit(cache=True)
+def move_state(requests: Int64Array, state: Int64Array, page_size: int) -> None:
+    """Bring the slots' states (slots, 4) in line with the requests."""
+    for i in range(len(requests)):
+        slot = requests[i, 0]
+        n, held, first, end = next_state(requests[i], state[slot], page_size)
+        state[slot, LENGTH] = n
+        state[slot, HELD] = held
+        state[slot, FIRST] = first
+        state[slot, END] = end
+
+
+@numba.njit(cache=True)
+def fill_rows(requests: Int64Array, tail: bool, slots: IntArray, starts: IntArray, rows: IntArray) -> int:
+    """Fill the metadata of the prefix's rows (appended tokens) or the tail's (tokens from the restart point on).
+
+    Args:
+        requests: (N, 5).
+        tail: which of the two.
+        slots: (N,), filled for the sequences that have rows; `starts` (N + 1,).
+        rows: (3, T) filled with position, first key and last key.
+
+    Returns:
+        the number of sequences that have rows.
+    """
+    count = 0
+    t = 0
+    starts[0] = 0
+    for i in range(len(requests)):
+        n = requests[i, 1] + requests[i, 2]
+        begin = requests[i, 4] if tail else requests[i, 1]
+        if begin == n:
+            continue
+        for position in range(begin, n):
+            rows[0, t] = position
+            rows[1, t] = requests[i, 3] if tail else 0
+            rows[2, t] = n - 1 if tail else position
+            t += 1
+        slots[count] = requests[i, 0]
+        count += 1
+        starts[count] = t
+    return count

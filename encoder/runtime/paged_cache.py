@@ -1,0 +1,248 @@
+"""The paged cache of many slots: which pages hold which token's keys, values and boundary state.
+
+A slot is one sequence of tokens. Its prefix pages hold keys and values of the causal layers for all of its tokens; its
+tail pages hold the tail layers' standing keys and values, and the boundary states, for the tokens of the window. Knows
+nothing of segments, of words, or of why a slot is cut.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from encoder.model.config import HybridConfig
+from encoder.runtime import page_table as paging
+from encoder.runtime.kernels import Buffer, IntArray, PackedRows, Pages
+from encoder.runtime.passes import OutOfPages, Pass, PassPlan
+
+_DEFAULT_BYTES = 2 << 30
+
+
+_COMPLAINTS = {
+    paging.NOT_OPEN: "the slot is not open",
+    paging.TWICE: "the slot has two passes in one step",
+    paging.BAD_KEEP: "keep must be between 0 and the slot's length",
+    paging.TOO_LONG: "the slot would exceed the model's positions; cut to 0 and append the context again",
+    paging.BAD_WINDOW: "window must be between n - W and n",
+    paging.WINDOW_GONE: "window lies before states that were given up",
+    paging.BAD_RESTART: "restart must be between window and keep, or n",
+    paging.NOT_STANDING: "restart leaves out tokens that have no standing state; choose an earlier one",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PageBlock:
+    """Pages of some layers in one piece of memory, those of one layer behind those of the other."""
+
+    keys: Buffer
+    """flat"""
+    values: Buffer
+    """flat"""
+    pages: int
+    """Of one layer."""
+    layers: list[Pages]
+    """The same memory, layer by layer."""
+
+
+class _Pool:
+    """A stack of free pages."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self.free: IntArray = np.arange(pages - 1, -1, -1, dtype=np.int32)
+        self.left = np.array([pages], np.int64)  # an array, so that numba can change it
+
+    @property
+    def used(self) -> int:
+        return self.pages - int(self.left[0])
+
+
+class PagedCache:
+    """Slots, page tables and the pages themselves, for at most `max_pages` pages in use of both kinds together.
+
+    The memory is reserved at once but touched, and so really taken, only page by page.
+    """
+
+    def __init__(self, config: HybridConfig, dtype: torch.dtype, max_sessions: int, max_pages: int | None) -> None:
+        """Reserve pages of `dtype`; `max_pages` defaults to what all slots can fill, but at most about 2 GiB of them.
+
+        Raises:
+            ValueError: no slot, or fewer pages than one slot can fill.
+        """
+        a_slot = config.positions // config.page_size
+        tail_a_slot = min(a_slot, config.window // config.page_size + 1)
+        prefix_a_slot = a_slot if config.causal_layers else 0
+        fill = prefix_a_slot + tail_a_slot
+        if max_pages is None:
+            page_bytes = config.page_size * config.hidden * (2 * dtype.itemsize * config.tail_layers + 4)
+            max_pages = max(min(max_sessions * fill, _DEFAULT_BYTES // page_bytes), fill)
+        if max_sessions < 1:
+            raise ValueError(f"max_sessions must be at least 1 (got {max_sessions})")
+        if max_pages < fill:  # else evicting all others might not help
+            raise ValueError(f"max_pages must be at least {fill}, what one full slot takes (got {max_pages})")
+        self.config = config
+        self.max_pages = max_pages
+        self.version = 0
+        """Rises with every change, so that a plan can tell whether it still holds."""
+        self.state = np.zeros((max_sessions, 4), np.int64)
+        self.opened = np.zeros(max_sessions, np.bool_)
+        self._free_slots = list(range(max_sessions - 1, -1, -1))
+        self.prefix_table: IntArray = np.full((max_sessions, a_slot), -1, np.int32)
+        self.tail_table: IntArray = np.full((max_sessions, a_slot), -1, np.int32)
+        self._prefix_pool = _Pool(min(max_pages, max_sessions * prefix_a_slot))
+        self._tail_pool = _Pool(min(max_pages, max_sessions * tail_a_slot))
+        self.dtype = dtype
+        self._reserve_pages(dtype, self._prefix_pool.pages, self._tail_pool.pages)
+
+    def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
+        """Make the pages themselves; where they lie is another matter elsewhere (`encoder.runtime.gpu.encoder`)."""
+        config = self.config
+        self.prefix_block = _reserve(config, dtype, config.causal_layers, prefix_pages)
+        self.tail_block = _reserve(config, dtype, config.tail_layers, tail_pages)
+        self.boundary = _zeros((tail_pages, config.page_size, config.hidden), torch.float32)
+        """(tail pages, page_size, H) float32"""
+
+    @property
+    def prefix(self) -> list[Pages]:
+        """Pages of each causal layer."""
+        return self.prefix_block.layers
+
+    @property
+    def tail(self) -> list[Pages]:
+        """Pages of each tail layer."""
+        return self.tail_block.layers
+
+    @property
+    def pages_in_use(self) -> int:
+        """Pages in use, prefix and tail together."""
+        return self._prefix_pool.used + self._tail_pool.used
+
+    def open_slot(self) -> int:
+        """Open an empty slot.
+
+        Raises:
+            RuntimeError: all slots are open.
+        """
+        if not self._free_slots:
+            raise RuntimeError(f"all {len(self.opened)} slots are open; free one or raise max_sessions")
+        self.version += 1
+        slot = self._free_slots.pop()
+        self.opened[slot] = True
+        return slot
+
+    def free_slot(self, slot: int) -> None:
+        """Evict a slot and close it.
+
+        Raises:
+            ValueError: the slot is not open.
+        """
+        self.evict_slot(slot)
+        self.opened[slot] = False
+        self._free_slots.append(slot)
+
+    def evict_slot(self, slot: int) -> None:
+        """Give back all pages of a slot; its length becomes 0.
+
+        Raises:
+            ValueError: the slot is not open.
+        """
+        self.slot_length(slot)
+        self._move(np.array([[slot, 0, 0, 0, 0]], np.int64))
+
+    def slot_length(self, slot: int) -> int:
+        """Count the tokens cached in a slot.
+
+        Raises:
+            ValueError: the slot is not open.
+        """
+        if not (0 <= slot < len(self.opened) and self.opened[slot]):
+            raise ValueError(f"slot {slot} is not open")
+        return int(self.state[slot, paging.LENGTH])
+
+    def plan(self, passes: Sequence[Pass]) -> PassPlan:
+        """Check passes and lay them out; changes nothing.
+
+        Raises:
+            ValueError: a pass breaks a rule of `Pass`.
+        """
+        requests = np.array([(p.slot, p.keep, len(p.tokens), p.window, p.restart) for p in passes], np.int64)
+        requests = requests.reshape(-1, 5)
+        tokens: IntArray = np.concatenate([p.tokens for p in passes]) if passes else np.zeros(0, np.int32)
+        return self.plan_requests(requests, tokens)
+
+    def plan_requests(self, requests: NDArray[np.int64], tokens: IntArray) -> PassPlan:
+        """Check passes that are laid out already, as `PassPlan` has them; see `plan`."""
+        if tokens.dtype != np.int32:
+            raise ValueError(f"tokens must be int32 (got {tokens.dtype})")
+        config = self.config
+        code, bad = paging.check_requests(requests, self.state, self.opened, config.positions, config.window)
+        if code != paging.OK:
+            slot, keep, count, window, restart = requests[bad].tolist()
+            raise ValueError(
+                f"{_COMPLAINTS[code]}: slot {slot}, keep {keep}, {count} tokens, window {window}, restart {restart}"
+            )
+        if tokens.size and not (tokens.min() >= 0 and tokens.max() < config.vocab_size):
+            raise ValueError(f"token ids must be between 0 and {config.vocab_size - 1}")
+        has_prefix = config.causal_layers > 0
+        return PassPlan(requests, tokens, paging.count_new_pages(requests, self.state, config.page_size, has_prefix))
+
+    def apply(self, plan: PassPlan) -> None:
+        """Cut, give back and take pages as planned; what was planned must still be true.
+
+        Raises:
+            OutOfPages: there are too few pages; nothing has been changed.
+        """
+        if self.pages_in_use + plan.new_pages > self.max_pages:
+            raise OutOfPages(f"{plan.new_pages} more pages needed, {self.pages_in_use} of {self.max_pages} in use")
+        self._move(plan.requests)
+
+    def _move(self, requests: NDArray[np.int64]) -> None:
+        self.version += 1
+        size = self.config.page_size
+        if self.config.causal_layers:
+            pool = self._prefix_pool
+            paging.move_pages(requests, self.state, False, size, self.prefix_table, pool.free, pool.left)
+        pool = self._tail_pool
+        paging.move_pages(requests, self.state, True, size, self.tail_table, pool.free, pool.left)
+        paging.move_state(requests, self.state, size)
+
+
+def prefix_rows(plan: PassPlan) -> PackedRows:
+    """Lay out the appended tokens: each sees all tokens up to itself."""
+    return _rows(plan.requests, False, len(plan.tokens))
+
+
+def tail_rows(plan: PassPlan) -> PackedRows:
+    """Lay out the tokens from each restart point on: each sees the whole window."""
+    total = int((plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]).sum())
+    return _rows(plan.requests, True, total)
+
+
+def _rows(requests: NDArray[np.int64], tail: bool, total: int) -> PackedRows:
+    slots, starts = np.empty(len(requests), np.int32), np.empty(len(requests) + 1, np.int32)
+    rows = np.empty((3, total), np.int32)
+    count = paging.fill_rows(requests, tail, slots, starts, rows)
+    return PackedRows(slots[:count], starts[: count + 1], rows[0], rows[1], rows[2])
+
+
+def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) -> PageBlock:
+    """Reserve keys and values of each layer."""
+    keys = (layers, pages, config.heads, config.head_dim, config.page_size)
+    values = (layers, pages, config.heads, config.page_size, config.head_dim)
+    all_keys, all_values = _zeros(keys, dtype).tensor, _zeros(values, dtype).tensor
+    parts = [Pages(Buffer(all_keys[i]), Buffer(all_values[i])) for i in range(layers)]
+    return PageBlock(Buffer(all_keys.view(-1)), Buffer(all_values.view(-1)), pages, parts)
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:
+    """Reserve zeroed memory, aligned to cache lines, that the system hands out only when it is touched.
+
+    Zeroed, since a masked value is multiplied by zero and must be finite. `torch.zeros` would touch all of it.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return Buffer(torch.from_numpy(raw[start : start + size]).view(dtype).view(shape))

@@ -1,0 +1,1 @@
+"""Encoder sessions over cache slots."""

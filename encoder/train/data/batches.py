@@ -1,0 +1,223 @@
+"""Examples as token ids with labels, blocks and key ranges; batches of about equal numbers of tokens."""
+
+import random
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from encoder.model.config import HybridConfig
+from encoder.train.config import AugmentConfig, StageConfig
+from encoder.train.data.augment import Piece, join_sequences, speak
+from encoder.train.data.text import UNKNOWN, TextSequence
+
+IGNORED = -100
+BLOCK_MEANS = (1, 2, 3, 5, 8)
+CUT = {"random": 0.3, "prefix": 0.65, "one": 0.0}
+"""Share of the sequences that are cut to a random prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingExample:
+    """One sequence of T tokens."""
+
+    ids: NDArray[np.int64]  # (T,)
+    labels: NDArray[np.int64]  # (T,) at the last piece of a word, else IGNORED
+    word: NDArray[np.int64]  # (T,) index of the token's word
+    sentence: NDArray[np.int64]  # (T,) index of the token's sentence
+    known: int  # which label set annotates it: row of the tagger's table of possible labels
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingBatch:
+    """Padded examples; padding sees itself only and carries no label."""
+
+    ids: Tensor  # (B, T) int64
+    positions: Tensor  # (B, T) int64
+    tail_last: Tensor  # (B, T) int64
+    tail_first: Tensor  # (B, T) int64
+    labels: Tensor  # (B, T) int64
+    known: Tensor  # (B,) int64
+    real: Tensor  # (B, T) bool
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        """Copy to a device."""
+        return TrainingBatch(*(getattr(self, name).to(device) for name in self.__slots__))
+
+
+class WordPieces:
+    """Word pieces of words, remembered: training meets the same words again and again."""
+
+    def __init__(self, tokenizer: Tokenizer, *label_sets: Seq[str]) -> None:
+        """Number the labels of all taggers: one after the other, as the head's scores are."""
+        self._tokenizer = tokenizer
+        self._units: dict[str, list[list[int]]] = {}
+        first = 0
+        self._index: list[dict[str, int]] = []
+        for labels in label_sets:
+            self._index.append({label: first + i for i, label in enumerate(labels)})
+            first += len(labels)
+
+    def units(self, word: str) -> list[list[int]]:
+        """Split a word as live text is split (runs between punctuation), each with its pieces."""
+        found = self._units.get(word)
+        if found is None:
+            encoding = self._tokenizer.encode(word, add_special_tokens=False)
+            found = []
+            before = None
+            for piece, unit in zip(encoding.ids, encoding.word_ids, strict=True):
+                if unit != before:
+                    found.append([])
+                found[-1].append(piece)
+                before = unit
+            self._units[word] = found
+        return found
+
+    def example(self, pieces: list[Piece], known: int, limit: int, tagger: int = 0) -> TrainingExample:
+        """Turn sentences into one example of at most `limit` tokens; a cut falls between words."""
+        index = self._index[tagger]
+        ids: list[int] = []
+        labels: list[int] = []
+        word: list[int] = []
+        sentence: list[int] = []
+        said = [(n, word, tag) for n, (ws, ts) in enumerate(pieces) for word, tag in zip(ws, ts, strict=True)]
+        for number, text, tag in said:
+            units = self.units(text)
+            if len(ids) + sum(map(len, units)) > limit:
+                break
+            for i, unit in enumerate(units):
+                inner = "I-" + tag[2:] if i and tag not in ("O", UNKNOWN) else tag
+                ids += unit
+                labels += [IGNORED] * (len(unit) - 1) + [IGNORED if tag == UNKNOWN else index.get(inner, index["O"])]
+                word += [word[-1] + 1 if word else 0] * len(unit)
+                sentence += [number] * len(unit)
+        arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, sentence)]
+        return TrainingExample(arrays[0], arrays[1], arrays[2], arrays[3], known)
+
+
+def make_examples(
+    pieces: WordPieces,
+    sources: Seq[Seq[TextSequence]],
+    augment: AugmentConfig,
+    limit: int,
+    rng: random.Random,
+    taggers: Seq[int] | None = None,
+) -> list[TrainingExample]:
+    """Join, speak and tokenise every source once; source i becomes examples of `known` i.
+
+    Args:
+        pieces, sources, augment, limit, rng: what is made into examples, and how.
+        taggers: number of the tagger that each source teaches; None: the only one.
+    """
+    examples = []
+    for known, sequences in enumerate(sources):
+        runs = join_sequences(list(sequences), rng) if augment.join else [[s] for s in sequences]
+        for run in runs:
+            spoken = rng.random() < augment.unpunctuated
+            said = [speak(s, augment, rng) if spoken else (list(s.words), list(s.tags)) for s in run]
+            example = pieces.example(said, known, limit, taggers[known] if taggers else 0)
+            if len(example.ids):
+                examples.append(example)
+    return examples
+
+
+def cut_to_prefix(example: TrainingExample, rng: random.Random) -> TrainingExample:
+    """Cut an example after a random word, as live text is cut by time."""
+    words = int(example.word[-1]) + 1
+    end = int(np.searchsorted(example.word, rng.randint(1, words)))
+    return TrainingExample(
+        example.ids[:end], example.labels[:end], example.word[:end], example.sentence[:end], example.known
+    )
+
+
+def block_ends(example: TrainingExample, rng: random.Random, window: int) -> NDArray[np.int64]:
+    """Draw a random partition at word ends; returns (T,) the last token of each token's block.
+
+    It is the mask of block training (docs/architecture.md, "Training").
+    35 %: every sentence is one block (how closed segments are computed); else sentences before a random one are blocks,
+    and the rest has blocks of a mean length of 1, 2, 3, 5 or 8 words. No block is longer than half the window.
+    """
+    words = int(example.word[-1]) + 1
+    sentence_of = np.zeros(words, dtype=np.int64)
+    sentence_of[example.word] = example.sentence
+    starts = np.zeros(words, dtype=bool)
+    starts[1:] = sentence_of[1:] != sentence_of[:-1]
+    if rng.random() >= 0.35:
+        noise = np.random.default_rng(rng.getrandbits(32))
+        first_open = rng.randint(0, int(sentence_of[-1]))
+        opened = sentence_of >= first_open
+        starts |= opened & (noise.random(words) < 1.0 / rng.choice(BLOCK_MEANS))
+    token_starts = starts[example.word] & np.r_[True, example.word[1:] != example.word[:-1]]
+    token_starts[0] = True
+    return _ends(_limit_blocks(token_starts, example.word, window // 2))
+
+
+def _limit_blocks(starts: NDArray[np.bool_], word: NDArray[np.int64], longest: int) -> NDArray[np.bool_]:
+    """Split blocks that are longer than `longest` tokens, at word starts."""
+    begun = 0
+    word_start = np.r_[True, word[1:] != word[:-1]]
+    for i in np.flatnonzero(word_start).tolist():
+        if starts[i]:
+            begun = i
+        elif i - begun >= longest:
+            starts[i] = True
+            begun = i
+    return starts
+
+
+def _ends(starts: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Last token of each token's block, from the blocks' first tokens."""
+    block = np.cumsum(starts) - 1
+    last = np.r_[np.flatnonzero(starts)[1:], len(starts)] - 1
+    ends: NDArray[np.int64] = last[block]
+    return ends
+
+
+def tail_first(ends: NDArray[np.int64], window: int) -> NDArray[np.int64]:
+    """First key of each tail query: windows move in halves, so that n - first stays at most `window`, live as here."""
+    half = window // 2
+    first: NDArray[np.int64] = np.maximum(0, -(-(ends + 1 - window) // half) * half)
+    return first
+
+
+def make_batches(
+    examples: list[TrainingExample], config: HybridConfig, stage: StageConfig, rng: random.Random
+) -> list[TrainingBatch]:
+    """Cut, block, sort by length and pad; then shuffle the batches."""
+    cut = CUT[stage.blocks]
+    examples = [cut_to_prefix(e, rng) if rng.random() < cut else e for e in examples] if cut else examples
+    rng.shuffle(examples)
+    # neighbours of about equal length, random within: short ones of just the same, or a third of a batch is padding
+    examples.sort(key=lambda e: len(e.ids) if len(e.ids) < 64 else len(e.ids) // 8 * 8)
+    batches: list[list[TrainingExample]] = [[]]
+    for example in examples:
+        if batches[-1] and (len(batches[-1]) + 1) * len(example.ids) > stage.batch_tokens:
+            batches.append([])
+        batches[-1].append(example)
+    rng.shuffle(batches)
+    return [_pad(batch, config, stage, rng) for batch in batches]
+
+
+def _pad(
+    examples: list[TrainingExample], config: HybridConfig, stage: StageConfig, rng: random.Random
+) -> TrainingBatch:
+    shape = (len(examples), max(len(e.ids) for e in examples))
+    ids, labels = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
+    positions = np.tile(np.arange(shape[1]), (shape[0], 1))
+    last, first, real = positions.copy(), positions.copy(), np.zeros(shape, dtype=bool)
+    for row, example in enumerate(examples):
+        n = len(example.ids)
+        if stage.blocks == "random":
+            ends = block_ends(example, rng, config.window)
+        else:
+            ends = _ends(_limit_blocks(np.arange(n) == 0, example.word, config.window))
+        ids[row, :n], labels[row, :n], last[row, :n] = example.ids, example.labels, ends
+        first[row, :n], real[row, :n] = tail_first(ends, config.window), True
+    known = np.array([e.known for e in examples])
+    return TrainingBatch(
+        *(torch.from_numpy(np.ascontiguousarray(x)) for x in (ids, positions, last, first, labels, known, real))
+    )

@@ -1,0 +1,104 @@
+"""JSON lines as people have them, `text` with spans in characters, read into words with IOB2 tags."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from encoder.model.config import ConfigError
+from encoder.train.data.conll import read_text
+from encoder.train.data.text import WORD, TextSequence
+
+SPANS = ("spans", "entities", "labels", "label")
+"""Fields that annotation tools keep spans in; a line has one of them at most."""
+_START, _END, _LABEL = ("start", "start_offset"), ("end", "end_offset"), ("label", "type")
+
+
+class AnnotatedSpan(NamedTuple):
+    """A labelled stretch of a text, in characters, end exclusive."""
+
+    start: int
+    end: int
+    label: str
+
+
+def read_lines(path: Path) -> tuple[list[TextSequence], list[str]]:
+    """Read a file; returns its sequences and notes of what was made of it.
+
+    Raises:
+        ConfigError: it is malformed; the message names the line and what to do.
+    """
+    sequences, spaced = [], set()
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        row = _decode(line, where)
+        spans = sorted(_span(x, len(row["text"]), where) for x in _spans_of(row, where))
+        spaced |= {x.label for x in spans if re.search(r"\s", x.label)}
+        words, tags = _tag(row["text"], spans, where)
+        if words:
+            name = row.get("document") or row.get("doc") or ""
+            sequences.append(TextSequence(f"{path.name}:{name}" if name else "", words, tags))
+    notes = [f"{path.name}: label {x!r} is written {_one_word(x)!r}" for x in sorted(spaced)]
+    return sequences, notes
+
+
+def _decode(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{where}: {error}; each line must be one JSON object") from error
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise ConfigError(f'{where}: expected an object with "text" and "spans": [[start, end, "label"], ...]')
+    return row
+
+
+def _spans_of(row: dict[str, Any], where: str) -> list[Any]:
+    fields = [name for name in SPANS if row.get(name) is not None]
+    if len(fields) > 1:
+        raise ConfigError(f"{where}: has {' and '.join(map(repr, fields))}: keep the one that holds the spans")
+    found = row[fields[0]] if fields else []
+    if not isinstance(found, list):
+        raise ConfigError(f'{where}: {fields[0]!r} must be a list of [start, end, "label"], not {found!r}')
+    return found
+
+
+def _span(raw: Any, length: int, where: str) -> AnnotatedSpan:
+    """Read `[start, end, label]` or an object; check that it lies in the text."""
+    parts = raw
+    if isinstance(raw, dict):
+        parts = [next((raw[key] for key in keys if key in raw), None) for keys in (_START, _END, _LABEL)]
+    if not (
+        isinstance(parts, list) and len(parts) == 3 and [type(x) for x in parts] == [int, int, str] and parts[2].strip()
+    ):
+        raise ConfigError(
+            f'{where}: span {raw!r} must be [start, end, "label"] or {{"start", "end", "label"}}, in characters'
+        )
+    span = AnnotatedSpan(*parts)
+    if not 0 <= span.start < span.end <= length:
+        raise ConfigError(f"{where}: span {raw!r} is not inside its text of {length} characters (end is exclusive)")
+    return span
+
+
+def _tag(text: str, spans: list[AnnotatedSpan], where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    words = list(WORD.finditer(text))
+    tags = ["O"] * len(words)
+    for span in spans:
+        inside = [i for i, m in enumerate(words) if m.start() < span.end and m.end() > span.start]
+        if not inside:
+            raise ConfigError(f"{where}: span {list(span)} holds no word: {text[span.start : span.end]!r}")
+        taken = next((i for i in inside if tags[i] != "O"), None)
+        if taken is not None:
+            raise ConfigError(
+                f"{where}: span {list(span)} shares {words[taken].group()!r} with another; a word has one label, so "
+                f"keep one of the two"
+            )
+        for i in inside:
+            tags[i] = ("B-" if i == inside[0] else "I-") + _one_word(span.label)
+    return tuple(m.group() for m in words), tuple(tags)
+
+
+def _one_word(label: str) -> str:
+    return re.sub(r"\s+", "_", label.strip())

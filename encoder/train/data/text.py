@@ -1,0 +1,120 @@
+"""Reading training text: CoNLL files and JSONL spans into sequences of words with tags, in document order."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from encoder.model.config import ConfigError
+from encoder.train.config import TextSource
+
+UNKNOWN = "?"
+"""The tag of a word of which nothing is known."""
+WORD = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class TextSequence:
+    """One sequence (sentence, comment) of a document; `tags` are IOB2, or all "O" where nothing is labelled."""
+
+    document: str
+    words: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def read_source(source: TextSource) -> list[TextSequence]:
+    """Read a file, keep what `where` selects, rename its types.
+
+    Raises:
+        ConfigError: the file is missing, of an unknown kind, or malformed; the message names file and line.
+    """
+    path = Path(source.path)
+    if not path.is_file():
+        raise ConfigError(f"training data: {path} is not a file")
+    reader = {".conll": _read_conll, ".jsonl": _read_jsonl}.get(path.suffix)
+    if reader is None:
+        raise ConfigError(f"training data: {path} must end in .conll or .jsonl")
+    kept = [
+        sequence
+        for facts, sequence in reader(path, source)
+        if all(facts.get(key) in values for key, values in source.where.items())
+    ]
+    if not kept:
+        raise ConfigError(f"training data: {path} has no sequence that fits `where`")
+    return [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept] * source.repeat
+
+
+def _rename(tags: tuple[str, ...], labels: dict[str, str]) -> tuple[str, ...]:
+    if not labels:
+        return tags
+    kinds = [labels.get(tag[2:], "") for tag in tags]
+    return tuple(
+        UNKNOWN if kind == UNKNOWN else f"{tag[:2]}{kind}" if kind else "O"
+        for tag, kind in zip(tags, kinds, strict=True)
+    )
+
+
+def _cut(words: tuple[str, ...], tags: tuple[str, ...], cut: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """End spans early at their type's words; the rest of such a span is unknown."""
+    if not cut:
+        return tags
+    shown: list[str] = []
+    ended = False
+    for word, tag in zip(words, tags, strict=True):
+        inside = tag.startswith("I-")
+        ended = inside and (ended or word.lower() in cut.get(tag[2:], ()))
+        shown.append(UNKNOWN if ended else tag)
+    return tuple(shown)
+
+
+def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
+    facts: dict[str, str] = {}
+    words: list[str] = []
+    tags: list[str] = []
+    for number, line in enumerate([*path.read_text(encoding="utf-8").split("\n"), ""], 1):
+        if line.startswith("# ") and " = " in line and not words:
+            key, _, value = line[2:].partition(" = ")
+            facts[key] = value.strip()
+        elif line.strip():
+            cells = line.split("\t")
+            if len(cells) != 2 or not re.fullmatch(r"\S+", cells[1]):
+                raise ConfigError(f"training data: {path}, line {number}: expected token<TAB>tag, found {line!r}")
+            words.append(cells[0])
+            # one tag a word, as in part-of-speech data, is a span of one word
+            tags.append(cells[1] if re.fullmatch(r"O|[BI]-\S+", cells[1]) else f"B-{cells[1]}")
+        elif words:
+            document = facts.get("doc") or facts.get("document") or ""
+            yield facts, TextSequence(document, tuple(words), tuple(tags))
+            facts, words, tags = {}, [], []
+
+
+class _TextRow(msgspec.Struct):
+    text: str
+    spans: list[tuple[int, int, str]] = []
+
+
+def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            row = msgspec.json.decode(line, type=_TextRow)
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"training data: {path}, line {number}: {error}") from error
+        if source.drop and row.spans:
+            raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
+        text = re.sub(source.drop, " ", row.text) if source.drop else row.text
+        words = [(m.start(), m.end(), m.group()) for m in WORD.finditer(text)]
+        tags = ["O"] * len(words)
+        for start, end, label in row.spans:
+            inside = [i for i, (a, b, _) in enumerate(words) if a < end and b > start]
+            for i in inside:
+                tags[i] = ("B-" if i == inside[0] else "I-") + label
+        if words:
+            yield {}, TextSequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
+
+
+def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:
+    """Collect the types of all tags into BIO names: "O", then "B-x" and "I-x" of each type in alphabetical order."""
+    kinds = sorted({tag[2:] for s in sequences for tag in s.tags if tag not in ("O", UNKNOWN)})
+    return ("O", *(f"{mark}-{kind}" for kind in kinds for mark in "BI"))

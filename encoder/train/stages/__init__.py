@@ -1,0 +1,1 @@
+"""Training stages: distillation, tagging, stability."""

@@ -1,0 +1,153 @@
+"""Stage three: the stability head, trained on states that its own restarts reach, on text its tagger has not fitted.
+
+A tagger is surer of what it was trained on than it will ever be live, so the states come from text that was held back
+from it, or from taggers each trained without a fold (cross-fitting: Chernozhukov et al. 2018, section 1). They are
+collected at random restarts first, then at the restarts of the head so far (as in DAgger: Ross et al. 2011).
+"""
+
+import random
+from collections.abc import Sequence as Seq
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.nn import functional as F
+
+from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.heads.stability import StabilityHead
+from encoder.tokenizer.incremental import IncrementalTokenizer
+from encoder.train.config import StabilityStage
+from encoder.train.data.batches import TrainingExample
+from encoder.train.stages.live_states import LiveStates, Points, StateCollector
+from encoder.train.stages.loop import console
+
+BATCH = 1024
+CHECKED = 0.1
+"""Share of the texts that choose the epoch."""
+MOST_STEPS = 8.0
+"""A row stands for at most so many steps of its life: words far behind would outweigh those that can still change."""
+
+
+@dataclass(frozen=True)
+class HeldOutSource:
+    """Texts and the model that has not seen them."""
+
+    checkpoint: Checkpoint
+    examples: Seq[TrainingExample]
+
+
+def train_stability(
+    sources: Seq[HeldOutSource], tagger: int, labels: int, options: StabilityStage, seed: int
+) -> StabilityHead:
+    """Collect states and train the head of one tagger.
+
+    Args:
+        sources: texts, each with a model that was not trained on them.
+        tagger: number of the label set.
+        labels: size of it.
+        options: how.
+        seed: of all that is drawn.
+    """
+    rng = random.Random(f"{seed}-stability-{tagger}")
+    head: StabilityHead | None = None
+    gathered: list[LiveStates] = []
+    for number in range(options.rounds):
+        for i, source in enumerate(sources):
+            starts_word = IncrementalTokenizer(source.checkpoint.tokenizer).starts_word()
+            collector = StateCollector(source.checkpoint, tagger, starts_word)
+            examples = _some(source.examples, options.words // len(sources), rng)
+            rule = partial(draw_points, trained=head is not None)
+            with _bar() as bar:
+                advance = partial(bar.advance, bar.add_task(f"states {number + 1}.{i + 1}", total=len(examples)))
+                gathered.append(collector.collect(examples, rule, head, rng, advance, twins=options.target == "now"))
+        head = fit(LiveStates.join(gathered), sources[0].checkpoint.config.hidden, labels, options, seed)
+    assert head is not None
+    return head
+
+
+def draw_points(rng: random.Random, trained: bool) -> Points:
+    """Draw a text's rule of restarts: so many words back, or from the first word that the head doubts."""
+    if trained and rng.random() < 0.8:
+        threshold = 1 - 10 ** rng.uniform(-2.5, -0.5)
+        return partial(_first_below, threshold=threshold)
+    return partial(_back, words=rng.choice((0, 1, 1, 2, 2, 3, 4, 6, 9, 99)), rng=rng)
+
+
+def _first_below(stability: NDArray[np.float32], threshold: float) -> int:
+    below = stability < threshold
+    return int(below.argmax()) if below.any() else len(stability)
+
+
+def _back(stability: NDArray[np.float32], words: int, rng: random.Random) -> int:
+    return len(stability) - rng.randint(0, words)
+
+
+def _some(examples: Seq[TrainingExample], words: int, rng: random.Random) -> list[TrainingExample]:
+    """Draw texts of about so many words together."""
+    chosen, count = [], 0
+    for example in rng.sample(list(examples), len(examples)):
+        if count >= words:
+            break
+        chosen.append(example)
+        count += int(example.word[-1]) + 1
+    return chosen
+
+
+def fit(states: LiveStates, hidden: int, labels: int, options: StabilityStage, seed: int) -> StabilityHead:
+    """Train a head on states, by log loss; the epoch that does best on texts left out of training is kept."""
+    torch.manual_seed(seed)
+    head = StabilityHead(hidden, labels, options.units)
+    checked = torch.from_numpy(np.random.default_rng(seed).random(int(states.text.max()) + 1) < CHECKED)
+    there = checked[torch.from_numpy(states.text.astype(np.int64))]
+    x = _tensors(states, states.agrees if options.target == "now" else states.stands)
+    train, check = (~there).nonzero()[:, 0], there.nonzero()[:, 0]
+    optimizer = torch.optim.AdamW(head.parameters(), options.lr, weight_decay=0.01)
+    steps = options.epochs * (len(train) // BATCH + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, options.lr, total_steps=steps)
+    best, kept = float("inf"), {k: v.clone() for k, v in head.state_dict().items()}
+    for _ in range(options.epochs):
+        for rows in torch.split(train[torch.randperm(len(train))], BATCH):
+            loss = _loss(head, x, rows)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+        with torch.inference_mode():
+            value = float(_loss(head, x, check if len(check) else train))
+        if value < best:
+            best, kept = value, {k: v.clone() for k, v in head.state_dict().items()}
+    head.load_state_dict(kept)
+    share = float((x[-1] * x[-2]).sum() / x[-2].sum())
+    plain = -(share * np.log(share) + (1 - share) * np.log(1 - share)) if 0 < share < 1 else 0.0
+    console.print(
+        f"stability: {len(states):,} states, {share:.2%} stand, log loss {best:.4f} (of the share alone {plain:.4f})",
+        highlight=False,
+    )
+    return head.eval()
+
+
+def _tensors(states: LiveStates, right: NDArray[np.bool_]) -> tuple[torch.Tensor, ...]:
+    weight = np.minimum(states.weight, MOST_STEPS)
+    return (
+        torch.from_numpy(states.hidden),
+        torch.from_numpy(states.labels.astype(np.int64)),
+        torch.from_numpy(states.features),
+        torch.from_numpy(np.log1p(states.unseen.astype(np.float32))),
+        torch.from_numpy(weight / weight.mean()),
+        torch.from_numpy(right.astype(np.float32)),
+    )
+
+
+def _loss(head: StabilityHead, x: tuple[torch.Tensor, ...], rows: torch.Tensor) -> torch.Tensor:
+    hidden, labels, features, unseen, weight, stands = (column[rows] for column in x)
+    out = head(head.hidden(hidden.float()), labels, features)
+    logit = out[:, 0] + out[:, 1] * unseen
+    return F.binary_cross_entropy_with_logits(logit, stands, weight)
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console)

@@ -1,0 +1,168 @@
+"""Stage two: the label heads and all layers, tuned on labelled text under random blocks.
+
+With a bidirectional teacher of the same label set its scores are imitated too (Hinton et al. 2015, section 2): what it
+says with the whole example before it is what the hybrid's labels should become, from whatever it has seen so far.
+"""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from encoder.heads.viterbi import NO_LABEL, Decoder, labels_to_spans
+from encoder.model.config import HybridConfig
+from encoder.model.dense import HybridModel
+from encoder.train.config import AugmentConfig, StageConfig, TextSource
+from encoder.train.data.batches import IGNORED, TrainingBatch, WordPieces, make_batches, make_examples
+from encoder.train.data.text import TextSequence
+from encoder.train.stages.loop import StageJob, pick_device
+
+TEMPERATURE = 2.0
+"""Of the imitated scores."""
+
+
+@dataclass(frozen=True)
+class LabelledCorpus:
+    """Labelled text: sources and what they hold, of taggers that are numbered as the configuration's label sets are."""
+
+    sources: tuple[TextSource, ...]
+    sequences: list[list[TextSequence]]
+    taggers: tuple[int, ...]
+
+
+def possible_labels(labels: tuple[str, ...], sources: tuple[TextSource, ...]) -> Tensor:
+    """Say which labels a gold label may stand for in each source: (sources, labels, labels) bool.
+
+    A source that does not annotate a type has "O" where that type may be, so "O" there stands for the type as well
+    (marginal likelihood of partial labels: Tsuboi et al. 2008, section 3).
+    """
+    table = torch.eye(len(labels), dtype=torch.bool).repeat(len(sources), 1, 1)
+    for i, source in enumerate(sources):
+        for j, label in enumerate(labels[1:], 1):
+            table[i, 0, j] = source.known is not None and label[2:] not in source.known
+    return table
+
+
+def possible_scores(config: HybridConfig, data: LabelledCorpus) -> tuple[Tensor, Tensor]:
+    """Do so for all taggers' scores: (sources, scores, scores) bool; and which are a source's: (sources, scores)."""
+    sets = [*config.label_sets.values()]
+    firsts = np.cumsum([0, *map(len, sets)]).tolist()
+    table = torch.zeros(len(data.sources), config.scores, config.scores, dtype=torch.bool)
+    own = torch.zeros(len(data.sources), config.scores, dtype=torch.bool)
+    for i, (source, tagger) in enumerate(zip(data.sources, data.taggers, strict=True)):
+        mine = slice(firsts[tagger], firsts[tagger + 1])
+        table[i, mine, mine] = possible_labels(sets[tagger], (source,))[0]
+        own[i, mine] = True
+    return table, own
+
+
+def tagger_job(
+    model: HybridModel,
+    pieces: WordPieces,
+    data: LabelledCorpus,
+    dev: LabelledCorpus,
+    stage: StageConfig,
+    teachers: dict[int, HybridModel] | None = None,
+) -> StageJob:
+    """Build the stage; embeddings stay as they are (they ship in 8 bits and small data would only disturb them).
+
+    Args:
+        model: what is tuned.
+        pieces: words to pieces, and the numbers of all label sets.
+        data, dev: what is learned, what is measured after each epoch.
+        stage: how.
+        teachers: bidirectional models by tagger, each with that tagger's labels in the same order.
+    """
+    config = model.config
+    model.dropout = stage.dropout
+    device = pick_device()
+    possible, own = (x.to(device) for x in possible_scores(config, data))
+    tagger_of = torch.tensor(data.taggers, device=device)
+    for teacher in (teachers or {}).values():
+        teacher.eval().requires_grad_(False).to(device)
+
+    def batches(rng: random.Random) -> list[TrainingBatch]:
+        examples = make_examples(pieces, data.sequences, stage.augment, config.positions, rng, data.taggers)
+        return make_batches(examples, config, stage, rng)
+
+    def loss(batch: TrainingBatch) -> Tensor:
+        logits: Tensor = model(batch.ids, batch.positions, batch.tail_last, batch.tail_first).float()
+        labelled = batch.labels != IGNORED
+        known = batch.known[:, None].expand_as(batch.labels)[labelled]
+        scores = logits[labelled].masked_fill(~own[known], -torch.inf).log_softmax(-1)
+        allowed = possible[known, batch.labels[labelled]]
+        right = -scores.masked_fill(~allowed, -torch.inf).logsumexp(-1)
+        if not teachers:
+            return right.mean()
+        apart = _distance(logits, batch, teachers, tagger_of[batch.known], own, labelled)
+        return (1 - stage.imitate) * right.mean() + stage.imitate * apart
+
+    def after_epoch(epoch: int) -> str:
+        figures = {
+            f"{tagger} {form}".strip(): dev_f1(model, pieces, dev, DEV_FORMS[form], i)
+            for i, tagger in enumerate(config.label_sets)
+            for form in DEV_FORMS
+            if i in dev.taggers
+        }
+        return ", ".join(f"dev F1 {name} {value:.2f}" for name, value in figures.items())
+
+    return StageJob("tagger", model, stage, batches, loss, after_epoch)
+
+
+def _distance(
+    logits: Tensor,
+    batch: TrainingBatch,
+    teachers: dict[int, HybridModel],
+    tagger: Tensor,
+    own: Tensor,
+    labelled: Tensor,
+) -> Tensor:
+    """Mean over labelled words of the divergence from the teacher's distribution, which saw the whole example."""
+    end = batch.real.sum(dim=1, keepdim=True) - 1
+    whole = torch.where(batch.real, end, batch.tail_last)
+    total, words = logits.new_zeros(()), 0
+    for number, teacher in teachers.items():
+        rows = tagger == number
+        at = labelled[rows]
+        if not at.any():
+            continue
+        with torch.no_grad():
+            first = batch.tail_first[rows] * ~batch.real[rows]
+            wanted = teacher(batch.ids[rows], batch.positions[rows], whole[rows], first)[at].float()
+        mine = own[batch.known[rows][0]]
+        got = (logits[rows][at][:, mine] / TEMPERATURE).log_softmax(-1)
+        apart = F.kl_div(got, (wanted / TEMPERATURE).log_softmax(-1), reduction="sum", log_target=True)
+        total, words = total + apart * TEMPERATURE**2, words + len(wanted)
+    return total / max(1, words)
+
+
+DEV_FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
+
+
+def dev_f1(model: HybridModel, pieces: WordPieces, dev: LabelledCorpus, form: AugmentConfig, tagger: int = 0) -> float:
+    """Span F1 in percent of one tagger re-run on whole sequences, each one block (offline, for choosing)."""
+    device = pick_device()
+    sets = [*model.config.label_sets.values()]
+    names, column = sets[tagger], sum(map(len, sets[:tagger]))
+    decoder = Decoder(names)
+    sequences = [x for x, number in zip(dev.sequences, dev.taggers, strict=True) if number == tagger]
+    stage = StageConfig(epochs=1, blocks="one", batch_tokens=4096)
+    taggers = [tagger] * len(sequences)
+    examples = make_examples(pieces, sequences, form, model.config.positions, random.Random(0), taggers)
+    counts = np.zeros(3, dtype=np.int64)  # spans found, spans in the gold, both
+    with torch.inference_mode():
+        for batch in make_batches(examples, model.config, stage, random.Random(0)):
+            b = batch.to(device)
+            logits = model(b.ids, b.positions, b.tail_last, b.tail_first).float().cpu().numpy()
+            for row, labels in zip(logits, batch.labels.numpy(), strict=True):
+                words = labels != IGNORED
+                ends = np.array([0, words.sum()], np.int64)
+                scores = row[words][:, column : column + len(names)]
+                read = decoder.decode(scores, ends, np.array([NO_LABEL], np.int32)).labels
+                found = set(labels_to_spans(read, names))
+                gold = set(labels_to_spans(labels[words] - column, names))
+                counts += (len(found), len(gold), len(found & gold))
+    return float(200.0 * counts[2] / max(1, counts[0] + counts[1]))

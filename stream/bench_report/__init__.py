@@ -1,1 +1,0 @@
-"""`hearken bench report`: what the other benches measured, as tables, plots and the page docs/performance.md."""

@@ -1,0 +1,1 @@
+"""Engine: the micro-batching step and its compute thread."""

@@ -1,0 +1,1 @@
+"""Calibration: thresholds with a statistical guarantee."""

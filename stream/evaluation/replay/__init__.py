@@ -1,0 +1,1 @@
+"""Replay of text through a labeller, word by word or message by message."""

@@ -1,0 +1,143 @@
+"""Labelled sequences as text that arrives word by word, and the tagger's labels read back onto their words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.train.config import TextSource
+from encoder.train.data.text import WORD, read_source
+from encoder.train.data.text import TextSequence as Sentence
+from stream.evaluation.metrics.chart_metrics import Extents, Labels
+from stream.evaluation.replay.running_speech import run_on
+from stream.labelling.labeller import Labelling
+
+
+class EvaluationError(ValueError):
+    """Data or taggers that cannot be measured together; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledText:
+    """One labelled sequence, as the text that arrives word by word."""
+
+    text: str
+    ends: NDArray[np.int32]  # (words,) end of each word in `text`, exclusive
+    gold: Labels  # (words,)
+    session: str = ""
+    """Neighbours of one name are segments of one session, in their order; without a name it is a session of its own."""
+    marks: Extents | None = None
+    """The characters of its spans as the file has them, where it has (JSONL)."""
+
+
+def read_examples(
+    path: Path,
+    names: tuple[str, ...],
+    rename: dict[str, str],
+    limit: int | None,
+    *,
+    spoken: bool = False,
+    join: int | None = None,
+) -> list[LabelledText]:
+    """Read a CoNLL file (or JSONL spans) against a tagger's label names.
+
+    Args:
+        path: the file.
+        names: the tagger's labels; they number the gold.
+        rename: the file's types to the tagger's; an empty name drops a type. Types that are not named stay.
+        limit: read only so many sequences.
+        spoken: drop punctuation, as `stream.evaluation.replay.running_speech` does.
+        join: join neighbouring sequences of a document up to so many words, as
+        `stream.evaluation.replay.running_speech` does.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        EvaluationError: it has a type that the tagger has not.
+    """
+    sentences = read_source(TextSource(path=str(path)))[:limit]
+    sentences = [replace(x, tags=tuple(_rename(tag, rename) for tag in x.tags)) for x in sentences]
+    unknown = sorted({tag[2:] for x in sentences for tag in x.tags if tag not in names})
+    if unknown:
+        has = ", ".join(sorted({name[2:] for name in names[1:]}))
+        raise EvaluationError(
+            f"{path} has types that the tagger has not: {', '.join(unknown)} (it has {has}); "
+            f"use --rename {unknown[0]}=OTHER, or --rename {unknown[0]}= to drop it"
+        )
+    numbers = {name: i for i, name in enumerate(names)}
+    if spoken or join:
+        said = [_spell(numbers, x.words, x.tags, session) for session, x in run_on(sentences, spoken, join)]
+        if not said:
+            raise EvaluationError(f"{path} has nothing but punctuation: leave --spoken out")
+        return said
+    if path.suffix == ".jsonl":
+        return _read_marked(path, numbers, sentences, rename)
+    return [_spell(numbers, x.words, x.tags) for x in sentences]
+
+
+def sessions_of(examples: Sequence[LabelledText]) -> list[list[LabelledText]]:
+    """Part examples into sessions: neighbours of one name, and each that has none by itself."""
+    keys = [example.session or i for i, example in enumerate(examples)]
+    return [[example for _, example in group] for _, group in groupby(zip(keys, examples, strict=True), lambda x: x[0])]
+
+
+def _spell(numbers: dict[str, int], words: Sequence[str], tags: Sequence[str], session: str = "") -> LabelledText:
+    ends = np.cumsum([len(word) + 1 for word in words], dtype=np.int32) - 1
+    gold = np.array([numbers[tag] for tag in tags], np.int32)
+    return LabelledText(" ".join(words), ends.astype(np.int32), gold, session)
+
+
+class _JsonRow(msgspec.Struct):
+    text: str
+    spans: list[tuple[int, int, str]] = []
+
+
+def _read_marked(
+    path: Path, numbers: dict[str, int], sentences: Sequence[Sentence], rename: dict[str, str]
+) -> list[LabelledText]:
+    """Keep the file's own characters, which the words of `read_source` have lost."""
+    rows = (msgspec.json.decode(line, type=_JsonRow) for line in path.read_bytes().splitlines())
+    examples = []
+    for row, sentence in zip((row for row in rows if WORD.search(row.text)), sentences, strict=False):
+        ends = np.array([m.end() for m in WORD.finditer(row.text)], np.int32)
+        gold = np.array([numbers[tag] for tag in sentence.tags], np.int32)
+        marks = tuple((start, end) for start, end, kind in row.spans if rename.get(kind, kind))
+        examples.append(LabelledText(row.text, ends, gold, marks=marks))
+    return examples
+
+
+def _rename(tag: str, rename: dict[str, str]) -> str:
+    kind = rename.get(tag[2:], tag[2:])
+    return tag[:2] + kind if kind else "O"
+
+
+def word_labels(reading: Labelling, ends: NDArray[np.int32], begins: NDArray[np.int32]) -> Labels:
+    """Read the labels of a file's words off the tagger's words, of which each may hold several ("u.s." holds four).
+
+    Args:
+        reading: the tagger's words.
+        ends: (words,) end of each of the file's words that arrived.
+        begins: (labels,) the number of B-x at B-x and I-x, and 0 at O.
+
+    Returns:
+        (words,) the label of each word's last part; B-x if the span begins anywhere in the word; O if it has no part.
+    """
+    end = np.searchsorted(reading.ends, ends, side="right")  # parts that end within this word or before
+    first = np.concatenate([[0], end[:-1]])
+    if not len(reading.labels):
+        return np.zeros(len(ends), np.int32)
+    parts = np.arange(len(reading.labels))
+    opens = (reading.labels > 0) & (reading.labels == begins[reading.labels])
+    span = np.maximum.accumulate(np.where(opens, parts, -1))  # the part that each part's span begins in
+    last = np.maximum(end - 1, 0)
+    labels = reading.labels[last]
+    labels = np.where(span[last] >= first, begins[labels], labels)
+    return np.where(end > first, labels, 0).astype(np.int32)
+
+
+def begin_table(names: tuple[str, ...]) -> NDArray[np.int32]:
+    """Make the table that `word_labels` reads."""
+    return np.array([names.index("B-" + name[2:]) if name != "O" else 0 for name in names], np.int32)

@@ -1,0 +1,92 @@
+"""What readers have of one segment under an emission level, followed without an engine: to measure levels, and to test.
+
+The same readings are so shown under many levels at once; the engine does the same with its own sessions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from stream.evaluation.metrics.chart_metrics import Labels, SegmentRevisions
+from stream.labelling.labeller import NO_WORDS, Labelling
+from stream.messages.types import Span
+from stream.messages.word_times import Times
+from stream.revisions.emission import Emission, WordSpan
+from stream.revisions.span_diff import Difference, diff_spans
+from stream.revisions.spans import find_spans, first_change
+
+
+@dataclass(slots=True)
+class ShownSegment:
+    """One segment as its readers have it."""
+
+    emission: Emission
+    text: str = ""
+    spans: tuple[Span, ...] = ()
+    found: Labelling = NO_WORDS
+    """What was found last."""
+    published: Labelling = NO_WORDS
+    """The same with the spans that are shown in place of those found."""
+    _next: int = 1
+
+    def update(self, text: str, reading: Labelling, *, times: Times = (), final: bool = False) -> Difference:
+        """Go on to a text and what was found in it; returns the spans that are shown now, and what changed."""
+        _, rewritten = first_change(self.text, self.found, text, reading)
+        self.published = self.emission.publish(self.text, self.spans, text, reading, final)
+        found = find_spans(text, times, self.published)
+        difference = diff_spans(self.text, self.spans, text, found, rewritten, self._next)
+        self.text, self.spans, self.found = text, difference.spans, reading
+        self._next += len(difference.added)
+        return difference
+
+
+@dataclass(slots=True)
+class Audience:
+    """Readers of one segment under one level."""
+
+    names: tuple[str, ...]
+    """Label names by number, strict IOB2."""
+    shown: ShownSegment
+    rows: list[Labels] = field(default_factory=list)
+    """For whoever makes a chart of it."""
+    seen: SegmentRevisions = field(default_factory=SegmentRevisions)
+
+    def update(self, text: str, reading: Labelling, *, final: bool = False) -> Labelling:
+        """Go on to a text and what was found in it; returns what is shown, as `labels` too."""
+        difference = self.shown.update(text, reading, final=final)
+        self.seen = SegmentRevisions(*(a + b for a, b in zip(self.seen, count_seen(difference), strict=True)))
+        published = self.shown.published
+        return published.but(labels=span_labels(published.spans, len(published.starts), self.names))
+
+
+class EmissionLevels(NamedTuple):
+    """The levels under which readings are shown."""
+
+    names: tuple[str, ...]
+    """Label names by number, strict IOB2."""
+    emissions: Sequence[Emission]
+
+    def open(self) -> list[Audience]:
+        """Begin a segment: its readers under each level."""
+        return [Audience(self.names, ShownSegment(emission)) for emission in self.emissions]
+
+
+def count_seen(difference: Difference) -> SegmentRevisions:
+    """Count what readers are told with one update."""
+    now = {span.id: span for span in difference.spans}
+    ours = [(x.was, now[x.id]) for x in difference.changed if x.cause == "model"]
+    grown = sum(span.start <= was.start and span.end >= was.end for was, span in ours)
+    retracted = sum(x.cause == "model" for x in difference.retracted)
+    return SegmentRevisions(len(difference.added), retracted + len(ours) - grown, grown)
+
+
+def span_labels(spans: Sequence[WordSpan], words: int, names: tuple[str, ...]) -> Labels:
+    """Give (words,) the labels of spans without overlaps, in strict IOB2."""
+    labels = np.zeros(words, np.int32)
+    for first, end, label in spans:
+        labels[first] = names.index("B-" + label)
+        if end > first + 1:
+            labels[first + 1 : end] = names.index("I-" + label)
+    return labels

@@ -1,0 +1,1 @@
+"""Received text to queued operations."""

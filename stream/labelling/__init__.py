@@ -1,0 +1,1 @@
+"""Taggers as the engine sees them."""

@@ -1,0 +1,1 @@
+"""The public message contract: types, validation, word times."""

@@ -1,0 +1,70 @@
+"""What every message must satisfy by itself, before anything is known of its session."""
+
+import math
+import re
+
+from stream.messages.errors import InputError
+from stream.messages.types import Delete, End, Message, Update
+
+MAX_TEXT = 1 << 16
+"""Characters of one segment."""
+MAX_ID = 256
+"""Characters of a session's or segment's id."""
+
+_BAD_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_BAD_IN_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_WORD = re.compile(r"\S+")
+
+
+def check_message(message: Message) -> None:
+    """Check ids, characters, length and times.
+
+    Raises:
+        InputError: bad_id, bad_text, text_too_long, bad_time or words_mismatch.
+    """
+    _check_id("session", message.session)
+    if not isinstance(message, End):
+        _check_id("segment", message.segment)
+    if not isinstance(message, Delete | End):
+        check_text(message.text)
+        _check_times(message)
+
+
+def check_text(text: str) -> None:
+    """Check the text of one segment.
+
+    Raises:
+        InputError: text_too_long or bad_text.
+    """
+    if len(text) > MAX_TEXT:
+        raise InputError("text_too_long", f"a segment holds at most {MAX_TEXT} characters, this one {len(text)}")
+    if not text.isprintable() and (bad := _BAD_IN_TEXT.search(text)):  # what prints is neither, and is soon seen
+        raise InputError("bad_text", f"character U+{ord(bad[0]):04X} at {bad.start()} is a control or half a character")
+
+
+def without_controls(text: str) -> str:
+    """Put blanks where `check_text` would find characters that it refuses; offsets stay as they are."""
+    return _BAD_IN_TEXT.sub(" ", text)
+
+
+def count_words(text: str) -> int:
+    """Words as transcripts time them: runs of characters that are not white space."""
+    return sum(1 for _ in _WORD.finditer(text))
+
+
+def _check_id(which: str, value: str) -> None:
+    if not 0 < len(value) <= MAX_ID:
+        raise InputError("bad_id", f"a {which}'s id has 1 to {MAX_ID} characters, this one {len(value)}")
+    if not value.isprintable() and (bad := _BAD_IN_ID.search(value)):
+        raise InputError("bad_id", f"a {which}'s id must not hold the character U+{ord(bad[0]):04X}")
+
+
+def _check_times(update: Update) -> None:
+    words = update.words or ()
+    if update.time is not None and not math.isfinite(update.time):
+        raise InputError("bad_time", "`time` must be a finite number of seconds")
+    if not all(math.isfinite(x.start) and math.isfinite(x.end) for x in words):
+        raise InputError("bad_time", "`words` must have finite `start` and `end`, in seconds")
+    if update.words is not None and update.mode == "replace" and len(words) != count_words(update.text):
+        wanted = count_words(update.text)
+        raise InputError("words_mismatch", f"`words` has {len(words)} entries for {wanted} words of text")

@@ -1,0 +1,1 @@
+"""Load control: governor, compute budget and restart pricing."""

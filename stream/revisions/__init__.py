@@ -1,0 +1,1 @@
+"""Labels to spans, diffs and emission."""

@@ -1,0 +1,197 @@
+"""The command line of the measurements: tables out, files where they were asked for, mistakes on one line."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from benchmarks import overload as bench_overload
+from benchmarks.commands.bench import app as bench_app
+from consumers.cli.evaluate import evaluate
+from encoder.checkpoints.checkpoint import save_checkpoint
+from tests.tiny import LABELS, tiny_checkpoint
+
+app = typer.Typer()
+app.command()(evaluate)
+app.add_typer(bench_app)
+
+
+@pytest.fixture
+def tagger(tmp_path):
+    made = tiny_checkpoint()
+    save_checkpoint(tmp_path / "tiny", made.config, made.weights, made.tokenizer)
+    return str(tmp_path / "tiny")
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "data.conll"
+    path.write_text("ms\tB-PER\nrice\tI-PER\nin\tO\nrome\tB-LOC\n\nwe\tO\nmet\tO\n", encoding="utf-8")
+    return str(path)
+
+
+def run(*args):
+    return CliRunner().invoke(app, list(args))
+
+
+def test_evaluate_writes_table_json_and_plot(tagger, data, tmp_path):
+    result = run(
+        *("evaluate", "--data", data, "--tagger", tagger, "--rename", "PER=person", "--rename", "LOC=place"),
+        *("--policy", "never", "--policy", "last:2", "--out", str(tmp_path / "out")),
+    )
+    assert result.exit_code == 0, result.output
+    assert "sEM" in result.stdout
+    report = json.loads((tmp_path / "out" / "evaluation.json").read_bytes())
+    assert [(x["policy"], x["closing"]) for x in report["results"]] == [
+        ("never", False), ("never", True), ("last:2", False), ("last:2", True)
+    ]  # fmt: skip
+    assert report["results"][0]["metrics"]["flips_per_word"] == 0
+    assert (tmp_path / "out" / "evaluation.png").stat().st_size > 1000
+
+
+def test_evaluate_without_closing_has_one_line_a_policy(tagger, data, tmp_path):
+    out = tmp_path / "out"
+    result = run(
+        *("evaluate", "--data", data, "--tagger", tagger, "--rename", "PER=person", "--rename", "LOC="),
+        *("--policy", "always", "--no-close", "--limit", "1", "--out", str(out)),
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads((out / "evaluation.json").read_bytes())
+    assert [x["closing"] for x in report["results"]] == [False]
+    assert report["sequences"] == 1
+
+
+def test_seeds_are_taken_together_and_every_metric_is_shown(tagger, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["hearken", "evaluate", "--data", "a file"])
+    lines = tmp_path / "rows.jsonl"
+    result = run(
+        *("evaluate", "--data", data, "--tagger", tagger, "--tagger", tagger, "--rename", "PER=person"),
+        *("--rename", "LOC=place", "--policy", "last:2", "--policy", "oracle", "--no-close", "--spoken", "--all"),
+        *("--json-lines", str(lines)),
+    )
+    assert result.exit_code == 0, result.output
+    for head in ("seeds together", "R-appr.", "EO_2", "RC_2", "CT", "±"):
+        assert head in result.stdout
+    rows = [json.loads(line) for line in lines.read_bytes().splitlines()]
+    assert [row["policy"] for row in rows] == ["last:2", "oracle"] * 2
+    assert rows[0]["command"] == "hearken evaluate --data 'a file'"
+    assert rows[0]["spoken"]
+
+
+def test_a_recorded_stream_needs_no_gold(tagger, tmp_path):
+    stream, out = tmp_path / "call.events.jsonl", tmp_path / "out"
+    words = [["we", 0.1, 0.3], ["met", 0.3, 0.6], ["ms", 0.8, 1.0]]
+    events = [{"seg": 0, "text": " ".join(w for w, _, _ in words[:n]), "words": words[:n]} for n in (1, 2, 3)]
+    stream.write_text("\n".join(json.dumps(event) for event in events), encoding="utf-8")
+    result = run("evaluate", "--stream", str(stream), "--tagger", tagger, "--policy", "never", "--out", str(out))
+    assert result.exit_code == 0, result.output
+    assert "1 segments, 3 updates" in result.stdout
+    report = json.loads((out / "evaluation.json").read_bytes())
+    assert [(x["policy"], x["closing"]) for x in report["results"]] == [("never", False), ("never", True)]
+    assert report["results"][1]["agreement"]["words"] == 1
+    assert report["results"][0]["metrics"]["flops_saved"] > 0
+    assert (out / "frontier.png").stat().st_size > 1000
+
+
+def test_levels_have_lines_a_table_and_a_picture_of_their_own(tagger, data, tmp_path):
+    stream, out = tmp_path / "call.jsonl", tmp_path / "out"
+    said = ["in rome", "in rome we met", "in rome we met ms rice"]
+    updates = [{"type": "update", "session": "s", "segment": "u", "text": x, "time": i} for i, x in enumerate(said)]
+    stream.write_text("\n".join(json.dumps(x) for x in updates), encoding="utf-8")
+    levels = ("--stability", "low", "--stability", "1:1", "--policy", "never", "--out", str(out))
+    for source in (["--data", data, "--rename", "PER=person", "--rename", "LOC=place"], ["--stream", str(stream)]):
+        result = run("evaluate", *source, "--tagger", tagger, *levels)
+        assert result.exit_code == 0, result.output
+        assert "what readers were shown" in result.stdout
+        report = json.loads((out / "evaluation.json").read_bytes())
+        assert [(x["emission"], x["closing"]) for x in report["results"]] == [
+            ("low", False), ("low", True), ("1:1", False), ("1:1", True)
+        ]  # fmt: skip
+        assert report["results"][2]["metrics"]["spans_shown"] == 0
+        assert report["results"][1]["metrics"]["offline_f1"] == report["results"][3]["metrics"]["offline_f1"]
+        assert (out / "emission.png").stat().st_size > 1000
+        (out / "emission.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([], "--data"),
+        (["--data", "a.conll", "--stream", "b.jsonl"], "one of them"),
+        (["--stream", "b.jsonl", "--join", "5"], "--join"),
+        (["--stream", "nowhere.jsonl"], "nowhere.jsonl"),
+    ],
+)
+def test_what_is_measured_is_asked_for(args, message):
+    result = run("evaluate", *args)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--policy", "sometimes"], "sometimes"),
+        (["--stability", "sure"], "sure"),
+        (["--rename", "PER"], "FILE_TYPE=TAGGER_TYPE"),
+        ([], "types that the tagger has not: LOC, PER"),
+        (["--tagger", "nowhere"], "nowhere"),
+        (["--data", "nowhere.conll"], "nowhere.conll"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(tagger, data, more, message):
+    source = [] if "--data" in more else ["--data", data]
+    result = run("evaluate", *source, *([] if "--tagger" in more else ["--tagger", tagger]), *more)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_bench_writes_table_and_json(tagger, tmp_path):
+    out = tmp_path / "out"
+    result = run(*("--tagger", tagger, "--sessions", "1,2", "--words", "6", "--repeats", "1", "--out", str(out)))
+    assert result.exit_code == 0, result.output
+    assert "words/s" in result.stdout
+    report = json.loads((out / "bench.json").read_bytes())
+    assert [row["sessions"] for row in report["rows"]] == [1] * 4 + [2] * 4
+
+
+def test_bench_of_several_taggers_compares_them_with_the_first(tagger, tmp_path):
+    other = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS})
+    save_checkpoint(tmp_path / "trunk", other.config, other.weights, other.tokenizer)
+    result = run(
+        *("--tagger", f"{tmp_path}/trunk:b", "--tagger", tagger, "--tagger", f"{tmp_path}/trunk:a"),
+        *("--sessions", "1,2", "--words", "4", "--repeats", "1", "--out", str(tmp_path)),
+    )
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "bench-taggers.json").read_bytes())
+    name = Path(tagger).name
+    assert [(row["sessions"], row["side"]) for row in report["rows"]] == [
+        (count, side) for count in (1, 2) for side in ("b", f"b + a + {name}")
+    ]
+    assert [row["ratio"] is None for row in report["rows"]] == [True, False] * 2
+    result = run("--tagger", tagger, "--tagger", tagger)
+    assert (result.exit_code, "named twice" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("sessions", ["", "1,x", "0"])
+def test_bench_wants_numbers_of_sessions(tagger, sessions):
+    result = run("--tagger", tagger, "--sessions", sessions)
+    assert result.exit_code == 2
+    assert "--sessions" in result.stderr
+
+
+def test_bench_under_overload_writes_tables_and_json(tagger, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_overload, "CAPACITY_SECONDS", 0.1)
+    out = tmp_path / "out"
+    result = run(
+        *("--tagger", tagger, "--sessions", "2", "--words", "6", "--policy", "always"),
+        *("--overload", "1.5", "--seconds", "1", "--target", "0.001", "--out", str(out)),
+    )
+    assert result.exit_code == 0, result.output
+    assert "append only" in result.stdout
+    report = json.loads((out / "overload.json").read_bytes())
+    assert (report["load"], report["sessions"], len(report["waiting"])) == (1.5, 2, 4)

@@ -1,0 +1,62 @@
+"""The bench of a device, in a tiny form under Triton's interpreter: so that it runs on the first device it meets."""
+
+import msgspec
+import pytest
+import torch
+from typer.testing import CliRunner
+
+pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev]' brings it on Linux")
+
+# isort: split
+from benchmarks.__main__ import app
+from benchmarks.commands.device import device_tables
+from benchmarks.device.report import KernelRow
+from benchmarks.device.run import DeviceReport, run_device_bench
+from benchmarks.device.trace import read_trace, trace
+from consumers.common.console import console
+from tests.encoder.gpu.where import DEVICE, device_tagger
+from tests.tiny import tiny_checkpoint
+
+
+@pytest.mark.skipif(DEVICE.type != "cpu", reason="on a device the bench itself is run")
+def test_a_bench_runs_from_end_to_end(capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = tiny_checkpoint(layers=2, causal_layers=1, heads=2, stability=4, positions=96, window=48)
+    report = run_device_bench(device_tagger(tiny, 2), [2], 2, "always", 1, tiny=True)
+    assert [(row.sessions, row.saturated) for row in report.rows] == [(2, False), (2, True)]
+    steps, full = report.rows
+    assert steps.waits == full.waits == 0
+    assert full.tail_tokens > steps.tail_tokens > 2
+    assert all(row.device_words > 0 and row.p99_ms >= row.p50_ms > 0 for row in report.rows)
+    assert [row.sessions for row in report.engine] == [2]
+    assert {row.kernel for row in report.kernels} == {"write + attend", "add + norm", "bias + GELU", "gather"}
+    assert all("eager" in row.peers_us for row in report.kernels[1:])
+    assert "SDPA" in report.kernels[0].peers_us
+    assert "varlen_attn" in report.kernels[0].failed  # it has no kernel for the CPU
+    assert msgspec.json.decode(msgspec.json.encode(report), type=DeviceReport) == report
+    console().print(*device_tables(report))
+    assert "write + attend" in capsys.readouterr().out
+
+
+def test_the_best_of_torchs_ways_counts() -> None:
+    row = KernelRow(
+        kernel="k", size="s", ours_us=2.0, peers_us={"a": 6.0, "b": 4.0}, failed={"c": "no"}, bandwidth_share=0.5
+    )
+    assert row.best == ("b", 2.0)
+    assert msgspec.structs.replace(row, peers_us={}).best is None
+
+
+def test_a_trace_tells_launches_from_waits() -> None:
+    calls = {"cudaGraphLaunch": 2, "cudaLaunchKernel": 3, "cudaEventSynchronize": 1, "aten::mm": 9, "cudaMemcpy": 1}
+    assert read_trace(calls, 70) == (5, 70, 2)
+    done: list[int] = []
+    assert trace(lambda: done.append(int(torch.ones(2).sum())), torch.device("cpu")) == (0, 0, 0)
+    assert done == [2]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
+@pytest.mark.parametrize(("device", "said"), [("cuda", "none is there"), ("cpu", "measures a GPU"), ("x", "auto, cpu")])
+def test_without_a_device_it_says_so_in_one_line(device: str, said: str) -> None:
+    result = CliRunner().invoke(app, ["--device", device])
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -1,0 +1,170 @@
+"""comments:analyze: what a program that was written for Perspective's API sends, reads and falls over."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consumers.http.api.perspective import PATHS, Utf16
+from tests.consumers.http.gateways import served
+from tests.consumers.http.sites import TOKEN, asking, make_context
+
+PATH = PATHS[0]
+WHOLE = {"begin": 0, "end": 11, "score": {"value": 0.99, "type": "PROBABILITY"}}
+
+
+@asynccontextmanager
+async def asked(tagger: str = "moderation", token: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """The fake tagger finds "anna" and "rome" where a real one finds insults."""
+    async with (
+        served(taggers=[tagger]) as here,
+        asking(make_context(worker=here.worker, desk=here.desk, token=token)) as client,
+    ):
+        yield client
+
+
+def request(text: str = "we met anna", **more: Any) -> dict[str, Any]:
+    return {"comment": {"text": text}, "requestedAttributes": {"TOXICITY": {}}, **more}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_comment_has_a_summary_and_one_span_over_all_of_it(path: str) -> None:
+    async with asked() as client:
+        response = await client.post(path, json=request())
+        assert response.status_code == 200
+        score = {"value": 0.99, "type": "PROBABILITY"}
+        assert response.json() == {
+            "attributeScores": {"TOXICITY": {"summaryScore": score, "spanScores": [WHOLE]}},
+            "languages": ["en"],
+        }
+
+
+async def test_span_annotations_are_the_taggers_spans() -> None:
+    async with asked() as client:
+        response = await client.post(PATH, json=request("anna \U0001f600 saw rome", spanAnnotations=True))
+        spans = response.json()["attributeScores"]["TOXICITY"]["spanScores"]
+        assert [(x["begin"], x["end"]) for x in spans] == [(0, 4), (12, 16)]  # the face counts for two
+        calm = await client.post(PATH, json=request("we met", spanAnnotations=True))
+        (span,) = calm.json()["attributeScores"]["TOXICITY"]["spanScores"]
+        assert (span["begin"], span["end"]) == (0, 6)
+        assert span["score"]["value"] < 0.1
+
+
+async def test_all_that_its_clients_send_is_taken() -> None:
+    body = request(
+        "caf\u00e9 anna\x00\x85",
+        spanAnnotations=True,
+        languages=["en", "fr"],
+        doNotStore=True,
+        clientToken="comment-7",
+        sessionId="3",
+        communityId="/forum/films",
+        context={"entries": [{"text": "before", "type": "PLAIN_TEXT"}]},
+        unheardOf=[1],
+    )
+    body["comment"]["type"] = "PLAIN_TEXT"
+    body["requestedAttributes"] = {"TOXICITY": {"scoreType": "PROBABILITY", "scoreThreshold": 0.5}}
+    async with asked() as client:
+        query = {"alt": "json", "prettyPrint": "false"}
+        response = await client.post(PATH, params=query, json=body)
+        assert response.status_code == 200
+        assert (response.json()["clientToken"], response.json()["languages"]) == ("comment-7", ["en", "fr"])
+        assert [x["begin"] for x in response.json()["attributeScores"]["TOXICITY"]["spanScores"]] == [5]
+        nulls = request(languages=None, clientToken=None, spanAnnotations=None)
+        nulls["requestedAttributes"] = {"TOXICITY": None}
+        assert (await client.post(PATH, json=nulls)).status_code == 200
+
+
+async def test_what_is_below_the_threshold_is_left_out() -> None:
+    async with asked() as client:
+        body = request("we met", clientToken="x")
+        body["requestedAttributes"] = {"TOXICITY": {"scoreThreshold": 0.9}}
+        assert (await client.post(PATH, json=body)).json() == {"languages": ["en"], "clientToken": "x"}
+        body["comment"]["text"] = "anna said there"
+        found = (await client.post(PATH, json={**body, "spanAnnotations": True})).json()
+        assert [x["end"] for x in found["attributeScores"]["TOXICITY"]["spanScores"]] == [4]
+
+
+LANGUAGE = {"requestedLanguages": ["de", "fr"], "attribute": "TOXICITY"}
+BAD: list[tuple[dict[str, Any], str, str | None]] = [
+    ({"requestedAttributes": {"TOXICITY": {}}}, "Comment must be non-empty.", "COMMENT_EMPTY"),
+    (request(" \n"), "Comment must be non-empty.", "COMMENT_EMPTY"),
+    (request("x" * 20_001), "Comment text too long", "COMMENT_TOO_LONG"),
+    ({"comment": {"text": "a"}}, "Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES"),
+    (
+        request(languages=["de", "fr"]),
+        "does not support request languages: de, fr",
+        "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE",
+    ),
+    (
+        request(requestedAttributes={"TOXICITY": {}, "IDENTITY_ATTACK": {}}),
+        "Unknown requested attribute: IDENTITY_ATTACK",
+        "INVALID_REQUEST",
+    ),
+    (request(requestedAttributes={"TOXICITY": {"scoreType": "LOG"}}), "score type LOG is not", "INVALID_REQUEST"),
+    (request(comment={"text": "<b>", "type": "HTML"}), "only 'PLAIN_TEXT'", "INVALID_REQUEST"),
+    (request(comment="anna"), "Invalid JSON payload received.", None),
+    (request(languages="en"), "Invalid JSON payload received.", None),
+]
+
+
+@pytest.mark.parametrize(("body", "message", "kind"), BAD, ids=[f"{x[2]}{i}" for i, x in enumerate(BAD)])
+async def test_errors_have_googles_shape(body: dict[str, Any], message: str, kind: str | None) -> None:
+    async with asked() as client:
+        response = await client.post(PATH, json=body)
+        error = response.json()["error"]
+        assert response.status_code == 400
+        assert (error["code"], error["status"]) == (400, "INVALID_ARGUMENT")
+        assert message in error["message"]
+        assert [x["errorType"] for x in error.get("details", [])] == ([kind] if kind else [])
+        if kind == "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE":
+            assert error["details"][0]["languageNotSupportedByAttributeError"] == LANGUAGE
+
+
+async def test_without_the_moderation_tagger_it_is_said_how_to_start_it() -> None:
+    async with asked("fake") as client:
+        response = await client.post(PATH, json=request())
+        error = response.json()["error"]
+        assert (response.status_code, error["status"]) == (400, "FAILED_PRECONDITION")
+        assert "--tagger moderation" in error["message"]
+
+
+async def test_a_fault_and_a_stop_have_googles_shape_too() -> None:
+    async with (
+        served(taggers=["moderation"]) as here,
+        asking(make_context(worker=here.worker, desk=here.desk)) as client,
+    ):
+        failed = await client.post(PATH, json=request("poison secret"))
+        assert (failed.status_code, failed.json()["error"]["status"]) == (500, "INTERNAL")
+        assert "secret" not in failed.text
+        here.desk.close()
+        stopped = await client.post(PATH, json=request())
+        assert (stopped.status_code, stopped.json()["error"]["status"]) == (503, "UNAVAILABLE")
+
+
+async def test_the_key_of_its_clients_is_the_token() -> None:
+    async with asked(token=TOKEN) as client:
+        assert (await client.post(PATH, json=request())).status_code == 401
+        assert (await client.post(PATH, params={"key": TOKEN}, json=request())).status_code == 200
+
+
+async def test_googles_clients_find_it_at_the_address_they_came_to() -> None:
+    async with asked(token=TOKEN) as client:
+        found = (await client.get("/$discovery/rest", params={"version": "v1alpha1", "key": "any"})).json()
+        method = found["resources"]["comments"]["methods"]["analyze"]
+        assert method["httpMethod"] == "POST"
+        url = found["rootUrl"] + found["servicePath"] + method["path"]
+        assert url == "http://localhost/v1alpha1/comments:analyze"
+        assert {method["request"]["$ref"], method["response"]["$ref"]} == set(found["schemas"])
+        assert (await client.post(url, params={"key": TOKEN}, json=request())).status_code == 200
+
+
+@given(st.text(alphabet="a\u00e9\u4e2d\U0001f600\U00010348", max_size=12))
+def test_offsets_count_as_utf16_does(text: str) -> None:
+    units = Utf16(text)
+    for offset in range(len(text) + 1):
+        assert units.at(offset) == len(text[:offset].encode("utf-16-le")) // 2

@@ -1,0 +1,204 @@
+"""Every command that README and docs tell a reader to type is run, in the order of its page, or is in a table below.
+
+A page has a folder of its own, with the files that a reader is said to have, and an embedded broker. `serve` and
+`listen` run from word lists (tests/kafka/light_worker.py), everything else with the shipped taggers.
+"""
+
+import json
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from consumers.cli.main import main
+from consumers.kafka.brokers.embedded import EmbeddedBroker
+from encoder.checkpoints.location import SHIPPED
+from tests.docs.documented import PAGES, ROOT, Command, Saved, read_page
+from tests.waiting import PATIENCE, run
+
+"""Seconds after which a test gives up: far more than anything here takes."""
+
+MAKE = "sets up, or runs all there is; continuous integration types it"
+ENGINE = "needs a container engine, which is not here; tests/docker/test_deploy.py reads its files"
+CLUSTER = "needs a Kubernetes cluster; tests/docker/test_deploy.py reads its files"
+NOT_RUN = {
+    "make run": "tests/consumers/demo/test_demo.py runs what it runs",
+    "make test": MAKE,
+    "make setup": MAKE,
+    "make train CONFIG=configs/shipped.toml": "trains for hours, on data that is not in the repository",
+    'make faults FAULTS=kill ARGS="--rounds 30 --guarantee exactly_once"': "half an hour; tests/kafka/test_faults.py",
+    ".venv/bin/hearken train my-data/": "trains for minutes; tests/consumers/training/test_pipeline.py has it small",
+    "hearken train consumers/samples/kitchen --epochs 3 --delta 0.05": "trains for minutes; test_own_data.py",
+    ".venv/bin/hearken evaluate --data dev.conll --tagger ner --baseline runs/bidirectional/tagger "
+    "--policy always --policy never --policy last:3 --policy price:0.005 --out runs/measured": "needs a model that is "
+    "not in the repository; tests/stream/evaluation/test_labelled.py",
+    "make gpu": "needs a GPU; `make test` runs the same tests under an interpreter",
+    "hearken bench --device cuda --sessions 1,10,100,1000,10000 --out runs/gpu": "needs a GPU; "
+    "tests/benchmarks/test_device.py runs a tiny one",
+    "hearken serve --device cuda": "needs a GPU; tests/stream/engine/test_device_engine.py",
+    "hearken bench kafka --apache-kafka --out runs/kafka": "measures for minutes; tests/benchmarks/test_kafka.py",
+    ".venv/bin/hearken bench": "measures for minutes; tests/benchmarks/test_bench_command.py runs a short one",
+    "hearken bench report --out docs": "measures for long; test_bench_commands.py has it short",
+    "hearken calibrate --tagger runs/mine/checkpoint --data dev.conll --delta 0.01 --epsilon 0.05 --out "
+    "runs/calibrated": "needs a tagger of one's own; tests/consumers/cli/test_calibrate.py",
+    "hearken calibrate --tagger runs/kitchen --data runs/kitchen/data/dev.conll --spoken --delta 0.1": "needs what the "
+    "page's first command trains; test_own_data.py",
+    "hearken evaluate --data runs/kitchen/data/dev.conll --tagger runs/kitchen --spoken --policy default --policy "
+    "last:2": "needs what the page's first command trains; test_own_data.py",
+    "hearken import my-ner --out runs/mine --heal calls.txt": "needs a checkpoint of another kind; test_importing.py",
+    "export HEARKEN_HTTP_TOKEN=$(openssl rand -hex 24) GRAFANA_PASSWORD=$(openssl rand -hex 12)": ENGINE,
+    "docker build -f docker/Dockerfile -t hearken .": ENGINE,
+    "docker build -f docker/Dockerfile -t hearken:cuda --build-arg VARIANT=cuda .": ENGINE,
+    "docker compose -f docker/compose.yaml up --build --wait": ENGINE,
+    "docker compose -f docker/compose.yaml run --rm sample": ENGINE,
+    "kubectl create namespace hearken": CLUSTER,
+    "kubectl -n hearken create secret generic hearken-http --from-literal=token=$(openssl rand -hex 24)": CLUSTER,
+    "kubectl -n hearken create secret generic hearken-kafka --from-literal=username=hearken --from-file=password "
+    "--from-file=ca.crt": CLUSTER,
+    "kubectl apply -k docker/kubernetes": CLUSTER,
+    "kubectl apply -n hearken -f docker/kubernetes/keda.yaml": CLUSTER,
+}
+"""What is not run, and why."""
+
+HELD = {
+    "speech.txt": "good morning this is anna rice\ni call from rome\n",
+    "dev.conll": "anna\tB-person\nrice\tI-person\nleft\tO\n\n",
+}
+FIXTURES = ROOT / "tests" / "consumers" / "formats" / "fixtures"
+VENDORS = {"messages.jsonl": "slack.jsonl", "council.vtt": "captions.vtt", "call.jsonl": "watson.jsonl"}
+"""Files that a reader is said to have: texts, and vendors' messages."""
+TRAINED = ("runs/my-data", "runs/mine", "runs/kitchen")
+"""Taggers that a page has had trained by then; the shipped ones stand in."""
+
+STEPS = {page.name: read_page(page) for page in PAGES}
+COMMANDS = [step.text for steps in STEPS.values() for step in steps if isinstance(step, Command)]
+
+
+def test_the_table_lists_only_what_pages_have_and_what_is_not_run_is_not_more_than_what_is() -> None:
+    assert sorted(set(NOT_RUN) - set(COMMANDS)) == []
+    assert len(set(COMMANDS) - set(NOT_RUN)) > len(NOT_RUN)
+
+
+class Shell:
+    """Where a page's commands run."""
+
+    def __init__(self, folder: Path, broker: str, stack: ExitStack) -> None:
+        self.folder = folder
+        self.broker = broker
+        self.http = "localhost:8477"
+        self.readers: list[tuple[str, queue.Queue[str]]] = []
+        self._stack = stack
+        self._started = 0
+
+    def run(self, command: Command) -> None:
+        """Run one command; what goes on until it is told to stop does so until the page ends."""
+        text = command.text.replace("localhost:9092", self.broker).replace("localhost:8477", self.http)
+        words = Command(re.sub(r"--speed [0-9]+", "--speed max", text)).words
+        if words[0] == "python":
+            self.readers.append((words[1], self._start([sys.executable, words[1]], "stdout", -signal.SIGTERM)))
+        elif words[0] == "curl":
+            done = run([*words, "--fail-with-body"], capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+        elif words[1] in ("serve", "listen"):
+            self._serve(words[1:])
+        else:
+            assert words[0] == "hearken", f"nobody said how to run {words[0]}"
+            self._hearken(words[1:])
+
+    def _hearken(self, words: list[str]) -> None:
+        source = os.devnull
+        if "<" in words:
+            at = words.index("<")
+            words, source = words[:at], words[at + 1]
+        with open(source, encoding="utf-8") as lines, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", lines)
+            assert main(words) == 0
+
+    def _serve(self, words: list[str]) -> None:
+        words = [word for word in words if word not in ("--http-port", "8477")]
+        words += ["--http-port", "0"] if words[0] == "listen" else []
+        log = self._start([sys.executable, "-m", "tests.kafka.light_worker", *words], "stderr", 0)
+        event = "restored" if words[0] == "serve" else "http"
+        while (said := json.loads(log.get(timeout=PATIENCE)))["event"] != event:
+            pass
+        if event == "http":
+            self.http = said["address"].removeprefix("http://").rstrip("/")
+
+    def _start(self, command: list[str], heard: str, ends_with: int) -> "queue.Queue[str]":
+        self._started += 1  # the embedded broker takes one member of a group
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "HEARKEN_GROUP": f"{self.folder.name}-{self._started}"}
+        pipe = {heard: subprocess.PIPE}
+        process = subprocess.Popen(command, cwd=self.folder, env=environment, text=True, **pipe)  # type: ignore[call-overload]
+        lines: queue.Queue[str] = queue.Queue()
+        source = getattr(process, heard)
+
+        def end() -> None:
+            process.terminate()
+            try:
+                assert process.wait(PATIENCE) == ends_with
+            finally:
+                process.kill()
+                hearing.join(PATIENCE)
+                source.close()
+
+        def hear() -> None:
+            for line in source:
+                lines.put(line)
+
+        hearing = threading.Thread(target=hear, daemon=True)
+        hearing.start()
+        self._stack.callback(end)
+        return lines
+
+
+@contextmanager
+def shell(folder: Path) -> Iterator[Shell]:
+    """A folder with what a reader has, and a broker with topics."""
+    for name, text in HELD.items():
+        (folder / name).write_text(text)
+    for name, fixture in VENDORS.items():
+        (folder / name).symlink_to(FIXTURES / fixture)
+    for name in TRAINED:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).symlink_to(SHIPPED / "english")
+    samples, ours = folder / "consumers" / "samples", ROOT / "consumers" / "samples"
+    samples.mkdir(parents=True)
+    for path in ours.glob("*/"):
+        (samples / path.name).symlink_to(path)
+    for path in ours.glob("*.jsonl"):  # their beginning is enough
+        (samples / path.name).write_text("".join(path.read_text("utf-8").splitlines(keepends=True)[:60]))
+    broker = EmbeddedBroker()
+    try:
+        with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setenv("HEARKEN_BROKER", broker.address)
+            patch.setenv("HEARKEN_HTTP_PORT", "off")
+            assert main(["topics", "create", "--broker", broker.address, "--partitions", "2"]) == 0
+            yield Shell(folder, broker.address, stack)
+    finally:
+        broker.close()
+
+
+def runs_something(page: str) -> bool:
+    return any(isinstance(step, Command) and step.text not in NOT_RUN for step in STEPS[page])
+
+
+@pytest.mark.filterwarnings("ignore:constrained_layout not applied", "ignore:Creating legend")  # of three words
+@pytest.mark.parametrize("page", list(filter(runs_something, STEPS)))
+def test_a_page_can_be_worked_through(page: str, tmp_path: Path) -> None:
+    with shell(tmp_path) as at:
+        for step in STEPS[page]:
+            if isinstance(step, Saved):
+                (tmp_path / step.name).write_text(step.text.replace("localhost:9092", at.broker))
+            elif step.text not in NOT_RUN:
+                at.run(step)
+        for name, lines in at.readers:
+            assert lines.get(timeout=PATIENCE), name

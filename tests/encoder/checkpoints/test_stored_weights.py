@@ -1,0 +1,63 @@
+"""Weights stay as a checkpoint's file has them until one is asked for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from encoder.checkpoints.checkpoint import Checkpoint, StoredWeights, load_checkpoint, quantize_rows, save_checkpoint
+from encoder.runtime.encoder import HybridEncoder
+from encoder.runtime.passes import Pass
+from tests.encoder.wide import needs, wide_checkpoint
+from tests.tiny import LABELS
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Checkpoint:
+    given = wide_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS[:3]}, stability=4)
+    save_checkpoint(tmp_path, given.config, dict(given.weights), given.tokenizer)
+    return load_checkpoint(str(tmp_path))
+
+
+def dense(checkpoint: Checkpoint) -> Checkpoint:
+    weights = {name: checkpoint.weights[name] for name in checkpoint.weights}
+    return Checkpoint(checkpoint.name, checkpoint.config, weights, checkpoint.tokenizer)
+
+
+def test_identity_and_weights_are_those_of_the_float32_weights(stored: Checkpoint) -> None:
+    assert isinstance(stored.weights, StoredWeights)
+    assert stored.identity() == dense(stored).identity()
+    words, scale = stored.word_table()
+    assert words.dtype == torch.int8
+    assert scale is not None
+    assert torch.equal(stored.weights["word.weight"], words.float() * scale[:, None])
+    assert dense(stored).word_table()[1] is None
+    assert len(stored.weights) == len(list(stored.weights))
+
+
+def test_one_head_alone_is_the_same_from_both(stored: Checkpoint) -> None:
+    alone, other = stored.single_head("b"), dense(stored).single_head("b")
+    assert isinstance(alone.weights, StoredWeights)
+    assert alone.identity() == other.identity() != stored.identity()
+    assert dict(alone.dense_model().state_dict()).keys() == dict(other.dense_model().state_dict()).keys()
+    (head,) = alone.stability_heads()
+    (same,) = other.stability_heads()
+    assert head is not None
+    assert same is not None
+    assert all(torch.equal(a, b) for a, b in zip(head.parameters(), same.parameters(), strict=True))
+
+
+def test_stored_words_are_embedded_to_the_same_bits(stored: Checkpoint) -> None:
+    needs("float32")
+    found = []
+    for checkpoint in (stored, dense(stored)):
+        encoder = HybridEncoder(checkpoint, max_sessions=1, kernels="fused", number_format="float32")
+        found.append(encoder.step([Pass(encoder.open_slot(), 0, np.arange(30, dtype=np.int32), 0, 0)]).logits)
+    assert np.array_equal(*found)
+
+
+def test_rows_keep_their_own_scale() -> None:
+    table = torch.tensor([[1.0, -0.5], [100.0, 3.0], [0.0, 0.0]])
+    numbers, scale = quantize_rows(table)
+    assert (numbers.float() * scale[:, None] - table).abs().max() <= 0.5 * scale.max()

@@ -1,0 +1,77 @@
+"""Packed linears equal plain ones, and a row's bits do not depend on how many rows are packed with it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from encoder.runtime.cpu import packed_linear as linear
+from encoder.runtime.cpu.packed_linear import PackedLinear
+
+SHAPES = [(384, 1152, False), (384, 384, False), (384, 1536, True), (1536, 384, False), (384, 13, False), (33, 7, True)]
+
+
+def skip_unmeasured(dtype: torch.dtype) -> None:
+    """Skip bfloat16 where nobody has checked yet that oneDNN keeps a row's bits: emulated, and with AMX."""
+    flags = Path("/proc/cpuinfo").read_text().split() if Path("/proc/cpuinfo").exists() else []
+    if dtype == torch.bfloat16 and ("avx512_bf16" not in flags or "amx_bf16" in flags):
+        pytest.skip("bit for bit repeats in bfloat16 are only known of CPUs with AVX512_BF16 and without AMX")
+
+
+def weights(inputs: int, outputs: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(inputs + outputs)
+    return torch.randn(outputs, inputs, generator=generator) * 0.05, torch.randn(outputs, generator=generator)
+
+
+def rows(count: int, width: int) -> Tensor:
+    return torch.randn(count, width, generator=torch.Generator().manual_seed(0))
+
+
+def close(layer: PackedLinear, weight: Tensor, bias: Tensor, tolerance: float) -> None:
+    x = rows(5, weight.shape[1])
+    want = F.linear(x, weight, bias)
+    got = layer(x.to(layer.dtype)).float()
+    want = F.gelu(want, approximate=layer.approximate) if layer.gelu else want
+    torch.testing.assert_close(got, want, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 0.05)])
+@pytest.mark.parametrize(("inputs", "outputs", "gelu"), SHAPES)
+def test_packed_equals_plain(dtype: torch.dtype, tolerance: float, inputs: int, outputs: int, gelu: bool) -> None:
+    weight, bias = weights(inputs, outputs)
+    close(PackedLinear(weight, bias, dtype, gelu=gelu), weight, bias, tolerance)
+
+
+def test_gelu_by_tanh_is_another_function() -> None:
+    weight, bias = weights(384, 1536)
+    tanh = PackedLinear(weight, bias, torch.float32, gelu=True, approximate="tanh")
+    close(tanh, weight, bias, 2e-5)
+    x = rows(5, 384)
+    assert (tanh(x) - PackedLinear(weight, bias, torch.float32, gelu=True)(x)).abs().max() > 1e-4
+
+
+def test_without_the_private_operations_the_result_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*args: object) -> Tensor:
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(linear, "_fused", missing)
+    weight, bias = weights(384, 1536)
+    layer = PackedLinear(weight, bias, torch.float32, gelu=True)
+    assert layer.packed is None
+    close(layer, weight, bias, 2e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("inputs", "outputs", "gelu"), SHAPES)
+def test_a_row_has_the_same_bits_in_any_company(dtype: torch.dtype, inputs: int, outputs: int, gelu: bool) -> None:
+    skip_unmeasured(dtype)
+    layer = PackedLinear(*weights(inputs, outputs), dtype, gelu=gelu)
+    if layer.packed is None:
+        pytest.skip("this torch build has no packed linears; F.linear makes no promise")
+    x = rows(300, inputs).to(dtype)
+    together = layer(x)
+    for count in (*range(1, 35), 47, 63, 64, 65, 127, 128, 129, 200, 255, 256, 257, 300):
+        assert torch.equal(layer(x[:count].clone()), together[:count]), count
+        assert torch.equal(layer(x[-count:].clone()), together[-count:]), count

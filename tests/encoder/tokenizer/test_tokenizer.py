@@ -1,0 +1,199 @@
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from encoder.tokenizer.base import Tokens
+from encoder.tokenizer.incremental import EMPTY, Encoded, IncrementalTokenizer, TokenizerError
+from encoder.tokenizer.run_cache import RunCache
+from tests.tiny import WORDS, tiny_byte_tokenizer, tiny_tokenizer
+
+TOKENIZER = IncrementalTokenizer(tiny_tokenizer())
+WHOLE = tiny_tokenizer()
+WHOLE.encode_special_tokens = True
+BYTES = IncrementalTokenizer(tiny_byte_tokenizer())
+WHOLE_BYTES = tiny_byte_tokenizer()
+WHOLE_BYTES.encode_special_tokens = True
+both_kinds = pytest.mark.parametrize("tokenizer", [TOKENIZER, BYTES], ids=["wordpiece", "bytes"])
+FIELDS = ("ids", "word_start", "word_end", "word_token")
+
+SPACES_AND_MARKS = " \t\n\u00a0\u2003\u3000\u0301\u0338\u200d\u200b\ufe0f\ufffd\x00\x01\x85\x1c\u1b44\u302e"
+LETTERS = "abc.,=<'-中文가İßé≠≮\u1112\u1161\u11ab\ufb01\U0001f469\U0001f4bb\U0001f3fd\U00020000"
+SIGNS = st.sampled_from([*SPACES_AND_MARKS, *LETTERS, "[CLS]", "[SEP]", "##a", "<s>", "<mask>", "'s", " 'll"])
+PIECES = st.one_of(SIGNS, st.sampled_from([w + " " for w in WORDS]), st.characters(exclude_categories=["Cs"]))
+TEXTS = st.lists(PIECES, max_size=14).map("".join)
+
+
+@st.composite
+def text_pairs(draw: st.DrawFn) -> tuple[str, str]:
+    kept, dropped, added = draw(TEXTS), draw(TEXTS), draw(TEXTS)
+    return kept + dropped, kept + added
+
+
+def equal(a: Encoded, b: Encoded) -> bool:
+    return a.text == b.text and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in FIELDS)
+
+
+@given(TEXTS)
+@example("e\u0301 x\u0301\u0302y =\u0338a")
+@example("\u2260\u1b44")
+@example("[CLS] a[SEP]")
+@example("x" * 120 + " a")
+def test_encode_equals_the_plain_tokenizer_and_offsets_are_places_in_the_text(text):
+    encoded = TOKENIZER.encode(text)
+    plain = WHOLE.encode(text, add_special_tokens=False)
+    assert encoded.ids.tolist() == plain.ids
+    assert {getattr(encoded, f).dtype for f in FIELDS} == {np.dtype(np.int32)}
+    assert encoded.word_token[0] == 0
+    assert encoded.word_token[-1] == len(plain.ids)
+    assert (np.diff(encoded.word_token) > 0).all()
+    assert (encoded.word_start < encoded.word_end).all()
+    assert (encoded.word_end[:-1] <= encoded.word_start[1:]).all()
+    assert (encoded.word_end <= len(text)).all()
+    for w in range(encoded.words):  # a word's own characters give the word's own pieces
+        if unicodedata.category(encoded.word(w)[0])[0] == "M":
+            continue  # marks without a letter are put into canonical order first
+        alone = WHOLE.encode(encoded.word(w), add_special_tokens=False)
+        assert alone.ids == encoded.ids[encoded.word_token[w] : encoded.word_token[w + 1]].tolist()
+
+
+@given(TEXTS)
+@example("  it's  ")
+@example("<s>a <mask> e\u0301")
+@example("a\x85b \x1c \u180e \u200b")
+def test_byte_pairs_are_the_plain_tokenizers_of_runs_one_space_apart(text):
+    encoded = BYTES.encode(text)
+    plain = WHOLE_BYTES.encode(" ".join(text.split()), add_special_tokens=False)
+    assert encoded.ids.tolist() == (plain.ids if text.split() else [])
+    assert {getattr(encoded, f).dtype for f in FIELDS} == {np.dtype(np.int32)}
+    assert encoded.word_token[0] == 0
+    assert (np.diff(encoded.word_token) > 0).all()
+    assert (encoded.word_end[:-1] <= encoded.word_start[1:]).all()
+    spell = decoders.ByteLevel()
+    for w in range(encoded.words):  # a word is what its own pieces spell; no word is white space
+        pieces = [WHOLE_BYTES.id_to_token(i) for i in encoded.ids[encoded.word_token[w] : encoded.word_token[w + 1]]]
+        assert spell.decode(pieces).removeprefix(" ") == encoded.word(w)
+        assert encoded.word(w) == encoded.word(w).strip() != ""
+        begins_run = encoded.word_start[w] == 0 or text[encoded.word_start[w] - 1].isspace()
+        assert BYTES.starts_word()[encoded.ids[encoded.word_token[w]]] == begins_run
+    assert "".join(encoded.word(w) for w in range(encoded.words)) == "".join(text.split())
+
+
+@both_kinds
+@given(text_pairs())
+@example(("a", "ab"))
+@example(("cafe", "cafe\u0301"))
+@example(("a b", "a  b"))
+@example(("Rice", "rice in"))
+@example(("  we", " \x1fwe"))
+@example(("=", "=\u0338"))
+@example(("a\u0301", "a\u0302"))
+def test_update_equals_encode_from_scratch(tokenizer, pair):
+    old, new = pair
+    before, scratch = tokenizer.encode(old), tokenizer.encode(new)
+    after, word, token = tokenizer.update(before, new)
+    assert equal(after, scratch)
+
+    def facts(e: Encoded) -> list[tuple[object, ...]]:
+        bounds = zip(e.word_token[:-1], e.word_token[1:], strict=True)
+        pieces = [tuple(e.ids[a:b].tolist()) for a, b in bounds]
+        return [(e.word_start[w], e.word_end[w], e.word(w), pieces[w]) for w in range(e.words)]
+
+    a, b = facts(before), facts(after)
+    assert a[:word] == b[:word]
+    assert word == min(len(a), len(b)) or a[word] != b[word]
+    x, y = before.ids.tolist(), after.ids.tolist()
+    assert x[:token] == y[:token]
+    assert token == min(len(x), len(y)) or x[token] != y[token]
+
+
+@both_kinds
+@given(st.lists(text_pairs(), max_size=4))
+def test_a_chain_of_updates_never_drifts(tokenizer, pairs):
+    state = EMPTY
+    for old, new in pairs:
+        for text in (old, new):
+            state, _, _ = tokenizer.update(state, text)
+            assert equal(state, tokenizer.encode(text))
+
+
+@both_kinds
+@given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from([" paris", " rice,", "x", "e\u0301 ", ""])), max_size=20))
+def test_what_was_encoded_stays_as_it_is_whatever_goes_on_from_it(tokenizer, changes):
+    known = [tokenizer.encode("we met ms")]
+    for which, more in changes:
+        before = known[which % len(known)]
+        known.append(tokenizer.update(before, before.text + more if more else before.text[: which // 2])[0])
+    assert all(equal(x, tokenizer.encode(x.text)) for x in known)
+
+
+@both_kinds
+@given(st.lists(TEXTS, max_size=4).map(" ".join), st.integers(0, 3))
+@example("=\u0338 \u0301a,\u0301b \u4e2d\u0301\u0302x\ufb01", 1)
+def test_runs_cut_alone_and_remembered_are_runs_cut_together(tokenizer, text, most):
+    kind = tokenizer._kind
+    runs = RunCache(kind, most)
+    for _ in range(2):
+        assert runs.cut(text) == (kind.cut(text) if text else Tokens([], [0], [], []))
+        assert len(runs._known) <= max(most, 1)
+
+
+@pytest.mark.parametrize("whole", [WHOLE, WHOLE_BYTES], ids=["wordpiece", "bytes"])
+def test_an_append_tokenises_only_the_unfinished_word(whole, monkeypatch):
+    seen: list[str] = []
+
+    class Spy:
+        def encode(self, text: str, add_special_tokens: bool) -> object:
+            seen.append(text)
+            return whole.encode(text, add_special_tokens=add_special_tokens)
+
+    tokenizer = IncrementalTokenizer(whole)
+    before = tokenizer.encode("we met ms rice in par")
+    monkeypatch.setattr(tokenizer._kind, "tokenizer", Spy())
+    after, word, _ = tokenizer.update(before, "we met ms rice in paris today")
+    assert seen == ["paris", "today"]
+    assert word == 5
+    assert [after.word(w) for w in range(after.words)] == ["we", "met", "ms", "rice", "in", "paris", "today"]
+    tokenizer.update(before, "we met ms rice in rice paris today")
+    assert seen == ["paris", "today"], "what was cut once is known"
+
+
+def test_what_becomes_of_odd_words():
+    unknown = WHOLE.token_to_id("[UNK]")
+    assert TOKENIZER.encode("\u200b \u0301 \u200d").words == 0
+    assert TOKENIZER.encode("\U0001f600 " + "x" * 101).ids.tolist() == [unknown, unknown]
+    encoded = TOKENIZER.encode("cafe\u0301, a\u200bb")
+    assert [encoded.word(w) for w in range(encoded.words)] == ["cafe\u0301", ",", "a\u200bb"]
+    marks = TOKENIZER.encode("[CLS]")
+    assert [marks.word(w) for w in range(marks.words)] == ["[", "CLS", "]"]
+    assert not set(marks.ids.tolist()) & {WHOLE.token_to_id(x) for x in ("[CLS]", "[SEP]", "[UNK]")}
+
+
+def test_pieces_that_start_a_word():
+    table = TOKENIZER.starts_word()
+    assert table[WHOLE.token_to_id("paris")]
+    assert not table[WHOLE.token_to_id("##a")]
+
+
+def test_a_tokenizer_of_another_kind_is_refused():
+    with pytest.raises(TokenizerError, match="WordPiece"):
+        IncrementalTokenizer(Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")))
+    few = Tokenizer(models.BPE({"a": 0}, []))
+    few.pre_tokenizer = pre_tokenizers.ByteLevel()
+    with pytest.raises(TokenizerError, match="256 bytes"):
+        IncrementalTokenizer(few)
+    few.pre_tokenizer = pre_tokenizers.ByteLevel(use_regex=False)
+    with pytest.raises(TokenizerError, match="use_regex"):
+        IncrementalTokenizer(few)
+    added = tiny_tokenizer()
+    added.add_tokens(["new york"])
+    with pytest.raises(TokenizerError, match="new york"):
+        IncrementalTokenizer(added)
+
+
+def test_english_contractions_are_words_of_byte_pairs():
+    encoded = BYTES.encode("It's  (we)")
+    assert [encoded.word(w) for w in range(encoded.words)] == ["It", "'s", "(", "we", ")"]

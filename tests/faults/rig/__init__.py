@@ -1,0 +1,1 @@
+"""Broker, workers and producer of a fault run."""

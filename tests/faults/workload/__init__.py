@@ -1,0 +1,1 @@
+"""Synthetic input of fault runs and benchmarks."""

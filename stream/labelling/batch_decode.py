@@ -198,12 +198,12 @@ def _first_word(part: SegmentScores) -> int:
     return min([part.keep, *(int(last.searchsorted(max(rows.first, stands))) for rows in part.rows)])
 
 
-def _growth(part: SegmentScores, by_input: int, by_model: int, quiet: int) -> Growth | None:
+def _growth(part: SegmentScores, by_input: int, by_model: int, spans_unchanged: int) -> Growth | None:
     if part.changed == NOT_GROWN or part.before is None:
         return None
     encoded, before, changed = part.encoded, part.before.encoded, part.changed
     rewritten = int(before.word_start[changed]) if changed < len(before.word_start) else None
-    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(quiet))
+    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(spans_unchanged))
 
 
 def _work(part: SegmentScores, words: int) -> PlanWork:

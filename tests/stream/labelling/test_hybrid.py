@@ -159,7 +159,7 @@ def test_sessions_that_ended_leave_nothing_behind():
     for i in range(5):
         tell(engine, update("u", "we met ms rice", f"s{i}"), end(f"s{i}"))
     assert tagger.sessions.encoder.pages_in_use == 0
-    assert engine._sessions.alive == {}
+    assert engine._sessions.active == {}
 
 
 def test_one_long_session_keeps_its_pages_and_its_cost():

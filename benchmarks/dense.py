@@ -21,9 +21,9 @@ from torch import Tensor
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.model.dense import HybridModel
 from encoder.restart.policies import parse_policy, resolve_policy
-from encoder.runtime.encoder import Pass
 from encoder.runtime.interface import Encoder
-from encoder.tagger import Tagger, load_alone
+from encoder.runtime.passes import Pass
+from encoder.tagger import Tagger, load_single_tagger
 from stream.engine.engine import Engine
 from stream.labelling.labeller import Labeller
 from stream.messages.types import End, Update
@@ -93,9 +93,9 @@ def run_bench(
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=2 * max(counts) + 1, number_format=number_format)  # slots for packed
-    policy = resolve_policy(policy, tagger.own)
-    dense, dense_format = fastest_model(load_checkpoint(name).model())
+    tagger = load_single_tagger(name, max_sessions=2 * max(counts) + 1, number_format=number_format)  # slots for packed
+    policy = resolve_policy(policy, tagger.default_policy)
+    dense, dense_format = fastest_model(load_checkpoint(name).dense_model())
     rows: list[Row] = []
     for count in counts:
         rows += _compare(tagger, dense, make_texts(count, words), words, policy, repeats)
@@ -162,7 +162,7 @@ def run_dense(model: HybridModel, steps: Sequence[Sequence[tuple[Tensor, Tensor,
 
 def run_packed(encoder: Encoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -> list[float]:
     """Run the engine's encoder over each step's texts (each (n,)) from nothing; returns each step's seconds."""
-    slots = [encoder.open() for _ in steps[0]]
+    slots = [encoder.open_slot() for _ in steps[0]]
     seconds = []
     for texts in steps:
         began = time.perf_counter()
@@ -170,7 +170,7 @@ def run_packed(encoder: Encoder, steps: Sequence[Sequence[NDArray[np.int32]]]) -
         encoder.step(passes).logits.argmax(-1)
         seconds.append(time.perf_counter() - began)
     for slot in slots:
-        encoder.free(slot)
+        encoder.free_slot(slot)
     return seconds
 
 

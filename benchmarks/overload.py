@@ -16,7 +16,7 @@ import torch
 from benchmarks.dense import make_texts
 from benchmarks.harness.open_loop import Outcome, drive
 from encoder.restart.policies import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 from stream.engine.engine import Engine
 from stream.messages.types import Message, Update
 from stream.overload.governor import Governor
@@ -86,8 +86,8 @@ def run_overload(
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=sessions)
-    policy = resolve_policy(policy, tagger.own)
+    tagger = load_single_tagger(name, max_sessions=sessions)
+    policy = resolve_policy(policy, tagger.default_policy)
     texts = make_texts(sessions, words)
     _capacity(tagger, texts, policy, 0.5)  # compiles what is compiled
     full = _capacity(tagger, texts, policy, CAPACITY_SECONDS)

@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.dense import BenchReport, Times, make_texts, run_engine
 from encoder.checkpoints.names import HeadChoice, choose_taggers
-from encoder.restart.policies import own_policy, resolve_policy
+from encoder.restart.policies import most_cautious_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.multi_model import MultiModelLabeller
@@ -34,7 +34,9 @@ def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy:
     torch.set_num_threads(1)
     chosen = choose_taggers(names)
     loaded = {x.folder: load_tagger(str(x.folder), max_sessions=max(counts)) for x in chosen}
-    policy = resolve_policy(policy, own_policy([head.own for x in loaded.values() for head in x.heads]))
+    policy = resolve_policy(
+        policy, most_cautious_policy([head.default_policy for x in loaded.values() for head in x.heads])
+    )
     first = [HeadChoice(chosen[0].folder, chosen[0].heads[:1])]
     rows = []
     for count in counts:

@@ -19,7 +19,7 @@ import torch
 from benchmarks.dense import make_texts, run_engine
 from benchmarks.harness.parallel_processes import PRODUCTS, Done, Order, measure, read_busy, started
 from encoder.restart.policies import resolve_policy
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 
 ALONE, SHARED, PINNED, APART, CORES = "one worker", "shared weights", "shared, a core each", "own weights", "cores"
 
@@ -120,8 +120,8 @@ def run_workers(name: str, workers: int, sessions: int, words: int, policy: str,
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=sessions)
-    policy = resolve_policy(policy, tagger.own)
+    tagger = load_single_tagger(name, max_sessions=sessions)
+    policy = resolve_policy(policy, tagger.default_policy)
     cores = sorted(os.sched_getaffinity(0))
     live = partial(run_live, tagger, sessions, words, policy)
     own = partial(_load_and_run, name, sessions, words, policy)
@@ -170,7 +170,7 @@ def run_live(tagger: Tagger, sessions: int, words: int, policy: str) -> Callable
 
 
 def _load_and_run(name: str, sessions: int, words: int, policy: str) -> Callable[[], None]:
-    return run_live(load_alone(name, max_sessions=sessions), sessions, words, policy)
+    return run_live(load_single_tagger(name, max_sessions=sessions), sessions, words, policy)
 
 
 def _shared(memory: dict[str, int]) -> int:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from consumers.cli.options import NumberFormatOption
 from consumers.common.console import console, percent
-from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER
+from consumers.common.settings import DEFAULT_POLICY, DEFAULT_TAGGER, NumberFormatOption
 
 if TYPE_CHECKING:
     from benchmarks.dense import BenchReport
@@ -57,7 +56,7 @@ def bench(
     from benchmarks.dense import run_bench
     from benchmarks.overload import run_overload
     from benchmarks.taggers import run_taggers
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import PolicyError
     from encoder.runtime.number_format import NumberFormatError
 

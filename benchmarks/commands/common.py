@@ -84,7 +84,7 @@ def mistakes_told() -> Iterator[None]:
     from benchmarks.peers.bert_weights import NoBert
     from benchmarks.peers.peer import PeerMismatch
     from benchmarks.report.page import PageError
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import PolicyError
 
     try:

@@ -21,17 +21,17 @@ def bench_device(
     import msgspec
 
     from consumers.common.console import console
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import PolicyError
     from encoder.runtime.gpu.device import DeviceError, choose_device
-    from encoder.tagger import load_alone
+    from encoder.tagger import load_single_tagger
 
     try:
         if choose_device(device).type == "cpu":
             raise DeviceError("--device measures a GPU: use cuda; without it the CPU is measured")
         from benchmarks.device.run import run_device_bench  # Triton is there only where a GPU may be
 
-        loaded = load_alone(tagger, device=device, max_sessions=max(sessions))
+        loaded = load_single_tagger(tagger, device=device, max_sessions=max(sessions))
         report = run_device_bench(loaded, sessions, words, policy, repeats)
     except (CheckpointError, PolicyError, DeviceError) as error:
         typer.echo(f"python -m benchmarks: {error}", err=True)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.cli.options import ApacheKafkaOption, TaggerOption
+from consumers.cli.options import ApacheKafkaOption
 from consumers.common.logs import configure_logging
-from consumers.common.settings import DEFAULT_POLICY, ServiceSettings, SettingError, parse_taggers
+from consumers.common.settings import DEFAULT_POLICY, ServiceSettings, SettingError, TaggerOption, parse_taggers
 from consumers.kafka.client.security import check_brokers
 
 if TYPE_CHECKING:

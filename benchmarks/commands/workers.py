@@ -30,7 +30,7 @@ def bench_workers(
         raise SettingError("workers", "workers that share weights are for Linux")
     from benchmarks.workers import run_workers
     from consumers.common.console import console
-    from encoder.checkpoints.checkpoint import CheckpointError
+    from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import PolicyError
 
     count = workers or max(2, len(os.sched_getaffinity(0)))

@@ -54,7 +54,7 @@ class Stage:
 
     def open(self, count: int) -> list[int]:
         """Begin a segment in so many slots."""
-        slots = [self.encoder.open() for _ in range(count)]
+        slots = [self.encoder.open_slot() for _ in range(count)]
         for slot in slots:
             self.resident.begin(slot, self.policy)
         return slots
@@ -62,7 +62,7 @@ class Stage:
     def close(self, slots: Sequence[int]) -> None:
         """Free slots."""
         for slot in slots:
-            self.encoder.free(slot)
+            self.encoder.free_slot(slot)
 
 
 def measure_steps(stage: Stage, count: int, repeats: int) -> StepRow:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.growth.own_product import own_product
-from encoder.runtime.cpu.avx512.microkernel import Numbers
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.packed_linear import PackedLinear
 
 ROWS = (64, 256, 1024)

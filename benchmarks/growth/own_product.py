@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run, padded
-from encoder.runtime.cpu.avx512.microkernel import PER_STEP, Numbers, can_multiply
+from encoder.runtime.cpu.avx512.microkernel import PER_STEP, can_multiply
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
 
 

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.harness.machine import Setting, available_bytes, setting_of
 from encoder.restart.policies import resolve_policy
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 
 SEGMENT = 60
 """Words of a segment, wherever it is not what grows."""
@@ -51,11 +51,11 @@ def load_subject(name: str, policy: str, *, max_sessions: int = 64) -> Subject:
         PolicyError: the policy cannot be parsed.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=max_sessions)
+    tagger = load_single_tagger(name, max_sessions=max_sessions)
     wanted, room = _pages(tagger, max_sessions), tagger.encoder.pages_total
     if room < wanted and (most := min(wanted, _fitting(tagger))) > room:
-        tagger = load_alone(name, max_sessions=max_sessions, max_pages=most)
-    return Subject(tagger, resolve_policy(policy, tagger.own))
+        tagger = load_single_tagger(name, max_sessions=max_sessions, max_pages=most)
+    return Subject(tagger, resolve_policy(policy, tagger.default_policy))
 
 
 def _pages(tagger: Tagger, sessions: int) -> int:

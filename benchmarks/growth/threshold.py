@@ -39,7 +39,7 @@ def measure_threshold(
     for turn in range(repeats * len(policies)):
         policy = policies[turn % len(policies)]
         tell(policy, turn / (repeats * len(policies)))
-        feed = Feed(subject.tagger, resolve_policy(policy, subject.tagger.own))
+        feed = Feed(subject.tagger, resolve_policy(policy, subject.tagger.default_policy))
         live = sum((feed.say(open_words(texts, n + 1)) for n in range(SEGMENT)), NOTHING)
         recomputed = feed.stats.words_recomputed / said
         times[policy].append((live, feed.say(closes(texts))))

@@ -16,7 +16,7 @@ from benchmarks.peers.report import Given, PeersReport, Side
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from encoder.checkpoints.names import choose_taggers
 from encoder.restart.policies import resolve_policy
-from encoder.tagger import load_alone
+from encoder.tagger import load_single_tagger
 
 BUILDS: dict[str, Build] = {
     "transformers": hugging.build,
@@ -60,8 +60,8 @@ def run_peers(
         NoBert: the tagger's encoder is none.
     """
     torch.set_num_threads(1)
-    tagger = load_alone(name, max_sessions=max(counts))
-    policy = resolve_policy(policy, tagger.own)
+    tagger = load_single_tagger(name, max_sessions=max(counts))
+    policy = resolve_policy(policy, tagger.default_policy)
     checkpoint = _alone(name)
     texts = [window_of(tagger, x) for x in make_texts(CALIBRATION_TEXTS, 60, CALIBRATION_SEED)]
     uneven = [x[: 8 + 7 * i % max(1, len(x) - 8)] for i, x in enumerate(texts)]
@@ -89,7 +89,7 @@ def run_peers(
 
 
 def _alone(name: str) -> Checkpoint:
-    """The checkpoint with one head, as `load_alone` reads the name."""
+    """The checkpoint with one head, as `load_single_tagger` reads the name."""
     (choice,) = choose_taggers([name])
     checkpoint = load_checkpoint(str(choice.folder))
-    return checkpoint.alone(choice.heads[0]) if choice.heads[0] in checkpoint.config.taggers else checkpoint
+    return checkpoint.single_head(choice.heads[0]) if choice.heads[0] in checkpoint.config.taggers else checkpoint

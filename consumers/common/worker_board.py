@@ -1,7 +1,7 @@
-"""What workers of one machine let each other know: memory that they share, a row of numbers for each of them.
+"""Status board of the workers of one machine: shared memory with a row of numbers for each worker.
 
-The supervisor writes who runs and how often it was started; each worker, that it is alive and whether it is stuck. So
-each one's /healthz can tell of all of them, and nobody has to be asked who might not answer.
+The supervisor writes which workers run and how often each was started; each worker writes its heartbeat and whether it
+is stuck. So the /healthz of any worker reports on all of them, without asking a process that might not answer.
 """
 
 import mmap
@@ -9,31 +9,31 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_PID, _STARTS, _HEARD, _STUCK, _FIELDS = range(5)
+_PID, _STARTS, _HEARTBEAT, _STUCK, _FIELDS = range(5)
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerStatus:
-    """How a worker is doing."""
+    """Status of a worker."""
 
     pid: int | None
-    """None: it does not run."""
+    """None if it does not run."""
     starts: int
     """How often it was started."""
-    silent: float
-    """Seconds since it was heard of, or since it ended."""
+    silent_seconds: float
+    """Seconds since its last heartbeat, or since it ended."""
     stuck: bool
-    """Its own /healthz has said that something does not go on."""
+    """Whether it has reported that some work makes no progress."""
 
 
 class WorkerBoard:
-    """Made before the workers are forked. A field has one writer at any time, and is read and written whole.
+    """Shared status of all workers, made before they are forked. Each field has one writer at any time.
 
-    Who runs and how often is the supervisor's. Whether a worker was heard of and is stuck is the worker's while it
-    lives; the supervisor writes that only before a worker is forked (`starting`) and after its end (`ended`).
+    The supervisor writes process id and number of starts. Heartbeat and `stuck` belong to the worker while it lives;
+    the supervisor writes them only before the fork (`starting`) and after the end (`ended`).
 
     Args:
-        count: of workers.
+        count: number of workers.
         clock: seconds, the same in all processes of the machine.
     """
 
@@ -43,54 +43,64 @@ class WorkerBoard:
         self._rows = memoryview(mmap.mmap(-1, 8 * _FIELDS * count)).cast("d")
 
     def starting(self, worker: int) -> None:
-        """The supervisor is about to fork it: from now on only the worker says how it is doing."""
-        self._put(worker, _STUCK, 0.0)
-        self._put(worker, _HEARD, self._clock())
+        """Reset the status of a worker that the supervisor is about to fork."""
+        self._set(worker, _STUCK, 0.0)
+        self._set(worker, _HEARTBEAT, self._clock())
 
     def started(self, worker: int, pid: int) -> None:
-        """The supervisor has forked it. The worker may have written its own fields by now; they stay."""
-        self._put(worker, _STARTS, self._get(worker, _STARTS) + 1)
-        self._put(worker, _PID, pid)
+        """Record that the supervisor has forked a worker. The worker may have written its own fields already."""
+        self._set(worker, _STARTS, self._get(worker, _STARTS) + 1)
+        self._set(worker, _PID, pid)
 
     def ended(self, worker: int) -> None:
-        """The supervisor has seen its end."""
-        self._put(worker, _PID, 0.0)
-        self._put(worker, _HEARD, self._clock())
+        """Record that the supervisor has seen the end of a worker."""
+        self._set(worker, _PID, 0.0)
+        self._set(worker, _HEARTBEAT, self._clock())
 
     def beat(self, worker: int, stuck: bool) -> None:
-        """The worker lives."""
-        self._put(worker, _STUCK, float(stuck))
-        self._put(worker, _HEARD, self._clock())
+        """Record the heartbeat of a worker."""
+        self._set(worker, _STUCK, float(stuck))
+        self._set(worker, _HEARTBEAT, self._clock())
 
-    def look(self, worker: int) -> WorkerStatus:
-        """How it is doing."""
+    def status(self, worker: int) -> WorkerStatus:
+        """Read the status of a worker."""
         pid, starts = int(self._get(worker, _PID)), int(self._get(worker, _STARTS))
-        return WorkerStatus(
-            pid or None, starts, self._clock() - self._get(worker, _HEARD), bool(self._get(worker, _STUCK))
-        )
+        silent_seconds = self._clock() - self._get(worker, _HEARTBEAT)
+        return WorkerStatus(pid or None, starts, silent_seconds, bool(self._get(worker, _STUCK)))
 
-    def trouble(self, but: int, patience: float) -> list[str]:
-        """What is wrong with the others, a line each.
+    def find_problems(self, asking: int, patience: float) -> list[str]:
+        """Find problems of the other workers, one line each.
 
         Args:
-            but: the one who asks; it knows better about itself.
-            patience: seconds that one may be silent.
+            asking: the worker that asks; it knows better about itself.
+            patience: seconds that a worker may be without heartbeat.
         """
-        told = []
+        problems = []
         for worker in range(self.count):
-            post = self.look(worker)
-            if worker == but:
+            status = self.status(worker)
+            if worker == asking:
                 continue
-            if post.pid is None:
-                told.append(f"worker {worker} ended {post.silent:.0f} s ago and does not run yet")
-            elif post.stuck:
-                told.append(f"worker {worker} is stuck; its own /healthz says why")
-            elif post.silent > patience:
-                told.append(f"worker {worker} was not heard of for {post.silent:.0f} s")
-        return told
+            if status.pid is None:
+                problems.append(f"worker {worker} ended {status.silent_seconds:.0f} s ago and does not run yet")
+            elif status.stuck:
+                problems.append(f"worker {worker} is stuck; its own /healthz says why")
+            elif status.silent_seconds > patience:
+                problems.append(f"worker {worker} has sent no heartbeat for {status.silent_seconds:.0f} s")
+        return problems
 
     def _get(self, worker: int, field: int) -> float:
         return float(self._rows[worker * _FIELDS + field])
 
-    def _put(self, worker: int, field: int, value: float) -> None:
+    def _set(self, worker: int, field: int, value: float) -> None:
         self._rows[worker * _FIELDS + field] = value
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSlot:
+    """What the supervisor gives to a worker."""
+
+    worker: int
+    """Number, from 0."""
+    stop_pipe: int
+    """File descriptor that becomes readable (end of file) when the worker is to end in order."""
+    board: WorkerBoard

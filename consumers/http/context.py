@@ -7,11 +7,11 @@ from consumers.http.settings import HttpSettings
 from stream.engine.worker import Worker
 
 if TYPE_CHECKING:
+    from consumers.common.worker_board import WorkerSlot
     from consumers.http.api.gateway import Gateway
     from consumers.http.live.model import LiveModel
     from consumers.http.ops.timings import StepTimings
     from consumers.kafka.service.service import Service
-    from consumers.runtime.supervisor import WorkerSlot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class HttpContext:
     """What takes time; None: nobody looked on."""
     live: "LiveModel | None" = None
     """What the page shows."""
-    place: "WorkerSlot | None" = None
+    slot: "WorkerSlot | None" = None
     """Among several workers; None: it is alone."""
     desk: "Gateway | None" = None
     """Submits messages of HTTP callers, and gives them their revisions."""

@@ -17,7 +17,7 @@ from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 
 if TYPE_CHECKING:
-    from consumers.runtime.supervisor import WorkerSlot
+    from consumers.common.worker_board import WorkerSlot
 
 
 class HttpFrontend:
@@ -26,17 +26,17 @@ class HttpFrontend:
     Args:
         settings: see there.
         worker: runs the engine.
-        place: among several workers; None: it is alone.
+        slot: among several workers; None: it is alone.
     """
 
-    def __init__(self, settings: HttpSettings, worker: Worker, place: "WorkerSlot | None" = None) -> None:
+    def __init__(self, settings: HttpSettings, worker: Worker, slot: "WorkerSlot | None" = None) -> None:
         self._settings = settings
-        self._place = place
+        self._slot = slot
         self._worker = worker
         self._meter = StepTimings()
         self.live = LiveModel(worker.engine.names, received=worker.engine.segments)
-        self._desk = Gateway(worker, heard=lambda message: self.tap.heard(message))
-        self.tap: ServiceObserver = ServiceObservers([self._meter, self._desk, LiveObserver(self.live)])
+        self._desk = Gateway(worker, heard=lambda message: self.observer.on_message(message))
+        self.observer: ServiceObserver = ServiceObservers([self._meter, self._desk, LiveObserver(self.live)])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
@@ -49,7 +49,7 @@ class HttpFrontend:
             meter=self._meter,
             live=self.live,
             desk=self._desk,
-            place=self._place,
+            slot=self._slot,
         )
         async with serving(build_app(context), at, self._settings) as address:
             try:

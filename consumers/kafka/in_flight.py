@@ -1,5 +1,5 @@
-"""What was taken from Kafka and is not yet done: by partition, so that a commit never passes an offset that is not
-done, and by session, so that an answer finds its record and a lost partition its sessions.
+"""Records that were taken from Kafka and are not finished: by partition, so that a commit never passes an unfinished
+offset, and by session, so that an answer of the engine finds its record and a lost partition finds its sessions.
 """
 
 import asyncio
@@ -38,181 +38,186 @@ class ConsumedRecord(Protocol):
 
 
 class OffsetTracker:
-    """One partition while it is ours. Offsets begin in order and finish in any order.
+    """Offsets of one assigned partition. They begin in order and finish in any order.
 
     Args:
-        start: the offset that is read first.
-        done: offsets at or behind the start that a former owner finished; they will come again.
+        start: the first offset that is read.
+        done: offsets at or after `start` that a former owner finished; they will be read again.
     """
 
     def __init__(self, start: int = 0, done: Iterable[int] = ()) -> None:
-        self._open: deque[int] = deque()
+        self._begun: deque[int] = deque()
         self._finished = set(done)
         self.next = start
-        """The offset behind the last one that has begun."""
+        """The offset after the last one that has begun."""
 
     def begin(self, offset: int) -> None:
-        """Take the next offset; gaps are fine (compaction and transaction markers leave them)."""
+        """Begin the next offset. Gaps are allowed: compaction and transaction markers leave them."""
         assert offset >= self.next, "offsets of a partition rise"
-        self._open.append(offset)
+        self._begun.append(offset)
         self.next = offset + 1
 
     def finish(self, offset: int) -> None:
-        """Everything that the offset caused is delivered, or goes out in the transaction that commits it."""
+        """Finish an offset: everything it caused is written, or is part of the transaction that commits it."""
         self._finished.add(offset)
-        while self._open and self._open[0] in self._finished:
-            self._finished.discard(self._open.popleft())
+        while self._begun and self._begun[0] in self._finished:
+            self._finished.discard(self._begun.popleft())
 
     @property
     def position(self) -> int:
-        """What may be committed: the first offset that is not done."""
-        return self._open[0] if self._open else self.next
+        """The first unfinished offset: what may be committed."""
+        return self._begun[0] if self._begun else self.next
 
     @property
-    def beyond(self) -> set[int]:
-        """Offsets behind the position that are done although it is not."""
+    def finished_beyond(self) -> set[int]:
+        """Finished offsets after the position."""
         return self._finished
 
     @property
     def unfinished(self) -> int:
-        """Offsets that were begun and are not finished."""
-        return sum(offset not in self._finished for offset in self._open)
+        """Number of offsets that have begun and are not finished."""
+        return sum(offset not in self._finished for offset in self._begun)
 
 
 @dataclass(slots=True, eq=False)
 class InFlightRecord:
-    """A record that was begun, and where its offset counts."""
+    """A record that was taken, and the tracker of its partition. Times are seconds of a monotonic clock."""
 
-    progress: OffsetTracker
+    tracker: OffsetTracker
     record: ConsumedRecord
-    parts: int = 1
-    """Messages that it is and that are not answered."""
-    at: float = 0.0
-    """When it was taken, by the clock that rises."""
-    late: float | None = None
-    """Seconds from its own timestamp to then, if it has one."""
-    begun: float = 0.0
-    """When the step that answered its last message began."""
-    answered: float = 0.0
-    """When that step was over; 0: none has."""
+    unanswered: int = 1
+    """Messages of the record that are not answered."""
+    taken_at: float = 0.0
+    broker_delay: float | None = None
+    """Seconds from the record's own timestamp until it was taken; None if it has no timestamp."""
+    step_started_at: float = 0.0
+    """Start of the step that answered its last message."""
+    step_ended_at: float = 0.0
+    """End of that step; 0 before."""
 
-    def settle(self) -> bool:
-        """One of its messages is answered or refused; says if that was the last."""
-        self.parts -= 1
-        return self.parts == 0
+    def count_answer(self) -> bool:
+        """Count one of its messages as answered or refused; returns whether it was the last."""
+        self.unanswered -= 1
+        return self.unanswered == 0
 
 
 class InFlightRecords:
-    """The books of one service.
+    """All records in flight of one service.
 
     Args:
-        limit: records in flight (begun and not delivered) at most.
-        clock: any rising clock, in seconds.
+        limit: maximum number of records in flight (begun and not delivered).
+        clock: monotonic clock, in seconds.
     """
 
     def __init__(self, limit: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._in_flight: dict[OffsetTracker, int] = {}
-        self._moved: dict[OffsetTracker, float] = {}
-        """When a partition's work last went on: its first record began, or one was delivered."""
-        self._waiting: dict[tuple[str, int], list[InFlightRecord]] = {}
-        """More than one where the engine has yet to answer for records of a partition that was lost and came back."""
-        self._homes: dict[str, TopicPartition] = {}
-        self.calm = asyncio.Event()
+        self._counts: dict[OffsetTracker, int] = {}
+        self._last_progress: dict[OffsetTracker, float] = {}
+        """Last time that a partition's work progressed: its first record began, or one was delivered."""
+        self._pending: dict[tuple[str, int], list[InFlightRecord]] = {}
+        """More than one record where the engine has yet to answer for a partition that was lost and came back."""
+        self._partitions: dict[str, TopicPartition] = {}
+        self.idle = asyncio.Event()
         """Set while nothing is in flight."""
-        self.calm.set()
-        self.freed = asyncio.Event()
-        """Set when something is delivered; who waits for room clears it first."""
+        self.idle.set()
+        self.capacity_available = asyncio.Event()
+        """Set when a record is delivered; a task that waits for capacity clears it first."""
 
     @property
-    def room(self) -> int:
-        """How many more records may be taken."""
-        return max(0, self._limit - sum(self._in_flight.values()))
+    def capacity(self) -> int:
+        """Number of records that may still be taken."""
+        return max(0, self._limit - sum(self._counts.values()))
 
     @property
-    def stuck(self) -> float:
-        """Seconds since anything was delivered of the partition that has waited for it longest; 0 if none waits."""
-        since = [self._moved[progress] for progress, count in self._in_flight.items() if count]
+    def stuck_seconds(self) -> float:
+        """Seconds since the last progress of the partition that has waited longest; 0 if none waits."""
+        since = [self._last_progress[tracker] for tracker, number in self._counts.items() if number]
         return max(0.0, self._clock() - min(since)) if since else 0.0
 
-    def begin(self, progress: OffsetTracker, record: ConsumedRecord) -> InFlightRecord:
-        """Book a record as taken."""
+    def begin(self, tracker: OffsetTracker, record: ConsumedRecord) -> InFlightRecord:
+        """Begin a record that was taken from its partition."""
         now = self._clock()
-        progress.begin(record.offset)
-        if not self._in_flight.get(progress):
-            self._moved[progress] = now
-        self._in_flight[progress] = self._in_flight.get(progress, 0) + 1
-        self.calm.clear()
-        return InFlightRecord(progress, record, at=now)
+        tracker.begin(record.offset)
+        if not self._counts.get(tracker):
+            self._last_progress[tracker] = now
+        self._counts[tracker] = self._counts.get(tracker, 0) + 1
+        self.idle.clear()
+        return InFlightRecord(tracker, record, taken_at=now)
 
-    def deliver(self, taken: InFlightRecord) -> bool:
-        """Everything the record caused is delivered. False: its partition is no longer ours."""
-        return self.deliver_all([taken]) == 1
+    def mark_delivered(self, records: Iterable[InFlightRecord]) -> int:
+        """Mark records as delivered: everything they caused is written.
 
-    def deliver_all(self, records: Iterable[InFlightRecord]) -> int:
-        """Likewise of several; returns how many were still ours."""
-        now, count = self._clock(), 0
+        Returns:
+            The number of them whose partition is still assigned to this member.
+        """
+        now, number = self._clock(), 0
         for taken in records:
-            if taken.progress in self._in_flight:
-                self._in_flight[taken.progress] -= 1
-                self._moved[taken.progress] = now
-                count += 1
-        if count:
-            self._settle()
-        return count
+            if taken.tracker in self._counts:
+                self._counts[taken.tracker] -= 1
+                self._last_progress[taken.tracker] = now
+                number += 1
+        if number:
+            self._update_events()
+        return number
 
-    def expect(self, session: str, taken: InFlightRecord) -> None:
-        """The engine has a message of this record, and will answer for it once."""
-        self._waiting.setdefault((session, taken.record.offset), []).append(taken)
-        if session not in self._homes:
-            self._homes[session] = TopicPartition(taken.record.topic, taken.record.partition)
+    def add_pending(self, session: str, taken: InFlightRecord) -> None:
+        """Register a message of a record with the engine, which will answer it once."""
+        self._pending.setdefault((session, taken.record.offset), []).append(taken)
+        if session not in self._partitions:
+            self._partitions[session] = TopicPartition(taken.record.topic, taken.record.partition)
 
-    def waiting(self, session: str, offset: int) -> InFlightRecord | None:
-        """The record that an answer is for. None: a closing that no record asked for, or a record no longer ours."""
-        taken = self._waiting.get((session, offset))
-        return taken[-1] if taken and taken[-1].progress in self._in_flight else None
+    def find_pending(self, session: str, offset: int) -> InFlightRecord | None:
+        """Find the record that an answer belongs to.
 
-    def release(self, session: str, offset: int) -> InFlightRecord | None:
-        """The engine is done with it; what it caused may still have to be delivered.
-
-        None: the record is no longer ours, or another of its messages is to be answered yet.
+        Returns:
+            None if no record asked for it (a session that ended because it was idle), or its partition was lost.
         """
-        waiting = self._waiting.get((session, offset))
-        if not waiting:
+        pending = self._pending.get((session, offset))
+        return pending[-1] if pending and pending[-1].tracker in self._counts else None
+
+    def complete(self, session: str, offset: int) -> InFlightRecord | None:
+        """Complete a message that the engine has answered. What it caused may still have to be written.
+
+        Returns:
+            Its record; None if another message of the record is still unanswered, or its partition was lost.
+        """
+        pending = self._pending.get((session, offset))
+        if not pending:
             return None
-        taken = waiting.pop(0)  # the engine answers in order
-        if not waiting:
-            del self._waiting[session, offset]
-        return taken if taken.settle() and taken.progress in self._in_flight else None
+        taken = pending.pop(0)  # the engine answers in order
+        if not pending:
+            del self._pending[session, offset]
+        return taken if taken.count_answer() and taken.tracker in self._counts else None
 
-    def home(self, session: str) -> TopicPartition | None:
-        """The partition that a session lives in."""
-        return self._homes.get(session)
+    def partition_of(self, session: str) -> TopicPartition | None:
+        """Partition of a session."""
+        return self._partitions.get(session)
 
-    def live_at(self, session: str, partition: TopicPartition) -> None:
-        """A session lives in this partition from now on."""
-        self._homes.setdefault(session, partition)
+    def assign_session(self, session: str, partition: TopicPartition) -> None:
+        """Assign a session to a partition, unless it has one."""
+        self._partitions.setdefault(session, partition)
 
-    def forget(self, session: str) -> None:
-        """Nothing is known of the session any more, unless it speaks again already."""
-        if not any(name == session for name, _ in self._waiting):
-            self._homes.pop(session, None)
+    def forget_session(self, session: str) -> None:
+        """Forget the partition of a session, unless messages of it are pending again."""
+        if not any(name == session for name, _ in self._pending):
+            self._partitions.pop(session, None)
 
-    def drop(self, partition: TopicPartition, progress: OffsetTracker) -> list[str]:
-        """Close a partition's books unfinished; returns the sessions that live there.
+    def drop_partition(self, partition: TopicPartition, tracker: OffsetTracker) -> list[str]:
+        """Drop the unfinished records of a partition. Later answers of the engine to them are ignored.
 
-        The engine still answers for what it has of them; those answers are nobody's then.
+        Returns:
+            The sessions of the partition.
         """
-        self._in_flight.pop(progress, None)
-        self._moved.pop(progress, None)
-        self._settle()
-        sessions = [session for session, home in self._homes.items() if home == partition]
+        self._counts.pop(tracker, None)
+        self._last_progress.pop(tracker, None)
+        self._update_events()
+        sessions = [session for session, home in self._partitions.items() if home == partition]
         for session in sessions:
-            del self._homes[session]
+            del self._partitions[session]
         return sessions
 
-    def _settle(self) -> None:
-        if not any(self._in_flight.values()):
-            self.calm.set()
-        self.freed.set()
+    def _update_events(self) -> None:
+        if not any(self._counts.values()):
+            self.idle.set()
+        self.capacity_available.set()

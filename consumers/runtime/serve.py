@@ -1,4 +1,4 @@
-"""`hearken serve`: one service as a process of its own, from its start to a signal."""
+"""Process of `hearken serve`: runs one service from its start to a signal."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -14,13 +15,12 @@ from aiokafka.errors import KafkaError
 
 from consumers.common.gc_tuning import settle
 from consumers.common.settings import ServiceSettings
+from consumers.common.worker_board import WorkerSlot
 from consumers.formats.readers import NORMAL, make_reader
 from consumers.http.settings import HttpSettings
 
 if TYPE_CHECKING:
     from consumers.kafka.service.service import Service
-    from consumers.runtime.serve_many import ServeWorker
-    from consumers.runtime.supervisor import WorkerSlot
     from stream.engine.engine import Engine
     from stream.engine.worker import Worker
 
@@ -30,39 +30,48 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 BEAT_SECONDS = 1.0
 
 
-@contextmanager
-def stopped_by_signals(leash: int | None = None) -> Iterator[asyncio.Event]:
-    """An event that a first SIGTERM or SIGINT sets; a second one acts as if nobody had caught the first.
+@dataclass(frozen=True, slots=True)
+class ServeWorker:
+    """One of several workers."""
 
-    So does the end of a leash, as consumers/runtime/supervisor.py has it; it is no signal, and does not count as one.
+    slot: WorkerSlot
+    listener: socket.socket | None
+    """Bound socket for HTTP; None for no HTTP."""
+
+
+@contextmanager
+def stopped_by_signals(stop_pipe: int | None = None) -> Iterator[asyncio.Event]:
+    """Give an event that the first SIGTERM or SIGINT sets; a second signal has its default action.
+
+    The end of a supervisor's stop pipe (`WorkerSlot`) sets it too, and does not count as a signal.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
-    def let_go() -> None:
-        assert leash is not None
-        loop.remove_reader(leash)  # an end can be read for ever
+    def on_pipe_end() -> None:
+        assert stop_pipe is not None
+        loop.remove_reader(stop_pipe)  # the end of a pipe stays readable
         stop.set()
 
-    def heed() -> None:
-        release()
+    def on_signal() -> None:
+        remove_handlers()
         stop.set()
 
-    def release() -> None:
+    def remove_handlers() -> None:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
 
     for number in SIGNALS:
-        loop.add_signal_handler(number, heed)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a supervisor's worker begins with them blocked
-    if leash is not None:
-        loop.add_reader(leash, let_go)
+        loop.add_signal_handler(number, on_signal)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # a supervisor's worker starts with them blocked
+    if stop_pipe is not None:
+        loop.add_reader(stop_pipe, on_pipe_end)
     try:
         yield stop
     finally:
-        if leash is not None:
-            loop.remove_reader(leash)
-        release()
+        if stop_pipe is not None:
+            loop.remove_reader(stop_pipe)
+        remove_handlers()
 
 
 async def serve(
@@ -70,42 +79,42 @@ async def serve(
     make_engine: Callable[[], "Engine"],
     http: HttpSettings | None = None,
     format: str = NORMAL,
-    member: "ServeWorker | None" = None,
+    member: ServeWorker | None = None,
 ) -> None:
     """Serve until a signal, then finish what is in flight, commit and leave the group.
 
-    HTTP is there from when the tagger is loaded until all of that is done, so health can be asked throughout.
+    HTTP is available from when the tagger is loaded until all of that is done, so health can be asked throughout.
 
     Args:
-        settings: see there.
-        make_engine: called in a thread; it may take its time.
+        settings: of the service.
+        make_engine: called in a thread; may take its time.
         http: None for no HTTP.
-        format: what records are, as `--format` has it.
-        member: one of several workers; None: it is alone.
+        format: format of the records, as `--format` has it.
+        member: this worker among several; None if it is alone.
 
     Raises:
-        SettingError: from `make_engine`, or the port cannot be had.
+        SettingError: from `make_engine`, or the port cannot be bound.
         BrokerUnreachable: no broker answered.
-        ServiceFailed: something broke; what was not committed will be read again.
+        ServiceFailed: an unexpected error; what was not committed will be read again.
     """
-    with stopped_by_signals(member.place.leash if member else None) as stop, _bound(http, member) as at:
+    with stopped_by_signals(member.slot.stop_pipe if member else None) as stop, _bound(http, member) as listener:
         engine = await asyncio.to_thread(make_engine)
         settle()
         if not stop.is_set():
-            asyncio.get_running_loop().set_exception_handler(_tell)
-            if member is None:  # else it was loaded before
-                log.info("tagger loaded", tagger=", ".join(engine.names))
-            watchdog = asyncio.create_task(end_at_last(stop, 2 * settings.shutdown_seconds + 20))
+            asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
+            if member is None:  # else the supervisor has loaded and logged it
+                log.info("tagger_loaded", tagger=", ".join(engine.names))
+            watchdog = asyncio.create_task(force_exit_after(stop, 2 * settings.shutdown_seconds + 20))
             try:
-                await _run(settings, engine, stop, http, at, format, member)
+                await _run(settings, engine, stop, http, listener, format, member)
             finally:
                 watchdog.cancel()
 
 
-def _bound(http: HttpSettings | None, member: "ServeWorker | None") -> AbstractContextManager[socket.socket | None]:
-    """The port, which a supervisor has taken already."""
+def _bound(http: HttpSettings | None, member: ServeWorker | None) -> AbstractContextManager[socket.socket | None]:
+    """Give the bound HTTP socket; a supervisor has bound it already."""
     if member is not None:
-        return member.at or nullcontext()
+        return member.listener or nullcontext()
     if http is None:
         return nullcontext()
     from consumers.http.server import bind
@@ -118,38 +127,38 @@ async def _run(
     engine: "Engine",
     stop: asyncio.Event,
     http: HttpSettings | None,
-    at: socket.socket | None,
+    listener: socket.socket | None,
     format: str,
-    member: "ServeWorker | None",
+    member: ServeWorker | None,
 ) -> None:
     from consumers.kafka.service.service import Service
     from stream.engine.worker import Worker
 
     worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.segments)
-    place = member.place if member else None
-    if http is None or at is None:
+    slot = member.slot if member else None
+    if http is None or listener is None:
         service = Service(settings, worker, reader=reader)
-        async with telling(place, worker, service):
+        async with sending_heartbeats(slot, worker, service):
             return await service.run(stop)
     from consumers.http.frontend import HttpFrontend
 
-    front = HttpFrontend(http, worker, place)
-    service = Service(settings, worker, tap=front.tap, reader=reader)
-    async with telling(place, worker, service), front.open(at, service):
+    front = HttpFrontend(http, worker, slot)
+    service = Service(settings, worker, observer=front.observer, reader=reader)
+    async with sending_heartbeats(slot, worker, service), front.open(listener, service):
         await service.run(stop)
 
 
 @asynccontextmanager
-async def telling(place: "WorkerSlot | None", worker: "Worker", service: "Service") -> AsyncIterator[None]:
-    """Let the other workers of this machine know, inside the block, that this one lives and whether it is stuck."""
-    if place is None:
+async def sending_heartbeats(slot: WorkerSlot | None, worker: "Worker", service: "Service") -> AsyncIterator[None]:
+    """Write this worker's heartbeat, and whether it is stuck, to the worker board inside the block."""
+    if slot is None:
         yield
         return
     from consumers.http.ops.stalls import STALL_SECONDS, find_stalls
 
     async def beat() -> None:
         while True:
-            place.board.beat(place.worker, bool(find_stalls(worker, service, STALL_SECONDS)))
+            slot.board.beat(slot.worker, bool(find_stalls(worker, service, STALL_SECONDS)))
             await asyncio.sleep(BEAT_SECONDS)
 
     beating = asyncio.create_task(beat())
@@ -159,23 +168,23 @@ async def telling(place: "WorkerSlot | None", worker: "Worker", service: "Servic
         beating.cancel()
 
 
-def _tell(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Errors that nobody awaited. A producer that is given up leaves some behind; why it was is told elsewhere."""
+def _handle_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Ignore Kafka errors that no task awaited: a producer that is given up leaves some, and its reason is logged."""
     if not isinstance(context.get("exception"), KafkaError):
         loop.default_exception_handler(context)
 
 
-async def end_at_last(stop: asyncio.Event, seconds: float) -> None:
-    """Once told to stop, end the process even if something of it does not: clients of a broker that is away may wait.
+async def force_exit_after(stop: asyncio.Event, seconds: float) -> None:
+    """Exit the process this long after `stop` was set, if it still runs: clients of an absent broker may hang.
 
-    Nothing is lost: what is not committed is read again.
+    This loses nothing: what is not committed is read again.
     """
     await stop.wait()
-    timer = threading.Timer(seconds, _give_up, (seconds,))
+    timer = threading.Timer(seconds, _force_exit, (seconds,))
     timer.daemon = True
     timer.start()
 
 
-def _give_up(seconds: float) -> None:
-    log.error("did not end in order; the process ends now, what is not committed will be read again", seconds=seconds)
+def _force_exit(seconds: float) -> None:
+    log.error("exit_forced", seconds=seconds)
     os._exit(1)

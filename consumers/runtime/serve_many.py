@@ -1,7 +1,7 @@
-"""`hearken serve --workers N`: what each of several services on one machine has for itself.
+"""Processes of `hearken serve --workers N`: a supervisor and N workers, each a member of the consumer group.
 
-All are members of one group, and have the same taggers, which were loaded once. Each has an address for HTTP: the first
-one the port that was asked for, the others the next ones.
+All have the same taggers, which were loaded once. The first worker listens at the HTTP port of the settings, the others
+at the next ones.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,10 @@ import structlog
 from consumers.common.exit_codes import end_with_code
 from consumers.common.gc_tuning import settle
 from consumers.common.settings import ServiceSettings, SettingError
-from consumers.common.worker_board import WorkerBoard
+from consumers.common.worker_board import WorkerBoard, WorkerSlot
 from consumers.http.settings import HttpSettings
-from consumers.runtime.serve import SIGNALS, serve
-from consumers.runtime.supervisor import Supervisor, SupervisorRules, WorkerSlot
+from consumers.runtime.serve import SIGNALS, ServeWorker, serve
+from consumers.runtime.supervisor import Supervisor, SupervisorRules
 
 if TYPE_CHECKING:
     from stream.engine.engine import Engine
@@ -30,20 +30,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class ServeWorker:
-    """One of several workers."""
-
-    place: WorkerSlot
-    at: socket.socket | None
-    """Where HTTP is served; None: nowhere."""
-
-
 def check_workers(count: int) -> None:
-    """Check how many are asked for.
+    """Check the number of workers.
 
     Raises:
-        SettingError: this system cannot run several.
+        SettingError: this system cannot run several workers.
     """
     if count > 1 and sys.platform != "linux":
         raise SettingError(
@@ -59,51 +50,51 @@ def serve_many(
     make_engine: Callable[[], "Engine"],
     http: HttpSettings | None,
     format: str,
-    log_as: Callable[[int], None],
+    configure_log: Callable[[int], None],
 ) -> int:
     """Serve with several workers until a signal; returns the exit code.
 
     Args:
-        count: of workers.
-        settings: of all of them; an instance id gets a number behind it.
-        make_engine: called once; each worker goes on with a copy of what it gives.
+        count: number of workers.
+        settings: of all services; a number is appended to an instance id.
+        make_engine: called once, before the workers are forked.
         http: where the first one listens; None for no HTTP.
-        format: what records are, as `--format` has it.
-        log_as: configures a worker's log, so that its lines say which one it is.
+        format: format of the records, as `--format` has it.
+        configure_log: configures the log of a worker, given its number.
 
     Raises:
-        SettingError: from `make_engine`, or a port cannot be had.
+        SettingError: from `make_engine`, or a port cannot be bound.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the supervisor takes them, also those that come meanwhile
-    doors = [bind_next(http, worker) for worker in range(count)]
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # the supervisor waits for them, and for those that come before
+    listeners = [bind_worker_port(http, worker) for worker in range(count)]
     engine = make_engine()
     _import_early(http)
     settle()
-    log.info("tagger loaded", tagger=", ".join(engine.names), workers=count)
+    log.info("tagger_loaded", tagger=", ".join(engine.names), workers=count)
     if count > (cores := len(os.sched_getaffinity(0))):
-        log.warning("more workers than cores; they wait for each other", workers=count, cores=cores)
+        log.warning("more_workers_than_cores", workers=count, cores=cores)
 
-    def work(place: WorkerSlot) -> int:
-        log_as(place.worker)
-        for worker, door in enumerate(doors):
-            if door is not None and worker != place.worker:
-                door.close()
-        own = replace(settings, instance_id=name_instance(settings.instance_id, place.worker))
-        member = ServeWorker(place, doors[place.worker])
+    def work(slot: WorkerSlot) -> int:
+        configure_log(slot.worker)
+        for worker, listener in enumerate(listeners):
+            if listener is not None and worker != slot.worker:
+                listener.close()
+        own = replace(settings, instance_id=worker_instance_id(settings.instance_id, slot.worker))
+        member = ServeWorker(slot, listeners[slot.worker])
         job = partial(serve, own, lambda: engine, http, format, member)
         return end_with_code(lambda: asyncio.run(job()))
 
     try:
-        return Supervisor(WorkerBoard(count), work, wait_as(settings)).run()
+        return Supervisor(WorkerBoard(count), work, supervisor_rules(settings)).run()
     finally:
-        for door in doors:
-            if door is not None:
-                door.close()
-        log.info("all workers have ended")
+        for listener in listeners:
+            if listener is not None:
+                listener.close()
+        log.info("all_workers_ended")
 
 
 def _import_early(http: HttpSettings | None) -> None:
-    """What a worker would import at its start, once for all of them."""
+    """Import what every worker needs, once for all of them."""
     import consumers.kafka.service.service
     import stream.engine.worker  # noqa: F401
 
@@ -111,31 +102,33 @@ def _import_early(http: HttpSettings | None) -> None:
         import consumers.http.frontend  # noqa: F401
 
 
-def bind_next(http: HttpSettings | None, worker: int) -> socket.socket | None:
-    """Take the port of a worker. Nobody else gets it while a worker is started again: who asks then has to wait.
+def bind_worker_port(http: HttpSettings | None, worker: int) -> socket.socket | None:
+    """Bind the HTTP port of a worker. It stays bound while the worker is restarted; clients wait meanwhile.
 
     Raises:
-        SettingError: it cannot be had.
+        SettingError: it cannot be bound.
     """
     if http is None:
         return None
     from consumers.http.server import bind
 
     own = replace(http, port=http.port + worker if http.port else 0)
-    door = bind(own)
+    listener = bind(own)
     try:
-        if door is not None:
-            door.listen()
+        if listener is not None:
+            listener.listen()
     except OSError as error:
         raise SettingError("http_port", f"cannot listen at {own.host}:{own.port} ({error.strerror})") from error
-    return door
+    return listener
 
 
-def name_instance(given: str | None, worker: int) -> str | None:
-    """Static membership is a worker's own."""
-    return given and f"{given}-{worker}"
+def worker_instance_id(instance_id: str | None, worker: int) -> str | None:
+    """Static membership id of one worker."""
+    return instance_id and f"{instance_id}-{worker}"
 
 
-def wait_as(settings: ServiceSettings) -> SupervisorRules:
-    """The supervisor's times: a worker ends itself at last (`end_at_last`), and may wait for brokers at first."""
-    return SupervisorRules(grace_seconds=2 * settings.shutdown_seconds + 25, calm_seconds=settings.connect_seconds + 30)
+def supervisor_rules(settings: ServiceSettings) -> SupervisorRules:
+    """Times of the supervisor: a worker may wait for brokers at its start, and forces its own exit (`serve`)."""
+    return SupervisorRules(
+        grace_seconds=2 * settings.shutdown_seconds + 25, short_life_seconds=settings.connect_seconds + 30
+    )

@@ -17,16 +17,12 @@ from torch import Tensor
 
 from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
+from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
 from encoder.heads.stability import StabilityHead
-from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 
-SHIPPED = Path(__file__).parent
 _WORDS = "word.weight"
-
-
-class CheckpointError(Exception):
-    """A checkpoint that cannot be read; the message says which file and what to do."""
 
 
 class StoredWeights(Mapping[str, Tensor]):
@@ -80,7 +76,7 @@ class Checkpoint:
         for i in range(0, len(table), 1024):
             yield table[i : i + 1024].float() * scale[i : i + 1024, None]
 
-    def words(self) -> tuple[Tensor, Tensor | None]:
+    def word_table(self) -> tuple[Tensor, Tensor | None]:
         """Give the word table (V, width): as stored, int8 and (V,) float32 scales of its rows; or float32 and None."""
         if isinstance(self.weights, StoredWeights):
             return self.weights.words, self.weights.scale
@@ -98,7 +94,7 @@ class Checkpoint:
             heads.append(head.eval())
         return heads
 
-    def alone(self, head: str) -> "Checkpoint":
+    def single_head(self, head: str) -> "Checkpoint":
         """Leave one of several heads on the trunk: its labels, its stability head, its calibration."""
         names = [*self.config.taggers]
         number, labels = names.index(head), self.config.taggers[head]
@@ -116,11 +112,23 @@ class Checkpoint:
             return Checkpoint(head, config, StoredWeights(stored), self.tokenizer, known)
         return Checkpoint(head, config, weights, self.tokenizer, known)
 
-    def model(self) -> HybridModel:
+    def dense_model(self) -> HybridModel:
         """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""
         model = HybridModel(self.config)
         model.load_state_dict(dict(self.weights))
         return model.eval()
+
+
+def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
+    counts = [len(labels) for labels in config.label_sets.values()]
+    found: list[list[Tensor]] = []
+    for name in ("weight", "bias"):
+        parts = list(torch.split(weights[f"head.{name}"], counts))
+        if config.stability:
+            parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
+        found.append(parts)
+    return torch.cat(found[0]), torch.cat(found[1])
 
 
 def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
@@ -145,33 +153,6 @@ def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tenso
     save_file(stored, folder / "model.safetensors")
     (folder / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-
-
-def find_checkpoint(name: str) -> Path:
-    """Resolve a shipped tagger's name ("ner") or a folder's path.
-
-    Raises:
-        CheckpointError: neither exists.
-    """
-    for folder in (SHIPPED / name, Path(name)):
-        if (folder / "config.json").is_file():
-            return folder
-    shipped = sorted(p.parent.name for p in SHIPPED.glob("*/config.json"))
-    raise CheckpointError(
-        f"tagger {name!r} is neither shipped ({', '.join(shipped) or 'none'}) nor a folder with a config.json"
-    )
-
-
-def read_config(folder: Path) -> HybridConfig:
-    """Read a checkpoint's configuration.
-
-    Raises:
-        CheckpointError: it cannot be read, or cannot work.
-    """
-    try:
-        return msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)
-    except (OSError, msgspec.DecodeError, ConfigError) as error:
-        raise CheckpointError(f"checkpoint {folder}: {error}") from error
 
 
 def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:

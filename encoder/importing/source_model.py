@@ -95,7 +95,7 @@ def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
 
 
 def default_causal_layers(layers: int) -> int:
-    """A third of the layers, at least one: 2 of 6, as in design/model.md."""
+    """A third of the layers, at least one: 2 of 6, as the shipped checkpoint has."""
     return min(max(1, layers // 3), layers - 1)
 
 

@@ -10,7 +10,7 @@ class ConfigError(ValueError):
 
 
 class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Shape of a hybrid encoder and of the caches that serve it (design: model.md, "Forward").
+    """Shape of a hybrid encoder and of the caches that serve it (docs/architecture.md, "Forward").
 
     Layers 1..C (`causal_layers`) are causal and cached per session; layers C+1..L (`layers`) are bidirectional over
     the tokens from the restart point on and see the standing states of the `window` tokens before.

@@ -1,47 +1,60 @@
-"""What a restart is worth: the labels that it is expected to change, against the words that it computes again.
+"""Expected gain of a restart: the label changes that it is expected to bring, against the words that it computes again.
 
-The expected changes of a word are its doubt, 1 - stability, times the share of that doubt that what was said since will
-have resolved. Measured (dev sets of SNIPS, full restarts on every word): of a doubt d the word `k` places on resolves
-about d / (2 k), whatever d is, and a label read three words late changes as often as in the three steps that it was
-spared. So with `r` words to its right seen when its label was read, and `R` standing there now,
+The expected changes of a word are its doubt, 1 - stability, times the share of that doubt that the words which followed
+since will have resolved. Measured (dev sets of SNIPS, full restarts on every word): of a doubt d the word `k` places
+further on resolves about d / (2 k), whatever d is, and a label that is computed again three words late changes as often
+as in the three steps that were skipped. If `r` words to the right were seen when the label was computed, and `R` are
+there now,
 
     changes = RESOLVED * (1 - stability) * log((R + 1/2) / (r + 1/2))
 
 where the logarithm is the sum of 1 / k over the words not yet seen. Doubt alone is a worse guide: most of it belongs to
-words that stay ambiguous whatever comes, or that were read a moment ago.
+words that stay ambiguous whatever follows, or that were computed a moment ago.
 
 A restart's cost is counted in words. Tokens a word even out, and attention makes a word at the end of a full window
-only a few per cent dearer than the first; what is spent in the end is measured, not estimated
+only a few per cent dearer than the first. What is spent in the end is measured, not estimated
 (`stream.overload.budget`).
 """
-
-from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from encoder.restart.policies import StandingWords
+from encoder.restart.standing import PolicyBatch, combine_heads
 
 RESOLVED = 0.4
-"""Changes a unit of doubt and of the logarithm."""
+"""Changes for each unit of doubt and of the logarithm."""
 
 
-def expected_changes(standing: "StandingWords") -> NDArray[np.float64]:
-    """Give for each standing word the probability (words,) that its label changes if it is read again now."""
-    words = standing.words
-    seen = np.arange(1, words + 1, dtype=np.int32) if standing.seen is None else standing.seen
-    changes = np.empty(words, np.float64)
-    fill_changes(standing.stability, seen, words + standing.coming, changes)
+def expected_changes(batch: PolicyBatch, segment: int) -> NDArray[np.float64]:
+    """Give the probability, for each standing word (words,) of a segment, that its label changes if computed now."""
+    first, standing, count = batch.segments[segment].tolist()
+    changes = np.empty(standing, np.float64)
+    _fill_segment_changes(batch.words, first, standing, count, changes)
     return changes
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_segment_changes(
+    words: NDArray[np.void], first: int, standing: int, count: int, changes: NDArray[np.float64]
+) -> None:
+    stability, seen = np.empty(standing, np.float32), np.empty(standing, np.int32)
+    combine_heads(words, first, standing, count, stability, seen)
+    fill_changes(stability, seen, count, changes)
 
 
 @numba.njit(cache=True, nogil=True)
 def fill_changes(
     stability: NDArray[np.float32], seen: NDArray[np.int32], count: int, changes: NDArray[np.float64]
 ) -> None:
-    """Fill `expected_changes` (words,), given the words `seen` by each and the `count` that there are now."""
+    """Fill the expected changes (words,) of one segment.
+
+    Args:
+        stability: (words,) of each standing word now.
+        seen: (words,) words that the segment had when the word was computed.
+        count: words that it has now.
+        changes: (words,) filled.
+    """
     for i in range(len(stability)):
         right = count - 1 - i
         was = min(max(seen[i] - 1 - i, 0), right)
@@ -51,12 +64,12 @@ def fill_changes(
 
 @numba.njit(cache=True, nogil=True)
 def best_point(changes: NDArray[np.float64], point: int, price: float) -> int:
-    """Give the restart point, `point` or later, of which the expected changes exceed the price of its words by most.
+    """Give the restart point, not before `point`, whose expected changes exceed the price of its words by most.
 
     Args:
         changes: (words,) of `expected_changes`.
-        point: the earliest; `words` is an append.
-        price: changes that a word computed again has to bring. 0 buys all; infinity nothing.
+        point: the earliest that is allowed; `words` is an append.
+        price: changes that each word computed again has to bring. 0 allows everything, infinity nothing.
     """
     words = len(changes)
     if price == 0 or point == words:

@@ -1,186 +1,227 @@
-"""Restart policies: from which word on the labels of an open segment are read anew (design: model.md, "Forward").
+"""Restart policies: the word of an open segment from which its labels are computed again.
 
-A policy sees only what stands. Whatever it answers, new words and words that have seen rewritten text are computed.
+A policy sees the standing words alone (`PolicyBatch`). Whatever it answers, new words and words that have seen
+rewritten text are computed. Each policy answers for all segments of a step in one call; the plain version for one
+segment, which the tests compare it with, is `tests/encoder/restart/reference.py`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.restart.expected_gain import best_point, expected_changes
+from encoder.restart.expected_gain import best_point, fill_changes
+from encoder.restart.standing import PolicyBatch, combine_heads
 
 FALLBACK = "last:3"
-"""The default of taggers without a stability head."""
+"""Default policy of taggers without a stability head."""
 DEFAULT_PRICE = "price:0.005"
-"""The default of taggers with one, until they are calibrated; chosen on dev sets (docs/results.md)."""
+"""Default policy of taggers with a stability head, until they are calibrated; chosen on dev sets (docs/results.md)."""
 
 
 class PolicyError(ValueError):
-    """A policy that cannot be parsed; the message says what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class StandingWords:
-    """The words of an open segment that stand unchanged before the new ones are computed, one element a word."""
-
-    entropy: NDArray[np.float32]  # (words,) of the label's distribution, nats
-    probability: NDArray[np.float32]  # (words,) of the standing label
-    stability: NDArray[np.float32]  # (words,) probability that the standing label stands at the close
-    seen: NDArray[np.int32] | None = None  # (words,) words of the segment when each was read; None: up to itself
-    coming: int = 1
-    """New words that follow the standing ones."""
-
-    @property
-    def words(self) -> int:
-        """Number of standing words, which is also the number of the first new one."""
-        return len(self.entropy)
-
-
-def combine_heads(standings: Sequence[StandingWords]) -> StandingWords:
-    """Give each word the worst figures that it has in any of several labellings of the same words (at least one).
-
-    The point of a policy that has a threshold is then the earliest of its points for each of them.
-    """
-    if len(standings) == 1:
-        return standings[0]
-    seen = [x.seen for x in standings if x.seen is not None]
-    return StandingWords(
-        np.maximum.reduce([x.entropy for x in standings]),
-        np.minimum.reduce([x.probability for x in standings]),
-        np.minimum.reduce([x.stability for x in standings]),
-        np.minimum.reduce(seen) if len(seen) == len(standings) else None,
-        standings[0].coming,
-    )
+    """A policy cannot be parsed; the message says what is allowed."""
 
 
 class RestartPolicy(Protocol):
-    """Standing words in, restart point out."""
+    """Standing words in, restart points out."""
 
-    def point(self, standing: StandingWords) -> int:
-        """Word from which the tail is computed, 0..words; `words` is an append. The caller clamps it to its window."""
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        """Give the first word to compute again of each segment, 0..standing words; the latter is an append.
+
+        The caller clamps it to the segment's window.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """Every step is a full restart."""
+    """Full restart at every step."""
 
-    def point(self, standing: StandingWords) -> int:
-        """Go back to the first word."""
-        return 0
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        """Give 0: the first word."""
+        return [0] * len(batch.segments)
 
 
 @dataclass(frozen=True, slots=True)
 class Never:
-    """Only append."""
+    """Append only."""
 
-    def point(self, standing: StandingWords) -> int:
-        """Begin at the first new word."""
-        return standing.words
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        """Give the first new word."""
+        points: list[int] = batch.standing.tolist()
+        return points
 
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """The last `count` words: with every new word the `count - 1` before it."""
+    """The last `count` words: with each new word the `count - 1` words before it."""
 
     count: int
 
-    def point(self, standing: StandingWords) -> int:
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Go back over `count - 1` standing words."""
-        return max(0, standing.words - self.count + 1)
+        return [max(0, standing - self.count + 1) for standing in batch.standing.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """From the first word whose entropy is above the threshold."""
+    """From the first word whose entropy is above the threshold, in nats."""
 
     threshold: float
 
-    def point(self, standing: StandingWords) -> int:
-        """Go back to the first word in doubt."""
-        doubtful = standing.entropy > self.threshold
-        return int(doubtful.argmax()) if doubtful.any() else standing.words
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        """Go back to the first word that any head doubts."""
+        return _find_points(_find_uncertain, batch, np.float32(self.threshold))
 
 
 @dataclass(frozen=True, slots=True)
 class StabilityThreshold:
-    """From the first word that is not settled: whose stability is below the threshold tau (model.md)."""
+    """From the first word whose stability is below the threshold tau."""
 
     threshold: float
 
-    def point(self, standing: StandingWords) -> int:
-        """Go back to the first word that is not settled."""
-        unsettled = standing.stability < self.threshold
-        return int(unsettled.argmax()) if unsettled.any() else standing.words
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        """Go back to the first word that is not stable for every head."""
+        return _find_points(_find_unstable, batch, np.float32(self.threshold))
 
 
 @dataclass(frozen=True, slots=True)
 class Whether:
-    """All or nothing: a full restart when any word is below the threshold, else an append.
+    """All or nothing: a full restart if any word's stability is below the threshold, else an append.
 
     HEAR's question, whether to restart (Kaushal et al. 2023), asked of our stability head: the learned gate that the
-    restart from the first unsettled word is compared with.
+    restart from the first unstable word is compared with.
     """
 
     threshold: float
 
-    def point(self, standing: StandingWords) -> int:
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Go back to the first word, or to none."""
-        return 0 if bool((standing.stability < self.threshold).any()) else standing.words
+        unstable = StabilityThreshold(self.threshold).restart_points(batch)
+        return [
+            0 if point < standing else point for point, standing in zip(unstable, batch.standing.tolist(), strict=True)
+        ]
 
 
-def resolve_policy(text: str, own: str | None) -> str:
-    """Spell out a policy as `parse_policy` reads it.
+@dataclass(frozen=True, slots=True)
+class Price:
+    """From the word whose expected changes exceed the price of the words computed by most
+    (`encoder.restart.expected_gain`).
+    """
+
+    price: float
+    """Changes that each word computed again has to bring."""
+
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        """Go back as far as it pays."""
+        return _find_points(_find_best, batch, self.price)
+
+
+def _find_points(find: Callable[..., None], batch: PolicyBatch, number: float | np.float32) -> list[int]:
+    points = np.empty(len(batch.segments), np.int64)
+    find(batch.words, batch.segments, number, points)
+    found: list[int] = points.tolist()
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_uncertain(
+    words: NDArray[np.void], segments: NDArray[np.int64], threshold: np.float32, points: NDArray[np.int64]
+) -> None:
+    """Fill the first standing word of each segment whose entropy is above the threshold for any head."""
+    for s in range(len(segments)):
+        first, standing, _ = segments[s]
+        point = 0
+        while point < standing and _highest_entropy(words, first + point) <= threshold:
+            point += 1
+        points[s] = point
+
+
+@numba.njit(cache=True, nogil=True)
+def _highest_entropy(words: NDArray[np.void], index: int) -> np.float32:
+    highest = np.float32(0)
+    for tagger in range(len(words)):
+        highest = max(highest, words[tagger, index].entropy)
+    return highest
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_unstable(
+    words: NDArray[np.void], segments: NDArray[np.int64], threshold: np.float32, points: NDArray[np.int64]
+) -> None:
+    """Fill the first standing word of each segment whose stability is below the threshold for any head."""
+    most = _most_standing(segments)
+    stability, seen = np.empty(most, np.float32), np.empty(most, np.int32)
+    for s in range(len(segments)):
+        first, standing, count = segments[s]
+        combine_heads(words, first, standing, count, stability, seen)
+        points[s] = standing
+        for i in range(standing):
+            if stability[i] < threshold:
+                points[s] = i
+                break
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_best(words: NDArray[np.void], segments: NDArray[np.int64], price: float, points: NDArray[np.int64]) -> None:
+    """Fill the point of each segment whose expected changes exceed the price of its words by most."""
+    most = _most_standing(segments)
+    stability, seen = np.empty(most, np.float32), np.empty(most, np.int32)
+    changes = np.empty(most, np.float64)
+    for s in range(len(segments)):
+        first, standing, count = segments[s]
+        combine_heads(words, first, standing, count, stability, seen)
+        fill_changes(stability[:standing], seen[:standing], count, changes[:standing])
+        points[s] = best_point(changes[:standing], 0, price)
+
+
+@numba.njit(cache=True, nogil=True)
+def _most_standing(segments: NDArray[np.int64]) -> int:
+    most = 0
+    for s in range(len(segments)):
+        most = max(most, segments[s, 1])
+    return most
+
+
+def resolve_policy(text: str, default: str | None) -> str:
+    """Spell a policy out in the form that `parse_policy` reads.
 
     Args:
-        text: what an operator wrote: a policy in full; `stability` or `price`, with the tagger's own number; or
-            `default`: the tagger's own policy, or `FALLBACK` where it has none.
-        own: the tagger's own policy (`own_policy`), if it has one.
+        text: as an operator wrote it: a policy in full; `stability` or `price`, with the tagger's own number; or
+            `default`: the tagger's default policy, or `FALLBACK` if it has none.
+        default: the tagger's default policy, if it has one.
 
     Raises:
-        PolicyError: it cannot be parsed, or a number is missing that the tagger has not.
+        PolicyError: the text cannot be parsed, or it lacks a number and the tagger has none.
     """
     if text == "default":
-        text = own or FALLBACK
+        text = default or FALLBACK
     if text in ("stability", "price"):
-        if own is None or not own.startswith(f"{text}:"):
+        if default is None or not default.startswith(f"{text}:"):
             example = {"stability": "stability:0.98", "price": DEFAULT_PRICE}[text]
             raise PolicyError(
                 f"policy {text!r} needs a number, as this tagger has none of its own: run `hearken calibrate --policy "
                 f"{text}`, or say it, for example {example}"
             )
-        text = own
+        text = default
     parse_policy(text)
     return text
 
 
-def own_policy(known: Sequence[str | None]) -> str | None:
-    """The policy for several taggers that are restarted together, given each one's own: the most cautious.
+def most_cautious_policy(policies: Sequence[str | None]) -> str | None:
+    """Choose one policy for several taggers that are restarted together, from the default of each.
 
-    None where one has none, or where they are of different kinds.
+    None if one of them has none, or if they are of different kinds.
     """
-    kinds = {policy.partition(":")[0] for policy in known if policy}
-    if not known or None in known or len(kinds) > 1:
+    kinds = {policy.partition(":")[0] for policy in policies if policy}
+    if not policies or None in policies or len(kinds) > 1:
         return None
     pick = max if kinds == {"stability"} else min
-    return pick((policy for policy in known if policy), key=lambda policy: float(policy.partition(":")[2]))
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """From the word of which the changes that are expected exceed the price of the words by most
-    (`encoder.restart.expected_gain`).
-    """
-
-    price: float
-    """Changes that a word computed again has to bring."""
-
-    def point(self, standing: StandingWords) -> int:
-        """Go back as far as it pays."""
-        return best_point(expected_changes(standing), 0, self.price)
+    return pick((policy for policy in policies if policy), key=lambda policy: float(policy.partition(":")[2]))
 
 
 def parse_policy(text: str) -> RestartPolicy:

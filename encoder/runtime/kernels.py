@@ -134,20 +134,3 @@ class Kernels(Protocol):
 
     def gather(self, pages: Buffer, table: IntArray, rows: PackedRows, dtype: torch.dtype) -> ResidualStream:
         """Read the rows' states back from pages (N, page_size, H) into a packed stream."""
-
-
-def choose_kernels(name: str = "auto") -> Kernels:
-    """Choose an implementation: "torch" (reference, any device), "numba" (CPU) or "auto" (the fastest that fits).
-
-    Raises:
-        ValueError: there is none of that name.
-    """
-    if name in ("auto", "numba"):
-        from encoder.runtime.cpu.numba_kernels.kernels import NumbaKernels
-
-        return NumbaKernels()
-    if name == "torch":
-        from encoder.runtime.cpu.torch_reference import TorchKernels
-
-        return TorchKernels()
-    raise ValueError(f"kernels must be auto, torch or numba (got {name!r})")

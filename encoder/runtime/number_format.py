@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run
-from encoder.runtime.cpu.avx512.microkernel import Numbers, can_multiply
+from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
 from encoder.runtime.cpu.packed_linear import PackedLinear
 

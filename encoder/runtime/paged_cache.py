@@ -16,38 +16,9 @@ from numpy.typing import NDArray
 from encoder.model.config import HybridConfig
 from encoder.runtime import page_table as paging
 from encoder.runtime.kernels import Buffer, IntArray, PackedRows, Pages
+from encoder.runtime.passes import OutOfPages, Pass, PassPlan
 
 _DEFAULT_BYTES = 2 << 30
-
-
-class OutOfPages(Exception):
-    """The pages do not suffice for these passes; nothing has been changed. Evict a slot and try again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One slot's part of one step: cut, append, and compute the tail from a restart point on."""
-
-    slot: int
-    keep: int
-    """The slot is first cut to its first `keep` tokens; 0 <= keep <= length."""
-    tokens: IntArray
-    """(k,) int32 token ids to append, k >= 0; n = keep + k is the new length."""
-    window: int
-    """First token whose standing state the tail may see; n - window <= W. What lies before is given up."""
-    restart: int
-    """First token that the tail computes, window <= restart <= keep; or n to compute nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class PassPlan:
-    """Checked passes of one step in the form that the kernels read."""
-
-    requests: NDArray[np.int64]
-    """(N, 5) slot, keep, count, window, restart"""
-    tokens: IntArray
-    """(T,) appended tokens of all passes"""
-    new_pages: int
 
 
 _COMPLAINTS = {
@@ -149,7 +120,7 @@ class PagedCache:
         """Pages in use, prefix and tail together."""
         return self._prefix_pool.used + self._tail_pool.used
 
-    def open(self) -> int:
+    def open_slot(self) -> int:
         """Open an empty slot.
 
         Raises:
@@ -162,26 +133,26 @@ class PagedCache:
         self.opened[slot] = True
         return slot
 
-    def free(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         """Evict a slot and close it.
 
         Raises:
             ValueError: the slot is not open.
         """
-        self.evict(slot)
+        self.evict_slot(slot)
         self.opened[slot] = False
         self._free_slots.append(slot)
 
-    def evict(self, slot: int) -> None:
+    def evict_slot(self, slot: int) -> None:
         """Give back all pages of a slot; its length becomes 0.
 
         Raises:
             ValueError: the slot is not open.
         """
-        self.length(slot)
+        self.slot_length(slot)
         self._move(np.array([[slot, 0, 0, 0, 0]], np.int64))
 
-    def length(self, slot: int) -> int:
+    def slot_length(self, slot: int) -> int:
         """Count the tokens cached in a slot.
 
         Raises:

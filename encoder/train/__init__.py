@@ -1,1 +1,1 @@
-"""Training: distillation of a hybrid from its bidirectional teacher, then the tagger (design: model.md, "Training")."""
+"""Training: distillation of a hybrid from its bidirectional teacher, then the tagger (docs/architecture.md)."""

@@ -52,8 +52,9 @@ class StageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     batch_tokens: int = 1024
     dropout: float = 0.1
     blocks: Literal["random", "prefix", "one"] = "random"
-    """`random`: block training (model.md); `prefix`: of three sequences two are cut to a random prefix, and each is one
-    block, as if every word restarted whole (to measure what blocks are worth); `one`: each whole (the baseline)."""
+    """`random`: block training (docs/architecture.md); `prefix`: of three sequences two are cut to a random prefix, and
+    each is one block, as if every word restarted whole (to measure what blocks are worth); `one`: each whole (the
+    baseline)."""
     augment: AugmentConfig = AugmentConfig()
     imitate: float = 0.5
     """With a teacher: the share of the loss that is the distance to its scores; the rest is the labels'."""

@@ -15,10 +15,11 @@ from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.train.config import StabilityStage, TextSource, TrainConfig
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
+from encoder.train.data.holdout import is_held, place_of
 from encoder.train.data.text import TextSequence, label_names, read_source
 from encoder.train.stages.distill import distill_job
 from encoder.train.stages.loop import console, train
-from encoder.train.stages.stability import HeldOutSource, is_held, place_of, train_stability
+from encoder.train.stages.stability import HeldOutSource, train_stability
 from encoder.train.stages.tagger import LabelledCorpus, tagger_job
 
 
@@ -236,5 +237,5 @@ def _teachers(config: TrainConfig, label_sets: dict[str, tuple[str, ...]]) -> di
             raise ConfigError(
                 f"teacher {folders[name]} has other labels than the data: {', '.join(checkpoint.config.labels)}"
             )
-        teachers[number] = checkpoint.model()
+        teachers[number] = checkpoint.dense_model()
     return teachers

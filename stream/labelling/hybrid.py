@@ -14,15 +14,16 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.heads.head import Head
 from encoder.heads.reader import NOT_GROWN
 from encoder.heads.stability import stability_at
 from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
-from encoder.restart.batch_policies import pack_batch, restart_points
 from encoder.restart.policies import RestartPolicy
+from encoder.restart.standing import pack_batch
 from encoder.session.pool import SegmentPlan as EncoderPlan
 from encoder.session.pool import run_plans
-from encoder.tagger import Head, Tagger
+from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.labelling.batch_decode import SegmentScores, read_parts
 from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words
@@ -62,14 +63,14 @@ class HybridSessionLabels:
         self._names = tuple([head.name for head in heads])
         self._fingerprint = tagger.encoder.identity
         self.policy = policy
-        self._session = tagger.sessions.open()
+        self._session = tagger.sessions.open_session()
         self._open: dict[str, LabelledWords] = {}
         self._closed: dict[str, LabelledWords] = {}
         self._kept = {x.segment: x for x in kept}
         """Restored and not touched yet."""
         self._reanchors = 0
         if context:
-            self._session.load(context)
+            self._session.load_context(context)
 
     def plan(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
         """Cut what was rewritten."""
@@ -91,8 +92,8 @@ class HybridSessionLabels:
             if not void and token == len(before.encoded.ids) == len(encoded.ids):
                 return plan  # white space or case: nothing that the encoder sees
         if is_edit:
-            # Again: closed words hold no scores. The context may know these tokens, these words are read of none.
-            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids, again=True), 0
+            # Always computed: closed words hold no scores, even if the context has these very tokens.
+            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids), 0
         elif closing:
             self.begin(plan, 0)
         else:
@@ -120,7 +121,7 @@ class HybridSessionLabels:
             self._open.pop(plan.segment, None)
             self._closed[plan.segment] = words
         else:
-            words.standing = self._session.standing(plan.segment)
+            words.standing = self._session.standing_read(plan.segment)
             self._open[plan.segment] = words
 
     def delete(self, segment: str) -> None:
@@ -128,7 +129,7 @@ class HybridSessionLabels:
         self._closed.pop(segment, None)
         self._open.pop(segment, None)
         self._kept.pop(segment, None)
-        self._session.delete(segment)
+        self._session.delete_segment(segment)
 
     def forget(self, segment: str) -> None:
         """A closed segment will not be edited any more."""
@@ -150,7 +151,7 @@ class HybridSessionLabels:
 
     def save_context(self) -> tuple[bytes, ...]:
         """The closed context, with the model's fingerprint."""
-        return (self._fingerprint + self._session.save(),)
+        return (self._fingerprint + self._session.save_context(),)
 
     def free(self) -> None:
         """The session is over."""
@@ -167,7 +168,7 @@ class HybridSessionLabels:
             self._closed[segment] = words
         else:
             self._open[segment] = words
-            self._session.resume(segment, encoded.ids, words.standing)
+            self._session.resume_segment(segment, encoded.ids, words.standing)
 
 
 class HybridLabeller:
@@ -209,7 +210,7 @@ class HybridLabeller:
             mine = [plan for plan in asking if plan.live.policy is policy]
             sizes = [(plan.keep, len(plan.encoded.word_start)) for plan in mine]
             data = [[plan.before.heads[i] if plan.before else b"" for plan in mine] for i in range(len(self.heads))]
-            for plan, word in zip(mine, restart_points(policy, pack_batch(data, sizes)), strict=True):
+            for plan, word in zip(mine, policy.restart_points(pack_batch(data, sizes)), strict=True):
                 plan.live.begin(plan, word)
 
     def run(self, plans: Sequence[_SegmentPlan]) -> None:

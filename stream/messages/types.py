@@ -1,4 +1,4 @@
-"""Messages in normal form: the types are the schema (design: architecture.md). Field names are a public contract."""
+"""Messages in normal form: the types are the schema (docs/messages.md). Field names are a public contract."""
 
 from typing import Literal
 

@@ -4,13 +4,11 @@ Wraps the policy, so that a session asks as ever, one by one. What has to be com
 that is gone, closings) does not ask and is not touched.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
-from encoder.restart.batch_policies import BatchPolicy, PolicyBatch, restart_points
 from encoder.restart.expected_gain import best_point, expected_changes
-from encoder.restart.policies import RestartPolicy, StandingWords
+from encoder.restart.policies import RestartPolicy
+from encoder.restart.standing import PolicyBatch
 from stream.overload.budget import Budget
 from stream.overload.governor import Governor, OverloadChange
 
@@ -37,18 +35,12 @@ class RestartPricing:
         """Give a policy that pays the price."""
         return PricedPolicy(policy, self) if self.governor or self.budget else policy
 
-    def limit(self, words: int, point: int, standing: Callable[[], StandingWords]) -> int:
-        """Give the restart point instead of the policy's `point`, the same one or a later.
-
-        Args:
-            words: how many stand.
-            point: the policy's.
-            standing: gives the words; it is only asked where a price is to be paid.
-        """
-        price = self.price
+    def limit(self, batch: PolicyBatch, segment: int, point: int) -> int:
+        """Give the restart point of a segment instead of the policy's `point`: the same one or a later one."""
+        price, words = self.price, int(batch.standing[segment])
         best = point
         if price and point < words:
-            changes = expected_changes(standing())
+            changes = expected_changes(batch, segment)
             best = best_point(changes, point, price)
             if best > point:
                 self._shorten(float(changes[point:best].sum()))
@@ -106,18 +98,13 @@ class RestartPricing:
 
 
 @dataclass(frozen=True, slots=True)
-class PricedPolicy(BatchPolicy):
+class PricedPolicy:
     """A policy whose restarts may be shortened."""
 
     policy: RestartPolicy
     spending: RestartPricing
 
-    def point(self, standing: StandingWords) -> int:
-        """Give the policy's point, or a later one."""
-        point = min(max(self.policy.point(standing), 0), standing.words)
-        return self.spending.limit(standing.words, point, lambda: standing)
-
-    def points(self, ask: PolicyBatch) -> list[int]:
-        """The same for all segments of a step: each pays what those before it have left."""
-        asked = zip(ask.segments[:, 1].tolist(), restart_points(self.policy, ask), strict=True)
-        return [self.spending.limit(words, point, partial(ask.standing, i)) for i, (words, point) in enumerate(asked)]
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        """Give the policy's points or later ones; each segment pays from what those before it have left."""
+        points = self.policy.restart_points(batch)
+        return [self.spending.limit(batch, segment, point) for segment, point in enumerate(points)]

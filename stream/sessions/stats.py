@@ -43,7 +43,7 @@ class EngineStats(msgspec.Struct):
     active_restarts: int = 0
     """Restarts of any kind that changed at least one label that stood."""
     flips_input: int = 0
-    """Labels of words that changed where the input was rewritten (reference: metrics.md)."""
+    """Labels of words that changed where the input was rewritten (docs/measuring.md)."""
     flips_model: int = 0
     """Labels of words that changed although the input up to them stood."""
     evictions: int = 0

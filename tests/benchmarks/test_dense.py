@@ -3,7 +3,7 @@ import torch
 
 from benchmarks.dense import ALONE, BATCHED, OURS, PACKED, dense_batch, fastest_model, make_texts, run_bench
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.runtime.encoder import Pass
+from encoder.runtime.passes import Pass
 from encoder.tagger import load_tagger
 from tests.tiny import tiny_checkpoint
 
@@ -24,7 +24,7 @@ def test_a_bench_compares_all_sides_at_each_number_of_sessions(tmp_path):
 
 
 def test_padding_changes_no_score_of_the_dense_side():
-    model = tiny_checkpoint().model()
+    model = tiny_checkpoint().dense_model()
     texts = [torch.tensor([5, 6, 7, 8, 9]), torch.tensor([10, 11])]
     with torch.inference_mode():
         together = model(*dense_batch(texts))
@@ -36,15 +36,15 @@ def test_the_packed_side_scores_as_the_dense_ones(tmp_path):
     made = tiny_checkpoint()
     save_checkpoint(tmp_path, made.config, made.weights, made.tokenizer)
     encoder = load_tagger(str(tmp_path), number_format="float32").encoder
-    slot, ids = encoder.open(), np.array([5, 6, 7, 8, 9], np.int32)
+    slot, ids = encoder.open_slot(), np.array([5, 6, 7, 8, 9], np.int32)
     scores = encoder.step([Pass(slot, 0, ids, 0, 0)]).logits
     with torch.inference_mode():
-        dense = load_checkpoint(str(tmp_path)).model()(*dense_batch([torch.from_numpy(ids).long()]))[0]
+        dense = load_checkpoint(str(tmp_path)).dense_model()(*dense_batch([torch.from_numpy(ids).long()]))[0]
     torch.testing.assert_close(torch.from_numpy(scores), dense, atol=1e-4, rtol=1e-4)
 
 
 def test_the_dense_side_runs_in_a_format_this_machine_has():
-    model, name = fastest_model(tiny_checkpoint().model())
+    model, name = fastest_model(tiny_checkpoint().dense_model())
     assert {str(weight.dtype) for weight in model.parameters()} == {f"torch.{name}"}
 
 

@@ -17,7 +17,7 @@ from consumers.cli.main import app
 from consumers.common.settings import TAGGER_VARIABLE, ServiceSettings
 from consumers.http.settings import DEFAULT_PORT, TOKEN_VARIABLE
 from consumers.kafka.client.security import variables
-from consumers.runtime.serve_many import wait_as
+from consumers.runtime.serve_many import supervisor_rules
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -156,7 +156,7 @@ def test_compose_gives_workers_time_a_token_and_a_port() -> None:
     settings = workers["environment"]
     assert float(settings["HEARKEN_SHUTDOWN_SECONDS"]) == ServiceSettings.shutdown_seconds
     asked = ServiceSettings(broker=settings["HEARKEN_BROKER"])
-    assert seconds(workers["stop_grace_period"]) > max(LONGEST, wait_as(asked).grace_seconds)
+    assert seconds(workers["stop_grace_period"]) > max(LONGEST, supervisor_rules(asked).grace_seconds)
     assert settings["HEARKEN_HTTP_TOKEN"].startswith("${HEARKEN_HTTP_TOKEN:?")
     assert workers["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports_of_workers()]
     assert workers["read_only"]

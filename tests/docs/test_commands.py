@@ -20,7 +20,7 @@ import pytest
 
 from consumers.cli.main import main
 from consumers.kafka.brokers.embedded import EmbeddedBroker
-from encoder.checkpoints.checkpoint import SHIPPED
+from encoder.checkpoints.location import SHIPPED
 from tests.docs.documented import PAGES, ROOT, Command, Saved, read_page
 from tests.waiting import PATIENCE, run
 

@@ -1,6 +1,6 @@
 """Pages about the code name files, classes and tests that exist.
 
-What is checked stands in backticks, or in the text of a drawing. NAME in a path stands for any name.
+What is checked stands in backticks, or in the text of a drawing. NAME or SET in a path stands for any name.
 """
 
 import re
@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["docs/architecture.md", "docs/README.md", "CONTRIBUTING.md", "SECURITY.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", *sorted(f"docs/{x.name}" for x in (ROOT / "docs").glob("*.md"))]
 DRAWINGS = ["docs/architecture-rooms.svg", "docs/architecture-record.svg"]
 TOPS = r"(?:consumers|stream|encoder|tests|benchmarks|docs|docker|configs|\.ci)/"
 
 _CODE = re.compile(r"`([^`\n]+)`")
-_PATH = re.compile(rf"{TOPS}[\w./-]*|[\w-]+\.(?:md|toml|lock)|Makefile|LICENSE")
+_PATH = re.compile(rf"{TOPS}[\w./-]*|[A-Z]+\.md|pyproject\.toml|requirements\.lock|Makefile|LICENSE")
 _TEST = re.compile(rf"({TOPS}[\w./-]+\.py)::(\w+)")
+_MODULE = re.compile(r"(?:python -m )?((?:consumers|stream|encoder|tests|benchmarks)(?:\.[a-z_]+)+)(?:\.[A-Z]\w+)?")
 _CLASS = re.compile(r"([A-Z][a-z]+(?:[A-Z][A-Za-z]+)*)(?:\.([a-z_]+))?")
 _TEXT = re.compile(r"<text[^>]*>([^<]*)</text>")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PAGE = re.compile(r"(?<![\w/.'\"-])(?:[\w-]+/)*[\w-]+\.md\b")
 _HEADING = re.compile(r"^#+ (.*)$", re.M)
 
 
@@ -32,16 +34,20 @@ def codes(page: str) -> list[str]:
 
 
 def exists(path: str) -> bool:
-    """A path is there, or a path like it where NAME stands for a name."""
-    if "NAME" in path:
-        return any(ROOT.glob(path.replace("NAME", "*")))
-    return (ROOT / path).exists()
+    """A path is there, or a path like it where NAME or SET stands for a name."""
+    return any(ROOT.glob(re.sub(r"\b(NAME|SET)\b", "*", path)))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_exist(page: str) -> None:
     named = {word for code in codes(page) for word in code.split() if _PATH.fullmatch(word)}
     assert [path for path in sorted(named) if not exists(path) and not exists(f"docs/{path}")] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_exist(page: str) -> None:
+    named = {match[1].replace(".", "/") for code in codes(page) if (match := _MODULE.fullmatch(code))}
+    assert [path for path in sorted(named) if not (ROOT / f"{path}.py").is_file() and not (ROOT / path).is_dir()] == []
 
 
 @pytest.mark.parametrize("page", DRAWINGS)
@@ -62,6 +68,12 @@ def test_the_drawing_has_the_packages_of_each_room() -> None:
 def test_links_lead_somewhere(page: str) -> None:
     links = [link for link in _LINK.findall(read(page)) if "://" not in link]
     assert [link for link in links if not leads_somewhere((ROOT / page).parent, page, link)] == []
+
+
+def test_the_index_has_every_page() -> None:
+    listed = {link.partition("#")[0] for link in _LINK.findall(read("docs/README.md"))}
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(pages - listed) == []
 
 
 def leads_somewhere(folder: Path, page: str, link: str) -> bool:
@@ -101,6 +113,12 @@ def is_defined(name: str, member: str | None) -> bool:
         return True
     bodies = re.findall(rf"^class {name}\b.*?(?=^\S|\Z)", sources(), re.M | re.S)
     return any(member is None or re.search(rf"(?:def {member}\(|\b{member}: )", body) for body in bodies)
+
+
+def test_docstrings_cite_pages_of_this_repository() -> None:
+    cited = {word for line in sources().splitlines() for word in _PAGE.findall(line)}
+    assert cited >= {"docs/architecture.md"}
+    assert [page for page in sorted(cited) if not exists(page)] == []
 
 
 @cache

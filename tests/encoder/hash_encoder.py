@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
-from encoder.runtime.encoder import OutOfPages, Pass, Scores
+from encoder.runtime.interface import Scores
+from encoder.runtime.passes import OutOfPages, Pass
 
 Hashes = NDArray[np.uint64]
 
@@ -35,13 +36,13 @@ class HashEncoder:
         self._windows: dict[int, int] = {}
         self._free = list(range(max_sessions))
 
-    def open(self) -> int:
+    def open_slot(self) -> int:
         slot = self._free.pop()
         self._boundary[slot] = self._standing[slot] = np.zeros(0, np.uint64)
         self._windows[slot] = 0
         return slot
 
-    def free(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         del self._boundary[slot], self._standing[slot]
         self._free.append(slot)
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoder.model.dense import HybridModel
-from encoder.runtime.encoder import Pass
+from encoder.runtime.passes import Pass
 
 
 class Replay:

@@ -3,7 +3,8 @@
 import pytest
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.runtime.cpu.avx512.microkernel import Numbers, can_multiply
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from tests.tiny import tiny_checkpoint
 
 FORMATS: tuple[Numbers, ...] = ("float32", "bfloat16", "int8")

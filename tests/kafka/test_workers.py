@@ -82,7 +82,7 @@ async def test_two_share_the_partitions_and_one_that_dies_costs_nothing(place: P
     wanted = expected()
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
     try:
-        victim = (await next_event(process, "worker started"))["pid"]
+        victim = (await next_event(process, "worker_started"))["pid"]
         await both_have_partitions(process)
         await produce(place, slice(0, 3))
         os.kill(victim, signal.SIGKILL)

@@ -13,9 +13,10 @@ import msgspec
 import numpy as np
 
 from encoder.heads.viterbi import Decoded
-from encoder.restart.policies import RestartPolicy, StandingWords
+from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Kind, Labeller, LabellerCounters, Labelling, PlanWork, SavedSegment
 from stream.labelling.multi_model import MultiModelLabeller
+from tests.encoder.restart.reference import doubtful, point_of
 
 PEOPLE, PLACES, UNSURE = {"anna", "rice", "bob"}, {"rome", "paris", "peru"}, {"may", "jordan", "there"}
 VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", "."})
@@ -77,8 +78,7 @@ class FakeLive:
         doubt = np.array(
             [[1 - x for x in before.read.get(name, _Read()).sure[:kept]] for name in self.names], np.float32
         )
-        entropy = doubt.max(axis=0)
-        point = min(max(self.policy.point(StandingWords(entropy, 1 - entropy, 1 - entropy)), 0), kept)
+        point = point_of(self.policy, doubtful(doubt.max(axis=0)))
         point = max(0, min(point, kept - 1)) if kept < len(before.words) else point  # the last one saw what is gone
         if closing:
             same = kept == len(words) == len(before.words) and before.left == self._left(segment)

@@ -71,7 +71,7 @@ class Gateway(ServiceObserver):
             self._callers.discard(caller)
             caller.leave()
 
-    def stepped(self, batch: StepBatch) -> None:
+    def on_step(self, batch: StepBatch) -> None:
         """Give callers what a step did for them; what is nobody's here is left alone. Never waits."""
         result = batch.result
         for revision in result.revisions:

@@ -253,11 +253,11 @@ class LiveObserver(ServiceObserver):
     def __init__(self, live: LiveModel) -> None:
         self._live = live
 
-    def heard(self, message: Message) -> None:
+    def on_message(self, message: Message) -> None:
         """Its text is shown before its labels are there."""
         self._live.heard(message)
 
-    def stepped(self, batch: StepBatch) -> None:
+    def on_step(self, batch: StepBatch) -> None:
         """Labels are shown when they are found: a page is not made to wait for the brokers."""
         for revision in batch.result.revisions:
             self._live.revised(revision)
@@ -265,7 +265,7 @@ class LiveObserver(ServiceObserver):
             if isinstance(entry.value, SessionState) and entry.value.ended:
                 self._live.over(entry.session)
 
-    def dropped(self, session: str) -> None:
+    def on_session_dropped(self, session: str) -> None:
         """It is another instance's to show."""
         self._live.forget(session)
 

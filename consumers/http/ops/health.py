@@ -31,9 +31,9 @@ def routes(context: HttpContext) -> list[BaseRoute]:
 
 def find_trouble(context: HttpContext) -> list[str]:
     """What does not go on although it should, here or in another worker of this machine; a line each."""
-    patience, place = context.settings.stall_seconds, context.place
+    patience, slot = context.settings.stall_seconds, context.slot
     trouble = find_stalls(context.worker, context.service, patience)
-    return trouble if place is None else trouble + place.board.trouble(place.worker, patience)
+    return trouble if slot is None else trouble + slot.board.find_problems(slot.worker, patience)
 
 
 def find_lacking(context: HttpContext) -> list[str]:
@@ -52,12 +52,12 @@ def find_lacking(context: HttpContext) -> list[str]:
 
 def _workers(context: HttpContext) -> dict[str, Any]:
     """Who answers, and all workers that the supervisor looks after."""
-    if context.place is None:
+    if context.slot is None:
         return {}
-    board = context.place.board
-    posts = [(worker, board.look(worker)) for worker in range(board.count)]
+    board = context.slot.board
+    posts = [(worker, board.status(worker)) for worker in range(board.count)]
     told = [{"worker": worker, "runs": x.pid is not None, "starts": x.starts} for worker, x in posts]
-    return {"worker": context.place.worker, "workers": told}
+    return {"worker": context.slot.worker, "workers": told}
 
 
 def _figures(context: HttpContext) -> dict[str, Any]:

@@ -28,19 +28,19 @@ class RecordLatency:
         broker = queue = step = handover = here = 0.0
         count = 0
         for x in records:
-            if not x.answered:
+            if not x.step_ended_at:
                 continue
             count += 1
-            if x.late is not None:
+            if x.broker_delay is not None:
                 self._came += 1
-                broker += x.late
-            queue += x.begun - x.at
-            step += x.answered - x.begun
-            handover += wrote.began - x.answered
-            stay = wrote.ended - x.at
+                broker += x.broker_delay
+            queue += x.step_started_at - x.taken_at
+            step += x.step_ended_at - x.step_started_at
+            handover += wrote.began - x.step_ended_at
+            stay = wrote.ended - x.taken_at
             here += stay
             self._buckets[bisect_left(BUCKETS, stay)] += 1
-        writing = count * (wrote.kept - wrote.began), count * (wrote.ended - wrote.kept)
+        writing = count * (wrote.states_written - wrote.began), count * (wrote.ended - wrote.states_written)
         self._sums = [a + b for a, b in zip(self._sums, (broker, queue, step, handover, *writing), strict=True)]
         self._count += count
         self._here += here

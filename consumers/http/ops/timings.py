@@ -41,28 +41,28 @@ class StepTimings(ServiceObserver, Collector):
         self._restored = Counter("hearken_restored_sessions", "Sessions that went on from their state", registry=None)
         self._rebalances = Counter("hearken_rebalances", "Times that the group divided its partitions", registry=None)
 
-    def stepped(self, batch: StepBatch) -> None:
+    def on_step(self, batch: StepBatch) -> None:
         """Book a step."""
         self._phases["step"].observe(batch.busy)
         for phase, seconds in batch.result.laps.items():
             self._phases[phase].observe(seconds)
 
-    def delivered(self, causes: Sequence[InFlightRecord | None]) -> None:
+    def on_published(self, causes: Sequence[InFlightRecord | None]) -> None:
         """Book revisions that are written."""
         now = self._now()
         for cause in causes:
             if cause is not None and cause.record.timestamp >= 0:
                 self._latency.observe(max(0.0, now - cause.record.timestamp / 1000))
 
-    def done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
+    def on_records_done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
         """Book where the time of records went."""
         self._passage.book(records, wrote)
 
-    def assigned(self, partitions: Sequence[int]) -> None:
+    def on_assigned(self, partitions: Sequence[int]) -> None:
         """Book a rebalance."""
         self._rebalances.inc()
 
-    def restored(self, sessions: int, seconds: float) -> None:
+    def on_restored(self, sessions: int, seconds: float) -> None:
         """Book a restore."""
         self._restores.observe(seconds)
         self._restored.inc(sessions)

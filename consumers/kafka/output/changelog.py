@@ -1,9 +1,9 @@
-"""The changelog: what the topic of kept states holds. Keys and values of its records, and what a whole partition says.
+"""The changelog (state topic): keys and values of its records, and the state that a whole partition of it gives.
 
 A compacted topic, partitioned like the input. Keys are JSON arrays, so that `kafka-console-consumer` shows them:
 `["call-17","u3"]` a segment, `["call-17"]` a session, `[]` the partition's own record. A value is one MessagePack array
-that begins with the number of its schema; no value (a tombstone) means that the key is gone. All taggers of the group
-share a record: what one message changed is written whole or not at all.
+that begins with the schema number; no value (a tombstone) means that the key was removed. All taggers of the group
+share a record, so that the changes of one message are atomic.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,53 +16,53 @@ from consumers.common.errors import OperationFailed
 from stream.sessions.snapshot import Entry, SavedSession, SegmentState, SessionState, restore_sessions
 
 SCHEMA = 2
-"""Rises when a record's meaning changes. What was written with another number is refused: up to 1, each tagger had keys
-and records of its own."""
+"""Rises when the meaning of a record changes. Records with another number are refused: up to 1, each tagger had its own
+keys and records."""
 
 PARTITION_KEY = b"[]"
 
 Ranges = tuple[tuple[int, int], ...]
-"""Offsets, first and end (exclusive) of each run."""
+"""Ranges of offsets: first and end (exclusive) of each."""
 
 
 class ChangelogError(OperationFailed):
-    """The changelog cannot be used; the message says which record and what to do."""
+    """The changelog cannot be used; the message names the record and says what to do."""
 
 
 class SchemaHeader(msgspec.Struct, frozen=True, array_like=True):
-    """What every value begins with, so that a newer one is recognised whatever follows."""
+    """First element of every value: a newer schema is recognised whatever follows."""
 
     schema: int
 
 
 class SegmentRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """One segment."""
+    """State of one segment."""
 
     schema: int
     state: SegmentState
     outbox: tuple[bytes, ...] = ()
-    """Revisions of the session that may not have been published yet, as they are written (at least once only)."""
-    unasked: bool = False
-    """Whether no message will come again for some of them: the session was idle."""
+    """Encoded revisions of the session that may not have been published yet (at least once only)."""
+    unprompted: bool = False
+    """Whether no input record caused some of them (idle expiry): re-reading the input would not reproduce them."""
 
 
 class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """One session."""
+    """State of one session."""
 
     schema: int
     state: SessionState
     outbox: tuple[bytes, ...] = ()
-    unasked: bool = False
+    unprompted: bool = False
 
 
 class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
-    """Whose changelog this is, and how far its owner was beyond the committed offset."""
+    """The partition's own record: group and topic of the changelog, finished offsets beyond the committed one."""
 
     schema: int
     group: str
     topic: str
     done: Ranges = ()
-    """Input offsets that are done although one before them is not (exactly once only)."""
+    """Finished input offsets after an unfinished one (exactly once only)."""
 
 
 R = TypeVar("R")
@@ -74,62 +74,64 @@ _SEGMENT = msgspec.msgpack.Decoder(SegmentRecord)
 _SESSION = msgspec.msgpack.Decoder(SessionRecord)
 _PARTITION = msgspec.msgpack.Decoder(PartitionRecord)
 
-Pair = tuple[bytes, bytes | None]
-"""A record's key and value."""
+KeyValue = tuple[bytes, bytes | None]
+"""Key and value of a record."""
 
 
-def encode_entry(entry: Entry, outbox: Sequence[bytes] = (), unasked: bool = False) -> Pair:
-    """Make the record of an entry."""
+def encode_entry(entry: Entry, outbox: Sequence[bytes] = (), unprompted: bool = False) -> KeyValue:
+    """Encode the record of an entry."""
     key = msgspec.json.encode([entry.session, *([] if entry.segment is None else [entry.segment])])
     if entry.value is None:
         return key, None
     kind = SessionRecord if isinstance(entry.value, SessionState) else SegmentRecord
-    return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox), unasked))  # type: ignore[arg-type]
+    return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox), unprompted))  # type: ignore[arg-type]
 
 
-def encode_partition(group: str, topic: str, done: Ranges = ()) -> Pair:
-    """Make the partition's own record."""
+def encode_partition_record(group: str, topic: str, done: Ranges = ()) -> KeyValue:
+    """Encode the partition's own record."""
     return PARTITION_KEY, _ENCODER.encode(PartitionRecord(SCHEMA, group, topic, done))
 
 
 @dataclass(slots=True)
 class RestoredPartition:
-    """What a partition of the changelog says."""
+    """State of one partition of the changelog."""
 
     sessions: dict[str, SavedSession] = field(default_factory=dict)
     outbox: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
-    """By session: what its newest record has in its outbox, if anything."""
-    unasked: set[str] = field(default_factory=set)
-    """Sessions that have something in it that no message asks for."""
+    """By session: the outbox of its newest record, if that is not empty."""
+    unprompted: set[str] = field(default_factory=set)
+    """Sessions whose outbox has revisions that no input record caused."""
     done: Ranges = ()
-    owned: bool = False
-    """Whether it has its own record already."""
+    has_own_record: bool = False
+    """Whether the partition's own record is there."""
 
 
-def read_changelog(records: Iterable[tuple[int, Pair]], group: str, topic: str, where: str) -> RestoredPartition:
-    """Make sense of the last record of each key, in the order of the log.
+def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: str, where: str) -> RestoredPartition:
+    """Restore the state of a partition from the last record of each key, in the order of the log.
 
     Args:
-        records: offset, and key and value.
-        group: the consumer group that we are.
+        records: offset, key and value of each.
+        group: our consumer group.
         topic: the input topic.
-        where: names the topic and partition, for errors.
+        where: topic and partition, for error messages.
 
     Raises:
-        ChangelogError: a record is not ours, or of another version.
+        ChangelogError: a record of another program or of another schema.
     """
-    kept = RestoredPartition()
+    restored = RestoredPartition()
     entries = []
     for offset, (key, value) in records:
         place = f"{where}, offset {offset}"
         names = _read_key(key, place)
         if not names:
-            _own(kept, _decode(_PARTITION, value, place), group, topic, where)
+            _read_partition_record(restored, _decode(_PARTITION, value, place), group, topic, where)
         else:
-            entries.append(_read_entry(names, value, kept, place))
-    kept.sessions = restore_sessions(entries)
-    kept.outbox = {session: outbox for session, outbox in kept.outbox.items() if session in kept.sessions and outbox}
-    return kept
+            entries.append(_read_entry(names, value, restored, place))
+    restored.sessions = restore_sessions(entries)
+    restored.outbox = {
+        session: outbox for session, outbox in restored.outbox.items() if session in restored.sessions and outbox
+    }
+    return restored
 
 
 def _read_key(key: bytes, place: str) -> tuple[str, ...]:
@@ -144,7 +146,9 @@ def _read_key(key: bytes, place: str) -> tuple[str, ...]:
     return names
 
 
-def _own(kept: RestoredPartition, record: PartitionRecord | None, group: str, topic: str, where: str) -> None:
+def _read_partition_record(
+    restored: RestoredPartition, record: PartitionRecord | None, group: str, topic: str, where: str
+) -> None:
     if record is None:
         return
     if (record.group, record.topic) != (group, topic):
@@ -152,26 +156,26 @@ def _own(kept: RestoredPartition, record: PartitionRecord | None, group: str, to
             f"{where} keeps the state of group {record.group!r} on topic {record.topic!r}, not of group {group!r} on"
             f" {topic!r}: each needs one of its own. Name another with --state-topic"
         )
-    kept.done, kept.owned = record.done, True
+    restored.done, restored.has_own_record = record.done, True
 
 
-def _read_entry(names: tuple[str, ...], value: bytes | None, kept: RestoredPartition, place: str) -> Entry:
+def _read_entry(names: tuple[str, ...], value: bytes | None, restored: RestoredPartition, place: str) -> Entry:
     session = names[0]
     if len(names) == 1:
-        head = _decode(_SESSION, value, place)
-        _read_outbox(session, head, kept)
-        return Entry(session, None, head.state if head else None)
+        record = _decode(_SESSION, value, place)
+        _read_outbox(session, record, restored)
+        return Entry(session, None, record.state if record else None)
     segment = _decode(_SEGMENT, value, place)
     if segment:
-        _read_outbox(session, segment, kept)
+        _read_outbox(session, segment, restored)
     return Entry(session, names[1], segment.state if segment else None)
 
 
-def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, kept: RestoredPartition) -> None:
-    kept.outbox[session] = record.outbox if record else ()
-    kept.unasked.discard(session)
-    if record and record.unasked:
-        kept.unasked.add(session)
+def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, restored: RestoredPartition) -> None:
+    restored.outbox[session] = record.outbox if record else ()
+    restored.unprompted.discard(session)
+    if record and record.unprompted:
+        restored.unprompted.add(session)
 
 
 def _decode(decoder: "msgspec.msgpack.Decoder[R]", value: bytes | None, place: str) -> R | None:
@@ -201,17 +205,17 @@ def _explain_older(place: str, schema: int) -> str:
 
 
 def to_ranges(offsets: Iterable[int]) -> Ranges:
-    """Sort offsets into runs."""
-    runs: list[tuple[int, int]] = []
+    """Convert offsets to ranges."""
+    ranges: list[tuple[int, int]] = []
     for offset in sorted(offsets):
-        if runs and runs[-1][1] == offset:
-            runs[-1] = runs[-1][0], offset + 1
+        if ranges and ranges[-1][1] == offset:
+            ranges[-1] = ranges[-1][0], offset + 1
         else:
-            runs.append((offset, offset + 1))
-    return tuple(runs)
+            ranges.append((offset, offset + 1))
+    return tuple(ranges)
 
 
 def from_ranges(ranges: Ranges) -> Iterator[int]:
-    """Give the offsets of all runs."""
+    """Iterate over the offsets of all ranges."""
     for first, end in ranges:
         yield from range(first, end)

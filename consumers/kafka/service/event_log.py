@@ -1,4 +1,4 @@
-"""What the service logs of messages: where they are, and never what they say unless that was asked for."""
+"""Log events about messages: where they are, and their text only if that was asked for."""
 
 import structlog
 
@@ -10,40 +10,40 @@ from stream.sessions.step_result import Failure
 
 log = structlog.get_logger()
 
-TOLD_LETTERS, TOLD_OF = 20, 1000
-"""Dead letters of one reason that are logged: the first ones, then one of so many."""
+LOGGED_LETTERS, LOG_EVERY = 20, 1000
+"""Dead letters of one reason that are logged: the first ones, then every thousandth."""
 
 
-def tell_heard(message: Message, record: ConsumedRecord) -> None:
-    """A message was taken; with its text."""
+def log_message(message: Message, record: ConsumedRecord) -> None:
+    """Log a message that was taken, with its text."""
     text = message.text if isinstance(message, Update) else None
     place = {"partition": record.partition, "offset": record.offset}
-    log.info("heard", session=message.session, **place, kind=type(message).__name__.lower(), text=text)
+    log.info("message_received", session=message.session, **place, kind=type(message).__name__.lower(), text=text)
 
 
-def tell_letter(reason: str, record: ConsumedRecord, count: int) -> None:
-    """A record could not be used; a flood of them must not become a flood of lines."""
-    if count <= TOLD_LETTERS or count % TOLD_OF == 0:
+def log_dead_letter(reason: str, record: ConsumedRecord, count: int) -> None:
+    """Log a record that cannot be used. Of many records with the same reason only some are logged."""
+    if count <= LOGGED_LETTERS or count % LOG_EVERY == 0:
         session = (record.key or b"")[:MAX_ID].decode("utf-8", "replace")
         place = {"partition": record.partition, "offset": record.offset}
-        log.warning("dead letter", reason=reason, session=session, **place, count=count)
+        log.warning("dead_letter_written", reason=reason, session=session, **place, count=count)
 
 
-def tell_failure(failure: Failure, record: ConsumedRecord | None) -> None:
-    """Labelling failed: a bug of ours."""
+def log_failure(failure: Failure, record: ConsumedRecord | None) -> None:
+    """Log a failure of the labeller, which is a bug of ours."""
     partition = record.partition if record else None
     place = {"partition": partition, "offset": failure.offset}
-    log.error("labelling failed", session=failure.session, **place, exc_info=failure.error)
+    log.error("labelling_failed", session=failure.session, **place, exc_info=failure.error)
 
 
-def tell_shift(shift: OverloadChange) -> None:
-    """Restarts begin or end to be shortened."""
-    if shift.cause == "budget":
-        if shift.overloaded:
-            log.warning("the budget is spent; restarts are shortened")
+def log_overload_change(change: OverloadChange) -> None:
+    """Log that restarts begin or cease to be limited."""
+    if change.cause == "budget":
+        if change.overloaded:
+            log.warning("budget_exceeded")
         else:
-            log.info("the budget suffices again", seconds=round(shift.seconds, 1), shortened=shift.shortened)
-    elif shift.overloaded:
-        log.warning("overloaded; restarts are shortened", waited=round(shift.waited, 3))
+            log.info("budget_recovered", seconds=round(change.seconds, 1), shortened=change.shortened)
+    elif change.overloaded:
+        log.warning("overload_started", waited=round(change.waited, 3))
     else:
-        log.info("overload is over", seconds=round(shift.seconds, 1), shortened=shift.shortened)
+        log.info("overload_ended", seconds=round(change.seconds, 1), shortened=change.shortened)

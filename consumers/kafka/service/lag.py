@@ -1,4 +1,4 @@
-"""How far behind its input the service is, by what the brokers told with the last records that they gave."""
+"""Consumer lag of the open partitions, from the end offsets that came with the last fetched records."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -9,29 +9,30 @@ from consumers.kafka.service.partitions import Partition
 
 
 class PartitionLag(NamedTuple):
-    """Of one partition that is open."""
+    """Lag of one open partition."""
 
     partition: int
     messages: int
-    """Records that are there and not done."""
+    """Records in the topic that are not finished."""
     seconds: float | None
-    """Age of the last record that was taken, 0 when all are done; None: none was taken yet."""
+    """Age of the last record that was taken, 0 when all are finished; None if none was taken yet."""
 
 
 def find_lags(consumer: AIOKafkaConsumer, partitions: Iterable[Partition], now: float) -> list[PartitionLag]:
-    """Look at the partitions that are open and whose end is known.
+    """Find the lag of each open partition whose end is known.
 
     Args:
         consumer: reads them.
-        partitions: ours.
+        partitions: of this member.
         now: seconds since 1970.
     """
-    given = consumer.assignment()
+    assigned = consumer.assignment()
     lags = []
-    for held in partitions:
-        end = consumer.highwater(held.at) if held.is_open and held.at in given else None
+    for partition in partitions:
+        at = partition.topic_partition
+        end = consumer.highwater(at) if partition.is_open and at in assigned else None
         if end is not None:
-            behind = max(0, end - held.progress.position)
-            age = None if held.produced is None else max(0.0, now - held.produced)
-            lags.append(PartitionLag(held.at.partition, behind, age if behind else 0.0))
+            behind = max(0, end - partition.tracker.position)
+            age = None if partition.last_timestamp is None else max(0.0, now - partition.last_timestamp)
+            lags.append(PartitionLag(at.partition, behind, age if behind else 0.0))
     return sorted(lags)

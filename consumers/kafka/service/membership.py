@@ -1,32 +1,32 @@
-"""Our place in the consumer group: commits (at least once), and the proof that the group still counts us in."""
+"""Membership in the consumer group: commits (at least once), proof of membership, and the rebalance listener."""
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from consumers.common.settings import ServiceSettings
 
-log = structlog.get_logger()
-
 
 class MembershipLost(Exception):
-    """The group no longer counts us in: what is in flight must not be written."""
+    """The group no longer counts this member: what is in flight must not be written."""
 
 
 class GroupMember:
-    """One member, and the two clients that all its partitions share.
+    """One member of the consumer group, and the two clients that all its partitions share.
 
-    A commit carries the group's generation, so one that is taken proves that at that moment nobody else had our
-    partitions. A process that stood still (SIGSTOP, swapping) for longer than its session cannot prove it any more, and
-    writes nothing. (Exactly once needs no proof: its producers are fenced.)
+    A commit carries the group's generation, so an accepted commit proves that no other member had the partitions at
+    that moment. A process that was stopped (SIGSTOP, swapping) for longer than its session timeout cannot prove it any
+    more, and writes nothing. (Exactly once needs no proof: its producers are fenced.)
 
     Args:
-        settings: see there.
-        positions: what may be committed now.
+        settings: of the service.
+        positions: returns the positions that may be committed now.
     """
 
     def __init__(self, settings: ServiceSettings, positions: Callable[[], Mapping[TopicPartition, int]]) -> None:
@@ -34,55 +34,86 @@ class GroupMember:
         self._positions = positions
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()
-        self._proved = 0.0
-        self.counted = asyncio.Event()
-        """Clear while the group divides its partitions anew."""
+        self._verified_at = 0.0
+        self.assignment_known = asyncio.Event()
+        """Clear during a rebalance."""
         self.consumer: AIOKafkaConsumer
         self.producer: AIOKafkaProducer
 
     async def commit_all(self, renew: bool = False) -> None:
-        """Commit what is done and not committed yet; with `renew` also what is. Nothing while the group divides anew.
+        """Commit new positions; with `renew` also those that are committed already. Does nothing during a rebalance.
 
-        A commit of a generation that is over would make aiokafka join as somebody new, and so divide the group again.
+        A commit with an old generation would make aiokafka join as a new member, and so cause another rebalance.
 
         Raises:
-            NotCounted: the group has gone on without us.
+            MembershipLost: the group has gone on without this member.
             KafkaError: the brokers do not answer.
         """
-        if self.counted.is_set():
+        if self.assignment_known.is_set():
             known = {} if renew else self._committed
             await self._commit({at: n for at, n in self._positions().items() if known.get(at) != n})
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Commit these, as soon as the group has divided its partitions.
+        """Commit these positions, after a rebalance that is under way.
 
         Raises:
-            NotCounted: the group has gone on without us.
+            MembershipLost: the group has gone on without this member.
             KafkaError: the brokers do not answer.
         """
-        await self.counted.wait()
+        await self.assignment_known.wait()
         await self._commit(positions)
 
     async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
         if not positions:
             return
         async with self._committing:
-            asked = time.monotonic()
+            asked_at = time.monotonic()
             try:
                 async with asyncio.timeout(self._settings.delivery_seconds):
                     await self.consumer.commit(dict(positions))
             except (CommitFailedError, IllegalStateError) as error:
                 raise MembershipLost(type(error).__name__) from error
-            self._proved = asked
+            self._verified_at = asked_at
             self._committed.update(positions)
 
-    async def prove(self) -> None:
-        """Make sure that our partitions are ours; cheap while the last proof is fresh.
+    async def verify(self) -> None:
+        """Verify that this member still owns its partitions. Costs nothing while the last proof is recent.
 
         Raises:
-            NotCounted: they are not.
+            MembershipLost: it does not.
             KafkaError: the brokers do not answer.
         """
-        await self.counted.wait()
-        if time.monotonic() - self._proved > self._settings.session_timeout_seconds / 2:
+        await self.assignment_known.wait()
+        if time.monotonic() - self._verified_at > self._settings.session_timeout_seconds / 2:
             await self.commit_all(renew=True)
+
+
+Job = Callable[[], Coroutine[Any, Any, None]]
+
+
+class RebalanceListener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Rebalance listener whose errors reach the service: aiokafka logs what a listener raises and goes on.
+
+    Args:
+        guard: runs a job, and reports to the service what it raises.
+        revoked: called when a rebalance begins.
+        assigned: called with the assigned partitions when it ends.
+    """
+
+    def __init__(
+        self,
+        guard: Callable[[Job], Awaitable[None]],
+        revoked: Job,
+        assigned: Callable[[set[TopicPartition]], Coroutine[Any, Any, None]],
+    ) -> None:
+        self._guard = guard
+        self._revoked = revoked
+        self._assigned = assigned
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        """Handle the begin of a rebalance."""
+        await self._guard(self._revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Handle the end of a rebalance."""
+        await self._guard(partial(self._assigned, set(assigned)))

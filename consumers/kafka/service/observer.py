@@ -1,4 +1,4 @@
-"""A place to look on while messages go through: for metrics, for the live page, for callers over HTTP."""
+"""Observers of the service: metrics, the live page and the gateway for HTTP clients."""
 
 from collections.abc import Sequence
 
@@ -9,70 +9,70 @@ from stream.messages.types import Message
 
 
 class ServiceObserver:
-    """Told what happens; who looks on overrides what matters to it.
+    """Base class with empty methods; an observer overrides those that it needs.
 
-    All of it is called in the event loop between two messages, so it must be quick and must not fail.
+    All methods are called in the event loop between two messages, so they must be quick and must not fail.
     """
 
-    def heard(self, message: Message) -> None:
-        """A message was taken to be labelled: from Kafka, or of a stream over HTTP, whose sessions have inner names."""
+    def on_message(self, message: Message) -> None:
+        """A message was submitted: from Kafka, or of an HTTP stream, whose sessions have internal names."""
 
-    def stepped(self, batch: StepBatch) -> None:
-        """The engine has done a step, for whomever; what it says to Kafka is not written yet."""
+    def on_step(self, batch: StepBatch) -> None:
+        """The engine has finished a step, for any source; its results are not written to Kafka yet."""
 
-    def delivered(self, causes: Sequence[InFlightRecord | None]) -> None:
-        """Revisions are written, each for the record that caused it, if one did."""
+    def on_published(self, causes: Sequence[InFlightRecord | None]) -> None:
+        """Revisions are written; `causes` has the record that caused each, or None."""
 
-    def done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
-        """All that records caused is written."""
+    def on_records_done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
+        """Everything that these records caused is written."""
 
-    def assigned(self, partitions: Sequence[int]) -> None:
-        """The group has divided its partitions; these are ours now."""
+    def on_assigned(self, partitions: Sequence[int]) -> None:
+        """A rebalance has ended; these are all partitions of this member."""
 
-    def restored(self, sessions: int, seconds: float) -> None:
-        """A partition is open again: so many sessions go on, after so many seconds."""
+    def on_restored(self, sessions: int, seconds: float) -> None:
+        """A partition was opened with this many live sessions, in this many seconds."""
 
-    def dropped(self, session: str) -> None:
-        """A session went with its partition: somebody else has it now, or we shall have it again."""
+    def on_session_dropped(self, session: str) -> None:
+        """The session's partition was revoked; another member will restore it, or this one after reassignment."""
 
 
 class ServiceObservers(ServiceObserver):
-    """Several as one."""
+    """Calls several observers in order."""
 
-    def __init__(self, taps: Sequence[ServiceObserver]) -> None:
-        self._taps = tuple(taps)
+    def __init__(self, observers: Sequence[ServiceObserver]) -> None:
+        self._observers = tuple(observers)
 
-    def heard(self, message: Message) -> None:
-        """Tell all."""
-        for tap in self._taps:
-            tap.heard(message)
+    def on_message(self, message: Message) -> None:
+        """Call all observers."""
+        for observer in self._observers:
+            observer.on_message(message)
 
-    def stepped(self, batch: StepBatch) -> None:
-        """Tell all."""
-        for tap in self._taps:
-            tap.stepped(batch)
+    def on_step(self, batch: StepBatch) -> None:
+        """Call all observers."""
+        for observer in self._observers:
+            observer.on_step(batch)
 
-    def delivered(self, causes: Sequence[InFlightRecord | None]) -> None:
-        """Tell all."""
-        for tap in self._taps:
-            tap.delivered(causes)
+    def on_published(self, causes: Sequence[InFlightRecord | None]) -> None:
+        """Call all observers."""
+        for observer in self._observers:
+            observer.on_published(causes)
 
-    def done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
-        """Tell all."""
-        for tap in self._taps:
-            tap.done(records, wrote)
+    def on_records_done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
+        """Call all observers."""
+        for observer in self._observers:
+            observer.on_records_done(records, wrote)
 
-    def assigned(self, partitions: Sequence[int]) -> None:
-        """Tell all."""
-        for tap in self._taps:
-            tap.assigned(partitions)
+    def on_assigned(self, partitions: Sequence[int]) -> None:
+        """Call all observers."""
+        for observer in self._observers:
+            observer.on_assigned(partitions)
 
-    def restored(self, sessions: int, seconds: float) -> None:
-        """Tell all."""
-        for tap in self._taps:
-            tap.restored(sessions, seconds)
+    def on_restored(self, sessions: int, seconds: float) -> None:
+        """Call all observers."""
+        for observer in self._observers:
+            observer.on_restored(sessions, seconds)
 
-    def dropped(self, session: str) -> None:
-        """Tell all."""
-        for tap in self._taps:
-            tap.dropped(session)
+    def on_session_dropped(self, session: str) -> None:
+        """Call all observers."""
+        for observer in self._observers:
+            observer.on_session_dropped(session)

@@ -1,8 +1,8 @@
-"""The partitions that the group gave us: each is fenced, restored and sought before its first record is looked at.
+"""The partitions assigned to this member. Each is fenced, restored and sought before its first record is handled.
 
-aiokafka's rebalances are eager (everything is revoked, then given anew), it may hand out records while its listener
-still runs, and it swallows what a listener raises. So the listener only starts things, every partition has a gate of
-its own, and what fails is told to the service by a future.
+aiokafka's rebalances are eager (everything is revoked, then assigned again), it may return records while its listener
+still runs, and it swallows what a listener raises. So the listener only starts tasks, every partition has its own gate
+(`is_open`), and failures reach the service through a future.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from consumers.kafka.output.changelog import (
     ChangelogError,
     RestoredPartition,
     encode_entry,
-    encode_partition,
+    encode_partition_record,
     from_ranges,
 )
 from consumers.kafka.output.dead_letter import DeadLetterRecord
@@ -39,58 +39,59 @@ from consumers.kafka.output.exactly_once import ExactlyOnce
 from consumers.kafka.output.partition_writer import AtLeastOnce, PartitionOutput, PartitionWriter, WriterContext
 from consumers.kafka.service.membership import GroupMember, MembershipLost
 from consumers.kafka.service.observer import ServiceObserver
-from consumers.kafka.service.restore import find_start, read_kept
+from consumers.kafka.service.restore import find_start, read_partition_state
 from stream.engine.worker import Worker
 from stream.sessions.snapshot import Entry, SavedSession, SessionState
 
 log = structlog.get_logger()
 
-RESTORES = 4
-"""Partitions restored at the same time."""
+MAX_RESTORES = 4
+"""Maximum number of partitions that are restored at the same time."""
 
-HOPELESS = (
+FATAL_ERRORS = (
     TopicAuthorizationFailedError,
     GroupAuthorizationFailedError,
     ClusterAuthorizationFailedError,
     UnsupportedVersionError,
 )
-"""Errors that trying again cannot cure."""
+"""Errors that a repetition cannot cure."""
 
 
 @dataclass(eq=False, slots=True)
 class Partition:
-    """One partition of the input while it is ours."""
+    """One assigned partition of the input."""
 
-    at: TopicPartition
+    topic_partition: TopicPartition
     is_open: bool = False
-    progress: OffsetTracker = field(default_factory=OffsetTracker)
-    lane: PartitionWriter | None = None
-    job: "asyncio.Task[None] | None" = None
-    """Opens it, then writes what it has to say."""
+    """Whether it is restored, so that its records may be handled."""
+    tracker: OffsetTracker = field(default_factory=OffsetTracker)
+    writer: PartitionWriter | None = None
+    task: "asyncio.Task[None] | None" = None
+    """Opens it, then writes its output."""
     applied: dict[str, int] = field(default_factory=dict)
-    """Of restored sessions: the last input offset that their state holds."""
+    """By restored session: the last input offset that its state contains."""
     last_applied: int = -1
-    done: set[int] = field(default_factory=set)
-    """Offsets at or behind the start that were done before us."""
-    produced: float | None = None
-    """When the last record that was taken was produced, in seconds since 1970."""
+    done_offsets: set[int] = field(default_factory=set)
+    """Offsets at or after the start that a former owner finished."""
+    last_timestamp: float | None = None
+    """Timestamp of the last record that was taken, in seconds since 1970."""
 
-    def is_done(self, session: str, offset: int) -> bool:
-        """Whether a former owner has done this message already."""
+    def is_applied(self, session: str, offset: int) -> bool:
+        """Whether the restored state of the session contains this message already."""
         return offset <= self.last_applied and offset <= self.applied.get(session, -1)
 
 
 class Partitions:
-    """What the group has given us.
+    """All assigned partitions of one service.
 
     Args:
-        settings: see there.
+        settings: of the service.
         clients: makes Kafka clients.
         worker: runs the engine.
-        ledger: the service's books.
-        outbound: what lanes share.
-        group: the service's place in the group.
-        tap: told when a partition is open again, and of sessions that go.
+        in_flight: the records in flight of the service.
+        context: shared by all partition writers.
+        group: this member of the group.
+        observer: told when a partition was opened, and of dropped sessions.
     """
 
     def __init__(
@@ -98,49 +99,49 @@ class Partitions:
         settings: ServiceSettings,
         clients: Clients,
         worker: Worker,
-        ledger: InFlightRecords,
-        outbound: WriterContext,
+        in_flight: InFlightRecords,
+        context: WriterContext,
         group: GroupMember,
-        tap: ServiceObserver,
+        observer: ServiceObserver,
     ) -> None:
         self._settings = settings
         self._clients = clients
         self._worker = worker
-        self._ledger = ledger
-        self._outbound = outbound
+        self._in_flight = in_flight
+        self._context = context
         self._group = group
-        self._tap = tap
-        self._restores = asyncio.Semaphore(RESTORES)
-        self._exactly = settings.guarantee == "exactly_once"
-        self.held: dict[TopicPartition, Partition] = {}
+        self._observer = observer
+        self._restores = asyncio.Semaphore(MAX_RESTORES)
+        self._exactly_once = settings.guarantee == "exactly_once"
+        self.assigned: dict[TopicPartition, Partition] = {}
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails when the service cannot go on."""
         self.ready = asyncio.Event()
-        """Set once all partitions that the group has given us are open."""
+        """Set while all assigned partitions are open."""
 
-    def opened(self, at: TopicPartition) -> Partition | None:
-        """The partition, if it is ours and its state is back."""
-        held = self.held.get(at)
-        return held if held and held.is_open else None
+    def find_open(self, at: TopicPartition) -> Partition | None:
+        """Find a partition that is assigned and open."""
+        partition = self.assigned.get(at)
+        return partition if partition and partition.is_open else None
 
     async def assign(self, given: set[TopicPartition]) -> None:
-        """The group has decided: keep what we had, close what is gone, open what is new."""
+        """Apply an assignment: keep what this member had, close what is gone, open what is new."""
         consumer = self._group.consumer
         for at in given:
             # Positions that aiokafka found by itself may be stale; nothing is read before ours are set.
             consumer.pause(at)
-            consumer.seek(at, self.held[at].progress.next if at in self.held else 0)
-        for at in self.held.keys() - given:
+            consumer.seek(at, self.assigned[at].tracker.next if at in self.assigned else 0)
+        for at in self.assigned.keys() - given:
             await self.close(at)
-        for at in given & self.held.keys():
-            if not self._exactly and not await self._is_unchanged(self.held[at]):
+        for at in given & self.assigned.keys():
+            if not self._exactly_once and not await self._is_unchanged(self.assigned[at]):
                 await self.close(at)
-        opening = given - self.held.keys()
+        opening = given - self.assigned.keys()
         for at in opening:
-            self.held[at] = held = Partition(at)
-            held.job = asyncio.create_task(self._live(held))
-        consumer.resume(*(at for at in given if self.opened(at)))
-        self._check_ready()
+            self.assigned[at] = partition = Partition(at)
+            partition.task = asyncio.create_task(self._run_partition(partition))
+        consumer.resume(*(at for at in given if self.find_open(at)))
+        self._update_ready()
         log.info(
             "assigned",
             partitions=sorted(at.partition for at in given),
@@ -148,42 +149,47 @@ class Partitions:
         )
 
     async def close(self, at: TopicPartition) -> None:
-        """It is not ours any more: forget it, and write nothing more of it."""
-        held = self.held.pop(at)
-        held.is_open = False
-        if held.job is not None:
-            held.job.cancel()
-            await asyncio.gather(held.job, return_exceptions=True)
-        self._empty(held)
+        """Close a partition that was lost: forget its sessions and write nothing more of it."""
+        partition = self.assigned.pop(at)
+        partition.is_open = False
+        if partition.task is not None:
+            partition.task.cancel()
+            await asyncio.gather(partition.task, return_exceptions=True)
+        self._reset(partition)
 
     async def close_all(self) -> None:
-        """Let everything go."""
-        for at in list(self.held):
+        """Close all partitions."""
+        for at in list(self.assigned):
             await self.close(at)
 
-    # The life of one partition
+    def fail(self, error: Exception) -> None:
+        """Report an error that ends the service."""
+        if not self.failure.done():
+            self.failure.set_exception(error)
 
-    async def _live(self, held: Partition) -> None:
+    # The task of one partition
+
+    async def _run_partition(self, partition: Partition) -> None:
         attempt = 0
         while True:
             producer: AIOKafkaProducer | None = None
             try:
-                if self._exactly:
-                    producer = await self._fence(held.at)
-                await self._open(held, producer or self._group.producer)
-                assert held.lane is not None
-                await held.lane.run()
+                if self._exactly_once:
+                    producer = await self._start_producer(partition.topic_partition)
+                await self._open_partition(partition, producer or self._group.producer)
+                assert partition.writer is not None
+                await partition.writer.run()
             except OperationFailed as error:
                 return self.fail(error)
             except MessageSizeTooLargeError as error:
-                if not self._outbound.shrink(held.lane.largest if held.lane else 0):
+                if not self._context.reduce_limit(partition.writer.largest if partition.writer else 0):
                     return self.fail(ServiceFailed(f"the brokers take hardly any message: {error}"))
-            except HOPELESS as error:
+            except FATAL_ERRORS as error:
                 return self.fail(ServiceFailed(f"{type(error).__name__}: {error}"))
             except (KafkaError, TimeoutError, OSError, MembershipLost) as error:
                 log.warning(
-                    "partition in doubt; it is opened anew from what the brokers hold",
-                    partition=held.at.partition,
+                    "partition_reopening",
+                    partition=partition.topic_partition.partition,
                     error=f"{type(error).__name__}: {error}",
                 )
             except Exception as error:
@@ -191,114 +197,121 @@ class Partitions:
             finally:
                 if producer is not None:
                     await stop_client(producer)
-            attempt = 1 if held.lane and held.lane.groups else attempt + 1
-            self._empty(held)
-            # If we were expelled from the group, heartbeats soon tell; to fence before that would shut out the owner.
+            attempt = 1 if partition.writer and partition.writer.groups_written else attempt + 1
+            self._reset(partition)
+            # If the group expelled this member, heartbeats soon tell; fencing before that would shut out the owner.
             await asyncio.sleep(min(2 * self._settings.heartbeat_seconds * attempt, 10.0))
 
-    def fail(self, error: Exception) -> None:
-        """The service cannot go on."""
-        if not self.failure.done():
-            self.failure.set_exception(error)
-
-    async def _fence(self, at: TopicPartition) -> AIOKafkaProducer:
-        """Start the partition's producer: from now on no former owner can write, and what it left is complete."""
-        name = f"{self._settings.group}-{at.topic}-{at.partition}"
-        make = partial(self._clients.producer, self._settings, name)
+    async def _start_producer(self, at: TopicPartition) -> AIOKafkaProducer:
+        """Start the partition's transactional producer, which fences former owners and completes their transactions."""
+        transactional_id = f"{self._settings.group}-{at.topic}-{at.partition}"
+        make = partial(self._clients.producer, self._settings, transactional_id)
         return await connect(make, self._settings.broker, self._settings.connect_seconds)
 
-    async def _open(self, held: Partition, producer: AIOKafkaProducer) -> None:
-        began, at, settings = time.monotonic(), held.at, self._settings
+    async def _open_partition(self, partition: Partition, producer: AIOKafkaProducer) -> None:
+        began, at, settings = time.monotonic(), partition.topic_partition, self._settings
         if at.partition not in await self._group.producer.partitions_for(settings.topics.state):
             raise ChangelogError(
                 f"topic {settings.topics.state} has no partition {at.partition}: the input was given more partitions."
                 " Sessions have moved between them; name a new state topic with --state-topic"
             )
         async with self._restores:
-            await self._worker.step_over()  # what the engine still does for it was asked before it was lost
+            await self._worker.step_over()  # a running step may still work for a former assignment of the partition
             state = TopicPartition(settings.topics.state, at.partition)
             make = partial(self._clients.reader, settings)
             reader: AIOKafkaConsumer = await connect(make, settings.broker, settings.connect_seconds)
             try:
-                kept, end = await read_kept(reader, state, settings.group, at.topic)
+                restored, end = await read_partition_state(reader, state, settings.group, at.topic)
             finally:
                 await stop_client(reader)
-            start = await find_start(self._group.consumer, at, kept, settings.on_lost_input)
-        forgotten = [x for name, saved in kept.sessions.items() for x in _tombstones(name, saved)] if start.anew else []
-        if start.anew:
-            kept = RestoredPartition(owned=kept.owned)
-        held.applied = {name: saved.offset for name, saved in kept.sessions.items()}
-        held.last_applied = max(held.applied.values(), default=-1)
-        held.done = {offset for offset in from_ranges(kept.done) if offset >= start.offset}
-        held.progress = OffsetTracker(start.offset, held.done)
-        # The engine knows one session of a name; what comes here for one that lives elsewhere becomes dead letters.
-        ours = {name: saved for name, saved in kept.sessions.items() if self._ledger.home(name) in (None, at)}
-        if strays := len(kept.sessions) - len(ours):
-            log.warning("sessions lie in two partitions; key updates by session", partition=at.partition, count=strays)
+            start = await find_start(self._group.consumer, at, restored, settings.on_lost_input)
+        forgotten: list[Entry] = []
+        if start.topic_recreated:
+            forgotten = [x for name, saved in restored.sessions.items() for x in _tombstones(name, saved)]
+            restored = RestoredPartition(has_own_record=restored.has_own_record)
+        partition.applied = {name: saved.offset for name, saved in restored.sessions.items()}
+        partition.last_applied = max(partition.applied.values(), default=-1)
+        partition.done_offsets = {offset for offset in from_ranges(restored.done) if offset >= start.offset}
+        partition.tracker = OffsetTracker(start.offset, partition.done_offsets)
+        self._restore_sessions(at, restored)
+        if self._exactly_once:
+            partition.writer = ExactlyOnce(at, partition.tracker, self._context, producer)
+            partition.writer.enqueue(PartitionOutput(entries=forgotten))
+        else:
+            partition.writer = writer = AtLeastOnce(at, partition.tracker, self._context, producer, self._group.verify)
+            writer.state_end = end
+            await self._group.commit({at: start.offset})
+            await self._republish_missing(writer, restored, forgotten, start.offset)
+        self._group.consumer.seek(at, start.offset)
+        partition.is_open = True
+        self._group.consumer.resume(at)
+        self._update_ready()
+        sessions = sum(not saved.ended for saved in restored.sessions.values())
+        seconds = time.monotonic() - began
+        log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
+        self._observer.on_restored(sessions, seconds)
+
+    def _restore_sessions(self, at: TopicPartition, restored: RestoredPartition) -> None:
+        # The engine knows one session of a name; messages for one that lives in another partition become dead letters.
+        ours = {
+            name: saved for name, saved in restored.sessions.items() if self._in_flight.partition_of(name) in (None, at)
+        }
+        if strays := len(restored.sessions) - len(ours):
+            log.warning("sessions_in_two_partitions", partition=at.partition, count=strays)
         for name, saved in ours.items():
             self._worker.engine.restore(saved, name, time.monotonic())
-            self._ledger.live_at(name, at)
-        if self._exactly:
-            held.lane = ExactlyOnce(at, held.progress, self._outbound, producer)
-            held.lane.put(PartitionOutput(entries=forgotten))
-        else:
-            held.lane = lane = AtLeastOnce(at, held.progress, self._outbound, producer, self._group.prove)
-            lane.end = end
-            await self._group.commit({at: start.offset})
-            await self._mend(lane, kept, forgotten, start.offset)
-        self._group.consumer.seek(at, start.offset)
-        held.is_open = True
-        self._group.consumer.resume(at)
-        self._check_ready()
-        sessions, seconds = sum(not saved.ended for saved in kept.sessions.values()), time.monotonic() - began
-        log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
-        self._tap.restored(sessions, seconds)
+            self._in_flight.assign_session(name, at)
 
-    async def _mend(self, lane: AtLeastOnce, kept: RestoredPartition, forgotten: list[Entry], position: int) -> None:
-        """Write what a former owner may not have come to write: revisions above all."""
+    async def _republish_missing(
+        self, writer: AtLeastOnce, restored: RestoredPartition, forgotten: list[Entry], position: int
+    ) -> None:
+        """Write what a former owner may not have written: above all the revisions in the outbox."""
         settings = self._settings
-        own = [] if kept.owned else [encode_partition(settings.group, lane.partition.topic)]
-        await lane.keep([*own, *(encode_entry(entry) for entry in forgotten)])
-        ended = [name for name in kept.outbox if kept.sessions[name].ended]
+        own = [] if restored.has_own_record else [encode_partition_record(settings.group, writer.partition.topic)]
+        await writer.write_states([*own, *(encode_entry(entry) for entry in forgotten)])
+        ended = [name for name in restored.outbox if restored.sessions[name].ended]
         missing = [
             (name, value)
-            for name, outbox in kept.outbox.items()
+            for name, outbox in restored.outbox.items()
             for value in outbox
-            if name in ended or name in kept.unasked or _OFFSET.decode(value).offset >= position
+            if name in ended or name in restored.unprompted or _OFFSET.decode(value).offset >= position
         ]
-        await lane.bury(
-            [self._too_large(lane.partition, *pair) for pair in missing if len(pair[1]) > self._outbound.limit]
+        limit = self._context.limit
+        await writer.write_dead_letters(
+            [self._too_large_letter(writer.partition, *pair) for pair in missing if len(pair[1]) > limit]
         )
-        await lane.publish([pair for pair in missing if len(pair[1]) <= self._outbound.limit])
-        await lane.keep([encode_entry(_gravestone(name, kept.sessions[name])) for name in ended])
+        await writer.write_revisions([pair for pair in missing if len(pair[1]) <= limit])
+        await writer.write_states([encode_entry(_gravestone(name, restored.sessions[name])) for name in ended])
 
-    def _too_large(self, at: TopicPartition, session: str, value: bytes) -> DeadLetterRecord:
-        """The brokers refused it when a state already told of it; the message that caused it is not at hand."""
+    def _too_large_letter(self, at: TopicPartition, session: str, value: bytes) -> DeadLetterRecord:
+        """Make the dead letter of a revision in the outbox that the brokers refused; its message is not at hand."""
         cause = _Cause(at.topic, at.partition, _OFFSET.decode(value).offset, session.encode(), None)
-        detail = f"{len(value)} bytes; the brokers took no more than {self._outbound.limit}"
-        return self._outbound.dead_letters.make("revision_too_large", detail, cause)
+        detail = f"{len(value)} bytes; the brokers took no more than {self._context.limit}"
+        return self._context.dead_letters.make_letter("revision_too_large", detail, cause)
 
-    async def _is_unchanged(self, held: Partition) -> bool:
-        """Whether nobody else had the partition since we wrote last (at least once has no fences)."""
-        if not held.is_open:
-            return False  # what it has read so far may be of a generation that is over
-        assert isinstance(held.lane, AtLeastOnce)
-        consumer, state = self._group.consumer, TopicPartition(self._settings.topics.state, held.at.partition)
-        if await consumer.committed(held.at) != held.progress.position or held.progress.unfinished:
+    async def _is_unchanged(self, partition: Partition) -> bool:
+        """Whether no other member had the partition since the last write (at least once has no fences)."""
+        if not partition.is_open:
+            return False  # what it has read so far may be of an older generation
+        assert isinstance(partition.writer, AtLeastOnce)
+        at, consumer = partition.topic_partition, self._group.consumer
+        state = TopicPartition(self._settings.topics.state, at.partition)
+        if await consumer.committed(at) != partition.tracker.position or partition.tracker.unfinished:
             return False
-        return bool((await consumer.end_offsets([state]))[state] == held.lane.end)
+        return bool((await consumer.end_offsets([state]))[state] == partition.writer.state_end)
 
-    def _empty(self, held: Partition) -> None:
-        """Forget its sessions."""
-        held.is_open = False
+    def _reset(self, partition: Partition) -> None:
+        """Close a partition and forget its sessions."""
+        partition.is_open = False
         self.ready.clear()
-        for session in self._ledger.drop(held.at, held.progress):
+        for session in self._in_flight.drop_partition(partition.topic_partition, partition.tracker):
             self._worker.engine.drop(session)
-            self._tap.dropped(session)
-        held.lane, held.applied, held.done, held.last_applied, held.produced = None, {}, set(), -1, None
+            self._observer.on_session_dropped(session)
+        partition.writer, partition.last_timestamp, partition.last_applied = None, None, -1
+        partition.applied, partition.done_offsets = {}, set()
 
-    def _check_ready(self) -> None:
-        if self.held and all(held.is_open for held in self.held.values()):
+    def _update_ready(self) -> None:
+        if self.assigned and all(partition.is_open for partition in self.assigned.values()):
             self.ready.set()
         else:
             self.ready.clear()
@@ -322,6 +335,8 @@ def _gravestone(session: str, saved: SavedSession) -> Entry:
 
 @dataclass(slots=True)
 class _Cause:
+    """Place of a record that is not at hand, as a `ConsumedRecord`."""
+
     topic: str
     partition: int
     offset: int

@@ -1,4 +1,4 @@
-"""What a step did, sorted by the partitions whose lanes write it."""
+"""Routes the result of a step to the partitions whose writers write it."""
 
 from collections.abc import Callable
 
@@ -7,43 +7,43 @@ from aiokafka import TopicPartition
 from consumers.kafka.in_flight import InFlightRecord, InFlightRecords
 from consumers.kafka.output.dead_letter import DeadLetterRecord
 from consumers.kafka.output.partition_writer import PartitionOutput
-from consumers.kafka.service.event_log import tell_failure
+from consumers.kafka.service.event_log import log_failure
 from stream.engine.worker import StepBatch
 
 
-def sort_out(
-    batch: StepBatch, ledger: InFlightRecords, make_letter: Callable[[str, str, InFlightRecord], DeadLetterRecord]
+def route_step(
+    batch: StepBatch, in_flight: InFlightRecords, make_letter: Callable[[str, str, InFlightRecord], DeadLetterRecord]
 ) -> dict[TopicPartition, PartitionOutput]:
-    """Give each partition what is its; what is no longer ours is left out.
+    """Group the result of a step by partition. Results of partitions that were lost are left out.
 
     Args:
-        batch: of a step.
-        ledger: knows where sessions live and which record an answer is for; what is answered is released there.
-        make_letter: makes a dead letter of a reason, a detail and the record that it is about.
+        batch: result of a step.
+        in_flight: finds the partition of a session and the record of an answer; answered messages are completed there.
+        make_letter: makes a dead letter from a reason, a detail and the record that it is about.
     """
     outputs: dict[TopicPartition, PartitionOutput] = {}
 
     def output_of(session: str) -> PartitionOutput | None:
-        home = ledger.home(session)
-        if home is None:
+        at = in_flight.partition_of(session)
+        if at is None:
             return None
-        output = outputs.get(home)
+        output = outputs.get(at)
         if output is None:
-            output = outputs[home] = PartitionOutput()
+            output = outputs[at] = PartitionOutput()
         return output
 
     for revision in batch.result.revisions:
         if output := output_of(revision.session):
-            output.revisions.append((revision, ledger.waiting(revision.session, revision.offset)))
+            output.revisions.append((revision, in_flight.find_pending(revision.session, revision.offset)))
     for failure in batch.result.failures:
-        taken = ledger.waiting(failure.session, failure.offset)
-        tell_failure(failure, taken.record if taken else None)
+        taken = in_flight.find_pending(failure.session, failure.offset)
+        log_failure(failure, taken.record if taken else None)
         if taken and (output := output_of(failure.session)):
             output.letters.append(make_letter("labelling_failed", repr(failure.error), taken))
     for answer in batch.result.answered:
-        taken = ledger.release(answer.session, answer.offset)
+        taken = in_flight.complete(answer.session, answer.offset)
         if taken and (output := output_of(answer.session)):
-            taken.begun, taken.answered = batch.ended - batch.busy, batch.ended
+            taken.step_started_at, taken.step_ended_at = batch.ended - batch.busy, batch.ended
             output.done.append(taken)
     last = {}
     for entry in batch.result.entries:
@@ -52,5 +52,5 @@ def sort_out(
             last[entry.session] = entry
     for entry in last.values():
         if entry.segment is None and entry.value is None:
-            ledger.forget(entry.session)
+            in_flight.forget_session(entry.session)
     return outputs

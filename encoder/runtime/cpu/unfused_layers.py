@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.runtime.cpu.avx512.microkernel import Numbers
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.packed_linear import PackedLinear, RoundedLinear
 from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
 from encoder.runtime.paged_cache import PagedCache

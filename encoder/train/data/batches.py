@@ -135,8 +135,9 @@ def cut_to_prefix(example: TrainingExample, rng: random.Random) -> TrainingExamp
 
 
 def block_ends(example: TrainingExample, rng: random.Random, window: int) -> NDArray[np.int64]:
-    """Draw a random partition at word ends (model.md, "one mask"); returns (T,) the last token of each token's block.
+    """Draw a random partition at word ends; returns (T,) the last token of each token's block.
 
+    It is the mask of block training (docs/architecture.md, "Training").
     35 %: every sentence is one block (how closed segments are computed); else sentences before a random one are blocks,
     and the rest has blocks of a mean length of 1, 2, 3, 5 or 8 words. No block is longer than half the window.
     """

@@ -40,7 +40,7 @@ def pick_device() -> torch.device:
 
 
 def bf16_is_faster(device: torch.device) -> bool:
-    """Measure one linear layer in both formats: some processors' bf16 is nine times slower than fp32 (engine.md)."""
+    """Measure one linear layer in both formats: some processors' bf16 is nine times slower than fp32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     seconds = {}

@@ -9,7 +9,6 @@ import random
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from functools import partial
-from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -22,7 +21,6 @@ from encoder.heads.stability import StabilityHead
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage
 from encoder.train.data.batches import TrainingExample
-from encoder.train.data.text import TextSequence
 from encoder.train.stages.live_states import LiveStates, Points, StateCollector
 from encoder.train.stages.loop import console
 
@@ -31,18 +29,6 @@ CHECKED = 0.1
 """Share of the texts that choose the epoch."""
 MOST_STEPS = 8.0
 """A row stands for at most so many steps of its life: words far behind would outweigh those that can still change."""
-
-
-def is_held(sequence: TextSequence, seed: int, share: float) -> bool:
-    """Whether a sequence is held back: all of a document, or none; the same in every run of that seed."""
-    return place_of(sequence, seed) < share
-
-
-def place_of(sequence: TextSequence, seed: int) -> float:
-    """A number in 0..1 that is the same for all of a document, or of a sequence without one."""
-    name = sequence.document or " ".join(sequence.words)
-    digest = blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2.0**64
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ docs/calibration.md has the reasoning in full.
 
 *Risk.* Unit j (a sequence, or a document) has `n_j` rows of its chart, of which `D_j` fewer are right under the
 threshold than under a full restart on every word. The risk is what streaming exact match loses, pooled over rows as in
-metrics.md: E[sum D_j] / sum n_j, for units as long as these: their lengths are the design of the experiment, what
-happens in them is random. Units are independent; rows within one need not be, nor need units be alike.
+docs/measuring.md: E[sum D_j] / sum n_j, for units as long as these: their lengths are the design of the experiment,
+what happens in them is random. Units are independent; rows within one need not be, nor need units be alike.
 
 *p-value.* A unit is allowed `b` lost rows, b = delta * mean n. Losses are capped at `cap` rows; what may be lost
 beyond, at most n_j - cap rows of unit j, is taken as lost, so b = delta * mean n - mean (n - cap)+. Under the null the

@@ -13,7 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.restart.policies import Always, Never, StandingWords
+from encoder.restart.policies import Always, Never
+from encoder.restart.standing import PolicyBatch
 from stream.evaluation.metrics.chart_metrics import Chart, Labels
 from stream.evaluation.replay.examples import LabelledText
 from stream.evaluation.replay.shown_spans import EmissionLevels
@@ -30,9 +31,9 @@ class _ForcedPolicy:
 
     full: bool = False
 
-    def point(self, standing: StandingWords) -> int:
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Go back to the first word, or append."""
-        return 0 if self.full else standing.words
+        return (Always() if self.full else Never()).restart_points(batch)
 
 
 class OracleFeed(Feed[P]):

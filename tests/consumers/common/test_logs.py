@@ -51,10 +51,10 @@ async def test_at_debug_level_nothing_of_a_text_is_logged(capsys: pytest.Capture
     told = capsys.readouterr()
     assert SECRET not in told.err + told.out
     lines = [json.loads(line) for line in told.err.splitlines()]
-    failed = next(x for x in lines if x["event"] == "labelling failed")
+    failed = next(x for x in lines if x["event"] == "labelling_failed")
     assert (failed["session"], failed["partition"], failed["offset"]) == ("call-1", 0, 1)
     assert "fake_tagger.py" in failed["exception"]
-    letters = [(x["session"], x["partition"], x["offset"]) for x in lines if x["event"] == "dead letter"]
+    letters = [(x["session"], x["partition"], x["offset"]) for x in lines if x["event"] == "dead_letter_written"]
     assert sorted(letters) == [("call-1", 0, offset) for offset in range(1, 12)]
 
 
@@ -62,7 +62,7 @@ async def test_texts_are_logged_when_that_was_asked_for(capsys: pytest.CaptureFi
     configure_logging("info", text=True)
     await serve(FakeKafka(), log_text=True)
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    heard = next(x for x in lines if x["event"] == "heard")
+    heard = next(x for x in lines if x["event"] == "message_received")
     assert (heard["session"], heard["partition"], heard["offset"]) == ("call-1", 0, 0)
     assert heard["text"] == f"anna {SECRET}"
 
@@ -84,7 +84,7 @@ def test_errors_of_libraries_are_told_by_kind_and_place(text: bool, capsys: pyte
     for line in (theirs, ours):
         assert "ValueError" in line["exception"]
         assert "RuntimeError" in line["exception"]
-        assert "test_log.py" in line["exception"]
+        assert "test_logs.py" in line["exception"]
     assert (theirs["event"], ours["event"]) == ("task failed", "ours")
 
 

@@ -40,7 +40,7 @@ async def served(
 
 async def read(worker: Worker, desk: Gateway) -> None:
     async for batch in worker.results():
-        desk.stepped(batch)
+        desk.on_step(batch)
     desk.close()
 
 

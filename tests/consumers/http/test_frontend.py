@@ -20,7 +20,7 @@ async def test_health_is_answered_before_the_first_record_and_until_all_is_done(
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
     front, at = HttpFrontend(http, worker), bind(http)
     assert at is not None
-    service = Service(settings(), worker, kafka.clients(), tap=front.tap)
+    service = Service(settings(), worker, kafka.clients(), observer=front.observer)
     async with front.open(at, service) as address, httpx.AsyncClient(base_url=address) as client:
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
@@ -52,8 +52,8 @@ async def test_what_callers_over_http_say_never_gets_to_kafka() -> None:
         if any(x.session == "caller" and x.offset == 3 for x in batch.result.answered):  # type: ignore[attr-defined]
             answered.set()
 
-    front.tap.stepped = count_revisions  # type: ignore[method-assign]
-    service = Service(settings(), worker, kafka.clients(), tap=front.tap)
+    front.observer.on_step = count_revisions  # type: ignore[method-assign]
+    service = Service(settings(), worker, kafka.clients(), observer=front.observer)
     running = asyncio.create_task(service.run(stop))
     await service.ready.wait()
     texts = ["anna", "anna met", "anna met poison"]

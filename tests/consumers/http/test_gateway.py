@@ -126,7 +126,7 @@ async def test_results_that_pile_up_all_the_same_end_the_caller() -> None:
         (held,) = here.desk._held.values()
         late = Revision(tagger="fake", session=held.inside, segment="u", rev=9, offset=0, final=False, spans=())
         for _ in range(5000):
-            here.desk.stepped(StepBatch(StepResult(revisions=[late]), [], 0.0))
+            here.desk.on_step(StepBatch(StepResult(revisions=[late]), [], 0.0))
         assert caller._results.qsize() < 4200
         with pytest.raises(ClientTooSlow):
             [x async for x in caller.results()]
@@ -249,7 +249,7 @@ async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written(
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
     desk = Gateway(worker)
     settings = ServiceSettings(broker="fake:1", commit_seconds=0.01, session_timeout_seconds=0.1)
-    serving = asyncio.create_task(Service(settings, worker, kafka.clients(), tap=desk).run(stop))
+    serving = asyncio.create_task(Service(settings, worker, kafka.clients(), observer=desk).run(stop))
     async with desk.caller(sessions=2) as caller:
         await kafka.append(IN, msgspec.json.encode(final("u", "rome", "call")), b"call")
         results = await told(caller, final("u", "anna", "call"), update("u", "poison", "bad"))

@@ -149,7 +149,7 @@ async def test_a_service_that_ends_is_not_ready_and_still_healthy() -> None:
     kafka = FakeKafka()
     async with serving(kafka, Worker(fake_engine(["ner"], "", coalesce=True))) as (service, client):
         await service.ready.wait()
-        service._stopping.set()
+        service._consume_loop.stopping.set()
         ending = await client.get("/readyz")
         assert (ending.status_code, ending.json()["why"]) == (503, ["the service ends"])
         assert (await client.get("/healthz")).status_code == 200
@@ -158,7 +158,7 @@ async def test_a_service_that_ends_is_not_ready_and_still_healthy() -> None:
 async def test_writes_that_are_not_acknowledged_are_told_once_nobody_gives_them_up() -> None:
     kafka, clock = FakeKafka(), Clock()
     async with serving(kafka, Worker(fake_engine(["ner"], "", coalesce=True))) as (service, client):
-        service._ledger._clock = clock
+        service._in_flight._clock = clock
         await service.ready.wait()
         kafka.hold, kafka.held_topics = True, {OUT}
         await kafka.append(IN, update("a", "anna"), b"a")
@@ -176,22 +176,22 @@ async def test_writes_that_are_not_acknowledged_are_told_once_nobody_gives_them_
 
 def test_one_partition_that_is_stuck_is_not_hidden_by_others() -> None:
     clock = Clock()
-    ledger, first, second = InFlightRecords(10, clock), OffsetTracker(), OffsetTracker()
-    assert ledger.stuck == 0
-    ledger.begin(first, FakeRecord(IN, 0, 0, b"a", b""))
+    in_flight, first, second = InFlightRecords(10, clock), OffsetTracker(), OffsetTracker()
+    assert in_flight.stuck_seconds == 0
+    in_flight.begin(first, FakeRecord(IN, 0, 0, b"a", b""))
     clock.now += 5
-    other = ledger.begin(second, FakeRecord(IN, 1, 0, b"b", b""))
-    assert ledger.stuck == 5
+    other = in_flight.begin(second, FakeRecord(IN, 1, 0, b"b", b""))
+    assert in_flight.stuck_seconds == 5
     clock.now += 5
-    ledger.deliver(other)
-    assert ledger.stuck == 10
-    ledger.begin(second, FakeRecord(IN, 1, 1, b"b", b""))
-    assert ledger.stuck == 10
-    ledger.deliver(ledger.begin(first, FakeRecord(IN, 0, 1, b"a", b"")))
-    assert ledger.stuck == 0  # one is left, but work goes on
+    in_flight.mark_delivered([other])
+    assert in_flight.stuck_seconds == 10
+    in_flight.begin(second, FakeRecord(IN, 1, 1, b"b", b""))
+    assert in_flight.stuck_seconds == 10
+    in_flight.mark_delivered([in_flight.begin(first, FakeRecord(IN, 0, 1, b"a", b""))])
+    assert in_flight.stuck_seconds == 0  # one is left, but work goes on
     clock.now += 3
-    assert ledger.stuck == 3
-    ledger.drop(TopicPartition(IN, 1), second)
-    assert ledger.stuck == 3
-    ledger.drop(TopicPartition(IN, 0), first)
-    assert ledger.stuck == 0
+    assert in_flight.stuck_seconds == 3
+    in_flight.drop_partition(TopicPartition(IN, 1), second)
+    assert in_flight.stuck_seconds == 3
+    in_flight.drop_partition(TopicPartition(IN, 0), first)
+    assert in_flight.stuck_seconds == 0

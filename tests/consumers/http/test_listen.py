@@ -60,7 +60,7 @@ async def test_it_labels_and_says_of_a_fault_where_it_was_and_not_what_was_said(
     async with asyncio.timeout(PATIENCE):
         _, rest = await process.communicate()
     assert process.returncode == 0
-    assert [json.loads(line)["event"] for line in rest.splitlines()] == ["labelling failed", "stopped"]
+    assert [json.loads(line)["event"] for line in rest.splitlines()] == ["labelling_failed", "stopped"]
     assert b"secret" not in rest
 
 

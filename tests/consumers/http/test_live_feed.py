@@ -144,7 +144,7 @@ async def test_a_service_shows_what_goes_through_it_and_lets_go_what_goes_elsewh
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
     front, at = HttpFrontend(http, worker), bind(http)
     assert at is not None
-    service = Service(settings(), worker, kafka.clients(), tap=front.tap)
+    service = Service(settings(), worker, kafka.clients(), observer=front.observer)
     async with front.open(at, service) as address, websockets.connect(feed(address)) as socket:
         assert (await read(socket, "stats"))["lag_messages"] is None  # there is not even a consumer yet
         await watch(socket, "a")
@@ -180,7 +180,7 @@ async def test_streams_over_http_are_shown_and_end_when_they_go() -> None:
 
     async def relay() -> None:
         async for batch in worker.results():
-            front.tap.stepped(batch)
+            front.observer.on_step(batch)
 
     relaying = asyncio.create_task(relay())
     async with front.open(at) as address, websockets.connect(feed(address)) as socket:

@@ -214,15 +214,15 @@ def test_deltas_are_added_to_the_text_as_the_engine_has_it() -> None:
 def test_a_session_that_was_idle_too_long_is_over_unless_it_speaks_again(speaks_again: bool) -> None:
     engine = Engine(fake_labeller("ner"), Last(3), coalesce=True, idle_seconds=5.0)
     live = LiveModel(received=engine.segments)
-    tap = LiveObserver(live)
+    observer = LiveObserver(live)
 
     def say(text: str, offset: int, now: float) -> None:
         engine.submit(update(text), offset, now)
-        tap.heard(update(text))
+        observer.on_message(update(text))
 
     def drain() -> None:
         while engine.pending:
-            tap.stepped(StepBatch(engine.step(), [], 0.0))
+            observer.on_step(StepBatch(engine.step(), [], 0.0))
 
     say("we met bob", 0, 0.0)
     drain()

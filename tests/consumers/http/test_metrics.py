@@ -53,12 +53,12 @@ async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
 
 @asynccontextmanager
 async def serving(
-    kafka: FakeKafka, tap: ServiceObserver | None = None, now: float = 1000.0, **changes: object
+    kafka: FakeKafka, observer: ServiceObserver | None = None, now: float = 1000.0, **changes: object
 ) -> AsyncIterator[Site]:
     stop, meter = asyncio.Event(), StepTimings(lambda: now)
     worker = Worker(fake_engine(["ner"], "", coalesce=False))
     service = Service(
-        settings(**changes), worker, kafka.clients(), tap=ServiceObservers([meter, tap or ServiceObserver()])
+        settings(**changes), worker, kafka.clients(), observer=ServiceObservers([meter, observer or ServiceObserver()])
     )
     task = asyncio.create_task(service.run(stop))
     context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, meter=meter)
@@ -244,7 +244,7 @@ def test_phases_are_booked_as_the_engine_measured_them() -> None:
     assert result.laps == {"schedule": 1, "point": 1, "encode": 1, "decode": 1, "emit": 1}
     assert engine.step().laps == {}
     meter = StepTimings()
-    meter.stepped(StepBatch(result, [], 5.0))
+    meter.on_step(StepBatch(result, [], 5.0))
     told = {(x.name, *x.labels.values()): x.value for metric in meter.collect() for x in metric.samples}
     assert told["hearken_step_seconds_sum", "decode"] == 1
     assert told["hearken_step_seconds_sum", "step"] == 5
@@ -254,7 +254,7 @@ def test_phases_are_booked_as_the_engine_measured_them() -> None:
 def test_a_clock_that_stands_before_the_record_is_no_negative_latency() -> None:
     record = FakeRecord(IN, 0, 0, b"a", b"", timestamp=2_000_000)
     meter = StepTimings(lambda: 1000.0)
-    meter.delivered([InFlightRecord(OffsetTracker(), record), None])
+    meter.on_published([InFlightRecord(OffsetTracker(), record), None])
     told = {x.name: x.value for metric in meter.collect() for x in metric.samples if "sum" in x.name}
     assert told["hearken_produce_to_revision_seconds_sum"] == 0
 

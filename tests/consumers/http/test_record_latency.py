@@ -12,14 +12,14 @@ def taken(**given: float | None) -> InFlightRecord:
 
 def test_phases_add_up_to_what_a_record_was_here() -> None:
     meter = StepTimings()
-    wrote = WriteTimes(began=10.5, kept=10.75, ended=11.0)
+    wrote = WriteTimes(began=10.5, states_written=10.75, ended=11.0)
     records = [
         taken(at=10.0, late=0.125, begun=10.125, answered=10.25),
         taken(at=9.0, late=None, begun=10.125, answered=10.25),
         taken(at=10.0),  # no step was needed
     ]
-    meter.done(records, wrote)
-    meter.done([], WriteTimes(20.0, 20.0, 21.0))
+    meter.on_records_done(records, wrote)
+    meter.on_records_done([], WriteTimes(20.0, 20.0, 21.0))
     told = {(x.name, *x.labels.values()): x.value for metric in meter.collect() for x in metric.samples}
     sums = {phase: told["hearken_record_seconds_sum", phase] for phase in ("queue", "step", "handover")}
     assert sums == {"queue": 0.125 + 1.125, "step": 0.25, "handover": 0.5}

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from consumers.kafka.output.changelog import (
     PARTITION_KEY,
     ChangelogError,
-    Pair,
+    KeyValue,
     encode_entry,
-    encode_partition,
+    encode_partition_record,
     from_ranges,
     read_changelog,
     to_ranges,
 )
-from consumers.kafka.output.partition_writer import EncodedOutput, gravestones, newest, with_outbox
+from consumers.kafka.output.partition_writer import EncodedOutput, encode_newest, encode_with_outbox, find_gravestones
 from stream.sessions.snapshot import Entry, SegmentState, SessionState
 
 NAMES = st.text(min_size=1, max_size=5)
@@ -31,17 +31,17 @@ def session(seq: int, **fields: object) -> SessionState:
     return SessionState(seq=seq, numbers={"ner": (seq, 1)}, offset=seq, **fields)  # type: ignore[arg-type]
 
 
-def read(*pairs: Pair, group: str = "g", topic: str = "t"):  # type: ignore[no-untyped-def]
+def read(*pairs: KeyValue, group: str = "g", topic: str = "t"):  # type: ignore[no-untyped-def]
     return read_changelog(enumerate(pairs), group, topic, "topic t.state, partition 0")
 
 
 @given(NAMES, NAMES, st.lists(st.binary(), max_size=3))
 def test_what_is_written_is_read(name: str, part: str, outbox: list[bytes]) -> None:
-    kept = read(encode_entry(Entry(name, part, segment(7)), outbox), encode_partition("g", "t"))
-    assert list(kept.sessions) == [name]
-    assert kept.sessions[name].segments == {part: segment(7)}
-    assert kept.outbox == ({name: tuple(outbox)} if outbox else {})
-    assert kept.owned
+    restored = read(encode_entry(Entry(name, part, segment(7)), outbox), encode_partition_record("g", "t"))
+    assert list(restored.sessions) == [name]
+    assert restored.sessions[name].segments == {part: segment(7)}
+    assert restored.outbox == ({name: tuple(outbox)} if outbox else {})
+    assert restored.has_own_record
 
 
 def test_the_newest_record_of_a_session_has_its_outbox() -> None:
@@ -53,7 +53,7 @@ def test_the_newest_record_of_a_session_has_its_outbox() -> None:
 
 
 def test_what_is_done_beyond_the_position_is_known() -> None:
-    assert list(from_ranges(read(encode_partition("g", "t", ((5, 7), (9, 10)))).done)) == [5, 6, 9]
+    assert list(from_ranges(read(encode_partition_record("g", "t", ((5, 7), (9, 10)))).done)) == [5, 6, 9]
 
 
 @given(st.sets(st.integers(0, 40)))
@@ -80,13 +80,13 @@ OLDER = msgspec.msgpack.encode([1, ["anna", 1, 1, 1, 1, 0, 0], []])
         ((b'["ner","a","s"]', OLDER), "older Hearken (schema 1, this one knows 2)"),
         ((b'["ner","a"]', OLDER), "older Hearken (schema 1"),
         ((b'["ner","a","s"]', None), "older Hearken"),
-        (encode_partition("other", "t"), "of group 'other' on topic 't'"),
-        (encode_partition("g", "other"), "of group 'g' on topic 'other'"),
+        (encode_partition_record("other", "t"), "of group 'other' on topic 't'"),
+        (encode_partition_record("g", "other"), "of group 'g' on topic 'other'"),
     ],
 )
-def test_foreign_and_newer_records_are_refused(pair: Pair, words: str) -> None:
+def test_foreign_and_newer_records_are_refused(pair: KeyValue, words: str) -> None:
     with pytest.raises(ChangelogError) as refused:
-        read(encode_partition("g", "t"), pair)
+        read(encode_partition_record("g", "t"), pair)
     assert words in str(refused.value)
     assert "topic t.state, partition 0" in str(refused.value)
     assert "--state-topic" in str(refused.value)
@@ -102,11 +102,11 @@ def test_a_newer_entry_replaces_an_older_one_and_carries_its_revisions() -> None
         outgoing(Entry("b", "s", segment(1)), told=(("b", b"1"),)),
         outgoing(Entry("a", "s", segment(2)), told=(("a", b"2"),)),
     ]
-    assert with_outbox(group) == [
+    assert encode_with_outbox(group) == [
         encode_entry(Entry("b", "s", segment(1)), [b"1"]),
         encode_entry(Entry("a", "s", segment(2)), [b"1", b"2"]),
     ]
-    assert newest(group) == [
+    assert encode_newest(group) == [
         encode_entry(Entry("b", "s", segment(1))),
         encode_entry(Entry("a", "s", segment(2))),
     ]
@@ -115,15 +115,15 @@ def test_a_newer_entry_replaces_an_older_one_and_carries_its_revisions() -> None
 def test_only_neighbours_give_way() -> None:
     """Cut behind the entry of `t`, whose numbers say that message 1 is in the state, `s` must have it."""
     group = [outgoing(Entry("a", name, segment(seq))) for seq, name in enumerate("stss", 1)]
-    assert [key for key, _ in with_outbox(group)] == [b'["a","s"]', b'["a","t"]', b'["a","s"]']
-    assert with_outbox(group)[-1] == encode_entry(Entry("a", "s", segment(4)))
+    assert [key for key, _ in encode_with_outbox(group)] == [b'["a","s"]', b'["a","t"]', b'["a","s"]']
+    assert encode_with_outbox(group)[-1] == encode_entry(Entry("a", "s", segment(4)))
 
 
 def test_only_the_last_gravestone_is_written_clean() -> None:
     grave, gone = Entry("a", None, session(2, ended=True)), Entry("a", "s", None)
-    assert gravestones([outgoing(grave, gone)]) == [grave]
-    assert gravestones([outgoing(grave, gone), outgoing(Entry("a", "s", segment(3)))]) == []
-    assert gravestones([outgoing(grave, gone), outgoing(Entry("a", None, None))]) == []
+    assert find_gravestones([outgoing(grave, gone)]) == [grave]
+    assert find_gravestones([outgoing(grave, gone), outgoing(Entry("a", "s", segment(3)))]) == []
+    assert find_gravestones([outgoing(grave, gone), outgoing(Entry("a", None, None))]) == []
 
 
 def test_around_a_sessions_own_entry_all_are_written_in_order() -> None:
@@ -135,7 +135,7 @@ def test_around_a_sessions_own_entry_all_are_written_in_order() -> None:
         outgoing(Entry("a", "t", segment(3))),
         outgoing(Entry("a", "t", segment(4))),
     ]
-    records = with_outbox(group)
+    records = encode_with_outbox(group)
     assert [key for key, _ in records] == [
         b'["a","s"]',
         b'["a"]',

@@ -13,12 +13,13 @@ from consumers.common.settings import ServiceSettings
 from consumers.formats.base import Format
 from consumers.formats.reader import FormatReader
 from consumers.kafka.service.service import Service
-from consumers.verify.revision_checker import RevisionChecker, compare_finals, edited_segments, label_offline
+from consumers.verify.revision_checker import RevisionChecker
 from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine.engine import Engine
 from stream.engine.worker import Worker
 from stream.messages.types import End, Message, Revision, Update
 from tests.consumers.fake_kafka import DEAD, IN, OUT, FakeKafka
+from tests.consumers.verify.offline import compare_finals, edited_segments, label_offline
 from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.streams import ALL, messages, steps
 

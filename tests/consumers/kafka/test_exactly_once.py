@@ -129,16 +129,18 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
     kafka = FakeKafka()
     for value in (update("anna"), b"{", update("anna met bob")):
         await kafka.append(IN, value)
-    producer, progress = FakeProducer(kafka, NAME), OffsetTracker()
+    producer, tracker = FakeProducer(kafka, NAME), OffsetTracker()
     await producer.start()
     letters = DeadLetterWriter()
-    outbound = WriterContext(settings(), letters, lambda done, revisions, wrote: None)
-    lane = ExactlyOnce(FIRST, progress, outbound, producer)
+    context = WriterContext(settings(), letters, lambda done, revisions, wrote: None)
+    writer = ExactlyOnce(FIRST, tracker, context, producer)
     taken = []
     for record in kafka.records(IN):
-        progress.begin(record.offset)
-        taken.append(InFlightRecord(progress, record))
-    await lane.deliver([PartitionOutput(letters=[letters.make("invalid_json", "x", taken[1].record)], done=[taken[1]])])
+        tracker.begin(record.offset)
+        taken.append(InFlightRecord(tracker, record))
+    await writer.write_group(
+        [PartitionOutput(letters=[letters.make_letter("invalid_json", "x", taken[1].record)], done=[taken[1]])]
+    )
     assert kafka.committed == {FIRST: 0}
     records = [(x.offset, (x.key or b"", x.value)) for x in kafka.records(STATE)]
     assert read_changelog(records, "hearken", IN, "state").done == ((1, 2),)

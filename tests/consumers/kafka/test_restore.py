@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.output.changelog import ChangelogError, RestoredPartition, encode_entry, read_changelog
-from consumers.kafka.service.restore import LostInput, PartitionStart, find_start, read_last
+from consumers.kafka.service.restore import LostInput, PartitionStart, find_start, read_latest_records
 from stream.sessions.snapshot import Entry
 from tests.consumers.fake_kafka import IN, STATE, FakeConsumer, FakeKafka, FakeReader
 from tests.consumers.kafka.test_changelog import segment
@@ -50,16 +50,16 @@ async def test_records_that_retention_took_are_told_or_skipped() -> None:
 @pytest.mark.parametrize(("committed", "applied"), [(7, 1), (2, 4), (None, 4)])
 async def test_a_topic_made_anew_is_told_or_begun_without_the_old_states(committed: int | None, applied: int) -> None:
     consumer = await broker(first=0, end=4, committed=committed)
-    with pytest.raises(LostInput, match="made anew"):
+    with pytest.raises(LostInput, match="created again"):
         await find_start(consumer, AT, kept_until(applied), "fail")
-    assert await find_start(consumer, AT, kept_until(applied), "skip") == PartitionStart(0, anew=True)
+    assert await find_start(consumer, AT, kept_until(applied), "skip") == PartitionStart(0, topic_recreated=True)
 
 
 async def test_the_last_record_of_each_key_is_read_in_the_order_of_the_log() -> None:
     kafka = FakeKafka()
     for key, value in ((b"a", b"1"), (b"b", b"1"), (b"a", b"2"), (b"c", None)):
         await kafka.append(STATE, value, key)
-    records, end = await read_last(FakeReader(kafka), CHANGES)
+    records, end = await read_latest_records(FakeReader(kafka), CHANGES)
     assert records == [(1, (b"b", b"1")), (2, (b"a", b"2")), (3, (b"c", None))]
     assert end == 4
 
@@ -68,7 +68,7 @@ async def test_a_record_without_a_key_is_not_ours() -> None:
     kafka = FakeKafka()
     await kafka.append(STATE, b"1")
     with pytest.raises(ChangelogError, match="offset 0: no record of ours"):
-        await read_last(FakeReader(kafka), CHANGES)
+        await read_latest_records(FakeReader(kafka), CHANGES)
 
 
 async def test_a_changelog_that_cannot_be_read_to_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,4 +83,4 @@ async def test_a_changelog_that_cannot_be_read_to_its_end_is_told(monkeypatch: p
     monkeypatch.setattr("consumers.kafka.service.restore.STALL_SECONDS", 0.0)
     with pytest.raises(ChangelogError, match="a transaction hangs"):
         async with asyncio.timeout(PATIENCE):
-            await read_last(reader, CHANGES)
+            await read_latest_records(reader, CHANGES)

@@ -219,7 +219,7 @@ async def test_shutdown_finishes_what_is_in_flight() -> None:
     task = asyncio.create_task(service.run(stop))
     await kafka.until(lambda: len(kafka.unacknowledged) == 1)
     stop.set()
-    await service._stopping.wait()
+    await service._consume_loop.stopping.wait()
     await kafka.append(IN, update("a", "anna rome"), b"a")  # too late
     await kafka.acknowledge()
     await task

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
 from consumers.kafka.client.clients import stop_client
-from consumers.kafka.output.changelog import encode_entry, encode_partition
+from consumers.kafka.output.changelog import encode_entry, encode_partition_record
 from consumers.kafka.service.service import Service
 from stream.engine.engine import StepResult
 from stream.engine.worker import Worker
@@ -150,7 +150,7 @@ async def test_what_was_done_before_us_is_remembered_until_it_is_read_again() ->
     """Exactly once: two owners die, the second before it comes to what the first had done beyond its position."""
     kafka = FakeKafka()
     kafka.committed[FIRST] = 0
-    key, value = encode_partition("hearken", IN, ((1, 3),))
+    key, value = encode_partition_record("hearken", IN, ((1, 3),))
     await kafka.append(STATE, value, key)
     async with serving(kafka, guarantee="exactly_once") as service:
         await service.ready.wait()
@@ -206,7 +206,7 @@ async def test_sessions_that_never_were_are_not_remembered() -> None:
     async with serving(kafka) as service:
         await kafka.append(IN, b'{"type":"end","session":"a"}', b"a")
         await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
-        assert service._ledger.home("a") is None
+        assert service._in_flight.partition_of("a") is None
 
 
 async def test_what_idleness_closed_is_told_even_if_we_die_over_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,10 @@ import pytest
 
 from consumers.cli.main import main
 from consumers.common.settings import ServiceSettings, SettingError
-from consumers.common.worker_board import WorkerBoard
+from consumers.common.worker_board import WorkerBoard, WorkerSlot
 from consumers.http.settings import HttpSettings
 from consumers.kafka.brokers.embedded import EmbeddedBroker
-from consumers.runtime.serve_many import bind_next, check_workers, name_instance, wait_as
-from consumers.runtime.supervisor import WorkerSlot
+from consumers.runtime.serve_many import bind_worker_port, check_workers, supervisor_rules, worker_instance_id
 from tests.consumers.http.sites import asking, make_context
 from tests.waiting import PATIENCE
 
@@ -91,8 +90,8 @@ async def test_two_workers_serve_and_one_that_dies_comes_back_at_its_address(bro
             code, said = await health(address)
             assert (code, said["worker"]) == (200, number)
             assert said["workers"] == [{"worker": n, "runs": True, "starts": 1} for n in (0, 1)]
-        os.kill(next(x["pid"] for x in told.lines if x["event"] == "worker started" and x["worker"] == 1), 9)
-        assert (await told.next("a worker ended and is started again"))["signal"] == "SIGKILL"
+        os.kill(next(x["pid"] for x in told.lines if x["event"] == "worker_started" and x["worker"] == 1), 9)
+        assert (await told.next("worker_restarting"))["signal"] == "SIGKILL"
         code, said = await health(doors[0])
         assert (code, said["status"]) == (503, "stuck")
         assert "worker 1 ended" in said["why"][0]
@@ -102,9 +101,9 @@ async def test_two_workers_serve_and_one_that_dies_comes_back_at_its_address(bro
         told.process.send_signal(signal.SIGTERM)
         assert await told.end() == 0
     by_whom = [(x["event"], x.get("worker")) for x in told.lines]
-    assert by_whom[0] == ("tagger loaded", None)
+    assert by_whom[0] == ("tagger_loaded", None)
     assert by_whom.count(("stopped", 0)) == by_whom.count(("stopped", 1)) == 1
-    assert by_whom[-1] == ("all workers have ended", None)
+    assert by_whom[-1] == ("all_workers_ended", None)
 
 
 def memory(pid: int) -> dict[str, int]:
@@ -115,7 +114,7 @@ def memory(pid: int) -> dict[str, int]:
 
 async def test_a_tagger_is_in_memory_once_and_its_parent_has_one_thread(broker: str) -> None:
     async with workers(broker, "--http-port", "off", command=REAL) as told:
-        pids = [(await told.next("worker started"))["pid"] for _ in range(2)]
+        pids = [(await told.next("worker_started"))["pid"] for _ in range(2)]
         for _ in pids:
             await told.next("serving")
         taken = [memory(pid) for pid in pids]
@@ -136,7 +135,7 @@ async def test_what_a_worker_could_not_do_is_told_in_a_line_and_tried_again() ->
             assert told.process.stderr is not None
             log: list[bytes] = []
             async with asyncio.timeout(PATIENCE):
-                while b"is started again" not in b"".join(log):
+                while b"worker_restarting" not in b"".join(log):
                     log.append(await told.process.stderr.readline())
     assert any(line.startswith(b"hearken: no broker answers") for line in log)
     assert json.loads(log[-1])["code"] == 1
@@ -146,27 +145,27 @@ def test_ports_follow_each_other_and_must_be_free_if_they_were_asked_for() -> No
     with socket.socket() as first:
         first.bind(("127.0.0.1", 0))
         port = first.getsockname()[1]
-    doors = [bind_next(HttpSettings(port=port), worker) for worker in range(2)]
+    doors = [bind_worker_port(HttpSettings(port=port), worker) for worker in range(2)]
     try:
         assert [door and door.getsockname()[1] for door in doors] == [port, port + 1]
         with pytest.raises(SettingError, match=f"cannot listen at 127.0.0.1:{port + 1}"):
-            bind_next(HttpSettings(port=port), 1)
-        assert bind_next(HttpSettings(port=port, asked=False), 1) is None
+            bind_worker_port(HttpSettings(port=port), 1)
+        assert bind_worker_port(HttpSettings(port=port, asked=False), 1) is None
     finally:
         for door in doors:
             if door:
                 door.close()
-    assert bind_next(None, 1) is None
+    assert bind_worker_port(None, 1) is None
     with pytest.raises(SettingError, match="65536 is not a port"):
-        bind_next(HttpSettings(port=65535), 1)
+        bind_worker_port(HttpSettings(port=65535), 1)
 
 
 def test_each_has_an_instance_id_of_its_own_and_is_given_the_time_that_it_may_take() -> None:
-    assert [name_instance("a", worker) for worker in range(2)] == ["a-0", "a-1"]
-    assert name_instance(None, 1) is None
+    assert [worker_instance_id("a", worker) for worker in range(2)] == ["a-0", "a-1"]
+    assert worker_instance_id(None, 1) is None
     settings = ServiceSettings(broker="b:1", shutdown_seconds=7.0, connect_seconds=5.0)
-    assert wait_as(settings).grace_seconds > 2 * 7.0 + 20, "a worker ends itself before that"
-    assert wait_as(settings).calm_seconds > 5.0, "to wait for a broker is no life"
+    assert supervisor_rules(settings).grace_seconds > 2 * 7.0 + 20, "a worker ends itself before that"
+    assert supervisor_rules(settings).short_life_seconds > 5.0, "to wait for a broker is no life"
 
 
 def test_elsewhere_than_on_linux_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +189,7 @@ async def test_health_tells_of_other_workers_and_the_page_of_one_that_is_alone_d
     board = WorkerBoard(2)
     board.starting(0)
     board.started(0, 1)
-    async with asking(make_context(place=WorkerSlot(0, -1, board))) as client:
+    async with asking(make_context(slot=WorkerSlot(0, -1, board))) as client:
         answer = await client.get("/healthz")
     assert answer.status_code == 503
     assert "worker 1" in answer.json()["why"][0]

@@ -20,21 +20,22 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several workers
 PROGRAM = """
 import os, select, signal, sys, time
 from consumers.common.logs import configure_logging
-from consumers.runtime.supervisor import Place, Rules, Supervisor
-from consumers.common.worker_board import Board
+from consumers.common.worker_board import WorkerBoard, WorkerSlot
+from consumers.runtime.supervisor import Supervisor, SupervisorRules
 from tests.waiting import PATIENCE, killed_after, wait_until
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
-def until_told(place):
-    select.select([place.leash], [], [])
+def until_told(slot):
+    select.select([slot.stop_pipe], [], [])
 
 {work}
 
 configure_logging()
-rules = Rules(pause_seconds=0.05, longest_pause_seconds=0.2, calm_seconds=5.0, lives=3, grace_seconds={grace})
-code = Supervisor(Board({count}), work, rules).run()
+limits = dict(short_life_seconds=5.0, max_short_lives=3, grace_seconds={grace})
+rules = SupervisorRules(pause_seconds=0.05, max_pause_seconds=0.2, **limits)
+code = Supervisor(WorkerBoard({count}), work, rules).run()
 say("code", code)
 sys.exit(code)
 """
@@ -91,10 +92,10 @@ def lives(pid: int) -> bool:
 
 
 GOOD = """
-def work(place):
-    say("began", place.worker, os.getpid())
-    until_told(place)
-    say("ended", place.worker)
+def work(slot):
+    say("began", slot.worker, os.getpid())
+    until_told(slot)
+    say("ended", slot.worker)
     return 0
 """
 
@@ -113,12 +114,12 @@ def test_a_signal_ends_all_in_order(number: signal.Signals, flocks: list[Flock])
 
 def test_a_signal_to_the_whole_group_ends_all_in_order_too(flocks: list[Flock]) -> None:
     work = """
-def work(place):
+def work(slot):
     from consumers.runtime.serve import stopped_by_signals
     import asyncio
     async def serve():
-        with stopped_by_signals(place.leash) as stop:
-            say("began", place.worker, os.getpid())
+        with stopped_by_signals(slot.stop_pipe) as stop:
+            say("began", slot.worker, os.getpid())
             await stop.wait()
             await asyncio.sleep(0.3)  # a second signal would end it here
         return 0
@@ -142,7 +143,7 @@ def test_who_is_killed_is_started_again_and_the_others_do_not_notice(flocks: lis
     flock.process.terminate()
     code, _, log = flock.end()
     assert code == 0
-    assert "a worker ended and is started again" in log
+    assert "worker_restarting" in log
     assert "SIGKILL" in log
 
 
@@ -155,25 +156,25 @@ def test_nobody_is_left_behind_when_the_supervisor_is_killed(flocks: list[Flock]
 
 
 def test_who_dies_again_and_again_ends_all(flocks: list[Flock]) -> None:
-    work = GOOD.replace("    until_told", "    if place.worker: os.abort()\n    until_told")
+    work = GOOD.replace("    until_told", "    if slot.worker: os.abort()\n    until_told")
     flocks.append(flock := Flock(work))
     code, out, log = flock.end()
     assert code == 1
     assert out.count("began 1") == 3
     assert out.count("ended 0") == 1
-    assert log.count("a worker ended and is started again") == 2
-    assert "will not do better" in log
+    assert log.count("worker_restarting") == 2
+    assert "worker_failed_repeatedly" in log
 
 
 def test_a_wrong_setting_ends_all_at_once(flocks: list[Flock]) -> None:
-    flocks.append(flock := Flock(GOOD.replace("    until_told", "    if place.worker: return 2\n    until_told")))
+    flocks.append(flock := Flock(GOOD.replace("    until_told", "    if slot.worker: return 2\n    until_told")))
     code, out, _ = flock.end()
     assert code == 2
     assert out.count("began 1") == 1
 
 
 def test_who_ends_by_itself_in_order_is_started_again_any_number_of_times(flocks: list[Flock]) -> None:
-    flocks.append(flock := Flock(GOOD.replace("    until_told(place)", "    if not place.worker: until_told(place)")))
+    flocks.append(flock := Flock(GOOD.replace("    until_told(slot)", "    if not slot.worker: until_told(slot)")))
     said = flock.hear(16)
     assert sum(words[:2] == ["began", "1"] for words in said) > 5
     flock.process.terminate()
@@ -182,18 +183,18 @@ def test_who_ends_by_itself_in_order_is_started_again_any_number_of_times(flocks
 
 def test_health_of_one_tells_of_all_even_if_it_speaks_before_its_supervisor_does(flocks: list[Flock]) -> None:
     work = """
-class Board(Board):
+class WorkerBoard(WorkerBoard):
     def started(self, worker, pid):
-        while not self.look(worker).stuck:
+        while not self.status(worker).stuck:
             time.sleep(0.01)
         super().started(worker, pid)
 
-def work(place):
-    place.board.beat(place.worker, stuck=True)
-    while not (trouble := [x for x in place.board.trouble(but=place.worker, patience=60) if "stuck" in x]):
+def work(slot):
+    slot.board.beat(slot.worker, stuck=True)
+    while not (trouble := [x for x in slot.board.find_problems(asking=slot.worker, patience=60) if "stuck" in x]):
         time.sleep(0.01)
     say(*trouble)
-    until_told(place)
+    until_told(slot)
     return 0
 """
     flocks.append(flock := Flock(work))
@@ -203,18 +204,18 @@ def work(place):
 
 
 def test_who_does_not_end_is_killed_and_that_is_told(flocks: list[Flock]) -> None:
-    stubborn = GOOD.replace("    until_told(place)", "    while place.worker: time.sleep(1)\n    until_told(place)")
+    stubborn = GOOD.replace("    until_told(slot)", "    while slot.worker: time.sleep(1)\n    until_told(slot)")
     flocks.append(flock := Flock(stubborn, grace=0.5))
     flock.hear(2)
     flock.process.terminate()
     code, out, log = flock.end()
     assert code == 1
     assert "ended 0" in out
-    assert "did not end in order and is killed" in log
+    assert "worker_killed" in log
 
 
 def test_a_second_signal_ends_all_at_once(flocks: list[Flock]) -> None:
-    flocks.append(flock := Flock(GOOD.replace("    until_told(place)", "    while True: time.sleep(1)")))
+    flocks.append(flock := Flock(GOOD.replace("    until_told(slot)", "    while True: time.sleep(1)")))
     began = flock.hear(2)
     flock.process.terminate()
     time.sleep(0.2)
@@ -225,7 +226,7 @@ def test_a_second_signal_ends_all_at_once(flocks: list[Flock]) -> None:
 
 
 def test_an_error_of_a_worker_is_told_and_is_its_end(flocks: list[Flock]) -> None:
-    flocks.append(flock := Flock("def work(place):\n    raise ValueError('nobody expected this')\n", count=1))
+    flocks.append(flock := Flock("def work(slot):\n    raise ValueError('nobody expected this')\n", count=1))
     code, out, log = flock.end()
     assert (code, out) == (1, "code 1\n")
     assert log.count("nobody expected this") == 3
@@ -236,12 +237,12 @@ def test_weights_are_in_memory_once(flocks: list[Flock]) -> None:
 from pathlib import Path
 held = os.urandom(1 << 25)
 
-def work(place):
+def work(slot):
     held.count(b"never there")  # read all of it
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     memory = {line.split()[0]: int(line.split()[1]) for line in lines}
-    say("memory", place.worker, memory["Private_Dirty:"], memory["Shared_Dirty:"])
-    until_told(place)
+    say("memory", slot.worker, memory["Private_Dirty:"], memory["Shared_Dirty:"])
+    until_told(slot)
     return 0
 """
     flocks.append(flock := Flock(work))
@@ -258,20 +259,20 @@ def test_a_board_tells_of_the_others() -> None:
     for worker in range(3):
         board.starting(worker)
         board.started(worker, 1000 + worker)
-    assert board.trouble(but=0, patience=60) == []
+    assert board.find_problems(asking=0, patience=60) == []
     now[0] += 61
     board.beat(0, stuck=False)
     board.beat(1, stuck=True)
-    assert board.trouble(but=0, patience=60) == [
+    assert board.find_problems(asking=0, patience=60) == [
         "worker 1 is stuck; its own /healthz says why",
-        "worker 2 was not heard of for 61 s",
+        "worker 2 has sent no heartbeat for 61 s",
     ]
-    assert board.trouble(but=1, patience=60) == ["worker 2 was not heard of for 61 s"]
+    assert board.find_problems(asking=1, patience=60) == ["worker 2 has sent no heartbeat for 61 s"]
     board.ended(2)
     now[0] += 5
-    assert board.trouble(but=1, patience=60) == ["worker 2 ended 5 s ago and does not run yet"]
+    assert board.find_problems(asking=1, patience=60) == ["worker 2 ended 5 s ago and does not run yet"]
     for worker in (2, 1):
         board.starting(worker)
         board.started(worker, 2000)
-    assert board.trouble(but=0, patience=60) == []
-    assert (board.look(2).pid, board.look(2).starts, board.look(0).starts) == (2000, 2, 1)
+    assert board.find_problems(asking=0, patience=60) == []
+    assert (board.status(2).pid, board.status(2).starts, board.status(0).starts) == (2000, 2, 1)

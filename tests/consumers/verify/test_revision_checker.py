@@ -1,14 +1,11 @@
 """The witness finds what is wrong: every promise that a revision can break is broken here once."""
 
-from pathlib import Path
-
 import msgspec
 import pytest
 
-from consumers.verify.revision_checker import RevisionChecker, closing_messages, compare_finals, edited_segments
-from encoder.checkpoints.checkpoint import save_checkpoint
+from consumers.verify.revision_checker import RevisionChecker
 from stream.messages.types import Changed, Delete, End, Message, Retracted, Revision, Span, Update, Was
-from tests.tiny import tiny_checkpoint
+from tests.consumers.verify.offline import closing_messages, compare_finals, edited_segments
 
 RICE = Span(id=1, start=7, end=14, label="person", text="ms rice", stability=0.9)
 
@@ -87,14 +84,3 @@ def test_missing_open_and_different_finals_are_found() -> None:
     for seen in ({}, {("ner", "a", "s"): revision(1, False)}, {("ner", "a", "s"): revision(1, True, spans=())}):
         agree, wrong = compare_finals(STREAM, seen, offline)
         assert (agree, len(wrong)) == (0, 1)
-
-
-async def test_soak_sends_a_stream_through_kafka_and_finds_nothing_wrong(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from consumers.verify.soak import soak
-
-    checkpoint = tiny_checkpoint()
-    save_checkpoint(tmp_path / "tiny", checkpoint.config, checkpoint.weights, checkpoint.tokenizer)
-    assert await soak(STREAM, [str(tmp_path / "tiny")], "last:2", None, coalesce=False) == 0
-    assert "2 of 2" in capsys.readouterr().out

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from encoder.checkpoints.checkpoint import CheckpointError
+from encoder.checkpoints.location import CheckpointError
 from encoder.checkpoints.names import HeadChoice, choose_taggers
 from tests.tiny import tiny_config
 
@@ -21,7 +21,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     make(tmp_path / "mine", "ner", "other")
     make(tmp_path / "with:colon")
     monkeypatch.setattr("encoder.checkpoints.names.SHIPPED", folder)
-    monkeypatch.setattr("encoder.checkpoints.checkpoint.SHIPPED", folder)
+    monkeypatch.setattr("encoder.checkpoints.location.SHIPPED", folder)
     monkeypatch.chdir(tmp_path)
     return folder
 

@@ -5,12 +5,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from encoder.heads.stability import Settled, stability_of
-from encoder.restart.expected_gain import expected_changes
-from encoder.restart.policies import Price, RestartPolicy, StabilityThreshold, StandingWords, combine_heads
-from encoder.runtime.encoder import HybridEncoder, Pass
+from encoder.heads.head import Head
+from encoder.heads.stability import StabilityLogit, stability_of
+from encoder.restart.policies import Price, RestartPolicy, StabilityThreshold
+from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
-from encoder.tagger import Head
+from encoder.runtime.passes import Pass
+from tests.encoder.restart.reference import (
+    StandingWords,
+    combine_heads_reference,
+    expected_changes_reference,
+    restart_point_reference,
+)
 
 NEAR = 1e-4
 
@@ -74,11 +80,11 @@ class PlainResident:
         standings = []
         for head in slot.heads:
             _, probability, base, drift = np.array(head, np.float32).reshape(-1, 4).T
-            stability = stability_of(Settled(base, drift), np.maximum(one.words - seen, 0))
-            standings.append(StandingWords(probability, probability, stability, seen, len(one.ends)))
-        standing = combine_heads(standings)
+            stability = stability_of(StabilityLogit(base, drift), np.maximum(one.words - seen, 0))
+            standings.append(StandingWords(1 - probability, stability, seen, len(one.ends)))
+        standing = combine_heads_reference(standings)
         refuse_close_calls(slot.policy, standing)
-        word = min(max(slot.policy.point(standing), 0), one.kept_words)
+        word = restart_point_reference(slot.policy, standing)
         wish = slot.ends[word - 1] + 1 if word else 0
         invalid = [t for t, reach in enumerate(slot.reach[: one.keep]) if reach > one.keep]
         return min([wish, one.keep, *invalid])
@@ -112,6 +118,6 @@ def refuse_close_calls(policy: RestartPolicy, standing: StandingWords) -> None:
     if isinstance(policy, StabilityThreshold) and (np.abs(standing.stability - policy.threshold) < NEAR).any():
         raise Undecided
     if isinstance(policy, Price) and policy.price and standing.words:
-        gains = np.append(np.cumsum((expected_changes(standing) - policy.price)[::-1]), 0.0)
+        gains = np.append(np.cumsum((expected_changes_reference(standing) - policy.price)[::-1]), 0.0)
         if (np.diff(np.sort(gains))[-1:] < NEAR).any():
             raise Undecided

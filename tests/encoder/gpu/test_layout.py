@@ -10,7 +10,8 @@ from tests.encoder.gpu.where import some
 # isort: split
 from encoder.runtime.gpu.launch import QUERIES
 from encoder.runtime.gpu.row_layout import BLOCKS, ROWS, WANTED, lay_out
-from encoder.runtime.paged_cache import PassPlan, prefix_rows, tail_rows
+from encoder.runtime.paged_cache import prefix_rows, tail_rows
+from encoder.runtime.passes import PassPlan
 
 REQUESTS = st.lists(
     st.tuples(st.integers(0, 30), st.sampled_from([0, 1, 2, 7, 40]), st.integers(0, 9), st.integers(0, 9)), max_size=6

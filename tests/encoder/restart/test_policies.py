@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 
 from encoder.restart.policies import (
@@ -9,15 +8,10 @@ from encoder.restart.policies import (
     PolicyError,
     Price,
     StabilityThreshold,
-    StandingWords,
     Whether,
     parse_policy,
 )
-
-
-def standing(*entropy: float) -> StandingWords:
-    doubt = np.array(entropy, np.float32)
-    return StandingWords(doubt, np.ones(len(entropy), np.float32), 1 - doubt)
+from tests.encoder.restart.reference import doubtful, point_of, restart_point_reference
 
 
 @pytest.mark.parametrize(
@@ -76,13 +70,15 @@ def test_refuses_with_what_is_allowed(text):
         (StabilityThreshold(0.5), 4),
         (StabilityThreshold(1.0), 0),
         (Whether(0.7), 0),
-        (Whether(0.6), 4),
+        (Whether(0.55), 4),
     ],
 )
 def test_points(policy, point):
-    assert policy.point(standing(0.1, 0.2, 0.1, 0.4)) == point
+    standing = doubtful([0.1, 0.2, 0.1, 0.4])
+    assert point_of(policy, standing) == point
+    assert restart_point_reference(policy, standing) == point
 
 
 @pytest.mark.parametrize("policy", [Always(), Never(), Last(2), Entropy(0.1)])
 def test_an_empty_segment_starts_at_its_start(policy):
-    assert policy.point(standing()) == 0
+    assert point_of(policy, doubtful([])) == 0

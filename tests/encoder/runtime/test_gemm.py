@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, PackedWeights, make_run, padded
-from encoder.runtime.cpu.avx512.microkernel import PER_STEP, Numbers
+from encoder.runtime.cpu.avx512.microkernel import PER_STEP
 from encoder.runtime.cpu.avx512.row_kernels import cast_bytes, norm_row
 from encoder.runtime.cpu.avx512.weight_packing import _laid_out, _rounded
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned

@@ -4,17 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.runtime.kernels import (
-    Buffer,
-    Embedding,
-    IntArray,
-    Kernels,
-    Norm,
-    PackedRows,
-    Pages,
-    ResidualStream,
-    choose_kernels,
-)
+from encoder.runtime.cpu.select import choose_kernels
+from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
 
 FORMATS = [torch.float32, torch.bfloat16]
 SHAPES = [(4, 8, 4), (3, 5, 3), (12, 32, 16)]  # heads, head_dim, page_size: small, odd, real

@@ -8,9 +8,9 @@ import pytest
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource, read_config
 from encoder.train.data.folder import LONGEST, count_spans, read_folder
+from encoder.train.data.holdout import place_of
 from encoder.train.data.text import read_source
 from encoder.train.recipe import TrainRecipe, write_run
-from encoder.train.stages.stability import place_of
 
 RECIPE = TrainRecipe(start="ner")
 

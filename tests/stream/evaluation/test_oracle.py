@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.restart.policies import Always, StandingWords
+from encoder.restart.policies import Always
+from encoder.restart.standing import PolicyBatch
 from stream.evaluation.labelled import evaluate_policy
 from stream.evaluation.replay.examples import LabelledText, begin_table, sessions_of
 from stream.evaluation.replay.oracle import OracleFeed
@@ -26,8 +27,8 @@ class Scripted:
     def __init__(self, script):
         self.script = list(script)
 
-    def point(self, standing: StandingWords) -> int:
-        return 0 if self.script.pop(0) else standing.words
+    def restart_points(self, batch: PolicyBatch) -> list[int]:
+        return [0 if self.script.pop(0) else standing for standing in batch.standing.tolist()]
 
 
 def with_gold(examples):

@@ -13,14 +13,14 @@ from encoder.restart.policies import (
     Last,
     Never,
     StabilityThreshold,
-    StandingWords,
     Whether,
-    combine_heads,
 )
+from encoder.restart.standing import PolicyBatch
 from encoder.session.session_encoder import SessionEncoder
 from stream.engine.engine import Engine
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.multi_model import MultiModelLabeller
+from tests.encoder.restart.reference import StandingWords, batch_of
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller, fake_labeller
 from tests.stream.helpers import brief, delete, drain, end, final, tell, update
@@ -119,7 +119,10 @@ def test_the_most_doubtful_labelling_restarts_at_the_earliest_point_of_all(colum
     standings = []
     for column in columns:
         entropy, stability = np.array(column[:words], np.float32).reshape(-1, 2).T
-        standings.append(StandingWords(entropy, 1 - entropy, stability))
+        standings.append(StandingWords(entropy, stability, np.arange(1, words + 1, dtype=np.int32)))
+    alone = batch_of(*standings)
+    segment = np.array([[0, words, words + 1]])
+    together = PolicyBatch(alone.words.reshape(len(columns), words), segment)
     for policy in (
         Always(),
         Never(),
@@ -128,7 +131,7 @@ def test_the_most_doubtful_labelling_restarts_at_the_earliest_point_of_all(colum
         StabilityThreshold(threshold),
         Whether(threshold),
     ):
-        assert policy.point(combine_heads(standings)) == min(map(policy.point, standings))
+        assert policy.restart_points(together) == [min(policy.restart_points(alone))]
 
 
 def test_a_restart_that_one_head_wants_reads_the_words_of_all_anew():
@@ -298,15 +301,17 @@ def test_no_word_is_read_of_which_nothing_was_computed(monkeypatch):
     log, _ = kept(Engine(heads("b"), Always()), update("x", "we met ms rice"))
     engine = Engine(heads("a", "b"), Always())
     engine.restore(restore(log)["s"], "s")
-    resume = SessionEncoder.resume
-    monkeypatch.setattr(SessionEncoder, "resume", lambda *given: (resume(*given), forget_that_it_is_unread(*given)))
+    resume = SessionEncoder.resume_segment
+    monkeypatch.setattr(
+        SessionEncoder, "resume_segment", lambda *given: (resume(*given), forget_missing_scores(*given))
+    )
     engine.submit(update("x", "we met ms rice "), 1)
     (failure,) = engine.step().failures
     assert "nothing was computed" in str(failure.error)
 
 
-def forget_that_it_is_unread(session, segment, *_):
-    session._open[segment].unread = False
+def forget_missing_scores(session, segment, *_):
+    session._open[segment].scores_missing = False
 
 
 def told_without_failure(engine, *messages, first):

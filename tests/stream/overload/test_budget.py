@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from benchmarks.harness.open_loop import drive
 from encoder.restart.expected_gain import RESOLVED, best_point, expected_changes
-from encoder.restart.policies import Always, Last, Never, RestartPolicy, StabilityThreshold, StandingWords
+from encoder.restart.policies import Always, Last, Never, RestartPolicy, StabilityThreshold
 from stream.engine.engine import Engine
 from stream.labelling.labeller import LabellerCounters
 from stream.overload.budget import Budget
 from stream.overload.governor import Governor
 from stream.overload.restart_pricing import RestartPricing
+from tests.encoder.restart.reference import batch_of, doubtful, expected_changes_reference, point_of
 from tests.stream.fake_tagger import FakeLabeller, FakePlan
 from tests.stream.helpers import tell
 from tests.stream.overload.test_governor import WORDS, SimulatedTime, finals, talk
@@ -39,11 +40,6 @@ class Counting(FakeLabeller):
         return LabellerCounters(flops=self.flops)
 
 
-def standing(doubt: list[float], seen: list[int] | None = None, coming: int = 1) -> StandingWords:
-    x = np.array(doubt, np.float32)
-    return StandingWords(x, 1 - x, 1 - x, None if seen is None else np.array(seen, np.int32), coming)
-
-
 # What a restart is worth
 
 
@@ -55,9 +51,9 @@ def test_expected_changes_are_doubt_and_what_was_not_seen(data: st.DataObject, d
         RESOLVED * d * (log(n + coming - 1 - i + 0.5) - log(s - 1 - i + 0.5))
         for i, (d, s) in enumerate(zip(doubt, seen, strict=True))
     ]
-    assert expected_changes(standing(doubt, seen, coming)) == pytest.approx(wanted, abs=1e-6)
-    own = expected_changes(standing(doubt, [i + 1 for i in range(n)], coming))
-    assert expected_changes(standing(doubt, None, coming)) == pytest.approx(own)
+    standing = doubtful(doubt, seen, coming)
+    assert expected_changes(batch_of(standing), 0) == pytest.approx(wanted, abs=1e-6)
+    assert expected_changes_reference(standing) == pytest.approx(wanted, abs=1e-6)
 
 
 @given(
@@ -224,7 +220,7 @@ class Speaker:
     def speak(self, spending: RestartPricing) -> int:
         """One more word; returns how many are computed."""
         n = len(self.seen)
-        point = spending.govern(Last(40)).point(standing([self.doubt] * n, self.seen))
+        point = point_of(spending.govern(Last(40)), doubtful([self.doubt] * n, self.seen))
         self.seen[point:] = [n + 1] * (n + 1 - point)
         self.waited = 0 if point < n else self.waited + 1
         self.restarts += point < n

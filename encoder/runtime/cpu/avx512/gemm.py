@@ -18,7 +18,8 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, Numbers, make_tile
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
     bare,
     corrected,

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.gemm import PackedWeights
-from encoder.runtime.cpu.avx512.microkernel import LANES, Numbers
+from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.avx512.step import make_step
 from encoder.runtime.cpu.avx512.workspace import PagePool, RowTable, StepShape, Workspace, reserve
 from encoder.runtime.kernels import IntArray, PackedRows

@@ -11,15 +11,14 @@ numba keeps compiled code apart by the processor's name and features, so another
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from llvmlite import ir
 from numba import types
 from numba.core.registry import cpu_target
 
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.numba_kernels.simd import INT, Context, call_function, data_pointer, operation, splat, vector
-
-Numbers = Literal["float32", "bfloat16", "int8"]
 
 LANES: Final = 16
 """Columns of one vector."""

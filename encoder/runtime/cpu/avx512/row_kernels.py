@@ -11,7 +11,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from encoder.runtime.cpu.avx512.microkernel import LANES, Numbers
+from encoder.model.number_types import Numbers
+from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.simd import (
     fill,
     larger,

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.gemm import PackedWeights
-from encoder.runtime.cpu.avx512.microkernel import Numbers
 from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
 from encoder.runtime.cpu.avx512.workspace import aligned
 

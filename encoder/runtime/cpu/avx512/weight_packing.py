@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, PackedWeights, padded
-from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, Numbers
+from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP
 
 LAYOUT: Final = 1
 """Raised when packed weights change their order or meaning."""

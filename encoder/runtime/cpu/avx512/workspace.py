@@ -10,9 +10,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
 from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, PackedWeights, padded
-from encoder.runtime.cpu.avx512.microkernel import LANES, Numbers
+from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.attention import scratch_size
 from encoder.runtime.cpu.numba_kernels.simd import bare
 

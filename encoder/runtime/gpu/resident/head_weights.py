@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from encoder.heads.head import Head
 from encoder.runtime.gpu.launch import power
-from encoder.tagger import Head
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from encoder.heads.head import Head
 from encoder.restart.policies import RestartPolicy
 from encoder.runtime.gpu.device import on
 from encoder.runtime.gpu.encoder import DeviceEncoder
@@ -42,8 +43,7 @@ from encoder.runtime.gpu.resident.restart_kernel import (
 from encoder.runtime.gpu.resident.slot_state import SlotState
 from encoder.runtime.gpu.resident.transfers import PinnedTransfers, SentBuffer
 from encoder.runtime.gpu.row_layout import lay_out
-from encoder.runtime.paged_cache import OutOfPages, PassPlan
-from encoder.tagger import Head
+from encoder.runtime.passes import OutOfPages, PassPlan
 
 _FIRST_GUESS = 4.0
 """Tail tokens a request, until it is known how many there are."""

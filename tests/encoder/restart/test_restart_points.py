@@ -1,17 +1,24 @@
-"""Restart points of many segments at once are those that each policy gives for each of them."""
+"""Restart points of many segments at once are those that the plain reference gives for each of them."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.heads.stability import Settled, stability_of
+from encoder.heads.stability import StabilityLogit, stability_of
 from encoder.heads.word_record import WORD
-from encoder.restart.batch_policies import pack_batch, restart_points
-from encoder.restart.policies import RestartPolicy, StandingWords, combine_heads, parse_policy
+from encoder.restart.expected_gain import best_point
+from encoder.restart.policies import RestartPolicy, parse_policy
+from encoder.restart.standing import pack_batch
 from stream.overload.budget import Budget
 from stream.overload.governor import Governor
 from stream.overload.restart_pricing import RestartPricing
+from tests.encoder.restart.reference import (
+    StandingWords,
+    combine_heads_reference,
+    expected_changes_reference,
+    restart_point_reference,
+)
 
 POLICIES = ["always", "never", "last:1", "last:4", "entropy:0.5", "stability:0.7", "whether:0.3"]
 POLICIES += ["price:0", "price:0.01", "price:0.2"]
@@ -36,21 +43,20 @@ def random_words(rng: np.random.Generator, count: int) -> bytes:
 
 
 def plain_standing(data: list[bytes], stand: int, count: int) -> StandingWords:
-    """What a policy was asked before anything was packed."""
+    """What the reference is asked."""
     found = []
     for one in data:
         words = np.frombuffer(one, WORD)[:stand]
         seen = words["seen"].astype(np.int32)
-        settled = Settled(words["base"].astype(np.float32), words["drift"].astype(np.float32))
+        settled = StabilityLogit(words["base"].astype(np.float32), words["drift"].astype(np.float32))
         stability = stability_of(settled, np.maximum(count - seen, 0))
-        entropy, probability = (words[x].astype(np.float32) for x in ("entropy", "probability"))
-        found.append(StandingWords(entropy, probability, stability, seen, count - stand))
-    return combine_heads(found)
+        found.append(StandingWords(words["entropy"].astype(np.float32), stability, seen, count - stand))
+    return combine_heads_reference(found)
 
 
 def one_by_one(policy: RestartPolicy, data: list[list[bytes]], told: list[tuple[int, int]]) -> list[int]:
     asked = [plain_standing([x[i] for x in data], *sizes) for i, sizes in enumerate(told)]
-    return [min(max(policy.point(standing), 0), standing.words) for standing in asked]
+    return [restart_point_reference(policy, standing) for standing in asked]
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -58,29 +64,35 @@ def one_by_one(policy: RestartPolicy, data: list[list[bytes]], told: list[tuple[
 def test_points_of_many_are_the_points_of_each(name, given_segments):
     data, told = given_segments
     policy = parse_policy(name)
-    assert restart_points(policy, pack_batch(data, told)) == one_by_one(policy, data, told)
-
-
-@given(segments())
-def test_a_policy_of_ones_own_is_asked_one_by_one(given_segments):
-    class Middle:
-        def point(self, standing: StandingWords) -> int:
-            return standing.words // 2 if standing.stability.sum() > standing.words / 2 else -3
-
-    data, told = given_segments
-    assert restart_points(Middle(), pack_batch(data, told)) == one_by_one(Middle(), data, told)
+    assert policy.restart_points(pack_batch(data, told)) == one_by_one(policy, data, told)
 
 
 @pytest.mark.parametrize("level", range(8))
 @given(segments(), st.sampled_from(["always", "price:0.01", "last:3"]), st.floats(0, 30))
 def test_what_is_paid_for_many_is_what_is_paid_for_each_in_turn(level, given_segments, name, left):
     data, told = given_segments
-    both = [spending_at(level, left) for _ in range(2)]
-    together, alone = (x.govern(parse_policy(name)) for x in both)
-    assert restart_points(together, pack_batch(data, told)) == one_by_one(alone, data, told)
-    assert both[0].shortened == both[1].shortened
-    assert both[0].undone == both[1].undone
-    assert both[0].price == both[1].price
+    together, alone = (spending_at(level, left) for _ in range(2))
+    policy = parse_policy(name)
+    points = together.govern(policy).restart_points(pack_batch(data, told))
+    paid, shortened, forgone = [], 0, 0.0
+    for i, sizes in enumerate(told):
+        standing = plain_standing([x[i] for x in data], *sizes)
+        point = restart_point_reference(policy, standing)
+        changes = expected_changes_reference(standing)
+        best = best_point(changes, point, alone.price)
+        budget_of(alone).book(standing.words - best)  # what it buys makes the next one dearer
+        paid.append(best)
+        shortened += best > point
+        forgone += changes[point:best].sum()
+    assert points == paid
+    assert together.price == alone.price
+    assert together.shortened == shortened
+    assert together.undone == pytest.approx(forgone)
+
+
+def budget_of(spending: RestartPricing) -> Budget:
+    assert spending.budget is not None
+    return spending.budget
 
 
 def spending_at(level: int, left: float) -> RestartPricing:

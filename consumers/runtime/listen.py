@@ -1,0 +1,68 @@
+"""Process of `hearken listen`: labels over HTTP, without Kafka, until a signal."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from consumers.common.errors import ServiceFailed
+from consumers.http.settings import HttpSettings
+from consumers.runtime.serve import force_exit_after, stopped_by_signals
+
+if TYPE_CHECKING:
+    from consumers.kafka.service.observer import ServiceObserver
+    from stream.engine.engine import Engine
+    from stream.engine.worker import Worker
+
+log = structlog.get_logger()
+
+
+async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Engine"]) -> None:
+    """Answer until a signal, then let running requests finish.
+
+    Args:
+        http: settings of the server; its port must be free, whether it was asked for or not.
+        make_engine: called in a thread; may take its time.
+
+    Raises:
+        SettingError: from `make_engine`, or the port cannot be bound.
+        ServiceFailed: the engine stopped.
+    """
+    from consumers.http.frontend import HttpFrontend
+    from consumers.http.server import bind
+    from stream.engine.worker import Worker
+
+    listener = bind(http, must=True)
+    assert listener is not None
+    with listener, stopped_by_signals() as stop:
+        engine = await asyncio.to_thread(make_engine)
+        log.info("tagger_loaded", tagger=", ".join(engine.names))
+        worker = Worker(engine)
+        front = HttpFrontend(http, worker)
+        watchdog = asyncio.create_task(force_exit_after(stop, 2.0 * http.grace_seconds + 20))
+        relay = asyncio.create_task(_relay(worker, front.observer))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            async with front.open(listener):
+                await asyncio.wait([relay, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await worker.close()
+            failed = (await asyncio.gather(relay, return_exceptions=True))[0]
+            watchdog.cancel()
+        if isinstance(failed, BaseException):
+            raise ServiceFailed(str(failed)) from failed
+        log.info("stopped")
+
+
+async def _relay(worker: "Worker", observer: "ServiceObserver") -> None:
+    """Give the results of all steps to the observer."""
+    from consumers.kafka.service.event_log import log_failure, log_overload_change
+
+    async for batch in worker.results():
+        if batch.shift:
+            log_overload_change(batch.shift)
+        for failure in batch.result.failures:
+            log_failure(failure, None)
+        observer.on_step(batch)

@@ -1,0 +1,41 @@
+"""Checkpoint folders by name or path, and their `config.json`. Imports no torch: a wrong name is refused at once."""
+
+from pathlib import Path
+
+import msgspec
+
+from encoder.model.config import ConfigError, HybridConfig
+
+SHIPPED = Path(__file__).parent
+"""Folder of the shipped checkpoints."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be read; the message says which file and what to do."""
+
+
+def find_checkpoint(name: str) -> Path:
+    """Resolve a shipped tagger's name ("ner") or a folder's path.
+
+    Raises:
+        CheckpointError: neither exists.
+    """
+    for folder in (SHIPPED / name, Path(name)):
+        if (folder / "config.json").is_file():
+            return folder
+    shipped = sorted(p.parent.name for p in SHIPPED.glob("*/config.json"))
+    raise CheckpointError(
+        f"tagger {name!r} is neither shipped ({', '.join(shipped) or 'none'}) nor a folder with a config.json"
+    )
+
+
+def read_config(folder: Path) -> HybridConfig:
+    """Read a checkpoint's configuration.
+
+    Raises:
+        CheckpointError: it cannot be read, or cannot work.
+    """
+    try:
+        return msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)
+    except (OSError, msgspec.DecodeError, ConfigError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {error}") from error

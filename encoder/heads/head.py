@@ -1,0 +1,25 @@
+"""A head: one label set over the shared encoder."""
+
+from dataclasses import dataclass
+
+from encoder.heads.reader import HeadReader
+from encoder.heads.stability import HeadStability
+from encoder.heads.viterbi import Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One label set over the shared encoder: its columns of the scores, and their decoders."""
+
+    name: str
+    labels: tuple[str, ...]
+    decoder: Decoder
+    stability: HeadStability
+    first: int
+    """Its first column of the encoder's scores (`HybridConfig.columns`); its label scores come first."""
+    end: int
+    """Column after its last one."""
+    reader: HeadReader
+    """Does the work of `decoder` and `stability` in one call."""
+    default_policy: str | None = None
+    """The restart policy that it was calibrated for, else the default of stability heads; None without such a head."""

@@ -1,0 +1,5 @@
+"""Number types that linear layers compute in."""
+
+from typing import Literal
+
+Numbers = Literal["float32", "bfloat16", "int8"]

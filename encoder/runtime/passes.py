@@ -1,0 +1,38 @@
+"""Passes: what one step of the encoder computes, slot by slot."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.runtime.kernels import IntArray
+
+
+class OutOfPages(Exception):
+    """The pages do not suffice for these passes; nothing has been changed. Evict a slot and try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One slot's part of one step: cut, append, and compute the tail from a restart point on."""
+
+    slot: int
+    keep: int
+    """The slot is first cut to its first `keep` tokens; 0 <= keep <= length."""
+    tokens: IntArray
+    """(k,) int32 token ids to append, k >= 0; n = keep + k is the new length."""
+    window: int
+    """First token whose standing state the tail may see; n - window <= W. What lies before is given up."""
+    restart: int
+    """First token that the tail computes, window <= restart <= keep; or n to compute nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassPlan:
+    """Checked passes of one step in the form that the kernels read."""
+
+    requests: NDArray[np.int64]
+    """(N, 5) slot, keep, count, window, restart"""
+    tokens: IntArray
+    """(T,) appended tokens of all passes"""
+    new_pages: int

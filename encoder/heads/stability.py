@@ -1,12 +1,13 @@
-"""The stability head: the probability that a word's label, as it stands, is the label at the close.
+"""The stability head: the probability that a word's standing label will be its label when the segment closes.
 
-It is read when a word is computed and gives two numbers, from which the stability follows at any later step without
-computing anything again (docs/architecture.md, "Stability"):
+The head is evaluated when a word is computed. It gives two numbers, from which the stability at any later step follows
+without another evaluation:
 
     stability = sigmoid(base + drift * log(1 + unseen))
 
-`unseen` are the words that came since, which the word's tail states have not seen. Its hidden layer's products with the
-word's last hidden state are columns of the encoder's head (`HybridConfig.columns`); the rest is done here, a word.
+`unseen` is the number of words that came since, which the word's tail states have not seen. The products of its hidden
+layer with the word's last hidden state are columns of the encoder's head (`HybridConfig.columns`); the rest is computed
+here, word by word.
 """
 
 from dataclasses import dataclass
@@ -20,29 +21,30 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 FEATURES = 6
-"""Beside the hidden state and the label: entropy, margin, probability, "is the best", seen to the right, place."""
+"""Number of inputs beside the hidden state and the label: entropy, margin to the second label, probability, distance of
+the label from the best, words seen to the right, and whether there are none."""
 _EDGE = 1e-6
 
 
 class StabilityLogit(NamedTuple):
-    """What the head said of words when they were computed."""
+    """The head's result for words, as of the moment they were computed."""
 
-    base: NDArray[np.float32]  # (words,) logit of the stability while nothing is unseen
-    drift: NDArray[np.float32]  # (words,) what the logit gains with log(1 + unseen words)
+    base: NDArray[np.float32]  # (words,) logit of the stability while no word is unseen
+    drift: NDArray[np.float32]  # (words,) change of the logit for each unit of log(1 + unseen words)
 
 
-def stability_of(settled: StabilityLogit, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Give the stability of words (words,) of which so many later words (words,) are unseen; 0..1."""
+def stability_of(logit: StabilityLogit, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Give the stability (words,), 0..1, of words that have not seen the last `unseen` (words,) words."""
     stability = np.empty(len(unseen), np.float32)
-    _fill(settled.base, settled.drift, unseen, stability)
+    _fill(logit.base, logit.drift, unseen, stability)
     return stability
 
 
 @numba.njit(cache=True, nogil=True)
 def stability_at(base: np.float32, drift: np.float32, unseen: int | np.int64) -> np.float32:
-    """Give the stability of one word; all that needs one calls this, so that it is the same everywhere.
+    """Give the stability of one word. Every caller uses this function, so that the result is the same everywhere.
 
-    Less than nothing unseen, after a text has shrunk, is nothing.
+    A negative number of unseen words, after a text has shrunk, counts as 0.
     """
     logit = base + drift * np.log1p(np.float32(unseen if unseen > 0 else 0))
     stability: np.float32 = np.float32(1) / (np.float32(1) + np.exp(-logit))
@@ -61,15 +63,13 @@ def _fill(
 
 
 def stability_without_head(probability: NDArray[np.float32]) -> StabilityLogit:
-    """For a checkpoint without the head: the probability of the label stands for its stability."""
+    """Take the probability of the label for its stability: for checkpoints without a stability head."""
     p = probability.clip(_EDGE, 1 - _EDGE)
     return StabilityLogit(np.log(p / (1 - p)), np.zeros_like(p))
 
 
 class StabilityHead(nn.Module):
-    """Two layers over a word's last hidden state, its label and `FEATURES` numbers; the reference of
-    `HeadStability`.
-    """
+    """Two layers over a word's last hidden state, its label and `FEATURES` numbers."""
 
     def __init__(self, hidden: int, labels: int, units: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class StabilityHead(nn.Module):
         self.out = nn.Linear(units, 2)
 
     def forward(self, products: Tensor, labels: Tensor, features: Tensor) -> Tensor:
-        """Give base and drift.
+        """Compute base and drift.
 
         Args:
             products: (N, units) of the hidden layer with the words' hidden states, bias included.
@@ -100,14 +100,14 @@ def make_features(
     entropy: NDArray[np.float32],
     right: NDArray[np.int32],
 ) -> NDArray[np.float32]:
-    """What the head knows of words beside hidden state and label.
+    """Compute the head's inputs beside hidden state and label.
 
     Args:
         logits: (N, labels) label scores.
-        labels: (N,) standing labels, which need not be the best scored.
+        labels: (N,) standing labels, which need not have the best scores.
         probability: (N,) softmax probability of the standing label.
         entropy: (N,) of the softmax, nats.
-        right: (N,) words to the right that were seen.
+        right: (N,) words to the right that the word has seen.
 
     Returns:
         (N, FEATURES)
@@ -129,15 +129,17 @@ def make_features(
 
 @dataclass(frozen=True)
 class HeadStability:
-    """The head of one tagger at work; `None` weights stand for a checkpoint without one."""
+    """Stability of one tagger's labels: its stability head, and the scale and shift that calibration found."""
 
     head: StabilityHead | None
+    """None: a checkpoint without a stability head."""
     labels: int
     scale: float = 1.0
-    """Of the logit, and what is added to it: what calibration found (`encoder.checkpoints.calibration`)."""
+    """Factor of the logit (`encoder.checkpoints.calibration`)."""
     shift: float = 0.0
+    """Added to the scaled logit."""
 
-    def settle(
+    def predict(
         self,
         columns: NDArray[np.float32],
         labels: NDArray[np.int32],
@@ -145,7 +147,12 @@ class HeadStability:
         entropy: NDArray[np.float32],
         right: NDArray[np.int32],
     ) -> StabilityLogit:
-        """Read the head of words just computed; `columns` are (N, labels + units), for the rest see `make_features`."""
+        """Compute base and drift of words that were just computed.
+
+        Args:
+            columns: (N, labels + units) scores of the words.
+            labels, probability, entropy, right: (N,) as `make_features` takes them.
+        """
         if self.head is None:
             base, drift = stability_without_head(probability)
         else:

@@ -18,7 +18,7 @@ from torch import Tensor
 from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
-from encoder.heads.stability import StabilityHead
+from encoder.heads.stability_head import StabilityHead
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.heads.stability import FEATURES, HeadStability
+from encoder.heads.stability_head import FEATURES, HeadStability
 from encoder.heads.viterbi import NO_LABEL, Decoder, probability_and_entropy, viterbi
 
 STOOD, BEFORE, WORDS, AFTER, FIRST, ROW, CHANGED = range(7)

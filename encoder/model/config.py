@@ -24,7 +24,7 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     taggers: dict[str, tuple[str, ...]] = {}
     """Several taggers over one encoder: BIO label names by tagger. `labels` is then left at its default."""
     stability: int = 0
-    """Hidden units of each tagger's stability head (`encoder.heads.stability`); 0: there is no such head."""
+    """Hidden units of each tagger's stability head (`encoder.heads.stability_head`); 0: there is no such head."""
     layers: int = 6
     causal_layers: int = 2
     hidden: int = 384

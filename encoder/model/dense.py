@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoder.heads.stability import StabilityHead
+from encoder.heads.stability_head import StabilityHead
 from encoder.model.config import HybridConfig
 
 

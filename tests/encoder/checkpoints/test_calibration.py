@@ -14,8 +14,8 @@ from encoder.checkpoints.calibration import (
 )
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.checkpoints.location import CheckpointError
-from encoder.heads.stability import HeadStability as Head
 from encoder.heads.stability import stability_of
+from encoder.heads.stability_head import HeadStability as Head
 from encoder.restart.policies import (
     DEFAULT_PRICE,
     FALLBACK,

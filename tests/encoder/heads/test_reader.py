@@ -19,7 +19,7 @@ from encoder.heads.reader import (
     WORDS,
     HeadReader,
 )
-from encoder.heads.stability import HeadStability, StabilityHead
+from encoder.heads.stability_head import HeadStability, StabilityHead
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.heads.word_record import WORD
 

@@ -117,7 +117,7 @@ def _gather(
             segments[i, FIRST], segments[i, ROW] = _first_word(part), used
             whole.append(mine[:words])
             used += words
-        elif part.keep < words or True in part.anew:
+        elif part.keep < words or (words and True in part.anew):
             raise IndexError("words are to be read of which nothing was computed")
     return segments, np.concatenate([scores, *whole]) if whole else scores, held, counts
 

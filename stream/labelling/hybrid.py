@@ -135,6 +135,7 @@ class HybridSessionLabels:
         """A closed segment will not be edited any more."""
         self._closed.pop(segment, None)
         self._kept.pop(segment, None)
+        self._session.forget_segment(segment)
 
     def reading(self, segment: str) -> tuple[Labelling, ...]:
         """A restored segment's words as they stood."""

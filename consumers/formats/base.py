@@ -16,7 +16,7 @@ import msgspec
 from consumers.formats.decode import BadInput, check_value, decode_json, shorten
 from stream.messages.types import Delete, End, Message
 from stream.messages.validation import check_message
-from stream.revisions.text_alignment import Times
+from stream.messages.word_times import Times
 
 
 class OpenText(Protocol):

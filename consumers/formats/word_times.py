@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace as changed
 
 from stream.messages.types import Update, WordTime
-from stream.revisions.text_alignment import Times
+from stream.messages.word_times import Times
 
 _WORD = re.compile(r"\S+")
 _ALIKE = 0.5

@@ -42,9 +42,9 @@ def choose_taggers(names: Iterable[str]) -> list[HeadChoice]:
 
 def _find(name: str) -> HeadChoice:
     folder, _, head = name.rpartition(":")
-    if (whole := _look(name)) is not None:
+    if (whole := _read_choice(name)) is not None:
         return whole
-    if folder and (whole := _look(folder)) is not None:
+    if folder and (whole := _read_choice(folder)) is not None:
         if head in whole.heads:
             return HeadChoice(whole.folder, (head,))
         raise CheckpointError(f"tagger {name!r}: {folder} has no head {head!r}; it has {', '.join(whole.heads)}")
@@ -60,7 +60,7 @@ def _find(name: str) -> HeadChoice:
     )
 
 
-def _look(name: str) -> HeadChoice | None:
+def _read_choice(name: str) -> HeadChoice | None:
     try:
         folder = find_checkpoint(name)
     except CheckpointError:
@@ -69,8 +69,13 @@ def _look(name: str) -> HeadChoice | None:
 
 
 def _shipped() -> list[HeadChoice]:
-    found = (_look(path.parent.name) for path in sorted(SHIPPED.glob("*/config.json")))
+    found = (_read_choice(path.parent.name) for path in sorted(SHIPPED.glob("*/config.json")))
     return [choice for choice in found if choice is not None]
+
+
+def shipped_names() -> list[str]:
+    """Names of all shipped checkpoints and of their heads."""
+    return [name for choice in _shipped() for name in (choice.folder.name, *choice.heads)]
 
 
 def _list_shipped() -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.stability import FEATURES, HeadStability
-from encoder.heads.viterbi import NOTHING, Decoder, doubt_of, viterbi
+from encoder.heads.viterbi import NO_LABEL, Decoder, probability_and_entropy, viterbi
 
 STOOD, BEFORE, WORDS, AFTER, FIRST, ROW, CHANGED = range(7)
 """Columns of what `HeadReader.read` is told of a segment: how many of its words stood, and where they lie among the
@@ -21,7 +21,7 @@ the first to be read has one, those behind it follow); and the first word that i
 knows).
 """
 NOT_GROWN = -1
-BY_INPUT, BY_MODEL, QUIET = range(3)
+BY_INPUT, BY_MODEL, SPANS_UNCHANGED = range(3)
 """Columns of what changed in a segment: labels that flipped on words that the input changed, and on others; and whether
 no span can differ, as nothing but words without a label came or went."""
 
@@ -114,25 +114,25 @@ def _read(
         for i in range(first):
             after[new + i] = before[old + i]
         if first < words:
-            said = np.int64(before[old + first - 1].labels) if first else np.int64(NOTHING)
+            said = np.int64(before[old + first - 1].labels) if first else np.int64(NO_LABEL)
             logits = columns[row + first : row + words]
             viterbi(logits, said, begin, score, last, back, labels)
             for i in range(words - first):
                 line = logits[i]
                 one = after[new + first + i]
-                p, entropy = doubt_of(line, kinds, labels[i])
+                p, entropy = probability_and_entropy(line, kinds, labels[i])
                 one.labels, one.probability, one.entropy = labels[i], p, entropy
                 if units:
-                    _feature(line, kinds, labels[i], p, entropy, words - 1 - first - i, known)
-                    base, drift = _settle(line[kinds:], label[labels[i]], features, out, bias, known)
+                    _fill_features(line, kinds, labels[i], p, entropy, words - 1 - first - i, known)
+                    base, drift = _stability_logit(line[kinds:], label[labels[i]], features, out, bias, known)
                 else:
-                    base, drift = _logit(p), np.float32(0)
+                    base, drift = _probability_logit(p), np.float32(0)
                 one.base, one.drift, one.seen = scale * base + shift, scale * drift, words
-        _compare(before[old : old + stood], after[new : new + words], changed, changes[s])
+        _count_changes(before[old : old + stood], after[new : new + words], changed, changes[s])
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(before: NDArray[np.void], after: NDArray[np.void], changed: int, changes: NDArray[np.int64]) -> None:
+def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: int, changes: NDArray[np.int64]) -> None:
     """Fill a segment's changes (3,); without a word from which on the input changed it they are all 0."""
     by_input = by_model = labelled = 0
     if changed != NOT_GROWN:
@@ -146,11 +146,11 @@ def _compare(before: NDArray[np.void], after: NDArray[np.void], changed: int, ch
         for i in range(changed, len(after)):
             labelled += after[i].labels != 0
     changes[BY_INPUT], changes[BY_MODEL] = by_input, by_model
-    changes[QUIET] = changed != NOT_GROWN and by_model + labelled == 0
+    changes[SPANS_UNCHANGED] = changed != NOT_GROWN and by_model + labelled == 0
 
 
 @numba.njit(cache=True, nogil=True)
-def _feature(
+def _fill_features(
     line: NDArray[np.float32],
     kinds: int,
     label: int,
@@ -176,7 +176,7 @@ def _feature(
 
 
 @numba.njit(cache=True, nogil=True)
-def _settle(
+def _stability_logit(
     products: NDArray[np.float32],
     label: NDArray[np.float32],
     features: NDArray[np.float32],
@@ -190,19 +190,19 @@ def _settle(
         x = np.float64(products[u]) + label[u]
         for f in range(FEATURES):
             x += features[u, f] * known[f]
-        x = 0.5 * x * (1.0 + math.erf(x * _ROOT))
+        x = 0.5 * x * (1.0 + math.erf(x * _SQRT_HALF))
         base += out[0, u] * x
         drift += out[1, u] * x
     return np.float32(base), np.float32(drift)
 
 
 @numba.njit(cache=True, nogil=True)
-def _logit(probability: np.float32) -> np.float32:
-    """What `without_head` says of one word."""
-    p = min(max(probability, _EDGE), _MOST)
+def _probability_logit(probability: np.float32) -> np.float32:
+    """What `stability_without_head` says of one word."""
+    p = min(max(probability, _LEAST_PROBABILITY), _MOST_PROBABILITY)
     logit: np.float32 = np.log(p / (np.float32(1) - p))
     return logit
 
 
-_ROOT = 0.5**0.5
-_EDGE, _MOST = np.float32(1e-6), np.float32(1 - 1e-6)
+_SQRT_HALF = 0.5**0.5
+_LEAST_PROBABILITY, _MOST_PROBABILITY = np.float32(1e-6), np.float32(1 - 1e-6)

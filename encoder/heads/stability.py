@@ -24,14 +24,14 @@ FEATURES = 6
 _EDGE = 1e-6
 
 
-class Settled(NamedTuple):
+class StabilityLogit(NamedTuple):
     """What the head said of words when they were computed."""
 
     base: NDArray[np.float32]  # (words,) logit of the stability while nothing is unseen
     drift: NDArray[np.float32]  # (words,) what the logit gains with log(1 + unseen words)
 
 
-def stability_of(settled: Settled, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
+def stability_of(settled: StabilityLogit, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
     """Give the stability of words (words,) of which so many later words (words,) are unseen; 0..1."""
     stability = np.empty(len(unseen), np.float32)
     _fill(settled.base, settled.drift, unseen, stability)
@@ -60,10 +60,10 @@ def _fill(
         stability[i] = stability_at(base[i], drift[i], unseen[i])
 
 
-def without_head(probability: NDArray[np.float32]) -> Settled:
+def stability_without_head(probability: NDArray[np.float32]) -> StabilityLogit:
     """For a checkpoint without the head: the probability of the label stands for its stability."""
     p = probability.clip(_EDGE, 1 - _EDGE)
-    return Settled(np.log(p / (1 - p)), np.zeros_like(p))
+    return StabilityLogit(np.log(p / (1 - p)), np.zeros_like(p))
 
 
 class StabilityHead(nn.Module):
@@ -144,10 +144,10 @@ class HeadStability:
         probability: NDArray[np.float32],
         entropy: NDArray[np.float32],
         right: NDArray[np.int32],
-    ) -> Settled:
+    ) -> StabilityLogit:
         """Read the head of words just computed; `columns` are (N, labels + units), for the rest see `make_features`."""
         if self.head is None:
-            base, drift = without_head(probability)
+            base, drift = stability_without_head(probability)
         else:
             logits, products = columns[:, : self.labels], columns[:, self.labels :]
             features = make_features(logits, labels, probability, entropy, right)
@@ -158,4 +158,4 @@ class HeadStability:
                     torch.from_numpy(features),
                 )
             base, drift = out.numpy().T
-        return Settled(np.float32(self.scale) * base + np.float32(self.shift), np.float32(self.scale) * drift)
+        return StabilityLogit(np.float32(self.scale) * base + np.float32(self.shift), np.float32(self.scale) * drift)

@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-NOTHING = -1
+NO_LABEL = -1
 """The label before the first word of a segment."""
 
 
@@ -66,7 +66,7 @@ def _decode(
         if first < end:
             viterbi(logits[first:end], before[s], begin, score, last, back, labels[first:end])
     for i in range(len(labels)):
-        probability[i], entropy[i] = doubt_of(logits[i], kinds, labels[i])
+        probability[i], entropy[i] = probability_and_entropy(logits[i], kinds, labels[i])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -118,7 +118,7 @@ def viterbi(
 
 
 @numba.njit(cache=True, nogil=True)
-def doubt_of(logits: NDArray[np.float32], kinds: int, label: int) -> tuple[np.float32, np.float32]:
+def probability_and_entropy(logits: NDArray[np.float32], kinds: int, label: int) -> tuple[np.float32, np.float32]:
     """Give the softmax probability of a word's label and the entropy, in nats, of its first `kinds` scores."""
     top = logits[0]
     for k in range(1, kinds):

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.heads.viterbi import NOTHING, Decoder
+from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.importing.source_model import SourceModel
 from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
@@ -174,4 +174,4 @@ def _word_scores(
 def _decode(decoder: Decoder, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> NDArray[np.int32]:
     """Decode words of which each has the row that it is in: (N,) label numbers."""
     starts = np.searchsorted(rows, np.arange(int(rows.max()) + 2))
-    return decoder.decode(logits, starts, np.full(len(starts) - 1, NOTHING, np.int32)).labels
+    return decoder.decode(logits, starts, np.full(len(starts) - 1, NO_LABEL, np.int32)).labels

@@ -7,8 +7,8 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from encoder.checkpoints.huggingface.folder import ImportRefused, read_json
-from encoder.tokenizer.byte_bpe import always_behind_a_space
-from encoder.tokenizer.incremental import choose_kind
+from encoder.tokenizer.byte_bpe import with_prefix_space
+from encoder.tokenizer.incremental import choose_subword_model
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:
@@ -19,10 +19,10 @@ def read_tokenizer(folder: Path) -> Tokenizer:
         TokenizerError: words look at their neighbours.
     """
     tokenizer = _read(folder)
-    choose_kind(tokenizer)
+    choose_subword_model(tokenizer)
     kinds = json.loads(tokenizer.to_str())
     if kinds["model"]["type"] == "BPE":  # training cuts word by word, and must cut as live text is cut
-        tokenizer = Tokenizer.from_str(json.dumps(always_behind_a_space(kinds)))
+        tokenizer = Tokenizer.from_str(json.dumps(with_prefix_space(kinds)))
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

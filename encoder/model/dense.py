@@ -31,7 +31,7 @@ class Layer(nn.Module):
         """Map (B, T, H) to (B, T, H); `mask` is (B, 1, T, T) bool, true where a query sees a key; None sees all."""
         batch, length, hidden = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
-        attend = _attend_in_products if self.training and x.device.type == "cpu" else F.scaled_dot_product_attention
+        attend = _attend_by_matmul if self.training and x.device.type == "cpu" else F.scaled_dot_product_attention
         seen: Tensor = attend(q, k, v, attn_mask=mask)  # (B, heads, T, head_dim)
         seen = self.out(seen.transpose(1, 2).reshape(batch, length, hidden))
         x = self.norm1(x + F.dropout(seen, dropout, self.training))
@@ -40,7 +40,7 @@ class Layer(nn.Module):
         return normed
 
 
-def _attend_in_products(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None) -> Tensor:
+def _attend_by_matmul(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None) -> Tensor:
     """Do what `F.scaled_dot_product_attention` does, by two matrix products.
 
     Its backward pass on a processor takes a third of a whole training step on short sequences; this one a twentieth.

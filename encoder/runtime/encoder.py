@@ -5,26 +5,22 @@ from the restart points on through the tail (docs/architecture.md, "Forward"). K
 restart or evict is the caller's business.
 """
 
-import operator
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.checkpoints.checkpoint import Checkpoint, head_columns
-from encoder.model.config import HybridConfig
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.weight_file import packed_weights
 from encoder.runtime.cpu.select import choose_kernels
 from encoder.runtime.cpu.unfused_layers import UnfusedBody
-from encoder.runtime.flops import count_flops
-from encoder.runtime.interface import Scores
+from encoder.runtime.interface import Encoder
 from encoder.runtime.kernels import IntArray, PackedRows
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type
 from encoder.runtime.paged_cache import PagedCache, prefix_rows, tail_rows
-from encoder.runtime.passes import Pass, PassPlan
+from encoder.runtime.passes import PassPlan
 
 
 class Body(Protocol):
@@ -43,7 +39,7 @@ class Body(Protocol):
         """
 
 
-class HybridEncoder:
+class HybridEncoder(Encoder):
     """A checkpoint, packed, and the cache of all slots. Not thread-safe: one compute thread owns it."""
 
     def __init__(
@@ -70,101 +66,24 @@ class HybridEncoder:
             ValueError: unknown kernels, no session, or too few pages for one.
         """
         config = checkpoint.config
-        self.config: HybridConfig = config
-        self.identity = checkpoint.identity()
-        """Of the checkpoint: labels of another one mean nothing here."""
         fused = kernels in ("auto", "fused") and fits(config)
-        self.number_format = choose_number_format(number_format, fused=fused)
-        """Of the linears: float32, bfloat16 or int8."""
-        fused = fused and can_multiply(self.number_format)
+        chosen = choose_number_format(number_format, fused=fused)
+        fused = fused and can_multiply(chosen)
         if kernels in ("auto", "fused") and not fused:
-            _check_fallback(kernels, self.number_format)
-        self.dtype = page_type(self.number_format, fused=fused)
-        """Of cached keys and values."""
-        self._cache = PagedCache(config, self.dtype, max_sessions, max_pages)
+            _check_fallback(kernels, chosen)
+        cache = PagedCache(config, page_type(chosen, fused=fused), max_sessions, max_pages)
+        super().__init__(checkpoint, chosen, cache)
         head = head_columns(config, checkpoint.weights)
         self._body: Body
         if fused:
-            packed = packed_weights(checkpoint, self.identity, self.number_format, head)
-            self._body = FusedBody(config, self._cache, self.number_format, packed, checkpoint.words())
+            packed = packed_weights(checkpoint, self.identity, chosen, head)
+            self._body = FusedBody(config, cache, chosen, packed, checkpoint.word_table())
         else:
-            plain = choose_kernels(kernels)
-            self._body = UnfusedBody(config, self._cache, checkpoint.weights, head, plain, self.number_format)
-        self._planned: tuple[tuple[Pass, ...], int, PassPlan] | None = None
+            self._body = UnfusedBody(config, cache, checkpoint.weights, head, choose_kernels(kernels), chosen)
         self._warm_up()
 
-    def open(self) -> int:
-        """Open an empty slot.
-
-        Raises:
-            RuntimeError: all slots are open.
-        """
-        return self._cache.open()
-
-    def free(self, slot: int) -> None:
-        """Give back all of a slot's pages and close it."""
-        self._cache.free(slot)
-
-    def evict(self, slot: int) -> None:
-        """Give back all of a slot's pages; it stays open and its length becomes 0."""
-        self._cache.evict(slot)
-
-    def length(self, slot: int) -> int:
-        """Count the tokens cached in a slot."""
-        return self._cache.length(slot)
-
-    @property
-    def pages_in_use(self) -> int:
-        """Pages that open slots hold, of the prefix and of the tail."""
-        return self._cache.pages_in_use
-
-    @property
-    def pages_total(self) -> int:
-        """The most pages that can be in use."""
-        return self._cache.max_pages
-
-    def pages_needed(self, one: Pass) -> int:
-        """Count the pages that a pass takes beyond those it gives back; may be negative.
-
-        Raises:
-            ValueError: the pass breaks a rule of `Pass`.
-        """
-        return self._cache.plan([one]).new_pages
-
-    def step(self, passes: Sequence[Pass]) -> Scores:
-        """Run one packed pass over many slots, at most one pass a slot.
-
-        Raises:
-            OutOfPages: before anything is changed; evict a slot and try again.
-            ValueError: a pass breaks a rule of `Pass`; nothing is changed.
-        """
-        plan = self._plan(passes)
-        self._planned = None
-        self._cache.apply(plan)
-        logits = self._body.step(plan.tokens, prefix_rows(plan), tail_rows(plan))
-        computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
-        return Scores(logits, np.concatenate((np.zeros(1, np.int64), np.cumsum(computed))))
-
-    def _plan(self, passes: Sequence[Pass]) -> PassPlan:
-        """Plan passes, or remember the plan where nothing has happened since: what is counted is run next."""
-        if self._planned is not None:
-            known, version, plan = self._planned
-            same = len(known) == len(passes) and all(map(operator.is_, known, passes))
-            if same and version == self._cache.version:
-                return plan
-        plan = self._cache.plan(passes)
-        self._planned = tuple(passes), self._cache.version, plan
-        return plan
-
-    def flops(self, passes: Sequence[Pass]) -> int:
-        """Count the floating point operations of these passes: linears, attention products and head."""
-        return count_flops(self.config, self._plan(passes))
-
-    def _warm_up(self) -> None:
-        """Run one token, so that no kernel is compiled while a message waits."""
-        slot = self.open()
-        self.step([Pass(slot, 0, np.zeros(1, np.int32), 0, 0)])
-        self.free(slot)
+    def _compute(self, plan: PassPlan, rows: int) -> NDArray[np.float32]:
+        return self._body.step(plan.tokens, prefix_rows(plan), tail_rows(plan))
 
 
 def _check_fallback(kernels: str, number_format: str) -> None:

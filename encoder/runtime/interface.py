@@ -1,16 +1,20 @@
-"""What sessions need of an encoder: `encoder.runtime.encoder` on the CPU, `encoder.runtime.gpu.encoder` on a device."""
+"""The encoder as sessions use it, on any device: slots of cached tokens, and packed passes over them."""
 
+import operator
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.config import HybridConfig
 from encoder.model.number_types import Numbers
-from encoder.runtime.passes import Pass
+from encoder.runtime.flops import count_flops
+from encoder.runtime.paged_cache import PagedCache
+from encoder.runtime.passes import Pass, PassPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,53 +27,88 @@ class Scores:
     """(passes + 1,) row offsets"""
 
 
-class Encoder(Protocol):
-    """A checkpoint and the cache of all its slots; the methods' contracts are those of `HybridEncoder`."""
+class Encoder(ABC):
+    """A checkpoint and the cache of all its slots. Not thread-safe: one compute thread owns it."""
 
-    config: HybridConfig
-    identity: bytes
-    dtype: torch.dtype
-    """Of cached keys and values."""
+    def __init__(self, checkpoint: Checkpoint, number_format: Numbers, cache: PagedCache) -> None:
+        self.config: HybridConfig = checkpoint.config
+        self.identity = checkpoint.identity()
+        """Of the checkpoint: labels of another one mean nothing here."""
+        self.number_format = number_format
+        """Number type of the linears: float32, bfloat16 or int8."""
+        self.cache = cache
+        self._planned: tuple[tuple[Pass, ...], int, PassPlan] | None = None
 
     @property
-    def number_format(self) -> Numbers:
-        """What the linears compute in."""
-        ...
+    def dtype(self) -> torch.dtype:
+        """Of cached keys and values."""
+        return self.cache.dtype
 
-    def open(self) -> int:
-        """Open an empty slot."""
-        ...
+    def open_slot(self) -> int:
+        """Open an empty slot.
 
-    def free(self, slot: int) -> None:
-        """Give back all of a slot's pages and close it."""
-        ...
+        Raises:
+            RuntimeError: all slots are open.
+        """
+        return self.cache.open_slot()
 
-    def evict(self, slot: int) -> None:
-        """Give back all of a slot's pages; it stays open and its length becomes 0."""
-        ...
-
-    def length(self, slot: int) -> int:
-        """Count the tokens cached in a slot."""
-        ...
+    def free_slot(self, slot: int) -> None:
+        """Give back all pages of a slot and close it."""
+        self.cache.free_slot(slot)
 
     @property
     def pages_in_use(self) -> int:
-        """Pages that open slots hold."""
-        ...
+        """Pages that open slots hold, of the prefix and of the tail."""
+        return self.cache.pages_in_use
 
     @property
     def pages_total(self) -> int:
         """The most pages that can be in use."""
-        ...
+        return self.cache.max_pages
 
     def pages_needed(self, one: Pass) -> int:
-        """Count the pages that a pass takes beyond those it gives back."""
-        ...
+        """Count the pages that a pass takes beyond those it gives back; may be negative.
 
-    def step(self, passes: Sequence[Pass]) -> Scores:
-        """Run one packed pass over many slots, at most one pass a slot."""
-        ...
+        Raises:
+            ValueError: the pass breaks a rule of `Pass`.
+        """
+        return self.cache.plan([one]).new_pages
 
     def flops(self, passes: Sequence[Pass]) -> int:
-        """Count the floating point operations of these passes."""
-        ...
+        """Count the floating point operations of these passes: linears, attention products and head."""
+        return count_flops(self.config, self._plan(passes))
+
+    def step(self, passes: Sequence[Pass]) -> Scores:
+        """Run one packed pass over many slots, at most one pass a slot.
+
+        Raises:
+            OutOfPages: before anything is changed; evict a slot and try again.
+            ValueError: a pass breaks a rule of `Pass`; nothing is changed.
+        """
+        plan = self._plan(passes)
+        self._planned = None
+        self.cache.apply(plan)
+        computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
+        starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(computed)))
+        return Scores(self._compute(plan, int(starts[-1])), starts)
+
+    @abstractmethod
+    def _compute(self, plan: PassPlan, rows: int) -> NDArray[np.float32]:
+        """Run prefix and tail of passes whose pages were taken; gives the scores (rows, columns)."""
+
+    def _plan(self, passes: Sequence[Pass]) -> PassPlan:
+        """Plan passes, or reuse the last plan if nothing has changed since: passes that were counted are run next."""
+        if self._planned is not None:
+            known, version, plan = self._planned
+            same = len(known) == len(passes) and all(map(operator.is_, known, passes))
+            if same and version == self.cache.version:
+                return plan
+        plan = self.cache.plan(passes)
+        self._planned = tuple(passes), self.cache.version, plan
+        return plan
+
+    def _warm_up(self) -> None:
+        """Run one token, so that no kernel is compiled while a message waits."""
+        slot = self.open_slot()
+        self.step([Pass(slot, 0, np.zeros(1, np.int32), 0, 0)])
+        self.free_slot(slot)

@@ -109,7 +109,7 @@ def count_new_pages(requests: Int64Array, state: Int64Array, page_size: int, has
 
 
 @numba.njit(cache=True)
-def release(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
+def release_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
     """Give back the pages of table row entries start .. stop-1 that there are."""
     for j in range(start, stop):
         if table[j] >= 0:
@@ -119,7 +119,7 @@ def release(table: IntArray, start: int, stop: int, free: IntArray, left: Int64A
 
 
 @numba.njit(cache=True)
-def take(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
+def take_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
     """Fill table row entries start .. stop-1 that have no page."""
     for j in range(start, stop):
         if table[j] < 0:
@@ -152,10 +152,10 @@ def move_pages(
             n, held, _, _ = next_state(requests[i], state[slot], page_size)
             a, b = page_range(n, held if tail else 0, page_size)
             if giving:
-                release(table[slot], 0, a, free, left)
-                release(table[slot], b, table.shape[1], free, left)
+                release_pages(table[slot], 0, a, free, left)
+                release_pages(table[slot], b, table.shape[1], free, left)
             else:
-                take(table[slot], a, b, free, left)
+                take_pages(table[slot], a, b, free, left)
 
 
 @numba.njit(cache=True)

@@ -120,7 +120,7 @@ class PagedCache:
         """Pages in use, prefix and tail together."""
         return self._prefix_pool.used + self._tail_pool.used
 
-    def open(self) -> int:
+    def open_slot(self) -> int:
         """Open an empty slot.
 
         Raises:
@@ -133,26 +133,26 @@ class PagedCache:
         self.opened[slot] = True
         return slot
 
-    def free(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         """Evict a slot and close it.
 
         Raises:
             ValueError: the slot is not open.
         """
-        self.evict(slot)
+        self.evict_slot(slot)
         self.opened[slot] = False
         self._free_slots.append(slot)
 
-    def evict(self, slot: int) -> None:
+    def evict_slot(self, slot: int) -> None:
         """Give back all pages of a slot; its length becomes 0.
 
         Raises:
             ValueError: the slot is not open.
         """
-        self.length(slot)
+        self.slot_length(slot)
         self._move(np.array([[slot, 0, 0, 0, 0]], np.int64))
 
-    def length(self, slot: int) -> int:
+    def slot_length(self, slot: int) -> int:
         """Count the tokens cached in a slot.
 
         Raises:

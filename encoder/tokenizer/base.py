@@ -36,7 +36,7 @@ class SubwordModel(Protocol):
         """(vocabulary,) true for pieces at which a left context may begin."""
 
 
-def plain_tokenizer(kinds: dict[str, Any], text: str) -> Tokenizer:
+def make_plain_tokenizer(kinds: dict[str, Any], text: str) -> Tokenizer:
     """Make a tokenizer of its JSON that only cuts: no truncation, no padding, no special tokens in or out.
 
     Raises:
@@ -52,12 +52,12 @@ def plain_tokenizer(kinds: dict[str, Any], text: str) -> Tokenizer:
     return tokenizer
 
 
-def group_by_word(word_ids: list[int | None]) -> list[int]:
+def first_tokens(word_ids: list[int | None]) -> list[int]:
     """First piece of each word, from the word of each piece."""
     return [i for i, word in enumerate(word_ids) if not i or word != word_ids[i - 1]]
 
 
-def table_of(vocabulary: dict[str, int], begins: list[int]) -> NDArray[np.bool_]:
+def token_mask(vocabulary: dict[str, int], begins: list[int]) -> NDArray[np.bool_]:
     """(vocabulary,) true at `begins`."""
     table = np.zeros(max(vocabulary.values()) + 1, np.bool_)
     table[begins] = True

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import pre_tokenizers
 
-from encoder.tokenizer.base import TokenizerError, Tokens, group_by_word, plain_tokenizer, table_of
+from encoder.tokenizer.base import TokenizerError, Tokens, first_tokens, make_plain_tokenizer, token_mask
 
 _RUN = re.compile(r"\S+")
 _SPACE = "\u0120"
@@ -38,7 +38,7 @@ class BytePair:
         odd = [key for key in ("dropout", "continuing_subword_prefix", "end_of_word_suffix") if model.get(key)]
         if odd or not before.get("use_regex", True):
             raise TokenizerError(f"tokenizer: byte pairs must be as GPT-2 has them ({', '.join(odd) or 'use_regex'})")
-        self.tokenizer = plain_tokenizer(kinds, json.dumps(always_behind_a_space(kinds)))
+        self.tokenizer = make_plain_tokenizer(kinds, json.dumps(with_prefix_space(kinds)))
         if not set(pre_tokenizers.ByteLevel.alphabet()) <= self.tokenizer.get_vocab().keys():
             raise TokenizerError(
                 "tokenizer: the vocabulary lacks some of the 256 bytes, so not every text can be spelled"
@@ -51,7 +51,7 @@ class BytePair:
     def starts_word(self) -> NDArray[np.bool_]:
         """See `Kind.starts_word`: pieces that begin a run."""
         vocabulary = self.tokenizer.get_vocab()
-        return table_of(vocabulary, [i for piece, i in vocabulary.items() if piece.startswith(_SPACE)])
+        return token_mask(vocabulary, [i for piece, i in vocabulary.items() if piece.startswith(_SPACE)])
 
     def cut(self, text: str) -> Tokens:
         """See `Kind.cut`."""
@@ -62,7 +62,7 @@ class BytePair:
         part = self.tokenizer.encode(joined, add_special_tokens=False)
         begins = list(accumulate((len(run) + 1 for _, run in runs[:-1]), initial=0))  # of each run in `joined`
         moved = [start - begin for (start, _), begin in zip(runs, begins, strict=True)]
-        first = group_by_word(part.word_ids)
+        first = first_tokens(part.word_ids)
         bounds = [*first, len(part.ids)]
         starts, ends = [], []
         for i, behind in zip(first, bounds[1:], strict=True):
@@ -74,6 +74,6 @@ class BytePair:
         return Tokens(part.ids, bounds, starts, ends)
 
 
-def always_behind_a_space(kinds: dict[str, Any]) -> dict[str, Any]:
+def with_prefix_space(kinds: dict[str, Any]) -> dict[str, Any]:
     """Give a byte-pair tokenizer's JSON with the one rule for first words, and with offsets left alone."""
     return kinds | {"pre_tokenizer": kinds["pre_tokenizer"] | {"add_prefix_space": True}, "post_processor": None}

@@ -79,10 +79,10 @@ class _GrowingArrays:
         self.words, self.tokens = end, tokens + len(part.ids) - pieces
 
 
-_MORE = 16
+_SPARE = 16
 """Words and tokens that there is room for beyond half of what there is."""
-_NONE = np.zeros(0, np.int32)
-EMPTY = Encoded("", _NONE, _NONE, _NONE, np.zeros(1, np.int32))
+_EMPTY_ARRAY = np.zeros(0, np.int32)
+EMPTY = Encoded("", _EMPTY_ARRAY, _EMPTY_ARRAY, _EMPTY_ARRAY, np.zeros(1, np.int32))
 """The empty text: what a segment holds before its first update."""
 
 
@@ -96,7 +96,7 @@ class IncrementalTokenizer:
             TokenizerError: neither BERT's WordPiece nor byte-level byte pairs, or one whose words look at their
                 neighbours.
         """
-        self._kind = choose_kind(tokenizer)
+        self._kind = choose_subword_model(tokenizer)
         self._runs = RunCache(self._kind)
 
     def starts_word(self) -> NDArray[np.bool_]:
@@ -105,7 +105,7 @@ class IncrementalTokenizer:
 
     def encode(self, text: str) -> Encoded:
         """Encode a text from scratch."""
-        return _go_on(EMPTY, 0, text, self._runs.cut(text), 0)[0]
+        return _extend(EMPTY, 0, text, self._runs.cut(text), 0)[0]
 
     def update(self, before: Encoded, text: str) -> tuple[Encoded, int, int]:
         """Encode `text`, given an earlier state of it.
@@ -119,23 +119,23 @@ class IncrementalTokenizer:
             return before, len(before.word_start), len(before.ids)
         reach, is_wall = common_prefix(before.text, text), self._kind.is_wall
         if reach == len(before.text) and is_wall(text[reach]):  # nothing of what stands is touched
-            return _go_on(before, len(before.word_start), text, self._runs.cut(text[reach:]), reach)
+            return _extend(before, len(before.word_start), text, self._runs.cut(text[reach:]), reach)
         while reach and not is_wall(text[reach - 1]):
             reach -= 1
         words = int(before.word_start.searchsorted(np.int32(reach)))
-        return _go_on(before, words, text, self._runs.cut(text[reach:]), reach)
+        return _extend(before, words, text, self._runs.cut(text[reach:]), reach)
 
 
-def _go_on(before: Encoded, words: int, text: str, part: Tokens, reach: int) -> tuple[Encoded, int, int]:
+def _extend(before: Encoded, words: int, text: str, part: Tokens, reach: int) -> tuple[Encoded, int, int]:
     """Keep the first `words` words of `before`; the rest is `part`, from character `reach` on. See `update`."""
     tokens, stood, held = int(before.word_token[words]), len(before.word_start), len(before.ids)
-    same = _count_same(before, words, part, reach)
+    same = _count_unchanged_words(before, words, part, reach)
     new_words, new_tokens = words + len(part.starts), tokens + len(part.ids)
     room = before.room
     if words + same < stood or room is None or room.words != stood or not room.has(new_tokens, new_words):
         more = words + same == stood  # it grows: it may grow on
         room = _GrowingArrays(
-            new_tokens + more * (new_tokens // 2 + _MORE), new_words + more * (new_words // 2 + _MORE)
+            new_tokens + more * (new_tokens // 2 + _SPARE), new_words + more * (new_words // 2 + _SPARE)
         )
         room.begin(before, words + same, tokens + part.bounds[same])
     room.append(part, same, reach)
@@ -152,7 +152,7 @@ def _go_on(before: Encoded, words: int, text: str, part: Tokens, reach: int) -> 
     return after, _first_changed_word(before, after, words), _common_ids(before, after, words + same)
 
 
-def _count_same(before: Encoded, words: int, part: Tokens, reach: int) -> int:
+def _count_unchanged_words(before: Encoded, words: int, part: Tokens, reach: int) -> int:
     """Words at the beginning of `part` that have place and pieces of the next words of `before`: mostly the last."""
     count, first = 0, int(before.word_token[words])
     for i in range(min(len(before.word_start) - words, len(part.starts))):
@@ -168,7 +168,7 @@ def _count_same(before: Encoded, words: int, part: Tokens, reach: int) -> int:
     return count
 
 
-def choose_kind(tokenizer: Tokenizer) -> SubwordModel:
+def choose_subword_model(tokenizer: Tokenizer) -> SubwordModel:
     """Tell which kind of tokenizer this is.
 
     Raises:

@@ -2,11 +2,11 @@
 
 from encoder.tokenizer.base import SubwordModel, Tokens
 
-_MOST = 1 << 15
+_CAPACITY = 1 << 15
 """Runs remembered; when they are so many all are forgotten, which costs less than knowing which was used last."""
-_LONGEST = 40
+_LONGEST_RUN = 40
 """Characters of a run that is remembered."""
-_SHORT = 120
+_LONGEST_TEXT = 120
 """Characters of a text that is looked up run by run; a longer one is cut whole, which is then quicker."""
 
 
@@ -21,14 +21,14 @@ class RunCache:
         most: how many runs are remembered.
     """
 
-    def __init__(self, kind: SubwordModel, most: int = _MOST) -> None:
+    def __init__(self, kind: SubwordModel, most: int = _CAPACITY) -> None:
         self._kind = kind
         self._most = most
         self._known: dict[str, Tokens] = {}
 
     def cut(self, text: str) -> Tokens:
         """Give what `SubwordModel.cut` gives for a text that begins behind a wall."""
-        if len(text) > _SHORT:
+        if len(text) > _LONGEST_TEXT:
             return self._kind.cut(text)
         ids: list[int] = []
         bounds, starts, ends, at = [0], list[int](), list[int](), 0
@@ -50,7 +50,7 @@ class RunCache:
 
     def _learn(self, run: str) -> Tokens:
         pieces = self._kind.cut(run)
-        if len(run) <= _LONGEST:
+        if len(run) <= _LONGEST_RUN:
             if len(self._known) >= self._most:
                 self._known.clear()
             self._known[run] = pieces

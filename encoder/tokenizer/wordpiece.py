@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.tokenizer.base import TokenizerError, Tokens, group_by_word, plain_tokenizer, table_of
+from encoder.tokenizer.base import TokenizerError, Tokens, first_tokens, make_plain_tokenizer, token_mask
 
 _SPACES = "\t\n\r \u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-_WALLS = frozenset(_SPACES + string.punctuation)
+_BOUNDARIES = frozenset(_SPACES + string.punctuation)
 _CJK = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0xF900, 0xFAFF))
 
 
@@ -35,22 +35,22 @@ class WordPiece:
         """
         if not kinds["normalizer"]["handle_chinese_chars"]:
             raise TokenizerError("tokenizer: handle_chinese_chars must be true, CJK characters stand alone")
-        self.tokenizer = plain_tokenizer(kinds, json.dumps(kinds))
+        self.tokenizer = make_plain_tokenizer(kinds, json.dumps(kinds))
 
     def is_wall(self, character: str) -> bool:
         """See `Kind.is_wall`."""
-        return _is_wall(character)
+        return _is_boundary(character)
 
     def starts_word(self) -> NDArray[np.bool_]:
         """See `Kind.starts_word`."""
         vocabulary = self.tokenizer.get_vocab()
-        return table_of(vocabulary, [i for piece, i in vocabulary.items() if not piece.startswith("##")])
+        return token_mask(vocabulary, [i for piece, i in vocabulary.items() if not piece.startswith("##")])
 
     def cut(self, text: str) -> Tokens:
         """See `Kind.cut`."""
         part = self.tokenizer.encode(text, add_special_tokens=False)
         ids, offsets = part.ids, part.offsets
-        first = group_by_word(part.word_ids)
+        first = first_tokens(part.word_ids)
         bounds = [*first, len(ids)]
         starts = [offsets[i][0] for i in first]
         limits = [*starts[1:], len(text)]
@@ -58,13 +58,13 @@ class WordPiece:
         return Tokens(ids, bounds, starts, ends)
 
 
-def _is_wall(character: str) -> bool:
-    return character in _WALLS or (character >= "\u3400" and any(a <= ord(character) <= b for a, b in _CJK))
+def _is_boundary(character: str) -> bool:
+    return character in _BOUNDARIES or (character >= "\u3400" and any(a <= ord(character) <= b for a, b in _CJK))
 
 
 def _with_marks(text: str, end: int, limit: int) -> int:
     """Move a word's end over the combining marks that the normaliser dropped: they belong to its last character."""
-    if end < limit and text[end] > "\u02ff" and not _is_wall(text[end - 1]):
+    if end < limit and text[end] > "\u02ff" and not _is_boundary(text[end - 1]):
         while end < limit and unicodedata.category(text[end])[0] == "M":
             end += 1
     return end

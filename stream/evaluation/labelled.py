@@ -20,7 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from encoder.model.config import HybridConfig
 from encoder.restart.policies import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.metrics.report import EvaluationReport, PolicyResult, compare, summarize
@@ -106,7 +106,7 @@ def _feed(tagger: Tagger, policy: str, group: Sequence[LabelledText], levels: Em
     labeller, begins = HybridLabeller(tagger), begin_table(tagger.config.labels)
     if policy == ORACLE:
         return OracleFeed(labeller, group, begins, levels)
-    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.own)), group, begins, levels)
+    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.default_policy)), group, begins, levels)
 
 
 def _batches(examples: Sequence[LabelledText]) -> Iterator[list[LabelledText]]:
@@ -175,11 +175,11 @@ def _check(task: EvaluationTask) -> None:
     for level in task.stability:
         parse_emission(level)
     for name in (*task.baselines, *task.taggers):
-        tagger = load_alone(name, number_format=task.number_format)
+        tagger = load_single_tagger(name, number_format=task.number_format)
         check_baseline(name, tagger, task.baselines)
         for policy in () if name in task.baselines else task.policies:
             if policy != ORACLE:
-                resolve_policy(policy, tagger.own)
+                resolve_policy(policy, tagger.default_policy)
         _read(task, tagger)
 
 
@@ -214,7 +214,7 @@ def evaluate_all(task: EvaluationTask, command: str = "") -> EvaluationReport:
     results: list[PolicyResult] = []
     with progress_bar() as bar:
         for name, policies, closing, stability in plans:
-            loaded = load_alone(name, number_format=task.number_format)
+            loaded = load_single_tagger(name, number_format=task.number_format)
             examples = _read(task, loaded)
             words = sum(len(example.ends) for example in examples)
             for policy in policies:

@@ -11,7 +11,7 @@ from itertools import product
 import torch
 
 from encoder.restart.policies import parse_policy, resolve_policy
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 from stream.evaluation.labelled import Plan, check_baseline, progress_bar
 from stream.evaluation.metrics.chart_metrics import Chart, Labels, SpanCounts, row_spans
 from stream.evaluation.metrics.corpus_metrics import CorpusTally, Metrics
@@ -63,7 +63,7 @@ def evaluate_streams(
     results: list[PolicyResult] = []
     with progress_bar() as bar:
         for name, chosen, with_closing, levels in plans:
-            tagger = load_alone(name)
+            tagger = load_single_tagger(name)
             check_baseline(name, tagger, baselines)
             bars: dict[str, Advance] = {
                 x: partial(bar.advance, bar.add_task(f"{tagger.name} {x}", total=len(messages))) for x in chosen
@@ -104,7 +104,7 @@ def replay_policies(
     reference, results = [chart.final for chart in MessageReplay(tagger, parse_policy("always"), messages).run()], []
     levels = EmissionLevels(tagger.config.labels, [parse_emission(level) for level in stability])
     for policy, advance in policies.items():
-        replay = MessageReplay(tagger, parse_policy(resolve_policy(policy, tagger.own)), messages, levels)
+        replay = MessageReplay(tagger, parse_policy(resolve_policy(policy, tagger.default_policy)), messages, levels)
         found = replay.run(advance)
         charts = dict(zip(stability, replay.charts_shown, strict=True)) or {"": found}
         for level, with_closing in product(charts, (False, True) if closing else (False,)):

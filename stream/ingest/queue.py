@@ -14,7 +14,7 @@ from stream.ingest.received import ReceivedSegment, ReceivedSession, restore_sou
 from stream.messages.errors import InputError
 from stream.messages.types import Delete, End, Message, Update
 from stream.messages.validation import check_message, check_text
-from stream.revisions.text_alignment import Times, retime
+from stream.messages.word_times import Times, retime
 from stream.sessions.operations import (
     AlreadyApplied,
     DropSession,

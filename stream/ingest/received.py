@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from stream.messages.types import End, Message
-from stream.revisions.text_alignment import Times
+from stream.messages.word_times import Times
 from stream.sessions.operations import Write
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SavedSession, SegmentState
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from encoder.tokenizer.incremental import common_prefix
 from stream.labelling.labeller import Labelling
 from stream.messages.types import Span
+from stream.messages.word_times import Times, word_extents
 from stream.revisions.span_diff import TaggedSpan
-from stream.revisions.text_alignment import Times, word_extents
 
 
 class LabelFlips(NamedTuple):

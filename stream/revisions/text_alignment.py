@@ -1,26 +1,11 @@
-"""How a text is rewritten: where it first differs, where its parts went, and which times its words carry."""
+"""Alignment of a rewritten text with the text before it: maps character positions from the old one to the new."""
 
 import re
 from bisect import bisect_left, bisect_right
 from difflib import SequenceMatcher
-from typing import NamedTuple
 
 from encoder.tokenizer.incremental import common_prefix
-from stream.messages.types import Update
 
-
-class WordTiming(NamedTuple):
-    """When a word was said, in seconds, and by whom, if its segment has several speakers."""
-
-    start: float
-    end: float
-    speaker: str | None = None
-
-
-Times = tuple[WordTiming | None, ...]
-"""Of each word between white space; empty when none is known."""
-
-_WORD = re.compile(r"\S+")
 _PIECE = re.compile(r"\w+|[^\w\s]")
 _MATCH_LIMIT = 250_000
 """Pieces of old text times pieces of new: beyond this only prefix and suffix are matched, to bound the cost."""
@@ -43,28 +28,6 @@ class Alignment:
     def _place(self, x: int, i: int) -> float:
         x0, x1, y0, y1 = self._old[i], self._old[i + 1], self._new[i], self._new[i + 1]
         return y0 + (x - x0) * (y1 - y0) / (x1 - x0)
-
-
-def retime(before: str, known: Times, after: str, update: Update) -> Times:
-    """Times of the words of `after`: those that came with the update, else those known, else the update's own time."""
-    if not known and update.words is None and update.time is None:
-        return ()
-    old, new = _WORD.findall(before), _WORD.findall(after)
-    kept = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    arrived = None if update.time is None else WordTiming(update.time, update.time)
-    times = [known[i] if i < min(kept, len(known)) else arrived for i in range(len(new))]
-    given = [WordTiming(x.start, x.end, x.speaker) for x in update.words or ()]
-    if given and len(given) == len(_WORD.findall(update.text)):
-        first = len(new) - len(given)
-        if first < len(old) and first < len(known) and update.mode == "append" and (begun := known[first]):
-            given[0] = given[0]._replace(start=begun.start)  # the delta went on with a word that had begun
-        times[first:] = given
-    return tuple(times)
-
-
-def word_extents(text: str) -> list[tuple[int, int]]:
-    """Characters of each word between white space."""
-    return [x.span() for x in _WORD.finditer(text)]
 
 
 def _first_word(old: str, new: str, prefix: int) -> tuple[int, int, int]:

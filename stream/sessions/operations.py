@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from stream.revisions.text_alignment import Times
+from stream.messages.word_times import Times
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SavedSession
 
 

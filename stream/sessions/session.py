@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from stream.messages.types import Revision, Span
+from stream.messages.word_times import Times
 from stream.revisions.span_diff import Difference, retract
-from stream.revisions.text_alignment import Times
 from stream.sessions.operations import Write
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SpanState
 

@@ -38,7 +38,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from stream.revisions.text_alignment import Times
+from stream.messages.word_times import Times
 
 
 class SpanState(NamedTuple):

@@ -70,6 +70,12 @@ def test_links_lead_somewhere(page: str) -> None:
     assert [link for link in links if not leads_somewhere((ROOT / page).parent, page, link)] == []
 
 
+def test_the_index_has_every_page() -> None:
+    listed = {link.partition("#")[0] for link in _LINK.findall(read("docs/README.md"))}
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(pages - listed) == []
+
+
 def leads_somewhere(folder: Path, page: str, link: str) -> bool:
     name, _, section = link.partition("#")
     target = (folder / name).resolve() if name else ROOT / page

@@ -36,13 +36,13 @@ class HashEncoder:
         self._windows: dict[int, int] = {}
         self._free = list(range(max_sessions))
 
-    def open(self) -> int:
+    def open_slot(self) -> int:
         slot = self._free.pop()
         self._boundary[slot] = self._standing[slot] = np.zeros(0, np.uint64)
         self._windows[slot] = 0
         return slot
 
-    def free(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         del self._boundary[slot], self._standing[slot]
         self._free.append(slot)
 

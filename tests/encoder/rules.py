@@ -30,7 +30,7 @@ def score_by_the_rules(
 ) -> list[Scores]:
     """Scores of each segment, given those before it."""
     window, half, positions = encoder.config.window, encoder.config.window // 2, encoder.config.positions
-    slot = encoder.open()
+    slot = encoder.open_slot()
     context: list[Tokens] = []
     scores = []
     for tokens in segments:
@@ -56,5 +56,5 @@ def score_by_the_rules(
         scores.append(read)
         if len(tokens):
             context.append(tokens[begin:])
-    encoder.free(slot)
+    encoder.free_slot(slot)
     return scores

@@ -18,17 +18,17 @@ class SlowEncoder:
     def __init__(self, checkpoint: Checkpoint, *, max_sessions: int = 1024, max_pages: int = 1 << 20) -> None:
         self.config: HybridConfig = checkpoint.config
         self.pages_total = max_pages
-        self._model = checkpoint.model()
+        self._model = checkpoint.dense_model()
         self._slots: dict[int, Replay] = {}
         self._windows: dict[int, int] = {}
         self._free = list(range(max_sessions))
 
-    def open(self) -> int:
+    def open_slot(self) -> int:
         slot = self._free.pop()
         self._slots[slot], self._windows[slot] = Replay(self._model), 0
         return slot
 
-    def free(self, slot: int) -> None:
+    def free_slot(self, slot: int) -> None:
         del self._slots[slot]
         self._free.append(slot)
 

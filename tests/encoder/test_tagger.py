@@ -3,7 +3,7 @@ import pytest
 
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.checkpoints.location import CheckpointError
-from encoder.heads.viterbi import NOTHING, labels_to_spans
+from encoder.heads.viterbi import NO_LABEL, labels_to_spans
 from encoder.session.pool import run_plans
 from encoder.tagger import load_tagger
 from tests.tiny import tiny_checkpoint
@@ -16,11 +16,11 @@ def test_a_checkpoint_folder_becomes_labels(tmp_path):
     assert tagger.name == "mini"
     assert tagger.encoder.config == tiny.config
     encoded = tagger.tokenizer.encode("we met ms rice in paris")
-    ((rows,),) = run_plans(tagger.sessions, [tagger.sessions.open().plan_update("a", encoded.ids, 0, 0)])
+    ((rows,),) = run_plans(tagger.sessions, [tagger.sessions.open_session().plan_update("a", encoded.ids, 0, 0)])
     assert rows.first == 0
     words = rows.logits[encoded.word_token[1:] - 1]  # a word's label is read at its last piece
     starts = np.array([0, len(words)], np.int64)
-    decoded = tagger.heads[0].decoder.decode(words, starts, np.array([NOTHING], np.int32))
+    decoded = tagger.heads[0].decoder.decode(words, starts, np.array([NO_LABEL], np.int32))
     assert len(decoded.labels) == encoded.words == 6
     labels_to_spans(decoded.labels, tagger.config.labels)
 

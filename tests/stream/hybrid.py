@@ -5,7 +5,7 @@ from functools import cache
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.pool import SessionPool
-from encoder.tagger import Tagger, heads_of
+from encoder.tagger import Tagger, make_heads
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from tests.tiny import LABELS, tiny_checkpoint
 
@@ -32,7 +32,7 @@ def tiny_tagger(checkpoint: Checkpoint | None = None, **limits: int) -> Tagger:
     pool = SessionPool(
         encoder, starts_word=tokenizer.starts_word(), **{k: v for k, v in limits.items() if k == "max_sessions"}
     )
-    heads = heads_of(checkpoint)
+    heads = make_heads(checkpoint)
     return Tagger("tiny", checkpoint.config, tokenizer, pool, heads)
 
 

@@ -5,26 +5,23 @@ with their rows of the page tables in one copy, the device lays out the packed r
 copy.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint, head_columns
 from encoder.model.config import HybridConfig
-from encoder.model.number_types import Numbers
-from encoder.runtime.flops import count_flops
 from encoder.runtime.gpu.attention import DevicePages
 from encoder.runtime.gpu.device import DeviceError, on
 from encoder.runtime.gpu.launch import INTERPRETED
 from encoder.runtime.gpu.layers import DeviceTrunk
 from encoder.runtime.gpu.request_buffer import BufferShape, pinned
 from encoder.runtime.gpu.row_layout import lay_out
-from encoder.runtime.interface import Scores
+from encoder.runtime.interface import Encoder
 from encoder.runtime.number_format import NumberFormatError
 from encoder.runtime.paged_cache import PagedCache
-from encoder.runtime.passes import Pass, PassPlan
+from encoder.runtime.passes import PassPlan
 
 _KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6
@@ -55,7 +52,7 @@ class DeviceCache(PagedCache):
         return DevicePages(*(torch.zeros(shape, dtype=dtype, device=self.device) for _ in range(2)))
 
 
-class DeviceEncoder:
+class DeviceEncoder(Encoder):
     """A checkpoint and the cache of all slots on a device. Not thread-safe: one compute thread owns it."""
 
     def __init__(
@@ -83,76 +80,21 @@ class DeviceEncoder:
         """
         if device.type == "cpu" and not INTERPRETED:
             raise DeviceError("the kernels run on a CPU only under Triton's interpreter; set TRITON_INTERPRET=1")
-        config = checkpoint.config
-        self.config: HybridConfig = config
-        self.identity = checkpoint.identity()
-        """Of the checkpoint: labels of another one mean nothing here."""
+        config, dtype = checkpoint.config, _choose_dtype(number_format, device)
         self.device = device
-        self.dtype = _choose_dtype(number_format, device)
-        self.number_format: Numbers = "bfloat16" if self.dtype == torch.bfloat16 else "float32"
-        """Of the linears, and of cached keys and values."""
-        self.cache = DeviceCache(config, self.dtype, device, max_sessions, max_pages)
-        self.trunk = DeviceTrunk(checkpoint, self.dtype, device, head_columns(config, checkpoint.weights))
+        self.cache: DeviceCache
+        cache = DeviceCache(config, dtype, device, max_sessions, max_pages)
+        super().__init__(checkpoint, "bfloat16" if dtype == torch.bfloat16 else "float32", cache)
+        self.trunk = DeviceTrunk(checkpoint, dtype, device, head_columns(config, checkpoint.weights))
         self._host = pinned(1024, device)
         self._there = torch.empty_like(self._host, device=device)
         self._sent = torch.cuda.Event() if device.type == "cuda" else None
         self._warm_up()
 
-    def open(self) -> int:
-        """Open an empty slot.
-
-        Raises:
-            RuntimeError: all slots are open.
-        """
-        return self.cache.open()
-
-    def free(self, slot: int) -> None:
-        """Give back all of a slot's pages and close it."""
-        self.cache.free(slot)
-
-    def evict(self, slot: int) -> None:
-        """Give back all of a slot's pages; it stays open and its length becomes 0."""
-        self.cache.evict(slot)
-
-    def length(self, slot: int) -> int:
-        """Count the tokens cached in a slot."""
-        return self.cache.length(slot)
-
-    @property
-    def pages_in_use(self) -> int:
-        """Pages that open slots hold, of the prefix and of the tail."""
-        return self.cache.pages_in_use
-
-    @property
-    def pages_total(self) -> int:
-        """The most pages that can be in use."""
-        return self.cache.max_pages
-
-    def pages_needed(self, one: Pass) -> int:
-        """Count the pages that a pass takes beyond those it gives back; may be negative.
-
-        Raises:
-            ValueError: the pass breaks a rule of `Pass`.
-        """
-        return self.cache.plan([one]).new_pages
-
-    def flops(self, passes: Sequence[Pass]) -> int:
-        """Count the floating point operations of these passes: linears, attention products and head."""
-        return count_flops(self.config, self.cache.plan(passes))
-
-    def step(self, passes: Sequence[Pass]) -> Scores:
-        """Run one packed pass over many slots, at most one pass a slot.
-
-        Raises:
-            OutOfPages: before anything is changed; evict a slot and try again.
-            ValueError: a pass breaks a rule of `Pass`; nothing is changed.
-        """
-        plan = self.cache.plan(passes)
-        self.cache.apply(plan)
-        computed = plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]
-        starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(computed)))
+    def _compute(self, plan: PassPlan, rows: int) -> NDArray[np.float32]:
         with on(self.device), torch.inference_mode():
-            return Scores(self._run(plan, int(starts[-1])).cpu().numpy(), starts)
+            scores: NDArray[np.float32] = self._run(plan, rows).cpu().numpy()
+        return scores
 
     def _run(self, plan: PassPlan, rows: int) -> Tensor:
         """Run prefix and tail; (rows, columns) scores, on the device."""
@@ -189,12 +131,6 @@ class DeviceEncoder:
         if self._sent is not None:
             self._sent.record()
         return self._there
-
-    def _warm_up(self) -> None:
-        """Run one token, so that no kernel is compiled while a message waits."""
-        slot = self.open()
-        self.step([Pass(slot, 0, np.zeros(1, np.int32), 0, 0)])
-        self.free(slot)
 
 
 def _affordable(config: HybridConfig, dtype: torch.dtype, device: torch.device, max_sessions: int) -> int:

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.heads.stability import Settled, StabilityHead, make_features, stability_of
-from encoder.heads.viterbi import NOTHING, Decoder
+from encoder.heads.stability import StabilityHead, StabilityLogit, make_features, stability_of
+from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.plan import SegmentPlan
 from encoder.session.pool import SessionEncoder, SessionPool, run_plans
@@ -113,15 +113,15 @@ class StateCollector:
         return LiveStates.join(parts)
 
     def _feed(self, group: list["_FedText"], head: StabilityHead | None, twins: bool) -> LiveStates:
-        lives = [self._pool.open() for _ in group]
-        others = [self._pool.open() for _ in group]
+        lives = [self._pool.open_session() for _ in group]
+        others = [self._pool.open_session() for _ in group]
         for t in range(max(text.words for text in group)):
             here = [i for i, text in enumerate(group) if t < text.words]
             plans = [group[i].plan(lives[i], t, group[i].point(t)) for i in here]
             compared = [i for i in here if twins or t == group[i].words - 1]
             whole = [group[i].plan(others[i], t, 0, whole=not twins) for i in compared]
             run_plans(self._pool, [*plans, *whole])
-            always = self._read([(group[i], p, 0, NOTHING) for i, p in zip(compared, whole, strict=True)])
+            always = self._read([(group[i], p, 0, NO_LABEL) for i, p in zip(compared, whole, strict=True)])
             full = {i: read.labels for i, read in zip(compared, always, strict=True)}
             wanted = [(group[i], p, *group[i].read_from(p)) for i, p in zip(here, plans, strict=True)]
             for i, got in zip(here, self._read(wanted), strict=True):
@@ -169,7 +169,7 @@ class _FedText:
         self._rng = rng
         self._labels = np.zeros(self.words, np.int32)
         self._row = np.zeros(self.words, np.int64)  # the row that each word's label is of
-        self._settled = Settled(np.zeros(self.words, np.float32), np.zeros(self.words, np.float32))
+        self._settled = StabilityLogit(np.zeros(self.words, np.float32), np.zeros(self.words, np.float32))
         self._seen = np.zeros(self.words, np.int32)
         self._hidden: list[NDArray[np.float16]] = []
         self._features: list[NDArray[np.float32]] = []
@@ -184,7 +184,8 @@ class _FedText:
         """Choose the restart point before word `t`."""
         unseen = np.int32(t + 1) - self._seen[:t]
         return min(
-            max(self._points(stability_of(Settled(self._settled.base[:t], self._settled.drift[:t]), unseen)), 0), t
+            max(self._points(stability_of(StabilityLogit(self._settled.base[:t], self._settled.drift[:t]), unseen)), 0),
+            t,
         )
 
     def plan(self, session: SessionEncoder, t: int, point: int, *, whole: bool = False) -> SegmentPlan:
@@ -202,7 +203,7 @@ class _FedText:
         """First word whose label is read anew, and the label before it."""
         (rows,) = plan.rows()
         first = int(np.searchsorted(self.ends - 1, rows.first))
-        return first, int(self._labels[first - 1]) if first else NOTHING
+        return first, int(self._labels[first - 1]) if first else NO_LABEL
 
     def note(self, t: int, got: _Read, always: NDArray[np.int32] | None, head: StabilityHead | None) -> None:
         """Take over what step `t` gave; `always` are the labels of a full restart, if there was one."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.heads.viterbi import NOTHING, Decoder, labels_to_spans
+from encoder.heads.viterbi import NO_LABEL, Decoder, labels_to_spans
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.train.config import AugmentConfig, StageConfig, TextSource
@@ -161,7 +161,7 @@ def dev_f1(model: HybridModel, pieces: WordPieces, dev: LabelledCorpus, form: Au
                 words = labels != IGNORED
                 ends = np.array([0, words.sum()], np.int64)
                 scores = row[words][:, column : column + len(names)]
-                read = decoder.decode(scores, ends, np.array([NOTHING], np.int32)).labels
+                read = decoder.decode(scores, ends, np.array([NO_LABEL], np.int32)).labels
                 found = set(labels_to_spans(read, names))
                 gold = set(labels_to_spans(labels[words] - column, names))
                 counts += (len(found), len(gold), len(found & gold))

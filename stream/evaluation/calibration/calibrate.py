@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from encoder.checkpoints.calibration import Calibration, Certificate
 from encoder.restart.policies import Always, Price, RestartPolicy, StabilityThreshold
-from encoder.tagger import Tagger, load_alone
+from encoder.tagger import Tagger, load_single_tagger
 from encoder.train.config import TextSource
 from encoder.train.data.text import read_source
 from stream.evaluation.calibration.reliability import (
@@ -204,7 +204,7 @@ def calibrate(task: CalibrationTask) -> CalibrationReport:
     """
     torch.set_num_threads(1)
     _check(task)
-    tagger = load_alone(task.tagger, calibrated=False)
+    tagger = load_single_tagger(task.tagger, calibrated=False)
     trial, unit = _read(task, tagger)
     with progress_bar() as bar:
         words = int(trial.rows.sum())
@@ -245,7 +245,7 @@ def read_rows(task: CalibrationTask) -> Counts:
     Raises:
         CheckpointError, ConfigError, EvaluationError: as `calibrate`.
     """
-    return _read(task, load_alone(task.tagger, calibrated=False))[0].rows
+    return _read(task, load_single_tagger(task.tagger, calibrated=False))[0].rows
 
 
 def choose(tried: Sequence[ThresholdResult]) -> ThresholdResult | None:

@@ -23,8 +23,8 @@ from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labelling, PlanWork, SessionLabels, read_single
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Update
+from stream.messages.word_times import Times, word_extents
 from stream.revisions.spans import first_change
-from stream.revisions.text_alignment import Times, word_extents
 from stream.sessions.operations import EndSession, Operation, Remove, Write
 from stream.sessions.session import close_segment
 

@@ -12,10 +12,10 @@ import numpy as np
 from stream.evaluation.metrics.chart_metrics import Labels, SegmentRevisions
 from stream.labelling.labeller import NO_WORDS, Labelling
 from stream.messages.types import Span
+from stream.messages.word_times import Times
 from stream.revisions.emission import Emission, WordSpan
 from stream.revisions.span_diff import Difference, diff_spans
 from stream.revisions.spans import find_spans, first_change
-from stream.revisions.text_alignment import Times
 
 
 @dataclass(slots=True)

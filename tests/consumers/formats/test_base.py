@@ -9,7 +9,7 @@ from consumers.formats.decode import BadInput
 from consumers.formats.utterances import place, write_timed
 from consumers.formats.word_times import TimedText, timed
 from stream.messages.types import Delete, Update, WordTime
-from stream.revisions.text_alignment import Times, WordTiming
+from stream.messages.word_times import Times, WordTiming
 
 
 @dataclass

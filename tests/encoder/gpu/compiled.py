@@ -88,7 +88,7 @@ def production(number_format: str) -> None:
     from encoder.runtime.gpu.resident import step as resident
     from encoder.runtime.gpu.resident.interface import SlotRequest
     from encoder.runtime.passes import Pass
-    from encoder.tagger import heads_of
+    from encoder.tagger import make_heads
     from tests.tiny import tiny_tokenizer
 
     encoder.INTERPRETED = True  # the launches are only recorded
@@ -97,12 +97,12 @@ def production(number_format: str) -> None:
     config = msgspec.structs.replace(shipped, layers=2, causal_layers=1)  # the layers are all alike
     checkpoint = Checkpoint("random", config, HybridModel(config).state_dict(), tiny_tokenizer())
     made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), max_sessions=8, number_format=number_format)
-    slots = [made.open(), made.open()]
+    slots = [made.open_slot(), made.open_slot()]
     tokens = np.arange(9, dtype=np.int32)
     made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
-    staying = resident.DeviceResidentStep(made, heads_of(checkpoint))
+    staying = resident.DeviceResidentStep(made, make_heads(checkpoint))
     for slot in slots:
-        made.evict(slot)
+        made.cache.evict_slot(slot)
         staying.begin(slot, Always())
     staying.step([SlotRequest(slot, 0, tokens, 0, tokens) for slot in slots])
 

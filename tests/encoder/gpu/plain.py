@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from encoder.heads.head import Head
-from encoder.heads.stability import Settled, stability_of
+from encoder.heads.stability import StabilityLogit, stability_of
 from encoder.restart.policies import Price, RestartPolicy, StabilityThreshold
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
@@ -80,7 +80,7 @@ class PlainResident:
         standings = []
         for head in slot.heads:
             _, probability, base, drift = np.array(head, np.float32).reshape(-1, 4).T
-            stability = stability_of(Settled(base, drift), np.maximum(one.words - seen, 0))
+            stability = stability_of(StabilityLogit(base, drift), np.maximum(one.words - seen, 0))
             standings.append(StandingWords(1 - probability, stability, seen, len(one.ends)))
         standing = combine_heads_reference(standings)
         refuse_close_calls(slot.policy, standing)

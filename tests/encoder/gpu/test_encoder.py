@@ -34,8 +34,8 @@ class History(property_test.History):
         checkpoint = tiny_checkpoint(**small(causal_layers, **LAYERS[causal_layers]))
         pages = 10 if causal_layers == 0 else 30
         encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=4, max_pages=pages, number_format="float32")
-        self.model, self.encoders = checkpoint.model(), (encoder,)  # type: ignore[assignment]
-        self.slots = [encoder.open() for _ in range(4)]
+        self.model, self.encoders = checkpoint.dense_model(), (encoder,)  # type: ignore[assignment]
+        self.slots = [encoder.open_slot() for _ in range(4)]
         self.replays = {slot: Replay(self.model) for slot in self.slots}
         self.floors = dict.fromkeys(self.slots, 0)
 
@@ -69,12 +69,12 @@ def test_it_counts_as_the_cpu_does() -> None:
     checkpoint = tiny_checkpoint(**small(1))
     ours = DeviceEncoder(checkpoint, DEVICE, max_sessions=3)
     theirs = HybridEncoder(checkpoint, max_sessions=3)
-    one = Pass(ours.open(), 0, np.arange(9, dtype=np.int32), 0, 0)
-    theirs.open()
+    one = Pass(ours.open_slot(), 0, np.arange(9, dtype=np.int32), 0, 0)
+    theirs.open_slot()
     for encoder in (ours, theirs):
         assert (encoder.flops([one]), encoder.pages_needed(one)) == (theirs.flops([one]), 6)
         encoder.step([one])
-        assert (encoder.length(one.slot), encoder.pages_in_use) == (9, 6)
+        assert (encoder.cache.slot_length(one.slot), encoder.pages_in_use) == (9, 6)
     assert ours.identity == theirs.identity
     assert ours.step([]).logits.shape == (0, checkpoint.config.columns)
 
@@ -91,5 +91,5 @@ def test_bfloat16_is_close_to_float32() -> None:
     got = []
     for number_format in ("float32", "bfloat16"):
         encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=1, number_format=number_format)  # type: ignore[arg-type]
-        got.append(torch.from_numpy(encoder.step([Pass(encoder.open(), 0, ids, 0, 0)]).logits))
+        got.append(torch.from_numpy(encoder.step([Pass(encoder.open_slot(), 0, ids, 0, 0)]).logits))
     assert (got[0] - got[1]).abs().max() < 0.05 * got[0].abs().max()

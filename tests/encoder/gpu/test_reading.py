@@ -16,7 +16,7 @@ from encoder.runtime.gpu.resident.head_weights import bring_heads
 from encoder.runtime.gpu.resident.restart_kernel import END, FIELDS, SLOT, START, WINDOW, WORDS
 from encoder.runtime.gpu.resident.slot_state import SlotState
 from encoder.runtime.gpu.row_layout import lay_out
-from encoder.tagger import heads_of
+from encoder.tagger import make_heads
 from tests.tiny import tiny_checkpoint
 
 TYPES = ["event", "organization", "person", "place", "product", "time"]
@@ -32,7 +32,7 @@ LENGTH, SLOTS = 24, 5
 def test_words_are_read_as_the_cpu_reads_them(units: int) -> None:
     rng = np.random.default_rng(units)
     checkpoint = tiny_checkpoint(labels=("O",), taggers=SETS, stability=units)
-    heads = [replace(x, stability=replace(x.stability, scale=1.3, shift=-0.2)) for x in heads_of(checkpoint)]
+    heads = [replace(x, stability=replace(x.stability, scale=1.3, shift=-0.2)) for x in make_heads(checkpoint)]
     state = SlotState.empty(SLOTS, len(heads), LENGTH, DEVICE)
     number, columns = 4, checkpoint.config.columns
     slots = rng.permutation(SLOTS)[:number]

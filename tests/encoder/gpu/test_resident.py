@@ -19,7 +19,7 @@ from encoder.runtime.gpu.encoder import DeviceEncoder
 from encoder.runtime.gpu.resident.interface import DeviceFlips, ResidentStep, SlotRequest
 from encoder.runtime.gpu.resident.step import DeviceResidentStep
 from encoder.runtime.passes import OutOfPages, Pass
-from encoder.tagger import heads_of
+from encoder.tagger import make_heads
 from tests.encoder.gpu.plain import PlainResident, Undecided
 from tests.tiny import tiny_checkpoint
 
@@ -35,7 +35,7 @@ SLOTS = 3
 @cache
 def parts(variant: str) -> tuple[DeviceEncoder, HybridEncoder, list[Head]]:
     checkpoint = tiny_checkpoint(layers=2, causal_layers=1, heads=2, **VARIANTS[variant])
-    heads = [replace(x, stability=replace(x.stability, scale=1.5, shift=0.25)) for x in heads_of(checkpoint)]
+    heads = [replace(x, stability=replace(x.stability, scale=1.5, shift=0.25)) for x in make_heads(checkpoint)]
     ours = DeviceEncoder(checkpoint, DEVICE, max_sessions=SLOTS, number_format="float32")
     return ours, HybridEncoder(checkpoint, max_sessions=SLOTS, number_format="float32"), heads
 
@@ -101,8 +101,8 @@ def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResidentSte
     device, plain = DeviceResidentStep(ours, heads), PlainResident(theirs, heads)
     writers = []
     for _ in range(SLOTS):
-        slot = ours.open()
-        assert slot == theirs.open()
+        slot = ours.open_slot()
+        assert slot == theirs.open_slot()
         policy = parse_policy(data.draw(st.sampled_from(POLICIES), "policy"))
         context = data.draw(st.sampled_from([0, 0, 5]), "context")
         for resident, encoder in ((device, ours), (plain, theirs)):
@@ -114,7 +114,7 @@ def begin(data: st.DataObject, variant: str) -> Iterator[tuple[DeviceResidentSte
     finally:
         for encoder in (ours, theirs):
             for writer in writers:
-                encoder.free(writer.slot)
+                encoder.free_slot(writer.slot)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -146,8 +146,8 @@ def one(slot: int, *tokens: int, **changes: object) -> SlotRequest:
 @pytest.fixture
 def pair() -> Iterator[tuple[DeviceResidentStep, PlainResident, list[int]]]:
     ours, theirs, heads = parts("no stability")
-    slots = [ours.open() for _ in range(SLOTS)]
-    assert slots == [theirs.open() for _ in range(SLOTS)]
+    slots = [ours.open_slot() for _ in range(SLOTS)]
+    assert slots == [theirs.open_slot() for _ in range(SLOTS)]
     found: tuple[ResidentStep, ...] = (DeviceResidentStep(ours, heads), PlainResident(theirs, heads))
     for resident in found:
         for slot in slots:
@@ -155,7 +155,7 @@ def pair() -> Iterator[tuple[DeviceResidentStep, PlainResident, list[int]]]:
     yield (*found, slots)  # type: ignore[misc]
     for encoder in (ours, theirs):
         for slot in slots:
-            encoder.free(slot)
+            encoder.free_slot(slot)
 
 
 def test_a_tail_longer_than_guessed_runs_again_and_says_the_same(
@@ -201,8 +201,8 @@ def test_what_is_not_for_the_resident_step_is_refused(
 def test_too_few_pages_change_nothing() -> None:
     checkpoint = tiny_checkpoint(layers=2, causal_layers=1, heads=2)
     encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=SLOTS, max_pages=17, number_format="float32")
-    ours = DeviceResidentStep(encoder, heads_of(checkpoint))
-    slots = [encoder.open() for _ in range(SLOTS)]
+    ours = DeviceResidentStep(encoder, make_heads(checkpoint))
+    slots = [encoder.open_slot() for _ in range(SLOTS)]
     requests = [one(slot, *range(5, 17)) for slot in slots]
     for most in (SLOTS, 2):
         ours.most = most

@@ -11,7 +11,7 @@ pytest.importorskip("triton", reason="Triton is not there: pip install -e '.[dev
 # isort: split
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.session.pool import SessionPool
-from encoder.tagger import Tagger, heads_of
+from encoder.tagger import Tagger, make_heads
 from encoder.tokenizer.incremental import IncrementalTokenizer
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -29,7 +29,7 @@ def device_tagger(checkpoint: Checkpoint, max_sessions: int) -> Tagger:
     encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=max_sessions, number_format="float32")
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
-    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads_of(checkpoint))
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, make_heads(checkpoint))
 
 
 def some(examples: int) -> settings:

@@ -13,14 +13,14 @@ from encoder.heads.reader import (
     BY_MODEL,
     FIRST,
     NOT_GROWN,
-    QUIET,
     ROW,
+    SPANS_UNCHANGED,
     STOOD,
     WORDS,
     HeadReader,
 )
 from encoder.heads.stability import HeadStability, StabilityHead
-from encoder.heads.viterbi import NOTHING, Decoder
+from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.heads.word_record import WORD
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
@@ -86,7 +86,7 @@ def test_reading_is_decoding_and_settling(case):
         before, after = case.before[old : old + stood], case.after[new : new + words]
         assert after[:first].tobytes() == before[:first].tobytes(), "what is not read stands"
         scores = case.columns[row + first : row + words]
-        left = np.array([before["labels"][first - 1] if first else NOTHING], np.int32)
+        left = np.array([before["labels"][first - 1] if first else NO_LABEL], np.int32)
         decoded = decoder.decode(scores[:, : settle.labels], np.array([0, len(scores)]), left)
         right = np.arange(len(scores), dtype=np.int32)[::-1]
         settled = settle.settle(scores, decoded.labels, decoded.probability, decoded.entropy, right)
@@ -123,7 +123,7 @@ def test_changes_are_what_comparing_finds(case):
         assert found[BY_MODEL] == flipped[:changed].sum()
         assert found[BY_INPUT] == flipped[changed:].sum()
         is_quiet = not flipped[:changed].any() and not before[changed:].any() and not after[changed:].any()
-        assert found[QUIET] == is_quiet
+        assert found[SPANS_UNCHANGED] == is_quiet
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from encoder.heads.stability import Settled, StabilityHead, make_features, stability_of, without_head
-from encoder.heads.viterbi import NOTHING, Decoder
+from encoder.heads.stability import StabilityHead, StabilityLogit, make_features, stability_of, stability_without_head
+from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.model.config import HybridConfig
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from encoder.session.pool import SessionPool, run_plans
-from encoder.tagger import heads_of
+from encoder.tagger import make_heads
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage, read_config
 from encoder.train.data.batches import TrainingExample
@@ -35,15 +35,15 @@ def test_columns_are_scores_and_hidden_units_of_each_tagger():
     checkpoint = tiny_checkpoint(labels=("O",), taggers=SETS, stability=8)
     encoder = HybridEncoder(checkpoint, kernels="torch", number_format="float32")
     ids = np.arange(3, 12, dtype=np.int32)
-    got = torch.from_numpy(encoder.step([Pass(encoder.open(), 0, ids, 0, 0)]).logits)
-    model = checkpoint.model()
+    got = torch.from_numpy(encoder.step([Pass(encoder.open_slot(), 0, ids, 0, 0)]).logits)
+    model = checkpoint.dense_model()
     at = torch.arange(9)[None]
     with torch.inference_mode():
         hidden = model.hidden_states(torch.from_numpy(ids.astype(np.int64))[None], at, torch.full((1, 9), 8))[-1][0]
         scores = model.head(hidden)
         wanted = [scores[:, :5], model.stability[0].hidden(hidden), scores[:, 5:], model.stability[1].hidden(hidden)]
     torch.testing.assert_close(got, torch.cat(wanted, dim=1), atol=2e-4, rtol=1e-4)
-    assert [(x.name, x.labels, x.end - x.first) for x in heads_of(checkpoint)] == [
+    assert [(x.name, x.labels, x.end - x.first) for x in make_heads(checkpoint)] == [
         ("a", LABELS, len(LABELS) + 8),
         ("b", SETS["b"], 3 + 8),
     ]
@@ -51,11 +51,11 @@ def test_columns_are_scores_and_hidden_units_of_each_tagger():
 
 def test_without_a_head_the_probability_stands_for_it():
     p = np.array([0.0, 0.25, 0.99, 1.0], np.float32)
-    assert stability_of(without_head(p), np.array([0, 9, 1, 3], np.int32)) == pytest.approx(p, abs=2e-6)
+    assert stability_of(stability_without_head(p), np.array([0, 9, 1, 3], np.int32)) == pytest.approx(p, abs=2e-6)
 
 
 def test_it_drifts_with_what_is_unseen():
-    settled = Settled(np.full(3, 2.0, np.float32), np.array([-1.0, 0.0, 1.0], np.float32))
+    settled = StabilityLogit(np.full(3, 2.0, np.float32), np.array([-1.0, 0.0, 1.0], np.float32))
     before, after = (stability_of(settled, np.full(3, n, np.int32)) for n in (0, 5))
     assert before == pytest.approx(1 / (1 + np.exp(-2.0)))
     assert after == pytest.approx(1 / (1 + np.exp(-2.0 - np.log(6) * np.array([-1, 0, 1]))), rel=1e-5)
@@ -70,7 +70,7 @@ def test_it_costs_less_than_one_percent(taggers):
             **_full_shape(), labels=LABELS if not taggers else ("O",), taggers=taggers, stability=units
         )
         encoder = HybridEncoder(_empty(config), max_sessions=1, kernels="torch", number_format="float32")
-        slot = encoder.open()
+        slot = encoder.open_slot()
         encoder.step([Pass(slot, 0, np.zeros(12, np.int32), 0, 0)])
         flops.append(encoder.flops([Pass(slot, 12, np.zeros(1, np.int32), 0, 10)]))
     assert 0 < flops[1] / flops[0] - 1 < 0.01
@@ -112,11 +112,11 @@ def whole_labels(examples: list[TrainingExample]) -> list[np.ndarray]:
     pool = SessionPool(HybridEncoder(checkpoint, kernels="torch", number_format="float32"), starts_word=_starts_word())
     found = []
     for one in examples:
-        (rows,) = run_plans(pool, [pool.open().plan_update("u", one.ids.astype(np.int32), 0, 0)])[0]
+        (rows,) = run_plans(pool, [pool.open_session().plan_update("u", one.ids.astype(np.int32), 0, 0)])[0]
         last = np.flatnonzero(np.r_[one.word[1:] != one.word[:-1], True])
         logits = rows.logits[last]
         ends = np.array([0, len(last)], np.int64)
-        found.append(Decoder(LABELS).decode(logits, ends, np.array([NOTHING], np.int32)).labels)
+        found.append(Decoder(LABELS).decode(logits, ends, np.array([NO_LABEL], np.int32)).labels)
     return found
 
 
@@ -224,7 +224,7 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
     stable, plain = load_checkpoint(str(written)), load_checkpoint(str(written.parent / "tagger"))
     assert (stable.config.stability, plain.config.stability) == (StabilityStage().units, 0)
     assert all(torch.equal(stable.weights[name], weight) for name, weight in plain.weights.items())
-    (head,) = heads_of(stable)
+    (head,) = make_heads(stable)
     assert isinstance(head.stability.head, StabilityHead)
     assert plain.weights["head.bias"][0] < -90
     assert (written.parent / "fold2" / "tagger").exists() == (how == "folds = 2")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from encoder.heads.viterbi import NOTHING, Decoder, decode_reference, labels_to_spans
+from encoder.heads.viterbi import NO_LABEL, Decoder, decode_reference, labels_to_spans
 from tests.tiny import LABELS
 
 ODD_LABELS = ("O", "I-person", "B-person", "B-place", "B-event", "I-event")  # I before B, and a type without I
@@ -52,12 +52,12 @@ def test_goes_on_from_the_standing_label_and_no_further():
     labels = Decoder(LABELS).decode(logits, starts, before).labels
     assert labels[:2].tolist() == [inside, inside]
     assert labels[2] != inside
-    assert Decoder(LABELS).decode(logits[:1], starts[:2], np.array([NOTHING], np.int32)).labels[0] != inside
+    assert Decoder(LABELS).decode(logits[:1], starts[:2], np.array([NO_LABEL], np.int32)).labels[0] != inside
 
 
 def test_doubt_of_known_rows():
     logits = np.array([[0.0] * 5, [100.0, 0, 0, 0, 0]], np.float32)
-    decoded = Decoder(LABELS).decode(logits, np.array([0, 2], np.int64), np.array([NOTHING], np.int32))
+    decoded = Decoder(LABELS).decode(logits, np.array([0, 2], np.int64), np.array([NO_LABEL], np.int32))
     assert decoded.entropy.tolist() == pytest.approx([np.log(5), 0.0], abs=1e-6)
     assert decoded.probability.tolist() == pytest.approx([0.2, 1.0])
 
@@ -67,5 +67,5 @@ def test_spans_are_strict_iob2(labels):
     names = [LABELS[i] for i in labels]
     wanted = [(e.start, e.end, e.tag) for e in Entities([names], IOB2).entities[0]]
     assert labels_to_spans(labels, LABELS) == wanted
-    if valid(LABELS, tuple(labels), NOTHING):
+    if valid(LABELS, tuple(labels), NO_LABEL):
         assert [(a, b + 1, kind) for kind, a, b in get_entities(names)] == wanted

@@ -121,7 +121,7 @@ def test_the_packed_encoder_runs_every_family(tmp_path: Path, family: str) -> No
     model = HybridModel(config).eval()
     model.load_state_dict(weights)
     packed = HybridEncoder(_Checkpoint(config, weights, original.tokenizer), number_format="float32")  # type: ignore[arg-type]
-    slot, ids = packed.open(), some_ids(1, 20, config.vocab_size)[0]
+    slot, ids = packed.open_slot(), some_ids(1, 20, config.vocab_size)[0]
     for t in range(20):
         scores = packed.step([Pass(slot, t, ids[t : t + 1].numpy().astype(np.int32), 0, max(0, t - 3))])
     scores = packed.step([Pass(slot, 20, np.zeros(0, np.int32), 0, 0)])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.heads.stability import Settled, stability_of
+from encoder.heads.stability import StabilityLogit, stability_of
 from encoder.heads.word_record import WORD
 from encoder.restart.expected_gain import best_point
 from encoder.restart.policies import RestartPolicy, parse_policy
@@ -48,7 +48,7 @@ def plain_standing(data: list[bytes], stand: int, count: int) -> StandingWords:
     for one in data:
         words = np.frombuffer(one, WORD)[:stand]
         seen = words["seen"].astype(np.int32)
-        settled = Settled(words["base"].astype(np.float32), words["drift"].astype(np.float32))
+        settled = StabilityLogit(words["base"].astype(np.float32), words["drift"].astype(np.float32))
         stability = stability_of(settled, np.maximum(count - seen, 0))
         found.append(StandingWords(words["entropy"].astype(np.float32), stability, seen, count - stand))
     return combine_heads_reference(found)

@@ -37,10 +37,10 @@ def live(e: HybridEncoder, slot: int, ids: IntArray, together: list[Pass] | None
 
 def test_a_full_restart_equals_the_dense_forward() -> None:
     e = encoder()
-    slot, ids = e.open(), some_ids(14)
+    slot, ids = e.open_slot(), some_ids(14)
     live(e, slot, ids)
     scores = e.step([Pass(slot, 14, ids[:0], 0, 0)])
-    want = dense_scores(CHECKPOINT.model(), torch.from_numpy(ids).long())
+    want = dense_scores(CHECKPOINT.dense_model(), torch.from_numpy(ids).long())
     torch.testing.assert_close(torch.from_numpy(scores.logits), want, atol=1e-4, rtol=1e-5)
 
 
@@ -48,20 +48,20 @@ def test_a_full_restart_equals_the_dense_forward() -> None:
 def test_a_replay_has_the_same_bits_whatever_is_packed_with_it(number_format: str) -> None:
     skip_unmeasured(getattr(torch, number_format))
     e = encoder(number_format=number_format)
-    a, b, c = e.open(), e.open(), e.open()
+    a, b, c = e.open_slot(), e.open_slot(), e.open_slot()
     ids = some_ids(20)
     alone = live(e, a, ids)
     e.step([Pass(c, 0, some_ids(9), 0, 0)])
     company = [Pass(b, 0, some_ids(1 + i % 9, seed=i), 0, 0) for i in range(len(ids))]
-    e.evict(c)
+    e.cache.evict_slot(c)
     assert np.array_equal(live(e, c, ids, company), alone)
-    e.evict(a)
+    e.cache.evict_slot(a)
     assert np.array_equal(live(e, a, ids, company), alone)
 
 
 def test_bfloat16_is_close_to_float32() -> None:
     ids = some_ids(16)
-    got = [live(e, e.open(), ids) for e in (encoder(), encoder(number_format="bfloat16"))]
+    got = [live(e, e.open_slot(), ids) for e in (encoder(), encoder(number_format="bfloat16"))]
     assert np.abs(got[0] - got[1]).max() < 0.05 * np.abs(got[0]).max()
     assert np.abs(got[0] - got[1]).max() > 0
 
@@ -70,24 +70,24 @@ def test_out_of_pages_changes_nothing() -> None:
     e, roomy = encoder(max_pages=17), encoder()
     ids = some_ids(40)
     for one in (e, roomy):
-        a, b, c = one.open(), one.open(), one.open()
+        a, b, c = one.open_slot(), one.open_slot(), one.open_slot()
         one.step([Pass(a, 0, ids[:13], 0, 0), Pass(b, 0, ids[:12], 0, 0), Pass(c, 0, ids[:2], 0, 0)])
     assert (e.pages_in_use, e.pages_total) == (16, 17)
     too_much = [Pass(a, 9, ids[:0], 0, 9), Pass(b, 12, ids[12:28], 12, 12)]
     assert [e.pages_needed(one) for one in too_much] == [-2, 5]
     with pytest.raises(OutOfPages):
         e.step(too_much)
-    assert (e.length(a), e.length(b), e.pages_in_use) == (13, 12, 16)
+    assert (e.cache.slot_length(a), e.cache.slot_length(b), e.pages_in_use) == (13, 12, 16)
     same = [one.step([Pass(a, 13, ids[:0], 0, 6), Pass(b, 12, ids[:0], 0, 3)]).logits for one in (e, roomy)]
     assert np.array_equal(*same)
-    e.evict(c)
+    e.cache.evict_slot(c)
     same = [one.step(too_much).logits for one in (e, roomy)]
     assert np.array_equal(*same)
 
 
 def test_a_window_may_go_back_as_long_as_its_states_are_held() -> None:
-    e, replay = encoder(), Replay(CHECKPOINT.model())
-    slot, ids = e.open(), some_ids(16)
+    e, replay = encoder(), Replay(CHECKPOINT.dense_model())
+    slot, ids = e.open_slot(), some_ids(16)
     for one in (
         Pass(slot, 0, ids[:12], 0, 0),
         Pass(slot, 12, ids[12:14], 7, 10),  # pages before token 4 are given back
@@ -100,8 +100,8 @@ def test_a_window_may_go_back_as_long_as_its_states_are_held() -> None:
 
 
 def test_a_prefix_can_grow_without_a_tail_and_be_restarted_later() -> None:
-    e, replay = encoder(), Replay(CHECKPOINT.model())
-    slot, ids = e.open(), some_ids(CONFIG.positions)
+    e, replay = encoder(), Replay(CHECKPOINT.dense_model())
+    slot, ids = e.open_slot(), some_ids(CONFIG.positions)
     passes = [
         Pass(slot, 0, ids[:40], 30, 40),  # more than a window at once, no scores
         Pass(slot, 40, ids[40:42], 30, 30),
@@ -116,18 +116,18 @@ def test_an_empty_step_is_allowed() -> None:
     e = encoder()
     scores = e.step([])
     assert (scores.logits.shape, scores.starts.tolist()) == ((0, len(CONFIG.labels)), [0])
-    slot = e.open()
+    slot = e.open_slot()
     scores = e.step([Pass(slot, 0, some_ids(0), 0, 0)])
     assert (scores.logits.shape, scores.starts.tolist()) == ((0, len(CONFIG.labels)), [0, 0])
 
 
 def test_flops_count_linears_attention_and_head() -> None:
     e = encoder()
-    slot = e.open()
+    slot = e.open_slot()
     e.step([Pass(slot, 0, some_ids(10), 0, 0)])
     h, wide, labels = CONFIG.hidden, CONFIG.intermediate, len(CONFIG.labels)
     layer = 2 * h * 3 * h + 2 * h * h + 2 * 2 * h * wide  # one token through one layer's linears
     prefix = 2 * (2 * layer + (11 + 12) * 4 * h)  # 2 layers, 2 tokens that see 11 and 12 keys
     tail = 2 * (4 * layer + 4 * 9 * 4 * h)  # 2 layers, 4 tokens that see 9 keys
     assert e.flops([Pass(slot, 10, some_ids(2), 3, 8)]) == prefix + tail + 4 * 2 * h * labels
-    assert e.length(slot) == 10
+    assert e.cache.slot_length(slot) == 10

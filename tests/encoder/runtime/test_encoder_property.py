@@ -28,7 +28,7 @@ def parts(causal_layers: int) -> tuple[HybridModel, tuple[HybridEncoder, ...]]:
         HybridEncoder(checkpoint, max_sessions=SLOTS, max_pages=pages, kernels=kernels, number_format="float32")
         for kernels in ("torch", "numba")
     )
-    return checkpoint.model(), encoders
+    return checkpoint.dense_model(), encoders
 
 
 class History:
@@ -36,14 +36,14 @@ class History:
 
     def __init__(self, causal_layers: int) -> None:
         self.model, self.encoders = parts(causal_layers)
-        self.slots = [{encoder.open() for encoder in self.encoders}.pop() for _ in range(SLOTS)]
+        self.slots = [{encoder.open_slot() for encoder in self.encoders}.pop() for _ in range(SLOTS)]
         self.replays = {slot: Replay(self.model) for slot in self.slots}
         self.floors = dict.fromkeys(self.slots, 0)  # no window may start before
 
     def evict(self, slot: int) -> None:
         for encoder in self.encoders:
-            encoder.evict(slot)
-            assert encoder.length(slot) == 0
+            encoder.cache.evict_slot(slot)
+            assert encoder.cache.slot_length(slot) == 0
         self.replays[slot].evict()
         self.floors[slot] = 0
 
@@ -81,18 +81,18 @@ class History:
                 dense = dense_scores(self.model, self.replays[one.slot].ids)
                 torch.testing.assert_close(want, dense, atol=TOLERANCE, rtol=1e-5)
             self.floors[one.slot] = max(one.window, min(self.floors[one.slot], one.keep))
-            assert {encoder.length(one.slot) for encoder in self.encoders} == {one.keep + len(one.tokens)}
+            assert {encoder.cache.slot_length(one.slot) for encoder in self.encoders} == {one.keep + len(one.tokens)}
 
     def step_or_evict(self, data: st.DataObject, passes: list[Pass]) -> None:
         """Step; where the pages do not suffice, nothing may have changed, and an evicted slot starts anew."""
         encoder = self.encoders[0]
-        before = [(encoder.length(slot), encoder.pages_in_use) for slot in self.slots]
+        before = [(encoder.cache.slot_length(slot), encoder.pages_in_use) for slot in self.slots]
         fits = encoder.pages_in_use + sum(map(encoder.pages_needed, passes)) <= encoder.pages_total
         try:
             self.step(passes)
         except OutOfPages:
             assert not fits
-            assert before == [(encoder.length(slot), encoder.pages_in_use) for slot in self.slots]
+            assert before == [(encoder.cache.slot_length(slot), encoder.pages_in_use) for slot in self.slots]
             for slot in data.draw(st.sets(st.sampled_from(self.slots), min_size=1), "evicted"):
                 self.evict(slot)
         else:
@@ -101,7 +101,7 @@ class History:
     def free(self) -> None:
         for encoder in self.encoders:
             for slot in self.slots:
-                encoder.free(slot)
+                encoder.free_slot(slot)
             assert encoder.pages_in_use == 0
 
 

@@ -44,10 +44,10 @@ class FusedHistory(History):
     """A history on the fused layers, which keeps what every slot did and got."""
 
     def __init__(self, causal_layers: int, numbers: Numbers) -> None:
-        self.model = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers]).model()
+        self.model = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers]).dense_model()
         self.encoders = shared(causal_layers, numbers)[:1]
         self.exact = numbers == "float32"
-        self.slots = [self.encoders[0].open() for _ in range(SLOTS)]
+        self.slots = [self.encoders[0].open_slot() for _ in range(SLOTS)]
         self.replays = {slot: Replay(self.model) for slot in self.slots}
         self.floors = dict.fromkeys(self.slots, 0)
         self.lives: dict[int, list[tuple[Pass, NDArray[np.float32]] | None]] = {slot: [] for slot in self.slots}
@@ -69,15 +69,15 @@ class FusedHistory(History):
     def assert_alone(self, alone: HybridEncoder) -> None:
         """Every slot's life once more, with nobody beside it: the same bits."""
         for life in self.lives.values():
-            slot = alone.open()
+            slot = alone.open_slot()
             for event in life:
                 if event is None:
-                    alone.evict(slot)
+                    alone.cache.evict_slot(slot)
                     continue
                 one, logits = event
                 again = alone.step([Pass(slot, one.keep, one.tokens, one.window, one.restart)]).logits
                 assert np.array_equal(again, logits)
-            alone.free(slot)
+            alone.free_slot(slot)
 
 
 def run(data: st.DataObject, history: History, steps: int) -> None:
@@ -119,7 +119,7 @@ def some_ids(count: int, seed: int = 0) -> NDArray[np.int32]:
 def test_a_text_in_words_ends_as_the_text_in_one_piece(numbers: Numbers) -> None:
     encoder = fused(2, numbers, pages=None)
     ids = some_ids(30)
-    a, b = encoder.open(), encoder.open()
+    a, b = encoder.open_slot(), encoder.open_slot()
     for i in range(30):
         encoder.step([Pass(a, i, ids[i : i + 1], 0, max(0, i - 2))])
     wrong = encoder.step([Pass(a, 20, some_ids(10, 1), 0, 20)]).logits
@@ -139,7 +139,7 @@ def test_all_formats_are_close_to_the_plain_layers(numbers: Numbers, tolerance: 
     assert isinstance(plain._body, UnfusedBody)
     ids, found = some_ids(50), []
     for e in (encoder, plain):
-        slot = e.open()
+        slot = e.open_slot()
         e.step([Pass(slot, 0, ids[:30], 0, 0)])
         found.append(e.step([Pass(slot, 30, ids[30:], 20, 21)]).logits)
     assert np.abs(found[0] - found[1]).max() < tolerance * np.abs(found[1]).max()
@@ -153,7 +153,7 @@ def test_int8_keeps_pages_in_float32_where_there_is_no_bfloat16(monkeypatch: pyt
     reference = HybridEncoder(wide_checkpoint(causal_layers=2), max_sessions=2, kernels="torch", number_format="int8")
     ids, found = some_ids(28), []
     for e in (full, half, reference):
-        slot = e.open()
+        slot = e.open_slot()
         e.step([Pass(slot, 0, ids[:20], 0, 0)])
         found.append(e.step([Pass(slot, 20, ids[20:], 0, 17)]).logits)
     scale = np.abs(found[2]).max()
@@ -163,17 +163,17 @@ def test_int8_keeps_pages_in_float32_where_there_is_no_bfloat16(monkeypatch: pyt
 
 def test_scores_of_one_step_outlive_the_next() -> None:
     encoder = fused(2, "int8", pages=None)
-    slot = encoder.open()
+    slot = encoder.open_slot()
     first = encoder.step([Pass(slot, 0, some_ids(30), 0, 0)]).logits
     kept = first.copy()
-    encoder.evict(slot)
+    encoder.cache.evict_slot(slot)
     encoder.step([Pass(slot, 0, some_ids(30, 3), 0, 0)])
     assert np.array_equal(first, kept)
 
 
 def test_memory_grows_with_the_largest_step_alone() -> None:
     encoder = fused(2, "int8", pages=None)
-    slot = encoder.open()
+    slot = encoder.open_slot()
     encoder.step([Pass(slot, 0, some_ids(30), 0, 0)])
     arena = encoder._body._arena  # type: ignore[attr-defined]
     for seed in range(3):

@@ -35,22 +35,22 @@ def owners(cache: PagedCache) -> Counter[int]:
 
 def test_pages_are_taken_as_tokens_come_and_given_back_when_they_go() -> None:
     c = cache()
-    slot = c.open()
+    slot = c.open_slot()
     run(c, one(slot, 0, 5))
-    assert (c.length(slot), c.pages_in_use) == (5, 4)  # two of the prefix, two of the tail
+    assert (c.slot_length(slot), c.pages_in_use) == (5, 4)  # two of the prefix, two of the tail
     run(c, one(slot, 3, 0))
-    assert (c.length(slot), c.pages_in_use) == (3, 2)
+    assert (c.slot_length(slot), c.pages_in_use) == (3, 2)
     run(c, one(slot, 3, 13))
     assert c.pages_in_use == 8
     run(c, one(slot, 16, 4, window=9))
     assert c.pages_in_use == 5 + 3  # the window's first page holds tokens 8 .. 11
-    c.free(slot)
+    c.free_slot(slot)
     assert c.pages_in_use == 0
 
 
 def test_a_slot_holds_a_bounded_tail() -> None:
     c = cache()
-    slot = c.open()
+    slot = c.open_slot()
     for n in range(CONFIG.positions):
         run(c, one(slot, n, 1, window=max(0, n + 1 - CONFIG.window)))
         assert (c.tail_table >= 0).sum() <= CONFIG.window // CONFIG.page_size + 1
@@ -59,7 +59,7 @@ def test_a_slot_holds_a_bounded_tail() -> None:
 
 def test_without_a_prefix_no_prefix_pages_are_taken() -> None:
     c = cache(causal_layers=0)
-    slot = c.open()
+    slot = c.open_slot()
     run(c, one(slot, 0, 8))
     assert c.pages_in_use == 2
     assert (c.prefix_table == -1).all()
@@ -68,12 +68,12 @@ def test_without_a_prefix_no_prefix_pages_are_taken() -> None:
 def test_no_page_ever_has_two_owners() -> None:
     rng = np.random.default_rng(0)
     c = cache(max_sessions=4, max_pages=36)
-    slots = [c.open() for _ in range(4)]
+    slots = [c.open_slot() for _ in range(4)]
     refused = 0
     for _ in range(300):
         passes = []
         for slot in rng.permutation(slots)[: rng.integers(1, 5)].tolist():
-            keep = c.length(slot) if rng.random() < 0.8 else int(rng.integers(0, c.length(slot) + 1))
+            keep = c.slot_length(slot) if rng.random() < 0.8 else int(rng.integers(0, c.slot_length(slot) + 1))
             count = int(rng.integers(0, min(10, CONFIG.positions - keep) + 1))
             window = max(min(int(c.state[slot, 1]), keep), keep + count - CONFIG.window)
             passes.append(one(slot, keep, count, window, keep + count))
@@ -84,13 +84,13 @@ def test_no_page_ever_has_two_owners() -> None:
             refused += 1
             after = c.prefix_table, c.tail_table, c.state
             assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-            c.evict(slots[0])
+            c.evict_slot(slots[0])
         if owners(c):
             assert set(owners(c).values()) == {1}
         assert c.pages_in_use <= 36
     assert refused > 5
     for slot in slots:
-        c.free(slot)
+        c.free_slot(slot)
     assert c.pages_in_use == 0
 
 
@@ -112,7 +112,7 @@ def test_no_page_ever_has_two_owners() -> None:
 )
 def test_a_broken_rule_is_named_and_changes_nothing(bad: Pass, complaint: str) -> None:
     c = cache()
-    first, second = c.open(), c.open()
+    first, second = c.open_slot(), c.open_slot()
     run(c, one(first, 0, 8))
     run(c, one(first, 8, 2, restart=10))  # tokens 8 and 9 have no standing state
     run(c, one(second, 0, 16))
@@ -127,7 +127,7 @@ def test_a_broken_rule_is_named_and_changes_nothing(bad: Pass, complaint: str) -
 
 def test_bad_token_ids_are_refused() -> None:
     c = cache()
-    slot = c.open()
+    slot = c.open_slot()
     for ids in ([0, -1], [CONFIG.vocab_size]):
         with pytest.raises(ValueError, match="token ids"):
             c.plan([Pass(slot, 0, np.array(ids, np.int32), 0, 0)])
@@ -137,7 +137,7 @@ def test_bad_token_ids_are_refused() -> None:
 
 def test_states_left_out_stand_again_after_a_full_restart() -> None:
     c = cache()
-    slot = c.open()
+    slot = c.open_slot()
     run(c, one(slot, 0, 10, restart=10))
     run(c, one(slot, 10, 0, window=2, restart=2))
     run(c, one(slot, 10, 1, window=2, restart=9))
@@ -147,13 +147,13 @@ def test_states_left_out_stand_again_after_a_full_restart() -> None:
 
 def test_slots_are_opened_and_closed() -> None:
     c = cache(max_sessions=2)
-    slots = {c.open(), c.open()}
+    slots = {c.open_slot(), c.open_slot()}
     assert len(slots) == 2
     with pytest.raises(RuntimeError, match="all 2 slots are open"):
-        c.open()
-    c.free(slots.pop())
-    assert c.open() not in slots
-    for act in (c.free, c.evict, c.length):
+        c.open_slot()
+    c.free_slot(slots.pop())
+    assert c.open_slot() not in slots
+    for act in (c.free_slot, c.evict_slot, c.slot_length):
         with pytest.raises(ValueError, match="not open"):
             act(7)
 
@@ -164,12 +164,12 @@ def test_sizes_must_make_sense() -> None:
     with pytest.raises(ValueError, match="max_pages must be at least 17"):
         cache(1, 16)
     full = cache(1, 17)
-    run(full, one(full.open(), 0, 48, window=35, restart=48))
+    run(full, one(full.open_slot(), 0, 48, window=35, restart=48))
 
 
 def test_rows_carry_positions_and_limits() -> None:
     c = cache()
-    a, b, d = c.open(), c.open(), c.open()
+    a, b, d = c.open_slot(), c.open_slot(), c.open_slot()
     run(c, one(a, 0, 6), one(b, 0, 3))
     plan = c.plan([one(a, 5, 2, window=1, restart=4), one(b, 3, 0, restart=3), one(d, 0, 1)])
     prefix, tail = prefix_rows(plan), tail_rows(plan)

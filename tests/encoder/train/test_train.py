@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.model.config import ConfigError
-from encoder.model.dense import HybridModel, _attend_in_products, span_mask
+from encoder.model.dense import HybridModel, _attend_by_matmul, span_mask
 from encoder.train.config import AugmentConfig, StageConfig, TextSource, read_config
 from encoder.train.data.augment import join_sequences, speak
 from encoder.train.data.batches import (
@@ -334,7 +334,7 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
     checkpoint = load_checkpoint(str(folder))
     assert checkpoint.config.labels == ("O", "B-place", "I-place")
     assert checkpoint.config.causal_layers == 1
-    logits = checkpoint.model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
+    logits = checkpoint.dense_model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
     assert run_training(read_config(config)) == folder  # finished stages are not run again
 
@@ -365,7 +365,7 @@ def test_products_attend_as_sdpa_does() -> None:
     q, k, v = (torch.randn(2, 3, 7, 8, dtype=torch.float64, requires_grad=True) for _ in range(3))
     last = torch.randint(0, 7, (2, 7)).maximum(torch.arange(7))
     for mask in (None, span_mask(None, last)):
-        ours = _attend_in_products(q, k, v, attn_mask=mask)
+        ours = _attend_by_matmul(q, k, v, attn_mask=mask)
         theirs = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         torch.testing.assert_close(ours, theirs)
         grads = [torch.autograd.grad(x.square().sum(), (q, k, v)) for x in (ours, theirs)]

@@ -8,11 +8,12 @@ from random import Random
 
 import pytest
 
-from consumers.verify.revision_checker import RevisionChecker, compare_finals, edited_segments, label_offline
+from consumers.verify.revision_checker import RevisionChecker
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.messages.types import End, Message, Revision, Update
 from stream.sessions.snapshot import Entry
+from tests.consumers.verify.offline import compare_finals, edited_segments, label_offline
 from tests.stream.cuts import restore
 from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.streams import ALL, Step, messages

@@ -28,7 +28,7 @@ class SlotState(NamedTuple):
     probability: Tensor
     """(S, K, W) float32 of the label"""
     base: Tensor
-    """(S, K, W) float32, see `encoder.heads.stability.Settled`"""
+    """(S, K, W) float32, see `encoder.heads.stability.StabilityLogit`"""
     drift: Tensor
     """(S, K, W) float32"""
     fresh: Tensor

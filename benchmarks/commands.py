@@ -12,13 +12,13 @@ import typer
 
 from benchmarks.harness.progress import show_progress
 from benchmarks.harness.tables import save_json, show_report
-from consumers.cli.options import ApacheKafkaOption, NumberFormatOption
+from consumers.cli.options import ApacheKafkaOption
 from consumers.common.errors import OperationFailed
 from consumers.common.logs import configure_logging
 from consumers.common.settings import (
-    DEFAULT_OVERLOAD_SECONDS,
     DEFAULT_POLICY,
     DEFAULT_TAGGER,
+    EngineSettings,
     ServiceSettings,
     SettingError,
     parse_taggers,
@@ -41,6 +41,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 TaggerOption = Annotated[str, typer.Option(help="Shipped tagger, checkpoint folder, or FOLDER:HEAD.")]
+NumberFormatOption = Annotated[
+    str, typer.Option(help="Number format of the encoder: auto (the fastest here), float32, bfloat16 or int8.")
+]
 PolicyOption = Annotated[str, typer.Option(help="Restart policy.")]
 SessionsOption = Annotated[str, typer.Option(help="Numbers of live sessions, separated by commas.")]
 WordsOption = Annotated[int, typer.Option(min=2, help="Words of each session's segment.")]
@@ -140,7 +143,7 @@ def overload(
     seconds: Annotated[float, typer.Option(min=1.0, help="Duration of each run.")] = 10.0,
     target: Annotated[
         float, typer.Option(min=0.001, help="Waiting time in seconds beyond which restarts get shorter.")
-    ] = DEFAULT_OVERLOAD_SECONDS,
+    ] = EngineSettings.overload_seconds,
     out: OutOption = None,
 ) -> None:
     """Latency beyond capacity, with and without shorter restarts and coalescing."""

@@ -84,7 +84,7 @@ def run_overload(
     """
     torch.set_num_threads(1)
     tagger = load_single_tagger(name, max_sessions=sessions)
-    policy = resolve_policy(policy, tagger.own)
+    policy = resolve_policy(policy, tagger.default_policy)
     texts = make_texts(sessions, words)
     progress("capacity", 0.0)
     _measure_capacity(tagger, texts, policy, 0.5)  # compiles what is compiled

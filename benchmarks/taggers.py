@@ -57,7 +57,9 @@ def run_taggers(
     torch.set_num_threads(1)
     chosen = choose_taggers(names)
     loaded = {x.folder: load_tagger(str(x.folder), max_sessions=max(counts)) for x in chosen}
-    policy = resolve_policy(policy, most_cautious_policy([head.own for x in loaded.values() for head in x.heads]))
+    policy = resolve_policy(
+        policy, most_cautious_policy([head.default_policy for x in loaded.values() for head in x.heads])
+    )
     choices = [[HeadChoice(chosen[0].folder, chosen[0].heads[:1])], chosen]
     rows = []
     for number, count in enumerate(counts):

@@ -122,7 +122,7 @@ def run_workers(
     """
     torch.set_num_threads(1)
     tagger = load_single_tagger(name, max_sessions=sessions)
-    policy = resolve_policy(policy, tagger.own)
+    policy = resolve_policy(policy, tagger.default_policy)
     cores = sorted(os.sched_getaffinity(0))
     live = partial(prepare_run, tagger, sessions, words, policy)
     own = partial(_load_and_prepare, name, sessions, words, policy)

@@ -1,4 +1,4 @@
-"""A tagger: a checkpoint made ready to run."""
+"""Taggers: checkpoints loaded and ready to label."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from encoder.tokenizer.incremental import IncrementalTokenizer
 
 @dataclass(frozen=True, slots=True)
 class Tagger:
-    """Everything that turns text into labels, for many sessions. Not thread-safe: one compute thread owns it."""
+    """Tokenizer, encoder, sessions and heads of one checkpoint. Not thread-safe: one compute thread owns it."""
 
     name: str
     config: HybridConfig
@@ -34,13 +34,13 @@ class Tagger:
 
     @property
     def encoder(self) -> Encoder:
-        """The hybrid encoder under all sessions."""
+        """The encoder that all sessions share."""
         return self.sessions.encoder
 
     @property
-    def own(self) -> str | None:
-        """Its own restart policy, the most cautious of all heads; see `most_cautious_policy`."""
-        return most_cautious_policy([head.own for head in self.heads])
+    def default_policy(self) -> str | None:
+        """Default restart policy: the most cautious of its heads'; None if they have none in common."""
+        return most_cautious_policy([head.default_policy for head in self.heads])
 
 
 def load_tagger(
@@ -58,26 +58,26 @@ def load_tagger(
 
     Args:
         name: shipped name or folder.
-        max_sessions: sessions that hold states at the same time; more can live.
-        max_pages: memory limit in pages of the cache; None for the encoder's own default.
+        max_sessions: sessions that can be cached at the same time; there may be more, which are then evicted.
+        max_pages: memory limit of the cache in pages; None for the encoder's default.
         kernels: "auto", "torch", "numba" or "fused".
         number_format: "auto", "float32", "bfloat16" or "int8".
-        calibrated: with the calibration that the folder has, if any.
-        head: only this one of its heads; None: all of them.
-        device: "auto", "cpu", "cuda" or "cuda:N"; None: what HEARKEN_DEVICE says, else auto
-        (`encoder.runtime.gpu.device`).
+        calibrated: use the folder's calibration, if it has one.
+        head: load only this head; None: all of them.
+        device: "auto", "cpu", "cuda" or "cuda:N"; None: the value of HEARKEN_DEVICE, else auto
+            (`encoder.runtime.gpu.device`).
 
     Raises:
-        CheckpointError: it cannot be read.
-        DeviceError: the device is not there.
-        TokenizerError: its tokenizer cannot follow live text.
-        NumberFormatError: unknown number format, or one that this processor or model cannot have.
+        CheckpointError: the checkpoint cannot be read.
+        DeviceError: there is no such device.
+        TokenizerError: the tokenizer cannot be used incrementally.
+        NumberFormatError: unknown number format, or one that this processor or model does not support.
         ValueError: unknown kernels, or limits too small for one session.
     """
     place = choose_device(device)
     checkpoint = load_checkpoint(name, calibrated=calibrated)
     if head in checkpoint.config.taggers:
-        checkpoint = checkpoint.alone(head)
+        checkpoint = checkpoint.single_head(head)
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     encoder = _make_encoder(checkpoint, place, max_sessions, max_pages, kernels, number_format)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
@@ -97,7 +97,7 @@ def _make_encoder(
         return HybridEncoder(
             checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
         )
-    from encoder.runtime.gpu.encoder import DeviceEncoder  # Triton is there only where a GPU may be
+    from encoder.runtime.gpu.encoder import DeviceEncoder  # Triton is installed only where a GPU may be
 
     return DeviceEncoder(
         checkpoint, device, max_sessions=max_sessions, max_pages=max_pages, number_format=number_format
@@ -105,15 +105,15 @@ def _make_encoder(
 
 
 def load_single_tagger(name: str, **options: Any) -> Tagger:
-    """Load one tagger, as if its head were alone on its trunk; named as `encoder.checkpoints.names.choose_taggers`
-    reads it.
+    """Load a tagger with exactly one head.
 
     Args:
-        name: a shipped tagger, a checkpoint with one head, or "CHECKPOINT:HEAD".
+        name: a shipped tagger, a checkpoint with one head, or "CHECKPOINT:HEAD" (see
+            `encoder.checkpoints.names.choose_taggers`).
         options: those of `load_tagger`.
 
     Raises:
-        CheckpointError: it cannot be read, or it means several heads.
+        CheckpointError: the checkpoint cannot be read, or the name means several heads.
     """
     (choice,) = choose_taggers([name])
     if len(choice.heads) > 1:
@@ -122,15 +122,15 @@ def load_single_tagger(name: str, **options: Any) -> Tagger:
 
 
 def make_heads(checkpoint: Checkpoint) -> tuple[Head, ...]:
-    """Make the heads of a checkpoint ready."""
+    """Make the heads of a checkpoint, in the order of its label sets."""
     config, heads, first = checkpoint.config, [], 0
     for (name, labels), head in zip(config.label_sets.items(), checkpoint.stability_heads(), strict=True):
         end = first + len(labels) + config.stability
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
-        own = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
-        decoder, settling = Decoder(labels), HeadStability(head, len(labels), scale, shift)
-        reader = HeadReader(decoder, settling)
-        heads.append(Head(name or checkpoint.name, labels, decoder, settling, first, end, reader, own))
+        policy = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
+        decoder, stability = Decoder(labels), HeadStability(head, len(labels), scale, shift)
+        reader = HeadReader(decoder, stability)
+        heads.append(Head(name or checkpoint.name, labels, decoder, stability, first, end, reader, policy))
         first = end
     return tuple(heads)

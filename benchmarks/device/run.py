@@ -44,7 +44,7 @@ def run_device_bench(
     encoder = tagger.encoder
     assert isinstance(encoder, DeviceEncoder)
     with on(encoder.device):
-        return _run(tagger, encoder, counts, words, resolve_policy(policy, tagger.own), repeats, tiny)
+        return _run(tagger, encoder, counts, words, resolve_policy(policy, tagger.default_policy), repeats, tiny)
 
 
 def _run(

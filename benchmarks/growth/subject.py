@@ -53,7 +53,7 @@ def load_subject(name: str, policy: str, *, max_sessions: int = 64) -> Subject:
     wanted, room = _pages(tagger, max_sessions), tagger.encoder.pages_total
     if room < wanted and (most := min(wanted, _fitting(tagger))) > room:
         tagger = load_single_tagger(name, max_sessions=max_sessions, max_pages=most)
-    return Subject(tagger, resolve_policy(policy, tagger.own))
+    return Subject(tagger, resolve_policy(policy, tagger.default_policy))
 
 
 def _pages(tagger: Tagger, sessions: int) -> int:

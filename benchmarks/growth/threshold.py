@@ -39,7 +39,7 @@ def measure_threshold(
     texts, said = make_texts(sessions, SEGMENT), sessions * SEGMENT
 
     def measure(policy: str) -> tuple[Elapsed, Elapsed, float]:
-        feed = EngineFeed(subject.tagger, resolve_policy(policy, subject.tagger.own))
+        feed = EngineFeed(subject.tagger, resolve_policy(policy, subject.tagger.default_policy))
         live = sum(feed.feed_word_by_word(texts), NO_TIME)
         recomputed = feed.stats.words_recomputed / said
         closing = feed.close_segments(texts)

@@ -65,7 +65,7 @@ def run_peers(
     torch.set_num_threads(1)
     # Twice as many slots as sessions: the packed re-run holds one for each text.
     tagger = load_single_tagger(name, max_sessions=2 * max(counts) + 1, number_format=number_format)
-    policy = resolve_policy(policy, tagger.own)
+    policy = resolve_policy(policy, tagger.default_policy)
     checkpoint = _load_head(name)
     texts = [window_of(tagger, x) for x in make_texts(CALIBRATION_TEXTS, 60, CALIBRATION_SEED)]
     uneven = [x[: 8 + 7 * i % max(1, len(x) - 8)] for i, x in enumerate(texts)]
@@ -97,4 +97,4 @@ def _load_head(name: str) -> Checkpoint:
     """Load the checkpoint with one head, as `load_single_tagger` reads the name."""
     (choice,) = choose_taggers([name])
     checkpoint = load_checkpoint(str(choice.folder))
-    return checkpoint.alone(choice.heads[0]) if choice.heads[0] in checkpoint.config.taggers else checkpoint
+    return checkpoint.single_head(choice.heads[0]) if choice.heads[0] in checkpoint.config.taggers else checkpoint

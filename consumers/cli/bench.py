@@ -1,44 +1,51 @@
 """`hearken bench`: how many live speakers one core of this machine carries, and what limits it."""
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.cli.options import NumberFormatOption, PolicyOption, TaggerOption
+from consumers.cli.flags import Select
 from consumers.common.errors import OperationFailed
 from consumers.common.logs import configure_logging
-from consumers.common.settings import DEFAULT_OVERLOAD_SECONDS, DEFAULT_POLICY, parse_taggers
+from consumers.common.settings import EngineSettings, setting
 
 if TYPE_CHECKING:
     from consumers.runtime.capacity import CapacityRun
+
+_option = partial(setting, panel="Measurement", variable=False)
 
 FULL = 0.97
 """Share of the core from which on the core itself is the limit."""
 
 
-def bench(
-    tagger: TaggerOption = None,
-    policy: PolicyOption = DEFAULT_POLICY,
-    number_format: NumberFormatOption = "auto",
-    p99_ms: Annotated[float, typer.Option(min=1.0, help="Latency that 99 of 100 messages must not exceed.")] = 100.0,
-    seconds: Annotated[float, typer.Option(min=0.2, help="Duration of each measurement, in speech time.")] = 5.0,
-    max_speakers: Annotated[int, typer.Option(min=1, help="Largest number of speakers to try.")] = 20_000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the measurements as JSON.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BenchCommand:
+    """Settings of `hearken bench`."""
+
+    engine: Annotated[EngineSettings, Select("tagger policy number_format", idle_seconds=None)]
+    p99_ms: Annotated[float, _option("Latency that 99 of 100 messages must not exceed.", min=1.0, metavar="MS")] = 100.0
+    seconds: Annotated[float, _option("Duration of each measurement, in speech time.", min=0.2, metavar="SECONDS")] = (
+        5.0
+    )
+    max_speakers: Annotated[int, _option("Largest number of speakers to try.", min=1)] = 20_000
+    as_json: Annotated[bool, _option("Print the measurements as JSON.", "--json")] = False
+
+
+def bench(settings: BenchCommand) -> None:
     """Measure how many live speakers one core carries in time, in about a minute, and what limits it.
 
     Synthetic speakers of 2.5 words a second go through the engine and its JSON; Kafka's own work comes on top.
     """
-    configure_logging("warning")
-    taggers = parse_taggers(tagger)
-    typer.echo(f"loading {', '.join(taggers)}", err=True)
+    configure_logging("info")
     from consumers.common.gc_tuning import settle
     from consumers.runtime.capacity import CapacityRun, find_capacity, measure_speakers
     from consumers.runtime.engine_factory import build_engine
 
-    engine = build_engine(
-        taggers, policy, coalesce=True, overload_seconds=DEFAULT_OVERLOAD_SECONDS, number_format=number_format
-    )
+    p99_ms, seconds, max_speakers = settings.p99_ms, settings.seconds, settings.max_speakers
+    engine = build_engine(settings.engine)
+    configure_logging("warning")
     settle()
     runs: list[CapacityRun] = []
 
@@ -55,10 +62,16 @@ def bench(
     if engine.stats.failures:
         raise OperationFailed(f"labelling failed {engine.stats.failures} times: the figures say nothing")
     limit = describe_limit(runs, speakers)
-    if as_json:
+    if settings.as_json:
         import msgspec
 
-        found = {"taggers": engine.names, "policy": policy, "p99_ms": p99_ms, "speakers": speakers, "limit": limit}
+        found = {
+            "taggers": engine.names,
+            "policy": settings.engine.policy,
+            "p99_ms": p99_ms,
+            "speakers": speakers,
+            "limit": limit,
+        }
         typer.echo(msgspec.json.encode({**found, "runs": runs}).decode())
         return
     _print_table(runs, p99_ms)

@@ -1,88 +1,105 @@
-"""`hearken calibrate`: a restart threshold that keeps a promise, stored with the checkpoint."""
+"""`hearken calibrate`: a restart price or threshold with a guarantee, stored with the checkpoint."""
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.table import Table
 
-from consumers.cli.evaluate import JoinOption, LimitOption, RenameOption, SpokenOption, pairs
+from consumers.cli.evaluate import GoldOptions
 from consumers.common.console import console, percent
+from consumers.common.exit_codes import user_errors
+from consumers.common.settings import setting
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from stream.evaluation.calibration.calibrate import CalibrationReport
 
+_option = partial(setting, panel="Calibration", variable=False)
 
-def calibrate(
-    tagger: Annotated[str, typer.Option(help="Checkpoint folder, or a shipped tagger's name; gets calibration.json.")],
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateCommand:
+    """Settings of `hearken calibrate`."""
+
+    tagger: Annotated[
+        str, _option("Checkpoint folder or shipped tagger; calibration.json is written to it.", metavar="NAME")
+    ]
     data: Annotated[
         Path,
-        typer.Option(help="CoNLL file (token<TAB>tag) or JSONL spans with gold labels; neither trained nor tested on."),
-    ],
-    delta: Annotated[
-        float, typer.Option(help="Streaming EM may be so much below that of restarting fully on every word.")
-    ] = 0.01,
-    epsilon: Annotated[float, typer.Option(help="How probable it may be that it is further below.")] = 0.05,
+        _option(
+            "File with gold labels: CoNLL (token<TAB>tag) or JSONL spans; not used for training or testing.",
+            metavar="FILE",
+        ),
+    ]
+    gold: GoldOptions
+    delta: Annotated[float, _option("Largest loss of streaming EM against a full restart on every word.")] = 0.01
+    epsilon: Annotated[float, _option("Probability that the loss is larger.")] = 0.05
     unit: Annotated[
-        str | None,
-        typer.Option(help="What is independent: sequence or document. Default: document, where the file names any."),
-    ] = None,
+        Literal["sequence", "document"] | None,
+        _option("Independent unit of the data.", show_default="document, if the file names documents"),
+    ] = None
     tau: Annotated[
         list[float] | None,
-        typer.Option(min=0, help="Numbers to test, from cautious to cheap, not those that are built in; repeated."),
-    ] = None,
+        _option(
+            "Candidate value, from cautious to cheap; may be repeated.",
+            min=0,
+            metavar="X",
+            show_default="built-in values",
+        ),
+    ] = None
     policy: Annotated[
-        str, typer.Option(help="Whose number is looked for: price, or stability (a threshold tau).")
-    ] = "price",
-    limit: LimitOption = None,
-    rename: RenameOption = None,
-    spoken: SpokenOption = False,
-    join: JoinOption = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for calibrate.json and reliability.png.")] = None,
-) -> None:
-    """Find the cheapest price, or threshold, of restarts that keeps a promise, and how honest stability is."""
-    from encoder.checkpoints.calibration import CalibrationError, save_calibration  # torch takes seconds to import
+        Literal["price", "stability"], _option("Restart policy whose value is chosen: a price, or a threshold.")
+    ] = "price"
+    out: Annotated[Path | None, _option("Folder for calibrate.json and reliability.png.", panel="Output")] = None
+
+
+def calibrate(settings: CalibrateCommand) -> None:
+    """Find the cheapest restart price or threshold that keeps a guarantee, and measure the stability head."""
+    from encoder.checkpoints.calibration import CalibrationError, save_calibration
     from encoder.checkpoints.checkpoint import load_checkpoint
     from encoder.checkpoints.location import CheckpointError
     from encoder.checkpoints.names import choose_taggers
     from encoder.model.config import ConfigError
-    from stream.evaluation.calibration.calibrate import CalibrationTask, check_kind, check_unit
+    from stream.evaluation.calibration.calibrate import CalibrationTask
     from stream.evaluation.calibration.calibrate import calibrate as run
     from stream.evaluation.replay.examples import EvaluationError
 
-    try:
+    gold = settings.gold
+    with user_errors("calibrate", CalibrationError, CheckpointError, ConfigError, EvaluationError):
         task = CalibrationTask(
-            tagger=tagger,
-            data=data,
-            delta=delta,
-            epsilon=epsilon,
-            unit=check_unit(unit),
-            policy=check_kind(policy),
-            taus=tuple(tau or ()),
-            limit=limit,
-            rename=pairs(rename or []),
-            spoken=spoken,
-            join=join,
+            tagger=settings.tagger,
+            data=settings.data,
+            delta=settings.delta,
+            epsilon=settings.epsilon,
+            unit=settings.unit,
+            policy=settings.policy,
+            taus=tuple(settings.tau or ()),
+            limit=gold.limit,
+            rename=gold.rename_table(),
+            spoken=gold.spoken,
+            join=gold.join,
         )
         report = run(task)
         console().print(calibration_table(report))
-        if out is not None:
-            _write(report, out)
+        if settings.out is not None:
+            _write(report, settings.out)
         if report.chosen is None:
             raise EvaluationError(report.refusal())
-        (choice,) = choose_taggers([tagger])
+        (choice,) = choose_taggers([settings.tagger])
         checkpoint = load_checkpoint(str(choice.folder), calibrated=False)
         head = choice.heads[0] if checkpoint.config.taggers else ""
         path = save_calibration(choice.folder, checkpoint.identity(), {head: report.chosen})
-    except (CalibrationError, CheckpointError, ConfigError, EvaluationError) as error:
-        typer.echo(f"hearken calibrate: {error}", err=True)
-        raise typer.Exit(2) from error
-    typer.echo(_promise(report))
+    typer.echo(_guarantee(report))
     typer.echo(path)
 
 
-def calibration_table(report: "CalibrationReport") -> Table:
-    """Lay out what was tried, from the most cautious threshold on."""
+def calibration_table(report: "CalibrationReport") -> "Table":
+    """Table of the candidates, from the most cautious on."""
+    from rich.table import Table
+
     table = Table(
         title=f"{report.tagger} on {report.data}: {report.units} {report.unit}s, {report.words} words; "
         f"restarting fully on every word: sEM {percent(report.always_em)}"
@@ -114,7 +131,7 @@ def calibration_table(report: "CalibrationReport") -> Table:
     return table
 
 
-def _promise(report: "CalibrationReport") -> str:
+def _guarantee(report: "CalibrationReport") -> str:
     chosen, words = report.chosen, report.reliability
     assert chosen is not None
     ece = [100 * words[f"words {when}"].ece for when in ("before", "after")]

@@ -1,44 +1,64 @@
-"""`hearken dlq`: what the service could not use, counted, shown, and sent back to where it came from."""
+"""`hearken dlq`: count, show and replay dead letters."""
 
 import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiokafka import TopicPartition
-from rich.table import Table
 
+from consumers.cli.flags import Select
 from consumers.common.console import console
 from consumers.common.logs import configure_logging
-from consumers.common.settings import ServiceSettings, Topics
-from consumers.formats.decode import shorten
-from consumers.kafka.client.security import check_cluster
-from consumers.kafka.dead_letters.records import DeadLetter
-from consumers.kafka.dead_letters.replay import MAX_REPLAYS, ReplayOutcome, ReplayRequest, read_letters
-from consumers.kafka.dead_letters.replay import replay as replay_letters
+from consumers.common.settings import ServiceSettings, check_choice, setting
 
-MOST_SHOWN = 20
-"""Letters that were left and are named one by one."""
+if TYPE_CHECKING:
+    from aiokafka import TopicPartition
+    from rich.table import Table
 
-dlq = typer.Typer(
-    name="dlq", help="Look at dead letters, and replay them.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+    from consumers.kafka.dead_letters.records import DeadLetter
+    from consumers.kafka.dead_letters.replay import ReplayOutcome
 
-BrokerOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
-]
-TopicOption = Annotated[str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of dead letters.")]
-ConnectOption = Annotated[
-    float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
-]
+MAX_SHOWN = 20
+"""Largest number of skipped letters that are listed one by one."""
+
+_option = partial(setting, panel="Letters", variable=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListCommand:
+    """Settings of `hearken dlq list`."""
+
+    service: Annotated[ServiceSettings, Select("broker dead_letter connect_seconds")]
+    show_values: Annotated[bool, _option("Also write each letter as a JSON line, with its text.", "--show-values")] = (
+        False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DlqReplayCommand:
+    """Settings of `hearken dlq replay`."""
+
+    service: Annotated[ServiceSettings, Select("broker dead_letter group connect_seconds")]
+    reason: Annotated[
+        list[str] | None,
+        _option(
+            "Only letters with this reason; repeat it or separate reasons by commas.",
+            metavar="REASON",
+            show_default="all",
+        ),
+    ] = None
+    limit: Annotated[int | None, _option("Largest number of letters to send.", min=1, show_default="all")] = None
+    max_replays: Annotated[int, _option("Skip records that have been replayed this often.", min=1)] = 3
+    dry_run: Annotated[bool, _option("Only show what would be sent.", "--dry-run")] = False
 
 
 @dataclass(slots=True)
 class ReasonCount:
-    """Dead letters of one reason from one partition."""
+    """Number and period of the dead letters with one reason from one partition."""
 
     letters: int = 0
     first: float = float("inf")
@@ -50,65 +70,58 @@ class ReasonCount:
         self.letters, self.first, self.last = self.letters + 1, min(self.first, time), max(self.last, time)
 
 
-Tallies = dict[tuple[str, TopicPartition | None], ReasonCount]
+Tallies = dict[tuple[str, "TopicPartition | None"], ReasonCount]
 
 
-@dlq.command("list")
-def list_letters(
-    broker: BrokerOption = "localhost:9092",
-    dead_letter_topic: TopicOption = Topics.dead_letter,
-    show_values: Annotated[
-        bool, typer.Option("--show-values", help="Write each letter as a JSON line too, with its text.")
-    ] = False,
-    connect_seconds: ConnectOption = ServiceSettings.connect_seconds,
-) -> int:
-    """Count dead letters by reason and by the partition they come from."""
+def list_letters(settings: ListCommand) -> int:
+    """Count dead letters by reason and by original partition."""
     configure_logging("warning")
-    check_cluster(broker)
-    Topics(dead_letter=dead_letter_topic)
-    tallies = asyncio.run(_tally(broker, dead_letter_topic, connect_seconds, show_values))
-    console().print(letters_table(tallies, dead_letter_topic))
+    from consumers.kafka.client.security import check_cluster
+
+    service = settings.service
+    check_cluster(service.broker)
+    topic = service.topics.dead_letter
+    tallies = asyncio.run(_tally(service.broker, topic, service.connect_seconds, settings.show_values))
+    console().print(letters_table(tallies, topic))
     return 0
 
 
-@dlq.command()
-def replay(
-    broker: BrokerOption = "localhost:9092",
-    dead_letter_topic: TopicOption = Topics.dead_letter,
-    group: Annotated[
-        str, typer.Option(envvar="HEARKEN_GROUP", help="The service's group; what was replayed is noted in GROUP.dlq.")
-    ] = ServiceSettings.group,
-    reason: Annotated[
-        list[str] | None, typer.Option(help="Only letters with this reason; several parted by commas. Default: all.")
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Send so many letters at most.")] = None,
-    max_replays: Annotated[
-        int, typer.Option(min=1, help="A record that was replayed so often already is left where it is.")
-    ] = MAX_REPLAYS,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
-    connect_seconds: ConnectOption = ServiceSettings.connect_seconds,
-) -> int:
-    """Send dead letters back to the partitions they come from, each once; exit code 1 if one could not be sent."""
+def replay(settings: DlqReplayCommand) -> int:
+    """Send dead letters back to their original partitions, each once; exit code 1 if one could not be sent.
+
+    What was sent is recorded as the progress of the consumer group GROUP.dlq.
+    """
     configure_logging("warning")
-    check_cluster(broker)
-    Topics(dead_letter=dead_letter_topic)
-    ServiceSettings(broker=broker, group=f"{group}.dlq")
-    wanted = ReplayRequest(
-        broker=broker,
-        topic=dead_letter_topic,
-        group=f"{group}.dlq",
-        reasons=frozenset(name.strip() for names in reason or [] for name in names.split(",") if name.strip()),
-        limit=limit,
-        max_replays=max_replays,
-        dry_run=dry_run,
-        patience=connect_seconds,
+    from consumers.kafka.client.security import check_cluster
+    from consumers.kafka.dead_letters.records import REASONS
+    from consumers.kafka.dead_letters.replay import ReplayRequest
+    from consumers.kafka.dead_letters.replay import replay as replay_letters
+
+    service = settings.service
+    check_cluster(service.broker)
+    group = f"{service.group}.dlq"
+    ServiceSettings(group=group)  # checks its length
+    reasons = frozenset(name.strip() for names in settings.reason or [] for name in names.split(",") if name.strip())
+    for reason in reasons:
+        check_choice("reason", reason, REASONS)
+    request = ReplayRequest(
+        broker=service.broker,
+        topic=service.topics.dead_letter,
+        group=group,
+        reasons=reasons,
+        limit=settings.limit,
+        max_replays=settings.max_replays,
+        dry_run=settings.dry_run,
+        patience=service.connect_seconds,
     )
-    outcome = asyncio.run(replay_letters(wanted))
-    _report(outcome, dry_run)
+    outcome = asyncio.run(replay_letters(request))
+    _report(outcome, settings.dry_run)
     return 1 if outcome.left else 0
 
 
 async def _tally(broker: str, topic: str, patience: float, show: bool) -> Tallies:
+    from consumers.kafka.dead_letters.replay import read_letters
+
     tallies: Tallies = {}
     async for letter in read_letters(broker, topic, patience):
         kind = ("not written by the service", None) if letter is None else (letter.reason, letter.origin)
@@ -118,8 +131,8 @@ async def _tally(broker: str, topic: str, patience: float, show: bool) -> Tallie
     return tallies
 
 
-def describe(letter: DeadLetter) -> dict[str, object]:
-    """Everything about a letter, its text too, as JSON has it."""
+def describe(letter: "DeadLetter") -> dict[str, object]:
+    """All fields of a letter for JSON, with its text."""
     return {
         "partition": letter.home.partition,
         "offset": letter.offset,
@@ -133,8 +146,12 @@ def describe(letter: DeadLetter) -> dict[str, object]:
     }
 
 
-def letters_table(tallies: Tallies, topic: str) -> Table:
-    """Lay out counts, the most frequent first."""
+def letters_table(tallies: Tallies, topic: str) -> "Table":
+    """Table of counts, the most frequent first."""
+    from rich.table import Table
+
+    from consumers.formats.decode import shorten
+
     table = Table(title=f"{topic}: {sum(tally.letters for tally in tallies.values()):,} dead letters")
     for head in ("reason", "topic", "partition", "letters", "first", "last"):
         table.add_column(head, justify="right" if head in ("partition", "letters") else "left", no_wrap=True)
@@ -149,7 +166,11 @@ def _when(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
 
 
-def _report(outcome: ReplayOutcome, dry_run: bool) -> None:
+def _report(outcome: "ReplayOutcome", dry_run: bool) -> None:
+    from rich.table import Table
+
+    from consumers.formats.decode import shorten
+
     table = Table(title="would be replayed" if dry_run else "replayed")
     for head in ("reason", "to", "letters"):
         table.add_column(head, justify="right" if head == "letters" else "left", no_wrap=True)
@@ -160,11 +181,11 @@ def _report(outcome: ReplayOutcome, dry_run: bool) -> None:
         typer.echo(line, err=True)
 
 
-def left_lines(outcome: ReplayOutcome) -> Iterable[str]:
-    """Say where the letters lie that could not be sent, and why."""
-    for why, home, offset in outcome.left[:MOST_SHOWN]:
+def left_lines(outcome: "ReplayOutcome") -> Iterable[str]:
+    """Describe the letters that could not be sent: partition, offset and cause."""
+    for why, home, offset in outcome.left[:MAX_SHOWN]:
         yield f"left: {home.topic} {home.partition}:{offset} {why}"
-    if len(outcome.left) > MOST_SHOWN:
-        yield f"left: {len(outcome.left) - MOST_SHOWN:,} more"
+    if len(outcome.left) > MAX_SHOWN:
+        yield f"left: {len(outcome.left) - MAX_SHOWN:,} more"
     if outcome.passed:
         yield f"{outcome.passed:,} letters were not asked for (--reason, --limit)"

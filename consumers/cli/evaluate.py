@@ -1,122 +1,109 @@
-"""`hearken evaluate`: what a tagger's labels are worth while text arrives, as tables, JSON and plots."""
+"""`hearken evaluate`: streaming metrics of taggers and restart policies, as tables, JSON and plots."""
 
 import shlex
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.cli.evaluation_tables import evaluation_tables
-from consumers.cli.options import NumberFormatOption
 from consumers.common.console import console
-from consumers.common.settings import DEFAULT_TAGGER
+from consumers.common.exit_codes import user_errors
+from consumers.common.settings import DEFAULT_TAGGER, NumberFormatOption, setting
 
 if TYPE_CHECKING:
     from stream.evaluation.metrics.report import EvaluationReport
 
 POLICIES = ["always", "never", "last:3", "entropy:0.1"]
 GRID = ["low", *(f"{x}:{y}" for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98) for y in (0, 0.5, 0.7, 0.8, 0.9, 0.95))]
-"""Thresholds among which levels are chosen."""
+"""Emission levels that `--stability grid` stands for."""
+
+_data = partial(setting, panel="Data", variable=False)
+_measure = partial(setting, panel="Measurement", variable=False)
+_output = partial(setting, panel="Output", variable=False)
 
 
-LimitOption = Annotated[int | None, typer.Option(min=1, help="Only the first N sequences.")]
-RenameOption = Annotated[
-    list[str] | None, typer.Option(help="FILE_TYPE=TAGGER_TYPE; an empty TAGGER_TYPE drops the type.")
-]
-SpokenOption = Annotated[bool, typer.Option("--spoken", help="Drop punctuation, as a recogniser's text has none.")]
-JoinOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="Join neighbouring sequences of a document into segments of at most N words."),
-]
+@dataclass(frozen=True, kw_only=True)
+class GoldOptions:
+    """How a file with gold labels is read."""
+
+    limit: Annotated[int | None, _data("Read only the first N sequences.", min=1, show_default="all")] = None
+    rename: Annotated[
+        list[str] | None,
+        _data("Type of the tagger for a type of the file; empty drops the type; may be repeated.", metavar="FILE=TYPE"),
+    ] = None
+    spoken: Annotated[bool, _data("Remove punctuation, which a recogniser's text lacks.", "--spoken")] = False
+    join: Annotated[
+        int | None, _data("Join neighbouring sequences of a document into segments of at most N words.", min=1)
+    ] = None
+
+    def rename_table(self) -> dict[str, str]:
+        """Type of the tagger by type of the file.
+
+        Raises:
+            EvaluationError: an entry is malformed.
+        """
+        from stream.evaluation.replay.examples import EvaluationError
+
+        parts = [rename.partition("=") for rename in self.rename or []]
+        for old, sign, _ in parts:
+            if not (old and sign):
+                raise EvaluationError(f"--rename {old!r} must look like FILE_TYPE=TAGGER_TYPE")
+        return {old: new for old, _, new in parts}
 
 
-def evaluate(
-    data: Annotated[
-        Path | None, typer.Option(help="CoNLL file (token<TAB>tag), or JSONL spans, with gold labels.")
-    ] = None,
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCommand:
+    """Settings of `hearken evaluate`."""
+
+    data: Annotated[Path | None, _data("File with gold labels: CoNLL (token<TAB>tag) or JSONL spans.")] = None
     stream: Annotated[
-        Path | None,
-        typer.Option(help="Instead of --data: a recorded live stream, or a folder of them; needs no gold labels."),
-    ] = None,
+        Path | None, _data("Instead of --data: a recorded live stream or a folder of them; needs no gold labels.")
+    ] = None
+    gold: GoldOptions
     tagger: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Shipped tagger or checkpoint folder to measure; repeated: seeds of one recipe, also taken together. "
-            f"Default: {DEFAULT_TAGGER}."
+        _measure(
+            "Shipped tagger or checkpoint folder; repeat it for several seeds of one recipe.",
+            metavar="NAME",
+            show_default=DEFAULT_TAGGER,
         ),
-    ] = None,
+    ] = None
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="Bidirectional checkpoint (causal_layers = 0), re-run on every word; may be repeated."),
-    ] = None,
+        _measure(
+            "Bidirectional checkpoint (causal_layers = 0) that is run again on every word; may be repeated.",
+            metavar="FOLDER",
+        ),
+    ] = None
     policy: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Restart policy, or `oracle` (full restarts exactly where they remove errors); may be repeated. "
-            f"Default: {' '.join(POLICIES)}."
+        _measure(
+            "Restart policy, or oracle (full restarts exactly where they remove errors); may be repeated.",
+            metavar="POLICY",
+            show_default=" ".join(POLICIES),
         ),
-    ] = None,
+    ] = None
     stability: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Measure what readers are shown at a level (low, medium, high or SHOW:CHANGE; grid: many of them) in "
-            "place of what is found; may be repeated."
+        _measure(
+            "Measure the published spans at this level: low, medium, high, SHOW:CHANGE, or grid for many; may be "
+            "repeated.",
+            metavar="LEVEL",
         ),
-    ] = None,
-    limit: LimitOption = None,
-    rename: RenameOption = None,
-    spoken: SpokenOption = False,
-    join: JoinOption = None,
-    close: Annotated[bool, typer.Option(help="Measure with closing restarts too.")] = True,
-    number_format: NumberFormatOption = "auto",
-    everything: Annotated[bool, typer.Option("--all", help="Show every metric, in a second table.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for evaluation.json and its plots.")] = None,
-    json_lines: Annotated[
-        Path | None, typer.Option(help="File to which each result is added as a line of JSON, with the command.")
-    ] = None,
-) -> None:
-    """Feed labelled sequences word by word, or recorded streams, and give every streaming metric for each policy."""
-    from stream.evaluation.labelled import (  # torch takes seconds to import: only when it is needed
-        EvaluationTask,
-        evaluate_all,
-    )
-
-    command = shlex.join(["hearken", *sys.argv[1:]])
-    levels = tuple(dict.fromkeys(x for level in stability or () for x in (GRID if level == "grid" else [level])))
-    taggers, baselines, policies = tuple(tagger or [DEFAULT_TAGGER]), tuple(baseline or []), tuple(policy or POLICIES)
-    try:
-        _check_source(data, stream, {"--limit": limit, "--rename": rename, "--spoken": spoken, "--join": join})
-        if stream is not None:
-            report = _evaluate_streams(stream, taggers, baselines, policies, close, levels, command)
-        elif data is not None:
-            task = EvaluationTask(
-                data=data,
-                taggers=taggers,
-                baselines=baselines,
-                policies=policies,
-                limit=limit,
-                rename=pairs(rename or []),
-                closing=close,
-                spoken=spoken,
-                join=join,
-                stability=levels,
-                number_format=number_format,
-            )
-            report = evaluate_all(task, command)
-    except _mistakes() as error:
-        typer.echo(f"hearken evaluate: {error}", err=True)
-        raise typer.Exit(2) from error
-    console().print(*evaluation_tables(report, everything))
-    if out is not None:
-        _write(report, out)
-    if json_lines is not None:
-        _add_lines(report, json_lines)
+    ] = None
+    close: Annotated[bool, _measure("Measure closing restarts too.")] = True
+    number_format: NumberFormatOption = "auto"
+    everything: Annotated[bool, _output("Show every metric, in a second table.", "--all")] = False
+    out: Annotated[Path | None, _output("Folder for evaluation.json and its plots.")] = None
+    json_lines: Annotated[Path | None, _output("File to which each result is appended as a JSON line.")] = None
 
 
-def _mistakes() -> tuple[type[Exception], ...]:
-    """What the caller can do something about."""
+def evaluate(settings: EvaluateCommand) -> None:
+    """Measure taggers and restart policies on labelled sequences, fed word by word, or on recorded streams."""
+    from consumers.cli.evaluation_tables import evaluation_tables
     from consumers.common.errors import OperationFailed
     from encoder.checkpoints.location import CheckpointError
     from encoder.model.config import ConfigError
@@ -125,58 +112,59 @@ def _mistakes() -> tuple[type[Exception], ...]:
     from stream.evaluation.replay.examples import EvaluationError
     from stream.revisions.emission import EmissionError
 
-    return (
-        CheckpointError, ConfigError, EmissionError, EvaluationError, NumberFormatError, OperationFailed, PolicyError
-    )  # fmt: skip
+    with user_errors(
+        "evaluate",
+        CheckpointError, ConfigError, EmissionError, EvaluationError, NumberFormatError, OperationFailed, PolicyError,
+    ):  # fmt: skip
+        report = _evaluate(settings)
+    console().print(*evaluation_tables(report, settings.everything))
+    if settings.out is not None:
+        _write(report, settings.out)
+    if settings.json_lines is not None:
+        _add_lines(report, settings.json_lines)
 
 
-def _check_source(data: Path | None, stream: Path | None, of_data: dict[str, object]) -> None:
+def _evaluate(settings: EvaluateCommand) -> "EvaluationReport":
+    from consumers.recordings.datasets import read_streams
+    from stream.evaluation.labelled import EvaluationTask, evaluate_all
+    from stream.evaluation.recorded import evaluate_streams
     from stream.evaluation.replay.examples import EvaluationError
 
-    if (data is None) == (stream is None):
+    gold = settings.gold
+    command = shlex.join(["hearken", *sys.argv[1:]])
+    given = settings.stability or ()
+    levels = tuple(dict.fromkeys(x for level in given for x in (GRID if level == "grid" else [level])))
+    taggers, baselines = tuple(settings.tagger or [DEFAULT_TAGGER]), tuple(settings.baseline or [])
+    policies = tuple(settings.policy or POLICIES)
+    if settings.data is not None and settings.stream is None:
+        task = EvaluationTask(
+            data=settings.data,
+            taggers=taggers,
+            baselines=baselines,
+            policies=policies,
+            limit=gold.limit,
+            rename=gold.rename_table(),
+            closing=settings.close,
+            spoken=gold.spoken,
+            join=gold.join,
+            stability=levels,
+            number_format=settings.number_format,
+        )
+        return evaluate_all(task, command)
+    if settings.stream is None or settings.data is not None:
         raise EvaluationError("give --data (labelled sequences) or --stream (recorded live streams), one of them")
-    wrong = [name for name, value in of_data.items() if value]
-    if stream is not None and wrong:
+    if wrong := [f"--{name}" for name, value in vars(gold).items() if value]:
         raise EvaluationError(f"{', '.join(wrong)}: only with --data, a stream is taken as it was recorded")
-
-
-def _evaluate_streams(
-    path: Path,
-    taggers: Sequence[str],
-    baselines: Sequence[str],
-    policies: Sequence[str],
-    closing: bool,
-    stability: Sequence[str],
-    command: str,
-) -> "EvaluationReport":
-    from consumers.recordings.datasets import read_streams
-    from stream.evaluation.recorded import evaluate_streams
-
     return evaluate_streams(
-        read_streams(path),
-        source=str(path),
+        read_streams(settings.stream),
+        source=str(settings.stream),
         taggers=taggers,
         baselines=baselines,
         policies=policies,
-        closing=closing,
-        stability=stability,
+        closing=settings.close,
+        stability=levels,
         command=command,
     )
-
-
-def pairs(renames: list[str]) -> dict[str, str]:
-    """Read what `--rename` was given.
-
-    Raises:
-        EvaluationError: it is malformed.
-    """
-    from stream.evaluation.replay.examples import EvaluationError
-
-    parts = [rename.partition("=") for rename in renames]
-    for old, sign, _ in parts:
-        if not (old and sign):
-            raise EvaluationError(f"--rename {old!r} must look like FILE_TYPE=TAGGER_TYPE")
-    return {old: new for old, _, new in parts}
 
 
 def _write(report: "EvaluationReport", out: Path) -> None:

@@ -1,114 +1,115 @@
-"""`hearken import`: a BERT-family checkpoint becomes a hybrid, and what that costs is said."""
+"""`hearken import`: from a checkpoint of the BERT family to a hybrid, with a measurement of the loss."""
 
-from enum import StrEnum
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
+
+from consumers.common.console import console
+from consumers.common.exit_codes import user_errors
+from consumers.common.settings import setting
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from encoder.importing.fidelity import RoundingError
     from encoder.importing.run import ImportReport
 
-
-class LabelPieceOption(StrEnum):
-    """At which piece of a word its label is read."""
-
-    FIRST = "first"
-    LAST = "last"
+_model = partial(setting, panel="Model", variable=False)
+_heal = partial(setting, panel="Healing", variable=False)
 
 
-def import_checkpoint(
+@dataclass(frozen=True, kw_only=True)
+class ImportCommand:
+    """Settings of `hearken import`."""
+
     folder: Annotated[
         Path,
-        typer.Argument(help="Checkpoint of BERT, RoBERTa, DistilBERT or ELECTRA: config.json, safetensors, tokenizer."),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the hybrid; every command takes it.")],
+        typer.Argument(
+            metavar="FOLDER",
+            help="Checkpoint of BERT, RoBERTa, DistilBERT or ELECTRA: config.json, safetensors, tokenizer.",
+        ),
+    ]
+    out: Annotated[Path, _model("Folder of the hybrid; every command accepts it as a tagger.")]
     causal_layers: Annotated[
-        int | None, typer.Option(min=0, help="Lower layers that only look left. Default: a third of all.")
-    ] = None,
+        int | None, _model("Number of lower layers that are causal.", min=0, show_default="a third of all")
+    ] = None
     window: Annotated[
-        int | None, typer.Option(min=2, help="Tokens that the upper layers see at most. Default: 128.")
-    ] = None,
-    head: Annotated[bool, typer.Option(help="Take the label head, if there is one.")] = True,
+        int | None, _model("Largest number of tokens that the upper layers attend to.", min=2, show_default="128")
+    ] = None
+    head: Annotated[bool, _model("Import the label head, if there is one.")] = True
     label_piece: Annotated[
-        LabelPieceOption, typer.Option(help="At which piece of a word the model was trained to read its label.")
-    ] = LabelPieceOption.FIRST,
+        Literal["first", "last"], _model("Subword of a word at which the model was trained to predict its label.")
+    ] = "first"
     heal: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, help="Unlabelled text to heal and measure on: .txt (lines), .jsonl or .conll."
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="Unlabelled text to heal and measure on: .txt (lines), .jsonl or .conll.",
+            rich_help_panel="Healing",
         ),
-    ] = None,
-    epochs: Annotated[float, typer.Option(min=0.0, help="Times through the text; 0: measure only.")] = 1.0,
-    lr: Annotated[float, typer.Option(help="Learning rate of the healing.")] = 1e-4,
-    batch_tokens: Annotated[int, typer.Option(min=16, help="Tokens of a batch.")] = 1024,
-    join: Annotated[bool, typer.Option(help="Join neighbouring lines, as live segments follow one another.")] = True,
-    seed: Annotated[int, typer.Option(help="Of what is held out and of the order.")] = 1,
-) -> None:
-    """Make a hybrid of a BERT-family checkpoint, heal it on your text, and say what it costs."""
-    from consumers.common.console import console
+    ] = None
+    epochs: Annotated[float, _heal("Passes over the text; 0: measure only.", min=0.0)] = 1.0
+    lr: Annotated[float, _heal("Learning rate.")] = 1e-4
+    batch_tokens: Annotated[int, _heal("Tokens per batch.", min=16)] = 1024
+    join: Annotated[bool, _heal("Join neighbouring lines, as live segments follow one another.")] = True
+    seed: Annotated[int, _heal("Seed of the held-out text and of the order.")] = 1
+
+
+def import_checkpoint(settings: ImportCommand) -> None:
+    """Make a hybrid of a BERT-family checkpoint, heal it on your text, and measure what is lost."""
     from encoder.checkpoints.huggingface.folder import ImportRefused
-    from encoder.checkpoints.location import CheckpointError  # torch takes seconds to import: only when it is needed
+    from encoder.checkpoints.location import CheckpointError
     from encoder.importing.run import ImportOptions, run_import
     from encoder.model.config import ConfigError
     from encoder.tokenizer.incremental import TokenizerError
 
-    options = ImportOptions(
-        folder=str(folder),
-        out=str(out),
-        causal_layers=causal_layers,
-        window=window,
-        head=head,
-        label_piece=label_piece.value,
-        heal=None if heal is None else str(heal),
-        epochs=epochs,
-        lr=lr,
-        batch_tokens=batch_tokens,
-        join=join,
-        seed=seed,
-    )
-    try:
-        report = run_import(options)
-    except (ImportRefused, ConfigError, CheckpointError, TokenizerError, FloatingPointError) as error:
-        typer.echo(f"hearken import: {' '.join(str(error).split())}", err=True)
-        raise typer.Exit(2) from error
+    options: dict[str, Any] = {
+        name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()
+    }
+    with user_errors("import", ImportRefused, ConfigError, CheckpointError, TokenizerError, FloatingPointError):
+        report = run_import(ImportOptions(**options))
     for line in describe(report):
         typer.echo(line)
     if report.steps:
         console().print(step_table(report))
-    typer.echo(out)
+    typer.echo(settings.out)
 
 
 def describe(report: "ImportReport") -> list[str]:
-    """Say what was made of what, and what storing it costs."""
+    """Describe the source, the hybrid and the rounding error of its storage."""
     config = report.config
     lines = [
         f"{report.source}: {report.kind}, {config.layers} layers of {config.hidden}, {config.causal_layers} of them "
         f"causal, window {config.window}, {config.positions} positions",
         f"labels: {', '.join(config.labels)}" if len(config.labels) > 1 else "no labels: tune it with hearken train",
         *(f"note: {note}" for note in report.notes),
-        _rounding(report.rounding, report.rounded_on),
+        _describe_rounding(report.rounding, report.rounded_on),
     ]
     if not report.steps:
-        lines.append("what the causal layers cost was not measured: give unlabelled text with --heal")
+        lines.append("the cost of the causal layers was not measured: give unlabelled text with --heal")
     elif not report.healed:
         lines.append("not healed (--epochs 0)")
     return lines
 
 
-def _rounding(rounding: "RoundingError", where: str) -> str:
+def _describe_rounding(rounding: "RoundingError", text: str) -> str:
     if rounding.labels is None:
-        return f"storing it in 8 and 16 bits moves a hidden state by {rounding.largest:.2g} at most (on {where})"
+        return f"storing it in 8 and 16 bits moves a hidden state by {rounding.largest:.2g} at most (on {text})"
     return (
         f"storing it in 8 and 16 bits moves a label's score by {rounding.largest:.2g} at most and changes "
-        f"{100 * rounding.labels:.2f} % of the labels (on {where})"
+        f"{100 * rounding.labels:.2f} % of the labels (on {text})"
     )
 
 
-def step_table(report: "ImportReport") -> Table:
-    """Lay out what each step of the import costs."""
+def step_table(report: "ImportReport") -> "Table":
+    """Table of the distance from the original after each step of the import."""
+    from rich.table import Table
+
     assert report.held_out is not None
     sequences, words = report.held_out
     table = Table(

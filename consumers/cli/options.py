@@ -1,63 +1,67 @@
-"""Flags that several commands have."""
+"""Settings that several commands have, beside those of consumers/common/settings.py."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from consumers.common.logs import Level
-from consumers.common.settings import TAGGER_HELP
-from consumers.formats.readers import FORMAT_HELP
+from consumers.common.settings import setting
+from consumers.http.settings import DEFAULT_HOST, DEFAULT_PORT, HttpSettings, read_settings
 
-BrokerOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
-]
 ApacheKafkaOption = Annotated[
-    bool, typer.Option("--apache-kafka", help="Start an Apache Kafka of its own (`make kafka` fetches it).")
-]
-InputTopicOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
-TaggerOption = Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)]
-PolicyOption = Annotated[
-    str,
-    typer.Option(
-        envvar="HEARKEN_POLICY",
-        help="Where restarts begin: always, never, last:K (words), entropy:T (nats), stability:T, whether:T, price:P "
-        "(changes a word), or default: what the tagger was calibrated to, else price:0.005; last:3 without its head.",
+    bool,
+    setting(
+        "Start an Apache Kafka for this run (`make kafka` fetches it).",
+        "--apache-kafka",
+        panel="Kafka",
+        variable=False,
     ),
 ]
-StabilityOption = Annotated[
-    str,
-    typer.Option(
-        envvar="HEARKEN_STABILITY",
-        help="How sure a span must be before it is shown, and before it is changed: low, medium, high, or SHOW:CHANGE.",
-    ),
-]
-DeviceOption = Annotated[
-    str,
-    typer.Option(envvar="HEARKEN_DEVICE", help="Where taggers compute: auto (the CPU), cpu, cuda, or cuda:N."),
-]
-FormatOption = Annotated[str, typer.Option(envvar="HEARKEN_FORMAT", help=FORMAT_HELP)]
-NumberFormatOption = Annotated[
-    str,
-    typer.Option(
-        envvar="HEARKEN_NUMBER_FORMAT",
-        help="What the encoder's products are computed in: auto (the fastest here), float32, bfloat16 or int8.",
-    ),
-]
+FormatOption = Annotated[str, setting("Format of the messages: auto, {formats}.", panel="Messages", metavar="FORMAT")]
 SessionOption = Annotated[
     str | None,
-    typer.Option(help="The session of all messages; by default the one they name, or the file's name where none does."),
-]
-ConnectOption = Annotated[
-    float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
-]
-LogOption = Annotated[Level, typer.Option(envvar="HEARKEN_LOG_LEVEL", help="Least level that is logged.")]
-OverloadOption = Annotated[
-    float,
-    typer.Option(
-        envvar="HEARKEN_OVERLOAD_SECONDS",
-        help="Restarts get shorter while updates wait for longer than this; 0: never.",
+    setting(
+        "Session of all messages; by default the one that they name, or the file's name.",
+        panel="Messages",
+        metavar="NAME",
+        variable=False,
     ),
 ]
-IdleOption = Annotated[
-    float, typer.Option(envvar="HEARKEN_IDLE_SECONDS", help="Sessions that hear nothing for so long are closed.")
+LogLevelOption = Annotated[Level, setting("Lowest level that is logged.", panel="Logging")]
+SpeedOption = Annotated[
+    str, setting("Speed: 1 is real time, 8 eight times as fast, max without waiting.", panel="Replay", metavar="X|max")
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpFlags:
+    """Where HTTP is served, as flags have it."""
+
+    http_host: Annotated[
+        str,
+        setting(
+            "Address at which HTTP listens; other machines reach it only with a token (HEARKEN_HTTP_TOKEN).",
+            panel="HTTP",
+            metavar="HOST",
+        ),
+    ] = DEFAULT_HOST
+    http_port: Annotated[
+        str | None,
+        setting(
+            "Port of HTTP (live page, health, metrics, labels), or off.",
+            panel="HTTP",
+            metavar="PORT|off",
+            show_default=str(DEFAULT_PORT),
+        ),
+    ] = None
+    http_token_file: Annotated[
+        Path | None, setting("File that holds the token, instead of HEARKEN_HTTP_TOKEN.", panel="HTTP")
+    ] = None
+
+    def read(self) -> HttpSettings | None:
+        """Check; None: no HTTP.
+
+        Raises:
+            SettingError: a value is not valid, or other machines could connect without a token.
+        """
+        return read_settings(self.http_host, self.http_port, self.http_token_file)

@@ -1,82 +1,112 @@
-"""`hearken topics create` and `hearken topics check` on the command line."""
+"""`hearken topics`: create and check the service's topics."""
 
 import asyncio
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from consumers.cli.flags import Select
 from consumers.common.logs import configure_logging
-from consumers.common.settings import ServiceSettings, SettingError, Topics
-from consumers.kafka.client.security import check_cluster
+from consumers.common.settings import ServiceSettings, setting
 from consumers.kafka.topics.rules import DEFAULT_PARTITIONS
 
-app = typer.Typer(name="topics", help="Make the topics, or say what is wrong with them.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from aiokafka.admin import AIOKafkaAdminClient
 
-BrokerOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers, separated by commas.")
-]
-InputOption = Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")]
-OutputOption = Annotated[str, typer.Option(envvar="HEARKEN_OUTPUT_TOPIC", help="Topic of revisions.")]
-DeadOption = Annotated[
-    str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of records that could not be used.")
-]
-StateOption = Annotated[
-    str | None,
-    typer.Option(envvar="HEARKEN_STATE_TOPIC", help="Topic of the sessions' state; by default GROUP.state."),
-]
-GroupOption = Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group; names the state topic.")]
-ConnectOption = Annotated[
-    float, typer.Option(envvar="HEARKEN_CONNECT_SECONDS", help="How long to wait for a broker that does not answer.")
+    from consumers.kafka.topics.topics import TopicProblem
+
+Cluster = Annotated[
+    ServiceSettings, Select("broker input output dead_letter state group connect_seconds", connect_seconds=10.0)
 ]
 
 
-@app.command()
-def check(
-    broker: BrokerOption = "localhost:9092",
-    input_topic: InputOption = Topics.input,
-    output_topic: OutputOption = Topics.output,
-    dead_letter_topic: DeadOption = Topics.dead_letter,
-    state_topic: StateOption = None,
-    group: GroupOption = ServiceSettings.group,
-    connect_seconds: ConnectOption = 10.0,
-) -> int:
-    """Say what is wrong with the topics; nothing is changed. Exit code 1 if a service would lose something on them."""
-    configure_logging("error")
-    check_cluster(broker)
-    names = _names(input_topic, output_topic, dead_letter_topic, state_topic, group)
-    from consumers.cli.topic_report import check_and_tell
+@dataclass(frozen=True, kw_only=True)
+class CheckCommand:
+    """Settings of `hearken topics check`."""
 
-    return asyncio.run(check_and_tell(broker, connect_seconds, names))
+    service: Cluster
 
 
-@app.command()
-def create(
-    broker: BrokerOption = "localhost:9092",
-    input_topic: InputOption = Topics.input,
-    output_topic: OutputOption = Topics.output,
-    dead_letter_topic: DeadOption = Topics.dead_letter,
-    state_topic: StateOption = None,
-    group: GroupOption = ServiceSettings.group,
+@dataclass(frozen=True, kw_only=True)
+class CreateCommand:
+    """Settings of `hearken topics create`."""
+
+    service: Cluster
     partitions: Annotated[
-        int, typer.Option(min=1, help="Of each topic: the most workers that can ever share the work.")
-    ] = DEFAULT_PARTITIONS,
+        int,
+        setting(
+            "Number of partitions of each topic, which is the largest number of workers that can ever share the work.",
+            panel="Topics",
+            min=1,
+            variable=False,
+        ),
+    ] = DEFAULT_PARTITIONS
     replication_factor: Annotated[
-        int | None, typer.Option(min=1, help="Copies of each partition; by default the cluster's own default.")
-    ] = None,
-    connect_seconds: ConnectOption = 10.0,
-) -> int:
-    """Make the topics that are not there, and say what is wrong with those that are."""
+        int | None,
+        setting(
+            "Number of replicas of each partition.",
+            panel="Topics",
+            min=1,
+            variable=False,
+            show_default="the cluster's default",
+        ),
+    ] = None
+
+
+def check(settings: CheckCommand) -> int:
+    """Report problems of the topics and change nothing; exit code 1 if a service would lose data on them."""
+    return _run(settings.service)
+
+
+def create(settings: CreateCommand) -> int:
+    """Create the missing topics, and report problems of the existing ones."""
+    return _run(settings.service, settings.partitions, settings.replication_factor)
+
+
+def _run(service: ServiceSettings, partitions: int | None = None, replication: int | None = None) -> int:
+    """Create missing topics if a number of partitions is given, then report; returns the exit code.
+
+    Raises:
+        OperationFailed: the broker did not answer, or refused.
+    """
     configure_logging("error")
-    check_cluster(broker)
-    names = _names(input_topic, output_topic, dead_letter_topic, state_topic, group)
-    from consumers.cli.topic_report import create_and_tell
+    from consumers.kafka.client.clients import administering
+    from consumers.kafka.client.security import check_cluster
+    from consumers.kafka.topics.topics import create_topics
 
-    return asyncio.run(create_and_tell(broker, connect_seconds, names, partitions, replication_factor))
+    async def run() -> int:
+        async with administering(service.broker, service.connect_seconds) as admin:
+            created: Sequence[str] = []
+            if partitions is not None:
+                created = await create_topics(admin, service.topics, partitions=partitions, replication=replication)
+            return await _report(admin, service, created)
+
+    check_cluster(service.broker)
+    return asyncio.run(run())
 
 
-def _names(input_topic: str, output_topic: str, dead_letter_topic: str, state_topic: str | None, group: str) -> Topics:
-    if not group:
-        raise SettingError("group", "a consumer group's name has 1 to 249 characters")
-    return Topics(
-        input=input_topic, output=output_topic, dead_letter=dead_letter_topic, state=state_topic or f"{group}.state"
-    )
+async def _report(admin: "AIOKafkaAdminClient", service: ServiceSettings, created: Sequence[str]) -> int:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from consumers.kafka.topics.topics import ROLES, check_topics, find_topics
+
+    found = await find_topics(admin, service.topics)
+    problems = await check_topics(admin, service.topics)
+    table = Table(Column("topic", overflow="fold"), "for", "partitions", "replicas", "state of it")
+    for role in ROLES:
+        name, topic = getattr(service.topics, role), found.get(role)
+        figures = (str(topic.partitions), str(topic.replication)) if topic else ("-", "-")
+        table.add_row(name, role.replace("_", " "), *figures, _verdict(name, problems, created))
+    console = Console()
+    console.print(table)
+    for problem in problems:
+        console.print(f"{problem.severity}: {problem}", highlight=False, markup=False, soft_wrap=True)
+    return int(any(problem.severity == "error" for problem in problems))
+
+
+def _verdict(name: str, problems: "Sequence[TopicProblem]", created: Sequence[str]) -> str:
+    own = [problem.severity for problem in problems if problem.topic == name]
+    if "error" in own:
+        return "[red]wrong[/]"
+    return "[yellow]could be better[/]" if own else "[green]created[/]" if name in created else "[green]good[/]"

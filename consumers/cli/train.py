@@ -1,86 +1,92 @@
-"""`hearken train`: from a configuration to a checkpoint, or from a folder of labelled text to a tagger and its card."""
+"""`hearken train`: from a folder of labelled text, or a TOML file, to a checkpoint."""
 
 import shlex
 import sys
+from dataclasses import MISSING, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-BASE, SEED, EPSILON = "base", 1, 0.05
+from consumers.common.exit_codes import user_errors
+from consumers.common.settings import setting
+
 SHIPPED_TRUNK = "english"
-"""What `--start base` means: the trunk of the shipped taggers; it needs no download."""
+"""The meaning of `--start base`: the trunk of the shipped taggers, which needs no download."""
+
+_option = partial(setting, panel="Training", variable=False)
 
 
-def train(
+@dataclass(frozen=True, kw_only=True)
+class TrainCommand:
+    """Settings of `hearken train`."""
+
     data: Annotated[
         Path,
         typer.Argument(
             metavar="FOLDER|CONFIG",
-            help="Folder of labelled .conll or .jsonl files (docs/own-data.md), or a TOML file that says what to train "
-            "on what (see configs/).",
+            help="Folder of labelled .conll or .jsonl files (docs/own-data.md), or a TOML file that describes a "
+            "training (see configs/).",
         ),
-    ],
-    out: Annotated[Path | None, typer.Option(help="The tagger's folder and name; runs/FOLDER if not given.")] = None,
+    ]
+    out: Annotated[Path | None, _option("Folder of the tagger, also its name.", show_default="runs/FOLDER")] = None
     start: Annotated[
         str,
-        typer.Option(
-            help="What it learns from: base (the shipped tagger's encoder), minilm, or a checkpoint's folder."
-        ),
-    ] = BASE,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn, and of the split.")] = SEED,
+        _option("Start: base (the encoder of the shipped tagger), minilm, or a checkpoint's folder.", metavar="NAME"),
+    ] = "base"
+    seed: Annotated[int, _option("Seed of all random numbers and of the split.")] = 1
     epochs: Annotated[
-        float | None, typer.Option(min=0.1, help="Times that the data is shown; by its size if not given.")
-    ] = None,
+        float | None, _option("Passes over the data.", min=0.1, metavar="X", show_default="by the size of the data")
+    ] = None
     written: Annotated[
-        bool, typer.Option("--written", help="For typed text: learn and measure it as it is, punctuation and all.")
-    ] = False,
+        bool, _option("Train and measure on typed text as it is, with punctuation and case.", "--written")
+    ] = False
     delta: Annotated[
         float | None,
-        typer.Option(
-            help="Streaming EM may be so much below that of restarting fully on every word; if not given, as little as "
-            "dev is large enough to show."
+        _option(
+            "Largest loss of streaming EM against a full restart on every word.",
+            metavar="X",
+            show_default="the smallest that the dev set can prove",
         ),
-    ] = None,
-    epsilon: Annotated[float, typer.Option(help="How probable it may be that it is further below.")] = EPSILON,
-) -> None:
-    """Train a tagger on a folder of your own, with stability, threshold, figures and card; or what a TOML file says.
+    ] = None
+    epsilon: Annotated[float, _option("Probability that the loss is larger.")] = 0.05
 
-    A run that was killed goes on where it was saved, when the same command is given again.
+
+def train(settings: TrainCommand) -> None:
+    """Train a tagger on a folder of labelled text: stability head, calibration, measurements, model card.
+
+    With a TOML file instead of a folder, what the file describes is trained. The same command continues an interrupted
+    run.
     """
-    from encoder.checkpoints.location import CheckpointError  # torch takes seconds to import: only when it is needed
+    from encoder.checkpoints.location import CheckpointError
     from encoder.model.config import ConfigError
     from encoder.train.config import read_config
     from encoder.train.run import run_training
 
-    try:
-        if data.is_dir():
-            _train_folder(data, out or Path("runs", data.resolve().name), start, seed, epochs, written, delta, epsilon)
-        elif out or epochs or written or delta or (start, seed, epsilon) != (BASE, SEED, EPSILON):
-            raise ConfigError(f"options are for a folder of data; what {data} is to train is written in it")
-        else:
-            typer.echo(run_training(read_config(data)))
-    except (ConfigError, CheckpointError, FloatingPointError) as error:
-        typer.echo(f"hearken train: {error}", err=True)
-        raise typer.Exit(2) from error
+    with user_errors("train", ConfigError, CheckpointError, FloatingPointError):
+        if settings.data.is_dir():
+            _train_folder(settings)
+            return
+        if any(getattr(settings, x.name) != x.default for x in fields(settings) if x.default is not MISSING):
+            raise ConfigError(f"options are for a folder of data; {settings.data} itself says what to train")
+        typer.echo(run_training(read_config(settings.data)))
 
 
-def _train_folder(
-    data: Path,
-    out: Path,
-    start: str,
-    seed: int,
-    epochs: float | None,
-    written: bool,
-    delta: float | None,
-    epsilon: float,
-) -> None:
+def _train_folder(settings: TrainCommand) -> None:
     from consumers.training.pipeline import TrainingOrder, train_folder
     from encoder.train.recipe import TrainRecipe
 
-    recipe = TrainRecipe(start=SHIPPED_TRUNK if start == BASE else start, seed=seed, epochs=epochs, written=written)
+    recipe = TrainRecipe(
+        start=SHIPPED_TRUNK if settings.start == "base" else settings.start,
+        seed=settings.seed,
+        epochs=settings.epochs,
+        written=settings.written,
+    )
+    out = settings.out or Path("runs", settings.data.resolve().name)
     command = shlex.join(["hearken", *sys.argv[1:]])
-    name = shlex.quote(str(train_folder(TrainingOrder(data, out, recipe, delta, epsilon, command))))
+    order = TrainingOrder(settings.data, out, recipe, settings.delta, settings.epsilon, command)
+    name = shlex.quote(str(train_folder(order)))
     typer.echo(
         f"tagger and its card: {name}\nwhat next:\n"
         f"  hearken tag --tagger {name} --input text < speech.txt\n"

@@ -1,99 +1,70 @@
-"""`hearken verify`: what came out of a service against what one process would have said to the same input."""
+"""`hearken verify`: the output of a service compared with that of one process on the same input."""
 
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
+from consumers.cli.flags import Select
 from consumers.common.logs import configure_logging
-from consumers.common.settings import (
-    DEFAULT_POLICY,
-    DEFAULT_STABILITY,
-    TAGGER_HELP,
-    ServiceSettings,
-    SettingError,
-    Topics,
-    parse_taggers,
-)
-from consumers.kafka.client.security import check_cluster
-from consumers.verify.topic_contents import Guarantee
+from consumers.common.settings import OFFLINE, EngineSettings, Guarantee, ServiceSettings, Topics, setting
 
 if TYPE_CHECKING:
     from consumers.verify.report import VerifyReport
     from stream.engine.engine import Engine
 
-SHOWN = 20
-"""Problems shown."""
+MAX_SHOWN = 20
+"""Largest number of problems that are listed."""
+
+_option = partial(setting, panel="Comparison", variable=False)
 
 
-def verify(
-    broker: Annotated[str, typer.Option(envvar="HEARKEN_BROKER", metavar="HOST:PORT", help="Kafka brokers.")] = (
-        "localhost:9092"
-    ),
-    input_topic: Annotated[str, typer.Option(envvar="HEARKEN_INPUT_TOPIC", help="Topic of updates.")] = Topics.input,
-    output_topic: Annotated[
-        str, typer.Option(envvar="HEARKEN_OUTPUT_TOPIC", help="Topic of revisions.")
-    ] = Topics.output,
-    dead_letter_topic: Annotated[
-        str, typer.Option(envvar="HEARKEN_DEAD_LETTER_TOPIC", help="Topic of dead letters.")
-    ] = Topics.dead_letter,
-    group: Annotated[str, typer.Option(envvar="HEARKEN_GROUP", help="Consumer group.")] = ServiceSettings.group,
-    tagger: Annotated[list[str] | None, typer.Option(help="The service's taggers. " + TAGGER_HELP)] = None,
-    policy: Annotated[str, typer.Option(envvar="HEARKEN_POLICY", help="The service's policy.")] = DEFAULT_POLICY,
-    stability: Annotated[
-        str, typer.Option(envvar="HEARKEN_STABILITY", help="The service's stability.")
-    ] = DEFAULT_STABILITY,
-    guarantee: Annotated[
-        str, typer.Option(envvar="HEARKEN_GUARANTEE", help="at_least_once or exactly_once.")
-    ] = "at_least_once",
+@dataclass(frozen=True, kw_only=True)
+class VerifyCommand:
+    """Settings of `hearken verify`: those of the service, and what is compared."""
+
+    service: Annotated[ServiceSettings, Select("broker input output dead_letter group guarantee")]
+    engine: Annotated[EngineSettings, Select("tagger policy stability", **OFFLINE)]
     finals_only: Annotated[
         bool,
-        typer.Option(
+        _option(
+            "With the policy always: compare only final labels, not each revision byte for byte. For a service that "
+            "coalesces updates or shortens restarts.",
             "--finals-only",
-            help="With the policy always: compare final labels only, not each revision byte for byte. For a service "
-            "that coalesces or shortens restarts.",
         ),
-    ] = False,
+    ] = False
     until: Annotated[
-        str, typer.Option(help="committed: what the group has committed; end: all of the input topic.")
-    ] = "committed",
-) -> int:
-    """Compare all that a service said with a run of one process; 0 when nothing is wrong.
+        Literal["committed", "end"],
+        _option("Compare the input up to the offsets that the group has committed, or all of it."),
+    ] = "committed"
 
-    Both topics must still have their beginning, and no session may have expired (--idle-seconds) in between.
+
+def verify(settings: VerifyCommand) -> int:
+    """Compare a service's whole output with a run of one process; exit code 0 if nothing is wrong.
+
+    The topics must still have their first records, and no session may have expired (--idle-seconds).
     """
     from rich.console import Console
 
+    from consumers.kafka.client.security import check_cluster
     from consumers.runtime.engine_factory import build_engine
 
+    configure_logging("info")
+    service = settings.service
+    check_cluster(service.broker)
+    engine = build_engine(settings.engine)
     configure_logging("warning")
-    check_cluster(broker)
-    topics = Topics(input=input_topic, output=output_topic, dead_letter=dead_letter_topic)
-    if until not in ("committed", "end"):
-        raise SettingError("until", f"{until!r} is neither committed nor end")
     report = compare(
-        broker,
-        topics,
-        build_engine(parse_taggers(tagger), policy, coalesce=False, stability=stability),
-        guarantee=check_guarantee(guarantee),
-        exact=policy == "always" and not finals_only,
-        group=group if until == "committed" else None,
+        service.broker,
+        service.topics,
+        engine,
+        guarantee=service.guarantee,
+        exact=settings.engine.policy == "always" and not settings.finals_only,
+        group=service.group if settings.until == "committed" else None,
     )
     Console().print(report.table())
-    for problem in report.problems[:SHOWN]:
+    for problem in report.problems[:MAX_SHOWN]:
         Console(stderr=True).print(str(problem), highlight=False, markup=False)
     return 0 if report.ok else 1
-
-
-def check_guarantee(guarantee: str) -> Guarantee:
-    """Check the name of a guarantee.
-
-    Raises:
-        SettingError: it is none.
-    """
-    for known in get_args(Guarantee):
-        if guarantee == known:
-            return cast(Guarantee, known)
-    raise SettingError("guarantee", f"{guarantee!r} is neither at_least_once nor exactly_once")
 
 
 def compare(
@@ -102,23 +73,24 @@ def compare(
     """Read the topics and compare; blocks.
 
     Args:
-        broker: where they are.
-        topics: the service's.
-        engine: a fresh one, not coalescing.
-        guarantee, exact: see consumers.verify.
-        group: compare the input as far as it has committed; None: to its end.
+        broker: addresses of the brokers.
+        topics: topics of the service.
+        engine: a new engine that does not coalesce.
+        guarantee: delivery guarantee of the service (consumers/verify/oracle.py).
+        exact: compare each revision byte for byte.
+        group: compare the input up to its committed offsets; None: all of the input.
 
     Raises:
-        OperationFailed: a topic cannot be read, or its beginning is gone.
+        OperationFailed: a topic cannot be read, or its first records were deleted.
     """
     from consumers.kafka.client.topic_reader import find_ends, read_topic
     from consumers.verify.oracle import RecordedTopics
     from consumers.verify.oracle import verify as verify_records
 
     ends = find_ends(broker, topics.input, group)
-    said = RecordedTopics(
+    recorded = RecordedTopics(
         inputs=read_topic(broker, topics.input),
         outputs=read_topic(broker, topics.output),
         letters=read_topic(broker, topics.dead_letter),
     )
-    return verify_records(said, engine, topics.input, guarantee=guarantee, exact=exact, until=ends)
+    return verify_records(recorded, engine, topics.input, guarantee=guarantee, exact=exact, until=ends)

@@ -1,13 +1,41 @@
-"""Console output shared by commands: a console as wide as its tables, and shares as text."""
+"""Console output shared by commands: a console as wide as its tables, percentages, a sign that something loads."""
 
-from rich.console import Console
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+log = structlog.get_logger()
 
 
-def console() -> Console:
-    """Standard output; as wide as the tables where it is no terminal."""
+def console() -> "Console":
+    """Console on standard output; 150 columns wide where that is not a terminal."""
+    from rich.console import Console
+
     return Console() if Console().is_terminal else Console(width=150)
 
 
 def percent(value: float | None) -> str:
-    """A share as the tables have it."""
+    """A share as a percentage with one digit; "-" for None."""
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+@contextmanager
+def show_loading(what: str) -> Iterator[Callable[[], None]]:
+    """Show on standard error that something loads: a spinner on a terminal, else one log line.
+
+    Yields:
+        To be called once the names are checked: it writes the log line, so that a wrong name is the only line.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: log.info("loading", what=what)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"loading {what}"):
+        yield lambda: None

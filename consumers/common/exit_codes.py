@@ -1,7 +1,8 @@
-"""How a process ends: what went wrong as one line on standard error, and an exit code."""
+"""Exit codes of a process, and errors as one line on standard error."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import typer
 
@@ -10,25 +11,39 @@ from consumers.common.settings import SettingError
 
 
 def end_with_code(job: Callable[[], object]) -> int:
-    """Do it; returns what it returns if that is a number, or what its failure means.
+    """Run a job and return its exit code: the number that it returns, or the code of its failure.
 
-    0: it went well. 1: it could not go on. 2: a setting or a flag is wrong. 130: somebody at the keyboard ended it.
+    0: success. 1: it could not continue. 2: a setting or a flag is wrong. 130: interrupted at the keyboard.
     """
     try:
         code = job()
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except SettingError as error:
-        return _complain(str(error), 2)
+        return _report(str(error), 2)
     except typer.TyperException as error:
-        return _complain(error.format_message(), error.exit_code)
+        return _report(error.format_message(), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except OperationFailed as error:
-        return _complain(str(error), 1)
+        return _report(str(error), 1)
 
 
-def _complain(message: str, code: int) -> int:
-    if message.strip():  # a bare `hearken` has shown its help already
-        print("hearken: " + " ".join(message.split()), file=sys.stderr)
+@contextmanager
+def user_errors(command: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Report exceptions that the user can do something about as one line, with exit code 2.
+
+    Raises:
+        typer.Exit: one of `kinds` was raised inside the block.
+    """
+    try:
+        yield
+    except kinds as error:
+        _report(str(error), 2, f"hearken {command}")
+        raise typer.Exit(2) from error
+
+
+def _report(message: str, code: int, program: str = "hearken") -> int:
+    if message.strip():  # `hearken` without arguments has printed its help text already
+        print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
     return code

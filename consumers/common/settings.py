@@ -1,112 +1,179 @@
-"""What an operator can set, checked once at start. Flags and `HEARKEN_*` variables end here (see cli.py)."""
+"""Settings of the service and its taggers. Each is declared once, with its help text, unit and check.
+
+Flags, `HEARKEN_*` variables, keys of a configuration file, `--help` and docs/settings.md are derived from these
+declarations (consumers/cli/flags.py).
+"""
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import partial
+from typing import Annotated, Any, Literal
 
+import typer
+
+PREFIX = "HEARKEN_"
 DEFAULT_TAGGER = "ner"
-TAGGER_VARIABLE = "HEARKEN_TAGGER"
-TAGGER_HELP = (
-    "A shipped tagger's name, a checkpoint's folder, or FOLDER:HEAD; may be repeated."
-    f" [env var: {TAGGER_VARIABLE}, parted by commas; default: {DEFAULT_TAGGER}]"
-)
+TAGGER_VARIABLE = f"{PREFIX}TAGGER"
 DEFAULT_POLICY = "default"
 """What the tagger was calibrated to, else a price, or last:3 without a head
 (`encoder.restart.policies.resolve_policy`).
 """
-DEFAULT_STABILITY = "low"
-DEFAULT_IDLE_SECONDS = 600.0
+POLICIES = ("default", "always", "never", "last", "entropy", "stability", "whether", "price")
 DEFAULT_REMEMBER_SEGMENTS, CHAT_REMEMBER_SEGMENTS = 64, 1024
-"""Closed segments of a session that can be edited or deleted: chats are moderated long after."""
-DEFAULT_REMEMBER_SECONDS = 3600.0
-DEFAULT_OVERLOAD_SECONDS = 0.5
+"""Closed segments of a session that can be edited or deleted; chat messages are moderated long after they were sent."""
 
 Guarantee = Literal["at_least_once", "exactly_once"]
 OnLostInput = Literal["fail", "skip"]
-"""What to do when committed offsets point to records that are gone."""
+"""What to do when committed offsets point to deleted records."""
+NumberFormat = Literal["auto", "float32", "bfloat16", "int8"]
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 
 
 class SettingError(Exception):
-    """A setting that cannot be used.
+    """A value that a setting cannot have.
 
     Attributes:
-        name: the setting as fields and flags spell it, with underscores.
-        detail: one line that says what would do.
+        name: the setting's name, with underscores.
+        detail: one line that says which values are valid.
     """
 
     def __init__(self, name: str, detail: str) -> None:
         flag = "--" + name.replace("_", "-")
-        super().__init__(f"{flag} (HEARKEN_{name.upper()}): {detail}")
+        super().__init__(f"{flag} ({PREFIX}{name.upper()}): {detail}")
         self.name = name
         self.detail = detail
 
 
+def setting(help: str, *names: str, panel: str = "", variable: bool = True, **options: Any) -> Any:
+    """Declare a setting: metadata of an annotated dataclass field or parameter.
+
+    Args:
+        help: help text.
+        names: flags, if they do not follow from the field's name.
+        panel: heading in the help text.
+        variable: whether a variable `HEARKEN_NAME` sets it as well.
+        options: of `typer.Option`: min, max, metavar, show_default.
+    """
+    envvar = PREFIX if variable else None  # the name is appended by consumers.cli.flags
+    return typer.Option(*names, help=help, rich_help_panel=panel, envvar=envvar, **options)
+
+
+_kafka = partial(setting, panel="Kafka")
+_delivery = partial(setting, panel="Delivery")
+_labels = partial(setting, panel="Labels")
+_load = partial(setting, panel="Load")
+_sessions = partial(setting, panel="Sessions")
+
+TaggerOption = Annotated[
+    list[str] | None,
+    _labels(
+        "Name of a shipped tagger, folder of a checkpoint, or FOLDER:HEAD. For several taggers repeat the flag, or "
+        "separate the names by commas in the variable.",
+        metavar="NAME",
+        show_default=DEFAULT_TAGGER,
+    ),
+]
+NumberFormatOption = Annotated[
+    NumberFormat, _labels("Number format of the encoder's matrix products; auto: the fastest on this machine.")
+]
+LogTextOption = Annotated[
+    bool, setting("Log messages with their text, which is personal data.", "--log-text", panel="Logging")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Topics:
-    """Where messages come from and go to."""
+    """Names of the four topics.
 
-    input: str = "hearken.updates"
-    output: str = "hearken.revisions"
-    dead_letter: str = "hearken.dead-letters"
-    state: str = "hearken.state"
-    """The changelog. Each group needs one of its own."""
+    Raises:
+        SettingError: a name is not valid, or two are the same.
+    """
+
+    input: Annotated[str, _kafka("Topic of updates.", "--input-topic", metavar="TOPIC")] = "hearken.updates"
+    output: Annotated[str, _kafka("Topic of revisions.", "--output-topic", metavar="TOPIC")] = "hearken.revisions"
+    dead_letter: Annotated[
+        str, _kafka("Topic of records that cannot be processed.", "--dead-letter-topic", metavar="TOPIC")
+    ] = "hearken.dead-letters"
+    state: Annotated[
+        str,
+        _kafka(
+            "Compacted topic of the sessions' state (changelog); each group needs its own.",
+            "--state-topic",
+            metavar="TOPIC",
+            show_default="GROUP.state",
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         for field in ("input", "output", "dead_letter", "state"):
             name = getattr(self, field)
-            if not _TOPIC.fullmatch(name) or name in (".", ".."):
+            if (not _TOPIC.fullmatch(name) or name in (".", "..")) and (name or field != "state"):
                 raise SettingError(f"{field}_topic", f"{name!r} is not a topic name (letters, digits, '.', '_', '-')")
         if len(set(self.all)) < 4:
             raise SettingError("output_topic", "input, output, dead letters and state need four different topics")
 
     @property
     def all(self) -> tuple[str, ...]:
-        """Their names."""
+        """The four names."""
         return self.input, self.output, self.dead_letter, self.state
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceSettings:
-    """One running service.
+    """Settings of one Kafka service.
 
     Raises:
-        SettingError: a value that cannot work.
+        SettingError: a value is not valid.
     """
 
-    broker: str
+    broker: Annotated[str, _kafka("Kafka brokers, separated by commas.", metavar="HOST:PORT")] = "localhost:9092"
     topics: Topics = Topics()
-    group: str = "hearken"
-    in_flight: int = 1024
-    """Messages taken and not yet answered and acknowledged; when so many wait, partitions are paused."""
-    guarantee: Guarantee = "at_least_once"
-    commit_seconds: float = 0.1
-    """At least once: how often offsets are committed. Exactly once: a partition has a transaction so often."""
-    instance_id: str | None = None
-    """Static membership: who comes back under its name within the session timeout has its partitions still."""
-    session_timeout_seconds: float = 10.0
-    """A member that is not heard of for so long loses its partitions."""
-    transaction_seconds: float = 10.0
-    """A transaction that takes longer is in doubt: its producer is replaced, state and offsets are read again."""
+    """An empty name of the state topic is replaced by GROUP.state."""
+    group: Annotated[str, _kafka("Consumer group.", metavar="NAME")] = "hearken"
+    instance_id: Annotated[
+        str | None,
+        _kafka(
+            "Static membership: a member that returns under this name within the session timeout keeps its partitions.",
+            metavar="NAME",
+        ),
+    ] = None
+    guarantee: Annotated[Guarantee, _delivery("Delivery guarantee.")] = "at_least_once"
+    commit_seconds: Annotated[
+        float, _delivery("Interval of offset commits; with exactly_once the interval of transactions.")
+    ] = 0.1
+    transaction_seconds: Annotated[
+        float, _delivery("Time after which an unfinished transaction is abandoned and its input is read again.")
+    ] = 10.0
+    session_timeout_seconds: Annotated[
+        float, _kafka("Time without a heartbeat after which a member loses its partitions.")
+    ] = 10.0
+    on_lost_input: Annotated[
+        OnLostInput,
+        _delivery("When records after the committed offset were deleted: fail, or skip to the oldest that exists."),
+    ] = "fail"
+    in_flight: Annotated[
+        int, _load("Largest number of messages in flight; beyond it, partitions are paused.", metavar="N")
+    ] = 1024
+    fetch_wait_ms: Annotated[
+        int,
+        _kafka("Time that a broker may wait for records before it answers a fetch.", min=0, metavar="MS"),
+    ] = 500
+    """The embedded broker always waits that long."""
+    connect_seconds: Annotated[float, _kafka("Time to wait for a broker that does not answer.")] = 60.0
+    shutdown_seconds: Annotated[
+        float, _delivery("Time that a shutdown or a rebalance waits for messages in flight.")
+    ] = 20.0
+    log_text: LogTextOption = False
     delivery_seconds: float = 120.0
-    """How long brokers may not acknowledge before a partition is given up and opened again."""
-    on_lost_input: OnLostInput = "fail"
+    """Time without acknowledgement from the brokers after which a partition is closed and opened again."""
     max_revision_bytes: int = 1_000_000
-    """A revision that is larger becomes a dead letter (brokers take 1 MiB a message unless told otherwise)."""
-    idle_seconds: float | None = DEFAULT_IDLE_SECONDS
-    """Sessions that hear nothing for so long are closed; None keeps them for ever."""
-    connect_seconds: float = 60.0
-    """How long to wait for a broker that does not answer yet."""
-    shutdown_seconds: float = 20.0
-    """How long a shutdown or a rebalance waits for work in flight."""
-    log_text: bool = False
-    """Log every message with its text. Transcripts are personal data: only where that is allowed."""
-    fetch_wait_ms: int = 500
-    """How long a broker may hold a fetch until something comes. An embedded one always does so to the end."""
+    """Revisions that are larger become dead letters (brokers accept 1 MiB a message by default)."""
 
     def __post_init__(self) -> None:
         check_broker(self.broker)
@@ -114,28 +181,101 @@ class ServiceSettings:
             raise SettingError("group", "a consumer group's name has 1 to 249 characters")
         if self.in_flight < 1:
             raise SettingError("in_flight", f"{self.in_flight} is too few; at least one message must be in flight")
-        for name in (
-            "commit_seconds",
-            "connect_seconds",
-            "shutdown_seconds",
-            "session_timeout_seconds",
-            "transaction_seconds",
+        check_seconds(
+            self,
+            "commit_seconds connect_seconds shutdown_seconds session_timeout_seconds transaction_seconds "
             "delivery_seconds",
-        ):
-            check_seconds(name, getattr(self, name))
-        if self.guarantee not in get_args(Guarantee):
-            raise SettingError("guarantee", f"{self.guarantee!r} is none: use {' or '.join(get_args(Guarantee))}")
-        if self.on_lost_input not in get_args(OnLostInput):
-            raise SettingError(
-                "on_lost_input", f"{self.on_lost_input!r} is unknown: use {' or '.join(get_args(OnLostInput))}"
-            )
-        if self.idle_seconds is not None:
-            check_seconds("idle_seconds", self.idle_seconds)
+        )
+        if not self.topics.state:
+            object.__setattr__(self, "topics", replace(self.topics, state=f"{self.group}.state"))
 
     @property
     def heartbeat_seconds(self) -> float:
-        """Members hear of a rebalance with their next heartbeat, and all wait for the last: so it is short."""
+        """Interval of heartbeats. Members learn of a rebalance with a heartbeat and wait for the last: it is short."""
         return min(3.0, self.session_timeout_seconds / 20)
+
+
+OFFLINE: dict[str, Any] = {"coalesce": False, "idle_seconds": None, "overload_seconds": 0.0}
+"""Settings of an engine whose output depends on its input alone, not on time and load."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """Settings of one engine: taggers, restarts, what is shown, how load is limited.
+
+    Raises:
+        SettingError: a value is not valid. Names of taggers and policies are checked by
+            `consumers.runtime.engine_factory.build_engine`.
+    """
+
+    tagger: TaggerOption = None
+    policy: Annotated[
+        str,
+        _labels(
+            "Restart policy: always, never, last:K (words), entropy:T (nats), stability:T, whether:T, price:P (changes "
+            "per word), or default: the calibrated policy of the tagger, else price:0.005, or last:3 for a tagger "
+            "without stability head.",
+            metavar="POLICY",
+        ),
+    ] = DEFAULT_POLICY
+    stability: Annotated[
+        str,
+        _labels(
+            "Stability from which spans are published, and from which published spans are changed: low, medium, high, "
+            "or SHOW:CHANGE.",
+            metavar="LEVEL",
+        ),
+    ] = "low"
+    device: Annotated[
+        str, _labels("Device of the taggers: auto (the CPU), cpu, cuda, or cuda:N.", metavar="DEVICE")
+    ] = "auto"
+    number_format: NumberFormatOption = "auto"
+    coalesce: Annotated[bool, _load("Label only the newest of several waiting updates of a segment.")] = True
+    overload_seconds: Annotated[
+        float, _load("Restarts are shortened while updates wait longer than this; 0: never.")
+    ] = 0.5
+    budget_gflops: Annotated[
+        float, _load("Compute budget in GFLOPs per second, kept by fewer restarts; 0: no budget.", metavar="GFLOPS")
+    ] = 0.0
+    budget_share: Annotated[
+        float, _load("Compute budget as a share of the compute thread's time, 0 to 1; 0: no budget.", metavar="SHARE")
+    ] = 0.0
+    idle_seconds: Annotated[float | None, _sessions("Time without messages after which a session is closed.")] = 600.0
+    remember_seconds: Annotated[
+        float, _sessions("Time for which an ended session continues its numbering (`rev`) if it starts again.")
+    ] = 3600.0
+    remember_segments: Annotated[
+        int | None,
+        _sessions(
+            "Number of closed segments per session that can still be edited or deleted.",
+            min=1,
+            max=4096,
+            show_default=f"{DEFAULT_REMEMBER_SEGMENTS}; {CHAT_REMEMBER_SEGMENTS} for chat formats",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_seconds(self, "remember_seconds")
+        for name in ("overload_seconds", "idle_seconds"):
+            if name == "idle_seconds" and self.idle_seconds is None:
+                continue
+            if name == "idle_seconds" or self.overload_seconds:
+                check_seconds(self, name)
+        if not 0 <= self.budget_gflops < float("inf"):
+            raise SettingError(
+                "budget_gflops", f"{self.budget_gflops} is not a number of GFLOPs a second (0: no budget)"
+            )
+        if not 0 <= self.budget_share <= 1:
+            raise SettingError("budget_share", f"{self.budget_share} is not a share from 0 to 1 (0: no budget)")
+        if self.budget_gflops and self.budget_share:
+            raise SettingError("budget_share", "give either this or --budget-gflops, not both")
+        if not _DEVICE.fullmatch(self.device):
+            raise SettingError("device", f"device must be auto, cpu, cuda or cuda:N (got {self.device!r})")
+
+    @property
+    def taggers(self) -> list[str]:
+        """Names of the taggers, with the default applied."""
+        return parse_taggers(self.tagger)
 
 
 def check_broker(broker: str) -> None:
@@ -150,38 +290,43 @@ def check_broker(broker: str) -> None:
             raise SettingError("broker", f"{part.strip()!r} is not HOST:PORT, for example localhost:9092")
 
 
-def check_seconds(name: str, value: float) -> None:
-    """Check a duration.
+def check_seconds(settings: object, names: str) -> None:
+    """Check durations: fields of `settings`, their names separated by spaces.
 
     Raises:
-        SettingError: it is not a positive, finite number.
+        SettingError: one is not a positive, finite number.
     """
-    if not 0 < value < float("inf"):
-        raise SettingError(name, f"{value} is not a number of seconds above 0")
+    for name in names.split():
+        value = getattr(settings, name)
+        if not 0 < value < float("inf"):
+            raise SettingError(name, f"{value} is not a number of seconds above 0")
 
 
-def check_budget(gflops: float, share: float) -> None:
-    """Check a compute budget in one of its two units; 0 is none.
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Name the valid choice that is most similar to a wrong one, as the end of an error message; "" if none is."""
+    close = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def check_choice(name: str, value: str, known: Iterable[str]) -> None:
+    """Check that a value is one of several.
 
     Raises:
-        SettingError: it is no rate, or both are given.
+        SettingError: it is not; the message names all, and the most similar one.
     """
-    if not 0 <= gflops < float("inf"):
-        raise SettingError("budget_gflops", f"{gflops} is not a number of GFLOPs a second (0: no budget)")
-    if not 0 <= share <= 1:
-        raise SettingError("budget_share", f"{share} is not a share from 0 to 1 (0: no budget)")
-    if gflops and share:
-        raise SettingError("budget_share", "give either this or --budget-gflops, not both")
+    names = list(known)
+    if value not in names:
+        raise SettingError(name, f"{value!r} is unknown: use {', '.join(names)}{suggest(value, names)}")
 
 
 def parse_taggers(given: Sequence[str] | None) -> list[str]:
-    """Which taggers are asked for: by repeated flags, else by the variable (parted by commas), else the default."""
-    named = list(given or ()) or [x.strip() for x in os.environ.get(TAGGER_VARIABLE, "").split(",")]
-    return [x for x in named if x] or [DEFAULT_TAGGER]
+    """Names of taggers: from repeated flags, else from the variable (separated by commas), else the default."""
+    named = list(given or ()) or os.environ.get(TAGGER_VARIABLE, "").split(",")
+    return [x.strip() for x in named if x.strip()] or [DEFAULT_TAGGER]
 
 
 def parse_speed(speed: str) -> float | None:
-    """Read a replay's speed: a factor of real time, or None for `max` (as fast as it goes).
+    """Read a replay's speed: a factor of real time, or None for `max` (without waiting).
 
     Raises:
         SettingError: it is neither.

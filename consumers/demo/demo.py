@@ -1,4 +1,4 @@
-"""`hearken demo`: the whole path. A broker, the real service, a replayed live transcript, a reader of its labels."""
+"""Run of `hearken demo`: a broker, the service, a replayed live transcript and a reader of its labels."""
 
 import asyncio
 import time
@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from consumers.common.errors import OperationFailed
-from consumers.common.settings import DEFAULT_STABILITY, ServiceSettings
+from consumers.common.logs import configure_logging
+from consumers.common.settings import EngineSettings, ServiceSettings
 from consumers.demo.revision_reader import RevisionReader
 from consumers.demo.screenshot import ScreenshotView
 from consumers.demo.summary import DemoSummary
@@ -32,17 +33,81 @@ from stream.engine.engine import Engine
 from stream.engine.worker import Worker
 
 SAMPLE = Path(__file__).parents[1] / "samples" / "interview.jsonl"
-PATIENCE = 10.0
-FRAME = 1 / 12
-"""Seconds between two pictures."""
+FRAME_SECONDS = 1 / 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demo:
+    """One demonstration.
+
+    Attributes:
+        engine: settings of the engine.
+        broker: brokers to use, or which one to start.
+        speed: factor of real time; None: without waiting.
+        file: recorded stream; None: the sample.
+        http: settings of the live page; None: no page.
+        picture: file for a picture of the view (SVG).
+        picture_after: seconds from the first label to the picture.
+    """
+
+    engine: EngineSettings
+    broker: str | OwnBroker = OwnBroker.EMBEDDED
+    speed: float | None = None
+    file: Path | None = None
+    http: HttpSettings | None = None
+    picture: Path | None = None
+    picture_after: float = 20.0
+
+    async def run(self) -> int:
+        """Run to the end or to a signal; returns the exit code.
+
+        Raises:
+            SettingError: an unknown tagger, policy or emission level.
+            OperationFailed: no broker answered or started, the file is no recorded stream, or the service failed.
+        """
+        recording = list(read_recording(self.file or SAMPLE))
+        with stopped_by_signals() as stop:
+            engine = await asyncio.to_thread(build_engine, self.engine)
+            configure_logging("warning")
+            console = Console()
+            async with open_broker(self.broker) as address:
+                try:
+                    summary = await self._show(recording, address, engine, console, stop)
+                except KafkaError as error:
+                    raise OperationFailed(f"{address}: {type(error).__name__}: {error}") from error
+            if not stop.is_set():
+                console.print()
+                console.print(summary.table())
+        return 130 if stop.is_set() else 0
+
+    async def _show(
+        self, recording: Sequence[RecordedMessage], broker: str, engine: Engine, console: Console, stop: asyncio.Event
+    ) -> DemoSummary:
+        kind = self.broker.value if isinstance(self.broker, OwnBroker) else "broker"
+        title = (
+            f"tagger {', '.join(engine.names)}, policy {self.engine.policy}, stability {self.engine.stability}, "
+            f"{kind} {broker}"
+        )
+        transcript = Transcript()
+        view = make_view(console, transcript, engine.names)
+        if self.picture is not None:
+            view = ScreenshotView(view, transcript, self.picture, self.picture_after)
+        async with open_rig("demo", broker) as rig:
+            reader = RevisionReader(rig.consumer, transcript, view)
+            worker = Worker(engine, queue=rig.settings.in_flight)
+            async with _serve_page(rig.settings, worker, self.http) as (service, page):
+                run = _DemoRun(service, rig.producer, reader, view, recording, self.speed, rig.settings.topics.input)
+                view.start(f"live page {page}/   {title}" if page else title)
+                try:
+                    seconds = await run.run(stop)
+                finally:
+                    view.stop()
+        return DemoSummary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())
 
 
 @dataclass(slots=True)
-class DemoRun:
-    """What runs at the same time, and what it tells each other.
-
-    `service` labels; `producer` replays `recording` at `speed`; `reader` reads the labels into `view`.
-    """
+class _DemoRun:
+    """The tasks that run at the same time: service, replay of the recording, reader of the revisions, view."""
 
     service: Service
     producer: AIOKafkaProducer
@@ -52,21 +117,21 @@ class DemoRun:
     speed: float | None
     topic: str
     sent: int | None = None
-    """How many updates there were, once all are sent."""
+    """Number of updates, once all are sent."""
     started: float = 0.0
     """When the first update was sent."""
 
     async def run(self, stop: asyncio.Event) -> float:
-        """Run until all that was sent is labelled and read, or until `stop`; returns the seconds that took.
+        """Run until all updates are labelled and read, or until `stop`; returns the duration in seconds.
 
         Raises:
-            OperationFailed: the service broke.
+            OperationFailed: the service failed.
             KafkaError: an update was not acknowledged, or revisions cannot be read.
         """
         end = asyncio.Event()
         serving = asyncio.create_task(self.service.run(end))
-        helpers = [asyncio.create_task(job) for job in (self._replay(), self.reader.read())]
-        watching = asyncio.create_task(self._watch(stop, [serving, *helpers]))
+        helpers = [asyncio.create_task(job) for job in (self._replay(), self.reader.read_forever())]
+        watching = asyncio.create_task(self._draw_until_end(stop, [serving, *helpers]))
         try:
             await watching
             seconds = time.perf_counter() - self.started
@@ -82,105 +147,35 @@ class DemoRun:
         return seconds
 
     async def _replay(self) -> None:
-        """Replay once the service has its partitions: the group's start is no part of the latency."""
+        """Replay once the service has its partitions, so that the group's start does not count as latency."""
         await self.service.ready.wait()
         self.started = time.perf_counter()
-        self.sent = await send_recording(self.producer, self.topic, self.recording, self.speed, self.reader.expect)
+        self.sent = await send_recording(self.producer, self.topic, self.recording, self.speed, self.reader.add_sent)
 
-    async def _watch(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
-        """Draw until the end: everything was read, somebody stops it, or something broke."""
-        broken = False
-        while not (self._over() or stop.is_set() or broken):
-            self.view.tick(f"{self.reader.revisions} revisions   Ctrl-C ends")
-            await asyncio.sleep(FRAME)
-            broken = any(task.done() and (task.cancelled() or task.exception()) for task in tasks)
+    async def _draw_until_end(self, stop: asyncio.Event, tasks: Sequence["asyncio.Task[None]"]) -> None:
+        """Draw until all revisions are read, `stop` is set, or a task failed."""
+        failed = False
+        while not (self._is_over() or stop.is_set() or failed):
+            self.view.draw(f"{self.reader.revisions} revisions   Ctrl-C ends")
+            await asyncio.sleep(FRAME_SECONDS)
+            failed = any(task.done() and (task.cancelled() or task.exception()) for task in tasks)
 
-    def _over(self) -> bool:
+    def _is_over(self) -> bool:
         sent, service = self.sent, self.service
         return sent is not None and service.finished >= sent and self.reader.revisions >= service.revisions
-
-
-async def demo(
-    speed: float | None,
-    broker: str | OwnBroker,
-    file: Path | None,
-    taggers: Sequence[str],
-    policy: str,
-    stability: str = DEFAULT_STABILITY,
-    picture: tuple[Path, float] | None = None,
-    http: HttpSettings | None = None,
-) -> int:
-    """Show it; returns the exit code.
-
-    Args:
-        speed: a factor of real time; None as fast as it goes.
-        broker: brokers to use, or which one to start.
-        file: recorded stream; None plays the sample.
-        taggers: names or folders.
-        policy: where restarts begin.
-        stability: how sure a span must be before it is shown or changed.
-        picture: where to save a picture of the view, and after how many seconds.
-        http: where the live page is to be seen meanwhile; None: nowhere.
-
-    Raises:
-        SettingError: there is no such tagger, policy or level of stability.
-        OperationFailed: no broker answered or started, the file is no recorded stream, or something broke.
-    """
-    recording = list(read_recording(file or SAMPLE))
-    with stopped_by_signals() as stop:
-        engine = await asyncio.to_thread(build_engine, taggers, policy, coalesce=True, stability=stability)
-        console = Console()
-        async with open_broker(broker) as address:
-            kind = broker.value if isinstance(broker, OwnBroker) else "broker"
-            title = f"tagger {', '.join(engine.names)}, policy {policy}, stability {stability}, {kind} {address}"
-            try:
-                summary = await _show(recording, speed, address, engine, title, console, stop, picture, http)
-            except KafkaError as error:
-                raise OperationFailed(f"{address}: {type(error).__name__}: {error}") from error
-        if not stop.is_set():
-            console.print()
-            console.print(summary.table())
-    return 130 if stop.is_set() else 0
-
-
-async def _show(
-    recording: Sequence[RecordedMessage],
-    speed: float | None,
-    broker: str,
-    engine: Engine,
-    title: str,
-    console: Console,
-    stop: asyncio.Event,
-    picture: tuple[Path, float] | None,
-    http: HttpSettings | None,
-) -> DemoSummary:
-    transcript = Transcript()
-    view = make_view(console, transcript, engine.names)
-    if picture is not None:
-        view = ScreenshotView(view, transcript, *picture)
-    async with open_rig("demo", broker) as rig:
-        reader = RevisionReader(rig.consumer, transcript, view)
-        async with _serve_page(rig.settings, Worker(engine, queue=rig.settings.in_flight), http) as (service, page):
-            show = DemoRun(service, rig.producer, reader, view, recording, speed, rig.settings.topics.input)
-            view.start(f"live page {page}/   {title}" if page else title)
-            try:
-                seconds = await show.run(stop)
-            finally:
-                view.stop()
-    return DemoSummary(engine.stats, reader.latencies, seconds, service.dead_letters.counts.total())
 
 
 @asynccontextmanager
 async def _serve_page(
     settings: ServiceSettings, worker: Worker, http: HttpSettings | None
 ) -> AsyncIterator[tuple[Service, str | None]]:
-    """The service that is to run, and where its live page is; None where it has none."""
-    at = bind(http) if http else None
-    if http is None or at is None:
+    """The service and the address of its live page; None without a page."""
+    listener = bind(http) if http else None
+    if http is None or listener is None:
         yield Service(settings, worker), None
         return
-    with at:
+    with listener:
         front = HttpFrontend(http, worker)
         service = Service(settings, worker, observer=front.observer)
-        async with front.open(at, service) as address:
+        async with front.open(listener, service) as address:
             yield service, address

@@ -1,4 +1,4 @@
-"""A picture of the live view, taken in the middle of a real run: what the README shows."""
+"""Picture of the live view, taken in the middle of a run (docs/demo.svg)."""
 
 import io
 import time
@@ -13,19 +13,20 @@ WIDTH, HEIGHT = 108, 30
 
 
 class ScreenshotView:
-    """Passes everything on to a view, and writes one SVG of a terminal that shows the same, some seconds in.
+    """Forwards to another view, and writes one SVG of a terminal that shows the same.
 
     Args:
-        view: what is shown otherwise.
+        view: the view on the terminal.
+        transcript: what both show.
         path: file to write.
-        after: seconds from the first revision on.
+        after: seconds from the first revision to the picture.
     """
 
     def __init__(self, view: View, transcript: Transcript, path: Path, after: float) -> None:
         self._view = view
         self._path = path
         self._after = after
-        self._began: float | None = None
+        self._first_revision: float | None = None
         self._title = ""
         self._console = Console(
             record=True, width=WIDTH, height=HEIGHT, force_terminal=True, color_system="truecolor", file=io.StringIO()
@@ -33,24 +34,24 @@ class ScreenshotView:
         self._live = LiveView(self._console, transcript)
 
     def start(self, title: str) -> None:
-        """Say what is shown."""
+        """See `View`."""
         self._title = title
         self._view.start(title)
 
-    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
-        """A revision came."""
-        self._began = time.monotonic() if self._began is None else self._began
-        self._live.revised(turn, tagger, flips)
-        self._view.revised(turn, tagger, flips)
+    def add_revision(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
+        """See `View`."""
+        self._first_revision = self._first_revision or time.monotonic()
+        self._live.add_revision(turn, tagger, flips)
+        self._view.add_revision(turn, tagger, flips)
 
-    def tick(self, status: str) -> None:
-        """Take the picture when it is due: at a moment that shows a flip, or a second later at any."""
-        due = None if self._began is None else time.monotonic() - self._began - self._after
+    def draw(self, status: str) -> None:
+        """Write the picture once it is due: at a moment that shows a flip, or one second later in any case."""
+        due = None if self._first_revision is None else time.monotonic() - self._first_revision - self._after
         if due is not None and due >= 0 and (self._live.shows_flip() or due > 1) and not self._path.exists():
             self._console.print(self._live.picture(status))
             self._console.save_svg(str(self._path), title=f"hearken demo: {self._title}")
-        self._view.tick(status)
+        self._view.draw(status)
 
     def stop(self) -> None:
-        """Nothing more comes."""
+        """See `View`."""
         self._view.stop()

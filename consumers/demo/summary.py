@@ -1,4 +1,4 @@
-"""What a run of the demo comes to, in figures."""
+"""Figures of one run of the demo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ class DemoSummary:
     """The figures of one run.
 
     Args:
-        stats: of the engine.
-        latencies: seconds from sending an update to reading the revision that answers it.
-        seconds: how long the replay took.
-        dead_letters: records that could not be used.
+        stats: counters of the engine.
+        latencies: seconds from sending an update to reading its revision.
+        seconds: duration of the replay.
+        dead_letters: number of records that could not be processed.
     """
 
     stats: EngineStats
@@ -26,7 +26,7 @@ class DemoSummary:
     dead_letters: int
 
     def rows(self) -> list[tuple[str, str]]:
-        """Name and figure, in the order they are shown."""
+        """Names and figures in the order of the table."""
         stats = self.stats
         flips = f"{stats.flips_model} by the model, {stats.flips_input} by rewritten input"
         rows = [
@@ -43,7 +43,7 @@ class DemoSummary:
         return rows
 
     def table(self) -> Table:
-        """The figures for a console."""
+        """Table of the figures for a console."""
         table = Table.grid(padding=(0, 3))
         for name, figure in self.rows():
             table.add_row(name, figure)

@@ -1,4 +1,4 @@
-"""The demo's view: a live picture on a terminal, plain lines anywhere else."""
+"""Views of the demo: a live picture on a terminal, plain lines elsewhere."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -15,45 +15,45 @@ COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "red", "bright_cyan", "
 
 
 class View(Protocol):
-    """Where a transcript is shown."""
+    """Display of a transcript."""
 
     def start(self, title: str) -> None:
-        """Say what is shown."""
+        """Begin with a title."""
 
-    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
-        """A revision came."""
+    def add_revision(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
+        """Show a revision of a tagger."""
 
-    def tick(self, status: str) -> None:
-        """Time for a new picture."""
+    def draw(self, status: str) -> None:
+        """Draw the current state; called at regular intervals."""
 
     def stop(self) -> None:
-        """Nothing more comes."""
+        """End."""
 
 
 class Palette:
-    """A colour for each label, in order of first appearance."""
+    """Colours of labels, in order of first appearance."""
 
     def __init__(self) -> None:
         self.colours: dict[str, str] = {}
 
     def colour(self, label: str) -> str:
-        """The label's colour, always the same."""
+        """Colour of a label, always the same."""
         return self.colours.setdefault(label, COLOURS[len(self.colours) % len(COLOURS)])
 
     def legend(self) -> Text:
-        """All labels seen so far, in their colours."""
+        """All labels so far, in their colours."""
         return Text("  ").join(Text(label, style=colour) for label, colour in self.colours.items())
 
 
 def paint(turn: Turn, palette: Palette) -> Text:
-    """A segment's words coloured by label; provisional ones dim, ones that just flipped reversed.
+    """Text of a segment coloured by label; dim while it is open, reversed where a label has just changed.
 
-    Spans of several taggers may overlap: a shorter one is seen within a longer.
+    Spans of several taggers may overlap; a shorter one is drawn over a longer one.
     """
     text = Text(turn.text, style="" if turn.final else "dim", overflow="fold")
     spans = []
     for tagger in turn.spans:
-        for span in turn.shown(tagger):
+        for span in turn.visible_spans(tagger):
             style = palette.colour(span.label) + (" bold" if turn.final else " dim")
             spans.append((style + (" reverse" if span.id in turn.flipped[tagger] else ""), span.start, span.end))
     for style, start, end in sorted(spans, key=lambda x: x[1] - x[2]):
@@ -62,53 +62,53 @@ def paint(turn: Turn, palette: Palette) -> Text:
 
 
 def annotate(turn: Turn, tagger: str) -> str:
-    """A segment as plain text, with one tagger's labels: [words](label)."""
+    """Text of a segment with one tagger's labels as [words](label)."""
     parts = []
     end = 0
-    for span in turn.shown(tagger):
+    for span in turn.visible_spans(tagger):
         parts += [turn.text[end : span.start], f"[{span.text}]({span.label})"]
         end = span.end
     return "".join(parts) + turn.text[end:]
 
 
 def describe(flip: Flip) -> str:
-    """A flip in words."""
+    """Text of a flip."""
     if flip.now is None:
         return f"{flip.segment}: '{flip.before}' is no {flip.was} any more ({flip.cause})"
     return f"{flip.segment}: '{flip.before}' {flip.was} -> '{flip.after}' {flip.now} ({flip.cause})"
 
 
 class PlainView:
-    """Closed segments and flips as they come, a line each; of several taggers, each has lines of its own."""
+    """Closed segments and flips, one line each; with several taggers, one line for each tagger."""
 
     def __init__(self, console: Console, several: bool = False) -> None:
         self._console = console
         self._several = several
 
     def start(self, title: str) -> None:
-        """Say what is shown."""
+        """See `View`."""
         self._line(title)
 
-    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
-        """A revision came."""
+    def add_revision(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
+        """See `View`."""
         whose = f"{tagger}  " if self._several else ""
         for flip in flips:
             self._line(f"  flip  {whose}{describe(flip)}")
         if turn.final:
             self._line(f"{turn.segment}  {whose}{annotate(turn, tagger)}")
 
-    def tick(self, status: str) -> None:
-        """Time passes; a line is no clock."""
+    def draw(self, status: str) -> None:
+        """Nothing changes between two revisions."""
 
     def stop(self) -> None:
-        """Nothing to put back."""
+        """Nothing has to be restored."""
 
     def _line(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveView:
-    """The newest segments, redrawn in place, with the newest flips under them."""
+    """Newest segments, drawn in place, with the newest flips below."""
 
     def __init__(self, console: Console, transcript: Transcript) -> None:
         self._console = console
@@ -119,37 +119,37 @@ class LiveView:
         self._live = Live(console=console, auto_refresh=False, vertical_overflow="crop", transient=True)
 
     def start(self, title: str) -> None:
-        """Take the terminal."""
+        """Start drawing on the terminal."""
         self._title = title
         self._live.start()
 
-    def revised(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
-        """A revision came; it is seen with the next tick."""
+    def add_revision(self, turn: Turn, tagger: str, flips: list[Flip]) -> None:
+        """See `View`; it is visible with the next `draw`."""
         self._flips.extend(flips)
 
-    def tick(self, status: str) -> None:
-        """Draw what stands now."""
+    def draw(self, status: str) -> None:
+        """See `View`."""
         self._live.update(self.picture(status), refresh=True)
 
     def stop(self) -> None:
-        """Give the terminal back; the last segments stay to be read."""
+        """Restore the terminal; the last segments stay visible."""
         self._live.stop()
         for row in self._rows(limit=6):
             self._console.print(row)
 
     def shows_flip(self) -> bool:
-        """Whether an open segment that is shown just flipped."""
+        """Whether a label of a visible open segment has just changed."""
         return any(any(turn.flipped.values()) and not turn.final for turn in list(self._transcript.turns.values())[-6:])
 
     def picture(self, status: str) -> RenderableType:
-        """What the terminal shows now."""
+        """Content of the terminal."""
         height = max(4, self._console.height - len(self._flips) - 6)
         flips = [Text(f"flip  {describe(x)}", style="dim", no_wrap=True, overflow="ellipsis") for x in self._flips]
         head, rows, foot = Text(self._title, style="bold"), self._rows(height), Text(status, style="dim")
         return Group(head, *rows, Text(), *flips, self._palette.legend(), foot)
 
     def _rows(self, limit: int) -> list[Table]:
-        """The newest segments that fit into so many lines, oldest first."""
+        """Newest segments that fit into `limit` lines, oldest first."""
         rows: list[Table] = []
         for turn in reversed(self._transcript.turns.values()):
             limit -= 1 + len(turn.text) // max(20, self._console.width - 16)
@@ -164,5 +164,5 @@ class LiveView:
 
 
 def make_view(console: Console, transcript: Transcript, taggers: Sequence[str]) -> View:
-    """The view that fits where the output goes."""
+    """View for a console: live on a terminal, plain elsewhere."""
     return LiveView(console, transcript) if console.is_terminal else PlainView(console, len(taggers) > 1)

@@ -1,7 +1,4 @@
-"""What a reader of both topics knows of a live transcript: the texts as sent, the labels as they stand, their flips.
-
-Nothing here draws; see render.py.
-"""
+"""State of a live transcript for display: the texts as sent, the current labels, and the labels that changed."""
 
 from dataclasses import dataclass, field
 
@@ -10,19 +7,22 @@ from stream.messages.types import Cause, Message, Revision, Span, Update
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """A published label that changed: what stood, what stands now (None: nothing), and why."""
+    """Change of a published label."""
 
     segment: str
     before: str
+    """Text of the span before the change."""
     was: str
+    """Label before the change."""
     after: str
     now: str | None
+    """Label after the change; None: the span was retracted."""
     cause: Cause
 
 
 @dataclass(slots=True)
 class Turn:
-    """One segment: its newest text and the spans of each tagger's newest revision."""
+    """Newest text of one segment, and the spans of each tagger's newest revision."""
 
     segment: str
     text: str = ""
@@ -30,28 +30,28 @@ class Turn:
     spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
     """By tagger."""
     flipped: dict[str, set[int]] = field(default_factory=dict)
-    """By tagger: ids of spans that its newest revision changed."""
+    """By tagger: ids of the spans that its newest revision changed."""
 
-    def shown(self, tagger: str) -> list[Span]:
-        """A tagger's spans that still fit the text: it may be newer than the revision."""
+    def visible_spans(self, tagger: str) -> list[Span]:
+        """Spans of a tagger that fit the text, which may be newer than the revision."""
         return [span for span in self.spans.get(tagger, ()) if self.text[span.start : span.end] == span.text]
 
 
 class Transcript:
-    """Texts and labels of the sessions that are shown."""
+    """Segments of all sessions by session and segment."""
 
     def __init__(self) -> None:
         self.turns: dict[tuple[str, str], Turn] = {}
 
-    def hear(self, message: Message) -> None:
-        """An update went in."""
+    def add_message(self, message: Message) -> None:
+        """Apply a message that was sent."""
         if not isinstance(message, Update):
             return
         turn = self.turns.setdefault((message.session, message.segment), Turn(message.segment))
         turn.text = turn.text + message.text if message.mode == "append" else message.text
 
-    def label(self, revision: Revision) -> list[Flip]:
-        """A revision came out; returns what it took back or changed."""
+    def apply_revision(self, revision: Revision) -> list[Flip]:
+        """Apply a revision that was read; returns the labels that it changed or retracted."""
         turn = self.turns.setdefault((revision.session, revision.segment), Turn(revision.segment))
         old = {span.id: span for span in turn.spans.get(revision.tagger, ())}
         new = {span.id: span for span in revision.spans}

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import structlog
 
-from consumers.common.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, SettingError
+from consumers.common.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, check_choice
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput
 from consumers.formats.line_reader import BlockReader, LineReader
@@ -16,9 +16,6 @@ from stream.messages.types import Message
 log = structlog.get_logger()
 
 NORMAL = "normal"
-FORMAT_HELP = (
-    f"What messages are: {NORMAL} (docs/messages.md), {AUTO}, or {', '.join(x for x in FORMATS if x != NORMAL)}."
-)
 
 
 class AutoReader:
@@ -53,8 +50,7 @@ def check_format(name: str) -> None:
     Raises:
         SettingError: there is none of that name.
     """
-    if name not in (AUTO, *FORMATS):
-        raise SettingError("format", f"{name!r} is unknown: use {AUTO}, {', '.join(FORMATS)}")
+    check_choice("format", name, (AUTO, *FORMATS))
 
 
 def make_reader(name: str, segments: Callable[[str], Segments], default: str | None = None) -> MessageReader:

@@ -1,65 +1,40 @@
-"""Engine factory: builds an engine from the settings of a command."""
+"""From settings to a running engine."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from consumers.common.settings import (
-    DEFAULT_REMEMBER_SECONDS,
-    DEFAULT_REMEMBER_SEGMENTS,
-    DEFAULT_STABILITY,
-    SettingError,
-)
+from consumers.common.console import show_loading
+from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, POLICIES, EngineSettings, SettingError, suggest
 
 if TYPE_CHECKING:
+    from encoder.checkpoints.names import HeadChoice
     from stream.engine.engine import Engine
+    from stream.revisions.emission import Emission
 
 
-def build_engine(
-    taggers: Sequence[str],
-    policy: str,
-    *,
-    coalesce: bool,
-    stability: str = DEFAULT_STABILITY,
-    idle_seconds: float | None = None,
-    remember_seconds: float = DEFAULT_REMEMBER_SECONDS,
-    remember_segments: int = DEFAULT_REMEMBER_SEGMENTS,
-    overload_seconds: float = 0.0,
-    budget_gflops: float = 0.0,
-    budget_share: float = 0.0,
-    device: str | None = None,
-    number_format: str = "auto",
-) -> "Engine":
-    """Load taggers and build an engine. Takes seconds: torch is only imported here.
-
-    Args:
-        taggers: names, as `encoder.checkpoints.names.choose_taggers` reads them.
-        policy: restart policy.
-        coalesce: see `Engine`.
-        stability: emission level, as `stream.revisions.emission.parse_emission` reads it.
-        idle_seconds: see `Engine`.
-        remember_seconds: see `Engine`.
-        remember_segments: see `Engine`.
-        overload_seconds: restarts are limited while updates wait for longer than this; 0: never.
-        budget_gflops: restarts are limited while more than this many GFLOPs a second are computed; 0: never.
-        budget_share: the same as a share of the compute thread's time; give at most one of the two.
-        device: see `encoder.runtime.gpu.device.choose_device`.
-        number_format: of the encoder's matrix products, see `encoder.runtime.number_format`.
+def build_engine(settings: EngineSettings) -> "Engine":
+    """Load taggers and build an engine. Takes seconds: torch is only imported here, once all names are checked.
 
     Raises:
-        SettingError: an unknown tagger, policy, emission level, device or number format, or a tagger is named twice.
+        SettingError: an unknown tagger, policy, emission level or device, or a tagger is named twice.
     """
+    with show_loading(f"tagger {', '.join(settings.taggers)}") as started:
+        chosen, emission = _choose_taggers(settings.taggers), _read_emission(settings.stability)
+        _check_policy(settings.policy)
+        started()
+        return _load(settings, chosen, emission)
+
+
+def _load(settings: EngineSettings, chosen: "list[HeadChoice]", emission: "Emission") -> "Engine":
     # Compute has one core, Kafka and the event loop the other. `set_num_threads` alone is too late: it reaches the
     # compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
     from encoder.checkpoints.location import CheckpointError
-    from encoder.checkpoints.names import choose_taggers
     from encoder.restart.policies import PolicyError, most_cautious_policy, parse_policy, resolve_policy
     from encoder.runtime.gpu.device import DeviceError
-    from encoder.runtime.number_format import NumberFormatError
     from encoder.tagger import load_tagger
     from encoder.tokenizer.incremental import TokenizerError
     from stream.engine.engine import Engine
@@ -67,36 +42,70 @@ def build_engine(
     from stream.labelling.multi_model import MultiModelLabeller
     from stream.overload.budget import Budget
     from stream.overload.governor import Governor
-    from stream.revisions.emission import EmissionError, parse_emission
 
-    try:
-        emission = parse_emission(stability)
-    except EmissionError as error:
-        raise SettingError("stability", str(error)) from error
-    budget = Budget(1e9 * budget_gflops) if budget_gflops else Budget(budget_share, "seconds") if budget_share else None
     torch.set_num_threads(1)
     try:
-        chosen = choose_taggers(os.fspath(Path(tagger).expanduser()) for tagger in taggers)
-        loaded = [load_tagger(os.fspath(x.folder), number_format=number_format, device=device) for x in chosen]
-        labellers = [HybridLabeller(one, x.heads) for one, x in zip(loaded, chosen, strict=True)]
-    except NumberFormatError as error:
-        raise SettingError("number_format", str(error)) from error
+        labellers = [
+            HybridLabeller(
+                load_tagger(os.fspath(x.folder), number_format=settings.number_format, device=settings.device), x.heads
+            )
+            for x in chosen
+        ]
+        own = most_cautious_policy([head.default_policy for labeller in labellers for head in labeller.heads])
+        policy = parse_policy(resolve_policy(settings.policy, own))
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
     except DeviceError as error:
         raise SettingError("device", str(error)) from error
-    try:
-        points = parse_policy(resolve_policy(policy, most_cautious_policy([x.own for y in labellers for x in y.heads])))
     except PolicyError as error:
         raise SettingError("policy", str(error)) from error
+    budget = None
+    if settings.budget_gflops or settings.budget_share:
+        gflops = settings.budget_gflops
+        budget = Budget(1e9 * gflops) if gflops else Budget(settings.budget_share, "seconds")
     return Engine(
         labellers[0] if len(labellers) == 1 else MultiModelLabeller(labellers),
-        points,
-        coalesce=coalesce,
+        policy,
+        coalesce=settings.coalesce,
         emission=emission,
-        idle_seconds=idle_seconds,
-        remember_seconds=remember_seconds,
-        remember_segments=remember_segments,
-        governor=Governor(overload_seconds) if overload_seconds else None,
+        idle_seconds=settings.idle_seconds,
+        remember_seconds=settings.remember_seconds,
+        remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
+        governor=Governor(settings.overload_seconds) if settings.overload_seconds else None,
         budget=budget,
     )
+
+
+def _choose_taggers(names: list[str]) -> "list[HeadChoice]":
+    from encoder.checkpoints.location import CheckpointError
+    from encoder.checkpoints.names import choose_taggers, shipped_names
+
+    try:
+        return choose_taggers(os.fspath(Path(name).expanduser()) for name in names)
+    except CheckpointError as error:
+        known = shipped_names()
+        wrong = next((name for name in names if f"{name!r} is none" in str(error)), "")
+        raise SettingError("tagger", str(error) + suggest(wrong, known)) from error
+
+
+def _read_emission(level: str) -> "Emission":
+    from stream.revisions.emission import EmissionError, parse_emission
+
+    try:
+        return parse_emission(level)
+    except EmissionError as error:
+        raise SettingError("stability", str(error) + suggest(level, ("low", "medium", "high"))) from error
+
+
+def _check_policy(text: str) -> None:
+    """Check a policy's syntax; whether the tagger has a number of its own is known once it is loaded."""
+    from encoder.restart.policies import PolicyError, parse_policy
+
+    if text in ("default", "stability", "price"):
+        return
+    try:
+        parse_policy(text)
+    except PolicyError as error:
+        name = text.partition(":")[0]
+        hint = "" if name in POLICIES else suggest(name, POLICIES)
+        raise SettingError("policy", str(error) + hint) from error

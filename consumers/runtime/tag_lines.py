@@ -1,7 +1,7 @@
-"""`hearken tag`: lines in, revisions out, no broker.
+"""Labelling of `hearken tag`: lines in, revisions out, without a broker.
 
-Every line is its own step of its session. Lines of different sessions are batched as they come; revisions are written
-in order of the lines they answer, so the output does not depend on how fast the input arrived.
+Each line is a step of its own for its session. Lines of different sessions are batched as they arrive; revisions are
+written in the order of their lines, so the output does not depend on the speed of the input.
 """
 
 import os
@@ -21,35 +21,35 @@ from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
 
 TEXT_SESSION = "stdin"
-WAITING = 1024
-"""Lines given to the engine at once: enough to fill its batches, few enough to answer early."""
+MAX_PENDING = 1024
+"""Largest number of lines in the engine: enough to fill its batches, few enough for early output."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 class TextReader:
-    """A line is one closed segment of one session; its number names it."""
+    """Reader of text: each line is a closed segment of one session, named by the line's number."""
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """See `consumers.formats.reader.Reader`; there is no key."""
+        """See `consumers.formats.reader.MessageReader`; the key is ignored."""
         return (closed_line(TEXT_SESSION, str(offset), value or b""),)
 
 
 @dataclass
 class OrderedOutput:
-    """Holds revisions back until all earlier lines are answered."""
+    """Reorders revisions: those of a line are released once all earlier lines are answered."""
 
     _open: deque[int] = field(default_factory=deque)
     _unanswered: dict[int, int] = field(default_factory=dict)
     _revisions: dict[int, list[Revision]] = field(default_factory=dict)
 
-    def begin(self, line: int, messages: int = 1) -> None:
-        """So many messages of a line went to the engine; lines come in order."""
+    def add_line(self, line: int, messages: int = 1) -> None:
+        """Add a line with the number of its messages that the engine has; lines must be added in order."""
         self._open.append(line)
         self._unanswered[line] = messages
 
-    def add(self, result: StepResult) -> list[Revision]:
-        """Take what a step did; returns the revisions that may be written now."""
+    def add_result(self, result: StepResult) -> list[Revision]:
+        """Add the result of a step; returns the revisions that may be written now."""
         for revision in result.revisions:
             self._revisions.setdefault(revision.offset, []).append(revision)
         for answer in result.answered:
@@ -66,12 +66,15 @@ class TagRun:
     """One run of `hearken tag`.
 
     Args:
-        engine: not coalescing, so that what stands after each line is told.
-        reader: says what a line means.
-        session: of all lines; by default the one that they name.
+        engine: an engine that does not coalesce, so that each line has its revisions.
+        reader: reads messages from lines.
         final_only: write only revisions of closed segments.
-        out: where revisions go, as JSON lines.
-        complain: where bad lines are named.
+        out: file for the revisions, as JSON lines.
+        errors: file for errors, one line each.
+        session: session of all lines; None: the one that they name.
+
+    Attributes:
+        bad: number of errors so far.
     """
 
     def __init__(
@@ -80,7 +83,7 @@ class TagRun:
         reader: MessageReader,
         final_only: bool,
         out: BinaryIO,
-        complain: TextIO,
+        errors: TextIO,
         session: str | None = None,
     ) -> None:
         self._engine = engine
@@ -88,25 +91,25 @@ class TagRun:
         self._key = None if session is None else session.encode()
         self._final_only = final_only
         self._out = out
-        self._complain = complain
+        self._errors = errors
         self._order = OrderedOutput()
         self.bad = 0
 
     def run(self, lines: LineReader) -> None:
-        """Read to the end. Answers go out as soon as the lines at hand are worked through.
+        """Read to the end; revisions are written as soon as the available lines are processed.
 
         Raises:
-            OSError: input or output broke.
+            OSError: reading or writing failed.
         """
         while self._fill(lines):
             result = self._engine.step()
             for failure in result.failures:
-                self._name_failure(failure)
-            self._write(self._order.add(result))
+                self._report_failure(failure)
+            self._write(self._order.add_result(result))
 
     def _fill(self, lines: LineReader) -> bool:
-        """Give the engine the lines that are there; waits for one only if there is nothing to do."""
-        while self._engine.pending < WAITING:
+        """Submit the available lines; waits for one only if the engine has nothing to do."""
+        while self._engine.pending < MAX_PENDING:
             line = lines.take(wait=self._engine.pending == 0)
             if line is None:
                 break
@@ -118,20 +121,20 @@ class TagRun:
             line = Line(0, line.value.removeprefix(_BOM))
         if not line.value.strip():
             return
-        taken = 0
+        submitted = 0
         try:
             for message in self._reader.read(line.value, self._key, line.number):
-                taken += self._submit_one(message, line.number)
+                submitted += self._submit_one(message, line.number)
         except (BadInput, InputError) as error:
-            self._name_bad(line.number, f"{error.reason}: {error.detail}")
-        if taken:
-            self._order.begin(line.number, taken)
+            self._report(line.number, f"{error.reason}: {error.detail}")
+        if submitted:
+            self._order.add_line(line.number, submitted)
 
     def _submit_one(self, message: Message, line: int) -> bool:
         try:
             self._engine.submit(message, line)
         except InputError as error:
-            self._name_bad(line, f"{error.reason}: {error.detail}")
+            self._report(line, f"{error.reason}: {error.detail}")
             return False
         return True
 
@@ -141,33 +144,36 @@ class TagRun:
                 self._out.write(msgspec.json.encode(revision) + b"\n")
         self._out.flush()
 
-    def _name_failure(self, failure: Failure) -> None:
-        self._name_bad(failure.offset, f"labelling failed: {failure.error!r}")
+    def _report_failure(self, failure: Failure) -> None:
+        self._report(failure.offset, f"labelling failed: {failure.error!r}")
 
-    def _name_bad(self, line: int, what: str) -> None:
+    def _report(self, line: int, error: str) -> None:
         self.bad += 1
-        # People count lines from 1, revisions' offsets from 0.
-        print(f"line {line + 1} (offset {line}): {what}", file=self._complain, flush=True)
+        # Lines are counted from 1, offsets from 0.
+        print(f"line {line + 1} (offset {line}): {error}", file=self._errors, flush=True)
 
 
-def tag(
+def tag_input(
     engine: Engine,
     reader: MessageReader,
     final_only: bool,
     session: str | None = None,
     open_lines: Callable[[BinaryIO], LineReader] = LineReader,
 ) -> int:
-    """Tag standard input to standard output; returns the exit code, 1 if a line was bad.
+    """Label standard input to standard output; returns the exit code, 1 if there was an error.
 
     Args:
-        engine, reader, final_only, session: see `TagRun`.
-        open_lines: parts standard input into messages.
+        engine: see `TagRun`.
+        reader: see `TagRun`.
+        final_only: see `TagRun`.
+        session: see `TagRun`.
+        open_lines: splits standard input into messages.
     """
-    tagging = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
-    # A buffer of our own: Python's dies at exit when a thread still reads from it.
+    run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
+    # A buffer of its own: at exit Python fails on sys.stdin while a thread still reads from it.
     stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
-    tagging.run(open_lines(stream))
-    stream.close()  # read to its end: nobody reads from it any more
-    if tagging.bad:
-        print(f"{tagging.bad} bad line{'s' if tagging.bad > 1 else ''}", file=sys.stderr)
-    return 1 if tagging.bad else 0
+    run.run(open_lines(stream))
+    stream.close()  # at its end, so that no thread reads from it
+    if run.bad:
+        print(f"{run.bad} bad line{'s' if run.bad > 1 else ''}", file=sys.stderr)
+    return 1 if run.bad else 0

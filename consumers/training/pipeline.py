@@ -176,7 +176,7 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
     if path.exists():
         return msgspec.json.decode(path.read_bytes(), type=EvaluationReport)
     _stage(f"3 of 4: evaluation on {measured}")
-    policy = resolve_policy("default", load_tagger(str(order.out)).own)
+    policy = resolve_policy("default", load_tagger(str(order.out)).default_policy)
     task = EvaluationTask(
         data=order.out / "data" / f"{measured}.conll",
         taggers=(str(order.out),),

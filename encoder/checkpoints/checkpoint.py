@@ -76,7 +76,7 @@ class Checkpoint:
         for i in range(0, len(table), 1024):
             yield table[i : i + 1024].float() * scale[i : i + 1024, None]
 
-    def words(self) -> tuple[Tensor, Tensor | None]:
+    def word_table(self) -> tuple[Tensor, Tensor | None]:
         """Give the word table (V, width): as stored, int8 and (V,) float32 scales of its rows; or float32 and None."""
         if isinstance(self.weights, StoredWeights):
             return self.weights.words, self.weights.scale
@@ -94,7 +94,7 @@ class Checkpoint:
             heads.append(head.eval())
         return heads
 
-    def alone(self, head: str) -> "Checkpoint":
+    def single_head(self, head: str) -> "Checkpoint":
         """Leave one of several heads on the trunk: its labels, its stability head, its calibration."""
         names = [*self.config.taggers]
         number, labels = names.index(head), self.config.taggers[head]
@@ -112,7 +112,7 @@ class Checkpoint:
             return Checkpoint(head, config, StoredWeights(stored), self.tokenizer, known)
         return Checkpoint(head, config, weights, self.tokenizer, known)
 
-    def model(self) -> HybridModel:
+    def dense_model(self) -> HybridModel:
         """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""
         model = HybridModel(self.config)
         model.load_state_dict(dict(self.weights))

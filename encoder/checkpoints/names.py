@@ -73,6 +73,11 @@ def _shipped() -> list[HeadChoice]:
     return [choice for choice in found if choice is not None]
 
 
+def shipped_names() -> list[str]:
+    """Names of all shipped checkpoints and of their heads."""
+    return [name for choice in _shipped() for name in (choice.folder.name, *choice.heads)]
+
+
 def _list_shipped() -> str:
     return ", ".join(
         x.folder.name if x.heads == (x.folder.name,) else f"{x.folder.name} with {', '.join(x.heads)}"

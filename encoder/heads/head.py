@@ -1,4 +1,4 @@
-"""A head: one label set over the shared encoder, with what reads its columns."""
+"""A head: one label set over the shared encoder."""
 
 from dataclasses import dataclass
 
@@ -9,17 +9,17 @@ from encoder.heads.viterbi import Decoder
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One label set over the trunk: where its columns lie, and how they are read."""
+    """One label set over the shared encoder: its columns of the scores, and their decoders."""
 
     name: str
     labels: tuple[str, ...]
     decoder: Decoder
     stability: HeadStability
     first: int
-    """Its first column of what the encoder gives (`HybridConfig.columns`): label scores from here on."""
+    """Its first column of the encoder's scores (`HybridConfig.columns`); its label scores come first."""
     end: int
-    """Behind its last column."""
+    """Column after its last one."""
     reader: HeadReader
-    """`decoder` and `stability` in one."""
-    own: str | None = None
-    """Its own restart policy: what it was calibrated to, else the default of stability heads; None without a head."""
+    """Does the work of `decoder` and `stability` in one call."""
+    default_policy: str | None = None
+    """The restart policy that it was calibrated for, else the default of stability heads; None without such a head."""

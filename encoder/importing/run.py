@@ -145,7 +145,7 @@ def _convert(
     save_checkpoint(out, config, student.state_dict(), tokenizer)
     if yardstick:
         name = "healed and rounded" if healed else "rounded for storage"
-        steps.append(ImportStep(name=name, gap=yardstick.gap(load_checkpoint(str(out.resolve())).model())))
+        steps.append(ImportStep(name=name, gap=yardstick.gap(load_checkpoint(str(out.resolve())).dense_model())))
     return ImportReport(
         source=str(options.folder),
         kind=original.kind,
@@ -172,7 +172,7 @@ def _measure_rounding(
     with TemporaryDirectory() as folder:
         save_checkpoint(Path(folder), exact.config, exact.state_dict(), tokenizer)
         stored: Checkpoint = load_checkpoint(folder)
-    rounding = measure_rounding(exact, stored.model(), batches, tagger)
+    rounding = measure_rounding(exact, stored.dense_model(), batches, tagger)
     if not math.isfinite(rounding.largest):
         raise ImportRefused("a weight is beyond half precision, in which checkpoints are stored")
     return rounding

@@ -23,7 +23,7 @@ DEFAULT_PRICE = "price:0.005"
 
 
 class PolicyError(ValueError):
-    """A policy that cannot be parsed; the message says what is allowed."""
+    """A policy cannot be parsed; the message says what is allowed."""
 
 
 class RestartPolicy(Protocol):
@@ -187,41 +187,41 @@ def _most_standing(segments: NDArray[np.int64]) -> int:
     return most
 
 
-def resolve_policy(text: str, own: str | None) -> str:
-    """Spell out a policy as `parse_policy` reads it.
+def resolve_policy(text: str, default: str | None) -> str:
+    """Spell a policy out in the form that `parse_policy` reads.
 
     Args:
-        text: what an operator wrote: a policy in full; `stability` or `price`, with the tagger's own number; or
-            `default`: the tagger's own policy, or `FALLBACK` where it has none.
-        own: the tagger's own policy (`most_cautious_policy`), if it has one.
+        text: as an operator wrote it: a policy in full; `stability` or `price`, with the tagger's own number; or
+            `default`: the tagger's default policy, or `FALLBACK` if it has none.
+        default: the tagger's default policy, if it has one.
 
     Raises:
-        PolicyError: it cannot be parsed, or a number is missing that the tagger has not.
+        PolicyError: the text cannot be parsed, or it lacks a number and the tagger has none.
     """
     if text == "default":
-        text = own or FALLBACK
+        text = default or FALLBACK
     if text in ("stability", "price"):
-        if own is None or not own.startswith(f"{text}:"):
+        if default is None or not default.startswith(f"{text}:"):
             example = {"stability": "stability:0.98", "price": DEFAULT_PRICE}[text]
             raise PolicyError(
                 f"policy {text!r} needs a number, as this tagger has none of its own: run `hearken calibrate --policy "
                 f"{text}`, or say it, for example {example}"
             )
-        text = own
+        text = default
     parse_policy(text)
     return text
 
 
-def most_cautious_policy(known: Sequence[str | None]) -> str | None:
-    """The policy for several taggers that are restarted together, given each one's own: the most cautious.
+def most_cautious_policy(policies: Sequence[str | None]) -> str | None:
+    """Choose one policy for several taggers that are restarted together, from the default of each.
 
-    None where one has none, or where they are of different kinds.
+    None if one of them has none, or if they are of different kinds.
     """
-    kinds = {policy.partition(":")[0] for policy in known if policy}
-    if not known or None in known or len(kinds) > 1:
+    kinds = {policy.partition(":")[0] for policy in policies if policy}
+    if not policies or None in policies or len(kinds) > 1:
         return None
     pick = max if kinds == {"stability"} else min
-    return pick((policy for policy in known if policy), key=lambda policy: float(policy.partition(":")[2]))
+    return pick((policy for policy in policies if policy), key=lambda policy: float(policy.partition(":")[2]))
 
 
 def parse_policy(text: str) -> RestartPolicy:

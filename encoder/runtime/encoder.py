@@ -77,7 +77,7 @@ class HybridEncoder(Encoder):
         self._body: Body
         if fused:
             packed = packed_weights(checkpoint, self.identity, chosen, head)
-            self._body = FusedBody(config, cache, chosen, packed, checkpoint.words())
+            self._body = FusedBody(config, cache, chosen, packed, checkpoint.word_table())
         else:
             self._body = UnfusedBody(config, cache, checkpoint.weights, head, choose_kernels(kernels), chosen)
         self._warm_up()

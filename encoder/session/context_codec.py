@@ -1,8 +1,8 @@
-"""A session's closed context as bytes, and back: what is needed to go on with the same context elsewhere.
+"""A session's closed context as bytes, and back: what another process needs to go on with the same context.
 
-`pieces` is always what following `closed` from `base` on gives (`encoder.session.closed_context`), so only those two
+`spans` always equals the result of appending `closed` to `base` (`encoder.session.closed_context`), so only those two
 are written, and of each segment only the tokens that some context can still show: at most P of one, and about 2 P of
-all, because every closed segment that is remembered is one that the context shows. Names of segments must be strings.
+all, because every closed segment that is remembered is shown by the context. Ids of segments must be strings.
 """
 
 import msgspec
@@ -12,54 +12,53 @@ from numpy.typing import NDArray
 from encoder.session.closed_context import ClosedContext, ClosedSegment, SlotSpan, WindowRules
 
 
-class _Owner(msgspec.Struct, array_like=True):
+class _StoredSegment(msgspec.Struct, array_like=True):
     count: int
     """Tokens of the segment."""
     tokens: bytes
-    """Its last ones."""
+    """Its last tokens."""
     name: str = ""
-    """Of closed segments that can be edited."""
+    """Id, of closed segments that can be edited."""
     first: int = 0
     start: int = 0
 
 
-class _Snapshot(msgspec.Struct, array_like=True):
+class _StoredContext(msgspec.Struct, array_like=True):
     version: int
     wide: bool
-    base: list[_Owner]
-    closed: list[_Owner]
+    """Whether tokens are stored as uint32, not uint16."""
+    base: list[_StoredSegment]
+    closed: list[_StoredSegment]
 
 
-_DECODER = msgspec.msgpack.Decoder(_Snapshot)
+_DECODER = msgspec.msgpack.Decoder(_StoredContext)
 
 
 def save_context(context: ClosedContext) -> bytes:
-    """Write a context down; a few bytes for each token that it shows."""
-    held = [*(piece.owner for piece in context.base), *context.closed]
-    wide = any(int(owner.tokens.max()) >= 1 << 16 for owner in held)
-    dtype, most = _dtype(wide), context.geometry.positions
+    """Encode a context; takes a few bytes for each token that it shows."""
+    segments = [*(span.segment for span in context.base), *context.closed]
+    wide = any(int(segment.tokens.max()) >= 1 << 16 for segment in segments)
+    dtype, most = _dtype(wide), context.rules.positions
     base = [
-        _Owner(len(x.owner.tokens), _pack(x.owner.tokens[x.first :], dtype), first=x.first, start=x.start)
+        _StoredSegment(len(x.segment.tokens), _pack(x.segment.tokens[x.first :], dtype), first=x.first, start=x.start)
         for x in context.base
     ]
-    closed = [_Owner(len(x.tokens), _pack(x.tokens[-most:], dtype), str(x.segment)) for x in context.closed]
-    return msgspec.msgpack.encode(_Snapshot(context.version, wide, base, closed))
+    closed = [_StoredSegment(len(x.tokens), _pack(x.tokens[-most:], dtype), str(x.id)) for x in context.closed]
+    return msgspec.msgpack.encode(_StoredContext(context.version, wide, base, closed))
 
 
-def load_context(geometry: WindowRules, data: bytes) -> ClosedContext:
-    """Make the context that was written down: the same pieces, and the same ever after.
+def load_context(rules: WindowRules, data: bytes) -> ClosedContext:
+    """Decode a context: it has the same spans, now and after whatever closes later.
 
     Raises:
-        msgspec.DecodeError: these are not such bytes.
+        msgspec.DecodeError: `save_context` did not make these bytes.
     """
-    snapshot = _DECODER.decode(data)
-    dtype = _dtype(snapshot.wide)
-    base = [SlotSpan(ClosedSegment(None, _unpack(x, dtype)), x.first, x.start) for x in snapshot.base]
-    context = ClosedContext(
-        geometry, base=base, closed=[ClosedSegment(x.name, _unpack(x, dtype)) for x in snapshot.closed]
-    )
-    context.pieces = context.before(len(context.closed))
-    context.version = snapshot.version
+    stored = _DECODER.decode(data)
+    dtype = _dtype(stored.wide)
+    base = [SlotSpan(ClosedSegment(None, _unpack(x, dtype)), x.first, x.start) for x in stored.base]
+    context = ClosedContext(rules, base=base, closed=[ClosedSegment(x.name, _unpack(x, dtype)) for x in stored.closed])
+    context.spans = context.context_before(len(context.closed))
+    context.version = stored.version
     return context
 
 
@@ -71,9 +70,9 @@ def _pack(tokens: NDArray[np.int32], dtype: np.dtype[np.uint32] | np.dtype[np.ui
     return tokens.astype(dtype).tobytes()
 
 
-def _unpack(owner: _Owner, dtype: np.dtype[np.uint32] | np.dtype[np.uint16]) -> NDArray[np.int32]:
-    """All tokens of a segment; those that were left out are 0, and nothing looks at them."""
-    last = np.frombuffer(owner.tokens, dtype)
-    tokens = np.zeros(owner.count, np.int32)
-    tokens[owner.count - len(last) :] = last
+def _unpack(stored: _StoredSegment, dtype: np.dtype[np.uint32] | np.dtype[np.uint16]) -> NDArray[np.int32]:
+    """All tokens of a segment; those that were not stored are 0 and are never read."""
+    last = np.frombuffer(stored.tokens, dtype)
+    tokens = np.zeros(stored.count, np.int32)
+    tokens[stored.count - len(last) :] = last
     return tokens

@@ -1,4 +1,4 @@
-"""What a session wants computed: an open segment as it stands, a plan for it, and the scores that the plan gives."""
+"""Plans: the scores of one segment that a session wants, and what their computation gave."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from encoder.runtime.passes import Pass
 from encoder.session.closed_context import ClosedSegment, SlotSpan
 
 Kind = Literal["none", "append", "local", "full"]
-_FURTHER: dict[Kind, int] = {"none": 0, "append": 1, "local": 2, "full": 3}
+_EXTENT: dict[Kind, int] = {"none": 0, "append": 1, "local": 2, "full": 3}
 
 
 class PlanningSession(Protocol):
@@ -24,8 +24,8 @@ class PlanningSession(Protocol):
         """Choose the plan's next pass from what the slot holds; None once the plan is done."""
         ...
 
-    def note_pass(self, plan: "SegmentPlan", one: Pass, logits: NDArray[np.float32]) -> None:
-        """Record the scores (k, labels) of a pass that `next_pass` chose."""
+    def record_pass(self, plan: "SegmentPlan", one: Pass, logits: NDArray[np.float32]) -> None:
+        """Record the scores (k, columns) of a pass that `next_pass` chose."""
         ...
 
     def evict(self) -> None:
@@ -34,33 +34,33 @@ class PlanningSession(Protocol):
 
 
 class SegmentRows(NamedTuple):
-    """Label scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
+    """Scores of tokens `first`..`first + len(logits)` of the plan's segment, in the segment's token numbers."""
 
     first: int
-    logits: NDArray[np.float32]  # (k, labels)
+    logits: NDArray[np.float32]  # (k, columns)
 
 
 class StandingRead(NamedTuple):
-    """How an open segment's labels were read."""
+    """How an open segment's standing labels were computed."""
 
     version: int | None
-    """The context under which they were, if it is still known."""
+    """Version of the closed context under them; None if it is not known."""
     whole: bool
-    """Whether they are those of closing now."""
+    """Whether the segment was computed together, so that closing it now would give the same labels."""
 
 
 @dataclass(slots=True, eq=False)
 class OpenSegment:
-    """An open segment: its tokens as they are now."""
+    """An open segment as it is now."""
 
-    segment: Hashable
+    id: Hashable
     tokens: NDArray[np.int32]
-    version: int | None = None
-    """The context under which its labels were read; None if they were not."""
-    whole: bool = False
-    """Whether its labels are those of closing now."""
-    unread: bool = False
-    """Whether its scores are known to nobody here, although its labels stand (`SessionEncoder.resume`)."""
+    context_version: int | None = None
+    """Version of the closed context under its labels; None if it has none."""
+    computed_together: bool = False
+    """Whether all of it was computed together, so that closing it now would give the same labels."""
+    scores_missing: bool = False
+    """Whether its labels stand although nothing was computed here (`SessionEncoder.resume_segment`)."""
 
     @property
     def count(self) -> int:
@@ -70,31 +70,33 @@ class OpenSegment:
 
 @dataclass(slots=True, eq=False)
 class SegmentPlan:
-    """One wish of one session; its counters hold once it has been run.
+    """The computation that one session wants for one segment; its counters are valid once it has been run.
 
-    At most one plan of a session is alive at a time: run it before asking the session for the next one.
+    At most one plan of a session exists at a time: run it before asking the session for the next one.
     """
 
     session: PlanningSession
-    owner: OpenSegment
+    segment: OpenSegment
     base: list[SlotSpan]
     """The closed context that the segment continues."""
-    version: int | None
+    context_version: int | None
     keep: int
-    wish: int
+    """Leading tokens that stand."""
+    requested_restart: int
+    """Token from which the restart policy wants labels computed."""
     read_from: int
-    """Labels of earlier tokens stand whatever is computed."""
+    """First token whose scores are reported; labels of earlier tokens stand whatever is computed."""
     first: int = 0
     """First token that has to be in the slot: later than 0 if the segment was re-anchored before `keep`."""
-    stands: int = 0
-    """Tokens whose scores are read anew although their labels stand: the first plan after `SessionEncoder.resume`."""
+    final_tokens: int = 0
+    """Leading tokens whose labels are final although their scores are reported (`SessionEncoder.resume_segment`)."""
     closes: ClosedSegment | None = None
-    """What the segment is once the plan has been run; None if it stays open."""
-    joins: bool = True
-    """Whether it then lies where the closed context wants it."""
+    """The closed segment that it becomes once the plan has been run; None if it stays open."""
+    joins_context: bool = True
+    """Whether it then lies at its place in the closed context."""
     done: bool = False
     ranges: list[tuple[int, int]] = field(default_factory=list)
-    """Tail work on the segment itself: token ranges of the segment, one a pass, end exclusive (replays left out)."""
+    """Token ranges of the segment that went through the tail, end exclusive, one a pass; without replays."""
     kind: Kind = "none"
     """`full`: a pass began at the window's start although tokens stood there; `local`: before the first new token."""
     appended: int = 0
@@ -102,26 +104,32 @@ class SegmentPlan:
     computed: int = 0
     """Tokens that went through the tail, replays included."""
     replayed: int = 0
-    """Tail tokens of closed segments computed again after an eviction, a re-anchor or a switch."""
-    _read: list[SegmentRows] = field(default_factory=list)
+    """Tail tokens of closed segments that were computed again after an eviction, a re-anchor or a switch of segment."""
+    _rows: list[SegmentRows] = field(default_factory=list)
 
     def rows(self) -> list[SegmentRows]:
-        """Give the scores to read anew: no element, or one contiguous `SegmentRows`; later passes win."""
-        if len(self._read) < 2:
-            return self._read
-        first = min(rows.first for rows in self._read)
-        end = max(rows.first + len(rows.logits) for rows in self._read)
-        logits = np.empty((end - first, self._read[0].logits.shape[1]), np.float32)
-        for rows in self._read:
+        """Give the new scores: none, or one contiguous `SegmentRows`; later passes replace earlier ones."""
+        if len(self._rows) < 2:
+            return self._rows
+        first = min(rows.first for rows in self._rows)
+        end = max(rows.first + len(rows.logits) for rows in self._rows)
+        logits = np.empty((end - first, self._rows[0].logits.shape[1]), np.float32)
+        for rows in self._rows:
             logits[rows.first - first : rows.first - first + len(rows.logits)] = rows.logits
         return [SegmentRows(first, logits)]
 
-    def note(self, first: int, end: int, low: int, logits: NDArray[np.float32]) -> None:
-        """Take the scores of the segment's tokens first..end, computed in a window that begins at token `low`."""
+    def add_scores(self, first: int, end: int, first_restartable: int, logits: NDArray[np.float32]) -> None:
+        """Add the scores of the segment's tokens first..end, one pass.
+
+        Args:
+            first, end: tokens that the pass took through the tail.
+            first_restartable: first token that the pass could have taken.
+            logits: (end - first, columns)
+        """
         self.ranges.append((first, end))
-        kind: Kind = "append" if first >= self.keep else "full" if first == low else "local"
-        if _FURTHER[kind] > _FURTHER[self.kind]:
+        kind: Kind = "append" if first >= self.keep else "full" if first == first_restartable else "local"
+        if _EXTENT[kind] > _EXTENT[self.kind]:
             self.kind = kind
         skip = max(0, self.read_from - first)
         if skip < len(logits):
-            self._read.append(SegmentRows(first + skip, logits[skip:]))
+            self._rows.append(SegmentRows(first + skip, logits[skip:]))

@@ -1,6 +1,6 @@
-"""Sessions over one hybrid encoder: their plans are run packed, and the least recently used give way.
+"""All sessions of one encoder: their plans are run packed, and the least recently used session is evicted.
 
-The public face of the session level; what a session computes, and why, is `encoder.session.session_encoder`.
+The interface of the session level; what a session computes, and why, is in `encoder.session.session_encoder`.
 """
 
 from collections import OrderedDict
@@ -30,9 +30,10 @@ __all__ = [
 
 @dataclass(slots=True)
 class PoolWork:
-    """What a pool has done since it was made."""
+    """Counts of what a pool has done since it was made."""
 
     rounds: int = 0
+    """Packed steps of the encoder."""
     passes: int = 0
     appended: int = 0
     """Tokens through the prefix."""
@@ -43,52 +44,52 @@ class PoolWork:
 
 
 class SessionPool:
-    """All sessions over one hybrid encoder; those that hold a slot are ordered from the least recently used."""
+    """All sessions of one encoder; those with a slot are kept in order of use, the least recently used first."""
 
     def __init__(
         self, encoder: Encoder, *, max_sessions: int = 1024, starts_word: NDArray[np.bool_] | None = None
     ) -> None:
-        """Share `encoder` out.
+        """Take the encoder over.
 
         Args:
             encoder: with all slots free.
-            max_sessions: slots that it has; more sessions can live, those without a slot are evicted.
-            starts_word: (vocabulary,) pieces that begin a word; see `WindowRules`.
+            max_sessions: slots that it has; there may be more sessions, those without a slot are evicted.
+            starts_word: (vocabulary,) tokens that begin a word; see `WindowRules`.
         """
         self.encoder = encoder
         self.work = PoolWork()
         self._max_sessions = max_sessions
-        self._geometry = WindowRules.of(encoder.config, starts_word)
-        self._held: OrderedDict[PlanningSession, None] = OrderedDict()
+        self._rules = WindowRules.of(encoder.config, starts_word)
+        self._lru: OrderedDict[PlanningSession, None] = OrderedDict()
 
-    def open(self) -> SessionEncoder:
-        """Begin a session; it costs no slot or page before its first plan runs."""
-        return SessionEncoder(self, self._geometry)
+    def open_session(self) -> SessionEncoder:
+        """Open a session; it takes no slot or page before its first plan runs."""
+        return SessionEncoder(self, self._rules)
 
-    def release(self, session: PlanningSession) -> None:
-        """Take a session's slot back; only the session calls this, it has to forget what the slot held."""
+    def release_slot(self, session: PlanningSession) -> None:
+        """Take a session's slot back; only the session calls this, as it has to forget what the slot held."""
         if session.slot is not None:
             self.encoder.free_slot(session.slot)
             session.slot = None
-            del self._held[session]
+            del self._lru[session]
 
     def run(self, plans: Sequence[SegmentPlan]) -> None:
-        """Run plans to their ends: each round is one packed step with the next pass of each."""
+        """Run plans until all are done; each round is one packed step with the next pass of each plan."""
         active = list(plans)
         limit = self._max_sessions
-        while active := [plan for plan in active if not self._settled(plan)]:
+        while active := [plan for plan in active if not self._is_done(plan)]:
             batch = active[:limit]
-            self._seat(batch)
+            self._assign_slots(batch)
             steps = [(plan, one) for plan in batch if (one := plan.session.next_pass(plan)) is not None]
             try:
                 self._step(steps)
             except OutOfPages:
-                if not self._make_room(batch, active, [one for _, one in steps]):
+                if not self._evict_others(batch, active, [one for _, one in steps]):
                     if len(steps) < 2:
                         raise
                     limit = len(steps) // 2
 
-    def _settled(self, plan: SegmentPlan) -> bool:
+    def _is_done(self, plan: SegmentPlan) -> bool:
         return plan.done and plan.session.next_pass(plan) is None
 
     def _step(self, steps: list[tuple[SegmentPlan, Pass]]) -> None:
@@ -99,28 +100,28 @@ class SessionPool:
         scores = self.encoder.step(passes)
         bounds = scores.starts.tolist()
         for (plan, one), first, end in zip(steps, bounds[:-1], bounds[1:], strict=True):
-            plan.session.note_pass(plan, one, scores.logits[first:end])
-            self._held.move_to_end(plan.session)
+            plan.session.record_pass(plan, one, scores.logits[first:end])
+            self._lru.move_to_end(plan.session)
             self.work.appended += len(one.tokens)
         self.work.computed += bounds[-1]
         self.work.flops += flops
         self.work.passes += len(steps)
         self.work.rounds += 1
 
-    def _seat(self, batch: list[SegmentPlan]) -> None:
+    def _assign_slots(self, batch: list[SegmentPlan]) -> None:
         """Give every session of the batch a slot."""
         for plan in batch:
             if plan.session.slot is None:
-                if len(self._held) == self._max_sessions:
+                if len(self._lru) == self._max_sessions:
                     busy = {other.session for other in batch}
-                    self._evict(next(session for session in self._held if session not in busy))
+                    self._evict(next(session for session in self._lru if session not in busy))
                 plan.session.slot = self.encoder.open_slot()
-                self._held[plan.session] = None
+                self._lru[plan.session] = None
 
-    def _make_room(self, batch: list[SegmentPlan], active: list[SegmentPlan], passes: list[Pass]) -> bool:
-        """Evict sessions outside the batch, those that this run still needs last; False if there is none."""
+    def _evict_others(self, batch: list[SegmentPlan], active: list[SegmentPlan], passes: list[Pass]) -> bool:
+        """Evict sessions outside the batch, those that this run still needs last; False if there are none."""
         busy, waiting = {plan.session for plan in batch}, {plan.session for plan in active}
-        victims = sorted((session for session in self._held if session not in busy), key=lambda s: s in waiting)
+        victims = sorted((session for session in self._lru if session not in busy), key=lambda s: s in waiting)
         need = sum(self.encoder.pages_needed(one) for one in passes)
         for count, victim in enumerate(victims):
             if count and self.encoder.pages_total - self.encoder.pages_in_use >= need:
@@ -137,7 +138,7 @@ def run_plans(pool: SessionPool, plans: Sequence[SegmentPlan]) -> list[list[Segm
     """Run plans of different sessions packed: round r is the r-th pass of each.
 
     Returns:
-        For each plan the scores to read anew: no element (nothing was computed) or one contiguous `SegmentRows`.
+        For each plan its new scores: no element (nothing was computed) or one contiguous `SegmentRows`.
 
     Raises:
         OutOfPages: one session alone needs more pages than the encoder has.

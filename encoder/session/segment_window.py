@@ -1,61 +1,63 @@
-"""One segment's tokens in a slot: its window, which of its tokens were computed together, and what comes next.
+"""The tokens of one segment in a slot: their window, which of them were computed together, and the next pass.
 
 Pure bookkeeping, in slot tokens unless said otherwise; the rules are those of `encoder.session.closed_context`.
 """
 
 from dataclasses import dataclass, field
 
-from encoder.session.closed_context import WindowRules
+from encoder.session.closed_context import SlotSpan, WindowRules
+from encoder.session.plan import OpenSegment
 
 
 @dataclass(slots=True)
 class SegmentWindow:
     """A segment that is being computed: its tokens from `first` on lie in the slot from `start` on."""
 
-    geometry: WindowRules
-    owner: object
-    """The open segment, or the piece of the closed one that is replayed."""
-    version: int | None
-    """The context under it."""
+    rules: WindowRules
+    segment: OpenSegment | SlotSpan
+    """The open segment, or the closed one that is replayed."""
+    context_version: int | None
+    """Version of the closed context under it."""
     first: int
     start: int
     window: int
+    """First slot token that the tail sees."""
     end: int
-    """Slot tokens that hold what the segment still says; the slot itself may be longer until its next pass."""
+    """Slot tokens that are still valid; the slot itself may be longer until its next pass."""
     blocks: list[tuple[int, int]] = field(default_factory=list)
-    """(first token, end of what it has seen) of the tokens low..end: both rise from block to block."""
+    """(first token, end of what it has seen) of the tokens first_restartable..end; both rise from block to block."""
 
     @property
-    def low(self) -> int:
+    def first_restartable(self) -> int:
         """First token that a restart can compute."""
         return max(self.start, self.window)
 
     @property
-    def whole(self) -> bool:
-        """Whether the tokens low..end were computed together, and saw just these."""
-        return self.end == self.low or self.blocks == [(self.low, self.end)]
+    def computed_together(self) -> bool:
+        """Whether the tokens first_restartable..end were computed in one pass and have seen exactly these."""
+        return self.end == self.first_restartable or self.blocks == [(self.first_restartable, self.end)]
 
     def slot_token(self, token: int) -> int:
-        """Where a token of the segment lies."""
+        """Convert a token of the segment to its slot token."""
         return token - self.first + self.start
 
-    def segment_token(self, place: int) -> int:
-        """Which token of the segment lies there."""
-        return place - self.start + self.first
+    def segment_token(self, slot_token: int) -> int:
+        """Convert a slot token to the token of the segment."""
+        return slot_token - self.start + self.first
 
     def cut(self, count: int) -> bool:
         """Keep the first `count` tokens of the segment.
 
         Returns:
-            False if the window that is right for so few tokens needs states that the slot has given up; the part is of
-            no use then.
+            False if the window of that many tokens needs states that the slot has given up; this object is then of no
+            use.
         """
         end = self.slot_token(count)
         if end >= self.end:
             return True
-        if self.first and end <= self.geometry.half:  # so few tokens were never re-anchored
+        if self.first and end <= self.rules.half:  # a segment of that many tokens was never re-anchored
             return False
-        window = self.geometry.window_at(self.start, end)
+        window = self.rules.window_at(self.start, end)
         if window != self.window:
             if window < self.start:  # closed tokens before it have lost their standing states
                 return False
@@ -65,34 +67,34 @@ class SegmentWindow:
             self.blocks.pop()
         return True
 
-    def next_pass(self, count: int, wish: int) -> tuple[int, int] | None:
-        """Choose the next pass on the way to `count` tokens of the segment, moving the window when it is full.
+    def next_pass(self, count: int, requested_restart: int) -> tuple[int, int] | None:
+        """Choose the next pass towards `count` tokens of the segment; moves the window when it is full.
 
         Args:
             count: tokens of the segment.
-            wish: token of the segment from which the last pass is to compute, if it may choose.
+            requested_restart: token of the segment from which the last pass should compute, if possible.
 
         Returns:
             Slot tokens (end of the pass, restart point), or None if nothing is left to do.
         """
-        while (target := self.slot_token(count)) > (full := self.window + self.geometry.window):
-            if not (self.end == full and self.whole):
-                return full, self.low
-            self._move()
-        if self.end == target and self.whole:
+        while (target := self.slot_token(count)) > (full := self.window + self.rules.window):
+            if not (self.end == full and self.computed_together):
+                return full, self.first_restartable
+            self._move_window()
+        if self.end == target and self.computed_together:
             return None
-        restart = max(self.low, min(self.slot_token(wish), self._first_invalid()))
+        restart = max(self.first_restartable, min(self.slot_token(requested_restart), self._first_invalid()))
         return (target, restart) if restart < target else None
 
-    def compute(self, end: int, restart: int) -> None:
-        """Note that a pass was run."""
+    def record_pass(self, end: int, restart: int) -> None:
+        """Record that a pass was run."""
         while self.blocks and self.blocks[-1][0] >= restart:
             self.blocks.pop()
         self.blocks.append((restart, end))
         self.end = end
 
     def _first_invalid(self) -> int:
-        """First token that is new or has seen tokens that are no more."""
+        """First token that is new or has seen tokens that were cut."""
         invalid = self.end
         for first, seen in reversed(self.blocks):
             if seen <= self.end:
@@ -100,13 +102,13 @@ class SegmentWindow:
             invalid = first
         return invalid
 
-    def _move(self) -> None:
-        """Pass the checkpoint at `end`: move the window, re-anchor if too few positions are left."""
-        self.window += self.geometry.half
-        if self.geometry.positions - self.end < self.geometry.half:
+    def _move_window(self) -> None:
+        """Pass the checkpoint at `end`: move the window, and re-anchor if too few positions are left."""
+        self.window += self.rules.half
+        if self.rules.positions - self.end < self.rules.half:
             self.first = self.segment_token(self.window)
             self.start = self.window = self.end = 0
             self.blocks = []
             return
         seen = self.blocks[-1][1]
-        self.blocks = [(self.low, seen)]
+        self.blocks = [(self.first_restartable, seen)]

@@ -1,14 +1,14 @@
-"""The segments of one session over one slot of the hybrid encoder: what each wish needs computed, pass by pass.
+"""The segments of one session over one slot of the encoder: what each plan needs computed, pass by pass.
 
-The scores of a closed segment are a function of the closed context it joined (`encoder.session.closed_context`) and of
-its own tokens, so *final equals offline*. That holds by construction: the slot is only a cache of passes that the
-canonical history would have run; before each pass it is compared with that history and cut, or replayed, where it
-differs. A pass is chosen only when it is about to run, so a session may be evicted between any two passes.
+The scores of a closed segment are a function of the closed context that it joined (`encoder.session.closed_context`)
+and of its own tokens, so *final equals offline*. That holds by construction: the slot is only a cache of passes that
+the canonical history would have run. Before each pass the slot is compared with that history, and cut or replayed where
+it differs. A pass is chosen only when it is about to run, so a session may be evicted between any two passes.
 
 Several segments can be open. Each continues the closed context and knows nothing of the others; the slot holds one of
-them. When the context has changed under an open segment, its labels stand until its next plan, which reads all of them
-anew. An edit or a deletion changes the context as if the segment had never had another text; labels of segments that
-closed after it are not read anew.
+them. When the context has changed under an open segment, its labels stand until its next plan, which computes all of
+them again. An edit or a deletion changes the context as if the segment had never had another text; labels of segments
+that closed after it are not computed again.
 """
 
 from collections.abc import Hashable
@@ -25,248 +25,251 @@ from encoder.session.segment_window import SegmentWindow
 
 
 class PoolState(Protocol):
-    """What a session needs to know of all sessions."""
+    """The pool of all sessions, as one session needs it."""
 
-    def release(self, session: PlanningSession) -> None:
+    def release_slot(self, session: PlanningSession) -> None:
         """Take the session's slot back, if it has one."""
         ...
 
 
 class SessionEncoder:
-    """Segments of one session. Made by `SessionPool.open()`; token numbers are the segment's own, from 0."""
+    """Segments of one session. Made by `SessionPool.open_session`; token numbers are the segment's own, from 0."""
 
-    def __init__(self, pool: PoolState, geometry: WindowRules) -> None:
+    def __init__(self, pool: PoolState, rules: WindowRules) -> None:
         self.slot: int | None = None
         """Set by the pool before a pass is run."""
         self._pool = pool
-        self._geometry = geometry
-        self._context = ClosedContext(geometry)
+        self._rules = rules
+        self._context = ClosedContext(rules)
         self._open: dict[Hashable, OpenSegment] = {}
-        self._pieces: list[SlotSpan] = []  # closed segments in the slot, in the states they closed with
-        self._part: SegmentWindow | None = None  # what lies behind them
+        self._spans: list[SlotSpan] = []  # closed segments in the slot, in the states that they closed with
+        self._current: SegmentWindow | None = None  # the segment that lies after them
         self._window = 0  # first slot token that has a standing state
-        self._agreed: SegmentPlan | None = None  # the plan whose base `_pieces` is known to be a prefix of
+        self._aligned: SegmentPlan | None = None  # the plan whose base is known to begin with `_spans`
 
-    # wishes
+    # plans
 
     def plan_update(self, segment: Hashable, tokens: NDArray[np.int32], keep: int, restart: int) -> SegmentPlan:
-        """Plan the scores of an open segment (opened here if it is new).
+        """Plan the scores of an open segment, which is opened here if it is new.
 
         Args:
-            segment: the segment's identity.
-            tokens: (n,) all tokens of the segment as it stands now; not changed by the caller afterwards.
-            keep: leading tokens that stand unchanged since the plan before of this segment (0 if it is new).
-            restart: token from which the policy wants labels anew; clamped to the window's start and to what is
-                new or invalid, so any number will do.
+            segment: the segment's id.
+            tokens: (n,) all tokens of the segment as it is now; the caller does not change them afterwards.
+            keep: leading tokens that stand since the segment's last plan (0 if it is new).
+            restart: token from which the policy wants labels computed; any number, as it is clamped to the window's
+                start and to the first token that is new or invalid.
         """
-        owner = self._open.get(segment)
-        if owner is None:
-            owner = self._open[segment] = OpenSegment(segment, tokens)
-        # What stands of a resumed segment has no scores here: a tagger that is new to it could not be read.
-        same = keep == len(tokens) == owner.count and owner.version == self._context.version and not owner.unread
-        keep = min(keep, owner.count, len(tokens))
-        owner.whole = owner.whole and keep == owner.count
-        owner.tokens = tokens
-        if same:
-            return SegmentPlan(self, owner, [], owner.version, keep, 0, 0, done=True)
-        return self._plan(owner, keep, restart)
+        opened = self._open.get(segment)
+        if opened is None:
+            opened = self._open[segment] = OpenSegment(segment, tokens)
+        # A resumed segment has labels but no scores here: a tagger that is new to it could not be read.
+        current = opened.context_version == self._context.version and not opened.scores_missing
+        unchanged = current and keep == len(tokens) == opened.count
+        keep = min(keep, opened.count, len(tokens))
+        opened.computed_together = opened.computed_together and keep == opened.count
+        opened.tokens = tokens
+        if unchanged:
+            return SegmentPlan(self, opened, [], opened.context_version, keep, 0, 0, done=True)
+        return self._plan(opened, keep, restart)
 
     def plan_close(self, segment: Hashable) -> SegmentPlan:
-        """Close an open segment with the tokens it has; the plan computes what makes its labels canonical.
+        """Close an open segment with the tokens that it has; the plan computes what makes its labels canonical.
 
         Raises:
             KeyError: the segment is not open.
         """
-        owner = self._open.pop(segment)
-        done = owner.whole and not owner.unread and owner.version == self._context.version
-        plan = self._plan(owner, owner.count, 0)
-        plan.closes, plan.done = ClosedSegment(segment, owner.tokens), done or plan.done
-        self._context.join(plan.closes)
+        opened = self._open.pop(segment)
+        current = opened.context_version == self._context.version and not opened.scores_missing
+        done = current and opened.computed_together
+        plan = self._plan(opened, opened.count, 0)
+        plan.closes, plan.done = ClosedSegment(segment, opened.tokens), done or plan.done
+        self._context.append_segment(plan.closes)
         return plan
 
-    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32], *, again: bool = False) -> SegmentPlan:
-        """Replace the tokens of a closed segment; all its labels are read anew, those of later segments stand.
+    def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32]) -> SegmentPlan:
+        """Replace the tokens of a closed segment; all its labels are computed again, those of later segments stand.
 
-        A segment that the context no longer shows (`shows`) is computed as the first of a session. The same tokens are
-        only computed if `again` asks for it.
+        A segment that the context no longer shows (`in_context`) is computed as the first of a session.
         """
         index = self._context.find(segment)
-        base = self._context.before(index) if index >= 0 else []
+        base = self._context.context_before(index) if index >= 0 else []
         closed = ClosedSegment(segment, tokens)
-        plan = SegmentPlan(self, OpenSegment(segment, tokens), base, None, 0, 0, 0, closes=closed, joins=index >= 0)
+        edited = OpenSegment(segment, tokens)
+        plan = SegmentPlan(self, edited, base, None, 0, 0, 0, closes=closed, joins_context=index >= 0)
         same = index >= 0 and np.array_equal(self._context.closed[index].tokens, tokens)
-        plan.done = (same and not again) or not len(tokens)
+        plan.done = not len(tokens)
         if index >= 0 and not same:
-            self._context.replace(index, closed)
+            self._context.replace_segment(index, closed)
         if not plan.done:
-            self._part = None
+            self._current = None
         return plan
 
-    def delete(self, segment: Hashable) -> None:
-        """Take an open or closed segment back; unknown ones are ignored."""
-        owner = self._open.pop(segment, None)
-        if owner is not None:
-            if self._part is not None and self._part.owner is owner:
-                self._part = None
+    def delete_segment(self, segment: Hashable) -> None:
+        """Delete an open or closed segment; an unknown one is ignored."""
+        opened = self._open.pop(segment, None)
+        if opened is not None:
+            if self._current is not None and self._current.segment is opened:
+                self._current = None
         elif (index := self._context.find(segment)) >= 0:
-            self._context.replace(index, None)
+            self._context.replace_segment(index, None)
 
     def evict(self) -> None:
-        """Drop all that is cached; the next plan computes it again from the session's own tokens."""
-        self._pool.release(self)
-        self._pieces, self._part, self._window, self._agreed = [], None, 0, None
+        """Drop everything that is cached; the next plan computes it again from the session's own tokens."""
+        self._pool.release_slot(self)
+        self._spans, self._current, self._window, self._aligned = [], None, 0, None
 
     def free(self) -> None:
-        """Forget the session."""
+        """Drop the cache and forget all segments."""
         self.evict()
-        self._context = ClosedContext(self._geometry)
+        self._context = ClosedContext(self._rules)
         self._open = {}
 
-    def save(self) -> bytes:
-        """Write the closed context down; names of segments must be strings."""
+    def save_context(self) -> bytes:
+        """Encode the closed context; ids of segments must be strings."""
         return save_context(self._context)
 
-    def load(self, data: bytes) -> None:
-        """Go on with a closed context that `save` gave; only for a session in which nothing has happened yet.
+    def load_context(self, data: bytes) -> None:
+        """Replace the closed context by one that `save_context` encoded; only before anything else is done here.
 
         Raises:
-            msgspec.DecodeError: these are other bytes.
+            msgspec.DecodeError: `save_context` did not make these bytes.
         """
-        self._context = load_context(self._geometry, data)
+        self._context = load_context(self._rules, data)
 
-    def resume(self, segment: Hashable, tokens: NDArray[np.int32], standing: StandingRead) -> None:
-        """Go on with an open segment whose labels are kept elsewhere; its next plan computes it whole.
+    def resume_segment(self, segment: Hashable, tokens: NDArray[np.int32], standing: StandingRead) -> None:
+        """Open a segment whose labels are stored elsewhere; its next plan computes it whole.
 
-        That plan gives all scores. If the context is still that of the labels, those before `SegmentPlan.stands` are
-        final: reading them anew would only repeat what is known.
+        That plan reports all scores. If the context is still that of the labels, the labels before
+        `SegmentPlan.final_tokens` are final: reading them again would only repeat what is known.
         """
-        self._open[segment] = OpenSegment(segment, tokens, version=standing.version, whole=standing.whole, unread=True)
+        self._open[segment] = OpenSegment(segment, tokens, standing.version, standing.whole, scores_missing=True)
 
-    def standing(self, segment: Hashable) -> StandingRead:
-        """What `resume` needs to know of an open segment's labels."""
-        owner = self._open[segment]
-        return StandingRead(owner.version, owner.whole)
+    def standing_read(self, segment: Hashable) -> StandingRead:
+        """Tell how an open segment's labels were computed, for `resume_segment`."""
+        opened = self._open[segment]
+        return StandingRead(opened.context_version, opened.computed_together)
 
-    def shows(self, segment: Hashable) -> bool:
-        """Whether a closed segment can still be edited in its place."""
+    def in_context(self, segment: Hashable) -> bool:
+        """Whether a closed segment can still be edited at its place."""
         return self._context.find(segment) >= 0
 
     @property
     def reanchors(self) -> int:
-        """Times that a closing re-anchored the context."""
+        """Number of closings that re-anchored the context."""
         return self._context.reanchors
 
     @property
     def tokens_held(self) -> int:
         """Tokens that the session itself remembers, for its open segments and its context."""
-        owners = {*self._context.closed, *(piece.owner for piece in self._context.base)}
-        return sum(len(x.tokens) for x in owners) + sum(len(x.tokens) for x in self._open.values())
+        closed = {*self._context.closed, *(span.segment for span in self._context.base)}
+        return sum(len(x.tokens) for x in closed) + sum(len(x.tokens) for x in self._open.values())
 
     # passes
 
     def next_pass(self, plan: SegmentPlan) -> Pass | None:
-        """Choose the plan's next pass from what the slot holds, or None: the plan is done."""
+        """Choose the plan's next pass from what the slot holds; None once the plan is done."""
         while not plan.done:
-            part = self._part or self._place(plan)
-            self._part = part
-            replayed = part.owner if isinstance(part.owner, SlotSpan) else None
-            tokens = replayed.owner.tokens if replayed else plan.owner.tokens
-            chosen = part.next_pass(len(tokens), part.first if replayed else plan.wish)
-            if not part.start:
-                self._pieces = []  # re-anchored
+            current = self._current or self._start_window(plan)
+            self._current = current
+            replayed = current.segment if isinstance(current.segment, SlotSpan) else None
+            tokens = replayed.segment.tokens if replayed else plan.segment.tokens
+            chosen = current.next_pass(len(tokens), current.first if replayed else plan.requested_restart)
+            if not current.start:
+                self._spans = []  # re-anchored
             if chosen is not None:
                 end, restart = chosen
-                skip = part.first - part.start
+                shift = current.first - current.start
                 assert self.slot is not None
-                return Pass(self.slot, part.end, tokens[part.end + skip : end + skip], part.window, restart)
+                return Pass(self.slot, current.end, tokens[current.end + shift : end + shift], current.window, restart)
             if replayed:
-                self._pieces.append(replayed)
-                self._part = None
+                self._spans.append(replayed)
+                self._current = None
             else:
-                self._finish(plan, part)
-        self._settle(plan)
+                self._finish(plan, current)
+        self._close_if_due(plan)
         return None
 
-    def note_pass(self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32]) -> None:
-        """Take the scores (k, labels) of a pass that `next_pass` chose."""
-        part = self._part
-        assert part is not None
+    def record_pass(self, plan: SegmentPlan, one: Pass, logits: NDArray[np.float32]) -> None:
+        """Record the scores (k, columns) of a pass that `next_pass` chose."""
+        current = self._current
+        assert current is not None
         end = one.keep + len(one.tokens)
-        part.compute(end, one.restart)
+        current.record_pass(end, one.restart)
         self._window = one.window
         plan.appended += len(one.tokens)
         plan.computed += end - one.restart
-        if part.owner is plan.owner:
-            shift = part.first - part.start
+        if current.segment is plan.segment:
+            shift = current.first - current.start
             last = end + shift
-            plan.note(one.restart + shift, last, part.low + shift, logits)
-            if last == plan.owner.count:  # only the last pass of a plan gets there
-                self._finish(plan, part)
+            plan.add_scores(one.restart + shift, last, current.first_restartable + shift, logits)
+            if last == plan.segment.count:  # only the last pass of a plan gets there
+                self._finish(plan, current)
         else:
             plan.replayed += end - one.restart
 
     # what the slot holds
 
-    def _plan(self, owner: OpenSegment, keep: int, wish: int) -> SegmentPlan:
+    def _plan(self, opened: OpenSegment, keep: int, restart: int) -> SegmentPlan:
         """Plan an open segment's tokens, the first `keep` of which stand."""
         version = self._context.version
-        stale = owner.version != version
-        # What is whole, and goes on, passes a checkpoint at its end without another look.
-        stood = keep + (owner.whole and keep < owner.count)
-        owner.version, owner.whole = None, False
-        part = self._part
-        fits = part is not None and part.owner is owner and part.version == version and not stale
-        if part is not None and fits and part.cut(keep):
-            first, read_from = part.first, part.segment_token(part.low)
+        stale = opened.context_version != version
+        # A segment that was computed together and goes on passes a checkpoint at its end without another pass.
+        stood = keep + (opened.computed_together and keep < opened.count)
+        opened.context_version, opened.computed_together = None, False
+        current = self._current
+        fits = current is not None and current.segment is opened and current.context_version == version and not stale
+        if current is not None and fits and current.cut(keep):
+            first, read_from = current.first, current.segment_token(current.first_restartable)
         else:
-            self._part = None
-            anew = stale or owner.unread
-            place = self._locate(0 if anew else stood)
-            first, read_from, wish = place.first, 0 if anew else place.low, 0
-        plan = SegmentPlan(self, owner, self._context.pieces, version, keep, wish, read_from, first)
-        if owner.unread and not stale:
-            plan.stands = self._locate(stood).low
-        if not owner.count:
-            owner.version, owner.whole, plan.done = version, True, True
+            self._current = None
+            read_all = stale or opened.scores_missing
+            place = self._locate(0 if read_all else stood)
+            first, read_from, restart = place.first, 0 if read_all else place.first_restartable, 0
+        plan = SegmentPlan(self, opened, self._context.spans, version, keep, restart, read_from, first)
+        if opened.scores_missing and not stale:
+            plan.final_tokens = self._locate(stood).first_restartable
+        if not opened.count:
+            opened.context_version, opened.computed_together, plan.done = version, True, True
         return plan
 
     def _locate(self, count: int) -> SlotPosition:
-        """Where the canonical history has the end of an open segment's first `count` tokens."""
-        return self._geometry.locate(self._context.length, count)
+        """Find the place that an open segment's first `count` tokens have in the canonical history."""
+        return self._rules.locate(self._context.length, count)
 
-    def _place(self, plan: SegmentPlan) -> SegmentWindow:
-        """Begin what the slot needs next: a closed segment of the plan's base, or the plan's own."""
+    def _start_window(self, plan: SegmentPlan) -> SegmentWindow:
+        """Start what the slot needs next: the next closed segment of the plan's base, or the plan's own segment."""
         if plan.first:
-            self._pieces = []
-            return SegmentWindow(self._geometry, plan.owner, plan.version, plan.first, 0, 0, 0)
-        if self._agreed is not plan:
-            del self._pieces[_count_common(self._pieces, plan.base) :]
-            self._agreed = plan
-        start = self._pieces[-1].end if self._pieces else 0
-        if self._geometry.opening(start) < self._window:
-            self._pieces, start = [], 0  # the states before the window are gone
-        common = len(self._pieces)
-        piece = plan.base[common] if common < len(plan.base) else None
-        window = self._geometry.opening(start)
-        return SegmentWindow(
-            self._geometry, piece or plan.owner, plan.version, piece.first if piece else 0, start, window, start
-        )
+            self._spans = []
+            return SegmentWindow(self._rules, plan.segment, plan.context_version, plan.first, 0, 0, 0)
+        if self._aligned is not plan:
+            del self._spans[_count_common(self._spans, plan.base) :]
+            self._aligned = plan
+        start = self._spans[-1].end if self._spans else 0
+        if self._rules.opening_window(start) < self._window:
+            self._spans, start = [], 0  # the states before the window are gone
+        common = len(self._spans)
+        span = plan.base[common] if common < len(plan.base) else None
+        window = self._rules.opening_window(start)
+        first = span.first if span else 0
+        return SegmentWindow(self._rules, span or plan.segment, plan.context_version, first, start, window, start)
 
-    def _finish(self, plan: SegmentPlan, part: SegmentWindow) -> None:
-        plan.owner.version, plan.owner.whole, plan.owner.unread = plan.version, part.whole, False
+    def _finish(self, plan: SegmentPlan, current: SegmentWindow) -> None:
+        segment = plan.segment
+        segment.context_version, segment.scores_missing = plan.context_version, False
+        segment.computed_together = current.computed_together
         plan.done = True
 
-    def _settle(self, plan: SegmentPlan) -> None:
-        """Make a segment that has closed one of the pieces that the next one continues."""
-        part = self._part
-        if plan.closes is not None and part is not None and part.owner is plan.owner:
-            if plan.joins and part.whole and part.end > part.start:
-                self._pieces.append(SlotSpan(plan.closes, part.first, part.start))
-            self._part = None
+    def _close_if_due(self, plan: SegmentPlan) -> None:
+        """Make a segment that has closed one of the spans that the next segment continues."""
+        current = self._current
+        if plan.closes is not None and current is not None and current.segment is plan.segment:
+            if plan.joins_context and current.computed_together and current.end > current.start:
+                self._spans.append(SlotSpan(plan.closes, current.first, current.start))
+            self._current = None
 
 
 def _count_common(held: list[SlotSpan], wanted: list[SlotSpan]) -> int:
-    """Count the leading pieces that are the same."""
+    """Count the leading spans that are equal."""
     count = 0
     for a, b in zip(held, wanted, strict=False):
         if a != b:

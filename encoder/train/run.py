@@ -237,5 +237,5 @@ def _teachers(config: TrainConfig, label_sets: dict[str, tuple[str, ...]]) -> di
             raise ConfigError(
                 f"teacher {folders[name]} has other labels than the data: {', '.join(checkpoint.config.labels)}"
             )
-        teachers[number] = checkpoint.model()
+        teachers[number] = checkpoint.dense_model()
     return teachers

@@ -106,7 +106,7 @@ def _feed(tagger: Tagger, policy: str, group: Sequence[LabelledText], levels: Em
     labeller, begins = HybridLabeller(tagger), begin_table(tagger.config.labels)
     if policy == ORACLE:
         return OracleFeed(labeller, group, begins, levels)
-    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.own)), group, begins, levels)
+    return Feed(labeller, parse_policy(resolve_policy(policy, tagger.default_policy)), group, begins, levels)
 
 
 def _batches(examples: Sequence[LabelledText]) -> Iterator[list[LabelledText]]:
@@ -179,7 +179,7 @@ def _check(task: EvaluationTask) -> None:
         check_baseline(name, tagger, task.baselines)
         for policy in () if name in task.baselines else task.policies:
             if policy != ORACLE:
-                resolve_policy(policy, tagger.own)
+                resolve_policy(policy, tagger.default_policy)
         _read(task, tagger)
 
 

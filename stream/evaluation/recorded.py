@@ -104,7 +104,7 @@ def replay_policies(
     reference, results = [chart.final for chart in MessageReplay(tagger, parse_policy("always"), messages).run()], []
     levels = EmissionLevels(tagger.config.labels, [parse_emission(level) for level in stability])
     for policy, advance in policies.items():
-        replay = MessageReplay(tagger, parse_policy(resolve_policy(policy, tagger.own)), messages, levels)
+        replay = MessageReplay(tagger, parse_policy(resolve_policy(policy, tagger.default_policy)), messages, levels)
         found = replay.run(advance)
         charts = dict(zip(stability, replay.charts_shown, strict=True)) or {"": found}
         for level, with_closing in product(charts, (False, True) if closing else (False,)):

@@ -132,7 +132,7 @@ def _facts(part: SegmentScores, is_plain: bool) -> tuple[int, ...]:
     start = count = stands = 0
     if is_plain:
         start, logits = part.rows[0]
-        count, stands = len(logits), part.ran[0].stands
+        count, stands = len(logits), part.ran[0].final_tokens
     stood = len(part.before.encoded.word_start) if part.before is not None else 0
     return stood, len(part.encoded.word_start), part.changed, part.keep, start, count, stands
 
@@ -193,7 +193,7 @@ def _first_word(part: SegmentScores) -> int:
     """The first word to read: of what was computed; at the close all, so that no label remembers its interims."""
     if part.closing:
         return 0
-    stands = part.ran[0].stands if part.ran else 0
+    stands = part.ran[0].final_tokens if part.ran else 0
     last = part.encoded.word_token[1:] - 1
     return min([part.keep, *(int(last.searchsorted(max(rows.first, stands))) for rows in part.rows)])
 

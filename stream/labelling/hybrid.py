@@ -63,14 +63,14 @@ class HybridSessionLabels:
         self._names = tuple([head.name for head in heads])
         self._fingerprint = tagger.encoder.identity
         self.policy = policy
-        self._session = tagger.sessions.open()
+        self._session = tagger.sessions.open_session()
         self._open: dict[str, LabelledWords] = {}
         self._closed: dict[str, LabelledWords] = {}
         self._kept = {x.segment: x for x in kept}
         """Restored and not touched yet."""
         self._reanchors = 0
         if context:
-            self._session.load(context)
+            self._session.load_context(context)
 
     def plan(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
         """Cut what was rewritten."""
@@ -92,8 +92,8 @@ class HybridSessionLabels:
             if not void and token == len(before.encoded.ids) == len(encoded.ids):
                 return plan  # white space or case: nothing that the encoder sees
         if is_edit:
-            # Again: closed words hold no scores. The context may know these tokens, these words are read of none.
-            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids, again=True), 0
+            # Always computed: closed words hold no scores, even if the context has these very tokens.
+            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids), 0
         elif closing:
             self.begin(plan, 0)
         else:
@@ -121,7 +121,7 @@ class HybridSessionLabels:
             self._open.pop(plan.segment, None)
             self._closed[plan.segment] = words
         else:
-            words.standing = self._session.standing(plan.segment)
+            words.standing = self._session.standing_read(plan.segment)
             self._open[plan.segment] = words
 
     def delete(self, segment: str) -> None:
@@ -129,7 +129,7 @@ class HybridSessionLabels:
         self._closed.pop(segment, None)
         self._open.pop(segment, None)
         self._kept.pop(segment, None)
-        self._session.delete(segment)
+        self._session.delete_segment(segment)
 
     def forget(self, segment: str) -> None:
         """A closed segment will not be edited any more."""
@@ -151,7 +151,7 @@ class HybridSessionLabels:
 
     def save_context(self) -> tuple[bytes, ...]:
         """The closed context, with the model's fingerprint."""
-        return (self._fingerprint + self._session.save(),)
+        return (self._fingerprint + self._session.save_context(),)
 
     def free(self) -> None:
         """The session is over."""
@@ -168,7 +168,7 @@ class HybridSessionLabels:
             self._closed[segment] = words
         else:
             self._open[segment] = words
-            self._session.resume(segment, encoded.ids, words.standing)
+            self._session.resume_segment(segment, encoded.ids, words.standing)
 
 
 class HybridLabeller:

@@ -8,26 +8,26 @@ from collections.abc import Sequence
 
 import consumers.runtime.engine_factory
 from consumers.cli.main import main
-from consumers.common.settings import SettingError
+from consumers.common.settings import EngineSettings, SettingError
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from tests.stream.fake_tagger import fake_labeller
 
 
 def fake_engine(
-    taggers: Sequence[str], policy: str, *, coalesce: bool, idle_seconds: float | None = None, **others: object
+    taggers: Sequence[str], policy: str = "", *, coalesce: bool, idle_seconds: float | None = None
 ) -> Engine:
-    """As build_engine; the word "poison" makes labelling fail."""
+    """An engine that labels from word lists; the word "poison" makes labelling fail."""
     if unknown := set(taggers) - {"ner", "speech", "speech@other"}:
         raise SettingError("tagger", f"{sorted(unknown)} are unknown")
-    return Engine(
-        fake_labeller(*taggers, poison=["poison"]),
-        Last(3),
-        coalesce=coalesce,
-        idle_seconds=idle_seconds,
-    )
+    return Engine(fake_labeller(*taggers, poison=["poison"]), Last(3), coalesce=coalesce, idle_seconds=idle_seconds)
+
+
+def build_fake_engine(settings: EngineSettings) -> Engine:
+    """As `consumers.runtime.engine_factory.build_engine`."""
+    return fake_engine(settings.taggers, coalesce=settings.coalesce, idle_seconds=settings.idle_seconds)
 
 
 if __name__ == "__main__":
-    consumers.runtime.engine_factory.build_engine = fake_engine
+    consumers.runtime.engine_factory.build_engine = build_fake_engine
     sys.exit(main())

@@ -96,11 +96,11 @@ class History:
         elif kind == "edit" and recent is not None:
             return self._plan_edit(recent, make_tokens(count % 40, seed))
         elif kind == "delete" and where % 3 and recent is not None:
-            if self.session.shows(recent.name):
+            if self.session.in_context(recent.name):
                 self.closed.remove(recent)
-            self.session.delete(recent.name)
+            self.session.delete_segment(recent.name)
         elif kind == "delete" and which in self.open:
-            self.session.delete(self.open.pop(which).name)
+            self.session.delete_segment(self.open.pop(which).name)
         return None
 
     def _plan_update(
@@ -118,7 +118,7 @@ class History:
         return self.session.plan_update(segment.name, segment.tokens, keep, point), segment, keep
 
     def _plan_edit(self, segment: Segment, tokens: Tokens) -> tuple[SegmentPlan, Segment, int]:
-        if self.session.shows(segment.name):
+        if self.session.in_context(segment.name):
             keep = len(tokens) if np.array_equal(tokens, segment.tokens) else 0
             segment.tokens = tokens
         else:  # the context goes on with the old text
@@ -153,20 +153,20 @@ class Offline:
 
     def __init__(self, pool: SessionPool) -> None:
         self.pool = pool
-        self.session = pool.open()
+        self.session = pool.open_session()
         self.fed: list[Tokens] = []
 
     def score(self, context: Sequence[Tokens], tokens: Tokens) -> Scores:
         """Scores of a whole segment after these closed ones."""
         if [t.tolist() for t in context[: len(self.fed)]] != [t.tolist() for t in self.fed]:
             self.session.free()
-            self.session, self.fed = self.pool.open(), []
+            self.session, self.fed = self.pool.open_session(), []
         for closed in context[len(self.fed) :]:
             self._feed(closed)
             assert run_plans(self.pool, [self.session.plan_close("segment")]) == [[]]
             self.fed.append(closed)
         scores = self._feed(tokens)
-        self.session.delete("segment")
+        self.session.delete_segment("segment")
         return scores
 
     def _feed(self, tokens: Tokens) -> Scores:

@@ -18,7 +18,7 @@ class SlowEncoder:
     def __init__(self, checkpoint: Checkpoint, *, max_sessions: int = 1024, max_pages: int = 1 << 20) -> None:
         self.config: HybridConfig = checkpoint.config
         self.pages_total = max_pages
-        self._model = checkpoint.model()
+        self._model = checkpoint.dense_model()
         self._slots: dict[int, Replay] = {}
         self._windows: dict[int, int] = {}
         self._free = list(range(max_sessions))

@@ -16,7 +16,7 @@ def test_a_checkpoint_folder_becomes_labels(tmp_path):
     assert tagger.name == "mini"
     assert tagger.encoder.config == tiny.config
     encoded = tagger.tokenizer.encode("we met ms rice in paris")
-    ((rows,),) = run_plans(tagger.sessions, [tagger.sessions.open().plan_update("a", encoded.ids, 0, 0)])
+    ((rows,),) = run_plans(tagger.sessions, [tagger.sessions.open_session().plan_update("a", encoded.ids, 0, 0)])
     assert rows.first == 0
     words = rows.logits[encoded.word_token[1:] - 1]  # a word's label is read at its last piece
     starts = np.array([0, len(words)], np.int64)

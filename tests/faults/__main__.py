@@ -12,7 +12,7 @@ import typer
 
 from consumers.common.exit_codes import end_with_code
 from consumers.common.logs import configure_logging
-from consumers.common.settings import TAGGER_HELP, parse_taggers
+from consumers.common.settings import OFFLINE, EngineSettings, TaggerOption, parse_taggers
 from consumers.kafka.client.security import check_cluster, speak_plainly
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def faults(
     partitions: Annotated[int, typer.Option(help="Of each topic.")] = 4,
     pause: Annotated[float, typer.Option(help="Seconds between two faults at most; they come at random.")] = 6.0,
     seed: Annotated[int, typer.Option(help="Of the messages and of the moments.")] = 1,
-    tagger: Annotated[list[str] | None, typer.Option(help=TAGGER_HELP)] = None,
+    tagger: TaggerOption = None,
     policy: Annotated[
         str | None, typer.Option(help="Restart policy. [always, where every revision is compared; else last:3]")
     ] = None,
@@ -119,7 +119,7 @@ def faults(
 
 
 def _build(build_engine: "Callable[..., Engine]", taggers: "Sequence[str]", policy: str) -> "Engine":
-    return build_engine(taggers, policy, coalesce=False)
+    return build_engine(EngineSettings(tagger=list(taggers), policy=policy, **OFFLINE))
 
 
 def _promises(guarantee: GuaranteeChoice) -> list["Guarantee"]:

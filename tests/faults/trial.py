@@ -1,7 +1,6 @@
 """One run of one fault: workers, load, injections, then the oracle."""
 
 import asyncio
-import inspect
 import tempfile
 import time
 from collections import Counter
@@ -14,7 +13,6 @@ from shutil import copytree
 
 from rich.progress import Progress, TaskID
 
-from consumers.cli.main import serve
 from consumers.cli.verify import compare
 from tests.faults.options import Finding, Options
 from tests.faults.report import plot
@@ -93,17 +91,11 @@ class Fault:
     static: bool = False
 
 
-def known_flags(settings: dict[str, object]) -> list[str]:
-    """Flags for those settings that `hearken serve` has."""
-    known = inspect.signature(serve).parameters
-    return as_flags({name: value for name, value in settings.items() if name in known})
-
-
 def worker_flags(options: Options, place: Place, policy: str, live: bool) -> list[str]:
     """How the workers of a run are set."""
     topics = place.topics
     calm: dict[str, object] = {} if live else {"coalesce": False, "overload_seconds": 0}
-    return known_flags(
+    return as_flags(
         {
             "broker": place.address,
             "input_topic": topics.input,
@@ -130,7 +122,7 @@ async def run_trial(fault: Fault, options: Options, place: Place, progress: Prog
         OperationFailed: a topic cannot be read.
     """
     policy = options.policy or ("last:3" if fault.live else "always")
-    exact = policy == "always" and not fault.live and "coalesce" in inspect.signature(serve).parameters
+    exact = policy == "always" and not fault.live
     finding = Finding(fault.name, options.guarantee, policy, exact)
     began = time.monotonic()
 

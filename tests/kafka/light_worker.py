@@ -5,9 +5,11 @@ restores nothing, as a faulty service would: the oracle must notice.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+
+from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, EngineSettings
 
 
 def _stand_in(name: str, **names: object) -> None:
@@ -29,17 +31,7 @@ def make_light() -> None:
     _stand_in("numba", njit=_bare, guvectorize=_bare, prange=range)
 
 
-def light_engine(
-    taggers: Sequence[str],
-    policy: str,
-    overload_seconds: float = 0.0,
-    budget_gflops: float = 0.0,
-    budget_share: float = 0.0,
-    stability: str = "low",
-    device: str | None = None,
-    number_format: str = "auto",
-    **options: Any,
-) -> Any:
+def light_engine(settings: EngineSettings) -> Any:
     """As consumers.runtime.engine_factory.build_engine; the word "poison" makes labelling fail."""
     from encoder.restart.policies import parse_policy, resolve_policy
     from stream.engine.engine import Engine
@@ -47,10 +39,17 @@ def light_engine(
     from stream.revisions.emission import parse_emission
     from tests.stream.fake_tagger import fake_labeller
 
-    assert budget_gflops == budget_share == 0, "word lists cost nothing that could be budgeted"
-    governor = Governor(overload_seconds) if overload_seconds else None
-    labeller, points = fake_labeller(*taggers, poison=["poison"]), parse_policy(resolve_policy(policy, None))
-    return Engine(labeller, points, governor=governor, emission=parse_emission(stability), **options)
+    assert settings.budget_gflops == settings.budget_share == 0, "word lists cost nothing that could be budgeted"
+    return Engine(
+        fake_labeller(*settings.taggers, poison=["poison"]),
+        parse_policy(resolve_policy(settings.policy, None)),
+        coalesce=settings.coalesce,
+        governor=Governor(settings.overload_seconds) if settings.overload_seconds else None,
+        emission=parse_emission(settings.stability),
+        idle_seconds=settings.idle_seconds,
+        remember_seconds=settings.remember_seconds,
+        remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
+    )
 
 
 def _main() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from consumers.common.errors import AccessRefused, BrokerUnreachable, OperationFailed
+from consumers.common.settings import suggest
 from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import librdkafka_options
 
@@ -60,7 +61,8 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
             raise AccessRefused(f"{broker}: {refusal}") from error
         raise BrokerUnreachable(f"no broker answers at {broker} (waited {PATIENCE:g} s)") from error
     if found.error is not None or not found.partitions:
-        raise OperationFailed(f"there is no topic {topic} at {broker}")
+        known = consumer.list_topics(timeout=PATIENCE).topics
+        raise OperationFailed(f"there is no topic {topic} at {broker}{suggest(topic, known.keys() - {topic})}")
     return sorted(found.partitions)
 
 

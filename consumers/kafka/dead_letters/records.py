@@ -5,12 +5,16 @@ import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from consumers.formats.decode import BadReason
 from consumers.kafka.output.dead_letter import Headers, read_replays
+from stream.messages.errors import Reason
 
+REASONS = (*get_args(Reason), *get_args(BadReason), "labelling_failed", "revision_too_large")
+"""All reasons that the service writes."""
 MAX_METADATA = 4000
 """Characters that a commit's metadata may have: brokers take 4096 bytes unless told otherwise."""
 

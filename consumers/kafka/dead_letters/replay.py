@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.common.errors import OperationFailed
+from consumers.common.settings import suggest
 from consumers.kafka.dead_letters.clients import (
     FoundLetter,
     OriginalRecords,
@@ -203,7 +204,9 @@ async def _read(consumer: AIOKafkaConsumer, home: TopicPartition, position: int)
 
 
 async def _partitions(admin: AIOKafkaAdminClient, topic: str, broker: str) -> list[TopicPartition]:
-    if topic not in await admin.list_topics():
-        raise OperationFailed(f"there is no topic {topic} at {broker}; name it with --dead-letter-topic")
+    known = await admin.list_topics()
+    if topic not in known:
+        hint = suggest(topic, known) or "; name it with --dead-letter-topic"
+        raise OperationFailed(f"there is no topic {topic} at {broker}{hint}")
     [described] = await admin.describe_topics([topic])
     return [TopicPartition(topic, number) for number in sorted(x["partition"] for x in described["partitions"])]

@@ -113,8 +113,8 @@ class StateCollector:
         return LiveStates.join(parts)
 
     def _feed(self, group: list["_FedText"], head: StabilityHead | None, twins: bool) -> LiveStates:
-        lives = [self._pool.open() for _ in group]
-        others = [self._pool.open() for _ in group]
+        lives = [self._pool.open_session() for _ in group]
+        others = [self._pool.open_session() for _ in group]
         for t in range(max(text.words for text in group)):
             here = [i for i, text in enumerate(group) if t < text.words]
             plans = [group[i].plan(lives[i], t, group[i].point(t)) for i in here]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from consumers.cli.main import main
+from consumers.common.settings import OFFLINE, EngineSettings
 from consumers.formats.line_reader import LineReader
 from consumers.runtime.engine_factory import build_engine
 from consumers.runtime.tag_lines import TagRun, TextReader
@@ -42,7 +43,9 @@ def text(tmp_path: Path) -> Path:
 def tag_here(tagger: Path) -> bytes:
     """Label the lines as `hearken tag` does, in this process."""
     out, errors = io.BytesIO(), io.StringIO()
-    tagging = TagRun(build_engine([str(tagger)], "last:3", coalesce=False), TextReader(), False, out, errors)
+    tagging = TagRun(
+        build_engine(EngineSettings(tagger=[str(tagger)], policy="last:3", **OFFLINE)), TextReader(), False, out, errors
+    )
     tagging.run(LineReader(io.BytesIO("\n".join(SAID).encode())))
     assert (errors.getvalue(), tagging.bad) == ("", 0)
     return out.getvalue()

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from consumers.common.settings import OFFLINE, EngineSettings
 from consumers.formats.decode import decode_message
 from consumers.formats.line_reader import LineReader
 from consumers.formats.reader import MessageReader, NormalReader
@@ -170,7 +171,7 @@ def test_several_taggers_answer_each_line_under_their_own_names(tagger: Path, tm
 
     def label(*chosen: str) -> list[dict]:
         out = io.BytesIO()
-        engine = build_engine(chosen, "stability:0.9", coalesce=False)
+        engine = build_engine(EngineSettings(tagger=list(chosen), policy="stability:0.9", **OFFLINE))
         TagRun(engine, TEXT, False, out, sys.stderr).run(LineReader(io.BytesIO(data)))
         return [json.loads(line) for line in out.getvalue().splitlines()]
 
@@ -203,8 +204,8 @@ def test_a_real_tagger_labels_the_same_in_batches_and_line_by_line(tagger: Path)
     command = [sys.executable, "-m", "consumers.cli.main", "tag", "--tagger", str(tagger), "--policy", "entropy:0.3"]
     data = b"".join(line.encode() + b"\n" for line in lines)
     whole = subprocess.run(command, input=data, capture_output=True, cwd=ROOT, timeout=120, check=False)
-    assert (whole.returncode, whole.stderr) == (0, b"")
-    engine = build_engine([str(tagger)], "entropy:0.3", coalesce=False)
+    assert (whole.returncode, json.loads(whole.stderr)["event"]) == (0, "loading")
+    engine = build_engine(EngineSettings(tagger=[str(tagger)], policy="entropy:0.3", **OFFLINE))
     single = io.BytesIO()
     for number, line in enumerate(lines):
         engine.submit(decode_message(line.encode()), number)

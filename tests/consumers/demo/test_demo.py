@@ -9,14 +9,15 @@ import pytest
 from rich.console import Console
 
 import consumers.demo.demo
+from consumers.common.settings import EngineSettings
+from consumers.demo.demo import Demo
 from consumers.demo.summary import DemoSummary
 from consumers.demo.terminal_view import LiveView, Palette, PlainView, annotate, make_view, paint
 from consumers.demo.transcript import Flip, Transcript
 from consumers.http.settings import HttpSettings
-from consumers.kafka.brokers.embedded import OwnBroker
 from stream.messages.types import Changed, Retracted, Revision, Span, Update, Was
 from stream.sessions.stats import EngineStats
-from tests.consumers.fakes import fake_engine
+from tests.consumers.fakes import build_fake_engine
 
 
 def update(segment: str, text: str, **fields: object) -> Update:
@@ -35,15 +36,15 @@ def revision(*spans: Span, **fields: object) -> Revision:
 
 def transcript_of(text: str, *spans: Span, final: bool = False) -> Transcript:
     transcript = Transcript()
-    transcript.hear(update("u", text))
-    transcript.label(revision(*spans, final=final))
+    transcript.add_message(update("u", text))
+    transcript.apply_revision(revision(*spans, final=final))
     return transcript
 
 
 async def test_the_whole_path_on_plain_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(consumers.demo.demo, "build_engine", fake_engine)
+    monkeypatch.setattr(consumers.demo.demo, "build_engine", build_fake_engine)
     texts = [("u1", "may", False), ("u1", "may said", False), ("u1", "may river", False), ("u1", "may river", True)]
     texts += [("u2", "anna in rome", False), ("u2", "anna in rome at last", True)]
     lines = [
@@ -53,7 +54,7 @@ async def test_the_whole_path_on_plain_lines(
     file = tmp_path / "recording.jsonl"
     file.write_text("\n".join(json.dumps(line) for line in lines))
     http = HttpSettings(port=0)
-    assert await consumers.demo.demo.demo(40.0, OwnBroker.EMBEDDED, file, ["ner"], "last:3", http=http) == 0
+    assert await Demo(engine=EngineSettings(), speed=40.0, file=file, http=http).run() == 0
     shown = capsys.readouterr().out
     assert "live page http://127.0.0.1:" in shown
     assert "u1  [may](place) river" in shown
@@ -69,7 +70,7 @@ def test_flips_are_told_with_what_stood_before() -> None:
     transcript = transcript_of(text, span("rice", text, "person"), span("paris", text, "place", 2))
     changed = Changed(id=1, was=Was(start=3, end=7, label="person"), cause="model")
     gone = Retracted(id=2, start=11, end=16, label="place", text="paris", cause="input")
-    flips = transcript.label(revision(span("ms rice", text, "person"), changed=(changed,), retracted=(gone,)))
+    flips = transcript.apply_revision(revision(span("ms rice", text, "person"), changed=(changed,), retracted=(gone,)))
     assert flips == [
         Flip("u", "rice", "person", "ms rice", "person", "model"),
         Flip("u", "paris", "place", "paris", None, "input"),
@@ -79,9 +80,9 @@ def test_flips_are_told_with_what_stood_before() -> None:
 
 def test_spans_that_a_newer_text_overtook_are_not_drawn() -> None:
     transcript = transcript_of("we met bob", span("bob", "we met bob", "person"))
-    transcript.hear(update("u", "we met rob today"))
+    transcript.add_message(update("u", "we met rob today"))
     assert annotate(transcript.turns["a", "u"], "t") == "we met rob today"
-    transcript.hear(update("u", " again", mode="append"))
+    transcript.add_message(update("u", " again", mode="append"))
     assert transcript.turns["a", "u"].text == "we met rob today again"
 
 
@@ -107,8 +108,8 @@ def test_a_terminal_gets_a_picture_and_a_pipe_gets_lines() -> None:
     view = make_view(terminal, transcript, ["t"])
     assert isinstance(view, LiveView)
     view.start("title")
-    view.revised(transcript.turns["a", "u"], "t", [Flip("u", "bob", "place", "bob", "person", "model")])
-    view.tick("status")
+    view.add_revision(transcript.turns["a", "u"], "t", [Flip("u", "bob", "place", "bob", "person", "model")])
+    view.draw("status")
     view.stop()
     assert all(x in out.getvalue() for x in ("title", "status", "bob", "place -> 'bob' person (model)", "\x1b["))
     assert isinstance(make_view(Console(file=io.StringIO()), transcript, ["t"]), PlainView)
@@ -117,13 +118,13 @@ def test_a_terminal_gets_a_picture_and_a_pipe_gets_lines() -> None:
 def test_spans_of_several_taggers_are_shown_within_each_other_or_in_lines_of_their_own() -> None:
     text = "bob is in rome"
     transcript = transcript_of(text, span("bob", text, "person"), span("rome", text, "place", 2), final=True)
-    transcript.label(revision(span(text, text, "claim"), tagger="claims", final=True))
+    transcript.apply_revision(revision(span(text, text, "claim"), tagger="claims", final=True))
     turn, palette = transcript.turns["a", "u"], Palette()
     assert [(x.start, x.end) for x in paint(turn, palette).spans] == [(0, 14), (10, 14), (0, 3)]  # the last is on top
     out = io.StringIO()
     view = make_view(Console(file=out, width=60), transcript, ["t", "claims"])
-    view.revised(turn, "t", [])
-    view.revised(turn, "claims", [])
+    view.add_revision(turn, "t", [])
+    view.add_revision(turn, "claims", [])
     assert out.getvalue().splitlines() == [
         "u  t  [bob](person) is in [rome](place)",
         "u  claims  [bob is in rome](claim)",
@@ -146,9 +147,9 @@ async def test_a_service_that_breaks_ends_the_demo(tmp_path: Path, monkeypatch: 
     async def fail(self: object, stop: asyncio.Event) -> None:
         raise Broken
 
-    monkeypatch.setattr(consumers.demo.demo, "build_engine", fake_engine)
+    monkeypatch.setattr(consumers.demo.demo, "build_engine", build_fake_engine)
     monkeypatch.setattr("consumers.kafka.service.service.Service.run", fail)
     file = tmp_path / "recording.jsonl"
     file.write_text('{"type":"end","session":"a"}\n')
     with pytest.raises(Broken):
-        await consumers.demo.demo.demo(None, OwnBroker.EMBEDDED, file, ["ner"], "last:3")
+        await Demo(engine=EngineSettings(), file=file).run()

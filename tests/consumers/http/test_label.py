@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.common.settings import OFFLINE, EngineSettings
 from consumers.formats.line_reader import LineReader
 from consumers.http.api import label
 from consumers.http.api.gateway import Gateway
@@ -165,7 +166,7 @@ def test_labels_are_those_of_tag_with_the_shipped_taggers() -> None:
         "you are a pathetic idiot and nobody likes your stupid hat",
         "we should lower the fare because empty trams cost more than full ones " * 12,  # longer than the window
     ]
-    engine = build_engine(["ner", "moderation", "claims"], "default", coalesce=False)
+    engine = build_engine(EngineSettings(tagger=["ner", "moderation", "claims"], **OFFLINE))
     expected = [tagged(engine, text) for text in texts]
     assert [x["text"] for x in expected[1]["moderation"]["spans"]]
     assert asyncio.run(labelled(engine, texts)) == expected

@@ -186,14 +186,13 @@ async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.Mon
             assert may.wait(PATIENCE)
             return result or step()
 
-        monkeypatch.setattr(engine, "expire", bury)
-
         def take(*message: Any) -> None:
             submit(*message)
             may.set()
 
         monkeypatch.setattr(engine, "step", hold)
         monkeypatch.setattr(engine, "submit", take)
+        monkeypatch.setattr(engine, "expire", bury)  # last: the step that it asks for must find all of it
         assert await asyncio.to_thread(forgotten.wait, PATIENCE)
         await kafka.append(IN, update("a", "anna rome"), b"a")
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
@@ -260,14 +259,23 @@ async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatc
         submit(message, offset, now)
         heard.put_nowait(offset)
 
+    asked, step_over = asyncio.Event(), service._worker.step_over
+
+    async def ask() -> None:
+        asked.set()
+        await step_over()
+
     monkeypatch.setattr(engine, "step", hold)
     monkeypatch.setattr(engine, "submit", take)
+    monkeypatch.setattr(service._worker, "step_over", ask)
     task = asyncio.create_task(service.run(stop))
     for text in ("anna", "anna rome", "anna rome bob"):
         await kafka.append(IN, update("a", text), b"a")
     assert [await heard.get() for _ in range(3)] == [0, 1, 2]
     assert kafka.consumer is not None
+    asked.clear()
     await kafka.consumer.rebalance([0])
+    await asked.wait()  # for the step that runs, not for the one after it, which waits for us
     gates[0].set()
     assert [await heard.get() for _ in range(3)] == [0, 1, 2]
     gates[1].set()

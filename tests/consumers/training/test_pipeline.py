@@ -211,7 +211,7 @@ def test_killed_it_goes_on_and_small_data_ends_in_a_tagger(tmp_path, start, monk
     assert calibration.refusal() in card
     assert "`price:0.005`, of which nothing is promised" in " ".join(card.split())
     assert not (tmp_path / "out" / "reliability.png").exists()
-    assert load_tagger(str(tmp_path / "out")).own == DEFAULT_PRICE
+    assert load_tagger(str(tmp_path / "out")).default_policy == DEFAULT_PRICE
     report = msgspec.json.decode((tmp_path / "out" / "evaluation.json").read_bytes(), type=EvaluationReport)
     assert report.sequences == 6
     assert [x.policy for x in report.results] == ["always", "always", DEFAULT_PRICE, DEFAULT_PRICE]

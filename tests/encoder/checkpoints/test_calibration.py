@@ -100,8 +100,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 def test_the_tagger_scales_its_stability_and_knows_its_threshold(folder):
     store(folder)
-    assert load_tagger(str(folder)).own == "stability:0.97"
-    assert load_tagger(str(folder), calibrated=False).own == DEFAULT_PRICE
+    assert load_tagger(str(folder)).default_policy == "stability:0.97"
+    assert load_tagger(str(folder), calibrated=False).default_policy == DEFAULT_PRICE
     plain, scaled = (make_heads(load_checkpoint(str(folder), calibrated=x))[0].stability for x in (False, True))
     rng = np.random.default_rng(0)
     n, labels = 20, plain.labels
@@ -147,10 +147,10 @@ def test_taggers_that_are_restarted_together_are_as_cautious_as_the_most_cautiou
 def test_a_head_without_a_calibration_has_the_default_price(tmp_path):
     checkpoint = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": ("O", "B-x")}, stability=8)
     save_checkpoint(tmp_path / "two", checkpoint.config, checkpoint.weights, checkpoint.tokenizer)
-    assert load_tagger(str(tmp_path / "two")).own == DEFAULT_PRICE
+    assert load_tagger(str(tmp_path / "two")).default_policy == DEFAULT_PRICE
     save_calibration(tmp_path / "two", load_checkpoint(str(tmp_path / "two")).identity(), {"b": FOUND})
-    assert load_tagger(str(tmp_path / "two")).own is None  # of two kinds
-    assert load_single_tagger(f"{tmp_path / 'two'}:b").own == "stability:0.97"
+    assert load_tagger(str(tmp_path / "two")).default_policy is None  # of two kinds
+    assert load_single_tagger(f"{tmp_path / 'two'}:b").default_policy == "stability:0.97"
 
 
 def test_alone_is_what_the_head_is_on_its_trunk(tmp_path):
@@ -160,7 +160,7 @@ def test_alone_is_what_the_head_is_on_its_trunk(tmp_path):
     ids = np.arange(3, 12, dtype=np.int32)
     columns = whole.step([Pass(whole.open_slot(), 0, ids, 0, 0)]).logits
     for head in make_heads(checkpoint):
-        alone = HybridEncoder(checkpoint.alone(head.name), kernels="torch", number_format="float32")
+        alone = HybridEncoder(checkpoint.single_head(head.name), kernels="torch", number_format="float32")
         got = alone.step([Pass(alone.open_slot(), 0, ids, 0, 0)]).logits
         np.testing.assert_allclose(got, columns[:, head.first : head.end], atol=1e-5)
 

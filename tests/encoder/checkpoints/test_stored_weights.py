@@ -28,19 +28,19 @@ def dense(checkpoint: Checkpoint) -> Checkpoint:
 def test_identity_and_weights_are_those_of_the_float32_weights(stored: Checkpoint) -> None:
     assert isinstance(stored.weights, StoredWeights)
     assert stored.identity() == dense(stored).identity()
-    words, scale = stored.words()
+    words, scale = stored.word_table()
     assert words.dtype == torch.int8
     assert scale is not None
     assert torch.equal(stored.weights["word.weight"], words.float() * scale[:, None])
-    assert dense(stored).words()[1] is None
+    assert dense(stored).word_table()[1] is None
     assert len(stored.weights) == len(list(stored.weights))
 
 
 def test_one_head_alone_is_the_same_from_both(stored: Checkpoint) -> None:
-    alone, other = stored.alone("b"), dense(stored).alone("b")
+    alone, other = stored.single_head("b"), dense(stored).single_head("b")
     assert isinstance(alone.weights, StoredWeights)
     assert alone.identity() == other.identity() != stored.identity()
-    assert dict(alone.model().state_dict()).keys() == dict(other.model().state_dict()).keys()
+    assert dict(alone.dense_model().state_dict()).keys() == dict(other.dense_model().state_dict()).keys()
     (head,) = alone.stability_heads()
     (same,) = other.stability_heads()
     assert head is not None

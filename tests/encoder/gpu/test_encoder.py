@@ -34,7 +34,7 @@ class History(property_test.History):
         checkpoint = tiny_checkpoint(**small(causal_layers, **LAYERS[causal_layers]))
         pages = 10 if causal_layers == 0 else 30
         encoder = DeviceEncoder(checkpoint, DEVICE, max_sessions=4, max_pages=pages, number_format="float32")
-        self.model, self.encoders = checkpoint.model(), (encoder,)  # type: ignore[assignment]
+        self.model, self.encoders = checkpoint.dense_model(), (encoder,)  # type: ignore[assignment]
         self.slots = [encoder.open_slot() for _ in range(4)]
         self.replays = {slot: Replay(self.model) for slot in self.slots}
         self.floors = dict.fromkeys(self.slots, 0)

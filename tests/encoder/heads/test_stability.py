@@ -36,7 +36,7 @@ def test_columns_are_scores_and_hidden_units_of_each_tagger():
     encoder = HybridEncoder(checkpoint, kernels="torch", number_format="float32")
     ids = np.arange(3, 12, dtype=np.int32)
     got = torch.from_numpy(encoder.step([Pass(encoder.open_slot(), 0, ids, 0, 0)]).logits)
-    model = checkpoint.model()
+    model = checkpoint.dense_model()
     at = torch.arange(9)[None]
     with torch.inference_mode():
         hidden = model.hidden_states(torch.from_numpy(ids.astype(np.int64))[None], at, torch.full((1, 9), 8))[-1][0]
@@ -112,7 +112,7 @@ def whole_labels(examples: list[TrainingExample]) -> list[np.ndarray]:
     pool = SessionPool(HybridEncoder(checkpoint, kernels="torch", number_format="float32"), starts_word=_starts_word())
     found = []
     for one in examples:
-        (rows,) = run_plans(pool, [pool.open().plan_update("u", one.ids.astype(np.int32), 0, 0)])[0]
+        (rows,) = run_plans(pool, [pool.open_session().plan_update("u", one.ids.astype(np.int32), 0, 0)])[0]
         last = np.flatnonzero(np.r_[one.word[1:] != one.word[:-1], True])
         logits = rows.logits[last]
         ends = np.array([0, len(last)], np.int64)

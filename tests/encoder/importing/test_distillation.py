@@ -103,7 +103,7 @@ def test_rounding_is_that_of_what_is_stored(tmp_path: Path) -> None:
     original = read_original(tmp_path)
     model = hybrid(original)
     save_checkpoint(tmp_path / "x", model.config, model.state_dict(), original.tokenizer)
-    stored = load_checkpoint(str(tmp_path / "x")).model()
+    stored = load_checkpoint(str(tmp_path / "x")).dense_model()
     said = sentences(5)
     pieces = WordPieces(original.tokenizer, model.config.labels)
     batches = text_batches(said, pieces, model.config)

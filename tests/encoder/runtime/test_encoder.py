@@ -40,7 +40,7 @@ def test_a_full_restart_equals_the_dense_forward() -> None:
     slot, ids = e.open_slot(), some_ids(14)
     live(e, slot, ids)
     scores = e.step([Pass(slot, 14, ids[:0], 0, 0)])
-    want = dense_scores(CHECKPOINT.model(), torch.from_numpy(ids).long())
+    want = dense_scores(CHECKPOINT.dense_model(), torch.from_numpy(ids).long())
     torch.testing.assert_close(torch.from_numpy(scores.logits), want, atol=1e-4, rtol=1e-5)
 
 
@@ -86,7 +86,7 @@ def test_out_of_pages_changes_nothing() -> None:
 
 
 def test_a_window_may_go_back_as_long_as_its_states_are_held() -> None:
-    e, replay = encoder(), Replay(CHECKPOINT.model())
+    e, replay = encoder(), Replay(CHECKPOINT.dense_model())
     slot, ids = e.open_slot(), some_ids(16)
     for one in (
         Pass(slot, 0, ids[:12], 0, 0),
@@ -100,7 +100,7 @@ def test_a_window_may_go_back_as_long_as_its_states_are_held() -> None:
 
 
 def test_a_prefix_can_grow_without_a_tail_and_be_restarted_later() -> None:
-    e, replay = encoder(), Replay(CHECKPOINT.model())
+    e, replay = encoder(), Replay(CHECKPOINT.dense_model())
     slot, ids = e.open_slot(), some_ids(CONFIG.positions)
     passes = [
         Pass(slot, 0, ids[:40], 30, 40),  # more than a window at once, no scores

@@ -28,7 +28,7 @@ def parts(causal_layers: int) -> tuple[HybridModel, tuple[HybridEncoder, ...]]:
         HybridEncoder(checkpoint, max_sessions=SLOTS, max_pages=pages, kernels=kernels, number_format="float32")
         for kernels in ("torch", "numba")
     )
-    return checkpoint.model(), encoders
+    return checkpoint.dense_model(), encoders
 
 
 class History:

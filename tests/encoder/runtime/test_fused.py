@@ -44,7 +44,7 @@ class FusedHistory(History):
     """A history on the fused layers, which keeps what every slot did and got."""
 
     def __init__(self, causal_layers: int, numbers: Numbers) -> None:
-        self.model = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers]).model()
+        self.model = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers]).dense_model()
         self.encoders = shared(causal_layers, numbers)[:1]
         self.exact = numbers == "float32"
         self.slots = [self.encoders[0].open_slot() for _ in range(SLOTS)]

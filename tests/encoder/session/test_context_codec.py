@@ -22,16 +22,16 @@ def do(context, number, deed):
     kind, count, seed = deed
     recent = context.closed[seed % len(context.closed)] if context.closed else None
     if kind == "join":
-        context.join(ClosedSegment(f"segment {number}", make_tokens(count, seed)))
+        context.append_segment(ClosedSegment(f"segment {number}", make_tokens(count, seed)))
     elif recent is not None:
-        index = context.find(recent.segment)
-        context.replace(index, ClosedSegment(recent.segment, make_tokens(count, seed)) if kind == "edit" else None)
+        index = context.find(recent.id)
+        context.replace_segment(index, ClosedSegment(recent.id, make_tokens(count, seed)) if kind == "edit" else None)
 
 
 def shown(context):
     """All that anybody can see of a context; segments in front of all that is shown may have lost their tokens."""
-    pieces = [(x.first, x.start, x.owner.tokens[x.first :].tolist()) for x in context.pieces]
-    return context.version, pieces, [(x.segment, len(x.tokens)) for x in context.closed], len(context.base)
+    pieces = [(x.first, x.start, x.segment.tokens[x.first :].tolist()) for x in context.spans]
+    return context.version, pieces, [(x.id, len(x.tokens)) for x in context.closed], len(context.base)
 
 
 @settings(max_examples=300)
@@ -53,16 +53,16 @@ def test_it_stays_small_however_long_the_session_lasts():
     context = ClosedContext(GEOMETRY)
     sizes = []
     for i in range(2000):
-        context.join(ClosedSegment(f"u{i % 10}", make_tokens([3, 20, 9, 150, 1][i % 5], i)))
+        context.append_segment(ClosedSegment(f"u{i % 10}", make_tokens([3, 20, 9, 150, 1][i % 5], i)))
         sizes.append(len(save_context(context)))
-    assert context.pieces[0].first > 0
+    assert context.spans[0].first > 0
     assert max(sizes[1000:]) <= max(sizes[100:200]) + 4  # a number that has grown
     assert max(sizes) < 2 * 3 * GEOMETRY.positions + 300  # 2 bytes a token, names and numbers apart
 
 
 def test_a_large_vocabulary_takes_four_bytes():
     context = ClosedContext(GEOMETRY)
-    context.join(ClosedSegment("u", np.array([5, 1 << 20], np.int32)))
+    context.append_segment(ClosedSegment("u", np.array([5, 1 << 20], np.int32)))
     assert load_context(GEOMETRY, save_context(context)).closed[0].tokens.tolist() == [5, 1 << 20]
 
 
@@ -74,7 +74,7 @@ LENGTHS = st.lists(st.one_of(st.integers(1, 9), st.integers(1, 90)), min_size=1,
 def test_scores_after_it_are_what_they_would_have_been(closed, more, held, grown, stale):
     """On hashes: equal only if the same tokens were seen at the same positions in the same passes."""
     pool, other = hashes(), hashes()
-    one, two = pool.open(), other.open()
+    one, two = pool.open_session(), other.open_session()
 
     def say(name, count, seed):
         tokens = make_tokens(count, seed)
@@ -87,20 +87,20 @@ def test_scores_after_it_are_what_they_would_have_been(closed, more, held, grown
     run_plans(pool, [one.plan_update("open", tokens[:held], 0, 0)])
     if stale:
         say("last", closed[-1], 5)
-    two.load(one.save())
-    two.resume("open", tokens[:held], one.standing("open"))
+    two.load_context(one.save_context())
+    two.resume_segment("open", tokens[:held], one.standing_read("open"))
     plans = [x.plan_update("open", tokens, held, 0) for x in (one, two)]
     (want,), (got,) = (run_plans(p, [plan]) for p, plan in zip((pool, other), plans, strict=True))
     assert_tail(got, want, grown)
     for rows in want:
-        assert max(got[0].first, plans[1].stands) == rows.first
+        assert max(got[0].first, plans[1].final_tokens) == rows.first
     want, got = (run_plans(p, [x.plan_close("open")])[0] for p, x in ((pool, one), (other, two)))
     assert_tail(got, want, 0)
     for i, count in enumerate(more):
         for p, x in ((pool, one), (other, two)):
             run_plans(p, [x.plan_update(f"v{i}", make_tokens(count, i), 0, 0)])
             run_plans(p, [x.plan_close(f"v{i}")])
-        assert one.save() == two.save()
+        assert one.save_context() == two.save_context()
 
 
 def assert_tail(got, want, least):
@@ -113,4 +113,4 @@ def assert_tail(got, want, least):
 
 def test_bytes_of_something_else_are_refused():
     with pytest.raises(ValueError, match=r"."):
-        hashes().open().load(b"\xc1")
+        hashes().open_session().load_context(b"\xc1")

@@ -49,7 +49,7 @@ def model_pool() -> SessionPool:
 
 def test_many_closed_segments():
     pool = model_pool()
-    session = pool.open()
+    session = pool.open_session()
     watch = Watch(pool, session)
     lengths: list[int] = np.random.default_rng(0).permutation(np.repeat([5, 25, 70, 100, 500], 29)).tolist()
     fed = 0

@@ -41,7 +41,9 @@ def test_segments_in_one_window_equal_the_dense_forward_under_the_mask_of_traini
     ids = torch.from_numpy(np.concatenate(segments)).long()[None]
     with torch.no_grad():
         places = torch.arange(ids.shape[1])[None]
-        dense = checkpoint.model()(ids, places, torch.from_numpy(last)[None], torch.from_numpy(first)[None])[0].numpy()
+        dense = checkpoint.dense_model()(ids, places, torch.from_numpy(last)[None], torch.from_numpy(first)[None])[
+            0
+        ].numpy()
     offline = Offline(SessionPool(HybridEncoder(checkpoint, kernels="torch", number_format="float32")))
     for i, end in enumerate(ends):
         assert_same(offline.score(segments[:i], segments[i]), dense[end - lengths[i] : end])
@@ -53,7 +55,7 @@ def test_a_text_within_the_window_equals_the_dense_forward():
     ids = torch.from_numpy(tokens).long()[None]
     with torch.no_grad():
         last = torch.full(ids.shape, len(tokens) - 1)
-        dense = checkpoint.model()(ids, torch.arange(len(tokens))[None], last)[0].numpy()
+        dense = checkpoint.dense_model()(ids, torch.arange(len(tokens))[None], last)[0].numpy()
     pool = SessionPool(HybridEncoder(checkpoint, kernels="torch", number_format="float32"))
     assert_same(Offline(pool).score([], tokens), dense)
 

@@ -334,7 +334,7 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
     checkpoint = load_checkpoint(str(folder))
     assert checkpoint.config.labels == ("O", "B-place", "I-place")
     assert checkpoint.config.causal_layers == 1
-    logits = checkpoint.model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
+    logits = checkpoint.dense_model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
     assert run_training(read_config(config)) == folder  # finished stages are not run again
 

@@ -153,7 +153,7 @@ def test_the_stored_threshold_restarts_where_the_certified_one_did(folder, data,
     chosen = msgspec.structs.replace(report.chosen, tau=tau, scale=scaled.scale, shift=scaled.shift)
     save_calibration(copy, load_checkpoint(str(copy)).identity(), {"": chosen})
     served = load_tagger(str(copy))
-    assert served.own == f"stability:{tau!r}"
+    assert served.default_policy == f"stability:{tau!r}"
     assert tau != 0.55
     begins = begin_table(LABELS)
     before = Feed(HybridLabeller(made.tagger), StabilityThreshold(0.55), made.examples, begins)

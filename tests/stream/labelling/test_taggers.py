@@ -301,15 +301,17 @@ def test_no_word_is_read_of_which_nothing_was_computed(monkeypatch):
     log, _ = kept(Engine(heads("b"), Always()), update("x", "we met ms rice"))
     engine = Engine(heads("a", "b"), Always())
     engine.restore(restore(log)["s"], "s")
-    resume = SessionEncoder.resume
-    monkeypatch.setattr(SessionEncoder, "resume", lambda *given: (resume(*given), forget_that_it_is_unread(*given)))
+    resume = SessionEncoder.resume_segment
+    monkeypatch.setattr(
+        SessionEncoder, "resume_segment", lambda *given: (resume(*given), forget_missing_scores(*given))
+    )
     engine.submit(update("x", "we met ms rice "), 1)
     (failure,) = engine.step().failures
     assert "nothing was computed" in str(failure.error)
 
 
-def forget_that_it_is_unread(session, segment, *_):
-    session._open[segment].unread = False
+def forget_missing_scores(session, segment, *_):
+    session._open[segment].scores_missing = False
 
 
 def told_without_failure(engine, *messages, first):

@@ -1,0 +1,74 @@
+"""`hearken demo`: broker, service and a replayed live transcript in one process."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from consumers.cli.flags import Select
+from consumers.cli.options import ApacheKafkaOption, HttpFlags, SpeedOption
+from consumers.common.logs import configure_logging
+from consumers.common.settings import EngineSettings, parse_speed, setting
+
+_demo = partial(setting, panel="Demo", variable=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoCommand:
+    """Settings of `hearken demo`."""
+
+    speed: SpeedOption = "10"
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            metavar="FILE",
+            help="Recorded stream to replay.",
+            rich_help_panel="Replay",
+            show_default="the sample interview",
+        ),
+    ] = None
+    broker: Annotated[
+        str | None,
+        setting(
+            "Kafka brokers to use; topics hearken-demo-* stay there.",
+            panel="Kafka",
+            metavar="HOST:PORT",
+            variable=False,
+            show_default="an embedded one",
+        ),
+    ] = None
+    apache_kafka: ApacheKafkaOption = False
+    engine: Annotated[EngineSettings, Select("tagger policy stability", idle_seconds=None, overload_seconds=0.0)]
+    http: Annotated[HttpFlags, Select("http_port")]
+    picture: Annotated[Path | None, _demo("Save a picture of the view to this file (SVG).")] = None
+    picture_after: Annotated[float, _demo("Time from the first label to the picture.", metavar="SECONDS")] = 20.0
+
+
+def demo(settings: DemoCommand) -> int:
+    """Show a live transcript that is labelled while it arrives, through a broker."""
+    configure_logging("info")
+    from consumers.kafka.client.security import check_brokers
+
+    speed = parse_speed(settings.speed)
+    check_brokers(settings.broker, own=settings.apache_kafka)
+    from consumers.demo.demo import Demo
+    from consumers.kafka.brokers.embedded import OwnBroker
+
+    if settings.picture is not None:
+        settings.picture.unlink(missing_ok=True)
+    own = OwnBroker.APACHE if settings.apache_kafka else OwnBroker.EMBEDDED
+    demo = Demo(
+        engine=settings.engine,
+        broker=settings.broker or own,
+        speed=speed,
+        file=settings.file,
+        http=settings.http.read(),
+        picture=settings.picture,
+        picture_after=settings.picture_after,
+    )
+    return asyncio.run(demo.run())

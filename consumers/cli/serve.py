@@ -1,0 +1,54 @@
+"""`hearken serve`: the Kafka service."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated
+
+from consumers.cli.options import FormatOption, HttpFlags, LogLevelOption
+from consumers.common.logs import configure_logging
+from consumers.common.settings import EngineSettings, ServiceSettings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeCommand:
+    """Settings of `hearken serve`."""
+
+    service: ServiceSettings
+    format: FormatOption = "normal"
+    engine: EngineSettings
+    http: HttpFlags
+    workers: Annotated[
+        int,
+        setting(
+            "Number of processes that share the partitions and, in memory, the weights; at most one per core. Linux "
+            "only.",
+            panel="Load",
+            min=1,
+            max=256,
+        ),
+    ] = 1
+    log_level: LogLevelOption = "info"
+
+
+def serve(settings: ServeCommand) -> int:
+    """Label the updates of a Kafka topic until SIGTERM."""
+    service, engine, format = settings.service, settings.engine, settings.format
+    configure_logging(settings.log_level, service.log_text)
+    from consumers.formats.readers import check_format, remembered_by
+    from consumers.kafka.client.security import check_cluster
+    from consumers.runtime.engine_factory import build_engine
+    from consumers.runtime.serve import serve as serve_until_signal
+    from consumers.runtime.serve_many import check_workers, serve_many
+
+    check_cluster(service.broker)
+    check_format(format)
+    check_workers(settings.workers)
+    http = settings.http.read()
+    engine = replace(engine, remember_segments=engine.remember_segments or remembered_by(format))
+    make_engine = partial(build_engine, engine)
+    if settings.workers > 1:
+        log_as = partial(configure_logging, settings.log_level, service.log_text)
+        return serve_many(settings.workers, service, make_engine, http, format, log_as)
+    asyncio.run(serve_until_signal(service, make_engine, http, format))
+    return 0

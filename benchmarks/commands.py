@@ -45,9 +45,6 @@ NumberFormatOption = Annotated[
     str, typer.Option(help="Number format of the encoder: auto (the fastest here), float32, bfloat16 or int8.")
 ]
 PolicyOption = Annotated[str, typer.Option(help="Restart policy.")]
-NumberFormatOption = Annotated[
-    str, typer.Option(help="Number format of the encoder's products: auto, float32, bfloat16 or int8.")
-]
 SessionsOption = Annotated[str, typer.Option(help="Numbers of live sessions, separated by commas.")]
 WordsOption = Annotated[int, typer.Option(min=2, help="Words of each session's segment.")]
 LengthsOption = Annotated[str, typer.Option(help="Words of each session's segment; several separated by commas.")]

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 
 from consumers.common.errors import OperationFailed, ServiceFailed
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.client.clients import Clients, connect, stop_client
+from consumers.kafka.client.clients import connect, stop_client
 from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
 from consumers.kafka.output.changelog import (
     ChangelogError,
@@ -46,6 +46,7 @@ from consumers.kafka.output.partition_writer import (
 from consumers.kafka.service.membership import GroupMember, MembershipLost
 from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.restore import ChangelogReader, find_start
+from consumers.kafka.service.service_clients import ServiceClients
 from stream.engine.worker import Worker
 from stream.sessions.snapshot import Entry, SavedSession, SessionState
 
@@ -103,7 +104,7 @@ class Partitions:
     def __init__(
         self,
         settings: ServiceSettings,
-        clients: Clients,
+        clients: ServiceClients,
         worker: Worker,
         in_flight: InFlightRecords,
         context: WriterContext,
@@ -222,7 +223,7 @@ class Partitions:
                 " Sessions have moved between them; name a new state topic with --state-topic"
             )
         async with self._restores:
-            await self._worker.step_over()  # a running step may still work for a former assignment of the partition
+            await self._worker.wait_for_step()  # a running step may still work for a former assignment of the partition
             state = TopicPartition(settings.topics.state, at.partition)
             make = partial(self._clients.reader, settings)
             reader: AIOKafkaConsumer = await connect(make, settings.broker, settings.connect_seconds)
@@ -362,11 +363,11 @@ def _tombstones(session: str, saved: SavedSession) -> list[Entry]:
 def _gravestone(session: str, saved: SavedSession) -> Entry:
     head = SessionState(
         seq=saved.seq,
-        numbers=saved.numbers,
+        counters=saved.counters,
         offset=saved.offset,
         ended=True,
-        begun=saved.begun,
-        reset=saved.reset,
+        life_started_at=saved.life_started_at,
+        labels_void_before=saved.labels_void_before,
     )
     return Entry(session, None, head)
 

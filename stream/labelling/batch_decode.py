@@ -125,7 +125,7 @@ def _gather_scores(
             segments[i, FIRST], segments[i, ROW] = _first_word_to_read(part), used
             whole.append(own[:words])
             used += words
-        elif part.kept_words < words or True in part.unread_heads:
+        elif part.kept_words < words or (words and True in part.unread_heads):
             raise IndexError("words are to be decoded, but nothing was computed")
     return segments, np.concatenate([scores, *whole]) if whole else scores, kept_scores, counts
 

@@ -137,6 +137,7 @@ class HybridSessionLabels:
         """Forget a closed segment that can no longer be edited."""
         self._closed.pop(segment, None)
         self._restored.pop(segment, None)
+        self._session.forget_segment(segment)
 
     def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         """Return the saved reading of a restored segment by each tagger."""

@@ -58,15 +58,8 @@ class Trial:
 
     async def reach(self, goal: int) -> None:
         """Wait until so many messages are committed; notes that the workers are stuck when nothing moves any more."""
-        clock = asyncio.get_running_loop().time
-        best, since = self.lag.committed, clock()
-        while self.lag.committed < goal and not self.finding.stuck:
-            self.lag.moved.clear()
-            await self.lag.moved.wait()
-            if self.lag.committed > best:
-                best, since = self.lag.committed, clock()
-            elif clock() - since > self.options.patience:
-                self.finding.stuck = True
+        if not self.finding.stuck:
+            self.finding.stuck = not await self.lag.reach(lambda: goal, self.options.patience)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +130,7 @@ async def run_trial(fault: Fault, options: Options, place: Place, progress: Prog
         stack.push_async_callback(workers.kill_all)
         lag = Lag(place)
         await _in_background(stack, lag.watch())
-        feeder = await stack.enter_async_context(Feeder(place, lag, options.backlog))
+        feeder = await stack.enter_async_context(Feeder(place, lag, options.backlog, options.patience))
         speech = Speech(options.seed, options.sessions, comebacks=options.comebacks)
         trial = Trial(options, place, workers, feeder, lag, speech, Random(options.seed), finding, show)
         await _in_background(stack, _look(trial))

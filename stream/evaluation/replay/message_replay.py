@@ -14,8 +14,8 @@ import numpy as np
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
-from stream.evaluation.labelled import dense_flops
 from stream.evaluation.metrics.chart_metrics import Chart, Labels
+from stream.evaluation.replay.flops import dense_flops
 from stream.evaluation.replay.shown_spans import Audience, EmissionLevels
 from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, ignore
 from stream.ingest.queue import Intake

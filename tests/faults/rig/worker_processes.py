@@ -145,9 +145,11 @@ class Workers:
         return [name for name in self.names if has.get(name)]
 
     def last_words(self, name: str) -> str:
-        """The end of a worker's newest log."""
-        lines = self._log(name, self._slots[name].life).read_text(errors="replace").splitlines()
-        return "\n".join(lines[-5:])
+        """The end of a worker's newest log that has anything: one that ended may have been started again since."""
+        for life in range(self._slots[name].life, 0, -1):
+            if lines := self._log(name, life).read_text(errors="replace").splitlines():
+                return "\n".join(lines[-5:])
+        return ""
 
     def _log(self, name: str, life: int) -> Path:
         return self.folder / f"{name}.{life}.log"

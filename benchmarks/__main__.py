@@ -4,19 +4,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks.commands.bench import app
-from benchmarks.commands.growth import growth
-from benchmarks.commands.kafka import bench_kafka
-from benchmarks.commands.peers import peers
-from benchmarks.commands.report import report
-from benchmarks.commands.workers import bench_workers
+from benchmarks.commands import app
 from consumers.common.exit_codes import end_with_code
-
-app.command("kafka")(bench_kafka)
-app.command()(peers)
-app.command()(growth)
-app.command()(report)
-app.command("workers")(bench_workers)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

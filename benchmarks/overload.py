@@ -1,24 +1,26 @@
-"""What shorter restarts are worth under load: capacity with and without them, and latency beyond capacity.
+"""Effect of shorter restarts under load: capacity with and without them, and latency beyond capacity.
 
-All runs are in one process on one thread, in turns, and in real time: updates come at their own pace whether or not the
-engine keeps up. Only waiting for the next one is skipped, not slept.
+All runs are in one process on one thread, one after the other, in real time: updates arrive at their own pace whether
+or not the engine keeps up. Only idle waiting is skipped.
 """
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import msgspec
 import numpy as np
 import torch
 
-from benchmarks.dense import make_texts
 from benchmarks.harness.open_loop import Outcome, drive
+from benchmarks.harness.progress import ReportProgress
+from benchmarks.harness.tables import Table, make_table, times
+from benchmarks.harness.texts import make_texts, speak_in_turns
+from consumers.common.console import percent
 from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 from stream.engine.engine import Engine
-from stream.messages.types import Message, Update
+from stream.engine.open_loop import SkippingClock
+from stream.messages.types import Message
 from stream.overload.governor import Governor
 
 CAPACITY_SECONDS = 4.0
@@ -26,60 +28,55 @@ CAPACITY_SECONDS = 4.0
 
 
 class Capacity(msgspec.Struct, frozen=True, kw_only=True):
-    """What is done of a load that never ends."""
+    """Throughput while something is always waiting."""
 
     restarts: str
     updates_per_second: float
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Latency of updates in one way to deal with load: from their arrival to the end of the step that answered them."""
+class LoadLatency(msgspec.Struct, frozen=True, kw_only=True):
+    """Latency of updates under one setting: from arrival to the end of the step that answered them."""
 
     coalesce: bool
     governed: bool
     p50_ms: float
     p99_ms: float
     last_p99_ms: float
-    """Of the last quarter: whether it grows on."""
+    """Of the last quarter: shows whether it keeps growing."""
     shortened: float
     """Share of the updates whose restart was shortened."""
     coalesced: float
-    """Share of the updates that were skipped because a newer one of their segment waited."""
+    """Share of the updates that were skipped because a newer one of their segment was waiting."""
 
 
 class OverloadReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one bench found."""
+    """Results of one run."""
 
     tagger: str
     policy: str
     sessions: int
     words: int
     load: float
-    """Updates that came, as a multiple of the capacity with the policy's restarts."""
+    """Arriving updates as a multiple of the capacity with the policy's restarts."""
     seconds: float
     target: float
-    """Seconds that an update may wait before restarts get shorter."""
+    """Waiting time in seconds beyond which restarts get shorter."""
     capacities: list[Capacity]
-    waiting: list[Waiting]
-
-
-@dataclass(slots=True)
-class _RealTime:
-    """A clock of which waiting costs nothing."""
-
-    skipped: float = 0.0
-
-    def now(self) -> float:
-        return time.perf_counter() + self.skipped
-
-    def skip(self, to: float) -> None:
-        self.skipped += max(0.0, to - self.now())
+    waiting: list[LoadLatency]
 
 
 def run_overload(
-    name: str, sessions: int, words: int, policy: str, *, load: float, seconds: float, target: float
+    name: str,
+    sessions: int,
+    words: int,
+    policy: str,
+    *,
+    load: float,
+    seconds: float,
+    target: float,
+    progress: ReportProgress,
 ) -> OverloadReport:
-    """Measure capacities, then latency at `load` times the capacity, for `seconds` in each way.
+    """Measure capacities, then latency at `load` times the capacity, for `seconds` with each setting.
 
     Raises:
         CheckpointError: the tagger cannot be read.
@@ -89,14 +86,16 @@ def run_overload(
     tagger = load_single_tagger(name, max_sessions=sessions)
     policy = resolve_policy(policy, tagger.default_policy)
     texts = make_texts(sessions, words)
-    _capacity(tagger, texts, policy, 0.5)  # compiles what is compiled
-    full = _capacity(tagger, texts, policy, CAPACITY_SECONDS)
-    least = _capacity(tagger, texts, "never", CAPACITY_SECONDS)
-    waiting = [
-        _wait(tagger, texts, policy, load * full, seconds, coalesce, target if governed else None)
-        for coalesce in (False, True)
-        for governed in (False, True)
-    ]
+    progress("capacity", 0.0)
+    _measure_capacity(tagger, texts, policy, 0.5)  # compiles what is compiled
+    full = _measure_capacity(tagger, texts, policy, CAPACITY_SECONDS)
+    least = _measure_capacity(tagger, texts, "never", CAPACITY_SECONDS)
+    waiting: list[LoadLatency] = []
+    for coalesce in (False, True):
+        for governed in (False, True):
+            progress(f"latency{', coalesced' * coalesce}{', governed' * governed}", 0.2 + 0.2 * len(waiting))
+            limit = target if governed else None
+            waiting.append(_measure_latency(tagger, texts, policy, load * full, seconds, coalesce, limit))
     return OverloadReport(
         tagger=tagger.name,
         policy=policy,
@@ -113,39 +112,23 @@ def run_overload(
     )
 
 
-def speak(texts: Sequence[Sequence[str]], rate: float) -> Iterator[tuple[float, Message]]:
-    """All sessions in turns, for ever, a word more each time; a segment closes with its text, and the next one begins.
-
-    Sessions begin at different words of their first texts, so that they do not close together.
-    """
-    count, words = len(texts), len(texts[0])
-    number = 0
-    while True:
-        session, turn = number % count, number // count
-        segment, last = divmod(turn + session * words // count, words)
-        text = texts[(session + segment) % count][: last + 1]
-        update = Update(session=f"s{session}", segment=str(segment), text=" ".join(text), final=last == words - 1)
-        yield number / rate, update
-        number += 1
-
-
-def _capacity(tagger: Tagger, texts: Sequence[Sequence[str]], policy: str, seconds: float) -> float:
-    """Updates a second while something always waits."""
-    engine, clock = Engine(tagger, parse_policy(policy)), _RealTime()
+def _measure_capacity(tagger: Tagger, texts: Sequence[Sequence[str]], policy: str, seconds: float) -> float:
+    """Return updates a second while something is always waiting."""
+    engine, clock = Engine(tagger, parse_policy(policy)), SkippingClock()
     began = clock.now()
 
     def arrivals() -> Iterator[tuple[float, Message]]:
-        for _, message in speak(texts, 1.0):
+        for _, message in speak_in_turns(texts, 1.0):
             if clock.now() - began > seconds:
                 return
             yield 0.0, message
 
     outcome = drive(engine, arrivals(), clock)
-    _end(engine)
+    _end_sessions(engine)
     return len(outcome.latencies) / (clock.now() - began)
 
 
-def _wait(
+def _measure_latency(
     tagger: Tagger,
     texts: Sequence[Sequence[str]],
     policy: str,
@@ -153,30 +136,52 @@ def _wait(
     seconds: float,
     coalesce: bool,
     target: float | None,
-) -> Waiting:
+) -> LoadLatency:
     engine = Engine(tagger, parse_policy(policy), coalesce=coalesce, governor=Governor(target) if target else None)
-    arrivals = islice(speak(texts, rate), int(rate * seconds))
-    outcome = drive(engine, arrivals, _RealTime())
+    arrivals = islice(speak_in_turns(texts, rate), int(rate * seconds))
+    outcome = drive(engine, arrivals, SkippingClock())
     stats = engine.stats
-    _end(engine)
-    return Waiting(
+    _end_sessions(engine)
+    return LoadLatency(
         coalesce=coalesce,
         governed=target is not None,
-        p50_ms=_milliseconds(outcome, 0, seconds, 50),
-        p99_ms=_milliseconds(outcome, 0, seconds, 99),
-        last_p99_ms=_milliseconds(outcome, 0.75 * seconds, seconds, 99),
+        p50_ms=_percentile_ms(outcome, 0, seconds, 50),
+        p99_ms=_percentile_ms(outcome, 0, seconds, 99),
+        last_p99_ms=_percentile_ms(outcome, 0.75 * seconds, seconds, 99),
         shortened=stats.restarts_shortened / stats.messages,
         coalesced=stats.coalesced / stats.messages,
     )
 
 
-def _milliseconds(outcome: Outcome, begin: float, end: float, share: float) -> float:
+def _percentile_ms(outcome: Outcome, begin: float, end: float, share: float) -> float:
     return 1000 * float(np.percentile(outcome.between(begin, end), share))
 
 
-def _end(engine: Engine) -> None:
-    """Give the tagger's slots back to the next run."""
+def _end_sessions(engine: Engine) -> None:
+    """Free the tagger's slots for the next run."""
     engine.idle_seconds = 0.0
     engine.expire(float("inf"))
     while engine.pending:
         engine.step()
+
+
+def overload_tables(report: OverloadReport) -> list[Table]:
+    """Lay out the capacities, and the latencies with each setting."""
+    full = report.capacities[0].updates_per_second
+    capacity = {
+        "restarts": lambda x: x.restarts,
+        "updates/s": lambda x: f"{x.updates_per_second:,.0f}",
+        "ratio": lambda x: times(x.updates_per_second / full),
+    }
+    waiting = {
+        "coalesced": lambda x: "yes" if x.coalesce else "no",
+        "restarts": lambda x: f"shorter beyond {report.target:g} s" if x.governed else "as the policy says",
+        "p50 ms": lambda x: f"{x.p50_ms:,.0f}",
+        "p99 ms": lambda x: f"{x.p99_ms:,.0f}",
+        "p99 ms, last quarter": lambda x: f"{x.last_p99_ms:,.0f}",
+        "shortened %": lambda x: percent(x.shortened),
+        "skipped %": lambda x: percent(x.coalesced),
+    }
+    title = f"{report.tagger}, {report.sessions} sessions, segments of {report.words} words"
+    load = f"{report.load:g} times the capacity of {report.policy} for {report.seconds:g} s"
+    return [make_table(title, report.capacities, capacity), make_table(load, report.waiting, waiting, left=2)]

@@ -1,15 +1,22 @@
-"""What it costs to have several taggers on one stream: all of them together against the first alone, in turns.
+"""Cost of several taggers on one stream: all of them together against the first alone, in turns.
 
 Heads of one trunk share its pass, so they should cost little more than one; taggers of different checkpoints run side
 by side, so they cost the sum.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+import msgspec
 import torch
 
-from benchmarks.dense import BenchReport, Times, make_texts, run_engine
+from benchmarks.harness.engine_feed import time_words
+from benchmarks.harness.interleaved import Run, Side, SideRow, interleave
+from benchmarks.harness.machine import Setting, this_machine
+from benchmarks.harness.progress import ReportProgress
+from benchmarks.harness.tables import Table, make_table, short, times
+from benchmarks.harness.texts import make_texts
 from encoder.checkpoints.names import HeadChoice, choose_taggers
 from encoder.restart.policies import most_cautious_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
@@ -17,15 +24,31 @@ from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.multi_model import MultiModelLabeller
 
 
-def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy: str, repeats: int) -> BenchReport:
-    """Measure at each number of sessions; a row's ratio is how many times as long the step takes as the first row's.
+class TaggersReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Results: at each number of sessions a row of the first tagger alone, then one of all."""
+
+    setting: Setting
+    words: int
+    rows: list[SideRow]
+
+    def ratio(self, row: SideRow) -> float | None:
+        """Return how many times as long as the first tagger alone a step takes; None for the first alone."""
+        first = next(x for x in self.rows if x.sessions == row.sessions)
+        return None if first is row else first.words_per_second / row.words_per_second
+
+
+def run_taggers(
+    names: Sequence[str], counts: Sequence[int], words: int, policy: str, repeats: int, progress: ReportProgress
+) -> TaggersReport:
+    """Measure at each number of sessions.
 
     Args:
         names: of taggers, at least two.
         counts: numbers of live sessions.
         words: of each session's segment.
-        policy: where restarts begin.
+        policy: restart policy.
         repeats: of each side, in turns.
+        progress: called with what is done next.
 
     Raises:
         CheckpointError: a tagger cannot be read, or two have the same name.
@@ -37,25 +60,40 @@ def run_taggers(names: Sequence[str], counts: Sequence[int], words: int, policy:
     policy = resolve_policy(
         policy, most_cautious_policy([head.default_policy for x in loaded.values() for head in x.heads])
     )
-    first = [HeadChoice(chosen[0].folder, chosen[0].heads[:1])]
+    choices = [[HeadChoice(chosen[0].folder, chosen[0].heads[:1])], chosen]
     rows = []
-    for count in counts:
+    for number, count in enumerate(counts):
+        progress(f"{count:,} sessions", number / len(counts))
         texts = make_texts(count, words)
-        times = [Times(), Times()]
-        for choices in (first, chosen):
-            run_engine(_labeller(loaded, choices), texts[:1], policy)  # warm
-        for _ in range(repeats):
-            for choices, measured in zip((first, chosen), times, strict=True):
-                measured.repeats.append(run_engine(_labeller(loaded, choices), texts, policy))
-        rows.append(times[0].row(count, _name(first), None))
-        rows.append(times[1].row(count, _name(chosen), times[0]))
+        measures = [partial(time_words, _make_labeller(loaded, x), policy) for x in choices]
+        for measure in measures:
+            measure(texts[:1])  # compiles what is compiled
+        runs = interleave([partial(measure, texts) for measure in measures], repeats)
+        for choice, found in zip(choices, runs, strict=True):
+            rows.append(Side(_name_of(choice), "", count, [Run(steps) for steps in found]).row(words, count))
     formats = ", ".join(dict.fromkeys(x.encoder.number_format for x in loaded.values()))
-    return BenchReport(tagger=_name(chosen), policy=policy, words=words, number_format=formats, rows=rows)
+    setting = Setting(machine=this_machine(), tagger=_name_of(chosen), policy=policy, number_format=formats)
+    return TaggersReport(setting=setting, words=words, rows=rows)
 
 
-def _name(choices: Sequence[HeadChoice]) -> str:
+def taggers_tables(report: TaggersReport) -> list[Table]:
+    """Lay out the results."""
+    title = f"{report.setting.tagger}, {report.setting.policy}, {report.words} words a segment"
+    columns = {
+        "sessions": lambda x: f"{x.sessions:,}",
+        "side": lambda x: x.side,
+        "words/s": lambda x: f"{x.words_per_second:,.0f}",
+        "spread": lambda x: f"{x.slowest:,.0f} - {x.fastest:,.0f}",
+        "p50 ms": lambda x: short(x.p50_ms),
+        "p99 ms": lambda x: short(x.p99_ms),
+        "cost": lambda x: times(report.ratio(x) or 1.0),
+    }
+    return [make_table(f"{title}, {report.setting.number_format}", report.rows, columns, left=2)]
+
+
+def _name_of(choices: Sequence[HeadChoice]) -> str:
     return " + ".join(head for choice in choices for head in choice.heads)
 
 
-def _labeller(loaded: dict[Path, Tagger], choices: Sequence[HeadChoice]) -> MultiModelLabeller:
+def _make_labeller(loaded: dict[Path, Tagger], choices: Sequence[HeadChoice]) -> MultiModelLabeller:
     return MultiModelLabeller([HybridLabeller(loaded[x.folder], x.heads) for x in choices])

@@ -1,7 +1,7 @@
-"""Each kernel at sizes of live sessions, beside torch's best way to the same numbers, in the same run.
+"""Each kernel at the sizes of live sessions, beside the best implementation in torch, in the same run.
 
-Torch's ways get more than ours: keys and values that lie side by side, without pages, and sequences of one length, so
-that nothing is padded.
+Torch gets easier input: contiguous keys and values without pages, and sequences of one length, so that nothing is
+padded.
 """
 
 import warnings
@@ -22,7 +22,7 @@ from encoder.runtime.gpu.row_kernels import DeviceNorm, DeviceStream
 from encoder.runtime.gpu.row_layout import DeviceRows, lay_out
 
 Ways = dict[str, Callable[[], Callable[[], object]]]
-"""By name, what makes ready the work that is timed."""
+"""By name, a function that prepares the work to be timed."""
 
 
 class Case(NamedTuple):
@@ -48,7 +48,7 @@ _ROWS, _TINY_ROWS = (256, 2048, 8192), (5,)
 def compare_kernels(
     config: HybridConfig, dtype: torch.dtype, device: torch.device, limits: Limits, tiny: bool
 ) -> list[KernelRow]:
-    """Time every kernel that torch has a counterpart of."""
+    """Time every kernel that has a counterpart in torch."""
     bench = _Bench(config, dtype, device, limits, compiles=device.type == "cuda")
     found = [bench.attend(case) for case in (_TINY if tiny else CASES)]
     for count in _TINY_ROWS if tiny else _ROWS:
@@ -175,7 +175,7 @@ class _Bench(NamedTuple):
         return torch.randn(shape, device=self.device).to(self.dtype)
 
     def _row(self, kernel: str, size: str, ours: Callable[[], object], ways: Ways, moved: int) -> KernelRow:
-        """Time all; a way that torch cannot go here is told, not a failure of the bench."""
+        """Time all; an implementation that torch does not have here is reported, not raised."""
         took = seconds_of(ours, self.device)
         peers, failed = {}, {}
         for name, make in ways.items():

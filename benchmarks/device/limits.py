@@ -1,4 +1,4 @@
-"""Clocks of a device, and what it does at best: a large matrix product and a large copy."""
+"""Limits of a device, by a large matrix product and a large copy; timing of work on it."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ _REPEATS = 20
 
 
 def seconds_of(work: Callable[[], object], device: torch.device, repeats: int = _REPEATS) -> float:
-    """Give the median time of a piece of work on the device, after runs that let it compile."""
+    """Return the median seconds of some work on the device, after runs that compile it."""
     for _ in range(3 if device.type == "cuda" else 1):
         work()
     return float(np.median([_once(work, device) for _ in range(repeats if device.type == "cuda" else 1)]))
@@ -34,7 +34,7 @@ def _once(work: Callable[[], object], device: torch.device) -> float:
 
 
 def measure_limits(device: torch.device, tiny: bool) -> Limits:
-    """Measure both; nothing else may run there meanwhile."""
+    """Measure both limits; nothing else may run on the device."""
     side, size = (_TINY_SIDE, _TINY_BYTES) if tiny else (_SIDE, _BYTES)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))

@@ -1,13 +1,16 @@
-"""What the bench of a device found; microseconds and milliseconds are the device's unless a field says otherwise."""
+"""Results of the GPU benchmark; times are the device's unless a field says otherwise."""
 
 from collections.abc import Sequence
 
 import msgspec
 import numpy as np
 
+from benchmarks.harness.tables import Columns, Table, make_table
+from consumers.common.console import percent
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the device does at best, measured in the same run."""
+    """Limits of the device, measured in the same run."""
 
     teraflops: float
     """Of a large matrix product in the linears' number format."""
@@ -16,25 +19,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A word for every session, step after step; or every segment computed whole (`saturated`)."""
+    """Steps of a word for every session, or of every segment computed whole (`saturated`)."""
 
     sessions: int
     saturated: bool
     tail_tokens: float
-    """A step, computed by the tail."""
+    """Computed by the tail in a step."""
     device_words: float
-    """Words a second by the device's own time for a step: the tensor part."""
+    """Words a second by device time: the tensor part."""
     words: float
-    """Words a second by the clock of the host, which lays out requests and reads flips."""
+    """Words a second by host time, which includes laying out requests and reading flips."""
     p50_ms: float
-    """Of a step, by the host's clock."""
+    """Of a step, by host time."""
     p99_ms: float
     launches: float
-    """A step: calls by which the host sets the device to work, copies among them."""
+    """Launch calls of a step, including copies."""
     kernels: float
-    """A step: what then runs on the device, the nodes of graphs among them."""
+    """Kernels that a step runs, including nodes of graphs."""
     waits: float
-    """A step: calls in which the host waits, beyond the one for the read-back. To be 0."""
+    """Calls of a step in which the host waits, without the one for the read-back; should be 0."""
     reruns: int
     """Steps whose tail ran twice."""
     gemm_share: float
@@ -54,27 +57,27 @@ class EngineRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, sessions: int, seconds: Sequence[float]) -> "EngineRow":
-        """Sum up steps of a word for each session."""
+        """Summarise steps of a word for each session."""
         p50, p99 = np.percentile(seconds, (50, 99)) * 1000
         rate = sessions / float(np.median(seconds))
         return cls(sessions=sessions, words=rate, p50_ms=float(p50), p99_ms=float(p99))
 
 
 class KernelRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One kernel, or two that belong together, at one size, beside torch's."""
+    """One kernel, or two that belong together, at one size, beside torch."""
 
     kernel: str
     size: str
     ours_us: float
     peers_us: dict[str, float]
-    """Of each way that torch has; without those that failed."""
+    """By torch implementation, without those that failed."""
     failed: dict[str, str]
     """Why they did."""
     bandwidth_share: float
 
     @property
     def best(self) -> tuple[str, float] | None:
-        """The fastest of torch's ways, and how many times as long it takes as ours."""
+        """Return torch's fastest implementation and its time over ours; None if all failed."""
         if not self.peers_us:
             return None
         name = min(self.peers_us, key=self.peers_us.__getitem__)
@@ -82,7 +85,7 @@ class KernelRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it."""
+    """All results."""
 
     tagger: str
     device: str
@@ -93,3 +96,46 @@ class DeviceReport(msgspec.Struct, frozen=True, kw_only=True):
     rows: list[StepRow]
     engine: list[EngineRow]
     kernels: list[KernelRow]
+
+
+def device_tables(report: DeviceReport) -> list[Table]:
+    """Lay out steps, the whole engine, and each kernel beside torch."""
+    limits = report.limits
+    title = (
+        f"{report.tagger} on {report.device}, {report.number_format}, {report.policy}, {report.words} words a segment; "
+        f"measured limits: {limits.teraflops:,.0f} TFLOP/s, {limits.gigabytes:,.0f} GB/s"
+    )
+    steps: Columns[StepRow] = {
+        "sessions": lambda x: f"{x.sessions:,}" + (", whole" if x.saturated else ""),
+        "words/s, device": lambda x: f"{x.device_words:,.0f}",
+        "words/s": lambda x: f"{x.words:,.0f}",
+        "p50 ms": lambda x: f"{x.p50_ms:.2f}",
+        "p99 ms": lambda x: f"{x.p99_ms:.2f}",
+        "tail tokens": lambda x: f"{x.tail_tokens:,.1f}",
+        "launches": lambda x: f"{x.launches:,.1f}",
+        "kernels": lambda x: f"{x.kernels:,.1f}",
+        "waits": lambda x: f"{x.waits:,.1f}",
+        "reruns": lambda x: f"{x.reruns:,}",
+        "of GEMM %": lambda x: percent(x.gemm_share),
+        "of bandwidth %": lambda x: percent(x.bandwidth_share),
+    }
+    engine: Columns[EngineRow] = {
+        "sessions": lambda x: f"{x.sessions:,}",
+        "words/s": lambda x: f"{x.words:,.0f}",
+        "p50 ms": lambda x: f"{x.p50_ms:.2f}",
+        "p99 ms": lambda x: f"{x.p99_ms:.2f}",
+    }
+    kernels: Columns[KernelRow] = {
+        "kernel": lambda x: x.kernel,
+        "size": lambda x: x.size,
+        "torch's best": lambda x: f"{x.best[0]} {x.peers_us[x.best[0]]:.1f} us" if x.best else "-",
+        "failed": lambda x: "; ".join(f"{name}: {why}" for name, why in x.failed.items()),
+        "us": lambda x: f"{x.ours_us:.1f}",
+        "ratio": lambda x: f"{x.best[1]:.2f}x" if x.best else "-",
+        "of bandwidth %": lambda x: percent(x.bandwidth_share),
+    }
+    return [
+        make_table(title, report.rows, steps),
+        make_table("from updates to revisions, one process", report.engine, engine),
+        make_table("kernels beside torch (above 1x: ours is faster)", report.kernels, kernels, left=4),
+    ]

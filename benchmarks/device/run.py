@@ -1,18 +1,19 @@
-"""`python -m benchmarks --device`: what a device does with live sessions, against what it could do, in one run.
+"""`python -m benchmarks device`: live sessions on a GPU against the limits of the device, in one run.
 
-Everything here also runs on the CPU under Triton's interpreter, in a tiny form and with times that mean nothing: so the
-tests know that it will not fail on the first device that it meets.
+All of it also runs on the CPU under Triton's interpreter, in a tiny form and with meaningless times, so that tests
+cover it without a device.
 """
 
 from collections.abc import Sequence
 
 import torch
 
-from benchmarks.dense import make_texts, run_engine
 from benchmarks.device.kernels import compare_kernels
 from benchmarks.device.limits import measure_limits
 from benchmarks.device.report import DeviceReport, EngineRow
-from benchmarks.device.steps import Stage, measure_steps, saturate
+from benchmarks.device.steps import DeviceSetup, measure_steps, saturate
+from benchmarks.harness.engine_feed import time_words
+from benchmarks.harness.texts import make_texts
 from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.runtime.gpu.device import on
 from encoder.runtime.gpu.encoder import DeviceEncoder
@@ -21,7 +22,7 @@ from encoder.tagger import Tagger
 __all__ = ["DeviceReport", "run_device_bench"]
 
 ENGINE_MOST = 1000
-"""Sessions up to which the whole engine is measured: beyond, its Python takes minutes and says nothing new."""
+"""Most sessions with which the whole engine is measured: with more, its Python takes minutes."""
 
 
 def run_device_bench(
@@ -32,13 +33,13 @@ def run_device_bench(
     Args:
         tagger: on the device, with a slot for each session.
         counts: numbers of live sessions.
-        words: of each session's segment; what does not fit the tagger's window is left out.
-        policy: where restarts begin.
+        words: of each session's segment, as far as they fit the tagger's window.
+        policy: restart policy.
         repeats: of each measurement.
-        tiny: as small as it gets, for the tests.
+        tiny: smallest sizes, for tests.
 
     Raises:
-        PolicyError: the policy cannot be read.
+        PolicyError: the policy cannot be parsed.
     """
     encoder = tagger.encoder
     assert isinstance(encoder, DeviceEncoder)
@@ -51,7 +52,7 @@ def _run(
 ) -> DeviceReport:
     place = encoder.device
     limits = measure_limits(place, tiny)
-    stage = Stage(tagger, encoder, make_texts(max(counts), words), parse_policy(policy), limits)
+    stage = DeviceSetup(tagger, encoder, make_texts(max(counts), words), parse_policy(policy), limits)
     rows = [measure_steps(stage, count, repeats) for count in counts]
     full = saturate(stage, max(counts), repeats)
     engine = [_measure_engine(stage, count, policy, repeats) for count in counts if count <= ENGINE_MOST]
@@ -68,8 +69,8 @@ def _run(
     )
 
 
-def _measure_engine(stage: Stage, count: int, policy: str, repeats: int) -> EngineRow:
-    """From updates in to revisions out, in one process."""
-    run_engine(stage.tagger, stage.texts[:1], policy)
-    seconds = [x for _ in range(repeats) for x in run_engine(stage.tagger, stage.texts[:count], policy)]
+def _measure_engine(stage: DeviceSetup, count: int, policy: str, repeats: int) -> EngineRow:
+    """Measure the engine from updates in to revisions out, in one process."""
+    time_words(stage.tagger, policy, stage.texts[:1])  # compiles what is compiled
+    seconds = [x.wall for _ in range(repeats) for x in time_words(stage.tagger, policy, stage.texts[:count])]
     return EngineRow.of(count, seconds)

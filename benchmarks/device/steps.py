@@ -1,4 +1,4 @@
-"""Steps of live sessions on the device: how long they take, by whose clock, and what share of the limits that is."""
+"""Steps of live sessions on the device: time by the clocks of device and host, and share of the limits."""
 
 import time
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from encoder.runtime.gpu.resident.step import DeviceResidentStep
 from encoder.tagger import Tagger
 
 _TRACED = 8
-"""Steps under the profiler: the last ones of a run of their own."""
+"""Steps under the profiler: the last ones of a separate run."""
 
 Step = list[SlotRequest]
 
 
-class Took(NamedTuple):
-    """One step."""
+class StepTime(NamedTuple):
+    """Time and tokens of one step."""
 
     seconds: float
     """By the host's clock."""
@@ -38,12 +38,12 @@ class Took(NamedTuple):
 
 
 @dataclass(slots=True)
-class Stage:
-    """What all measurements share."""
+class DeviceSetup:
+    """State that all measurements share."""
 
     tagger: Tagger
     encoder: DeviceEncoder
-    """Under the tagger."""
+    """The tagger's own."""
     texts: list[list[str]]
     policy: RestartPolicy
     limits: Limits
@@ -53,7 +53,7 @@ class Stage:
         self.resident = DeviceResidentStep(self.encoder, self.tagger.heads)
 
     def open(self, count: int) -> list[int]:
-        """Begin a segment in so many slots."""
+        """Begin a segment in `count` slots."""
         slots = [self.encoder.open_slot() for _ in range(count)]
         for slot in slots:
             self.resident.begin(slot, self.policy)
@@ -65,9 +65,9 @@ class Stage:
             self.encoder.free_slot(slot)
 
 
-def measure_steps(stage: Stage, count: int, repeats: int) -> StepRow:
+def measure_steps(stage: DeviceSetup, count: int, repeats: int) -> StepRow:
     """Time a word for every session, step after step, to the ends of their segments."""
-    found: list[Took] = []
+    found: list[StepTime] = []
     for repeat in range(repeats + 1):
         slots = stage.open(count)
         steps = _word_by_word(stage, slots)
@@ -84,7 +84,7 @@ def measure_steps(stage: Stage, count: int, repeats: int) -> StepRow:
     return _row(stage, count, count, found, traced, last, saturated=False)
 
 
-def saturate(stage: Stage, count: int, repeats: int) -> StepRow:
+def saturate(stage: DeviceSetup, count: int, repeats: int) -> StepRow:
     """Time every session's segment computed whole: arithmetic, not launches, is the limit here."""
     slots = stage.open(count)
     whole = _whole(stage, slots)
@@ -94,13 +94,13 @@ def saturate(stage: Stage, count: int, repeats: int) -> StepRow:
     return _row(stage, count, sum(x.words for x in whole), found, traced, [whole], saturated=True)
 
 
-def _run(stage: Stage, steps: Sequence[Step]) -> None:
+def _run(stage: DeviceSetup, steps: Sequence[Step]) -> None:
     for step in steps:
         stage.resident.step(step)
 
 
-def _time(stage: Stage, step: Step) -> Took:
-    """Run a step by its parts; the device's time is that between a part's first and last launch."""
+def _time(stage: DeviceSetup, step: Step) -> StepTime:
+    """Run a step by its parts; device time is between a part's first and last launch."""
     seconds = device_seconds = 0.0
     computed = 0
     for part in stage.resident.parts(step):
@@ -112,11 +112,11 @@ def _time(stage: Stage, step: Step) -> Took:
         computed += stage.resident.finish(launched).computed
         seconds += time.perf_counter() - began
         device_seconds += clock.seconds()
-    return Took(seconds, device_seconds, sum(len(x.tokens) for x in step), computed, sum(x.count for x in step))
+    return StepTime(seconds, device_seconds, sum(len(x.tokens) for x in step), computed, sum(x.count for x in step))
 
 
 class _Clock:
-    """The device's clock, or the host's where there is none."""
+    """Timer by the device's clock, or by the host's without a GPU."""
 
     def __init__(self, device: torch.device) -> None:
         self._events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device.type == "cuda" else []
@@ -125,21 +125,21 @@ class _Clock:
             self._events[0].record()
 
     def stop(self) -> None:
-        """Stop it, when the device gets here."""
+        """Stop the timer when the device reaches this point."""
         self._times.append(time.perf_counter())
         if self._events:
             self._events[1].record()
 
     def seconds(self) -> float:
-        """Tell the time between; the device must have got there."""
+        """Return the seconds between start and stop."""
         if self._events:
             self._events[1].synchronize()
             return float(self._events[0].elapsed_time(self._events[1])) / 1000
         return self._times[1] - self._times[0]
 
 
-def _word_by_word(stage: Stage, slots: Sequence[int]) -> list[Step]:
-    """A request for each word of each slot's text."""
+def _word_by_word(stage: DeviceSetup, slots: Sequence[int]) -> list[Step]:
+    """Return steps of one request for each slot: its text word by word."""
     columns = []
     for slot, text in zip(slots, stage.texts, strict=False):
         encoded = stage.tagger.tokenizer.encode(" ".join(text))
@@ -154,8 +154,8 @@ def _word_by_word(stage: Stage, slots: Sequence[int]) -> list[Step]:
     return [list(step) for step in zip(*columns, strict=False)]
 
 
-def _whole(stage: Stage, slots: Sequence[int]) -> Step:
-    """A request for each slot's whole text, as far as it fits the window."""
+def _whole(stage: DeviceSetup, slots: Sequence[int]) -> Step:
+    """Return a request for each slot's whole text, as far as it fits the window."""
     found = []
     for slot, text in zip(slots, stage.texts, strict=False):
         encoded = stage.tagger.tokenizer.encode(" ".join(text))
@@ -165,9 +165,16 @@ def _whole(stage: Stage, slots: Sequence[int]) -> Step:
 
 
 def _row(
-    stage: Stage, count: int, words: int, found: Sequence[Took], traced: Trace, last: Sequence[Step], *, saturated: bool
+    stage: DeviceSetup,
+    count: int,
+    words: int,
+    found: Sequence[StepTime],
+    traced: Trace,
+    last: Sequence[Step],
+    *,
+    saturated: bool,
 ) -> StepRow:
-    """Sum up; rates are those of the median step."""
+    """Summarise; rates are those of the median step."""
     seconds = [x.seconds for x in found]
     device = float(np.median([x.device_seconds for x in found]))
     appended, computed, held = (float(np.mean([x[i] for x in found])) for i in (2, 3, 4))
@@ -190,15 +197,15 @@ def _row(
     )
 
 
-def _linear_flops(stage: Stage, appended: float, computed: float) -> float:
+def _linear_flops(stage: DeviceSetup, appended: float, computed: float) -> float:
     config = stage.tagger.config
     layer = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
     tokens = config.causal_layers * appended + config.tail_layers * computed
     return layer * tokens + 2 * config.hidden * config.columns * computed
 
 
-def _least_bytes(stage: Stage, appended: float, computed: float, held: float) -> float:
-    """Weights read once; keys and values of all tokens read, those of new and computed ones written."""
+def _least_bytes(stage: DeviceSetup, appended: float, computed: float, held: float) -> float:
+    """Return the bytes of weights read once, keys and values of all tokens read, and those of computed ones written."""
     config, size = stage.tagger.config, stage.encoder.dtype.itemsize
     weights = config.layers * config.hidden * (4 * config.hidden + 2 * config.intermediate) * size
     tokens = config.layers * held + config.causal_layers * appended + config.tail_layers * computed

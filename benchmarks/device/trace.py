@@ -1,4 +1,4 @@
-"""What a profiler's trace says of a step: launches, kernels, and calls in which the host waits."""
+"""Launches, kernels and waiting calls of a step, counted in a profiler's trace."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -25,11 +25,11 @@ WAITS = (
     "cudaFree",
     "cudaMalloc",
 )
-"""A call to `cudaMalloc` or `cudaFree` waits for the device too."""
+"""`cudaMalloc` and `cudaFree` wait for the device too."""
 
 
 class Trace(NamedTuple):
-    """Calls of some steps together."""
+    """Counts of calls of some steps."""
 
     launches: int
     kernels: int
@@ -37,12 +37,12 @@ class Trace(NamedTuple):
 
 
 def read_trace(calls: Mapping[str, int], kernels: int) -> Trace:
-    """Count what a trace has, by the names of CUDA's calls."""
+    """Count a trace's calls by their CUDA names."""
     return Trace(sum(calls.get(name, 0) for name in LAUNCHES), kernels, sum(calls.get(name, 0) for name in WAITS))
 
 
 def trace(work: Callable[[], None], device: torch.device) -> Trace:
-    """Do `work` once under the profiler, and count what was called while it ran."""
+    """Call `work` once under the profiler and count its calls."""
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         torch.cuda.synchronize(device)

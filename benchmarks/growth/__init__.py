@@ -1,5 +1,4 @@
-"""`python -m benchmarks growth`: what a word costs as something grows, and how near that is to what the machine could
-do.
+"""`python -m benchmarks growth`: cost of a word as something grows, and its distance from the limits of the machine.
 
-Each part has a file, a result that is written as JSON, and a size in full and in short.
+Each part has a module, a result that is written as JSON, and a full and a quick size.
 """

@@ -1,4 +1,4 @@
-"""What this machine can do on one thread: how fast it multiplies and how fast it reads. Floors are made of these."""
+"""Limits of this machine on one thread, from which floors follow: rates of matrix products and of reading memory."""
 
 import time
 from collections.abc import Callable
@@ -12,23 +12,23 @@ from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.packed_linear import PackedLinear
 
 ROWS = (64, 256, 1024)
-"""Tokens in one product; the best of them counts."""
+"""Rows of the tried products; the best counts."""
 SECONDS = 0.05
-"""For how long each is tried."""
+"""Duration of each try."""
 
 
 def product_rate(hidden: int, wide: int, number_format: Numbers) -> float:
-    """Give operations a second of the best product of (M, hidden) by (hidden, wide) in a number format."""
+    """Return the operations a second of the best product of (M, hidden) by (hidden, wide) in a number format."""
     found = []
     for rows in ROWS:
         ways: list[Callable[[], object]] = [*own_product(rows, hidden, wide, number_format)]
-        ways += (_whole if number_format == "int8" else _reals)(rows, hidden, wide, number_format)
+        ways += (_int8_products if number_format == "int8" else _float_products)(rows, hidden, wide, number_format)
         found += [2 * rows * hidden * wide / _best(way) for way in ways]
     return max(found)
 
 
-def _reals(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
-    """Torch's own product, and oneDNN's with packed weights."""
+def _float_products(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
+    """Return torch's own product, and oneDNN's with packed weights."""
     dtype: torch.dtype = getattr(torch, number_format)
     weight, bias = torch.randn(wide, hidden) / hidden**0.5, torch.randn(wide)
     packed = PackedLinear(weight, bias, dtype)
@@ -36,22 +36,22 @@ def _reals(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Ca
     return [lambda: packed(x), lambda: F.linear(x, plain, offset)]
 
 
-def _whole(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
-    """Torch's product of bytes, with nothing scaled."""
+def _int8_products(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
+    """Return torch's int8 product, without scaling."""
     x = torch.randint(-127, 127, (rows, hidden), dtype=torch.int8)
     weight = torch.randint(-127, 127, (wide, hidden), dtype=torch.int8)
     return [lambda: torch._int_mm(x, weight.t())]
 
 
 def read_rate(size: int) -> float:
-    """Give bytes a second of reading so many bytes again and again: from the caches as far as they hold them."""
+    """Return the bytes a second of reading `size` bytes repeatedly: from the caches as far as they hold them."""
     x = torch.ones(max(size // 4, 1024))
     ways: tuple[Callable[[], Tensor], ...] = (lambda: torch.dot(x, x), x.sum, x.amax)
     return 4 * len(x) / min(_best(way) for way in ways)
 
 
 def _best(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of many."""
+    """Return the seconds of the fastest of many calls."""
     work()
     best, until = float("inf"), time.perf_counter() + SECONDS
     while True:

@@ -1,4 +1,4 @@
-"""The product of our own fused layers, alone: what a floor may not leave out if it is the fastest."""
+"""Matrix product of our own fused layers, alone: a floor includes it where it is the fastest."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
 
 
 def own_product(rows: int, hidden: int, wide: int, numbers: Numbers) -> list[Callable[[], None]]:
-    """Give what multiplies (rows, hidden) by (hidden, wide), scaled and with its bias; nothing where it cannot."""
+    """Return a function that multiplies (rows, hidden) by (hidden, wide), with scales and bias; [] if unsupported."""
     if not can_multiply(numbers):
         return []
     steps, width = -(-hidden // PER_STEP[numbers]), padded(wide)

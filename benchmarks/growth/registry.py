@@ -1,4 +1,4 @@
-"""The parts by name, and how large each is in full and in short."""
+"""The parts by name, and their full and quick sizes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,23 +10,24 @@ from benchmarks.growth.rewriting import RewritingRow, measure_rewriting
 from benchmarks.growth.roofline import FloorRow, measure_floors
 from benchmarks.growth.session_count import SessionsRow, measure_sessions
 from benchmarks.growth.session_length import LengthRow, measure_length
-from benchmarks.growth.subject import Measured, Subject, Tell, load_subject
+from benchmarks.growth.subject import PartResult, Subject, load_subject
 from benchmarks.growth.threshold import POLICIES, ThresholdRow, measure_threshold
+from benchmarks.harness.progress import ReportProgress
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured; see the parts."""
+    """Amount of work of each part."""
 
     marks: tuple[int, ...] = (0, 1_200, 6_000, 20_000, 50_000, 100_000, 150_000, 200_000)
     segments: int = 12
     counts: tuple[int, ...] = (1, 10, 100, 1_000, 3_000, 10_000)
     words: int = 1_200
-    """Said at each number of sessions, at least."""
+    """Least words at each number of sessions."""
     shares: tuple[float, ...] = (0.0, 0.1, 0.3, 0.6)
     policies: tuple[str, ...] = POLICIES
     live: int = 64
-    """Sessions, where their number is not what grows."""
+    """Sessions, where their number does not grow."""
     repeats: int = 5
     floors: tuple[int, ...] = (1, 8, 64, 1_000)
 
@@ -46,37 +47,41 @@ QUICK = Size(
 
 
 @dataclass(frozen=True)
-class Part:
-    """One thing that grows."""
+class GrowthPart:
+    """One part."""
 
     rows: type
-    """Of its result."""
+    """Type of the rows of its result."""
     slots: Callable[[Size], int]
-    """Sessions that hold states at the same time."""
-    measure: Callable[[Subject, Size, Tell], list[Any]]
+    """Sessions that hold states at the same time, by size."""
+    measure: Callable[[Subject, Size, ReportProgress], list[Any]]
 
 
-PARTS: dict[str, Part] = {
-    "length": Part(LengthRow, lambda x: 2, lambda s, x, tell: measure_length(s, x.marks, x.segments, tell)),
-    "sessions": Part(
-        SessionsRow, lambda x: max(x.counts), lambda s, x, tell: measure_sessions(s, x.counts, x.words, tell)
+PARTS: dict[str, GrowthPart] = {
+    "length": GrowthPart(
+        LengthRow, lambda x: 2, lambda s, x, progress: measure_length(s, x.marks, x.segments, progress)
     ),
-    "rewriting": Part(
+    "sessions": GrowthPart(
+        SessionsRow, lambda x: max(x.counts), lambda s, x, progress: measure_sessions(s, x.counts, x.words, progress)
+    ),
+    "rewriting": GrowthPart(
         RewritingRow,
         lambda x: x.live,
-        lambda s, x, tell: measure_rewriting(s, x.shares, x.live, x.repeats, tell),
+        lambda s, x, progress: measure_rewriting(s, x.shares, x.live, x.repeats, progress),
     ),
-    "threshold": Part(
+    "threshold": GrowthPart(
         ThresholdRow,
         lambda x: x.live,
-        lambda s, x, tell: measure_threshold(s, x.policies, x.live, x.repeats, tell),
+        lambda s, x, progress: measure_threshold(s, x.policies, x.live, x.repeats, progress),
     ),
-    "floors": Part(FloorRow, lambda x: max(x.floors), lambda s, x, tell: measure_floors(s, x.floors, tell)),
+    "floors": GrowthPart(
+        FloorRow, lambda x: max(x.floors), lambda s, x, progress: measure_floors(s, x.floors, progress)
+    ),
 }
-"""`length` comes first: it tells what memory the process has, and others leave taken what they took."""
+"""`length` comes first: it reports the memory of the process, and other parts do not give theirs back."""
 
 
-def run_part(name: str, tagger: str, policy: str, size: Size, tell: Tell) -> Measured[Any]:
+def run_part(name: str, tagger: str, policy: str, size: Size, progress: ReportProgress) -> PartResult[Any]:
     """Measure one part.
 
     Raises:
@@ -84,16 +89,16 @@ def run_part(name: str, tagger: str, policy: str, size: Size, tell: Tell) -> Mea
         PolicyError: the policy cannot be parsed.
     """
     part = PARTS[name]
-    tell(f"loading {tagger}", 0.0)
+    progress(f"loading {tagger}", 0.0)
     subject = load_subject(tagger, policy, max_sessions=part.slots(size))
-    return subject.measured(part.measure(subject, size, tell))
+    return subject.measured(part.measure(subject, size, progress))
 
 
-def read_part(name: str, data: bytes) -> Measured[Any]:
-    """Read a part's JSON.
+def read_part(name: str, data: bytes) -> PartResult[Any]:
+    """Decode a part's JSON.
 
     Raises:
-        msgspec.DecodeError: it is not what `run_part` gave.
+        msgspec.DecodeError: it is not a result of this version.
     """
-    found: Measured[Any] = msgspec.json.decode(data, type=Measured[PARTS[name].rows])  # type: ignore[misc]
+    found: PartResult[Any] = msgspec.json.decode(data, type=PartResult[PARTS[name].rows])  # type: ignore[misc]
     return found

@@ -1,20 +1,24 @@
-"""What a word costs while its source rewrites itself: a share of the updates changes words that it had sent."""
+"""Cost of a word while its source rewrites: a share of the updates changes words sent before."""
 
 import random
 import statistics
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import msgspec
 
-from benchmarks.dense import FILLERS, FILLINGS, make_texts
-from benchmarks.growth.subject import SEGMENT, Subject, Tell
-from benchmarks.harness.engine_feed import NOTHING, Feed, Lap
+from benchmarks.growth.subject import SEGMENT, Subject
+from benchmarks.harness.engine_feed import NO_TIME, Elapsed, EngineFeed
+from benchmarks.harness.interleaved import interleave
+from benchmarks.harness.progress import ReportProgress
+from benchmarks.harness.texts import FILLERS, FILLINGS, make_texts
 from stream.messages.types import Message, Update
+from stream.sessions.stats import EngineStats
 
 ONE_WORD = 0.72
 """Share of the rewriting updates that change just one word, as recorded telephone speech has it (docs/measuring.md)."""
 REACH = 5
-"""Changed words are among so many last ones."""
+"""Changed words are among the last REACH ones."""
 
 
 class RewritingRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,32 +36,33 @@ class RewritingRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_rewriting(
-    subject: Subject, shares: Sequence[float], sessions: int, repeats: int, tell: Tell
+    subject: Subject, shares: Sequence[float], sessions: int, repeats: int, progress: ReportProgress
 ) -> list[RewritingRow]:
     """Measure shares in turns, each on the same texts."""
     steps = {share: list(rewritten(make_texts(sessions, SEGMENT), share)) for share in shares}
-    laps: dict[float, list[Lap]] = {share: [] for share in shares}
-    rows: dict[float, RewritingRow] = {}
     said = sessions * SEGMENT
-    for turn in range(repeats * len(shares)):
-        share = shares[turn % len(shares)]
-        tell(f"{share:.0%} of the updates rewrite", turn / (repeats * len(shares)))
-        feed = Feed(subject.tagger, subject.policy)
-        laps[share].append(sum((feed.say(step) for step in steps[share]), NOTHING))
-        stats = feed.stats
-        rows[share] = RewritingRow(
-            share=share,
-            ms=statistics.median(1000 * lap.cpu / said for lap in laps[share]),
-            words_per_second=statistics.median(said / lap.wall for lap in laps[share]),
-            recomputed=stats.words_recomputed / said,
-            flips=(stats.flips_input + stats.flips_model) / said,
-        )
+
+    def measure(share: float) -> tuple[Elapsed, EngineStats]:
+        feed = EngineFeed(subject.tagger, subject.policy)
+        took = sum((feed.feed(step) for step in steps[share]), NO_TIME)
         feed.end()
-    return list(rows.values())
+        return took, feed.stats
+
+    runs = interleave([partial(measure, x) for x in shares], repeats, lambda done: progress("rewriting", done))
+    return [
+        RewritingRow(
+            share=share,
+            ms=statistics.median(1000 * took.cpu / said for took, _ in found),
+            words_per_second=statistics.median(said / took.wall for took, _ in found),
+            recomputed=found[-1][1].words_recomputed / said,
+            flips=(found[-1][1].flips_input + found[-1][1].flips_model) / said,
+        )
+        for share, found in zip(shares, runs, strict=True)
+    ]
 
 
 def rewritten(texts: Sequence[Sequence[str]], share: float, seed: int = 5) -> Iterator[list[Message]]:
-    """Say each text a word a step, to the close; in a share of the updates also change words that were said."""
+    """Yield steps of one word for each text, to the close; a share of the updates also changes words said before."""
     rng = random.Random(seed)
     phrases = [*FILLERS, *(phrase for filling in FILLINGS.values() for phrase in filling)]
     others = sorted({word for phrase in phrases for word in phrase.split()})

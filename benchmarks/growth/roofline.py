@@ -1,4 +1,4 @@
-"""How near a step is to what its arithmetic and its memory take at least, and where the rest of it goes.
+"""Roofline: how close a step is to the least time of its arithmetic and memory traffic, and its time by phase.
 
 The floor of a step is the longer of two: the bytes that it has to read and write (all weights once, the keys and values
 that its words see) at the rate at which this machine reads as many bytes, and its FLOPs at the rate of this machine's
@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from benchmarks.dense import make_texts
 from benchmarks.growth.machine_rates import product_rate, read_rate
-from benchmarks.growth.subject import Subject, Tell
-from benchmarks.harness.engine_feed import Feed, Lap
+from benchmarks.growth.subject import Subject
+from benchmarks.harness.engine_feed import Elapsed, EngineFeed
+from benchmarks.harness.progress import ReportProgress
+from benchmarks.harness.texts import make_texts
 from stream.messages.types import Message, Update
 
 ITEM = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -24,24 +25,24 @@ FIRST, SPREAD, ROUNDS = 20, 20, 20
 
 
 class FloorRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Steps of one number of sessions: one more word for each of them, segments open."""
+    """Steps at one number of sessions: one more word for each, segments open."""
 
     sessions: int
     step_ms: float
-    """Median, of the processor, from messages in to revisions out."""
+    """Median processor time from messages in to revisions out."""
     phases_ms: dict[str, float]
-    """Mean of each phase of the step; `submit` is what came before the step."""
+    """Mean time by phase of the step; `submit` is the time before the step."""
     mflops: float
-    """For each step, as the engine counts them."""
+    """Of a step, as the engine counts them."""
     mib: float
-    """Read and written for each step: weights, keys and values, boundary states."""
+    """Read and written by a step: weights, keys and values, boundary states."""
     arithmetic_ms: float
     memory_ms: float
     floor_ms: float
     share: float
-    """Of the floor in the step."""
+    """Floor over step time."""
     tensor_share: float
-    """Of the floor in the tensor part of the step alone."""
+    """Floor over the time of the tensor part alone."""
     gflops_rate: float
     """FLOPs a second of the best product, in 10^9."""
     gib_rate: float
@@ -50,18 +51,18 @@ class FloorRow(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass
 class _Steps:
-    laps: list[Lap] = field(default_factory=list)
+    times: list[Elapsed] = field(default_factory=list)
     flops: int = 0
     bytes: float = 0.0
     phases: dict[str, float] = field(default_factory=dict)
 
 
-def measure_floors(subject: Subject, counts: Sequence[int], tell: Tell) -> list[FloorRow]:
+def measure_floors(subject: Subject, counts: Sequence[int], progress: ReportProgress) -> list[FloorRow]:
     """Measure steps, then the machine, at each number of sessions."""
     config, number_format = subject.tagger.config, subject.tagger.encoder.number_format
     rows = []
     for number, count in enumerate(counts):
-        tell(f"floors of {count:,} sessions", number / len(counts))
+        progress(f"floors of {count:,} sessions", number / len(counts))
         steps = _run(subject, count)
         flops, size = steps.flops / ROUNDS, steps.bytes / ROUNDS
         rate, speed = product_rate(config.hidden, config.intermediate, number_format), read_rate(int(size))
@@ -71,9 +72,9 @@ def measure_floors(subject: Subject, counts: Sequence[int], tell: Tell) -> list[
 
 def _row(count: int, steps: _Steps, flops: float, size: float, rate: float, speed: float) -> FloorRow:
     arithmetic, memory = 1000 * flops / rate, 1000 * size / speed
-    took = 1000 * statistics.median(lap.cpu for lap in steps.laps)
+    took = 1000 * statistics.median(x.cpu for x in steps.times)
     phases = {phase: 1000 * seconds / ROUNDS for phase, seconds in steps.phases.items()}
-    mean = 1000 * statistics.fmean(lap.cpu for lap in steps.laps)
+    mean = 1000 * statistics.fmean(x.cpu for x in steps.times)
     return FloorRow(
         sessions=count,
         step_ms=took,
@@ -93,14 +94,14 @@ def _row(count: int, steps: _Steps, flops: float, size: float, rate: float, spee
 def _run(subject: Subject, count: int) -> _Steps:
     texts = make_texts(count, FIRST + SPREAD + ROUNDS)
     said = [FIRST + (2 * i + 1) * SPREAD // (2 * count) for i in range(count)]
-    feed, steps = Feed(subject.tagger, subject.policy), _Steps()
-    feed.say(_messages(texts, said, 0))
-    before, began = feed.stats.flops, dict(feed.laps)
+    feed, steps = EngineFeed(subject.tagger, subject.policy), _Steps()
+    feed.feed(_messages(texts, said, 0))
+    before, began = feed.stats.flops, dict(feed.phase_seconds)
     for step in range(1, ROUNDS + 1):
-        steps.laps.append(feed.say(_messages(texts, said, step)))
+        steps.times.append(feed.feed(_messages(texts, said, step)))
         steps.bytes += _bytes(subject, texts, [n + step for n in said])
     steps.flops = feed.stats.flops - before
-    steps.phases = {phase: seconds - began.get(phase, 0.0) for phase, seconds in feed.laps.items()}
+    steps.phases = {phase: seconds - began.get(phase, 0.0) for phase, seconds in feed.phase_seconds.items()}
     feed.end()
     return steps
 
@@ -113,7 +114,7 @@ def _messages(texts: Sequence[Sequence[str]], said: Sequence[int], more: int) ->
 
 
 def _bytes(subject: Subject, texts: Sequence[Sequence[str]], said: Sequence[int]) -> float:
-    """Bytes that a step over these texts has to move at least: weights once, and for each text what its words see."""
+    """Return the least bytes of a step: weights once, and the keys and values that each text's words see."""
     config, item = subject.tagger.config, subject.tagger.encoder.dtype.itemsize
     a_layer = config.hidden * (4 * config.hidden + 2 * config.intermediate) * ITEM[subject.tagger.encoder.number_format]
     weights = config.layers * a_layer + 4 * config.hidden * config.columns

@@ -1,6 +1,6 @@
-"""What all parts have in common: what is measured, on what, and how progress is told."""
+"""The measured tagger and the form of a part's result, which all parts share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -12,15 +12,13 @@ from encoder.restart.policies import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 
 SEGMENT = 60
-"""Words of a segment, wherever it is not what grows."""
+"""Words of a segment, where they are not what grows."""
 
-Tell = Callable[[str, float], None]
-"""Told what is done next, and which share of all is done."""
 T = TypeVar("T", covariant=True)
 
 
-class Measured(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A part's result."""
+class PartResult(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """Result of a part."""
 
     setting: Setting
     rows: list[T]
@@ -28,23 +26,23 @@ class Measured(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Subject:
-    """A tagger and the policy that it is measured with."""
+    """A tagger and its restart policy."""
 
     tagger: Tagger
     policy: str
 
-    def measured(self, rows: Iterable[T]) -> Measured[T]:
-        """Say of figures what they are of."""
-        return Measured(setting=setting_of(self.tagger, self.policy), rows=list(rows))
+    def measured(self, rows: Iterable[T]) -> PartResult[T]:
+        """Wrap rows with the setting they were measured in."""
+        return PartResult(setting=setting_of(self.tagger, self.policy), rows=list(rows))
 
 
 def load_subject(name: str, policy: str, *, max_sessions: int = 64) -> Subject:
-    """Load a tagger on one thread, with room for as many sessions as half of the free memory holds.
+    """Load a tagger on one thread, with cache pages for its sessions up to half of the available memory.
 
     Args:
         name: of one tagger.
         policy: as operators write it.
-        max_sessions: that hold states at the same time, if there is room.
+        max_sessions: sessions that hold states at the same time, if there is room.
 
     Raises:
         CheckpointError: the tagger cannot be read.
@@ -59,13 +57,13 @@ def load_subject(name: str, policy: str, *, max_sessions: int = 64) -> Subject:
 
 
 def _pages(tagger: Tagger, sessions: int) -> int:
-    """Pages that so many sessions can fill."""
+    """Return the pages that so many sessions can fill."""
     config = tagger.config
     return sessions * (config.positions + config.window) // config.page_size + sessions
 
 
 def _fitting(tagger: Tagger) -> int:
-    """Pages of the larger kind that half of the free memory holds."""
+    """Return how many pages of the larger kind half of the available memory holds."""
     config = tagger.config
     token = config.hidden * (2 * tagger.encoder.dtype.itemsize * config.tail_layers + 4)
     return available_bytes() // 2 // (config.page_size * token)

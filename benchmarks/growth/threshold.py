@@ -1,13 +1,16 @@
-"""What a word costs by the threshold: how much doubt it takes for words to be computed again."""
+"""Cost of a word by restart policy: how much doubt it takes for words to be computed again."""
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
-from benchmarks.dense import make_texts
-from benchmarks.growth.subject import SEGMENT, Subject, Tell
-from benchmarks.harness.engine_feed import NOTHING, Feed, Lap, closes, open_words
+from benchmarks.growth.subject import SEGMENT, Subject
+from benchmarks.harness.engine_feed import NO_TIME, Elapsed, EngineFeed
+from benchmarks.harness.interleaved import interleave
+from benchmarks.harness.progress import ReportProgress
+from benchmarks.harness.texts import make_texts
 from encoder.restart.policies import resolve_policy
 
 PRICES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
@@ -30,25 +33,27 @@ class ThresholdRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_threshold(
-    subject: Subject, policies: Sequence[str], sessions: int, repeats: int, tell: Tell
+    subject: Subject, policies: Sequence[str], sessions: int, repeats: int, progress: ReportProgress
 ) -> list[ThresholdRow]:
     """Measure policies in turns, each on the same texts."""
     texts, said = make_texts(sessions, SEGMENT), sessions * SEGMENT
-    times: dict[str, list[tuple[Lap, Lap]]] = {policy: [] for policy in policies}
-    rows: dict[str, ThresholdRow] = {}
-    for turn in range(repeats * len(policies)):
-        policy = policies[turn % len(policies)]
-        tell(policy, turn / (repeats * len(policies)))
-        feed = Feed(subject.tagger, resolve_policy(policy, subject.tagger.default_policy))
-        live = sum((feed.say(open_words(texts, n + 1)) for n in range(SEGMENT)), NOTHING)
+
+    def measure(policy: str) -> tuple[Elapsed, Elapsed, float]:
+        feed = EngineFeed(subject.tagger, resolve_policy(policy, subject.tagger.default_policy))
+        live = sum(feed.feed_word_by_word(texts), NO_TIME)
         recomputed = feed.stats.words_recomputed / said
-        times[policy].append((live, feed.say(closes(texts))))
+        closing = feed.close_segments(texts)
         feed.end()
-        rows[policy] = ThresholdRow(
+        return live, closing, recomputed
+
+    runs = interleave([partial(measure, x) for x in policies], repeats, lambda share: progress("policies", share))
+    return [
+        ThresholdRow(
             policy=policy,
-            ms=statistics.median(1000 * x.cpu / said for x, _ in times[policy]),
-            words_per_second=statistics.median(said / x.wall for x, _ in times[policy]),
-            closing_ms=statistics.median(1000 * x.cpu / said for _, x in times[policy]),
-            recomputed=recomputed,
+            ms=statistics.median(1000 * live.cpu / said for live, _, _ in found),
+            words_per_second=statistics.median(said / live.wall for live, _, _ in found),
+            closing_ms=statistics.median(1000 * closing.cpu / said for _, closing, _ in found),
+            recomputed=found[-1][2],
         )
-    return list(rows.values())
+        for policy, found in zip(policies, runs, strict=True)
+    ]

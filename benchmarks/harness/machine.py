@@ -1,4 +1,4 @@
-"""What a bench ran on, and how much memory this process has."""
+"""Description of the machine and of the measured tagger; memory of this process."""
 
 import os
 import platform
@@ -13,19 +13,19 @@ _FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What it ran on; what is not known is "" or 0."""
+    """The machine; unknown values are "" or 0."""
 
     processor: str
     cores: int
     extensions: list[str]
-    """Of its instructions, those that matter here."""
+    """Instruction sets that the kernels use."""
     memory_gib: float
     python: str
     torch: str
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """What was measured, and on what."""
+    """What was measured, and on which machine."""
 
     machine: Machine
     tagger: str
@@ -35,14 +35,14 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def setting_of(tagger: Tagger, policy: str) -> Setting:
-    """Describe a tagger and its restart policy, here."""
+    """Describe a tagger and its restart policy on this machine."""
     return Setting(
         machine=this_machine(), tagger=tagger.name, policy=policy, number_format=tagger.encoder.number_format
     )
 
 
 def this_machine() -> Machine:
-    """Look it up."""
+    """Describe this machine."""
     said = _fields("/proc/cpuinfo")
     return Machine(
         processor=said.get("model name", platform.processor()),
@@ -55,17 +55,17 @@ def this_machine() -> Machine:
 
 
 def resident_bytes() -> int:
-    """Memory that this process really has; 0 where that cannot be read."""
+    """Return the resident memory of this process; 0 where that cannot be read."""
     return 1024 * _kilobytes(_fields("/proc/self/status"), "VmRSS")
 
 
 def available_bytes() -> int:
-    """Memory that could be taken without pushing anything out; 0 where that cannot be read."""
+    """Return the memory that is available without swapping; 0 where that cannot be read."""
     return 1024 * _kilobytes(_fields("/proc/meminfo"), "MemAvailable")
 
 
 def _fields(path: str) -> dict[str, str]:
-    """Read "name: value" lines; of names that come again, the first."""
+    """Read "name: value" lines; the first of each name."""
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:  # not Linux

@@ -1,6 +1,6 @@
-"""Processes of one machine that run the same thing at the same time, measured: how long it takes, and their memory.
+"""Processes that run the same work at the same time, with their durations and their memory.
 
-Linux only: forked ones share their parent's pages until they write to them, and the system tells whose pages are whose.
+Linux only: forked processes share their parent's pages until they write to them, and /proc says which pages are shared.
 """
 
 import gc
@@ -18,42 +18,42 @@ import msgspec
 import torch
 
 PRODUCTS = 20_000
-"""Of matrices, in one run of an order for `products`."""
+"""Matrix products in one run of an order for `products`."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a worker shall run, and on which core; None: on any."""
+    """One run: of matrix products instead of the worker's own work or not, and on which core (None: any)."""
 
     products: bool = False
     core: int | None = None
 
 
 class Done(msgspec.Struct, frozen=True):
-    """How long that took, and what memory the worker has."""
+    """Duration of a run in seconds, and the worker's memory in bytes after it."""
 
     wall: float
     cpu: float
     memory: dict[str, int]
     copied: int
-    """Bytes of its parent's memory that it has written to, so that it has them for itself now."""
+    """Bytes of its parent's memory that it has written to, which are its own now."""
 
 
-Run = Callable[[], Callable[[], None]]
-"""Makes, in the process, what it runs."""
+PrepareRun = Callable[[], Callable[[], None]]
+"""Called in the process; returns what the process runs."""
 
 
 class Runner(NamedTuple):
-    """One of the processes."""
+    """One process and the pipe to it."""
 
     process: Any
-    """Of multiprocessing, of any of its contexts."""
+    """Process of any context of multiprocessing."""
     pipe: Connection
 
     def receive(self) -> Done:
-        """Wait until it is done.
+        """Wait for the end of its run.
 
         Raises:
-            RuntimeError: it died.
+            RuntimeError: the process died.
         """
         if self.pipe not in wait([self.pipe, self.process.sentinel]):
             raise RuntimeError(f"a process that was measured died with exit code {self.process.exitcode}")
@@ -62,13 +62,13 @@ class Runner(NamedTuple):
 
 
 @contextmanager
-def started(how: Literal["fork", "spawn"], workers: int, make: Run) -> Iterator[list[Runner]]:
-    """Have so many processes inside the block."""
+def started(how: Literal["fork", "spawn"], workers: int, prepare: PrepareRun) -> Iterator[list[Runner]]:
+    """Run `workers` processes inside the block."""
     context: Any = multiprocessing.get_context(how)
     pipes = [multiprocessing.Pipe() for _ in range(workers)]
     gc.collect()
     gc.freeze()  # as consumers/runtime/supervisor.py does
-    processes = [context.Process(target=_obey, args=(there, make), daemon=True) for _, there in pipes]
+    processes = [context.Process(target=_run_orders, args=(there, prepare), daemon=True) for _, there in pipes]
     for process in processes:
         process.start()
     try:
@@ -82,11 +82,11 @@ def started(how: Literal["fork", "spawn"], workers: int, make: Run) -> Iterator[
         gc.unfreeze()
 
 
-def _obey(orders: Connection, make: Run) -> None:
-    """A worker's whole life."""
+def _run_orders(orders: Connection, prepare: PrepareRun) -> None:
+    """Main loop of a process."""
     torch.set_num_threads(1)
     anywhere, before = os.sched_getaffinity(0), read_memory()
-    run = make()
+    run = prepare()
     while True:
         order: Order = orders.recv()
         os.sched_setaffinity(0, anywhere if order.core is None else {order.core})
@@ -97,14 +97,14 @@ def _obey(orders: Connection, make: Run) -> None:
 
 
 def measure(workers: Sequence[Runner], orders: Sequence[Order]) -> list[Done]:
-    """Let each of them run once, all at the same time."""
+    """Let each worker run its order, all at the same time."""
     for worker, order in zip(workers, orders, strict=True):
         worker.pipe.send(order)
     return [worker.receive() for worker in workers]
 
 
 def _multiply() -> None:
-    """What needs a core and nothing else: three matrices of 16 KiB."""
+    """Multiply matrices of 16 KiB, which needs a core and nothing else."""
     left, right = torch.full((64, 64), 0.5), torch.full((64, 64), 0.25)
     out = torch.empty(64, 64)
     for _ in range(PRODUCTS):
@@ -112,12 +112,12 @@ def _multiply() -> None:
 
 
 def read_busy() -> float:
-    """Seconds of processor that all programs have had so far, those of the hypervisor's other guests included."""
+    """Return the processor seconds of all programs so far, including those stolen by other guests of the hypervisor."""
     user, nice, system, _, _, *others = (int(x) for x in Path("/proc/stat").read_text().split("\n")[0].split()[1:9])
     return (user + nice + system + sum(others)) / os.sysconf("SC_CLK_TCK")
 
 
 def read_memory(pid: int | str = "self") -> dict[str, int]:
-    """What the system says of a process's pages (`/proc/PID/smaps_rollup`), in bytes, by the names there."""
+    """Return a process's memory by kind (`/proc/PID/smaps_rollup`), in bytes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     return {name: 1024 * int(rest.split()[0]) for name, rest in (line.split(":") for line in lines)}

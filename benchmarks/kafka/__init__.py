@@ -1,5 +1,1 @@
-"""Both ends of a Kafka around a service that is a process of its own, for `python -m benchmarks kafka`.
-
-What speakers say and when (talk.py), the process (served.py), the open loop that sends and reads (load.py), one run
-and its figures (run.py), and the search for how many speakers one core carries (search.py).
-"""
+"""`python -m benchmarks kafka`: live speakers end to end through Kafka, against a service in a process of its own."""

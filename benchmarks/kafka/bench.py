@@ -1,4 +1,4 @@
-"""The whole bench: a broker, a service for each guarantee, the runs that were asked for, and the search."""
+"""The whole benchmark: a broker, a service for each guarantee, the requested runs, and the capacity search."""
 
 import asyncio
 import os
@@ -10,29 +10,29 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.kafka.capacity_search import most_carried
-from benchmarks.kafka.load_generator import FETCH_WAIT_MS, Reader, Sender
-from benchmarks.kafka.report import KafkaReport, Run
-from benchmarks.kafka.run import Bench
+from benchmarks.kafka.load_generator import FETCH_WAIT_MS, RevisionReader, Sender
+from benchmarks.kafka.report import KafkaReport, KafkaRun
+from benchmarks.kafka.run import ServiceBench
 from benchmarks.kafka.service_process import SERVE, Cores, serving
 from consumers.common.settings import Guarantee
 from consumers.kafka.brokers.apache_kafka import apache_kafka
 from consumers.kafka.brokers.embedded import EmbeddedBroker, OwnBroker
+from consumers.runtime.capacity import find_capacity
 from tests.faults.rig.environment import Place
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchSettings:
-    """What `python -m benchmarks kafka` was asked for."""
+class KafkaBenchSettings:
+    """Settings of `python -m benchmarks kafka`."""
 
     broker: str | OwnBroker
     taggers: tuple[str, ...]
     policy: str
     guarantees: tuple[Guarantee, ...]
     sessions: tuple[int, ...]
-    """Runs with these numbers of speakers come first."""
+    """Numbers of speakers to run first."""
     search: bool
-    """Then, how many are carried is found."""
+    """Whether to search for the most speakers carried."""
     most: int
     seconds: float
     warm_up: float
@@ -40,28 +40,30 @@ class BenchSettings:
     partitions: int
     commit_seconds: float
     command: Sequence[str] = SERVE
-    """Starts a service: tests bring their own."""
+    """Starts a service; tests give their own."""
 
 
-def run_bench(settings: BenchSettings, tell: Callable[[str], None], show: Callable[[Run], None]) -> KafkaReport:
-    """Measure.
+def run_kafka(
+    settings: KafkaBenchSettings, tell: Callable[[str], None], show: Callable[[KafkaRun], None]
+) -> KafkaReport:
+    """Measure all runs.
 
     Args:
-        settings: see there.
-        tell: is told what goes on.
-        show: is given each run as it ends.
+        settings: of the benchmark.
+        tell: called with progress.
+        show: called with each run as it ends.
 
     Raises:
         OperationFailed: the broker or the service failed.
     """
     cores = Cores.divide()
-    runs: list[Run] = []
+    runs: list[KafkaRun] = []
     carried: dict[str, int] = {}
-    with _beside(cores), _open_broker(settings) as address:
+    with _pinned_beside(cores), _open_broker(settings) as address:
         for guarantee in settings.guarantees:
-            with _bench(settings, guarantee, address, cores, tell) as bench:
+            with _service_bench(settings, guarantee, address, cores, tell) as bench:
 
-                def measure(sessions: int, bench: Bench = bench) -> Run:
+                def measure(sessions: int, bench: ServiceBench = bench) -> KafkaRun:
                     run = bench.run(sessions, settings.seconds, settings.warm_up)
                     runs.append(run)
                     show(run)
@@ -74,17 +76,17 @@ def run_bench(settings: BenchSettings, tell: Callable[[str], None], show: Callab
 
                     def carries(
                         sessions: int,
-                        known: dict[int, Run] = known,
-                        measure: Callable[[int], Run] = measure,
+                        known: dict[int, KafkaRun] = known,
+                        measure: Callable[[int], KafkaRun] = measure,
                     ) -> bool:
                         return (known.get(sessions) or measure(sessions)).carries(settings.target_ms)
 
-                    carried[guarantee] = most_carried(carries, 64, settings.most)
+                    carried[guarantee] = find_capacity(carries, 64, settings.most)
     return KafkaReport(
         broker=settings.broker.value if isinstance(settings.broker, OwnBroker) else "a broker of one's own",
         taggers=settings.taggers,
         policy=settings.policy,
-        cores=_tell_cores(cores),
+        cores=_describe_cores(cores),
         processor=platform.processor() or platform.machine(),
         target_ms=settings.target_ms,
         carried=carried,
@@ -93,8 +95,8 @@ def run_bench(settings: BenchSettings, tell: Callable[[str], None], show: Callab
 
 
 @contextmanager
-def _beside(cores: Cores) -> Iterator[None]:
-    """Keep this process, and a broker of its own, off the service's core."""
+def _pinned_beside(cores: Cores) -> Iterator[None]:
+    """Keep this process, and a broker that it starts, off the service's core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores.others)
     try:
@@ -104,7 +106,7 @@ def _beside(cores: Cores) -> Iterator[None]:
 
 
 @contextmanager
-def _open_broker(settings: BenchSettings) -> Iterator[str]:
+def _open_broker(settings: KafkaBenchSettings) -> Iterator[str]:
     if isinstance(settings.broker, str):
         yield settings.broker
     elif settings.broker is OwnBroker.APACHE:
@@ -116,9 +118,9 @@ def _open_broker(settings: BenchSettings) -> Iterator[str]:
 
 
 @contextmanager
-def _bench(
-    settings: BenchSettings, guarantee: Guarantee, broker: str, cores: Cores, tell: Callable[[str], None]
-) -> Iterator[Bench]:
+def _service_bench(
+    settings: KafkaBenchSettings, guarantee: Guarantee, broker: str, cores: Cores, tell: Callable[[str], None]
+) -> Iterator[ServiceBench]:
     place = Place(broker, f"hearken-bench-{uuid.uuid4().hex[:8]}", settings.partitions)
     asyncio.run(place.make_topics())
     topics = place.topics
@@ -126,13 +128,13 @@ def _bench(
         tell(f"{guarantee}: the service starts")
         with (
             serving(_flags(settings, place, guarantee), cores, Path(folder), settings.command) as served,
-            closing(Reader(broker, topics, place.run)) as reader,
+            closing(RevisionReader(broker, topics, place.run)) as reader,
         ):
             sender = Sender(broker, topics.input, settings.partitions)
-            yield Bench(guarantee, served, sender, reader, settings.partitions, tell)
+            yield ServiceBench(guarantee, served, sender, reader, settings.partitions, tell)
 
 
-def _flags(settings: BenchSettings, place: Place, guarantee: Guarantee) -> list[str]:
+def _flags(settings: KafkaBenchSettings, place: Place, guarantee: Guarantee) -> list[str]:
     topics = place.topics
     flags = {
         "broker": place.address,
@@ -152,7 +154,7 @@ def _flags(settings: BenchSettings, place: Place, guarantee: Guarantee) -> list[
     return [*taggers, *(x for name, value in flags.items() for x in (f"--{name}", str(value)))]
 
 
-def _tell_cores(cores: Cores) -> str:
+def _describe_cores(cores: Cores) -> str:
     if cores.service is None:
         return "one core for all: service, broker, sender and reader"
     others = len(cores.others)

@@ -1,8 +1,8 @@
-"""The open loop: messages are sent when they are due, whatever comes back, and what comes back is noted with its time.
+"""Open-loop load through Kafka: a sender that sends messages when they are due, and a reader that times revisions.
 
-A latency counts from when its message was due, not from when it was sent, so a sender that falls behind, or a service
-that holds it up, cannot hide that (coordinated omission). Two threads around librdkafka's own; what was read is made
-sense of when the run is over.
+Latency counts from the due time of a message, not from when it was sent, so that a sender that falls behind or is held
+up cannot hide it (no coordinated omission). Sender and reader have a thread each beside librdkafka's own; revisions are
+matched with messages after the run.
 """
 
 import threading
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Producer, TopicPartition
 
+from benchmarks.kafka.speakers import PlannedMessage
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import Topics
 from consumers.kafka.client.security import librdkafka_options
 from consumers.kafka.client.topic_reader import find_partitions
-from tests.faults.workload.speakers import Due
 
 LONGEST_SLEEP, SHORTEST_SLEEP = 0.05, 0.0005
 FLUSH_SECONDS = 30.0
 LINGER_MS = 5
-"""What librdkafka has by itself. (And an embedded broker answers a fetch with one batch of a partition at most.)"""
+"""librdkafka's default. (An embedded broker answers a fetch with one batch of a partition at most.)"""
 FETCH_WAIT_MS = 5
-"""So long an embedded broker holds every fetch that finds nothing."""
+"""How long an embedded broker holds a fetch that finds nothing."""
 
 
 class _Answer(msgspec.Struct):
@@ -37,33 +37,33 @@ _ANSWER = msgspec.json.Decoder(_Answer)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class MatchedAnswer:
     """The first revision that names a message as its cause."""
 
-    due: Due
+    due: PlannedMessage
     seconds: float
-    """From when the message was due to when the revision was read."""
+    """From the due time of the message to reading the revision."""
 
 
 @dataclass(slots=True)
-class Heard:
-    """What came of the messages of one run."""
+class MatchedRevisions:
+    """Answers of one run."""
 
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[MatchedAnswer] = field(default_factory=list)
     revisions: int = 0
     slips: list[float] = field(default_factory=list)
-    """Seconds that each message was sent after it was due."""
+    """Delay of sending each message after it was due, in seconds."""
     acks: list[float] = field(default_factory=list)
-    """Seconds from sending each to its acknowledgement."""
+    """Seconds from sending each message to its acknowledgement."""
 
 
-class Reader:
+class RevisionReader:
     """Reads revisions in a thread of its own.
 
     Args:
-        broker: where.
-        topics: the service's.
-        group: a name for the client; nothing is committed.
+        broker: address.
+        topics: of the service.
+        group: prefix of the client's group id; nothing is committed.
     """
 
     def __init__(self, broker: str, topics: Topics, group: str) -> None:
@@ -74,7 +74,7 @@ class Reader:
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": FETCH_WAIT_MS,
-                "log_level": 0,  # what fails is told as an error
+                "log_level": 0,  # failures are reported as errors
                 **librdkafka_options(),
             }
         )
@@ -89,10 +89,10 @@ class Reader:
         self._thread.start()
 
     def take(self) -> list[tuple[float, bytes]]:
-        """What was read since the last call: when, and the revision.
+        """Return the revisions read since the last call, each with its time.
 
         Raises:
-            OperationFailed: it could not be read.
+            OperationFailed: revisions could not be read.
         """
         if self._error is not None:
             raise OperationFailed(f"revisions could not be read: {self._error}")
@@ -118,12 +118,12 @@ class Reader:
 
 
 class Sender:
-    """Sends plans, and knows by offset what it sent: the topic is new, and nobody else writes to it.
+    """Sends plans of messages; knows their offsets, since it alone writes to the topic, which is new.
 
     Args:
-        broker: where.
-        topic: the service's input.
-        partitions: of it.
+        broker: address.
+        topic: input of the service.
+        partitions: number of its partitions.
     """
 
     def __init__(self, broker: str, topic: str, partitions: int) -> None:
@@ -136,23 +136,23 @@ class Sender:
                 "enable.idempotence": False,
                 "max.in.flight": 1,  # a retry must not change the order
                 "queue.buffering.max.messages": 1_000_000,
-                "log_level": 0,  # what fails is told as an error
+                "log_level": 0,  # failures are reported as errors
                 **librdkafka_options(),
             }
         )
         self._next = [0] * partitions
-        self.sent: dict[tuple[str, int], Due] = {}
-        """What the messages of the last plan were, by session and offset."""
+        self.sent: dict[tuple[str, int], PlannedMessage] = {}
+        """Messages of the last plan, by session and offset."""
         self.began = 0.0
-        """When the last plan began, on the monotonic clock."""
+        """Start of the last plan, on the monotonic clock."""
         self.count = 0
         """Messages sent so far."""
         self._slips: list[float] = []
         self._acks: list[float] = []
         self._failed: KafkaError | None = None
 
-    def send(self, plan: Sequence[Due], stop: threading.Event) -> None:
-        """Send a plan at its pace; returns when all of it is acknowledged, or `stop` was set."""
+    def send(self, plan: Sequence[PlannedMessage], stop: threading.Event) -> None:
+        """Send each message when it is due; returns when all are acknowledged, or `stop` was set."""
         self.sent, self._slips, self._acks = {}, [], []
         clock, poll = time.monotonic, self._producer.poll
         self.began = began = clock()
@@ -166,9 +166,9 @@ class Sender:
             self._post(due)
         self._flush()
 
-    def match(self, arrived: Sequence[tuple[float, bytes]]) -> Heard:
-        """Find what the revisions answer: of each message the first one, of those of the last plan."""
-        heard = Heard(slips=self._slips, acks=self._acks)
+    def match(self, arrived: Sequence[tuple[float, bytes]]) -> MatchedRevisions:
+        """Match revisions with the messages of the last plan: the first revision of each message counts."""
+        heard = MatchedRevisions(slips=self._slips, acks=self._acks)
         seen: set[tuple[str, int]] = set()
         for at, value in arrived:
             answer = _ANSWER.decode(value)
@@ -177,10 +177,10 @@ class Sender:
             heard.revisions += due is not None
             if due is not None and name not in seen:
                 seen.add(name)
-                heard.answers.append(Answer(due, at - self.began - due.at))
+                heard.answers.append(MatchedAnswer(due, at - self.began - due.at))
         return heard
 
-    def _post(self, due: Due) -> None:
+    def _post(self, due: PlannedMessage) -> None:
         self.sent[due.session, self._next[due.partition]] = due
         self._next[due.partition] += 1
         self.count += 1

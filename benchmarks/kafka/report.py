@@ -1,12 +1,16 @@
-"""Figures of a run, as they are printed and written to JSON."""
+"""Results of the Kafka benchmark, and their tables."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from benchmarks.harness.tables import Columns, Table, make_table
 
-class Spread(msgspec.Struct, frozen=True):
-    """Milliseconds of many things of a kind."""
+
+class LatencySummary(msgspec.Struct, frozen=True):
+    """Distribution of durations in milliseconds."""
 
     count: int = 0
     mean_ms: float = 0.0
@@ -15,44 +19,44 @@ class Spread(msgspec.Struct, frozen=True):
     max_ms: float = 0.0
 
 
-def spread(seconds: Sequence[float]) -> Spread:
-    """Sum up; all zeros where there is nothing."""
+def summarise(seconds: Sequence[float]) -> LatencySummary:
+    """Summarise durations in seconds; all zeros where there are none."""
     if not seconds:
-        return Spread()
+        return LatencySummary()
     ordered = sorted(seconds)
     p50, p99, last = (ordered[min(len(ordered) - 1, int(share * len(ordered)))] for share in (0.5, 0.99, 1.0))
-    return Spread(len(ordered), *(round(1000 * x, 3) for x in (sum(ordered) / len(ordered), p50, p99, last)))
+    return LatencySummary(len(ordered), *(round(1000 * x, 3) for x in (sum(ordered) / len(ordered), p50, p99, last)))
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """So many speakers for a while; all of it without the time to warm up."""
+class KafkaRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Measurements at one number of speakers, without the warm-up."""
 
     guarantee: str
     sessions: int
     seconds: float
     words_per_second: float
     """Words that were due."""
-    answered: Spread
-    """From when a message was due to when the revision that names it was read; words and closings."""
-    words: Spread
-    """The same, of words alone."""
-    closings: Spread
-    slip: Spread
-    """From when messages were due to when they were sent: what the sender itself is late."""
-    ack: Spread
-    """From when messages were sent to their acknowledgement."""
+    answered: LatencySummary
+    """From the due time of a message to reading the revision that names it; words and closings."""
+    words: LatencySummary
+    """The same for words alone."""
+    closings: LatencySummary
+    slip: LatencySummary
+    """From due time to sending: lateness of the sender itself."""
+    ack: LatencySummary
+    """From sending to acknowledgement."""
     cpu_ms_a_word: float
-    """Processor time of the service for each word that was due: seconds for 1,000 words."""
+    """Processor time of the service for each word that was due."""
     cpu_loop_ms_a_word: float
-    """Of it, the event loop's thread."""
+    """Part of the event loop's thread."""
     core_share: float
-    """Of its core, that the service was busy."""
+    """Share of its core that the service used."""
     others_share: float
-    """Of that core, that somebody else was busy: where it is more than a few hundredths, nothing else here is ours."""
+    """Share of that core that other processes used: above a few per cent, the latencies are not the service's."""
     coalesced: int
-    """Updates that were left out because a newer one of their segment waited."""
+    """Updates skipped because a newer one of their segment was waiting."""
     shortened: int
-    """Restarts that overload made shorter."""
+    """Restarts that overload control shortened."""
     phases: dict[str, float]
     """Mean milliseconds of a message in each phase: of all messages, but the last (`out`) of those with a revision.
 
@@ -60,17 +64,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     publish: see docs/watching.md; out: from the acknowledgement of its revision to when that was read.
     """
     served_p99_ms: float | None
-    """99 of 100 messages, with a revision or without, were done so long after the service took them, or sooner."""
+    """99th percentile of the time from consuming a message to completing it, over all (upper bound of its bucket)."""
     resident_mib: tuple[float, float]
-    """Memory of the service before and after."""
+    """Resident memory of the service before and after."""
 
     def carries(self, target_ms: float) -> bool:
-        """Whether all went well at so many speakers: answers in time, none left out, no restart made shorter."""
+        """Return whether answers came in time and with full restarts."""
         return self.answered.count > 0 and self.answered.p99_ms <= target_ms and not self.shortened
 
 
 class KafkaReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What `python -m benchmarks kafka` found."""
+    """All results."""
 
     broker: str
     taggers: tuple[str, ...]
@@ -79,5 +83,64 @@ class KafkaReport(msgspec.Struct, frozen=True, kw_only=True):
     processor: str
     target_ms: float
     carried: dict[str, int]
-    """By guarantee, the most speakers that were carried in time."""
-    runs: tuple[Run, ...]
+    """Most speakers carried, by guarantee."""
+    runs: tuple[KafkaRun, ...]
+
+
+_LATENCY: Columns[KafkaRun] = {
+    "words/s": lambda x: f"{x.words_per_second:,.0f}",
+    "answered": lambda x: f"{x.answered.count:,}",
+    "p50": lambda x: f"{x.answered.p50_ms:,.0f}",
+    "p99": lambda x: f"{x.answered.p99_ms:,.0f}",
+    "max": lambda x: f"{x.answered.max_ms:,.0f}",
+    "words p99": lambda x: f"{x.words.p99_ms:,.0f}",
+    "closings p99": lambda x: f"{x.closings.p99_ms:,.0f}",
+    "all, in the service: p99": lambda x: f"<= {x.served_p99_ms:,.0f}" if x.served_p99_ms else "-",
+}
+_NAMED_PHASES = {"broker": "broker in", "out": "broker out"}
+_COST: Columns[KafkaRun] = {
+    "cpu ms a word": lambda x: f"{x.cpu_ms_a_word:.3f}",
+    "event loop's": lambda x: f"{x.cpu_loop_ms_a_word:.3f}",
+    "of its core": lambda x: f"{100 * x.core_share:.0f} %",
+    "others there": lambda x: f"{100 * x.others_share:.0f} %",
+    "left out": lambda x: f"{x.coalesced:,}",
+    "shortened": lambda x: f"{x.shortened:,}",
+    "MiB": lambda x: "{:,.0f} to {:,.0f}".format(*x.resident_mib),
+    "sender late p99": lambda x: f"{x.slip.p99_ms:.1f}",
+}
+
+
+def kafka_tables(report: KafkaReport) -> list[Table]:
+    """Lay out latencies, the time of a message by phase, and the cost."""
+    setting = f"{', '.join(report.taggers)}, {report.policy}; {report.broker}; {report.cores}"
+    phases: dict[str, Any] = {
+        _NAMED_PHASES.get(phase, phase): lambda x, phase=phase: f"{x.phases[phase]:.1f}" if phase in x.phases else "-"
+        for phase in ("sender", "broker", "queue", "step", "handover", "state", "publish", "out")
+    }
+    name: Columns[KafkaRun] = {
+        "guarantee": lambda x: x.guarantee.replace("_", " "),
+        "speakers": lambda x: f"{x.sessions:,}",
+    }
+    return [
+        make_table(title, report.runs, {**name, **columns})
+        for title, columns in (
+            (f"milliseconds from when a message was due to when its revision was read ({setting})", _LATENCY),
+            (
+                "mean milliseconds of a message in each phase",
+                {**phases, "all": lambda x: f"{x.answered.mean_ms:.1f}"},
+            ),
+            ("cost", _COST),
+        )
+    ]
+
+
+def write_page(report: KafkaReport, out: Path) -> Path:
+    """Write the tables as Markdown (`kafka.md`) into a folder; returns the file."""
+    text = [f"*{table.title}*\n\n{table.markdown()}\n" for table in kafka_tables(report)]
+    text += [
+        f"{guarantee}: one core carries **{carried:,}** live speakers at p99 <= {report.target_ms:g} ms."
+        for guarantee, carried in report.carried.items()
+    ]
+    path = out / "kafka.md"
+    path.write_text("\n".join(text) + "\n", encoding="utf-8")
+    return path

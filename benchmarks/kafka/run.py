@@ -1,52 +1,50 @@
-"""One run: so many speakers for so long through Kafka, and what that took."""
+"""One run of a number of speakers through Kafka, and its measurements."""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.kafka.load_generator import Answer, Heard, Reader, Sender
-from benchmarks.kafka.report import Run, Spread, spread
-from benchmarks.kafka.service_process import Metrics, Served, Usage
+from benchmarks.kafka.load_generator import MatchedAnswer, MatchedRevisions, RevisionReader, Sender
+from benchmarks.kafka.report import KafkaRun, LatencySummary, summarise
+from benchmarks.kafka.service_process import Metrics, ServiceProcess, Usage
+from benchmarks.kafka.speakers import PlannedMessage, plan_ends, plan_speakers
 from consumers.common.errors import OperationFailed
-from tests.faults.workload.speakers import Due, farewell, plan_talk
 
 DRAIN_SECONDS = 120.0
-"""How long the service may take to finish what was sent."""
-READ_SECONDS = 1.0
-"""What is done has been written; so long it may take to be read."""
+"""Limit for the service to finish all sent messages."""
 PHASES = ("broker", "queue", "step", "handover", "state", "publish")
 
 
 @dataclass(slots=True)
-class Bench:
-    """A service that runs, with its sender and its reader.
+class ServiceBench:
+    """A running service with its sender and its reader.
 
     Args:
-        guarantee: what the service was started with.
-        partitions: of the input.
-        tell: is told what goes on.
+        guarantee: of the service.
+        partitions: number of input partitions.
+        tell: called with progress.
     """
 
     guarantee: str
-    served: Served
+    served: ServiceProcess
     sender: Sender
-    reader: Reader
+    reader: RevisionReader
     partitions: int
     tell: Callable[[str], None]
     _runs: int = field(default=0)
 
-    def run(self, sessions: int, seconds: float, warm_up: float) -> Run:
-        """Let so many speak for `warm_up` and then `seconds`, and measure the second part.
+    def run(self, sessions: int, seconds: float, warm_up: float) -> KafkaRun:
+        """Run `sessions` speakers for `warm_up` and then `seconds`, and measure the second part.
 
         Raises:
-            OperationFailed: the brokers or the service failed on the way.
+            OperationFailed: the brokers or the service failed.
         """
         self._runs += 1
         name = f"speaker{self._runs}"
         self.tell(f"{self.guarantee}, {sessions:,} speakers: {seconds:g} s")
-        plan = plan_talk(name, sessions, warm_up + seconds, self.partitions, seed=self._runs)
-        sending = _Sending(self.sender, plan)
+        plan = plan_speakers(name, sessions, warm_up + seconds, self.partitions, seed=self._runs)
+        sending = _SenderThread(self.sender, plan)
         sending.sleep(warm_up)
         before = self.served.metrics(), self.served.usage()
         sending.sleep(seconds)
@@ -56,13 +54,13 @@ class Bench:
         heard = self.sender.match(self.reader.take())
         words = sum(x.is_word and x.at >= warm_up for x in plan)
         begin = sum(x.at < warm_up for x in plan)
-        self.sender.send(farewell(name, sessions, self.partitions), threading.Event())
+        self.sender.send(plan_ends(name, sessions, self.partitions), threading.Event())
         self._drain()
         self.reader.take()
         return _report(self.guarantee, sessions, words, heard, begin, warm_up, before, after)
 
     def _drain(self) -> None:
-        """Wait until the service has done all that was sent, and the reader has read what came of it."""
+        """Wait until the service has processed all sent messages and the reader has read their revisions."""
         deadline = time.monotonic() + DRAIN_SECONDS
         while (metrics := self.served.metrics()).get("hearken_records_done_total") < self.sender.count:
             if time.monotonic() > deadline:
@@ -74,10 +72,10 @@ class Bench:
             time.sleep(0.05)
 
 
-class _Sending:
-    """The sender at work in a thread of its own."""
+class _SenderThread:
+    """The sender in a thread of its own."""
 
-    def __init__(self, sender: Sender, plan: Sequence[Due]) -> None:
+    def __init__(self, sender: Sender, plan: Sequence[PlannedMessage]) -> None:
         self._stop = threading.Event()
         self._failed: Exception | None = None
         self._ends = time.monotonic()
@@ -94,7 +92,7 @@ class _Sending:
         if self._failed is not None:
             raise self._failed
 
-    def _run(self, sender: Sender, plan: Sequence[Due]) -> None:
+    def _run(self, sender: Sender, plan: Sequence[PlannedMessage]) -> None:
         try:
             sender.send(plan, self._stop)
         except Exception as error:
@@ -105,41 +103,41 @@ def _report(
     guarantee: str,
     sessions: int,
     words: int,
-    heard: Heard,
+    heard: MatchedRevisions,
     begin: int,
     warm_up: float,
     before: tuple[Metrics, Usage],
     after: tuple[Metrics, Usage],
-) -> Run:
+) -> KafkaRun:
     counted, usage, earlier = after[0].since(before[0]), after[1], before[1]
     seconds = usage.at - earlier.at
     cpu = usage.cpu - earlier.cpu
     loop = min(usage.threads)
     answers = [x for x in heard.answers if x.due.at >= warm_up]
-    return Run(
+    return KafkaRun(
         guarantee=guarantee,
         sessions=sessions,
         seconds=round(seconds, 1),
         words_per_second=round(words / seconds, 1),
-        answered=_spread(answers),
-        words=_spread([x for x in answers if x.due.is_word]),
-        closings=_spread([x for x in answers if not x.due.is_word]),
-        slip=spread(heard.slips[begin:]),
-        ack=spread(heard.acks[begin:]),
+        answered=_summarise(answers),
+        words=_summarise([x for x in answers if x.due.is_word]),
+        closings=_summarise([x for x in answers if not x.due.is_word]),
+        slip=summarise(heard.slips[begin:]),
+        ack=summarise(heard.acks[begin:]),
         cpu_ms_a_word=round(1000 * cpu / max(1, words), 3),
         cpu_loop_ms_a_word=round(1000 * (usage.threads[loop] - earlier.threads[loop]) / max(1, words), 3),
         core_share=round(cpu / seconds, 3),
         others_share=round(max(0.0, usage.core - earlier.core - cpu) / seconds, 3),
         coalesced=round(counted.get("hearken_updates_coalesced_total")),
         shortened=round(counted.get("hearken_restarts_shortened_total")),
-        phases=_phases(counted, spread(heard.slips[begin:]).mean_ms, _spread(answers).mean_ms),
+        phases=_phases(counted, summarise(heard.slips[begin:]).mean_ms, _summarise(answers).mean_ms),
         served_p99_ms=_p99(counted),
         resident_mib=(round(earlier.resident / (1 << 20), 1), round(usage.resident / (1 << 20), 1)),
     )
 
 
-def _spread(answers: Sequence[Answer]) -> Spread:
-    return spread([x.seconds for x in answers])
+def _summarise(answers: Sequence[MatchedAnswer]) -> LatencySummary:
+    return summarise([x.seconds for x in answers])
 
 
 def _phases(counted: Metrics, slip_ms: float, answered_ms: float) -> dict[str, float]:
@@ -158,7 +156,7 @@ def _mean_ms(counted: Metrics, name: str, **labels: str) -> float | None:
 
 
 def _p99(counted: Metrics) -> float | None:
-    """The upper bound of the bucket that it is in; None: there is none."""
+    """Return the upper bound of the histogram bucket of the 99th percentile; None if there is none."""
     name = "hearken_taken_to_done_seconds_bucket"
     below = sorted((float(dict(x)["le"]), value) for (known, x), value in counted.values.items() if known == name)
     count = below[-1][1] if below else 0

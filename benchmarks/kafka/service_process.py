@@ -1,4 +1,4 @@
-"""`hearken serve` as a process of its own, on a core of its own, and what it says and takes from outside."""
+"""`hearken serve` as a process pinned to a core of its own, with its metrics and its resource usage."""
 
 import os
 import signal
@@ -27,31 +27,31 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Who computes where. Without a second core all share one, and one core does not carry the service alone."""
+    """Assignment of cores. Without a second core, service, broker, sender and reader share one."""
 
     service: int | None
     others: frozenset[int]
 
     @classmethod
     def divide(cls) -> "Cores":
-        """The last core that we may use is the service's; broker, sender and reader have the others."""
+        """Give the last available core to the service, the others to broker, sender and reader."""
         ours = sorted(os.sched_getaffinity(0))
         return cls(ours[-1], frozenset(ours[:-1])) if len(ours) > 1 else cls(None, frozenset(ours))
 
 
 @dataclass(slots=True)
 class Usage:
-    """What the process has taken by a moment."""
+    """Resource usage of the process so far."""
 
     at: float
     cpu: float
     """Seconds of processor time, of all threads."""
     threads: dict[int, float]
-    """The same, by thread; the first is the event loop's."""
+    """Processor time by thread; the lowest id is the event loop's."""
     resident: int
     """Bytes."""
     core: float
-    """Seconds that its core was busy, for it or for others; 0 where it has none of its own."""
+    """Seconds that its core was busy, for any process; 0 where it has no core of its own."""
 
 
 @dataclass(slots=True)
@@ -61,26 +61,22 @@ class Metrics:
     values: dict[Sample, float] = field(default_factory=dict)
 
     def get(self, name: str, **labels: str) -> float:
-        """One series; 0 if there is none."""
+        """Return one series; 0 if there is none."""
         return self.values.get((name, tuple(sorted(labels.items()))), 0.0)
 
-    def total(self, name: str) -> float:
-        """All series of a name together."""
-        return sum(value for (known, _), value in self.values.items() if known == name)
-
     def since(self, before: "Metrics") -> "Metrics":
-        """What was counted between two readings."""
+        """Return the difference to an earlier reading."""
         return Metrics({name: value - before.values.get(name, 0.0) for name, value in self.values.items()})
 
 
-class Served:
-    """A service that runs.
+class ServiceProcess:
+    """A running service.
 
     Args:
-        process: of it.
-        port: of its HTTP.
-        core: that it is pinned to, if it is.
-        log: what it has written to standard error.
+        process: of the service.
+        port: of its HTTP server.
+        core: that it is pinned to, if any.
+        log: file with its standard error.
     """
 
     def __init__(self, process: "subprocess.Popen[bytes]", port: int, core: int | None, log: Path) -> None:
@@ -90,21 +86,21 @@ class Served:
         self._log = log
 
     def wait(self) -> None:
-        """Wait until all its partitions are open.
+        """Wait until it is ready.
 
         Raises:
-            OperationFailed: it ended, or takes too long.
+            OperationFailed: it ended, or did not become ready in time.
         """
         deadline = time.monotonic() + READY_SECONDS
         while not self._is_ready():
             if self._process.poll() is not None:
-                raise OperationFailed(f"the service ended with {self._process.returncode}: {self._last_words()}")
+                raise OperationFailed(f"the service ended with {self._process.returncode}: {self._log_tail()}")
             if time.monotonic() > deadline:
-                raise OperationFailed(f"the service was not ready in {READY_SECONDS:g} s: {self._last_words()}")
+                raise OperationFailed(f"the service was not ready in {READY_SECONDS:g} s: {self._log_tail()}")
             time.sleep(0.1)
 
     def metrics(self) -> Metrics:
-        """Read what it has counted so far."""
+        """Read its metrics."""
         read = Metrics()
         for family in text_string_to_metric_families(self._get("/metrics")[1]):
             for sample in family.samples:
@@ -112,7 +108,7 @@ class Served:
         return read
 
     def usage(self) -> Usage:
-        """What it has taken so far."""
+        """Read its resource usage."""
         tasks = Path(f"/proc/{self._process.pid}/task")
         threads = {}
         for task in sorted(tasks.iterdir(), key=lambda x: int(x.name)):
@@ -123,10 +119,10 @@ class Served:
         return Usage(time.monotonic(), cpu, threads, pages * os.sysconf("SC_PAGE_SIZE"), _busy_seconds(self._core))
 
     def stop(self) -> None:
-        """End it in order.
+        """Stop it by SIGTERM.
 
         Raises:
-            OperationFailed: it did not end so.
+            OperationFailed: it had to be killed or ended with an error.
         """
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -135,10 +131,10 @@ class Served:
             self._process.kill()
             code = self._process.wait()
         if code:
-            raise OperationFailed(f"the service ended with {code}: {self._last_words()}")
+            raise OperationFailed(f"the service ended with {code}: {self._log_tail()}")
 
     def kill(self) -> None:
-        """End it at once, if it runs still."""
+        """Kill it if it is running."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -155,16 +151,18 @@ class Served:
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
 
 
 @contextmanager
-def serving(flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[str] = SERVE) -> Iterator[Served]:
+def serving(
+    flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[str] = SERVE
+) -> Iterator[ServiceProcess]:
     """Run the service inside the block, pinned to its core.
 
     Raises:
-        OperationFailed: it did not come up, or did not end in order.
+        OperationFailed: it did not become ready, or did not stop cleanly.
     """
     (port,) = free_ports(1)
     log = folder / "service.log"
@@ -173,7 +171,7 @@ def serving(flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[
     ours = os.sched_getaffinity(0)
     with log.open("wb") as out:
         if cores.service is not None:
-            os.sched_setaffinity(0, {cores.service})  # a child has what the thread has that makes it
+            os.sched_setaffinity(0, {cores.service})  # inherited by the child
         try:
             process = subprocess.Popen(
                 [*command, *flags, "--http-port", str(port)],
@@ -184,7 +182,7 @@ def serving(flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[
             )
         finally:
             os.sched_setaffinity(0, ours)
-    served = Served(process, port, cores.service, log)
+    served = ServiceProcess(process, port, cores.service, log)
     try:
         served.wait()
         yield served

@@ -1,4 +1,4 @@
-"""Whether a peer computes what it was given: its scores against our own dense encoder of the same weights."""
+"""Agreement of a peer with its weights: its scores against those of our own dense encoder."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,19 +7,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.peers.dense import infer_dense
 from benchmarks.peers.peer import Batch, Batches, Format, IntArray, Peer, PeerMismatch, pad
 from encoder.model.dense import HybridModel
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """How near one peer's scores in one number format are to ours in float32."""
+    """Distance of one peer's scores in one number format from ours in float32."""
 
     peer: str
     format: str
     error: float
-    """Root of the mean square of the differences, as a share of that of the scores."""
+    """Relative root mean square error."""
     same_labels: float
-    """Share of the tokens that get the same label."""
+    """Share of the tokens with the same best label."""
     allowed: float
 
 
@@ -27,7 +28,7 @@ def check_peers(peers: Iterable[Peer], model: HybridModel, texts: Sequence[IntAr
     """Compare on texts of different lengths in one padded batch.
 
     Raises:
-        PeerMismatch: a peer's scores are further off than its number format explains.
+        PeerMismatch: a peer's scores differ by more than its number format explains.
     """
     batch = pad(texts)
     ours = dense_scores(model, batch)
@@ -40,11 +41,8 @@ def check_peers(peers: Iterable[Peer], model: HybridModel, texts: Sequence[IntAr
 
 
 def dense_scores(model: HybridModel, batch: Batch) -> NDArray[np.float32]:
-    """Scores of our dense model, (B, T, labels); every query sees all tokens of its text."""
-    ids = torch.from_numpy(batch.ids)
-    last = torch.from_numpy(batch.mask.sum(1, keepdims=True) - 1).expand_as(ids)
-    with torch.inference_mode():
-        scores: NDArray[np.float32] = model(ids, torch.arange(ids.shape[1]).expand_as(ids), last).numpy()
+    """Return the scores of our dense model, (B, T, labels) float32; every query sees all tokens of its text."""
+    scores: NDArray[np.float32] = infer_dense(model)(batch).numpy()
     return scores
 
 
@@ -62,7 +60,7 @@ def _compare(name: str, format: Format, batch: Batch, ours: NDArray[np.float32])
     )
     if not found.error <= format.tolerance:  # also where it is no number
         raise PeerMismatch(
-            f"{name} in {format.name} is {found.error:.3f} off the weights that it was given ({format.tolerance} is "
-            "allowed): its time would say nothing"
+            f"the scores of {name} in {format.name} differ by {found.error:.3f} from those of its weights (allowed: "
+            f"{format.tolerance}), so its time would mean nothing"
         )
     return found

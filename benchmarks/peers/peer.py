@@ -1,4 +1,4 @@
-"""What a peer is: a name, what it was given, and ways to run it, of which the fastest is measured."""
+"""Interface of a peer: a name, how it was set up, and ways to run it, of which the fastest is measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,24 +9,27 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.quiet import quiet
 from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.runtime.interface import Encoder
 
 IntArray = NDArray[np.int64]
+SINGLE_TEXT_SESSIONS = 4
+"""Sessions that are enough to tell the rate of a peer that labels one text after the other."""
 
 
 class MissingPackages(Exception):
-    """A peer cannot run here; the message says what to install."""
+    """A package that a peer needs is missing; the message says what to install."""
 
 
 class PeerMismatch(Exception):
-    """A peer's scores are not those of the weights that it was given: its time would say nothing."""
+    """A peer's scores are not those of the weights that it was given, so its time would mean nothing."""
 
 
 class Step(NamedTuple):
-    """What all sessions have said by one word."""
+    """The texts of all sessions after some word."""
 
     texts: list[str]
     ids: list[IntArray]
-    """(n,) each: the tokens of one window at most."""
+    """(n,) each: the tokens of the last window."""
 
 
 class Batch(NamedTuple):
@@ -49,15 +52,15 @@ class Way(Protocol):
         ...
 
     def differs(self, texts: int) -> bool:
-        """Tell whether it is worth to try for so many texts."""
+        """Return whether it is worth trying for so many texts."""
         ...
 
     def prepare(self, step: Step) -> Any:
-        """Lay a step out for `run`; it is not charged."""
+        """Lay out a step for `run`; not timed."""
         ...
 
     def run(self, prepared: Any) -> None:
-        """Label the step; it is charged."""
+        """Label the step; timed."""
         ...
 
 
@@ -68,12 +71,12 @@ class Format:
     name: str
     infer: Infer
     tolerance: float
-    """How far its scores may be from ours in float32: root of the mean square, as a share of that of the scores."""
+    """Largest allowed distance of its scores from ours in float32: relative root mean square error."""
 
 
 @dataclass(frozen=True)
 class Batches:
-    """A format with at most so many texts at once, those of like length together."""
+    """A format in batches of at most `most` texts of similar length."""
 
     format: Format
     most: int | None
@@ -87,11 +90,11 @@ class Batches:
         return f"{self.format.name}, " + ("all in a batch" if self.most is None else f"batches of {self.most}")
 
     def differs(self, texts: int) -> bool:
-        """Tell whether this is another way than one with smaller batches, for so many texts."""
+        """Return whether it differs from smaller batches for so many texts."""
         return self.most == 1 or texts > (self.most or 1)
 
     def prepare(self, step: Step) -> list[Batch]:
-        """Sort by length, so that little is padded."""
+        """Sort by length, so that padding is small."""
         texts = sorted(step.ids, key=len)
         most = self.most or len(texts)
         return [pad(texts[i : i + most]) for i in range(0, len(texts), most)]
@@ -104,24 +107,28 @@ class Batches:
 
 @dataclass(frozen=True)
 class Peer:
-    """Something to compare with; its packages are here."""
+    """A side to compare with, whose packages are installed."""
 
     name: str
     version: str
     given: str
-    """How it was set up, for readers."""
+    """How it was set up, for the report."""
     ways: Sequence[Way]
     sessions: int | None = None
-    """It labels one text after the other, so no more sessions than these need be measured to know its rate."""
+    """Most sessions that need to be measured, for a peer that labels one text after the other."""
+    batched: bool = False
+    """It differs from another peer only where there are several sessions."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What peers are made of."""
+    """What peers are built from."""
 
     checkpoint: Checkpoint
     calibration: list[IntArray]
-    """Tokens of texts, not those that are timed: where numbers of quantisation come from."""
+    """Tokens of texts that calibrate quantisation; other texts than those that are timed."""
+    encoder: Encoder | None = None
+    """The tagger's own, for the packed re-run."""
 
 
 Build = Callable[[Material], list[Peer]]
@@ -129,19 +136,19 @@ Build = Callable[[Material], list[Peer]]
 
 
 @dataclass
-class Gathered:
-    """The peers that there are."""
+class BuiltPeers:
+    """The peers that could be built."""
 
     peers: list[Peer] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
-    """By name, why each other one is left out."""
+    """By name, why each of the others could not."""
 
 
-def gather(builds: dict[str, Build], material: Material, tell: Callable[[str], None]) -> Gathered:
-    """Make all peers whose packages are here; `tell` is told of each before it is made (seconds each)."""
-    found = Gathered()
+def build_peers(builds: dict[str, Build], material: Material, progress: Callable[[str], None]) -> BuiltPeers:
+    """Build all peers whose packages are installed; `progress` is called with each name before (seconds each)."""
+    found = BuiltPeers()
     for name, build in builds.items():
-        tell(name)
+        progress(name)
         try:
             with quiet():
                 found.peers += build(material)
@@ -151,7 +158,7 @@ def gather(builds: dict[str, Build], material: Material, tell: Callable[[str], N
 
 
 def pad(texts: Sequence[IntArray]) -> Batch:
-    """Put texts, (n,) each, into one batch."""
+    """Pad texts, (n,) each, to one batch."""
     ids = np.zeros((len(texts), max(map(len, texts))), np.int64)
     mask = np.zeros_like(ids)
     for i, text in enumerate(texts):

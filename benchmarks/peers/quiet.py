@@ -1,4 +1,4 @@
-"""Peers and their converters say much while they are set up; a bench says what matters itself."""
+"""Silence for the output of peers and their converters during set-up."""
 
 import contextlib
 import io

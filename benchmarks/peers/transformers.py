@@ -1,4 +1,4 @@
-"""Hugging Face transformers: what one would write first."""
+"""Hugging Face transformers: the peer that most people would write first."""
 
 from typing import Any
 
@@ -6,12 +6,10 @@ import torch
 
 from benchmarks.harness.machine import this_machine
 from benchmarks.peers.bert_weights import make_bert
-from benchmarks.peers.peer import Batch, Batches, Format, Infer, Material, MissingPackages, Peer
+from benchmarks.peers.peer import SINGLE_TEXT_SESSIONS, Batch, Batches, Format, Infer, Material, MissingPackages, Peer
 
 ALONE, BATCHED = "transformers, one by one", "transformers, batched"
 PACKAGES = "transformers"
-ENOUGH = 4
-"""Sessions that say how fast texts go one by one."""
 
 
 def build(material: Material) -> list[Peer]:
@@ -35,8 +33,8 @@ def build(material: Material) -> list[Peer]:
     version = f"transformers {transformers.__version__}"
     batched = [Batches(x, most) for x in formats for most in (8, None)]
     return [
-        Peer(ALONE, version, given, [Batches(x, 1) for x in formats], sessions=ENOUGH),
-        Peer(BATCHED, version, given + "; all texts of like length padded together", batched),
+        Peer(ALONE, version, given, [Batches(x, 1) for x in formats], sessions=SINGLE_TEXT_SESSIONS),
+        Peer(BATCHED, version, given + "; all texts of like length padded together", batched, batched=True),
     ]
 
 

@@ -1,25 +1,25 @@
-"""The page: prose by hand, with blocks between markers that are written anew from what was measured."""
+"""The performance page: prose by hand, with blocks between markers that are rewritten from results."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.growth.subject import Measured
+from benchmarks.growth.subject import PartResult
 from benchmarks.harness.machine import Setting
 from benchmarks.peers.report import PeersReport
-from benchmarks.report.growth_tables import TABLES
+from benchmarks.report.growth_tables import growth_tables
 from benchmarks.report.peer_tables import agreement_table, aim_table, given_table, ratio_table, side_table
 
 _BLOCK = re.compile(r"<!-- measured: (?P<name>[\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 class PageError(ValueError):
-    """A page that cannot be written; the message says why."""
+    """The page cannot be written; the message says why."""
 
 
 def fill_page(page: str, blocks: Mapping[str, str]) -> str:
-    """Write blocks between their markers; blocks of which nothing was measured stay as they are.
+    """Write blocks between their markers; other blocks stay as they are.
 
     Raises:
         PageError: a block has no place on the page.
@@ -34,8 +34,8 @@ def fill_page(page: str, blocks: Mapping[str, str]) -> str:
     return _BLOCK.sub(write, page)
 
 
-def blocks_of(peers: PeersReport | None, growth: Mapping[str, Measured[Any]]) -> dict[str, str]:
-    """Make the blocks of what was measured, by the names that the page has for them."""
+def blocks_of(peers: PeersReport | None, growth: Mapping[str, PartResult[Any]]) -> dict[str, str]:
+    """Make the blocks of these results, by their names on the page."""
     blocks: dict[str, str] = {}
     settings = [found.setting for found in (peers, *growth.values()) if found is not None]
     if settings:
@@ -50,14 +50,14 @@ def blocks_of(peers: PeersReport | None, growth: Mapping[str, Measured[Any]]) ->
         blocks["given"] = given_table(peers).markdown()
         blocks["agreement"] = agreement_table(peers).markdown()
     for name, found in growth.items():
-        tables = [table(found).markdown() for table in TABLES[name]]
+        tables = [table.markdown() for table in growth_tables(name, found)]
         other = [] if found.setting == settings[0] else ["Measured with another setting: " + describe(found.setting)]
         blocks[name] = "\n\n".join([*other, *tables])
     return blocks
 
 
 def describe(setting: Setting) -> str:
-    """Say in a line what was measured, and on what."""
+    """Describe in a line what was measured, and on which machine."""
     machine = setting.machine
     extensions = ", ".join(machine.extensions) or "no extensions that matter"
     return (
@@ -71,7 +71,7 @@ def write_page(path: Path, blocks: Mapping[str, str]) -> None:
     """Fill a page in place.
 
     Raises:
-        PageError: there is no page, or a block has no place on it.
+        PageError: the page cannot be read, or a block has no place on it.
     """
     try:
         page = path.read_text(encoding="utf-8")

@@ -1,23 +1,26 @@
-"""What the bench of peers found, as tables."""
+"""Tables of the comparison with peers."""
 
+from benchmarks.harness.interleaved import SideRow
+from benchmarks.harness.tables import Table, make_table, short, times
 from benchmarks.peers import onnx, openvino, spacy
 from benchmarks.peers import transformers as hugging
-from benchmarks.peers.report import OURS, PeersReport, Row
-from benchmarks.report.table import Table, short, times
+from benchmarks.peers.report import OURS, PeersReport
 
 HEADLINE = (60, 64)
-"""Words of a segment and sessions of which the aims speak."""
+"""Words of a segment and number of sessions of the aims."""
 
 
 def peer_tables(report: PeersReport) -> list[Table]:
-    """All of it."""
+    """Lay out the whole report."""
     lengths = dict.fromkeys(row.words for row in report.rows)
     sides = [side_table(report, words) for words in lengths]
-    return [*sides, ratio_table(report), aim_table(report), given_table(report), agreement_table(report)]
+    aims = aim_table(report)
+    tables = [*sides, ratio_table(report), *([aims] if aims.rows else []), given_table(report)]
+    return [*tables, agreement_table(report)]
 
 
 def ratio_table(report: PeersReport) -> Table:
-    """One line for each number of words and of sessions: how many times as fast Hearken is."""
+    """Lay out how many times as fast as each side Hearken is, by number of words and of sessions."""
     sides = sides_of(report)
     rows = []
     for words, sessions in _cells(report):
@@ -30,36 +33,36 @@ def ratio_table(report: PeersReport) -> Table:
 
 
 def side_table(report: PeersReport, words: int) -> Table:
-    """All figures of all sides for one number of words."""
-    heads = ("sessions", "side", "words/s", "spread", "p50 ms", "p99 ms", "ratio", "open", "by CPU time", "how")
-    rows = []
-    for row in report.rows:
-        if row.words == words:
-            ratios = report.ratios(row)
-            rows.append(
-                [
-                    str(row.sessions),
-                    row.side,
-                    f"{row.words_per_second:,.0f}",
-                    f"{row.slowest:,.0f} - {row.fastest:,.0f}",
-                    short(row.p50_ms),
-                    short(row.p99_ms),
-                    *(("", "", "") if ratios is None else map(times, ratios)),
-                    row.way,
-                ]
-            )
-    return Table(f"segments of {words} words", heads, rows, 2)
+    """Lay out all figures of all sides at one number of words."""
+
+    def ratio(row: SideRow, number: int) -> str:
+        ratios = report.ratios(row)
+        return "" if ratios is None else times(ratios[number])
+
+    columns = {
+        "sessions": lambda x: str(x.sessions),
+        "side": lambda x: x.side,
+        "words/s": lambda x: f"{x.words_per_second:,.0f}",
+        "spread": lambda x: f"{x.slowest:,.0f} - {x.fastest:,.0f}",
+        "p50 ms": lambda x: short(x.p50_ms),
+        "p99 ms": lambda x: short(x.p99_ms),
+        "ratio": lambda x: ratio(x, 0),
+        "open": lambda x: ratio(x, 1),
+        "by CPU time": lambda x: ratio(x, 2),
+        "how": lambda x: x.way,
+    }
+    return make_table(f"segments of {words} words", [x for x in report.rows if x.words == words], columns, 2)
 
 
 def given_table(report: PeersReport) -> Table:
-    """What each peer was given, and why others are missing."""
+    """Lay out how each peer was set up, and why others are missing."""
     rows = [[x.side, x.version, x.given] for x in report.given]
     rows += [[name, "left out", why] for name, why in report.missing.items()]
-    return Table("what each was given", ("side", "version", "how it was set up"), rows, 3)
+    return Table("how each was set up", ("side", "version", "how it was set up"), rows, 3)
 
 
 def agreement_table(report: PeersReport) -> Table:
-    """How near the peers' scores are to ours."""
+    """Lay out the agreement of the peers' scores with ours."""
     rows = [
         [x.peer, x.format, f"{x.error:.1e}", f"{x.allowed:g}", f"{100 * x.same_labels:.1f} %"] for x in report.agreement
     ]
@@ -67,7 +70,7 @@ def agreement_table(report: PeersReport) -> Table:
 
 
 def aim_table(report: PeersReport) -> Table:
-    """The aims of speed, and what was reached: by time on the clock with closing, and while the segment is open."""
+    """Lay out the aims of speed and what was reached: by wall time with closing, without it, and by processor time."""
     rows = []
     words, sessions = HEADLINE
     wanted = [
@@ -87,7 +90,7 @@ def aim_table(report: PeersReport) -> Table:
 
 
 def sides_of(report: PeersReport) -> list[str]:
-    """Names of all peers, in the order in which they were made."""
+    """Return the names of all measured peers, in the order in which they were built."""
     order = [given.side for given in report.given]
     measured = dict.fromkeys(row.side for row in report.rows if row.side != OURS)
     return sorted(measured, key=lambda side: order.index(side) if side in order else len(order))
@@ -97,6 +100,6 @@ def _cells(report: PeersReport) -> list[tuple[int, int]]:
     return list(dict.fromkeys((row.words, row.sessions) for row in report.rows))
 
 
-def _ratio(report: PeersReport, row: Row | None) -> str:
+def _ratio(report: PeersReport, row: SideRow | None) -> str:
     ratios = None if row is None else report.ratios(row)
     return "" if ratios is None else times(ratios[0])

@@ -1,4 +1,4 @@
-"""Pictures of what was measured: one a part, small enough to be read beside its table."""
+"""Plots of results: one a part."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from benchmarks.growth.rewriting import RewritingRow
 from benchmarks.growth.roofline import FloorRow
 from benchmarks.growth.session_count import SessionsRow
 from benchmarks.growth.session_length import LengthRow
-from benchmarks.growth.subject import Measured
+from benchmarks.growth.subject import PartResult
 from benchmarks.growth.threshold import ThresholdRow
 from benchmarks.peers.report import OURS, PeersReport
 from benchmarks.report.peer_tables import HEADLINE, sides_of
@@ -30,7 +30,7 @@ PHASE_COLORS = {
     "emit": "#cc79a7",
     "isolate": "#999999",
 }
-"""From below: what the floor is of comes first."""
+"""From bottom to top; the floor refers to the first."""
 
 
 def plot_peers(report: PeersReport, path: Path) -> None:
@@ -57,7 +57,7 @@ def plot_peers(report: PeersReport, path: Path) -> None:
     _save(figure, path)
 
 
-def plot_length(found: Measured[LengthRow], path: Path) -> None:
+def plot_length(found: PartResult[LengthRow], path: Path) -> None:
     """Draw what a word costs deep in a session, and the memory of the process."""
     figure, (time, memory) = _begin(2, 3.2, share=False)
     heard = [x.words / 1000 for x in found.rows]
@@ -74,7 +74,7 @@ def plot_length(found: Measured[LengthRow], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_sessions(found: Measured[SessionsRow], path: Path) -> None:
+def plot_sessions(found: PartResult[SessionsRow], path: Path) -> None:
     """Draw what a word costs, and a session takes, by the number of sessions."""
     figure, (time, memory) = _begin(2, 3.2, share=False)
     counts = [x.sessions for x in found.rows]
@@ -94,7 +94,7 @@ def plot_sessions(found: Measured[SessionsRow], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_rewriting(found: Measured[RewritingRow], path: Path) -> None:
+def plot_rewriting(found: PartResult[RewritingRow], path: Path) -> None:
     """Draw what a word costs by the share of updates that rewrite."""
     figure, (time, work) = _begin(2, 3.2, share=False)
     shares = [100 * x.share for x in found.rows]
@@ -108,7 +108,7 @@ def plot_rewriting(found: Measured[RewritingRow], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_threshold(found: Measured[ThresholdRow], path: Path) -> None:
+def plot_threshold(found: PartResult[ThresholdRow], path: Path) -> None:
     """Draw what a word costs against words computed again, a line for each kind of policy."""
     figure, (axes,) = _begin(1, 4.2)
     kinds: dict[str, list[ThresholdRow]] = {}
@@ -134,7 +134,7 @@ def plot_threshold(found: Measured[ThresholdRow], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_floors(found: Measured[FloorRow], path: Path) -> None:
+def plot_floors(found: PartResult[FloorRow], path: Path) -> None:
     """Draw where a step goes, in shares of it, and its floor across."""
     figure, (axes,) = _begin(1, 3.6)
     names = [f"{x.sessions:,}" for x in found.rows]
@@ -156,7 +156,7 @@ def plot_floors(found: Measured[FloorRow], path: Path) -> None:
     _save(figure, path)
 
 
-PLOTS: Mapping[str, Callable[[Measured[Any], Path], None]] = {
+PLOTS: Mapping[str, Callable[[PartResult[Any], Path], None]] = {
     "sessions": plot_sessions,
     "length": plot_length,
     "rewriting": plot_rewriting,

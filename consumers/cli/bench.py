@@ -66,7 +66,7 @@ def bench(settings: BenchCommand) -> None:
         import msgspec
 
         found = {
-            "taggers": engine.names,
+            "taggers": engine.tagger_names,
             "policy": settings.engine.policy,
             "p99_ms": p99_ms,
             "speakers": speakers,
@@ -75,7 +75,8 @@ def bench(settings: BenchCommand) -> None:
         typer.echo(msgspec.json.encode({**found, "runs": runs}).decode())
         return
     _print_table(runs, p99_ms)
-    typer.echo(f"One core carries {speakers:,} live speakers at p99 <= {p99_ms:g} ms ({', '.join(engine.names)}).")
+    names = ", ".join(engine.tagger_names)
+    typer.echo(f"One core carries {speakers:,} live speakers at p99 <= {p99_ms:g} ms ({names}).")
     typer.echo(f"Limit: {limit}.")
 
 

@@ -43,7 +43,7 @@ def tag(settings: TagCommand) -> int:
         raise SettingError("format", "lines of text are of no format: leave --input or --format out")
     engine = build_engine(settings.engine)
     configure_logging("warning")
-    reader = TextReader() if is_text else make_reader(settings.format, engine.segments, TEXT_SESSION)
+    reader = TextReader() if is_text else make_reader(settings.format, engine.intake.segments, TEXT_SESSION)
     if sys.stdin.isatty():
         print(f"reading {settings.input} from the terminal, one per line; Ctrl-D ends", file=sys.stderr)
     return tag_input(engine, reader, settings.final_only, settings.session, partial(open_lines, settings.format))

@@ -12,10 +12,11 @@ import torch
 
 from encoder.restart.policies import parse_policy, resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
-from stream.evaluation.labelled import Plan, check_baseline, progress_bar
+from stream.evaluation.labelled import Plan, check_baseline
 from stream.evaluation.metrics.chart_metrics import Chart, Labels, SpanCounts, row_spans
 from stream.evaluation.metrics.corpus_metrics import CorpusTally, Metrics
 from stream.evaluation.metrics.report import Agreement, EvaluationReport, PolicyResult, compare, summarize
+from stream.evaluation.progress import progress_bar
 from stream.evaluation.replay.message_replay import MessageReplay
 from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.word_by_word import Advance

@@ -117,7 +117,7 @@ def _gather(
             segments[i, FIRST], segments[i, ROW] = _first_word(part), used
             whole.append(mine[:words])
             used += words
-        elif part.keep < words or True in part.anew:
+        elif part.keep < words or (words and True in part.anew):
             raise IndexError("words are to be read of which nothing was computed")
     return segments, np.concatenate([scores, *whole]) if whole else scores, held, counts
 
@@ -198,12 +198,12 @@ def _first_word(part: SegmentScores) -> int:
     return min([part.keep, *(int(last.searchsorted(max(rows.first, stands))) for rows in part.rows)])
 
 
-def _growth(part: SegmentScores, by_input: int, by_model: int, quiet: int) -> Growth | None:
+def _growth(part: SegmentScores, by_input: int, by_model: int, spans_unchanged: int) -> Growth | None:
     if part.changed == NOT_GROWN or part.before is None:
         return None
     encoded, before, changed = part.encoded, part.before.encoded, part.changed
     rewritten = int(before.word_start[changed]) if changed < len(before.word_start) else None
-    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(quiet))
+    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(spans_unchanged))
 
 
 def _work(part: SegmentScores, words: int) -> PlanWork:

@@ -72,7 +72,7 @@ class HybridSessionLabels:
         if context:
             self._session.load_context(context)
 
-    def plan(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
+    def plan_segment(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
         """Cut what was rewritten."""
         self._recall(segment)
         is_edit = segment in self._closed
@@ -124,25 +124,26 @@ class HybridSessionLabels:
             words.standing = self._session.standing_read(plan.segment)
             self._open[plan.segment] = words
 
-    def delete(self, segment: str) -> None:
+    def delete_segment(self, segment: str) -> None:
         """Take a segment back, out of the context too."""
         self._closed.pop(segment, None)
         self._open.pop(segment, None)
         self._kept.pop(segment, None)
         self._session.delete_segment(segment)
 
-    def forget(self, segment: str) -> None:
+    def forget_segment(self, segment: str) -> None:
         """A closed segment will not be edited any more."""
         self._closed.pop(segment, None)
         self._kept.pop(segment, None)
+        self._session.forget_segment(segment)
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         """A restored segment's words as they stood."""
         self._recall(segment)
         words, closed = self._open.get(segment) or self._closed[segment], segment in self._closed
         return tuple(_LazyLabelling(words, number, None, closed, _NOTHING) for number in range(len(self._heads)))
 
-    def save(self, segment: str) -> dict[str, bytes]:
+    def save_segment(self, segment: str) -> dict[str, bytes]:
         """Labels as they stand, with the model's fingerprint; empty for a segment that is not known."""
         if segment in self._kept:
             return {name: self._kept[segment].words.get(name) or UNREAD_WORDS for name in self._names}
@@ -186,7 +187,7 @@ class HybridLabeller:
         self._tagger = tagger
         self._reanchors = 0
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> HybridSessionLabels:
         """Begin a session or go on with a saved one (see the protocol)."""
@@ -198,12 +199,12 @@ class HybridLabeller:
         still_open = [x._replace(words={}) if closed else x for x in kept if not x.closed]
         live = HybridSessionLabels(self._tagger, self.heads, policy, still_open)
         for x in closed:
-            plan = live.plan(x.segment, x.text, closing=True)
-            self.run([plan])
-            self.read([plan])
+            plan = live.plan_segment(x.segment, x.text, closing=True)
+            self.compute([plan])
+            self.decode([plan])
         return live
 
-    def point(self, plans: Sequence[_SegmentPlan]) -> None:
+    def choose_restarts(self, plans: Sequence[_SegmentPlan]) -> None:
         """Ask the sessions' policy where each segment's labels are read anew: the earliest that any head wants."""
         asking = [plan for plan in plans if plan.asks]
         for policy in {id(plan.live.policy): plan.live.policy for plan in asking}.values():
@@ -213,14 +214,14 @@ class HybridLabeller:
             for plan, word in zip(mine, policy.restart_points(pack_batch(data, sizes)), strict=True):
                 plan.live.begin(plan, word)
 
-    def run(self, plans: Sequence[_SegmentPlan]) -> None:
+    def compute(self, plans: Sequence[_SegmentPlan]) -> None:
         """Compute the updates of all sessions together, then what closings need beyond that."""
-        self.point(plans)
+        self.choose_restarts(plans)
         self._run([(plan, plan.compute) for plan in plans if plan.compute is not None])
         self._run([(plan, plan.live.plan_close(plan.segment)) for plan in plans if plan.closing])
         self._reanchors += sum(plan.live.take_reanchors() for plan in plans)
 
-    def read(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
+    def decode(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
         """Decode all that was computed, packed."""
         found: list[tuple[Labelling, ...]] = []
         for plan, read in zip(plans, read_parts(plans, self.heads, self._tagger.config.columns), strict=True):

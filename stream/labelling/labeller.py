@@ -37,7 +37,7 @@ class Growth(NamedTuple):
     """Labels that changed on words that stood, because of the input."""
     by_model: int
     """The same, because of the model."""
-    quiet: bool
+    spans_unchanged: bool
     """The same spans are in the same places."""
 
 
@@ -57,7 +57,7 @@ class Labelling:
     growth: Growth | None = None
     """None: the text did more than grow, or nobody looked."""
 
-    def but(self, **changed: Any) -> "Labelling":
+    def replace(self, **changed: Any) -> "Labelling":
         """The same with other arrays or spans, whatever kind of reading it is; nobody has looked how that grew."""
         kept = {name: getattr(self, name) for name in _FIELDS}
         return Labelling(**(kept | changed))
@@ -87,23 +87,23 @@ class SavedSegment(NamedTuple):
 class SessionLabels(Protocol[P_co]):
     """The labels of one session's text; at most one plan is under way."""
 
-    def plan(self, segment: str, text: str, closing: bool) -> P_co:
+    def plan_segment(self, segment: str, text: str, closing: bool) -> P_co:
         """Cut what was rewritten. A new segment opens; a closed one is edited whole."""
         ...
 
-    def delete(self, segment: str) -> None:
+    def delete_segment(self, segment: str) -> None:
         """Take a segment back, out of the context too; an unknown one is ignored."""
         ...
 
-    def forget(self, segment: str) -> None:
+    def forget_segment(self, segment: str) -> None:
         """A closed segment will not be edited any more; it stays in the context."""
         ...
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         """The words of a segment that was restored, as each tagger's labels stood; without spans and work."""
         ...
 
-    def save(self, segment: str) -> dict[str, bytes]:
+    def save_segment(self, segment: str) -> dict[str, bytes]:
         """What `SavedSegment.words` is to be, by tagger; empty if the segment is not known here."""
         ...
 
@@ -129,7 +129,7 @@ class LabellerCounters(NamedTuple):
 
 def read_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Labelling]:
     """Decode plans of a labeller that has one tagger."""
-    return [reading for (reading,) in labeller.read(plans)]
+    return [reading for (reading,) in labeller.decode(plans)]
 
 
 class Labeller(Protocol[P]):
@@ -140,7 +140,7 @@ class Labeller(Protocol[P]):
         """The taggers' names in revisions, by pass."""
         ...
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> SessionLabels[P]:
         """Begin a session, or go on with one as it was saved.
@@ -156,15 +156,15 @@ class Labeller(Protocol[P]):
         """
         ...
 
-    def point(self, plans: Sequence[P]) -> None:
+    def choose_restarts(self, plans: Sequence[P]) -> None:
         """Choose where plans of different sessions begin; for those that were left out `run` does it."""
         ...
 
-    def run(self, plans: Sequence[P]) -> None:
+    def compute(self, plans: Sequence[P]) -> None:
         """Compute plans of different sessions together."""
         ...
 
-    def read(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
+    def decode(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
         """Decode plans that ran: all words of each one's segment; a reading for each tagger, in order of `passes`."""
         ...
 

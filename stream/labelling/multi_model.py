@@ -14,27 +14,27 @@ class MultiModelSessionLabels:
     def __init__(self, lives: Sequence[SessionLabels[Any]]) -> None:
         self._lives = lives
 
-    def plan(self, segment: str, text: str, closing: bool) -> list[Any]:
+    def plan_segment(self, segment: str, text: str, closing: bool) -> list[Any]:
         """Each model's own plan: it restarts where its own taggers want it."""
-        return [live.plan(segment, text, closing) for live in self._lives]
+        return [live.plan_segment(segment, text, closing) for live in self._lives]
 
-    def delete(self, segment: str) -> None:
+    def delete_segment(self, segment: str) -> None:
         """Take a segment back everywhere."""
         for live in self._lives:
-            live.delete(segment)
+            live.delete_segment(segment)
 
-    def forget(self, segment: str) -> None:
+    def forget_segment(self, segment: str) -> None:
         """A closed segment will not be edited any more."""
         for live in self._lives:
-            live.forget(segment)
+            live.forget_segment(segment)
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         """The words of a restored segment, as each tagger's labels stood."""
-        return tuple(chain.from_iterable(live.reading(segment) for live in self._lives))
+        return tuple(chain.from_iterable(live.restored_readings(segment) for live in self._lives))
 
-    def save(self, segment: str) -> dict[str, bytes]:
+    def save_segment(self, segment: str) -> dict[str, bytes]:
         """What each tagger has of a segment."""
-        return {name: words for live in self._lives for name, words in live.save(segment).items()}
+        return {name: words for live in self._lives for name, words in live.save_segment(segment).items()}
 
     def save_context(self) -> tuple[bytes, ...]:
         """What each model has of closed segments."""
@@ -54,26 +54,26 @@ class MultiModelLabeller:
         self.passes = tuple(chain.from_iterable(labeller.passes for labeller in labellers))
         assert len(set(chain.from_iterable(self.passes))) == sum(map(len, self.passes)), "names must differ"
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> MultiModelSessionLabels:
         """Begin a session or go on with a saved one: each finds among what was kept what is its own."""
-        return MultiModelSessionLabels([labeller.open(policy, kept, contexts) for labeller in self._labellers])
+        return MultiModelSessionLabels([labeller.open_session(policy, kept, contexts) for labeller in self._labellers])
 
-    def point(self, plans: Sequence[list[Any]]) -> None:
+    def choose_restarts(self, plans: Sequence[list[Any]]) -> None:
         """Choose where they begin, model after model."""
         for labeller, own in zip(self._labellers, zip(*plans, strict=True), strict=False):
-            labeller.point(own)
+            labeller.choose_restarts(own)
 
-    def run(self, plans: Sequence[list[Any]]) -> None:
+    def compute(self, plans: Sequence[list[Any]]) -> None:
         """Compute the plans, model after model."""
         for labeller, own in zip(self._labellers, zip(*plans, strict=True), strict=False):
-            labeller.run(own)
+            labeller.compute(own)
 
-    def read(self, plans: Sequence[list[Any]]) -> list[tuple[Labelling, ...]]:
+    def decode(self, plans: Sequence[list[Any]]) -> list[tuple[Labelling, ...]]:
         """Decode the plans; readings stand in the order of `passes`."""
         columns = zip(self._labellers, zip(*plans, strict=True), strict=False)  # no column where there is no plan
-        parts = [labeller.read(own) for labeller, own in columns]
+        parts = [labeller.decode(own) for labeller, own in columns]
         return [tuple(chain.from_iterable(readings)) for readings in zip(*parts, strict=True)]
 
     def counters(self) -> LabellerCounters:

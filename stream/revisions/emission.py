@@ -69,7 +69,7 @@ class Emission:
         if not (0 <= self.show <= 1 and 0 <= self.change <= 1):
             raise EmissionError(f"{self.show}:{self.change}: both thresholds are probabilities, from 0 to 1")
 
-    def publish(self, before: str, shown: Sequence[Span], text: str, reading: Labelling, final: bool) -> Labelling:
+    def choose_spans(self, before: str, shown: Sequence[Span], text: str, reading: Labelling, final: bool) -> Labelling:
         """Give the reading with the spans that readers are to see, in place of those found.
 
         Args:
@@ -98,7 +98,7 @@ class Emission:
                 words = _differing(old, new, within=old)
                 stability, probability = stability.copy(), probability.copy()
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
-        return reading.but(spans=spans, stability=stability, probability=probability)
+        return reading.replace(spans=spans, stability=stability, probability=probability)
 
     def _is_stable(self, span: WordSpan, reading: Labelling) -> bool:
         return bool(reading.stability[span[0] : span[1]].min() >= self.show)

@@ -5,7 +5,6 @@ import itertools
 import msgspec
 import pytest
 
-from benchmarks.dense import make_texts
 from benchmarks.growth import session_length as length
 from benchmarks.growth.machine_rates import product_rate, read_rate
 from benchmarks.growth.registry import PARTS, QUICK, read_part, run_part
@@ -15,8 +14,10 @@ from benchmarks.growth.session_count import measure_sessions, most_bytes
 from benchmarks.growth.session_length import measure_length
 from benchmarks.growth.subject import SEGMENT, Subject, load_subject
 from benchmarks.growth.threshold import measure_threshold
-from benchmarks.harness.engine_feed import Feed, Lap, closes, open_words
-from benchmarks.report.growth_tables import TABLES
+from benchmarks.harness.engine_feed import Elapsed, EngineFeed
+from benchmarks.harness.interleaved import interleave
+from benchmarks.harness.texts import closes, make_texts, open_words
+from benchmarks.report.growth_tables import growth_tables
 from encoder.checkpoints.checkpoint import save_checkpoint
 from stream.messages.types import Update
 from tests.tiny import tiny_checkpoint
@@ -40,25 +41,37 @@ def subject(folder):
 
 
 def test_a_feed_is_answered_and_timed_and_gives_all_back(subject):
-    feed, texts = Feed(subject.tagger, "last:2"), make_texts(2, 5)
-    lap = feed.say(open_words(texts, 3))
+    feed, texts = EngineFeed(subject.tagger, "last:2"), make_texts(2, 5)
+    lap = feed.feed(open_words(texts, 3))
     assert lap.wall > 0
     assert feed.stats.words == 6
-    feed.say(closes(texts))
-    assert feed.engine.open_segments == 0
-    assert feed.engine.session_count == 2
+    feed.feed(closes(texts))
+    assert feed.engine.intake.open_segments == 0
+    assert feed.engine.intake.session_count == 2
     feed.end()
-    assert feed.engine.session_count == 0
+    assert feed.engine.intake.session_count == 0
     assert subject.tagger.encoder.pages_in_use == 0
 
 
-def test_laps_add_up():
-    assert sum([Lap(1.0, 2.0), Lap(3.0, 5.0)], Lap(0.0, 0.0)) == Lap(4.0, 7.0)
+def test_sides_run_once_a_repeat_and_none_is_always_first():
+    ran = []
+    shares = []
+    found = interleave([lambda: ran.append("a") or 1, lambda: ran.append("b") or 2], 3, shares.append)
+    assert "".join(ran) == "abbaab"
+    assert found == [[1, 1, 1], [2, 2, 2]]
+    assert shares == sorted(shares)
+    assert max(shares) < 1
+
+
+def test_times_add_up():
+    assert sum([Elapsed(1.0, 2.0), Elapsed(3.0, 5.0)], Elapsed(0.0, 0.0)) == Elapsed(4.0, 7.0)
 
 
 def test_the_long_session_has_heard_what_the_marks_say(subject, monkeypatch):
     said = []
-    monkeypatch.setattr(length.Feed, "say", lambda feed, messages: said.extend(messages) or Lap(0.001, 0.001))
+    monkeypatch.setattr(
+        length.EngineFeed, "feed", lambda feed, messages: said.extend(messages) or Elapsed(0.001, 0.001)
+    )
     rows = measure_length(subject, [0, 300], 2, none)
     assert [row.words for row in rows] == [0, 300]
     final = [x for x in said if isinstance(x, Update) and x.final]
@@ -84,12 +97,12 @@ def test_more_sessions_take_more_of_the_cache(subject):
 
 def test_no_session_takes_more_than_the_most(folder):
     alone = load_subject(folder, "last:2", max_sessions=1)
-    feed = Feed(alone.tagger, "last:2")
+    feed = EngineFeed(alone.tagger, "last:2")
     most = 0
     for number in range(12):
         text = " ".join(make_texts(1, SEGMENT, seed=number)[0])
-        feed.say([Update(session="a", segment=str(number), text=text, final=True)])
-        most = max(most, feed.engine.counters.pages_used)
+        feed.feed([Update(session="a", segment=str(number), text=text, final=True)])
+        most = max(most, feed.engine.labeller.counters().pages_used)
     config = alone.tagger.config
     filled = config.positions // config.page_size + config.window // config.page_size + 1
     assert 0.7 * filled < most <= filled
@@ -159,6 +172,6 @@ def test_every_part_has_a_short_form_that_is_read_back_and_shown(name, folder):
     found = run_part(name, folder, "price:0.005", QUICK, none)
     assert read_part(name, msgspec.json.encode(found)) == found
     assert found.setting.policy == "price:0.005"
-    for table in TABLES[name]:
-        text = table(found).markdown()
+    for table in growth_tables(name, found):
+        text = table.markdown()
         assert len(text.splitlines()) == 2 + len(found.rows)

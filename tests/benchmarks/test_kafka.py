@@ -1,4 +1,4 @@
-"""`hearken bench kafka`: what speakers say, what is measured of it, and a short run of all of it with word lists."""
+"""`python -m benchmarks kafka`: its speakers, its measurements, and a short run of all of it with word lists."""
 
 import json
 import re
@@ -8,33 +8,31 @@ from collections import defaultdict
 
 import msgspec
 import pytest
-from typer.testing import CliRunner
 
-from benchmarks.__main__ import app
-from benchmarks.commands.kafka import tables, write
-from benchmarks.kafka.bench import BenchSettings, run_bench
-from benchmarks.kafka.capacity_search import most_carried
-from benchmarks.kafka.load_generator import Reader, Sender
-from benchmarks.kafka.report import Run, Spread, spread
+from benchmarks.__main__ import main
+from benchmarks.harness.tables import save_json
+from benchmarks.kafka.bench import KafkaBenchSettings, run_kafka
+from benchmarks.kafka.load_generator import RevisionReader, Sender
+from benchmarks.kafka.report import KafkaRun, LatencySummary, kafka_tables, summarise, write_page
 from benchmarks.kafka.run import _p99, _phases
 from benchmarks.kafka.service_process import Cores, Metrics
-from consumers.common.settings import SettingError
+from benchmarks.kafka.speakers import PlannedMessage, plan_ends, plan_speakers, session_partition
 from consumers.kafka.brokers.embedded import OwnBroker
+from consumers.runtime.capacity import LONGEST, SHORTEST, WORDS_A_SECOND
 from stream.engine.engine import Engine
 from stream.messages.types import End, Message, Update
 from tests.consumers.fakes import fake_engine
-from tests.faults.workload.speakers import LONGEST, SHORTEST, WORDS_A_SECOND, Due, farewell, place, plan_talk
 
 LIGHT = (sys.executable, "-m", "tests.kafka.light_worker", "serve")
 
 
-def decode(due: Due) -> Message:
+def decode(due: PlannedMessage) -> Message:
     return msgspec.json.decode(due.value, type=Message)
 
 
 def test_talk_is_live_speech_that_an_engine_takes() -> None:
-    plan = [*plan_talk("a", 40, 60.0, 4, seed=1), *farewell("a", 40, 4)]
-    assert plan == [*plan_talk("a", 40, 60.0, 4, seed=1), *farewell("a", 40, 4)]
+    plan = [*plan_speakers("a", 40, 60.0, 4, seed=1), *plan_ends("a", 40, 4)]
+    assert plan == [*plan_speakers("a", 40, 60.0, 4, seed=1), *plan_ends("a", 40, 4)]
     assert plan[:-40] == sorted(plan[:-40], key=lambda x: x.at)
     engine: Engine = fake_engine(["ner"], "", coalesce=False)
     said: dict[tuple[str, str], str] = defaultdict(str)
@@ -42,7 +40,7 @@ def test_talk_is_live_speech_that_an_engine_takes() -> None:
     for offset, due in enumerate(plan):
         message = decode(due)
         engine.submit(message, offset)  # raises if it is bad
-        assert (message.session, place(message.session, 4)) == (due.session, due.partition)
+        assert (message.session, session_partition(message.session, 4)) == (due.session, due.partition)
         if not isinstance(message, Update):
             continue
         name = message.session, message.segment
@@ -60,29 +58,14 @@ def test_talk_is_live_speech_that_an_engine_takes() -> None:
     assert {x.partition for x in plan} == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize("limit", [0, 1, 63, 64, 65, 100, 777, 5000])
-def test_the_search_finds_what_is_carried(limit: int) -> None:
-    tried: list[int] = []
-
-    def carries(count: int) -> bool:
-        tried.append(count)
-        return count <= limit
-
-    found = most_carried(carries, 64, 4000)
-    assert found <= min(limit, 4000)
-    assert found >= min(limit, 4000) * 0.93 - 1
-    assert len(tried) == len(set(tried))
-    assert max(tried) <= 4000
-
-
 def test_spreads_are_of_all_that_is_given() -> None:
-    assert spread([]) == Spread()
-    assert spread([0.001 * x for x in range(1, 101)]) == Spread(100, 50.5, 51.0, 100.0, 100.0)
+    assert summarise([]) == LatencySummary()
+    assert summarise([0.001 * x for x in range(1, 101)]) == LatencySummary(100, 50.5, 51.0, 100.0, 100.0)
 
 
 def test_answers_are_matched_with_what_was_due() -> None:
     sender = Sender.__new__(Sender)
-    first, second = (Due(at, 0, "a", b"", True) for at in (1.0, 2.0))
+    first, second = (PlannedMessage(at, 0, "a", b"", True) for at in (1.0, 2.0))
     sender.sent, sender.began, sender._slips, sender._acks = {("a", 7): first, ("a", 8): second}, 100.0, [0.5], [0.25]
     answers = [(101.5, ("a", 7)), (101.6, ("a", 7)), (103.0, ("a", 9)), (104.0, ("b", 7))]
     heard = sender.match(
@@ -112,7 +95,7 @@ def test_phases_are_means_of_what_the_service_booked_meanwhile() -> None:
     assert _p99(Metrics()) is None
 
 
-def light(**more: object) -> BenchSettings:
+def light(**more: object) -> KafkaBenchSettings:
     given = {
         "broker": OwnBroker.EMBEDDED,
         "taggers": ("ner",),
@@ -128,14 +111,14 @@ def light(**more: object) -> BenchSettings:
         "commit_seconds": 0.1,
         "command": LIGHT,
     }
-    return BenchSettings(**(given | more))  # type: ignore[arg-type]
+    return KafkaBenchSettings(**(given | more))  # type: ignore[arg-type]
 
 
 def test_a_short_bench_of_a_service_that_is_a_process_of_its_own(tmp_path, capsys) -> None:
     told: list[str] = []
-    shown: list[Run] = []
+    shown: list[KafkaRun] = []
     threads = threading.active_count()
-    report = run_bench(light(search=True), told.append, shown.append)
+    report = run_kafka(light(search=True), told.append, shown.append)
     assert report.carried == {"at_least_once": 16}
     assert [x.sessions for x in report.runs] == [12, 16] == [x.sessions for x in shown]
     for run in report.runs:
@@ -147,8 +130,9 @@ def test_a_short_bench_of_a_service_that_is_a_process_of_its_own(tmp_path, capsy
         assert min(run.resident_mib) > 10
     assert any("12 speakers" in line for line in told)
     assert threading.active_count() == threads
-    assert len(tables(report)) == 3
-    write(report, tmp_path / "out")
+    assert len(kafka_tables(report)) == 3
+    save_json(tmp_path / "out", "kafka", report)
+    write_page(report, tmp_path / "out")
     assert msgspec.json.decode((tmp_path / "out" / "kafka.json").read_bytes())["carried"] == {"at_least_once": 16}
     page = (tmp_path / "out" / "kafka.md").read_text()
     assert "carries **16** live speakers" in page
@@ -169,10 +153,9 @@ def test_a_short_bench_of_a_service_that_is_a_process_of_its_own(tmp_path, capsy
         ("--broker nowhere", "--broker"),
     ],
 )
-def test_wrong_settings_are_named(arguments: str, word: str) -> None:
-    result = CliRunner().invoke(app, ["kafka", *arguments.split()])
-    assert isinstance(result.exception, SettingError)
-    assert word in str(result.exception)
+def test_wrong_settings_are_named(arguments: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kafka", *arguments.split()]) == 2
+    assert word in capsys.readouterr().err
 
 
 def test_the_service_has_a_core_of_its_own_where_there_are_two(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +166,7 @@ def test_the_service_has_a_core_of_its_own_where_there_are_two(monkeypatch: pyte
 
 
 def test_a_reader_that_fails_says_so() -> None:
-    reader = Reader.__new__(Reader)
+    reader = RevisionReader.__new__(RevisionReader)
     reader._error = "gone"  # type: ignore[assignment]
     with pytest.raises(Exception, match="gone"):
         reader.take()

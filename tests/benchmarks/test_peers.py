@@ -12,7 +12,7 @@ from benchmarks.peers import onnx, openvino, spacy
 from benchmarks.peers import transformers as hugging
 from benchmarks.peers.agreement import check_peers, dense_scores
 from benchmarks.peers.bert_weights import NoBert, dense_twin, make_bert
-from benchmarks.peers.peer import Batches, Format, Material, MissingPackages, Peer, PeerMismatch, Step, gather, pad
+from benchmarks.peers.peer import Batches, Format, Material, MissingPackages, Peer, PeerMismatch, Step, build_peers, pad
 from benchmarks.peers.report import OURS
 from benchmarks.peers.run import run_peers
 from encoder.checkpoints.checkpoint import save_checkpoint
@@ -53,7 +53,7 @@ def test_transformers_scores_are_those_of_our_weights(bert, texts):
 def test_a_neural_peer_has_the_scores_of_its_weights_in_every_format(module, packages, formats):
     for package in packages:
         pytest.importorskip(package, reason=f"{package} comes with the extra `peers`")
-    made = gather({"it": module.build}, MATERIAL, none)
+    made = build_peers({"it": module.build}, MATERIAL, none)
     assert not made.missing
     found = check_peers(made.peers, dense_twin(MATERIAL.checkpoint), TEXTS)
     assert {x.format for x in found} - {"bfloat16", "int8 and bfloat16"} == formats
@@ -91,7 +91,7 @@ def test_a_peer_that_is_not_installed_is_left_out_and_says_what_to_install(modul
     monkeypatch.setitem(importlib.sys.modules, package, None)
     with pytest.raises(MissingPackages, match=f"pip install {module.PACKAGES}"):
         module.build(MATERIAL)
-    found = gather({"it": module.build}, MATERIAL, none)
+    found = build_peers({"it": module.build}, MATERIAL, none)
     assert not found.peers
     assert found.missing == {"it": f"pip install {module.PACKAGES}"}
 
@@ -131,7 +131,7 @@ def test_all_sides_say_the_same_words_in_turns(tmp_path):
     }
     told = []
     report = run_peers(
-        str(tmp_path), [1, 3], [9], "last:2", repeats=2, steps=3, tell=lambda *x: told.append(x), builds=builds
+        str(tmp_path), [1, 3], [9], "last:2", repeats=2, steps=3, progress=lambda *x: told.append(x), builds=builds
     )
     assert [(x.words, x.sessions, x.side, x.way) for x in report.rows] == [
         (9, 1, OURS, ""), (9, 1, "it", "fast"), (9, 3, OURS, ""), (9, 3, "it", "fast")

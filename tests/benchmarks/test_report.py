@@ -2,21 +2,22 @@
 
 import pytest
 
-from benchmarks.growth.subject import Measured
+from benchmarks.growth.subject import PartResult
 from benchmarks.growth.threshold import ThresholdRow
+from benchmarks.harness.interleaved import SideRow
 from benchmarks.harness.machine import Machine, Setting, available_bytes, resident_bytes, this_machine
-from benchmarks.peers.report import OURS, PeersReport, Row
+from benchmarks.harness.tables import Table, short, times
+from benchmarks.peers.report import OURS, PeersReport
 from benchmarks.report.page import PageError, blocks_of, describe, fill_page, write_page
 from benchmarks.report.peer_tables import aim_table, ratio_table, side_table
 from benchmarks.report.plots import PLOTS, plot_peers
-from benchmarks.report.table import Table, short, times
 
 MACHINE = Machine(processor="a processor", cores=2, extensions=["avx2"], memory_gib=8.0, python="3.11.1", torch="2.1")
 SETTING = Setting(machine=MACHINE, tagger="ner", policy="last:3", number_format="float32")
 
 
 def row(sessions, side, rate, open_rate=None, words=60):
-    return Row(
+    return SideRow(
         words=words,
         sessions=sessions,
         side=side,
@@ -104,7 +105,7 @@ def test_a_page_that_is_not_there_is_a_mistake(tmp_path):
 
 def threshold(policy="price:0.005", setting=SETTING):
     rows = [ThresholdRow(policy=policy, ms=0.4, words_per_second=2500.0, closing_ms=0.1, recomputed=1.9)]
-    return Measured(setting=setting, rows=rows)
+    return PartResult(setting=setting, rows=rows)
 
 
 def test_the_setting_is_told_once_unless_a_part_has_another():

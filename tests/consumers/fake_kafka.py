@@ -17,7 +17,7 @@ from aiokafka.errors import (
 )
 
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.client.clients import Clients
+from consumers.kafka.service.service_clients import ServiceClients
 from tests.waiting import PATIENCE
 
 IN, OUT, DEAD, STATE = "hearken.updates", "hearken.revisions", "hearken.dead-letters", "hearken.state"
@@ -63,8 +63,8 @@ class FakeKafka:
         """Clients of earlier lives are dead: nothing that they do reaches us."""
         self.moved = asyncio.Condition()
 
-    def clients(self) -> Clients:
-        return Clients(
+    def clients(self) -> ServiceClients:
+        return ServiceClients(
             producer=lambda settings, name: FakeProducer(self, name),
             consumer=lambda settings: FakeConsumer(self, settings),
             reader=lambda settings: FakeReader(self),

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from encoder.heads.stability import StabilityHead, StabilityLogit, make_features, stability_of, stability_without_head
+from encoder.heads.stability import StabilityLogit, stability_of
+from encoder.heads.stability_head import StabilityHead, make_features, stability_without_head
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.model.config import HybridConfig
 from encoder.runtime.encoder import HybridEncoder

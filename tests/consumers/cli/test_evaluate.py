@@ -1,21 +1,18 @@
-"""The command line of the measurements: tables out, files where they were asked for, mistakes on one line."""
+"""`hearken evaluate` on the command line: tables out, files where they were asked for, mistakes on one line."""
 
 import json
-from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from benchmarks import overload as bench_overload
-from benchmarks.commands.bench import app as bench_app
 from consumers.cli.evaluate import evaluate
 from encoder.checkpoints.checkpoint import save_checkpoint
-from tests.tiny import LABELS, tiny_checkpoint
+from tests.tiny import tiny_checkpoint
 
 app = typer.Typer()
 app.command()(evaluate)
-app.add_typer(bench_app)
+app.callback()(lambda: None)
 
 
 @pytest.fixture
@@ -148,50 +145,3 @@ def test_mistakes_are_one_line_and_exit_code_2(tagger, data, more, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
-
-
-def test_bench_writes_table_and_json(tagger, tmp_path):
-    out = tmp_path / "out"
-    result = run(*("--tagger", tagger, "--sessions", "1,2", "--words", "6", "--repeats", "1", "--out", str(out)))
-    assert result.exit_code == 0, result.output
-    assert "words/s" in result.stdout
-    report = json.loads((out / "bench.json").read_bytes())
-    assert [row["sessions"] for row in report["rows"]] == [1] * 4 + [2] * 4
-
-
-def test_bench_of_several_taggers_compares_them_with_the_first(tagger, tmp_path):
-    other = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS})
-    save_checkpoint(tmp_path / "trunk", other.config, other.weights, other.tokenizer)
-    result = run(
-        *("--tagger", f"{tmp_path}/trunk:b", "--tagger", tagger, "--tagger", f"{tmp_path}/trunk:a"),
-        *("--sessions", "1,2", "--words", "4", "--repeats", "1", "--out", str(tmp_path)),
-    )
-    assert result.exit_code == 0, result.output
-    report = json.loads((tmp_path / "bench-taggers.json").read_bytes())
-    name = Path(tagger).name
-    assert [(row["sessions"], row["side"]) for row in report["rows"]] == [
-        (count, side) for count in (1, 2) for side in ("b", f"b + a + {name}")
-    ]
-    assert [row["ratio"] is None for row in report["rows"]] == [True, False] * 2
-    result = run("--tagger", tagger, "--tagger", tagger)
-    assert (result.exit_code, "named twice" in result.stderr) == (2, True)
-
-
-@pytest.mark.parametrize("sessions", ["", "1,x", "0"])
-def test_bench_wants_numbers_of_sessions(tagger, sessions):
-    result = run("--tagger", tagger, "--sessions", sessions)
-    assert result.exit_code == 2
-    assert "--sessions" in result.stderr
-
-
-def test_bench_under_overload_writes_tables_and_json(tagger, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench_overload, "CAPACITY_SECONDS", 0.1)
-    out = tmp_path / "out"
-    result = run(
-        *("--tagger", tagger, "--sessions", "2", "--words", "6", "--policy", "always"),
-        *("--overload", "1.5", "--seconds", "1", "--target", "0.001", "--out", str(out)),
-    )
-    assert result.exit_code == 0, result.output
-    assert "append only" in result.stdout
-    report = json.loads((out / "overload.json").read_bytes())
-    assert (report["load"], report["sessions"], len(report["waiting"])) == (1.5, 2, 4)

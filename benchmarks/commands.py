@@ -1,0 +1,381 @@
+"""Commands of `python -m benchmarks`: options in, tables on standard output and JSON in a folder out."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmarks.harness.progress import show_progress
+from benchmarks.harness.tables import save_json, show_report
+from consumers.cli.options import ApacheKafkaOption
+from consumers.common.errors import OperationFailed
+from consumers.common.logs import configure_logging
+from consumers.common.settings import (
+    DEFAULT_POLICY,
+    DEFAULT_TAGGER,
+    EngineSettings,
+    ServiceSettings,
+    SettingError,
+    parse_taggers,
+)
+from consumers.kafka.client.security import check_brokers
+
+if TYPE_CHECKING:
+    from benchmarks.kafka.report import KafkaRun
+    from benchmarks.peers.peer import Build
+    from consumers.common.settings import Guarantee
+
+GROWTH_PARTS = ["length", "sessions", "rewriting", "threshold", "floors"]
+DISTURBED = 0.03
+"""Share of the service's core that other processes used beyond which a run does not measure the service."""
+
+app = typer.Typer(
+    help="Comparative benchmarks. Run them on a machine that does nothing else.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+TaggerOption = Annotated[str, typer.Option(help="Shipped tagger, checkpoint folder, or FOLDER:HEAD.")]
+NumberFormatOption = Annotated[
+    str, typer.Option(help="Number format of the encoder: auto (the fastest here), float32, bfloat16 or int8.")
+]
+PolicyOption = Annotated[str, typer.Option(help="Restart policy.")]
+SessionsOption = Annotated[str, typer.Option(help="Numbers of live sessions, separated by commas.")]
+WordsOption = Annotated[int, typer.Option(min=2, help="Words of each session's segment.")]
+LengthsOption = Annotated[str, typer.Option(help="Words of each session's segment; several separated by commas.")]
+RepeatsOption = Annotated[int, typer.Option(min=1, help="Repeats of each side, in turns.")]
+StepsOption = Annotated[int, typer.Option(min=1, help="Words of a segment after which peers run, spread evenly.")]
+PartsOption = Annotated[str | None, typer.Option(help="Only these parts, separated by commas.")]
+QuickOption = Annotated[bool, typer.Option("--quick", help="Small sizes, to see that it works: no valid figures.")]
+OutOption = Annotated[Path | None, typer.Option(help="Folder for the results as JSON.")]
+
+
+@app.command()
+def dense(
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    sessions: SessionsOption = "1,8,64",
+    words: LengthsOption = "60",
+    policy: PolicyOption = DEFAULT_POLICY,
+    number_format: NumberFormatOption = "auto",
+    repeats: RepeatsOption = 3,
+    steps: StepsOption = 15,
+    out: OutOption = None,
+) -> None:
+    """Words a second against the same weights re-run by our own dense code on every word."""
+    from benchmarks.peers.run import DENSE
+
+    _compare("dense", tagger, sessions, words, policy, number_format, repeats, steps, out, DENSE)
+
+
+@app.command()
+def peers(
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    sessions: SessionsOption = "1,8,64",
+    words: LengthsOption = "20,60,250",
+    policy: PolicyOption = DEFAULT_POLICY,
+    number_format: NumberFormatOption = "auto",
+    repeats: RepeatsOption = 5,
+    steps: StepsOption = 6,
+    out: OutOption = None,
+) -> None:
+    """Words a second against transformers, ONNX Runtime, OpenVINO and spaCy re-run on every word."""
+    from benchmarks.peers.run import BUILDS
+
+    _compare("peers", tagger, sessions, words, policy, number_format, repeats, steps, out, BUILDS)
+
+
+def _compare(
+    name: str,
+    tagger: str,
+    sessions: str,
+    words: str,
+    policy: str,
+    number_format: str,
+    repeats: int,
+    steps: int,
+    out: Path | None,
+    builds: "dict[str, Build]",
+) -> None:
+    counts, lengths = parse_numbers("--sessions", sessions), parse_numbers("--words", words)
+    from benchmarks.peers.run import run_peers
+    from benchmarks.report.peer_tables import peer_tables
+
+    with usage_errors(), show_progress(name) as progress:
+        report = run_peers(
+            tagger, counts, lengths, policy,
+            repeats=repeats, steps=steps, progress=progress, builds=builds, number_format=number_format,
+        )  # fmt: skip
+    show_report(peer_tables(report), out, name, report)
+
+
+@app.command()
+def taggers(
+    tagger: Annotated[list[str], typer.Option(help="At least two taggers; the first alone is compared with all.")],
+    sessions: SessionsOption = "1,8,64",
+    words: WordsOption = 60,
+    policy: PolicyOption = DEFAULT_POLICY,
+    repeats: RepeatsOption = 3,
+    out: OutOption = None,
+) -> None:
+    """Cost of several taggers on one stream against the first alone."""
+    counts = parse_numbers("--sessions", sessions)
+    if len(tagger) < 2:
+        raise typer.BadParameter("--tagger must be given at least twice")
+    from benchmarks.taggers import run_taggers, taggers_tables
+
+    with usage_errors(), show_progress("taggers") as progress:
+        report = run_taggers(tagger, counts, words, policy, repeats, progress)
+    show_report(taggers_tables(report), out, "taggers", report)
+
+
+@app.command()
+def overload(
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    sessions: Annotated[int, typer.Option(min=1, help="Number of live sessions.")] = 64,
+    words: WordsOption = 60,
+    policy: PolicyOption = DEFAULT_POLICY,
+    load: Annotated[float, typer.Option(min=0.1, help="Arriving updates as a multiple of the capacity.")] = 1.5,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Duration of each run.")] = 10.0,
+    target: Annotated[
+        float, typer.Option(min=0.001, help="Waiting time in seconds beyond which restarts get shorter.")
+    ] = EngineSettings.overload_seconds,
+    out: OutOption = None,
+) -> None:
+    """Latency beyond capacity, with and without shorter restarts and coalescing."""
+    from benchmarks.overload import overload_tables, run_overload
+
+    with usage_errors(), show_progress("overload") as progress:
+        report = run_overload(
+            tagger, sessions, words, policy, load=load, seconds=seconds, target=target, progress=progress
+        )
+    show_report(overload_tables(report), out, "overload", report)
+
+
+@app.command()
+def workers(
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    workers: Annotated[int | None, typer.Option(min=2, help="Processes at once [default: one for each core].")] = None,
+    sessions: Annotated[int, typer.Option(min=1, help="Live sessions of each worker.")] = 64,
+    words: WordsOption = 60,
+    policy: PolicyOption = DEFAULT_POLICY,
+    repeats: RepeatsOption = 9,
+    out: OutOption = None,
+) -> None:
+    """Scaling and memory of several workers on one machine. Linux only."""
+    if sys.platform != "linux":
+        raise SettingError("workers", "workers that share weights are for Linux")
+    from benchmarks.workers import run_workers, workers_tables
+
+    count = workers or max(2, len(os.sched_getaffinity(0)))
+    with usage_errors(), show_progress("workers") as progress:
+        report = run_workers(tagger, count, sessions, words, policy, repeats, progress)
+    show_report(workers_tables(report), out, "workers", report)
+
+
+@app.command()
+def device(
+    device: Annotated[str, typer.Option(help="GPU to measure: cuda, or cuda:1 for the second one.")] = "cuda",
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    sessions: SessionsOption = "1,10,100,1000,10000",
+    words: WordsOption = 60,
+    policy: PolicyOption = DEFAULT_POLICY,
+    repeats: RepeatsOption = 3,
+    out: OutOption = None,
+) -> None:
+    """Steps, the whole engine and every kernel on a GPU, against the limits of the device."""
+    counts = parse_numbers("--sessions", sessions)
+    from encoder.runtime.gpu.device import DeviceError, choose_device
+    from encoder.tagger import load_single_tagger
+
+    with usage_errors():
+        if choose_device(device).type == "cpu":
+            raise DeviceError("--device measures a GPU: use cuda; `dense` measures the CPU")
+        from benchmarks.device.report import device_tables
+        from benchmarks.device.run import run_device_bench  # imports Triton, which only machines with a GPU have
+
+        loaded = load_single_tagger(tagger, device=device, max_sessions=max(counts))
+        report = run_device_bench(loaded, counts, words, policy, repeats)
+    show_report(device_tables(report), out, "device", report)
+
+
+@app.command()
+def growth(
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    policy: PolicyOption = DEFAULT_POLICY,
+    parts: PartsOption = None,
+    quick: QuickOption = False,
+    out: OutOption = None,
+) -> None:
+    """Cost of a word by number and length of sessions, rewriting and restart policy, and its floor.
+
+    Parts: length, sessions, rewriting, threshold, floors.
+    """
+    names = parse_parts(parts, GROWTH_PARTS)
+    from benchmarks.growth.registry import FULL, QUICK, run_part
+    from benchmarks.report.growth_tables import growth_tables
+
+    for name in names:
+        with usage_errors(), show_progress(name) as progress:
+            found = run_part(name, tagger, policy, QUICK if quick else FULL, progress)
+        show_report(growth_tables(name, found), out, name, found)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="Folder with performance.md, whose blocks are rewritten; also for plots.")],
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    policy: PolicyOption = DEFAULT_POLICY,
+    parts: PartsOption = None,
+    keep: Annotated[Path, typer.Option(help="Folder for a JSON file a part.")] = Path("runs/bench"),
+    resume: Annotated[bool, typer.Option("--resume", help="Keep results of parts that are in the folder.")] = False,
+    quick: QuickOption = False,
+) -> None:
+    """Measure peers and growth; write the tables and plots of docs/performance.md from all results in --keep.
+
+    Parts: length, sessions, rewriting, threshold, floors, peers.
+    """
+    names = parse_parts(parts, [*GROWTH_PARTS, "peers"])
+    from benchmarks.report.run import measure_part, write_report
+
+    with usage_errors():
+        for name in names:
+            if not (resume and (keep / f"{name}.json").exists()):
+                with show_progress(name) as progress:
+                    found = measure_part(name, tagger, policy, quick, progress)
+                typer.echo(save_json(keep, name, found), err=True)
+        for path in write_report(keep, out):
+            typer.echo(path)
+
+
+class GuaranteeChoice(StrEnum):
+    """One guarantee, or both in turn."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    EXACTLY_ONCE = "exactly_once"
+    BOTH = "both"
+
+
+@app.command()
+def kafka(
+    sessions: Annotated[str, typer.Option(help="Numbers of speakers, separated by commas; or none.")] = "1,64,1000",
+    search: Annotated[bool, typer.Option(help="Search for the most speakers within --target-ms at p99.")] = True,
+    target_ms: Annotated[float, typer.Option(min=1.0, help="From due time of a word to reading its label.")] = 100.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Duration of each run's measurement.")] = 15.0,
+    warm_up: Annotated[float, typer.Option(min=0.5, help="Seconds of each run before that.")] = 5.0,
+    most: Annotated[int, typer.Option(min=1, help="Largest number of speakers.")] = 16_000,
+    guarantee: Annotated[
+        GuaranteeChoice | None,
+        typer.Option(help="Of the service. [both; on the embedded broker, without transactions, the first]"),
+    ] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own (topics hearken-bench-* stay there)."),
+    ] = None,
+    apache_kafka: ApacheKafkaOption = False,
+    partitions: Annotated[int, typer.Option(min=1, help="Of each topic.")] = 4,
+    commit_seconds: Annotated[
+        float, typer.Option(help="Of the service: interval of commits, and of transactions with exactly once.")
+    ] = ServiceSettings.commit_seconds,
+    tagger: Annotated[list[str] | None, typer.Option(help="Taggers of the service.")] = None,
+    policy: PolicyOption = DEFAULT_POLICY,
+    out: Annotated[Path | None, typer.Option(help="Folder for kafka.json and kafka.md.")] = None,
+) -> None:
+    """Latency from a word to its label through Kafka, and the live speakers that one core carries."""
+    from benchmarks.kafka.bench import KafkaBenchSettings, run_kafka
+    from benchmarks.kafka.report import kafka_tables, write_page
+    from consumers.kafka.brokers.embedded import OwnBroker
+
+    configure_logging("warning")
+    check_brokers(broker, own=apache_kafka)
+    embedded = broker is None and not apache_kafka
+    settings = KafkaBenchSettings(
+        broker=broker or (OwnBroker.EMBEDDED if embedded else OwnBroker.APACHE),
+        taggers=tuple(parse_taggers(tagger)),
+        policy=policy,
+        guarantees=_guarantees(guarantee, embedded),
+        sessions=() if sessions == "none" else tuple(parse_numbers("--sessions", sessions)),
+        search=search,
+        most=most,
+        seconds=seconds,
+        warm_up=warm_up,
+        target_ms=target_ms,
+        partitions=partitions,
+        commit_seconds=commit_seconds,
+    )
+    found = run_kafka(settings, lambda line: typer.echo(line, err=True), _print_run)
+    show_report(kafka_tables(found), out, "kafka", found)
+    for promise, carried in found.carried.items():
+        typer.echo(f"{promise}: one core carries {carried:,} live speakers at p99 <= {target_ms:g} ms")
+    if out is not None:
+        typer.echo(write_page(found, out))
+
+
+def _guarantees(asked: GuaranteeChoice | None, embedded: bool) -> tuple["Guarantee", ...]:
+    if asked is None:
+        return ("at_least_once",) if embedded else ("at_least_once", "exactly_once")
+    if embedded and asked is not GuaranteeChoice.AT_LEAST_ONCE:
+        raise SettingError("guarantee", "the embedded broker has no transactions: add --apache-kafka, or --broker")
+    if asked is GuaranteeChoice.BOTH:
+        return "at_least_once", "exactly_once"
+    return ("exactly_once",) if asked is GuaranteeChoice.EXACTLY_ONCE else ("at_least_once",)
+
+
+def _print_run(run: "KafkaRun") -> None:
+    disturbed = f"; others took {100 * run.others_share:.0f} % of its core!" if run.others_share > DISTURBED else ""
+    answered = run.answered
+    typer.echo(
+        f"  {run.words_per_second:,.0f} words/s; p50 {answered.p50_ms:.0f}, p99 {answered.p99_ms:.0f}, "
+        f"max {answered.max_ms:.0f} ms; {run.cpu_ms_a_word:.2f} ms of processor a word{disturbed}",
+        err=True,
+    )
+
+
+def parse_numbers(option: str, text: str) -> list[int]:
+    """Parse numbers above 0, separated by commas.
+
+    Raises:
+        typer.BadParameter: the text is something else.
+    """
+    try:
+        numbers = [int(part) for part in text.split(",")]
+        if min(numbers) < 1:
+            raise ValueError
+    except ValueError as error:
+        raise typer.BadParameter(f"{option} {text!r} is not a list of numbers such as 1,8,64") from error
+    return numbers
+
+
+def parse_parts(text: str | None, known: list[str]) -> list[str]:
+    """Parse names of parts, separated by commas; returns them in the order of `known`, all of them for None.
+
+    Raises:
+        typer.BadParameter: a part is unknown.
+    """
+    wanted = set(known) if text is None else {part.strip() for part in text.split(",")}
+    if unknown := sorted(wanted - set(known)):
+        raise typer.BadParameter(f"--parts {unknown[0]!r} is none of {', '.join(known)}")
+    return [part for part in known if part in wanted]
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Turn errors that the user can correct into usage errors."""
+    from benchmarks.peers.bert_weights import NoBert
+    from benchmarks.peers.peer import PeerMismatch
+    from benchmarks.report.page import PageError
+    from encoder.checkpoints.location import CheckpointError
+    from encoder.restart.policies import PolicyError
+    from encoder.runtime.gpu.device import DeviceError
+    from encoder.runtime.number_format import NumberFormatError
+
+    try:
+        yield
+    except (CheckpointError, PolicyError, NumberFormatError, DeviceError, PageError, NoBert) as error:
+        raise typer.BadParameter(str(error)) from error
+    except PeerMismatch as error:
+        raise OperationFailed(str(error)) from error

@@ -2,7 +2,7 @@
 #
 #   make run ARGS="--speed 4"    options of `hearken demo`
 #   make run BROKER=kafka        on an Apache Kafka of its own (needs Java 17 and Maven); BROKER=HOST:PORT: on one that runs
-#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `python -m benchmarks --device cuda`
+#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `python -m benchmarks device`
 #   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
 #   make setup PYTHON=python3.12
 
@@ -16,8 +16,10 @@ TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 GPU_TESTS := tests/encoder/gpu tests/stream/engine/test_device_engine.py --gpu
 ARGS ?=
+JOBS ?= 2
 BROKER ?=
-BENCH ?=
+BENCH ?= dense
+FAULTS ?= all
 KAFKA_POM := configs/kafka/pom.xml
 KAFKA_VERSION := $(shell sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' $(KAFKA_POM))
 KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
@@ -30,9 +32,9 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
-	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make test    ruff, formatting, mypy, pytest: JOBS=4 for as many processes'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
-	@echo 'make bench   comparative benchmarks: BENCH=peers, growth, kafka, workers or report'
+	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
@@ -44,13 +46,13 @@ setup: $(STAMP)
 run: $(STAMP) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
 	@$(VENV)/bin/hearken demo $(if $(BROKER),$(if $(filter kafka,$(BROKER)),--apache-kafka,--broker $(BROKER))) $(ARGS)
 
-# Comparative benchmarks: BENCH="peers --sessions 1,64"; without it words a second against a dense re-run.
+# Comparative benchmarks; by default words a second against re-runs of the same weights by our own dense code.
 bench: $(STAMP)
 	@$(VENV)/bin/python -m benchmarks $(BENCH) $(ARGS)
 
-# The long form of tests/kafka/test_faults.py: hours. ARGS="--help" tells what there is.
+# The long form of tests/kafka/test_faults.py: hours. ARGS="--help" lists faults and options.
 faults: $(STAMP) $(KAFKA_JARS)
-	@$(VENV)/bin/python -m tests.faults $(if $(FAULTS),$(FAULTS),all) $(ARGS)
+	@$(VENV)/bin/python -m tests.faults $(FAULTS) $(ARGS)
 
 kafka: $(KAFKA_JARS)
 
@@ -78,7 +80,7 @@ train: $(STAMP) $(WEIGHTS)
 # Where a GPU is, the kernels are tested on it too, after the interpreter. All checks run even when one fails, and the last lines say how it went and what did not run.
 test: $(STAMP) $(WEIGHTS) kafka-for-tests
 	@failed=; gpu="$$($(VENV)/bin/python -c 'import torch; print("$(GPU_TESTS)" if torch.cuda.is_available() else "")')"; \
-	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q" $${gpu:+"pytest -q $$gpu"}; do \
+	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q -n $(JOBS) --dist loadgroup" $${gpu:+"pytest -q $$gpu"}; do \
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \
@@ -91,7 +93,7 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 # What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
 gpu: $(STAMP)
 	@$(VENV)/bin/python -m pytest -q $(GPU_TESTS)
-	@$(VENV)/bin/python -m benchmarks --device cuda $(ARGS)
+	@$(VENV)/bin/python -m benchmarks device $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy
@@ -138,4 +140,4 @@ lock:
 
 clean:
 	rm -rf $(VENV) .cache/kafka build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find encoder stream consumers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find encoder stream consumers tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -84,7 +84,7 @@ class RequestRefused(ValueError):
 
 def routes(context: HttpContext) -> list[BaseRoute]:
     """The route of this file."""
-    names, desk = context.worker.engine.names, context.desk
+    names, desk = context.worker.engine.tagger_names, context.desk
     if desk is None:
         return []
 

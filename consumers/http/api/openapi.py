@@ -75,7 +75,7 @@ def routes(context: HttpContext) -> list[BaseRoute]:
 
 def describe(context: HttpContext) -> Json:
     """Describe everything as OpenAPI 3.1."""
-    names = context.worker.engine.names
+    names = context.worker.engine.tagger_names
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {"Message": message, "LabelRequest": _label_request(names), "AnalyzeRequest": _analyze_request()}
     keyed = [*_security(context), {"key": []}] if context.settings.token else []

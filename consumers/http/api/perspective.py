@@ -20,7 +20,7 @@ from consumers.http.context import HttpContext
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
-from stream.messages.validation import without_controls
+from stream.messages.validation import replace_controls
 
 PATHS = ("/v1alpha1/comments:analyze", "/v1/comments:analyze")
 ATTRIBUTE, TAGGER = "TOXICITY", "moderation"
@@ -102,7 +102,7 @@ class AnalyzeRefused(ValueError):
 
 def routes(context: HttpContext) -> list[BaseRoute]:
     """The routes of this file."""
-    has_tagger, desk = TAGGER in context.worker.engine.names, context.desk
+    has_tagger, desk = TAGGER in context.worker.engine.tagger_names, context.desk
     if desk is None:
         return []
 
@@ -139,7 +139,7 @@ def _check(request: AnalyzeRequest) -> tuple[str, float | None]:
         Rejected: the request cannot be met.
     """
     comment = request.comment or TextEntry()
-    text = without_controls(comment.text or "")  # Perspective takes them; nothing moves
+    text = replace_controls(comment.text or "")  # Perspective takes them; nothing moves
     if not text.strip():
         raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):

@@ -335,7 +335,7 @@ def told_without_failure(engine, *messages, first):
 
 def readings_of(engine, segment):
     """Each tagger's labels of the segment's words."""
-    return [x.labels.tolist() for x in engine._sessions.alive["s"].readings[segment]]
+    return [x.labels.tolist() for x in engine._sessions.active["s"].readings[segment]]
 
 
 @pytest.mark.parametrize(("before", "after"), [("a", "ab"), ("b", "ab"), ("ab", "a"), ("ab", "ba"), ("a", "b")])

@@ -84,7 +84,7 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def layers(arena: Any, packed: Any, where: Any, extent: Any, held: Any, start: int, stop: int) -> None:
-        """Take the rows of `arena.x` through layers start .. stop-1, and fill their pages. All arguments are pointers."""
+        """Take `arena.x` through layers start .. stop-1 and fill their pages. All arguments are pointers."""
         total = extent.rows
         for s in range(extent.sequences):
             for t in range(where.starts[s], where.starts[s + 1]):

@@ -13,8 +13,8 @@ from encoder.runtime.gpu.launch import power
 from encoder.runtime.gpu.resident.slot_state import ALWAYS, LAST, NEVER, PRICE, STABILITY, SlotState
 
 KEEP, END, WINDOW, SLOT, START, KEPT, WORDS, EXTRA, WHOLE, FIELDS = range(10)
-"""Numbers of a request (`BufferViews.fields`): slot tokens that stand, end and window; slot; slot token at which the segment
-starts; words that stand, and words that there are; where its new words' last tokens stand in `BufferViews.extra`; 1 to
+"""Fields of a request (`BufferViews.fields`): slot tokens that stand, end and window; slot; slot token at which the
+segment starts; number of standing words and of words; index of its new words' last tokens in `BufferViews.extra`; 1 to
 compute all of it."""
 
 _ALWAYS, _NEVER, _LAST = tl.constexpr(ALWAYS), tl.constexpr(NEVER), tl.constexpr(LAST)

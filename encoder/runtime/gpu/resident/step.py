@@ -38,7 +38,7 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     WHOLE,
     WINDOW,
     WORDS,
-    choose,
+    choose_restarts,
 )
 from encoder.runtime.gpu.resident.slot_state import SlotState
 from encoder.runtime.gpu.resident.transfers import PinnedTransfers, SentBuffer
@@ -170,7 +170,7 @@ class DeviceResidentStep:
         """Point, and append."""
         encoder, parts = self._encoder, shape.parts(self._input)
         out = self._restart[: shape.requests], self._first_word[: shape.requests]
-        choose(parts.number, parts.fields, parts.extra, self._state, out)
+        choose_restarts(parts.number, parts.fields, parts.extra, self._state, out)
         packed = lay_out(parts.number, parts.fields[KEEP], parts.fields[END], None, shape.tokens)
         cache = encoder.cache
         tables = parts.prefix_table, cache.boundary_pages, parts.tail_table

@@ -42,6 +42,34 @@ async def stall(trial: Trial) -> None:
     await _rounds(trial, once)
 
 
+async def hold(trial: Trial) -> None:
+    """Hold a write of states of a worker in the network, and all its other traffic, beyond its session timeout.
+
+    The group gives its partitions away, and the write arrives when the new owner has gone on. The sources pause then,
+    so that what is wrong with a state is not written over before its partition is opened again.
+    """
+    options = trial.options
+    await trial.reach(SETTLE)
+    for number, seconds in enumerate(options.hold):
+        if trial.finding.stuck:
+            return
+        trial.bar(number, len(options.hold))
+        await asyncio.sleep(trial.random.uniform(*options.pause))
+        name = await _choose_working(trial)
+        if not await trial.proxies[name].hold_next(options.patience):
+            trial.finding.stuck = True
+            return
+        trial.finding.injected += 1
+        await asyncio.sleep(seconds - 1)
+        trial.feeder.flowing.clear()
+        await asyncio.sleep(1)
+        before = trial.workers.assignments(name)
+        trial.proxies[name].release()
+        await _until(trial, lambda name=name, before=before: trial.workers.assignments(name) > before)  # type: ignore[misc]
+        trial.feeder.flowing.set()
+        await trial.progress(SETTLE)
+
+
 async def broker(trial: Trial) -> None:
     """SIGKILL the broker, and start it again on the same data.
 
@@ -79,11 +107,20 @@ async def _choose(trial: Trial) -> str:
     """Mostly a worker that has partitions, or the fault would hit no one; one in four is any, also in its start."""
     if trial.random.random() < 0.25:
         return trial.random.choice(trial.workers.names)
+    return await _choose_working(trial)
+
+
+async def _choose_working(trial: Trial) -> str:
+    await _until(trial, lambda: bool(trial.workers.working()))
+    return trial.random.choice(trial.workers.working() or trial.workers.names)
+
+
+async def _until(trial: Trial, condition: Callable[[], bool]) -> None:
+    """Wait for something in the workers' logs; if it does not come, they count as stuck."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + trial.options.patience
-    while not (working := trial.workers.working()):
+    while not condition():
         if clock() > deadline:
             trial.finding.stuck = True
-            return trial.workers.names[0]
+            return
         await asyncio.sleep(0.2)
-    return trial.random.choice(working)

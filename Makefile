@@ -2,7 +2,7 @@
 #
 #   make run ARGS="--speed 4"    options of `hearken demo`
 #   make run BROKER=kafka        on an Apache Kafka of its own (needs Java 17 and Maven); BROKER=HOST:PORT: on one that runs
-#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `python -m benchmarks --device cuda`
+#   make gpu ARGS="--sessions 1,1000"    on a machine with an NVIDIA GPU: options of `python -m benchmarks device`
 #   make setup TORCH_INDEX=URL   where torch comes from; TORCH_INDEX= (empty) means: wherever pip looks by itself
 #   make setup PYTHON=python3.12
 
@@ -25,8 +25,10 @@ CHECKED_TESTS := tests/encoder/runtime/test_kernel_checks.py tests/encoder/runti
 	tests/stream/labelling/test_taggers.py::test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand
 CHECKED := HEARKEN_CHECK_KERNELS=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/numba
 ARGS ?=
+JOBS ?= 2
 BROKER ?=
-BENCH ?=
+BENCH ?= dense
+FAULTS ?= all
 KAFKA_POM := configs/kafka/pom.xml
 KAFKA_VERSION := $(shell sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' $(KAFKA_POM))
 KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
@@ -39,10 +41,10 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
-	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make test    ruff, formatting, mypy, pytest: JOBS=4 for as many processes'
 	@echo 'make checked the tests of kernels, sessions and engine with every access to memory checked'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
-	@echo 'make bench   comparative benchmarks: BENCH=peers, growth, kafka, workers or report'
+	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
@@ -54,13 +56,13 @@ setup: $(STAMP)
 run: $(STAMP) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
 	@$(VENV)/bin/hearken demo $(if $(BROKER),$(if $(filter kafka,$(BROKER)),--apache-kafka,--broker $(BROKER))) $(ARGS)
 
-# Comparative benchmarks: BENCH="peers --sessions 1,64"; without it words a second against a dense re-run.
+# Comparative benchmarks; by default words a second against re-runs of the same weights by our own dense code.
 bench: $(STAMP)
 	@$(VENV)/bin/python -m benchmarks $(BENCH) $(ARGS)
 
-# The long form of tests/kafka/test_faults.py: hours. ARGS="--help" tells what there is.
+# The long form of tests/kafka/test_faults.py: hours. ARGS="--help" lists faults and options.
 faults: $(STAMP) $(KAFKA_JARS)
-	@$(VENV)/bin/python -m tests.faults $(if $(FAULTS),$(FAULTS),all) $(ARGS)
+	@$(VENV)/bin/python -m tests.faults $(FAULTS) $(ARGS)
 
 kafka: $(KAFKA_JARS)
 
@@ -88,7 +90,7 @@ train: $(STAMP) $(WEIGHTS)
 # Where a GPU is, the kernels are tested on it too, after the interpreter. All checks run even when one fails, and the last lines say how it went and what did not run.
 test: $(STAMP) $(WEIGHTS) kafka-for-tests
 	@failed=; gpu="$$($(VENV)/bin/python -c 'import torch; print("$(GPU_TESTS)" if torch.cuda.is_available() else "")')"; \
-	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q" $${gpu:+"pytest -q $$gpu"}; do \
+	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q -n $(JOBS) --dist loadgroup" $${gpu:+"pytest -q $$gpu"}; do \
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \
@@ -107,7 +109,7 @@ checked: $(STAMP)
 # What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
 gpu: $(STAMP)
 	@$(VENV)/bin/python -m pytest -q $(GPU_TESTS)
-	@$(VENV)/bin/python -m benchmarks --device cuda $(ARGS)
+	@$(VENV)/bin/python -m benchmarks device $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy
@@ -154,4 +156,4 @@ lock:
 
 clean:
 	rm -rf $(VENV) .cache/kafka build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find encoder stream consumers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find encoder stream consumers tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

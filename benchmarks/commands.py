@@ -18,6 +18,7 @@ from consumers.common.logs import configure_logging
 from consumers.common.settings import (
     DEFAULT_POLICY,
     DEFAULT_TAGGER,
+    EngineSettings,
     ServiceSettings,
     SettingError,
     parse_taggers,
@@ -40,10 +41,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 TaggerOption = Annotated[str, typer.Option(help="Shipped tagger, checkpoint folder, or FOLDER:HEAD.")]
-PolicyOption = Annotated[str, typer.Option(help="Restart policy.")]
 NumberFormatOption = Annotated[
-    str, typer.Option(help="Number format of the encoder's products: auto, float32, bfloat16 or int8.")
+    str, typer.Option(help="Number format of the encoder: auto (the fastest here), float32, bfloat16 or int8.")
 ]
+PolicyOption = Annotated[str, typer.Option(help="Restart policy.")]
 SessionsOption = Annotated[str, typer.Option(help="Numbers of live sessions, separated by commas.")]
 WordsOption = Annotated[int, typer.Option(min=2, help="Words of each session's segment.")]
 LengthsOption = Annotated[str, typer.Option(help="Words of each session's segment; several separated by commas.")]
@@ -142,7 +143,7 @@ def overload(
     seconds: Annotated[float, typer.Option(min=1.0, help="Duration of each run.")] = 10.0,
     target: Annotated[
         float, typer.Option(min=0.001, help="Waiting time in seconds beyond which restarts get shorter.")
-    ] = 0.5,
+    ] = EngineSettings.overload_seconds,
     out: OutOption = None,
 ) -> None:
     """Latency beyond capacity, with and without shorter restarts and coalescing."""
@@ -368,7 +369,7 @@ def usage_errors() -> Iterator[None]:
     from benchmarks.peers.peer import PeerMismatch
     from benchmarks.report.page import PageError
     from encoder.checkpoints.location import CheckpointError
-    from encoder.restart.policies import PolicyError
+    from encoder.restart.policy_text import PolicyError
     from encoder.runtime.gpu.device import DeviceError
     from encoder.runtime.number_format import NumberFormatError
 

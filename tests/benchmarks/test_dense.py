@@ -25,7 +25,7 @@ def test_all_sides_are_compared_at_each_number_of_sessions(tmp_path):
 
 
 def test_padding_changes_no_score_of_the_dense_side():
-    model = tiny_checkpoint().model()
+    model = tiny_checkpoint().dense_model()
     texts = [np.array(ids, np.int64) for ids in ([5, 6, 7, 8, 9], [10, 11])]
     together = dense_scores(model, pad(texts))
     for i, text in enumerate(texts):
@@ -43,7 +43,7 @@ def test_the_packed_side_scores_as_the_dense_ones_and_keeps_its_slots(tmp_path):
         prepared = way.prepare(Step([], some))
         way.run(prepared)
         scores = encoder.step(prepared).logits
-        dense = dense_scores(load_checkpoint(str(tmp_path)).model(), pad(some))
+        dense = dense_scores(load_checkpoint(str(tmp_path)).dense_model(), pad(some))
         rows = np.concatenate([dense[i, : len(text)] for i, text in enumerate(some)])
         np.testing.assert_allclose(scores, rows, atol=1e-4, rtol=1e-4)
     assert len(way.slots) == 2

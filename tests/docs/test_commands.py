@@ -41,12 +41,13 @@ NOT_RUN = {
     "--policy always --policy never --policy last:3 --policy price:0.005 --out runs/measured": "needs a model that is "
     "not in the repository; tests/stream/evaluation/test_labelled.py",
     "make gpu": "needs a GPU; `make test` runs the same tests under an interpreter",
-    "hearken bench --device cuda --sessions 1,10,100,1000,10000 --out runs/gpu": "needs a GPU; "
+    'make bench BENCH=device ARGS="--sessions 1,10,100,1000,10000 --out runs/gpu"': "needs a GPU; "
     "tests/benchmarks/test_device.py runs a tiny one",
     "hearken serve --device cuda": "needs a GPU; tests/stream/engine/test_device_engine.py",
-    "hearken bench kafka --apache-kafka --out runs/kafka": "measures for minutes; tests/benchmarks/test_kafka.py",
-    ".venv/bin/hearken bench": "measures for minutes; tests/benchmarks/test_bench_command.py runs a short one",
-    "hearken bench report --out docs": "measures for long; test_bench_commands.py has it short",
+    'make bench BENCH=kafka ARGS="--apache-kafka --out runs/kafka"': "minutes; tests/benchmarks/test_kafka.py",
+    ".venv/bin/hearken bench": "measures for a minute; tests/consumers/cli/test_bench.py runs a short one",
+    "make bench": "measures for minutes; tests/benchmarks/test_commands.py runs a short one",
+    'make bench BENCH=report ARGS="--out docs"': "half an hour; tests/benchmarks/test_commands.py runs a short one",
     "hearken calibrate --tagger runs/mine/checkpoint --data dev.conll --delta 0.01 --epsilon 0.05 --out "
     "runs/calibrated": "needs a tagger of one's own; tests/consumers/cli/test_calibrate.py",
     "hearken calibrate --tagger runs/kitchen --data runs/kitchen/data/dev.conll --spoken --delta 0.1": "needs what the "
@@ -78,7 +79,7 @@ VENDORS = {"messages.jsonl": "slack.jsonl", "council.vtt": "captions.vtt", "call
 TRAINED = ("runs/my-data", "runs/mine", "runs/kitchen")
 """Taggers that a page has had trained by then; the shipped ones stand in."""
 
-STEPS = {page.name: read_page(page) for page in PAGES}
+STEPS = {page.relative_to(ROOT).as_posix(): read_page(page) for page in PAGES}
 COMMANDS = [step.text for steps in STEPS.values() for step in steps if isinstance(step, Command)]
 
 

@@ -58,15 +58,22 @@ class Trial:
 
     async def reach(self, goal: int) -> None:
         """Wait until so many messages are committed; notes that the workers are stuck when nothing moves any more."""
+        if not self.finding.stuck and not await self.lag.reach(lambda: goal, self.options.patience):
+            self.give_up(f"no message was done, {self.lag.committed} are and {goal} should be")
+
+    async def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for workers to come to something; notes that they are stuck when they do not."""
         clock = asyncio.get_running_loop().time
-        best, since = self.lag.committed, clock()
-        while self.lag.committed < goal and not self.finding.stuck:
-            self.lag.moved.clear()
-            await self.lag.moved.wait()
-            if self.lag.committed > best:
-                best, since = self.lag.committed, clock()
-            elif clock() - since > self.options.patience:
-                self.finding.stuck = True
+        deadline = clock() + self.options.patience
+        while not self.finding.stuck and not condition():
+            if clock() > deadline:
+                self.give_up(f"it did not come to this: {what}")
+            await asyncio.sleep(0.2)
+
+    def give_up(self, what: str) -> None:
+        """The workers are stuck: `what` came of nothing for as long as our patience lasts."""
+        self.finding.stuck = True
+        self.finding.problems.append(f"stuck: for {self.options.patience:g} s {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ async def run_trial(fault: Fault, options: Options, place: Place, progress: Prog
         stack.push_async_callback(workers.kill_all)
         lag = Lag(place)
         await _in_background(stack, lag.watch())
-        feeder = await stack.enter_async_context(Feeder(place, lag, options.backlog))
+        feeder = await stack.enter_async_context(Feeder(place, lag, options.backlog, options.patience))
         speech = Speech(options.seed, options.sessions, comebacks=options.comebacks)
         trial = Trial(options, place, workers, feeder, lag, speech, Random(options.seed), finding, show)
         await _in_background(stack, _look(trial))

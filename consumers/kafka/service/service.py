@@ -232,7 +232,10 @@ class Service:
             except (MembershipLost, KafkaError, TimeoutError) as error:
                 log.warning("commit_refused", error=type(error).__name__)
             else:
-                renewed_at = time.monotonic() if renew else renewed_at
+                if renew:
+                    renewed_at = time.monotonic()
+                    with suppress(KafkaError, TimeoutError):  # the next check will do
+                        await self._partitions.find_conflicts()
         await asyncio.Event().wait()
 
     # Rebalances

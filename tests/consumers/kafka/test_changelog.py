@@ -41,7 +41,6 @@ def test_what_is_written_is_read(name: str, part: str, outbox: list[bytes]) -> N
     assert list(restored.sessions) == [name]
     assert restored.sessions[name].segments == {part: segment(7)}
     assert restored.outbox == ({name: tuple(outbox)} if outbox else {})
-    assert restored.has_own_record
 
 
 def test_the_newest_record_of_a_session_has_its_outbox() -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -72,8 +72,8 @@ class Lag:
         """Messages done, as last heard."""
         self.end = 0
         """Messages sent, as last heard."""
-        self.moved = asyncio.Event()
-        """Set when `committed` was asked for anew."""
+        self._asked = asyncio.Condition()
+        """Told when `committed` was asked for anew."""
 
     def ask(self) -> None:
         """Ask the broker; one that does not answer changes nothing."""
@@ -96,5 +96,25 @@ class Lag:
                 except asyncio.CancelledError:
                     await asking
                     raise
-                self.moved.set()
+                async with self._asked:
+                    self._asked.notify_all()
                 await asyncio.sleep(every)
+
+    async def reach(self, goal: Callable[[], int], patience: float) -> bool:
+        """Wait until so many messages are done; False when none was for `patience` seconds.
+
+        Args:
+            goal: asked again each time.
+            patience: seconds.
+        """
+        clock = asyncio.get_running_loop().time
+        best, since = self.committed, clock()
+        while self.committed < goal():
+            if self.committed > best:
+                best, since = self.committed, clock()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(since + patience), self._asked:
+                    await self._asked.wait()
+            if self.committed == best and clock() - since >= patience:
+                return False
+        return True

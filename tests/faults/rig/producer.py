@@ -24,12 +24,14 @@ class Feeder:
         place: where to.
         lag: tells how far the workers are behind.
         backlog: so far they may be.
+        patience: seconds for which nothing need move.
     """
 
-    def __init__(self, place: Place, lag: Lag, backlog: int) -> None:
+    def __init__(self, place: Place, lag: Lag, backlog: int, patience: float) -> None:
         self._place = place
         self._lag = lag
         self._backlog = backlog
+        self._patience = patience
         # Idempotent: a broker that is killed must not make us change the order.
         self._producer = AIOKafkaProducer(
             bootstrap_servers=place.address,
@@ -69,9 +71,14 @@ class Feeder:
         await self.flush()
 
     async def flush(self) -> None:
-        """Wait until the broker has everything."""
+        """Wait until the broker has everything; an idempotent producer tries for ever, we do not.
+
+        Raises:
+            TimeoutError: it has not.
+        """
         acks, self._acks = self._acks, []
-        await asyncio.gather(*acks)
+        async with asyncio.timeout(self._patience):
+            await asyncio.gather(*acks)
 
     async def run(self, speech: Speech, rate: float) -> None:
         """Send at `rate` messages a second until `stopping` is set; then close what is open."""
@@ -86,7 +93,9 @@ class Feeder:
         await self.send_all(speech.close())
 
     async def wait_for_room(self) -> None:
-        """Wait while the workers are too far behind."""
-        while self.sent - self._lag.committed >= self._backlog and not self.stopping.is_set():
-            self._lag.moved.clear()
-            await self._lag.moved.wait()
+        """Wait while the workers are too far behind. When they do nothing at all any more, nothing is waited for."""
+        if self.stopping.is_set() or self.sent - self._lag.committed < self._backlog:
+            return
+        wanted = self.sent - self._backlog + 1
+        if not await self._lag.reach(lambda: 0 if self.stopping.is_set() else wanted, self._patience):
+            self.stopping.set()

@@ -44,6 +44,15 @@ class Encoder(ABC):
         """Of cached keys and values."""
         return self.cache.dtype
 
+    @property
+    def precision(self) -> str:
+        """Number format of the linears, and of cached keys and values if that is another: "int8/bfloat16".
+
+        Encoders of another precision may label a few words otherwise.
+        """
+        pages = str(self.dtype).removeprefix("torch.")
+        return self.number_format if pages == self.number_format else f"{self.number_format}/{pages}"
+
     def open_slot(self) -> int:
         """Open an empty slot.
 

@@ -20,7 +20,7 @@ from encoder.runtime.paged_cache import prefix_rows, tail_rows
 from encoder.runtime.passes import Pass
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint
 
-checked = pytest.mark.skipif(not CHECKED, reason="kernels are not checked in this run; `make bounds` runs it")
+checked = pytest.mark.skipif(not CHECKED, reason="kernels are not checked in this run; `make checked` runs it")
 REFUSED = "a kernel reached outside of its memory|index is out of bounds"
 
 SHORT_BY_HALF = """
@@ -130,7 +130,7 @@ def test_bytes_need_a_scale_and_a_zero_point_each(which: str) -> None:
 def step_with_page(page: int, kernels: str, numbers: Numbers) -> None:
     """A second step of a text, while the first page of its slot is said to be another one, of prefix and tail."""
     encoder = HybridEncoder(wide_checkpoint(), max_sessions=2, kernels=kernels, number_format=numbers)
-    slot, cache = encoder.open(), encoder.cache
+    slot, cache = encoder.open_slot(), encoder.cache
     encoder.step([Pass(slot, 0, np.arange(20, dtype=np.int32), 0, 0)])
     plan = cache.plan([Pass(slot, 20, np.arange(1, dtype=np.int32), 0, 0)])
     cache.apply(plan)

@@ -84,7 +84,7 @@ async def broker(trial: Trial) -> None:
         raise OperationFailed("the fault broker kills the broker: run it without --broker")
 
     async def once(_: str) -> None:
-        # A worker that is still looking at its topics would end, and be right to: whoever started it tries again.
+        # What a worker does at its start without a broker is not what is tried here.
         await trial.wait_until(trial.workers.all_joined, "all workers are in the group")
         await asyncio.to_thread(kafka.kill)
         await asyncio.sleep(trial.random.uniform(0.5, 2))

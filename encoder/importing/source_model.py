@@ -1,4 +1,4 @@
-"""The model as it came, bidirectional in all layers and with its special tokens; and the hybrid that is made of it."""
+"""The source model of an import, bidirectional in all layers, with its special tokens; and the hybrid made from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 
 FRAME = 2
-"""Special tokens around a text: one before it, one behind."""
+"""Special tokens around a text: one before it, one after it."""
 PAGE = 16
 WINDOW = 128
 
 
 @dataclass(frozen=True)
 class SourceModel:
-    """What a folder held, as one dense model without causal layers; its equal in transformers gives the same states."""
+    """A folder's model as a dense model without causal layers; it gives the same states as transformers' model."""
 
     model: HybridModel
     """In evaluation mode, float32; position 0 is that of the opening special token."""
@@ -104,7 +104,7 @@ def make_hybrid(
 ) -> tuple[HybridConfig, dict[str, Tensor]]:
     """Make a hybrid of the same weights, not healed.
 
-    Live text has no special tokens, so its position 0 is the row behind the opening one's.
+    Live text has no special tokens, so its position 0 is the row after the opening token's.
 
     Raises:
         ImportRefused: too few positions.

@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint: `tokenizer.json`, or the older files that it can be made of."""
+"""The tokenizer of a checkpoint: `tokenizer.json`, or the older files from which it can be made."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ def _read(folder: Path) -> Tokenizer:
 
 
 def _wordpiece(folder: Path) -> Tokenizer:
-    """BERT's tokenizer from its vocabulary; how it treats case is said in `tokenizer_config.json`."""
+    """Make BERT's tokenizer from its vocabulary; `tokenizer_config.json` has the treatment of case."""
     said = _said(folder)
     tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(

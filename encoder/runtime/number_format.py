@@ -1,4 +1,4 @@
-"""The choice of numbers that the linears compute in: from what the processor has, and a measurement of milliseconds."""
+"""Choice of the linears' number type, from the processor's features and a measurement of a few milliseconds."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
@@ -19,14 +19,14 @@ NUMBER_FORMATS: tuple[str, ...] = get_args(NumberFormat)
 
 
 class NumberFormatError(ValueError):
-    """A number format that there is not, or not here; the message says what to take."""
+    """A number format is unknown or not supported here; the message says which to use."""
 
 
 _ROWS, _INPUTS, _OUTPUTS = 32, 384, 768
 
 
-def choose_number_format(wanted: str, *, fused: bool = True) -> Numbers:
-    """Choose what the linears compute in: fewer bits only where the processor has them and they measure faster.
+def choose_number_format(wanted: str, *, fused: bool = True) -> NumberType:
+    """Choose the linears' number type: fewer bits only if the processor supports them and they measure faster.
 
     Args:
         wanted: one of `NUMBER_FORMATS`.
@@ -41,7 +41,7 @@ def choose_number_format(wanted: str, *, fused: bool = True) -> Numbers:
         )
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
-    best: Numbers = "float32"
+    best: NumberType = "float32"
     seconds = _seconds("float32")
     if cpu_has_bfloat16() and (measured := _seconds("bfloat16")) < 0.9 * seconds:
         best, seconds = "bfloat16", measured
@@ -50,8 +50,8 @@ def choose_number_format(wanted: str, *, fused: bool = True) -> Numbers:
     return best
 
 
-def page_type(number_format: Numbers, *, fused: bool = True) -> torch.dtype:
-    """Tell what keys and values are cached in, for linears of this format."""
+def page_type(number_format: NumberType, *, fused: bool = True) -> torch.dtype:
+    """Give the type of cached keys and values for linears of this number type."""
     if number_format == "int8":
         return torch.bfloat16 if fused and can_multiply("bfloat16") else torch.float32
     return torch.bfloat16 if number_format == "bfloat16" else torch.float32
@@ -66,7 +66,7 @@ def cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in words or "amx_bf16" in words
 
 
-def _seconds(number_format: Numbers) -> float:
+def _seconds(number_format: NumberType) -> float:
     """Measure the best of a few products of a typical shape; about 2 ms."""
     run = _fused_product() if number_format == "int8" else _packed_product(number_format)
     best = float("inf")
@@ -77,7 +77,7 @@ def _seconds(number_format: Numbers) -> float:
     return best
 
 
-def _packed_product(number_format: Numbers) -> Callable[[], object]:
+def _packed_product(number_format: NumberType) -> Callable[[], object]:
     dtype = torch.bfloat16 if number_format == "bfloat16" else torch.float32
     linear = PackedLinear(torch.full((_OUTPUTS, _INPUTS), 0.5), torch.zeros(_OUTPUTS), dtype)
     x = torch.ones(_ROWS, _INPUTS, dtype=dtype)

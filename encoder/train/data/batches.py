@@ -110,7 +110,7 @@ def make_examples(
     """Join, speak and tokenise every source once; source i becomes examples of `known` i.
 
     Args:
-        pieces, sources, augment, limit, rng: what is made into examples, and how.
+        pieces, sources, augment, limit, rng: as in the first pass over the data.
         taggers: number of the tagger that each source teaches; None: the only one.
     """
     examples = []

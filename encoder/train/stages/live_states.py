@@ -1,9 +1,9 @@
 """States that live sessions reach: words computed at some restart, and whether their labels stood.
 
-Texts are fed word by word through the packed encoder, as the engine feeds it. Of every word that is computed it is
-noted what the head can know, for how many words to come it was left alone, and whether its label is that of the close.
-With twins the same texts are also fed to sessions that restart fully on every word, so that it is known as well whether
-the label is what a full restart would give then; that costs several times as much.
+Texts are fed word by word through the packed encoder, as the engine feeds it. For every word that is computed, the
+inputs of the stability head are recorded, the number of following words until it is computed again, and whether its
+label is that of the close. With twins the same texts are also fed to sessions that restart fully on every word, which
+gives the label of a full restart at each step; that takes several times as long.
 """
 
 import random
@@ -28,11 +28,11 @@ from encoder.train.data.batches import TrainingExample
 BATCH = 64
 """Sessions that are live at once."""
 LONGEST = 96
-"""Words of a text; what is behind them is left out: a live segment is seldom longer."""
+"""Words of a text that are used; a live segment is seldom longer."""
 _SEGMENT = "1"
 
 Points = Callable[[NDArray[np.float32]], int]
-"""Stability of the standing words in, restart point out; drawn anew for each text."""
+"""Stability of the standing words in, restart point out; one rule is drawn for each text."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class LiveStates:
 
     @staticmethod
     def join(parts: Sequence["LiveStates"]) -> "LiveStates":
-        """Put states of several runs behind each other; texts are numbered on."""
+        """Concatenate the states of several runs; the texts are numbered consecutively."""
         columns = [np.concatenate([getattr(part, name) for part in parts]) for name in LiveStates.__slots__]
         shift = np.cumsum([0, *(int(part.text.max(initial=-1)) + 1 for part in parts[:-1])])
         columns[-1] = np.concatenate([part.text + n for part, n in zip(parts, shift, strict=True)])
@@ -101,9 +101,9 @@ class StateCollector:
             examples: texts in tokens.
             points: draws a text's rule of restarts.
             head: the head so far, for rules that look at stability; None: there is none.
-            rng: for what is drawn.
-            advance: is told how many texts were done.
-            twins: know at every step what a full restart would give; else `agrees` is of the close as well.
+            rng: random source.
+            advance: called with the number of texts that were done.
+            twins: compute at every step what a full restart would give; otherwise `agrees` equals `stands`.
         """
         ordered = sorted(examples, key=lambda e: len(e.ids))
         parts = []
@@ -201,7 +201,7 @@ class _FedText:
         return rows.logits[last - rows.first]
 
     def read_from(self, plan: SegmentPlan) -> tuple[int, int]:
-        """First word whose label is read anew, and the label before it."""
+        """Give the first word whose label is decoded, and the label before it."""
         (rows,) = plan.rows()
         first = int(np.searchsorted(self.ends - 1, rows.first))
         return first, int(self._labels[first - 1]) if first else NO_LABEL

@@ -1,4 +1,4 @@
-"""The optimisation loop: seeded, resumable after a kill, with a progress bar; bf16 where that is faster."""
+"""The optimisation loop: seeded, resumable after a kill, with a progress bar; in bf16 if that is faster."""
 
 import math
 import os

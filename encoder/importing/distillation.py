@@ -47,8 +47,8 @@ def _read_lines(path: Path) -> list[TextSequence]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    said = [tuple(line.split()) for line in lines]
-    return [TextSequence(str(path), words, ("O",) * len(words)) for words in said if words]
+    split = [tuple(line.split()) for line in lines]
+    return [TextSequence(str(path), words, ("O",) * len(words)) for words in split if words]
 
 
 def hold_out(sequences: list[TextSequence], seed: int) -> tuple[list[TextSequence], list[TextSequence]]:

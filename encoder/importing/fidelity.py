@@ -128,12 +128,12 @@ _IOB1 = (
 )
 
 
-def _count_beginnings(names: tuple[str, ...], rows: NDArray[np.int64], said: NDArray[np.int64]) -> tuple[int, int]:
+def _count_beginnings(names: tuple[str, ...], rows: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[int, int]:
     """Count the spans that begin with a B- label, and those that begin with an I- label (scheme IOB1)."""
-    kind = np.array([name[2:] for name in names])[said]
-    inside = np.array([name.startswith("I-") for name in names])[said]
-    fresh = np.r_[True, (rows[1:] != rows[:-1]) | (kind[1:] != kind[:-1])][: len(said)]
-    return int(((said > 0) & ~inside).sum()), int((inside & fresh).sum())
+    kind = np.array([name[2:] for name in names])[labels]
+    inside = np.array([name.startswith("I-") for name in names])[labels]
+    fresh = np.r_[True, (rows[1:] != rows[:-1]) | (kind[1:] != kind[:-1])][: len(labels)]
+    return int(((labels > 0) & ~inside).sum()), int((inside & fresh).sum())
 
 
 def measure_rounding(

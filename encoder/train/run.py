@@ -49,7 +49,7 @@ def run_training(config: TrainConfig) -> Path:
         if config.stability:
             written = out / "stable"
             if not _is_written(written):
-                _settle(config, config.stability, start, out, written)
+                _train_stability_heads(config, config.stability, start, out, written)
     console.print(f"checkpoint: {written}", highlight=False)
     return written
 
@@ -145,7 +145,7 @@ def _tune(
     save_checkpoint(written, shape, model.state_dict(), tokenizer)
 
 
-def _settle(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
+def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
     """Train the stability heads, and write the taggers with them."""
     data = read_labelled(config, config.train)
     final = load_checkpoint(str(out / "tagger"))

@@ -62,15 +62,18 @@ def read_folder(folder: Path, seed: int) -> TrainingFolder:
     notes: list[str] = []
     for path in _files(folder):
         role = ROLES.get(re.split(r"[^a-z]", path.stem.lower())[0], "train")
-        sequences, told = READERS[path.suffix](path)
+        sequences, file_notes = READERS[path.suffix](path)
         if not sequences:
             raise ConfigError(f"{path} is empty: label some text in it, or move it away")
         cut = [piece for number, x in enumerate(sequences) for piece in _cut(x, f"{path.name}:{number + 1}")]
         if len(cut) > len(sequences):
-            told = [*told, f"{path.name}: texts of more than {LONGEST} words are cut into {len(cut)} sequences in all"]
+            file_notes = [
+                *file_notes,
+                f"{path.name}: texts of more than {LONGEST} words are cut into {len(cut)} sequences in all",
+            ]
         parts[role] = parts.get(role, ()) + tuple(cut)
         files[role] = (*files.get(role, ()), path.name)
-        notes += told
+        notes += file_notes
     if "train" not in parts:
         raise ConfigError(f"{folder} has nothing to train on: its files are all called dev or test")
     if "dev" not in parts:

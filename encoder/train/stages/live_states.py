@@ -170,7 +170,7 @@ class _FedText:
         self._rng = rng
         self._labels = np.zeros(self.words, np.int32)
         self._row = np.zeros(self.words, np.int64)  # the row that each word's label is of
-        self._settled = StabilityLogit(np.zeros(self.words, np.float32), np.zeros(self.words, np.float32))
+        self._logits = StabilityLogit(np.zeros(self.words, np.float32), np.zeros(self.words, np.float32))
         self._seen = np.zeros(self.words, np.int32)
         self._hidden: list[NDArray[np.float16]] = []
         self._features: list[NDArray[np.float32]] = []
@@ -185,7 +185,7 @@ class _FedText:
         """Choose the restart point before word `t`."""
         unseen = np.int32(t + 1) - self._seen[:t]
         return min(
-            max(self._points(stability_of(StabilityLogit(self._settled.base[:t], self._settled.drift[:t]), unseen)), 0),
+            max(self._points(stability_of(StabilityLogit(self._logits.base[:t], self._logits.drift[:t]), unseen)), 0),
             t,
         )
 
@@ -223,7 +223,7 @@ class _FedText:
         if always is not None:
             self._always[t] = always
         if head is not None:
-            self._settled.base[at], self._settled.drift[at] = say(head, got.hidden, got.labels, got.features).T
+            self._logits.base[at], self._logits.drift[at] = predict_logits(head, got.hidden, got.labels, got.features).T
 
     def states(self) -> LiveStates:
         """All rows; the last step's full restart is the close."""
@@ -245,7 +245,7 @@ class _FedText:
         )
 
 
-def say(
+def predict_logits(
     head: StabilityHead, hidden: NDArray[np.float32], labels: NDArray[np.int32], features: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Read the head of words (N,): (N, 2) base and drift."""
@@ -255,5 +255,5 @@ def say(
             torch.from_numpy(labels.astype(np.int64)),
             torch.from_numpy(features),
         )
-    said: NDArray[np.float32] = out.numpy()
-    return said
+    values: NDArray[np.float32] = out.numpy()
+    return values

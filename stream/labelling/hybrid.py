@@ -219,8 +219,8 @@ class HybridLabeller:
     def compute(self, plans: Sequence[_SegmentPlan]) -> None:
         """Compute the updates of all sessions together, then the closings."""
         self.choose_restarts(plans)
-        self._run([(plan, plan.encoder_plan) for plan in plans if plan.encoder_plan is not None])
-        self._run([(plan, plan.labels.plan_close(plan.segment)) for plan in plans if plan.closing])
+        self._run_encoder([(plan, plan.encoder_plan) for plan in plans if plan.encoder_plan is not None])
+        self._run_encoder([(plan, plan.labels.plan_close(plan.segment)) for plan in plans if plan.closing])
         self._reanchors += sum(plan.labels.take_reanchors() for plan in plans)
 
     def decode(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
@@ -242,7 +242,7 @@ class HybridLabeller:
         used = encoder.pages_in_use
         return LabellerCounters(work.evictions, self._reanchors, work.flops, used, encoder.pages_total - used)
 
-    def _run(self, wanted: list[tuple[_SegmentPlan, EncoderPlan]]) -> None:
+    def _run_encoder(self, wanted: list[tuple[_SegmentPlan, EncoderPlan]]) -> None:
         if not wanted:
             return
         for (plan, compute), rows in zip(wanted, run_plans(self._tagger.sessions, [x for _, x in wanted]), strict=True):
@@ -281,7 +281,7 @@ class _LazyLabelling(Labelling):
         words = self._words
         n, put = len(words.encoded.word_start), object.__setattr__
         labels, (probability, stability) = np.empty(n, np.int32), np.empty((2, n), np.float32)
-        _unpack(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
+        _fill_arrays(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
         put(self, "starts", words.encoded.word_start)
         put(self, "ends", words.encoded.word_end)
         put(self, "labels", labels)
@@ -292,7 +292,7 @@ class _LazyLabelling(Labelling):
 
 
 @numba.njit(cache=True, nogil=True)
-def _unpack(
+def _fill_arrays(
     words: NDArray[np.void],
     closed: bool,
     labels: NDArray[np.int32],

@@ -34,15 +34,17 @@ another label by now, of stability p, has the published label at the close with 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from encoder.tokenizer.incremental import common_prefix
-from stream.labelling.labeller import Labelling
 from stream.messages.types import Span
 from stream.revisions.text_alignment import Alignment
+
+if TYPE_CHECKING:
+    from stream.labelling.labeller import Labelling
 
 Level = Literal["low", "medium", "high"]
 WordSpan = tuple[int, int, str]
@@ -70,7 +72,9 @@ class Emission:
         if not (0 <= self.show <= 1 and 0 <= self.change <= 1):
             raise EmissionError(f"{self.show}:{self.change}: both thresholds are probabilities, from 0 to 1")
 
-    def choose_spans(self, before: str, shown: Sequence[Span], text: str, reading: Labelling, final: bool) -> Labelling:
+    def choose_spans(
+        self, before: str, shown: Sequence[Span], text: str, reading: "Labelling", final: bool
+    ) -> "Labelling":
         """Return the reading with the spans to publish instead of those found.
 
         Args:
@@ -85,7 +89,7 @@ class Emission:
             return reading
         return self._hold_back(before, shown, text, reading)
 
-    def _hold_back(self, before: str, shown: Sequence[Span], text: str, reading: Labelling) -> Labelling:
+    def _hold_back(self, before: str, shown: Sequence[Span], text: str, reading: "Labelling") -> "Labelling":
         standing, rewritten = _move_published(before, shown, text, reading)
         spans: list[WordSpan] = []
         stability, probability = reading.stability, reading.probability
@@ -103,7 +107,7 @@ class Emission:
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
         return reading.replace(spans=spans, stability=stability, probability=probability)
 
-    def _is_stable(self, span: WordSpan, reading: Labelling) -> bool:
+    def _is_stable(self, span: WordSpan, reading: "Labelling") -> bool:
         return bool(reading.stability[span[0] : span[1]].min() >= self.show)
 
     def _may_change(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
@@ -138,7 +142,7 @@ def parse_emission(level: str) -> Emission:
 
 
 def _move_published(
-    before: str, shown: Sequence[Span], text: str, reading: Labelling
+    before: str, shown: Sequence[Span], text: str, reading: "Labelling"
 ) -> tuple[list[WordSpan], list[WordSpan]]:
     """Move published spans into the new text; returns those that stand, and the replacements of the rewritten ones."""
     if not shown:
@@ -166,7 +170,7 @@ def _move_published(
     return standing, rewritten
 
 
-def _words_under(extents: ArrayLike, reading: Labelling) -> list[tuple[int, int, bool]]:
+def _words_under(extents: ArrayLike, reading: "Labelling") -> list[tuple[int, int, bool]]:
     """Return the words that each stretch of characters touches (first, end), and whether it is exactly these words."""
     starts, ends = np.asarray(extents, np.float64).T
     first = np.searchsorted(reading.ends, starts, side="right")

@@ -166,21 +166,31 @@ def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
     """Build sessions from stored entries.
 
     Args:
-        entries: in the order written. Only the last of each key counts, so earlier ones may be missing.
+        entries: in the order written. Only the last of each key counts, so earlier ones may be missing. A value with a
+            lower `seq` than the one before it does not count: it was written earlier and has arrived late.
     """
     heads: dict[str, SessionState] = {}
     segments: defaultdict[str, dict[str, SegmentState]] = defaultdict(dict)
     for entry in entries:
-        if entry.segment is not None:
-            segments[entry.session].pop(entry.segment, None)
-            if isinstance(entry.value, SegmentState):
-                segments[entry.session][entry.segment] = entry.value
-        elif isinstance(entry.value, SessionState):
-            heads[entry.session] = entry.value
-        else:
+        if isinstance(entry.value, SessionState):
+            known = heads.get(entry.session)
+            if known is None or known.seq <= entry.value.seq:
+                heads[entry.session] = entry.value
+        elif entry.segment is None:
             heads.pop(entry.session, None)
+        else:
+            _put_segment(segments[entry.session], entry.segment, entry.value)
     names = dict.fromkeys([*heads, *(name for name, held in segments.items() if held)])
     return {name: _restore_session(name, heads.get(name, _NEVER), segments[name]) for name in names}
+
+
+def _put_segment(held: dict[str, SegmentState], name: str, value: SegmentState | None) -> None:
+    known = held.get(name)
+    if known is not None and value is not None and known.seq > value.seq:
+        return
+    held.pop(name, None)
+    if value is not None:
+        held[name] = value
 
 
 _NEVER = SessionState(seq=0, counters={}, offset=-1)

@@ -49,7 +49,8 @@ class LatestRecords:
     """
 
     def __init__(self) -> None:
-        self._latest: dict[bytes, tuple[int, bytes | None]] = {}
+        self._latest: dict[bytes, tuple[int, bytes | None, int]] = {}
+        """By key: offset, value, epoch."""
         self._overwritten: dict[bytes, None] = {}
         """Keys whose last record in the log is stale: compaction would keep that one."""
         self.epoch = -1
@@ -66,25 +67,26 @@ class LatestRecords:
         else:
             epoch = read_epoch(headers)
             self.states += key != PARTITION_KEY
-        if (epoch is not None and epoch < self.epoch) or self._is_older(key, value):
+        epoch = self.epoch if epoch is None else epoch
+        if epoch < self.epoch or self._is_older(key, value, epoch):
             self.stale += 1
             self._overwritten[key] = None
             return
-        self.epoch = self.epoch if epoch is None else epoch
+        self.epoch = epoch
         self._overwritten.pop(key, None)
         self._latest.pop(key, None)
-        self._latest[key] = offset, value
+        self._latest[key] = offset, value, epoch
 
-    def _is_older(self, key: bytes, value: bytes | None) -> bool:
-        known = self._latest.get(key)
-        if known is None or known[1] is None or value is None:
+    def _is_older(self, key: bytes, value: bytes | None, epoch: int) -> bool:
+        _, known, known_epoch = self._latest.get(key, (0, None, epoch))
+        if known is None or value is None or known_epoch != epoch:
             return False
-        before, seq = _read_seq(key, known[1]), _read_seq(key, value)
+        before, seq = _read_seq(key, known), _read_seq(key, value)
         return before is not None and seq is not None and seq < before
 
     def records(self) -> list[tuple[int, KeyValue]]:
         """Offset, key and value of the records that count, in the order of the log."""
-        return [(offset, (key, value)) for key, (offset, value) in self._latest.items()]
+        return [(offset, (key, value)) for key, (offset, value, _) in self._latest.items()]
 
     def repairs(self) -> list[KeyValue]:
         """Records to write again, in the order of the log: stale records of the same keys have followed them.
@@ -92,7 +94,7 @@ class LatestRecords:
         Keys that have no record that counts get a tombstone.
         """
         never = [(key, None) for key in self._overwritten if key not in self._latest]
-        again = [(key, value) for key, (_, value) in self._latest.items() if key in self._overwritten]
+        again = [(key, value) for key, (_, value, _) in self._latest.items() if key in self._overwritten]
         return [x for x in (*again, *never) if x[0] != PARTITION_KEY]
 
 

@@ -41,10 +41,12 @@ class ActiveSession:
     def restore_labels(self, labeller: Labeller[Any], policy: RestartPolicy, saved: SavedSession) -> None:
         """Continue with the labels of a snapshot."""
         words = {name: {k: v.words for k, v in x.labels.items() if v.words} for name, x in saved.segments.items()}
-        kept = [SavedSegment(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]]
-        self.labels = labeller.open_session(policy, kept, saved.contexts)
+        segments = [
+            SavedSegment(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]
+        ]
+        self.labels = labeller.open_session(policy, segments, saved.contexts)
         self.contexts = saved.contexts
-        self._unread = {x.segment for x in kept}
+        self._unread = {x.segment for x in segments}
 
     def rebuild_labels(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
         """Replace the labels after a failed step by those from before it."""

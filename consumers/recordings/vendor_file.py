@@ -31,7 +31,7 @@ class VendorSessions:
         """
         self._intake.accept(message, offset, 0.0)
         while self._intake.waiting:
-            self._intake.take(1 << 30)
+            self._intake.take_operations(1 << 30)
 
 
 @dataclass(frozen=True, slots=True)

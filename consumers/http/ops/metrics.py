@@ -112,7 +112,7 @@ def _standing(worker: Worker) -> Iterator[Metric]:
     engine, counters = worker.engine, worker.engine.labeller.counters()
     gauges = (
         ("sessions", "Sessions that are alive", engine.intake.session_count),
-        ("segments_open", "Segments that may still be rewritten", engine.intake.open_segments),
+        ("segments_open", "Segments that may still be rewritten", engine.intake.open_segment_count),
         ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
         ("queue_age_seconds", "How long the message that is next has waited for its step", worker.queue_age),
         ("overload", "1 while restarts are shortened", engine.pricing.restarts_limited),

@@ -241,7 +241,9 @@ class Partitions:
                 await stop_client(reader)
         repairs, forgotten = changelog.latest.repairs(), list[Entry]()
         if changelog.latest.stale:
-            log.warning("stale_states_found", partition=at.partition, count=changelog.latest.stale, rewritten=len(repairs))
+            log.warning(
+                "stale_states_found", partition=at.partition, count=changelog.latest.stale, rewritten=len(repairs)
+            )
         if start.topic_recreated:
             forgotten = [x for name, saved in restored.sessions.items() for x in _tombstones(name, saved)]
             restored = RestoredPartition()

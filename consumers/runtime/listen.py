@@ -29,14 +29,15 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         SettingError: from `make_engine`, or the port cannot be bound.
         ServiceFailed: the engine stopped.
     """
-    from consumers.http.frontend import HttpFrontend
     from consumers.http.server import bind
-    from stream.engine.worker import Worker
 
     listener = bind(http, must=True)
     assert listener is not None
     with listener, stopped_by_signals() as stop:
         engine = await asyncio.to_thread(make_engine)
+        from consumers.http.frontend import HttpFrontend  # imports torch
+        from stream.engine.worker import Worker
+
         log.info("tagger_loaded", tagger=", ".join(engine.tagger_names))
         worker = Worker(engine)
         front = HttpFrontend(http, worker)

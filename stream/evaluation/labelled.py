@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import torch
 
-from encoder.restart.policies import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.metrics.report import EvaluationReport, PolicyResult, compare, summarize
@@ -41,7 +42,7 @@ class EvaluationTask(msgspec.Struct, frozen=True, kw_only=True):
     baselines: tuple[str, ...] = ()
     """Bidirectional checkpoints, re-run on every word."""
     policies: tuple[str, ...]
-    """As `encoder.restart.policies.resolve_policy` reads them, and `oracle`."""
+    """As `encoder.restart.policy_text.resolve_policy` reads them, and `oracle`."""
     limit: int | None = None
     rename: dict[str, str] = {}
     closing: bool = True
@@ -69,7 +70,7 @@ def evaluate_policy(
 
     Args:
         tagger: what labels.
-        policy: as `encoder.restart.policies.resolve_policy` reads it, or `oracle`.
+        policy: as `encoder.restart.policy_text.resolve_policy` reads it, or `oracle`.
         examples: what is labelled; their gold numbers are those of the tagger's labels.
         name: the tagger's name in the results.
         closing: measure the closing restart as well.

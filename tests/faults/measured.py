@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -39,7 +40,7 @@ async def scale(trial: Trial) -> None:
         for name in ("w2", "w3"):
             await trial.workers.start(name)
         for name in ("w2", "w3"):
-            await _wait_for_partitions(trial, name)
+            await trial.wait_until(partial(_works, trial, name), f"{name} has a partition")
         await asyncio.sleep(calm + trial.options.session_timeout)
         await asyncio.gather(*(trial.workers.terminate(name) for name in ("w2", "w3")))
         trial.finding.injected += 2
@@ -47,12 +48,8 @@ async def scale(trial: Trial) -> None:
     await trial.progress(SETTLE)
 
 
-async def _wait_for_partitions(trial: Trial, name: str) -> None:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + trial.options.patience
-    while name not in trial.workers.working() and not trial.finding.stuck:
-        await asyncio.sleep(0.2)
-        trial.finding.stuck = clock() > deadline
+def _works(trial: Trial, name: str) -> bool:
+    return name in trial.workers.working()
 
 
 def measure_pauses(trial: Trial) -> None:

@@ -63,8 +63,22 @@ class Trial:
 
     async def reach(self, goal: int) -> None:
         """Wait until so many messages are committed; notes that the workers are stuck when nothing moves any more."""
-        if not self.finding.stuck:
-            self.finding.stuck = not await self.lag.reach(lambda: goal, self.options.patience)
+        if not self.finding.stuck and not await self.lag.reach(lambda: goal, self.options.patience):
+            self.give_up(f"no message was done, {self.lag.committed} are and {goal} should be")
+
+    async def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for workers to come to something; notes that they are stuck when they do not."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.options.patience
+        while not self.finding.stuck and not condition():
+            if clock() > deadline:
+                self.give_up(f"it did not come to this: {what}")
+            await asyncio.sleep(0.2)
+
+    def give_up(self, what: str) -> None:
+        """The workers are stuck: `what` came of nothing for as long as our patience lasts."""
+        self.finding.stuck = True
+        self.finding.problems.append(f"stuck: for {self.options.patience:g} s {what}")
 
 
 @dataclass(frozen=True, slots=True)

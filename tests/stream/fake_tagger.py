@@ -14,7 +14,7 @@ import numpy as np
 
 from encoder.heads.viterbi import Decoded
 from encoder.restart.policies import RestartPolicy
-from stream.labelling.labeller import Kind, Labeller, LabellerCounters, Labelling, PlanWork, SavedSegment
+from stream.labelling.labeller import Labeller, LabellerCounters, Labelling, PlanWork, RestartKind, SavedSegment
 from stream.labelling.multi_model import MultiModelLabeller
 from tests.encoder.restart.reference import doubtful, point_of
 
@@ -209,7 +209,7 @@ def bio(types: Sequence[str], sure: Sequence[float]) -> tuple[Decoded, list[tupl
 
 def _work(plan: FakePlan, words: int) -> PlanWork:
     computed = words - plan.point
-    kind: Kind = "append" if plan.point >= plan.kept else "local" if plan.point else "full"
+    kind: RestartKind = "append" if plan.point >= plan.kept else "local" if plan.point else "full"
     return PlanWork(kind if computed else "none", computed, computed)
 
 

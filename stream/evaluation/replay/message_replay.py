@@ -20,7 +20,7 @@ from stream.evaluation.replay.shown_spans import Audience, EmissionLevels
 from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, ignore
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.labeller import NO_WORDS, Labelling, PlanWork, SessionLabels, read_single
+from stream.labelling.labeller import NO_WORDS, Labelling, PlanWork, SessionLabels, decode_single
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Update
 from stream.messages.word_times import Times, word_extents
@@ -216,7 +216,7 @@ class MessageReplay:
         plans = [job.session.live.plan_segment(job.write.segment, job.write.text, closing) for job in jobs]
         before = self._labeller.counters().flops
         self._labeller.compute(plans)
-        return read_single(self._labeller, plans), self._labeller.counters().flops - before
+        return decode_single(self._labeller, plans), self._labeller.counters().flops - before
 
     def _count_dense(self, before: int, tokens: int) -> None:
         self.dense += dense_flops(self._tagger.config, np.array([before + tokens]))

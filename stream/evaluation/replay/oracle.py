@@ -19,7 +19,7 @@ from stream.evaluation.metrics.chart_metrics import Chart, Labels
 from stream.evaluation.replay.examples import LabelledText
 from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, Feed, ReplayedText, ignore
-from stream.labelling.labeller import Labeller, SessionLabels, read_single
+from stream.labelling.labeller import Labeller, SessionLabels, decode_single
 
 ORACLE = "oracle"
 P = TypeVar("P")
@@ -77,7 +77,7 @@ class OracleFeed(Feed[P]):
     def _choose(self, members: Sequence[ReplayedText[P]]) -> None:
         plans = [self._shadows[x].plan_segment(str(x.at), x.text(len(x.rows) + 1), False) for x in members]
         self._labeller.compute(plans)
-        for member, reading in zip(members, read_single(self._labeller, plans), strict=True):
+        for member, reading in zip(members, decode_single(self._labeller, plans), strict=True):
             words = len(member.rows) + 1
             appended, full = self._labels(member, reading, words), self._full[member][member.at].rows[words - 1]
             self._told[member].full = _errors(member, full) < _errors(member, appended)

@@ -14,7 +14,7 @@ from encoder.restart.policies import RestartPolicy
 from stream.evaluation.metrics.chart_metrics import Chart, Extents, Labels
 from stream.evaluation.replay.examples import LabelledText, sessions_of, word_labels
 from stream.evaluation.replay.shown_spans import Audience, EmissionLevels
-from stream.labelling.labeller import Labeller, Labelling, PlanWork, SessionLabels, read_single
+from stream.labelling.labeller import Labeller, Labelling, PlanWork, SessionLabels, decode_single
 
 P = TypeVar("P")
 Advance = Callable[[int], None]
@@ -127,7 +127,7 @@ class Feed(Generic[P]):
             plans.append(member.live.plan_segment(str(member.at), text, closing))
         before = self._labeller.counters().flops
         self._labeller.compute(plans)
-        return read_single(self._labeller, plans), self._labeller.counters().flops - before
+        return decode_single(self._labeller, plans), self._labeller.counters().flops - before
 
     def _note(self, member: ReplayedText[P], reading: Labelling) -> None:
         member.rows.append(self._labels(member, reading, len(member.rows) + 1))

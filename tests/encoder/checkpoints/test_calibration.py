@@ -16,15 +16,8 @@ from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.checkpoints.location import CheckpointError
 from encoder.heads.stability import stability_of
 from encoder.heads.stability_head import HeadStability as Head
-from encoder.restart.policies import (
-    DEFAULT_PRICE,
-    FALLBACK,
-    Last,
-    PolicyError,
-    most_cautious_policy,
-    parse_policy,
-    resolve_policy,
-)
+from encoder.restart.policies import Last, parse_policy
+from encoder.restart.policy_text import DEFAULT_PRICE, FALLBACK, PolicyError, most_cautious_policy, resolve_policy
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from encoder.tagger import load_single_tagger, load_tagger, make_heads

@@ -140,11 +140,20 @@ class Workers:
 
     def working(self) -> list[str]:
         """The workers that have partitions, as they logged last."""
+        has = self._assigned()
+        return [name for name in self.names if has.get(name)]
+
+    def all_joined(self) -> bool:
+        """Whether the group has told all workers what is theirs, be it nothing."""
+        return self._assigned().keys() >= set(self.names)
+
+    def _assigned(self) -> dict[str, bool]:
+        """The workers that are in the group, and whether they have partitions."""
         has: dict[str, bool] = {}
         for event in self.events():
             if event.name == "assigned" and event.life == self.life(event.worker):
                 has[event.worker] = bool(event.fields["partitions"])
-        return [name for name in self.names if has.get(name)]
+        return has
 
     def assignments(self, name: str) -> int:
         """How often the group has assigned partitions to a worker, in all its lives."""

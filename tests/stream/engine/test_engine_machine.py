@@ -357,8 +357,8 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def evict(self) -> None:
         self.run()
-        for living in self.engine._sessions.alive.values():
-            living.live._session.evict()
+        for living in self.engine._sessions.active.values():
+            living.labels._session.evict()
 
     @rule(seconds=st.sampled_from([1.0, 5.0, IDLE, REMEMBER]))
     def wait(self, seconds: float) -> None:
@@ -376,7 +376,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.check(self.work([]))
 
     def last_offset(self, session: str) -> int:
-        return self.engine._intake._sources[session].offset
+        return self.engine.intake._sessions.active[session].offset
 
     def start(self, taggers: tuple[str, ...]) -> None:
         self.taggers = taggers
@@ -440,7 +440,7 @@ class EngineMachine(RuleBasedStateMachine):
         for session in list(self.sessions):
             self.end(session)
         self.run()
-        assert self.engine.sessions == []
+        assert self.engine.intake.sessions == []
 
 
 def changed(how: str, old: str, words: list[str], at: int) -> str:

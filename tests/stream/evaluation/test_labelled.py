@@ -7,7 +7,8 @@ import pytest
 
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.model.config import ConfigError
-from encoder.restart.policies import PolicyError, parse_policy
+from encoder.restart.policies import parse_policy
+from encoder.restart.policy_text import PolicyError
 from encoder.tagger import load_tagger
 from stream.engine.engine import Engine
 from stream.evaluation.labelled import EvaluationTask, evaluate_all, evaluate_policy

@@ -120,7 +120,7 @@ def test_a_name_that_comes_back_after_it_was_forgotten_is_another_segment(last):
     tell(whole, *first[:3])
     got, expected = (tell(e, final("d", "rice in paris"), first=9) for e in (engine, whole))
     assert [(x.start, x.end, x.label) for x in got[0].spans] == [(x.start, x.end, x.label) for x in expected[0].spans]
-    scores = [e._sessions.alive["s"].readings["d"][0].probability for e in (engine, whole)]
+    scores = [e._sessions.active["s"].readings["d"][0].probability for e in (engine, whole)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-5)
     assert engine.stats.failures == 0
 

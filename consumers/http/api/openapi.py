@@ -15,7 +15,7 @@ from consumers.http.api import perspective as analyze
 from consumers.http.api import perspective_discovery as discovery
 from consumers.http.api.label import MOST_CHARACTERS, MOST_TEXTS, LabelResponse
 from consumers.http.api.stream import CloseCode, StreamError
-from consumers.http.settings import HttpSettings
+from consumers.http.context import HttpContext
 from consumers.http.guard.auth import COOKIE
 from stream.messages.types import Message, Revision
 from stream.messages.validation import MAX_ID
@@ -63,9 +63,9 @@ class Readiness(msgspec.Struct):
 _TYPES = (LabelResponse, analyze.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
 
 
-def openapi_routes(settings: HttpSettings, names: tuple[str, ...]) -> list[BaseRoute]:
-    """Return the route of `/openapi.json`; `names` are the taggers that run."""
-    told = describe_api(settings, names)
+def routes(context: HttpContext) -> list[BaseRoute]:
+    """The route of this file."""
+    told = describe(context)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(told)
@@ -73,11 +73,12 @@ def openapi_routes(settings: HttpSettings, names: tuple[str, ...]) -> list[BaseR
     return [Route("/openapi.json", openapi)]
 
 
-def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
-    """Describe all endpoints as OpenAPI 3.1."""
+def describe(context: HttpContext) -> Json:
+    """Describe everything as OpenAPI 3.1."""
+    names = context.worker.engine.tagger_names
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {"Message": message, "LabelRequest": _label_request(names), "AnalyzeRequest": _analyze_request()}
-    keyed = [*_security(settings), {"key": []}] if settings.token else []
+    keyed = [*_security(context), {"key": []}] if context.settings.token else []
     paths: dict[str, Json] = {
         "/healthz": {"get": _open("Does work go on", _answers("Health", {200, 503}))},
         "/readyz": {"get": _open("Should work be sent here", _answers("Readiness", {200, 503}))},
@@ -93,7 +94,7 @@ def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
         "info": {"title": "Hearken", "version": "1", "description": _ABOUT, "license": _LICENSE},
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": _SCHEMES},
-        "security": _security(settings),
+        "security": _security(context),
     }
 
 
@@ -106,8 +107,8 @@ _SCHEMES = {
 }
 
 
-def _security(settings: HttpSettings) -> list[Json]:
-    return [{"token": []}, {"cookie": []}] if settings.token else []
+def _security(context: HttpContext) -> list[Json]:
+    return [{"token": []}, {"cookie": []}] if context.settings.token else []
 
 
 # requests

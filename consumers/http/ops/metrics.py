@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from consumers.http.context import HttpContext
 from consumers.http.ops.timings import StepTimings
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
@@ -59,12 +60,10 @@ _LABELLED: tuple[tuple[str, str, str, dict[str, Callable[[EngineStats], float]]]
 )
 
 
-def metrics_routes(
-    worker: Worker, service: "Service | None" = None, timings: StepTimings | None = None
-) -> list[BaseRoute]:
-    """Return the route of `/metrics`, which needs no token."""
+def routes(context: HttpContext) -> list[BaseRoute]:
+    """One route, that needs no token."""
     registry = CollectorRegistry()
-    registry.register(_ServingMetrics(worker, service, timings or StepTimings()))
+    registry.register(_ServingMetrics(context))
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
@@ -77,16 +76,16 @@ def metrics_routes(
 class _ServingMetrics(Collector):
     """All that is known where HTTP is served."""
 
-    def __init__(self, worker: Worker, service: "Service | None", timings: StepTimings) -> None:
-        self._worker = worker
-        self._service = service
-        self._timings = timings
+    def __init__(self, context: HttpContext) -> None:
+        self._worker = context.worker
+        self._service = context.service
+        self._meter = context.meter or StepTimings()
 
     def collect(self) -> Iterator[Metric]:
         yield _info(self._worker)
         yield from _counted(self._worker.engine.stats)
         yield from _standing(self._worker)
-        yield from self._timings.collect()
+        yield from self._meter.collect()
         if self._service is not None:
             yield from _from_kafka(self._service)
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumers.common.exit_codes import end_with_code
-from consumers.common.gc_tuning import settle
+from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.settings import ServiceSettings, SettingError
 from consumers.common.worker_board import WorkerBoard, WorkerSlot
 from consumers.http.settings import HttpSettings
@@ -69,7 +69,7 @@ def serve_many(
     listeners = [bind_worker_port(http, worker) for worker in range(count)]
     engine = make_engine()
     _import_early(http)
-    settle()
+    tune_interpreter()
     log.info("tagger_loaded", tagger=", ".join(engine.tagger_names), workers=count)
     if count > (cores := len(os.sched_getaffinity(0))):
         log.warning("more_workers_than_cores", workers=count, cores=cores)

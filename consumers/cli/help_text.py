@@ -47,7 +47,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write options under the headings of their panels."""
-        _write_sections(formatter, ((x.rich_help_panel or "Options", describe(x)) for x in _shown(self, ctx)))
+        _write_sections(formatter, ((_panel(x), describe(x)) for x in _shown(self, ctx)))
 
 
 class Group(TyperGroup):
@@ -78,6 +78,10 @@ def _shown(command: Any, ctx: Any) -> list[Any]:
     return [x for x in command.get_params(ctx) if not x.hidden]
 
 
+def _panel(param: Any) -> str:
+    return "Arguments" if param.param_type_name == "argument" else param.rich_help_panel or "Options"
+
+
 def _summary(command: Any) -> str:
     return (command.help or "").split("\n\n")[0].replace("\n", " ")
 
@@ -86,7 +90,7 @@ def _write_sections(formatter: Any, rows: Iterable[tuple[str, tuple[str, str, st
     sections: dict[str, list[tuple[str, str, str]]] = {}
     for panel, row in rows:
         sections.setdefault(panel, []).append(row)
-    for panel in sorted(sections, key=lambda name: name == "Options"):  # what every command has comes last
+    for panel in sorted(sections, key=lambda name: {"Arguments": 0, "Options": 2}.get(name, 1)):
         with formatter.section(typer.style(panel, bold=True)):
             for name, help, notes in sections[panel]:
                 _write_row(formatter, name, help, notes)
@@ -123,7 +127,7 @@ def default_of(param: Any) -> str:
     if isinstance(param.show_default, str):
         return param.show_default
     if param.required:
-        return "none, required"
+        return "none, it is required"
     if param.is_flag:
         return "" if param.is_eager or param.default is None else "on" if param.default else "off"
     if isinstance(param.default, float):

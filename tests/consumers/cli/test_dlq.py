@@ -240,6 +240,8 @@ async def test_the_command_says_what_it_sent_and_what_it_left(broker: str, capsy
     assert await command("replay", *where, "--max-replays", "4") == 0
     assert await command("replay", "--broker", broker, "--dead-letter-topic", "nothing") == 1
     assert capsys.readouterr().err.startswith("hearken: there is no topic nothing at")
+    assert await command("list", "--broker", broker, "--dead-letter-topic", "deda") == 1
+    assert capsys.readouterr().err.endswith("; did you mean 'dead'?\n")
     assert await command("replay", "--broker", "x") == 2
 
 

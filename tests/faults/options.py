@@ -23,6 +23,7 @@ class Options:
         minutes: of `load`.
         rate: messages a second that are sent while a fault is injected.
         backlog: messages sent and not yet committed at most.
+        hold: seconds for which a write is held, of each injection of `hold`.
         calm: seconds between two changes of scale.
         pause: least and most seconds between two injections.
         probe: messages that the capacity is measured with.
@@ -44,6 +45,7 @@ class Options:
     rate: float = 150.0
     backlog: int = 1000
     pause: tuple[float, float] = (0.2, 6.0)
+    hold: tuple[float, ...] = (8.0, 16.0)
     calm: float = 8.0
     probe: int = 4000
     session_timeout: float = 3.0

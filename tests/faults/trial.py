@@ -14,11 +14,14 @@ from shutil import copytree
 from rich.progress import Progress, TaskID
 
 from consumers.cli.verify import compare
+from consumers.common.errors import OperationFailed
 from tests.faults.options import Finding, Options
 from tests.faults.report import plot
 from tests.faults.rig.environment import Lag, Place
+from tests.faults.rig.holding_proxy import HoldingProxy
 from tests.faults.rig.producer import Feeder
 from tests.faults.rig.worker_processes import Workers, as_flags
+from tests.faults.workload.dictation import Dictation
 from tests.faults.workload.sessions import Speech
 
 MEMORY_SECONDS = 0.5
@@ -46,6 +49,8 @@ class Trial:
     began: float = field(default_factory=time.time)
     memory: list[tuple[float, str, int]] = field(default_factory=list)
     backlogs: list[tuple[float, int]] = field(default_factory=list)
+    proxies: dict[str, HoldingProxy] = field(default_factory=dict)
+    """By worker, where the fault needs them."""
 
     async def drain(self) -> None:
         """Wait until the workers have committed all that was sent, or are stuck."""
@@ -87,6 +92,7 @@ class Fault:
         own_load: `inject` sends the messages itself.
         workers: so many to begin with, whatever the options say.
         static: workers have names that they keep.
+        held: each worker has a proxy between itself and the broker, and sessions are dictated (`Dictation`).
     """
 
     name: str
@@ -96,6 +102,7 @@ class Fault:
     own_load: bool = False
     workers: int | None = None
     static: bool = False
+    held: bool = False
 
 
 def worker_flags(options: Options, place: Place, policy: str, live: bool) -> list[str]:
@@ -147,6 +154,8 @@ async def run_trial(fault: Fault, options: Options, place: Place, progress: Prog
         feeder = await stack.enter_async_context(Feeder(place, lag, options.backlog, options.patience))
         speech = Speech(options.seed, options.sessions, comebacks=options.comebacks)
         trial = Trial(options, place, workers, feeder, lag, speech, Random(options.seed), finding, show)
+        if fault.held:
+            await _put_proxies(stack, trial)
         await _in_background(stack, _look(trial))
         await _inject(fault, trial)
         await workers.stop()
@@ -173,12 +182,24 @@ async def _inject(fault: Fault, trial: Trial) -> None:
         await trial.workers.start(f"w{number + 1}")
     feeding = None
     if not fault.own_load:
-        feeding = asyncio.create_task(trial.feeder.run(trial.speech, options.rate))
+        source = Dictation(options.seed, options.sessions) if fault.held else trial.speech
+        feeding = asyncio.create_task(trial.feeder.run(source, options.rate))
     await fault.inject(trial)
     trial.feeder.stopping.set()
     if feeding is not None:
         await feeding
     await trial.drain()
+
+
+async def _put_proxies(stack: AsyncExitStack, trial: Trial) -> None:
+    if trial.place.kafka is None and not trial.place.address.startswith("127.0.0.1:"):
+        raise OperationFailed("the fault hold needs brokers that are known as 127.0.0.1: run it without --broker")
+    for number in range(trial.options.workers):
+        proxy = HoldingProxy(trial.place.address, trial.place.topics.state)
+        await proxy.start()
+        stack.push_async_callback(proxy.stop)
+        trial.proxies[f"w{number + 1}"] = proxy
+        trial.workers.own_flags[f"w{number + 1}"] = ["--broker", proxy.address]
 
 
 def _judge(trial: Trial, policy: str, exact: bool) -> None:

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 
 
-class ErrorBody(msgspec.Struct):
+class Problem(msgspec.Struct):
     """What went wrong: a short code that stays, and a line that says what to do."""
 
     error: str
@@ -40,7 +40,7 @@ class GoogleError(msgspec.Struct):
     details: list[dict[str, Any]] = []
 
 
-class GoogleErrorBody(msgspec.Struct):
+class GoogleProblem(msgspec.Struct):
     """An error of Google's shape."""
 
     error: GoogleError
@@ -60,7 +60,7 @@ class Readiness(msgspec.Struct):
     why: list[str]
 
 
-_TYPES = (LabelResponse, analyze.AnalyzeResponse, ErrorBody, GoogleErrorBody, Health, Readiness, StreamError, Revision)
+_TYPES = (LabelResponse, analyze.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
 
 
 def routes(context: HttpContext) -> list[BaseRoute]:

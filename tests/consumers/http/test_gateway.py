@@ -254,7 +254,7 @@ async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written(
         await kafka.append(IN, msgspec.json.encode(final("u", "rome", "call")), b"call")
         results = await told(caller, final("u", "anna", "call"), update("u", "poison", "bad"))
         await kafka.until(lambda: len(kafka.records(OUT)) == 1)
-        assert {type(x).__name__ for x in results} == {"Revision", "Failed"}
+        assert {type(x).__name__ for x in results} == {"Revision", "LabellingFailed"}
         assert [x.spans[0].text for x in results if isinstance(x, Revision)] == ["anna"]
         await kafka.append(IN, msgspec.json.encode(end("call")), b"call")
         await kafka.until(lambda: kafka.committed.get(TopicPartition(IN, 0)) == 2)

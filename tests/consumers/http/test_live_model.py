@@ -96,7 +96,7 @@ async def test_nothing_is_encoded_for_nobody_and_nothing_comes_after_leaving(mon
     await taken(watcher)
     watcher.watch(None)
     live.unsubscribe(watcher)
-    monkeypatch.setattr(consumers.live, "encode_frame", None)
+    monkeypatch.setattr(consumers.http.live.model, "encode_frame", None)
     live.heard(update("we met bob"))
     live.revised(revision("we met bob", ("bob", "person")))
     assert await watcher.take(0) == []

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from consumers.kafka.client.security import aiokafka_options
 from stream.messages.types import Message
 from tests.faults.rig.environment import Lag, Place
+from tests.faults.workload.dictation import Dictation
 from tests.faults.workload.sessions import Speech
 
 BATCH = 500
@@ -43,6 +44,9 @@ class Feeder:
         self._acks: list[asyncio.Future[Any]] = []
         self.sent = 0
         self.stopping = asyncio.Event()
+        self.flowing = asyncio.Event()
+        """Clear while the sources pause."""
+        self.flowing.set()
 
     async def __aenter__(self) -> "Feeder":
         await self._producer.start()
@@ -80,11 +84,12 @@ class Feeder:
         async with asyncio.timeout(self._patience):
             await asyncio.gather(*acks)
 
-    async def run(self, speech: Speech, rate: float) -> None:
+    async def run(self, speech: Speech | Dictation, rate: float) -> None:
         """Send at `rate` messages a second until `stopping` is set; then close what is open."""
         clock = asyncio.get_running_loop().time
         due = clock()
         while not self.stopping.is_set():
+            await self.flowing.wait()
             await self.send(speech.next())
             await self.wait_for_room()
             due = max(due + 1 / rate, clock() - 1.0)  # what was missed long ago is not made up for

@@ -75,7 +75,7 @@ def call_function(builder: Context, name: str, result: Any, *args: Any) -> Any:
 
 
 class Bounded(_Type):  # type: ignore[misc]
-    """A pointer and the number of elements behind it: what `bare` gives where kernels are checked."""
+    """A pointer and the number of elements behind it: what `pointer_to` gives where kernels are checked."""
 
     def __init__(self, dtype: Context) -> None:
         self.dtype = dtype
@@ -132,7 +132,7 @@ def _pointer(context: Context, builder: Context, array: Any, value: Any, offset:
 
 
 @operation
-def bare(typing: Context, array: Context) -> Any:
+def pointer_to(typing: Context, array: Context) -> Any:
     """Point at the first element of a contiguous array.
 
     numba counts references to an array that a function is given, at every call: four times the cost of what small

@@ -64,8 +64,7 @@ def calibrate(settings: CalibrateCommand) -> None:
         from encoder.checkpoints.location import CheckpointError
         from encoder.checkpoints.names import choose_taggers
         from encoder.model.config import ConfigError
-        from stream.evaluation.calibration.calibrate import CalibrationTask
-        from stream.evaluation.calibration.calibrate import calibrate as run
+        from stream.evaluation.calibration.calibrate import CalibrationTask, run_calibration
         from stream.evaluation.replay.examples import EvaluationError
 
     gold = settings.gold
@@ -83,7 +82,7 @@ def calibrate(settings: CalibrateCommand) -> None:
             spoken=gold.spoken,
             join=gold.join,
         )
-        report = run(task)
+        report = run_calibration(task)
         console().print(calibration_table(report))
         if settings.out is not None:
             _write(report, settings.out)

@@ -47,7 +47,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write options under the headings of their panels."""
-        _write_sections(formatter, ((_panel(x), describe(x)) for x in _shown(self, ctx)))
+        _write_sections(formatter, ((_panel(x), option_row(x)) for x in _shown(self, ctx)))
 
 
 class Group(TyperGroup):
@@ -71,7 +71,7 @@ class Group(TyperGroup):
         listed = ((name, self.commands[name]) for name in self.list_commands(ctx))
         rows = ((getattr(x, "rich_help_panel", None) or "Commands", (name, _summary(x), "")) for name, x in listed)
         _write_sections(formatter, rows)
-        _write_sections(formatter, (("Options", describe(x)) for x in _shown(self, ctx)))
+        _write_sections(formatter, (("Options", option_row(x)) for x in _shown(self, ctx)))
 
 
 def _shown(command: Any, ctx: Any) -> list[Any]:
@@ -109,7 +109,7 @@ def _write_row(formatter: Any, name: str, help: str, notes: str) -> None:
         first = indent
 
 
-def describe(param: Any) -> tuple[str, str, str]:
+def option_row(param: Any) -> tuple[str, str, str]:
     """Flags of an option with the placeholder for its value, its help text, and its variable, range and default."""
     help = _fill_in(param.help or "")
     if param.param_type_name == "argument":

@@ -73,14 +73,14 @@ def import_checkpoint(settings: ImportCommand) -> None:
     }
     with user_errors("import", ImportRefused, ConfigError, CheckpointError, TokenizerError, FloatingPointError):
         report = run_import(ImportOptions(**options))
-    for line in describe(report):
+    for line in report_lines(report):
         typer.echo(line)
     if report.steps:
         console().print(step_table(report))
     typer.echo(settings.out)
 
 
-def describe(report: "ImportReport") -> list[str]:
+def report_lines(report: "ImportReport") -> list[str]:
     """Describe the source, the hybrid and the rounding error of its storage."""
     config = report.config
     lines = [

@@ -74,7 +74,7 @@ def stopped_by_signals(stop_pipe: int | None = None) -> Iterator[asyncio.Event]:
         remove_handlers()
 
 
-async def serve(
+async def serve_until_signal(
     settings: ServiceSettings,
     make_engine: Callable[[], "Engine"],
     http: HttpSettings | None = None,

@@ -142,7 +142,7 @@ def _describe(name: str, hints: Mapping[str, Any]) -> Any:
     info = copy(info)
     kinds = [x for x in get_args(base) if x is not type(None)] if get_origin(base) is UnionType else [base]
     kind = get_args(kinds[0])[0] if get_origin(kinds[0]) is list else kinds[0]
-    if info.envvar == PREFIX:
+    if isinstance(info, OptionInfo) and info.show_envvar:
         info.envvar = PREFIX + name.upper()
     if info.metavar is None:
         choices = "|".join(get_args(kind)) if get_origin(kind) is Literal else ""

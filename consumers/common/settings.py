@@ -61,8 +61,8 @@ def setting(help: str, *names: str, panel: str = "", variable: bool = True, **op
         variable: whether a variable `HEARKEN_NAME` sets it as well.
         options: of `typer.Option`: min, max, metavar, show_default.
     """
-    envvar = PREFIX if variable else None  # the name is appended by consumers.cli.flags
-    return typer.Option(*names, help=help, rich_help_panel=panel, envvar=envvar, **options)
+    # consumers.cli.flags derives the variable's name from the flag's.
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_envvar=variable, **options)
 
 
 _kafka = partial(setting, panel="Kafka")

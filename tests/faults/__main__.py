@@ -18,7 +18,7 @@ from consumers.kafka.client.security import check_cluster, speak_plainly
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from consumers.verify.topic_contents import Guarantee
+    from consumers.common.settings import Guarantee
     from stream.engine.engine import Engine
 
 WORKER = (sys.executable, "-m", "consumers.cli.main", "serve")

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consumers.verify.topic_contents import Guarantee
+from consumers.common.settings import Guarantee
 
 if TYPE_CHECKING:
     from stream.engine.engine import Engine

@@ -13,8 +13,8 @@ from shutil import copytree
 
 from rich.progress import Progress, TaskID
 
-from consumers.cli.verify import compare
 from consumers.common.errors import OperationFailed
+from consumers.verify.topic_check import verify_topics
 from tests.faults.options import Finding, Options
 from tests.faults.report import plot
 from tests.faults.rig.environment import Lag, Place
@@ -206,7 +206,7 @@ def _judge(trial: Trial, policy: str, exact: bool) -> None:
     finding, options = trial.finding, trial.options
     engine = options.make_engine(policy)
     place = trial.place
-    report = compare(place.address, place.topics, engine, guarantee=options.guarantee, exact=exact, group=None)
+    report = verify_topics(place.address, place.topics, engine, guarantee=options.guarantee, exact=exact, group=None)
     finding.messages, finding.revisions, finding.repeats = report.messages, report.revisions, report.repeats
     finding.counts = {str(kind): number for kind, number in report.counts.items()}
     finding.problems += [str(problem) for problem in report.problems[:50]]

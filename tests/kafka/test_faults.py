@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from rich.progress import Progress
 
+from consumers.common.settings import Guarantee
 from consumers.kafka.brokers.apache_kafka import ApacheKafka
-from consumers.verify.topic_contents import Guarantee
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
 from tests.faults.options import Finding, Options

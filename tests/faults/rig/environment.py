@@ -10,8 +10,8 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from consumers.common.settings import Topics
 from consumers.kafka.brokers.apache_kafka import ApacheKafka, apache_kafka
-from consumers.kafka.client.clients import administering
-from consumers.kafka.client.topic_reader import open_consumer
+from consumers.kafka.client.clients import admin_client
+from consumers.kafka.client.topic_reader import make_topic_consumer
 from consumers.kafka.topics.topics import create_topics
 
 PATIENCE = 10.0
@@ -43,7 +43,7 @@ class Place:
 
     async def make_topics(self) -> None:
         """Make them, as `hearken topics create` does."""
-        async with administering(self.address, PATIENCE) as admin:
+        async with admin_client(self.address, PATIENCE) as admin:
             await create_topics(admin, self.topics, partitions=self.partitions)
 
 
@@ -66,7 +66,7 @@ class Lag:
     """How far a group has come in a topic; asks without joining. Its calls block: use `watch` on an event loop."""
 
     def __init__(self, place: Place) -> None:
-        self._consumer = open_consumer(place.address, place.run)
+        self._consumer = make_topic_consumer(place.address, place.run)
         self._partitions = [TopicPartition(place.topics.input, number) for number in range(place.partitions)]
         self.committed = 0
         """Messages done, as last heard."""

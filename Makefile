@@ -16,6 +16,7 @@ TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 GPU_TESTS := tests/encoder/gpu tests/stream/engine/test_device_engine.py --gpu
 ARGS ?=
+JOBS ?= 2
 BROKER ?=
 BENCH ?= dense
 FAULTS ?= all
@@ -31,7 +32,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
-	@echo 'make test    ruff, formatting, mypy, pytest'
+	@echo 'make test    ruff, formatting, mypy, pytest: JOBS=4 for as many processes'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
@@ -79,7 +80,7 @@ train: $(STAMP) $(WEIGHTS)
 # Where a GPU is, the kernels are tested on it too, after the interpreter. All checks run even when one fails, and the last lines say how it went and what did not run.
 test: $(STAMP) $(WEIGHTS) kafka-for-tests
 	@failed=; gpu="$$($(VENV)/bin/python -c 'import torch; print("$(GPU_TESTS)" if torch.cuda.is_available() else "")')"; \
-	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q" $${gpu:+"pytest -q $$gpu"}; do \
+	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q -n $(JOBS) --dist loadgroup" $${gpu:+"pytest -q $$gpu"}; do \
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \

@@ -369,7 +369,7 @@ def usage_errors() -> Iterator[None]:
     from benchmarks.peers.peer import PeerMismatch
     from benchmarks.report.page import PageError
     from encoder.checkpoints.location import CheckpointError
-    from encoder.restart.policies import PolicyError
+    from encoder.restart.policy_text import PolicyError
     from encoder.runtime.gpu.device import DeviceError
     from encoder.runtime.number_format import NumberFormatError
 

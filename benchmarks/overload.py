@@ -16,7 +16,8 @@ from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table, make_table, times
 from benchmarks.harness.texts import make_texts, speak_in_turns
 from consumers.common.console import percent
-from encoder.restart.policies import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 from stream.engine.engine import Engine
 from stream.engine.open_loop import SkippingClock

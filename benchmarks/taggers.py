@@ -18,7 +18,7 @@ from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table, make_table, short, times
 from benchmarks.harness.texts import make_texts
 from encoder.checkpoints.names import HeadChoice, choose_taggers
-from encoder.restart.policies import most_cautious_policy, resolve_policy
+from encoder.restart.policy_text import most_cautious_policy, resolve_policy
 from encoder.tagger import Tagger, load_tagger
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.multi_model import MultiModelLabeller

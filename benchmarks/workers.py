@@ -22,7 +22,7 @@ from benchmarks.harness.parallel_processes import PRODUCTS, Done, Order, measure
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table, make_table
 from benchmarks.harness.texts import make_texts
-from encoder.restart.policies import resolve_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 
 SHARED, OWN, CORES = "shared weights", "own weights", "cores"

@@ -6,4 +6,7 @@ starve whatever shares the machine with the compute thread. It has to happen bef
 
 import os
 
+from encoder.kernel_checks import check_kernels_if_wanted
+
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+check_kernels_if_wanted()  # before the first kernel is declared

@@ -10,10 +10,10 @@ from encoder.checkpoints.location import CheckpointError
 from encoder.checkpoints.names import choose_taggers
 from encoder.heads.head import Head
 from encoder.heads.reader import HeadReader
-from encoder.heads.stability import HeadStability
+from encoder.heads.stability_head import HeadStability
 from encoder.heads.viterbi import Decoder
 from encoder.model.config import HybridConfig
-from encoder.restart.policies import DEFAULT_PRICE, most_cautious_policy
+from encoder.restart.policy_text import DEFAULT_PRICE, most_cautious_policy
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.device import choose_device
 from encoder.runtime.interface import Encoder

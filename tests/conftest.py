@@ -35,9 +35,17 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["TRITON_INTERPRET"] = "1"  # heard only by what imports Triton later: everything
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bound every test that is a coroutine; one that pytest-timeout gives another time gets its share of that."""
+    """Bound every test that is a coroutine; one that pytest-timeout gives another time gets its share of that.
+
+    Where several processes share the tests (`pytest -n 2 --dist loadgroup`), those of a file stay together, for what
+    they share is made once; and so do all on Apache Kafka, for its broker is started once.
+    """
     for item in items:
+        path = item.path.relative_to(item.config.rootpath)
+        group = "kafka" if path.is_relative_to("tests/kafka") else str(path)
+        item.add_marker(pytest.mark.xdist_group(group))
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             marker = item.get_closest_marker("timeout")
             item.obj = bounded(item.obj, 0.8 * marker.args[0] if marker else TEST_PATIENCE)

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a test gives up waiting for something that takes few on a quiet machine."""
-TEST_PATIENCE = 120.0
+TEST_PATIENCE = 240.0
 """Seconds that a test may take as a whole: less than pytest-timeout allows, so that the traceback names the wait."""
 
 

@@ -14,7 +14,8 @@ from benchmarks.device.report import DeviceReport, EngineRow
 from benchmarks.device.steps import DeviceSetup, measure_steps, saturate
 from benchmarks.harness.engine_feed import time_words
 from benchmarks.harness.texts import make_texts
-from encoder.restart.policies import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.runtime.gpu.device import on
 from encoder.runtime.gpu.encoder import DeviceEncoder
 from encoder.tagger import Tagger

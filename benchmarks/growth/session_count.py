@@ -62,10 +62,10 @@ def _measure(subject: Subject, count: int, words: int, fewer: int, held: int) ->
     feed, source = EngineFeed(subject.tagger, subject.policy), speak_in_turns(make_texts(count, SEGMENT), 1.0)
     rounds = max(2, -(-words // count))
     feed.feed([message for _, message in itertools.islice(source, count)])  # what each had said before
-    evicted, took = feed.engine.counters.evictions, NO_TIME
+    evicted, took = feed.engine.labeller.counters().evictions, NO_TIME
     for _ in range(rounds):
         took += feed.feed([message for _, message in itertools.islice(source, count)])
-    counters = feed.engine.counters
+    counters = feed.engine.labeller.counters()
     taken = resident_bytes()
     row = SessionsRow(
         sessions=count,

@@ -89,7 +89,7 @@ def _slice(feed: EngineFeed, spoken: _SegmentSource, segments: int) -> LengthRow
         ms=statistics.median(times["long"]),
         short_ms=statistics.median(times["short"]),
         resident_mib=resident_bytes() / 2**20,
-        pages=feed.engine.counters.pages_used,
+        pages=feed.engine.labeller.counters().pages_used,
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 import torch
 
 from benchmarks.harness.machine import Setting, available_bytes, setting_of
-from encoder.restart.policies import resolve_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 
 SEGMENT = 60

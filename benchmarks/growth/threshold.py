@@ -11,7 +11,7 @@ from benchmarks.harness.engine_feed import NO_TIME, Elapsed, EngineFeed
 from benchmarks.harness.interleaved import interleave
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.texts import make_texts
-from encoder.restart.policies import resolve_policy
+from encoder.restart.policy_text import resolve_policy
 
 PRICES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
 TAUS = (0.8, 0.9, 0.95, 0.98, 0.99)

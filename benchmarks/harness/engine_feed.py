@@ -56,7 +56,7 @@ class EngineFeed:
             engine.submit(message, self._offset)
             self._offset += 1
         while engine.pending:
-            for phase, seconds in engine.step(time.process_time).laps.items():
+            for phase, seconds in engine.step(time.process_time).phase_seconds.items():
                 self.phase_seconds[phase] = self.phase_seconds.get(phase, 0.0) + seconds
 
     def feed_word_by_word(self, texts: Sequence[Sequence[str]], words: int | None = None) -> list[Elapsed]:
@@ -69,7 +69,7 @@ class EngineFeed:
 
     def end(self) -> None:
         """End all sessions, which frees the tagger's slots."""
-        self._answer([End(session=name) for name in self.engine.sessions])
+        self._answer([End(session=name) for name in self.engine.intake.sessions])
 
     @property
     def stats(self) -> EngineStats:

@@ -39,7 +39,7 @@ def drive(engine: Engine, arrivals: Iterable[tuple[float, Message]], clock: Cloc
         outcome.most_in_flight = max(outcome.most_in_flight, step.in_flight)
         if step.change:
             outcome.shifts.append((step.started, step.change))
-        if engine.governor and engine.governor.price != price:
-            price = engine.governor.price
+        if engine.pricing.governor and engine.pricing.governor.price != price:
+            price = engine.pricing.governor.price
             outcome.prices.append((step.started, price))
     return outcome

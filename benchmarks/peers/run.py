@@ -17,7 +17,7 @@ from benchmarks.peers.peer import Build, Material, build_peers
 from benchmarks.peers.report import PeerSetup, PeersReport
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from encoder.checkpoints.names import choose_taggers
-from encoder.restart.policies import resolve_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import load_single_tagger
 
 BUILDS: dict[str, Build] = {

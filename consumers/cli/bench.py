@@ -39,13 +39,15 @@ def bench(settings: BenchCommand) -> None:
     Synthetic speakers of 2.5 words a second go through the engine and its JSON; Kafka's own work comes on top.
     """
     configure_logging("info")
+    from consumers.runtime.engine_factory import build_engine, check_engine
+
+    check_engine(settings.engine)
+    engine = build_engine(settings.engine)
     from consumers.common.gc_tuning import settle
     from consumers.runtime.capacity import CapacityRun, find_capacity, measure_speakers
-    from consumers.runtime.engine_factory import build_engine
 
-    p99_ms, seconds, max_speakers = settings.p99_ms, settings.seconds, settings.max_speakers
-    engine = build_engine(settings.engine)
     configure_logging("warning")
+    p99_ms, seconds, max_speakers = settings.p99_ms, settings.seconds, settings.max_speakers
     settle()
     runs: list[CapacityRun] = []
 
@@ -66,7 +68,7 @@ def bench(settings: BenchCommand) -> None:
         import msgspec
 
         found = {
-            "taggers": engine.names,
+            "taggers": engine.tagger_names,
             "policy": settings.engine.policy,
             "p99_ms": p99_ms,
             "speakers": speakers,
@@ -75,7 +77,8 @@ def bench(settings: BenchCommand) -> None:
         typer.echo(msgspec.json.encode({**found, "runs": runs}).decode())
         return
     _print_table(runs, p99_ms)
-    typer.echo(f"One core carries {speakers:,} live speakers at p99 <= {p99_ms:g} ms ({', '.join(engine.names)}).")
+    names = ", ".join(engine.tagger_names)
+    typer.echo(f"One core carries {speakers:,} live speakers at p99 <= {p99_ms:g} ms ({names}).")
     typer.echo(f"Limit: {limit}.")
 
 

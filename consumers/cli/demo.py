@@ -10,6 +10,7 @@ import typer
 
 from consumers.cli.flags import Select
 from consumers.cli.options import ApacheKafkaOption, HttpFlags, SpeedOption
+from consumers.common.console import show_loading
 from consumers.common.logs import configure_logging
 from consumers.common.settings import EngineSettings, parse_speed, setting
 
@@ -53,11 +54,14 @@ def demo(settings: DemoCommand) -> int:
     """Show a live transcript that is labelled while it arrives, through a broker."""
     configure_logging("info")
     from consumers.kafka.client.security import check_brokers
+    from consumers.runtime.engine_factory import check_engine
 
     speed = parse_speed(settings.speed)
     check_brokers(settings.broker, own=settings.apache_kafka)
-    from consumers.demo.demo import Demo
-    from consumers.kafka.brokers.embedded import OwnBroker
+    check_engine(settings.engine)
+    with show_loading("service"):
+        from consumers.demo.demo import Demo
+        from consumers.kafka.brokers.embedded import OwnBroker
 
     if settings.picture is not None:
         settings.picture.unlink(missing_ok=True)

@@ -107,7 +107,7 @@ def evaluate(settings: EvaluateCommand) -> None:
     from consumers.common.errors import OperationFailed
     from encoder.checkpoints.location import CheckpointError
     from encoder.model.config import ConfigError
-    from encoder.restart.policies import PolicyError
+    from encoder.restart.policy_text import PolicyError
     from encoder.runtime.number_format import NumberFormatError
     from stream.evaluation.replay.examples import EvaluationError
     from stream.revisions.emission import EmissionError

@@ -76,9 +76,11 @@ def add_command(
             built = {x: build_settings(base, values, select) for x, (base, _, select) in settings.items()}
             return function(**given, **built)
         except SettingError as error:
-            if origin := file_origin(context, error.name):
-                raise SettingError(error.name, error.detail + origin) from error
-            raise
+            param = next((x for x in context.command.params if x.name == error.name), None)
+            if param is None:
+                raise
+            origin = file_origin(context, error.name)
+            raise SettingError(error.name, error.detail + origin, variable=bool(param.envvar)) from error
 
     run.__signature__ = inspect.Signature(list(flags.values()))  # type: ignore[attr-defined]
     run.__doc__, run.__name__ = function.__doc__, function.__name__

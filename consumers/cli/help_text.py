@@ -55,6 +55,17 @@ class Group(TyperGroup):
 
     command_class = Command
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the name of a command; without one the help text is shown.
+
+        Raises:
+            typer.Exit: there is none.
+        """
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            raise typer.Exit(2)
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write sub-commands, then options."""
         listed = ((name, self.commands[name]) for name in self.list_commands(ctx))

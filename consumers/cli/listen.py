@@ -25,10 +25,11 @@ class ListenCommand:
 def listen(settings: ListenCommand) -> None:
     """Label texts that come over HTTP and WebSockets until SIGTERM, without Kafka."""
     configure_logging(settings.log_level)
-    from consumers.runtime.engine_factory import build_engine
+    from consumers.runtime.engine_factory import build_engine, check_engine
     from consumers.runtime.listen import listen_until_signal
 
     http = settings.http.read()
     if http is None:
         raise SettingError("http_port", "`hearken listen` serves nothing but HTTP, so it needs a port")
+    check_engine(settings.engine)
     asyncio.run(listen_until_signal(http, partial(build_engine, settings.engine)))

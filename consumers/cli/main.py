@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -30,9 +29,7 @@ RUN, INSPECT, TRAIN, OPERATE = "Run", "Inspect", "Train", "Operate"
 
 
 def _make_group(help: str) -> typer.Typer:
-    return typer.Typer(
-        cls=Group, help=help, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-    )
+    return typer.Typer(cls=Group, help=help, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 app = _make_group("Labels live text while it is still arriving.")
@@ -63,6 +60,8 @@ app.add_typer(dlq_app, name="dlq", rich_help_panel=OPERATE)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # slow to import
+
         typer.echo(f"hearken {version('hearken')}")
         raise typer.Exit
 

@@ -21,9 +21,10 @@ FormatOption = Annotated[str, setting("Format of the messages: auto, {formats}."
 SessionOption = Annotated[
     str | None,
     setting(
-        "Session of all messages; by default the one that they name, or the file's name.",
+        "Session of all messages.",
         panel="Messages",
         metavar="NAME",
+        show_default="the one that they name, or the file's name",
         variable=False,
     ),
 ]

@@ -37,13 +37,14 @@ def serve(settings: ServeCommand) -> int:
     configure_logging(settings.log_level, service.log_text)
     from consumers.formats.readers import check_format, remembered_by
     from consumers.kafka.client.security import check_cluster
-    from consumers.runtime.engine_factory import build_engine
+    from consumers.runtime.engine_factory import build_engine, check_engine
     from consumers.runtime.serve import serve as serve_until_signal
     from consumers.runtime.serve_many import check_workers, serve_many
 
     check_cluster(service.broker)
     check_format(format)
     check_workers(settings.workers)
+    check_engine(engine)
     http = settings.http.read()
     engine = replace(engine, remember_segments=engine.remember_segments or remembered_by(format))
     make_engine = partial(build_engine, engine)

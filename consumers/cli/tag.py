@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from consumers.cli.flags import Select
 from consumers.cli.options import FormatOption, SessionOption
 from consumers.common.logs import configure_logging
-from consumers.common.settings import EngineSettings, SettingError, setting
+from consumers.common.settings import OFFLINE, EngineSettings, SettingError, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,26 +24,25 @@ class TagCommand:
     final_only: Annotated[
         bool, setting("Write only revisions of closed segments.", "--final-only", panel="Messages")
     ] = False
-    engine: Annotated[
-        EngineSettings,
-        Select("tagger policy stability device number_format", coalesce=False, idle_seconds=None, overload_seconds=0.0),
-    ]
+    engine: Annotated[EngineSettings, Select("tagger policy stability device number_format", **OFFLINE)]
 
 
 def tag(settings: TagCommand) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("info")
     from consumers.formats.readers import NORMAL, check_format, make_reader, open_lines
-    from consumers.runtime.engine_factory import build_engine
-    from consumers.runtime.tag_lines import TEXT_SESSION, TextReader, tag_input
+    from consumers.runtime.engine_factory import build_engine, check_engine
 
     check_format(settings.format)
     is_text = settings.input == "text"
     if is_text and settings.format != NORMAL:
         raise SettingError("format", "lines of text are of no format: leave --input or --format out")
+    check_engine(settings.engine)
     engine = build_engine(settings.engine)
+    from consumers.runtime.tag_lines import TEXT_SESSION, TextReader, tag_input  # imports torch
+
     configure_logging("warning")
-    reader = TextReader() if is_text else make_reader(settings.format, engine.segments, TEXT_SESSION)
+    reader = TextReader() if is_text else make_reader(settings.format, engine.intake.segments, TEXT_SESSION)
     if sys.stdin.isatty():
         print(f"reading {settings.input} from the terminal, one per line; Ctrl-D ends", file=sys.stderr)
     return tag_input(engine, reader, settings.final_only, settings.session, partial(open_lines, settings.format))

@@ -61,7 +61,7 @@ def train(settings: TrainCommand) -> None:
     """
     from encoder.checkpoints.location import CheckpointError
     from encoder.model.config import ConfigError
-    from encoder.train.config import read_config
+    from encoder.train.config import read_train_config
     from encoder.train.run import run_training
 
     with user_errors("train", ConfigError, CheckpointError, FloatingPointError):
@@ -70,7 +70,7 @@ def train(settings: TrainCommand) -> None:
             return
         if any(getattr(settings, x.name) != x.default for x in fields(settings) if x.default is not MISSING):
             raise ConfigError(f"options are for a folder of data; {settings.data} itself says what to train")
-        typer.echo(run_training(read_config(settings.data)))
+        typer.echo(run_training(read_train_config(settings.data)))
 
 
 def _train_folder(settings: TrainCommand) -> None:

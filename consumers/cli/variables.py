@@ -20,7 +20,7 @@ def warn_unknown_variables(root: Any) -> None:
     from consumers.http.settings import TOKEN_VARIABLE
     from consumers.kafka.client.security import variables
 
-    known = {param.envvar for _, command in commands_of(root) for param in command.params}
+    known = {str(param.envvar) for _, command in commands_of(root) for param in command.params}
     known |= {TOKEN_VARIABLE, *variables()}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known and not _FOREIGN.fullmatch(name):

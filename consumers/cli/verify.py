@@ -46,11 +46,12 @@ def verify(settings: VerifyCommand) -> int:
     from rich.console import Console
 
     from consumers.kafka.client.security import check_cluster
-    from consumers.runtime.engine_factory import build_engine
+    from consumers.runtime.engine_factory import build_engine, check_engine
 
     configure_logging("info")
     service = settings.service
     check_cluster(service.broker)
+    check_engine(settings.engine)
     engine = build_engine(settings.engine)
     configure_logging("warning")
     report = compare(

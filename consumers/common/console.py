@@ -1,16 +1,12 @@
 """Console output shared by commands: a console as wide as its tables, percentages, a sign that something loads."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import structlog
-
 if TYPE_CHECKING:
     from rich.console import Console
-
-log = structlog.get_logger()
 
 
 def console() -> "Console":
@@ -26,16 +22,15 @@ def percent(value: float | None) -> str:
 
 
 @contextmanager
-def show_loading(what: str) -> Iterator[Callable[[], None]]:
-    """Show on standard error that something loads: a spinner on a terminal, else one log line.
-
-    Yields:
-        To be called once the names are checked: it writes the log line, so that a wrong name is the only line.
-    """
+def show_loading(what: str) -> Iterator[None]:
+    """Show on standard error that something loads, inside the block: a spinner on a terminal, else one log line."""
     if not sys.stderr.isatty():
-        yield lambda: log.info("loading", what=what)
+        import structlog  # slow to import
+
+        structlog.get_logger().info("loading", what=what)
+        yield
         return
     from rich.console import Console
 
     with Console(stderr=True).status(f"loading {what}"):
-        yield lambda: None
+        yield

@@ -1,88 +1,88 @@
-"""Logs: to standard error, one event a line, with session, partition and offset where it is about one.
+"""Logging to standard error: one event per line, with session, partition and offset where they apply.
 
-No text of a transcript is logged unless that was asked for: it is personal data. So an error is told by its kind and by
-where it happened; its message may quote what it failed on.
+Texts of transcripts are personal data and are logged only on request. An error is therefore described by its type and
+its traceback; its message could quote the text.
 """
 
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import structlog
-from structlog.typing import EventDict
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor
 
 Level = Literal["debug", "info", "warning", "error"]
 
 
 def configure_logging(level: Level = "info", text: bool = False, worker: int | None = None) -> None:
-    """Send structlog's and the libraries' events to standard error; JSON lines when nobody watches a terminal.
+    """Send events of structlog and of libraries to standard error, as JSON lines if it is not a terminal.
 
     Args:
-        level: the least that is logged.
+        level: lowest level that is logged.
         text: log the messages of errors too, whatever they quote.
-        worker: every line says which of several workers it is; None: there is but one.
+        worker: number of this worker, for each line; None: there is only one.
     """
+    import structlog  # slow to import
+
     number = {"debug": 10, "info": 20, "warning": 30, "error": 40}[level]
-    shared: Sequence[structlog.typing.Processor] = (
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         *([] if worker is None else [_WorkerField(worker)]),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _tame_session,
-        structlog.processors.format_exc_info if text else _tell_trace,
-    )
+        _escape_session,
+        structlog.processors.format_exc_info if text else _describe_error,
+    ]
     tty = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer() if tty else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # a line in one piece: processes share the stream
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # one write per line: processes share the stream
     )
-    # Libraries speak up only when something is wrong: aiokafka calls every rebalance an event worth a line.
+    # Libraries log only warnings: aiokafka logs each rebalance at level info.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_drop_record_keys, renderer])
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
     )
-    # Brokers refuse the first records of a transaction that follows another closely, and take them 10 ms later.
+    # Brokers refuse the first records of a transaction that closely follows another, and accept them 10 ms later.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
-    # It knows no generations, so a member that comes back claims what others have; that is settled, not wrong.
+    # The assignor does not know generations, so a returning member claims partitions of others; that is resolved.
     logging.getLogger("aiokafka.coordinator.assignors.sticky.sticky_assignor").setLevel(logging.ERROR)
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
 class _WorkerField:
-    """Not by a context variable, which a thread does not inherit."""
+    """Adds the worker's number; a context variable would not do, since threads do not inherit it."""
 
     def __init__(self, number: int) -> None:
         self._number = number
 
-    def __call__(self, logger: object, name: str, event: EventDict) -> EventDict:
+    def __call__(self, logger: object, name: str, event: "EventDict") -> "EventDict":
         return {"worker": self._number, **event}
 
 
-def _drop_record_keys(logger: object, name: str, event: EventDict) -> EventDict:
-    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)
-
-
-def _tame_session(logger: object, name: str, event: EventDict) -> EventDict:
-    """Anybody can name a session; a terminal must not obey it."""
+def _escape_session(logger: object, name: str, event: "EventDict") -> "EventDict":
+    """Escape control characters: clients choose the names of sessions, and a terminal must not obey them."""
     session = event.get("session")
     if isinstance(session, str) and not session.isprintable():
         event["session"] = ascii(session)
     return event
 
 
-def _tell_trace(logger: object, name: str, event: EventDict) -> EventDict:
-    """Of an error, and of what led to it, tell the kind and the places."""
+def _describe_error(logger: object, name: str, event: "EventDict") -> "EventDict":
+    """Replace an exception by the types and tracebacks of it and its causes."""
     given = event.pop("exc_info", None)
     error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
-    told: list[str] = []
-    while isinstance(error, BaseException) and len(told) < 10:
+    parts: list[str] = []
+    while isinstance(error, BaseException) and len(parts) < 10:
         kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-        told.insert(0, "".join(traceback.format_tb(error.__traceback__)) + kind)
+        parts.insert(0, "".join(traceback.format_tb(error.__traceback__)) + kind)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if told:
-        event["exception"] = "\n".join(told)
+    if parts:
+        event["exception"] = "\n".join(parts)
     return event

@@ -19,7 +19,7 @@ DEFAULT_TAGGER = "ner"
 TAGGER_VARIABLE = f"{PREFIX}TAGGER"
 DEFAULT_POLICY = "default"
 """What the tagger was calibrated to, else a price, or last:3 without a head
-(`encoder.restart.policies.resolve_policy`).
+(`encoder.restart.policy_text.resolve_policy`).
 """
 POLICIES = ("default", "always", "never", "last", "entropy", "stability", "whether", "price")
 DEFAULT_REMEMBER_SEGMENTS, CHAT_REMEMBER_SEGMENTS = 64, 1024
@@ -43,9 +43,10 @@ class SettingError(Exception):
         detail: one line that says which values are valid.
     """
 
-    def __init__(self, name: str, detail: str) -> None:
+    def __init__(self, name: str, detail: str, variable: bool = True) -> None:
+        """Name the flag, and the variable if there is one."""
         flag = "--" + name.replace("_", "-")
-        super().__init__(f"{flag} ({PREFIX}{name.upper()}): {detail}")
+        super().__init__(f"{flag} ({PREFIX}{name.upper()}): {detail}" if variable else f"{flag}: {detail}")
         self.name = name
         self.detail = detail
 

@@ -85,11 +85,11 @@ class Demo:
     ) -> DemoSummary:
         kind = self.broker.value if isinstance(self.broker, OwnBroker) else "broker"
         title = (
-            f"tagger {', '.join(engine.names)}, policy {self.engine.policy}, stability {self.engine.stability}, "
+            f"tagger {', '.join(engine.tagger_names)}, policy {self.engine.policy}, stability {self.engine.stability}, "
             f"{kind} {broker}"
         )
         transcript = Transcript()
-        view = make_view(console, transcript, engine.names)
+        view = make_view(console, transcript, engine.tagger_names)
         if self.picture is not None:
             view = ScreenshotView(view, transcript, self.picture, self.picture_after)
         async with open_rig("demo", broker) as rig:

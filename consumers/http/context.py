@@ -20,7 +20,7 @@ class HttpContext:
 
     settings: HttpSettings
     worker: Worker
-    """Runs the engine: `worker.engine.names` are the taggers, `worker.engine.stats` what was done so far."""
+    """Runs the engine: `worker.engine.tagger_names` are the taggers, `worker.engine.stats` what was done so far."""
     service: "Service | None" = None
     """None where nothing comes from Kafka (`hearken listen`)."""
     meter: "StepTimings | None" = None

@@ -34,7 +34,7 @@ class HttpFrontend:
         self._slot = slot
         self._worker = worker
         self._meter = StepTimings()
-        self.live = LiveModel(worker.engine.names, received=worker.engine.segments)
+        self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
         self._desk = Gateway(worker, heard=lambda message: self.observer.on_message(message))
         self.observer: ServiceObserver = ServiceObservers([self._meter, self._desk, LiveObserver(self.live)])
         """Must be told of every step of the worker."""

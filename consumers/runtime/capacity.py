@@ -89,7 +89,7 @@ def _measure(engine: Engine, speakers: int, plan: list[tuple[float, bytes]], sec
         steps.append(step.ended - step.started)
         coalesced += step.result.stats.coalesced
         shortened += step.result.stats.restarts_shortened
-        for phase, spent in step.result.laps.items():
+        for phase, spent in step.result.phase_seconds.items():
             phases[phase] = phases.get(phase, 0.0) + spent
     busy = time.perf_counter() - began
     phases["messages"] = max(0.0, busy - sum(phases.values()))

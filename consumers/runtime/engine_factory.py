@@ -13,27 +13,37 @@ if TYPE_CHECKING:
     from stream.revisions.emission import Emission
 
 
-def build_engine(settings: EngineSettings) -> "Engine":
-    """Load taggers and build an engine. Takes seconds: torch is only imported here, once all names are checked.
+def check_engine(settings: EngineSettings) -> None:
+    """Check all names, without torch: commands refuse a wrong one at once, before anything that takes long.
 
     Raises:
-        SettingError: an unknown tagger, policy, emission level or device, or a tagger is named twice.
+        SettingError: an unknown tagger, policy or emission level, or a tagger is named twice.
     """
-    with show_loading(f"tagger {', '.join(settings.taggers)}") as started:
-        chosen, emission = _choose_taggers(settings.taggers), _read_emission(settings.stability)
-        _check_policy(settings.policy)
-        started()
-        return _load(settings, chosen, emission)
+    _choose_taggers(settings.taggers)
+    _check_policy(settings.policy)
+    _read_emission(settings.stability)
 
 
-def _load(settings: EngineSettings, chosen: "list[HeadChoice]", emission: "Emission") -> "Engine":
+def build_engine(settings: EngineSettings) -> "Engine":
+    """Load taggers and build an engine. Takes seconds, and shows it; torch is only imported here.
+
+    Raises:
+        SettingError: see `check_engine`; or the device is missing, a checkpoint is damaged, or the policy needs a
+            number.
+    """
+    with show_loading(f"tagger {', '.join(settings.taggers)}"):
+        return _load(settings)
+
+
+def _load(settings: EngineSettings) -> "Engine":
     # Compute has one core, Kafka and the event loop the other. `set_num_threads` alone is too late: it reaches the
     # compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import torch
 
     from encoder.checkpoints.location import CheckpointError
-    from encoder.restart.policies import PolicyError, most_cautious_policy, parse_policy, resolve_policy
+    from encoder.restart.policies import parse_policy
+    from encoder.restart.policy_text import PolicyError, most_cautious_policy, resolve_policy
     from encoder.runtime.gpu.device import DeviceError
     from encoder.tagger import load_tagger
     from encoder.tokenizer.incremental import TokenizerError
@@ -49,7 +59,7 @@ def _load(settings: EngineSettings, chosen: "list[HeadChoice]", emission: "Emiss
             HybridLabeller(
                 load_tagger(os.fspath(x.folder), number_format=settings.number_format, device=settings.device), x.heads
             )
-            for x in chosen
+            for x in _choose_taggers(settings.taggers)
         ]
         own = most_cautious_policy([head.default_policy for labeller in labellers for head in labeller.heads])
         policy = parse_policy(resolve_policy(settings.policy, own))
@@ -67,7 +77,7 @@ def _load(settings: EngineSettings, chosen: "list[HeadChoice]", emission: "Emiss
         labellers[0] if len(labellers) == 1 else MultiModelLabeller(labellers),
         policy,
         coalesce=settings.coalesce,
-        emission=emission,
+        emission=_read_emission(settings.stability),
         idle_seconds=settings.idle_seconds,
         remember_seconds=settings.remember_seconds,
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
@@ -99,12 +109,12 @@ def _read_emission(level: str) -> "Emission":
 
 def _check_policy(text: str) -> None:
     """Check a policy's syntax; whether the tagger has a number of its own is known once it is loaded."""
-    from encoder.restart.policies import PolicyError, parse_policy
+    from encoder.restart.policy_text import PolicyError, read_policy
 
     if text in ("default", "stability", "price"):
         return
     try:
-        parse_policy(text)
+        read_policy(text)
     except PolicyError as error:
         name = text.partition(":")[0]
         hint = "" if name in POLICIES else suggest(name, POLICIES)

@@ -29,15 +29,16 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         SettingError: from `make_engine`, or the port cannot be bound.
         ServiceFailed: the engine stopped.
     """
-    from consumers.http.frontend import HttpFrontend
     from consumers.http.server import bind
-    from stream.engine.worker import Worker
 
     listener = bind(http, must=True)
     assert listener is not None
     with listener, stopped_by_signals() as stop:
         engine = await asyncio.to_thread(make_engine)
-        log.info("tagger_loaded", tagger=", ".join(engine.names))
+        from consumers.http.frontend import HttpFrontend  # imports torch
+        from stream.engine.worker import Worker
+
+        log.info("tagger_loaded", tagger=", ".join(engine.tagger_names))
         worker = Worker(engine)
         front = HttpFrontend(http, worker)
         watchdog = asyncio.create_task(force_exit_after(stop, 2.0 * http.grace_seconds + 20))
@@ -61,8 +62,8 @@ async def _relay(worker: "Worker", observer: "ServiceObserver") -> None:
     from consumers.kafka.service.event_log import log_failure, log_overload_change
 
     async for batch in worker.results():
-        if batch.shift:
-            log_overload_change(batch.shift)
+        if batch.overload_change:
+            log_overload_change(batch.overload_change)
         for failure in batch.result.failures:
             log_failure(failure, None)
         observer.on_step(batch)

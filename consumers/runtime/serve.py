@@ -103,7 +103,7 @@ async def serve(
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
             if member is None:  # else the supervisor has loaded and logged it
-                log.info("tagger_loaded", tagger=", ".join(engine.names))
+                log.info("tagger_loaded", tagger=", ".join(engine.tagger_names))
             watchdog = asyncio.create_task(force_exit_after(stop, 2 * settings.shutdown_seconds + 20))
             try:
                 await _run(settings, engine, stop, http, listener, format, member)
@@ -134,7 +134,7 @@ async def _run(
     from consumers.kafka.service.service import Service
     from stream.engine.worker import Worker
 
-    worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.segments)
+    worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.intake.segments)
     slot = member.slot if member else None
     if http is None or listener is None:
         service = Service(settings, worker, reader=reader)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from consumers.common.console import percent
-from encoder.restart.policies import DEFAULT_PRICE
+from encoder.restart.policy_text import DEFAULT_PRICE
 from encoder.train.data.folder import TrainingFolder, count_spans, count_words
 from stream.evaluation.calibration.calibrate import CalibrationReport
 from stream.evaluation.metrics.report import EvaluationReport, PolicyResult

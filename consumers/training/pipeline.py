@@ -17,7 +17,7 @@ from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
 from encoder.model.config import ConfigError
-from encoder.restart.policies import DEFAULT_PRICE, resolve_policy
+from encoder.restart.policy_text import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
 from encoder.train.data.folder import TrainingFolder, count_words, read_folder
 from encoder.train.recipe import TrainRecipe, write_run

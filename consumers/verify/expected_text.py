@@ -6,7 +6,7 @@ It is told only of messages that were accepted (see stream/ingest/queue.py), and
 from dataclasses import dataclass, field
 
 from stream.messages.types import Delete, End, Message, Update
-from stream.sessions.session import close_segment
+from stream.sessions.session import close_and_forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class ExpectedSession:
         was_closed = said.closed
         said.text = said.text + update.text if update.mode == "append" else update.text
         if update.final and not was_closed:
-            close_segment(self.segments, update.segment)
+            close_and_forget(self.segments, update.segment)
         return ExpectedChange(update.segment, said.text, born, said.closed, was_closed)
 
 

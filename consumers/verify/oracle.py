@@ -77,7 +77,7 @@ def verify(
         until: of input partitions, the first offset that is no longer compared; what answers later ones is ignored.
     """
     report = VerifyReport()
-    revisions = read_revisions(said.outputs, engine.names, guarantee, report)
+    revisions = read_revisions(said.outputs, engine.tagger_names, guarantee, report)
     letters = read_letters(said.letters, topic, guarantee, report)
     oracle = _Oracle(engine, exact, report, revisions, letters)
     limits = until or {}
@@ -195,7 +195,7 @@ class _Oracle:
         told = self._promises.hear(message, read, reset=failed)
         finals.read(offset, read)
         gone = [x.segment for x in told if x.gone and not x.was_closed]
-        finals.optional.update((tagger, session, x, offset) for tagger in self._engine.names for x in gone)
+        finals.optional.update((tagger, session, x, offset) for tagger in self._engine.tagger_names for x in gone)
 
     def _compare_bytes(self, revision: Revision) -> None:
         raw = self._revisions.raw[revision.tagger, revision.session].pop(revision.rev, None)

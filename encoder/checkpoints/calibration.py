@@ -1,6 +1,6 @@
-"""What `hearken calibrate` found out about a checkpoint: `calibration.json` beside its `config.json`.
+"""Calibration of a checkpoint by `hearken calibrate`: `calibration.json` beside its `config.json`.
 
-It is no part of the checkpoint's identity, but names it: that of other weights says nothing and is refused.
+It is not part of the checkpoint's identity, but names it: the calibration of other weights is refused.
 """
 
 from pathlib import Path
@@ -12,41 +12,41 @@ FILE = "calibration.json"
 
 
 class CalibrationError(ValueError):
-    """A calibration that cannot be used; the message says which file and what to do."""
+    """A calibration cannot be used; the message says which file, and what to do."""
 
 
 class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the threshold promises, and from what it is known (docs/calibration.md)."""
+    """The guarantee of a threshold and the data behind it (docs/calibration.md)."""
 
     delta: float
-    """Streaming EM is at most so much below that of a full restart on every word..."""
+    """Streaming EM is below that of a full restart on every word by at most this..."""
     epsilon: float
-    """...with a probability of 1 - epsilon over the data that it was calibrated on."""
+    """...with a probability of 1 - epsilon over the calibration data."""
     risk: float
-    """Streaming EM lost on that data."""
+    """Streaming EM that was lost on that data."""
     bound: float
-    """Upper confidence bound of what is lost, at 1 - epsilon, of this threshold alone."""
+    """Upper confidence bound of the loss at 1 - epsilon, for this threshold alone."""
     p_value: float
     streaming_em: float
     flops_saved: float
-    """Against restarting fully on every word, closing restarts apart."""
+    """Share of FLOPs saved against a full restart on every word, without closing restarts."""
     data: str
     """Folder and file."""
     data_digest: str
-    """Of the file's bytes."""
+    """Digest of the file's bytes."""
     unit: str
-    """"sequence" or "document": what was taken to be independent."""
+    """"sequence" or "document": the units that are taken to be independent."""
     units: int
     sequences: int
     words: int
     options: str
-    """How the file was read."""
+    """Options with which the file was read."""
     number_format: str
-    """Of the linears; another one rounds otherwise."""
+    """Number type of the linears; another type rounds differently."""
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One tagger's threshold, and the numbers that make its stability a probability.
+    """One tagger's threshold, and the scale and shift that make its stability a probability.
 
     Raises:
         CalibrationError: a number is out of range.
@@ -54,9 +54,9 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     policy: Literal["stability", "price"] = "stability"
     tau: float
-    """Its number. For `stability` the threshold, on the stability as it is once scale and shift are applied."""
+    """Number of the policy. For `stability` it is the threshold on the stability after scale and shift."""
     scale: float
-    """stability = sigmoid(scale * (base + drift * log1p(unseen)) + shift); above 0, so that no order changes."""
+    """stability = sigmoid(scale * (base + drift * log1p(unseen)) + shift); above 0, so that the order is kept."""
     shift: float
     certificate: Certificate
 

@@ -1,6 +1,6 @@
-"""Checkpoints: a folder of `config.json`, `model.safetensors`, `tokenizer.json` and maybe `calibration.json`.
+"""Checkpoints: a folder of `config.json`, `model.safetensors`, `tokenizer.json` and perhaps `calibration.json`.
 
-Nothing in it can run code.
+No file of it can contain code that is run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from torch import Tensor
 from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
-from encoder.heads.stability import StabilityHead
+from encoder.heads.stability_head import StabilityHead
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 
@@ -26,10 +26,10 @@ _WORDS = "word.weight"
 
 
 class StoredWeights(Mapping[str, Tensor]):
-    """Weights as a checkpoint stores them, in 8 and 16 bits and mapped from its file; float32 when one is asked for."""
+    """Weights as a checkpoint stores them, in 8 and 16 bits and mapped from its file; items are float32."""
 
     def __init__(self, stored: Mapping[str, Tensor]) -> None:
-        """Raises KeyError where the word table is missing."""
+        """Wrap stored tensors; raises KeyError if the word table is missing."""
         self._stored = {name: tensor for name, tensor in stored.items() if not name.startswith("word.")}
         self.words, self.scale = stored["word.int8"], stored["word.scale"]
 
@@ -43,23 +43,23 @@ class StoredWeights(Mapping[str, Tensor]):
         return len(self._stored) + 1
 
     def shapes(self) -> dict[str, torch.Size]:
-        """Shape of each weight by its name."""
+        """Give the shape of each weight, by name."""
         return {name: tensor.shape for name, tensor in self._stored.items()} | {_WORDS: self.words.shape}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a folder holds: the configuration, the weights by name (float32) and the tokenizer."""
+    """The contents of a checkpoint's folder: configuration, weights by name (float32), tokenizer and calibration."""
 
     name: str
     config: HybridConfig
     weights: Mapping[str, Tensor]
     tokenizer: Tokenizer
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
-    """By the name of the label set; it need not be there for all, or any."""
+    """By the name of the label set; some or all may be missing."""
 
     def identity(self) -> bytes:
-        """Eight bytes that only the same configuration, weights and tokenizer have; whatever the calibration."""
+        """Give the hash (8 bytes) of configuration, weights and tokenizer; the calibration is not part of it."""
         digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
         for name in sorted(self.weights):
             digest.update(name.encode())
@@ -68,7 +68,7 @@ class Checkpoint:
         return digest.digest()
 
     def _parts(self, name: str) -> Iterator[Tensor]:
-        """One weight in float32; a stored word table in parts, since it is large and else never needed in full."""
+        """Give one weight in float32; a stored word table in parts, because it is large and never needed in full."""
         if name != _WORDS or not isinstance(self.weights, StoredWeights):
             yield self.weights[name]
             return
@@ -77,13 +77,13 @@ class Checkpoint:
             yield table[i : i + 1024].float() * scale[i : i + 1024, None]
 
     def word_table(self) -> tuple[Tensor, Tensor | None]:
-        """Give the word table (V, width): as stored, int8 and (V,) float32 scales of its rows; or float32 and None."""
+        """Give the word table (V, width): int8 and its rows' float32 scales (V,) as stored; else float32 and None."""
         if isinstance(self.weights, StoredWeights):
             return self.weights.words, self.weights.scale
         return self.weights[_WORDS], None
 
     def stability_heads(self) -> list[StabilityHead | None]:
-        """Build the stability head of each label set, in their order; None where there is none."""
+        """Make the stability head of each label set, in their order; None if it has none."""
         heads: list[StabilityHead | None] = []
         for i, labels in enumerate(self.config.label_sets.values()):
             if not self.config.stability:
@@ -95,7 +95,7 @@ class Checkpoint:
         return heads
 
     def single_head(self, head: str) -> "Checkpoint":
-        """Leave one of several heads on the trunk: its labels, its stability head, its calibration."""
+        """Make a checkpoint with one of several heads: its labels, its stability head, its calibration."""
         names = [*self.config.taggers]
         number, labels = names.index(head), self.config.taggers[head]
         first = sum(len(self.config.taggers[name]) for name in names[:number])
@@ -113,14 +113,14 @@ class Checkpoint:
         return Checkpoint(head, config, weights, self.tokenizer, known)
 
     def dense_model(self) -> HybridModel:
-        """Build the dense model with these weights, in evaluation mode, float32, on the CPU."""
+        """Make the dense model with these weights, in evaluation mode, float32, on the CPU."""
         model = HybridModel(self.config)
         model.load_state_dict(dict(self.weights))
         return model.eval()
 
 
 def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's hidden units."""
+    """Give weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's units."""
     counts = [len(labels) for labels in config.label_sets.values()]
     found: list[list[Tensor]] = []
     for name in ("weight", "bias"):
@@ -132,15 +132,15 @@ def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[T
 
 
 def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
-    """Quantise each row of a (V, H) table to int8 with its own scale; returns (V, H) int8 and (V,) float32."""
+    """Quantise each row of a (V, H) table to int8 with its own scale; gives (V, H) int8 and (V,) float32."""
     scale = table.abs().amax(dim=1).clamp(min=1e-8) / 127.0
     return (table / scale[:, None]).round().to(torch.int8), scale
 
 
 def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tensor], tokenizer: Tokenizer) -> None:
-    """Write a checkpoint: word embeddings in 8 bits with a scale a row, everything else in half precision.
+    """Write a checkpoint: word embeddings in 8 bits with one scale a row, everything else in half precision.
 
-    A calibration that the folder has is of other weights: it goes.
+    A calibration in the folder is deleted, because it is of other weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CALIBRATION).unlink(missing_ok=True)
@@ -160,10 +160,10 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
 
     Args:
         name: shipped name or folder.
-        calibrated: read its calibration, if it has one.
+        calibrated: read the calibration too, if there is one.
 
     Raises:
-        CheckpointError: a file is missing, damaged, or does not fit the configuration; or the calibration is of other
+        CheckpointError: a file is missing, damaged or does not fit the configuration, or the calibration is of other
             weights.
     """
     folder = find_checkpoint(name)
@@ -179,15 +179,15 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         weights = StoredWeights(stored)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"):  # only the shapes are needed
         expected = {key: value.shape for key, value in HybridModel(config).state_dict().items()}
     if weights.shapes() != expected:
         raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
     checkpoint = Checkpoint(folder.name, config, weights, tokenizer)
-    return _calibrate(folder, checkpoint) if calibrated else checkpoint
+    return _with_calibration(folder, checkpoint) if calibrated else checkpoint
 
 
-def _calibrate(folder: Path, checkpoint: Checkpoint) -> Checkpoint:
+def _with_calibration(folder: Path, checkpoint: Checkpoint) -> Checkpoint:
     if not (folder / CALIBRATION).exists():
         return checkpoint
     try:

@@ -1,4 +1,4 @@
-"""Checkpoint folders by name or path, and their `config.json`. Imports no torch: a wrong name is refused at once."""
+"""Checkpoint folders by name or path, and their `config.json`. Without torch, so that a wrong name is refused early."""
 
 from pathlib import Path
 
@@ -11,14 +11,14 @@ SHIPPED = Path(__file__).parent
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be read; the message says which file and what to do."""
+    """A checkpoint cannot be read; the message says which file, and what to do."""
 
 
 def find_checkpoint(name: str) -> Path:
     """Resolve a shipped tagger's name ("ner") or a folder's path.
 
     Raises:
-        CheckpointError: neither exists.
+        CheckpointError: there is neither.
     """
     for folder in (SHIPPED / name, Path(name)):
         if (folder / "config.json").is_file():
@@ -33,7 +33,7 @@ def read_config(folder: Path) -> HybridConfig:
     """Read a checkpoint's configuration.
 
     Raises:
-        CheckpointError: it cannot be read, or cannot work.
+        CheckpointError: the file cannot be read, or the configuration is invalid.
     """
     try:
         return msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)

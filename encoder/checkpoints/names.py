@@ -1,4 +1,4 @@
-"""What an operator calls a tagger, and which heads of which checkpoints that means."""
+"""Names of taggers: which heads of which checkpoints an operator's names mean."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from encoder.checkpoints.location import SHIPPED, CheckpointError, find_checkpoi
 
 @dataclass(frozen=True, slots=True)
 class HeadChoice:
-    """Some heads of one checkpoint."""
+    """Chosen heads of one checkpoint."""
 
     folder: Path
     heads: tuple[str, ...]
-    """Names as revisions have them (`encoder.heads.head.Head`)."""
+    """Names as revisions give them (`encoder.heads.head.Head`)."""
 
 
 def choose_taggers(names: Iterable[str]) -> list[HeadChoice]:
-    """Resolve names of taggers; those of one checkpoint come together, so that they can share what it computes.
+    """Resolve names of taggers; those of one checkpoint are grouped, so that they share one pass.
 
     Args:
-        names: each is a shipped checkpoint, a checkpoint's folder (both mean all heads of it), a head of a shipped
+        names: each is a shipped checkpoint or a checkpoint's folder (which means all of its heads), a head of a shipped
             checkpoint, or "CHECKPOINT:HEAD".
 
     Raises:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from encoder.heads.reader import HeadReader
-from encoder.heads.stability import HeadStability
+from encoder.heads.stability_head import HeadStability
 from encoder.heads.viterbi import Decoder
 
 

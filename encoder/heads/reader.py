@@ -1,7 +1,7 @@
-"""Scores to what stands of words, for many segments of one tagger in one call: labels, their doubt, their stability.
+"""Batched decoding for one tagger: logits to word records (label, probability, entropy and stability).
 
-What it does is what `Decoder.decode` and `HeadStability.settle` do one after the other, which are its reference. Every
-segment is read by itself, in a fixed order: nothing depends on what is packed together.
+Equals `Decoder.decode` followed by `HeadStability.predict`, which are its reference. Every segment is decoded by
+itself, in a fixed order: the result does not depend on which segments are packed together.
 """
 
 import math
@@ -11,23 +11,23 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.heads.stability import FEATURES, HeadStability
+from encoder.heads.stability_head import FEATURES, HeadStability
 from encoder.heads.viterbi import NO_LABEL, Decoder, probability_and_entropy, viterbi
 
 STOOD, BEFORE, WORDS, AFTER, FIRST, ROW, CHANGED = range(7)
-"""Columns of what `HeadReader.read` is told of a segment: how many of its words stood, and where they lie among the
-records of before; how many it has, and where they go; the first to be read; the row of scores of its word 0 (where
-the first to be read has one, those behind it follow); and the first word that is not as it was (`NOT_GROWN`: nobody
-knows).
+"""Columns of a segment's description for `HeadReader.read`: number of its standing words, and index of their first old
+record; number of its words now, and index of their first new record; first word to be decoded; row of scores of its
+word 0 (the first decoded word and those after it must have rows); first word that is not as before (`NOT_GROWN`:
+unknown).
 """
 NOT_GROWN = -1
 BY_INPUT, BY_MODEL, SPANS_UNCHANGED = range(3)
-"""Columns of what changed in a segment: labels that flipped on words that the input changed, and on others; and whether
-no span can differ, as nothing but words without a label came or went."""
+"""Columns of a segment's changes: labels that flipped on words that the input changed, and on other words; and whether
+no span can differ, because all words that came or went are without a label."""
 
 
 class _StabilityWeights(NamedTuple):
-    """A stability head's weights beside those of its hidden layer; no unit stands for no head."""
+    """A stability head's weights without its hidden layer; 0 units if there is no head."""
 
     label: NDArray[np.float32]  # (labels, units)
     features: NDArray[np.float32]  # (units, FEATURES)
@@ -38,7 +38,7 @@ class _StabilityWeights(NamedTuple):
 
 
 class HeadReader:
-    """Reads one tagger's columns of the encoder's scores."""
+    """Decodes one tagger's columns of the encoder's scores."""
 
     def __init__(self, decoder: Decoder, stability: HeadStability) -> None:
         self._begin = decoder.begin
@@ -51,20 +51,18 @@ class HeadReader:
         before: NDArray[np.void],
         after: NDArray[np.void],
     ) -> NDArray[np.int64]:
-        """Fill `after` with what stands now, given what stood.
-
-        Words before the first to be read stand as they stood.
+        """Fill the new records `after`; words before the first to be decoded keep their old records.
 
         Args:
             columns: (M, labels + units) scores of words.
-            segments: (S, 7) see `STOOD` and its neighbours.
-            before, after: records of `encoder.heads.word_record`, segment after segment.
+            segments: (S, 7) descriptions, see `STOOD` and the names beside it.
+            before, after: old and new records (`encoder.heads.word_record`), segment after segment.
 
         Returns:
-            (S, 3) see `BY_INPUT` and its neighbours.
+            (S, 3) changes, see `BY_INPUT` and the names beside it.
 
         Raises:
-            IndexError: a segment's words or rows are not among those given; `after` is of no use then.
+            IndexError: a segment's words or rows are not among those given; `after` is then undefined.
         """
         changes = np.empty((len(segments), 3), np.int64)
         _read(columns, segments, before, after, self._begin, *self._head, changes)
@@ -98,13 +96,13 @@ def _read(
     shift: np.float32,
     changes: NDArray[np.int64],
 ) -> None:
-    kinds, units = len(begin), len(features)
+    classes, units = len(begin), len(features)
     most = 0
     for s in range(len(segments)):
         most = max(most, segments[s, WORDS] - segments[s, FIRST])
-    back, labels = np.empty((most, kinds), np.int32), np.empty(most, np.int32)
-    score, last = np.empty(kinds), np.empty(kinds)
-    known = np.empty(FEATURES, np.float32)
+    back, labels = np.empty((most, classes), np.int32), np.empty(most, np.int32)
+    score, last = np.empty(classes), np.empty(classes)
+    inputs = np.empty(FEATURES, np.float32)
     for s in range(len(segments)):
         stood, old, words, new, first, row, changed = segments[s]
         if not (0 <= first <= stood <= len(before) - old and first <= words <= len(after) - new):
@@ -114,17 +112,17 @@ def _read(
         for i in range(first):
             after[new + i] = before[old + i]
         if first < words:
-            said = np.int64(before[old + first - 1].labels) if first else np.int64(NO_LABEL)
+            left = np.int64(before[old + first - 1].labels) if first else np.int64(NO_LABEL)
             logits = columns[row + first : row + words]
-            viterbi(logits, said, begin, score, last, back, labels)
+            viterbi(logits, left, begin, score, last, back, labels)
             for i in range(words - first):
                 line = logits[i]
                 one = after[new + first + i]
-                p, entropy = probability_and_entropy(line, kinds, labels[i])
+                p, entropy = probability_and_entropy(line, classes, labels[i])
                 one.labels, one.probability, one.entropy = labels[i], p, entropy
                 if units:
-                    _fill_features(line, kinds, labels[i], p, entropy, words - 1 - first - i, known)
-                    base, drift = _stability_logit(line[kinds:], label[labels[i]], features, out, bias, known)
+                    _fill_features(line, classes, labels[i], p, entropy, words - 1 - first - i, inputs)
+                    base, drift = _stability_logit(line[classes:], label[labels[i]], features, out, bias, inputs)
                 else:
                     base, drift = _probability_logit(p), np.float32(0)
                 one.base, one.drift, one.seen = scale * base + shift, scale * drift, words
@@ -133,7 +131,7 @@ def _read(
 
 @numba.njit(cache=True, nogil=True)
 def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: int, changes: NDArray[np.int64]) -> None:
-    """Fill a segment's changes (3,); without a word from which on the input changed it they are all 0."""
+    """Fill a segment's changes (3,); all 0 if it is not known which words the input changed."""
     by_input = by_model = labelled = 0
     if changed != NOT_GROWN:
         both = min(len(before), len(after))
@@ -152,27 +150,27 @@ def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: i
 @numba.njit(cache=True, nogil=True)
 def _fill_features(
     line: NDArray[np.float32],
-    kinds: int,
+    classes: int,
     label: int,
     probability: np.float32,
     entropy: np.float32,
     right: int,
-    known: NDArray[np.float32],
+    inputs: NDArray[np.float32],
 ) -> None:
-    """Fill what `make_features` says of one word."""
+    """Fill the inputs of the stability head for one word, as `make_features` does."""
     best, second = line[0], np.float32(-1e4)
-    for k in range(1, kinds):
+    for k in range(1, classes):
         x = line[k]
         if x > best:
             best, second = x, best
         elif k == 1 or x > second:
             second = x
-    known[0] = entropy
-    known[1] = min(best - second, np.float32(20)) / np.float32(5)
-    known[2] = probability
-    known[3] = max(line[label] - best, np.float32(-20)) / np.float32(5)
-    known[4] = np.log1p(np.float64(right))
-    known[5] = right == 0
+    inputs[0] = entropy
+    inputs[1] = min(best - second, np.float32(20)) / np.float32(5)
+    inputs[2] = probability
+    inputs[3] = max(line[label] - best, np.float32(-20)) / np.float32(5)
+    inputs[4] = np.log1p(np.float64(right))
+    inputs[5] = right == 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -182,14 +180,14 @@ def _stability_logit(
     features: NDArray[np.float32],
     out: NDArray[np.float32],
     bias: NDArray[np.float32],
-    known: NDArray[np.float32],
+    inputs: NDArray[np.float32],
 ) -> tuple[np.float32, np.float32]:
-    """Base and drift of one word, as `StabilityHead.forward` says them."""
+    """Compute base and drift of one word, as `StabilityHead.forward` does."""
     base, drift = np.float64(bias[0]), np.float64(bias[1])
     for u in range(len(products)):
         x = np.float64(products[u]) + label[u]
         for f in range(FEATURES):
-            x += features[u, f] * known[f]
+            x += features[u, f] * inputs[f]
         x = 0.5 * x * (1.0 + math.erf(x * _SQRT_HALF))
         base += out[0, u] * x
         drift += out[1, u] * x
@@ -198,7 +196,7 @@ def _stability_logit(
 
 @numba.njit(cache=True, nogil=True)
 def _probability_logit(probability: np.float32) -> np.float32:
-    """What `stability_without_head` says of one word."""
+    """Compute the base of one word as `stability_without_head` does."""
     p = min(max(probability, _LEAST_PROBABILITY), _MOST_PROBABILITY)
     logit: np.float32 = np.log(p / (np.float32(1) - p))
     return logit

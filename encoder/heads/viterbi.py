@@ -1,7 +1,7 @@
-"""Scores to labels: Viterbi over valid BIO (Viterbi 1967), packed over sequences, and labels to spans.
+"""Constrained decoding: scores to labels by Viterbi over valid BIO sequences (Viterbi 1967), and labels to spans.
 
-A sequence is what was computed anew of one segment: it goes on from the standing label of the word before it, which is
-never changed. So an append alone never flips a label.
+A sequence is the part of a segment that was computed again. It continues from the standing label of the word before it,
+which is never changed. So an append alone never flips a label.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ class Decoded:
 
 
 class Decoder:
-    """BIO-constrained Viterbi for one label set ("O" first, every "I-x" has its "B-x")."""
+    """BIO-constrained Viterbi decoder of one label set ("O" first, every "I-x" has its "B-x")."""
 
     def __init__(self, labels: tuple[str, ...]) -> None:
         self.labels = labels
-        places = {name: i for i, name in enumerate(labels)}
-        self.begin = np.array([places["B-" + x[2:]] if x.startswith("I-") else -1 for x in labels], np.int32)
-        """(labels,) the B-x of each I-x, and -1 for others"""
+        numbers = {name: i for i, name in enumerate(labels)}
+        self.begin = np.array([numbers["B-" + x[2:]] if x.startswith("I-") else -1 for x in labels], np.int32)
+        """(labels,) the B-x of each I-x, and -1 for other labels"""
 
     def decode(self, logits: NDArray[np.float32], starts: NDArray[np.int64], before: NDArray[np.int32]) -> Decoded:
         """Decode packed word scores.
@@ -39,7 +39,7 @@ class Decoder:
         Args:
             logits: (N, labels) scores of words, sequence after sequence.
             starts: (S + 1,) row offsets; sequences may be empty.
-            before: (S,) standing label of the word before each sequence, or NOTHING.
+            before: (S,) standing label of the word before each sequence, or NO_LABEL.
         """
         count = len(logits)
         decoded = Decoded(np.empty(count, np.int32), np.empty(count, np.float32), np.empty(count, np.float32))
@@ -59,14 +59,14 @@ def _decode(
     entropy: NDArray[np.float32],
 ) -> None:
     """Fill `labels`, `probability` and `entropy` (N,)."""
-    kinds = len(begin)
-    back, score, last = np.empty((len(logits), kinds), np.int32), np.empty(kinds), np.empty(kinds)
+    classes = len(begin)
+    back, score, last = np.empty((len(logits), classes), np.int32), np.empty(classes), np.empty(classes)
     for s in range(len(before)):
         first, end = starts[s], starts[s + 1]
         if first < end:
             viterbi(logits[first:end], before[s], begin, score, last, back, labels[first:end])
     for i in range(len(labels)):
-        probability[i], entropy[i] = probability_and_entropy(logits[i], kinds, labels[i])
+        probability[i], entropy[i] = probability_and_entropy(logits[i], classes, labels[i])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -79,36 +79,36 @@ def viterbi(
     back: NDArray[np.int32],
     labels: NDArray[np.int32],
 ) -> None:
-    """Fill `labels` with those of one sequence (n,), which is not empty.
+    """Decode one sequence of n words, which is not empty.
 
     Args:
-        logits: (n, labels or more) scores; more columns are not looked at.
-        before: standing label of the word before, or NOTHING.
-        begin: (labels,) the B-x of each I-x, and -1 for others.
+        logits: (n, labels or more) scores; further columns are ignored.
+        before: standing label of the word before, or NO_LABEL.
+        begin: (labels,) the B-x of each I-x, and -1 for other labels.
         score, last, back: (labels,), (labels,) and (n or more, labels) scratch.
-        labels: (n or more,)
+        labels: (n or more,) filled.
     """
-    kinds, count = len(begin), len(logits)
-    for k in range(kinds):
+    classes, count = len(begin), len(logits)
+    for k in range(classes):
         allowed = begin[k] < 0 or (before >= 0 and (before == k or before == begin[k]))
         score[k] = logits[0, k] if allowed else -np.inf
     for i in range(1, count):
         score, last = last, score
         best = 0
-        for k in range(1, kinds):
+        for k in range(1, classes):
             if last[k] > last[best]:
                 best = k
-        for k in range(kinds):
-            come = best
+        for k in range(classes):
+            source = best
             if begin[k] >= 0:
-                come = min(begin[k], k)
+                source = min(begin[k], k)
                 other = max(begin[k], k)
-                if last[other] > last[come]:
-                    come = other
-            back[i, k] = come
-            score[k] = last[come] + logits[i, k]
+                if last[other] > last[source]:
+                    source = other
+            back[i, k] = source
+            score[k] = last[source] + logits[i, k]
     best = 0
-    for k in range(1, kinds):
+    for k in range(1, classes):
         if score[k] > score[best]:
             best = k
     for i in range(count - 1, 0, -1):
@@ -118,13 +118,13 @@ def viterbi(
 
 
 @numba.njit(cache=True, nogil=True)
-def probability_and_entropy(logits: NDArray[np.float32], kinds: int, label: int) -> tuple[np.float32, np.float32]:
-    """Give the softmax probability of a word's label and the entropy, in nats, of its first `kinds` scores."""
+def probability_and_entropy(logits: NDArray[np.float32], classes: int, label: int) -> tuple[np.float32, np.float32]:
+    """Give the softmax probability of a word's label, and the entropy (nats) of its first `classes` scores."""
     top = logits[0]
-    for k in range(1, kinds):
+    for k in range(1, classes):
         top = max(top, logits[k])
     mass, mean = 0.0, 0.0
-    for k in range(kinds):
+    for k in range(classes):
         x = np.float64(logits[k]) - top
         e = np.exp(x)
         mass += e
@@ -136,7 +136,7 @@ def probability_and_entropy(logits: NDArray[np.float32], kinds: int, label: int)
 def decode_reference(
     names: tuple[str, ...], logits: NDArray[np.float32], starts: NDArray[np.int64], before: NDArray[np.int32]
 ) -> Decoded:
-    """What `Decoder.decode` must equal: a transition matrix and log-softmax, as the textbook has it."""
+    """Reference of `Decoder.decode`: textbook Viterbi with a transition matrix and log-softmax."""
     allowed = np.array([[_follows(a, b) for b in names] for a in names])
     log_p = logits.astype(np.float64) - np.logaddexp.reduce(logits.astype(np.float64), axis=1, keepdims=True)
     labels = np.empty(len(logits), np.int32)
@@ -158,12 +158,12 @@ def decode_reference(
 
 
 def _follows(a: str, b: str) -> bool:
-    """Whether label `b` may stand right of label `a`."""
+    """Whether label `b` may follow label `a`."""
     return not b.startswith("I-") or a[2:] == b[2:]
 
 
 def labels_to_spans(labels: Sequence[int] | NDArray[np.int32], names: tuple[str, ...]) -> list[tuple[int, int, str]]:
-    """Read spans (first word, end word exclusive, type) out of label numbers, strict IOB2: a stray I-x is no span."""
+    """Give the spans (first word, end word exclusive, type) of label numbers; strict IOB2: a stray I-x is no span."""
     spans: list[tuple[int, int, str]] = []
     array = np.asarray(labels, np.int32)
     where = array.nonzero()[0]  # label 0 is "O" (HybridConfig), and most words are

@@ -1,7 +1,7 @@
-"""What stands of a word for one tagger: a record of 22 bytes.
+"""Word records: the standing label of a word for one tagger, in 22 bytes.
 
-The words of a segment are such records one after the other, as bytes that nobody changes. So what an update leaves is
-at once what a session holds, what was before the next update, and what is kept for another process to go on from.
+The words of a segment are such records one after the other, as immutable bytes. So the result of an update is at once
+the state that a session holds, the old state of the next update, and what is stored for another process.
 """
 
 import numpy as np
@@ -16,8 +16,8 @@ WORD = np.dtype(
         ("seen", "<u4"),
     ]
 )
-"""The label, its probability, the entropy of all, base and drift of the stability (`encoder.heads.stability`), and
-the words that the segment had when the word was computed.
+"""The label, its probability, the entropy of all labels, base and drift of the stability (`encoder.heads.stability`),
+and the number of words that the segment had when the word was computed.
 """
 SIZE = WORD.itemsize
-"""Bytes a word."""
+"""Bytes of a record."""

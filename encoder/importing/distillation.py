@@ -28,7 +28,7 @@ _MOST_HELD_OUT = 500
 _LEAST = 20
 
 
-def read_text(path: Path) -> list[TextSequence]:
+def read_unlabelled(path: Path) -> list[TextSequence]:
     """Read unlabelled text: `.txt`, a sequence a line; or the words of `.jsonl` or `.conll`.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
 from encoder.checkpoints.huggingface.folder import ImportRefused
-from encoder.importing.distillation import heal_job, hold_out, read_text
+from encoder.importing.distillation import heal_job, hold_out, read_unlabelled
 from encoder.importing.fidelity import (
     FidelityGap,
     LabelPiece,
@@ -30,7 +30,7 @@ from encoder.train.config import AugmentConfig, StageConfig
 from encoder.train.data.batches import TrainingBatch, WordPieces
 from encoder.train.data.text import TextSequence
 from encoder.train.run import keep_to_one_thread
-from encoder.train.stages.loop import console, train
+from encoder.train.stages.loop import console, run_stage
 
 REPORT = "import.json"
 _UNDER_WAY = "healing"
@@ -130,7 +130,7 @@ def _convert(
     """Round, measure, heal, save."""
     out, tokenizer = Path(options.out), original.tokenizer
     pieces = WordPieces(tokenizer, config.labels)
-    learned, held = hold_out(read_text(Path(options.heal)), options.seed) if options.heal else ([], [])
+    learned, held = hold_out(read_unlabelled(Path(options.heal)), options.seed) if options.heal else ([], [])
     batches = text_batches(held, pieces, config) if held else random_batches(config)
     exact = _model(config, weights)
     rounding = _measure_rounding(exact, tokenizer, batches, original.tagger)
@@ -206,4 +206,4 @@ def _heal(
     under_way.mkdir(parents=True, exist_ok=True)
     (under_way / "claim").write_bytes(_claim(options))
     job = heal_job(student, original, pieces, learned, stage, options.label_piece)
-    train(job, under_way, options.seed, options.save_seconds)
+    run_stage(job, under_way, options.seed, options.save_seconds)

@@ -1,4 +1,4 @@
-"""The one frozen configuration of a hybrid encoder; it is stored with the checkpoint and never changed afterwards."""
+"""The configuration of a hybrid encoder; it is frozen and stored with the checkpoint."""
 
 from typing import Literal
 
@@ -6,14 +6,14 @@ import msgspec
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot work; the message names the field and says what to do."""
+    """A configuration is invalid; the message names the field and says what to do."""
 
 
 class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Shape of a hybrid encoder and of the caches that serve it (docs/architecture.md, "Forward").
+    """Shape of a hybrid encoder and of its caches (docs/architecture.md, "The model").
 
-    Layers 1..C (`causal_layers`) are causal and cached per session; layers C+1..L (`layers`) are bidirectional over
-    the tokens from the restart point on and see the standing states of the `window` tokens before.
+    Layers 1..C (`causal_layers`) are causal and cached per session. Layers C+1..L (`layers`) are bidirectional over the
+    tokens from the restart point on, and see the standing states of the `window` tokens before it.
 
     Raises:
         ConfigError: a field is out of range.
@@ -22,9 +22,9 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     labels: tuple[str, ...] = ("O",)
     """BIO label names; "O" is first, every "I-x" has its "B-x". Empty types are not allowed."""
     taggers: dict[str, tuple[str, ...]] = {}
-    """Several taggers over one trunk: BIO label names by tagger. `labels` is then left at its default."""
+    """Several taggers over one encoder: BIO label names by tagger. `labels` is then left at its default."""
     stability: int = 0
-    """Hidden units of each tagger's stability head (`encoder.heads.stability`); 0: it has none."""
+    """Hidden units of each tagger's stability head (`encoder.heads.stability_head`); 0: there is no such head."""
     layers: int = 6
     causal_layers: int = 2
     hidden: int = 384
@@ -34,13 +34,13 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     positions: int = 496
     """P: positions a session can use before it is re-anchored; a multiple of `page_size`."""
     window: int = 128
-    """W: tokens whose standing states the tail may see; even, and at most half of `positions`."""
+    """W: tokens that the tail may see; a multiple of twice `page_size`, and at most half of `positions`."""
     page_size: int = 16
     layer_norm_eps: float = 1e-12
     embedding: int | None = None
-    """Width of the embedding tables where it is not `hidden`: a linear layer after their norm widens them (ELECTRA)."""
+    """Width of the embedding tables if it is not `hidden`: a linear layer after their norm widens them (ELECTRA)."""
     gelu: Literal["none", "tanh"] = "none"
-    """How GELU is approximated: not at all (the erf form), or by tanh (Hendrycks and Gimpel 2016, section 2)."""
+    """Approximation of GELU: none (the erf form), or tanh (Hendrycks and Gimpel 2016, section 2)."""
 
     def __post_init__(self) -> None:
         for labels in self.label_sets.values():
@@ -62,17 +62,17 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def label_sets(self) -> dict[str, tuple[str, ...]]:
-        """Label names by tagger; the only tagger of a checkpoint without `taggers` is called ""."""
+        """Label names by tagger; the only tagger of a checkpoint without `taggers` is named ""."""
         return self.taggers or {"": self.labels}
 
     @property
     def scores(self) -> int:
-        """Label scores of a token, those of all taggers."""
+        """Number of label scores of a token, all taggers together."""
         return sum(map(len, self.label_sets.values()))
 
     @property
     def columns(self) -> int:
-        """What the tail gives for a token: of each tagger its label scores, then its stability head's hidden units."""
+        """Columns of the scores: of each tagger its label scores, then its stability head's hidden units."""
         return self.scores + self.stability * len(self.label_sets)
 
     @property
@@ -87,7 +87,7 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def tail_layers(self) -> int:
-        """L - C, the bidirectional layers that a restart computes again."""
+        """L - C, the bidirectional layers, which a restart computes again."""
         return self.layers - self.causal_layers
 
 

@@ -1,16 +1,16 @@
-"""The hybrid encoder as one dense forward: what training runs, and the oracle that every incremental path must equal.
+"""The hybrid encoder as one dense forward pass: training runs it, and every incremental path must equal it.
 
-Every query token carries the first and the last key it may see; that is the whole mask, in the causal prefix and in the
-bidirectional tail, live and in training (docs/architecture.md, "Forward"). Post-norm BERT layers (Devlin et al. 2019);
-token type 0 is folded into the position table. Embedding tables that are narrower than the layers are widened behind
-their norm, as in ELECTRA (Clark et al. 2020, section 3.2).
+Each query token has a first and a last key that it may see. These ranges are the whole mask, in the causal prefix and
+in the bidirectional tail, live and in training. The layers are post-norm BERT layers (Devlin et al. 2019); token type 0
+is folded into the position table. Embedding tables that are narrower than the layers are widened after their norm, as
+in ELECTRA (Clark et al. 2020, section 3.2).
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoder.heads.stability import StabilityHead
+from encoder.heads.stability_head import StabilityHead
 from encoder.model.config import HybridConfig
 
 
@@ -41,9 +41,9 @@ class Layer(nn.Module):
 
 
 def _attend_by_matmul(q: Tensor, k: Tensor, v: Tensor, attn_mask: Tensor | None) -> Tensor:
-    """Do what `F.scaled_dot_product_attention` does, by two matrix products.
+    """Compute `F.scaled_dot_product_attention` by two matrix products.
 
-    Its backward pass on a processor takes a third of a whole training step on short sequences; this one a twentieth.
+    On a CPU its backward pass takes a third of a training step on short sequences, this one a twentieth.
     """
     scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
     if attn_mask is not None:
@@ -83,7 +83,7 @@ class HybridModel(nn.Module):
         self.head = nn.Linear(config.hidden, config.scores)
         sets = config.label_sets.values() if config.stability else ()
         self.stability = nn.ModuleList(StabilityHead(config.hidden, len(x), config.stability) for x in sets)
-        """Of each tagger, in the order of `config.label_sets`; no part of `forward`."""
+        """Stability heads, in the order of `config.label_sets`; not part of `forward`."""
         self.dropout = 0.0
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:

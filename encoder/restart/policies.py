@@ -5,7 +5,7 @@ rewritten text are computed. Each policy answers for all segments of a step in o
 segment, which the tests compare it with, is `tests/encoder/restart/reference.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,16 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.restart.expected_gain import best_point, fill_changes
+from encoder.restart.policy_text import read_policy
 from encoder.restart.standing import PolicyBatch, combine_heads
-
-FALLBACK = "last:3"
-"""Default policy of taggers without a stability head."""
-DEFAULT_PRICE = "price:0.005"
-"""Default policy of taggers with a stability head, until they are calibrated; chosen on dev sets (docs/results.md)."""
-
-
-class PolicyError(ValueError):
-    """A policy cannot be parsed; the message says what is allowed."""
 
 
 class RestartPolicy(Protocol):
@@ -187,95 +179,22 @@ def _most_standing(segments: NDArray[np.int64]) -> int:
     return most
 
 
-def resolve_policy(text: str, default: str | None) -> str:
-    """Spell a policy out in the form that `parse_policy` reads.
-
-    Args:
-        text: as an operator wrote it: a policy in full; `stability` or `price`, with the tagger's own number; or
-            `default`: the tagger's default policy, or `FALLBACK` if it has none.
-        default: the tagger's default policy, if it has one.
-
-    Raises:
-        PolicyError: the text cannot be parsed, or it lacks a number and the tagger has none.
-    """
-    if text == "default":
-        text = default or FALLBACK
-    if text in ("stability", "price"):
-        if default is None or not default.startswith(f"{text}:"):
-            example = {"stability": "stability:0.98", "price": DEFAULT_PRICE}[text]
-            raise PolicyError(
-                f"policy {text!r} needs a number, as this tagger has none of its own: run `hearken calibrate --policy "
-                f"{text}`, or say it, for example {example}"
-            )
-        text = default
-    parse_policy(text)
-    return text
-
-
-def most_cautious_policy(policies: Sequence[str | None]) -> str | None:
-    """Choose one policy for several taggers that are restarted together, from the default of each.
-
-    None if one of them has none, or if they are of different kinds.
-    """
-    kinds = {policy.partition(":")[0] for policy in policies if policy}
-    if not policies or None in policies or len(kinds) > 1:
-        return None
-    pick = max if kinds == {"stability"} else min
-    return pick((policy for policy in policies if policy), key=lambda policy: float(policy.partition(":")[2]))
-
-
 def parse_policy(text: str) -> RestartPolicy:
-    """Parse `always`, `never`, `last:K` (K words, at least 1), `entropy:T` (T nats, at least 0), `stability:T` or
-    `whether:T` (T from 0 to 1).
+    """Make a policy from its text, as `read_policy` reads it.
 
     Raises:
-        PolicyError: anything else.
+        PolicyError: the text is not a policy in full.
     """
-    name, colon, argument = text.partition(":")
-    if name not in _POLICIES or bool(colon) != (name not in ("always", "never")):
-        raise PolicyError(f"policy {text!r} is unknown: use {', '.join(_FORMS)}")
-    try:
-        return _POLICIES[name](argument)
-    except ValueError:
-        raise PolicyError(f"policy {text!r} has a bad number: use {', '.join(_FORMS)}") from None
+    name, number = read_policy(text)
+    return _POLICIES[name](number)
 
 
-def _last(argument: str) -> RestartPolicy:
-    count = int(argument)
-    if count < 1:
-        raise ValueError
-    return Last(count)
-
-
-def _entropy(argument: str) -> Entropy:
-    threshold = float(argument)
-    if not 0 <= threshold < float("inf"):
-        raise ValueError
-    return Entropy(threshold)
-
-
-def _threshold(argument: str) -> float:
-    threshold = float(argument)
-    if not 0 <= threshold <= 1:
-        raise ValueError
-    return threshold
-
-
-_FORMS = (
-    "always",
-    "never",
-    "last:K (K >= 1 words)",
-    "entropy:T (T >= 0 nats)",
-    "stability:T (0 <= T <= 1; without :T the tagger's own)",
-    "whether:T (0 <= T <= 1)",
-    "price:P (P >= 0 changes a word; without :P the tagger's own)",
-)
-_POLICIES: dict[str, Callable[[str], RestartPolicy]] = {
+_POLICIES: dict[str, Callable[[float], RestartPolicy]] = {
     "always": lambda _: Always(),
     "never": lambda _: Never(),
-    "last": _last,
-    "entropy": _entropy,
-    "stability": lambda argument: StabilityThreshold(_threshold(argument)),
-    "whether": lambda argument: Whether(_threshold(argument)),
-    "price": lambda argument: Price(_entropy(argument).threshold),
+    "last": lambda words: Last(int(words)),
+    "entropy": Entropy,
+    "stability": StabilityThreshold,
+    "whether": Whether,
+    "price": Price,
 }

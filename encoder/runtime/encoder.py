@@ -1,8 +1,8 @@
-"""The hybrid encoder over many slots at once: causal prefix, bidirectional tail from any restart point, label scores.
+"""The hybrid encoder on the CPU: causal prefix, bidirectional tail from any restart point, label scores.
 
-One call of `HybridEncoder.step` is one packed pass: all appended tokens of all slots through the prefix, all tokens
-from the restart points on through the tail (docs/architecture.md, "Forward"). Knows slots and tokens; when to cut,
-restart or evict is the caller's business.
+One call of `HybridEncoder.step` is one packed pass: all appended tokens of all slots go through the prefix, all tokens
+from the restart points on through the tail. The encoder knows slots and tokens; its caller decides when to cut, restart
+or evict.
 """
 
 from typing import Protocol
@@ -24,23 +24,23 @@ from encoder.runtime.passes import PassPlan
 
 
 class Body(Protocol):
-    """The layers over one cache; an implementation is chosen once, at start."""
+    """The layers of the encoder over one cache; the implementation is chosen once, when the encoder is made."""
 
     def step(self, tokens: IntArray, appended: PackedRows, computed: PackedRows) -> NDArray[np.float32]:
-        """Append and restart.
+        """Append tokens, and compute the tail from the restart points on.
 
         Args:
-            tokens: (T,) appended tokens, which the causal layers take; their boundary states are stored.
+            tokens: (T,) appended tokens, which go through the causal layers; their boundary states are stored.
             appended: their T rows.
-            computed: the N rows from the restart points on, which the tail layers take.
+            computed: the N rows from the restart points on, which go through the tail layers.
 
         Returns:
-            (N, columns) scores, not to be written again.
+            (N, columns) scores; later calls do not overwrite them.
         """
 
 
 class HybridEncoder(Encoder):
-    """A checkpoint, packed, and the cache of all slots. Not thread-safe: one compute thread owns it."""
+    """The encoder on the CPU: packed weights and the cache of all slots."""
 
     def __init__(
         self,
@@ -51,19 +51,19 @@ class HybridEncoder(Encoder):
         kernels: str = "auto",
         number_format: str = "auto",
     ) -> None:
-        """Pack the weights, reserve the cache, and compile the kernels (seconds, the first time on a machine).
+        """Pack the weights, reserve the cache, and compile the kernels (takes seconds the first time on a machine).
 
         Args:
             checkpoint: configuration and weights.
-            max_sessions: slots that can be open at once.
-            max_pages: pages that can be in use at once; None for what all slots can fill, up to about 2 GiB.
+            max_sessions: slots that can be open at the same time.
+            max_pages: pages that can be in use at the same time; None: as many as all slots can fill, up to 2 GiB.
             kernels: "auto", "torch", "numba", or "fused".
-            number_format: of the linears; "auto" takes what is faster here. Cached keys and values are bfloat16 where
-                the linears are not float32 and the processor has it.
+            number_format: number type of the linears; "auto" measures which is fastest here. Cached keys and values are
+                bfloat16 if the linears are not float32 and the processor has it.
 
         Raises:
-            NumberFormatError: unknown number format, or one that this processor or model cannot have.
-            ValueError: unknown kernels, no session, or too few pages for one.
+            NumberFormatError: unknown number format, or one that this processor or model does not support.
+            ValueError: unknown kernels, max_sessions below 1, or too few pages for one session.
         """
         config = checkpoint.config
         fused = kernels in ("auto", "fused") and fits(config)
@@ -87,7 +87,7 @@ class HybridEncoder(Encoder):
 
 
 def _check_fallback(kernels: str, number_format: str) -> None:
-    """Refuse where only fused layers would do, and this processor or model cannot have them."""
+    """Raise if fused layers were asked for, or are needed, and this processor or model does not support them."""
     if kernels == "fused":
         raise ValueError(
             f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"

@@ -1,6 +1,6 @@
 """Floating point operations of a step, counted from its plan."""
 
-from encoder.heads.stability import FEATURES
+from encoder.heads.stability_head import FEATURES
 from encoder.model.config import HybridConfig
 from encoder.runtime.passes import PassPlan
 

@@ -1,14 +1,15 @@
-"""The ragged operations of the engine behind one interface: torch (reference), numba (CPU), later Triton (GPU).
+"""The ragged operations of the encoder, as an interface, and the types that they share.
 
-Everything here works on packed rows: the tokens of many sequences in one (T, H) matrix, no padding. May hold kernels,
-their wrappers and the metadata they share; may not know of sessions, passes or when pages are taken and given back.
+All of them work on packed rows: the tokens of many sequences in one (T, H) matrix, without padding. They know nothing
+of sessions or passes, nor of when pages are taken and given back.
 
 Pages of one layer, in the number format of the linears:
 
     keys    (pages, heads, head_dim, page_size)    transposed: the scores of one page are one vector
     values  (pages, heads, page_size, head_dim)
 
-A table row lists the pages of one sequence: token i lies in page table[slot, i // page_size] at i % page_size.
+A row of a page table lists the pages of one sequence: token i lies in page table[slot, i // page_size], at offset
+i % page_size.
 """
 
 from dataclasses import dataclass
@@ -23,13 +24,13 @@ IntArray = NDArray[np.int32]
 
 
 class Buffer:
-    """A tensor and, when it lies on the CPU, the numpy view that numba reads; made once because a view costs 0.6 us."""
+    """A tensor and, if it is on the CPU, the numpy view that numba reads; made once, because a view costs 0.6 us."""
 
     __slots__ = ("tensor", "view")
 
     tensor: Tensor
     view: NDArray[np.generic]
-    """float32, or uint16 for bfloat16 (numpy has no such type); a CUDA tensor has an empty one."""
+    """float32, or uint16 for bfloat16 (which numpy lacks); empty for a CUDA tensor."""
 
     def __init__(self, tensor: Tensor, view: NDArray[np.generic] | None = None) -> None:
         self.tensor = tensor
@@ -45,7 +46,7 @@ def numpy_view(tensor: Tensor) -> NDArray[np.generic]:
 
 
 class ResidualStream(NamedTuple):
-    """The residual stream of packed tokens: in full and as the linears want it (the same buffer in float32)."""
+    """The residual stream of packed tokens, in float32 and as the linears take it (one buffer if that is float32)."""
 
     full: Buffer
     """(T, H) float32"""
@@ -77,7 +78,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Paged keys and values of one layer; shapes in the module's docstring."""
+    """Paged keys and values of one layer; the module's docstring gives the shapes."""
 
     keys: Buffer
     values: Buffer
@@ -85,7 +86,7 @@ class Pages:
 
 @dataclass(frozen=True, slots=True)
 class PackedRows:
-    """What each packed row is: the whole metadata of one ragged pass, int32, built once a step.
+    """Metadata of the packed rows of one ragged pass, int32, built once a step.
 
     Rows starts[s] .. starts[s+1]-1 belong to sequence s and are consecutive tokens.
     """
@@ -106,7 +107,7 @@ class PackedRows:
 
 
 class Kernels(Protocol):
-    """The one interface of the ragged operations; an implementation is chosen once, at start."""
+    """Interface of the ragged operations; the implementation is chosen once, when the encoder is made."""
 
     name: str
 
@@ -119,18 +120,18 @@ class Kernels(Protocol):
         Args:
             qkv: (T, 3 * H) queries, keys and values side by side, in the number format.
             pages: keys and values of this layer; written.
-            table: (slots, pages a slot) int32; every page that a row writes or sees is there.
-            rows: limits of each query; keys beyond a sequence's own rows must stand in the pages already.
+            table: (slots, pages a slot) int32; has every page that a row writes or sees.
+            rows: limits of each query; keys outside a sequence's own rows must be in the pages already.
 
         Returns:
             (T, H) in the number format.
         """
 
     def add_norm(self, stream: ResidualStream, delta: Tensor, norm: Norm) -> ResidualStream:
-        """Add a sublayer's output (T, H) to the stream and norm it; the old stream must not be used again."""
+        """Add a sublayer's output (T, H) to the stream and norm it; the old stream must not be used afterwards."""
 
     def store(self, stream: ResidualStream, pages: Buffer, table: IntArray, rows: PackedRows) -> None:
-        """Write the rows' full states into pages (N, page_size, H) float32; rows without a page (-1) are skipped."""
+        """Write the rows' float32 states into pages (N, page_size, H); rows without a page (-1) are skipped."""
 
     def gather(self, pages: Buffer, table: IntArray, rows: PackedRows, dtype: torch.dtype) -> ResidualStream:
-        """Read the rows' states back from pages (N, page_size, H) into a packed stream."""
+        """Read the rows' states from pages (N, page_size, H) into a packed stream."""

@@ -1,8 +1,8 @@
-"""Integer bookkeeping of a step in numba: checks, page tables and row metadata. Runs on the CPU for every `Kernels`.
+"""Page tables and row metadata of a step: checks and integer bookkeeping, in numba on the CPU for every encoder.
 
-A request is one row of five int64: slot, keep, count, window, restart (`encoder.runtime.passes.Pass`). The state
-of a slot is one row of four: length, held, first, end: tokens cached; first token whose boundary state is held; tokens
-first .. end-1 have standing states.
+A request is one row of five int64: slot, keep, count, window, restart (`encoder.runtime.passes.Pass`). The state of a
+slot is one row of four: length, held, first, end. `length` tokens are cached, boundary states are held from token
+`held` on, and the tokens first .. end-1 have standing states.
 """
 
 from typing import Final
@@ -33,7 +33,7 @@ NOT_STANDING: Final = 8
 
 @numba.njit(cache=True)
 def check_request(request: Int64Array, state: Int64Array, positions: int, window_size: int) -> int:
-    """Check one request against its slot's state (4,); returns `OK` or the code of the first rule it breaks."""
+    """Check one request against its slot's state (4,); gives `OK` or the code of the first rule that it breaks."""
     keep, count, window, restart = request[1], request[2], request[3], request[4]
     n = keep + count
     if keep < 0 or keep > state[LENGTH]:
@@ -55,15 +55,15 @@ def check_request(request: Int64Array, state: Int64Array, positions: int, window
 def check_requests(
     requests: Int64Array, state: Int64Array, opened: NDArray[np.bool_], positions: int, window_size: int
 ) -> tuple[int, int]:
-    """Check all requests (N, 5); returns the code and the index of the first bad one, or `OK` and N."""
-    asked = np.zeros(len(opened), np.bool_)
+    """Check all requests (N, 5); gives the code and the index of the first bad one, or `OK` and N."""
+    requested = np.zeros(len(opened), np.bool_)
     for i in range(len(requests)):
         slot = requests[i, 0]
         if slot < 0 or slot >= len(opened) or not opened[slot]:
             return NOT_OPEN, i
-        if asked[slot]:
+        if requested[slot]:
             return TWICE, i
-        asked[slot] = True
+        requested[slot] = True
         code = check_request(requests[i], state[slot], positions, window_size)
         if code != OK:
             return code, i
@@ -72,7 +72,7 @@ def check_requests(
 
 @numba.njit(cache=True)
 def next_state(request: Int64Array, state: Int64Array, page_size: int) -> tuple[int, int, int, int]:
-    """Tell the state (length, held, first, end) of a slot after a request."""
+    """Give the state (length, held, first, end) of a slot after a request."""
     keep, window, restart = request[1], request[3], request[4]
     n = keep + request[2]
     held = max(min(state[HELD], keep), window // page_size * page_size)
@@ -87,7 +87,7 @@ def next_state(request: Int64Array, state: Int64Array, page_size: int) -> tuple[
 
 @numba.njit(cache=True)
 def page_range(length: int, held: int, page_size: int) -> tuple[int, int]:
-    """Tell which entries of a table row hold pages for tokens held .. length-1."""
+    """Give the entries (start, stop) of a table row that hold pages for tokens held .. length-1."""
     if length <= held:
         return 0, 0
     return held // page_size, (length + page_size - 1) // page_size
@@ -110,7 +110,7 @@ def count_new_pages(requests: Int64Array, state: Int64Array, page_size: int, has
 
 @numba.njit(cache=True)
 def release_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
-    """Give back the pages of table row entries start .. stop-1 that there are."""
+    """Put the pages of table row entries start .. stop-1 back on the stack of free pages."""
     for j in range(start, stop):
         if table[j] >= 0:
             free[left[0]] = table[j]
@@ -120,7 +120,7 @@ def release_pages(table: IntArray, start: int, stop: int, free: IntArray, left: 
 
 @numba.njit(cache=True)
 def take_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
-    """Fill table row entries start .. stop-1 that have no page."""
+    """Take a free page for each of the table row entries start .. stop-1 that has none."""
     for j in range(start, stop):
         if table[j] < 0:
             left[0] -= 1
@@ -137,14 +137,16 @@ def move_pages(
     free: IntArray,
     left: Int64Array,
 ) -> None:
-    """Bring one table in line with the requests: first everything is given back, then what is needed is taken.
+    """Apply the requests to one page table: all pages are given back first, then the needed pages are taken.
 
     Args:
-        requests: (N, 5); `state` (slots, 4) as it was before them.
+        requests: (N, 5)
+        state: (slots, 4) before the requests.
         tail: whether the table is the tail's (tokens from `held` on) or the prefix's (all tokens).
         page_size: tokens a page.
-        table: (slots, pages a slot), -1 where there is none.
-        free: stack of free pages; `left` (1,) its height.
+        table: (slots, pages a slot), -1 where there is no page.
+        free: stack of free pages.
+        left: (1,) height of the stack.
     """
     for giving in (True, False):
         for i in range(len(requests)):
@@ -160,7 +162,7 @@ def move_pages(
 
 @numba.njit(cache=True)
 def move_state(requests: Int64Array, state: Int64Array, page_size: int) -> None:
-    """Bring the slots' states (slots, 4) in line with the requests."""
+    """Apply the requests to the slots' states (slots, 4)."""
     for i in range(len(requests)):
         slot = requests[i, 0]
         n, held, first, end = next_state(requests[i], state[slot], page_size)
@@ -172,16 +174,17 @@ def move_state(requests: Int64Array, state: Int64Array, page_size: int) -> None:
 
 @numba.njit(cache=True)
 def fill_rows(requests: Int64Array, tail: bool, slots: IntArray, starts: IntArray, rows: IntArray) -> int:
-    """Fill the metadata of the prefix's rows (appended tokens) or the tail's (tokens from the restart point on).
+    """Fill the metadata of the prefix's rows (appended tokens) or of the tail's (tokens from the restart point on).
 
     Args:
         requests: (N, 5).
-        tail: which of the two.
-        slots: (N,), filled for the sequences that have rows; `starts` (N + 1,).
+        tail: whether to fill the tail's rows.
+        slots: (N,) filled for the sequences that have rows.
+        starts: (N + 1,) filled for the same sequences.
         rows: (3, T) filled with position, first key and last key.
 
     Returns:
-        the number of sequences that have rows.
+        The number of sequences that have rows.
     """
     count = 0
     t = 0

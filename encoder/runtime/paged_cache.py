@@ -1,8 +1,8 @@
-"""The paged cache of many slots: which pages hold which token's keys, values and boundary state.
+"""The paged cache of all slots: which pages hold the keys, values and boundary state of which token.
 
-A slot is one sequence of tokens. Its prefix pages hold keys and values of the causal layers for all of its tokens; its
-tail pages hold the tail layers' standing keys and values, and the boundary states, for the tokens of the window. Knows
-nothing of segments, of words, or of why a slot is cut.
+A slot is one sequence of tokens. Its prefix pages hold keys and values of the causal layers for all of its tokens. Its
+tail pages hold the standing keys and values of the tail layers, and the boundary states, for the tokens of the window.
+The cache knows nothing of segments or words, nor of why a slot is cut.
 """
 
 import math
@@ -21,11 +21,11 @@ from encoder.runtime.passes import OutOfPages, Pass, PassPlan
 _DEFAULT_BYTES = 2 << 30
 
 
-_COMPLAINTS = {
+_RULES = {
     paging.NOT_OPEN: "the slot is not open",
     paging.TWICE: "the slot has two passes in one step",
     paging.BAD_KEEP: "keep must be between 0 and the slot's length",
-    paging.TOO_LONG: "the slot would exceed the model's positions; cut to 0 and append the context again",
+    paging.TOO_LONG: "the slot would exceed the model's positions; cut it to 0 and append the context again",
     paging.BAD_WINDOW: "window must be between n - W and n",
     paging.WINDOW_GONE: "window lies before states that were given up",
     paging.BAD_RESTART: "restart must be between window and keep, or n",
@@ -35,16 +35,16 @@ _COMPLAINTS = {
 
 @dataclass(frozen=True, slots=True)
 class PageBlock:
-    """Pages of some layers in one piece of memory, those of one layer behind those of the other."""
+    """Pages of several layers in one piece of memory, layer after layer."""
 
     keys: Buffer
     """flat"""
     values: Buffer
     """flat"""
     pages: int
-    """Of one layer."""
+    """Pages of one layer."""
     layers: list[Pages]
-    """The same memory, layer by layer."""
+    """Views of the same memory, one a layer."""
 
 
 class _Pool:
@@ -61,16 +61,16 @@ class _Pool:
 
 
 class PagedCache:
-    """Slots, page tables and the pages themselves, for at most `max_pages` pages in use of both kinds together.
+    """Slots, page tables and pages; at most `max_pages` pages are in use, prefix and tail together.
 
-    The memory is reserved at once but touched, and so really taken, only page by page.
+    All memory is reserved at once, but the system provides it only when a page is first written.
     """
 
     def __init__(self, config: HybridConfig, dtype: torch.dtype, max_sessions: int, max_pages: int | None) -> None:
-        """Reserve pages of `dtype`; `max_pages` defaults to what all slots can fill, but at most about 2 GiB of them.
+        """Reserve pages of `dtype`; `max_pages` defaults to what all slots can fill, but at most about 2 GiB.
 
         Raises:
-            ValueError: no slot, or fewer pages than one slot can fill.
+            ValueError: max_sessions below 1, or fewer pages than one slot can fill.
         """
         a_slot = config.positions // config.page_size
         tail_a_slot = min(a_slot, config.window // config.page_size + 1)
@@ -81,12 +81,12 @@ class PagedCache:
             max_pages = max(min(max_sessions * fill, _DEFAULT_BYTES // page_bytes), fill)
         if max_sessions < 1:
             raise ValueError(f"max_sessions must be at least 1 (got {max_sessions})")
-        if max_pages < fill:  # else evicting all others might not help
+        if max_pages < fill:  # otherwise evicting all other slots might not help
             raise ValueError(f"max_pages must be at least {fill}, what one full slot takes (got {max_pages})")
         self.config = config
         self.max_pages = max_pages
         self.version = 0
-        """Rises with every change, so that a plan can tell whether it still holds."""
+        """Rises with every change, so that it is known whether a plan is still valid."""
         self.state = np.zeros((max_sessions, 4), np.int64)
         self.opened = np.zeros(max_sessions, np.bool_)
         self._free_slots = list(range(max_sessions - 1, -1, -1))
@@ -98,7 +98,7 @@ class PagedCache:
         self._reserve_pages(dtype, self._prefix_pool.pages, self._tail_pool.pages)
 
     def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
-        """Make the pages themselves; where they lie is another matter elsewhere (`encoder.runtime.gpu.encoder`)."""
+        """Make the pages, on the CPU; `encoder.runtime.gpu.encoder` makes them on a device."""
         config = self.config
         self.prefix_block = _reserve(config, dtype, config.causal_layers, prefix_pages)
         self.tail_block = _reserve(config, dtype, config.tail_layers, tail_pages)
@@ -150,7 +150,7 @@ class PagedCache:
             ValueError: the slot is not open.
         """
         self.slot_length(slot)
-        self._move(np.array([[slot, 0, 0, 0, 0]], np.int64))
+        self._apply_requests(np.array([[slot, 0, 0, 0, 0]], np.int64))
 
     def slot_length(self, slot: int) -> int:
         """Count the tokens cached in a slot.
@@ -163,7 +163,7 @@ class PagedCache:
         return int(self.state[slot, paging.LENGTH])
 
     def plan(self, passes: Sequence[Pass]) -> PassPlan:
-        """Check passes and lay them out; changes nothing.
+        """Check passes and put them in the form of a plan; changes nothing.
 
         Raises:
             ValueError: a pass breaks a rule of `Pass`.
@@ -174,7 +174,7 @@ class PagedCache:
         return self.plan_requests(requests, tokens)
 
     def plan_requests(self, requests: NDArray[np.int64], tokens: IntArray) -> PassPlan:
-        """Check passes that are laid out already, as `PassPlan` has them; see `plan`."""
+        """Check passes that are in the form of `PassPlan` already; see `plan`."""
         if tokens.dtype != np.int32:
             raise ValueError(f"tokens must be int32 (got {tokens.dtype})")
         config = self.config
@@ -182,7 +182,7 @@ class PagedCache:
         if code != paging.OK:
             slot, keep, count, window, restart = requests[bad].tolist()
             raise ValueError(
-                f"{_COMPLAINTS[code]}: slot {slot}, keep {keep}, {count} tokens, window {window}, restart {restart}"
+                f"{_RULES[code]}: slot {slot}, keep {keep}, {count} tokens, window {window}, restart {restart}"
             )
         if tokens.size and not (tokens.min() >= 0 and tokens.max() < config.vocab_size):
             raise ValueError(f"token ids must be between 0 and {config.vocab_size - 1}")
@@ -190,16 +190,16 @@ class PagedCache:
         return PassPlan(requests, tokens, paging.count_new_pages(requests, self.state, config.page_size, has_prefix))
 
     def apply(self, plan: PassPlan) -> None:
-        """Cut, give back and take pages as planned; what was planned must still be true.
+        """Cut slots, give pages back and take pages as planned; the cache must not have changed since.
 
         Raises:
-            OutOfPages: there are too few pages; nothing has been changed.
+            OutOfPages: there are too few free pages; nothing has been changed.
         """
         if self.pages_in_use + plan.new_pages > self.max_pages:
             raise OutOfPages(f"{plan.new_pages} more pages needed, {self.pages_in_use} of {self.max_pages} in use")
-        self._move(plan.requests)
+        self._apply_requests(plan.requests)
 
-    def _move(self, requests: NDArray[np.int64]) -> None:
+    def _apply_requests(self, requests: NDArray[np.int64]) -> None:
         self.version += 1
         size = self.config.page_size
         if self.config.causal_layers:
@@ -211,12 +211,12 @@ class PagedCache:
 
 
 def prefix_rows(plan: PassPlan) -> PackedRows:
-    """Lay out the appended tokens: each sees all tokens up to itself."""
+    """Give the rows of the appended tokens: each sees all tokens up to itself."""
     return _rows(plan.requests, False, len(plan.tokens))
 
 
 def tail_rows(plan: PassPlan) -> PackedRows:
-    """Lay out the tokens from each restart point on: each sees the whole window."""
+    """Give the rows of the tokens from each restart point on: each sees the whole window."""
     total = int((plan.requests[:, 1] + plan.requests[:, 2] - plan.requests[:, 4]).sum())
     return _rows(plan.requests, True, total)
 
@@ -238,9 +238,9 @@ def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) 
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:
-    """Reserve zeroed memory, aligned to cache lines, that the system hands out only when it is touched.
+    """Reserve zeroed memory, aligned to cache lines, that the system provides only when it is first written.
 
-    Zeroed, since a masked value is multiplied by zero and must be finite. `torch.zeros` would touch all of it.
+    It is zeroed because a masked value is multiplied by zero and must be finite. `torch.zeros` would write all of it.
     """
     size = math.prod(shape) * dtype.itemsize
     raw = np.zeros(size + 64, np.uint8)

@@ -9,7 +9,7 @@ from encoder.runtime.kernels import IntArray
 
 
 class OutOfPages(Exception):
-    """The pages do not suffice for these passes; nothing has been changed. Evict a slot and try again."""
+    """There are too few free pages for these passes; nothing has been changed. Evict a slot and try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +22,18 @@ class Pass:
     tokens: IntArray
     """(k,) int32 token ids to append, k >= 0; n = keep + k is the new length."""
     window: int
-    """First token whose standing state the tail may see; n - window <= W. What lies before is given up."""
+    """First token whose standing state the tail may see; n - window <= W. The states before it are given up."""
     restart: int
     """First token that the tail computes, window <= restart <= keep; or n to compute nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassPlan:
-    """Checked passes of one step in the form that the kernels read."""
+    """Checked passes of one step, in the form that the kernels read."""
 
     requests: NDArray[np.int64]
     """(N, 5) slot, keep, count, window, restart"""
     tokens: IntArray
     """(T,) appended tokens of all passes"""
     new_pages: int
+    """Pages that they take beyond those that they give back."""

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from encoder.model.config import HybridConfig
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ClosedSegment:
     """A closed segment. It is equal only to itself, so an edited segment is another one."""
 
     id: Hashable
+    """None once it can no longer be edited or deleted: a later segment may then have its id."""
     tokens: NDArray[np.int32]  # (n,)
 
 
@@ -167,6 +168,11 @@ class ClosedContext:
             if self.closed[i].id == segment:
                 return i
         return -1
+
+    def forget_segment(self, segment: Hashable) -> None:
+        """Free the id of a closed segment, which can no longer be edited or deleted; its tokens stay where they are."""
+        if (index := self.find(segment)) >= 0:
+            self.closed[index].id = None
 
     def append_segment(self, segment: ClosedSegment) -> None:
         """Append a segment that closed; one without tokens leaves no trace."""

@@ -2,7 +2,8 @@
 
 `spans` always equals the result of appending `closed` to `base` (`encoder.session.closed_context`), so only those two
 are written, and of each segment only the tokens that some context can still show: at most P of one, and about 2 P of
-all, because every closed segment that is remembered is shown by the context. Ids of segments must be strings.
+all, because every closed segment that is remembered is shown by the context. Ids of segments must be
+strings, and not empty.
 """
 
 import msgspec
@@ -43,7 +44,7 @@ def save_context(context: ClosedContext) -> bytes:
         _StoredSegment(len(x.segment.tokens), _pack(x.segment.tokens[x.first :], dtype), first=x.first, start=x.start)
         for x in context.base
     ]
-    closed = [_StoredSegment(len(x.tokens), _pack(x.tokens[-most:], dtype), str(x.id)) for x in context.closed]
+    closed = [_StoredSegment(len(x.tokens), _pack(x.tokens[-most:], dtype), _stored_name(x)) for x in context.closed]
     return msgspec.msgpack.encode(_StoredContext(context.version, wide, base, closed))
 
 
@@ -56,10 +57,16 @@ def load_context(rules: WindowRules, data: bytes) -> ClosedContext:
     stored = _DECODER.decode(data)
     dtype = _dtype(stored.wide)
     base = [SlotSpan(ClosedSegment(None, _unpack(x, dtype)), x.first, x.start) for x in stored.base]
-    context = ClosedContext(rules, base=base, closed=[ClosedSegment(x.name, _unpack(x, dtype)) for x in stored.closed])
+    context = ClosedContext(
+        rules, base=base, closed=[ClosedSegment(x.name or None, _unpack(x, dtype)) for x in stored.closed]
+    )
     context.spans = context.context_before(len(context.closed))
     context.version = stored.version
     return context
+
+
+def _stored_name(segment: ClosedSegment) -> str:
+    return "" if segment.id is None else str(segment.id)
 
 
 def _dtype(wide: bool) -> np.dtype[np.uint32] | np.dtype[np.uint16]:

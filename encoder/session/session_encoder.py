@@ -113,6 +113,10 @@ class SessionEncoder:
         elif (index := self._context.find(segment)) >= 0:
             self._context.replace_segment(index, None)
 
+    def forget_segment(self, segment: Hashable) -> None:
+        """Free the id of a closed segment, which can no longer be edited or deleted; it stays in the context."""
+        self._context.forget_segment(segment)
+
     def evict(self) -> None:
         """Drop everything that is cached; the next plan computes it again from the session's own tokens."""
         self._pool.release_slot(self)
@@ -125,7 +129,7 @@ class SessionEncoder:
         self._open = {}
 
     def save_context(self) -> bytes:
-        """Encode the closed context; ids of segments must be strings."""
+        """Encode the closed context; ids of segments must be strings, and not empty."""
         return save_context(self._context)
 
     def load_context(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the kinds of tokenizer share: how a text is cut into words, and words into pieces."""
+"""What the subword models share: how a text is split into words, and words into tokens."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -12,11 +12,11 @@ class TokenizerError(ValueError):
 
 
 class Tokens(NamedTuple):
-    """The words and pieces of a text, as lists: most updates bring a piece or two."""
+    """The words and tokens of a text, as lists, because most updates add a token or two."""
 
     ids: list[int]
     bounds: list[int]
-    """(words + 1,) first piece of each word, and the number of pieces."""
+    """(words + 1,) first token of each word, and the number of tokens."""
     starts: list[int]
     """(words,) first character of each word"""
     ends: list[int]
@@ -24,25 +24,29 @@ class Tokens(NamedTuple):
 
 
 class SubwordModel(Protocol):
-    """One kind of tokenizer. What lies on one side of a wall never changes what the other side is cut into."""
+    """A kind of tokenizer. The text on one side of a boundary never changes the tokens on the other side."""
 
-    def is_wall(self, character: str) -> bool:
-        """Whether nothing in front of this character's end reaches behind it."""
+    def is_boundary(self, character: str) -> bool:
+        """Whether nothing up to and including this character changes the tokens after it."""
 
-    def cut(self, text: str) -> Tokens:
-        """Cut a text that begins behind a wall."""
+    def split(self, text: str) -> Tokens:
+        """Split a text that begins after a boundary."""
 
     def starts_word(self) -> NDArray[np.bool_]:
-        """(vocabulary,) true for pieces at which a left context may begin."""
+        """(vocabulary,) true for tokens at which a left context may begin."""
 
 
-def make_plain_tokenizer(kinds: dict[str, Any], text: str) -> Tokenizer:
-    """Make a tokenizer of its JSON that only cuts: no truncation, no padding, no special tokens in or out.
+def make_plain_tokenizer(spec: dict[str, Any], text: str) -> Tokenizer:
+    """Make a tokenizer without truncation, padding and special tokens.
+
+    Args:
+        spec: the JSON of the original tokenizer.
+        text: the JSON of the tokenizer to make.
 
     Raises:
-        TokenizerError: it has words of its own that are taken out of the text before it is cut.
+        TokenizerError: it has added tokens, which are taken out of the text before it is split.
     """
-    added = [token["content"] for token in kinds.get("added_tokens") or [] if not token["special"]]
+    added = [token["content"] for token in spec.get("added_tokens") or [] if not token["special"]]
     if added:
         raise TokenizerError(f"tokenizer: added tokens reach over words ({', '.join(added[:5])}); use one without them")
     tokenizer = Tokenizer.from_str(text)
@@ -53,12 +57,12 @@ def make_plain_tokenizer(kinds: dict[str, Any], text: str) -> Tokenizer:
 
 
 def first_tokens(word_ids: list[int | None]) -> list[int]:
-    """First piece of each word, from the word of each piece."""
+    """Give the first token of each word, from the word of each token."""
     return [i for i, word in enumerate(word_ids) if not i or word != word_ids[i - 1]]
 
 
-def token_mask(vocabulary: dict[str, int], begins: list[int]) -> NDArray[np.bool_]:
-    """(vocabulary,) true at `begins`."""
-    table = np.zeros(max(vocabulary.values()) + 1, np.bool_)
-    table[begins] = True
-    return table
+def token_mask(vocabulary: dict[str, int], ids: list[int]) -> NDArray[np.bool_]:
+    """Make a mask (vocabulary,) that is true at `ids`."""
+    mask = np.zeros(max(vocabulary.values()) + 1, np.bool_)
+    mask[ids] = True
+    return mask

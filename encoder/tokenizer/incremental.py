@@ -1,8 +1,8 @@
-"""Text to words and word pieces, tokenising again only what a change can reach.
+"""Incremental tokenisation: after a change only the part of the text that the change can reach is split again.
 
-What a word is depends on the kind of tokenizer: `encoder.tokenizer.wordpiece` (BERT, DistilBERT, ELECTRA) or
-`encoder.tokenizer.byte_bpe` (RoBERTa). For both there are *walls*, characters on both sides of which words and pieces
-are independent, so a change reaches no further left than the wall before it. No special token is ever added or
+What a word is depends on the subword model: `encoder.tokenizer.wordpiece` (BERT, DistilBERT, ELECTRA) or
+`encoder.tokenizer.byte_bpe` (RoBERTa). Both have *boundaries*, characters on both sides of which words and tokens are
+independent, so a change reaches no further left than the boundary before it. No special token is ever added or
 recognised.
 """
 
@@ -22,15 +22,15 @@ __all__ = ["EMPTY", "Encoded", "IncrementalTokenizer", "TokenizerError", "common
 
 
 class Encoded(NamedTuple):
-    """A text in words and word pieces; offsets are code points, end exclusive."""
+    """A text with its words and tokens; offsets are code points, end exclusive."""
 
     text: str
     ids: NDArray[np.int32]  # (tokens,)
     word_start: NDArray[np.int32]  # (words,) first character
     word_end: NDArray[np.int32]  # (words,) end, exclusive
     word_token: NDArray[np.int32]  # (words + 1,) first token of each word, and the number of tokens
-    room: "_GrowingArrays | None" = None
-    """What the arrays are the beginning of."""
+    buffer: "_GrowingArrays | None" = None
+    """The buffer whose beginning the arrays are."""
 
     @property
     def words(self) -> int:
@@ -38,14 +38,14 @@ class Encoded(NamedTuple):
         return len(self.word_start)
 
     def word(self, index: int) -> str:
-        """Characters of one word, as the text has them."""
+        """Give the characters of one word, as they are in the text."""
         return self.text[self.word_start[index] : self.word_end[index]]
 
 
 class _GrowingArrays:
-    """Arrays that have room for more, so that a text that grows is seldom copied.
+    """Append-only arrays with spare capacity, so that a growing text is seldom copied.
 
-    What is in them is never changed. Of several texts that go on from one, only the first finds its room free.
+    Elements that were written are never changed. If several texts continue the same one, only the first can append.
     """
 
     __slots__ = ("ids", "tokens", "word_end", "word_start", "word_token", "words")
@@ -54,112 +54,112 @@ class _GrowingArrays:
         self.ids = np.empty(tokens, np.int32)
         self.word_start, self.word_end, self.word_token = np.zeros((3, words + 1), np.int32)
         self.tokens = self.words = 0
-        """How much of it is taken."""
+        """Elements in use."""
 
-    def has(self, tokens: int, words: int) -> bool:
-        """Whether there is room for so many."""
+    def fits(self, tokens: int, words: int) -> bool:
+        """Whether the arrays hold that many."""
         return tokens <= len(self.ids) and words < len(self.word_token)
 
-    def begin(self, before: Encoded, words: int, tokens: int) -> None:
-        """Take over the first words and tokens of a text."""
+    def copy_from(self, before: Encoded, words: int, tokens: int) -> None:
+        """Copy the first words and tokens of a text."""
         self.ids[:tokens] = before.ids[:tokens]
         self.word_start[:words] = before.word_start[:words]
         self.word_end[:words] = before.word_end[:words]
         self.word_token[: words + 1] = before.word_token[: words + 1]
         self.words, self.tokens = words, tokens
 
-    def append(self, part: Tokens, skip: int, reach: int) -> None:
-        """Put the words of `part`, which begins at character `reach`, behind what there is; the first `skip` are."""
-        pieces, words, tokens = part.bounds[skip], self.words, self.tokens
+    def append(self, part: Tokens, skip: int, start: int) -> None:
+        """Append the words of `part`, which begins at character `start`, without its first `skip` words."""
+        skipped, words, tokens = part.bounds[skip], self.words, self.tokens
         end = words + len(part.starts) - skip
-        self.ids[tokens : tokens + len(part.ids) - pieces] = part.ids[pieces:]
-        self.word_start[words:end] = [start + reach for start in part.starts[skip:]]
-        self.word_end[words:end] = [x + reach for x in part.ends[skip:]]
-        self.word_token[words + 1 : end + 1] = [bound + tokens - pieces for bound in part.bounds[skip + 1 :]]
-        self.words, self.tokens = end, tokens + len(part.ids) - pieces
+        self.ids[tokens : tokens + len(part.ids) - skipped] = part.ids[skipped:]
+        self.word_start[words:end] = [x + start for x in part.starts[skip:]]
+        self.word_end[words:end] = [x + start for x in part.ends[skip:]]
+        self.word_token[words + 1 : end + 1] = [bound + tokens - skipped for bound in part.bounds[skip + 1 :]]
+        self.words, self.tokens = end, tokens + len(part.ids) - skipped
 
 
 _SPARE = 16
-"""Words and tokens that there is room for beyond half of what there is."""
+"""Spare words and tokens of a growing text, beyond half of those it has."""
 _EMPTY_ARRAY = np.zeros(0, np.int32)
 EMPTY = Encoded("", _EMPTY_ARRAY, _EMPTY_ARRAY, _EMPTY_ARRAY, np.zeros(1, np.int32))
-"""The empty text: what a segment holds before its first update."""
+"""The empty text: a segment before its first update."""
 
 
 class IncrementalTokenizer:
-    """A tokenizer over a changing text."""
+    """A tokenizer of changing texts."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        """Take a copy of `tokenizer`, with special tokens switched off.
+        """Copy `tokenizer`, with special tokens switched off.
 
         Raises:
-            TokenizerError: neither BERT's WordPiece nor byte-level byte pairs, or one whose words look at their
+            TokenizerError: it is neither BERT's WordPiece nor byte-level BPE, or the tokens of a word depend on its
                 neighbours.
         """
-        self._kind = choose_subword_model(tokenizer)
-        self._runs = RunCache(self._kind)
+        self._model = choose_subword_model(tokenizer)
+        self._runs = RunCache(self._model)
 
     def starts_word(self) -> NDArray[np.bool_]:
-        """(vocabulary,) true for pieces at which a left context may begin: they begin a word."""
-        return self._kind.starts_word()
+        """(vocabulary,) true for tokens at which a left context may begin, because they begin a word."""
+        return self._model.starts_word()
 
     def encode(self, text: str) -> Encoded:
         """Encode a text from scratch."""
-        return _extend(EMPTY, 0, text, self._runs.cut(text), 0)[0]
+        return _extend(EMPTY, 0, text, self._runs.split(text), 0)[0]
 
     def update(self, before: Encoded, text: str) -> tuple[Encoded, int, int]:
-        """Encode `text`, given an earlier state of it.
+        """Encode `text`, given an earlier version of it.
 
         Returns:
             The encoded text, equal to `encode(text)`; the first word whose characters or place changed (the smaller
-            number of words if none did); and the first token that changed, likewise. Pieces can stand where the word
-            changed: "rice" and "Rice" are the same pieces to an uncased tokenizer.
+            number of words if none did); and likewise the first token that changed. Tokens can stay the same where the
+            word changed: "rice" and "Rice" are the same tokens to an uncased tokenizer.
         """
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
-        reach, is_wall = common_prefix(before.text, text), self._kind.is_wall
-        if reach == len(before.text) and is_wall(text[reach]):  # nothing of what stands is touched
-            return _extend(before, len(before.word_start), text, self._runs.cut(text[reach:]), reach)
-        while reach and not is_wall(text[reach - 1]):
-            reach -= 1
-        words = int(before.word_start.searchsorted(np.int32(reach)))
-        return _extend(before, words, text, self._runs.cut(text[reach:]), reach)
+        start, is_boundary = common_prefix(before.text, text), self._model.is_boundary
+        if start == len(before.text) and is_boundary(text[start]):  # the change reaches no standing token
+            return _extend(before, len(before.word_start), text, self._runs.split(text[start:]), start)
+        while start and not is_boundary(text[start - 1]):
+            start -= 1
+        words = int(before.word_start.searchsorted(np.int32(start)))
+        return _extend(before, words, text, self._runs.split(text[start:]), start)
 
 
-def _extend(before: Encoded, words: int, text: str, part: Tokens, reach: int) -> tuple[Encoded, int, int]:
-    """Keep the first `words` words of `before`; the rest is `part`, from character `reach` on. See `update`."""
+def _extend(before: Encoded, words: int, text: str, part: Tokens, start: int) -> tuple[Encoded, int, int]:
+    """Keep the first `words` words of `before`; `part`, from character `start` on, is the rest. See `update`."""
     tokens, stood, held = int(before.word_token[words]), len(before.word_start), len(before.ids)
-    same = _count_unchanged_words(before, words, part, reach)
+    same = _count_unchanged_words(before, words, part, start)
     new_words, new_tokens = words + len(part.starts), tokens + len(part.ids)
-    room = before.room
-    if words + same < stood or room is None or room.words != stood or not room.has(new_tokens, new_words):
-        more = words + same == stood  # it grows: it may grow on
-        room = _GrowingArrays(
+    buffer = before.buffer
+    if words + same < stood or buffer is None or buffer.words != stood or not buffer.fits(new_tokens, new_words):
+        more = words + same == stood  # a text that grew will probably grow further
+        buffer = _GrowingArrays(
             new_tokens + more * (new_tokens // 2 + _SPARE), new_words + more * (new_words // 2 + _SPARE)
         )
-        room.begin(before, words + same, tokens + part.bounds[same])
-    room.append(part, same, reach)
+        buffer.copy_from(before, words + same, tokens + part.bounds[same])
+    buffer.append(part, same, start)
     after = Encoded(
         text,
-        room.ids[:new_tokens],
-        room.word_start[:new_words],
-        room.word_end[:new_words],
-        room.word_token[: new_words + 1],
-        room,
+        buffer.ids[:new_tokens],
+        buffer.word_start[:new_words],
+        buffer.word_end[:new_words],
+        buffer.word_token[: new_words + 1],
+        buffer,
     )
     if words + same == stood and text.startswith(before.text):
         return after, stood, held
     return after, _first_changed_word(before, after, words), _common_ids(before, after, words + same)
 
 
-def _count_unchanged_words(before: Encoded, words: int, part: Tokens, reach: int) -> int:
-    """Words at the beginning of `part` that have place and pieces of the next words of `before`: mostly the last."""
+def _count_unchanged_words(before: Encoded, words: int, part: Tokens, start: int) -> int:
+    """Count the first words of `part` with the place and tokens of the next words of `before`."""
     count, first = 0, int(before.word_token[words])
     for i in range(min(len(before.word_start) - words, len(part.starts))):
         word, a, b = words + i, part.bounds[i], part.bounds[i + 1]
         if (
-            before.word_start[word] != part.starts[i] + reach
-            or before.word_end[word] != part.ends[i] + reach
+            before.word_start[word] != part.starts[i] + start
+            or before.word_end[word] != part.ends[i] + start
             or before.word_token[word + 1] != first + b
             or before.ids[first + a : first + b].tolist() != part.ids[a:b]
         ):
@@ -169,17 +169,17 @@ def _count_unchanged_words(before: Encoded, words: int, part: Tokens, reach: int
 
 
 def choose_subword_model(tokenizer: Tokenizer) -> SubwordModel:
-    """Tell which kind of tokenizer this is.
+    """Make the subword model of a tokenizer.
 
     Raises:
         TokenizerError: see `IncrementalTokenizer`.
     """
-    kinds = json.loads(tokenizer.to_str())
-    found = [(kinds[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
+    spec = json.loads(tokenizer.to_str())
+    found = [(spec[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
     if found == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
-        return WordPiece(kinds)
+        return WordPiece(spec)
     if found == [None, "ByteLevel", "BPE"]:
-        return BytePair(kinds)
+        return BytePair(spec)
     raise TokenizerError(
         "tokenizer: needs BERT's (BertNormalizer, BertPreTokenizer, WordPiece) or RoBERTa's (no normalizer, ByteLevel, "
         f"BPE), got {', '.join(map(str, found))}"
@@ -187,7 +187,7 @@ def choose_subword_model(tokenizer: Tokenizer) -> SubwordModel:
 
 
 def common_prefix(a: str, b: str) -> int:
-    """Length of the longest common prefix, by bisection over slices (which compare at memory speed)."""
+    """Give the length of the longest common prefix, by bisection over slices (which compare at memory speed)."""
     if b.startswith(a):
         return len(a)
     low, high = 0, min(len(a), len(b))
@@ -203,7 +203,7 @@ def common_prefix(a: str, b: str) -> int:
 
 
 def _common_ids(before: Encoded, after: Encoded, words: int) -> int:
-    """First token that differs, given that the first `words` words stand."""
+    """Give the first token that differs, given that the first `words` words are the same."""
     start, old, new = int(before.word_token[words]), len(before.ids), len(after.ids)
     length = min(old, new)
     if before.ids[start:length].tobytes() == after.ids[start:length].tobytes():
@@ -212,7 +212,7 @@ def _common_ids(before: Encoded, after: Encoded, words: int) -> int:
 
 
 def _first_changed_word(before: Encoded, after: Encoded, words: int) -> int:
-    """First word that differs, given that the first `words` words stand."""
+    """Give the first word that differs, given that the first `words` words are the same."""
     most = min(len(before.word_start), len(after.word_start))
     while words < most and _same_word(before, after, words):
         words += 1

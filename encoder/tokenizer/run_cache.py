@@ -1,40 +1,40 @@
-"""Texts cut run by run, with a memory for common runs: most of what is said has been said before."""
+"""Cache of the tokens of common runs: most of what is said has been said before."""
 
 from encoder.tokenizer.base import SubwordModel, Tokens
 
 _CAPACITY = 1 << 15
-"""Runs remembered; when they are so many all are forgotten, which costs less than knowing which was used last."""
+"""Runs in the cache; when it is full it is emptied, which costs less than tracking which run was used last."""
 _LONGEST_RUN = 40
-"""Characters of a run that is remembered."""
+"""Characters of the longest run that is cached."""
 _LONGEST_TEXT = 120
-"""Characters of a text that is looked up run by run; a longer one is cut whole, which is then quicker."""
+"""Characters of the longest text that is looked up run by run; a longer one is quicker to split whole."""
 
 
 class RunCache:
-    """Cuts texts as a kind of tokenizer does.
+    """Splits texts like a subword model, run by run.
 
-    A run is what lies between two spaces. A space is a wall (`SubwordModel.is_wall`), so what a run is cut into depends
+    A run is the text between two spaces. A space is a boundary (`SubwordModel.is_boundary`), so a run's tokens depend
     on nothing else.
 
     Args:
-        kind: what cuts.
-        most: how many runs are remembered.
+        model: splits runs that are not in the cache.
+        capacity: runs in the cache.
     """
 
-    def __init__(self, kind: SubwordModel, most: int = _CAPACITY) -> None:
-        self._kind = kind
-        self._most = most
+    def __init__(self, model: SubwordModel, capacity: int = _CAPACITY) -> None:
+        self._model = model
+        self._capacity = capacity
         self._known: dict[str, Tokens] = {}
 
-    def cut(self, text: str) -> Tokens:
-        """Give what `SubwordModel.cut` gives for a text that begins behind a wall."""
+    def split(self, text: str) -> Tokens:
+        """Split a text that begins after a boundary, like `SubwordModel.split`."""
         if len(text) > _LONGEST_TEXT:
-            return self._kind.cut(text)
+            return self._model.split(text)
         ids: list[int] = []
         bounds, starts, ends, at = [0], list[int](), list[int](), 0
         for run in text.split(" "):
             if run:
-                known = self._known.get(run) or self._learn(run)
+                known = self._known.get(run) or self._split_run(run)
                 count = len(ids)
                 ids += known.ids
                 if len(known.starts) == 1:  # nearly always
@@ -48,10 +48,10 @@ class RunCache:
             at += len(run) + 1
         return Tokens(ids, bounds, starts, ends)
 
-    def _learn(self, run: str) -> Tokens:
-        pieces = self._kind.cut(run)
+    def _split_run(self, run: str) -> Tokens:
+        tokens = self._model.split(run)
         if len(run) <= _LONGEST_RUN:
-            if len(self._known) >= self._most:
+            if len(self._known) >= self._capacity:
                 self._known.clear()
-            self._known[run] = pieces
-        return pieces
+            self._known[run] = tokens
+        return tokens

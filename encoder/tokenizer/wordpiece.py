@@ -1,12 +1,12 @@
-"""BERT's words and WordPiece.
+"""WordPiece with BERT's words.
 
 A *word* is BERT's basic token: a run of characters that are neither space nor punctuation, or one punctuation
-character; CJK characters stand alone. Words are cut into pieces one by one (WordPiece), so a change reaches no further
-left than the start of the run it touches: whitespace, ASCII punctuation and CJK characters are *walls* on both sides
-of which normalisation, splitting and pieces are independent.
+character; CJK characters stand alone. Words are split into tokens one by one (WordPiece), so a change reaches no
+further left than the start of the run it touches: white space, ASCII punctuation and CJK characters are *boundaries*,
+on both sides of which normalisation, splitting and tokens are independent.
 
-A word that the normaliser leaves nothing of (only control, zero-width or combining characters) is no word at all; one
-that the vocabulary cannot spell, or a very long one, is the single piece [UNK].
+A word of which the normaliser leaves nothing (only control, zero-width or combining characters) is no word at all. One
+that the vocabulary cannot spell, or a very long one, is the single token [UNK].
 """
 
 import json
@@ -25,32 +25,32 @@ _CJK = ((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0xF900, 0xFAFF)
 
 
 class WordPiece:
-    """`Kind` of BERT, DistilBERT and ELECTRA."""
+    """Subword model of BERT, DistilBERT and ELECTRA."""
 
-    def __init__(self, kinds: dict[str, Any]) -> None:
-        """Take a tokenizer's JSON.
+    def __init__(self, spec: dict[str, Any]) -> None:
+        """Make the model of a tokenizer's JSON.
 
         Raises:
-            TokenizerError: words that look at their neighbours.
+            TokenizerError: the tokens of a word depend on its neighbours.
         """
-        if not kinds["normalizer"]["handle_chinese_chars"]:
+        if not spec["normalizer"]["handle_chinese_chars"]:
             raise TokenizerError("tokenizer: handle_chinese_chars must be true, CJK characters stand alone")
-        self.tokenizer = make_plain_tokenizer(kinds, json.dumps(kinds))
+        self.tokenizer = make_plain_tokenizer(spec, json.dumps(spec))
 
-    def is_wall(self, character: str) -> bool:
-        """See `Kind.is_wall`."""
+    def is_boundary(self, character: str) -> bool:
+        """See `SubwordModel.is_boundary`."""
         return _is_boundary(character)
 
     def starts_word(self) -> NDArray[np.bool_]:
-        """See `Kind.starts_word`."""
+        """See `SubwordModel.starts_word`."""
         vocabulary = self.tokenizer.get_vocab()
-        return token_mask(vocabulary, [i for piece, i in vocabulary.items() if not piece.startswith("##")])
+        return token_mask(vocabulary, [i for token, i in vocabulary.items() if not token.startswith("##")])
 
-    def cut(self, text: str) -> Tokens:
-        """See `Kind.cut`."""
-        part = self.tokenizer.encode(text, add_special_tokens=False)
-        ids, offsets = part.ids, part.offsets
-        first = first_tokens(part.word_ids)
+    def split(self, text: str) -> Tokens:
+        """See `SubwordModel.split`."""
+        encoded = self.tokenizer.encode(text, add_special_tokens=False)
+        ids, offsets = encoded.ids, encoded.offsets
+        first = first_tokens(encoded.word_ids)
         bounds = [*first, len(ids)]
         starts = [offsets[i][0] for i in first]
         limits = [*starts[1:], len(text)]
@@ -63,7 +63,7 @@ def _is_boundary(character: str) -> bool:
 
 
 def _with_marks(text: str, end: int, limit: int) -> int:
-    """Move a word's end over the combining marks that the normaliser dropped: they belong to its last character."""
+    """Move a word's end past the combining marks that the normaliser dropped: they belong to its last character."""
     if end < limit and text[end] > "\u02ff" and not _is_boundary(text[end - 1]):
         while end < limit and unicodedata.category(text[end])[0] == "M":
             end += 1

@@ -128,7 +128,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return tuple(dict.fromkeys(source.tagger for source in self.train))
 
 
-def read_config(path: Path) -> TrainConfig:
+def read_train_config(path: Path) -> TrainConfig:
     """Read and check a TOML file.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from encoder.model.config import ConfigError
-from encoder.train.config import TrainConfig, read_config
+from encoder.train.config import TrainConfig, read_train_config
 from encoder.train.data.folder import TrainingFolder, count_words
 from encoder.train.data.text import TextSequence
 
@@ -37,7 +37,7 @@ def write_run(corpus: TrainingFolder, recipe: TrainRecipe, out: Path) -> TrainCo
     for role, sequences in corpus.parts.items():
         _write(out / "data" / f"{role}.conll", "".join(_lines(sequences)), out)
     _write(out / "train.toml", _toml(corpus, recipe, out), out)
-    return read_config(out / "train.toml")
+    return read_train_config(out / "train.toml")
 
 
 def _write(path: Path, text: str, out: Path) -> None:

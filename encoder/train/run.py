@@ -15,10 +15,10 @@ from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.train.config import StabilityStage, TextSource, TrainConfig
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
-from encoder.train.data.holdout import is_held, place_of
+from encoder.train.data.holdout import holdout_position, is_held_out
 from encoder.train.data.text import TextSequence, label_names, read_source
 from encoder.train.stages.distill import distill_job
-from encoder.train.stages.loop import console, train
+from encoder.train.stages.loop import console, run_stage
 from encoder.train.stages.stability import HeldOutSource, train_stability
 from encoder.train.stages.tagger import LabelledCorpus, tagger_job
 
@@ -103,7 +103,7 @@ def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     texts = [sequence for source in config.texts for sequence in read_source(source)]
     console.print(f"distill: {len(texts):,} sequences, C = {shape.causal_layers}", highlight=False)
     pieces = WordPieces(tokenizer, shape.labels)
-    train(distill_job(student, teacher, pieces, texts, config.distill), out, config.seed, config.save_seconds)
+    run_stage(distill_job(student, teacher, pieces, texts, config.distill), out, config.seed, config.save_seconds)
     save_checkpoint(written, shape, student.state_dict(), tokenizer)
 
 
@@ -111,7 +111,7 @@ def _tag(config: TrainConfig, start: str, out: Path, written: Path) -> None:
     data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
     label_sets = _label_sets(config, data)  # of all of the data, whatever part of it is trained on
     if config.stability and not config.stability.folds:
-        data = _select(data, lambda s: not is_held(s, config.seed, config.stability.held))  # type: ignore[union-attr]
+        data = _select(data, lambda s: not is_held_out(s, config.seed, config.stability.held))  # type: ignore[union-attr]
     _tune(config, label_sets, data, dev, start, out, written, config.tagger.epochs)  # type: ignore[union-attr]
 
 
@@ -136,7 +136,7 @@ def _tune(
     job = tagger_job(
         model, WordPieces(tokenizer, *label_sets.values()), data, dev, stage, _teachers(config, label_sets)
     )
-    train(job, out, config.seed, config.save_seconds)
+    run_stage(job, out, config.seed, config.save_seconds)
     first = 0
     for name, labels in label_sets.items():
         with torch.no_grad():
@@ -153,7 +153,7 @@ def _settle(config: TrainConfig, options: StabilityStage, start: str, out: Path,
     if options.folds:
         held = [_fold(config, options, label_sets, data, start, out, k) for k in range(options.folds)]
     else:
-        held = [(out / "tagger", _select(data, lambda s: is_held(s, config.seed, options.held)))]
+        held = [(out / "tagger", _select(data, lambda s: is_held_out(s, config.seed, options.held)))]
     pieces = WordPieces(final.tokenizer, *label_sets.values())
     weights = dict(final.weights)
     for number, (name, labels) in enumerate(label_sets.items()):
@@ -179,7 +179,7 @@ def _fold(
     """Train a tagger without fold `k`; returns its folder and the fold."""
 
     def inside(sequence: TextSequence) -> bool:
-        return int(place_of(sequence, config.seed) * options.folds) == k
+        return int(holdout_position(sequence, config.seed) * options.folds) == k
 
     folder = out / f"fold{k + 1}"
     if not _is_written(folder / "tagger"):

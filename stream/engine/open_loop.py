@@ -80,15 +80,15 @@ def run_open_loop(
             waiting[Answer(message.session, number)] = time, now
             upcoming = next(source, None)
         in_flight = len(waiting)
-        change = engine.govern(now, crowded=in_flight > queue / 2)
+        change = engine.update_load(now, crowded=in_flight > queue / 2)
         result = engine.step(clock.now)
         ended = clock.now() - start
-        engine.took(ended - now)
+        engine.record_step_time(ended - now)
         yield LoopStep(now, ended, result, [waiting.pop(x) for x in result.answered], in_flight, change)
 
 
 def _wait(engine: Engine, until: float, clock: Clock) -> None:
     """Skip to the next arrival, or to the earlier time at which overload control wants to be updated."""
-    if until > clock.now() and (seconds := engine.rest()) is not None:
+    if until > clock.now() and (seconds := engine.pricing.next_wakeup()) is not None:
         until = min(until, clock.now() + max(seconds, 0.01))
     clock.skip(until)

@@ -1,14 +1,14 @@
-"""How long each phase of a step takes, by a clock that somebody else has."""
+"""Durations of the phases of a step, by a clock of the caller."""
 
 from collections.abc import Callable
 
 
 class PhaseTimer:
-    """Books the time since the last phase ended; without a clock it does nothing.
+    """Adds the time since the end of the last phase to that of the one that ends; without a clock it does nothing.
 
     Args:
-        clock: any rising clock, in seconds.
-        seconds: where they are booked, by the phase's name.
+        clock: any monotonic clock, in seconds.
+        seconds: receives the durations, by the name of the phase.
     """
 
     def __init__(self, clock: Callable[[], float] | None, seconds: dict[str, float]) -> None:
@@ -17,7 +17,7 @@ class PhaseTimer:
         self._last = clock() if clock else 0.0
 
     def end(self, phase: str) -> None:
-        """A phase is over, and the next one begins."""
+        """End a phase; the next one begins."""
         if self._clock is not None:
             now = self._clock()
             self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last

@@ -1,4 +1,4 @@
-"""The async face of an engine: one compute thread, a bounded queue, and an event loop that never touches a tensor."""
+"""Worker: runs an engine in one compute thread, behind a bounded queue, for an asyncio event loop."""
 
 import asyncio
 import threading
@@ -18,17 +18,17 @@ class WorkerFailed(RuntimeError):
 
 @dataclass(slots=True)
 class StepBatch:
-    """One step's result, as it crosses to the event loop."""
+    """Result of one step, as handed to the event loop."""
 
     result: StepResult
     latencies: list[float]
     """Seconds from submit to the end of the step, one for each of `result.answered`."""
-    busy: float
-    """Seconds that the step took."""
-    shift: OverloadChange | None = None
-    """Overload began or ended before this step. Where it ends because nothing comes any more, the step is empty."""
-    ended: float = 0.0
-    """When it was over, by the worker's clock."""
+    step_seconds: float
+    """Duration of the step."""
+    overload_change: OverloadChange | None = None
+    """Set if overload began or ended before this step. If it ended because no message comes, the step is empty."""
+    ended_at: float = 0.0
+    """End of the step, by the worker's clock."""
 
 
 class Worker:
@@ -37,16 +37,16 @@ class Worker:
         worker = Worker(engine)
         await worker.submit(message, offset)      # waits while the queue is full; raises InputError at once
         async for batch in worker.results(): ...  # in another task; ends after close()
-        await worker.drain()                      # everything submitted is answered and results() has dealt with it
-        await worker.close()
+        await worker.drain()                      # all submitted messages are answered, and results() has dealt with
+        them await worker.close()
 
-    A message holds its place in the queue until the reader of `results` asks for the batch after the one that
-    answers it, so a slow reader slows the source down and memory stays bounded.
+    A message keeps its place in the queue until the reader of `results` asks for the batch after the one that answers
+    it. A slow reader therefore slows the source down, and memory stays bounded.
 
     Args:
-        engine: nobody else may use it from now on.
-        queue: messages in flight at most.
-        clock: any rising clock, in seconds.
+        engine: belongs to the worker from now on.
+        queue: maximum number of messages in flight.
+        clock: any monotonic clock, in seconds.
     """
 
     def __init__(self, engine: Engine, *, queue: int = 1024, clock: Callable[[], float] = time.monotonic) -> None:
@@ -56,12 +56,12 @@ class Worker:
         self._in_flight = 0
         self._steps_begun = 0
         self._steps_read = 0
-        self._moved_at = 0.0
-        """When work last went on: the first message came, or a step ended."""
-        self._busy = 0.0
-        """Seconds that the last step took."""
-        self._moved = asyncio.Event()
-        """Something left the queue, or the worker stopped."""
+        self._progress_at = 0.0
+        """Time of the last progress: the first message came, or a step ended."""
+        self._step_seconds = 0.0
+        """Duration of the last step."""
+        self._progress = asyncio.Event()
+        """Set when a message has left the queue, or the worker has stopped."""
         self._batches: asyncio.Queue[StepBatch | None] = asyncio.Queue()
         self._submitted: defaultdict[Answer, list[float]] = defaultdict(list)
         self._wake = threading.Event()
@@ -70,175 +70,171 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     async def submit(self, message: Message, offset: int) -> None:
-        """Hand one message to the engine; waits while the queue is full.
+        """Give one message to the engine; waits while the queue is full.
 
         Raises:
             InputError: the message is bad; nothing was changed.
             WorkerFailed: the compute thread stopped.
         """
-        await self.room()
-        self.put(message, offset)
+        await self.wait_for_capacity()
+        self.enqueue(message, offset)
         self.wake()
 
-    def put(self, message: Message, offset: int) -> None:
-        """Hand one message to the engine, whether there is room or not; it may not look before it is woken (`wake`).
+    def enqueue(self, message: Message, offset: int) -> None:
+        """Give one message to the engine even if the queue is full; a step may not see it before `wake`.
 
-        For a source that has many at once: they find themselves in one step.
+        For a source with many messages at once, so that one step takes them all.
 
         Raises:
             InputError, WorkerFailed: as `submit`.
         """
-        self._start()
-        self._check()
+        self._start_thread()
+        self._raise_if_stopped()
         now = self._clock()
         self.engine.submit(message, offset, now)
         if not self._in_flight:
-            self._moved_at = now
+            self._progress_at = now
         self._submitted[Answer(message.session, offset)].append(now)
         self._in_flight += 1
 
     def wake(self) -> None:
-        """Let the engine see what was put."""
+        """Let the compute thread see the messages that were enqueued."""
         self._wake.set()
 
     @property
     def full(self) -> bool:
-        """Whether `room` would wait."""
+        """Whether `wait_for_capacity` would wait."""
         return self._in_flight >= self._queue and not self._stopped
 
     @property
     def in_flight(self) -> int:
-        """Messages that are submitted and not yet answered, or whose answer nobody has dealt with."""
+        """Number of messages that were submitted and whose answer the reader of `results` has not dealt with yet."""
         return self._in_flight
 
     @property
     def queue_age(self) -> float:
-        """Seconds that the message that is next has waited for its step; 0 if none waits."""
-        since = self.engine.waiting_since
+        """Seconds that the next message has waited for its step; 0 if none waits."""
+        since = self.engine.intake.waiting_since
         return 0.0 if since is None else max(0.0, self._clock() - since)
 
     @property
-    def stuck(self) -> float:
-        """Seconds since anything went on although messages are in flight; 0 if none is."""
-        return max(0.0, self._clock() - self._moved_at) if self._in_flight else 0.0
+    def stalled_seconds(self) -> float:
+        """Seconds since the last progress while messages are in flight; 0 if none is."""
+        return max(0.0, self._clock() - self._progress_at) if self._in_flight else 0.0
 
     @property
     def error(self) -> BaseException | None:
-        """What the compute thread stopped with, if it failed."""
+        """The error that stopped the compute thread, if any."""
         return self._error
 
-    def rest(self, longest: float) -> float:
-        """Seconds for which a source may rest: what it submits meanwhile waits for the running step anyway.
+    def pause_before_submit(self, longest: float) -> float:
+        """Seconds for which a source may pause, because its messages would wait for the running step anyway.
 
-        Half of what a step takes, so that the next one finds almost all that came; 0 while no step runs.
+        Half the duration of a step, so that the next one takes almost all that came; 0 while no step runs.
         """
-        return min(longest, self._busy / 2) if self._in_flight else 0.0
+        return min(longest, self._step_seconds / 2) if self._in_flight else 0.0
 
-    async def room(self) -> None:
-        """Wait until `submit` would not wait, or the worker stopped."""
+    async def wait_for_capacity(self) -> None:
+        """Wait until `submit` would not wait, or the worker has stopped."""
         while self.full:
             self.wake()
-            await self._wait()
+            await self._wait_for_progress()
 
     async def results(self) -> AsyncIterator[StepBatch]:
-        """What the steps did, in order; for one reader.
+        """Yield the results of the steps, in order, to one reader.
 
         Raises:
             WorkerFailed: the compute thread stopped with an error.
         """
-        self._start()
+        self._start_thread()
         while (batch := await self._batches.get()) is not None:
             yield batch
             self._in_flight -= len(batch.result.answered)
             self._steps_read += 1
-            self._moved.set()
+            self._progress.set()
         if self._error is not None:
-            self._check()
+            self._raise_if_stopped()
 
     async def drain(self) -> None:
-        """Wait until all that was submitted is answered and the reader of `results` has dealt with it.
+        """Wait until all submitted messages are answered and the reader of `results` has dealt with them.
 
         Raises:
             WorkerFailed: the compute thread stopped before.
         """
         while self._in_flight and not self._stopped:
-            await self._wait()
+            await self._wait_for_progress()
         if self._in_flight:
-            self._check()
+            self._raise_if_stopped()
 
-    async def step_over(self) -> None:
-        """Wait until the step that runs now, if one does, is over and the reader of `results` has dealt with it."""
+    async def wait_for_step(self) -> None:
+        """Wait until the running step, if any, has ended and the reader of `results` has dealt with it."""
         begun = self._steps_begun
         while self._steps_read < begun and not self._stopped:
-            await self._wait()
+            await self._wait_for_progress()
 
     async def close(self) -> None:
-        """Stop after the step that runs; what still waits is left unanswered. Ends `results`. May be called twice."""
+        """Stop after the running step and end `results`; waiting messages stay unanswered. May be called twice."""
         self._stopped = True
         self._wake.set()
-        self._moved.set()
+        self._progress.set()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join)
         self._batches.put_nowait(None)
 
-    async def _wait(self) -> None:
-        self._moved.clear()
-        await self._moved.wait()
+    async def _wait_for_progress(self) -> None:
+        self._progress.clear()
+        await self._progress.wait()
 
-    def _check(self) -> None:
+    def _raise_if_stopped(self) -> None:
         if self._stopped:
             raise WorkerFailed(f"the compute thread stopped: {self._error or 'closed'}") from self._error
 
-    def _start(self) -> None:
+    def _start_thread(self) -> None:
         if self._thread is None and not self._stopped:
             loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._run, args=(loop,), name="hearken-compute", daemon=True)
+            self._thread = threading.Thread(target=self._run_steps, args=(loop,), name="hearken-compute", daemon=True)
             self._thread.start()
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The compute thread."""
+    def _run_steps(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Body of the compute thread."""
         try:
             while not self._stopped:
                 if not self.engine.pending:
-                    self._wake.wait(self._patience())
+                    self._wake.wait(self._idle_seconds())
                     self._wake.clear()
                 started = self._clock()
                 self.engine.expire(started)
-                shift = self._govern(started)
-                if self.engine.pending or shift:
+                change = self.engine.update_load(started, crowded=self._in_flight > self._queue / 2)
+                if self.engine.pending or change:
                     self._steps_begun += 1
                     result = self.engine.step(self._clock)
                     ended = self._clock()
-                    self.engine.took(ended - started)
-                    loop.call_soon_threadsafe(self._deliver, result, started, ended, shift)
+                    self.engine.record_step_time(ended - started)
+                    loop.call_soon_threadsafe(self._deliver, result, started, ended, change)
         except BaseException as error:
             loop.call_soon_threadsafe(self._fail, error)
 
-    def _govern(self, now: float) -> OverloadChange | None:
-        """Tell the engine the time, and how long messages wait for it."""
-        return self.engine.govern(now, crowded=self._in_flight > self._queue / 2)
+    def _deliver(self, result: StepResult, started: float, ended: float, change: OverloadChange | None) -> None:
+        self._progress_at = self._clock()
+        self._step_seconds = ended - started
+        latencies = [ended - self._pop_submit_time(x) for x in result.answered]
+        self._batches.put_nowait(StepBatch(result, latencies, ended - started, change, ended))
 
-    def _deliver(self, result: StepResult, started: float, ended: float, shift: OverloadChange | None) -> None:
-        self._moved_at = self._clock()
-        self._busy = ended - started
-        latencies = [ended - self._submit_time(x) for x in result.answered]
-        self._batches.put_nowait(StepBatch(result, latencies, ended - started, shift, ended))
-
-    def _submit_time(self, answer: Answer) -> float:
+    def _pop_submit_time(self, answer: Answer) -> float:
         times = self._submitted[answer]
         first = times.pop(0)
         if not times:
             del self._submitted[answer]
         return first
 
-    def _patience(self) -> float:
-        """How long to sleep when nothing comes: restarts may grow, sessions expire or be forgotten meanwhile."""
+    def _idle_seconds(self) -> float:
+        """How long to sleep without a message: meanwhile the price may fall, and sessions expire or are forgotten."""
         engine = self.engine
         soonest = min(engine.remember_seconds, engine.idle_seconds or engine.remember_seconds) / 4
-        seconds = engine.rest()
+        seconds = engine.pricing.next_wakeup()
         return min(max(soonest if seconds is None else min(soonest, seconds), 0.01), 1.0)
 
     def _fail(self, error: BaseException) -> None:
         self._error, self._stopped = error, True
-        self._moved.set()
+        self._progress.set()
         self._batches.put_nowait(None)

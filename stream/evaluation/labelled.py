@@ -14,17 +14,15 @@ from typing import Any
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from encoder.model.config import HybridConfig
-from encoder.restart.policies import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
-from encoder.tokenizer.incremental import IncrementalTokenizer
 from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.metrics.report import EvaluationReport, PolicyResult, compare, summarize
+from stream.evaluation.progress import progress_bar
 from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, sessions_of
+from stream.evaluation.replay.flops import count_tokens, dense_flops
 from stream.evaluation.replay.oracle import ORACLE, OracleFeed
 from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.word_by_word import Advance, Feed, ignore
@@ -44,7 +42,7 @@ class EvaluationTask(msgspec.Struct, frozen=True, kw_only=True):
     baselines: tuple[str, ...] = ()
     """Bidirectional checkpoints, re-run on every word."""
     policies: tuple[str, ...]
-    """As `encoder.restart.policies.resolve_policy` reads them, and `oracle`."""
+    """As `encoder.restart.policy_text.resolve_policy` reads them, and `oracle`."""
     limit: int | None = None
     rename: dict[str, str] = {}
     closing: bool = True
@@ -72,7 +70,7 @@ def evaluate_policy(
 
     Args:
         tagger: what labels.
-        policy: as `encoder.restart.policies.resolve_policy` reads it, or `oracle`.
+        policy: as `encoder.restart.policy_text.resolve_policy` reads it, or `oracle`.
         examples: what is labelled; their gold numbers are those of the tagger's labels.
         name: the tagger's name in the results.
         closing: measure the closing restart as well.
@@ -133,31 +131,6 @@ def _count(tagger: Tagger, group: Sequence[LabelledText]) -> tuple[list[list[int
             dense_open += dense_flops(tagger.config, tokens)
             before += int(tokens[-1])
     return arrived, dense, dense_open
-
-
-def count_tokens(tokenizer: IncrementalTokenizer, example: LabelledText) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count the tokens, and the tagger's words, that stand after each word of the example arrived: two of (words,)."""
-    encoded = tokenizer.encode(example.text)
-    words = np.searchsorted(encoded.word_end, example.ends, side="right")
-    return encoded.word_token[words].astype(np.int64), words.astype(np.int64)
-
-
-def dense_flops(config: HybridConfig, tokens: NDArray[np.int64]) -> float:
-    """Count the FLOPs of a bidirectional encoder of this shape over texts of so many tokens, one pass each.
-
-    Every linear, both attention products and the head; a text longer than the window is cut to it.
-    """
-    n = np.minimum(tokens, config.window).astype(np.float64)
-    linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
-    layers = config.layers * (n * linear + n * n * 4 * config.hidden)
-    ends = (config.embedding or 0) + config.scores  # what is linear before and behind the layers
-    return float((layers + n * 2 * config.hidden * ends).sum())
-
-
-def progress_bar() -> Progress:
-    """Make the bar of words done; it draws on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
 
 
 def check_baseline(name: str, tagger: Tagger, baselines: Sequence[str]) -> None:

@@ -10,12 +10,14 @@ from itertools import product
 
 import torch
 
-from encoder.restart.policies import parse_policy, resolve_policy
+from encoder.restart.policies import parse_policy
+from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
-from stream.evaluation.labelled import Plan, check_baseline, progress_bar
+from stream.evaluation.labelled import Plan, check_baseline
 from stream.evaluation.metrics.chart_metrics import Chart, Labels, SpanCounts, row_spans
 from stream.evaluation.metrics.corpus_metrics import CorpusTally, Metrics
 from stream.evaluation.metrics.report import Agreement, EvaluationReport, PolicyResult, compare, summarize
+from stream.evaluation.progress import progress_bar
 from stream.evaluation.replay.message_replay import MessageReplay
 from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.word_by_word import Advance
@@ -41,7 +43,7 @@ def evaluate_streams(
         source: where they are from, for the report.
         taggers: several are seeds of one recipe.
         baselines: bidirectional checkpoints.
-        policies: as `encoder.restart.policies.resolve_policy` reads them.
+        policies: as `encoder.restart.policy_text.resolve_policy` reads them.
         closing: measure closing restarts as well.
         stability: levels under which what readers are shown is measured; none: what is found is.
         command: what was typed, for the report.

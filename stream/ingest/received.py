@@ -1,6 +1,8 @@
-"""Sessions and their segments as they were received; labels lag behind them."""
+"""Sessions and their segments as received. Labels lag behind them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from stream.messages.types import End, Message
 from stream.messages.word_times import Times
@@ -16,10 +18,11 @@ class ReceivedSegment:
     closed: bool = False
     times: Times = ()
     waiting: Write | None = None
+    """The last write of the segment while it is open; it may have been handed out already."""
     applied: int = -1
-    """The last message that was in it when it was restored."""
+    """Offset of its last message in the restored state."""
     saved: SegmentState | None = None
-    """As it was restored; until an update comes that its former owner had not seen done."""
+    """The restored state, until a message comes that the former owner had not applied."""
     speaker: str | None = None
     channel: str | None = None
     opened: Opened = NEVER_OPENED
@@ -30,65 +33,107 @@ class ReceivedSession:
     """One session as received."""
 
     seen: float
+    """Time of its last message."""
     offset: int = -1
+    """The last message that changed it."""
     segments: dict[str, ReceivedSegment] = field(default_factory=dict)
-    floor: int = -1
-    """Messages up to this one were in it when it was restored."""
-    gone: dict[str, int] = field(default_factory=dict)
-    """Segments that were gone when it was restored, and their last messages, if later than `floor`."""
-    reached: int = -1
-    """The last message of any segment that was in it when it was restored. Those before it that were not had been
-    overtaken: a newer update of their segment, behind `reached`, had come before they were done."""
-    held: list[Write] = field(default_factory=list)
-    """Such ones, told again: to do them now would answer them after later messages. They wait for the newer one."""
-    place: Opened = NEVER_OPENED
-    """Of the newest message."""
+    fully_applied_through: int = -1
+    """Every message up to this one was in the restored state."""
+    removed_at: dict[str, int] = field(default_factory=dict)
+    """Segments that were removed in the restored state, and their last messages, if later than that."""
+    last_applied: int = -1
+    """The last message of any segment in the restored state. An earlier message that is not in it had been overtaken:
+    before it was applied, a newer update of its segment had arrived, which is later than `last_applied`."""
+    position: Opened = NEVER_OPENED
+    """Offset of the newest message, and its position among the session's messages at that offset."""
 
-    def count(self, offset: int) -> None:
-        """A message came, be it new or told again: a segment that it opens has the same place each time."""
-        before, number = self.place
-        self.place = offset, number + 1 if offset == before else 0
+    def count_message(self, offset: int) -> None:
+        """Count a message, new or repeated, so that a segment that it opens gets the same position each time."""
+        before, number = self.position
+        self.position = offset, number + 1 if offset == before else 0
 
-    def was_overtaken(self, heard: ReceivedSegment, write: Write) -> bool:
-        """Whether an update that is told again was overtaken, when it was told first, by one that comes yet.
+    def open_segments(self) -> list[str]:
+        """Return the open segments in order of opening.
 
-        One after which the segment stands as it was restored need not have been: it left nothing to be kept.
+        After a crash the order of `segments` differs: a segment opened by a repeated message follows all restored ones.
         """
-        if write.offset >= self.reached or write.final:
-            return False
-        x = heard.saved
-        return x is None or (x.text, x.times, x.speaker, x.channel) != (
-            write.text,
-            write.times,
-            write.speaker,
-            write.channel,
-        )
-
-    def opened(self) -> list[str]:
-        """Open segments, in order of opening.
-
-        After a crash that is not the order in which they are known here: what was opened by a message that is told
-        again comes behind all that were restored.
-        """
-        named = [(heard.opened, name) for name, heard in self.segments.items() if not heard.closed]
+        named = [(segment.opened, name) for name, segment in self.segments.items() if not segment.closed]
         return [name for _, name in sorted(named, key=lambda one: one[0])]
 
-    def has(self, message: Message, offset: int) -> bool:
-        """Whether the message was in the state that was restored."""
-        if offset <= self.floor or isinstance(message, End):
-            return offset <= self.floor
-        heard = self.segments.get(message.segment)
-        return offset <= max(heard.applied if heard else -1, self.gone.get(message.segment, -1))
+    def contains(self, message: Message, offset: int) -> bool:
+        """Tell whether the message was in the restored state."""
+        if offset <= self.fully_applied_through or isinstance(message, End):
+            return offset <= self.fully_applied_through
+        segment = self.segments.get(message.segment)
+        return offset <= max(segment.applied if segment else -1, self.removed_at.get(message.segment, -1))
 
 
-def restore_source(saved: SavedSession, now: float) -> ReceivedSession:
-    """A session as it was received until it was kept."""
-    segments = {name: _restore(x) for name, x in saved.segments.items()}
-    reached = max([saved.offset, *saved.gone.values(), *(x.applied for x in saved.segments.values())])
-    return ReceivedSession(now, saved.offset, segments, saved.offset, saved.gone, reached)
+class ReceivedSessions:
+    """All sessions that are known: active ones, and ended ones that are still remembered."""
+
+    def __init__(self) -> None:
+        self.active: dict[str, ReceivedSession] = {}
+        """In order of their last message."""
+        self.ended: dict[str, tuple[float, int]] = {}
+        """Time of the end, and the last message that was in the session when it was restored."""
+
+    def find(self, name: str, offset: int) -> ReceivedSession | None:
+        """Return the session to which the message at `offset` belongs, if it is active, and count the message."""
+        session = self.active.get(name)
+        if session is not None:
+            session.count_message(offset)
+        return session
+
+    def already_applied(self, message: Message, offset: int) -> bool:
+        """Tell whether the restored state of the session contains the message."""
+        session = self.active.get(message.session)
+        if session is not None:
+            return session.contains(message, offset)
+        return message.session in self.ended and offset <= self.ended[message.session][1]
+
+    def mark_seen(self, name: str, session: ReceivedSession, now: float) -> None:
+        """Note the time of a message; the session becomes active if it was new or ended."""
+        session.seen = now
+        self.ended.pop(name, None)
+        self.active.pop(name, None)
+        self.active[name] = session  # last, as `active` is in order of `seen`
+
+    def mark_ended(self, name: str, now: float) -> None:
+        """Remember an active session as ended."""
+        del self.active[name]
+        self.ended[name] = now, -1
+
+    def forget(self, name: str) -> bool:
+        """Forget a session; returns whether it was known."""
+        was_active = self.active.pop(name, None) is not None
+        return self.ended.pop(name, None) is not None or was_active
+
+    def restore(self, name: str, saved: SavedSession, now: float) -> None:
+        """Add a session as it was saved."""
+        if saved.ended:
+            self.ended[name] = now, saved.offset
+        else:
+            self.active[name] = _restore_received(saved, now)
+
+    def idle_since(self, before: float) -> Mapping[str, ReceivedSession]:
+        """Return the active sessions without a message since `before`."""
+        return dict(takewhile(lambda item: item[1].seen <= before, self.active.items()))
+
+    def purge_ended(self, before: float) -> list[str]:
+        """Forget the sessions that ended at or before `before`; returns their names."""
+        names = [name for name, _ in takewhile(lambda item: item[1][0] <= before, self.ended.items())]
+        for name in names:
+            del self.ended[name]
+        return names
 
 
-def _restore(x: SegmentState) -> ReceivedSegment:
+def _restore_received(saved: SavedSession, now: float) -> ReceivedSession:
+    segments = {name: _restore_segment(x) for name, x in saved.segments.items()}
+    last = max([saved.offset, *saved.removed_at.values(), *(x.applied for x in saved.segments.values())])
+    return ReceivedSession(now, saved.offset, segments, saved.offset, saved.removed_at, last)
+
+
+def _restore_segment(x: SegmentState) -> ReceivedSegment:
     return ReceivedSegment(
         x.text, x.closed, x.times, applied=x.applied, saved=x, speaker=x.speaker, channel=x.channel, opened=x.opened
     )

@@ -1,9 +1,9 @@
-"""The hybrid encoder as a labeller: where texts become tokens, restart points token numbers, and scores labels.
+"""Hybrid labeller: texts to tokens, restart points to token indices, and the encoder's scores to labels.
 
-Several heads of one trunk are several taggers that share a pass: one restart point a segment, the earliest that any of
-them wants, from which on all of them read their labels anew. So a head may read words anew that its own doubts would
-have let stand: it says of them what the newest states say. Final labels are not touched by that, and under a policy
-that looks at no labels (always, never, last) neither are revisions.
+Several heads of one trunk are several taggers that share a pass. A segment has one restart point, the earliest that any
+head asks for, and all heads decode their labels from there. A head may therefore decode words again that its own labels
+would not have restarted; it then gives them the labels of the newest states. This does not affect final labels, nor,
+under a policy that looks at no labels (always, never, last), revisions.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from encoder.session.pool import SegmentPlan as EncoderPlan
 from encoder.session.pool import run_plans
 from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
-from stream.labelling.batch_decode import SegmentScores, read_parts
+from stream.labelling.batch_decode import SegmentScores, decode_segments
 from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words
 from stream.labelling.labeller import Growth, LabellerCounters, Labelling, PlanWork, SavedSegment
 
@@ -34,21 +34,21 @@ _NOTHING = PlanWork()
 
 @dataclass(slots=True)
 class _SegmentPlan(SegmentScores):
-    """One segment's part of a step."""
+    """Plan of one segment in one step."""
 
-    live: "HybridSessionLabels" = None  # type: ignore[assignment]
+    labels: "HybridSessionLabels" = None  # type: ignore[assignment]
     segment: str = ""
-    edits: bool = False
-    """Whether the segment had closed."""
+    is_edit: bool = False
+    """Whether the segment was closed before."""
     token: int = 0
-    """First token that is not as it was."""
-    asks: bool = False
-    """Whether the policy is yet to say where labels are read anew."""
-    compute: EncoderPlan | None = None
+    """First changed token."""
+    awaits_policy: bool = False
+    """Whether the policy has not chosen the restart point yet."""
+    encoder_plan: EncoderPlan | None = None
 
 
 class HybridSessionLabels:
-    """The labels of one session."""
+    """Labels of one session."""
 
     def __init__(
         self,
@@ -66,15 +66,15 @@ class HybridSessionLabels:
         self._session = tagger.sessions.open_session()
         self._open: dict[str, LabelledWords] = {}
         self._closed: dict[str, LabelledWords] = {}
-        self._kept = {x.segment: x for x in kept}
-        """Restored and not touched yet."""
+        self._restored = {x.segment: x for x in kept}
+        """Restored segments that have not been used yet."""
         self._reanchors = 0
         if context:
             self._session.load_context(context)
 
-    def plan(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
-        """Cut what was rewritten."""
-        self._recall(segment)
+    def plan_segment(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
+        """Tokenise the new text of a segment and cut off what was rewritten."""
+        self._restore_words(segment)
         is_edit = segment in self._closed
         before = (self._closed if is_edit else self._open).get(segment)
         encoded, word, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
@@ -83,40 +83,42 @@ class HybridSessionLabels:
         )
         void = False
         if before is not None:
-            plan.keep = _whole_words(before.encoded, encoded, token)
+            plan.kept_words = _count_kept_words(before.encoded, encoded, token)
             void = True in before.void
             if void:
-                plan.anew = before.void
+                plan.unread_heads = before.void
             elif not closing and not is_edit and text.startswith(before.encoded.text):
-                plan.changed = word
+                plan.first_changed = word
             if not void and token == len(before.encoded.ids) == len(encoded.ids):
-                return plan  # white space or case: nothing that the encoder sees
+                return plan  # only white space or case changed: the encoder sees the same tokens
         if is_edit:
             # Always computed: closed words hold no scores, even if the context has these very tokens.
-            plan.compute, plan.keep = self._session.plan_edit(segment, encoded.ids), 0
+            plan.encoder_plan, plan.kept_words = self._session.plan_edit(segment, encoded.ids), 0
         elif closing:
-            self.begin(plan, 0)
+            self.begin_restart(plan, 0)
         else:
-            plan.asks = True
+            plan.awaits_policy = True
         return plan
 
-    def begin(self, plan: _SegmentPlan, word: int) -> None:
-        """Read an open segment's labels anew from that word on, or from an earlier one."""
-        encoded, plan.asks = plan.encoded, False
-        plan.compute = self._session.plan_update(plan.segment, encoded.ids, plan.token, int(encoded.word_token[word]))
+    def begin_restart(self, plan: _SegmentPlan, word: int) -> None:
+        """Compute the labels of an open segment from that word on, or from an earlier one."""
+        encoded, plan.awaits_policy = plan.encoded, False
+        plan.encoder_plan = self._session.plan_update(
+            plan.segment, encoded.ids, plan.token, int(encoded.word_token[word])
+        )
 
     def plan_close(self, segment: str) -> EncoderPlan:
-        """After the segment's last update ran: what makes its labels those of the same text fed whole."""
+        """Plan the closing, after the last update was computed, that gives the labels of the same text fed whole."""
         return self._session.plan_close(segment)
 
     def take_reanchors(self) -> int:
-        """Re-anchors since this was asked last."""
+        """Return the number of re-anchors since the last call."""
         new, self._reanchors = self._session.reanchors - self._reanchors, self._session.reanchors
         return new
 
-    def keep(self, plan: _SegmentPlan, words: LabelledWords) -> None:
-        """Labels were read: they stand."""
-        if plan.closing or plan.edits:
+    def store_labels(self, plan: _SegmentPlan, words: LabelledWords) -> None:
+        """Store the decoded labels of a segment."""
+        if plan.closing or plan.is_edit:
             words.scores = NO_SCORES
             self._open.pop(plan.segment, None)
             self._closed[plan.segment] = words
@@ -124,42 +126,43 @@ class HybridSessionLabels:
             words.standing = self._session.standing_read(plan.segment)
             self._open[plan.segment] = words
 
-    def delete(self, segment: str) -> None:
-        """Take a segment back, out of the context too."""
+    def delete_segment(self, segment: str) -> None:
+        """Remove a segment, also from the closed context."""
         self._closed.pop(segment, None)
         self._open.pop(segment, None)
-        self._kept.pop(segment, None)
+        self._restored.pop(segment, None)
         self._session.delete_segment(segment)
 
-    def forget(self, segment: str) -> None:
-        """A closed segment will not be edited any more."""
+    def forget_segment(self, segment: str) -> None:
+        """Forget a closed segment that can no longer be edited."""
         self._closed.pop(segment, None)
-        self._kept.pop(segment, None)
+        self._restored.pop(segment, None)
+        self._session.forget_segment(segment)
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
-        """A restored segment's words as they stood."""
-        self._recall(segment)
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
+        """Return the saved reading of a restored segment by each tagger."""
+        self._restore_words(segment)
         words, closed = self._open.get(segment) or self._closed[segment], segment in self._closed
         return tuple(_LazyLabelling(words, number, None, closed, _NOTHING) for number in range(len(self._heads)))
 
-    def save(self, segment: str) -> dict[str, bytes]:
-        """Labels as they stand, with the model's fingerprint; empty for a segment that is not known."""
-        if segment in self._kept:
-            return {name: self._kept[segment].words.get(name) or UNREAD_WORDS for name in self._names}
+    def save_segment(self, segment: str) -> dict[str, bytes]:
+        """Return the label records of a segment with the model's fingerprint; empty for an unknown segment."""
+        if segment in self._restored:
+            return {name: self._restored[segment].words.get(name) or UNREAD_WORDS for name in self._names}
         words = self._open.get(segment) or self._closed.get(segment)
         return {} if words is None else pack_words(words, self._names, self._fingerprint)
 
     def save_context(self) -> tuple[bytes, ...]:
-        """The closed context, with the model's fingerprint."""
+        """Return the closed context with the model's fingerprint."""
         return (self._fingerprint + self._session.save_context(),)
 
     def free(self) -> None:
-        """The session is over."""
+        """Release the session."""
         self._session.free()
 
-    def _recall(self, segment: str) -> None:
-        """Make words again of a segment that was restored."""
-        kept = self._kept.pop(segment, None)
+    def _restore_words(self, segment: str) -> None:
+        """Decode the words of a restored segment."""
+        kept = self._restored.pop(segment, None)
         if kept is None:
             return
         encoded = self._tagger.tokenizer.encode(kept.text)
@@ -176,7 +179,7 @@ class HybridLabeller:
 
     Args:
         tagger: the trunk and its heads.
-        heads: names of those that are wanted, in the order of their readings; None: all of them.
+        heads: names of the heads to use, in the order of their readings; None uses all.
     """
 
     def __init__(self, tagger: Tagger, heads: Sequence[str] | None = None) -> None:
@@ -186,46 +189,46 @@ class HybridLabeller:
         self._tagger = tagger
         self._reanchors = 0
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> HybridSessionLabels:
-        """Begin a session or go on with a saved one (see the protocol)."""
+        """Begin a session or continue a saved one (`Labeller.open_session`)."""
         closed = [x for x in kept if x.closed]
         identity = self._tagger.encoder.identity
         for context in contexts:
             if context.startswith(identity):
                 return HybridSessionLabels(self._tagger, self.heads, policy, kept, context[len(identity) :])
         still_open = [x._replace(words={}) if closed else x for x in kept if not x.closed]
-        live = HybridSessionLabels(self._tagger, self.heads, policy, still_open)
+        labels = HybridSessionLabels(self._tagger, self.heads, policy, still_open)
         for x in closed:
-            plan = live.plan(x.segment, x.text, closing=True)
-            self.run([plan])
-            self.read([plan])
-        return live
+            plan = labels.plan_segment(x.segment, x.text, closing=True)
+            self.compute([plan])
+            self.decode([plan])
+        return labels
 
-    def point(self, plans: Sequence[_SegmentPlan]) -> None:
-        """Ask the sessions' policy where each segment's labels are read anew: the earliest that any head wants."""
-        asking = [plan for plan in plans if plan.asks]
-        for policy in {id(plan.live.policy): plan.live.policy for plan in asking}.values():
-            mine = [plan for plan in asking if plan.live.policy is policy]
-            sizes = [(plan.keep, len(plan.encoded.word_start)) for plan in mine]
+    def choose_restarts(self, plans: Sequence[_SegmentPlan]) -> None:
+        """Let the policy choose the restart point of each segment: the earliest that any head asks for."""
+        awaiting = [plan for plan in plans if plan.awaits_policy]
+        for policy in {id(plan.labels.policy): plan.labels.policy for plan in awaiting}.values():
+            mine = [plan for plan in awaiting if plan.labels.policy is policy]
+            sizes = [(plan.kept_words, len(plan.encoded.word_start)) for plan in mine]
             data = [[plan.before.heads[i] if plan.before else b"" for plan in mine] for i in range(len(self.heads))]
             for plan, word in zip(mine, policy.restart_points(pack_batch(data, sizes)), strict=True):
-                plan.live.begin(plan, word)
+                plan.labels.begin_restart(plan, word)
 
-    def run(self, plans: Sequence[_SegmentPlan]) -> None:
-        """Compute the updates of all sessions together, then what closings need beyond that."""
-        self.point(plans)
-        self._run([(plan, plan.compute) for plan in plans if plan.compute is not None])
-        self._run([(plan, plan.live.plan_close(plan.segment)) for plan in plans if plan.closing])
-        self._reanchors += sum(plan.live.take_reanchors() for plan in plans)
+    def compute(self, plans: Sequence[_SegmentPlan]) -> None:
+        """Compute the updates of all sessions together, then the closings."""
+        self.choose_restarts(plans)
+        self._run([(plan, plan.encoder_plan) for plan in plans if plan.encoder_plan is not None])
+        self._run([(plan, plan.labels.plan_close(plan.segment)) for plan in plans if plan.closing])
+        self._reanchors += sum(plan.labels.take_reanchors() for plan in plans)
 
-    def read(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
-        """Decode all that was computed, packed."""
+    def decode(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
+        """Decode the computed plans, packed."""
         found: list[tuple[Labelling, ...]] = []
-        for plan, read in zip(plans, read_parts(plans, self.heads, self._tagger.config.columns), strict=True):
-            plan.live.keep(plan, read.words)
-            closed = plan.closing or plan.edits
+        for plan, read in zip(plans, decode_segments(plans, self.heads, self._tagger.config.columns), strict=True):
+            plan.labels.store_labels(plan, read.words)
+            closed = plan.closing or plan.is_edit
             readings = [
                 _LazyLabelling(read.words, number, head.labels, closed, read.work, growth)
                 for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
@@ -234,7 +237,7 @@ class HybridLabeller:
         return found
 
     def counters(self) -> LabellerCounters:
-        """What was done so far."""
+        """Return the counts so far."""
         work, encoder = self._tagger.sessions.work, self._tagger.encoder
         used = encoder.pages_in_use
         return LabellerCounters(work.evictions, self._reanchors, work.flops, used, encoder.pages_total - used)
@@ -244,14 +247,14 @@ class HybridLabeller:
             return
         for (plan, compute), rows in zip(wanted, run_plans(self._tagger.sessions, [x for _, x in wanted]), strict=True):
             plan.rows.extend(rows)
-            plan.ran.append(compute)
+            plan.encoder_passes.append(compute)
 
 
-_MADE = frozenset({"starts", "ends", "labels", "probability", "stability", "spans"})
+_LAZY = frozenset({"starts", "ends", "labels", "probability", "stability", "spans"})
 
 
 class _LazyLabelling(Labelling):
-    """A reading whose arrays are made when somebody looks at them: after most updates nobody does."""
+    """Reading whose arrays are made when they are first used: after most updates they are not."""
 
     __slots__ = ("_closed", "_head", "_names", "_words")
 
@@ -273,7 +276,7 @@ class _LazyLabelling(Labelling):
         put(self, "growth", growth)
 
     def __getattr__(self, name: str) -> Any:
-        if name not in _MADE:
+        if name not in _LAZY:
             raise AttributeError(name)
         words = self._words
         n, put = len(words.encoded.word_start), object.__setattr__
@@ -296,16 +299,16 @@ def _unpack(
     probability: NDArray[np.float32],
     stability: NDArray[np.float32],
 ) -> None:
-    """Fill what a reading says of each word; a label of a closed segment stands for certain."""
+    """Fill the arrays of a reading; labels of a closed segment are certain."""
     for i in range(len(words)):
         word = words[i]
         labels[i], probability[i] = word.labels, word.probability
         stability[i] = 1 if closed else stability_at(word.base, word.drift, len(words) - np.int64(word.seen))
 
 
-def _whole_words(before: Encoded, after: Encoded, token: int) -> int:
-    """Words that are the same in both texts, given that their first `token` tokens are."""
+def _count_kept_words(before: Encoded, after: Encoded, token: int) -> int:
+    """Return the number of leading words that both texts share, given that they share the first `token` tokens."""
     words = len(before.word_start)
     if token == len(before.ids) and words <= len(after.word_start) and after.word_token[words] == token:
-        return words  # nothing but new words
+        return words  # the text only got new words
     return int(min(x.word_token[1:].searchsorted(token, side="right") for x in (before, after)))

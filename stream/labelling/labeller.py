@@ -1,6 +1,7 @@
-"""What the engine needs of taggers: texts in, labelled words out. The hybrid encoder fits it, and so does a fake.
+"""Labeller: protocol between the engine and the taggers. Texts go in, labelled words come out.
 
-A labeller has one tagger or several. Those of one *pass* share what is computed: words, restart point and work.
+A labeller has one tagger or several. Taggers of one *pass* share its computation: words, restart point and work. A
+*reading* of a segment by a tagger is one `Labelling`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,53 +13,53 @@ from numpy.typing import NDArray
 
 from encoder.restart.policies import RestartPolicy
 
-Kind = Literal["none", "append", "local", "full"]
+RestartKind = Literal["none", "append", "local", "full"]
 """Where a restart began: nowhere, at the first new word, before it, or at the start of the window."""
 
 
 class PlanWork(NamedTuple):
-    """What one plan computed."""
+    """Work that one plan computed."""
 
-    kind: Kind = "none"
+    kind: RestartKind = "none"
     words: int = 0
-    """Words of the segment whose tail states were computed, each as often as it was."""
+    """Words of the segment whose tail states were computed, counted once for each time."""
     tokens: int = 0
-    """Tokens that went through the tail, those of other segments computed again included."""
+    """Tokens that went through the tail, including those of other segments that were computed again."""
 
 
 class Growth(NamedTuple):
-    """How a reading differs from the one before it of its segment, whose text is the beginning of the new one."""
+    """Difference between a reading and the previous one of its segment, whose text the new one continues."""
 
     arrived: int
-    """Words from the first on that is not as it was."""
+    """Number of words from the first changed one on."""
     rewritten: int | None
-    """First character of that word, if it stood and went on."""
+    """First character of that word, if it is an old one that became longer."""
     by_input: int
-    """Labels that changed on words that stood, because of the input."""
+    """Labels of old words that changed because of the input."""
     by_model: int
-    """The same, because of the model."""
-    quiet: bool
-    """The same spans are in the same places."""
+    """Labels of old words that changed because of the model."""
+    spans_unchanged: bool
+    """Whether both have the same spans in the same places."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelling:
-    """The words of one segment and how one tagger labels them; offsets are characters, end exclusive."""
+    """Words of one segment with the labels of one tagger; offsets are characters, end exclusive."""
 
     starts: NDArray[np.int32]  # (words,)
     ends: NDArray[np.int32]  # (words,)
-    labels: NDArray[np.int32]  # (words,) numbers of BIO labels
+    labels: NDArray[np.int32]  # (words,) indices of BIO labels
     probability: NDArray[np.float32]  # (words,) of the label
-    stability: NDArray[np.float32]  # (words,) probability that the label stands at the close; 1 once it is closed
+    stability: NDArray[np.float32]  # (words,) probability that the label is unchanged at the close; 1 when closed
     spans: Sequence[tuple[int, int, str]]
     """First word, end word (exclusive) and label of each span, in order."""
     work: PlanWork
-    """What its pass computed: the same for all taggers of the pass."""
+    """Work of its pass: the same for all taggers of the pass."""
     growth: Growth | None = None
-    """None: the text did more than grow, or nobody looked."""
+    """None if the text was rewritten, or the growth was not measured."""
 
-    def but(self, **changed: Any) -> "Labelling":
-        """The same with other arrays or spans, whatever kind of reading it is; nobody has looked how that grew."""
+    def replace(self, **changed: Any) -> "Labelling":
+        """Return a copy with other arrays or spans, and without growth."""
         kept = {name: getattr(self, name) for name in _FIELDS}
         return Labelling(**(kept | changed))
 
@@ -71,65 +72,68 @@ NO_WORDS = Labelling(_NONE, _NONE, _NONE, np.zeros(0, np.float32), np.zeros(0, n
 
 P = TypeVar("P")
 P_co = TypeVar("P_co", covariant=True)
-"""A labeller's own kind of plan: one segment of one session in one step. Nobody else looks into it."""
+"""Plan of a labeller: one segment of one session in one step. It is opaque to others."""
 
 
 class SavedSegment(NamedTuple):
-    """A segment as it was saved."""
+    """One segment of a saved session."""
 
     segment: str
     text: str
     closed: bool
     words: Mapping[str, bytes]
-    """What `SessionLabels.save` gave; taggers may be missing, and others may be there."""
+    """Result of `SessionLabels.save_segment`, by tagger; may lack taggers of this labeller, and contain others."""
 
 
 class SessionLabels(Protocol[P_co]):
-    """The labels of one session's text; at most one plan is under way."""
+    """Labels of the segments of one session; at most one plan is in progress."""
 
-    def plan(self, segment: str, text: str, closing: bool) -> P_co:
-        """Cut what was rewritten. A new segment opens; a closed one is edited whole."""
+    def plan_segment(self, segment: str, text: str, closing: bool) -> P_co:
+        """Plan the labelling of the new text of a segment: cut off what was rewritten.
+
+        A new segment opens; a closed one is computed whole.
+        """
         ...
 
-    def delete(self, segment: str) -> None:
-        """Take a segment back, out of the context too; an unknown one is ignored."""
+    def delete_segment(self, segment: str) -> None:
+        """Remove a segment, also from the closed context; an unknown one is ignored."""
         ...
 
-    def forget(self, segment: str) -> None:
-        """A closed segment will not be edited any more; it stays in the context."""
+    def forget_segment(self, segment: str) -> None:
+        """Forget a closed segment that can no longer be edited; it stays in the closed context."""
         ...
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
-        """The words of a segment that was restored, as each tagger's labels stood; without spans and work."""
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
+        """Return the saved reading of a restored segment by each tagger, without spans and work."""
         ...
 
-    def save(self, segment: str) -> dict[str, bytes]:
-        """What `SavedSegment.words` is to be, by tagger; empty if the segment is not known here."""
+    def save_segment(self, segment: str) -> dict[str, bytes]:
+        """Return the records of a segment for `SavedSegment.words`, by tagger; empty if the segment is unknown."""
         ...
 
     def save_context(self) -> tuple[bytes, ...]:
-        """What closed segments left to be seen, for `Labeller.open`; one for each model, that tells which it is of."""
+        """Return the closed context of each model for `Labeller.open_session`; each names its model."""
         ...
 
     def free(self) -> None:
-        """The session is over."""
+        """Release the session."""
         ...
 
 
 class LabellerCounters(NamedTuple):
-    """What a labeller did since it was made, beyond what the plans say, and what it holds."""
+    """Work of a labeller since it was made, beyond that of the plans, and its memory."""
 
     evictions: int = 0
     reanchors: int = 0
     flops: int = 0
     pages_used: int = 0
-    """Pages of the cache that hold something now."""
+    """Pages of the cache in use."""
     pages_free: int = 0
 
 
-def read_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Labelling]:
+def decode_single(labeller: "Labeller[P]", plans: Sequence[P]) -> list[Labelling]:
     """Decode plans of a labeller that has one tagger."""
-    return [reading for (reading,) in labeller.read(plans)]
+    return [reading for (reading,) in labeller.decode(plans)]
 
 
 class Labeller(Protocol[P]):
@@ -137,37 +141,37 @@ class Labeller(Protocol[P]):
 
     @property
     def passes(self) -> tuple[tuple[str, ...], ...]:
-        """The taggers' names in revisions, by pass."""
+        """Names of the taggers, as in revisions, by pass."""
         ...
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> SessionLabels[P]:
-        """Begin a session, or go on with one as it was saved.
+        """Begin a session, or continue a saved one.
 
         Computes nothing, unless no context is of this model: then the closed segments are computed whole, one after
-        the other, as the best that is left of it. A tagger that a segment was not kept for, or that another model
-        kept, has no labels there; it reads all of the segment's words with the next plan of it.
+        the other, which is the closest to their context that can be had. A tagger without saved labels of this model
+        for a segment has none; it labels all words of the segment with its next plan.
 
         Args:
             policy: where restarts begin.
-            kept: its segments; closed ones in order of closing.
-            contexts: what `SessionLabels.save_context` gave; empty if nothing had closed.
+            kept: saved segments; closed ones in order of closing.
+            contexts: from `SessionLabels.save_context`; empty if no segment had closed.
         """
         ...
 
-    def point(self, plans: Sequence[P]) -> None:
-        """Choose where plans of different sessions begin; for those that were left out `run` does it."""
+    def choose_restarts(self, plans: Sequence[P]) -> None:
+        """Choose the restart points of plans of different sessions; `compute` does it for plans that were left out."""
         ...
 
-    def run(self, plans: Sequence[P]) -> None:
+    def compute(self, plans: Sequence[P]) -> None:
         """Compute plans of different sessions together."""
         ...
 
-    def read(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
-        """Decode plans that ran: all words of each one's segment; a reading for each tagger, in order of `passes`."""
+    def decode(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
+        """Decode computed plans: a reading of the whole segment by each tagger, in order of `passes`."""
         ...
 
     def counters(self) -> LabellerCounters:
-        """What was done so far."""
+        """Return the counts so far; may be called while a step runs."""
         ...

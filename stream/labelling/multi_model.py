@@ -1,4 +1,4 @@
-"""Labellers of different models side by side: one text, one state, and a pass of each of them over every update."""
+"""Labeller of several models: one text and one state, and a pass of each model over every update."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -9,73 +9,73 @@ from stream.labelling.labeller import Labeller, LabellerCounters, Labelling, Sav
 
 
 class MultiModelSessionLabels:
-    """The labels of one session, in several models."""
+    """Labels of one session by several models."""
 
-    def __init__(self, lives: Sequence[SessionLabels[Any]]) -> None:
-        self._lives = lives
+    def __init__(self, parts: Sequence[SessionLabels[Any]]) -> None:
+        self._parts = parts
 
-    def plan(self, segment: str, text: str, closing: bool) -> list[Any]:
-        """Each model's own plan: it restarts where its own taggers want it."""
-        return [live.plan(segment, text, closing) for live in self._lives]
+    def plan_segment(self, segment: str, text: str, closing: bool) -> list[Any]:
+        """Return a plan of each model, which has its own restart point."""
+        return [part.plan_segment(segment, text, closing) for part in self._parts]
 
-    def delete(self, segment: str) -> None:
-        """Take a segment back everywhere."""
-        for live in self._lives:
-            live.delete(segment)
+    def delete_segment(self, segment: str) -> None:
+        """Remove a segment from each model."""
+        for part in self._parts:
+            part.delete_segment(segment)
 
-    def forget(self, segment: str) -> None:
-        """A closed segment will not be edited any more."""
-        for live in self._lives:
-            live.forget(segment)
+    def forget_segment(self, segment: str) -> None:
+        """Forget a closed segment that can no longer be edited."""
+        for part in self._parts:
+            part.forget_segment(segment)
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
-        """The words of a restored segment, as each tagger's labels stood."""
-        return tuple(chain.from_iterable(live.reading(segment) for live in self._lives))
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
+        """Return the saved reading of a restored segment by each tagger."""
+        return tuple(chain.from_iterable(part.restored_readings(segment) for part in self._parts))
 
-    def save(self, segment: str) -> dict[str, bytes]:
-        """What each tagger has of a segment."""
-        return {name: words for live in self._lives for name, words in live.save(segment).items()}
+    def save_segment(self, segment: str) -> dict[str, bytes]:
+        """Return the records of a segment, by tagger."""
+        return {name: words for part in self._parts for name, words in part.save_segment(segment).items()}
 
     def save_context(self) -> tuple[bytes, ...]:
-        """What each model has of closed segments."""
-        return tuple(chain.from_iterable(live.save_context() for live in self._lives))
+        """Return the closed context of each model."""
+        return tuple(chain.from_iterable(part.save_context() for part in self._parts))
 
     def free(self) -> None:
-        """The session is over."""
-        for live in self._lives:
-            live.free()
+        """Release the session in each model."""
+        for part in self._parts:
+            part.free()
 
 
 class MultiModelLabeller:
-    """Several labellers as one; no two may have a tagger of the same name."""
+    """Combines several labellers; no two may have a tagger of the same name."""
 
     def __init__(self, labellers: Sequence[Labeller[Any]]) -> None:
         self._labellers = labellers
         self.passes = tuple(chain.from_iterable(labeller.passes for labeller in labellers))
         assert len(set(chain.from_iterable(self.passes))) == sum(map(len, self.passes)), "names must differ"
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> MultiModelSessionLabels:
-        """Begin a session or go on with a saved one: each finds among what was kept what is its own."""
-        return MultiModelSessionLabels([labeller.open(policy, kept, contexts) for labeller in self._labellers])
+        """Begin a session or continue a saved one; each model uses only its own saved records."""
+        return MultiModelSessionLabels([labeller.open_session(policy, kept, contexts) for labeller in self._labellers])
 
-    def point(self, plans: Sequence[list[Any]]) -> None:
-        """Choose where they begin, model after model."""
+    def choose_restarts(self, plans: Sequence[list[Any]]) -> None:
+        """Choose restart points, model by model."""
         for labeller, own in zip(self._labellers, zip(*plans, strict=True), strict=False):
-            labeller.point(own)
+            labeller.choose_restarts(own)
 
-    def run(self, plans: Sequence[list[Any]]) -> None:
-        """Compute the plans, model after model."""
+    def compute(self, plans: Sequence[list[Any]]) -> None:
+        """Compute the plans, model by model."""
         for labeller, own in zip(self._labellers, zip(*plans, strict=True), strict=False):
-            labeller.run(own)
+            labeller.compute(own)
 
-    def read(self, plans: Sequence[list[Any]]) -> list[tuple[Labelling, ...]]:
-        """Decode the plans; readings stand in the order of `passes`."""
-        columns = zip(self._labellers, zip(*plans, strict=True), strict=False)  # no column where there is no plan
-        parts = [labeller.read(own) for labeller, own in columns]
+    def decode(self, plans: Sequence[list[Any]]) -> list[tuple[Labelling, ...]]:
+        """Decode the plans; readings are in the order of `passes`."""
+        columns = zip(self._labellers, zip(*plans, strict=True), strict=False)  # no plans, no columns
+        parts = [labeller.decode(own) for labeller, own in columns]
         return [tuple(chain.from_iterable(readings)) for readings in zip(*parts, strict=True)]
 
     def counters(self) -> LabellerCounters:
-        """What all have done so far."""
+        """Return the sums of the counts of all models."""
         return LabellerCounters(*map(sum, zip(*(labeller.counters() for labeller in self._labellers), strict=True)))

@@ -1,4 +1,4 @@
-"""What a source can do wrong. An InputError names one message as bad and leaves everything else as it was."""
+"""Errors of input messages: the reason codes, and the exception that refuses one message without changing anything."""
 
 from typing import Literal
 
@@ -15,11 +15,11 @@ Reason = Literal[
 
 
 class InputError(ValueError):
-    """A message that cannot be applied; nothing was changed by it.
+    """A message that cannot be applied; the session is unchanged.
 
     Attributes:
-        reason: a short, stable code, fit for a counter's label and a dead letter's header.
-        detail: one line for a person.
+        reason: a short, stable code, used as a metric label and in the header of a dead letter.
+        detail: one line that explains the error to a person.
     """
 
     def __init__(self, reason: Reason, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""Messages in normal form: the types are the schema (docs/messages.md). Field names are a public contract."""
+"""Message types in normal form (docs/messages.md). The types are the schema; field names are a public contract."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class WordTime(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Start and end of one word, in seconds, and who said it, where that can change within a segment."""
+    """Start and end of one word, in seconds, and its speaker, if the segment has several."""
 
     start: float
     end: float
@@ -14,7 +14,7 @@ class WordTime(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
-    """The text of one segment as it stands now (`replace`) or what comes after it (`append`)."""
+    """New text of one segment: the whole text (`replace`) or an addition to its end (`append`)."""
 
     session: str
     segment: str
@@ -24,20 +24,20 @@ class Update(msgspec.Struct, frozen=True, kw_only=True, tag="update"):
     time: float | None = None
     words: tuple[WordTime, ...] | None = None
     speaker: str | None = None
-    """Who says or writes the segment."""
+    """Speaker or author of the segment."""
     channel: str | None = None
-    """Where it comes from: a side of a call, a microphone."""
+    """Audio channel or source of the segment, such as one side of a call."""
 
 
 class Delete(msgspec.Struct, frozen=True, kw_only=True, tag="delete"):
-    """The source takes a segment back."""
+    """Removal of a segment by its source."""
 
     session: str
     segment: str
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
-    """The session is over; its open segments close."""
+    """End of a session; its open segments close."""
 
     session: str
 
@@ -46,7 +46,7 @@ Message = Update | Delete | End
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A labelled stretch of a segment's text; offsets are Unicode code points, end exclusive."""
+    """A labelled part of a segment's text; offsets are Unicode code points, end exclusive."""
 
     id: int
     start: int
@@ -54,18 +54,18 @@ class Span(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     label: str
     text: str
     stability: float
-    """The probability that the span stands at the close; 1 in a final revision."""
+    """Probability that the span is unchanged when the segment closes; 1 in a final revision."""
     start_time: float | None = None
     end_time: float | None = None
     speaker: str | None = None
-    """Who said its first word, where the input tells."""
+    """Speaker of its first word, if the input names one."""
     channel: str | None = None
     score: float | None = None
-    """The label's probability, of the least probable word; says how sure the tagger is now, not if it will stay so."""
+    """Lowest label probability among its words: how certain the tagger is now, not whether the label will last."""
 
 
 class Was(msgspec.Struct, frozen=True, kw_only=True):
-    """What a changed span was in the revision before."""
+    """Extent and label of a changed span in the previous revision."""
 
     start: int
     end: int
@@ -76,7 +76,7 @@ Cause = Literal["input", "model", "delete"]
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """A span that kept its id but not its extent or label."""
+    """A span that kept its id while its extent or label changed."""
 
     id: int
     was: Was
@@ -84,7 +84,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retracted(msgspec.Struct, frozen=True, kw_only=True):
-    """A span that no longer stands; `text` is the text that it stood on."""
+    """A span that was removed; `text` is the text that it covered."""
 
     id: int
     start: int
@@ -95,7 +95,7 @@ class Retracted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True, tag="revision"):
-    """All spans of one segment as they stand, and what changed since the segment's revision before."""
+    """All current spans of one segment, and the changes since its previous revision."""
 
     tagger: str
     session: str
@@ -108,4 +108,4 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, tag="revision"):
     changed: tuple[Changed, ...] = ()
     retracted: tuple[Retracted, ...] = ()
     score: float | None = None
-    """How probable it is that the segment has any label: of its most suspicious word. None where it has no word."""
+    """Probability that the segment has any label: the highest of its words. None if it has no word."""

@@ -1,4 +1,4 @@
-"""What every message must satisfy by itself, before anything is known of its session."""
+"""Validation of a single message, independent of the state of its session."""
 
 import math
 import re
@@ -7,9 +7,9 @@ from stream.messages.errors import InputError
 from stream.messages.types import Delete, End, Message, Update
 
 MAX_TEXT = 1 << 16
-"""Characters of one segment."""
+"""Maximum number of characters in one segment."""
 MAX_ID = 256
-"""Characters of a session's or segment's id."""
+"""Maximum number of characters in the id of a session or segment."""
 
 _BAD_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _BAD_IN_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -17,7 +17,7 @@ _WORD = re.compile(r"\S+")
 
 
 def check_message(message: Message) -> None:
-    """Check ids, characters, length and times.
+    """Check the ids, characters, length and times of a message.
 
     Raises:
         InputError: bad_id, bad_text, text_too_long, bad_time or words_mismatch.
@@ -36,27 +36,38 @@ def check_text(text: str) -> None:
     Raises:
         InputError: text_too_long or bad_text.
     """
-    if len(text) > MAX_TEXT:
-        raise InputError("text_too_long", f"a segment holds at most {MAX_TEXT} characters, this one {len(text)}")
-    if not text.isprintable() and (bad := _BAD_IN_TEXT.search(text)):  # what prints is neither, and is soon seen
-        raise InputError("bad_text", f"character U+{ord(bad[0]):04X} at {bad.start()} is a control or half a character")
+    check_length(len(text))
+    if not text.isprintable() and (bad := _BAD_IN_TEXT.search(text)):  # isprintable() is fast and excludes both
+        raise InputError(
+            "bad_text", f"character U+{ord(bad[0]):04X} at {bad.start()} is a control character or a surrogate"
+        )
 
 
-def without_controls(text: str) -> str:
-    """Put blanks where `check_text` would find characters that it refuses; offsets stay as they are."""
+def check_length(characters: int) -> None:
+    """Check the length of the text of one segment.
+
+    Raises:
+        InputError: text_too_long.
+    """
+    if characters > MAX_TEXT:
+        raise InputError("text_too_long", f"a segment has at most {MAX_TEXT} characters, this one has {characters}")
+
+
+def replace_controls(text: str) -> str:
+    """Replace each character that `check_text` refuses with a blank, so offsets do not change."""
     return _BAD_IN_TEXT.sub(" ", text)
 
 
-def count_words(text: str) -> int:
-    """Words as transcripts time them: runs of characters that are not white space."""
+def _count_words(text: str) -> int:
+    """Count words as transcripts time them: runs of characters that are not white space."""
     return sum(1 for _ in _WORD.finditer(text))
 
 
 def _check_id(which: str, value: str) -> None:
     if not 0 < len(value) <= MAX_ID:
-        raise InputError("bad_id", f"a {which}'s id has 1 to {MAX_ID} characters, this one {len(value)}")
+        raise InputError("bad_id", f"a {which} id has 1 to {MAX_ID} characters, this one has {len(value)}")
     if not value.isprintable() and (bad := _BAD_IN_ID.search(value)):
-        raise InputError("bad_id", f"a {which}'s id must not hold the character U+{ord(bad[0]):04X}")
+        raise InputError("bad_id", f"a {which} id must not contain the character U+{ord(bad[0]):04X}")
 
 
 def _check_times(update: Update) -> None:
@@ -65,6 +76,6 @@ def _check_times(update: Update) -> None:
         raise InputError("bad_time", "`time` must be a finite number of seconds")
     if not all(math.isfinite(x.start) and math.isfinite(x.end) for x in words):
         raise InputError("bad_time", "`words` must have finite `start` and `end`, in seconds")
-    if update.words is not None and update.mode == "replace" and len(words) != count_words(update.text):
-        wanted = count_words(update.text)
+    if update.words is not None and update.mode == "replace" and len(words) != _count_words(update.text):
+        wanted = _count_words(update.text)
         raise InputError("words_mismatch", f"`words` has {len(words)} entries for {wanted} words of text")

@@ -24,11 +24,11 @@ from typing import Literal
 
 Unit = Literal["flops", "seconds"]
 
-BURST = 1.0
+BURST_SECONDS = 1.0
 """Seconds of the budget that the bucket holds."""
-FREE = 0.5
+FREE_FRACTION = 0.5
 """The part of the bucket down to which restarts cost nothing."""
-LOWEST, HIGHEST = 0.004, 0.5
+LOWEST_PRICE, HIGHEST_PRICE = 0.004, 0.5
 """Prices, in changes a word, between which it rises by equal factors while the other half is spent."""
 
 
@@ -46,25 +46,25 @@ class Budget:
     def __init__(self, rate: float, unit: Unit = "flops") -> None:
         assert rate > 0, "no budget at all stands for no limit"
         self.unit: Unit = unit
-        self.size = BURST * rate
+        self.size = BURST_SECONDS * rate
         self.level = self.size
         """What is left, in the budget's unit."""
         self._rate = rate
-        self._told: float | None = None
-        self._booked = 0.0
+        self._refilled_at: float | None = None
+        self._reserved = 0.0
         """What this step has bought and not yet paid for."""
-        self._word = 0.0
+        self._cost_per_word = 0.0
         """What a computed word costs, of late."""
 
     @property
     def price(self) -> float:
         """Changes that a word computed again has to bring; infinite when all is spent."""
-        if self._told is None:
+        if self._refilled_at is None:
             return 0.0
-        if self.level <= self._booked:
+        if self.level <= self._reserved:
             return inf
-        left = self.level / (FREE * self.size)
-        return 0.0 if left >= 1 else HIGHEST * (LOWEST / HIGHEST) ** left
+        left = self.level / (FREE_FRACTION * self.size)
+        return 0.0 if left >= 1 else HIGHEST_PRICE * (LOWEST_PRICE / HIGHEST_PRICE) ** left
 
     @property
     def full(self) -> bool:
@@ -78,22 +78,24 @@ class Budget:
 
     def refill(self, now: float) -> None:
         """Let the time be `now`, in seconds of any rising clock."""
-        if self._told is not None:
-            self.level = min(self.size, self.level + self._rate * max(0.0, now - self._told))
-        self._told = now
+        if self._refilled_at is not None:
+            self.level = min(self.size, self.level + self._rate * max(0.0, now - self._refilled_at))
+        self._refilled_at = now
 
-    def book(self, words: int) -> None:
+    def reserve(self, words: int) -> None:
         """A restart over so many standing words was bought for the next step."""
-        self._booked += words * self._word
+        self._reserved += words * self._cost_per_word
 
-    def pay(self, cost: float, words: int) -> None:
+    def charge(self, cost: float, words: int) -> None:
         """A step has cost so much, in the budget's unit, and computed so many words; nothing else is booked then.
 
         Costs count from the first time that is told.
         """
-        self._booked = 0.0
+        self._reserved = 0.0
         if words:
             share = cost / words
-            self._word = share if not self._word else self._word + (share - self._word) / 8
-        if self._told is not None:
+            self._cost_per_word = (
+                share if not self._cost_per_word else self._cost_per_word + (share - self._cost_per_word) / 8
+            )
+        if self._refilled_at is not None:
             self.level -= cost

@@ -14,7 +14,7 @@ from stream.overload.governor import Governor, OverloadChange
 
 
 class RestartPricing:
-    """What a governor and a budget leave of restarts, and what is left undone for it.
+    """What a governor and a budget leave of restarts, and what is left forgone_changes for it.
 
     Args:
         governor: makes restarts scarce while updates wait too long.
@@ -26,16 +26,16 @@ class RestartPricing:
         self.budget = budget
         self.shortened = 0
         """Restarts that were shortened so far."""
-        self.undone = 0.0
+        self.forgone_changes = 0.0
         """Label changes that they were expected to bring beyond what was done."""
         self._began: tuple[float, int] | None = None
         """Since when the budget is short, and what had been shortened before."""
 
-    def govern(self, policy: RestartPolicy) -> RestartPolicy:
+    def apply_to(self, policy: RestartPolicy) -> RestartPolicy:
         """Give a policy that pays the price."""
         return PricedPolicy(policy, self) if self.governor or self.budget else policy
 
-    def limit(self, batch: PolicyBatch, segment: int, point: int) -> int:
+    def limit_restart(self, batch: PolicyBatch, segment: int, point: int) -> int:
         """Give the restart point of a segment instead of the policy's `point`: the same one or a later one."""
         price, words = self.price, int(batch.standing[segment])
         best = point
@@ -43,9 +43,9 @@ class RestartPricing:
             changes = expected_changes(batch, segment)
             best = best_point(changes, point, price)
             if best > point:
-                self._shorten(float(changes[point:best].sum()))
+                self._count_shortened(float(changes[point:best].sum()))
         if self.budget:
-            self.budget.book(words - best)
+            self.budget.reserve(words - best)
         return best
 
     @property
@@ -54,7 +54,7 @@ class RestartPricing:
         return max(self.governor.price if self.governor else 0.0, self.budget.price if self.budget else 0.0)
 
     @property
-    def shortens(self) -> bool:
+    def restarts_limited(self) -> bool:
         """Whether a governor or a budget makes restarts scarce."""
         return self._began is not None or (self.governor is not None and self.governor.overloaded)
 
@@ -66,25 +66,25 @@ class RestartPricing:
         if self.budget:
             self.budget.refill(now)
         shift = self.governor.observe(waited, now, crowded=crowded) if self.governor else None
-        return shift or self._look(now)
+        return shift or self._check_budget(now)
 
-    def rest(self) -> float | None:
+    def next_wakeup(self) -> float | None:
         """Nothing waits; gives the seconds after which `observe` is to be asked again although nothing came."""
         waits = []
         if self.governor:
-            self.governor.rest()
+            self.governor.note_idle()
             waits += [self.governor.target] if self.governor.overloaded else []
         if self.budget and self._began is not None:
             waits.append(self.budget.seconds_to_fill)
         return min(waits, default=None)
 
-    def _shorten(self, undone: float) -> None:
+    def _count_shortened(self, forgone_changes: float) -> None:
         self.shortened += 1
-        self.undone += undone
+        self.forgone_changes += forgone_changes
         if self.governor:
             self.governor.shortened += 1
 
-    def _look(self, now: float) -> OverloadChange | None:
+    def _check_budget(self, now: float) -> OverloadChange | None:
         """The budget is short from the first price on and until it is full again."""
         if self.budget is None:
             return None
@@ -102,9 +102,9 @@ class PricedPolicy:
     """A policy whose restarts may be shortened."""
 
     policy: RestartPolicy
-    spending: RestartPricing
+    pricing: RestartPricing
 
     def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Give the policy's points or later ones; each segment pays from what those before it have left."""
         points = self.policy.restart_points(batch)
-        return [self.spending.limit(batch, segment, point) for segment, point in enumerate(points)]
+        return [self.pricing.limit_restart(batch, segment, point) for segment, point in enumerate(points)]

@@ -33,15 +33,17 @@ label by now, which stands with probability p, has its shown label at the close 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from encoder.tokenizer.incremental import common_prefix
-from stream.labelling.labeller import Labelling
 from stream.messages.types import Span
 from stream.revisions.text_alignment import Alignment
+
+if TYPE_CHECKING:
+    from stream.labelling.labeller import Labelling
 
 Level = Literal["low", "medium", "high"]
 WordSpan = tuple[int, int, str]
@@ -69,7 +71,9 @@ class Emission:
         if not (0 <= self.show <= 1 and 0 <= self.change <= 1):
             raise EmissionError(f"{self.show}:{self.change}: both thresholds are probabilities, from 0 to 1")
 
-    def publish(self, before: str, shown: Sequence[Span], text: str, reading: Labelling, final: bool) -> Labelling:
+    def choose_spans(
+        self, before: str, shown: Sequence[Span], text: str, reading: "Labelling", final: bool
+    ) -> "Labelling":
         """Give the reading with the spans that readers are to see, in place of those found.
 
         Args:
@@ -84,7 +88,7 @@ class Emission:
             return reading
         return self._hold(before, shown, text, reading)
 
-    def _hold(self, before: str, shown: Sequence[Span], text: str, reading: Labelling) -> Labelling:
+    def _hold(self, before: str, shown: Sequence[Span], text: str, reading: "Labelling") -> "Labelling":
         standing, rewritten = _carry(before, shown, text, reading)
         spans: list[WordSpan] = []
         stability, probability = reading.stability, reading.probability
@@ -98,9 +102,9 @@ class Emission:
                 words = _differing(old, new, within=old)
                 stability, probability = stability.copy(), probability.copy()
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
-        return reading.but(spans=spans, stability=stability, probability=probability)
+        return reading.replace(spans=spans, stability=stability, probability=probability)
 
-    def _is_stable(self, span: WordSpan, reading: Labelling) -> bool:
+    def _is_stable(self, span: WordSpan, reading: "Labelling") -> bool:
         return bool(reading.stability[span[0] : span[1]].min() >= self.show)
 
     def _is_settled(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
@@ -134,7 +138,9 @@ def parse_emission(level: str) -> Emission:
     return Emission(show, change)
 
 
-def _carry(before: str, shown: Sequence[Span], text: str, reading: Labelling) -> tuple[list[WordSpan], list[WordSpan]]:
+def _carry(
+    before: str, shown: Sequence[Span], text: str, reading: "Labelling"
+) -> tuple[list[WordSpan], list[WordSpan]]:
     """Move shown spans to where their words are now: those that stand; of those rewritten, the words in their place."""
     if not shown:
         return [], []
@@ -161,7 +167,7 @@ def _carry(before: str, shown: Sequence[Span], text: str, reading: Labelling) ->
     return standing, rewritten
 
 
-def _place(extents: ArrayLike, reading: Labelling) -> list[tuple[int, int, bool]]:
+def _place(extents: ArrayLike, reading: "Labelling") -> list[tuple[int, int, bool]]:
     """The words that each stretch of characters touches, first and end, and whether it is just these words."""
     starts, ends = np.asarray(extents, np.float64).T
     first = np.searchsorted(reading.ends, starts, side="right")

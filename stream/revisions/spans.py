@@ -93,7 +93,7 @@ def _measure(
         figures[i, 0], figures[i, 1] = stability[first:end].min(), probability[first:end].min()
 
 
-def retell_spans(
+def update_span_details(
     text: str, times: Times, spans: Sequence[Span], speaker: str | None, channel: str | None
 ) -> tuple[Span, ...] | None:
     """Spans whose text stands, with what is known now of who said them, where and when.

@@ -1,4 +1,4 @@
-"""A session at work: its truth, its labels in the tagger, and how both are kept and restored
+"""Active session: its state, its labels in the labeller, and how both become snapshot entries and come back from them
 (`stream.sessions.snapshot`).
 """
 
@@ -9,160 +9,185 @@ from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Labeller, Labelling, SavedSegment, SessionLabels
-from stream.messages.types import Span
+from stream.messages.types import Revision, Span
+from stream.revisions.span_diff import Difference
+from stream.sessions.operations import Write
 from stream.sessions.session import REMEMBERED_SEGMENTS, Counters, PublishedSpans, Segment, Session
 from stream.sessions.snapshot import Entry, LabelState, SavedSession, SegmentState, SessionState, SpanState
 
 
 @dataclass(slots=True)
 class ActiveSession:
-    """A session at work. Methods that change what must be kept give the entries that say so."""
+    """Session with its state and labels. Methods that change what is stored return the snapshot entries for it."""
 
-    truth: Session
-    live: SessionLabels[Any]
-    remembered: int = REMEMBERED_SEGMENTS
+    state: Session
+    labels: SessionLabels[Any]
+    remember_segments: int = REMEMBERED_SEGMENTS
     """Closed segments that can still be edited or deleted."""
     contexts: tuple[bytes, ...] = ()
-    """What the labeller said of closed segments when one last changed: a failed step may have spoilt its own."""
+    """The closed contexts as saved after the last closing: a failed step may have damaged those of the labeller."""
     readings: dict[str, tuple[Labelling, ...]] = field(default_factory=dict)
-    """The words of its segments as each tagger last read them."""
+    """The last reading of each segment by each tagger."""
     _unread: set[str] = field(default_factory=set)
     """Restored segments whose words only the labeller has."""
 
-    def before(self, name: str) -> tuple[Labelling, ...]:
-        """The words of a segment as they stand for each tagger; nothing for a segment that is new."""
+    def previous_readings(self, name: str) -> tuple[Labelling, ...]:
+        """Return the last reading of a segment by each tagger; empty for a new segment."""
         if name in self._unread:
             self._unread.discard(name)
-            self.readings[name] = self.live.reading(name)
+            self.readings[name] = self.labels.restored_readings(name)
         return self.readings.get(name, ())
 
-    def restore(self, labeller: Labeller[Any], policy: RestartPolicy, saved: SavedSession) -> None:
-        """Go on with the labels that were kept."""
+    def restore_labels(self, labeller: Labeller[Any], policy: RestartPolicy, saved: SavedSession) -> None:
+        """Continue with the labels of a snapshot."""
         words = {name: {k: v.words for k, v in x.labels.items() if v.words} for name, x in saved.segments.items()}
         kept = [SavedSegment(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]]
-        self.live = labeller.open(policy, kept, saved.contexts)
+        self.labels = labeller.open_session(policy, kept, saved.contexts)
         self.contexts = saved.contexts
         self._unread = {x.segment for x in kept}
 
-    def rebuild(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
-        """Something failed on the way: begin again from what stood before it."""
-        held = [(name, x, self.live.save(name)) for name, x in self.truth.segments.items()]
-        self.live.free()
-        self.live = labeller.open(
+    def rebuild_labels(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
+        """Replace the labels after a failed step by those from before it."""
+        held = [(name, x, self.labels.save_segment(name)) for name, x in self.state.segments.items()]
+        self.labels.free()
+        self.labels = labeller.open_session(
             policy, [SavedSegment(name, x.text, x.closed, b) for name, x, b in held if b], self.contexts
         )
 
-    def save(self, name: str) -> dict[str, bytes]:
-        """Take down what the labeller has of a segment; if it is closed, also what closed ones leave to be seen."""
-        if self.truth.segments[name].closed:
-            self.contexts = self.live.save_context()
-        return self.live.save(name)
+    def commit_update(
+        self, write: Write, readings: tuple[Labelling, ...], differences: Iterable[tuple[str, Difference]]
+    ) -> tuple[list[Revision], list[Entry]]:
+        """Store the new text and readings of a segment, close it if it is final, and publish what changed.
 
-    def wrote(self, name: str, words: Mapping[str, bytes], forgotten: Iterable[str] = ()) -> list[Entry]:
-        """A segment was written; `words` is what `save` gave."""
-        segment = self.truth.segments[name]
-        state = _pack(self.truth, segment, words)
-        one = Entry(self.truth.id, name, state)
-        alone = not segment.closed and self.truth.reset < self.truth.seq
-        return [one] if alone else [self._head({name: state}, forgotten), one, *self._tombstones(forgotten)]
+        Args:
+            write: the update; `Session.begin_change` and `Session.open_segment` were called for it.
+            readings: of the new text, by each tagger.
+            differences: by tagger; an empty one is published only if the segment closes.
+        """
+        name, segment = write.segment, self.state.segments[write.segment]
+        closing = write.final and not segment.closed
+        segment.store_text(write)
+        self.readings[name] = readings
+        forgotten = self.close_segment(name) if closing else ()
+        words = self.save_segment(name)
+        revisions = [self.state.revise(tagger, name, x) for tagger, x in differences if x or closing]
+        return revisions, self.snapshot_entries_after_write(name, words, forgotten)
 
-    def close(self, name: str) -> list[str]:
-        """Close a segment; returns the closed ones forgotten for it."""
-        forgotten = self.truth.close(name, self.remembered)
+    def save_segment(self, name: str) -> dict[str, bytes]:
+        """Return the labeller's records of a segment; if it is closed, also save the closed contexts."""
+        if self.state.segments[name].closed:
+            self.contexts = self.labels.save_context()
+        return self.labels.save_segment(name)
+
+    def snapshot_entries_after_write(
+        self, name: str, words: Mapping[str, bytes], forgotten: Iterable[str] = ()
+    ) -> list[Entry]:
+        """Return the entries of a segment that was written; `words` comes from `save_segment`."""
+        segment = self.state.segments[name]
+        state = _pack_segment(self.state, segment, words)
+        entry = Entry(self.state.id, name, state)
+        if not segment.closed and self.state.labels_void_before < self.state.seq:
+            return [entry]
+        return [self._session_entry({name: state}, forgotten), entry, *self._tombstones(forgotten)]
+
+    def close_segment(self, name: str) -> list[str]:
+        """Close a segment; returns the closed segments that are forgotten because of it."""
+        forgotten = self.state.close_segment(name, self.remember_segments)
         for old, segment in forgotten.items():
-            self.truth.gone[old] = segment.applied
-            self._let_go(old)
-            self.live.forget(old)
+            self.state.removed_at[old] = segment.applied
+            self._forget_readings(old)
+            self.labels.forget_segment(old)
         return list(forgotten)
 
-    def delete(self, name: str) -> None:
-        """Let the labeller, and the context, go on without a segment."""
-        self._let_go(name)
-        self.live.delete(name)
-        self.contexts = self.live.save_context()
+    def delete_labels(self, name: str) -> None:
+        """Remove a segment from the labeller and from the closed context."""
+        self._forget_readings(name)
+        self.labels.delete_segment(name)
+        self.contexts = self.labels.save_context()
 
-    def removed(self, names: Sequence[str]) -> list[Entry]:
-        """Segments were taken back."""
-        self.truth.gone.update(dict.fromkeys(names, self.truth.offset))
-        return [self._head({}, names), *self._tombstones(names)]
+    def snapshot_entries_after_removal(self, names: Sequence[str]) -> list[Entry]:
+        """Return the entries of segments that were removed."""
+        self.state.removed_at.update(dict.fromkeys(names, self.state.offset))
+        return [self._session_entry({}, names), *self._tombstones(names)]
 
-    def reset(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
-        """No label stands; texts do. The next entry that is written of the session itself says so."""
+    def reset_labels(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
+        """Discard all labels and keep the texts. The next entry of the session itself says so."""
         with suppress(Exception):
-            self.live.free()
-        self.live = labeller.open(policy)
-        self.contexts = self.live.save_context()
+            self.labels.free()
+        self.labels = labeller.open_session(policy)
+        self.contexts = self.labels.save_context()
         self.readings.clear()
         self._unread.clear()
-        self.truth.reset = self.truth.seq
-        for segment in self.truth.segments.values():
-            segment.shown = {}
+        self.state.labels_void_before = self.state.seq
+        for segment in self.state.segments.values():
+            segment.published_spans = {}
 
-    def _head(self, closing: dict[str, SegmentState], removed: Iterable[str]) -> Entry:
-        return _head(self.truth, self.contexts, closing, tuple(removed))
+    def _session_entry(self, closing: dict[str, SegmentState], removed: Iterable[str]) -> Entry:
+        return _session_entry(self.state, self.contexts, closing, tuple(removed))
 
     def _tombstones(self, names: Iterable[str]) -> list[Entry]:
-        return [Entry(self.truth.id, name, None) for name in names]
+        return [Entry(self.state.id, name, None) for name in names]
 
-    def _let_go(self, name: str) -> None:
+    def _forget_readings(self, name: str) -> None:
         self._unread.discard(name)
         self.readings.pop(name, None)
 
 
-def end_session(truth: Session) -> list[Entry]:
-    """Leave nothing but a gravestone of it."""
-    names = list(truth.segments)
-    truth.segments = {}
-    truth.begun = truth.seq
-    truth.reset = 0
-    return [_head(truth, ended=True), *(Entry(truth.id, name, None) for name in names)]
+def end_session(state: Session) -> list[Entry]:
+    """Reduce a session to its gravestone."""
+    names = list(state.segments)
+    state.segments = {}
+    state.life_started_at = state.seq
+    state.labels_void_before = 0
+    return [_session_entry(state, ended=True), *(Entry(state.id, name, None) for name in names)]
 
 
-def restore_truth(session: str, saved: SavedSession, taggers: Iterable[str]) -> Session:
-    """The truth of a session that was kept; of other taggers than these it has only the numbers."""
+def restore_state(session: str, saved: SavedSession, taggers: Iterable[str]) -> Session:
+    """Build the state of a saved session; of taggers other than these it has only the counters."""
     return Session(
         id=session,
-        numbers={name: Counters(*numbers) for name, numbers in saved.numbers.items()},
+        counters={name: Counters(*counters) for name, counters in saved.counters.items()},
         offset=saved.offset,
-        segments={name: _unpack(x, taggers) for name, x in saved.segments.items()},
+        segments={name: _unpack_segment(x, taggers) for name, x in saved.segments.items()},
         seq=saved.seq,
-        done=saved.offset,
-        begun=saved.begun,
-        reset=saved.reset,
-        gone=dict(saved.gone),
+        fully_applied_through=saved.offset,
+        life_started_at=saved.life_started_at,
+        labels_void_before=saved.labels_void_before,
+        removed_at=dict(saved.removed_at),
     )
 
 
-def _head(
-    truth: Session,
+def _session_entry(
+    state: Session,
     contexts: tuple[bytes, ...] = (),
     closing: dict[str, SegmentState] | None = None,
     removed: tuple[str, ...] = (),
     ended: bool = False,
 ) -> Entry:
-    truth.gone = {name: offset for name, offset in truth.gone.items() if offset > truth.done}
-    state = SessionState(
-        seq=truth.seq,
-        numbers=_pack_numbers(truth),
-        offset=truth.done,
+    applied = state.fully_applied_through
+    state.removed_at = {name: offset for name, offset in state.removed_at.items() if offset > applied}
+    value = SessionState(
+        seq=state.seq,
+        counters=_pack_counters(state),
+        offset=applied,
         ended=ended,
-        begun=truth.begun,
-        reset=truth.reset,
+        life_started_at=state.life_started_at,
+        labels_void_before=state.labels_void_before,
         contexts=contexts,
         closing=closing or {},
         removed=removed,
-        gone=dict(truth.gone),
+        removed_at=dict(state.removed_at),
     )
-    return Entry(truth.id, None, state)
+    return Entry(state.id, None, value)
 
 
-def _pack(truth: Session, segment: Segment, words: Mapping[str, bytes]) -> SegmentState:
+def _pack_segment(state: Session, segment: Segment, words: Mapping[str, bytes]) -> SegmentState:
     return SegmentState(
         text=segment.text,
         order=segment.order,
-        seq=truth.seq,
-        numbers=_pack_numbers(truth),
-        offset=truth.done,
+        seq=state.seq,
+        counters=_pack_counters(state),
+        offset=state.fully_applied_through,
         applied=segment.applied,
         closed=segment.closed,
         times=segment.times,
@@ -170,14 +195,14 @@ def _pack(truth: Session, segment: Segment, words: Mapping[str, bytes]) -> Segme
         channel=segment.channel,
         opened=segment.opened,
         labels={
-            name: _pack_labels(segment.shown.get(name) or PublishedSpans(), words.get(name, b""))
-            for name in (*words, *[x for x in segment.shown if x not in words])
+            name: _pack_labels(segment.published_spans.get(name) or PublishedSpans(), words.get(name, b""))
+            for name in (*words, *[x for x in segment.published_spans if x not in words])
         },
     )
 
 
-def _pack_numbers(truth: Session) -> dict[str, tuple[int, int]]:
-    return {name: (x.rev, x.next_span) for name, x in truth.numbers.items()}
+def _pack_counters(state: Session) -> dict[str, tuple[int, int]]:
+    return {name: (x.rev, x.next_span) for name, x in state.counters.items()}
 
 
 def _pack_labels(shown: PublishedSpans, words: bytes) -> LabelState:
@@ -190,7 +215,7 @@ def _pack_span(x: Span) -> SpanState:
     return SpanState(x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score, x.speaker)
 
 
-def _unpack(x: SegmentState, taggers: Iterable[str]) -> Segment:
+def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:
     shown = {
         name: PublishedSpans(_unpack_spans(x.text, x.channel, labels.spans), labels.published)
         for name in taggers

@@ -1,4 +1,4 @@
-"""What waits to be done: messages as the intake resolved them, in the order of their session."""
+"""Operations on sessions, as ingest resolved them from messages; they wait in the order of their session."""
 
 from dataclasses import dataclass, field
 
@@ -8,18 +8,18 @@ from stream.sessions.snapshot import NEVER_OPENED, Opened, SavedSession
 
 @dataclass(slots=True)
 class Operation:
-    """Something to be done with one session."""
+    """One thing to be done with one session."""
 
     session: str
     answers: list[int]
-    """Messages that are answered by it."""
-    floor: int = field(default=-1, kw_only=True)
-    """Set when it is handed out: once it is done, the session's messages up to this one are all done."""
+    """Offsets of the messages that it answers."""
+    fully_applied_through: int = field(default=-1, kw_only=True)
+    """Set when it is handed out: once it is done, every message of the session up to this one is fully applied."""
 
 
 @dataclass(slots=True)
 class Write(Operation):
-    """The text of a segment is now this; `final` closes it."""
+    """New text of a segment; `final` closes it."""
 
     segment: str
     text: str
@@ -29,17 +29,20 @@ class Write(Operation):
     speaker: str | None = None
     channel: str | None = None
     opened: Opened = NEVER_OPENED
-    """Which message opened the segment; not one that this write has overtaken."""
+    """The message that opened the segment; never one that this write superseded."""
     cost: int = 0
-    """A rough count of the tokens to compute; 0: a repeat."""
+    """Estimated number of tokens to compute; 0 for a repeat."""
     superseded: bool = False
+    """Whether a newer write of the segment replaced it and took over its answers."""
+    handed_out: bool = False
+    """Whether a step has it, so that no newer write can supersede it."""
     held: bool = False
-    """Whether it waits for the update that overtook it in another life, and so is in no queue."""
+    """Whether it is kept out of the queue until the newer update comes that had overtaken it before a crash."""
 
 
 @dataclass(slots=True)
 class Remove(Operation):
-    """A segment is taken back."""
+    """Removal of a segment."""
 
     segment: str
     offset: int
@@ -47,28 +50,28 @@ class Remove(Operation):
 
 @dataclass(slots=True)
 class EndSession(Operation):
-    """A session is over; its closings went before."""
+    """End of a session; its open segments were closed by writes before it."""
 
     offset: int
 
 
 @dataclass(slots=True)
 class PurgeEnded(Operation):
-    """What was remembered of a session that is over is forgotten too."""
+    """Removal of what is remembered of an ended session."""
 
 
 @dataclass(slots=True)
 class DropSession(Operation):
-    """Somebody else has the session now."""
+    """Release of a session without closing it, because another engine owns it now."""
 
 
 @dataclass(slots=True)
 class Restore(Operation):
-    """A session that was kept is here now."""
+    """Replacement of a session by a saved one."""
 
     saved: SavedSession
 
 
 @dataclass(slots=True)
 class AlreadyApplied(Operation):
-    """A message came that is in the restored state already."""
+    """A repeated message that the restored state already contains."""

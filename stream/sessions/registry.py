@@ -1,4 +1,6 @@
-"""All sessions of an engine: those at work, those restored and not touched yet, those that are over and remembered."""
+"""Registry of all sessions of an engine: active ones, restored ones without an operation yet, and remembered ended
+ones.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +9,8 @@ from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
 from stream.revisions.span_diff import Difference
-from stream.revisions.spans import retell_spans, score_segment
-from stream.sessions.active_session import ActiveSession, end_session, restore_truth
+from stream.revisions.spans import score_segment, update_span_details
+from stream.sessions.active_session import ActiveSession, end_session, restore_state
 from stream.sessions.operations import DropSession, EndSession, Operation, PurgeEnded, Remove, Restore, Write
 from stream.sessions.session import Segment, Session
 from stream.sessions.snapshot import Entry, SavedSession
@@ -16,34 +18,37 @@ from stream.sessions.step_result import StepResult
 
 
 class SessionRegistry:
-    """Opens sessions and does every operation on them that needs no labelling."""
+    """Opens sessions and applies every operation that needs no labelling."""
 
-    def __init__(self, names: Sequence[str], labeller: Labeller[Any], policy: RestartPolicy, remembered: int) -> None:
-        self._names = names
-        self._remembered = remembered
+    def __init__(
+        self, taggers: Sequence[str], labeller: Labeller[Any], policy: RestartPolicy, remember_segments: int
+    ) -> None:
+        self._taggers = taggers
+        self._remember_segments = remember_segments
         self._labeller = labeller
         self._policy = policy
-        self.alive: dict[str, ActiveSession] = {}
-        self.saved: dict[str, SavedSession] = {}
-        """Restored, and nothing done with them yet."""
-        self.over: dict[str, Session] = {}
+        self.active: dict[str, ActiveSession] = {}
+        self.restored: dict[str, SavedSession] = {}
+        """Restored sessions that no operation has used yet."""
+        self.ended: dict[str, Session] = {}
 
-    def open(self, session: str, result: StepResult) -> ActiveSession:
-        """The session of that name; an unknown one begins."""
-        living = self.alive.get(session)
-        if living is None:
-            saved = self.saved.pop(session, None)
-            known = self.over.pop(session, None) or Session(session)
-            truth = known if saved is None else restore_truth(session, saved, self._names)
-            living = self.alive[session] = ActiveSession(truth, self._labeller.open(self._policy), self._remembered)
+    def activate_session(self, name: str, result: StepResult) -> ActiveSession:
+        """Return the active session of that name; a restored, ended or unknown one becomes active."""
+        session = self.active.get(name)
+        if session is None:
+            saved = self.restored.pop(name, None)
+            known = self.ended.pop(name, None) or Session(name)
+            state = known if saved is None else restore_state(name, saved, self._taggers)
+            labels = self._labeller.open_session(self._policy)
+            session = self.active[name] = ActiveSession(state, labels, self._remember_segments)
             if saved is None:
                 result.stats.sessions += 1
             else:
-                living.restore(self._labeller, self._policy, saved)
-        return living
+                session.restore_labels(self._labeller, self._policy, saved)
+        return session
 
-    def apply(self, operation: Operation, result: StepResult) -> None:
-        """Do an operation that needs no labelling; a `Write` only if it says nothing new."""
+    def apply_operation(self, operation: Operation, result: StepResult) -> None:
+        """Apply an operation that needs no labelling; a `Write` only if it does not change the text."""
         if isinstance(operation, Write):
             self._repeat(operation, result)
         elif isinstance(operation, Remove):
@@ -51,90 +56,91 @@ class SessionRegistry:
         elif isinstance(operation, EndSession):
             self._end(operation, result)
         elif isinstance(operation, PurgeEnded):
-            if self.over.pop(operation.session, None) is not None:
+            if self.ended.pop(operation.session, None) is not None:
                 result.entries.append(Entry(operation.session, None, None))
         elif isinstance(operation, Restore):
             self._restore(operation, result)
         elif isinstance(operation, DropSession):
             self._drop(operation)
 
-    def rebuild(self, living: ActiveSession) -> None:
-        """Something failed on the way: begin again from what stood before it."""
-        living.rebuild(self._labeller, self._policy)
+    def rebuild_labels(self, session: ActiveSession) -> None:
+        """Replace the labels of a session after a failed step by those from before it."""
+        session.rebuild_labels(self._labeller, self._policy)
 
-    def reset(self, operation: Write | Remove) -> list[Entry]:
-        """Labelling failed for good: no label of the session stands, texts do, as the operation leaves them."""
-        living = self.alive[operation.session]
-        living.truth.advance(operation.offset, operation.floor)
-        living.reset(self._labeller, self._policy)
+    def reset_session(self, operation: Write | Remove) -> list[Entry]:
+        """Discard all labels of a session for which labelling failed twice, and apply the operation to its texts."""
+        session = self.active[operation.session]
+        session.state.begin_change(operation.offset, operation.fully_applied_through)
+        session.reset_labels(self._labeller, self._policy)
         name = operation.segment
         if isinstance(operation, Remove):
-            living.truth.segments.pop(name, None)
-            return living.removed([name])
-        segment = living.truth.open(operation)
-        segment.write(operation)
-        forgotten = living.close(name) if operation.final and not segment.closed else ()
-        return living.wrote(name, living.save(name), forgotten)
+            session.state.segments.pop(name, None)
+            return session.snapshot_entries_after_removal([name])
+        segment = session.state.open_segment(operation)
+        segment.store_text(operation)
+        forgotten = session.close_segment(name) if operation.final and not segment.closed else ()
+        return session.snapshot_entries_after_write(name, session.save_segment(name), forgotten)
 
     def _repeat(self, write: Write, result: StepResult) -> None:
-        """A text that says nothing new may yet open its segment, or bring times."""
+        """Apply a repeated text, which may still open its segment or bring times and speakers."""
         result.stats.repeats += 1
-        living = self.open(write.session, result)
-        known = living.truth.segments.get(write.segment)
-        if known is not None and not _brings_news(known, write):
-            living.truth.offset = write.offset
+        session = self.activate_session(write.session, result)
+        known = session.state.segments.get(write.segment)
+        if known is not None and not _changes_details(known, write):
+            session.state.offset = write.offset
             return
-        living.truth.advance(write.offset, write.floor)
-        living.truth.open(write).write(write)
-        result.revisions += self._retell(living, write.segment)
-        result.entries += living.wrote(write.segment, living.save(write.segment))
+        session.state.begin_change(write.offset, write.fully_applied_through)
+        session.state.open_segment(write).store_text(write)
+        result.revisions += self._revise_details(session, write.segment)
+        words = session.save_segment(write.segment)
+        result.entries += session.snapshot_entries_after_write(write.segment, words)
 
-    def _retell(self, living: ActiveSession, name: str) -> list[Revision]:
-        """Who said a span, and where, can come after its text."""
-        truth, segment = living.truth, living.truth.segments[name]
+    def _revise_details(self, session: ActiveSession, name: str) -> list[Revision]:
+        """Publish speakers, channel and times that came after the text of their spans."""
+        state, segment = session.state, session.state.segments[name]
         revisions = []
-        for tagger, reading in zip(self._names, living.before(name), strict=False):
-            shown = truth.shown(tagger, name).spans
-            told = retell_spans(segment.text, segment.times, shown, segment.speaker, segment.channel)
-            if told is not None:
-                revisions.append(truth.revise(tagger, name, Difference(told, score=score_segment(reading))))
+        for tagger, reading in zip(self._taggers, session.previous_readings(name), strict=False):
+            shown = state.spans_of(tagger, name).spans
+            spans = update_span_details(segment.text, segment.times, shown, segment.speaker, segment.channel)
+            if spans is not None:
+                revisions.append(state.revise(tagger, name, Difference(spans, score=score_segment(reading))))
         return revisions
 
     def _remove(self, operation: Remove, result: StepResult) -> None:
-        living = self.open(operation.session, result)
-        if operation.segment not in living.truth.segments:
+        session = self.activate_session(operation.session, result)
+        if operation.segment not in session.state.segments:
             return
-        living.truth.advance(operation.offset, operation.floor)
-        living.delete(operation.segment)
-        result.revisions += living.truth.delete(self._names, operation.segment)
-        result.entries += living.removed([operation.segment])
+        session.state.begin_change(operation.offset, operation.fully_applied_through)
+        session.delete_labels(operation.segment)
+        result.revisions += session.state.delete_segment(self._taggers, operation.segment)
+        result.entries += session.snapshot_entries_after_removal([operation.segment])
 
     def _end(self, operation: EndSession, result: StepResult) -> None:
-        living, saved = self.alive.pop(operation.session, None), self.saved.pop(operation.session, None)
-        truth = living.truth if living else None
+        session, saved = self.active.pop(operation.session, None), self.restored.pop(operation.session, None)
+        state = session.state if session else None
         if saved is not None:
-            truth = restore_truth(operation.session, saved, self._names)
-        if truth is not None:
-            truth.advance(operation.offset, operation.floor)
-            result.entries += end_session(truth)
-            self.over[operation.session] = truth
-        if living:
-            living.live.free()
+            state = restore_state(operation.session, saved, self._taggers)
+        if state is not None:
+            state.begin_change(operation.offset, operation.fully_applied_through)
+            result.entries += end_session(state)
+            self.ended[operation.session] = state
+        if session:
+            session.labels.free()
 
     def _restore(self, operation: Restore, result: StepResult) -> None:
         result.entries += operation.saved.repairs
         if operation.saved.ended:
-            self.over[operation.session] = restore_truth(operation.session, operation.saved, self._names)
+            self.ended[operation.session] = restore_state(operation.session, operation.saved, self._taggers)
         else:
-            self.saved[operation.session] = operation.saved
+            self.restored[operation.session] = operation.saved
 
     def _drop(self, operation: DropSession) -> None:
-        self.over.pop(operation.session, None)
-        self.saved.pop(operation.session, None)
-        if living := self.alive.pop(operation.session, None):
-            living.live.free()
+        self.ended.pop(operation.session, None)
+        self.restored.pop(operation.session, None)
+        if session := self.active.pop(operation.session, None):
+            session.labels.free()
 
 
-def _brings_news(known: Segment, write: Write) -> bool:
-    """Whether a repeat of the text says more of it."""
+def _changes_details(known: Segment, write: Write) -> bool:
+    """Tell whether a repeat of the text changes the times, the speaker or the channel."""
     return (known.times, known.speaker, known.channel) != (write.times, write.speaker, write.channel)

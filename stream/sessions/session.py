@@ -1,4 +1,4 @@
-"""The truth of one session: what was said, what each tagger shows of it, and its two counters. Plain data, bounded."""
+"""State of one session: its texts, the spans that each tagger has published, and its counters. Plain data, bounded."""
 
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
@@ -12,49 +12,49 @@ from stream.sessions.operations import Write
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SpanState
 
 REMEMBERED_SEGMENTS = 64
-"""Closed segments of a session that can still be edited or deleted, unless an engine is told otherwise."""
+"""Default number of closed segments of a session that can still be edited or deleted."""
 REMEMBERED_TEXT = 1 << 18
-"""Characters of closed segments remembered at most."""
+"""Maximum number of characters of closed segments that are remembered."""
 
 
 class PublishedSpans(msgspec.Struct):
-    """What readers of one tagger know of a segment."""
+    """Spans of one segment that the readers of one tagger have."""
 
     spans: tuple[Span, ...] = ()
     published: bool = False
-    """Whether any revision told of it."""
-    whole: bool = False
-    """Whether the spans are all that was found when they were last looked at."""
+    """Whether any revision of the segment was published."""
+    complete: bool = False
+    """Whether the spans were all that the tagger found when they were last compared."""
     packed: tuple[SpanState, ...] | None = None
-    """The spans as they are kept; None: to be made."""
+    """The spans in their stored form; None until it is needed."""
 
 
 class Counters(msgspec.Struct):
-    """What rises with the revisions of one tagger in one session."""
+    """Numbers that rise with the revisions of one tagger in one session."""
 
     rev: int = 0
     next_span: int = 1
 
 
 class Segment(msgspec.Struct):
-    """One segment as its labels stand."""
+    """One labelled segment."""
 
     text: str = ""
     closed: bool = False
     times: Times = ()
-    shown: dict[str, PublishedSpans] = {}
-    """By tagger."""
+    published_spans: dict[str, PublishedSpans] = {}
+    """For each tagger."""
     order: int = 0
-    """The session's `seq` when it was first written, then when it closed."""
+    """The session's `seq` when the segment was first written, later when it closed."""
     applied: int = -1
-    """The last input message applied to it."""
+    """Offset of the last input message that was applied to it."""
     opened: Opened = NEVER_OPENED
     """The input message that opened it."""
     speaker: str | None = None
     channel: str | None = None
 
-    def write(self, write: Write) -> None:
-        """Take over what was said, by whom and where."""
+    def store_text(self, write: Write) -> None:
+        """Take over text, times, speaker and channel of a write."""
         self.text, self.times, self.speaker, self.channel = write.text, write.times, write.speaker, write.channel
 
 
@@ -62,57 +62,57 @@ class Session(msgspec.Struct):
     """One session: open segments in order of their first write, closed ones in order of closing."""
 
     id: str
-    numbers: dict[str, Counters] = {}
-    """By tagger; those that label no more are among them."""
+    counters: dict[str, Counters] = {}
+    """For each tagger, including those that are no longer configured."""
     offset: int = -1
-    """The last input message applied."""
+    """The last input message that was applied."""
     segments: dict[str, Segment] = {}
     seq: int = 0
-    """Counts what changed any of this; see `stream.sessions.snapshot`, also for the rest."""
-    done: int = -1
-    begun: int = 0
-    reset: int = 0
-    gone: dict[str, int] = {}
+    """Number of changes of this state; `stream.sessions.snapshot` describes it and the fields below."""
+    fully_applied_through: int = -1
+    life_started_at: int = 0
+    labels_void_before: int = 0
+    removed_at: dict[str, int] = {}
 
-    def advance(self, offset: int, floor: int) -> None:
-        """Something begins to change, because of the message `offset`; after it, all up to `floor` is done."""
+    def begin_change(self, offset: int, fully_applied_through: int) -> None:
+        """Start applying the message at `offset`; afterwards each message up to the second one is fully applied."""
         self.seq += 1
         self.offset = offset
-        self.done = max(self.done, floor)
+        self.fully_applied_through = max(self.fully_applied_through, fully_applied_through)
 
-    def open(self, write: Write) -> Segment:
-        """The segment that is written; an unknown one opens."""
+    def open_segment(self, write: Write) -> Segment:
+        """Return the segment of a write, a new one if it is unknown, and mark it as changed by the current message."""
         segment = self.segments.get(write.segment)
         if segment is None:
             segment = self.segments[write.segment] = Segment(order=self.seq, opened=write.opened)
         segment.applied = self.offset
         return segment
 
-    def close(self, name: str, remembered: int) -> dict[str, Segment]:
-        """Close a segment; returns the closed ones forgotten for it."""
+    def close_segment(self, name: str, remember_segments: int) -> dict[str, Segment]:
+        """Close a segment; returns the closed segments that are forgotten because of it."""
         self.segments[name].order = self.seq
-        return close_segment(self.segments, name, remembered)
+        return close_and_forget(self.segments, name, remember_segments)
 
-    def shown(self, tagger: str, name: str) -> PublishedSpans:
-        """What readers of that tagger know of a segment."""
-        return self.segments[name].shown.setdefault(tagger, PublishedSpans())
+    def spans_of(self, tagger: str, name: str) -> PublishedSpans:
+        """Return what the readers of a tagger have of a segment."""
+        return self.segments[name].published_spans.setdefault(tagger, PublishedSpans())
 
-    def numbers_of(self, tagger: str) -> Counters:
-        """The tagger's counters; a new one begins."""
-        return self.numbers.setdefault(tagger, Counters())
+    def counters_of(self, tagger: str) -> Counters:
+        """Return the counters of a tagger, new ones if it has none."""
+        return self.counters.setdefault(tagger, Counters())
 
     def revise(self, tagger: str, name: str, difference: Difference) -> Revision:
-        """Make the difference stand, and tell of it."""
-        segment, shown, numbers = self.segments[name], self.shown(tagger, name), self.numbers_of(tagger)
+        """Store the new spans of a segment and make the revision that tells readers of them."""
+        segment, shown, counters = self.segments[name], self.spans_of(tagger, name), self.counters_of(tagger)
         shown.spans, shown.packed = difference.spans, None
         shown.published = True
-        numbers.next_span += len(difference.added)
-        numbers.rev += 1
+        counters.next_span += len(difference.added)
+        counters.rev += 1
         return Revision(
             tagger=tagger,
             session=self.id,
             segment=name,
-            rev=numbers.rev,
+            rev=counters.rev,
             offset=self.offset,
             final=segment.closed,
             spans=difference.spans,
@@ -122,15 +122,15 @@ class Session(msgspec.Struct):
             score=difference.score,
         )
 
-    def delete(self, taggers: Iterable[str], name: str) -> list[Revision]:
-        """Take a segment back; of these taggers, those tell of it that ever told of it."""
+    def delete_segment(self, taggers: Iterable[str], name: str) -> list[Revision]:
+        """Remove a segment; each of these taggers that ever published a revision of it retracts its spans."""
         self.segments[name].closed = True
         revisions = []
         for tagger in taggers:
-            shown = self.shown(tagger, name)
+            shown = self.spans_of(tagger, name)
             if shown.published:
-                gone = Difference((), retracted=[retract(x, "delete") for x in shown.spans])
-                revisions.append(self.revise(tagger, name, gone))
+                retraction = Difference((), retracted=[retract(x, "delete") for x in shown.spans])
+                revisions.append(self.revise(tagger, name, retraction))
         del self.segments[name]
         return revisions
 
@@ -143,19 +143,19 @@ class _Closable(Protocol):
 S = TypeVar("S", bound=_Closable)
 
 
-def close_segment(segments: dict[str, S], name: str, remembered: int = REMEMBERED_SEGMENTS) -> dict[str, S]:
-    """Close one of `segments`, put it last, and forget the closed ones beyond `remembered`; returns those."""
+def close_and_forget(segments: dict[str, S], name: str, remember_segments: int = REMEMBERED_SEGMENTS) -> dict[str, S]:
+    """Close one of `segments` and move it to the end; removes and returns the closed ones beyond the limits."""
     segment = segments.pop(name)
     segment.closed = True
     segments[name] = segment
-    return {old: segments.pop(old) for old in list(_too_many(segments, remembered, keep=name))}
+    return {old: segments.pop(old) for old in list(_beyond_limits(segments, remember_segments, keep=name))}
 
 
-def _too_many(segments: dict[str, S], remembered: int, keep: str) -> Iterator[str]:
+def _beyond_limits(segments: dict[str, S], remember_segments: int, keep: str) -> Iterator[str]:
     closed = [(name, len(x.text)) for name, x in segments.items() if x.closed]
     count, size = len(closed), sum(length for _, length in closed)
     for name, length in closed:
-        if name == keep or (count <= remembered and size <= REMEMBERED_TEXT):
+        if name == keep or (count <= remember_segments and size <= REMEMBERED_TEXT):
             return
         yield name
         count, size = count - 1, size - length

@@ -1,34 +1,35 @@
-"""What must be kept of a session so that another engine can go on with it: plain data, entries that replace each other.
+"""Snapshot of a session, so that another engine can continue it: plain data, as entries that replace each other.
 
-The engine gives entries with each step (`StepResult.entries`). Whoever keeps them keeps the last value of each key
-(session, segment), as a compacted topic does, and may be cut off after any of them. `restore_sessions` makes sessions
-of what was kept: each as it was before or after some operation, never in between.
+Each step gives entries (`StepResult.entries`). Whoever stores them keeps the last value of each key (session, segment),
+as a compacted topic does, and may stop after any entry. `restore_sessions` builds sessions from the stored entries:
+each one as it was before or after some operation, never in between.
 
-*Numbers.* `seq` counts a session's operations that wrote anything; every value carries that of its operation, so the
-newest is known whatever was compacted away. `offset` is the input message up to which all is in the state. A segment's
-own `applied` may be higher: where waiting updates are coalesced, one segment can be ahead of another.
+*Numbers.* `seq` counts the session's operations that wrote anything. Every value carries the `seq` of its operation, so
+the newest value is known whatever was compacted away. All input messages up to `offset` are in the state. The `applied`
+of a segment may be higher: where waiting updates are coalesced, one segment can be ahead of another.
 
 *Operations and their entries, in order.*
 - An update that closes nothing: the segment. It carries the session's numbers too, so it is atomic.
-- A closing, an edit of a closed segment: the session, with the segment inline (`closing`) and what is forgotten for it
-  (`removed`); then the segment; then tombstones of what is forgotten.
+- A closing, or an edit of a closed segment: the session, with the segment inline (`closing`) and the names of the
+  segments that are forgotten because of it (`removed`); then the segment; then a tombstone for each forgotten segment.
 - A delete: the session, with the name in `removed`; then a tombstone.
-- The end, by a message or for idleness: the session, `ended` (a *gravestone*: only its numbers); then tombstones.
-- Labelling failed, the session is reset: the session, with `reset` (labels written before that `seq` are void, texts
-  stand) and the segment that failed inline; then that segment.
-- A gravestone is old: a tombstone of the session.
-- A repeat: nothing.
+- The end, by a message or by idleness: the session with `ended` set, a *gravestone* that holds only its numbers; then
+  a tombstone for each segment.
+- Labelling failed and the session was reset: the session, with `labels_void_before` (labels written before that `seq`
+  are void, texts are valid) and the failed segment inline; then that segment.
+- A gravestone has expired: a tombstone of the session.
+- A repeated message: nothing.
 
-A gravestone keeps `rev` and span ids rising when the same id speaks again. Segments written before `begun` belong to a
-life that is over.
+A gravestone keeps `rev` and span ids rising if the same session id is used again. Segments written before
+`life_started_at` belong to an earlier life of the session.
 
-`words` and `contexts` are the labeller's own. They begin with what identifies it: bytes of another model are ignored,
-and the labels are read anew from the texts.
+`words` and `contexts` belong to the labeller. They begin with the fingerprint of its model: bytes of another model are
+ignored, and the labels are computed again from the texts.
 
-*Taggers.* A text is kept once, and with it what each tagger has of it, so an entry is atomic for all of them. The
-taggers may be others when a session goes on. A new one finds no labels: it reads a segment anew with the next operation
-on it, and its `rev` begins at 1. Of one that is not asked for any more, its numbers stay, so that they go on if it
-comes back; what it had of a segment goes when the segment is next written.
+*Taggers.* A text is stored once, together with the labels of every tagger, so an entry is atomic for all of them. The
+set of taggers may change between two engines. A new tagger has no labels: it reads the whole segment with the next
+operation on it, and its `rev` begins at 1. The counters of a tagger that is no longer configured stay, so that they
+continue if it comes back; its labels of a segment go when the segment is next written.
 """
 
 from collections import defaultdict
@@ -42,7 +43,7 @@ from stream.messages.word_times import Times
 
 
 class SpanState(NamedTuple):
-    """A span as readers have it; its text is the segment's, and so is its channel."""
+    """A published span. Its text and channel are those of the segment."""
 
     id: int
     start: int
@@ -55,70 +56,68 @@ class SpanState(NamedTuple):
     speaker: str | None = None
 
 
-Numbers = dict[str, tuple[int, int]]
-"""By tagger: the last `rev`, and the next span's id."""
-
-
+SavedCounters = dict[str, tuple[int, int]]
+"""For each tagger: the last `rev`, and the id of the next span."""
 Opened = tuple[int, int]
-"""Which message opened a segment: its offset, and how many of the session came before it at that offset."""
+"""The message that opened a segment: its offset, and its position among the session's messages at that offset."""
 NEVER_OPENED: Opened = (-1, 0)
 
 
 class LabelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One tagger's part of a segment."""
+    """The labels that one tagger gave a segment."""
 
     published: bool = False
     spans: tuple[SpanState, ...] = ()
     words: bytes = b""
-    """The labeller's own; empty if it knows nothing of the segment."""
+    """Word records in the format of the labeller; empty if it has none of this segment."""
 
 
 class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One segment, and the numbers of its session when it was written."""
+    """One segment, with the numbers of its session when it was written."""
 
     text: str
     order: int
-    """The `seq` of its first entry, then of its closing: closed segments of a session stand in this order."""
+    """The `seq` of the first entry, later that of the closing: the sort key of the closed segments of a session."""
     seq: int
-    numbers: Numbers
+    counters: SavedCounters
     offset: int
-    """Input messages of the session up to this one are in the state."""
+    """All input messages of the session up to this one are in the state."""
     applied: int
-    """The last input message of this segment that is in the state; at least `offset` if any came since."""
+    """The last input message of this segment that is in the state; may be higher than `offset`."""
     closed: bool = False
     times: Times = ()
     labels: dict[str, LabelState] = {}
-    """By tagger."""
+    """For each tagger."""
     speaker: str | None = None
     channel: str | None = None
     opened: Opened = NEVER_OPENED
-    """Open segments stand in this order. `order` is another one where updates are coalesced: the opening update of a
-    segment may give way to a newer one, and a segment that opened later is written first."""
+    """Sort key of open segments. It differs from `order` where updates are coalesced: the opening update of a segment
+    may be superseded by a newer one, so that a segment that opened later is written first."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One session beyond its segments."""
+    """The state of one session apart from its segments."""
 
     seq: int
-    numbers: Numbers
+    counters: SavedCounters
     offset: int
     ended: bool = False
-    begun: int = 0
-    """Segments with a lower `seq` are of a life that is over."""
-    reset: int = 0
+    life_started_at: int = 0
+    """Segments with a lower `seq` belong to an earlier life of the session."""
+    labels_void_before: int = 0
     """Labels of segments with a lower `seq` are void."""
     contexts: tuple[bytes, ...] = ()
-    """The labeller's own: what closed segments left to be seen, for each model; empty if nothing has closed."""
+    """Closed contexts in the format of the labeller, one for each model; empty if no segment has closed."""
     closing: dict[str, SegmentState] = {}
-    """Segments that this operation wrote, so that this one entry is atomic."""
+    """Segments that this operation wrote, inline, so that this entry is atomic."""
     removed: tuple[str, ...] = ()
-    """Segments that this operation took away."""
-    gone: dict[str, int] = {}
-    """Segments that were taken away, and their last input message, where that is later than `offset`."""
+    """Segments that this operation removed."""
+    removed_at: dict[str, int] = {}
+    """Removed segments with their last input message, where that is later than `offset`."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """The value that now stands under a key; None is a tombstone. Without a segment it is the session's own."""
+    """The current value of one key; None is a tombstone. An entry without a segment is that of the session itself."""
 
     session: str
     segment: str | None
@@ -127,22 +126,22 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """A session as it was kept."""
+    """A session as restored from its entries."""
 
-    numbers: Numbers
+    counters: SavedCounters
     offset: int
-    """Input messages up to this one are in it. The engine also knows which later ones are, and skips them."""
+    """All input messages up to this one are in it. The engine also knows which later ones are, and skips them."""
     seq: int
     ended: bool
-    """A gravestone: nothing is left but the numbers."""
-    begun: int
-    reset: int
+    """Whether it is a gravestone, of which only the numbers are left."""
+    life_started_at: int
+    labels_void_before: int
     contexts: tuple[bytes, ...]
-    gone: dict[str, int]
+    removed_at: dict[str, int]
     segments: dict[str, SegmentState]
-    """In order."""
+    """In order of `SegmentState.order`."""
     repairs: list[Entry]
-    """Entries that were cut off, to be written before any other; `Engine.restore` gives them with its next step."""
+    """Entries that were not stored, to be written before any other; the step after `Engine.restore` gives them."""
 
 
 def encode_value(value: SessionState | SegmentState) -> bytes:
@@ -151,10 +150,10 @@ def encode_value(value: SessionState | SegmentState) -> bytes:
 
 
 def decode_value(segment: str | None, data: bytes) -> SessionState | SegmentState:
-    """Decode what was kept under a key with that segment.
+    """Decode the value of a key with that segment; None for the session's own key.
 
     Raises:
-        msgspec.DecodeError: it is something else.
+        msgspec.DecodeError: the bytes are no such value.
     """
     return _SESSION.decode(data) if segment is None else _SEGMENT.decode(data)
 
@@ -164,37 +163,47 @@ _SEGMENT = msgspec.msgpack.Decoder(SegmentState)
 
 
 def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
-    """Make sessions of what was kept.
+    """Build sessions from stored entries.
 
     Args:
-        entries: in the order written; of each key the last counts, so all of them may be given, or only those.
+        entries: in the order written. Only the last of each key counts, so earlier ones may be missing. A value with a
+            lower `seq` than the one before it does not count: it was written earlier and has arrived late.
     """
     heads: dict[str, SessionState] = {}
     segments: defaultdict[str, dict[str, SegmentState]] = defaultdict(dict)
     for entry in entries:
-        if entry.segment is not None:
-            segments[entry.session].pop(entry.segment, None)
-            if isinstance(entry.value, SegmentState):
-                segments[entry.session][entry.segment] = entry.value
-        elif isinstance(entry.value, SessionState):
-            heads[entry.session] = entry.value
-        else:
+        if isinstance(entry.value, SessionState):
+            known = heads.get(entry.session)
+            if known is None or known.seq <= entry.value.seq:
+                heads[entry.session] = entry.value
+        elif entry.segment is None:
             heads.pop(entry.session, None)
+        else:
+            _put_segment(segments[entry.session], entry.segment, entry.value)
     names = dict.fromkeys([*heads, *(name for name, held in segments.items() if held)])
-    return {name: _restore(name, heads.get(name, _NEVER), segments[name]) for name in names}
+    return {name: _restore_session(name, heads.get(name, _NEVER), segments[name]) for name in names}
 
 
-_NEVER = SessionState(seq=0, numbers={}, offset=-1)
+def _put_segment(held: dict[str, SegmentState], name: str, value: SegmentState | None) -> None:
+    known = held.get(name)
+    if known is not None and value is not None and known.seq > value.seq:
+        return
+    held.pop(name, None)
+    if value is not None:
+        held[name] = value
 
 
-def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) -> SavedSession:
+_NEVER = SessionState(seq=0, counters={}, offset=-1)
+
+
+def _restore_session(session: str, head: SessionState, held: dict[str, SegmentState]) -> SavedSession:
     repairs = []
     for name, segment in head.closing.items():
         if name not in held or held[name].seq < segment.seq:
             held[name] = segment
             repairs.append(Entry(session, name, segment))
     for name, segment in list(held.items()):
-        if segment.seq < head.begun or (name in head.removed and segment.seq < head.seq):
+        if segment.seq < head.life_started_at or (name in head.removed and segment.seq < head.seq):
             del held[name]
             repairs.append(Entry(session, name, None))
     newest: SessionState | SegmentState = head
@@ -202,18 +211,18 @@ def _restore(session: str, head: SessionState, held: dict[str, SegmentState]) ->
         newest = segment if segment.seq > newest.seq else newest
     ordered = sorted(held.items(), key=lambda item: item[1].order)
     return SavedSession(
-        numbers=newest.numbers,
+        counters=newest.counters,
         offset=newest.offset,
         seq=newest.seq,
         ended=head.ended and not held,
-        begun=head.begun,
-        reset=head.reset,
+        life_started_at=head.life_started_at,
+        labels_void_before=head.labels_void_before,
         contexts=head.contexts,
-        gone=head.gone,
-        segments={name: _void(x) if x.seq < head.reset else x for name, x in ordered},
+        removed_at=head.removed_at,
+        segments={name: _without_labels(x) if x.seq < head.labels_void_before else x for name, x in ordered},
         repairs=repairs,
     )
 
 
-def _void(segment: SegmentState) -> SegmentState:
+def _without_labels(segment: SegmentState) -> SegmentState:
     return msgspec.structs.replace(segment, labels={})

@@ -1,4 +1,4 @@
-"""Counters of the stream: what came in, what was computed for it, and what was published."""
+"""Statistics of an engine: what came in, what was computed for it, and what was published."""
 
 import msgspec
 
@@ -7,23 +7,23 @@ from stream.revisions.spans import LabelFlips
 
 
 class EngineStats(msgspec.Struct):
-    """Counts of one step, or of all steps since the engine started; every field only ever rises.
+    """Counts of one step, or of all steps since the engine started; no field ever falls.
 
-    Words are those of the tagger; taggers that share a pass share them, others count them each. A word *arrives* when
-    an update brings it or changes a word at or before it in its segment; it is *recomputed* each time its tail states
-    are computed, so recomputed / arrived is 1 for append only.
+    Words are those of the tagger. Taggers that share a pass count a word once, others count it once each. A word
+    *arrives* when an update brings it or changes a word at or before it in its segment. It is *recomputed* each time
+    its tail states are computed, so recomputed / arrived is 1 for append only.
     """
 
     messages: int = 0
-    """Messages whose effects are complete."""
+    """Messages that were answered."""
     updates: int = 0
     """Updates that changed a text or closed a segment."""
     repeats: int = 0
-    """Updates that said nothing new."""
+    """Updates that did not change a text."""
     coalesced: int = 0
-    """Updates that were skipped because a newer one of their segment was waiting."""
+    """Updates that were skipped because a newer one of the same segment was waiting."""
     failures: int = 0
-    """Updates given up because labelling them failed; the session was reset."""
+    """Updates for which labelling failed; the session was reset."""
     revisions: int = 0
     sessions: int = 0
     """Sessions opened."""
@@ -31,32 +31,32 @@ class EngineStats(msgspec.Struct):
     words_recomputed: int = 0
     tail_tokens: int = 0
     appends: int = 0
-    """Updates that computed nothing but their new words."""
+    """Updates that computed only their new words."""
     local_restarts: int = 0
     full_restarts: int = 0
     closing_restarts: int = 0
-    """Closings that had to compute the segment again."""
+    """Closings that computed the segment again."""
     restarts_shortened: int = 0
-    """Restarts that went back less far than the policy asked for, because updates had to wait or a budget was spent."""
-    changes_undone: float = 0.0
-    """Label changes that these were expected to bring beyond what was done (encoder.worth), counted at each of them."""
+    """Restarts that began later than the policy asked for, because of overload or of a spent budget."""
+    forgone_changes: float = 0.0
+    """Sum of the label changes that their omitted part was expected to bring (`encoder.restart.expected_gain`)."""
     active_restarts: int = 0
-    """Restarts of any kind that changed at least one label that stood."""
+    """Restarts of any kind that changed at least one existing label."""
     flips_input: int = 0
-    """Labels of words that changed where the input was rewritten (docs/measuring.md)."""
+    """Labels of words that changed where the input was rewritten."""
     flips_model: int = 0
-    """Labels of words that changed although the input up to them stood."""
+    """Labels of words that changed although the input up to them did not."""
     evictions: int = 0
     reanchors: int = 0
     flops: int = 0
 
     def add(self, other: "EngineStats") -> None:
-        """Add the counts of `other` to this one's."""
+        """Add the counts of `other` to these."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def count_work(self, work: PlanWork, closing: bool, flips: LabelFlips) -> None:
-        """Count what one pass over an update computed, and what that changed."""
+        """Count what one pass computed for an update, and which labels it changed."""
         self.words_recomputed += work.words
         self.tail_tokens += work.tokens
         self.flips_input += flips.input

@@ -1,4 +1,4 @@
-"""What a step of the engine gives its caller."""
+"""Result of one step of the engine."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -9,16 +9,16 @@ from stream.sessions.stats import EngineStats
 
 
 class Answer(NamedTuple):
-    """A message whose effects are complete: everything it caused is in this or an earlier step's revisions."""
+    """A message whose effects are complete: all revisions that it caused are in this or an earlier step's result."""
 
     session: str
     offset: int
 
 
 class Failure(NamedTuple):
-    """A message that labelling failed on (a bug of ours, not bad input); its session was reset, others go on.
+    """A message for which labelling failed (our bug, not bad input). Its session was reset, others are unaffected.
 
-    `segment` is "" and `offset` -1 where a session that is over could not be let go.
+    `segment` is "" and `offset` is -1 if the failed operation was not about a segment, such as the end of a session.
     """
 
     session: str
@@ -29,17 +29,15 @@ class Failure(NamedTuple):
 
 @dataclass(slots=True)
 class StepResult:
-    """What one step did. Revisions of one session and tagger stand in order of `rev`."""
+    """Effects of one step. Revisions of one session and tagger are in order of `rev`."""
 
     revisions: list[Revision] = field(default_factory=list)
     answered: list[Answer] = field(default_factory=list)
-    """In order per session. An offset is answered with the last of its revisions, never before; a failed one too."""
+    """In order within each session. An offset is answered together with the last of its revisions, failed ones too."""
     failures: list[Failure] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
-    """What another engine needs to go on from here, in the order in which it must be kept (see
-    `stream.sessions.snapshot`).
-    """
+    """Changes of the stored state, in the order in which they must be stored (`stream.sessions.snapshot`)."""
     stats: EngineStats = field(default_factory=EngineStats)
-    """Counts of this step alone."""
-    laps: dict[str, float] = field(default_factory=dict)
-    """Seconds that each of its phases took; empty if nobody gave it a clock."""
+    """Counts of this step only."""
+    phase_seconds: dict[str, float] = field(default_factory=dict)
+    """Duration of each phase, in seconds; empty if the step was given no clock."""

@@ -46,10 +46,10 @@ def test_a_feed_is_answered_and_timed_and_gives_all_back(subject):
     assert lap.wall > 0
     assert feed.stats.words == 6
     feed.feed(closes(texts))
-    assert feed.engine.open_segments == 0
-    assert feed.engine.session_count == 2
+    assert feed.engine.intake.open_segments == 0
+    assert feed.engine.intake.session_count == 2
     feed.end()
-    assert feed.engine.session_count == 0
+    assert feed.engine.intake.session_count == 0
     assert subject.tagger.encoder.pages_in_use == 0
 
 
@@ -102,7 +102,7 @@ def test_no_session_takes_more_than_the_most(folder):
     for number in range(12):
         text = " ".join(make_texts(1, SEGMENT, seed=number)[0])
         feed.feed([Update(session="a", segment=str(number), text=text, final=True)])
-        most = max(most, feed.engine.counters.pages_used)
+        most = max(most, feed.engine.labeller.counters().pages_used)
     config = alone.tagger.config
     filled = config.positions // config.page_size + config.window // config.page_size + 1
     assert 0.7 * filled < most <= filled

@@ -4,6 +4,7 @@ transactions and fences. Clients have the few methods that the service uses; sev
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from aiokafka.errors import (
 )
 
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.client.clients import Clients
+from consumers.kafka.service.service_clients import ServiceClients
 from tests.waiting import PATIENCE
 
 IN, OUT, DEAD, STATE = "hearken.updates", "hearken.revisions", "hearken.dead-letters", "hearken.state"
@@ -42,6 +43,9 @@ class FakeKafka:
         self.logs: dict[TopicPartition, list[FakeRecord]] = defaultdict(list)
         self.first: dict[TopicPartition, int] = defaultdict(int)
         """Where each log begins: records before it are gone."""
+        self.kept: dict[TopicPartition, set[int]] = {}
+        """Of logs that were compacted: the offsets that are left, of those there were."""
+        self.compacted_to: dict[TopicPartition, int] = {}
         self.committed: dict[TopicPartition, int] = {}
         self.unacknowledged: list[_Ack] = []
         self.hold = False
@@ -54,6 +58,9 @@ class FakeKafka:
         self.consumer: FakeConsumer | None = None
         """The member that came last."""
         self.members: list[FakeConsumer] = []
+        self.producers: list[FakeProducer] = []
+        self.before_claim: Callable[[], Awaitable[None]] | None = None
+        """Awaited before the next record of a partition itself is written."""
         self.epochs: dict[str, int] = defaultdict(int)
         self.transactions = 0
         """Transactions committed."""
@@ -63,8 +70,8 @@ class FakeKafka:
         """Clients of earlier lives are dead: nothing that they do reaches us."""
         self.moved = asyncio.Condition()
 
-    def clients(self) -> Clients:
-        return Clients(
+    def clients(self) -> ServiceClients:
+        return ServiceClients(
             producer=lambda settings, name: FakeProducer(self, name),
             consumer=lambda settings: FakeConsumer(self, settings),
             reader=lambda settings: FakeReader(self),
@@ -107,6 +114,14 @@ class FakeKafka:
                 future.set_result(future.record)
         self.unacknowledged.clear()
 
+    def compact(self, topic: str) -> None:
+        """Keep the last record of each key, as brokers do with what is older than the topic's compaction lag."""
+        for tp, log in self.logs.items():
+            if tp.topic == topic:
+                last = {record.key: record.offset for record in log}
+                self.compacted_to[tp] = len(log)
+                self.kept[tp] = {record.offset for record in log if last[record.key] == record.offset}
+
     def records(self, topic: str) -> list[FakeRecord]:
         return [record for tp, log in self.logs.items() if tp.topic == topic for record in log]
 
@@ -129,6 +144,9 @@ class FakeProducer:
         self.kafka = kafka
         self.life = kafka.life
         self.name = name
+        kafka.producers.append(self)
+        self.stalled: list[tuple[_Ack, Any]] | None = None
+        """What the network holds of it; None: it holds nothing."""
         self.epoch = 0
         self.open: list[Any] | None = None
         self.offsets: dict[TopicPartition, int] = {}
@@ -172,6 +190,13 @@ class FakeProducer:
             self.open.append(partial(self.kafka.put, topic, value, key, partition or 0, headers))
             future.set_result(None)
             return future
+        if self.stalled is not None:
+            self.stalled.append((future, partial(self.kafka.append, topic, value, key, partition or 0, headers)))
+            await self.kafka.wake()
+            return future
+        if self.kafka.before_claim and (topic, key) == (STATE, b"[]"):
+            meanwhile, self.kafka.before_claim = self.kafka.before_claim, None
+            await meanwhile()
         future.record = await self.kafka.append(topic, value, key, partition or 0, headers)
         if self.kafka.hold and topic in self.kafka.held_topics:
             self.kafka.unacknowledged.append(future)
@@ -179,6 +204,14 @@ class FakeProducer:
         else:
             future.set_result(future.record)
         return future
+
+    async def arrive(self) -> None:
+        """What the network has held of it arrives, and is acknowledged."""
+        held, self.stalled = self.stalled or [], None
+        for future, append in held:
+            future.record = await append()
+            if not future.done():
+                future.set_result(future.record)
 
     async def begin_transaction(self) -> None:
         assert self.open is None
@@ -249,8 +282,11 @@ class FakeReader:
                 raise OffsetOutOfRangeError({tp: position})
             records = self.kafka.logs[tp][position : position + limit]
             if records:
-                found[tp] = records
                 self.positions[tp] = records[-1].offset + 1
+                if tp in self.kafka.kept:
+                    kept, end = self.kafka.kept[tp], self.kafka.compacted_to[tp]
+                    records = [record for record in records if record.offset >= end or record.offset in kept]
+                found[tp] = records
                 limit -= len(records)
             if limit <= 0:
                 break

@@ -53,6 +53,8 @@ async def broker(trial: FaultTrial) -> None:
         raise OperationFailed("the fault broker kills the broker: run it without --broker")
 
     async def once(_: str) -> None:
+        # A worker that is still looking at its topics would end, and be right to: whoever started it tries again.
+        await trial.wait_until(trial.workers.all_joined, "all workers are in the group")
         await asyncio.to_thread(kafka.kill)
         await asyncio.sleep(trial.random.uniform(0.5, 2))
         await asyncio.to_thread(kafka.start)
@@ -79,11 +81,5 @@ async def _choose(trial: FaultTrial) -> str:
     """Choose a worker: mostly one that has partitions; one in four times any, which may still be starting."""
     if trial.random.random() < 0.25:
         return trial.random.choice(trial.workers.names)
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + trial.options.patience
-    while not (working := trial.workers.working()):
-        if clock() > deadline:
-            trial.result.stuck = True
-            return trial.workers.names[0]
-        await asyncio.sleep(0.2)
-    return trial.random.choice(working)
+    await trial.wait_until(trial.workers.working, "some worker has a partition")
+    return trial.random.choice(trial.workers.working() or trial.workers.names)

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
@@ -39,7 +40,7 @@ async def scale(trial: FaultTrial) -> None:
         for name in ("w2", "w3"):
             await trial.workers.start(name)
         for name in ("w2", "w3"):
-            await _wait_for_partitions(trial, name)
+            await trial.wait_until(partial(_has_partition, trial, name), f"{name} has a partition")
         await asyncio.sleep(calm + trial.options.session_timeout)
         await asyncio.gather(*(trial.workers.terminate(name) for name in ("w2", "w3")))
         trial.result.injected += 2
@@ -47,12 +48,8 @@ async def scale(trial: FaultTrial) -> None:
     await trial.wait_for_commits(SETTLE)
 
 
-async def _wait_for_partitions(trial: FaultTrial, name: str) -> None:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + trial.options.patience
-    while name not in trial.workers.working() and not trial.result.stuck:
-        await asyncio.sleep(0.2)
-        trial.result.stuck = clock() > deadline
+def _has_partition(trial: FaultTrial, name: str) -> bool:
+    return name in trial.workers.working()
 
 
 def measure_pauses(trial: FaultTrial) -> None:

@@ -57,9 +57,23 @@ class FaultTrial:
         await self.wait_until_committed(self.lag.committed + messages)
 
     async def wait_until_committed(self, goal: int) -> None:
-        """Wait until `goal` messages are committed; sets `stuck` when there is no more progress."""
-        if not self.result.stuck:
-            self.result.stuck = not await self.lag.wait_until_committed(lambda: goal, self.options.patience)
+        """Wait until `goal` messages are committed; the workers are stuck when there is no more progress."""
+        if not self.result.stuck and not await self.lag.wait_until_committed(lambda: goal, self.options.patience):
+            self.mark_stuck(f"no message was committed ({self.lag.committed} of {goal} are)")
+
+    async def wait_until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for a condition, described by `what`; the workers are stuck when it does not become true in time."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self.options.patience
+        while not self.result.stuck and not condition():
+            if clock() > deadline:
+                self.mark_stuck(f"this did not become true: {what}")
+            await asyncio.sleep(0.2)
+
+    def mark_stuck(self, what: str) -> None:
+        """Record that the workers are stuck, and why."""
+        self.result.stuck = True
+        self.result.problems.append(f"stuck: for {self.options.patience:g} s {what}")
 
 
 @dataclass(frozen=True, slots=True)

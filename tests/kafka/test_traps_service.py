@@ -15,9 +15,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import ServiceSettings, Topics
-from consumers.kafka.client.clients import Clients, make_reader, make_service_producer
+from consumers.kafka.client.clients import make_reader, make_service_producer
 from consumers.kafka.service.restore import LostInput
 from consumers.kafka.service.service import Service
+from consumers.kafka.service.service_clients import ServiceClients
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.kafka.rig import PARTITIONS, Place, administering, stop_producer, take, take_all
@@ -42,7 +43,7 @@ async def _output(quiet_fences: None, place: Place) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: ServiceSettings, clients: Clients | None = None) -> AsyncIterator[Service]:
+async def serving(settings: ServiceSettings, clients: ServiceClients | None = None) -> AsyncIterator[Service]:
     """A service that runs; what breaks it is raised at the end."""
     service = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False)), clients)
     stop = asyncio.Event()
@@ -166,7 +167,7 @@ async def test_no_record_is_labelled_before_its_state_is_back(place: Place, guar
         reader.getmany = getmany
         return reader
 
-    async with serving(settings, Clients(reader=slow_reader)) as service, place.consumer(place.output) as reader:
+    async with serving(settings, ServiceClients(reader=slow_reader)) as service, place.consumer(place.output) as reader:
         async with asyncio.timeout(PATIENCE):
             await asked.wait()
         await take(reader, 1)

@@ -96,14 +96,14 @@ class CutRun:
         saved = restore(self.log)
         for x in revisions:
             state = saved.get(x.session)
-            rev = state.numbers.get(x.tagger, (0, 1))[0] if state is not None else 0
+            rev = state.counters.get(x.tagger, (0, 1))[0] if state is not None else 0
             if state is not None and x.rev <= rev and not (state.ended and x.offset > state.offset):
                 self.revisions[x.session].append(x)
         self.engine = self.make()
         since = {n: clock.get((n, x.offset if x.ended else None), float(number)) for n, x in saved.items()}
         for name in sorted(saved, key=since.__getitem__):
             self.engine.restore(saved[name], name, since[name])
-        assert self.engine.sessions == [x for x in sorted(saved, key=since.__getitem__) if not saved[x].ended]
+        assert self.engine.intake.sessions == [x for x in sorted(saved, key=since.__getitem__) if not saved[x].ended]
 
     def bytes(self) -> dict[str, list[bytes]]:
         return {name: [msgspec.json.encode(x) for x in told] for name, told in self.revisions.items()}
@@ -111,8 +111,11 @@ class CutRun:
 
 def _clock(engine: Engine) -> dict[tuple[str, int | None], float]:
     """When each session was last heard; or was over, and with which message."""
-    over = {(name, engine._sessions.over[name].done): since for name, (since, _) in engine._intake._ended.items()}
-    return over | {(name, None): source.seen for name, source in engine._intake._sources.items()}
+    over = {
+        (name, engine._sessions.ended[name].fully_applied_through): since
+        for name, (since, _) in engine.intake._sessions.ended.items()
+    }
+    return over | {(name, None): source.seen for name, source in engine.intake._sessions.active.items()}
 
 
 def in_groups(told: Sequence[Message], sizes: Sequence[int]) -> list[list[tuple[int, Message]]]:

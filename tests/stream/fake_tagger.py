@@ -14,7 +14,7 @@ import numpy as np
 
 from encoder.heads.viterbi import Decoded
 from encoder.restart.policies import RestartPolicy
-from stream.labelling.labeller import Kind, Labeller, LabellerCounters, Labelling, PlanWork, SavedSegment
+from stream.labelling.labeller import Labeller, LabellerCounters, Labelling, PlanWork, RestartKind, SavedSegment
 from stream.labelling.multi_model import MultiModelLabeller
 from tests.encoder.restart.reference import doubtful, point_of
 
@@ -66,7 +66,7 @@ class FakeLive:
         """Closed segments that can be edited."""
         self.freed = False
 
-    def plan(self, segment: str, text: str, closing: bool) -> FakePlan:
+    def plan_segment(self, segment: str, text: str, closing: bool) -> FakePlan:
         words = _WORD.findall(text)
         if segment in self.known:
             return FakePlan(self, segment, text, False, 0, 0)
@@ -85,12 +85,12 @@ class FakeLive:
             point = len(words) if before.whole and same else 0
         return FakePlan(self, segment, text, closing, kept, point)
 
-    def delete(self, segment: str) -> None:
+    def delete_segment(self, segment: str) -> None:
         self.standing.pop(segment, None)
         self.closed.pop(segment, None)
         self.known.pop(segment, None)
 
-    def forget(self, segment: str) -> None:
+    def forget_segment(self, segment: str) -> None:
         self.known.pop(segment, None)
 
     def free(self) -> None:
@@ -99,12 +99,12 @@ class FakeLive:
     def said(self, segment: str) -> _Said | None:
         return self.standing.get(segment) or self.known.get(segment)
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         said = self.said(segment)
         assert said is not None
         return tuple(self._reading(said, name, closed=False, spans=False, work=PlanWork()) for name in self.names)
 
-    def save(self, segment: str) -> dict[str, bytes]:
+    def save_segment(self, segment: str) -> dict[str, bytes]:
         said = self.said(segment)
         if said is None:
             return {}
@@ -209,7 +209,7 @@ def bio(types: Sequence[str], sure: Sequence[float]) -> tuple[Decoded, list[tupl
 
 def _work(plan: FakePlan, words: int) -> PlanWork:
     computed = words - plan.point
-    kind: Kind = "append" if plan.point >= plan.kept else "local" if plan.point else "full"
+    kind: RestartKind = "append" if plan.point >= plan.kept else "local" if plan.point else "full"
     return PlanWork(kind if computed else "none", computed, computed)
 
 
@@ -228,7 +228,7 @@ class FakeLabeller:
         self.model = model
         self.steps: list[int] = []
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> FakeLive:
         live = FakeLive(self.model, self.passes[0], policy)
@@ -239,22 +239,22 @@ class FakeLabeller:
             if mine or not x.closed:
                 live.restore(x)
             else:
-                plan = live.plan(x.segment, x.text, closing=True)
+                plan = live.plan_segment(x.segment, x.text, closing=True)
                 plan.ran = True
                 live.read(plan)
         return live
 
-    def point(self, plans: Sequence[FakePlan]) -> None:
+    def choose_restarts(self, plans: Sequence[FakePlan]) -> None:
         """Each was asked for alone."""
 
-    def run(self, plans: Sequence[FakePlan]) -> None:
+    def compute(self, plans: Sequence[FakePlan]) -> None:
         self.steps.append(len(plans))
         for plan in plans:
             if self.poison & set(plan.text.split()):
                 raise RuntimeError(f"poison in {plan.text!r}")
             plan.ran = True
 
-    def read(self, plans: Sequence[FakePlan]) -> list[tuple[Labelling, ...]]:
+    def decode(self, plans: Sequence[FakePlan]) -> list[tuple[Labelling, ...]]:
         return [plan.live.read(plan) for plan in plans]
 
     def counters(self) -> LabellerCounters:

@@ -50,7 +50,7 @@ class LabelledSpan(msgspec.Struct):
     """The label's probability, of the least probable word."""
 
 
-class TaggerLabels(msgspec.Struct):
+class Labels(msgspec.Struct):
     """What one tagger finds in one text."""
 
     spans: list[LabelledSpan]
@@ -61,7 +61,7 @@ class TaggerLabels(msgspec.Struct):
 class LabelResponse(msgspec.Struct):
     """The labels of each text, in order, by tagger."""
 
-    results: list[dict[str, TaggerLabels]]
+    results: list[dict[str, Labels]]
 
 
 class NotLabelled(RuntimeError):
@@ -84,7 +84,7 @@ class RequestRefused(ValueError):
 
 def routes(context: HttpContext) -> list[BaseRoute]:
     """The route of this file."""
-    names, desk = context.worker.engine.names, context.desk
+    names, desk = context.worker.engine.tagger_names, context.desk
     if desk is None:
         return []
 
@@ -197,6 +197,6 @@ async def _submit(caller: ClientHandle, texts: Sequence[str]) -> None:
         caller.finish()
 
 
-def _labels(revision: Revision) -> TaggerLabels:
+def _labels(revision: Revision) -> Labels:
     spans = [LabelledSpan(x.start, x.end, x.label, x.text, x.score or 0.0) for x in revision.spans]
-    return TaggerLabels(spans, revision.score)
+    return Labels(spans, revision.score)

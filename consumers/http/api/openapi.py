@@ -24,7 +24,7 @@ Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
 
 
-class ErrorBody(msgspec.Struct):
+class Problem(msgspec.Struct):
     """What went wrong: a short code that stays, and a line that says what to do."""
 
     error: str
@@ -40,7 +40,7 @@ class GoogleError(msgspec.Struct):
     details: list[dict[str, Any]] = []
 
 
-class GoogleErrorBody(msgspec.Struct):
+class GoogleProblem(msgspec.Struct):
     """An error of Google's shape."""
 
     error: GoogleError
@@ -60,7 +60,7 @@ class Readiness(msgspec.Struct):
     why: list[str]
 
 
-_TYPES = (LabelResponse, analyze.AnalyzeResponse, ErrorBody, GoogleErrorBody, Health, Readiness, StreamError, Revision)
+_TYPES = (LabelResponse, analyze.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
 
 
 def routes(context: HttpContext) -> list[BaseRoute]:
@@ -75,7 +75,7 @@ def routes(context: HttpContext) -> list[BaseRoute]:
 
 def describe(context: HttpContext) -> Json:
     """Describe everything as OpenAPI 3.1."""
-    names = context.worker.engine.names
+    names = context.worker.engine.tagger_names
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {"Message": message, "LabelRequest": _label_request(names), "AnalyzeRequest": _analyze_request()}
     keyed = [*_security(context), {"key": []}] if context.settings.token else []

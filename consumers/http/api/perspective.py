@@ -20,7 +20,7 @@ from consumers.http.context import HttpContext
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
-from stream.messages.validation import without_controls
+from stream.messages.validation import replace_controls
 
 PATHS = ("/v1alpha1/comments:analyze", "/v1/comments:analyze")
 ATTRIBUTE, TAGGER = "TOXICITY", "moderation"
@@ -61,7 +61,7 @@ class AnalyzeRequest(msgspec.Struct, rename="camel"):
     client_token: str | None = None
 
 
-class ScoreValue(msgspec.Struct):
+class Score(msgspec.Struct):
     """A probability."""
 
     value: float
@@ -73,14 +73,14 @@ class SpanScore(msgspec.Struct):
 
     begin: int
     end: int
-    score: ScoreValue
+    score: Score
 
 
 class AttributeScores(msgspec.Struct, rename="camel"):
     """One attribute's scores."""
 
     span_scores: list[SpanScore]
-    summary_score: ScoreValue
+    summary_score: Score
 
 
 class AnalyzeResponse(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -102,7 +102,7 @@ class AnalyzeRefused(ValueError):
 
 def routes(context: HttpContext) -> list[BaseRoute]:
     """The routes of this file."""
-    has_tagger, desk = TAGGER in context.worker.engine.names, context.desk
+    has_tagger, desk = TAGGER in context.worker.engine.tagger_names, context.desk
     if desk is None:
         return []
 
@@ -139,7 +139,7 @@ def _check(request: AnalyzeRequest) -> tuple[str, float | None]:
         Rejected: the request cannot be met.
     """
     comment = request.comment or TextEntry()
-    text = without_controls(comment.text or "")  # Perspective takes them; nothing moves
+    text = replace_controls(comment.text or "")  # Perspective takes them; nothing moves
     if not text.strip():
         raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
@@ -190,9 +190,9 @@ def _respond(request: AnalyzeRequest, text: str, found: Revision, threshold: flo
         return AnalyzeResponse(languages, client_token=token)
     spans = [(x.start, x.end, x.score or 0.0) for x in found.spans] if request.span_annotations else []
     units = Utf16(text)
-    scores = [SpanScore(units.at(a), units.at(b), ScoreValue(value)) for a, b, value in spans if value >= least]
-    whole = SpanScore(0, units.at(len(text)), ScoreValue(summary))  # clients read the first one without looking
-    return AnalyzeResponse(languages, {ATTRIBUTE: AttributeScores(scores or [whole], ScoreValue(summary))}, token)
+    scores = [SpanScore(units.at(a), units.at(b), Score(value)) for a, b, value in spans if value >= least]
+    whole = SpanScore(0, units.at(len(text)), Score(summary))  # clients read the first one without looking
+    return AnalyzeResponse(languages, {ATTRIBUTE: AttributeScores(scores or [whole], Score(summary))}, token)
 
 
 class Utf16:

@@ -111,7 +111,7 @@ def read_query(
 
     def segments(session: str) -> Segments:
         inside = caller.inside(session)
-        return {} if inside is None else context.worker.engine.segments(inside)
+        return {} if inside is None else context.worker.engine.intake.segments(inside)
 
     session = query.get("session")
     key = None if session is None else session.encode("utf-8", "surrogatepass")

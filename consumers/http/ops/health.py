@@ -65,5 +65,5 @@ def _figures(context: HttpContext) -> dict[str, Any]:
     return {
         "in_flight": worker.in_flight,
         "queue_age_seconds": round(worker.queue_age, 3),
-        "seconds_without_progress": round(worker.stuck, 3),
+        "seconds_without_progress": round(worker.stalled_seconds, 3),
     }

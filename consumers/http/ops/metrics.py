@@ -92,7 +92,7 @@ class _ServingMetrics(Collector):
 
 def _info(worker: Worker) -> Metric:
     info = GaugeMetricFamily("hearken_build_info", "What runs here; always 1", labels=["version", "tagger"])
-    info.add_metric([_version(), ",".join(worker.engine.names)], 1)
+    info.add_metric([_version(), ",".join(worker.engine.tagger_names)], 1)
     return info
 
 
@@ -108,19 +108,23 @@ def _counted(stats: EngineStats) -> Iterator[Metric]:
 
 def _standing(worker: Worker) -> Iterator[Metric]:
     """How things stand now."""
-    engine, counters = worker.engine, worker.engine.counters
+    engine, counters = worker.engine, worker.engine.labeller.counters()
     gauges = (
-        ("sessions", "Sessions that are alive", engine.session_count),
-        ("segments_open", "Segments that may still be rewritten", engine.open_segments),
+        ("sessions", "Sessions that are alive", engine.intake.session_count),
+        ("segments_open", "Segments that may still be rewritten", engine.intake.open_segments),
         ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
         ("queue_age_seconds", "How long the message that is next has waited for its step", worker.queue_age),
-        ("overload", "1 while restarts are shortened", engine.shortens),
-        ("restart_price", "Label changes that a word computed again has to bring; +Inf: no restarts", engine.price),
+        ("overload", "1 while restarts are shortened", engine.pricing.restarts_limited),
+        (
+            "restart_price",
+            "Label changes that a word computed again has to bring; +Inf: no restarts",
+            engine.pricing.price,
+        ),
     )
     for name, told, value in gauges:
         yield GaugeMetricFamily(f"hearken_{name}", told, value)
-    if engine.budget:
-        left = engine.budget.level / engine.budget.size
+    if engine.pricing.budget:
+        left = engine.pricing.budget.level / engine.pricing.budget.size
         yield GaugeMetricFamily("hearken_budget_left_ratio", "What is left of the compute budget's bucket", left)
     pages = GaugeMetricFamily("hearken_cache_pages", "Pages of the encoder's cache", labels=["state"])
     pages.add_metric(["used"], counters.pages_used)

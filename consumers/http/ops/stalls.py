@@ -21,8 +21,8 @@ def find_stalls(worker: "Worker", service: "Service | None", patience: float) ->
     stalls = []
     if worker.error is not None:
         stalls.append("the compute thread has stopped; the log says why")
-    elif worker.stuck > patience:
-        stalls.append(f"messages wait and no step has ended for {worker.stuck:.0f} s")
+    elif worker.stalled_seconds > patience:
+        stalls.append(f"messages wait and no step has ended for {worker.stalled_seconds:.0f} s")
     if service is not None:
         stuck, given_up = service.stuck
         if stuck > given_up + patience:

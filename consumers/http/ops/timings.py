@@ -43,8 +43,8 @@ class StepTimings(ServiceObserver, Collector):
 
     def on_step(self, batch: StepBatch) -> None:
         """Book a step."""
-        self._phases["step"].observe(batch.busy)
-        for phase, seconds in batch.result.laps.items():
+        self._phases["step"].observe(batch.step_seconds)
+        for phase, seconds in batch.result.phase_seconds.items():
             self._phases[phase].observe(seconds)
 
     def on_published(self, causes: Sequence[InFlightRecord | None]) -> None:

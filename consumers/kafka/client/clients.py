@@ -1,9 +1,8 @@
 """Clients of a broker: made with the settings that at-least-once needs, started with patience."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -107,22 +106,6 @@ def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
         fetch_max_bytes=4 * MAX_REQUEST,
         **aiokafka_options(),
     )
-
-
-async def _prepare(settings: ServiceSettings) -> None:
-    from consumers.kafka.topics.preparing import prepare_topics
-
-    await prepare_topics(settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """How a service comes by its clients, and `prepare`: what it does to its topics before it joins the group."""
-
-    producer: Callable[[ServiceSettings, str | None], AIOKafkaProducer] = make_service_producer
-    consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
-    reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_reader
-    prepare: Callable[[ServiceSettings], Awaitable[None]] = _prepare
 
 
 async def stop_client(client: Client, patience: float = 5.0) -> None:

@@ -63,6 +63,8 @@ class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_default
     topic: str
     done: Ranges = ()
     """Finished input offsets after an unfinished one (exactly once only)."""
+    claim: bool = False
+    """Whether a new owner has written it to claim the partition (`ownership.py`)."""
 
 
 R = TypeVar("R")
@@ -87,9 +89,17 @@ def encode_entry(entry: Entry, outbox: Sequence[bytes] = (), unprompted: bool = 
     return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox), unprompted))  # type: ignore[arg-type]
 
 
-def encode_partition_record(group: str, topic: str, done: Ranges = ()) -> KeyValue:
+def encode_partition_record(group: str, topic: str, done: Ranges = (), claim: bool = False) -> KeyValue:
     """Encode the partition's own record."""
-    return PARTITION_KEY, _ENCODER.encode(PartitionRecord(SCHEMA, group, topic, done))
+    return PARTITION_KEY, _ENCODER.encode(PartitionRecord(SCHEMA, group, topic, done, claim))
+
+
+def is_claim(value: bytes | None) -> bool:
+    """Whether the value of a partition's own record claims the partition for a new owner."""
+    try:
+        return value is not None and _PARTITION.decode(value).claim
+    except msgspec.MsgspecError:
+        return False
 
 
 @dataclass(slots=True)
@@ -102,8 +112,6 @@ class RestoredPartition:
     unprompted: set[str] = field(default_factory=set)
     """Sessions whose outbox has revisions that no input record caused."""
     done: Ranges = ()
-    has_own_record: bool = False
-    """Whether the partition's own record is there."""
 
 
 def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: str, where: str) -> RestoredPartition:
@@ -119,6 +127,7 @@ def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: s
         ChangelogError: a record of another program or of another schema.
     """
     restored = RestoredPartition()
+    outboxes: dict[str, SegmentRecord | SessionRecord] = {}
     entries = []
     for offset, (key, value) in records:
         place = f"{where}, offset {offset}"
@@ -126,11 +135,11 @@ def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: s
         if not names:
             _read_partition_record(restored, _decode(_PARTITION, value, place), group, topic, where)
         else:
-            entries.append(_read_entry(names, value, restored, place))
+            entries.append(_read_entry(names, value, outboxes, place))
     restored.sessions = restore_sessions(entries)
-    restored.outbox = {
-        session: outbox for session, outbox in restored.outbox.items() if session in restored.sessions and outbox
-    }
+    newest = {session: record for session, record in outboxes.items() if session in restored.sessions}
+    restored.outbox = {session: record.outbox for session, record in newest.items() if record.outbox}
+    restored.unprompted = {session for session, record in newest.items() if record.unprompted}
     return restored
 
 
@@ -156,26 +165,23 @@ def _read_partition_record(
             f"{where} keeps the state of group {record.group!r} on topic {record.topic!r}, not of group {group!r} on"
             f" {topic!r}: each needs one of its own. Name another with --state-topic"
         )
-    restored.done, restored.has_own_record = record.done, True
+    restored.done = record.done
 
 
-def _read_entry(names: tuple[str, ...], value: bytes | None, restored: RestoredPartition, place: str) -> Entry:
-    session = names[0]
-    if len(names) == 1:
-        record = _decode(_SESSION, value, place)
-        _read_outbox(session, record, restored)
-        return Entry(session, None, record.state if record else None)
-    segment = _decode(_SEGMENT, value, place)
-    if segment:
-        _read_outbox(session, segment, restored)
-    return Entry(session, names[1], segment.state if segment else None)
-
-
-def _read_outbox(session: str, record: SegmentRecord | SessionRecord | None, restored: RestoredPartition) -> None:
-    restored.outbox[session] = record.outbox if record else ()
-    restored.unprompted.discard(session)
-    if record and record.unprompted:
-        restored.unprompted.add(session)
+def _read_entry(
+    names: tuple[str, ...], value: bytes | None, outboxes: dict[str, SegmentRecord | SessionRecord], place: str
+) -> Entry:
+    """Read an entry; in `outboxes` the newest record of its session is noted: the highest `seq`, of equals the last."""
+    session, segment = names[0], names[1] if len(names) > 1 else None
+    record: SegmentRecord | SessionRecord | None
+    record = _decode(_SESSION, value, place) if segment is None else _decode(_SEGMENT, value, place)
+    if record is not None:
+        known = outboxes.get(session)
+        if known is None or record.state.seq >= known.state.seq:
+            outboxes[session] = record
+    elif segment is None:
+        outboxes.pop(session, None)
+    return Entry(session, segment, record.state if record else None)
 
 
 def _decode(decoder: "msgspec.msgpack.Decoder[R]", value: bytes | None, place: str) -> R | None:

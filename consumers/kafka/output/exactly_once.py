@@ -29,13 +29,19 @@ class ExactlyOnce(PartitionWriter):
         partition: of the input.
         tracker: its offsets.
         context: shared by all writers.
+        epoch: end of the changelog partition when it was restored.
         producer: started and transactional, for this partition alone.
     """
 
     def __init__(
-        self, partition: TopicPartition, tracker: OffsetTracker, context: WriterContext, producer: AIOKafkaProducer
+        self,
+        partition: TopicPartition,
+        tracker: OffsetTracker,
+        context: WriterContext,
+        epoch: int,
+        producer: AIOKafkaProducer,
     ) -> None:
-        super().__init__(partition, tracker, context)
+        super().__init__(partition, tracker, context, epoch)
         self._producer = producer
         self._last_began = 0.0
         self._committed: tuple[int, Ranges] | None = None
@@ -56,7 +62,7 @@ class ExactlyOnce(PartitionWriter):
         position, beyond = self.tracker.position, to_ranges(self.tracker.finished_beyond)
         letters = [x for one in encoded for x in one.letters]
         revisions = [x for one in encoded for x in one.revisions]
-        entries = encode_newest(encoded)
+        entries = [*(x for output in group for x in output.repairs), *encode_newest(encoded)]
         if not (letters or revisions or entries) and self._committed == (position, beyond):
             self._context.on_written(done, [], WriteTimes(began, began, began))
             return

@@ -23,12 +23,19 @@ from consumers.common.settings import ServiceSettings
 from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
 from consumers.kafka.output.changelog import KeyValue, encode_entry
 from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
+from consumers.kafka.output.ownership import epoch_headers
 from stream.messages.types import Revision
 from stream.sessions.snapshot import Entry, SessionState
 
 log = structlog.get_logger()
 
 Ack = asyncio.Future[Any]
+
+
+class ChangelogConflict(Exception):
+    """Another member has written to the partition's changelog: it is the new owner, or was the former one."""
+
+
 CausedRevision = tuple[Revision, InFlightRecord | None]
 """A revision, and the record that caused it, if one did."""
 
@@ -41,6 +48,8 @@ class PartitionOutput:
     revisions: list[CausedRevision] = field(default_factory=list)
     letters: list[DeadLetterRecord] = field(default_factory=list)
     done: list[InFlightRecord] = field(default_factory=list)
+    repairs: list[KeyValue] = field(default_factory=list)
+    """Records of the changelog that are written again (exactly once only)."""
 
 
 @dataclass(slots=True)
@@ -103,15 +112,19 @@ class PartitionWriter(ABC):
         partition: of the input.
         tracker: its offsets.
         context: shared by all writers.
+        epoch: of this owner of the changelog partition (`ownership.py`).
     """
 
-    def __init__(self, partition: TopicPartition, tracker: OffsetTracker, context: WriterContext) -> None:
+    def __init__(self, partition: TopicPartition, tracker: OffsetTracker, context: WriterContext, epoch: int) -> None:
         self.partition = partition
         self.tracker = tracker
         self._context = context
         self._settings = context.settings
         self._queue: list[PartitionOutput] = []
         self._wake = asyncio.Event()
+        self._state_headers = epoch_headers(epoch)
+        self.writing = False
+        """Whether a group is being written."""
         self.groups_written = 0
         self.largest = 0
         """Bytes of the largest revision of the group that is being written."""
@@ -131,13 +144,16 @@ class PartitionWriter(ABC):
         Raises:
             KafkaError: a write failed; nothing after it was written.
             TimeoutError: likewise.
+            ChangelogConflict: another member has written to the changelog (at least once only).
         """
         while True:
             await self._wake.wait()
             await self.wait_for_group()
             self._wake.clear()
             group, self._queue = self._queue, []
+            self.writing = True
             await self.write_group(group)
+            self.writing = False
             self.groups_written += 1
 
     async def wait_for_group(self) -> None:  # noqa: B027  # most writers need not
@@ -190,7 +206,8 @@ class PartitionWriter(ABC):
         for letter in letters:
             acks.append(await producer.send(topics.dead_letter, letter.value, key=letter.key, headers=letter.headers))
         for key, value in entries:
-            acks.append(await producer.send(topics.state, value, key=key, partition=self.partition.partition))
+            at, headers = self.partition.partition, self._state_headers
+            acks.append(await producer.send(topics.state, value, key=key, partition=at, headers=headers))
         for session, value in revisions:
             acks.append(await producer.send(topics.output, value, key=session.encode()))
         return acks
@@ -203,6 +220,8 @@ class AtLeastOnce(PartitionWriter):
         partition: of the input.
         tracker: its offsets.
         context: shared by all writers.
+        epoch: offset of this owner's claim in the changelog partition.
+        state_end: end of that partition: everything before it is known.
         producer: shared by all partitions.
         verify: verifies that this member still owns its partitions, or raises.
     """
@@ -212,20 +231,25 @@ class AtLeastOnce(PartitionWriter):
         partition: TopicPartition,
         tracker: OffsetTracker,
         context: WriterContext,
+        epoch: int,
+        state_end: int,
         producer: AIOKafkaProducer,
         verify: Callable[[], Awaitable[None]],
     ) -> None:
-        super().__init__(partition, tracker, context)
+        super().__init__(partition, tracker, context, epoch)
         self._producer = producer
         self._verify = verify
         self._gravestones: list[KeyValue] = []
         """To be written with the next group, when the outbox of their sessions is published."""
-        self.state_end = 0
+        self.state_end = state_end
         """Offset after this writer's last record in the changelog, as acknowledged."""
+        self._conflict: ChangelogConflict | None = None
 
     async def write_group(self, group: list[PartitionOutput]) -> None:
         """Write a group in three stages. Ownership is verified before each: the process may have been stopped."""
         began = time.monotonic()
+        if self._conflict:
+            raise self._conflict
         await self._verify()
         encoded = self._encode(group)
         entries = [*self._gravestones, *encode_with_outbox(encoded)]
@@ -243,9 +267,21 @@ class AtLeastOnce(PartitionWriter):
             self.wake()  # the revisions of ended sessions are published, so they need no outbox any more
 
     async def write_states(self, entries: Iterable[KeyValue]) -> None:
-        """Write to the changelog, and note its end."""
+        """Write to the changelog, and note its end.
+
+        Raises:
+            ChangelogConflict: the offsets have a gap, so another member has written in between. Nothing that follows
+                from these states may be written: they may be stale.
+        """
         for record in await self._wait_for_acks(await self._send(self._producer, entries=entries)):
-            self.state_end = max(self.state_end, record.offset + 1)
+            if record.offset != self.state_end:
+                raise ChangelogConflict(f"own state at offset {record.offset}, expected at {self.state_end}")
+            self.state_end += 1
+
+    def report_state_end(self, end: int) -> None:
+        """Report that the changelog ends elsewhere than expected while nothing is being written."""
+        self._conflict = ChangelogConflict(f"the changelog ends at offset {end}, expected at {self.state_end}")
+        self.wake()
 
     async def write_dead_letters(self, letters: Iterable[DeadLetterRecord]) -> None:
         """Write dead letters."""

@@ -90,7 +90,7 @@ class ConsumeLoop:
                     await self._handle_batches(batches, trackers)
                 finally:
                     self._worker.wake()  # once, so that the next step finds all of them
-            if rest := self._worker.rest(PAUSE_SECONDS):
+            if rest := self._worker.pause_before_submit(PAUSE_SECONDS):
                 await asyncio.sleep(rest)
 
     async def _handle_batches(
@@ -101,7 +101,7 @@ class ConsumeLoop:
         for at, records in batches.items():
             for record in records:
                 if self._worker.full:
-                    await self._worker.room()
+                    await self._worker.wait_for_capacity()
                 if self.stopping.is_set():
                     return  # records that were not begun are not committed, and will be read again
                 # Records that were fetched before the partition was closed and opened again will be read again.
@@ -164,7 +164,7 @@ class ConsumeLoop:
         refused: InputError | None = None
         for message in messages:
             try:
-                self._worker.put(message, taken.record.offset)
+                self._worker.enqueue(message, taken.record.offset)
             except InputError as error:
                 refused = refused or error
                 last = taken.count_answer()

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 
 from consumers.common.errors import OperationFailed, ServiceFailed
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.client.clients import Clients, connect, stop_client
+from consumers.kafka.client.clients import connect, stop_client
 from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
 from consumers.kafka.output.changelog import (
     ChangelogError,
@@ -36,10 +36,17 @@ from consumers.kafka.output.changelog import (
 )
 from consumers.kafka.output.dead_letter import DeadLetterRecord
 from consumers.kafka.output.exactly_once import ExactlyOnce
-from consumers.kafka.output.partition_writer import AtLeastOnce, PartitionOutput, PartitionWriter, WriterContext
+from consumers.kafka.output.partition_writer import (
+    AtLeastOnce,
+    ChangelogConflict,
+    PartitionOutput,
+    PartitionWriter,
+    WriterContext,
+)
 from consumers.kafka.service.membership import GroupMember, MembershipLost
 from consumers.kafka.service.observer import ServiceObserver
-from consumers.kafka.service.restore import find_start, read_partition_state
+from consumers.kafka.service.restore import ChangelogReader, find_start
+from consumers.kafka.service.service_clients import ServiceClients
 from stream.engine.worker import Worker
 from stream.sessions.snapshot import Entry, SavedSession, SessionState
 
@@ -97,7 +104,7 @@ class Partitions:
     def __init__(
         self,
         settings: ServiceSettings,
-        clients: Clients,
+        clients: ServiceClients,
         worker: Worker,
         in_flight: InFlightRecords,
         context: WriterContext,
@@ -186,7 +193,7 @@ class Partitions:
                     return self.fail(ServiceFailed(f"the brokers take hardly any message: {error}"))
             except FATAL_ERRORS as error:
                 return self.fail(ServiceFailed(f"{type(error).__name__}: {error}"))
-            except (KafkaError, TimeoutError, OSError, MembershipLost) as error:
+            except (KafkaError, TimeoutError, OSError, MembershipLost, ChangelogConflict) as error:
                 log.warning(
                     "partition_reopening",
                     partition=partition.topic_partition.partition,
@@ -216,32 +223,41 @@ class Partitions:
                 " Sessions have moved between them; name a new state topic with --state-topic"
             )
         async with self._restores:
-            await self._worker.step_over()  # a running step may still work for a former assignment of the partition
+            await self._worker.wait_for_step()  # a running step may still work for a former assignment of the partition
             state = TopicPartition(settings.topics.state, at.partition)
             make = partial(self._clients.reader, settings)
             reader: AIOKafkaConsumer = await connect(make, settings.broker, settings.connect_seconds)
             try:
-                restored, end = await read_partition_state(reader, state, settings.group, at.topic)
+                changelog = ChangelogReader(reader, state, settings.group, at.topic)
+                restored = await changelog.read()
+                start = await find_start(self._group.consumer, at, restored, settings.on_lost_input)
+                if self._exactly_once:
+                    epoch = changelog.end  # the producer is fenced: no former owner writes any more
+                else:
+                    await self._group.commit({at: start.offset})  # proves that the partition is ours, before the claim
+                    epoch = await self._claim(producer, at, restored)
+                    restored = await changelog.read(epoch + 1)
             finally:
                 await stop_client(reader)
-            start = await find_start(self._group.consumer, at, restored, settings.on_lost_input)
-        forgotten: list[Entry] = []
+        repairs, forgotten = changelog.latest.repairs(), list[Entry]()
+        if changelog.latest.stale:
+            log.warning("stale_states", partition=at.partition, count=changelog.latest.stale, rewritten=len(repairs))
         if start.topic_recreated:
             forgotten = [x for name, saved in restored.sessions.items() for x in _tombstones(name, saved)]
-            restored = RestoredPartition(has_own_record=restored.has_own_record)
+            restored = RestoredPartition()
         partition.applied = {name: saved.offset for name, saved in restored.sessions.items()}
         partition.last_applied = max(partition.applied.values(), default=-1)
         partition.done_offsets = {offset for offset in from_ranges(restored.done) if offset >= start.offset}
-        partition.tracker = OffsetTracker(start.offset, partition.done_offsets)
+        partition.tracker = tracker = OffsetTracker(start.offset, partition.done_offsets)
         self._restore_sessions(at, restored)
         if self._exactly_once:
-            partition.writer = ExactlyOnce(at, partition.tracker, self._context, producer)
-            partition.writer.enqueue(PartitionOutput(entries=forgotten))
+            partition.writer = ExactlyOnce(at, tracker, self._context, epoch, producer)
+            partition.writer.enqueue(PartitionOutput(entries=forgotten, repairs=repairs))
         else:
-            partition.writer = writer = AtLeastOnce(at, partition.tracker, self._context, producer, self._group.verify)
-            writer.state_end = end
-            await self._group.commit({at: start.offset})
-            await self._republish_missing(writer, restored, forgotten, start.offset)
+            verify = self._group.verify
+            partition.writer = writer = AtLeastOnce(at, tracker, self._context, epoch, changelog.end, producer, verify)
+            await writer.write_states([*repairs, *(encode_entry(entry) for entry in forgotten)])
+            await self._republish_missing(writer, restored, start.offset)
         self._group.consumer.seek(at, start.offset)
         partition.is_open = True
         self._group.consumer.resume(at)
@@ -250,6 +266,34 @@ class Partitions:
         seconds = time.monotonic() - began
         log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
         self._observer.on_restored(sessions, seconds)
+
+    async def _claim(self, producer: AIOKafkaProducer, at: TopicPartition, restored: RestoredPartition) -> int:
+        """Claim the partition's changelog; returns the offset of the claim, from which on former owners are fenced."""
+        topics, settings = self._settings.topics, self._settings
+        key, value = encode_partition_record(settings.group, at.topic, restored.done, claim=True)
+        async with asyncio.timeout(settings.delivery_seconds):
+            ack = await producer.send(topics.state, value, key=key, partition=at.partition)
+            return int((await ack).offset)
+
+    async def find_conflicts(self) -> None:
+        """Find changelogs that other members have written to while their partitions were idle here.
+
+        Those are opened again, which repairs them; a writer that is at work finds out by itself.
+
+        Raises:
+            KafkaError: the brokers do not answer.
+        """
+        idle: dict[TopicPartition, tuple[AtLeastOnce, int]] = {}
+        for at, partition in self.assigned.items():
+            writer = partition.writer
+            if partition.is_open and isinstance(writer, AtLeastOnce) and not writer.writing:
+                idle[TopicPartition(self._settings.topics.state, at.partition)] = writer, writer.state_end
+        if not idle:
+            return
+        for state, end in (await self._group.consumer.end_offsets(list(idle))).items():
+            writer, expected = idle[state]
+            if end != expected == writer.state_end and not writer.writing:
+                writer.report_state_end(end)
 
     def _restore_sessions(self, at: TopicPartition, restored: RestoredPartition) -> None:
         # The engine knows one session of a name; messages for one that lives in another partition become dead letters.
@@ -262,13 +306,8 @@ class Partitions:
             self._worker.engine.restore(saved, name, time.monotonic())
             self._in_flight.assign_session(name, at)
 
-    async def _republish_missing(
-        self, writer: AtLeastOnce, restored: RestoredPartition, forgotten: list[Entry], position: int
-    ) -> None:
-        """Write what a former owner may not have written: above all the revisions in the outbox."""
-        settings = self._settings
-        own = [] if restored.has_own_record else [encode_partition_record(settings.group, writer.partition.topic)]
-        await writer.write_states([*own, *(encode_entry(entry) for entry in forgotten)])
+    async def _republish_missing(self, writer: AtLeastOnce, restored: RestoredPartition, position: int) -> None:
+        """Publish the revisions in the outbox that a former owner may not have published."""
         ended = [name for name in restored.outbox if restored.sessions[name].ended]
         missing = [
             (name, value)
@@ -324,11 +363,11 @@ def _tombstones(session: str, saved: SavedSession) -> list[Entry]:
 def _gravestone(session: str, saved: SavedSession) -> Entry:
     head = SessionState(
         seq=saved.seq,
-        numbers=saved.numbers,
+        counters=saved.counters,
         offset=saved.offset,
         ended=True,
-        begun=saved.begun,
-        reset=saved.reset,
+        life_started_at=saved.life_started_at,
+        labels_void_before=saved.labels_void_before,
     )
     return Entry(session, None, head)
 

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import OnLostInput
-from consumers.kafka.output.changelog import ChangelogError, KeyValue, RestoredPartition, read_changelog
+from consumers.kafka.output.changelog import ChangelogError, RestoredPartition, read_changelog
+from consumers.kafka.output.ownership import LatestRecords
 
 log = structlog.get_logger()
 
@@ -31,51 +32,57 @@ class PartitionStart:
     """Whether the topic is not the one that the states were made from, so that they mean nothing."""
 
 
-async def read_latest_records(
-    consumer: AIOKafkaConsumer, partition: TopicPartition
-) -> tuple[list[tuple[int, KeyValue]], int]:
-    """Read a whole partition of the changelog.
+class ChangelogReader:
+    """Reads a partition of the changelog from its beginning; later calls read what was added.
 
-    Returns:
-        Offset, key and value of the last record of each key, in the order of the log; and the end offset.
-
-    Raises:
-        ChangelogError: it has a record without a key, or it cannot be read to its end.
+    Args:
+        consumer: without a group; only this reader uses it.
+        partition: of the state topic.
+        group: our consumer group.
+        topic: the input topic.
     """
-    consumer.assign([partition])
-    end = (await consumer.end_offsets([partition]))[partition]
-    await consumer.seek_to_beginning(partition)
-    last: dict[bytes, tuple[int, bytes | None]] = {}
-    progress_at = asyncio.get_running_loop().time()
-    while (position := await consumer.position(partition)) < end:
-        batch = (await consumer.getmany(partition, timeout_ms=100)).get(partition, ())
-        for record in batch:
-            if record.key is None:
+
+    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition, group: str, topic: str) -> None:
+        self._consumer = consumer
+        self._partition = partition
+        self._group = group
+        self._topic = topic
+        self._restored: RestoredPartition | None = None
+        self.latest = LatestRecords()
+        self.end = 0
+        """Everything before this offset was read."""
+
+    async def read(self, at_least: int = 0) -> RestoredPartition:
+        """Read to the end of the partition, and at least up to this offset (exclusive).
+
+        Raises:
+            ChangelogError: it cannot be used, or not be read to its end.
+        """
+        consumer, partition, states = self._consumer, self._partition, self.latest.states
+        if self._restored is None:
+            consumer.assign([partition])
+        end = max(at_least, (await consumer.end_offsets([partition]))[partition])
+        if self._restored is None:
+            await consumer.seek_to_beginning(partition)
+        progress_at = asyncio.get_running_loop().time()
+        while (position := await consumer.position(partition)) < end:
+            batch = (await consumer.getmany(partition, timeout_ms=100)).get(partition, ())
+            for record in batch:
+                if record.key is None:
+                    place = f"{_describe(partition)}, offset {record.offset}"
+                    raise ChangelogError(f"{place}: no record of ours, it has no key")
+                self.latest.add(record.offset, record.key, record.value, record.headers)
+            now = asyncio.get_running_loop().time()
+            if await consumer.position(partition) > position:
+                progress_at = now
+            elif now - progress_at > STALL_SECONDS:
                 raise ChangelogError(
-                    f"{_describe(partition)}, offset {record.offset}: no record of ours, it has no key"
+                    f"{_describe(partition)} is not readable beyond offset {position}: a transaction hangs"
                 )
-            last.pop(record.key, None)
-            last[record.key] = record.offset, record.value
-        now = asyncio.get_running_loop().time()
-        if await consumer.position(partition) > position:
-            progress_at = now
-        elif now - progress_at > STALL_SECONDS:
-            raise ChangelogError(
-                f"{_describe(partition)} is not readable beyond offset {position}: a transaction hangs"
-            )
-    return [(offset, (key, value)) for key, (offset, value) in last.items()], end
-
-
-async def read_partition_state(
-    consumer: AIOKafkaConsumer, state: TopicPartition, group: str, topic: str
-) -> tuple[RestoredPartition, int]:
-    """Read the state of a partition, and the end offset of its changelog.
-
-    Raises:
-        ChangelogError: it cannot be used.
-    """
-    records, end = await read_latest_records(consumer, state)
-    return read_changelog(records, group, topic, _describe(state)), end
+        self.end = position
+        if self._restored is None or self.latest.states > states:
+            self._restored = read_changelog(self.latest.records(), self._group, self._topic, _describe(partition))
+        return self._restored
 
 
 async def find_start(

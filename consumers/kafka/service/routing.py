@@ -43,7 +43,7 @@ def route_step(
     for answer in batch.result.answered:
         taken = in_flight.complete(answer.session, answer.offset)
         if taken and (output := output_of(answer.session)):
-            taken.step_started_at, taken.step_ended_at = batch.ended - batch.busy, batch.ended
+            taken.step_started_at, taken.step_ended_at = batch.ended_at - batch.step_seconds, batch.ended_at
             output.done.append(taken)
     last = {}
     for entry in batch.result.entries:

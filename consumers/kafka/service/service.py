@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 from consumers.common.errors import ServiceFailed, raise_failure
 from consumers.common.settings import ServiceSettings
 from consumers.formats.reader import MessageReader, NormalReader
-from consumers.kafka.client.clients import Clients, connect, stop_client
+from consumers.kafka.client.clients import connect, stop_client
 from consumers.kafka.in_flight import InFlightRecord, InFlightRecords
 from consumers.kafka.output.dead_letter import DeadLetterWriter
 from consumers.kafka.output.partition_writer import WriterContext, WriteTimes
@@ -31,6 +31,7 @@ from consumers.kafka.service.membership import GroupMember, MembershipLost, Reba
 from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.partitions import Partitions
 from consumers.kafka.service.routing import route_step
+from consumers.kafka.service.service_clients import ServiceClients
 from stream.engine.worker import Worker
 
 log = structlog.get_logger()
@@ -51,12 +52,12 @@ class Service:
         self,
         settings: ServiceSettings,
         worker: Worker,
-        clients: Clients | None = None,
+        clients: ServiceClients | None = None,
         reader: MessageReader | None = None,
         observer: ServiceObserver | None = None,
     ) -> None:
         self._settings = settings
-        self._clients = clients or Clients()
+        self._clients = clients or ServiceClients()
         self._worker = worker
         self._observer = observer or ServiceObserver()
         self._in_flight = InFlightRecords(settings.in_flight)
@@ -199,8 +200,8 @@ class Service:
     async def _publish(self) -> None:
         async for batch in self._worker.results():
             self._observer.on_step(batch)
-            if batch.shift:
-                log_overload_change(batch.shift)
+            if batch.overload_change:
+                log_overload_change(batch.overload_change)
             for at, output in route_step(batch, self._in_flight, self._consume_loop.make_letter).items():
                 opened = self._partitions.find_open(at)
                 if opened and opened.writer:
@@ -231,7 +232,10 @@ class Service:
             except (MembershipLost, KafkaError, TimeoutError) as error:
                 log.warning("commit_refused", error=type(error).__name__)
             else:
-                renewed_at = time.monotonic() if renew else renewed_at
+                if renew:
+                    renewed_at = time.monotonic()
+                    with suppress(KafkaError, TimeoutError):  # the next check will do
+                        await self._partitions.find_conflicts()
         await asyncio.Event().wait()
 
     # Rebalances

@@ -6,10 +6,10 @@ from encoder.runtime.kernels import Kernels
 
 
 def choose_kernels(name: str = "auto") -> Kernels:
-    """Choose an implementation: "torch" (reference, any device), "numba" (CPU) or "auto" (the fastest that fits).
+    """Choose an implementation: "torch" (the reference), "numba", or "auto", which is numba.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is no implementation of that name.
     """
     if name in ("auto", "numba"):
         return NumbaKernels()

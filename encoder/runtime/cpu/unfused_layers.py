@@ -1,6 +1,6 @@
-"""A hybrid encoder's layers one operation at a time: packed linears of torch, ragged operations of any `Kernels`.
+"""The layers of an encoder, one operation at a time: packed linears of torch, ragged operations of any `Kernels`.
 
-What runs on a processor without AVX-512, and what the fused layers are tested against.
+They run on processors without AVX-512, and the fused layers are tested against them.
 """
 
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ class UnfusedBody:
         self._head = PackedLinear(*head, torch.float32)
 
     def step(self, tokens: IntArray, appended: PackedRows, computed: PackedRows) -> NDArray[np.float32]:
-        """Append and restart: see `encoder.runtime.encoder.Body`."""
+        """See `encoder.runtime.encoder.Body.step`."""
         with torch.inference_mode():
             if len(appended):
                 self._prefix(tokens, appended)

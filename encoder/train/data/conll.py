@@ -72,7 +72,7 @@ def to_iob2(tags: Iterable[str]) -> tuple[list[str], int]:
     return shown, strays
 
 
-def read_text(path: Path) -> str:
+def read_utf8(path: Path) -> str:
     """Read a file of UTF-8, with or without a byte order mark.
 
     Raises:
@@ -91,7 +91,7 @@ def read_text(path: Path) -> str:
 def _blocks(path: Path) -> Iterator[ConllSequence]:
     """Part a file at its empty lines. A document is named by `# doc = name`, or begins at `-DOCSTART-`."""
     document, begun, rows = "", 0, list[ConllRow]()
-    for number, line in enumerate([*read_text(path).split("\n"), ""], 1):
+    for number, line in enumerate([*read_utf8(path).split("\n"), ""], 1):
         comment = re.fullmatch(r"# *(\S+) = (.*)", line) if not rows else None
         if comment:
             if comment[1] in ("doc", "document", "newdoc_id"):

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_columns
-from encoder.train.data.holdout import place_of
+from encoder.train.data.holdout import holdout_position
 from encoder.train.data.jsonl import read_lines
 from encoder.train.data.text import TextSequence as Sentence
 
@@ -115,7 +115,7 @@ def split(sequences: Sequence[Sentence], seed: int) -> tuple[tuple[Sentence, ...
     share = min(MOST_SHARE, max(LEAST_SHARE, DEV_SEQUENCES / len(sequences)))
     dev: set[str] = set()
     # an order of its own: by the places themselves what is held back, or a fold, would be what dev has taken already
-    for name in sorted(units, key=lambda name: place_of(Sentence(f"dev {name}", (), ()), seed)):
+    for name in sorted(units, key=lambda name: holdout_position(Sentence(f"dev {name}", (), ()), seed)):
         if sum(len(units[x]) for x in dev) >= share * len(sequences):
             break
         dev.add(name)

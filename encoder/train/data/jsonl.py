@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from encoder.model.config import ConfigError
-from encoder.train.data.conll import read_text
+from encoder.train.data.conll import read_utf8
 from encoder.train.data.text import WORD, TextSequence
 
 SPANS = ("spans", "entities", "labels", "label")
@@ -30,7 +30,7 @@ def read_lines(path: Path) -> tuple[list[TextSequence], list[str]]:
         ConfigError: it is malformed; the message names the line and what to do.
     """
     sequences, spaced = [], set()
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(read_utf8(path).split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

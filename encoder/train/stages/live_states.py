@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.heads.stability import StabilityHead, StabilityLogit, make_features, stability_of
+from encoder.heads.stability import StabilityLogit, stability_of
+from encoder.heads.stability_head import StabilityHead, make_features
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.plan import SegmentPlan

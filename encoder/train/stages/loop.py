@@ -61,7 +61,7 @@ def learning_rate(stage: StageConfig, done: float) -> float:
     return stage.lr * max(0.0, 1.0 - done) / (1.0 - stage.warmup)
 
 
-def train(job: StageJob, folder: Path, seed: int, save_seconds: float) -> None:
+def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> None:
     """Run a stage to its end, from `folder/<name>.state.pt` if a killed run left one.
 
     The state is replaced atomically, so a kill at any moment loses at most `save_seconds` of work.

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.nn import functional as F
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.heads.stability import StabilityHead
+from encoder.heads.stability_head import StabilityHead
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage
 from encoder.train.data.batches import TrainingExample

@@ -32,9 +32,11 @@ from stream.evaluation.calibration.reliability import (
 )
 from stream.evaluation.calibration.risk_control import Counts, certify, judge, units_needed
 from stream.evaluation.calibration.stability_recorder import SegmentPredictions, StabilityPairs, StabilityRecorder, pool
-from stream.evaluation.labelled import BATCH, count_tokens, progress_bar
+from stream.evaluation.labelled import BATCH
 from stream.evaluation.metrics.chart_metrics import begins
+from stream.evaluation.progress import progress_bar
 from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, sessions_of
+from stream.evaluation.replay.flops import count_tokens
 from stream.evaluation.replay.running_speech import run_on
 from stream.evaluation.replay.word_by_word import Advance, Feed, ignore
 from stream.labelling.hybrid import HybridLabeller

@@ -55,24 +55,24 @@ class StabilityRecorder(Generic[P]):
         """The tagger's name: one."""
         return self.labeller.passes
 
-    def open(
+    def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> "RecordedSessionLabels[P]":
         """Begin a session; see the protocol."""
         self._sessions += 1
-        return RecordedSessionLabels(self, self._sessions - 1, self.labeller.open(policy, kept, contexts))
+        return RecordedSessionLabels(self, self._sessions - 1, self.labeller.open_session(policy, kept, contexts))
 
-    def point(self, plans: Sequence[P]) -> None:
+    def choose_restarts(self, plans: Sequence[P]) -> None:
         """Choose where plans begin."""
-        self.labeller.point(plans)
+        self.labeller.choose_restarts(plans)
 
-    def run(self, plans: Sequence[P]) -> None:
+    def compute(self, plans: Sequence[P]) -> None:
         """Compute plans."""
-        self.labeller.run(plans)
+        self.labeller.compute(plans)
 
-    def read(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
+    def decode(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
         """Decode plans, and remember what they gave."""
-        readings = self.labeller.read(plans)
+        readings = self.labeller.decode(plans)
         for plan, (reading,) in zip(plans, readings, strict=True):
             self._note(*self._plans.pop(id(plan)), reading)
         return readings
@@ -102,27 +102,27 @@ class RecordedSessionLabels(Generic[P]):
     number: int
     live: SessionLabels[P]
 
-    def plan(self, segment: str, text: str, closing: bool) -> P:
+    def plan_segment(self, segment: str, text: str, closing: bool) -> P:
         """Plan an update; see the protocol, also for the rest."""
-        plan = self.live.plan(segment, text, closing)
+        plan = self.live.plan_segment(segment, text, closing)
         self.recorder.expect(plan, self.number, segment, closing)
         return plan
 
-    def delete(self, segment: str) -> None:
+    def delete_segment(self, segment: str) -> None:
         """Take a segment back."""
-        self.live.delete(segment)
+        self.live.delete_segment(segment)
 
-    def forget(self, segment: str) -> None:
+    def forget_segment(self, segment: str) -> None:
         """A closed segment will not be edited any more."""
-        self.live.forget(segment)
+        self.live.forget_segment(segment)
 
-    def reading(self, segment: str) -> tuple[Labelling, ...]:
+    def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         """The words of a restored segment."""
-        return self.live.reading(segment)
+        return self.live.restored_readings(segment)
 
-    def save(self, segment: str) -> dict[str, bytes]:
+    def save_segment(self, segment: str) -> dict[str, bytes]:
         """Labels as they stand."""
-        return self.live.save(segment)
+        return self.live.save_segment(segment)
 
     def save_context(self) -> tuple[bytes, ...]:
         """What closed segments left."""

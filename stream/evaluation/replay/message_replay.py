@@ -14,19 +14,19 @@ import numpy as np
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
-from stream.evaluation.labelled import dense_flops
 from stream.evaluation.metrics.chart_metrics import Chart, Labels
+from stream.evaluation.replay.flops import dense_flops
 from stream.evaluation.replay.shown_spans import Audience, EmissionLevels
 from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, ignore
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
-from stream.labelling.labeller import NO_WORDS, Labelling, PlanWork, SessionLabels, read_single
+from stream.labelling.labeller import NO_WORDS, Labelling, PlanWork, SessionLabels, decode_single
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Update
 from stream.messages.word_times import Times, word_extents
 from stream.revisions.spans import first_change
 from stream.sessions.operations import EndSession, Operation, Remove, Write
-from stream.sessions.session import close_segment
+from stream.sessions.session import close_and_forget
 
 _ALL = 1 << 62
 
@@ -134,7 +134,7 @@ class MessageReplay:
                 self._intake.accept(message, offset, 0.0)
             except InputError:
                 self.refused += 1
-        for name in self._intake.sessions():
+        for name in self._intake.sessions:
             self._times.append(None)
             self._intake.accept(End(session=name), offset := offset + 1, 0.0)
 
@@ -154,7 +154,7 @@ class MessageReplay:
     def _open(self, write: Write) -> _ReplayJob:
         session = self._sessions.get(write.session)
         if session is None:
-            session = self._sessions[write.session] = _ReplayedSession(self._labeller.open(self._policy))
+            session = self._sessions[write.session] = _ReplayedSession(self._labeller.open_session(self._policy))
         segment = session.segments.get(write.segment)
         if segment is None:
             segment = session.segments[write.segment] = _ReplayedSegment(audiences=self._levels.open())
@@ -166,7 +166,7 @@ class MessageReplay:
         segment = session.segments.pop(operation.segment, None)
         if segment is None:
             return
-        session.live.delete(operation.segment)
+        session.live.delete_segment(operation.segment)
         if segment.closed:
             session.tokens -= len(segment.encoded.ids)
         elif segment.rows:
@@ -207,16 +207,16 @@ class MessageReplay:
                 self._keep(*_closed(segment, write.text, reading))
             segment.reading = reading
             session.tokens += len(segment.encoded.ids)
-            for name in close_segment(session.segments, write.segment):
-                session.live.forget(name)
+            for name in close_and_forget(session.segments, write.segment):
+                session.live.forget_segment(name)
 
     def _run(self, jobs: Sequence[_ReplayJob], *, closing: bool) -> tuple[list[Labelling], int]:
         if not jobs:
             return [], 0
-        plans = [job.session.live.plan(job.write.segment, job.write.text, closing) for job in jobs]
+        plans = [job.session.live.plan_segment(job.write.segment, job.write.text, closing) for job in jobs]
         before = self._labeller.counters().flops
-        self._labeller.run(plans)
-        return read_single(self._labeller, plans), self._labeller.counters().flops - before
+        self._labeller.compute(plans)
+        return decode_single(self._labeller, plans), self._labeller.counters().flops - before
 
     def _count_dense(self, before: int, tokens: int) -> None:
         self.dense += dense_flops(self._tagger.config, np.array([before + tokens]))

@@ -19,7 +19,7 @@ from stream.evaluation.metrics.chart_metrics import Chart, Labels
 from stream.evaluation.replay.examples import LabelledText
 from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, Feed, ReplayedText, ignore
-from stream.labelling.labeller import Labeller, SessionLabels, read_single
+from stream.labelling.labeller import Labeller, SessionLabels, decode_single
 
 ORACLE = "oracle"
 P = TypeVar("P")
@@ -62,8 +62,8 @@ class OracleFeed(Feed[P]):
             self._full[member] = [next(charts) for _ in member.examples]
             self._told[member] = told = _ForcedPolicy()
             member.live.free()
-            member.live = self._labeller.open(told)
-            self._shadows[member] = self._labeller.open(Never())
+            member.live = self._labeller.open_session(told)
+            self._shadows[member] = self._labeller.open_session(Never())
         charts_of_oracle = super().run(closing, advance)
         for shadow in self._shadows.values():
             shadow.free()
@@ -75,9 +75,9 @@ class OracleFeed(Feed[P]):
         self._follow([member for member in members if self._told[member].full])
 
     def _choose(self, members: Sequence[ReplayedText[P]]) -> None:
-        plans = [self._shadows[x].plan(str(x.at), x.text(len(x.rows) + 1), False) for x in members]
-        self._labeller.run(plans)
-        for member, reading in zip(members, read_single(self._labeller, plans), strict=True):
+        plans = [self._shadows[x].plan_segment(str(x.at), x.text(len(x.rows) + 1), False) for x in members]
+        self._labeller.compute(plans)
+        for member, reading in zip(members, decode_single(self._labeller, plans), strict=True):
             words = len(member.rows) + 1
             appended, full = self._labels(member, reading, words), self._full[member][member.at].rows[words - 1]
             self._told[member].full = _errors(member, full) < _errors(member, appended)
@@ -91,11 +91,11 @@ class OracleFeed(Feed[P]):
         plans = []
         for member in members:
             self._shadows[member].free()
-            shadow = self._shadows[member] = self._labeller.open(Never(), (), member.live.save_context())
+            shadow = self._shadows[member] = self._labeller.open_session(Never(), (), member.live.save_context())
             if member.rows:
-                plans.append(shadow.plan(str(member.at), member.text(len(member.rows)), False))
-        self._labeller.run(plans)
-        self._labeller.read(plans)
+                plans.append(shadow.plan_segment(str(member.at), member.text(len(member.rows)), False))
+        self._labeller.compute(plans)
+        self._labeller.decode(plans)
 
 
 def _errors(member: ReplayedText[P], labels: Labels) -> int:

@@ -34,7 +34,7 @@ class ShownSegment:
     def update(self, text: str, reading: Labelling, *, times: Times = (), final: bool = False) -> Difference:
         """Go on to a text and what was found in it; returns the spans that are shown now, and what changed."""
         _, rewritten = first_change(self.text, self.found, text, reading)
-        self.published = self.emission.publish(self.text, self.spans, text, reading, final)
+        self.published = self.emission.choose_spans(self.text, self.spans, text, reading, final)
         found = find_spans(text, times, self.published)
         difference = diff_spans(self.text, self.spans, text, found, rewritten, self._next)
         self.text, self.spans, self.found = text, difference.spans, reading
@@ -58,7 +58,7 @@ class Audience:
         difference = self.shown.update(text, reading, final=final)
         self.seen = SegmentRevisions(*(a + b for a, b in zip(self.seen, count_seen(difference), strict=True)))
         published = self.shown.published
-        return published.but(labels=span_labels(published.spans, len(published.starts), self.names))
+        return published.replace(labels=span_labels(published.spans, len(published.starts), self.names))
 
 
 class EmissionLevels(NamedTuple):

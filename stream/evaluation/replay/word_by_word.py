@@ -14,7 +14,7 @@ from encoder.restart.policies import RestartPolicy
 from stream.evaluation.metrics.chart_metrics import Chart, Extents, Labels
 from stream.evaluation.replay.examples import LabelledText, sessions_of, word_labels
 from stream.evaluation.replay.shown_spans import Audience, EmissionLevels
-from stream.labelling.labeller import Labeller, Labelling, PlanWork, SessionLabels, read_single
+from stream.labelling.labeller import Labeller, Labelling, PlanWork, SessionLabels, decode_single
 
 P = TypeVar("P")
 Advance = Callable[[int], None]
@@ -85,7 +85,9 @@ class Feed(Generic[P]):
         self._begins = begins
         self._levels = levels
         self._members: list[ReplayedText[P]] = [
-            ReplayedText(labeller.open(policy), x, audiences=levels.open(), shown=[[] for _ in levels.emissions])
+            ReplayedText(
+                labeller.open_session(policy), x, audiences=levels.open(), shown=[[] for _ in levels.emissions]
+            )
             for x in sessions_of(group)
         ]
 
@@ -122,10 +124,10 @@ class Feed(Generic[P]):
         plans = []
         for member in members:
             text = member.text(len(member.rows) + (not closing))
-            plans.append(member.live.plan(str(member.at), text, closing))
+            plans.append(member.live.plan_segment(str(member.at), text, closing))
         before = self._labeller.counters().flops
-        self._labeller.run(plans)
-        return read_single(self._labeller, plans), self._labeller.counters().flops - before
+        self._labeller.compute(plans)
+        return decode_single(self._labeller, plans), self._labeller.counters().flops - before
 
     def _note(self, member: ReplayedText[P], reading: Labelling) -> None:
         member.rows.append(self._labels(member, reading, len(member.rows) + 1))
@@ -152,7 +154,7 @@ class Feed(Generic[P]):
             labels, found = self._labels(member, reading, len(member.rows)), _found(member.example, reading)
             last = replace(member.charts[-1], closed=labels, closing=reading.work, closed_found=found)
             member.charts[-1] = last
-            member.live.forget(str(member.at))
+            member.live.forget_segment(str(member.at))
             self._show_closed(member, reading)
         for member in members:
             member.at += 1

@@ -9,7 +9,8 @@ from consumers.cli.main import main
 from consumers.common.settings import DEFAULT_POLICY, OFFLINE, EngineSettings, SettingError
 from consumers.runtime.engine_factory import build_engine
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.restart.policies import DEFAULT_PRICE, Last, StabilityThreshold, parse_policy
+from encoder.restart.policies import Last, StabilityThreshold, parse_policy
+from encoder.restart.policy_text import DEFAULT_PRICE
 from tests.tiny import WORDS, tiny_checkpoint
 
 

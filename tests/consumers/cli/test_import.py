@@ -13,7 +13,7 @@ from consumers.formats.line_reader import LineReader
 from consumers.runtime.engine_factory import build_engine
 from consumers.runtime.tag_lines import TagRun, TextReader
 from encoder.checkpoints.checkpoint import load_checkpoint
-from encoder.train.config import read_config
+from encoder.train.config import read_train_config
 from encoder.train.run import run_training
 from tests.encoder.foreign import write_foreign
 from tests.waiting import run
@@ -90,7 +90,7 @@ def test_an_imported_encoder_can_be_tuned_and_measured(
     config.write_text(
         f'out = "{tmp_path}/run"\nstart = "{base}"\n[tagger]\nepochs = 1\n[[train]]\npath = "{data}"\nrepeat = 8\n'
     )
-    folder = run_training(read_config(config))
+    folder = run_training(read_train_config(config))
     shape = load_checkpoint(str(folder)).config
     assert (shape.labels, shape.causal_layers, shape.hidden) == (("O", "B-place", "I-place"), 2, 32)
     assert main(["evaluate", "--data", str(data), "--tagger", str(folder), "--policy", "last:2"]) == 0

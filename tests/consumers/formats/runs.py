@@ -56,7 +56,7 @@ class Run:
 
     def _take(self, value: bytes, offset: int) -> None:
         try:
-            messages = read_value(self.format, value, FormatContext(self.session, offset, self.engine.segments))
+            messages = read_value(self.format, value, FormatContext(self.session, offset, self.engine.intake.segments))
         except BadInput as error:
             self.bad.append(error)
             return
@@ -76,7 +76,7 @@ class Run:
             self.engine.restore(state, session)
 
     def segments(self, session: str = SESSION) -> dict[str, ReceivedSegment]:
-        return dict(self.engine.segments(session))
+        return dict(self.engine.intake.segments(session))
 
     def texts(self, session: str = SESSION) -> dict[str, str]:
         """Segments that stand, open ones marked."""

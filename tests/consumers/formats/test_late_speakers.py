@@ -11,7 +11,7 @@ from tests.stream.fake_tagger import fake_labeller
 
 def test_speakers_that_come_after_the_words_reach_the_spans() -> None:
     engine = Engine(fake_labeller("ner"), Last(2))
-    reader = FormatReader(FORMAT, engine.segments)
+    reader = FormatReader(FORMAT, engine.intake.segments)
     timed = [["anna", 0.1, 0.4], ["met", 0.5, 0.7], ["bob", 0.8, 1.1]]
     final = {"final": True, "alternatives": [{"transcript": "anna met bob ", "timestamps": timed}]}
     labels = [

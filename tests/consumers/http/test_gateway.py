@@ -45,7 +45,7 @@ async def told(caller: ClientHandle, *messages: Message) -> list[Result]:
 
 async def forgotten(here: Served) -> None:
     """Wait until the engine has done what waits."""
-    await until(lambda: not (here.engine.pending or here.engine.session_count))
+    await until(lambda: not (here.engine.pending or here.engine.intake.session_count))
 
 
 async def test_a_caller_gets_its_revisions_under_its_own_names_and_offsets() -> None:
@@ -67,7 +67,7 @@ async def test_nothing_of_a_caller_is_left_when_it_has_gone() -> None:
     async with served() as here:
         async with here.desk.caller(sessions=4) as caller:
             await told(caller, update("u", "anna", "a"), update("u", "rome", "b"))
-            assert here.engine.session_count == 2
+            assert here.engine.intake.session_count == 2
         await forgotten(here)
         assert not here.desk._held
         assert here.desk._places._value == 256
@@ -254,7 +254,7 @@ async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written(
         await kafka.append(IN, msgspec.json.encode(final("u", "rome", "call")), b"call")
         results = await told(caller, final("u", "anna", "call"), update("u", "poison", "bad"))
         await kafka.until(lambda: len(kafka.records(OUT)) == 1)
-        assert {type(x).__name__ for x in results} == {"Revision", "Failed"}
+        assert {type(x).__name__ for x in results} == {"Revision", "LabellingFailed"}
         assert [x.spans[0].text for x in results if isinstance(x, Revision)] == ["anna"]
         await kafka.append(IN, msgspec.json.encode(end("call")), b"call")
         await kafka.until(lambda: kafka.committed.get(TopicPartition(IN, 0)) == 2)

@@ -61,7 +61,7 @@ async def test_texts_have_nothing_to_do_with_each_other() -> None:
         many = await client.post("/v1/label", json={"texts": ["anna"] * 256})
         assert len(many.json()["results"]) == 256
         assert (await client.post("/v1/label", json={"texts": []})).json() == {"results": []}
-        assert here.engine.session_count == 0 or here.engine.pending
+        assert here.engine.intake.session_count == 0 or here.engine.pending
 
 
 BAD = [

@@ -96,7 +96,7 @@ async def test_nothing_is_encoded_for_nobody_and_nothing_comes_after_leaving(mon
     await taken(watcher)
     watcher.watch(None)
     live.unsubscribe(watcher)
-    monkeypatch.setattr(consumers.live, "encode_frame", None)
+    monkeypatch.setattr(consumers.http.live.model, "encode_frame", None)
     live.heard(update("we met bob"))
     live.revised(revision("we met bob", ("bob", "person")))
     assert await watcher.take(0) == []
@@ -198,7 +198,7 @@ def test_deltas_are_added_to_the_text_as_the_engine_has_it() -> None:
     engine = Engine(fake_labeller("ner"), Last(3), coalesce=True)
     stream: list[Message] = [update("we met"), update(" bob", mode="append"), update(" and anna", mode="append")]
     engine.submit(stream[0], 0)
-    live = LiveModel(received=engine.segments)  # this process began after the first message
+    live = LiveModel(received=engine.intake.segments)  # this process began after the first message
     for number, message in enumerate(stream[1:], 1):
         engine.submit(message, number)
         live.heard(message)
@@ -213,7 +213,7 @@ def test_deltas_are_added_to_the_text_as_the_engine_has_it() -> None:
 @pytest.mark.parametrize("speaks_again", [False, True])
 def test_a_session_that_was_idle_too_long_is_over_unless_it_speaks_again(speaks_again: bool) -> None:
     engine = Engine(fake_labeller("ner"), Last(3), coalesce=True, idle_seconds=5.0)
-    live = LiveModel(received=engine.segments)
+    live = LiveModel(received=engine.intake.segments)
     observer = LiveObserver(live)
 
     def say(text: str, offset: int, now: float) -> None:

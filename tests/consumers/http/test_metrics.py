@@ -204,14 +204,14 @@ async def test_overload_and_budget_are_told() -> None:
     governor, budget = Governor(1.0), Budget(100.0)
     engine = Engine(fake_labeller("ner"), Last(3), governor=governor, budget=budget)
     async with asking(make_context(worker=Worker(engine))) as client:
-        engine.govern(0.0)
+        engine.update_load(0.0)
         told = await read(client)
         assert (told["hearken_overload",], told["hearken_budget_left_ratio",]) == (0, 1)
         governor.level, budget.level = 1, 25.0
         told = await read(client)
     assert told["hearken_overload",] == 1
     assert told["hearken_budget_left_ratio",] == 0.25
-    assert told["hearken_restart_price",] == engine.price > 0
+    assert told["hearken_restart_price",] == engine.pricing.price > 0
 
 
 async def test_without_kafka_there_is_nothing_of_it() -> None:
@@ -230,8 +230,8 @@ async def test_scrapers_that_ask_for_openmetrics_get_it() -> None:
 
 async def test_pages_of_the_cache_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = fake_engine(["ner"], "", coalesce=True)
-    counters = engine.counters._replace(pages_used=3, pages_free=5)
-    monkeypatch.setattr(engine._labeller, "counters", lambda: counters)
+    counters = engine.labeller.counters()._replace(pages_used=3, pages_free=5)
+    monkeypatch.setattr(engine.labeller, "counters", lambda: counters)
     async with asking(make_context(worker=Worker(engine))) as client:
         told = await read(client)
     assert (told["hearken_cache_pages", "used"], told["hearken_cache_pages", "free"]) == (3, 5)
@@ -241,8 +241,8 @@ def test_phases_are_booked_as_the_engine_measured_them() -> None:
     engine, ticks = fake_engine(["ner"], "", coalesce=True), iter(range(100))
     engine.submit(Update(session="a", segment="s", text="anna"), 0)
     result = engine.step(lambda: float(next(ticks)))
-    assert result.laps == {"schedule": 1, "point": 1, "encode": 1, "decode": 1, "emit": 1}
-    assert engine.step().laps == {}
+    assert result.phase_seconds == {"schedule": 1, "point": 1, "encode": 1, "decode": 1, "emit": 1}
+    assert engine.step().phase_seconds == {}
     meter = StepTimings()
     meter.on_step(StepBatch(result, [], 5.0))
     told = {(x.name, *x.labels.values()): x.value for metric in meter.collect() for x in metric.samples}

@@ -14,9 +14,9 @@ def test_phases_add_up_to_what_a_record_was_here() -> None:
     meter = StepTimings()
     wrote = WriteTimes(began=10.5, states_written=10.75, ended=11.0)
     records = [
-        taken(at=10.0, late=0.125, begun=10.125, answered=10.25),
-        taken(at=9.0, late=None, begun=10.125, answered=10.25),
-        taken(at=10.0),  # no step was needed
+        taken(taken_at=10.0, broker_delay=0.125, step_started_at=10.125, step_ended_at=10.25),
+        taken(taken_at=9.0, broker_delay=None, step_started_at=10.125, step_ended_at=10.25),
+        taken(taken_at=10.0),  # no step was needed
     ]
     meter.on_records_done(records, wrote)
     meter.on_records_done([], WriteTimes(20.0, 20.0, 21.0))

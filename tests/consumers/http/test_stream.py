@@ -112,7 +112,7 @@ async def test_who_goes_leaves_nothing_behind() -> None:
         async with talking(here) as socket:
             await socket.send(update("anna"), update("rome", "other"))
             await socket.get()
-        await until(lambda: not (here.engine.pending or here.engine.session_count))
+        await until(lambda: not (here.engine.pending or here.engine.intake.session_count))
         assert not here.desk._callers
 
 

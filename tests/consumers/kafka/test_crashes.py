@@ -57,7 +57,7 @@ async def live(
     )
     stop = asyncio.Event()
     worker = Worker(engine(policy, coalesce, taggers))
-    reader = FormatReader(format, worker.engine.segments) if format else None
+    reader = FormatReader(format, worker.engine.intake.segments) if format else None
     service = Service(chosen, worker, kafka.clients(), reader)
     task = asyncio.create_task(service.run(stop))
 

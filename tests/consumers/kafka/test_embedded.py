@@ -19,8 +19,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import FETCH_WAIT_MS, EmbeddedBroker
-from consumers.kafka.client.clients import Clients, make_consumer
+from consumers.kafka.client.clients import make_consumer
 from consumers.kafka.service.service import Service
+from consumers.kafka.service.service_clients import ServiceClients
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
 from tests.waiting import PATIENCE
@@ -162,7 +163,9 @@ async def test_died_before_its_commit_the_next_one_does_it_again(broker: str) ->
         return consumer
 
     async with reading(broker, topics.output) as read:
-        mortal = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False)), Clients(consumer=make_mortal))
+        mortal = Service(
+            settings, Worker(fake_engine(["ner"], "", coalesce=False)), ServiceClients(consumer=make_mortal)
+        )
         with pytest.raises(Exception, match="died before the commit"):
             await mortal.run(asyncio.Event())
         assert await committed(broker, topics.input, "again") == 0

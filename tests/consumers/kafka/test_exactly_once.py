@@ -133,7 +133,7 @@ async def test_what_is_done_beyond_the_position_is_kept_and_not_done_again() -> 
     await producer.start()
     letters = DeadLetterWriter()
     context = WriterContext(settings(), letters, lambda done, revisions, wrote: None)
-    writer = ExactlyOnce(FIRST, tracker, context, producer)
+    writer = ExactlyOnce(FIRST, tracker, context, 0, producer)
     taken = []
     for record in kafka.records(IN):
         tracker.begin(record.offset)

@@ -96,7 +96,7 @@ def expect(records: Sequence[tuple[int, bytes]], format: Format) -> list[Revisio
     said = []
     for session, value in records:
         offset = next(offsets[session % 2])
-        around = FormatContext(f"s{session}", offset, alone.segments)
+        around = FormatContext(f"s{session}", offset, alone.intake.segments)
         for message in list(format.read(msgspec.json.decode(value, type=format.type), around)):
             alone.submit(message, offset)
         while alone.pending:
@@ -174,7 +174,7 @@ def test_a_segment_that_was_closed_ahead_of_another_is_not_opened_anew() -> None
     first = engine(Last(3), True)
 
     def tell(to: Engine, offset: int) -> None:
-        for message in _read_said(records[offset], FormatContext("s", offset, to.segments)):
+        for message in _read_said(records[offset], FormatContext("s", offset, to.intake.segments)):
             to.submit(message, offset)
 
     tell(first, 0)
@@ -190,7 +190,7 @@ def test_a_segment_that_was_closed_ahead_of_another_is_not_opened_anew() -> None
         tell(second, offset)
     while second.pending:
         second.step()
-    assert {k: (v.text, v.closed) for k, v in second.segments("s").items()} == {
+    assert {k: (v.text, v.closed) for k, v in second.intake.segments("s").items()} == {
         "a:0": ("anna met", True),
         "b:1": ("rome and", False),
     }

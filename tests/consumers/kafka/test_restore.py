@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.output.changelog import ChangelogError, RestoredPartition, encode_entry, read_changelog
-from consumers.kafka.service.restore import LostInput, PartitionStart, find_start, read_latest_records
+from consumers.kafka.service.restore import ChangelogReader, LostInput, PartitionStart, find_start
 from stream.sessions.snapshot import Entry
 from tests.consumers.fake_kafka import IN, STATE, FakeConsumer, FakeKafka, FakeReader
 from tests.consumers.kafka.test_changelog import segment
@@ -59,16 +59,18 @@ async def test_the_last_record_of_each_key_is_read_in_the_order_of_the_log() -> 
     kafka = FakeKafka()
     for key, value in ((b"a", b"1"), (b"b", b"1"), (b"a", b"2"), (b"c", None)):
         await kafka.append(STATE, value, key)
-    records, end = await read_latest_records(FakeReader(kafka), CHANGES)
-    assert records == [(1, (b"b", b"1")), (2, (b"a", b"2")), (3, (b"c", None))]
-    assert end == 4
+    changelog = ChangelogReader(FakeReader(kafka), CHANGES, "g", IN)
+    with pytest.raises(ChangelogError, match="no key of ours"):
+        await changelog.read()
+    assert changelog.latest.records() == [(1, (b"b", b"1")), (2, (b"a", b"2")), (3, (b"c", None))]
+    assert changelog.end == 4
 
 
 async def test_a_record_without_a_key_is_not_ours() -> None:
     kafka = FakeKafka()
     await kafka.append(STATE, b"1")
     with pytest.raises(ChangelogError, match="offset 0: no record of ours"):
-        await read_latest_records(FakeReader(kafka), CHANGES)
+        await ChangelogReader(FakeReader(kafka), CHANGES, "g", IN).read()
 
 
 async def test_a_changelog_that_cannot_be_read_to_its_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,4 +85,4 @@ async def test_a_changelog_that_cannot_be_read_to_its_end_is_told(monkeypatch: p
     monkeypatch.setattr("consumers.kafka.service.restore.STALL_SECONDS", 0.0)
     with pytest.raises(ChangelogError, match="a transaction hangs"):
         async with asyncio.timeout(PATIENCE):
-            await read_latest_records(reader, CHANGES)
+            await ChangelogReader(reader, CHANGES, "g", IN).read()

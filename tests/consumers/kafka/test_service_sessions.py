@@ -314,7 +314,7 @@ async def test_a_record_that_waits_for_the_engine_while_its_partition_is_given_u
     engine = fake_engine(["ner"], "", coalesce=False)
     worker = Worker(engine, queue=1)
     service = Service(settings(), worker, kafka.clients())
-    step, wait, drop = engine.step, worker._wait, engine.drop
+    step, wait, drop = engine.step, worker._wait_for_progress, engine.drop
     dropped = asyncio.Event()
 
     def hold(*clock: object) -> StepResult:
@@ -335,7 +335,7 @@ async def test_a_record_that_waits_for_the_engine_while_its_partition_is_given_u
     await kafka.append(IN, update("a", "anna"), b"a")
     await kafka.until(lambda: kafka.unacknowledged)
     monkeypatch.setattr(engine, "step", hold)
-    monkeypatch.setattr(worker, "_wait", tell)
+    monkeypatch.setattr(worker, "_wait_for_progress", tell)
     monkeypatch.setattr(engine, "drop", tell_drop)
     may.clear()
     await kafka.append(IN, update("a", "anna rome"), b"a")

@@ -66,6 +66,6 @@ def test_a_run_gives_every_session_back_and_its_shares_add_up() -> None:
         assert sum(run.phases.values()) == pytest.approx(1, abs=0.02)
         assert run.carried(60_000)
         assert not run.carried(0.0)
-    assert engine.session_count == 0
+    assert engine.intake.session_count == 0
     assert engine.stats.sessions == 10
     assert engine.stats.failures == 0

@@ -18,6 +18,7 @@ from consumers.cli.main import main
 from consumers.common.settings import ServiceSettings, SettingError
 from consumers.common.worker_board import WorkerBoard, WorkerSlot
 from consumers.http.settings import HttpSettings
+from consumers.kafka.brokers.apache_kafka import free_ports
 from consumers.kafka.brokers.embedded import EmbeddedBroker
 from consumers.runtime.serve_many import bind_worker_port, check_workers, supervisor_rules, worker_instance_id
 from tests.consumers.http.sites import asking, make_context
@@ -142,9 +143,7 @@ async def test_what_a_worker_could_not_do_is_told_in_a_line_and_tried_again() ->
 
 
 def test_ports_follow_each_other_and_must_be_free_if_they_were_asked_for() -> None:
-    with socket.socket() as first:
-        first.bind(("127.0.0.1", 0))
-        port = first.getsockname()[1]
+    (port,) = free_ports(1)  # and the next one: outgoing connections, which others have in plenty, get none there
     doors = [bind_worker_port(HttpSettings(port=port), worker) for worker in range(2)]
     try:
         assert [door and door.getsockname()[1] for door in doors] == [port, port + 1]

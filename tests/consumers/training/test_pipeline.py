@@ -18,7 +18,7 @@ from consumers.training import pipeline as own_data
 from consumers.training.pipeline import DELTAS, TrainingOrder, pick_delta, train_folder
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.model.config import ConfigError
-from encoder.restart.policies import DEFAULT_PRICE
+from encoder.restart.policy_text import DEFAULT_PRICE
 from encoder.tagger import load_tagger
 from encoder.train.recipe import TrainRecipe
 from stream.evaluation.calibration.calibrate import CalibrationReport

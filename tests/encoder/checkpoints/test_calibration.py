@@ -14,17 +14,10 @@ from encoder.checkpoints.calibration import (
 )
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.checkpoints.location import CheckpointError
-from encoder.heads.stability import HeadStability as Head
 from encoder.heads.stability import stability_of
-from encoder.restart.policies import (
-    DEFAULT_PRICE,
-    FALLBACK,
-    Last,
-    PolicyError,
-    most_cautious_policy,
-    parse_policy,
-    resolve_policy,
-)
+from encoder.heads.stability_head import HeadStability as Head
+from encoder.restart.policies import Last, parse_policy
+from encoder.restart.policy_text import DEFAULT_PRICE, FALLBACK, PolicyError, most_cautious_policy, resolve_policy
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from encoder.tagger import load_single_tagger, load_tagger, make_heads
@@ -113,7 +106,7 @@ def test_the_tagger_scales_its_stability_and_knows_its_threshold(folder):
         rng.integers(0, 5, n).astype(np.int32),
     )
     unseen = rng.integers(0, 5, n).astype(np.int32)
-    raw, found = (stability_of(x.settle(*arguments), unseen) for x in (plain, scaled))
+    raw, found = (stability_of(x.predict(*arguments), unseen) for x in (plain, scaled))
     odds = np.log(raw / (1 - raw))
     assert found == pytest.approx(1 / (1 + np.exp(-(0.8 * odds + 0.3))), abs=1e-5)
 
@@ -121,7 +114,7 @@ def test_the_tagger_scales_its_stability_and_knows_its_threshold(folder):
 def test_without_a_head_the_labels_probability_is_scaled():
     p = np.array([0.2, 0.9], np.float32)
     none = np.zeros(2, np.int32)
-    settled = Head(None, 3, 2.0, 1.0).settle(np.zeros((2, 3), np.float32), none, p, p, none)
+    settled = Head(None, 3, 2.0, 1.0).predict(np.zeros((2, 3), np.float32), none, p, p, none)
     assert settled.base == pytest.approx(2 * np.log(p / (1 - p)) + 1, abs=1e-5)
     assert (settled.drift == 0).all()
 

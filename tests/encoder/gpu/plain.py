@@ -103,7 +103,7 @@ class PlainResident:
             before = slot.heads[number][first - 1][0] if first else -1
             starts = np.array([0, len(last)], np.int64)
             got = head.decoder.decode(columns[:, : len(head.labels)], starts, np.array([before], np.int32))
-            settled = head.stability.settle(columns, got.labels, got.probability, got.entropy, right)
+            settled = head.stability.predict(columns, got.labels, got.probability, got.entropy, right)
             old = [x[0] for x in slot.heads[number]]
             new = [*zip(got.labels.tolist(), got.probability.tolist(), *(x.tolist() for x in settled), strict=True)]
             slot.heads[number][first:] = new

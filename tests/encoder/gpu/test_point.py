@@ -20,7 +20,7 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     START,
     WHOLE,
     WORDS,
-    choose,
+    choose_restarts,
 )
 from encoder.runtime.gpu.resident.slot_state import SlotState
 from tests.encoder.gpu.plain import PlainResident, Slot, Undecided
@@ -103,7 +103,7 @@ def test_points_are_those_of_the_policies(seed: int) -> None:
         except Undecided:
             wanted.append(None)
     restart, first = torch.zeros(2, REQUESTS, dtype=torch.int32, device=DEVICE)
-    choose(device([REQUESTS]), device(fields), device([*extra, 0]), state, (restart, first))
+    choose_restarts(device([REQUESTS]), device(fields), device([*extra, 0]), state, (restart, first))
     assert sum(point is not None for point in wanted) > REQUESTS // 2
     for i, (one, point) in enumerate(zip(requests, wanted, strict=True)):
         if point is None:

@@ -76,7 +76,7 @@ def test_words_are_read_as_the_cpu_reads_them(units: int) -> None:
             own = rows[:, head.first : head.end]
             got = head.decoder.decode(own[:, : len(head.labels)], np.array([0, len(rows)], np.int64), before)
             right = np.arange(len(rows) - 1, -1, -1).astype(np.int32)
-            settled = head.stability.settle(own, got.labels, got.probability, got.entropy, right)
+            settled = head.stability.predict(own, got.labels, got.probability, got.entropy, right)
             here = slice(int(first[i]), len(ends[i]))
             assert state.labels[slot, k, here].tolist() == got.labels.tolist()
             for name, want in (("probability", got.probability), ("base", settled.base), ("drift", settled.drift)):

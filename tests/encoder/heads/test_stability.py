@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from encoder.heads.stability import StabilityHead, StabilityLogit, make_features, stability_of, stability_without_head
+from encoder.heads.stability import StabilityLogit, stability_of
+from encoder.heads.stability_head import StabilityHead, make_features, stability_without_head
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.model.config import HybridConfig
 from encoder.runtime.encoder import HybridEncoder
@@ -19,9 +20,9 @@ from encoder.runtime.passes import Pass
 from encoder.session.pool import SessionPool, run_plans
 from encoder.tagger import make_heads
 from encoder.tokenizer.incremental import IncrementalTokenizer
-from encoder.train.config import StabilityStage, read_config
+from encoder.train.config import StabilityStage, read_train_config
 from encoder.train.data.batches import TrainingExample
-from encoder.train.data.holdout import place_of
+from encoder.train.data.holdout import holdout_position
 from encoder.train.data.text import TextSequence
 from encoder.train.run import run_training
 from encoder.train.stages.live_states import LiveStates, StateCollector
@@ -219,7 +220,7 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
         path = "{tmp_path / "train.conll"}"
         """
     )
-    written = run_training(read_config(tmp_path / "run.toml"))
+    written = run_training(read_train_config(tmp_path / "run.toml"))
     assert written.name == "stable"
     stable, plain = load_checkpoint(str(written)), load_checkpoint(str(written.parent / "tagger"))
     assert (stable.config.stability, plain.config.stability) == (StabilityStage().units, 0)
@@ -231,8 +232,8 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
 
 
 def test_a_document_is_held_back_whole():
-    places = {place_of(TextSequence("doc", (w,), ("O",)), 1) for w in NAMES}
+    places = {holdout_position(TextSequence("doc", (w,), ("O",)), 1) for w in NAMES}
     assert len(places) == 1
-    alone = [place_of(TextSequence("", (w,), ("O",)), 1) for w in NAMES]
+    alone = [holdout_position(TextSequence("", (w,), ("O",)), 1) for w in NAMES]
     assert len(set(alone)) == len(NAMES)
-    assert alone != [place_of(TextSequence("", (w,), ("O",)), 2) for w in NAMES]
+    assert alone != [holdout_position(TextSequence("", (w,), ("O",)), 2) for w in NAMES]

@@ -17,7 +17,7 @@ from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_che
 from encoder.checkpoints.huggingface.folder import ImportRefused
 from encoder.heads.viterbi import decode_reference
 from encoder.importing import distillation as heal
-from encoder.importing.distillation import hold_out, read_text
+from encoder.importing.distillation import hold_out, read_unlabelled
 from encoder.importing.fidelity import ReferenceOutputs, _count_beginnings, first_pieces, measure_rounding, text_batches
 from encoder.importing.run import ImportOptions, ImportReport, run_import
 from encoder.importing.source_model import SourceModel, make_hybrid, read_original
@@ -255,9 +255,9 @@ def test_texts_of_every_kind_are_words_without_labels(tmp_path: Path) -> None:
     (tmp_path / "a.conll").write_text("paris\tB-place\nis\tO\n\n" * 20)
     (tmp_path / "a.jsonl").write_text('{"text": "paris, is", "spans": [[0, 5, "place"]]}\n' * 20)
     (tmp_path / "a.txt").write_text(" paris,  is\n\n" * 20)
-    found = [read_text(tmp_path / name)[0] for name in ("a.conll", "a.jsonl", "a.txt")]
+    found = [read_unlabelled(tmp_path / name)[0] for name in ("a.conll", "a.jsonl", "a.txt")]
     assert [s.words for s in found] == [("paris", "is"), ("paris", ",", "is"), ("paris,", "is")]
     assert all(set(s.tags) == {"O"} for s in found)
-    learned, held = hold_out(read_text(write_text(tmp_path / "b.txt", 50)), 1)
+    learned, held = hold_out(read_unlabelled(write_text(tmp_path / "b.txt", 50)), 1)
     assert len(held) == 5
-    assert sorted(learned + held, key=repr) == sorted(read_text(tmp_path / "b.txt"), key=repr)
+    assert sorted(learned + held, key=repr) == sorted(read_unlabelled(tmp_path / "b.txt"), key=repr)

@@ -1,16 +1,7 @@
 import pytest
 
-from encoder.restart.policies import (
-    Always,
-    Entropy,
-    Last,
-    Never,
-    PolicyError,
-    Price,
-    StabilityThreshold,
-    Whether,
-    parse_policy,
-)
+from encoder.restart.policies import Always, Entropy, Last, Never, Price, StabilityThreshold, Whether, parse_policy
+from encoder.restart.policy_text import PolicyError
 from tests.encoder.restart.reference import doubtful, point_of, restart_point_reference
 
 

@@ -73,21 +73,21 @@ def test_what_is_paid_for_many_is_what_is_paid_for_each_in_turn(level, given_seg
     data, told = given_segments
     together, alone = (spending_at(level, left) for _ in range(2))
     policy = parse_policy(name)
-    points = together.govern(policy).restart_points(pack_batch(data, told))
+    points = together.apply_to(policy).restart_points(pack_batch(data, told))
     paid, shortened, forgone = [], 0, 0.0
     for i, sizes in enumerate(told):
         standing = plain_standing([x[i] for x in data], *sizes)
         point = restart_point_reference(policy, standing)
         changes = expected_changes_reference(standing)
         best = best_point(changes, point, alone.price)
-        budget_of(alone).book(standing.words - best)  # what it buys makes the next one dearer
+        budget_of(alone).reserve(standing.words - best)  # what it buys makes the next one dearer
         paid.append(best)
         shortened += best > point
         forgone += changes[point:best].sum()
     assert points == paid
     assert together.price == alone.price
     assert together.shortened == shortened
-    assert together.undone == pytest.approx(forgone)
+    assert together.forgone_changes == pytest.approx(forgone)
 
 
 def budget_of(spending: RestartPricing) -> Budget:
@@ -99,5 +99,5 @@ def spending_at(level: int, left: float) -> RestartPricing:
     governor, budget = Governor(1.0), Budget(30.0)
     governor.level = level
     budget.refill(0.0)
-    budget.pay(30.0 - left, 30)
+    budget.charge(30.0 - left, 30)
     return RestartPricing(governor, budget)

@@ -17,7 +17,7 @@ from encoder.runtime.cpu.avx512.microkernel import PER_STEP
 from encoder.runtime.cpu.avx512.row_kernels import cast_bytes, norm_row
 from encoder.runtime.cpu.avx512.weight_packing import _laid_out, _rounded
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
-from encoder.runtime.cpu.numba_kernels.simd import bare
+from encoder.runtime.cpu.numba_kernels.simd import pointer_to
 from encoder.runtime.cpu.packed_linear import RoundedLinear, round_rows
 from tests.encoder.wide import FORMATS, needs
 
@@ -120,13 +120,13 @@ def test_a_row_has_the_same_bits_in_any_company(numbers: Numbers) -> None:
 @numba.njit
 def _cast(x: Any, count: int, out: Any, scale: Any, zero: Any) -> None:
     for t in range(len(scale)):
-        cast_bytes(bare(x), t * count, count, bare(out), t * count, bare(scale), bare(zero), t)
+        cast_bytes(pointer_to(x), t * count, count, pointer_to(out), t * count, pointer_to(scale), pointer_to(zero), t)
 
 
 @numba.njit
 def _norm(x: Any, count: int, reals: Any) -> None:
     for t in range(len(x) // count):
-        norm_row(bare(x), t * count, count, bare(reals), 0, count, 1e-12)
+        norm_row(pointer_to(x), t * count, count, pointer_to(reals), 0, count, 1e-12)
 
 
 @settings(max_examples=40)

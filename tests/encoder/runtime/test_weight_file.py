@@ -31,7 +31,7 @@ def test_a_second_process_maps_what_the_first_one_packed(folder: Path, monkeypat
     first = packed()
     (file,) = folder.iterdir()
     assert file.name == f"{CHECKPOINT.identity().hex()}-int8-1.packed"
-    monkeypatch.setattr(packed_file.Layout, "fill", None)  # nothing is packed again
+    monkeypatch.setattr(packed_file.WeightLayout, "fill", None)  # nothing is packed again
     second = packed()
     assert np.array_equal(first.words, second.words)
     for one in (first, second):

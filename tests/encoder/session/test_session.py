@@ -170,6 +170,29 @@ def test_an_edit_is_computed_where_the_segment_lies():
     assert np.array_equal(rows.logits, offline.score([], texts[2]))
 
 
+@pytest.mark.parametrize("saved", [False, True])
+def test_an_identity_that_was_forgotten_is_free(saved):
+    """Another segment of that identity, of which the context shows nothing, is edited and deleted; the first stays."""
+    pool = hashes()
+    session, offline = pool.open_session(), Offline(hashes())
+    texts = [make_tokens(4, i) for i in range(3)]
+    for name, tokens in zip("ab", texts, strict=False):
+        run_plans(pool, [session.plan_update(name, tokens, 0, 0)])
+        run_plans(pool, [session.plan_close(name)])
+    session.forget_segment("a")
+    assert not session.in_context("a")
+    if saved:
+        kept, session = session.save_context(), pool.open_session()
+        session.load_context(kept)
+    run_plans(pool, [session.plan_update("a", texts[0][:0], 0, 0)])
+    run_plans(pool, [session.plan_close("a")])
+    ((rows,),) = run_plans(pool, [session.plan_edit("a", texts[2])])
+    assert np.array_equal(rows.logits, offline.score([], texts[2]))  # the context shows no such segment
+    session.delete_segment("a")
+    ((rows,),) = run_plans(pool, [session.plan_update("c", texts[2], 0, 0)])
+    assert np.array_equal(rows.logits, offline.score(texts[:2], texts[2]))
+
+
 def test_a_session_that_fits_nowhere_is_said_so_and_breaks_nothing():
     pool = hashes(max_pages=4)
     session, other = pool.open_session(), pool.open_session()

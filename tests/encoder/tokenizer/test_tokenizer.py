@@ -134,10 +134,10 @@ def test_what_was_encoded_stays_as_it_is_whatever_goes_on_from_it(tokenizer, cha
 @given(st.lists(TEXTS, max_size=4).map(" ".join), st.integers(0, 3))
 @example("=\u0338 \u0301a,\u0301b \u4e2d\u0301\u0302x\ufb01", 1)
 def test_runs_cut_alone_and_remembered_are_runs_cut_together(tokenizer, text, most):
-    kind = tokenizer._kind
+    kind = tokenizer._model
     runs = RunCache(kind, most)
     for _ in range(2):
-        assert runs.cut(text) == (kind.cut(text) if text else Tokens([], [0], [], []))
+        assert runs.split(text) == (kind.split(text) if text else Tokens([], [0], [], []))
         assert len(runs._known) <= max(most, 1)
 
 
@@ -152,7 +152,7 @@ def test_an_append_tokenises_only_the_unfinished_word(whole, monkeypatch):
 
     tokenizer = IncrementalTokenizer(whole)
     before = tokenizer.encode("we met ms rice in par")
-    monkeypatch.setattr(tokenizer._kind, "tokenizer", Spy())
+    monkeypatch.setattr(tokenizer._model, "tokenizer", Spy())
     after, word, _ = tokenizer.update(before, "we met ms rice in paris today")
     assert seen == ["paris", "today"]
     assert word == 5

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from encoder.model.config import ConfigError
-from encoder.train.config import TextSource, read_config
+from encoder.train.config import TextSource, read_train_config
 from encoder.train.data.folder import LONGEST, count_spans, read_folder
-from encoder.train.data.holdout import place_of
+from encoder.train.data.holdout import holdout_position
 from encoder.train.data.text import read_source
 from encoder.train.recipe import TrainRecipe, write_run
 
@@ -61,7 +61,7 @@ def test_a_split_is_seeded_disjoint_and_complete(tmp_path):
 def test_what_is_left_can_be_held_back_and_folded(tmp_path):
     """Dev is not taken from one end of the places by which the stability stage parts the rest."""
     fill(tmp_path, a__conll=rows(1000))
-    places = [place_of(x, 1) for x in read_folder(tmp_path, 1).parts["train"]]
+    places = [holdout_position(x, 1) for x in read_folder(tmp_path, 1).parts["train"]]
     assert sum(place < 0.1 for place in places) == pytest.approx(70, abs=30)
     assert sum(place < 0.5 for place in places) == pytest.approx(350, abs=60)
 
@@ -138,7 +138,7 @@ def test_what_is_written_reads_back_the_same(tmp_path):
     fill(tmp_path, a__conll=rows(60, 0, "d") + rows(20, 60), dev__conll=rows(12, 200))
     corpus, out = read_folder(tmp_path, 1), tmp_path / 'a "b"'
     config = write_run(corpus, RECIPE, out)
-    assert config == read_config(out / "train.toml") == write_run(corpus, RECIPE, out)
+    assert config == read_train_config(out / "train.toml") == write_run(corpus, RECIPE, out)
     for role, sources in (("train", config.train), ("dev", config.dev)):
         assert read_source(sources[0]) == list(corpus.parts[role])
     assert (config.start, config.seed, config.stability.folds) == ("ner", 1, 2)

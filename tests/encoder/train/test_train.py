@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel, _attend_by_matmul, span_mask
-from encoder.train.config import AugmentConfig, StageConfig, TextSource, read_config
+from encoder.train.config import AugmentConfig, StageConfig, TextSource, read_train_config
 from encoder.train.data.augment import join_sequences, speak
 from encoder.train.data.batches import (
     IGNORED,
@@ -108,7 +108,7 @@ def test_bad_configurations_say_what_is_wrong(tmp_path: Path, text: str, message
     path = tmp_path / "c.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        read_config(path)
+        read_train_config(path)
 
 
 tagged = st.lists(
@@ -213,7 +213,7 @@ def small_job(model: HybridModel, epochs: float) -> loop.StageJob:
 def test_a_small_tagger_learns_the_places(tmp_path: Path) -> None:
     model = small_model()
     job = small_job(model, 8)
-    loop.train(job, tmp_path, seed=1, save_seconds=60)
+    loop.run_stage(job, tmp_path, seed=1, save_seconds=60)
     rng = random.Random(9)
     unseen = [sentence(rng) for _ in range(40)]
     pieces = WordPieces(tokenizer(), model.config.labels)
@@ -223,7 +223,7 @@ def test_a_small_tagger_learns_the_places(tmp_path: Path) -> None:
 def test_a_teacher_is_imitated_where_labels_say_otherwise(tmp_path: Path) -> None:
     """With `imitate` of 1 the labels are not looked at: the student becomes what the teacher is."""
     teacher = small_model()
-    loop.train(small_job(teacher, 8), tmp_path, seed=1, save_seconds=60)
+    loop.run_stage(small_job(teacher, 8), tmp_path, seed=1, save_seconds=60)
     rng = random.Random(1)
     wrong = [sentence(rng) for _ in range(120)]
     right = [sentence(rng) for _ in range(40)]
@@ -233,7 +233,7 @@ def test_a_teacher_is_imitated_where_labels_say_otherwise(tmp_path: Path) -> Non
     stage = StageConfig(epochs=8, lr=3e-3, batch_tokens=128, dropout=0.0, imitate=1.0)
     job = tagger_job(student, pieces, labelled([wrong]), labelled([right]), stage, {0: teacher})
     job = replace(job, name="student")
-    loop.train(job, tmp_path, seed=1, save_seconds=60)
+    loop.run_stage(job, tmp_path, seed=1, save_seconds=60)
     assert dev_f1(student, pieces, labelled([right]), AugmentConfig()) > 90
 
 
@@ -255,7 +255,7 @@ def test_two_taggers_share_a_trunk(tmp_path: Path) -> None:
     assert model.head.weight.grad[:3].any()
     assert not model.head.weight.grad[3:].any()
     model.zero_grad()
-    loop.train(job, tmp_path, seed=1, save_seconds=60)
+    loop.run_stage(job, tmp_path, seed=1, save_seconds=60)
     assert min(dev_f1(model, pieces, data, AugmentConfig(), i) for i in (0, 1)) > 90
 
 
@@ -263,7 +263,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: p
     whole = small_model()
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    loop.train(small_job(whole, 2), tmp_path / "a", seed=1, save_seconds=1e9)
+    loop.run_stage(small_job(whole, 2), tmp_path / "a", seed=1, save_seconds=1e9)
     killed = small_job(small_model(), 2)
     steps = 0
     learn = killed.loss
@@ -276,14 +276,14 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: p
         return learn(batch)  # type: ignore[arg-type]
 
     with pytest.raises(KeyboardInterrupt):
-        loop.train(
+        loop.run_stage(
             loop.StageJob("tagger", killed.model, killed.stage, killed.batches, dying),
             tmp_path / "b",
             1,
             save_seconds=0.0,
         )
     resumed = small_model(seed=3)  # whatever it starts from, the state replaces it
-    loop.train(small_job(resumed, 2), tmp_path / "b", seed=1, save_seconds=1e9)
+    loop.run_stage(small_job(resumed, 2), tmp_path / "b", seed=1, save_seconds=1e9)
     # A step moves a weight by about 1e-3. They were equal to the bit in all runs but one, on a busy machine; presumably
     # because products of matrices may be summed in another order where memory is aligned otherwise.
     for name, weight in whole.state_dict().items():
@@ -302,7 +302,7 @@ def test_distillation_brings_the_hybrid_nearer_to_its_teacher(tmp_path: Path) ->
     (batch, *_) = make_batches([example(1, s) for s in range(20)], student.config, job.stage, random.Random(0))
     with torch.no_grad():
         before = float(job.loss(batch))
-    loop.train(job, tmp_path, seed=1, save_seconds=60)
+    loop.run_stage(job, tmp_path, seed=1, save_seconds=60)
     with torch.no_grad():
         assert float(job.loss(batch)) < 0.7 * before
 
@@ -330,13 +330,13 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
         path = "{conll}"
         """)
     )
-    folder = run_training(read_config(config))
+    folder = run_training(read_train_config(config))
     checkpoint = load_checkpoint(str(folder))
     assert checkpoint.config.labels == ("O", "B-place", "I-place")
     assert checkpoint.config.causal_layers == 1
     logits = checkpoint.dense_model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
-    assert run_training(read_config(config)) == folder  # finished stages are not run again
+    assert run_training(read_train_config(config)) == folder  # finished stages are not run again
 
 
 def test_spans_end_early_at_the_words_named_and_the_rest_is_unknown(tmp_path: Path) -> None:

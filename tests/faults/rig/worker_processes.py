@@ -138,11 +138,20 @@ class WorkerProcesses:
 
     def working(self) -> list[str]:
         """Return the workers that have partitions, by their last log event."""
+        has = self._assigned()
+        return [name for name in self.names if has.get(name)]
+
+    def all_joined(self) -> bool:
+        """Return whether all workers have received an assignment, which may be empty."""
+        return self._assigned().keys() >= set(self.names)
+
+    def _assigned(self) -> dict[str, bool]:
+        """Return the workers that are in the group, and whether they have partitions."""
         has: dict[str, bool] = {}
         for event in self.events():
             if event.name == "assigned" and event.life == self.life(event.worker):
                 has[event.worker] = bool(event.fields["partitions"])
-        return [name for name in self.names if has.get(name)]
+        return has
 
     def log_tail(self, name: str) -> str:
         """Return the end of a worker's newest log that is not empty: the worker may have been restarted since."""

@@ -69,7 +69,7 @@ def test_the_lowest_level_holds_nothing(script, policy):
     engine = Engine(FakeLabeller(), policy, emission=LEVELS["low"])
     for offset, message in enumerate(messages(script)):
         for revision in tell(engine, message, first=offset):
-            living = engine._sessions.alive.get(revision.session)
+            living = engine._sessions.active.get(revision.session)
             if living and revision.segment in living.readings:
                 (found,) = living.readings[revision.segment]
                 places = [(found.starts[first], found.ends[stop - 1], label) for first, stop, label in found.spans]

@@ -282,15 +282,15 @@ def test_open_segments_are_limited(engine):
 
 def test_a_session_s_memory_is_bounded(engine):
     tell(engine, *(final(f"u{i}", "anna met bob") for i in range(REMEMBERED_SEGMENTS * 3)))
-    living = engine._sessions.alive["s"]
-    source = engine._intake._sources["s"]
-    for held in (living.truth.segments, living.readings, living.live.known, source.segments):
+    living = engine._sessions.active["s"]
+    source = engine.intake._sessions.active["s"]
+    for held in (living.state.segments, living.readings, living.labels.known, source.segments):
         assert len(held) == REMEMBERED_SEGMENTS
     tell(engine, *(final(f"long{i}", "we " * 20_000) for i in range(8)))
-    for texts in (living.truth.segments, source.segments):
+    for texts in (living.state.segments, source.segments):
         assert sum(len(x.text) for x in texts.values()) <= 1 << 18
     tell(engine, end())
-    assert (engine._sessions.alive, engine._intake._sources, engine._intake._queues) == ({}, {}, {})
+    assert (engine._sessions.active, engine.intake._sessions.active, engine.intake._schedule._queues) == ({}, {}, {})
 
 
 def test_an_edit_of_a_forgotten_segment_opens_it_anew(engine):
@@ -302,7 +302,7 @@ def test_an_edit_of_a_forgotten_segment_opens_it_anew(engine):
 def test_an_engine_remembers_as_many_closed_segments_as_it_is_told():
     engine = Engine(FakeLabeller(), Never(), remember_segments=3)
     tell(engine, *(final(f"u{i}", "anna met bob") for i in range(5)))
-    assert list(engine.segments("s")) == ["u2", "u3", "u4"]
+    assert list(engine.intake.segments("s")) == ["u2", "u3", "u4"]
     [revision] = tell(engine, delete("u2"), first=5)
     assert [(x.text, x.cause) for x in revision.retracted] == [("anna", "delete"), ("bob", "delete")]
     with pytest.raises(InputError, match="unknown_segment"):

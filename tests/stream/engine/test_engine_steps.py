@@ -103,15 +103,15 @@ def test_a_failing_delete_or_end_does_not_stop_the_others(engine, monkeypatch):
     def fail(*_):
         raise RuntimeError("bug")
 
-    monkeypatch.setattr(engine._sessions.alive["d"].live, "delete", fail)
-    monkeypatch.setattr(engine._sessions.alive["e"].live, "free", fail)
+    monkeypatch.setattr(engine._sessions.active["d"].labels, "delete_segment", fail)
+    monkeypatch.setattr(engine._sessions.active["e"].labels, "free", fail)
     for offset, message in enumerate([delete("u", "d"), end("e"), end("good"), update("u", "bob", "d")], 3):
         engine.submit(message, offset)
     results = drain(engine)
     assert sorted(x.offset for r in results for x in r.answered) == [3, 4, 5, 6]
     assert [(x.session, x.offset) for r in results for x in r.failures] == [("d", 3), ("e", -1)]
     assert [(x.session, x.rev) for x in revisions_of(results)] == [("d", 2), ("e", 2), ("good", 2)]
-    assert list(engine._sessions.alive) == ["d"]
+    assert list(engine._sessions.active) == ["d"]
 
 
 def test_counters_of_words_restarts_and_flips():

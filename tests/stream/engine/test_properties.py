@@ -21,12 +21,12 @@ TAGGERS = st.sampled_from([("fake",), ("fake", "speech"), ("speech", "b@other", 
 
 def read_one_by_one(engine: Engine, told: list[Message]) -> tuple[dict[str, Reader], list[Revision]]:
     """Each tagger has its own reader, who hears all messages."""
-    readers, revisions = {name: Reader() for name in engine.names}, []
+    readers, revisions = {name: Reader() for name in engine.tagger_names}, []
     for offset, message in enumerate(told):
         caused = tell(engine, message, first=offset)
         for name, reader in readers.items():
             reader.message(message, [x for x in caused if x.tagger == name])
-        assert {x.tagger for x in caused} <= set(engine.names)
+        assert {x.tagger for x in caused} <= set(engine.tagger_names)
         assert all(x.offset == offset for x in caused)
         revisions += caused
     return readers, revisions
@@ -130,8 +130,8 @@ def test_append_only_never_flips_by_the_model(script):
 @pytest.mark.parametrize("seed", range(3))
 def test_a_labeller_that_fails_at_random_loses_no_answer(seed):
     class Flaky(FakeLabeller):
-        def run(self, plans):
-            super().run(plans)
+        def compute(self, plans):
+            super().compute(plans)
             if len(self.steps) % (3 + seed) == 0:
                 raise RuntimeError("flaky")
 

@@ -39,8 +39,8 @@ def calm_tagger(heads: int) -> Tagger:
 class Mute(HybridLabeller):
     """Says nothing of what changed, so that the engine has to compare readings."""
 
-    def read(self, plans: Sequence[Any]) -> list[tuple[Labelling, ...]]:
-        return [tuple(map(_forget, readings)) for readings in super().read(plans)]
+    def decode(self, plans: Sequence[Any]) -> list[tuple[Labelling, ...]]:
+        return [tuple(map(_forget, readings)) for readings in super().decode(plans)]
 
 
 def _forget(x: Labelling) -> Labelling:
@@ -60,7 +60,7 @@ def run(labeller: HybridLabeller, told, policy: str, level: str, crash: int, coa
             said += [(x.session, x.segment, x.value and encode_value(x.value)) for x in result.entries]
             kept |= {(x.session, x.segment): x for x in result.entries}
         if offset == crash:
-            for session in engine.sessions:
+            for session in engine.intake.sessions:
                 engine.drop(session)
             drain(engine)
             engine = Engine(labeller, parse_policy(policy), emission=parse_emission(level), coalesce=coalesce)
@@ -86,8 +86,10 @@ def test_the_short_path_says_what_the_long_one_says(heads, script, policy, level
 
 def test_most_updates_take_it_and_some_do_not(monkeypatch):
     taken: list[bool] = []
-    judge = stream.engine.engine._stays
-    monkeypatch.setattr(stream.engine, "_stays", lambda *about: taken.append(judge(*about)) or taken[-1])
+    judge = stream.engine.engine.spans_unchanged
+    monkeypatch.setattr(
+        stream.engine.engine, "spans_unchanged", lambda *about: taken.append(judge(*about)) or taken[-1]
+    )
     told = messages([(0, 0, "append", (word,), 0) for word in PLAIN])
     run(HybridLabeller(calm_tagger(1)), told, "price:0.01", "low", -1, coalesce=False)
     assert len(told) / 2 < sum(taken) < len(taken) - 1

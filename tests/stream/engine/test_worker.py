@@ -28,11 +28,11 @@ class Gated(FakeLabeller):
         self.gate = threading.Event()
         self.entered = threading.Event()
 
-    def run(self, plans):
+    def compute(self, plans):
         if plans:
             self.entered.set()
             assert self.gate.wait(PATIENCE)
-        super().run(plans)
+        super().compute(plans)
 
 
 async def test_results_are_those_of_the_engine():
@@ -158,15 +158,15 @@ async def test_overload_is_told_when_it_begins_and_when_it_ends_even_if_nothing_
     now[0] = 7.0  # while the first step is held
     labeller.gate.set()
     await worker.drain()
-    assert [x.shift.overloaded for x in batches if x.shift] == [True]
-    assert batches[1].shift is not None
-    assert batches[1].shift.waited == 7.0
+    assert [x.overload_change.overloaded for x in batches if x.overload_change] == [True]
+    assert batches[1].overload_change is not None
+    assert batches[1].overload_change.waited == 7.0
     assert governor.level
     async with asyncio.timeout(PATIENCE):
         while governor.overloaded or len(batches) < 3:
             now[0] += 1.0
             await asyncio.sleep(0.01)  # the compute thread looks again by itself
-    assert [x.shift.overloaded for x in batches if x.shift] == [True, False]
+    assert [x.overload_change.overloaded for x in batches if x.overload_change] == [True, False]
     assert not batches[-1].result.answered
     await worker.close()
     await reader
@@ -178,18 +178,18 @@ async def test_what_is_put_before_a_wake_finds_itself_in_one_step():
     await worker.submit(update("u", "anna", session="first"), 0)
     await worker.drain()
     for offset in range(1, 6):
-        worker.put(update("u", "anna", session=f"s{offset}"), offset)  # one more than there is room for
+        worker.enqueue(update("u", "anna", session=f"s{offset}"), offset)  # one more than there is room for
     assert worker.full
     worker.wake()
     await worker.drain()
     assert [len(x.result.answered) for x in batches] == [1, 5]
     assert not worker.full
     with pytest.raises(InputError):
-        worker.put(end("nobody"), 6)
+        worker.enqueue(end("nobody"), 6)
     await worker.close()
     await reader
     with pytest.raises(WorkerFailed):
-        worker.put(update("u", "bob"), 7)
+        worker.enqueue(update("u", "bob"), 7)
 
 
 async def test_who_waits_for_room_wakes_the_engine():
@@ -197,9 +197,9 @@ async def test_who_waits_for_room_wakes_the_engine():
     reader = asyncio.create_task(collect(worker, batches))
     await worker.submit(update("u", "anna"), 0)
     await worker.drain()  # the thread sleeps now
-    worker.put(update("u", "anna met"), 1)
+    worker.enqueue(update("u", "anna met"), 1)
     async with asyncio.timeout(PATIENCE):
-        await worker.room()
+        await worker.wait_for_capacity()
     await worker.close()
     await reader
 
@@ -210,18 +210,18 @@ async def test_a_source_may_rest_while_a_step_runs_and_only_then():
     labeller.gate.set()
     worker, batches = Worker(Engine(labeller, Always()), clock=lambda: float(next(ticks))), []
     reader = asyncio.create_task(collect(worker, batches))
-    assert worker.rest(3.0) == 0
+    assert worker.pause_before_submit(3.0) == 0
     await worker.submit(update("u", "anna"), 0)
-    assert worker.rest(3.0) == 0  # nobody knows yet how long a step takes
+    assert worker.pause_before_submit(3.0) == 0  # nobody knows yet how long a step takes
     await worker.drain()
-    assert worker.rest(3.0) == 0
+    assert worker.pause_before_submit(3.0) == 0
     labeller.gate.clear()
     labeller.entered.clear()
     await worker.submit(update("u", "anna met"), 1)
-    assert worker.rest(3.0) == 3.0
-    assert worker.rest(1e9) == batches[0].busy / 2
+    assert worker.pause_before_submit(3.0) == 3.0
+    assert worker.pause_before_submit(1e9) == batches[0].step_seconds / 2
     labeller.gate.set()
     await worker.drain()
-    assert worker.rest(3.0) == 0
+    assert worker.pause_before_submit(3.0) == 0
     await worker.close()
     await reader

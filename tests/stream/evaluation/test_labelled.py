@@ -7,13 +7,15 @@ import pytest
 
 from encoder.checkpoints.checkpoint import save_checkpoint
 from encoder.model.config import ConfigError
-from encoder.restart.policies import PolicyError, parse_policy
+from encoder.restart.policies import parse_policy
+from encoder.restart.policy_text import PolicyError
 from encoder.tagger import load_tagger
 from stream.engine.engine import Engine
-from stream.evaluation.labelled import EvaluationTask, count_tokens, dense_flops, evaluate_all, evaluate_policy
+from stream.evaluation.labelled import EvaluationTask, evaluate_all, evaluate_policy
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.plots.frontier import plot_frontier, plot_report
 from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, word_labels
+from stream.evaluation.replay.flops import count_tokens, dense_flops
 from stream.evaluation.replay.word_by_word import Feed
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labelling, PlanWork

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
-from stream.evaluation.labelled import dense_flops
 from stream.evaluation.metrics.chart_metrics import Chart, find_edits
 from stream.evaluation.recorded import agree, replay_policies
+from stream.evaluation.replay.flops import dense_flops
 from stream.evaluation.replay.message_replay import MessageReplay, word_ends
 from stream.messages.types import Delete, End, Update, WordTime
 from tests.stream.helpers import update

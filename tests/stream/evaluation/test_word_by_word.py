@@ -8,8 +8,9 @@ from msgspec.structs import asdict
 
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
-from stream.evaluation.labelled import _count, dense_flops, evaluate_policy
+from stream.evaluation.labelled import _count, evaluate_policy
 from stream.evaluation.replay.examples import begin_table, sessions_of
+from stream.evaluation.replay.flops import dense_flops
 from stream.evaluation.replay.word_by_word import Feed
 from stream.labelling.hybrid import HybridLabeller
 from stream.messages.types import Update

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.engine.engine import Engine
 from tests.stream.checks import Reader
-from tests.stream.helpers import drain, end, final, revisions_of, tell, update
+from tests.stream.helpers import delete, drain, end, final, revisions_of, tell, update
 from tests.stream.hybrid import tiny_tagger
 from tests.stream.streams import ALL, GROWING, messages, steps
 from tests.tiny import WORDS
@@ -110,6 +110,21 @@ def test_case_and_white_space_cost_nothing(text):
     assert engine.stats.failures == 0
 
 
+@pytest.mark.parametrize("last", ["edit", "delete"])
+def test_a_name_that_comes_back_after_it_was_forgotten_is_another_segment(last):
+    """It closes without a word, so the context shows nothing of it; the one of that name that it shows must stay."""
+    engine, whole = (Engine(tiny_tagger(), Always(), remember_segments=2) for _ in range(2))
+    first = [final("a", "she went to rome"), final("b", "we met"), final("c", "ms rice"), final("a", "")]
+    again = update("a", "back in peru on monday") if last == "edit" else delete("a")
+    tell(engine, *first, again)
+    tell(whole, *first[:3])
+    got, expected = (tell(e, final("d", "rice in paris"), first=9) for e in (engine, whole))
+    assert [(x.start, x.end, x.label) for x in got[0].spans] == [(x.start, x.end, x.label) for x in expected[0].spans]
+    scores = [e._sessions.active["s"].readings["d"][0].probability for e in (engine, whole)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    assert engine.stats.failures == 0
+
+
 def test_a_failing_step_is_retried_for_each_session_alone(monkeypatch):
     tagger = tiny_tagger()
     engine, whole = Engine(tagger, Last(2)), Engine(tiny_tagger(), Last(2))
@@ -144,7 +159,7 @@ def test_sessions_that_ended_leave_nothing_behind():
     for i in range(5):
         tell(engine, update("u", "we met ms rice", f"s{i}"), end(f"s{i}"))
     assert tagger.sessions.encoder.pages_in_use == 0
-    assert engine._sessions.alive == {}
+    assert engine._sessions.active == {}
 
 
 def test_one_long_session_keeps_its_pages_and_its_cost():

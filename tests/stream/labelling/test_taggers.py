@@ -296,6 +296,15 @@ def test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand(count, policy
     assert finals_of(said_by("a", after)["s"]) == finals_of(said_by("a", tell(whole, *more, first=3))["s"])
 
 
+def test_a_head_that_is_new_reads_a_segment_that_becomes_empty():
+    log, _ = kept(Engine(heads("b"), Always()), final("u", "she went"), update("x", "we met ms rice"))
+    for told in (update("x", ""), final("x", ""), update("u", "")):
+        engine = Engine(heads("a"), Always())
+        engine.restore(restore(log)["s"], "s")
+        told_without_failure(engine, told, first=2)
+        assert readings_of(engine, told.segment) == [[]]
+
+
 def test_no_word_is_read_of_which_nothing_was_computed(monkeypatch):
     """What the fault was: had the plan nothing to compute, the step would fail; labels would not come from anywhere."""
     log, _ = kept(Engine(heads("b"), Always()), update("x", "we met ms rice"))
@@ -326,7 +335,7 @@ def told_without_failure(engine, *messages, first):
 
 def readings_of(engine, segment):
     """Each tagger's labels of the segment's words."""
-    return [x.labels.tolist() for x in engine._sessions.alive["s"].readings[segment]]
+    return [x.labels.tolist() for x in engine._sessions.active["s"].readings[segment]]
 
 
 @pytest.mark.parametrize(("before", "after"), [("a", "ab"), ("b", "ab"), ("ab", "a"), ("ab", "ba"), ("a", "b")])

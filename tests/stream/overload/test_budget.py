@@ -32,8 +32,8 @@ class Counting(FakeLabeller):
 
     flops = 0
 
-    def run(self, plans: Sequence[FakePlan]) -> None:
-        super().run(plans)
+    def compute(self, plans: Sequence[FakePlan]) -> None:
+        super().compute(plans)
         self.flops += WORD * sum(len(plan.text.split()) - plan.point for plan in plans)
 
     def counters(self) -> LabellerCounters:
@@ -87,7 +87,7 @@ def test_half_of_it_is_free_and_below_nothing_nothing_is_bought() -> None:
     budget.refill(0.0)
     for _ in range(12):
         prices.append(budget.price)
-        budget.pay(10.0, 1)
+        budget.charge(10.0, 1)
     assert prices[:6] == [0.0] * 6
     assert prices == sorted(prices)
     assert prices[9] < inf
@@ -102,25 +102,25 @@ def test_half_of_it_is_free_and_below_nothing_nothing_is_bought() -> None:
 def test_what_is_booked_cannot_be_spent_again_before_it_is_paid() -> None:
     budget = Budget(100.0)
     budget.refill(0.0)
-    budget.pay(10.0, 1)
-    budget.book(8)
+    budget.charge(10.0, 1)
+    budget.reserve(8)
     assert budget.price == 0
-    budget.book(1)
+    budget.reserve(1)
     assert budget.price == inf
-    budget.pay(20.0, 2)
+    budget.charge(20.0, 2)
     assert budget.level == 70
     assert budget.price == 0
 
 
 def test_a_budget_of_seconds_is_charged_by_the_clock() -> None:
     engine = Engine(Counting(), Always(), budget=Budget(0.5, "seconds"))
-    engine.govern(0.0)
+    engine.update_load(0.0)
     tell(engine, *[m for _, m in talk(1, 3)])
-    assert engine.budget is not None
-    assert engine.budget.full
-    engine.took(0.4)
-    assert engine.budget.level == pytest.approx(0.1)
-    assert engine.budget.price > 0
+    assert engine.pricing.budget is not None
+    assert engine.pricing.budget.full
+    engine.record_step_time(0.4)
+    assert engine.pricing.budget.level == pytest.approx(0.1)
+    assert engine.pricing.budget.price > 0
 
 
 # An engine with a budget
@@ -132,7 +132,7 @@ def run(
     """A step for each message; the time and FLOPs of each."""
     engine, spent = Engine(Counting(), policy, budget=None if rate is None else Budget(rate)), []
     for number, (at, message) in enumerate(talk(load, seconds, sessions=sessions)):
-        engine.govern(at)
+        engine.update_load(at)
         before = engine.stats.flops
         tell(engine, message, first=number)
         spent.append((at, engine.stats.flops - before))
@@ -164,7 +164,7 @@ def test_restarts_use_what_new_words_leave() -> None:
     kept, engine = run(rate, Always(), 40, 8, 10)
     assert 0.67 < sum(flops for _, flops in kept) / 10 / rate < 1.1
     assert engine.stats.restarts_shortened > 100
-    assert engine.stats.changes_undone > 1
+    assert engine.stats.forgone_changes > 1
 
 
 @settings(max_examples=12, deadline=None)
@@ -173,7 +173,7 @@ def test_a_budget_that_is_never_half_spent_changes_no_byte(script: list) -> None
     rich = Engine(Counting(), Last(3), budget=Budget(1e9))
     told = []
     for number, message in enumerate(messages(script)):
-        rich.govern(number / 10)
+        rich.update_load(number / 10)
         told += tell(rich, message, first=number)
     assert told == tell(Engine(Counting(), Last(3)), *messages(script))
     assert rich.stats.restarts_shortened == 0
@@ -191,7 +191,7 @@ def test_without_a_clock_a_budget_shortens_nothing(script: list) -> None:
 def test_final_labels_never_depend_on_the_budget(script: list, rate: float) -> None:
     poor, told = Engine(Counting(), Always(), budget=Budget(rate)), []
     for number, message in enumerate(messages(script)):
-        poor.govern(number / 10)
+        poor.update_load(number / 10)
         told += tell(poor, message, first=number)
     assert finals(told) == finals(tell(Engine(Counting(), Always()), *messages(script)))
 
@@ -220,7 +220,7 @@ class Speaker:
     def speak(self, spending: RestartPricing) -> int:
         """One more word; returns how many are computed."""
         n = len(self.seen)
-        point = point_of(spending.govern(Last(40)), doubtful([self.doubt] * n, self.seen))
+        point = point_of(spending.apply_to(Last(40)), doubtful([self.doubt] * n, self.seen))
         self.seen[point:] = [n + 1] * (n + 1 - point)
         self.waited = 0 if point < n else self.waited + 1
         self.restarts += point < n
@@ -235,7 +235,7 @@ def speak(doubts: list[float], words_a_word: float) -> list[Speaker]:
     for step in range(600 * len(doubts)):
         spending.observe(0.0, step / len(doubts) / 10)
         words = speakers[step % len(doubts)].speak(spending)
-        budget.pay(words, words)
+        budget.charge(words, words)
     return speakers
 
 

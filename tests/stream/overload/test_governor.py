@@ -42,8 +42,8 @@ class Costly(FakeLabeller):
         super().__init__()
         self.clock = clock
 
-    def run(self, plans: Iterable[FakePlan]) -> None:
-        super().run(plans)
+    def compute(self, plans: Iterable[FakePlan]) -> None:
+        super().compute(plans)
         words = sum(len(plan.text.split()) - plan.point for plan in plans)
         self.clock.time += STEP + WORD * words
 
@@ -111,8 +111,8 @@ def test_beyond_capacity_restarts_shrink_before_latency_grows_and_come_back_afte
     assert 30 < ended < 55
     assert shift.seconds == pytest.approx(ended - governed.shifts[0][0])
     assert 0 < shift.shortened == engine.stats.restarts_shortened
-    assert engine.governor is not None
-    assert engine.governor.level == 0
+    assert engine.pricing.governor is not None
+    assert engine.pricing.governor.level == 0
     assert p99(governed.between(60, 70)) < TARGET / 4
 
 
@@ -134,7 +134,7 @@ def test_what_closes_is_computed_whole_all_the_same(capacity: float) -> None:
 
 def test_far_beyond_capacity_the_queue_bounds_memory_and_delay(capacity: float) -> None:
     outcome, engine = run(talk(10 * capacity, 8), queue=256)
-    assert engine.governor is not None
+    assert engine.pricing.governor is not None
     assert max(price for _, price in outcome.prices) == np.inf
     assert outcome.most_in_flight == 256
     alone = STEP + 2 * WORD  # one update in a step of its own: its new word and its share of the closing
@@ -262,12 +262,12 @@ def test_expired_and_dropped_sessions_are_nobody_who_waits() -> None:
     assert engine.expire(100.0) == 3
     engine.drop("s1")
     assert engine.pending
-    assert engine.govern(100.0, crowded=True) is None
-    assert engine.govern(100.4, crowded=True) is None
+    assert engine.update_load(100.0, crowded=True) is None
+    assert engine.update_load(100.4, crowded=True) is None
     engine.submit(update("u", "anna", "new"), 3, now=100.0)
     drain(engine)
     engine.submit(update("u", "anna", "newer"), 4, now=100.0)
-    shift = engine.govern(100.6)
+    shift = engine.update_load(100.6)
     assert shift is not None
     assert shift.waited == pytest.approx(0.6)
 
@@ -275,14 +275,14 @@ def test_expired_and_dropped_sessions_are_nobody_who_waits() -> None:
 def test_a_full_queue_counts_only_while_something_waits_for_the_engine() -> None:
     """A slow reader, a broker for example, holds places too: shorter restarts would not help it."""
     engine = Engine(FakeLabeller(), Always(), governor=Governor(TARGET))
-    assert engine.govern(0.0, crowded=True) is None
-    assert engine.govern(10.0, crowded=True) is None
+    assert engine.update_load(0.0, crowded=True) is None
+    assert engine.update_load(10.0, crowded=True) is None
 
 
 def test_a_queue_that_was_empty_in_between_was_not_crowded_all_the_time() -> None:
     rested, crowded = Governor(TARGET), Governor(TARGET)
     for governor in (rested, crowded):
         assert governor.observe(0.1, 0.0, crowded=True) is None
-    rested.rest()
+    rested.note_idle()
     assert rested.observe(0.1, 1.0, crowded=True) is None
     assert crowded.observe(0.1, 1.0, crowded=True) is not None

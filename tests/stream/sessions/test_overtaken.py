@@ -70,7 +70,7 @@ class Life:
         result = self.engine.step()
         self.log += result.entries[: random.randint(0, len(result.entries))]
         saved = restore(self.log)
-        numbers = saved["s0"].numbers if saved else {}
+        numbers = saved["s0"].counters if saved else {}
         self.published += [x for x in result.revisions if x.rev <= numbers.get(x.tagger, (0, 0))[0]]
         self.engine, self.next = make_engine(), self.committed
         for name, session in saved.items():

@@ -52,8 +52,8 @@ def test_a_cut_run_says_what_the_whole_run_says(script, policy, sizes, cuts, poi
     assert cut.bytes() == whole.bytes()
     assert cut.refused == whole.refused
     assert cut.failed == whole.failed
-    assert whole.engine._sessions.alive == whole.engine._sessions.over == {}  # all have expired, and are forgotten
-    assert cut.engine._sessions.saved == cut.engine._sessions.alive == cut.engine._sessions.over == {}
+    assert whole.engine._sessions.active == whole.engine._sessions.ended == {}  # all have expired, and are forgotten
+    assert cut.engine._sessions.restored == cut.engine._sessions.active == cut.engine._sessions.ended == {}
     assert set(whole.answered) | whole.refused == set(range(sum(map(len, groups))))
 
 
@@ -193,7 +193,7 @@ def test_a_restored_session_expires_like_any_other():
     assert (second.expire(100.0 + IDLE - 1), second.expire(100.0 + IDLE)) == (0, 1)
     (revision,) = [x for result in drain(second) for x in result.revisions]
     assert (revision.segment, revision.final, revision.rev, revision.offset) == ("b", True, 3, 1)
-    assert second.sessions == []
+    assert second.intake.sessions == []
 
 
 def test_a_restored_session_without_open_segments_is_over_without_being_built(monkeypatch):
@@ -201,7 +201,7 @@ def test_a_restored_session_without_open_segments_is_over_without_being_built(mo
     log = [x for entries in keep(first, final("a", "rome")) for x in entries]
     second = engine(Always())
     second.restore(restore(log)["s"], "s")
-    monkeypatch.setattr(second._labeller, "open", None)
+    monkeypatch.setattr(second.labeller, "open_session", None)
     ((*_, last),) = keep(second, end(), first=1)
     assert (last.segment, last.value) == ("a", None)
 
@@ -249,11 +249,11 @@ def test_a_thousand_sessions_are_restored_without_computing_anything(monkeypatch
         said = final("a", "rome", f"s{i}"), update("b", "we", f"s{i}")
         log += [x for each in keep(first, *said, first=2 * i) for x in each]
     second = engine(Always())
-    monkeypatch.setattr(second._labeller, "open", None)
+    monkeypatch.setattr(second.labeller, "open_session", None)
     for name, saved in restore(log).items():
         second.restore(saved, name)
     assert len(drain(second)) == 1
-    assert len(second.sessions) == second.session_count == 1000
+    assert len(second.intake.sessions) == second.intake.session_count == 1000
 
 
 def test_values_of_another_kind_are_refused():

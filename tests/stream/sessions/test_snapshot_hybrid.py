@@ -111,7 +111,7 @@ def test_another_model_reads_anew():
     second.restore(saved, "s")
     more = [update("a", "We met ms"), final("b", "she went to"), final("c", "rome on monday")]
     assert_same({"s": tell(second, *more, first=20)}, {"s": tell(first, *more, first=20)})  # the weights are the same
-    assert second._labeller._tagger.sessions.work.computed > 72  # all closed segments, once more
+    assert second.labeller._tagger.sessions.work.computed > 72  # all closed segments, once more
 
 
 def test_a_closed_segment_that_another_model_read_is_read_anew_even_if_only_white_space_changes():
@@ -123,7 +123,7 @@ def test_a_closed_segment_that_another_model_read_is_read_anew_even_if_only_whit
     third = Engine(other_tagger(), Always())
     third.restore(restore(entries)["s"], "s")
     assert tell(third, update("u1", CONTEXT[1].text + " "), first=9) == []  # weights are the same, so are the labels
-    assert third._labeller._tagger.sessions.work.computed >= 9
+    assert third.labeller._tagger.sessions.work.computed >= 9
 
 
 def test_the_identity_of_a_checkpoint_is_in_its_weights_and_labels():
@@ -136,11 +136,11 @@ def test_the_identity_of_a_checkpoint_is_in_its_weights_and_labels():
 def test_a_restored_session_is_not_touched_before_its_first_operation(monkeypatch):
     entries = kept(Engine(tiny_tagger(), Always()), *CONTEXT, update("a", "we met"))
     engine = Engine(tiny_tagger(), Always())
-    monkeypatch.setattr(engine._labeller, "open", None)
+    monkeypatch.setattr(engine.labeller, "open_session", None)
     monkeypatch.setattr(RunCache, "cut", None)  # nothing is tokenised
     engine.restore(restore(entries)["s"], "s")
     (result,) = drain(engine)
-    assert (result.entries, engine.sessions, engine._sessions.alive) == ([], ["s"], {})
+    assert (result.entries, engine.intake.sessions, engine._sessions.active) == ([], ["s"], {})
 
 
 def test_a_restored_session_is_computed_once():
@@ -154,7 +154,7 @@ def test_a_restored_session_is_computed_once():
     # the open segment was read as one full restart, so figures may differ; labels that stood do not
     got, wanted = (tell(x, more, first=20) for x in (again, engine))
     assert [_without_stability(x) for x in got] == [_without_stability(x) for x in wanted]
-    work = again._labeller._tagger.sessions.work
+    work = again.labeller._tagger.sessions.work
     assert work.appended <= 48
     before = work.computed
     tell(again, update("a", "we met ms rice"), first=21)
@@ -164,7 +164,7 @@ def test_a_restored_session_is_computed_once():
 def test_a_failed_step_leaves_the_context_as_it_was(monkeypatch):
     """A long history with re-anchors, and a failure in the middle: what follows sees the same context."""
     broken, whole = Engine(tiny_tagger(), Always()), Engine(tiny_tagger(), Always())
-    encoder = broken._labeller._tagger.encoder
+    encoder = broken.labeller._tagger.encoder
     step, calls = encoder.step, []
 
     def break_often(passes):
@@ -178,6 +178,6 @@ def test_a_failed_step_leaves_the_context_as_it_was(monkeypatch):
     for offset, message in enumerate(told):
         got, expected = (tell(e, message, first=offset) for e in (broken, whole))
         assert_same({"s": got}, {"s": expected})
-    lives = [e._sessions.alive["s"] for e in (broken, whole)]
+    lives = [e._sessions.active["s"] for e in (broken, whole)]
     assert lives[0].contexts == lives[1].contexts
     assert (broken.stats.failures, len(calls) > 62) == (0, True)

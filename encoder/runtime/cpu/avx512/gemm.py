@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
-    bare,
     corrected,
     fill,
     load,
     plus,
+    pointer_to,
     product,
     quotient,
     save,
@@ -70,6 +70,14 @@ class PackedWeights(NamedTuple):
     """(norms * 2,) offsets of weight and bias"""
     position: int
     """Offset of the position table (P, width)."""
+
+
+@numba.njit(cache=True)
+def weight_pointers(p: Any) -> Any:
+    """Point at all arrays of packed weights."""
+    return PackedWeights(
+        pointer_to(p.words), pointer_to(p.reals), pointer_to(p.products), pointer_to(p.norms), p.position
+    )
 
 
 @cache
@@ -132,11 +140,11 @@ def make_run(numbers: Numbers) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def run(packed: Any, a: Any, count: int, scale: Any, zero: Any, sums: Any, out: Any) -> None:
-        pointed = PackedWeights(
-            bare(packed.words), bare(packed.reals), bare(packed.products), bare(packed.norms), packed.position
-        )
         nothing = np.int64(0)
-        multiply(pointed, nothing, bare(a), nothing, count, bare(scale), bare(zero), bare(sums), bare(out))
+        multiply(
+            weight_pointers(packed), nothing, pointer_to(a), nothing, count, pointer_to(scale), pointer_to(zero),
+            pointer_to(sums), pointer_to(out),
+        )  # fmt: skip
 
     return run
 

@@ -1,4 +1,4 @@
-"""A hybrid encoder's layers fused: one call a step over packed weights, for processors that multiply in 512 bits."""
+"""The layers of an encoder, fused: one compiled call a step over packed weights, for processors with AVX-512."""
 
 from typing import Final
 
@@ -20,15 +20,13 @@ _LEAST_ROWS: Final = 64
 
 
 def fits(config: HybridConfig) -> bool:
-    """Tell whether the fused layers can do this shape: everything in whole vectors of 16."""
+    """Tell whether the fused layers support this shape: all widths are multiples of 16."""
     widths = (config.hidden, config.head_dim, config.intermediate, config.table_width)
     return config.page_size == LANES and not any(width % LANES for width in widths)
 
 
 class FusedBody:
-    """`encoder.runtime.encoder.Body` over packed weights; computes in memory that it keeps, as much as its largest
-    step took.
-    """
+    """`encoder.runtime.encoder.Body` over packed weights; its workspace is as large as its largest step needed."""
 
     def __init__(
         self,
@@ -48,22 +46,22 @@ class FusedBody:
         self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))
         self._boundary = cache.boundary.view.reshape(-1)
         self._rows = 0
-        self._arena = self._room(_LEAST_ROWS)
+        self._arena = self._workspace(_LEAST_ROWS)
 
     def step(self, tokens: IntArray, appended: PackedRows, computed: PackedRows) -> NDArray[np.float32]:
-        """Append and restart: see `encoder.runtime.encoder.Body`."""
+        """See `encoder.runtime.encoder.Body.step`."""
         config, cache = self._config, self._cache
         logits = np.empty((len(computed), config.columns), np.float32)
         self._run(
-            tokens, self._words, self._scale, self._room(max(len(appended), len(computed))), self._packed,
+            tokens, self._words, self._scale, self._workspace(max(len(appended), len(computed))), self._packed,
             self._boundary, _where(cache.prefix_table, appended), self._prefix,
             _where(cache.tail_table, computed), self._tail, config.causal_layers, config.layers, config.columns,
             logits.reshape(-1),
         )  # fmt: skip
         return logits
 
-    def _room(self, rows: int) -> Workspace:
-        """Have memory for so many rows: twice as much as before, at least, where it does not suffice."""
+    def _workspace(self, rows: int) -> Workspace:
+        """Give a workspace of at least that many rows; a new one is at least twice as large as the last."""
         if rows > self._rows:
             self._rows = max(rows, 2 * self._rows)
             config = self._config

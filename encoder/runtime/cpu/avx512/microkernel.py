@@ -18,7 +18,16 @@ from numba import types
 from numba.core.registry import cpu_target
 
 from encoder.model.number_types import Numbers
-from encoder.runtime.cpu.numba_kernels.simd import INT, Context, call_function, data_pointer, operation, splat, vector
+from encoder.runtime.cpu.numba_kernels.simd import (
+    INT,
+    Context,
+    call_function,
+    data_pointer,
+    guard,
+    operation,
+    splat,
+    vector,
+)
 
 LANES: Final = 16
 """Columns of one vector."""
@@ -63,10 +72,22 @@ def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carr
     size = range(rows * vectors)
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        def extent(number: int, count: Any) -> None:
+            """`count` double words are read or written of that argument, from where the next one says."""
+            guard(context, builder, signature.args[number], args[number], args[number + 1], count, 4)
+
+        def spread(stride: Any, last: Any) -> Any:
+            """Double words from the beginning of the first row to the end of the last, which has `last`."""
+            return builder.add(builder.mul(stride, _LONG(rows - 1)), last)
+
         def pointer(number: int, kind: Any) -> Any:
             data = data_pointer(context, builder, signature.args[number], args[number])
             return builder.bitcast(builder.gep(data, [args[number + 1]]), kind.as_pointer())
 
+        turns = _LONG(steps) if steps else args[5]
+        extent(0, spread(args[2], turns))
+        extent(3, builder.mul(turns, _LONG(vectors * LANES)))
+        extent(6, spread(args[8], _LONG(vectors * LANES)))
         data, weights, sums = pointer(0, INT), pointer(3, _INTS), pointer(6, INT)
 
         def cell(i: int) -> Any:

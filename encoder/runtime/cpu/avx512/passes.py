@@ -1,8 +1,8 @@
-"""The fused layers: a whole prefix or tail of a step in one call, nothing in Python between its products.
+"""The fused layers: the whole prefix or tail of a step in one compiled call.
 
-Layer by layer over all rows; within a layer in chunks of rows, so that what lies between two products stays in the
+Layer by layer over all rows; within a layer in chunks of rows, so that the rows between two products stay in the
 processor's cache. Nothing is allocated here: everything is written into the caller's
-`encoder.runtime.cpu.avx512.workspace.Arena`.
+`encoder.runtime.cpu.avx512.workspace.Workspace`.
 """
 
 from collections.abc import Callable
@@ -31,8 +31,8 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
     wide_span, qkv_span, span = padded(wide_width), padded(3 * hidden), padded(hidden)
 
     @numba.njit(cache=True)
-    def keep(arena: Any, packed: Any, layer: int, where: Any, held: Any, base: int, total: int) -> None:
-        """Compute queries, keys and values of all rows; the latter two go to their pages."""
+    def project_qkv(arena: Any, packed: Any, layer: int, where: Any, held: Any, base: int, total: int) -> None:
+        """Compute queries, keys and values of all rows; keys and values go to their pages."""
         for begin in range(0, total, CHUNK):
             count = min(CHUNK, total - begin)
             multiply(packed, 4 * layer, arena.cast, begin, count, arena.scale, arena.zero, arena.sums, arena.chunk)
@@ -44,8 +44,8 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
                 )  # fmt: skip
 
     @numba.njit(cache=True)
-    def look(arena: Any, where: Any, extent: Any, held: Any, base: int) -> None:
-        """Attend from all rows; what they see is made ready for the next product."""
+    def attend_rows(arena: Any, where: Any, extent: Any, held: Any, base: int) -> None:
+        """Attend from all rows, and cast the results for the next product."""
         for s in range(extent.sequences):
             row = where.slots[s] * extent.pages
             other = min(s + 1, extent.sequences - 1)
@@ -61,14 +61,14 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def add_and_norm(arena: Any, packed: Any, norm: int, t: int, i: int) -> None:
-        """Add a sublayer's output to row t, norm it, and make it ready for the next product."""
+        """Add a sublayer's output to row t, norm it, and cast it for the next product."""
         add_row(arena.x, t * hidden, hidden, arena.chunk, i * span)
         norm_row(arena.x, t * hidden, hidden, packed.reals, packed.norms[2 * norm], packed.norms[2 * norm + 1], eps)
         cast(arena.x, t * hidden, hidden, arena.cast, t * hidden, arena.scale, arena.zero, t)
 
     @numba.njit(cache=True)
-    def think(arena: Any, packed: Any, layer: int, begin: int, count: int) -> None:
-        """Take a chunk of rows from what they see to the end of the layer."""
+    def feed_forward(arena: Any, packed: Any, layer: int, begin: int, count: int) -> None:
+        """Take a chunk of rows from the attention's output to the end of the layer."""
         chunk, first = arena.chunk, 4 * layer
         multiply(packed, first + 1, arena.cast, begin, count, arena.scale, arena.zero, arena.sums, chunk)
         for i in range(count):
@@ -84,7 +84,7 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
 
     @numba.njit(cache=True)
     def layers(arena: Any, packed: Any, where: Any, extent: Any, held: Any, start: int, stop: int) -> None:
-        """Take the rows of `arena.x` through layers start .. stop-1; fills their pages. All are pointers."""
+        """Take `arena.x` through layers start .. stop-1 and fill their pages. All arguments are pointers."""
         total = extent.rows
         for s in range(extent.sequences):
             for t in range(where.starts[s], where.starts[s + 1]):
@@ -93,9 +93,9 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
             cast(arena.x, t * hidden, hidden, arena.cast, t * hidden, arena.scale, arena.zero, t)
         for layer in range(start, stop):
             base = (layer - start) * held.pages
-            keep(arena, packed, layer, where, held, base, total)
-            look(arena, where, extent, held, base)
+            project_qkv(arena, packed, layer, where, held, base, total)
+            attend_rows(arena, where, extent, held, base)
             for begin in range(0, total, CHUNK):
-                think(arena, packed, layer, begin, min(CHUNK, total - begin))
+                feed_forward(arena, packed, layer, begin, min(CHUNK, total - begin))
 
     return layers

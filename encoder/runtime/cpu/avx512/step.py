@@ -10,20 +10,19 @@ from typing import Any
 import numba
 import numpy as np
 
-from encoder.runtime.cpu.avx512.gemm import BLOCK, make_product, padded
+from encoder.runtime.cpu.avx512.gemm import BLOCK, make_product, padded, weight_pointers
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.avx512.passes import make_layers
 from encoder.runtime.cpu.avx512.row_kernels import norm_row
 from encoder.runtime.cpu.avx512.workspace import (
     CHUNK,
     StepShape,
-    bare_arena,
-    bare_held,
-    bare_packed,
-    bare_where,
-    extent_of,
+    arena_pointers,
+    page_pool_pointers,
+    row_counts,
+    row_table_pointers,
 )
-from encoder.runtime.cpu.numba_kernels.simd import bare, fill, load, plus, save, times
+from encoder.runtime.cpu.numba_kernels.simd import fill, load, plus, pointer_to, save, times
 
 
 @cache
@@ -88,7 +87,7 @@ def make_step(shape: StepShape, table_width: int) -> Callable[..., None]:
     ) -> None:  # fmt: skip
         """Take appended tokens through the prefix, and rows from the restart points on through the tail.
 
-        All arrays are flat but the page tables of `Where`.
+        All arrays are flat but the page tables of `RowTable`.
 
         Args:
             tokens: (T,) int32.
@@ -103,23 +102,26 @@ def make_step(shape: StepShape, table_width: int) -> Callable[..., None]:
             columns: of the head.
             logits: (N * columns,) float32, written.
         """
-        memory, weights, states = bare_arena(arena), bare_packed(packed), bare(boundary)
-        where, extent, table = bare_where(appended), extent_of(appended), bare(computed.table)
+        memory, weights, states = arena_pointers(arena), weight_pointers(packed), pointer_to(boundary)
+        where, extent, table = row_table_pointers(appended), row_counts(appended), pointer_to(computed.table)
         if extent.rows:
-            begin(bare(tokens), bare(words), bare(scale), memory, weights, where, extent.rows, 2 * total, 4 * total + 1)
-            layers(memory, weights, where, extent, bare_held(prefix), np.int64(0), causal)
+            begin(
+                pointer_to(tokens), pointer_to(words), pointer_to(scale), memory, weights, where, extent.rows,
+                2 * total, 4 * total + 1,
+            )  # fmt: skip
+            layers(memory, weights, where, extent, page_pool_pointers(prefix), np.int64(0), causal)
             for s in range(extent.sequences):
                 for t in range(where.starts[s], where.starts[s + 1]):
                     place = place_of(where, extent, table, s, t)
                     if place >= 0:
                         copy_row(memory.x, t * hidden, states, place, hidden)
         width = (columns + BLOCK - 1) // BLOCK * BLOCK
-        where, extent, scores = bare_where(computed), extent_of(computed), bare(logits)
+        where, extent, scores = row_table_pointers(computed), row_counts(computed), pointer_to(logits)
         if extent.rows:
             for s in range(extent.sequences):
                 for t in range(where.starts[s], where.starts[s + 1]):
                     copy_row(states, place_of(where, extent, table, s, t), memory.x, t * hidden, hidden)
-            layers(memory, weights, where, extent, bare_held(tail), causal, total)
+            layers(memory, weights, where, extent, page_pool_pointers(tail), causal, total)
         for start in range(0, extent.rows, CHUNK):
             count = min(CHUNK, extent.rows - start)
             multiply(

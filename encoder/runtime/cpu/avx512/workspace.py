@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from encoder.model.number_types import Numbers
 from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
-from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, PackedWeights, padded
+from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.attention import scratch_size
-from encoder.runtime.cpu.numba_kernels.simd import bare
+from encoder.runtime.cpu.numba_kernels.simd import pointer_to
 
 CHUNK: Final = 96
 """Rows that go through a sublayer together."""
@@ -74,7 +74,7 @@ class Workspace(NamedTuple):
 
 
 class RowTable(NamedTuple):
-    """The rows of a pass, as `encoder.runtime.kernels.Rows`, and their page table."""
+    """The rows of a pass, as `encoder.runtime.kernels.PackedRows`, and their page table."""
 
     table: NDArray[np.int32]
     """(slots, pages a slot); pointed at, it is flat"""
@@ -144,34 +144,32 @@ def aligned(count: int, kind: Any) -> NDArray[Any]:
 
 
 @numba.njit(cache=True)
-def bare_arena(a: Any) -> Any:
-    """Point at all of it."""
+def arena_pointers(a: Any) -> Any:
+    """Point at all arrays of a workspace."""
     return Workspace(
-        bare(a.x), bare(a.narrow), bare(a.queries), bare(a.cast), bare(a.scale), bare(a.zero), bare(a.page),
-        bare(a.chunk), bare(a.wide), bare(a.wide_scale), bare(a.wide_zero), bare(a.sums), bare(a.head_sums),
-        bare(a.scores), bare(a.weights), bare(a.mixed), bare(a.row), bare(a.pairs),
+        pointer_to(a.x), pointer_to(a.narrow), pointer_to(a.queries), pointer_to(a.cast), pointer_to(a.scale),
+        pointer_to(a.zero), pointer_to(a.page), pointer_to(a.chunk), pointer_to(a.wide), pointer_to(a.wide_scale),
+        pointer_to(a.wide_zero), pointer_to(a.sums), pointer_to(a.head_sums), pointer_to(a.scores),
+        pointer_to(a.weights), pointer_to(a.mixed), pointer_to(a.row), pointer_to(a.pairs),
     )  # fmt: skip
 
 
 @numba.njit(cache=True)
-def bare_packed(p: Any) -> Any:
-    """Point at all of it."""
-    return PackedWeights(bare(p.words), bare(p.reals), bare(p.products), bare(p.norms), p.position)
+def row_table_pointers(w: Any) -> Any:
+    """Point at all arrays of a row table."""
+    return RowTable(
+        pointer_to(w.table), pointer_to(w.slots), pointer_to(w.starts), pointer_to(w.position), pointer_to(w.first),
+        pointer_to(w.last),
+    )  # fmt: skip
 
 
 @numba.njit(cache=True)
-def bare_where(w: Any) -> Any:
-    """Point at all of it."""
-    return RowTable(bare(w.table), bare(w.slots), bare(w.starts), bare(w.position), bare(w.first), bare(w.last))
-
-
-@numba.njit(cache=True)
-def extent_of(w: Any) -> Any:
-    """Tell how much there is."""
+def row_counts(w: Any) -> Any:
+    """Count the rows, sequences and pages a slot of a row table."""
     return RowCounts(len(w.position), len(w.slots), w.table.shape[1])
 
 
 @numba.njit(cache=True)
-def bare_held(h: Any) -> Any:
-    """Point at all of it."""
-    return PagePool(bare(h.keys), bare(h.values), h.pages)
+def page_pool_pointers(h: Any) -> Any:
+    """Point at all arrays of a page pool."""
+    return PagePool(pointer_to(h.keys), pointer_to(h.values), h.pages)

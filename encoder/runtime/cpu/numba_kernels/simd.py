@@ -7,22 +7,30 @@ lanes apart or adds them in a fixed order, so results do not depend on where a r
 numba's cache does not notice changes in a file that a kernel merely imports: after an edit here, remove `__pycache__`.
 """
 
+import operator
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, models, overload, register_model
+
+from encoder.kernel_checks import CHECKED
 
 # numba's typing and code generation contexts, builders, types and base classes have no useful stubs
 Context = Any
 _Type: Any = types.Type
 _PrimitiveModel: Any = models.PrimitiveModel
+_StructModel: Any = models.StructModel
 _get_function: Any = cgutils.get_or_insert_function
 operation: Any = intrinsic(prefer_literal=True)  # a literal's type carries its value
 
+_overload: Any = overload
+_struct: Any = cgutils.create_struct_proxy
+
 INT = ir.IntType(32)
 FLOAT = ir.FloatType()
+_LONG = ir.IntType(64)
 
 
 class Lanes(_Type):  # type: ignore[misc]
@@ -66,32 +74,118 @@ def call_function(builder: Context, name: str, result: Any, *args: Any) -> Any:
     return builder.call(function, args)
 
 
+class Bounded(_Type):  # type: ignore[misc]
+    """A pointer and the number of elements behind it: what `pointer_to` gives where kernels are checked."""
+
+    def __init__(self, dtype: Context) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"Bounded({dtype})")
+
+
+@register_model(Bounded)
+class _BoundedModel(_StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Context, bounded: Bounded) -> None:
+        pointer: Any = types.CPointer
+        super().__init__(manager, bounded, [("data", pointer(bounded.dtype)), ("size", types.int64)])
+
+
 def data_pointer(context: Context, builder: Context, array: Any, value: Any) -> Any:
     """Point at the first element of a contiguous array; a bare pointer stays what it is."""
     if isinstance(array, types.CPointer):
         return value
+    if isinstance(array, Bounded):
+        return _struct(array)(context, builder, value).data
     return context.make_array(array)(context, builder, value).data
+
+
+def guard(context: Context, builder: Context, array: Any, value: Any, first: Any, count: Any, unit: int = 0) -> None:
+    """Have the compiled code raise IndexError unless all of a range lies in the array; only where kernels are checked.
+
+    Args:
+        context, builder, array, value: as in an operation.
+        first: element of the array that the range begins with.
+        count: LLVM int64; how many there are of what is `unit` bytes long.
+        unit: 0: the array's own elements.
+    """
+    if not CHECKED:
+        return
+    if isinstance(array, Bounded):
+        size = _struct(array)(context, builder, value).size
+    else:
+        size = context.make_array(array)(context, builder, value).nitems
+    item = array.dtype.bitwidth // 8
+    unit = unit or item
+    end = builder.add(builder.mul(first, _LONG(item)), builder.mul(count, _LONG(unit)))
+    outside = builder.or_(
+        builder.or_(builder.icmp_signed("<", first, _LONG(0)), builder.icmp_signed("<", count, _LONG(0))),
+        builder.icmp_signed(">", end, builder.mul(size, _LONG(item))),
+    )
+    with builder.if_then(outside, likely=False):
+        context.call_conv.return_user_exc(builder, IndexError, ("a kernel reached outside of its memory",))
 
 
 def _pointer(context: Context, builder: Context, array: Any, value: Any, offset: Any, element: Any, count: int) -> Any:
     """Point at `count` elements of a contiguous one-dimensional array, or of a bare pointer, from `offset` on."""
+    guard(context, builder, array, value, offset, _LONG(count))
     data = data_pointer(context, builder, array, value)
     return builder.bitcast(builder.gep(data, [offset]), vector(count, element).as_pointer())
 
 
 @operation
-def bare(typing: Context, array: Context) -> Any:
+def pointer_to(typing: Context, array: Context) -> Any:
     """Point at the first element of a contiguous array.
 
     numba counts references to an array that a function is given, at every call: four times the cost of what small
-    functions do. The array itself must be held elsewhere. Indices of a pointer must not be negative.
+    functions do. The array itself must be held elsewhere. Indices of a pointer must not be negative. Where kernels are
+    checked, the pointer knows how many elements lie behind it.
     """
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        return data_pointer(context, builder, array, args[0])
+        if not CHECKED:
+            return data_pointer(context, builder, array, args[0])
+        bounded = _struct(signature.return_type)(context, builder)
+        bounded.data = data_pointer(context, builder, array, args[0])
+        bounded.size = context.make_array(array)(context, builder, args[0]).nitems
+        return bounded._getvalue()
 
-    pointer: Any = types.CPointer
+    pointer: Any = Bounded if CHECKED else types.CPointer
     return pointer(array.dtype)(array), generate
+
+
+@operation
+def _read(typing: Context, array: Context, index: Context) -> Any:
+    """An element of a bounded pointer."""
+
+    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        guard(context, builder, array, args[0], args[1], _LONG(1))
+        place = builder.gep(data_pointer(context, builder, array, args[0]), [args[1]])
+        return context.unpack_value(builder, array.dtype, place)
+
+    return array.dtype(array, types.int64), generate
+
+
+@operation
+def _write(typing: Context, array: Context, index: Context, element: Context) -> Any:
+    """Set an element of a bounded pointer."""
+
+    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        guard(context, builder, array, args[0], args[1], _LONG(1))
+        place = builder.gep(data_pointer(context, builder, array, args[0]), [args[1]])
+        context.pack_value(builder, array.dtype, args[2], place)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, array.dtype), generate
+
+
+if CHECKED:
+
+    @_overload(operator.getitem, strict=False)
+    def _get_item(array: Context, index: Context) -> Any:
+        return (lambda array, index: _read(array, index)) if isinstance(array, Bounded) else None
+
+    @_overload(operator.setitem, strict=False)
+    def _set_item(array: Context, index: Context, element: Context) -> Any:
+        return (lambda array, index, element: _write(array, index, element)) if isinstance(array, Bounded) else None
 
 
 @operation
@@ -99,6 +193,7 @@ def prefetch(typing: Context, array: Context, offset: Context) -> Any:
     """Ask for the cache line of an element that is read soon."""
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+        guard(context, builder, array, args[0], args[1], _LONG(1))
         data = builder.gep(data_pointer(context, builder, array, args[0]), [args[1]])
         flags = [INT(0), INT(3), INT(1)]  # to be read; to be kept; data
         arguments = [builder.bitcast(data, ir.IntType(8).as_pointer()), *flags]

@@ -106,7 +106,7 @@ def viterbi(
 
 
 @triton.jit
-def settle(
+def stability_kernel(
     count,
     fields,
     stride,
@@ -238,7 +238,7 @@ def read(work: DecodeWork, state: SlotState, heads: DeviceHeads, back: Tensor, f
         packed.starts, packed.totals, state.ends, state.labels, state.fresh, back,
         heads.first, heads.labels, heads.begins, HEADS=count, WINDOW=window, KINDS=kinds, num_warps=1,
     )  # fmt: skip
-    settle[grid](
+    stability_kernel[grid](
         work.number, fields, fields.stride(0), work.restart, work.first_word, work.scores, work.scores.stride(0),
         packed.starts, packed.totals, state.ends, state.seen, state.labels, state.probability, state.base,
         state.drift, state.fresh, heads.first, heads.labels, heads.label_rows, heads.feature_rows, heads.out_rows,

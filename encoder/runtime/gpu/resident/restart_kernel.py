@@ -13,8 +13,8 @@ from encoder.runtime.gpu.launch import power
 from encoder.runtime.gpu.resident.slot_state import ALWAYS, LAST, NEVER, PRICE, STABILITY, SlotState
 
 KEEP, END, WINDOW, SLOT, START, KEPT, WORDS, EXTRA, WHOLE, FIELDS = range(10)
-"""Numbers of a request (`Parts.fields`): slot tokens that stand, end and window; slot; slot token at which the segment
-starts; words that stand, and words that there are; where its new words' last tokens stand in `Parts.extra`; 1 to
+"""Fields of a request (`BufferViews.fields`): slot tokens that stand, end and window; slot; slot token at which the
+segment starts; number of standing words and of words; index of its new words' last tokens in `BufferViews.extra`; 1 to
 compute all of it."""
 
 _ALWAYS, _NEVER, _LAST = tl.constexpr(ALWAYS), tl.constexpr(NEVER), tl.constexpr(LAST)
@@ -25,7 +25,7 @@ _RESOLVED = tl.constexpr(RESOLVED)
 
 
 @triton.jit
-def _worst(slot, w, kept, words, seen, base, drift, HEADS: tl.constexpr, WINDOW: tl.constexpr):
+def _lowest_stability(slot, w, kept, words, seen, base, drift, HEADS: tl.constexpr, WINDOW: tl.constexpr):
     """Give each standing word the lowest stability that any head has for it now."""
     unseen = tl.maximum(words - seen, 0).to(tl.float32)
     worst = tl.full(w.shape, 2.0, tl.float32)
@@ -37,7 +37,7 @@ def _worst(slot, w, kept, words, seen, base, drift, HEADS: tl.constexpr, WINDOW:
 
 
 @triton.jit
-def _worth(w, kept, words, seen, worst, price, BLOCK: tl.constexpr):
+def _best_point(w, kept, words, seen, worst, price, BLOCK: tl.constexpr):
     """Find the word of which the expected changes exceed the price by most (`encoder.restart.expected_gain`)."""
     right = words - 1 - w
     was = tl.minimum(tl.maximum(seen - 1 - w, 0), right)
@@ -50,7 +50,7 @@ def _worth(w, kept, words, seen, worst, price, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def choose_points(
+def choose_restarts_kernel(
     count,
     fields,
     stride,
@@ -83,14 +83,14 @@ def choose_points(
 
         last = tl.load(ends + cell, w < kept, 1 << 30)
         seen = tl.load(seen_words + cell, w < kept, 0)
-        worst = _worst(slot, w, kept, words, seen, base, drift, HEADS, WINDOW)
+        worst = _lowest_stability(slot, w, kept, words, seen, base, drift, HEADS, WINDOW)
         kind = tl.load(policy + slot)
         number = tl.load(numbers + slot)
         point = tl.where(kind == _ALWAYS, 0, kept)
         point = tl.where(kind == _LAST, tl.maximum(0, kept - number.to(tl.int32) + 1), point)
         unsettled = tl.min(tl.where((w < kept) & (worst < number), w, kept), 0)
         point = tl.where(kind == _STABILITY, unsettled, point)
-        point = tl.where(kind == _PRICE, _worth(w, kept, words, seen, worst, number, BLOCK), point)
+        point = tl.where(kind == _PRICE, _best_point(w, kept, words, seen, worst, number, BLOCK), point)
         wish = tl.sum(tl.where(w == point - 1, last + 1, 0), 0)
 
         saw = tl.load(reach + cell, w < keep, 0)
@@ -109,7 +109,7 @@ def choose_points(
             tl.store(labels + at, tl.full([BLOCK], 0, tl.int32), (w >= kept) & (w < WINDOW))
 
 
-def choose(count: Tensor, fields: Tensor, extra: Tensor, state: SlotState, out: tuple[Tensor, Tensor]) -> None:
+def choose_restarts(count: Tensor, fields: Tensor, extra: Tensor, state: SlotState, out: tuple[Tensor, Tensor]) -> None:
     """Choose all requests' restart points.
 
     Args:
@@ -120,7 +120,7 @@ def choose(count: Tensor, fields: Tensor, extra: Tensor, state: SlotState, out: 
         out: (S,) int32 restart points in slot tokens, and (S,) int32 first word that is read anew.
     """
     _, heads, window = state.labels.shape
-    choose_points[(fields.shape[1],)](
+    choose_restarts_kernel[(fields.shape[1],)](
         count, fields, fields.stride(0), extra, state.ends, state.reach, state.seen, state.labels, state.base,
         state.drift, state.policy, state.number, *out,
         HEADS=heads, WINDOW=window, BLOCK=power(window), num_warps=2,

@@ -38,7 +38,7 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     WHOLE,
     WINDOW,
     WORDS,
-    choose,
+    choose_restarts,
 )
 from encoder.runtime.gpu.resident.slot_state import SlotState
 from encoder.runtime.gpu.resident.transfers import PinnedTransfers, SentBuffer
@@ -81,12 +81,12 @@ class DeviceResidentStep:
         self._a_request = _FIRST_GUESS
 
     def begin(self, slot: int, policy: RestartPolicy) -> None:
-        """See `Resident.begin`."""
+        """See `ResidentStep.begin`."""
         with on(self._device):
             self._state.set_policy(slot, policy)
 
     def step(self, requests: Sequence[SlotRequest]) -> DeviceFlips:
-        """See `Resident.step`."""
+        """See `ResidentStep.step`."""
         cache, parts = self._encoder.cache, self.parts(requests)
         if len(parts) > 1 and cache.pages_in_use + self._plan(requests, _numbers(requests)).new_pages > cache.max_pages:
             raise OutOfPages("too few pages for all parts of this step; evict a slot")
@@ -108,7 +108,7 @@ class DeviceResidentStep:
         """Check requests, take their pages, and begin to copy; may be called while the step before still runs.
 
         Raises:
-            OutOfPages, ValueError: see `Resident.step`.
+            OutOfPages, ValueError: see `ResidentStep.step`.
         """
         numbers = _numbers(requests)
         plan = self._plan(requests, numbers)
@@ -170,7 +170,7 @@ class DeviceResidentStep:
         """Point, and append."""
         encoder, parts = self._encoder, shape.parts(self._input)
         out = self._restart[: shape.requests], self._first_word[: shape.requests]
-        choose(parts.number, parts.fields, parts.extra, self._state, out)
+        choose_restarts(parts.number, parts.fields, parts.extra, self._state, out)
         packed = lay_out(parts.number, parts.fields[KEEP], parts.fields[END], None, shape.tokens)
         cache = encoder.cache
         tables = parts.prefix_table, cache.boundary_pages, parts.tail_table

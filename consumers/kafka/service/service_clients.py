@@ -1,0 +1,20 @@
+"""Kafka clients of a service, and the preparation of its topics: what tests replace by stand-ins."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from consumers.common.settings import ServiceSettings
+from consumers.kafka.client.clients import make_consumer, make_reader, make_service_producer
+from consumers.kafka.topics.preparing import prepare_topics
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClients:
+    """Factories of a service's clients, and `prepare`, which is awaited before the service joins its group."""
+
+    producer: Callable[[ServiceSettings, str | None], AIOKafkaProducer] = make_service_producer
+    consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
+    reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_reader
+    prepare: Callable[[ServiceSettings], Awaitable[None]] = prepare_topics

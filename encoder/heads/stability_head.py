@@ -1,0 +1,126 @@
+"""The stability head: a small network that gives the stability of a word's label (`encoder.heads.stability`).
+
+The products of its hidden layer with the word's last hidden state are columns of the encoder's head
+(`HybridConfig.columns`); the rest is computed here, word by word.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from encoder.heads.stability import StabilityLogit
+
+FEATURES = 6
+"""Number of inputs beside the hidden state and the label: entropy, margin to the second label, probability, distance of
+the label from the best, words seen to the right, and whether there are none."""
+_EDGE = 1e-6
+
+
+def stability_without_head(probability: NDArray[np.float32]) -> StabilityLogit:
+    """Take the probability of the label for its stability: for checkpoints without a stability head."""
+    p = probability.clip(_EDGE, 1 - _EDGE)
+    return StabilityLogit(np.log(p / (1 - p)), np.zeros_like(p))
+
+
+class StabilityHead(nn.Module):
+    """Two layers over a word's last hidden state, its label and `FEATURES` numbers."""
+
+    def __init__(self, hidden: int, labels: int, units: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(hidden, units)
+        self.label = nn.Embedding(labels, units)
+        self.features = nn.Linear(FEATURES, units, bias=False)
+        self.out = nn.Linear(units, 2)
+
+    def forward(self, products: Tensor, labels: Tensor, features: Tensor) -> Tensor:
+        """Compute base and drift.
+
+        Args:
+            products: (N, units) of the hidden layer with the words' hidden states, bias included.
+            labels: (N,) int64 standing labels.
+            features: (N, FEATURES) as `make_features` has them.
+
+        Returns:
+            (N, 2) base, drift.
+        """
+        z: Tensor = self.out(F.gelu(products + self.label(labels) + self.features(features)))
+        return z
+
+
+def make_features(
+    logits: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    probability: NDArray[np.float32],
+    entropy: NDArray[np.float32],
+    right: NDArray[np.int32],
+) -> NDArray[np.float32]:
+    """Compute the head's inputs beside hidden state and label.
+
+    Args:
+        logits: (N, labels) label scores.
+        labels: (N,) standing labels, which need not have the best scores.
+        probability: (N,) softmax probability of the standing label.
+        entropy: (N,) of the softmax, nats.
+        right: (N,) words to the right that the word has seen.
+
+    Returns:
+        (N, FEATURES)
+    """
+    if logits.shape[1] < 2:
+        logits = np.concatenate([logits, np.full_like(logits, -1e4)], axis=1)
+    best, second = np.sort(logits, axis=1)[:, :-3:-1].T
+    own = logits[np.arange(len(labels)), labels]
+    columns = (
+        entropy,
+        np.minimum(best - second, 20.0) / 5,
+        probability,
+        np.maximum(own - best, -20.0) / 5,
+        np.log1p(right),
+        (right == 0).astype(np.float32),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class HeadStability:
+    """Stability of one tagger's labels: its stability head, and the scale and shift that calibration found."""
+
+    head: StabilityHead | None
+    """None: a checkpoint without a stability head."""
+    labels: int
+    scale: float = 1.0
+    """Factor of the logit (`encoder.checkpoints.calibration`)."""
+    shift: float = 0.0
+    """Added to the scaled logit."""
+
+    def predict(
+        self,
+        columns: NDArray[np.float32],
+        labels: NDArray[np.int32],
+        probability: NDArray[np.float32],
+        entropy: NDArray[np.float32],
+        right: NDArray[np.int32],
+    ) -> StabilityLogit:
+        """Compute base and drift of words that were just computed.
+
+        Args:
+            columns: (N, labels + units) scores of the words.
+            labels, probability, entropy, right: (N,) as `make_features` takes them.
+        """
+        if self.head is None:
+            base, drift = stability_without_head(probability)
+        else:
+            logits, products = columns[:, : self.labels], columns[:, self.labels :]
+            features = make_features(logits, labels, probability, entropy, right)
+            with torch.inference_mode():
+                out = self.head(
+                    torch.from_numpy(np.ascontiguousarray(products)),
+                    torch.from_numpy(labels.astype(np.int64)),
+                    torch.from_numpy(features),
+                )
+            base, drift = out.numpy().T
+        return StabilityLogit(np.float32(self.scale) * base + np.float32(self.shift), np.float32(self.scale) * drift)

@@ -1,0 +1,104 @@
+"""Changes of one update: of the text, of the words of each pass, and of the spans that the readers of a tagger have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from stream.labelling.labeller import Growth, Labelling
+from stream.revisions.emission import Emission
+from stream.revisions.span_diff import Difference, diff_spans
+from stream.revisions.spans import LabelFlips, count_flips, find_spans, first_change, score_segment
+from stream.sessions.active_session import ActiveSession
+from stream.sessions.operations import Write
+from stream.sessions.session import Segment, Session
+
+
+@dataclass(slots=True)
+class SegmentJob:
+    """Labelling of one segment of one session in one step."""
+
+    session: ActiveSession
+    write: Write
+    before: Sequence[Labelling]
+    """The last reading of the segment by each tagger."""
+    after: tuple[Labelling, ...] = ()
+    """The new reading by each tagger."""
+
+
+class UpdateChange(NamedTuple):
+    """Effect of an update on the words of one pass."""
+
+    words: int
+    """Number of words from the first changed one on."""
+    rewritten: int | None
+    """First rewritten character (`diff_spans`); None if the text only grew."""
+    flips: LabelFlips
+
+
+def changes_text(state: Session, write: Write) -> bool:
+    """Tell whether a write needs labelling: its text differs from the labelled one, or it closes the segment."""
+    segment = state.segments.get(write.segment)
+    if segment is None:
+        return write.final or write.text != ""
+    return segment.text != write.text or (write.final and not segment.closed)
+
+
+def measure_change(text: str, job: SegmentJob, of_pass: slice) -> UpdateChange:
+    """Measure the change of the words of one pass.
+
+    Args:
+        text: of the segment before the update.
+        job: with its new readings.
+        of_pass: which of the readings belong to the pass.
+    """
+    after = job.after[of_pass]
+    return sum_growth([x.growth for x in after]) or _compare_readings(text, job.before[of_pass], job.write.text, after)
+
+
+def sum_growth(growths: Sequence[Growth | None]) -> UpdateChange | None:
+    """Sum the growths that the taggers of a pass reported (at least one tagger); None if one of them reported none."""
+    first, by_input, by_model = growths[0], 0, 0
+    for growth in growths:
+        if growth is None or first is None:
+            return None
+        by_input += growth.by_input
+        by_model += growth.by_model
+    return first and UpdateChange(first.arrived, first.rewritten, LabelFlips(by_input, by_model))
+
+
+def diff_for_tagger(
+    job: SegmentJob, segment: Segment, tagger: str, reading: Labelling, rewritten: int | None, emission: Emission
+) -> Difference:
+    """Compare the spans that the readers of one tagger are to have with those that they have.
+
+    Args:
+        job: the update.
+        segment: as it was before the update.
+        tagger: its name.
+        reading: its new reading of the segment.
+        rewritten: first rewritten character (`diff_spans`).
+        emission: chooses which spans of the reading are published.
+    """
+    write, state = job.write, job.session.state
+    shown = state.spans_of(tagger, write.segment)
+    final = write.final or segment.closed
+    published = emission.choose_spans(segment.text, shown.spans, write.text, reading, final)
+    found = find_spans(write.text, write.times, published, write.speaker, write.channel)
+    next_id = state.counters_of(tagger).next_span
+    difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
+    shown.complete = published is reading or list(published.spans) == list(reading.spans)
+    difference.score = score_segment(reading)
+    return difference
+
+
+def spans_unchanged(segment: Segment, tagger: str, reading: Labelling) -> bool:
+    """Tell whether the readers of a tagger already have exactly the spans of its new reading."""
+    shown = segment.published_spans.get(tagger)
+    return shown is not None and shown.complete and reading.growth is not None and reading.growth.spans_unchanged
+
+
+def _compare_readings(
+    old_text: str, before: Sequence[Labelling], text: str, after: Sequence[Labelling]
+) -> UpdateChange:
+    word, rewritten = first_change(old_text, before[0], text, after[0])
+    return UpdateChange(len(after[0].starts) - word, rewritten, count_flips(before, after, word))

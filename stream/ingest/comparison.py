@@ -1,0 +1,104 @@
+"""Second part of ingest: comparison of a valid message with the text received before.
+
+It stores what the message says in the received session, and gives the operations that bring the labels up to it.
+"""
+
+from typing import NamedTuple
+
+from stream.ingest.received import ReceivedSegment, ReceivedSession
+from stream.messages.types import Delete, End, Message, Update
+from stream.messages.word_times import Times, retime
+from stream.sessions.operations import EndSession, Operation, Remove, Write
+from stream.sessions.session import close_and_forget
+
+
+class ComparedOperation(NamedTuple):
+    """An operation, with the received session and segment that it is about."""
+
+    operation: Operation
+    session: ReceivedSession
+    segment: ReceivedSegment | None = None
+
+
+def compare_message(
+    message: Message, session: ReceivedSession, offset: int, remember_segments: int
+) -> list[ComparedOperation]:
+    """Apply a message to its session as received.
+
+    Args:
+        message: has passed `check_in_session`.
+        session: is changed; a new one if the session is not active.
+        offset: of the message.
+        remember_segments: closed segments of a session that can still be edited or deleted.
+    """
+    if isinstance(message, Update):
+        return [_compare_update(message, session, offset, remember_segments)]
+    if isinstance(message, Delete):
+        session.offset = offset
+        removed = session.segments.pop(message.segment)
+        return [ComparedOperation(Remove(message.session, [offset], message.segment, offset), session, removed)]
+    assert isinstance(message, End)
+    return close_received(message.session, session, offset, [offset])
+
+
+def close_received(name: str, session: ReceivedSession, offset: int, answers: list[int]) -> list[ComparedOperation]:
+    """Give the operations that end a session: a final write of each open segment, in order of opening, then the end.
+
+    Args:
+        name: of the session.
+        session: as received.
+        offset: the message that ends it, or the last one that changed it.
+        answers: offsets of the messages that the end answers; none if no message caused it.
+    """
+    closings = []
+    for segment_name in session.open_segments():
+        segment = session.segments[segment_name]
+        cost = _estimate_tokens(segment.text, segment.text, whole=True)
+        write = _make_write(name, [], segment_name, segment, segment.text, segment.times, True, offset, cost)
+        closings.append(ComparedOperation(write, session, segment))
+    return [*closings, ComparedOperation(EndSession(name, answers, offset), session)]
+
+
+def _compare_update(update: Update, session: ReceivedSession, offset: int, remember_segments: int) -> ComparedOperation:
+    name, known = update.segment, session.segments.get(update.segment)
+    segment = known or ReceivedSegment(opened=session.position)
+    text = segment.text + update.text if update.mode == "append" else update.text
+    times = retime(segment.text, segment.times, text, update)
+    closing, final = update.final and not segment.closed, update.final or segment.closed
+    changes_text = text != segment.text
+    if known is None or closing or changes_text or times != segment.times or _changes_speaker(update, segment):
+        session.offset = offset
+    cost = _estimate_tokens(segment.text, text, whole=final) if closing or changes_text else 0
+    segment.speaker, segment.channel = update.speaker or segment.speaker, update.channel or segment.channel
+    segment.text, segment.times = text, times
+    session.segments[name] = segment
+    if closing:
+        close_and_forget(session.segments, name, remember_segments)
+    write = _make_write(update.session, [offset], name, segment, text, times, final, offset, cost)
+    return ComparedOperation(write, session, segment)
+
+
+def _changes_speaker(update: Update, segment: ReceivedSegment) -> bool:
+    """Tell whether an update names another speaker or channel than is known. An update without one changes nothing."""
+    return update.speaker not in (None, segment.speaker) or update.channel not in (None, segment.channel)
+
+
+def _make_write(
+    session: str,
+    answers: list[int],
+    name: str,
+    segment: ReceivedSegment,
+    text: str,
+    times: Times,
+    final: bool,
+    offset: int,
+    cost: int,
+) -> Write:
+    speaker, channel, opened = segment.speaker, segment.channel, segment.opened
+    return Write(session, answers, name, text, times, final, offset, speaker, channel, opened, cost)
+
+
+def _estimate_tokens(before: str, text: str, whole: bool) -> int:
+    """Estimate the tokens to compute: one for four new characters, or for four of a text that is computed whole."""
+    new = len(text) if whole or not text.startswith(before) else len(text) - len(before)
+    return 1 + new // 4

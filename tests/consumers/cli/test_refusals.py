@@ -1,0 +1,78 @@
+"""Wrong values are refused before torch is imported, with the nearest valid choice."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from consumers.cli.main import main
+
+WRONG = [
+    ("tag --tagger nerr", "did you mean 'ner'?"),
+    ("tag --tagger /nowhere", "--tagger (HEARKEN_TAGGER)"),
+    ("tag --policy nevr", "did you mean 'never'?"),
+    ("tag --policy prise:0.1", "did you mean 'price'?"),
+    ("tag --policy last:0", "bad number"),
+    ("tag --stability mediun", "did you mean 'medium'?"),
+    ("tag --format deepgramm", "did you mean 'deepgram'?"),
+    ("tag --input txt", "did you mean 'text'?"),
+    ("tag --number-format flaot32", "did you mean 'float32'?"),
+    ("tag --device gpu", "--device (HEARKEN_DEVICE)"),
+    ("serve --tagger nerr", "did you mean 'ner'?"),
+    ("serve --guarantee exactly-once", "did you mean 'exactly_once'?"),
+    ("serve --log-level debugg", "did you mean 'debug'?"),
+    ("serve --in-flight 0", "--in-flight (HEARKEN_IN_FLIGHT)"),
+    ("serve --brokr x:1", "--broker"),
+    ("listen --policy nevr --http-port 0", "did you mean 'never'?"),
+    ("verify --policy nevr", "did you mean 'never'?"),
+    ("demo --stability hig", "did you mean 'high'?"),
+    ("bench --policy nevr", "did you mean 'never'?"),
+    ("dlq replay --reason invalid_jsn", "--reason: 'invalid_jsn' is unknown"),
+    ("dlq replay --reason invalid_jsn", "did you mean 'invalid_json'?"),
+    ("serv", "Did you mean 'serve'?"),
+    ("topics creat", "Did you mean 'create'?"),
+    ("help topics creat", "did you mean 'create'?"),
+    ("config lisen", "did you mean 'listen'?"),
+]
+PROGRAM = """
+import sys
+from consumers.cli.main import main
+for command in sys.argv[1:]:
+    assert main(command.split()) == 2, command
+    assert "torch" not in sys.modules, command
+"""
+
+
+def test_wrong_values_are_refused_without_torch_and_with_the_nearest_choice(tmp_path: Path) -> None:
+    commands = [command for command, _ in WRONG]
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *commands], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(WRONG), "one line for each"
+    for (command, expected), line in zip(WRONG, lines, strict=True):
+        assert line.startswith("hearken: "), command
+        assert expected in line, command
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [
+        ("HEARKEN_BROKR", "HEARKEN_BROKR sets nothing; did you mean 'HEARKEN_BROKER'?"),
+        ("HEARKEN_SASL_PASSWRD", "did you mean 'HEARKEN_SASL_PASSWORD'?"),
+        ("HEARKEN_BROKER", None),
+        ("HEARKEN_SASL_PASSWORD_FILE", None),
+        ("HEARKEN_HTTP_TOKEN", None),
+        ("HEARKEN_SERVICE_HOST", None),  # Kubernetes sets these for a service of this name
+        ("HEARKEN_PORT_8477_TCP_ADDR", None),
+    ],
+)
+def test_an_unknown_variable_is_warned_of(
+    name: str, warned: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "x")
+    assert main(["tag", "--policy", "nevr"]) == 2
+    *warnings, error = capsys.readouterr().err.splitlines()
+    assert error.startswith("hearken: --policy")
+    assert [line.startswith("hearken: warning: ") for line in warnings] == [True] * bool(warned)
+    assert not warned or warned in warnings[0]

@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.kafka.load_generator import FETCH_WAIT_MS, RevisionReader, Sender
+from benchmarks.kafka.load_generator import FETCH_WAIT_MS, OutputReader, Sender
 from benchmarks.kafka.report import KafkaReport, KafkaRun
 from benchmarks.kafka.run import ServiceBench
-from benchmarks.kafka.service_process import SERVE, Cores, serving
+from benchmarks.kafka.service_process import SERVE, Cores, running_service
 from consumers.common.settings import Guarantee
 from consumers.kafka.brokers.apache_kafka import apache_kafka
 from consumers.kafka.brokers.embedded import EmbeddedBroker, OwnBroker
@@ -127,8 +127,8 @@ def _service_bench(
     with tempfile.TemporaryDirectory(prefix="hearken-bench-") as folder:
         tell(f"{guarantee}: the service starts")
         with (
-            serving(_flags(settings, env, guarantee), cores, Path(folder), settings.command) as served,
-            closing(RevisionReader(broker, topics, env.run)) as reader,
+            running_service(_flags(settings, env, guarantee), cores, Path(folder), settings.command) as served,
+            closing(OutputReader(broker, topics, env.run)) as reader,
         ):
             sender = Sender(broker, topics.input, settings.partitions)
             yield ServiceBench(guarantee, served, sender, reader, settings.partitions, tell)

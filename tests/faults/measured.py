@@ -17,7 +17,7 @@ from tests.faults.measurements import (
     pauses,
     percentile,
     read_answers,
-    spread,
+    summarise_seconds,
 )
 from tests.faults.trial import FaultTrial
 from tests.faults.workload.fuzz import mutate_record
@@ -55,7 +55,7 @@ def _has_partition(trial: FaultTrial, name: str) -> bool:
 def measure_pauses(trial: FaultTrial) -> None:
     """Measure the pauses of partitions around rebalances."""
     found = pauses(read_answers(trial.env), trial.workers.events(), trial.options.scale_seconds / 2)
-    trial.result.figures["pause_seconds"] = {name: spread(values) for name, values in found.items()}
+    trial.result.figures["pause_seconds"] = {name: summarise_seconds(values) for name, values in found.items()}
 
 
 async def restore(trial: FaultTrial) -> None:
@@ -92,9 +92,9 @@ def measure_restore(trial: FaultTrial) -> None:
     partitions, sessions = first_answers(read_answers(trial.env), [x for x in events if x.life > 1])
     restored = [float(x.fields["seconds"]) for x in events if x.name == "restored" and "seconds" in x.fields]
     trial.result.figures |= {
-        "first_update_of_a_partition_seconds": spread(partitions),
-        "first_update_of_a_session_seconds": spread(sessions),
-        "restore_seconds_as_logged": spread(restored),
+        "first_update_of_a_partition_seconds": summarise_seconds(partitions),
+        "first_update_of_a_session_seconds": summarise_seconds(sessions),
+        "restore_seconds_as_logged": summarise_seconds(restored),
     }
 
 
@@ -171,7 +171,7 @@ def _by_minute(answers: Sequence[AnsweredMessage], begin: float) -> list[list[fl
 
 
 async def overload(trial: FaultTrial) -> None:
-    """Send ten times the capacity for a while, whatever the backlog; then a light load."""
+    """Send ten times the capacity for a while, without regard to the backlog; then a light load."""
     capacity = await measure_capacity(trial)
     seconds = min(30.0, trial.options.minutes * 60)
     trial.result.figures["overload_from_seconds"] = round(time.time() - trial.began, 1)
@@ -203,7 +203,7 @@ def measure_overload(trial: FaultTrial) -> None:
         for x in trial.workers.events()
         if x.name.startswith(("overload", "budget"))
     ]
-    figures["last_delays_seconds"] = spread([x.answered - x.sent for x in read_answers(trial.env)[-200:]])
+    figures["last_delays_seconds"] = summarise_seconds([x.answered - x.sent for x in read_answers(trial.env)[-200:]])
 
 
 def _plain(fields: dict[str, object]) -> dict[str, object]:

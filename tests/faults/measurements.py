@@ -54,7 +54,7 @@ def percentile(values: Iterable[float], share: float) -> float | None:
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else None
 
 
-def spread(values: Sequence[float]) -> dict[str, float | int | None]:
+def summarise_seconds(values: Sequence[float]) -> dict[str, float | int | None]:
     """Return count, median, 99th percentile and maximum."""
     return {
         "count": len(values),

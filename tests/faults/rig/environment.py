@@ -72,7 +72,7 @@ class GroupLag:
         """Messages committed, as last read."""
         self.end = 0
         """Messages in the topic, as last read."""
-        self._asked = asyncio.Condition()
+        self._read = asyncio.Condition()
         """Notified after each reading."""
 
     def _refresh(self) -> None:
@@ -96,15 +96,15 @@ class GroupLag:
                 except asyncio.CancelledError:
                     await asking
                     raise
-                async with self._asked:
-                    self._asked.notify_all()
+                async with self._read:
+                    self._read.notify_all()
                 await asyncio.sleep(every)
 
     async def wait_until_committed(self, goal: Callable[[], int], patience: float) -> bool:
-        """Wait until so many messages are done; False when none was for `patience` seconds.
+        """Wait until `goal()` messages are committed; returns False after `patience` seconds without progress.
 
         Args:
-            goal: asked again each time.
+            goal: called after each reading.
             patience: seconds.
         """
         clock = asyncio.get_running_loop().time
@@ -113,8 +113,8 @@ class GroupLag:
             if self.committed > best:
                 best, since = self.committed, clock()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(since + patience), self._asked:
-                    await self._asked.wait()
+                async with asyncio.timeout_at(since + patience), self._read:
+                    await self._read.wait()
             if self.committed == best and clock() - since >= patience:
                 return False
         return True

@@ -1,7 +1,8 @@
-"""The restarts that are done of those the policy asks for: one price for all sessions, whatever it comes from.
+"""Restart pricing: drops or shortens the restarts of a policy whose expected gain is below the current price.
 
-Wraps the policy, so that a session asks as ever, one by one. What has to be computed (new words, words that saw text
-that is gone, closings) does not ask and is not touched.
+There is one price for all sessions: the maximum of those of the overload governor and of the compute budget. It applies
+only to restarts that the policy asks for. What must be computed (new words, words that have seen text that is gone,
+closings) is not affected.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ from stream.overload.governor import Governor, OverloadChange
 
 
 class RestartPricing:
-    """What a governor and a budget leave of restarts, and what is left forgone_changes for it.
+    """Limits restarts by price, and counts what is lost by that.
 
     Args:
-        governor: makes restarts scarce while updates wait too long.
-        budget: makes them scarce while it is spent.
+        governor: raises the price while updates wait too long.
+        budget: raises the price while it is being used up.
     """
 
     def __init__(self, governor: Governor | None, budget: Budget | None) -> None:
@@ -27,16 +28,16 @@ class RestartPricing:
         self.shortened = 0
         """Restarts that were shortened so far."""
         self.forgone_changes = 0.0
-        """Label changes that they were expected to bring beyond what was done."""
-        self._began: tuple[float, int] | None = None
-        """Since when the budget is short, and what had been shortened before."""
+        """Label changes that the omitted parts of restarts were expected to bring."""
+        self._budget_short: tuple[float, int] | None = None
+        """Since when the budget is short, and `shortened` at that time."""
 
     def apply_to(self, policy: RestartPolicy) -> RestartPolicy:
-        """Give a policy that pays the price."""
+        """Wrap a policy so that its restarts are priced."""
         return PricedPolicy(policy, self) if self.governor or self.budget else policy
 
     def limit_restart(self, batch: PolicyBatch, segment: int, point: int) -> int:
-        """Give the restart point of a segment instead of the policy's `point`: the same one or a later one."""
+        """Return the restart point of a segment: `point`, which the policy chose, or a later one."""
         price, words = self.price, int(batch.standing[segment])
         best = point
         if price and point < words:
@@ -50,31 +51,34 @@ class RestartPricing:
 
     @property
     def price(self) -> float:
-        """Changes that a word computed again has to bring at present."""
+        """Label changes that each recomputed word must be expected to bring."""
         return max(self.governor.price if self.governor else 0.0, self.budget.price if self.budget else 0.0)
 
     @property
     def restarts_limited(self) -> bool:
-        """Whether a governor or a budget makes restarts scarce."""
-        return self._began is not None or (self.governor is not None and self.governor.overloaded)
+        """Whether the governor or the budget limits restarts at present."""
+        return self._budget_short is not None or (self.governor is not None and self.governor.overloaded)
 
     def observe(self, waited: float, now: float, *, crowded: bool = False) -> OverloadChange | None:
-        """Tell governor and budget the time (`Governor.observe`); says if restarts begin or end to be shortened.
+        """Report the time to governor and budget (`Governor.observe`); returns a change if limiting begins or ends.
 
-        If both have something to say, the budget does at the next look.
+        If both change at once, the change of the budget is returned by the next call.
         """
         if self.budget:
             self.budget.refill(now)
-        shift = self.governor.observe(waited, now, crowded=crowded) if self.governor else None
-        return shift or self._check_budget(now)
+        change = self.governor.observe(waited, now, crowded=crowded) if self.governor else None
+        return change or self._check_budget(now)
 
     def next_wakeup(self) -> float | None:
-        """Nothing waits; gives the seconds after which `observe` is to be asked again although nothing came."""
+        """Note that no operation waits; returns the seconds after which `observe` is due even if no message comes.
+
+        None: only a message makes it due.
+        """
         waits = []
         if self.governor:
             self.governor.note_idle()
             waits += [self.governor.target] if self.governor.overloaded else []
-        if self.budget and self._began is not None:
+        if self.budget and self._budget_short is not None:
             waits.append(self.budget.seconds_to_fill)
         return min(waits, default=None)
 
@@ -85,26 +89,26 @@ class RestartPricing:
             self.governor.shortened += 1
 
     def _check_budget(self, now: float) -> OverloadChange | None:
-        """The budget is short from the first price on and until it is full again."""
+        """The budget is short from its first price above 0 until it is full again."""
         if self.budget is None:
             return None
-        if self._began is None and self.budget.price:
-            self._began = (now, self.shortened)
+        if self._budget_short is None and self.budget.price:
+            self._budget_short = (now, self.shortened)
             return OverloadChange(True, 0.0, 0.0, 0, "budget")
-        if self._began is not None and self.budget.full:
-            (began, shortened), self._began = self._began, None
+        if self._budget_short is not None and self.budget.full:
+            (began, shortened), self._budget_short = self._budget_short, None
             return OverloadChange(False, 0.0, now - began, self.shortened - shortened, "budget")
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class PricedPolicy:
-    """A policy whose restarts may be shortened."""
+    """Restart policy whose restarts are limited by price."""
 
     policy: RestartPolicy
     pricing: RestartPricing
 
     def restart_points(self, batch: PolicyBatch) -> list[int]:
-        """Give the policy's points or later ones; each segment pays from what those before it have left."""
+        """Return the points of the policy or later ones; the price rises with what earlier segments have reserved."""
         points = self.policy.restart_points(batch)
         return [self.pricing.limit_restart(batch, segment, point) for segment, point in enumerate(points)]

@@ -1,34 +1,35 @@
-"""What readers are shown of what was found: how sure a span must be before it is published, and before it is changed.
+"""Emission: which of the spans found are published, by how stable they are.
 
-A *level* is two thresholds on stability (`Labelling.stability`): `show`, for a span that readers have not seen, and
-`change`, for one that they have. What is shown follows from the reading, the text and the spans shown before, and from
-nothing else: no clock, no state of its own. So a session that is restored goes on as it would have.
+A *level* has two thresholds on stability (`Labelling.stability`): `show`, for a span that readers have not seen, and
+`change`, for a span that they have. The published spans are a function of the reading, the text and the spans published
+before: there is no clock and no other state. A restored session therefore continues as it would have.
 
-*Shown spans.* An update first moves them. A span *stands* if its words are in the new text, letter for letter, and are
-words there (they may have moved); otherwise its text was rewritten or removed, and it goes at once: a reader never
-sees a span over words that are not there.
+*Published spans.* An update first moves them. A span *stands* if its words are in the new text, letter for letter, and
+are words there (they may have moved). Otherwise its text was rewritten or removed, and it is retracted at once: no
+reader sees a span over words that are not there.
 
-*Found spans* are set against those that stand. Each is in a group with all that overlap it, directly or through others:
+*Found spans* are compared with those that stand. Each belongs to a group with all spans that overlap it, directly or
+through others:
 
-- a found span that is just what is shown: stays;
-- a found span that overlaps nothing shown: is shown if its least stable word is at least `show`, or if it goes on with
-  a span of its label whose text was rewritten (not removed). Else it is held back: readers do not know of it, and it
-  has no id yet;
-- any other group is a change: moved bounds, another label, a retraction, spans that merge or part. It is made whole or
-  not at all. It is made if each word whose label would change is at least `change` stable under its new label, "O"
-  included; of the found spans those are then shown that go on with a shown one (same label) or are at least `show`
-  stable. Until then the shown spans stay as they are, and what was found over them is held back. So spans never
-  overlap.
+- A found span that equals a published one stays.
+- A found span that overlaps no published one is published if its least stable word is at least `show`, or if it
+  continues a span of its label whose text was rewritten (not removed). Otherwise it is held back: readers do not know
+  of it, and it has no id yet.
+- Any other group is a change: moved bounds, another label, a retraction, spans that merge or split. It is made as a
+  whole or not at all. It is made if every word whose label would change has a stability of at least `change` under its
+  new label, "O" included. Of the found spans those are then published that continue a published one (same label) or
+  are at least `show` stable. Until then the published spans stay as they are, and what was found over them is held
+  back. Published spans therefore never overlap.
 
-*Closing* shows exactly the final labels, whatever the thresholds: all that was held back appears, all that is stale
-goes. Edits of closed segments and deletes are never held. No timer publishes a span: one that never gets stable
+*Closing* publishes exactly the final labels, whatever the thresholds: all that was held back appears, all that is stale
+goes. Edits of closed segments and deletes are never held back. No timer publishes a span: one that never becomes stable
 enough appears when its segment closes.
 
-A revision is published when what is shown changes: also when a held span has become stable enough, though the update
-touched nothing near it.
+A revision is published when the published spans change: also when a held span has become stable enough although the
+update changed nothing near it.
 
-A span that stays although the model has changed its mind is as stable as its words allow: a word that has another
-label by now, which stands with probability p, has its shown label at the close with at most 1 - p.
+A published span that stays although the model has changed its mind is as stable as its words allow: a word that has
+another label by now, of stability p, has the published label at the close with a probability of at most 1 - p.
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,25 +48,25 @@ if TYPE_CHECKING:
 
 Level = Literal["low", "medium", "high"]
 WordSpan = tuple[int, int, str]
-"""A span in words: first, end (exclusive), label."""
+"""A span by its words: first, end (exclusive), label."""
 
 
 class EmissionError(ValueError):
-    """A level that is none; the message says what would do."""
+    """An invalid emission level; the message names the valid ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """How sure a span must be before readers see it, and before one that they have seen is changed.
+    """Thresholds on stability for publishing a span, and for changing a published one.
 
     Raises:
-        EmissionError: a threshold is no probability.
+        EmissionError: a threshold is not a probability.
     """
 
     show: float = 0.0
-    """Least stability of a new span; 0: all are shown at once."""
+    """Minimum stability of a new span; 0 publishes all at once."""
     change: float = 0.0
-    """Least stability of the new labels, for a change of what is shown; 0: every change is made at once."""
+    """Minimum stability of the new labels of a change of published spans; 0 makes every change at once."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.show <= 1 and 0 <= self.change <= 1):
@@ -74,32 +75,34 @@ class Emission:
     def choose_spans(
         self, before: str, shown: Sequence[Span], text: str, reading: "Labelling", final: bool
     ) -> "Labelling":
-        """Give the reading with the spans that readers are to see, in place of those found.
+        """Return the reading with the spans to publish instead of those found.
 
         Args:
-            before, shown: the segment as it stood, and the spans that readers have of it, in order.
-            text, reading: the segment as it stands, and what was found.
-            final: it closes, or is closed already.
+            before, shown: the text before the update, and its published spans, in order.
+            text, reading: the text after it, and its reading.
+            final: whether the segment closes, or is closed already.
 
         Returns:
-            `spans` to be shown, and `stability` and `probability` of their labels; `labels` are those found.
+            `spans` to publish, with `stability` and `probability` of their labels; `labels` are those found.
         """
         if final or not (self.show or self.change):
             return reading
-        return self._hold(before, shown, text, reading)
+        return self._hold_back(before, shown, text, reading)
 
-    def _hold(self, before: str, shown: Sequence[Span], text: str, reading: "Labelling") -> "Labelling":
-        standing, rewritten = _carry(before, shown, text, reading)
+    def _hold_back(self, before: str, shown: Sequence[Span], text: str, reading: "Labelling") -> "Labelling":
+        standing, rewritten = _move_published(before, shown, text, reading)
         spans: list[WordSpan] = []
         stability, probability = reading.stability, reading.probability
-        for old, new in _groups(standing, reading.spans):
+        for old, new in _group_overlapping(standing, reading.spans):
             if old == new:
                 spans += new
-            elif not old or self._is_settled(old, new, reading.stability):
-                spans += [x for x in new if self._is_stable(x, reading) or _goes_on(x, old) or _goes_on(x, rewritten)]
+            elif not old or self._may_change(old, new, reading.stability):
+                spans += [
+                    x for x in new if self._is_stable(x, reading) or _continues(x, old) or _continues(x, rewritten)
+                ]
             else:
                 spans += old
-                words = _differing(old, new, within=old)
+                words = _changed_words(old, new, within=old)
                 stability, probability = stability.copy(), probability.copy()
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
         return reading.replace(spans=spans, stability=stability, probability=probability)
@@ -107,12 +110,12 @@ class Emission:
     def _is_stable(self, span: WordSpan, reading: "Labelling") -> bool:
         return bool(reading.stability[span[0] : span[1]].min() >= self.show)
 
-    def _is_settled(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
-        return bool((stability[_differing(old, new, within=[*old, *new])] >= self.change).all())
+    def _may_change(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
+        return bool((stability[_changed_words(old, new, within=[*old, *new])] >= self.change).all())
 
 
 LOW = Emission()
-"""Every change is published when it happens."""
+"""Publishes every change at once."""
 LEVELS: dict[Level, Emission] = {
     "low": LOW,
     "medium": Emission(show=0.7, change=0.8),
@@ -122,10 +125,10 @@ LEVELS: dict[Level, Emission] = {
 
 
 def parse_emission(level: str) -> Emission:
-    """Read `low`, `medium`, `high`, or two thresholds of one's own as SHOW:CHANGE ("0.8:0.9").
+    """Parse `low`, `medium`, `high`, or two thresholds as SHOW:CHANGE ("0.8:0.9").
 
     Raises:
-        EmissionError: it is neither.
+        EmissionError: the level is neither.
     """
     if level in LEVELS:
         return LEVELS[level]
@@ -138,28 +141,28 @@ def parse_emission(level: str) -> Emission:
     return Emission(show, change)
 
 
-def _carry(
+def _move_published(
     before: str, shown: Sequence[Span], text: str, reading: "Labelling"
 ) -> tuple[list[WordSpan], list[WordSpan]]:
-    """Move shown spans to where their words are now: those that stand; of those rewritten, the words in their place."""
+    """Move published spans into the new text; returns those that stand, and the replacements of the rewritten ones."""
     if not shown:
         return [], []
     extents = [(x.start, x.end) for x in shown]
     stands = common_prefix(before, text)
-    places = [
-        place if place[2] and end <= stands else None
-        for place, (_, end) in zip(_place(extents, reading), extents, strict=True)
+    unmoved = [
+        words if words[2] and end <= stands else None
+        for words, (_, end) in zip(_words_under(extents, reading), extents, strict=True)
     ]
-    if None not in places:
-        return [(first, end, x.label) for (first, end, _), x in zip(filter(None, places), shown, strict=True)], []
+    if None not in unmoved:
+        return [(first, end, x.label) for (first, end, _), x in zip(filter(None, unmoved), shown, strict=True)], []
     alignment = Alignment(before, text)
     moved = [alignment.extent(*extent) for extent in extents]
     standing, rewritten = [], []
-    for span, place, (start, stop), (first, end, fits) in zip(
-        shown, places, moved, _place(moved, reading), strict=True
+    for span, words, (start, stop), (first, end, fits) in zip(
+        shown, unmoved, moved, _words_under(moved, reading), strict=True
     ):
-        if place is not None:
-            standing.append((place[0], place[1], span.label))
+        if words is not None:
+            standing.append((words[0], words[1], span.label))
         elif fits and text[int(start) : int(stop)] == span.text:
             standing.append((first, end, span.label))
         elif start < stop and first < end:
@@ -167,8 +170,8 @@ def _carry(
     return standing, rewritten
 
 
-def _place(extents: ArrayLike, reading: "Labelling") -> list[tuple[int, int, bool]]:
-    """The words that each stretch of characters touches, first and end, and whether it is just these words."""
+def _words_under(extents: ArrayLike, reading: "Labelling") -> list[tuple[int, int, bool]]:
+    """Return the words that each stretch of characters touches (first, end), and whether it is exactly these words."""
     starts, ends = np.asarray(extents, np.float64).T
     first = np.searchsorted(reading.ends, starts, side="right")
     end = np.searchsorted(reading.starts, ends, side="left")
@@ -177,8 +180,10 @@ def _place(extents: ArrayLike, reading: "Labelling") -> list[tuple[int, int, boo
     return list(zip(first.tolist(), end.tolist(), whole.tolist(), strict=True))
 
 
-def _groups(old: Sequence[WordSpan], new: Sequence[WordSpan]) -> Iterator[tuple[list[WordSpan], list[WordSpan]]]:
-    """Spans of two readings, each without overlaps: those that overlap together, old and new, in order of the text."""
+def _group_overlapping(
+    old: Sequence[WordSpan], new: Sequence[WordSpan]
+) -> Iterator[tuple[list[WordSpan], list[WordSpan]]]:
+    """Yield groups of overlapping old and new spans, in order of the text; neither argument overlaps itself."""
     group: tuple[list[WordSpan], list[WordSpan]] = ([], [])
     last = 0
     for span, is_new in sorted([*((x, False) for x in old), *((x, True) for x in new)]):
@@ -191,17 +196,17 @@ def _groups(old: Sequence[WordSpan], new: Sequence[WordSpan]) -> Iterator[tuple[
         yield group
 
 
-def _differing(old: Sequence[WordSpan], new: Sequence[WordSpan], within: Sequence[WordSpan]) -> list[int]:
-    """The words of the spans `within` that have another BIO label, or another type, in `new` than in `old`."""
-    was, now = _tags(old), _tags(new)
+def _changed_words(old: Sequence[WordSpan], new: Sequence[WordSpan], within: Sequence[WordSpan]) -> list[int]:
+    """Return the words of the spans `within` whose BIO label or type differs between `old` and `new`."""
+    was, now = _word_tags(old), _word_tags(new)
     return sorted({i for first, end, _ in within for i in range(first, end) if was.get(i) != now.get(i)})
 
 
-def _tags(spans: Sequence[WordSpan]) -> dict[int, tuple[str, bool]]:
+def _word_tags(spans: Sequence[WordSpan]) -> dict[int, tuple[str, bool]]:
     return {i: (label, i == first) for first, end, label in spans for i in range(first, end)}
 
 
-def _goes_on(span: WordSpan, known: Sequence[WordSpan]) -> bool:
+def _continues(span: WordSpan, known: Sequence[WordSpan]) -> bool:
     """Tell whether any of the known spans overlaps it with the same label."""
     first, end, label = span
     return any(a < end and b > first and label == name for a, b, name in known)

@@ -1,4 +1,4 @@
-"""The identity of spans: which of the new spans are the old ones, and what that makes of the rest."""
+"""Span diff: matches new spans with published ones, so that a span keeps its id while it overlaps itself."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from stream.revisions.text_alignment import Alignment
 
 
 class TaggedSpan(NamedTuple):
-    """A span as the tagger gives it, before it has an identity."""
+    """A span as found by a tagger, without an id."""
 
     start: int
     end: int
@@ -24,14 +24,14 @@ class TaggedSpan(NamedTuple):
 
 @dataclass(slots=True)
 class Difference:
-    """The spans that stand now, and what changed since those that stood."""
+    """The current spans of a segment, and the changes since the previous ones."""
 
     spans: tuple[Span, ...]
     added: list[int] = field(default_factory=list)
     changed: list[Changed] = field(default_factory=list)
     retracted: list[Retracted] = field(default_factory=list)
     score: float | None = None
-    """Of the whole segment; it is told with other changes, and is none itself."""
+    """Score of the whole segment; it is published with changes, and is not a change itself."""
 
     def __bool__(self) -> bool:
         return bool(self.added or self.changed or self.retracted)
@@ -40,22 +40,22 @@ class Difference:
 def diff_spans(
     old_text: str, old: Sequence[Span], text: str, found: Sequence[TaggedSpan], rewritten: int | None, next_id: int
 ) -> Difference:
-    """Give each found span the identity of an old one that it overlaps with the same label, or a new identity.
+    """Give each found span the id of an old one of the same label that it overlaps, or a new id.
 
-    An old span overlaps where its text went, not where it stood: words that only moved keep their spans. Of several
-    that overlap, those that share most go together.
+    Old spans are compared at the position to which their text has moved, so words that only moved keep their spans. Of
+    several overlapping pairs, those that share most characters are matched first.
 
     Args:
-        old_text, old: the segment as it stood; spans in order of `start`, not overlapping.
-        text, found: the segment as it stands; the same of spans.
-        rewritten: the first character at which the update changed what stood; None when it changed nothing or only
-            added to the end. What ends after it changed because of the input, the rest because of the model.
-        next_id: the first id to give.
+        old_text, old: the text before the update, and its spans in order of `start`, not overlapping.
+        text, found: the text after the update, and its spans, likewise.
+        rewritten: the first character that the update rewrote; None if it only appended text. Spans that end after it
+            changed because of the input, others because of the model.
+        next_id: the first new id.
     """
-    same = _count_same(old, found, len(old_text) if rewritten is None else rewritten)
+    same = _count_unchanged(old, found, len(old_text) if rewritten is None else rewritten)
     kept = dict(enumerate(old[:same]))
     if same < len(old) and same < len(found):
-        kept |= _match(old, found, same, Alignment(old_text, text))
+        kept |= _match_spans(old, found, same, Alignment(old_text, text))
     result = Difference(())
     spans = []
     for i, new in enumerate(found):
@@ -63,19 +63,19 @@ def diff_spans(
         if before is None:
             result.added.append(next_id)
             next_id += 1
-        span = _identify(new, text, before, result.added)
+        span = _with_id(new, text, before, result.added)
         if before is not None and (before.start, before.end, before.text) != (span.start, span.end, span.text):
             was = Was(start=before.start, end=before.end, label=before.label)
             result.changed.append(Changed(id=span.id, was=was, cause=_cause(max(before.end, span.end), rewritten)))
         spans.append(span)
-    stands = {x.id for x in kept.values()}
-    result.retracted.extend(retract(x, _cause(x.end, rewritten)) for x in old if x.id not in stands)
+    kept_ids = {x.id for x in kept.values()}
+    result.retracted.extend(retract(x, _cause(x.end, rewritten)) for x in old if x.id not in kept_ids)
     result.spans = tuple(spans)
     return result
 
 
-def _identify(new: TaggedSpan, text: str, before: Span | None, added: Sequence[int]) -> Span:
-    """The found span under its identity: the old span's, else the one just added."""
+def _with_id(new: TaggedSpan, text: str, before: Span | None, added: Sequence[int]) -> Span:
+    """Return the found span with its id: that of the old span, else the one just added."""
     start, end, label, stability, start_time, end_time, speaker, channel, score = new
     return Span(
         id=added[-1] if before is None else before.id,
@@ -93,7 +93,7 @@ def _identify(new: TaggedSpan, text: str, before: Span | None, added: Sequence[i
 
 
 def retract(span: Span, cause: Cause) -> Retracted:
-    """The record of a span that no longer stands."""
+    """Return the record of a span that is removed."""
     return Retracted(id=span.id, start=span.start, end=span.end, label=span.label, text=span.text, cause=cause)
 
 
@@ -101,17 +101,19 @@ def _cause(end: int, rewritten: int | None) -> Cause:
     return "model" if rewritten is None or end <= rewritten else "input"
 
 
-def _count_same(old: Sequence[Span], found: Sequence[TaggedSpan], stands: int) -> int:
-    """Leading spans that are just what they were, on text that stands: nearly all, on nearly every update."""
+def _count_unchanged(old: Sequence[Span], found: Sequence[TaggedSpan], unchanged_end: int) -> int:
+    """Count the leading spans that did not change, on text that did not change: nearly all, in nearly every update."""
     for i, (a, b) in enumerate(zip(old, found, strict=False)):
-        if a.end > stands or (a.start, a.end, a.label) != b[:3]:
+        if a.end > unchanged_end or (a.start, a.end, a.label) != b[:3]:
             return i
     return min(len(old), len(found))
 
 
-def _match(old: Sequence[Span], found: Sequence[TaggedSpan], first: int, alignment: Alignment) -> dict[int, Span]:
-    """The old span of each found span that has one, by the found span's index, of those from `first` on."""
-    pairs = sorted(_overlaps(old, found, first, alignment), key=lambda pair: -pair[0])  # stable: in the text's order
+def _match_spans(old: Sequence[Span], found: Sequence[TaggedSpan], first: int, alignment: Alignment) -> dict[int, Span]:
+    """Return the matching old span by the index of its found span, for those from `first` on that have one."""
+    pairs = sorted(
+        _overlapping_pairs(old, found, first, alignment), key=lambda pair: -pair[0]
+    )  # stable, so pairs that share the same are in order of the text
     kept: dict[int, Span] = {}
     taken: set[int] = set()
     for _, i, before in pairs:
@@ -121,7 +123,7 @@ def _match(old: Sequence[Span], found: Sequence[TaggedSpan], first: int, alignme
     return kept
 
 
-def _overlaps(
+def _overlapping_pairs(
     old: Sequence[Span], found: Sequence[TaggedSpan], first: int, alignment: Alignment
 ) -> Iterator[tuple[float, int, Span]]:
     for span in old[first:]:

@@ -1,4 +1,4 @@
-"""The words of a segment before and after an update: which changed, whose labels flipped, and the spans they make."""
+"""Spans of readings, and differences between two readings of a segment: changed words and flipped labels."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -23,18 +23,18 @@ class LabelFlips(NamedTuple):
 
 
 def first_change(old_text: str, before: Labelling, text: str, after: Labelling) -> tuple[int, int | None]:
-    """Where an update begins to change what stood.
+    """Find where an update begins to change a segment.
 
     Returns:
-        The first word that is not as it was (the number of words in common, if none is); and the first character at
-        which the text that stood was rewritten, None if it only grew.
+        The first changed word (the number of common words, if none changed); and the first rewritten character, None if
+        the text only grew.
     """
     prefix = common_prefix(old_text, text)
     n = min(len(before.starts), len(after.starts))
     same = (before.starts[:n] == after.starts[:n]) & (before.ends[:n] == after.ends[:n]) & (before.ends[:n] <= prefix)
     word = n if same.all() else int(np.argmin(same))
-    while word < n and _word(old_text, before, word) == _word(text, after, word):
-        word += 1  # only the white space between them changed
+    while word < n and _word_text(old_text, before, word) == _word_text(text, after, word):
+        word += 1  # only the white space before it changed
     changed = [prefix] if prefix < len(old_text) else []
     if word < len(before.starts):
         changed.append(int(before.starts[word]))
@@ -42,7 +42,7 @@ def first_change(old_text: str, before: Labelling, text: str, after: Labelling) 
 
 
 def count_flips(before: Sequence[Labelling], after: Sequence[Labelling], word: int) -> LabelFlips:
-    """Count labels that changed, of all taggers; those from `word` on because of the input, others of the model."""
+    """Count the changed labels of all taggers: from `word` on because of the input, others because of the model."""
     by_input = by_model = 0
     for old, new in zip(before, after, strict=True):
         n = min(len(old.labels), len(new.labels))
@@ -55,88 +55,99 @@ def count_flips(before: Sequence[Labelling], after: Sequence[Labelling], word: i
 def find_spans(
     text: str, times: Times, reading: Labelling, speaker: str | None = None, channel: str | None = None
 ) -> list[TaggedSpan]:
-    """The spans of a reading, in characters, each as stable as its least stable word, and as probable as its least.
+    """Return the spans of a reading, in characters, with the lowest stability and probability of their words.
 
-    A span is said by the speaker of its first word, or by that of the segment where the words name none.
+    The speaker of a span is that of its first word, or that of the segment if the words have none.
     """
     if not reading.spans:
         return []
     words = word_extents(text) if times else []
     bounds = np.array([span[:2] for span in reading.spans], np.int64)  # (spans, 2)
-    places, figures = np.empty_like(bounds), np.empty((len(bounds), 2), np.float32)
-    _measure(bounds, reading.starts, reading.ends, reading.stability, reading.probability, places, figures)
+    extents, minima = np.empty_like(bounds), np.empty((len(bounds), 2), np.float32)
+    _measure_spans(bounds, reading.starts, reading.ends, reading.stability, reading.probability, extents, minima)
     found = []
-    characters: list[list[int]] = places.tolist()
-    least: list[list[float]] = figures.tolist()
+    characters: list[list[int]] = extents.tolist()
+    least: list[list[float]] = minima.tolist()
     for (_, _, label), (start, end), (stable, sure) in zip(reading.spans, characters, least, strict=True):
-        begins, stops, said_by = _span_times(words, times, start, end) if times else (None, None, None)
+        start_time, end_time, first_speaker = _span_times(words, times, start, end)
         found.append(
-            TaggedSpan(start, end, label, round(stable, 4), begins, stops, said_by or speaker, channel, round(sure, 4))
+            TaggedSpan(
+                start,
+                end,
+                label,
+                round(stable, 4),
+                start_time,
+                end_time,
+                first_speaker or speaker,
+                channel,
+                round(sure, 4),
+            )
         )
     return found
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure(
+def _measure_spans(
     bounds: NDArray[np.int64],
     starts: NDArray[np.int32],
     ends: NDArray[np.int32],
     stability: NDArray[np.float32],
     probability: NDArray[np.float32],
-    places: NDArray[np.int64],
-    figures: NDArray[np.float32],
+    extents: NDArray[np.int64],
+    minima: NDArray[np.float32],
 ) -> None:
-    """Fill where each span is in characters (spans, 2), and the least stability and probability of its words."""
+    """Fill (spans, 2) the extent of each span in characters, and (spans, 2) its lowest stability and probability."""
     for i in range(len(bounds)):
         first, end = bounds[i]
-        places[i, 0], places[i, 1] = starts[first], ends[end - 1]
-        figures[i, 0], figures[i, 1] = stability[first:end].min(), probability[first:end].min()
+        extents[i, 0], extents[i, 1] = starts[first], ends[end - 1]
+        minima[i, 0], minima[i, 1] = stability[first:end].min(), probability[first:end].min()
 
 
 def update_span_details(
     text: str, times: Times, spans: Sequence[Span], speaker: str | None, channel: str | None
 ) -> tuple[Span, ...] | None:
-    """Spans whose text stands, with what is known now of who said them, where and when.
+    """Return the spans of an unchanged text with the speakers, channel and times that are known now.
 
-    None if that is no news. Times that only moved are none: recognisers move them with every result.
+    Returns None if nothing changed. A mere shift of known times does not count as a change: recognisers shift them with
+    every result.
     """
     words = word_extents(text) if times else []
-    told, news = [], False
+    updated, changed = [], False
     for span in spans:
-        begins, stops, said_by = _span_times(words, times, span.start, span.end) if times else (None, None, None)
-        now = replace(span, start_time=begins, end_time=stops, speaker=said_by or speaker, channel=channel)
-        first_timed = span.start_time is None and begins is not None
-        news = news or first_timed or (now.speaker, now.channel) != (span.speaker, span.channel)
-        told.append(now)
-    return tuple(told) if news else None
+        start_time, end_time, first_speaker = _span_times(words, times, span.start, span.end)
+        now = replace(span, start_time=start_time, end_time=end_time, speaker=first_speaker or speaker, channel=channel)
+        first_timed = span.start_time is None and start_time is not None
+        changed = changed or first_timed or (now.speaker, now.channel) != (span.speaker, span.channel)
+        updated.append(now)
+    return tuple(updated) if changed else None
 
 
 def score_segment(reading: Labelling) -> float | None:
-    """Give the probability of a label at the word that is likeliest to have one; None if there is no word.
+    """Return the probability of a label at the word that most probably has one; None if there is no word.
 
-    A word's chance of having any label is that of "O" not being right; where it has one, its own probability, which is
-    a little less than that of any.
+    For a word without a label it is the probability that "O" is wrong. For a word with a label it is the probability of
+    that label, which is slightly lower than that of any label.
     """
     if not len(reading.labels):
         return None
-    return round(float(_likeliest(reading.labels, reading.probability)), 4)
+    return round(float(_highest_label_probability(reading.labels, reading.probability)), 4)
 
 
 @numba.njit(cache=True, nogil=True)
-def _likeliest(labels: NDArray[np.int32], probability: NDArray[np.float32]) -> np.float32:
+def _highest_label_probability(labels: NDArray[np.int32], probability: NDArray[np.float32]) -> np.float32:
     most = np.float32(0)
     for i in range(len(labels)):
         most = max(most, probability[i] if labels[i] > 0 else np.float32(1) - probability[i])
     return most
 
 
-def _word(text: str, reading: Labelling, i: int) -> str:
+def _word_text(text: str, reading: Labelling, i: int) -> str:
     return text[reading.starts[i] : reading.ends[i]]
 
 
 def _span_times(
     words: list[tuple[int, int]], times: Times, start: int, end: int
 ) -> tuple[float | None, float | None, str | None]:
-    """When the first and the last timed word under the span were said, and who said the first."""
+    """Return the start of the first and the end of the last timed word of a span, and the speaker of the first word."""
     under = [time for (a, b), time in zip(words, times, strict=True) if a < end and b > start and time is not None]
     return (under[0].start, under[-1].end, under[0].speaker) if under else (None, None, None)

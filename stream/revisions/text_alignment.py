@@ -8,32 +8,34 @@ from encoder.tokenizer.incremental import common_prefix
 
 _PIECE = re.compile(r"\w+|[^\w\s]")
 _MATCH_LIMIT = 250_000
-"""Pieces of old text times pieces of new: beyond this only prefix and suffix are matched, to bound the cost."""
+"""Maximum product of the numbers of old and new pieces; beyond it only prefix and suffix are matched."""
 
 
 class Alignment:
-    """Where the characters of an old text stand in a new one; words that were rewritten map to what replaced them."""
+    """Map from the characters of an old text to those of a new one; rewritten words map to what replaced them."""
 
     def __init__(self, old: str, new: str) -> None:
-        start, old_end, new_end = _first_word(old, new, common_prefix(old, new))
-        anchors = [(0, 0), (start, start), (old_end, new_end), *_matches(old, new, old_end, new_end)]
+        start, old_end, new_end = _first_changed_word(old, new, common_prefix(old, new))
+        anchors = [(0, 0), (start, start), (old_end, new_end), *_match_pieces(old, new, old_end, new_end)]
         anchors.append((len(old), len(new)))
         self._old = [x for x, _ in anchors]
         self._new = [y for _, y in anchors]
 
     def extent(self, start: int, end: int) -> tuple[float, float]:
-        """Where the stretch `[start, end)` of the old text (not empty) stands now; it may have shrunk to nothing."""
-        return self._place(start, bisect_right(self._old, start) - 1), self._place(end, bisect_left(self._old, end) - 1)
+        """Return where the part `[start, end)` of the old text (not empty) is in the new one; it may be empty there."""
+        return self._interpolate(start, bisect_right(self._old, start) - 1), self._interpolate(
+            end, bisect_left(self._old, end) - 1
+        )
 
-    def _place(self, x: int, i: int) -> float:
+    def _interpolate(self, x: int, i: int) -> float:
         x0, x1, y0, y1 = self._old[i], self._old[i + 1], self._new[i], self._new[i + 1]
         return y0 + (x - x0) * (y1 - y0) / (x1 - x0)
 
 
-def _first_word(old: str, new: str, prefix: int) -> tuple[int, int, int]:
-    """Start of the word that the difference falls into, and its ends in both texts if it only grew or shrank.
+def _first_changed_word(old: str, new: str, prefix: int) -> tuple[int, int, int]:
+    """Return the start of the first changed word, and its ends in both texts if it only grew or shrank.
 
-    A word that goes on ("par", then "paris") is one word: it must not be looked for further on.
+    A word that continues ("par", then "paris") is one word, so it must not be matched with a later one.
     """
     start, old_end, new_end = prefix, _word_end(old, prefix), _word_end(new, prefix)
     if prefix < max(old_end, new_end):
@@ -53,12 +55,12 @@ def _is_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 
 
-def _matches(old: str, new: str, old_start: int, new_start: int) -> list[tuple[int, int]]:
-    """Pairs of positions, old and new, of both ends of each piece that stands in both texts, from the starts on."""
+def _match_pieces(old: str, new: str, old_start: int, new_start: int) -> list[tuple[int, int]]:
+    """Return the (old, new) positions of both ends of each piece that is in both texts, from the starts on."""
     if old_start == len(old) or new_start == len(new):
         return []
     a, b = list(_PIECE.finditer(old, old_start)), list(_PIECE.finditer(new, new_start))
-    # a formatted final changes case and adds marks everywhere; the words are still the same words
+    # a formatted final changes case and adds punctuation; the words are still the same
     x, y = [m[0].casefold() for m in a], [m[0].casefold() for m in b]
     same = 0
     while same < min(len(x), len(y)) and x[-1 - same] == y[-1 - same]:

@@ -34,6 +34,7 @@ class FaultName(StrEnum):
     KILL = "kill"
     TERM = "term"
     STOP = "stop"
+    HOLD = "hold"
     BROKER = "broker"
     SCALE = "scale"
     SCALE_STATIC = "scale-static"

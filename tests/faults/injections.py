@@ -42,6 +42,37 @@ async def stop(trial: FaultTrial) -> None:
     await _rounds(trial, once)
 
 
+async def hold(trial: FaultTrial) -> None:
+    """Hold a write of states of a worker in the network, and all its other traffic, beyond its session timeout.
+
+    The group gives its partitions away, and the write arrives when the new owner has gone on. The sources pause then,
+    so that what is wrong with a state is not written over before its partition is opened again.
+    """
+    options = trial.options
+    await trial.wait_until_committed(SETTLE)
+    for number, seconds in enumerate(options.hold):
+        if trial.result.stuck:
+            return
+        trial.bar(number, len(options.hold))
+        await asyncio.sleep(trial.random.uniform(*options.pause))
+        name = await _choose_working(trial)
+        if not await trial.proxies[name].hold_next(options.patience):
+            trial.mark_stuck("no write of states came to be held")
+            return
+        trial.result.injected += 1
+        await asyncio.sleep(seconds - 1)
+        trial.producer.flowing.clear()
+        await asyncio.sleep(1)
+        before = trial.workers.assignments(name)
+        trial.proxies[name].release()
+        await trial.wait_until(
+            lambda name=name, before=before: trial.workers.assignments(name) > before,  # type: ignore[misc]
+            "the worker whose write was held has its partitions again",
+        )
+        trial.producer.flowing.set()
+        await trial.wait_for_commits(SETTLE)
+
+
 async def broker(trial: FaultTrial) -> None:
     """SIGKILL the broker, and restart it on the same data.
 
@@ -81,5 +112,9 @@ async def _choose(trial: FaultTrial) -> str:
     """Choose a worker: mostly one that has partitions; one in four times any, which may still be starting."""
     if trial.random.random() < 0.25:
         return trial.random.choice(trial.workers.names)
+    return await _choose_working(trial)
+
+
+async def _choose_working(trial: FaultTrial) -> str:
     await trial.wait_until(trial.workers.working, "some worker has a partition")
     return trial.random.choice(trial.workers.working() or trial.workers.names)

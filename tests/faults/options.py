@@ -23,6 +23,7 @@ class Options:
         minutes: duration of `load`.
         rate: messages a second while faults are injected.
         backlog: most messages sent and not committed.
+        hold: seconds for which a write is held, of each injection of `hold`.
         scale_seconds: seconds between two changes of scale.
         pause: least and most seconds between two injections.
         capacity_messages: messages that measure the capacity.
@@ -44,6 +45,7 @@ class Options:
     rate: float = 150.0
     backlog: int = 1000
     pause: tuple[float, float] = (0.2, 6.0)
+    hold: tuple[float, ...] = (8.0, 16.0)
     scale_seconds: float = 8.0
     capacity_messages: int = 4000
     session_timeout: float = 3.0

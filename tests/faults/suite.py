@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.faults.injections import broker, kill, stop, term
+from tests.faults.injections import broker, hold, kill, stop, term
 from tests.faults.measured import (
     hostile,
     load,
@@ -29,6 +29,7 @@ FAULTS = {
         Fault("kill", kill),
         Fault("term", term),
         Fault("stop", stop),
+        Fault("hold", hold, held=True),
         Fault("broker", broker),
         Fault("scale", scale, measure_pauses, workers=1),
         Fault("scale-static", scale, measure_pauses, workers=1, static=True),

@@ -14,11 +14,14 @@ from shutil import copytree
 from rich.progress import Progress, TaskID
 
 from consumers.cli.verify import compare
+from consumers.common.errors import OperationFailed
 from tests.faults.options import FaultResult, Options
 from tests.faults.report import plot
 from tests.faults.rig.environment import GroupLag, RunEnvironment
+from tests.faults.rig.holding_proxy import HoldingProxy
 from tests.faults.rig.producer import LoadProducer
 from tests.faults.rig.worker_processes import WorkerProcesses, as_flags
+from tests.faults.workload.dictation import Dictation
 from tests.faults.workload.sessions import SyntheticSessions
 
 MEMORY_SECONDS = 0.5
@@ -46,6 +49,8 @@ class FaultTrial:
     began: float = field(default_factory=time.time)
     memory: list[tuple[float, str, int]] = field(default_factory=list)
     backlogs: list[tuple[float, int]] = field(default_factory=list)
+    proxies: dict[str, HoldingProxy] = field(default_factory=dict)
+    """By worker, where the fault needs them."""
 
     async def drain(self) -> None:
         """Wait until the workers have committed all sent messages, or are stuck."""
@@ -85,8 +90,9 @@ class Fault:
         after: measures, after the workers have ended and before the oracle; blocks.
         live: the service coalesces and shortens restarts as in production, so only finals can be compared.
         own_load: `inject` sends the messages itself.
-        workers: number to begin with, instead of the options'.
-        static: workers are static members of the group.
+        workers: so many to begin with, whatever the options say.
+        static: workers have names that they keep.
+        held: each worker has a proxy between itself and the broker, and sessions are dictated (`Dictation`).
     """
 
     name: str
@@ -96,6 +102,7 @@ class Fault:
     own_load: bool = False
     workers: int | None = None
     static: bool = False
+    held: bool = False
 
 
 def worker_flags(options: Options, env: RunEnvironment, policy: str, live: bool) -> list[str]:
@@ -149,6 +156,8 @@ async def run_trial(
         producer = await stack.enter_async_context(LoadProducer(env, lag, options.backlog, options.patience))
         source = SyntheticSessions(options.seed, options.sessions, reuse_names=options.reuse_names)
         trial = FaultTrial(options, env, workers, producer, lag, source, Random(options.seed), result, show)
+        if fault.held:
+            await _put_proxies(stack, trial)
         await _in_background(stack, _sample_usage(trial))
         await _run_fault(fault, trial)
         await workers.stop()
@@ -175,12 +184,24 @@ async def _run_fault(fault: Fault, trial: FaultTrial) -> None:
         await trial.workers.start(f"w{number + 1}")
     feeding = None
     if not fault.own_load:
-        feeding = asyncio.create_task(trial.producer.send_at_rate(trial.source, options.rate))
+        source = Dictation(options.seed, options.sessions) if fault.held else trial.source
+        feeding = asyncio.create_task(trial.producer.send_at_rate(source, options.rate))
     await fault.inject(trial)
     trial.producer.stopping.set()
     if feeding is not None:
         await feeding
     await trial.drain()
+
+
+async def _put_proxies(stack: AsyncExitStack, trial: FaultTrial) -> None:
+    if trial.env.kafka is None and not trial.env.address.startswith("127.0.0.1:"):
+        raise OperationFailed("the fault hold needs brokers that are known as 127.0.0.1: run it without --broker")
+    for number in range(trial.options.workers):
+        proxy = HoldingProxy(trial.env.address, trial.env.topics.state)
+        await proxy.start()
+        stack.push_async_callback(proxy.stop)
+        trial.proxies[f"w{number + 1}"] = proxy
+        trial.workers.own_flags[f"w{number + 1}"] = ["--broker", proxy.address]
 
 
 def _verify(trial: FaultTrial, policy: str, exact: bool) -> None:

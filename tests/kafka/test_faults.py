@@ -31,6 +31,7 @@ SHORT = Options(
     rate=400.0,
     pause=(0.2, 1.0),
     session_timeout=3.0,
+    hold=(6.0,),
     scale_seconds=1.0,
     capacity_messages=400,
     patience=90.0,
@@ -63,6 +64,19 @@ async def test_workers_die_and_stall_and_nothing_is_wrong(kafka: str, fault: str
     result = await run(fault, new_environment(fault, kafka), guarantee, rounds=1 if fault == "stop" else 2)
     check(result, 1 if fault == "stop" else 2)
     assert result.exact
+
+
+@pytest.mark.parametrize("guarantee", BOTH)
+async def test_a_write_that_the_network_holds_rolls_nothing_back(kafka: str, guarantee: Guarantee) -> None:
+    check(await run("hold", new_environment("hold", kafka), guarantee), 1)
+
+
+async def test_a_worker_that_takes_the_last_state_for_the_newest_is_found(kafka: str) -> None:
+    """The fault itself: without epochs, a state that arrives late rolls its session back."""
+    gullible = (sys.executable, "-m", "tests.kafka.light_worker", "--gullible", "serve")
+    result = await run("hold", new_environment("gullible", kafka), "at_least_once", command=gullible)
+    assert not result.ok
+    assert result.counts
 
 
 async def test_workers_come_and_go_in_order(kafka: str) -> None:

@@ -3,16 +3,11 @@
 import json
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from consumers.cli.evaluate import evaluate
+from consumers.cli.main import app
 from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.tiny import tiny_checkpoint
-
-app = typer.Typer()
-app.command()(evaluate)
-app.callback()(lambda: None)
 
 
 @pytest.fixture

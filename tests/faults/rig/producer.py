@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from consumers.kafka.client.security import aiokafka_options
 from stream.messages.types import Message
 from tests.faults.rig.environment import GroupLag, RunEnvironment
+from tests.faults.workload.dictation import Dictation
 from tests.faults.workload.sessions import SyntheticSessions
 
 BATCH = 500
@@ -43,6 +44,9 @@ class LoadProducer:
         self._acks: list[asyncio.Future[Any]] = []
         self.sent = 0
         self.stopping = asyncio.Event()
+        self.flowing = asyncio.Event()
+        """Clear while the sources pause."""
+        self.flowing.set()
 
     async def __aenter__(self) -> "LoadProducer":
         await self._producer.start()
@@ -80,11 +84,12 @@ class LoadProducer:
         async with asyncio.timeout(self._patience):
             await asyncio.gather(*acks)
 
-    async def send_at_rate(self, source: SyntheticSessions, rate: float) -> None:
+    async def send_at_rate(self, source: SyntheticSessions | Dictation, rate: float) -> None:
         """Send at `rate` messages a second until `stopping` is set; then close all open segments."""
         clock = asyncio.get_running_loop().time
         due = clock()
         while not self.stopping.is_set():
+            await self.flowing.wait()
             await self.send(source.next_message())
             await self.wait_for_backlog()
             due = max(due + 1 / rate, clock() - 1.0)  # a delay of more than a second is not caught up

@@ -51,6 +51,7 @@ class WorkerProcesses:
         static: whether each has an instance id.
 
     Attributes:
+        own_flags: by worker, what follows the command.
         died: unexpected exits, as (name, exit code); these workers are restarted.
         bad_ends: failed stops: workers that were told to stop and did not exit with 0.
     """
@@ -58,6 +59,7 @@ class WorkerProcesses:
     command: Sequence[str]
     folder: Path
     static: bool = False
+    own_flags: dict[str, list[str]] = field(default_factory=dict)
     died: list[tuple[str, int]] = field(default_factory=list)
     bad_ends: list[tuple[str, int]] = field(default_factory=list)
     _slots: dict[str, _WorkerSlot] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class WorkerProcesses:
         slot = self._slots.setdefault(name, _WorkerSlot(name))
         slot.wanted = True
         slot.life += 1
-        command = [*self.command, *(["--instance-id", name] if self.static else [])]
+        command = [*self.command, *self.own_flags.get(name, ()), *(["--instance-id", name] if self.static else [])]
         environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         environment["HEARKEN_HTTP_PORT"] = "off"  # several share this machine
         with self._log(name, slot.life).open("wb") as log:
@@ -152,6 +154,10 @@ class WorkerProcesses:
             if event.name == "assigned" and event.life == self.life(event.worker):
                 has[event.worker] = bool(event.fields["partitions"])
         return has
+
+    def assignments(self, name: str) -> int:
+        """How often the group has assigned partitions to a worker, in all its lives."""
+        return sum(event.name == "assigned" for event in self.events() if event.worker == name)
 
     def log_tail(self, name: str) -> str:
         """Return the end of a worker's newest log that is not empty: the worker may have been restarted since."""

@@ -376,7 +376,7 @@ class EngineMachine(RuleBasedStateMachine):
         self.check(self.work([]))
 
     def last_offset(self, session: str) -> int:
-        return self.engine._intake._sources[session].offset
+        return self.engine.intake._sessions.active[session].offset
 
     def start(self, taggers: tuple[str, ...]) -> None:
         self.taggers = taggers

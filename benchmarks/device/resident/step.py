@@ -17,17 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.heads.head import Head
-from encoder.restart.policies import RestartPolicy
-from encoder.runtime.gpu.device import on
-from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.gpu.request_buffer import BufferShape, BufferViews
-from encoder.runtime.gpu.resident import decode_kernels as reading
-from encoder.runtime.gpu.resident.cuda_graphs import MOST, CudaGraphs, bucket
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, DecodeWork
-from encoder.runtime.gpu.resident.head_weights import bring_heads
-from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
-from encoder.runtime.gpu.resident.restart_kernel import (
+from benchmarks.device.resident import decode_kernels as reading
+from benchmarks.device.resident.cuda_graphs import MOST, CudaGraphs, bucket
+from benchmarks.device.resident.decode_kernels import HEADER, ROW, DecodeWork
+from benchmarks.device.resident.head_weights import bring_heads
+from benchmarks.device.resident.interface import DeviceFlips, SlotRequest
+from benchmarks.device.resident.restart_kernel import (
     END,
     EXTRA,
     FIELDS,
@@ -40,8 +35,13 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     WORDS,
     choose_restarts,
 )
-from encoder.runtime.gpu.resident.slot_state import SlotState
-from encoder.runtime.gpu.resident.transfers import PinnedTransfers, SentBuffer
+from benchmarks.device.resident.slot_state import SlotState
+from benchmarks.device.resident.transfers import PinnedTransfers, SentBuffer
+from encoder.heads.head import Head
+from encoder.restart.policies import RestartPolicy
+from encoder.runtime.gpu.device import on
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.gpu.request_buffer import BufferShape, BufferViews
 from encoder.runtime.gpu.row_layout import lay_out
 from encoder.runtime.passes import OutOfPages, PassPlan
 
@@ -61,7 +61,7 @@ class PreparedStep(NamedTuple):
 
 
 class DeviceResidentStep:
-    """`encoder.runtime.gpu.resident.interface.Resident` over a device's encoder, whose slots and pages it shares."""
+    """`benchmarks.device.resident.interface.Resident` over a device's encoder, whose slots and pages it shares."""
 
     def __init__(self, encoder: DeviceEncoder, heads: Sequence[Head]) -> None:
         """Reserve the state of each slot."""

@@ -1,7 +1,7 @@
 """State of each slot's open segment on the device: words, labels, their stability, and how far each token saw.
 
 A slot has one segment, whose first token and word are number 0. It fits the window, so W of each suffice; a longer
-segment goes the ordinary path (`encoder.runtime.gpu.resident.step`).
+segment goes the ordinary path (`benchmarks.device.resident.step`).
 """
 
 from typing import NamedTuple

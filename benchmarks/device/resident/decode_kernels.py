@@ -12,9 +12,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from encoder.runtime.gpu.resident.head_weights import DeviceHeads
-from encoder.runtime.gpu.resident.restart_kernel import SLOT, START, WORDS
-from encoder.runtime.gpu.resident.slot_state import SlotState
+from benchmarks.device.resident.head_weights import DeviceHeads
+from benchmarks.device.resident.restart_kernel import SLOT, START, WORDS
+from benchmarks.device.resident.slot_state import SlotState
 from encoder.runtime.gpu.row_layout import DeviceRows
 
 _SLOT, _START, _WORDS = tl.constexpr(SLOT), tl.constexpr(START), tl.constexpr(WORDS)
@@ -33,7 +33,7 @@ class DecodeWork(NamedTuple):
     number: Tensor
     """(1,) int32 requests there are"""
     fields: Tensor
-    """(FIELDS, S) int32 (`encoder.runtime.gpu.resident.restart_kernel`)"""
+    """(FIELDS, S) int32 (`benchmarks.device.resident.restart_kernel`)"""
     restart: Tensor
     """(S,) int32 first slot token computed"""
     first_word: Tensor

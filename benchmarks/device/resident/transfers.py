@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.device.resident.decode_kernels import HEADER, ROW
 from encoder.runtime.gpu.request_buffer import pinned
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW
 
 _LEAST_ROWS = 256
 

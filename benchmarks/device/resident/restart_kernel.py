@@ -8,9 +8,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from benchmarks.device.resident.slot_state import ALWAYS, LAST, NEVER, PRICE, STABILITY, SlotState
 from encoder.restart.expected_gain import RESOLVED
 from encoder.runtime.gpu.launch import power
-from encoder.runtime.gpu.resident.slot_state import ALWAYS, LAST, NEVER, PRICE, STABILITY, SlotState
 
 KEEP, END, WINDOW, SLOT, START, KEPT, WORDS, EXTRA, WHOLE, FIELDS = range(10)
 """Fields of a request (`BufferViews.fields`): slot tokens that stand, end and window; slot; slot token at which the

@@ -118,7 +118,7 @@ def test_the_commands_tell_by_table_and_exit_code(place: Place, capsys: pytest.C
     out = capsys.readouterr().out
     assert f"error: topic {place.topic}: it is not there; make it: hearken topics create" in out
     assert main(["topics", "create", *flags(place), "--partitions", "2"]) == 0
-    assert capsys.readouterr().out.count("made") == 4
+    assert capsys.readouterr().out.count("created") == 4
     assert main(["topics", "check", *flags(place)]) == 0
     out = capsys.readouterr().out
     assert out.count("good") == 4

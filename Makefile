@@ -15,6 +15,15 @@ TORCH_INDEX ?= auto
 TORCH := 2.13.0
 TORCH_CPU := https://download.pytorch.org/whl/cpu
 GPU_TESTS := tests/encoder/gpu tests/stream/engine/test_device_engine.py --gpu
+# Tests of sessions, engine and every kernel: with each access to memory checked (encoder/kernel_checks.py) they take a minute or two.
+CHECKED_TESTS := tests/encoder/runtime/test_kernel_checks.py tests/encoder/runtime/test_kernels.py \
+	tests/encoder/runtime/test_gemm.py tests/encoder/runtime/test_fused.py tests/encoder/runtime/test_encoder.py \
+	tests/encoder/runtime/test_paged_cache.py tests/encoder/heads/test_reader.py tests/encoder/heads/test_viterbi.py \
+	tests/encoder/restart/test_restart_points.py tests/encoder/session/test_session_rules.py \
+	tests/stream/engine/test_engine_machine.py tests/stream/engine/test_engine.py tests/stream/engine/test_short_path.py \
+	tests/stream/labelling/test_taggers.py::test_heads_of_a_trunk_may_come_and_go \
+	tests/stream/labelling/test_taggers.py::test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand
+CHECKED := HEARKEN_CHECK_KERNELS=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/numba
 ARGS ?=
 JOBS ?= 2
 BROKER ?=
@@ -28,11 +37,12 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test gpu bench faults train lint format lock clean kafka kafka-for-tests
+.PHONY: help setup run test checked gpu bench faults train lint format lock clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
 	@echo 'make test    ruff, formatting, mypy, pytest: JOBS=4 for as many processes'
+	@echo 'make checked the tests of kernels, sessions and engine with every access to memory checked'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
@@ -84,11 +94,17 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 		printf '\n== %s\n' "$$check"; \
 		$(VENV)/bin/python -m $$check || failed="$$failed, $$check"; \
 	done; \
+	printf '\n== pytest, every access to memory checked\n'; \
+	$(CHECKED) $(VENV)/bin/python -m pytest -q $(CHECKED_TESTS) || failed="$$failed, make checked"; \
 	missing="$$($(VENV)/bin/python -m tests.kafka; $(VENV)/bin/python -m tests.browser)"; \
 	if [ -n "$$failed" ]; then printf '\nFAILED: %s\n' "$${failed#, }"; \
 	else printf '\nOK: ruff, formatting, mypy and pytest all passed\n'; fi; \
 	if [ -n "$$missing" ]; then printf '%s\n' "$$missing"; fi; \
 	test -z "$$failed"
+
+# Alone, to look for a fault: TESTS="tests/stream -k restore". The environment must be set before the first import.
+checked: $(STAMP)
+	@$(CHECKED) $(VENV)/bin/python -m pytest -q $(if $(TESTS),$(TESTS),$(CHECKED_TESTS))
 
 # What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
 gpu: $(STAMP)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.config import HybridConfig
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.flops import count_flops
 from encoder.runtime.paged_cache import PagedCache
 from encoder.runtime.passes import Pass, PassPlan
@@ -30,7 +30,7 @@ class Scores:
 class Encoder(ABC):
     """A checkpoint and the cache of all its slots. Not thread-safe: one compute thread owns it."""
 
-    def __init__(self, checkpoint: Checkpoint, number_format: Numbers, cache: PagedCache) -> None:
+    def __init__(self, checkpoint: Checkpoint, number_format: NumberType, cache: PagedCache) -> None:
         self.config: HybridConfig = checkpoint.config
         self.identity = checkpoint.identity()
         """Of the checkpoint: labels of another one mean nothing here."""
@@ -43,6 +43,15 @@ class Encoder(ABC):
     def dtype(self) -> torch.dtype:
         """Of cached keys and values."""
         return self.cache.dtype
+
+    @property
+    def precision(self) -> str:
+        """Number format of the linears, and of cached keys and values if that is another: "int8/bfloat16".
+
+        Encoders of another precision may label a few words otherwise.
+        """
+        pages = str(self.dtype).removeprefix("torch.")
+        return self.number_format if pages == self.number_format else f"{self.number_format}/{pages}"
 
     def open_slot(self) -> int:
         """Open an empty slot.

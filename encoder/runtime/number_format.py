@@ -1,36 +1,52 @@
-"""The choice of numbers that the linears compute in: from what the processor has, and a measurement of milliseconds."""
+"""The choice of numbers that the linears compute in: by the processor's features alone, never by the clock.
 
-import time
-from collections.abc import Callable
+Workers of one group, and two starts of one worker, so choose the same on processors of one class. Each class gets the
+fastest format whose products are *batch invariant* there: the bits of a row do not depend on the rows beside it. The
+fused layers are so in every format. oneDNN, which computes models that the fused layers cannot, is in float32
+(`encoder.runtime.cpu.packed_linear`) and in bfloat16 by AVX-512, but not in bfloat16 by AMX.
+
+    processor                    fused layers    other models
+    no AVX-512                   -               float32
+    AVX-512 without VNNI         float32         float32
+    AVX-512 VNNI                 int8            float32
+    AVX-512 VNNI and BF16        int8            bfloat16
+    AMX                          int8            float32
+"""
+
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
-import numpy as np
 import torch
 
-from encoder.model.number_types import Numbers
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
-from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
-from encoder.runtime.cpu.packed_linear import PackedLinear
 
 NumberFormat = Literal["auto", "float32", "bfloat16", "int8"]
 NUMBER_FORMATS: tuple[str, ...] = get_args(NumberFormat)
 
 
 class NumberFormatError(ValueError):
-    """A number format that there is not, or not here; the message says what to take."""
+    """A number format is unknown or not supported here; the message says which to use."""
 
 
-_ROWS, _INPUTS, _OUTPUTS = 32, 384, 768
+class ProcessorFeatures(NamedTuple):
+    """What decides about the number format."""
+
+    fused_int8: bool
+    """The fused layers multiply bytes: AVX-512 VNNI."""
+    fused_bfloat16: bool
+    """The fused layers multiply bfloat16: AVX-512 BF16."""
+    onednn_bfloat16: bool
+    """oneDNN multiplies bfloat16 natively and batch invariant: AVX-512 BF16, and no AMX."""
 
 
-def choose_number_format(wanted: str, *, fused: bool = True) -> Numbers:
-    """Choose what the linears compute in: fewer bits only where the processor has them and they measure faster.
+def choose_number_format(wanted: str, *, fused: bool = True, features: ProcessorFeatures | None = None) -> NumberType:
+    """Choose what the linears compute in.
 
     Args:
-        wanted: one of `NUMBER_FORMATS`.
-        fused: whether the fused layers can do the model's shape; "auto" never takes int8 without them.
+        wanted: one of `NUMBER_FORMATS`; what is not "auto" is taken as it is, whatever oneDNN makes of it.
+        fused: whether the fused layers can compute a model of this shape.
+        features: of the processor; None: of this one.
 
     Raises:
         NumberFormatError: `wanted` is not a number format.
@@ -41,56 +57,34 @@ def choose_number_format(wanted: str, *, fused: bool = True) -> Numbers:
         )
     if wanted != "auto":
         return wanted  # type: ignore[return-value]
-    best: Numbers = "float32"
-    seconds = _seconds("float32")
-    if cpu_has_bfloat16() and (measured := _seconds("bfloat16")) < 0.9 * seconds:
-        best, seconds = "bfloat16", measured
-    if fused and can_multiply("int8") and _seconds("int8") < 0.9 * seconds:
-        best = "int8"
-    return best
+    features = features or read_features()
+    if fused and features.fused_int8:
+        return "int8"
+    if features.fused_bfloat16 if fused else features.onednn_bfloat16:
+        return "bfloat16"
+    return "float32"
 
 
-def page_type(number_format: Numbers, *, fused: bool = True) -> torch.dtype:
-    """Tell what keys and values are cached in, for linears of this format."""
+def read_features() -> ProcessorFeatures:
+    """Read the features of this processor."""
+    flags = _processor_flags()
+    return ProcessorFeatures(
+        fused_int8=can_multiply("int8"),
+        fused_bfloat16=can_multiply("bfloat16"),
+        onednn_bfloat16="avx512_bf16" in flags and "amx_bf16" not in flags,
+    )
+
+
+def page_type(number_format: NumberType, *, fused: bool = True) -> torch.dtype:
+    """Give the type of cached keys and values for linears of this number type."""
     if number_format == "int8":
         return torch.bfloat16 if fused and can_multiply("bfloat16") else torch.float32
     return torch.bfloat16 if number_format == "bfloat16" else torch.float32
 
 
-def cpu_has_bfloat16() -> bool:
-    """Tell whether this CPU multiplies bfloat16 natively; without it torch's bfloat16 is up to nine times slower."""
+def _processor_flags() -> frozenset[str]:
+    """Flags as Linux names them; elsewhere none, as float32 is never wrong."""
     try:
-        words = Path("/proc/cpuinfo").read_text().split()
-    except OSError:  # not Linux: float32 is never wrong
-        return False
-    return "avx512_bf16" in words or "amx_bf16" in words
-
-
-def _seconds(number_format: Numbers) -> float:
-    """Measure the best of a few products of a typical shape; about 2 ms."""
-    run = _fused_product() if number_format == "int8" else _packed_product(number_format)
-    best = float("inf")
-    for _ in range(10):
-        began = time.perf_counter()
-        run()
-        best = min(best, time.perf_counter() - began)
-    return best
-
-
-def _packed_product(number_format: Numbers) -> Callable[[], object]:
-    dtype = torch.bfloat16 if number_format == "bfloat16" else torch.float32
-    linear = PackedLinear(torch.full((_OUTPUTS, _INPUTS), 0.5), torch.zeros(_OUTPUTS), dtype)
-    x = torch.ones(_ROWS, _INPUTS, dtype=dtype)
-    return lambda: linear(x)
-
-
-def _fused_product() -> Callable[[], object]:
-    run_product = make_run("int8")
-    words = aligned(_INPUTS * _OUTPUTS // 4 + 3 * _OUTPUTS, np.int32)
-    words.setflags(write=False)
-    place = _INPUTS * _OUTPUTS // 4
-    products = np.array([0, place, place + _OUTPUTS, place + 2 * _OUTPUTS, _INPUTS // 4, _OUTPUTS // BLOCK, AS_IS])
-    packed = PackedWeights(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
-    a, scale, zero = aligned(_ROWS * _INPUTS, NUMPY["int8"]), aligned(_ROWS, np.float32), aligned(_ROWS, np.int32)
-    sums, out = aligned(ROWS * BLOCK, np.int32), aligned(_ROWS * _OUTPUTS, np.float32)
-    return lambda: run_product(packed, a, _ROWS, scale, zero, sums, out)
+        return frozenset(Path("/proc/cpuinfo").read_text().split())
+    except OSError:
+        return frozenset()

@@ -50,7 +50,7 @@ class PackedLinear:
         return F.gelu(y, approximate=self.approximate) if self.gelu else y
 
     def _single_row_differs(self, width: int) -> bool:
-        """Tell whether one of sixteen rows gets other bits alone than among the others."""
+        """Tell whether one of sixteen rows gives other bits alone than together with the others."""
         x = torch.sin(torch.arange(16 * width)).view(16, width).to(self.dtype)
         alone = torch.cat([self._compute(x[i : i + 1]) for i in range(len(x))])
         return not torch.equal(alone, self._compute(x))

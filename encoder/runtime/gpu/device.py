@@ -1,4 +1,4 @@
-"""Which device the tensor work runs on: the CPU unless another is asked for."""
+"""Choice of the device that the encoder runs on: the CPU unless another is asked for."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ def on(device: torch.device) -> AbstractContextManager[object]:
 
 
 class DeviceError(ValueError):
-    """A device that cannot be used; the message says what to do."""
+    """A device cannot be used; the message says what to do."""
 
 
 def choose_device(name: str | None = None) -> torch.device:

@@ -1,8 +1,7 @@
-"""The hybrid encoder on a device: the same passes in, the same scores out as `encoder.runtime.encoder.HybridEncoder`.
+"""The hybrid encoder on a device: same passes and same scores as `encoder.runtime.encoder.HybridEncoder`.
 
-Which page holds what is the host's business, as on the CPU (`encoder.runtime.paged_cache`): a step sends its requests
-with their rows of the page tables in one copy, the device lays out the packed rows, and the scores come back in one
-copy.
+The host keeps the page tables, as on the CPU (`encoder.runtime.paged_cache`). A step sends its requests with their rows
+of the page tables in one copy, the device makes the packed rows, and the scores come back in one copy.
 """
 
 import numpy as np
@@ -25,7 +24,7 @@ from encoder.runtime.passes import PassPlan
 
 _KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6
-"""Of the device's free memory that pages may take, if nobody says how many pages there are to be."""
+"""Share of the device's free memory that pages may take if max_pages is not given."""
 
 
 class DeviceCache(PagedCache):
@@ -143,7 +142,7 @@ def _affordable(config: HybridConfig, dtype: torch.dtype, device: torch.device, 
 
 
 def _choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """Choose what the linears compute in; the interpreter cannot multiply bfloat16.
+    """Choose the linears' number type; the interpreter cannot multiply bfloat16.
 
     Raises:
         NumberFormatError: `wanted` is none that a device computes in.

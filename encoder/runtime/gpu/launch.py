@@ -1,4 +1,4 @@
-"""What the wrappers of all kernels share: tiles, and whether kernels are compiled or interpreted."""
+"""Helpers of all kernel wrappers: tile sizes, and whether kernels are compiled or interpreted."""
 
 import triton
 from torch import Tensor

@@ -1,6 +1,6 @@
 """One pinned buffer a step: requests, page tables and tokens go to the device in a single copy.
 
-Every part begins at a multiple of 16 bytes, since Triton compiles a kernel anew for pointers that do not.
+Every part begins at a multiple of 16 bytes, because Triton compiles a kernel again for pointers that do not.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class BufferViews(NamedTuple):
     tokens: Tensor
     """(T,) appended tokens of all requests"""
     extra: Tensor
-    """(E,) whatever else the step takes"""
+    """(E,) further arguments of the step"""
 
 
 class BufferShape(NamedTuple):

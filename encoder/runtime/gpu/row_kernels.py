@@ -1,7 +1,7 @@
-"""Kernels that treat each packed row alone: embedding, residual and norm, GELU, boundary states in and out of pages.
+"""Kernels on single packed rows: embedding, residual and norm, GELU, boundary states into and out of pages.
 
-Each reads a row once and writes it once; the biases of the linears before them are added here, so that those are plain
-matrix products. Rows beyond `totals` are padding: they are neither read nor written.
+Each reads a row once and writes it once. The biases of the linears before them are added here, so that the linears are
+plain matrix products. Rows beyond `totals` are padding, which is neither read nor written.
 """
 
 from typing import NamedTuple

@@ -1,8 +1,8 @@
-"""Which token each packed row is: prefix sums over the requests of a step, and the rows' metadata, on the device.
+"""Metadata of the packed rows, made on the device: prefix sums over the requests of a step.
 
-The host never learns how long the tail's list is before the step has ended: the arrays have a capacity, and their real
-lengths stand in `DeviceRows.totals`, which every kernel reads. What does not fit is not laid out at all (`totals` says
-how much it was), so that nothing is half done.
+The host does not know the length of the tail's list before the step has ended. So the arrays have a capacity, and their
+real lengths are in `DeviceRows.totals`, which every kernel reads. If the rows exceed the capacity, none of them is laid
+out, and `totals` gives the capacity that is needed.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _FILL = 64
 
 
 class DeviceRows(NamedTuple):
-    """What each packed row is; int32 on the device. Sequence s is the request s of the step."""
+    """Metadata of the packed rows, int32 on the device. Sequence s is request s of the step."""
 
     starts: Tensor
     """(S + 1,) row offsets"""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from encoder.kernel_checks import CHECKED
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, PackedWeights, make_run
 from encoder.runtime.cpu.avx512.microkernel import PER_STEP
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
@@ -20,7 +20,7 @@ from encoder.runtime.paged_cache import prefix_rows, tail_rows
 from encoder.runtime.passes import Pass
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint
 
-checked = pytest.mark.skipif(not CHECKED, reason="kernels are not checked in this run; `make bounds` runs it")
+checked = pytest.mark.skipif(not CHECKED, reason="kernels are not checked in this run; `make checked` runs it")
 REFUSED = "a kernel reached outside of its memory|index is out of bounds"
 
 SHORT_BY_HALF = """
@@ -61,7 +61,7 @@ def test_a_vector_that_is_too_short_is_refused() -> None:
 class Parts:
     """Three rows of 32 numbers times 32 x 64: all that a product is given, of just the right sizes."""
 
-    def __init__(self, numbers: Numbers) -> None:
+    def __init__(self, numbers: NumberType) -> None:
         needs(numbers)
         self.numbers = numbers
         steps = 32 // PER_STEP[numbers]
@@ -110,7 +110,7 @@ WRONG = {
 @checked
 @pytest.mark.parametrize("numbers", FORMATS)
 @pytest.mark.parametrize("what", WRONG)
-def test_a_wrong_extent_of_a_product_is_refused(numbers: Numbers, what: str) -> None:
+def test_a_wrong_extent_of_a_product_is_refused(numbers: NumberType, what: str) -> None:
     Parts(numbers).run()
     parts = Parts(numbers)
     WRONG[what](parts)
@@ -127,10 +127,10 @@ def test_bytes_need_a_scale_and_a_zero_point_each(which: str) -> None:
         parts.run()
 
 
-def step_with_page(page: int, kernels: str, numbers: Numbers) -> None:
+def step_with_page(page: int, kernels: str, numbers: NumberType) -> None:
     """A second step of a text, while the first page of its slot is said to be another one, of prefix and tail."""
     encoder = HybridEncoder(wide_checkpoint(), max_sessions=2, kernels=kernels, number_format=numbers)
-    slot, cache = encoder.open(), encoder.cache
+    slot, cache = encoder.open_slot(), encoder.cache
     encoder.step([Pass(slot, 0, np.arange(20, dtype=np.int32), 0, 0)])
     plan = cache.plan([Pass(slot, 20, np.arange(1, dtype=np.int32), 0, 0)])
     cache.apply(plan)
@@ -142,7 +142,7 @@ def step_with_page(page: int, kernels: str, numbers: Numbers) -> None:
 @checked
 @pytest.mark.parametrize("numbers", FORMATS)
 @pytest.mark.parametrize("page", [-1, 1 << 20])
-def test_a_page_that_is_not_there_is_refused(numbers: Numbers, page: int) -> None:
+def test_a_page_that_is_not_there_is_refused(numbers: NumberType, page: int) -> None:
     needs(numbers)
     step_with_page(0, "fused", numbers)
     with pytest.raises(IndexError, match=REFUSED):

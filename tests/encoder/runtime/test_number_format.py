@@ -1,32 +1,65 @@
-"""The number format follows the processor and the clock."""
+"""The number format follows the features of the processor, and nothing else."""
+
+import time
 
 import pytest
 import torch
 
 from encoder.runtime import number_format
 from encoder.runtime.encoder import HybridEncoder
-from encoder.runtime.number_format import choose_number_format, page_type
+from encoder.runtime.number_format import ProcessorFeatures, choose_number_format, page_type, read_features
 from tests.tiny import tiny_checkpoint
 
+NO_AVX512 = ProcessorFeatures(False, False, False)
+CLASSES = {
+    "AVX2": (NO_AVX512, "float32", "float32"),
+    "AVX-512 without VNNI": (NO_AVX512, "float32", "float32"),
+    "AVX-512 VNNI": (ProcessorFeatures(True, False, False), "int8", "float32"),
+    "AVX-512 BF16": (ProcessorFeatures(True, True, True), "int8", "bfloat16"),
+    "AMX": (ProcessorFeatures(True, True, False), "int8", "float32"),
+    "AVX-512 BF16 without VNNI": (ProcessorFeatures(False, True, True), "bfloat16", "bfloat16"),
+}
+"""Features, and what "auto" is for the fused layers and for other models."""
+FLAGS = {
+    "AVX2": "avx avx2 avx_vnni fma",
+    "AVX-512 without VNNI": "avx avx2 avx512f avx512bw avx512vl",
+    "AVX-512 VNNI": "avx512f avx512bw avx512_vnni",
+    "AVX-512 BF16": "avx512f avx512_vnni avx512_bf16",
+    "AMX": "avx512f avx512_vnni avx512_bf16 amx_bf16 amx_tile amx_int8",
+    "AVX-512 BF16 without VNNI": "avx512f avx512_bf16",
+}
+"""As Linux names them."""
+NEEDED = {"int8": "avx512_vnni", "bfloat16": "avx512_bf16"}
 
-def test_number_format_follows_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_each_class_of_processors_has_its_format(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    features, fused, other = CLASSES[name]
+    flags = frozenset(FLAGS[name].split())
+    monkeypatch.setattr(number_format, "_processor_flags", lambda: flags)
+    monkeypatch.setattr(number_format, "can_multiply", lambda numbers: NEEDED[numbers] in flags)
+    assert read_features() == features
+    assert [choose_number_format("auto", fused=fits) for fits in (True, False)] == [fused, other]
     for wanted in ("float32", "bfloat16", "int8"):
         assert choose_number_format(wanted) == wanted
-    seconds = {"float32": 1.0, "bfloat16": 0.5, "int8": 0.6}
-    monkeypatch.setattr(number_format, "_seconds", seconds.__getitem__)
-    monkeypatch.setattr(number_format, "cpu_has_bfloat16", lambda: True)
-    monkeypatch.setattr(number_format, "can_multiply", lambda numbers: True)
-    assert choose_number_format("auto") == "bfloat16"
-    seconds["int8"] = 0.2
-    assert choose_number_format("auto") == "int8"
-    assert choose_number_format("auto", fused=False) == "bfloat16"
-    monkeypatch.setattr(number_format, "can_multiply", lambda numbers: False)
-    assert choose_number_format("auto") == "bfloat16"
-    seconds["bfloat16"] = 9.0
-    assert choose_number_format("auto") == "float32"
-    seconds["bfloat16"] = 0.5
-    monkeypatch.setattr(number_format, "cpu_has_bfloat16", lambda: False)
-    assert choose_number_format("auto") == "float32"
+
+
+def test_the_choice_asks_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> float:
+        raise AssertionError("the clock was asked")
+
+    for clock in ("perf_counter", "monotonic", "process_time", "time"):
+        monkeypatch.setattr(time, clock, refuse)
+    found = [choose_number_format("auto", fused=fits) for fits in (True, False)]
+    assert found in [[fused, other] for _, fused, other in CLASSES.values()]
+
+
+def test_what_an_encoder_computes_in_is_told() -> None:
+    """Pages too: without BF16 they are float32, which changes scores as much as another format of the linears."""
+    encoder = HybridEncoder(tiny_checkpoint(), max_sessions=1, number_format="float32")
+    assert encoder.precision == "float32"
+    encoder.number_format = "int8"
+    assert encoder.precision == "int8/float32"
 
 
 def test_pages_are_bfloat16_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

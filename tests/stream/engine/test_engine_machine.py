@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -324,7 +325,7 @@ class EngineMachine(RuleBasedStateMachine):
         stood = []
         for x in revisions:
             state = saved.get(x.session)
-            rev = state.numbers.get(x.tagger, (0, 1))[0] if state is not None else 0
+            rev = state.counters.get(x.tagger, (0, 1))[0] if state is not None else 0
             if state is not None and x.rev <= rev and not (state.ended and x.offset > state.offset):
                 stood.append(x)
         before = set(self.taggers)
@@ -357,8 +358,8 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def evict(self) -> None:
         self.run()
-        for living in self.engine._sessions.active.values():
-            living.labels._session.evict()
+        for session in self.engine._sessions.active.values():
+            session.labels._session.evict()
 
     @rule(seconds=st.sampled_from([1.0, 5.0, IDLE, REMEMBER]))
     def wait(self, seconds: float) -> None:
@@ -474,7 +475,7 @@ def either(one: Says, other: Says | None) -> Says | None:
     return other and {tagger: one[tagger] | other[tagger] for tagger in TAGGERS}
 
 
-TestEngineMachine = EngineMachine.TestCase
+TestEngineMachine = pytest.mark.timeout(600)(EngineMachine.TestCase)  # to find a short example of a fault takes minutes
 TestEngineMachine.settings = settings(
     max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )

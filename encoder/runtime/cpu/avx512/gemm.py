@@ -18,7 +18,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
     corrected,
@@ -52,7 +52,7 @@ def padded(columns: int) -> int:
 
 
 PARTS: Final = 7
-"""What is known of a product, see `PackedWeights`."""
+"""Fields of a product's description, see `PackedWeights`."""
 
 
 class PackedWeights(NamedTuple):
@@ -81,7 +81,7 @@ def weight_pointers(p: Any) -> Any:
 
 
 @cache
-def make_product(numbers: Numbers) -> Callable[..., None]:
+def make_product(numbers: NumberType) -> Callable[..., None]:
     """Compile the product of one kind of numbers, for any shape."""
     one, two, three, four, five = (make_tile(numbers, rows, VECTORS) for rows in range(1, ROWS + 1))
     per_step = PER_STEP[numbers]
@@ -97,7 +97,7 @@ def make_product(numbers: Numbers) -> Callable[..., None]:
             packed: pointers.
             which: number of the product.
             a: (T * K,) flat, in the kind of numbers.
-            begin: first row; `count` rows, of which the first goes to the start of `out`.
+            begin: first row; the result of `count` rows goes to the start of `out`.
             scale: (T,) float32 of int8 rows; `zero` (T,) int32. Other kinds do not read them.
             sums: (ROWS * BLOCK,) scratch, int32 for int8, else float32.
             out: (count * blocks * BLOCK,) float32, flat.
@@ -134,7 +134,7 @@ def make_product(numbers: Numbers) -> Callable[..., None]:
 
 
 @cache
-def make_run(numbers: Numbers) -> Callable[..., None]:
+def make_run(numbers: NumberType) -> Callable[..., None]:
     """Compile one product alone, of arrays: to be measured and tested."""
     multiply = make_product(numbers)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, PackedWeights, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP
 
@@ -22,12 +22,12 @@ LAYOUT: Final = 1
 """Raised when packed weights change their order or meaning."""
 
 PRODUCTS: Final = ("qkv", "out", "ff_in", "ff_out")
-"""Of each layer; the head and the projection come behind those of all layers."""
+"""Products of each layer; those of the head and the projection follow after all layers."""
 NORMS: Final = ("norm1", "norm2")
-"""Of each layer; that of the embedding comes behind those of all layers."""
+"""Norms of each layer; that of the embedding follows after all layers."""
 
 
-def _products(config: HybridConfig, numbers: Numbers) -> Iterator[tuple[str, Numbers, int, int]]:
+def _products(config: HybridConfig, numbers: NumberType) -> Iterator[tuple[str, NumberType, int, int]]:
     """Name, kind, inputs and outputs of each product."""
     hidden, wide = config.hidden, config.intermediate
     shapes = {"qkv": (hidden, 3 * hidden), "out": (hidden, hidden), "ff_in": (hidden, wide), "ff_out": (wide, hidden)}
@@ -55,7 +55,7 @@ def _form(config: HybridConfig, name: str) -> int:
 class WeightLayout:
     """Where each part of a packed checkpoint lies."""
 
-    def __init__(self, config: HybridConfig, numbers: Numbers) -> None:
+    def __init__(self, config: HybridConfig, numbers: NumberType) -> None:
         self.config, self.numbers = config, numbers
         self._end = 0
         products, norms = [], []
@@ -111,7 +111,7 @@ def round_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
 
 
 def _rounded(
-    weight: NDArray[np.float32], kind: Numbers
+    weight: NDArray[np.float32], kind: NumberType
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.generic]]:
     """Scales (N,) and column sums (N,) of a weight (N, K), and its numbers; only int8 has need of the first two."""
     if kind == "int8":

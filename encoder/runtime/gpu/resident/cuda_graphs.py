@@ -17,7 +17,7 @@ def bucket(size: int) -> int:
 
 
 class CudaGraphs:
-    """All graphs of one device. What they leave behind lies in tensors that outlive them; scratch is shared."""
+    """All CUDA graphs of one device. Their results are in tensors that outlive them; scratch memory is shared."""
 
     def __init__(self, device: torch.device) -> None:
         self._on = device.type == "cuda"
@@ -49,7 +49,7 @@ class CudaGraphs:
         self._graphs[key].replay()
 
     def _capture(self, work: Callable[[], None]) -> torch.cuda.CUDAGraph:
-        """Capture; two runs before it let libraries and Triton load what they cannot load while capturing."""
+        """Capture a graph, after two runs in which libraries and Triton load what they cannot load while capturing."""
         assert self._aside is not None
         here = torch.cuda.current_stream(self._device)
         self._aside.wait_stream(here)

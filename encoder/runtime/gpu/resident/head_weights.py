@@ -1,4 +1,4 @@
-"""The heads' weights as the reading kernels want them: one table each for all heads, padded to the largest."""
+"""The heads' weights as the decoding kernels read them: one table each for all heads, padded to the largest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class DeviceHeads:
     begins: Tensor
     """(K, L) int32 the B-x of each I-x, else -1"""
     label_rows: Tensor
-    """(K, L, U) float32 what a label adds to the hidden units of the stability head"""
+    """(K, L, U) float32 each label's contribution to the hidden units of the stability head"""
     feature_rows: Tensor
-    """(K, 6, U) float32 what each feature adds"""
+    """(K, 6, U) float32 each feature's contribution"""
     out_rows: Tensor
     """(K, 2, U) float32 weights of base and drift"""
     constants: Tensor

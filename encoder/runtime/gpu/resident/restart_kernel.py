@@ -1,7 +1,7 @@
-"""Restart points on the device: cut what was rewritten, and choose for each request from which token the tail computes.
+"""Restart points on the device: cuts rewritten words, and chooses the first token to compute of each request.
 
-The rules are those of `encoder.restart.policies`, `encoder.restart.expected_gain` and `encoder.session.segment_window`;
-with several heads each word counts with the worst that any of them says of it.
+The rules are those of `encoder.restart.policies`, `encoder.restart.expected_gain` and `encoder.session.segment_window`.
+With several heads a word has the lowest stability that any of them gives it.
 """
 
 import triton
@@ -38,7 +38,7 @@ def _lowest_stability(slot, w, kept, words, seen, base, drift, HEADS: tl.constex
 
 @triton.jit
 def _best_point(w, kept, words, seen, worst, price, BLOCK: tl.constexpr):
-    """Find the word of which the expected changes exceed the price by most (`encoder.restart.expected_gain`)."""
+    """Find the restart point whose expected changes exceed the price by most (`encoder.restart.expected_gain`)."""
     right = words - 1 - w
     was = tl.minimum(tl.maximum(seen - 1 - w, 0), right)
     log = tl.log((right.to(tl.float64) + 0.5) / (was.to(tl.float64) + 0.5))
@@ -117,7 +117,7 @@ def choose_restarts(count: Tensor, fields: Tensor, extra: Tensor, state: SlotSta
         fields: (FIELDS, S) int32; rows may be further apart than S.
         extra: (E,) int32 last tokens of new words.
         state: changed: cut, and its tokens' reach and words' ends as they will be when the step has run.
-        out: (S,) int32 restart points in slot tokens, and (S,) int32 first word that is read anew.
+        out: (S,) int32 restart points in slot tokens, and (S,) int32 first word that is decoded.
     """
     _, heads, window = state.labels.shape
     choose_restarts_kernel[(fields.shape[1],)](

@@ -1,7 +1,7 @@
-"""What stands in each slot's open segment, on the device: words, labels, their stability, and how far each token saw.
+"""State of each slot's open segment on the device: words, labels, their stability, and how far each token saw.
 
-One segment a slot, in numbers of its own: token 0 and word 0 are its first. It fits the window, so W of each suffice
-(a longer one is the ordinary path's business, see `encoder.runtime.gpu.resident.step`).
+A slot has one segment, whose first token and word are number 0. It fits the window, so W of each suffice; a longer
+segment goes the ordinary path (`encoder.runtime.gpu.resident.step`).
 """
 
 from typing import NamedTuple
@@ -65,7 +65,7 @@ class SlotState(NamedTuple):
 
 
 def policy_numbers(policy: RestartPolicy) -> tuple[int, float]:
-    """Tell a policy's kind and its number.
+    """Give a policy's kind and number.
 
     Raises:
         ValueError: the device does not know that kind of policy.

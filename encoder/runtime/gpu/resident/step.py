@@ -1,12 +1,12 @@
-"""The step that stays on the device: point, prefix, gather, tail, decode and diff without a word to the host.
+"""The resident step: restart points, prefix, gather, tail, decoding and diff on the device, without the host.
 
-The host sends new tokens, cuts and page tables in one pinned copy, and reads back one: how many labels changed, and
-which. Nothing between the two waits for the device. How long the tail's list of tokens gets is decided there, so the
-host guesses a size; if the list is longer, nothing is computed, the host hears of it with the read-back, and runs the
-tail once more with room enough (`reruns` counts these).
+The host sends new tokens, cuts and page tables in one pinned copy, and reads one copy back: how many labels changed,
+and which. Nothing in between waits for the device. The length of the tail's token list is only known there, so the host
+guesses a capacity. If the list is longer, nothing is computed; the host learns of it with the read-back, and runs the
+tail once more with enough capacity (`reruns` counts these).
 
-It serves open segments that fit the window. A longer segment, a re-anchor and a replay after an eviction are the
-ordinary path's (`encoder.session.pool` over the same `DeviceEncoder`): they are rare, and made of several passes.
+It serves open segments that fit the window. Longer segments, re-anchors and replays after an eviction go the ordinary
+path (`encoder.session.pool` over the same `DeviceEncoder`): they are rare, and take several passes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -64,9 +64,9 @@ class DeviceResidentStep:
     """`encoder.runtime.gpu.resident.interface.Resident` over a device's encoder, whose slots and pages it shares."""
 
     def __init__(self, encoder: DeviceEncoder, heads: Sequence[Head]) -> None:
-        """Make room for what stands in each slot."""
+        """Reserve the state of each slot."""
         self.reruns = 0
-        """Steps of which the tail ran twice, as its list was longer than guessed."""
+        """Steps whose tail ran twice because its list was longer than expected."""
         slots, device = len(encoder.cache.opened), encoder.device
         self._encoder, self._device = encoder, device
         self._heads = bring_heads(heads, device)
@@ -94,11 +94,11 @@ class DeviceResidentStep:
         return found[0] if len(found) == 1 else _join(found)
 
     def parts(self, requests: Sequence[SlotRequest]) -> list[Sequence[SlotRequest]]:
-        """Part the requests of a step so that a graph takes each part."""
+        """Split the requests of a step so that each part fits a graph."""
         return list(_split(requests, self.most))
 
     def standing(self, slot: int, words: int) -> dict[str, NDArray[np.generic]]:
-        """Read what stands of a slot's first words; waits for the device, so it is for saving and for tests."""
+        """Read the state of a slot's first words; waits for the device, so it is only for saving and for tests."""
         state = self._state
         names = ("labels", "probability", "base", "drift", "seen", "reach", "ends")
         found = {name: getattr(state, name)[slot].cpu().numpy() for name in names}
@@ -126,7 +126,7 @@ class DeviceResidentStep:
             return PreparedStep(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
 
     def launch(self, prepared: PreparedStep) -> tuple[PreparedStep, int]:
-        """Set the device to work, and tell for how many tail tokens."""
+        """Start the step on the device; gives the number of tail tokens that there is room for."""
         shape = prepared.shape
         with on(self._device), torch.inference_mode():
             self._copies.receive(prepared.sent, self._input)
@@ -225,7 +225,7 @@ def _fill(parts: BufferViews, numbers: NDArray[np.int64], ends: NDArray[np.int32
 
 
 def _split(requests: Sequence[SlotRequest], most: int) -> Iterator[Sequence[SlotRequest]]:
-    """Part requests so that each part has a bucket."""
+    """Split requests so that each part fits a bucket."""
     first, tokens = 0, 0
     for i, one in enumerate(requests):
         more = max(len(one.tokens), len(one.ends))

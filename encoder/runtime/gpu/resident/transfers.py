@@ -1,7 +1,7 @@
-"""What goes over the bus in a step: one pinned copy there, on a stream of its own, and one back.
+"""Transfers of a step: one pinned copy to the device, on a separate stream, and one back.
 
-Two buffers take turns, so that a step's requests can be laid out and sent while the step before still computes. At most
-one step is sent and not launched, and one launched and not read.
+There are two buffers, so that a step's requests can be laid out and sent while the step before is computed. At most one
+step is sent but not launched, and one launched but not read.
 """
 
 from typing import NamedTuple
@@ -58,7 +58,7 @@ class PinnedTransfers:
         return SentBuffer(there, arrived)
 
     def receive(self, sent: SentBuffer, target: Tensor) -> None:
-        """Put what was sent where the captured launches look for it, as soon as it has arrived."""
+        """Copy the sent buffer to the input of the captured graphs as soon as it has arrived."""
         if sent.arrived is not None:
             torch.cuda.current_stream(self._device).wait_event(sent.arrived)
         target[: len(sent.there)].copy_(sent.there, non_blocking=True)

@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.cli.main import main
 from consumers.common.errors import OperationFailed
-from consumers.common.settings import Topics
+from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import EmbeddedBroker
 from consumers.kafka.topics.rules import DAY, Role
 from consumers.kafka.topics.topics import ROLES, check_topics, create_topics, find_topics
@@ -142,5 +142,5 @@ def embedded() -> Iterator[str]:
 async def test_the_embedded_broker_has_them_already(embedded: str) -> None:
     """It makes what it is asked about, cannot be told how, and tells no settings."""
     async with administering(embedded) as admin:
-        assert await create_topics(admin, Topics()) == []
-        assert await check_topics(admin, Topics()) == []
+        assert await create_topics(admin, ServiceSettings().topics) == []
+        assert await check_topics(admin, ServiceSettings().topics) == []

@@ -114,7 +114,7 @@ def option_row(param: Any) -> tuple[str, str, str]:
     help = _fill_in(param.help or "")
     if param.param_type_name == "argument":
         return param.metavar or param.name.upper(), help, ""
-    left = ", ".join(param.opts) + (f" / {', '.join(param.secondary_opts)}" if param.secondary_opts else "")
+    left = " / ".join([", ".join(sorted(param.opts, key=len)), *param.secondary_opts])
     if not param.is_flag and param.metavar:
         left += f" {param.metavar}"
     default = default_of(param)

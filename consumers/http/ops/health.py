@@ -63,6 +63,7 @@ def _workers(context: HttpContext) -> dict[str, Any]:
 def _figures(context: HttpContext) -> dict[str, Any]:
     worker = context.worker
     return {
+        "number_format": ", ".join(worker.engine.labeller.precisions),
         "in_flight": worker.in_flight,
         "queue_age_seconds": round(worker.queue_age, 3),
         "seconds_without_progress": round(worker.stalled_seconds, 3),

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.growth.own_product import own_product
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.packed_linear import PackedLinear
 
 ROWS = (64, 256, 1024)
@@ -17,7 +17,7 @@ SECONDS = 0.05
 """Duration of each try."""
 
 
-def product_rate(hidden: int, wide: int, number_format: Numbers) -> float:
+def product_rate(hidden: int, wide: int, number_format: NumberType) -> float:
     """Return the operations a second of the best product of (M, hidden) by (hidden, wide) in a number format."""
     found = []
     for rows in ROWS:
@@ -27,7 +27,7 @@ def product_rate(hidden: int, wide: int, number_format: Numbers) -> float:
     return max(found)
 
 
-def _float_products(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
+def _float_products(rows: int, hidden: int, wide: int, number_format: NumberType) -> list[Callable[[], Tensor]]:
     """Return torch's own product, and oneDNN's with packed weights."""
     dtype: torch.dtype = getattr(torch, number_format)
     weight, bias = torch.randn(wide, hidden) / hidden**0.5, torch.randn(wide)
@@ -36,7 +36,7 @@ def _float_products(rows: int, hidden: int, wide: int, number_format: Numbers) -
     return [lambda: packed(x), lambda: F.linear(x, plain, offset)]
 
 
-def _int8_products(rows: int, hidden: int, wide: int, number_format: Numbers) -> list[Callable[[], Tensor]]:
+def _int8_products(rows: int, hidden: int, wide: int, number_format: NumberType) -> list[Callable[[], Tensor]]:
     """Return torch's int8 product, without scaling."""
     x = torch.randint(-127, 127, (rows, hidden), dtype=torch.int8)
     weight = torch.randint(-127, 127, (wide, hidden), dtype=torch.int8)

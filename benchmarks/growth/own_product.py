@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run, padded
 from encoder.runtime.cpu.avx512.microkernel import PER_STEP, can_multiply
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
 
 
-def own_product(rows: int, hidden: int, wide: int, numbers: Numbers) -> list[Callable[[], None]]:
+def own_product(rows: int, hidden: int, wide: int, numbers: NumberType) -> list[Callable[[], None]]:
     """Return a function that multiplies (rows, hidden) by (hidden, wide), with scales and bias; [] if unsupported."""
     if not can_multiply(numbers):
         return []

@@ -43,12 +43,12 @@ def bench(settings: BenchCommand) -> None:
 
     check_engine(settings.engine)
     engine = build_engine(settings.engine)
-    from consumers.common.gc_tuning import settle
+    from consumers.common.gc_tuning import tune_interpreter
     from consumers.runtime.capacity import CapacityRun, find_capacity, measure_speakers
 
     configure_logging("warning")
     p99_ms, seconds, max_speakers = settings.p99_ms, settings.seconds, settings.max_speakers
-    settle()
+    tune_interpreter()
     runs: list[CapacityRun] = []
 
     def carries(speakers: int) -> bool:

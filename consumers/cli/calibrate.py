@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from consumers.cli.evaluate import GoldOptions
-from consumers.common.console import console, percent
+from consumers.common.console import console, percent, show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import setting
 
@@ -58,14 +58,14 @@ class CalibrateCommand:
 
 def calibrate(settings: CalibrateCommand) -> None:
     """Find the cheapest restart price or threshold that keeps a guarantee, and measure the stability head."""
-    from encoder.checkpoints.calibration import CalibrationError, save_calibration
-    from encoder.checkpoints.checkpoint import load_checkpoint
-    from encoder.checkpoints.location import CheckpointError
-    from encoder.checkpoints.names import choose_taggers
-    from encoder.model.config import ConfigError
-    from stream.evaluation.calibration.calibrate import CalibrationTask
-    from stream.evaluation.calibration.calibrate import calibrate as run
-    from stream.evaluation.replay.examples import EvaluationError
+    with show_loading("torch", log=False):
+        from encoder.checkpoints.calibration import CalibrationError, save_calibration
+        from encoder.checkpoints.checkpoint import load_checkpoint
+        from encoder.checkpoints.location import CheckpointError
+        from encoder.checkpoints.names import choose_taggers
+        from encoder.model.config import ConfigError
+        from stream.evaluation.calibration.calibrate import CalibrationTask, run_calibration
+        from stream.evaluation.replay.examples import EvaluationError
 
     gold = settings.gold
     with user_errors("calibrate", CalibrationError, CheckpointError, ConfigError, EvaluationError):
@@ -82,7 +82,7 @@ def calibrate(settings: CalibrateCommand) -> None:
             spoken=gold.spoken,
             join=gold.join,
         )
-        report = run(task)
+        report = run_calibration(task)
         console().print(calibration_table(report))
         if settings.out is not None:
             _write(report, settings.out)

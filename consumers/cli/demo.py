@@ -6,8 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from consumers.cli.flags import Select
 from consumers.cli.options import ApacheKafkaOption, HttpFlags, SpeedOption
 from consumers.common.console import show_loading
@@ -24,12 +22,13 @@ class DemoCommand:
     speed: SpeedOption = "10"
     file: Annotated[
         Path | None,
-        typer.Option(
+        setting(
+            "Recorded stream to replay.",
+            panel="Replay",
+            variable=False,
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="Recorded stream to replay.",
-            rich_help_panel="Replay",
             show_default="the sample interview",
         ),
     ] = None

@@ -86,7 +86,7 @@ def list_letters(settings: ListCommand) -> int:
     return 0
 
 
-def replay(settings: DlqReplayCommand) -> int:
+def replay_dead_letters(settings: DlqReplayCommand) -> int:
     """Send dead letters back to their original partitions, each once; exit code 1 if one could not be sent.
 
     What was sent is recorded as the progress of the consumer group GROUP.dlq.
@@ -94,8 +94,7 @@ def replay(settings: DlqReplayCommand) -> int:
     configure_logging("warning")
     from consumers.kafka.client.security import check_cluster
     from consumers.kafka.dead_letters.records import REASONS
-    from consumers.kafka.dead_letters.replay import ReplayRequest
-    from consumers.kafka.dead_letters.replay import replay as replay_letters
+    from consumers.kafka.dead_letters.replay import ReplayRequest, replay_letters
 
     service = settings.service
     check_cluster(service.broker)
@@ -127,11 +126,11 @@ async def _tally(broker: str, topic: str, patience: float, show: bool) -> Tallie
         kind = ("not written by the service", None) if letter is None else (letter.reason, letter.origin)
         tallies.setdefault(kind, ReasonCount()).add(letter.time if letter else float("inf"))
         if letter is not None and show:
-            print(json.dumps(describe(letter), ensure_ascii=False))
+            print(json.dumps(letter_fields(letter), ensure_ascii=False))
     return tallies
 
 
-def describe(letter: "DeadLetter") -> dict[str, object]:
+def letter_fields(letter: "DeadLetter") -> dict[str, object]:
     """All fields of a letter for JSON, with its text."""
     return {
         "partition": letter.home.partition,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from consumers.common.console import console
+from consumers.common.console import console, show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import DEFAULT_TAGGER, NumberFormatOption, setting
 
@@ -103,14 +103,15 @@ class EvaluateCommand:
 
 def evaluate(settings: EvaluateCommand) -> None:
     """Measure taggers and restart policies on labelled sequences, fed word by word, or on recorded streams."""
-    from consumers.cli.evaluation_tables import evaluation_tables
-    from consumers.common.errors import OperationFailed
-    from encoder.checkpoints.location import CheckpointError
-    from encoder.model.config import ConfigError
-    from encoder.restart.policy_text import PolicyError
-    from encoder.runtime.number_format import NumberFormatError
-    from stream.evaluation.replay.examples import EvaluationError
-    from stream.revisions.emission import EmissionError
+    with show_loading("torch", log=False):
+        from consumers.cli.evaluation_tables import evaluation_tables
+        from consumers.common.errors import OperationFailed
+        from encoder.checkpoints.location import CheckpointError
+        from encoder.model.config import ConfigError
+        from encoder.restart.policy_text import PolicyError
+        from encoder.runtime.number_format import NumberFormatError
+        from stream.evaluation.replay.examples import EvaluationError
+        from stream.revisions.emission import EmissionError
 
     with user_errors(
         "evaluate",

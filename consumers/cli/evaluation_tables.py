@@ -1,4 +1,4 @@
-"""What `hearken evaluate` found, as tables for a terminal; the JSON has all of it."""
+"""Tables of `hearken evaluate` for a terminal; the JSON file has every figure."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -85,7 +85,7 @@ STREAM: tuple[Column, ...] = (
 
 
 def evaluation_tables(report: "EvaluationReport", everything: bool = False) -> list[Table]:
-    """Lay out a report: each tagger and policy; several seeds together; and what is gained on the baseline."""
+    """Tables of a report: each tagger and policy, several seeds together, and the gain on the baseline."""
     metrics = [result.metrics for result in report.results]
     columns = list(MAIN if report.updates is None else STREAM)
     if any(m.character_f1 is not None for m in metrics):
@@ -107,7 +107,7 @@ def evaluation_tables(report: "EvaluationReport", everything: bool = False) -> l
 
 
 def _results(report: "EvaluationReport", title: str, columns: Sequence[Column]) -> Table:
-    """One line a tagger and policy; a second line has the closing restart."""
+    """One line for each tagger and policy; a second line with closing restarts."""
     table = Table(title=title)
     table.add_column("tagger")
     table.add_column("policy", no_wrap=True)

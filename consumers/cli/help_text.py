@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from consumers.cli.config_file import file_origin
 from consumers.common.settings import suggest
 
-NAME_COLUMN = 28
+NAME_COLUMN = 29
 """Width of the first column; a longer flag gets a line of its own."""
 
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
@@ -47,7 +47,7 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write options under the headings of their panels."""
-        _write_sections(formatter, ((x.rich_help_panel or "Options", describe(x)) for x in _shown(self, ctx)))
+        _write_sections(formatter, ((_panel(x), option_row(x)) for x in _shown(self, ctx)))
 
 
 class Group(TyperGroup):
@@ -71,11 +71,15 @@ class Group(TyperGroup):
         listed = ((name, self.commands[name]) for name in self.list_commands(ctx))
         rows = ((getattr(x, "rich_help_panel", None) or "Commands", (name, _summary(x), "")) for name, x in listed)
         _write_sections(formatter, rows)
-        _write_sections(formatter, (("Options", describe(x)) for x in _shown(self, ctx)))
+        _write_sections(formatter, (("Options", option_row(x)) for x in _shown(self, ctx)))
 
 
 def _shown(command: Any, ctx: Any) -> list[Any]:
     return [x for x in command.get_params(ctx) if not x.hidden]
+
+
+def _panel(param: Any) -> str:
+    return "Arguments" if param.param_type_name == "argument" else param.rich_help_panel or "Options"
 
 
 def _summary(command: Any) -> str:
@@ -86,7 +90,7 @@ def _write_sections(formatter: Any, rows: Iterable[tuple[str, tuple[str, str, st
     sections: dict[str, list[tuple[str, str, str]]] = {}
     for panel, row in rows:
         sections.setdefault(panel, []).append(row)
-    for panel in sorted(sections, key=lambda name: name == "Options"):  # what every command has comes last
+    for panel in sorted(sections, key=lambda name: {"Arguments": 0, "Options": 2}.get(name, 1)):
         with formatter.section(typer.style(panel, bold=True)):
             for name, help, notes in sections[panel]:
                 _write_row(formatter, name, help, notes)
@@ -97,7 +101,7 @@ def _write_row(formatter: Any, name: str, help: str, notes: str) -> None:
     indent = " " * NAME_COLUMN
     lines = [line for text in (help, notes) for line in wrap(text, formatter.width - NAME_COLUMN, **_WHOLE_WORDS)]
     first = f"  {name}".ljust(NAME_COLUMN)
-    if len(first) > NAME_COLUMN or first[-1] != " ":
+    if not first.endswith("  "):
         formatter.write(first.rstrip() + "\n")
         first = indent
     for line in lines:
@@ -105,25 +109,27 @@ def _write_row(formatter: Any, name: str, help: str, notes: str) -> None:
         first = indent
 
 
-def describe(param: Any) -> tuple[str, str, str]:
+def option_row(param: Any) -> tuple[str, str, str]:
     """Flags of an option with the placeholder for its value, its help text, and its variable, range and default."""
     help = _fill_in(param.help or "")
     if param.param_type_name == "argument":
         return param.metavar or param.name.upper(), help, ""
-    left = ", ".join(param.opts) + (f" / {', '.join(param.secondary_opts)}" if param.secondary_opts else "")
+    left = " / ".join([", ".join(sorted(param.opts, key=len)), *param.secondary_opts])
     if not param.is_flag and param.metavar:
         left += f" {param.metavar}"
     default = default_of(param)
-    notes = "; ".join(filter(None, [param.envvar, _range(param), f"default: {default}" if default else ""]))
+    if default and not param.required:
+        default = f"default: {default}"
+    notes = "; ".join(filter(None, [param.envvar, _range(param), default]))
     return left, help, f"[{notes}]" if notes else ""
 
 
 def default_of(param: Any) -> str:
     """The default of an option as text; "" for options without a value, such as --help."""
+    if param.required:
+        return "required"
     if isinstance(param.show_default, str):
         return param.show_default
-    if param.required:
-        return "none, required"
     if param.is_flag:
         return "" if param.is_eager or param.default is None else "on" if param.default else "off"
     if isinstance(param.default, float):

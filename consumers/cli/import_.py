@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from consumers.common.console import console
+from consumers.common.console import console, show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import setting
 
@@ -45,12 +45,11 @@ class ImportCommand:
     ] = "first"
     heal: Annotated[
         Path | None,
-        typer.Option(
+        _heal(
+            "Unlabelled text to heal and measure on: .txt (lines), .jsonl or .conll.",
             exists=True,
             dir_okay=False,
             metavar="FILE",
-            help="Unlabelled text to heal and measure on: .txt (lines), .jsonl or .conll.",
-            rich_help_panel="Healing",
         ),
     ] = None
     epochs: Annotated[float, _heal("Passes over the text; 0: measure only.", min=0.0)] = 1.0
@@ -62,25 +61,26 @@ class ImportCommand:
 
 def import_checkpoint(settings: ImportCommand) -> None:
     """Make a hybrid of a BERT-family checkpoint, heal it on your text, and measure what is lost."""
-    from encoder.checkpoints.huggingface.folder import ImportRefused
-    from encoder.checkpoints.location import CheckpointError
-    from encoder.importing.run import ImportOptions, run_import
-    from encoder.model.config import ConfigError
-    from encoder.tokenizer.incremental import TokenizerError
+    with show_loading("torch", log=False):
+        from encoder.checkpoints.huggingface.folder import ImportRefused
+        from encoder.checkpoints.location import CheckpointError
+        from encoder.importing.run import ImportOptions, run_import
+        from encoder.model.config import ConfigError
+        from encoder.tokenizer.incremental import TokenizerError
 
     options: dict[str, Any] = {
         name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()
     }
     with user_errors("import", ImportRefused, ConfigError, CheckpointError, TokenizerError, FloatingPointError):
         report = run_import(ImportOptions(**options))
-    for line in describe(report):
+    for line in report_lines(report):
         typer.echo(line)
     if report.steps:
         console().print(step_table(report))
     typer.echo(settings.out)
 
 
-def describe(report: "ImportReport") -> list[str]:
+def report_lines(report: "ImportReport") -> list[str]:
     """Describe the source, the hybrid and the rounding error of its storage."""
     config = report.config
     lines = [

@@ -53,7 +53,7 @@ add_command(app, calibrate, TRAIN)
 add_command(topics_app, topics.check)
 add_command(topics_app, topics.create)
 add_command(dlq_app, dlq.list_letters, name="list")
-add_command(dlq_app, dlq.replay)
+add_command(dlq_app, dlq.replay_dead_letters, name="replay")
 app.add_typer(topics_app, name="topics", rich_help_panel=OPERATE)
 app.add_typer(dlq_app, name="dlq", rich_help_panel=OPERATE)
 

@@ -48,7 +48,7 @@ def replay(settings: ReplayCommand) -> None:
     from consumers.formats.readers import NORMAL, check_format
     from consumers.kafka.client.security import check_cluster
     from consumers.recordings.jsonl import read_recording
-    from consumers.recordings.replay import replay as replay_recording
+    from consumers.recordings.replay import replay_recording
     from consumers.recordings.vendor_file import VendorFile
 
     service = settings.service

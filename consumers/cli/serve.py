@@ -38,7 +38,7 @@ def serve(settings: ServeCommand) -> int:
     from consumers.formats.readers import check_format, remembered_by
     from consumers.kafka.client.security import check_cluster
     from consumers.runtime.engine_factory import build_engine, check_engine
-    from consumers.runtime.serve import serve as serve_until_signal
+    from consumers.runtime.serve import serve_until_signal
     from consumers.runtime.serve_many import check_workers, serve_many
 
     check_cluster(service.broker)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from consumers.common.console import show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import setting
 
@@ -59,10 +60,11 @@ def train(settings: TrainCommand) -> None:
     With a TOML file instead of a folder, what the file describes is trained. The same command continues an interrupted
     run.
     """
-    from encoder.checkpoints.location import CheckpointError
-    from encoder.model.config import ConfigError
-    from encoder.train.config import read_train_config
-    from encoder.train.run import run_training
+    with show_loading("torch", log=False):
+        from encoder.checkpoints.location import CheckpointError
+        from encoder.model.config import ConfigError
+        from encoder.train.config import read_train_config
+        from encoder.train.run import run_training
 
     with user_errors("train", ConfigError, CheckpointError, FloatingPointError):
         if settings.data.is_dir():

@@ -2,15 +2,11 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from consumers.cli.flags import Select
 from consumers.common.logs import configure_logging
-from consumers.common.settings import OFFLINE, EngineSettings, Guarantee, ServiceSettings, Topics, setting
-
-if TYPE_CHECKING:
-    from consumers.verify.report import VerifyReport
-    from stream.engine.engine import Engine
+from consumers.common.settings import OFFLINE, EngineSettings, ServiceSettings, setting
 
 MAX_SHOWN = 20
 """Largest number of problems that are listed."""
@@ -41,7 +37,8 @@ class VerifyCommand:
 def verify(settings: VerifyCommand) -> int:
     """Compare a service's whole output with a run of one process; exit code 0 if nothing is wrong.
 
-    The topics must still have their first records, and no session may have expired (--idle-seconds).
+    Give the settings that the service has. The topics must still have their first records, and no session may have
+    expired (--idle-seconds).
     """
     from rich.console import Console
 
@@ -53,8 +50,10 @@ def verify(settings: VerifyCommand) -> int:
     check_cluster(service.broker)
     check_engine(settings.engine)
     engine = build_engine(settings.engine)
+    from consumers.verify.topic_check import verify_topics
+
     configure_logging("warning")
-    report = compare(
+    report = verify_topics(
         service.broker,
         service.topics,
         engine,
@@ -66,32 +65,3 @@ def verify(settings: VerifyCommand) -> int:
     for problem in report.problems[:MAX_SHOWN]:
         Console(stderr=True).print(str(problem), highlight=False, markup=False)
     return 0 if report.ok else 1
-
-
-def compare(
-    broker: str, topics: Topics, engine: "Engine", *, guarantee: Guarantee, exact: bool, group: str | None
-) -> "VerifyReport":
-    """Read the topics and compare; blocks.
-
-    Args:
-        broker: addresses of the brokers.
-        topics: topics of the service.
-        engine: a new engine that does not coalesce.
-        guarantee: delivery guarantee of the service (consumers/verify/oracle.py).
-        exact: compare each revision byte for byte.
-        group: compare the input up to its committed offsets; None: all of the input.
-
-    Raises:
-        OperationFailed: a topic cannot be read, or its first records were deleted.
-    """
-    from consumers.kafka.client.topic_reader import find_ends, read_topic
-    from consumers.verify.oracle import RecordedTopics
-    from consumers.verify.oracle import verify as verify_records
-
-    ends = find_ends(broker, topics.input, group)
-    recorded = RecordedTopics(
-        inputs=read_topic(broker, topics.input),
-        outputs=read_topic(broker, topics.output),
-        letters=read_topic(broker, topics.dead_letter),
-    )
-    return verify_records(recorded, engine, topics.input, guarantee=guarantee, exact=exact, until=ends)

@@ -22,12 +22,18 @@ def percent(value: float | None) -> str:
 
 
 @contextmanager
-def show_loading(what: str) -> Iterator[None]:
-    """Show on standard error that something loads, inside the block: a spinner on a terminal, else one log line."""
-    if not sys.stderr.isatty():
-        import structlog  # slow to import
+def show_loading(what: str, log: bool = True) -> Iterator[None]:
+    """Show on standard error that something loads, inside the block: a spinner on a terminal, else one log line.
 
-        structlog.get_logger().info("loading", what=what)
+    Args:
+        what: what loads.
+        log: whether there is a log line.
+    """
+    if not sys.stderr.isatty():
+        if log:
+            import structlog  # slow to import
+
+            structlog.get_logger().info("loading", what=what)
         yield
         return
     from rich.console import Console

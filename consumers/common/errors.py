@@ -1,34 +1,34 @@
-"""What can go wrong outside of a message: told to a person in one line, by the command line, with exit code 1."""
+"""Failures of a command. The command line reports them as one line, with exit code 1."""
 
 import asyncio
 from collections.abc import Sequence
 
 
 class OperationFailed(Exception):
-    """A command cannot go on; the message says why and what to do."""
+    """A command cannot continue; the message says why and what to do."""
 
 
 class BrokerUnreachable(OperationFailed):
-    """No broker answered in time; the message says which and for how long."""
+    """No broker answered in time; the message names the brokers and the time."""
 
 
 class AccessRefused(BrokerUnreachable):
-    """A broker answered and refused us; the message names the variable that is to blame."""
+    """A broker refused the connection; the message names the variable to correct."""
 
 
 class RecordingError(OperationFailed):
-    """A file that is no recorded stream; the message names file and line."""
+    """A file is not a recorded stream; the message names file and line."""
 
 
 class ServiceFailed(OperationFailed):
-    """The service cannot go on; what was not committed will be read again by the next one."""
+    """The service cannot continue; uncommitted input will be read again."""
 
 
 def raise_failure(tasks: Sequence["asyncio.Future[None]"]) -> None:
-    """Raise what the first of them that failed has failed with.
+    """Raise the error of the first task that failed.
 
     Raises:
-        OperationFailed: as it was raised, or ServiceFailed for what was not expected.
+        OperationFailed: as the task raised it; other errors become a ServiceFailed.
     """
     for task in tasks:
         if task.done() and not task.cancelled() and (error := task.exception()):

@@ -71,7 +71,7 @@ def annotate(turn: Turn, tagger: str) -> str:
     return "".join(parts) + turn.text[end:]
 
 
-def describe(flip: Flip) -> str:
+def flip_text(flip: Flip) -> str:
     """Text of a flip."""
     if flip.now is None:
         return f"{flip.segment}: '{flip.before}' is no {flip.was} any more ({flip.cause})"
@@ -93,7 +93,7 @@ class PlainView:
         """See `View`."""
         whose = f"{tagger}  " if self._several else ""
         for flip in flips:
-            self._line(f"  flip  {whose}{describe(flip)}")
+            self._line(f"  flip  {whose}{flip_text(flip)}")
         if turn.final:
             self._line(f"{turn.segment}  {whose}{annotate(turn, tagger)}")
 
@@ -144,7 +144,7 @@ class LiveView:
     def picture(self, status: str) -> RenderableType:
         """Content of the terminal."""
         height = max(4, self._console.height - len(self._flips) - 6)
-        flips = [Text(f"flip  {describe(x)}", style="dim", no_wrap=True, overflow="ellipsis") for x in self._flips]
+        flips = [Text(f"flip  {flip_text(x)}", style="dim", no_wrap=True, overflow="ellipsis") for x in self._flips]
         head, rows, foot = Text(self._title, style="bold"), self._rows(height), Text(status, style="dim")
         return Group(head, *rows, Text(), *flips, self._palette.legend(), foot)
 

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from consumers.http.api.gateway import Gateway
-from consumers.http.app import build_app
-from consumers.http.context import HttpContext
+from consumers.http.app import HttpContext, build_app
 from consumers.http.live.model import LiveModel, LiveObserver
 from consumers.http.ops.timings import StepTimings
 from consumers.http.server import serving
@@ -33,10 +32,10 @@ class HttpFrontend:
         self._settings = settings
         self._slot = slot
         self._worker = worker
-        self._meter = StepTimings()
+        self._timings = StepTimings()
         self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
-        self._desk = Gateway(worker, heard=lambda message: self.observer.on_message(message))
-        self.observer: ServiceObserver = ServiceObservers([self._meter, self._desk, LiveObserver(self.live)])
+        self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
+        self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, LiveObserver(self.live)])
         """Must be told of every step of the worker."""
 
     @asynccontextmanager
@@ -46,13 +45,13 @@ class HttpFrontend:
             settings=self._settings,
             worker=self._worker,
             service=service,
-            meter=self._meter,
+            timings=self._timings,
             live=self.live,
-            desk=self._desk,
+            gateway=self._gateway,
             slot=self._slot,
         )
         async with serving(build_app(context), at, self._settings) as address:
             try:
                 yield address
             finally:
-                self._desk.close()
+                self._gateway.close()

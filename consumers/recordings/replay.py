@@ -69,7 +69,7 @@ async def send_recording(
     return count + len(await asyncio.gather(*acks))
 
 
-async def replay(
+async def replay_recording(
     recording: Iterable[RecordedMessage], broker: str, topic: str, speed: float | None, patience: float
 ) -> int:
     """Produce a recorded stream; returns how many messages the brokers have.

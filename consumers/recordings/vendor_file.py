@@ -16,7 +16,7 @@ from stream.messages.errors import InputError
 from stream.messages.types import Message, Update
 
 
-class ReceivedSessions:
+class VendorSessions:
     """Sessions as received, for formats to ask; nothing is labelled."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class ReceivedSessions:
         """
         self._intake.accept(message, offset, 0.0)
         while self._intake.waiting:
-            self._intake.take(1 << 30)
+            self._intake.take_operations(1 << 30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class VendorFile:
         first: float | None = None
         due = 0.0
         key = None if self.session is None else self.session.encode()
-        hearing = ReceivedSessions()
+        hearing = VendorSessions()
         reader = make_reader(self.format, hearing.segments, self.path.stem)
         for number, value in self._values():
             messages = self._hear(reader, hearing, value, key, number)
@@ -84,7 +84,7 @@ class VendorFile:
             raise RecordingError(f"{self.path}: {error.strerror or error}") from error
 
     def _hear(
-        self, reader: MessageReader, hearing: ReceivedSessions, value: bytes, key: bytes | None, number: int
+        self, reader: MessageReader, hearing: VendorSessions, value: bytes, key: bytes | None, number: int
     ) -> Sequence[Message]:
         try:
             messages = reader.read(value, key, number)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiokafka.errors import KafkaError
 
-from consumers.common.gc_tuning import settle
+from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.settings import ServiceSettings
 from consumers.common.worker_board import WorkerSlot
 from consumers.formats.readers import NORMAL, make_reader
@@ -74,7 +74,7 @@ def stopped_by_signals(stop_pipe: int | None = None) -> Iterator[asyncio.Event]:
         remove_handlers()
 
 
-async def serve(
+async def serve_until_signal(
     settings: ServiceSettings,
     make_engine: Callable[[], "Engine"],
     http: HttpSettings | None = None,
@@ -99,7 +99,7 @@ async def serve(
     """
     with stopped_by_signals(member.slot.stop_pipe if member else None) as stop, _bound(http, member) as listener:
         engine = await asyncio.to_thread(make_engine)
-        settle()
+        tune_interpreter()
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
             if member is None:  # else the supervisor has loaded and logged it

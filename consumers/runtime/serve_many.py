@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumers.common.exit_codes import end_with_code
-from consumers.common.gc_tuning import settle
+from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.settings import ServiceSettings, SettingError
 from consumers.common.worker_board import WorkerBoard, WorkerSlot
 from consumers.http.settings import HttpSettings
-from consumers.runtime.serve import SIGNALS, ServeWorker, serve
+from consumers.runtime.serve import SIGNALS, ServeWorker, serve_until_signal
 from consumers.runtime.supervisor import Supervisor, SupervisorRules
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def serve_many(
     listeners = [bind_worker_port(http, worker) for worker in range(count)]
     engine = make_engine()
     _import_early(http)
-    settle()
+    tune_interpreter()
     log.info(
         "tagger_loaded",
         tagger=", ".join(engine.tagger_names),
@@ -86,7 +86,7 @@ def serve_many(
                 listener.close()
         own = replace(settings, instance_id=worker_instance_id(settings.instance_id, slot.worker))
         member = ServeWorker(slot, listeners[slot.worker])
-        job = partial(serve, own, lambda: engine, http, format, member)
+        job = partial(serve_until_signal, own, lambda: engine, http, format, member)
         return end_with_code(lambda: asyncio.run(job()))
 
     try:
@@ -133,7 +133,7 @@ def worker_instance_id(instance_id: str | None, worker: int) -> str | None:
 
 
 def supervisor_rules(settings: ServiceSettings) -> SupervisorRules:
-    """Times of the supervisor: a worker may wait for brokers at its start, and forces its own exit (`serve`)."""
+    """Times of the supervisor: a worker may wait for brokers at its start, and forces its own exit."""
     return SupervisorRules(
         grace_seconds=2 * settings.shutdown_seconds + 25, short_life_seconds=settings.connect_seconds + 30
     )

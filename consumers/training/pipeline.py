@@ -23,7 +23,7 @@ from encoder.train.data.folder import TrainingFolder, count_words, read_folder
 from encoder.train.recipe import TrainRecipe, write_run
 from encoder.train.run import run_training
 from encoder.train.stages.loop import console
-from stream.evaluation.calibration.calibrate import CalibrationReport, calibrate, read_rows
+from stream.evaluation.calibration.calibrate import CalibrationReport, read_rows, run_calibration
 from stream.evaluation.calibration.calibrate import CalibrationTask as CalibrationTask
 from stream.evaluation.calibration.risk_control import Counts, units_needed
 from stream.evaluation.labelled import EvaluationTask, evaluate_all
@@ -138,7 +138,9 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
         epsilon=order.epsilon,
         spoken=not order.recipe.written,
     )
-    report = calibrate(msgspec.structs.replace(task, delta=order.delta or pick_delta(read_rows(task), order.epsilon)))
+    report = run_calibration(
+        msgspec.structs.replace(task, delta=order.delta or pick_delta(read_rows(task), order.epsilon))
+    )
     if report.chosen:
         checkpoint = load_checkpoint(str(order.out), calibrated=False)
         save_calibration(order.out, checkpoint.identity(), {"": report.chosen})

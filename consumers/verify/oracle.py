@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec.structs import replace
 
+from consumers.common.settings import Guarantee
 from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.kafka.in_flight import ConsumedRecord
 from consumers.verify.invariants import InvariantChecker
@@ -22,7 +23,6 @@ from consumers.verify.report import VerifyReport
 from consumers.verify.topic_contents import (
     ConsumedLetter,
     DeadLetterCause,
-    Guarantee,
     Place,
     Revisions,
     decode_revision,
@@ -57,7 +57,7 @@ class RecordedTopics:
     letters: Iterable[ConsumedLetter]
 
 
-def verify(
+def verify_records(
     said: RecordedTopics,
     engine: Engine,
     topic: str,

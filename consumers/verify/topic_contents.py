@@ -4,16 +4,15 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
+from consumers.common.settings import Guarantee
 from consumers.kafka.in_flight import ConsumedRecord
 from consumers.kafka.output.dead_letter import MAX_KEY, MAX_VALUE
 from consumers.verify.report import VerifyReport
 from stream.messages.types import Revision
-
-Guarantee = Literal["at_least_once", "exactly_once"]
 
 decode_revision = msgspec.json.Decoder(Revision).decode
 

@@ -1,5 +1,5 @@
-"""Other people's BERT-family checkpoints become hybrids: reading them, saying what that costs, healing them.
+"""Import of BERT-family checkpoints: reading them, converting them to hybrids, measuring the loss, distillation.
 
-Reads `config.json`, safetensors and the tokenizer's files alone; nothing here may run code that comes with a
-checkpoint, and nothing here needs transformers.
+Reads only `config.json`, safetensors and the tokenizer's files: no code of a checkpoint is run, and transformers is not
+needed.
 """

@@ -1,9 +1,9 @@
-"""Healing: the hybrid learns to say what the model that it was made of says, on unlabelled text.
+"""Distillation of an imported hybrid: it learns the outputs of its source model on unlabelled text.
 
-Loss: that of `encoder.train.stages.distill`, against the original between its special tokens; with a label head, also
-the divergence of the labels' probabilities (Hinton et al. 2015, temperature 1), the original's read at the piece where
-it was trained to be read, the hybrid's at the last piece. So healing makes up for three things at once: layers that no
-longer look right, special tokens that live text has not, and labels that are read elsewhere.
+The loss is that of `encoder.train.stages.distill`, against the source model with its special tokens. With a label head
+the divergence of the label probabilities is added (Hinton et al. 2015, temperature 1): the source's are read at the
+token where it was trained to be read, the hybrid's at the last token of a word. So it compensates for three changes:
+layers that no longer see the right context, the missing special tokens, and labels that are read at another token.
 """
 
 import random
@@ -47,12 +47,12 @@ def _read_lines(path: Path) -> list[TextSequence]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
-    said = [tuple(line.split()) for line in lines]
-    return [TextSequence(str(path), words, ("O",) * len(words)) for words in said if words]
+    split = [tuple(line.split()) for line in lines]
+    return [TextSequence(str(path), words, ("O",) * len(words)) for words in split if words]
 
 
 def hold_out(sequences: list[TextSequence], seed: int) -> tuple[list[TextSequence], list[TextSequence]]:
-    """Part what is learned, in its order, from a random tenth (500 at most) that is only measured."""
+    """Split sequences into training data, in their order, and a random tenth (500 at most) that is only measured."""
     count = min(_MOST_HELD_OUT, max(1, int(len(sequences) * _HELD_OUT)))
     held = set(random.Random(f"{seed}-held-out").sample(range(len(sequences)), count))
     learned = [s for i, s in enumerate(sequences) if i not in held]

@@ -1,6 +1,6 @@
-"""How far a hybrid is from the model that it was made of: hidden states and labels, on text or on random pieces.
+"""Fidelity of an imported hybrid: distance of hidden states and labels from its source model, on text or random tokens.
 
-Every sequence is a segment that has closed: computed whole, as the service does at the close.
+Every sequence is a closed segment, computed whole, as the service computes it at the close.
 """
 
 import random
@@ -86,7 +86,7 @@ class ReferenceOutputs:
     """The original's states and labels on some batches; others are measured against them."""
 
     def __init__(self, original: SourceModel, batches: list[TrainingBatch], label_piece: LabelPiece) -> None:
-        """Run the original over `batches`, and keep what it says."""
+        """Run the source model over `batches`, and keep its outputs."""
         model = original.model.to(pick_device())
         self._batches = batches
         self._decoder = Decoder(model.config.labels)
@@ -105,7 +105,7 @@ class ReferenceOutputs:
                 begins, strays = begins + begun, strays + stray
         self.words = sum(map(len, self._labels))
         self.notes = () if strays <= begins else (_IOB1.format(100 * strays / (begins + strays)),)
-        """What a person should know of the original's labels."""
+        """Notes for the user on the source model's labels."""
         self._variance = float(torch.cat(self._states).var(dim=0, correction=0).mean())
 
     def gap(self, model: HybridModel, label_piece: LabelPiece = "last") -> FidelityGap:
@@ -128,12 +128,12 @@ _IOB1 = (
 )
 
 
-def _count_beginnings(names: tuple[str, ...], rows: NDArray[np.int64], said: NDArray[np.int64]) -> tuple[int, int]:
+def _count_beginnings(names: tuple[str, ...], rows: NDArray[np.int64], labels: NDArray[np.int64]) -> tuple[int, int]:
     """Count the spans that begin with a B- label, and those that begin with an I- label (scheme IOB1)."""
-    kind = np.array([name[2:] for name in names])[said]
-    inside = np.array([name.startswith("I-") for name in names])[said]
-    fresh = np.r_[True, (rows[1:] != rows[:-1]) | (kind[1:] != kind[:-1])][: len(said)]
-    return int(((said > 0) & ~inside).sum()), int((inside & fresh).sum())
+    kind = np.array([name[2:] for name in names])[labels]
+    inside = np.array([name.startswith("I-") for name in names])[labels]
+    fresh = np.r_[True, (rows[1:] != rows[:-1]) | (kind[1:] != kind[:-1])][: len(labels)]
+    return int(((labels > 0) & ~inside).sum()), int((inside & fresh).sum())
 
 
 def measure_rounding(
@@ -172,6 +172,6 @@ def _word_scores(
 
 
 def _decode(decoder: Decoder, rows: NDArray[np.int64], logits: NDArray[np.float32]) -> NDArray[np.int32]:
-    """Decode words of which each has the row that it is in: (N,) label numbers."""
+    """Decode words, given the row of each: (N,) label numbers."""
     starts = np.searchsorted(rows, np.arange(int(rows.max()) + 2))
     return decoder.decode(logits, starts, np.full(len(starts) - 1, NO_LABEL, np.int32)).labels

@@ -1,6 +1,6 @@
-"""A token-classification head in our label order: "O" first, then B-x and I-x of each type.
+"""Token-classification heads in our label order: "O" first, then B-x and I-x of each type.
 
-Only heads that a linear layer over BIO labels can be are taken; the others are refused with what to do instead.
+Only heads that fit a linear layer over BIO labels are accepted; the others are refused with advice.
 """
 
 import re
@@ -23,11 +23,11 @@ class ImportedHead(NamedTuple):
     weight: Tensor  # (labels, H)
     bias: Tensor  # (labels,)
     notes: tuple[str, ...]
-    """What a person should know of how the labels were read."""
+    """Notes for the user on how the labels were read."""
 
 
 def no_head(hidden: int) -> ImportedHead:
-    """Give the head of an encoder that is to be tuned: it knows "O" alone."""
+    """Make the head of an encoder that will be trained: its only label is "O"."""
     return ImportedHead(("O",), torch.zeros(1, hidden), torch.zeros(1), ())
 
 
@@ -79,7 +79,7 @@ def read_head(names: list[str], weight: Tensor, bias: Tensor) -> ImportedHead:
 
 
 def _as_bio(names: list[str]) -> tuple[list[str], list[str]]:
-    """Rename labels to BIO, with notes of what was done."""
+    """Rename labels to BIO; gives notes on what was changed too."""
     marked = [name for name in names if re.fullmatch(r"[BIELSUM]-.+", name)]
     others = [name for name in names if name not in marked and name != "O"]
     if not marked:

@@ -1,4 +1,4 @@
-"""A whole import: a folder of transformers' in, a hybrid's checkpoint and what it costs out."""
+"""Import of a transformers folder: gives a hybrid checkpoint and the measured loss of accuracy."""
 
 import math
 import shutil
@@ -37,14 +37,14 @@ _UNDER_WAY = "healing"
 
 
 class ImportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import is told."""
+    """Options of an import."""
 
     folder: str
     out: str
     causal_layers: int | None = None
     """None: a third of the layers."""
     window: int | None = None
-    """None: 128, or what the positions allow."""
+    """None: 128, or as much as the positions allow."""
     head: bool = True
     """Take a token-classification head."""
     label_piece: LabelPiece = "first"
@@ -69,7 +69,7 @@ class ImportStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImportReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import did and what it cost."""
+    """Result of an import and its loss of accuracy."""
 
     source: str
     kind: str
@@ -108,7 +108,7 @@ def run_import(options: ImportOptions) -> ImportReport:
 
 
 def _claim(options: ImportOptions) -> bytes:
-    """What a healing that goes on must have in common with the one that was killed: options and text."""
+    """Fingerprint of options and text, which a resumed distillation must share with the one that was killed."""
     text = Path(options.heal).read_bytes() if options.heal and Path(options.heal).is_file() else b""
     return msgspec.json.encode(options) + blake2b(text, digest_size=8).hexdigest().encode()
 
@@ -119,7 +119,7 @@ def _check_out(out: Path, claim: bytes) -> None:
     held = out / _UNDER_WAY / "claim"
     if held.exists():
         if held.read_bytes() != claim:
-            raise ImportRefused(f"{out} was begun with other options or another text; delete it to begin anew")
+            raise ImportRefused(f"{out} was begun with other options or another text; delete it to start again")
     elif (out / "config.json").exists():
         raise ImportRefused(f"{out} holds a checkpoint already; name another folder, or delete it")
 
@@ -168,7 +168,7 @@ def _model(config: HybridConfig, weights: dict[str, Tensor]) -> HybridModel:
 def _measure_rounding(
     exact: HybridModel, tokenizer: Tokenizer, batches: list[TrainingBatch], tagger: bool
 ) -> RoundingError:
-    """Store the model as it is, and compare what is read back."""
+    """Store the model, read it back, and compare."""
     with TemporaryDirectory() as folder:
         save_checkpoint(Path(folder), exact.config, exact.state_dict(), tokenizer)
         stored: Checkpoint = load_checkpoint(folder)
@@ -181,7 +181,7 @@ def _measure_rounding(
 def _measure_steps(
     yardstick: ReferenceOutputs, original: SourceModel, hybrid: HybridModel, label_piece: LabelPiece
 ) -> list[ImportStep]:
-    """Measure what each change from the original costs, one on top of the other, before healing."""
+    """Measure the loss of each change from the source model, cumulatively, before distillation."""
     bare = _model(msgspec.structs.replace(hybrid.config, causal_layers=0), hybrid.state_dict())
     steps = [ImportStep(name="without special tokens", gap=yardstick.gap(bare, label_piece))]
     if original.tagger and label_piece != "last":

@@ -1,4 +1,4 @@
-"""The model as it came, bidirectional in all layers and with its special tokens; and the hybrid that is made of it."""
+"""The source model of an import, bidirectional in all layers, with its special tokens; and the hybrid made from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 
 FRAME = 2
-"""Special tokens around a text: one before it, one behind."""
+"""Special tokens around a text: one before it, one after it."""
 PAGE = 16
 WINDOW = 128
 
 
 @dataclass(frozen=True)
 class SourceModel:
-    """What a folder held, as one dense model without causal layers; its equal in transformers gives the same states."""
+    """A folder's model as a dense model without causal layers; it gives the same states as transformers' model."""
 
     model: HybridModel
     """In evaluation mode, float32; position 0 is that of the opening special token."""
@@ -73,14 +73,16 @@ def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
     if not folder.is_dir():
         raise ImportRefused(f"{folder} is not a folder")
     path = folder / "config.json"
-    said = read_json(path)
-    family = choose_family(said, path)
-    fields = encoder_fields(family, said, path)
+    source = read_json(path)
+    family = choose_family(source, path)
+    fields = encoder_fields(family, source, path)
     tokenizer = read_tokenizer(folder)
     raw = read_weights(folder)
-    tagger = with_head and any(str(name).endswith("ForTokenClassification") for name in said.get("architectures") or ())
-    head = _head(said, raw) if tagger else no_head(fields["hidden"])
-    skip = _rows_before(family, said)
+    tagger = with_head and any(
+        str(name).endswith("ForTokenClassification") for name in source.get("architectures") or ()
+    )
+    head = _head(source, raw) if tagger else no_head(fields["hidden"])
+    skip = _rows_before(family, source)
     positions = _rows(raw, "position_embeddings.weight") - skip
     config = HybridConfig(
         labels=head.labels, causal_layers=0, positions=positions, page_size=1, window=positions // 4 * 2, **fields
@@ -91,7 +93,7 @@ def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
     notes = head.notes
     if not tagger and any(name.startswith("classifier.") for name in raw):
         notes = (*notes, "the checkpoint's head was left out")
-    return SourceModel(model, tokenizer, opening, closing, str(said["model_type"]), tagger, notes)
+    return SourceModel(model, tokenizer, opening, closing, str(source["model_type"]), tagger, notes)
 
 
 def default_causal_layers(layers: int) -> int:
@@ -104,7 +106,7 @@ def make_hybrid(
 ) -> tuple[HybridConfig, dict[str, Tensor]]:
     """Make a hybrid of the same weights, not healed.
 
-    Live text has no special tokens, so its position 0 is the row behind the opening one's.
+    Live text has no special tokens, so its position 0 is the row after the opening token's.
 
     Raises:
         ImportRefused: too few positions.
@@ -127,18 +129,18 @@ def make_hybrid(
     return shape, weights
 
 
-def _head(said: dict[str, Any], raw: dict[str, Tensor]) -> ImportedHead:
+def _head(config: dict[str, Any], raw: dict[str, Tensor]) -> ImportedHead:
     if "classifier.weight" not in raw or "classifier.bias" not in raw:
         raise ImportRefused("the weights lack the token-classification head (classifier.weight, classifier.bias)")
     weight, bias = raw["classifier.weight"], raw["classifier.bias"]
-    return read_head(read_names(said, len(weight)), weight, bias)
+    return read_head(read_names(config, len(weight)), weight, bias)
 
 
-def _rows_before(family: Family, said: dict[str, Any]) -> int:
+def _rows_before(family: Family, config: dict[str, Any]) -> int:
     """Rows of the position table before that of the first token."""
     if not family.positions_after_padding:
         return 0
-    padding = said.get("pad_token_id")
+    padding = config.get("pad_token_id")
     if not isinstance(padding, int):
         raise ImportRefused("config.json: no pad_token_id, from which RoBERTa counts positions")
     return padding + 1

@@ -1,4 +1,4 @@
-"""The tokenizer of a checkpoint: `tokenizer.json`, or the older files that it can be made of."""
+"""The tokenizer of a checkpoint: `tokenizer.json`, or the older files from which it can be made."""
 
 import json
 from pathlib import Path
@@ -44,13 +44,13 @@ def _read(folder: Path) -> Tokenizer:
 
 
 def _wordpiece(folder: Path) -> Tokenizer:
-    """BERT's tokenizer from its vocabulary; how it treats case is said in `tokenizer_config.json`."""
-    said = _said(folder)
+    """Make BERT's tokenizer from its vocabulary; `tokenizer_config.json` has the treatment of case."""
+    settings = _read_settings(folder)
     tokenizer = Tokenizer(models.WordPiece.from_file(str(folder / "vocab.txt"), unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=said.get("do_lower_case", True),
-        strip_accents=said.get("strip_accents"),
-        handle_chinese_chars=said.get("tokenize_chinese_chars", True),
+        lowercase=settings.get("do_lower_case", True),
+        strip_accents=settings.get("strip_accents"),
+        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
@@ -65,6 +65,6 @@ def _byte_pairs(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _said(folder: Path) -> dict[str, Any]:
+def _read_settings(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer_config.json"
     return read_json(path) if path.is_file() else {}

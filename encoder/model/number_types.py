@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-Numbers = Literal["float32", "bfloat16", "int8"]
+NumberType = Literal["float32", "bfloat16", "int8"]

@@ -56,7 +56,8 @@ class Last:
 
     def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Go back over `count - 1` standing words."""
-        return [max(0, standing - self.count + 1) for standing in batch.standing.tolist()]
+        points: list[int] = np.maximum(batch.standing - (self.count - 1), 0).tolist()
+        return points
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,8 @@ class Whether:
     def restart_points(self, batch: PolicyBatch) -> list[int]:
         """Go back to the first word, or to none."""
         unstable = StabilityThreshold(self.threshold).restart_points(batch)
-        return [
-            0 if point < standing else point for point, standing in zip(unstable, batch.standing.tolist(), strict=True)
-        ]
+        pairs = zip(unstable, batch.standing.tolist(), strict=True)
+        return [0 if point < standing else standing for point, standing in pairs]
 
 
 @dataclass(frozen=True, slots=True)

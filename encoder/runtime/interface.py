@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.config import HybridConfig
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.flops import count_flops
 from encoder.runtime.paged_cache import PagedCache
 from encoder.runtime.passes import Pass, PassPlan
@@ -30,7 +30,7 @@ class Scores:
 class Encoder(ABC):
     """A checkpoint and the cache of all its slots. Not thread-safe: one compute thread owns it."""
 
-    def __init__(self, checkpoint: Checkpoint, number_format: Numbers, cache: PagedCache) -> None:
+    def __init__(self, checkpoint: Checkpoint, number_format: NumberType, cache: PagedCache) -> None:
         self.config: HybridConfig = checkpoint.config
         self.identity = checkpoint.identity()
         """Of the checkpoint: labels of another one mean nothing here."""

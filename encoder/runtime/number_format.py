@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, get_args
 
 import torch
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 
 NumberFormat = Literal["auto", "float32", "bfloat16", "int8"]
@@ -26,7 +26,7 @@ NUMBER_FORMATS: tuple[str, ...] = get_args(NumberFormat)
 
 
 class NumberFormatError(ValueError):
-    """A number format that there is not, or not here; the message says what to take."""
+    """A number format is unknown or not supported here; the message says which to use."""
 
 
 class ProcessorFeatures(NamedTuple):
@@ -40,7 +40,7 @@ class ProcessorFeatures(NamedTuple):
     """oneDNN multiplies bfloat16 natively and batch invariant: AVX-512 BF16, and no AMX."""
 
 
-def choose_number_format(wanted: str, *, fused: bool = True, features: ProcessorFeatures | None = None) -> Numbers:
+def choose_number_format(wanted: str, *, fused: bool = True, features: ProcessorFeatures | None = None) -> NumberType:
     """Choose what the linears compute in.
 
     Args:
@@ -75,8 +75,8 @@ def read_features() -> ProcessorFeatures:
     )
 
 
-def page_type(number_format: Numbers, *, fused: bool = True) -> torch.dtype:
-    """Tell what keys and values are cached in, for linears of this format."""
+def page_type(number_format: NumberType, *, fused: bool = True) -> torch.dtype:
+    """Give the type of cached keys and values for linears of this number type."""
     if number_format == "int8":
         return torch.bfloat16 if fused and can_multiply("bfloat16") else torch.float32
     return torch.bfloat16 if number_format == "bfloat16" else torch.float32

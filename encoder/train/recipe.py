@@ -1,4 +1,4 @@
-"""From a folder's data to one training configuration, written where it can be read, edited and run again."""
+"""Training configuration of a folder's data, written to a file that can be read, edited and run again."""
 
 import os
 from collections.abc import Iterable
@@ -12,13 +12,13 @@ from encoder.train.data.folder import TrainingFolder, count_words
 from encoder.train.data.text import TextSequence
 
 WORDS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 600_000, 4, 20
-"""Epochs are as many as show so many words: five for the 117,000 words of SNIPS, whose recipe was tried."""
+"""Epochs are chosen so that training sees this many words: five for the 117,000 words of SNIPS, which was measured."""
 CROSS_FITTED = 100_000
 """Words below which holding text back for the stability head would cost the tagger more than training two more."""
 
 
 class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user may say about a run on a folder."""
+    """Options of a training run on a folder."""
 
     start: str
     """A checkpoint (name or folder), whose trunk training starts from, or "minilm"."""
@@ -29,7 +29,7 @@ class TrainRecipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_run(corpus: TrainingFolder, recipe: TrainRecipe, out: Path) -> TrainConfig:
-    """Write the data as `out/data/*.conll` and the configuration as `out/train.toml`; what is there already must agree.
+    """Write the data as `out/data/*.conll` and the configuration as `out/train.toml`; existing files must be equal.
 
     Raises:
         ConfigError: `out` holds another run.
@@ -41,7 +41,7 @@ def write_run(corpus: TrainingFolder, recipe: TrainRecipe, out: Path) -> TrainCo
 
 
 def _write(path: Path, text: str, out: Path) -> None:
-    """Write a file that a run to come must find as it is, at once or not at all."""
+    """Write a file atomically, or check that an existing one has the same contents."""
     if path.exists():
         if path.read_bytes() != text.encode():
             raise ConfigError(

@@ -24,7 +24,7 @@ from encoder.train.stages.tagger import LabelledCorpus, tagger_job
 
 
 def run_training(config: TrainConfig) -> Path:
-    """Run the stages that the configuration asks for; writes `out/base`, `out/tagger`, `out/stable`; returns the last.
+    """Run the stages that the configuration asks for; writes `out/base`, `out/tagger`, `out/stable`; gives the last.
 
     A stage whose checkpoint exists is not run again; a killed stage goes on where it was saved.
 
@@ -49,7 +49,7 @@ def run_training(config: TrainConfig) -> Path:
         if config.stability:
             written = out / "stable"
             if not _is_written(written):
-                _settle(config, config.stability, start, out, written)
+                _train_stability_heads(config, config.stability, start, out, written)
     console.print(f"checkpoint: {written}", highlight=False)
     return written
 
@@ -59,7 +59,7 @@ def _is_written(folder: Path) -> bool:
 
 
 def keep_to_one_thread() -> None:
-    """Compute on one thread unless the environment says how many: two collapse when anything else is busy."""
+    """Compute on one thread unless OMP_NUM_THREADS is set: two threads collapse when another process is busy."""
     if torch.get_num_threads() > 1 and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
 
@@ -109,7 +109,7 @@ def _distill(config: TrainConfig, out: Path, written: Path) -> None:
 
 def _tag(config: TrainConfig, start: str, out: Path, written: Path) -> None:
     data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
-    label_sets = _label_sets(config, data)  # of all of the data, whatever part of it is trained on
+    label_sets = _label_sets(config, data)  # of all data, also if only part of it is trained on
     if config.stability and not config.stability.folds:
         data = _select(data, lambda s: not is_held_out(s, config.seed, config.stability.held))  # type: ignore[union-attr]
     _tune(config, label_sets, data, dev, start, out, written, config.tagger.epochs)  # type: ignore[union-attr]
@@ -145,7 +145,7 @@ def _tune(
     save_checkpoint(written, shape, model.state_dict(), tokenizer)
 
 
-def _settle(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
+def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
     """Train the stability heads, and write the taggers with them."""
     data = read_labelled(config, config.train)
     final = load_checkpoint(str(out / "tagger"))

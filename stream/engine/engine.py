@@ -150,20 +150,20 @@ class Engine:
             timer.end("point")
             self.labeller.compute(plans)  # prefix and tail
             timer.end("encode")
-            self._decode(jobs, plans)
+            self._decode_labels(jobs, plans)
             timer.end("decode")
         except Exception:
             jobs = self._isolate(jobs, result)
             timer.end("isolate")
         self._emit(jobs, result)
-        self._count(result, before)
+        self._count_step(result, before)
         timer.end("emit")
         return result
 
     def _schedule(self, result: StepResult) -> list[SegmentJob]:
         """Take waiting operations; those that need no labelling are applied at once."""
         jobs = []
-        for operation in self.intake.take(self._token_budget):
+        for operation in self.intake.take_operations(self._token_budget):
             try:
                 if isinstance(operation, Write):
                     session = self._sessions.activate_session(operation.session, result)
@@ -183,7 +183,7 @@ class Engine:
         self.labeller.choose_restarts(plans)
         return plans
 
-    def _decode(self, jobs: list[SegmentJob], plans: list[Any]) -> None:
+    def _decode_labels(self, jobs: list[SegmentJob], plans: list[Any]) -> None:
         """Decode scores to labelled words."""
         for job, readings in zip(jobs, self.labeller.decode(plans), strict=True):
             job.after = readings
@@ -231,7 +231,7 @@ class Engine:
                 self._sessions.rebuild_labels(job.session)
                 plans = self._choose_restarts([job])
                 self.labeller.compute(plans)
-                self._decode([job], plans)
+                self._decode_labels([job], plans)
                 good.append(job)
             except Exception as error:
                 self._give_up(job.write, error, result)
@@ -250,7 +250,7 @@ class Engine:
         result.stats.failures += 1
         self._mark_answered(operation, result)
 
-    def _count(self, result: StepResult, before: LabellerCounters) -> None:
+    def _count_step(self, result: StepResult, before: LabellerCounters) -> None:
         after, stats = self.labeller.counters(), result.stats
         stats.messages, stats.revisions = len(result.answered), len(result.revisions)
         stats.evictions = after.evictions - before.evictions

@@ -44,11 +44,11 @@ class Intake:
         """
         check_message(message)
         with self._lock:
-            session = self._sessions.find(message.session, offset)
+            session = self._sessions.find_active(message.session, offset)
             if self._sessions.already_applied(message, offset):
                 if session is not None:
                     self._sessions.mark_seen(message.session, session, now)  # repeated after a crash: it is in use
-                self._schedule.add([AlreadyApplied(message.session, [offset])], now)
+                self._schedule.add_operations([AlreadyApplied(message.session, [offset])], now)
                 return
             check_in_session(message, session)
             if session is None:
@@ -58,7 +58,7 @@ class Intake:
                 self._sessions.mark_ended(message.session, now)
             else:
                 self._sessions.mark_seen(message.session, session, now)
-            self._schedule.add(coalesce_operations(compared, self._coalesce), now)
+            self._schedule.add_operations(coalesce_operations(compared, self._coalesce), now)
 
     def expire(self, before: float, now: float) -> int:
         """End the sessions without a message since `before`; returns their number."""
@@ -67,30 +67,30 @@ class Intake:
             for name, session in idle.items():
                 closings = close_received(name, session, session.offset, [])
                 self._sessions.mark_ended(name, now)
-                self._schedule.add(coalesce_operations(closings, self._coalesce), None)
+                self._schedule.add_operations(coalesce_operations(closings, self._coalesce), None)
             return len(idle)
 
     def purge_ended(self, before: float) -> None:
         """Forget what is remembered of sessions that ended at or before `before`."""
         with self._lock:
-            self._schedule.add([PurgeEnded(name, []) for name in self._sessions.purge_ended(before)], None)
+            self._schedule.add_operations([PurgeEnded(name, []) for name in self._sessions.purge_ended(before)], None)
 
     def drop(self, session: str) -> None:
         """Forget a session without closing it; its waiting messages are answered but not applied."""
         with self._lock:
-            self._drop(session)
+            self._forget_session(session)
 
     def restore(self, session: str, saved: SavedSession, now: float) -> None:
         """Replace a session by a saved one."""
         with self._lock:
-            self._drop(session)
+            self._forget_session(session)
             self._sessions.restore(session, saved, now)
-            self._schedule.add([Restore(session, [], saved)], None)
+            self._schedule.add_operations([Restore(session, [], saved)], None)
 
-    def take(self, budget: int) -> list[Operation]:
-        """Hand out waiting operations within a token budget (`Schedule.take`)."""
+    def take_operations(self, budget: int) -> list[Operation]:
+        """Hand out waiting operations within a token budget (`Schedule.take_operations`)."""
         with self._lock:
-            return self._schedule.take(budget)
+            return self._schedule.take_operations(budget)
 
     @property
     def sessions(self) -> list[str]:
@@ -112,7 +112,7 @@ class Intake:
         return received.segments if received else {}
 
     @property
-    def open_segments(self) -> int:
+    def open_segment_count(self) -> int:
         """Number of open segments of all sessions."""
         with self._lock:
             return sum(len(session.open_segments()) for session in self._sessions.active.values())
@@ -128,6 +128,6 @@ class Intake:
         with self._lock:
             return self._schedule.waiting_since
 
-    def _drop(self, session: str) -> None:
-        if self._sessions.forget(session) or self._schedule.has_queue(session):
+    def _forget_session(self, session: str) -> None:
+        if self._sessions.forget_session(session) or self._schedule.has_queue(session):
             self._schedule.drop(session)

@@ -77,7 +77,7 @@ class ReceivedSessions:
         self.ended: dict[str, tuple[float, int]] = {}
         """Time of the end, and the last message that was in the session when it was restored."""
 
-    def find(self, name: str, offset: int) -> ReceivedSession | None:
+    def find_active(self, name: str, offset: int) -> ReceivedSession | None:
         """Return the session to which the message at `offset` belongs, if it is active, and count the message."""
         session = self.active.get(name)
         if session is not None:
@@ -103,7 +103,7 @@ class ReceivedSessions:
         del self.active[name]
         self.ended[name] = now, -1
 
-    def forget(self, name: str) -> bool:
+    def forget_session(self, name: str) -> bool:
         """Forget a session; returns whether it was known."""
         was_active = self.active.pop(name, None) is not None
         return self.ended.pop(name, None) is not None or was_active

@@ -35,7 +35,7 @@ class Schedule:
         self.waiting = 0
         """Operations in the queues."""
 
-    def add(self, operations: Iterable[Operation], since: float | None) -> None:
+    def add_operations(self, operations: Iterable[Operation], since: float | None) -> None:
         """Queue operations; `since` is when their message came, None if no message caused them."""
         for operation in operations:
             if isinstance(operation, Write) and operation.held:
@@ -55,7 +55,7 @@ class Schedule:
         operations = [*self._held.pop(session, ()), *(x.operation for x in queue)]
         self.waiting -= len(queue)
         queue.clear()
-        self.add([DropSession(session, [offset for x in operations for offset in _open_answers(x)])], None)
+        self.add_operations([DropSession(session, [offset for x in operations for offset in _open_answers(x)])], None)
 
     def has_queue(self, session: str) -> bool:
         """Tell whether operations of a session wait."""
@@ -66,7 +66,7 @@ class Schedule:
         """When the message of the next operation came; None if no operation waits, or no message caused it."""
         return self._queues[self._ready[0][1]][0].since if self._ready else None
 
-    def take(self, budget: int) -> list[Operation]:
+    def take_operations(self, budget: int) -> list[Operation]:
         """Hand out waiting operations, oldest session first, while the token budget lasts.
 
         Each session gives the operations that cost nothing, up to and including the first one that does.

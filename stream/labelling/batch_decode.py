@@ -75,8 +75,8 @@ def decode_segments(parts: Sequence[SegmentScores], heads: Sequence[Head], colum
     decoded, begin, void = [], 0, (False,) * len(heads)
     for i, (part, end) in enumerate(zip(parts, ends.tolist(), strict=True)):
         words = LabelledWords(part.encoded, kept_scores[i], tuple([x[begin:end] for x in after]), void)
-        growth = tuple([_growth(part, *found[i]) for found in changes])
-        decoded.append(DecodedSegment(words, _work(part, counts[i]), growth))
+        growth = tuple([_segment_growth(part, *found[i]) for found in changes])
+        decoded.append(DecodedSegment(words, _segment_work(part, counts[i]), growth))
         begin = end
     return decoded
 
@@ -207,7 +207,7 @@ def _first_word_to_read(part: SegmentScores) -> int:
     return min([part.kept_words, *(int(last.searchsorted(max(rows.first, stands))) for rows in part.rows)])
 
 
-def _growth(part: SegmentScores, by_input: int, by_model: int, unchanged: int) -> Growth | None:
+def _segment_growth(part: SegmentScores, by_input: int, by_model: int, unchanged: int) -> Growth | None:
     if part.first_changed == NOT_GROWN or part.before is None:
         return None
     encoded, before, changed = part.encoded, part.before.encoded, part.first_changed
@@ -215,7 +215,7 @@ def _growth(part: SegmentScores, by_input: int, by_model: int, unchanged: int) -
     return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(unchanged))
 
 
-def _work(part: SegmentScores, words: int) -> PlanWork:
+def _segment_work(part: SegmentScores, words: int) -> PlanWork:
     if len(part.encoder_passes) == 1:
         plan = part.encoder_passes[0]
         return PlanWork(plan.kind, words, plan.computed)

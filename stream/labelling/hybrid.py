@@ -55,7 +55,7 @@ class HybridSessionLabels:
         tagger: Tagger,
         heads: Sequence[Head],
         policy: RestartPolicy,
-        kept: Sequence[SavedSegment] = (),
+        saved: Sequence[SavedSegment] = (),
         context: bytes = b"",
     ) -> None:
         self._tagger = tagger
@@ -66,7 +66,7 @@ class HybridSessionLabels:
         self._session = tagger.sessions.open_session()
         self._open: dict[str, LabelledWords] = {}
         self._closed: dict[str, LabelledWords] = {}
-        self._restored = {x.segment: x for x in kept}
+        self._restored = {x.segment: x for x in saved}
         """Restored segments that have not been used yet."""
         self._reanchors = 0
         if context:
@@ -162,12 +162,12 @@ class HybridSessionLabels:
 
     def _restore_words(self, segment: str) -> None:
         """Decode the words of a restored segment."""
-        kept = self._restored.pop(segment, None)
-        if kept is None:
+        restored = self._restored.pop(segment, None)
+        if restored is None:
             return
-        encoded = self._tagger.tokenizer.encode(kept.text)
-        words = unpack_words(encoded, kept.words, self._names, self._fingerprint)
-        if kept.closed:
+        encoded = self._tagger.tokenizer.encode(restored.text)
+        words = unpack_words(encoded, restored.words, self._names, self._fingerprint)
+        if restored.closed:
             self._closed[segment] = words
         else:
             self._open[segment] = words
@@ -191,15 +191,15 @@ class HybridLabeller:
         self._reanchors = 0
 
     def open_session(
-        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+        self, policy: RestartPolicy, saved: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> HybridSessionLabels:
         """Begin a session or continue a saved one (`Labeller.open_session`)."""
-        closed = [x for x in kept if x.closed]
+        closed = [x for x in saved if x.closed]
         identity = self._tagger.encoder.identity
         for context in contexts:
             if context.startswith(identity):
-                return HybridSessionLabels(self._tagger, self.heads, policy, kept, context[len(identity) :])
-        still_open = [x._replace(words={}) if closed else x for x in kept if not x.closed]
+                return HybridSessionLabels(self._tagger, self.heads, policy, saved, context[len(identity) :])
+        still_open = [x._replace(words={}) if closed else x for x in saved if not x.closed]
         labels = HybridSessionLabels(self._tagger, self.heads, policy, still_open)
         for x in closed:
             plan = labels.plan_segment(x.segment, x.text, closing=True)
@@ -220,8 +220,8 @@ class HybridLabeller:
     def compute(self, plans: Sequence[_SegmentPlan]) -> None:
         """Compute the updates of all sessions together, then the closings."""
         self.choose_restarts(plans)
-        self._run([(plan, plan.encoder_plan) for plan in plans if plan.encoder_plan is not None])
-        self._run([(plan, plan.labels.plan_close(plan.segment)) for plan in plans if plan.closing])
+        self._run_encoder([(plan, plan.encoder_plan) for plan in plans if plan.encoder_plan is not None])
+        self._run_encoder([(plan, plan.labels.plan_close(plan.segment)) for plan in plans if plan.closing])
         self._reanchors += sum(plan.labels.take_reanchors() for plan in plans)
 
     def decode(self, plans: Sequence[_SegmentPlan]) -> list[tuple[Labelling, ...]]:
@@ -243,7 +243,7 @@ class HybridLabeller:
         used = encoder.pages_in_use
         return LabellerCounters(work.evictions, self._reanchors, work.flops, used, encoder.pages_total - used)
 
-    def _run(self, wanted: list[tuple[_SegmentPlan, EncoderPlan]]) -> None:
+    def _run_encoder(self, wanted: list[tuple[_SegmentPlan, EncoderPlan]]) -> None:
         if not wanted:
             return
         for (plan, compute), rows in zip(wanted, run_plans(self._tagger.sessions, [x for _, x in wanted]), strict=True):
@@ -282,7 +282,7 @@ class _LazyLabelling(Labelling):
         words = self._words
         n, put = len(words.encoded.word_start), object.__setattr__
         labels, (probability, stability) = np.empty(n, np.int32), np.empty((2, n), np.float32)
-        _unpack(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
+        _fill_arrays(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
         put(self, "starts", words.encoded.word_start)
         put(self, "ends", words.encoded.word_end)
         put(self, "labels", labels)
@@ -293,7 +293,7 @@ class _LazyLabelling(Labelling):
 
 
 @numba.njit(cache=True, nogil=True)
-def _unpack(
+def _fill_arrays(
     words: NDArray[np.void],
     closed: bool,
     labels: NDArray[np.int32],

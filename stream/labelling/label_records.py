@@ -74,15 +74,15 @@ def unpack_words(
     heads, void, standing = [], [], UNKNOWN
     nothing = bytes(encoded.words * SIZE)
     for name in names:
-        kept = data.get(name, b"")
-        found = _unpack(kept, len(nothing), fingerprint)
-        heads.append(nothing if found is None else kept[_HEADER.size :])
+        record = data.get(name, b"")
+        found = _unpack_standing(record, len(nothing), fingerprint)
+        heads.append(nothing if found is None else record[_HEADER.size :])
         void.append(found is None)
         standing = found or standing  # records that are not void were written together
     return LabelledWords(encoded, NO_SCORES, tuple(heads), tuple(void), standing)
 
 
-def _unpack(data: bytes, size: int, fingerprint: bytes) -> StandingRead | None:
+def _unpack_standing(data: bytes, size: int, fingerprint: bytes) -> StandingRead | None:
     """Return how the labels of one tagger were read; None if they are not of this model or text."""
     if len(data) != _HEADER.size + size:
         return None

@@ -60,8 +60,8 @@ class Labelling:
 
     def replace(self, **changed: Any) -> "Labelling":
         """Return a copy with other arrays or spans, and without growth."""
-        kept = {name: getattr(self, name) for name in _FIELDS}
-        return Labelling(**(kept | changed))
+        fields = {name: getattr(self, name) for name in _FIELDS}
+        return Labelling(**(fields | changed))
 
 
 _FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work")
@@ -153,7 +153,7 @@ class Labeller(Protocol[P]):
         ...
 
     def open_session(
-        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+        self, policy: RestartPolicy, saved: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> SessionLabels[P]:
         """Begin a session, or continue a saved one.
 
@@ -163,7 +163,7 @@ class Labeller(Protocol[P]):
 
         Args:
             policy: where restarts begin.
-            kept: saved segments; closed ones in order of closing.
+            saved: its segments; closed ones in order of closing.
             contexts: from `SessionLabels.save_context`; empty if no segment had closed.
         """
         ...

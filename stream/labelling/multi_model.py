@@ -56,10 +56,10 @@ class MultiModelLabeller:
         assert len(set(chain.from_iterable(self.passes))) == sum(map(len, self.passes)), "names must differ"
 
     def open_session(
-        self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
+        self, policy: RestartPolicy, saved: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> MultiModelSessionLabels:
         """Begin a session or continue a saved one; each model uses only its own saved records."""
-        return MultiModelSessionLabels([labeller.open_session(policy, kept, contexts) for labeller in self._labellers])
+        return MultiModelSessionLabels([labeller.open_session(policy, saved, contexts) for labeller in self._labellers])
 
     def choose_restarts(self, plans: Sequence[list[Any]]) -> None:
         """Choose restart points, model by model."""

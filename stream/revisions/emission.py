@@ -148,9 +148,9 @@ def _move_published(
     if not shown:
         return [], []
     extents = [(x.start, x.end) for x in shown]
-    stands = common_prefix(before, text)
+    common = common_prefix(before, text)
     unmoved = [
-        words if words[2] and end <= stands else None
+        words if words[2] and end <= common else None
         for words, (_, end) in zip(_words_under(extents, reading), extents, strict=True)
     ]
     if None not in unmoved:

@@ -16,7 +16,7 @@ from stream.revisions.span_diff import TaggedSpan
 
 
 class LabelFlips(NamedTuple):
-    """Labels that changed on words that stood (docs/measuring.md)."""
+    """Number of labels of old words that changed, because of the input or the model (docs/measuring.md)."""
 
     input: int
     model: int

@@ -15,7 +15,7 @@ class Alignment:
     """Map from the characters of an old text to those of a new one; rewritten words map to what replaced them."""
 
     def __init__(self, old: str, new: str) -> None:
-        start, old_end, new_end = _first_changed_word(old, new, common_prefix(old, new))
+        start, old_end, new_end = _changed_word(old, new, common_prefix(old, new))
         anchors = [(0, 0), (start, start), (old_end, new_end), *_match_pieces(old, new, old_end, new_end)]
         anchors.append((len(old), len(new)))
         self._old = [x for x, _ in anchors]
@@ -23,16 +23,15 @@ class Alignment:
 
     def extent(self, start: int, end: int) -> tuple[float, float]:
         """Return where the part `[start, end)` of the old text (not empty) is in the new one; it may be empty there."""
-        return self._interpolate(start, bisect_right(self._old, start) - 1), self._interpolate(
-            end, bisect_left(self._old, end) - 1
-        )
+        first = self._interpolate(start, bisect_right(self._old, start) - 1)
+        return first, self._interpolate(end, bisect_left(self._old, end) - 1)
 
     def _interpolate(self, x: int, i: int) -> float:
         x0, x1, y0, y1 = self._old[i], self._old[i + 1], self._new[i], self._new[i + 1]
         return y0 + (x - x0) * (y1 - y0) / (x1 - x0)
 
 
-def _first_changed_word(old: str, new: str, prefix: int) -> tuple[int, int, int]:
+def _changed_word(old: str, new: str, prefix: int) -> tuple[int, int, int]:
     """Return the start of the first changed word, and its ends in both texts if it only grew or shrank.
 
     A word that continues ("par", then "paris") is one word, so it must not be matched with a later one.

@@ -41,10 +41,12 @@ class ActiveSession:
     def restore_labels(self, labeller: Labeller[Any], policy: RestartPolicy, saved: SavedSession) -> None:
         """Continue with the labels of a snapshot."""
         words = {name: {k: v.words for k, v in x.labels.items() if v.words} for name, x in saved.segments.items()}
-        kept = [SavedSegment(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]]
-        self.labels = labeller.open_session(policy, kept, saved.contexts)
+        segments = [
+            SavedSegment(name, x.text, x.closed, words[name]) for name, x in saved.segments.items() if words[name]
+        ]
+        self.labels = labeller.open_session(policy, segments, saved.contexts)
         self.contexts = saved.contexts
-        self._unread = {x.segment for x in kept}
+        self._unread = {x.segment for x in segments}
 
     def rebuild_labels(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
         """Replace the labels after a failed step by those from before it."""
@@ -88,7 +90,11 @@ class ActiveSession:
         entry = Entry(self.state.id, name, state)
         if not segment.closed and self.state.labels_void_before < self.state.seq:
             return [entry]
-        return [self._session_entry({name: state}, forgotten), entry, *self._tombstones(forgotten)]
+        return [
+            _session_entry(self.state, self.contexts, {name: state}, tuple(forgotten)),
+            entry,
+            *self._segment_tombstones(forgotten),
+        ]
 
     def close_segment(self, name: str) -> list[str]:
         """Close a segment; returns the closed segments that are forgotten because of it."""
@@ -108,7 +114,7 @@ class ActiveSession:
     def snapshot_entries_after_removal(self, names: Sequence[str]) -> list[Entry]:
         """Return the entries of segments that were removed."""
         self.state.removed_at.update(dict.fromkeys(names, self.state.offset))
-        return [self._session_entry({}, names), *self._tombstones(names)]
+        return [_session_entry(self.state, self.contexts, {}, tuple(names)), *self._segment_tombstones(names)]
 
     def reset_labels(self, labeller: Labeller[Any], policy: RestartPolicy) -> None:
         """Discard all labels and keep the texts. The next entry of the session itself says so."""
@@ -122,10 +128,7 @@ class ActiveSession:
         for segment in self.state.segments.values():
             segment.published_spans = {}
 
-    def _session_entry(self, closing: dict[str, SegmentState], removed: Iterable[str]) -> Entry:
-        return _session_entry(self.state, self.contexts, closing, tuple(removed))
-
-    def _tombstones(self, names: Iterable[str]) -> list[Entry]:
+    def _segment_tombstones(self, names: Iterable[str]) -> list[Entry]:
         return [Entry(self.state.id, name, None) for name in names]
 
     def _forget_readings(self, name: str) -> None:

@@ -50,18 +50,18 @@ class SessionRegistry:
     def apply_operation(self, operation: Operation, result: StepResult) -> None:
         """Apply an operation that needs no labelling; a `Write` only if it does not change the text."""
         if isinstance(operation, Write):
-            self._repeat(operation, result)
+            self._repeat_text(operation, result)
         elif isinstance(operation, Remove):
-            self._remove(operation, result)
+            self._remove_segment(operation, result)
         elif isinstance(operation, EndSession):
-            self._end(operation, result)
+            self._end_session(operation, result)
         elif isinstance(operation, PurgeEnded):
             if self.ended.pop(operation.session, None) is not None:
                 result.entries.append(Entry(operation.session, None, None))
         elif isinstance(operation, Restore):
-            self._restore(operation, result)
+            self._add_restored(operation, result)
         elif isinstance(operation, DropSession):
-            self._drop(operation)
+            self._drop_session(operation)
 
     def rebuild_labels(self, session: ActiveSession) -> None:
         """Replace the labels of a session after a failed step by those from before it."""
@@ -81,7 +81,7 @@ class SessionRegistry:
         forgotten = session.close_segment(name) if operation.final and not segment.closed else ()
         return session.snapshot_entries_after_write(name, session.save_segment(name), forgotten)
 
-    def _repeat(self, write: Write, result: StepResult) -> None:
+    def _repeat_text(self, write: Write, result: StepResult) -> None:
         """Apply a repeated text, which may still open its segment or bring times and speakers."""
         result.stats.repeats += 1
         session = self.activate_session(write.session, result)
@@ -106,16 +106,16 @@ class SessionRegistry:
                 revisions.append(state.revise(tagger, name, Difference(spans, score=score_segment(reading))))
         return revisions
 
-    def _remove(self, operation: Remove, result: StepResult) -> None:
+    def _remove_segment(self, operation: Remove, result: StepResult) -> None:
         session = self.activate_session(operation.session, result)
         if operation.segment not in session.state.segments:
             return
         session.state.begin_change(operation.offset, operation.fully_applied_through)
         session.delete_labels(operation.segment)
-        result.revisions += session.state.delete_segment(self._taggers, operation.segment)
+        result.revisions += session.state.retract_segment(self._taggers, operation.segment)
         result.entries += session.snapshot_entries_after_removal([operation.segment])
 
-    def _end(self, operation: EndSession, result: StepResult) -> None:
+    def _end_session(self, operation: EndSession, result: StepResult) -> None:
         session, saved = self.active.pop(operation.session, None), self.restored.pop(operation.session, None)
         state = session.state if session else None
         if saved is not None:
@@ -127,14 +127,14 @@ class SessionRegistry:
         if session:
             session.labels.free()
 
-    def _restore(self, operation: Restore, result: StepResult) -> None:
+    def _add_restored(self, operation: Restore, result: StepResult) -> None:
         result.entries += operation.saved.repairs
         if operation.saved.ended:
             self.ended[operation.session] = restore_state(operation.session, operation.saved, self._taggers)
         else:
             self.restored[operation.session] = operation.saved
 
-    def _drop(self, operation: DropSession) -> None:
+    def _drop_session(self, operation: DropSession) -> None:
         self.ended.pop(operation.session, None)
         self.restored.pop(operation.session, None)
         if session := self.active.pop(operation.session, None):

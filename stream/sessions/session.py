@@ -122,7 +122,7 @@ class Session(msgspec.Struct):
             score=difference.score,
         )
 
-    def delete_segment(self, taggers: Iterable[str], name: str) -> list[Revision]:
+    def retract_segment(self, taggers: Iterable[str], name: str) -> list[Revision]:
         """Remove a segment; each of these taggers that ever published a revision of it retracts its spans."""
         self.segments[name].closed = True
         revisions = []

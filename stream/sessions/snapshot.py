@@ -169,57 +169,58 @@ def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
         entries: in the order written. Only the last of each key counts, so earlier ones may be missing. A value with a
             lower `seq` than the one before it does not count: it was written earlier and has arrived late.
     """
-    heads: dict[str, SessionState] = {}
+    states: dict[str, SessionState] = {}
     segments: defaultdict[str, dict[str, SegmentState]] = defaultdict(dict)
     for entry in entries:
         if isinstance(entry.value, SessionState):
-            known = heads.get(entry.session)
+            known = states.get(entry.session)
             if known is None or known.seq <= entry.value.seq:
-                heads[entry.session] = entry.value
+                states[entry.session] = entry.value
         elif entry.segment is None:
-            heads.pop(entry.session, None)
+            states.pop(entry.session, None)
         else:
             _put_segment(segments[entry.session], entry.segment, entry.value)
-    names = dict.fromkeys([*heads, *(name for name, held in segments.items() if held)])
-    return {name: _restore_session(name, heads.get(name, _NEVER), segments[name]) for name in names}
+    names = dict.fromkeys([*states, *(name for name, stored in segments.items() if stored)])
+    return {name: _restore_session(name, states.get(name, _NEVER), segments[name]) for name in names}
 
 
-def _put_segment(held: dict[str, SegmentState], name: str, value: SegmentState | None) -> None:
-    known = held.get(name)
+def _put_segment(segments: dict[str, SegmentState], name: str, value: SegmentState | None) -> None:
+    """Apply one entry of a segment, unless it is older than what is known."""
+    known = segments.get(name)
     if known is not None and value is not None and known.seq > value.seq:
         return
-    held.pop(name, None)
+    segments.pop(name, None)
     if value is not None:
-        held[name] = value
+        segments[name] = value
 
 
 _NEVER = SessionState(seq=0, counters={}, offset=-1)
 
 
-def _restore_session(session: str, head: SessionState, held: dict[str, SegmentState]) -> SavedSession:
+def _restore_session(session: str, state: SessionState, segments: dict[str, SegmentState]) -> SavedSession:
     repairs = []
-    for name, segment in head.closing.items():
-        if name not in held or held[name].seq < segment.seq:
-            held[name] = segment
+    for name, segment in state.closing.items():
+        if name not in segments or segments[name].seq < segment.seq:
+            segments[name] = segment
             repairs.append(Entry(session, name, segment))
-    for name, segment in list(held.items()):
-        if segment.seq < head.life_started_at or (name in head.removed and segment.seq < head.seq):
-            del held[name]
+    for name, segment in list(segments.items()):
+        if segment.seq < state.life_started_at or (name in state.removed and segment.seq < state.seq):
+            del segments[name]
             repairs.append(Entry(session, name, None))
-    newest: SessionState | SegmentState = head
-    for segment in held.values():
+    newest: SessionState | SegmentState = state
+    for segment in segments.values():
         newest = segment if segment.seq > newest.seq else newest
-    ordered = sorted(held.items(), key=lambda item: item[1].order)
+    ordered = sorted(segments.items(), key=lambda item: item[1].order)
     return SavedSession(
         counters=newest.counters,
         offset=newest.offset,
         seq=newest.seq,
-        ended=head.ended and not held,
-        life_started_at=head.life_started_at,
-        labels_void_before=head.labels_void_before,
-        contexts=head.contexts,
-        removed_at=head.removed_at,
-        segments={name: _without_labels(x) if x.seq < head.labels_void_before else x for name, x in ordered},
+        ended=state.ended and not segments,
+        life_started_at=state.life_started_at,
+        labels_void_before=state.labels_void_before,
+        contexts=state.contexts,
+        removed_at=state.removed_at,
+        segments={name: _without_labels(x) if x.seq < state.labels_void_before else x for name, x in ordered},
         repairs=repairs,
     )
 

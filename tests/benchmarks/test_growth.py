@@ -46,7 +46,7 @@ def test_a_feed_is_answered_and_timed_and_gives_all_back(subject):
     assert lap.wall > 0
     assert feed.stats.words == 6
     feed.feed(closes(texts))
-    assert feed.engine.intake.open_segments == 0
+    assert feed.engine.intake.open_segment_count == 0
     assert feed.engine.intake.session_count == 2
     feed.end()
     assert feed.engine.intake.session_count == 0

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from consumers.common.settings import Guarantee
 from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.kafka.output.dead_letter import dead_letter_headers
-from consumers.verify.oracle import RecordedTopics, verify
+from consumers.verify.oracle import RecordedTopics, verify_records
 from consumers.verify.report import VerifyReport
-from consumers.verify.topic_contents import Guarantee
 from encoder.restart.policies import Always, Last, RestartPolicy
 from stream.engine.engine import Engine
 from stream.messages.errors import InputError
@@ -45,7 +45,7 @@ class Run:
     def check(self, guarantee: Guarantee = "exactly_once", until: dict[int, int] | None = None) -> VerifyReport:
         said = RecordedTopics(self.inputs, self.outputs, self.letters)
         engine = Engine(fake_labeller(*self.taggers, poison=["poison"]), self.policy)
-        return verify(said, engine, TOPIC, guarantee=guarantee, exact=self.exact, until=until)
+        return verify_records(said, engine, TOPIC, guarantee=guarantee, exact=self.exact, until=until)
 
     def find(self, session: str, rev: int) -> int:
         return next(i for i in self.places(session) if read(self.outputs[i]).rev == rev)

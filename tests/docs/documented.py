@@ -28,8 +28,8 @@ class Command:
 
     @property
     def words(self) -> list[str]:
-        """As a shell parts them; `.venv/bin/` is where a reader has them, and not where a test has them."""
-        return [word.removeprefix(".venv/bin/") for word in shlex.split(self.text)]
+        """As a shell splits them."""
+        return shlex.split(self.text)
 
 
 def read_page(page: Path) -> list[Saved | Command]:

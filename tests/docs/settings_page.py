@@ -10,7 +10,7 @@ from typing import Any
 from typer.main import get_command
 
 from consumers.cli.command_tree import commands_of, settings_of
-from consumers.cli.help_text import default_of, describe
+from consumers.cli.help_text import default_of, option_row
 from consumers.cli.main import app
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -54,7 +54,7 @@ def _table(panel: str, params: list[Any]) -> str:
 
 
 def _row(param: Any) -> str:
-    flag, help, _ = describe(param)
+    flag, help, _ = option_row(param)
     cells = [f"`{flag}`", f"`{param.envvar}`" if param.envvar else "", f"{default_of(param)}", help]
     return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for cell in cells) + " |"
 

@@ -30,14 +30,15 @@ MAKE = "sets up, or runs all there is; continuous integration types it"
 ENGINE = "needs a container engine, which is not here; tests/docker/test_deploy.py reads its files"
 CLUSTER = "needs a Kubernetes cluster; tests/docker/test_deploy.py reads its files"
 NOT_RUN = {
+    "source .venv/bin/activate": "the tests run with this environment's interpreter",
     "make run": "tests/consumers/demo/test_demo.py runs what it runs",
     "make test": MAKE,
     "make setup": MAKE,
     "make train CONFIG=configs/shipped.toml": "trains for hours, on data that is not in the repository",
     'make faults FAULTS=kill ARGS="--rounds 30 --guarantee exactly_once"': "half an hour; tests/kafka/test_faults.py",
-    ".venv/bin/hearken train my-data/": "trains for minutes; tests/consumers/training/test_pipeline.py has it small",
+    "hearken train my-data/": "trains for minutes; tests/consumers/training/test_pipeline.py has it small",
     "hearken train consumers/samples/kitchen --epochs 3 --delta 0.05": "trains for minutes; test_own_data.py",
-    ".venv/bin/hearken evaluate --data dev.conll --tagger ner --baseline runs/bidirectional/tagger "
+    "hearken evaluate --data dev.conll --tagger ner --baseline runs/bidirectional/tagger "
     "--policy always --policy never --policy last:3 --policy price:0.005 --out runs/measured": "needs a model that is "
     "not in the repository; tests/stream/evaluation/test_labelled.py",
     "make gpu": "needs a GPU; `make test` runs the same tests under an interpreter",
@@ -45,7 +46,7 @@ NOT_RUN = {
     "tests/benchmarks/test_device.py runs a tiny one",
     "hearken serve --device cuda": "needs a GPU; tests/stream/engine/test_device_engine.py",
     'make bench BENCH=kafka ARGS="--apache-kafka --out runs/kafka"': "minutes; tests/benchmarks/test_kafka.py",
-    ".venv/bin/hearken bench": "measures for a minute; tests/consumers/cli/test_bench.py runs a short one",
+    "hearken bench": "measures for a minute; tests/consumers/cli/test_bench.py runs a short one",
     "make bench": "measures for minutes; tests/benchmarks/test_commands.py runs a short one",
     'make bench BENCH=report ARGS="--out docs"': "half an hour; tests/benchmarks/test_commands.py runs a short one",
     "hearken calibrate --tagger runs/mine/checkpoint --data dev.conll --delta 0.01 --epsilon 0.05 --out "

@@ -3,14 +3,14 @@
 import pytest
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from tests.tiny import tiny_checkpoint
 
-FORMATS: tuple[Numbers, ...] = ("float32", "bfloat16", "int8")
+FORMATS: tuple[NumberType, ...] = ("float32", "bfloat16", "int8")
 
 
-def needs(numbers: Numbers) -> None:
+def needs(numbers: NumberType) -> None:
     """Skip a test that this processor cannot run."""
     if not can_multiply(numbers):
         pytest.skip(f"this processor, or what numba compiles for, has no AVX-512 products of {numbers}")

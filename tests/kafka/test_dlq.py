@@ -11,7 +11,7 @@ from aiokafka.errors import ProducerFenced
 from consumers.common.errors import OperationFailed
 from consumers.kafka.dead_letters.clients import FoundLetter, ReplaySender, open_admin
 from consumers.kafka.dead_letters.records import DoneOffsets
-from consumers.kafka.dead_letters.replay import ReplayOutcome, ReplayRequest, read_letters, replay
+from consumers.kafka.dead_letters.replay import ReplayOutcome, ReplayRequest, read_letters, replay_letters
 from consumers.kafka.output.dead_letter import dead_letter_headers
 from tests.kafka.rig import PARTITIONS, Place, take_all
 from tests.waiting import PATIENCE
@@ -61,7 +61,7 @@ def wanted(place: Place, **more: object) -> ReplayRequest:
 
 async def run(place: Place, **more: object) -> ReplayOutcome:
     async with asyncio.timeout(PATIENCE):
-        return await replay(wanted(place, **more))
+        return await replay_letters(wanted(place, **more))
 
 
 async def test_each_committed_letter_is_replayed_once(place: Place) -> None:

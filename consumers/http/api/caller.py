@@ -1,38 +1,39 @@
-"""One who asks over HTTP: its sessions, its places, and what waits for it. Made by
-`consumers.http.api.gateway.Desk`.
+"""One client of the gateway, an HTTP request or a WebSocket: its sessions, its share of messages in flight, and the
+queue of its results. Made by `consumers.http.api.gateway.Gateway`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision, Update
 from stream.messages.validation import MAX_ID, check_message
 
-if TYPE_CHECKING:
-    from consumers.http.api.gateway import Gateway
-
-_MOST_WAITING = 4096
-"""Results that may wait for a caller. Its places keep it from there unless many segments close at once."""
+MAX_QUEUED_RESULTS = 4096
+"""Results queued for one client. The limit on messages in flight keeps the queue shorter unless many segments close at
+once.
+"""
 
 
 class GatewayClosed(RuntimeError):
-    """The service stops, or has stopped."""
+    """The service is stopping or has stopped."""
 
 
 class ClientTooSlow(RuntimeError):
-    """More results wait for a caller than are kept for it."""
+    """A client did not read its results, and the queue is full."""
 
 
 class TooManySessions(ValueError):
-    """A caller has as many sessions as it may."""
+    """A client has reached its limit of open sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabellingFailed:
-    """Labelling failed on a message: a bug of ours. Its session was reset: texts stand, labels do not."""
+    """Labelling failed on a message, which is a fault of the service. The labels of its session were reset; its texts
+    stand.
+    """
 
     session: str
     segment: str
@@ -45,67 +46,85 @@ _Mark = Literal["answered", "over", "closed", "slow"]
 
 @dataclass(slots=True, eq=False)
 class ClientSession:
-    """One session of a caller."""
+    """One session of a client."""
 
-    caller: "ClientHandle"
+    client: "ClientHandle"
     name: str
-    """As the caller knows it."""
-    inside: str
-    """As the engine does."""
+    """Name that the client uses."""
+    engine_id: str
+    """Name that the engine uses."""
     ended: bool = False
-    at_work: int = 0
-    """Its messages that are not answered."""
+    in_flight: int = 0
+    """Messages without an answer."""
+
+
+class Submitter(Protocol):
+    """The part of the gateway that clients use."""
+
+    async def submit(self, session: ClientSession, message: Message, offset: int) -> None:
+        """Submit a message under the engine's name of its session."""
+
+    def forget(self, sessions: Iterable[ClientSession]) -> None:
+        """Drop sessions, with all that is in flight of them."""
 
 
 class ClientHandle:
-    """One connection or request; made by `Gateway.caller`. One task submits, one reads the results."""
+    """One connection or request; made by `Gateway.client`. One task submits, another reads the results.
 
-    def __init__(self, desk: "Gateway", number: int, sessions: int, in_flight: int, shown: bool) -> None:
-        self._desk = desk
+    Args:
+        gateway: submits messages to the worker.
+        prefix: beginning of the engine's names of its sessions.
+        sessions: limit of open sessions.
+        in_flight: limit of messages whose results have not been read.
+        shown: whether its messages are reported to observers (the live page).
+    """
+
+    def __init__(self, gateway: Submitter, prefix: str, sessions: int, in_flight: int, shown: bool) -> None:
+        self._gateway = gateway
         self.shown = shown
-        self._prefix = f"{desk.prefix}/{number}"
-        self._most_sessions = sessions
-        self._places = asyncio.Semaphore(in_flight)
-        self._held: dict[str, ClientSession] = {}
-        self._named = 0
+        self._prefix = prefix
+        self._max_sessions = sessions
+        self._capacity = asyncio.Semaphore(in_flight)
+        self._sessions: dict[str, ClientSession] = {}
+        self._sessions_made = 0
         self._results: asyncio.Queue[Result | _Mark] = asyncio.Queue()
-        self._untaken = 0
-        """Messages that hold a place."""
+        self._unread = 0
+        """Messages whose results have not been read."""
         self._finished = False
 
     async def submit(self, message: Message, offset: int) -> None:
-        """Hand one message to the engine; waits while too many are on their way.
+        """Submit one message to the engine; waits while too many are in flight.
 
         Args:
-            message: in normal form; its session is this caller's alone.
-            offset: what revisions that answer it carry; must not fall.
+            message: in normal form; its session belongs to this client alone.
+            offset: `offset` of the revisions that answer it; must not decrease.
 
         Raises:
-            InputError: the message is bad; nothing was changed.
-            TooManySessions: it would begin one more than the caller may have.
+            InputError: the message is not valid; nothing was changed.
+            TooManySessions: it would open a session beyond the limit.
             WorkerFailed: the compute thread stopped.
         """
         check_message(message)
-        await self._places.acquire()
+        await self._capacity.acquire()
         try:
             await self._submit(message, offset)
         except BaseException:
-            self._places.release()
+            self._capacity.release()
             raise
-        self._untaken += 1
+        self._unread += 1
 
     def finish(self) -> None:
-        """Nothing more will be submitted: `results` ends once all is answered and taken."""
+        """End the input: `results` ends when every message is answered and its results are read."""
         self._finished = True
-        if not self._untaken:
+        if not self._unread:
             self._results.put_nowait("over")
 
     async def results(self) -> AsyncIterator[Result]:
-        """What the messages caused, in order for each session and tagger.
+        """Yield the results of the messages, in order for each session and tagger.
 
         Raises:
-            TooSlow: it was not read for too long; some is lost.
-            DeskClosed: the service stops.
+            ClientTooSlow: results were not read for too long; some are lost.
+            GatewayClosed: the service stops.
         """
         while True:
             item = await self._results.get()
@@ -118,78 +137,78 @@ class ClientHandle:
             elif item == "over" or self._is_last():
                 return
 
-    def inside(self, session: str) -> str | None:
-        """The engine's name of a session; None if there is none of that name."""
-        held = self._held.get(session)
-        return held.inside if held else None
+    def engine_id(self, session: str) -> str | None:
+        """Return the engine's name of a session; None if there is no such session."""
+        held = self._sessions.get(session)
+        return held.engine_id if held else None
 
     @property
     def open_sessions(self) -> list[str]:
-        """Sessions that have not ended."""
-        return [name for name, held in self._held.items() if not held.ended]
+        """Names of the sessions that have not ended."""
+        return [name for name, held in self._sessions.items() if not held.ended]
 
     def _is_last(self) -> bool:
-        """A message is done, and all that it caused was taken: give its place back."""
-        self._untaken -= 1
-        self._places.release()
-        return self._finished and not self._untaken
+        """Release the capacity of a message whose results are all read; returns whether it was the last."""
+        self._unread -= 1
+        self._capacity.release()
+        return self._finished and not self._unread
 
     async def _submit(self, message: Message, offset: int) -> None:
-        held = self._enter(message)
+        held = self._find_session(message)
         try:
-            await self._desk.submit(held, message, offset)
+            await self._gateway.submit(held, message, offset)
         except BaseException as error:
-            if held.name not in self._held:
-                self._desk.leave([held])
+            if held.name not in self._sessions:
+                self._gateway.forget([held])
             if isinstance(error, InputError):
-                raise InputError(error.reason, error.detail.replace(repr(held.inside), repr(held.name))) from None
+                raise InputError(error.reason, error.detail.replace(repr(held.engine_id), repr(held.name))) from None
             raise
-        self._held[held.name] = held
+        self._sessions[held.name] = held
         held.ended = isinstance(message, End)
 
-    def _enter(self, message: Message) -> ClientSession:
-        held = self._held.get(message.session)
+    def _find_session(self, message: Message) -> ClientSession:
+        held = self._sessions.get(message.session)
         if not isinstance(message, Update):
             if held is None:
                 raise InputError("unknown_session", f"there is no session {message.session!r}")
             return held
-        if (held is None or held.ended) and len(self.open_sessions) >= self._most_sessions:
-            raise TooManySessions(f"at most {self._most_sessions} sessions at once; end one, or use another connection")
+        if (held is None or held.ended) and len(self.open_sessions) >= self._max_sessions:
+            raise TooManySessions(f"at most {self._max_sessions} sessions at once; end one, or use another connection")
         if held is not None:
             return held
         self._forget_ended()
-        self._named += 1
+        self._sessions_made += 1
         name = message.session
-        return ClientSession(self, name, f"{self._prefix}/{self._named}/{name}"[:MAX_ID])
+        return ClientSession(self, name, f"{self._prefix}/{self._sessions_made}/{name}"[:MAX_ID])
 
     def _forget_ended(self) -> None:
-        """Of sessions that are over, as many are remembered as may be open: their `rev` goes on if they speak again."""
-        over = [held for held in self._held.values() if held.ended and not held.at_work]
-        for held in over[: max(0, len(over) - self._most_sessions + 1)]:
-            self._desk.leave([held])
-            del self._held[held.name]
+        """Forget the oldest ended sessions beyond the limit; a remembered one continues its `rev` if it goes on."""
+        over = [held for held in self._sessions.values() if held.ended and not held.in_flight]
+        for held in over[: max(0, len(over) - self._max_sessions + 1)]:
+            self._gateway.forget([held])
+            del self._sessions[held.name]
 
-    # what the desk tells
+    # called by the gateway
 
     def put(self, result: Result) -> None:
-        """Something for the reader."""
-        if self._results.qsize() < _MOST_WAITING:
+        """Queue a result; a full queue is emptied and ends with `ClientTooSlow`."""
+        if self._results.qsize() < MAX_QUEUED_RESULTS:
             self._results.put_nowait(result)
             return
         while not self._results.empty():
             self._results.get_nowait()
         self._results.put_nowait("slow")
 
-    def answered(self, held: ClientSession) -> None:
-        """A message of it is done."""
-        held.at_work -= 1
+    def count_answer(self, held: ClientSession) -> None:
+        """Count one of a session's messages as answered."""
+        held.in_flight -= 1
         self._results.put_nowait("answered")
 
     def close(self) -> None:
-        """Nothing comes any more."""
+        """End `results`: the service stops."""
         self._results.put_nowait("closed")
 
     def leave(self) -> None:
-        """The caller has gone, and its sessions with it."""
-        self._desk.leave(self._held.values())
-        self._held.clear()
+        """Drop all sessions: the client has disconnected."""
+        self._gateway.forget(self._sessions.values())
+        self._sessions.clear()

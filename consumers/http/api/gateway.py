@@ -1,8 +1,10 @@
-"""Callers who are no Kafka: their messages go to the worker that has Kafka's records too, their revisions come back.
+"""Gateway for in-process clients (HTTP, WebSocket): submits their messages to the shared worker and routes revisions
+back.
 
-A caller's sessions have names of their own in the engine, so they are nobody else's, and go when the caller goes. A
-message holds one of its caller's places until what it caused was taken, so a caller that does not read is soon not
-listened to; it holds one of the desk's places until it is answered, so callers together leave room for Kafka.
+A client's sessions have names of their own in the engine, so that no other client reaches them, and are dropped when it
+disconnects. A message counts against its client's limit until its results are read, so that a client which does not
+read cannot send; it counts against the gateway's limit until it is answered, so that clients together leave capacity
+for Kafka.
 """
 
 import asyncio
@@ -19,108 +21,109 @@ from stream.messages.types import End, Message
 from stream.sessions.snapshot import SessionState
 
 IN_FLIGHT = 256
-"""Messages of all callers that the worker has at most."""
+"""Limit of messages in flight of all clients together."""
 
 
-def _tell_nobody(message: Message) -> None:
+def _ignore(message: Message) -> None:
     pass
 
 
 class Gateway(ServiceObserver):
-    """Where callers hand in messages for the worker.
+    """Submits messages of clients to the worker and returns their revisions.
 
     Args:
-        worker: whoever reads its results tells of each batch (`stepped`).
-        heard: is told of messages that were taken, by their inner names, and of the end of sessions whose caller goes.
-        in_flight: messages of all callers that the worker has at most.
+        worker: the reader of its results calls `on_step` with each batch.
+        heard: called with each accepted message, under the engine's session name, and with an `End` for each open
+            session of a client that disconnects.
+        in_flight: limit of messages in flight of all clients together.
     """
 
-    def __init__(
-        self, worker: Worker, heard: Callable[[Message], None] = _tell_nobody, in_flight: int = IN_FLIGHT
-    ) -> None:
+    def __init__(self, worker: Worker, heard: Callable[[Message], None] = _ignore, in_flight: int = IN_FLIGHT) -> None:
         self.prefix = f"http-{secrets.token_hex(4)}"
-        """Of all sessions here; not to be guessed, so that no session of Kafka has such a name."""
+        """Prefix of the sessions' names; random, so that no session of Kafka has such a name."""
         self._worker = worker
-        self._tell_heard = heard
-        self._places = asyncio.Semaphore(in_flight)
-        self._held: dict[str, ClientSession] = {}
-        self._callers: set[ClientHandle] = set()
-        self._calls = 0
+        self._on_message = heard
+        self._capacity = asyncio.Semaphore(in_flight)
+        self._sessions: dict[str, ClientSession] = {}
+        self._clients: set[ClientHandle] = set()
+        self._clients_made = 0
         self._closed = False
 
     @asynccontextmanager
-    async def caller(self, *, sessions: int, in_flight: int = 64, shown: bool = False) -> AsyncIterator[ClientHandle]:
-        """Serve a caller inside the block.
+    async def client(self, *, sessions: int, in_flight: int = 64, shown: bool = False) -> AsyncIterator[ClientHandle]:
+        """Serve a client inside the block.
 
         Args:
-            sessions: that it may have open at once.
-            in_flight: messages that it may have on their way before it must take what the first ones caused.
-            shown: others may look on (`heard`).
+            sessions: limit of its open sessions.
+            in_flight: limit of its messages whose results have not been read.
+            shown: whether its messages are reported (`heard`).
 
         Raises:
-            DeskClosed: the service stops.
+            GatewayClosed: the service stops.
         """
         if self._closed:
             raise GatewayClosed("the service stops")
-        self._calls += 1
-        caller = ClientHandle(self, self._calls, sessions, in_flight, shown)
-        self._callers.add(caller)
+        self._clients_made += 1
+        client = ClientHandle(self, f"{self.prefix}/{self._clients_made}", sessions, in_flight, shown)
+        self._clients.add(client)
         try:
-            yield caller
+            yield client
         finally:
-            self._callers.discard(caller)
-            caller.leave()
+            self._clients.discard(client)
+            client.leave()
 
     def on_step(self, batch: StepBatch) -> None:
-        """Give callers what a step did for them; what is nobody's here is left alone. Never waits."""
+        """Give clients their results of a step. Results of other sessions are ignored. Never waits."""
         result = batch.result
         for revision in result.revisions:
-            if held := self._held.get(revision.session):
-                held.caller.put(msgspec.structs.replace(revision, session=held.name))
+            if held := self._sessions.get(revision.session):
+                held.client.put(msgspec.structs.replace(revision, session=held.name))
         for failure in result.failures:
-            if failure.segment and (held := self._held.get(failure.session)):
-                held.caller.put(LabellingFailed(held.name, failure.segment, failure.offset))
+            if failure.segment and (held := self._sessions.get(failure.session)):
+                held.client.put(LabellingFailed(held.name, failure.segment, failure.offset))
         for answer in result.answered:
-            if held := self._held.get(answer.session):
-                self._places.release()
-                held.caller.answered(held)
+            if held := self._sessions.get(answer.session):
+                self._capacity.release()
+                held.client.count_answer(held)
         for session, value in {x.session: x.value for x in result.entries if x.value is not None}.items():
-            held = self._held.get(session)
-            if held and not held.at_work:  # else it speaks again already
+            held = self._sessions.get(session)
+            if held and not held.in_flight:  # otherwise the session has been reopened
                 held.ended = isinstance(value, SessionState) and value.ended
 
     def close(self) -> None:
-        """End what callers wait for; nobody is served any more. May be called twice."""
+        """End the results of all clients and refuse new messages. May be called twice."""
         self._closed = True
-        for caller in self._callers:
-            caller.close()
+        for client in self._clients:
+            client.close()
 
-    # for callers
+    async def submit(self, session: ClientSession, message: Message, offset: int) -> None:
+        """Submit a message under the engine's name of its session.
 
-    async def submit(self, held: ClientSession, message: Message, offset: int) -> None:
-        """Hand a message over under its session's inner name."""
+        Raises:
+            GatewayClosed: the service stops.
+        """
         if self._closed:
             raise GatewayClosed("the service stops")
-        await self._places.acquire()
-        self._held[held.inside] = held
-        held.at_work += 1
-        message = msgspec.structs.replace(message, session=held.inside)
+        await self._capacity.acquire()
+        self._sessions[session.engine_id] = session
+        session.in_flight += 1
+        message = msgspec.structs.replace(message, session=session.engine_id)
         try:
             await self._worker.submit(message, offset)
         except BaseException:
-            held.at_work -= 1
-            self._places.release()
+            session.in_flight -= 1
+            self._capacity.release()
             raise
-        if held.caller.shown:
-            self._tell_heard(message)
+        if session.client.shown:
+            self._on_message(message)
 
-    def leave(self, sessions: Iterable[ClientSession]) -> None:
-        """Forget sessions, whatever waits of them."""
+    def forget(self, sessions: Iterable[ClientSession]) -> None:
+        """Drop sessions, with all that is in flight of them."""
         for held in sessions:
-            if self._held.pop(held.inside, None):
-                self._worker.engine.drop(held.inside)
-                if held.caller.shown and not held.ended:
-                    self._tell_heard(End(session=held.inside))
-                for _ in range(held.at_work):
-                    self._places.release()
-                held.at_work = 0
+            if self._sessions.pop(held.engine_id, None):
+                self._worker.engine.drop(held.engine_id)
+                if held.client.shown and not held.ended:
+                    self._on_message(End(session=held.engine_id))
+                for _ in range(held.in_flight):
+                    self._capacity.release()
+                held.in_flight = 0

@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.decode import BadInput, check_utf8, shorten
 from consumers.http.api.caller import ClientHandle, GatewayClosed, LabellingFailed
 from consumers.http.api.gateway import Gateway
-from consumers.http.context import HttpContext
 from consumers.http.guard.problem import problem
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
@@ -82,16 +81,13 @@ class RequestRefused(ValueError):
         self.detail = detail
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """The route of this file."""
-    names, desk = context.worker.engine.tagger_names, context.desk
-    if desk is None:
-        return []
+def label_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
+    """Return the route of `/v1/label`; `names` are the taggers that run."""
 
     async def label(request: Request) -> Response:
         try:
             texts, wanted = _read(await request.body(), names)
-            found = await label_texts(desk, texts)
+            found = await label_texts(gateway, texts)
         except BadInput as error:
             return problem(400, error.reason, error.detail)
         except RequestRefused as error:
@@ -110,11 +106,11 @@ BUSY = ("busy", f"not labelled within {LABEL_SECONDS:g} seconds, or the service 
 FAILED = ("labelling_failed", "labelling failed, which is a fault of the service; its log says why")
 
 
-async def label_texts(desk: Gateway, texts: Sequence[str]) -> list[dict[str, Revision]]:
+async def label_texts(gateway: Gateway, texts: Sequence[str]) -> list[dict[str, Revision]]:
     """Label texts, each by itself; gives the final revisions of each, by tagger.
 
     Args:
-        desk: see there.
+        gateway: submits them.
         texts: such that `check_size` and `check_text` take them.
 
     Raises:
@@ -123,7 +119,7 @@ async def label_texts(desk: Gateway, texts: Sequence[str]) -> list[dict[str, Rev
         NotLabelled: it failed on one of them.
     """
     found: list[dict[str, Revision]] = [{} for _ in texts]
-    async with asyncio.timeout(LABEL_SECONDS), desk.caller(sessions=len(texts)) as caller:
+    async with asyncio.timeout(LABEL_SECONDS), gateway.client(sessions=len(texts)) as caller:
         submitting = asyncio.create_task(_submit(caller, texts))
         try:
             async for result in caller.results():

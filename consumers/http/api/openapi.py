@@ -15,8 +15,8 @@ from consumers.http.api import perspective as analyze
 from consumers.http.api import perspective_discovery as discovery
 from consumers.http.api.label import MOST_CHARACTERS, MOST_TEXTS, LabelResponse
 from consumers.http.api.stream import CloseCode, StreamError
-from consumers.http.context import HttpContext
 from consumers.http.guard.auth import COOKIE
+from consumers.http.settings import HttpSettings
 from stream.messages.types import Message, Revision
 from stream.messages.validation import MAX_ID
 
@@ -63,9 +63,9 @@ class Readiness(msgspec.Struct):
 _TYPES = (LabelResponse, analyze.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """The route of this file."""
-    told = describe(context)
+def openapi_routes(settings: HttpSettings, names: tuple[str, ...]) -> list[BaseRoute]:
+    """Return the route of `/openapi.json`; `names` are the taggers that run."""
+    told = describe_api(settings, names)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(told)
@@ -73,12 +73,11 @@ def routes(context: HttpContext) -> list[BaseRoute]:
     return [Route("/openapi.json", openapi)]
 
 
-def describe(context: HttpContext) -> Json:
-    """Describe everything as OpenAPI 3.1."""
-    names = context.worker.engine.tagger_names
+def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
+    """Describe all endpoints as OpenAPI 3.1."""
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {"Message": message, "LabelRequest": _label_request(names), "AnalyzeRequest": _analyze_request()}
-    keyed = [*_security(context), {"key": []}] if context.settings.token else []
+    keyed = [*_security(settings), {"key": []}] if settings.token else []
     paths: dict[str, Json] = {
         "/healthz": {"get": _open("Does work go on", _answers("Health", {200, 503}))},
         "/readyz": {"get": _open("Should work be sent here", _answers("Readiness", {200, 503}))},
@@ -94,7 +93,7 @@ def describe(context: HttpContext) -> Json:
         "info": {"title": "Hearken", "version": "1", "description": _ABOUT, "license": _LICENSE},
         "paths": paths,
         "components": {"schemas": schemas, "securitySchemes": _SCHEMES},
-        "security": _security(context),
+        "security": _security(settings),
     }
 
 
@@ -107,8 +106,8 @@ _SCHEMES = {
 }
 
 
-def _security(context: HttpContext) -> list[Json]:
-    return [{"token": []}, {"cookie": []}] if context.settings.token else []
+def _security(settings: HttpSettings) -> list[Json]:
+    return [{"token": []}, {"cookie": []}] if settings.token else []
 
 
 # requests

@@ -15,8 +15,8 @@ from starlette.routing import BaseRoute, Route
 
 from consumers.formats.decode import BadInput, shorten
 from consumers.http.api.caller import GatewayClosed
+from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, check_size, decode_body, label_texts
-from consumers.http.context import HttpContext
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
@@ -100,11 +100,9 @@ class AnalyzeRefused(ValueError):
         self.details = [detail] if kind else []
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """The routes of this file."""
-    has_tagger, desk = TAGGER in context.worker.engine.tagger_names, context.desk
-    if desk is None:
-        return []
+def perspective_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
+    """Return the routes of `comments:analyze`; `names` are the taggers that run."""
+    has_tagger = TAGGER in names
 
     async def analyze(request: Request) -> Response:
         if not has_tagger:
@@ -112,7 +110,7 @@ def routes(context: HttpContext) -> list[BaseRoute]:
         try:
             wanted = decode_body(await request.body(), AnalyzeRequest)
             text, threshold = _check(wanted)
-            (found,) = await label_texts(desk, [text])
+            (found,) = await label_texts(gateway, [text])
         except (BadInput, RequestRefused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
         except AnalyzeRefused as error:

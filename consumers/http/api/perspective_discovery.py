@@ -9,21 +9,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.context import HttpContext
-
 PATH = "/$discovery/rest"
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """The route of this file."""
+def discovery_routes() -> list[BaseRoute]:
+    """Return the route of the discovery document."""
 
     async def discover(request: Request) -> Response:
-        return JSONResponse(describe(str(request.base_url)))
+        return JSONResponse(describe_service(str(request.base_url)))
 
     return [Route(PATH, discover)]
 
 
-def describe(root: str) -> dict[str, Any]:
+def describe_service(root: str) -> dict[str, Any]:
     """Describe the service as Google's discovery does.
 
     Args:

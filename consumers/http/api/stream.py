@@ -5,7 +5,7 @@ the frame that they answer. A frame that cannot be used is answered by an error 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
 
@@ -22,13 +22,16 @@ from consumers.formats.decode import BadInput
 from consumers.formats.reader import MessageReader
 from consumers.formats.readers import NORMAL, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
-from consumers.http.context import HttpContext
+from consumers.http.api.gateway import Gateway
 from consumers.http.guard.problem import problem
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
 
 log = structlog.get_logger()
+
+Received = Callable[[str], Segments]
+"""Returns the segments of a session as received, by the engine's name of the session."""
 
 DEFAULT_SESSION = "stream"
 """The session of vendors' messages that name none."""
@@ -65,18 +68,21 @@ class BadQuery(ValueError):
     """A query that asks for something that there is not."""
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """The route of this file."""
-    desk, most = context.desk, context.settings.max_sessions
-    if desk is None:
-        return []
+def stream_routes(gateway: Gateway, received: Received, max_sessions: int) -> list[BaseRoute]:
+    """Return the routes of `/v1/stream`.
+
+    Args:
+        gateway: submits messages and returns revisions.
+        received: segments as received, by the engine's name of a session.
+        max_sessions: open sessions of one connection.
+    """
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
         code, reason = CloseCode.DONE, ""
         try:
-            async with desk.caller(sessions=most, shown=True) as caller:
-                await StreamConnection(websocket, caller, *read_query(context, caller, websocket.query_params)).run()
+            async with gateway.client(sessions=max_sessions, shown=True) as caller:
+                await StreamConnection(websocket, caller, *read_query(received, caller, websocket.query_params)).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
@@ -101,7 +107,7 @@ _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def read_query(
-    context: HttpContext, caller: ClientHandle, query: Mapping[str, str]
+    received: Received, caller: ClientHandle, query: Mapping[str, str]
 ) -> tuple[MessageReader, bytes | None]:
     """What the query says of frames: how they are read, and their session as a record's key would name it.
 
@@ -110,8 +116,8 @@ def read_query(
     """
 
     def segments(session: str) -> Segments:
-        inside = caller.inside(session)
-        return {} if inside is None else context.worker.engine.intake.segments(inside)
+        inside = caller.engine_id(session)
+        return {} if inside is None else received(inside)
 
     session = query.get("session")
     key = None if session is None else session.encode("utf-8", "surrogatepass")

@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.context import HttpContext
 from consumers.http.guard.auth import COOKIE, COOKIE_SECONDS, is_same, make_cookie
 
 _FORM = """<!doctype html>
@@ -34,9 +33,8 @@ _FORM = """<!doctype html>
 """
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """The form and where it goes."""
-    token = context.settings.token
+def login_routes(token: str | None) -> list[BaseRoute]:
+    """Return the routes of the login form and its target."""
 
     async def show(request: Request) -> Response:
         return HTMLResponse(_FORM.format(said="")) if token else RedirectResponse("/", 303)

@@ -8,17 +8,20 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from consumers.http.context import HttpContext
 from consumers.http.live.model import LiveModel
 from consumers.http.live.rates import RateMeter
 from consumers.http.live.static_files import page_routes
 from consumers.http.live.subscriber import Subscriber, encode_frame
+from stream.sessions.stats import EngineStats
+
+if TYPE_CHECKING:
+    from consumers.kafka.service.service import Service
 
 FRAME_SECONDS = 1.0
 """Between two frames of figures."""
@@ -33,12 +36,9 @@ class WatchRequest(msgspec.Struct, frozen=True, tag="watch"):
     session: str | None
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """`/`, its files, and the feed; nothing where no `LiveModel` is told of anything."""
-    if context.live is None:
-        return []
-    stats = context.worker.engine.stats
-    return [*page_routes(), feed_route(context.live, RateMeter(stats), lambda: _lag_of(context))]
+def live_routes(live: LiveModel, stats: EngineStats, service: "Service | None") -> list[BaseRoute]:
+    """Return the routes of `/`, of its files, and of the feed."""
+    return [*page_routes(), feed_route(live, RateMeter(stats), lambda: _lag_of(service))]
 
 
 def feed_route(live: LiveModel, figures: RateMeter, lag: Lag) -> BaseRoute:
@@ -109,8 +109,8 @@ def _stats_frame(live: LiveModel, figures: RateMeter, lag: Lag) -> dict[str, Any
     }
 
 
-def _lag_of(context: HttpContext) -> tuple[int | None, float | None]:
+def _lag_of(service: "Service | None") -> tuple[int | None, float | None]:
     """Of all partitions together, and of the one that is furthest behind."""
-    lags = context.service.lags() if context.service else []
+    lags = service.lags() if service else []
     ages = [lag.seconds for lag in lags if lag.seconds is not None]
     return sum(lag.messages for lag in lags) if lags else None, round(max(ages), 3) if ages else None

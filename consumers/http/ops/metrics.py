@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.context import HttpContext
 from consumers.http.ops.timings import StepTimings
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
@@ -60,10 +59,12 @@ _LABELLED: tuple[tuple[str, str, str, dict[str, Callable[[EngineStats], float]]]
 )
 
 
-def routes(context: HttpContext) -> list[BaseRoute]:
-    """One route, that needs no token."""
+def metrics_routes(
+    worker: Worker, service: Service | None = None, timings: StepTimings | None = None
+) -> list[BaseRoute]:
+    """Return the route of `/metrics`, which needs no token."""
     registry = CollectorRegistry()
-    registry.register(_ServingMetrics(context))
+    registry.register(_ServingMetrics(worker, service, timings or StepTimings()))
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
@@ -76,17 +77,17 @@ def routes(context: HttpContext) -> list[BaseRoute]:
 class _ServingMetrics(Collector):
     """All that is known where HTTP is served."""
 
-    def __init__(self, context: HttpContext) -> None:
-        self._worker = context.worker
-        self._service = context.service
-        self._meter = context.meter or StepTimings()
+    def __init__(self, worker: Worker, service: Service | None, timings: StepTimings) -> None:
+        self._worker = worker
+        self._service = service
+        self._timings = timings
 
     def collect(self) -> Iterator[Metric]:
         yield _info(self._worker)
         yield _number_formats(self._worker)
         yield from _counted(self._worker.engine.stats)
         yield from _standing(self._worker)
-        yield from self._meter.collect()
+        yield from self._timings.collect()
         if self._service is not None:
             yield from _from_kafka(self._service)
 
@@ -121,7 +122,7 @@ def _standing(worker: Worker) -> Iterator[Metric]:
     engine, counters = worker.engine, worker.engine.labeller.counters()
     gauges = (
         ("sessions", "Sessions that are alive", engine.intake.session_count),
-        ("segments_open", "Segments that may still be rewritten", engine.intake.open_segments),
+        ("segments_open", "Segments that may still be rewritten", engine.intake.open_segment_count),
         ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
         ("queue_age_seconds", "How long the message that is next has waited for its step", worker.queue_age),
         ("overload", "1 while restarts are shortened", engine.pricing.restarts_limited),

@@ -94,7 +94,7 @@ async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterato
                     yield one.letter
 
 
-async def replay(wanted: ReplayRequest) -> ReplayOutcome:
+async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
     """Send letters again.
 
     Raises:

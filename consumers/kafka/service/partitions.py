@@ -241,7 +241,9 @@ class Partitions:
                 await stop_client(reader)
         repairs, forgotten = changelog.latest.repairs(), list[Entry]()
         if changelog.latest.stale:
-            log.warning("stale_states", partition=at.partition, count=changelog.latest.stale, rewritten=len(repairs))
+            log.warning(
+                "stale_states_found", partition=at.partition, count=changelog.latest.stale, rewritten=len(repairs)
+            )
         if start.topic_recreated:
             forgotten = [x for name, saved in restored.sessions.items() for x in _tombstones(name, saved)]
             restored = RestoredPartition()
@@ -329,15 +331,18 @@ class Partitions:
         return self._context.dead_letters.make_letter("revision_too_large", detail, cause)
 
     async def _is_unchanged(self, partition: Partition) -> bool:
-        """Whether no other member had the partition since the last write (at least once has no fences)."""
-        if not partition.is_open:
+        """Whether no other member had the partition since the last write (at least once has no fences of the brokers).
+
+        Its own task may give it up meanwhile, and open it again.
+        """
+        at, writer, consumer = partition.topic_partition, partition.writer, self._group.consumer
+        if not partition.is_open or not isinstance(writer, AtLeastOnce):
             return False  # what it has read so far may be of an older generation
-        assert isinstance(partition.writer, AtLeastOnce)
-        at, consumer = partition.topic_partition, self._group.consumer
-        state = TopicPartition(self._settings.topics.state, at.partition)
         if await consumer.committed(at) != partition.tracker.position or partition.tracker.unfinished:
             return False
-        return bool((await consumer.end_offsets([state]))[state] == partition.writer.state_end)
+        state = TopicPartition(self._settings.topics.state, at.partition)
+        end = (await consumer.end_offsets([state]))[state]
+        return bool(partition.is_open and partition.writer is writer and end == writer.state_end)
 
     def _reset(self, partition: Partition) -> None:
         """Close a partition and forget its sessions."""

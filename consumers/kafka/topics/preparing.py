@@ -1,22 +1,46 @@
 """Before a service joins its group: topics are made where they are missing, and wrong ones end it with a word."""
 
-import structlog
+import asyncio
 
-from consumers.common.errors import OperationFailed, ServiceFailed
+import structlog
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError
+
+from consumers.common.errors import BrokerUnreachable, OperationFailed, ServiceFailed
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.client.clients import administering
 from consumers.kafka.topics.topics import check_topics, create_topics, is_embedded
 
 log = structlog.get_logger()
 
+BROKER_AWAY = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
+RETRY_SECONDS = 1.0
+
 
 async def prepare_topics(settings: ServiceSettings) -> None:
-    """Make what is missing, look at what is there.
+    """Create missing topics and check the others.
+
+    A broker that goes away meanwhile is waited for, `connect_seconds` in all, as one that is not there yet.
 
     Raises:
         BrokerUnreachable: no broker answered.
         ServiceFailed: a topic is such that something would be lost on it, or cannot be made.
+        OperationFailed: the brokers went away and did not come back, or refused.
     """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + settings.connect_seconds
+    while True:
+        try:
+            return await _prepare_once(settings)
+        except BrokerUnreachable:
+            raise  # it was waited for already
+        except OperationFailed as error:
+            if not isinstance(error.__cause__, BROKER_AWAY) or clock() + RETRY_SECONDS > deadline:
+                raise
+            log.warning("broker_lost_at_start", error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _prepare_once(settings: ServiceSettings) -> None:
     try:
         async with administering(settings.broker, settings.connect_seconds) as admin:
             if settings.guarantee == "exactly_once" and await is_embedded(admin):

@@ -44,6 +44,8 @@ WANTED: dict[Role, dict[str, str]] = {
         "segment.ms": str(10 * MINUTE),
         "min.cleanable.dirty.ratio": "0.1",
         "max.compaction.lag.ms": str(10 * MINUTE),
+        # An owner of a partition needs seconds to notice a late state of a former one and to write the right one again.
+        "min.compaction.lag.ms": str(MINUTE),
         # A reader that saw an entry must also see its tombstone, however slow it is.
         "delete.retention.ms": str(DAY),
     },

@@ -1,7 +1,7 @@
-"""What the families of BERT call their parts, and how they differ: BERT, RoBERTa, DistilBERT, ELECTRA.
+"""Weight names and differences of the BERT families: BERT, RoBERTa, DistilBERT, ELECTRA.
 
 Devlin et al. 2019, Liu et al. 2019, Sanh et al. 2019, Clark et al. 2020. All are the same post-norm layers. RoBERTa's
-first position is the row behind the padding's; DistilBERT has no token types; ELECTRA's tables may be narrower than its
+first position is the row after the padding's; DistilBERT has no token types; ELECTRA's tables may be narrower than its
 layers. Token type 0 is folded into the positions.
 """
 
@@ -44,7 +44,7 @@ class Family:
     """Names of one family; the defaults are BERT's."""
 
     prefix: str
-    """What stands before the encoder's names when there is a head as well."""
+    """Prefix of the encoder's names in a checkpoint with a head."""
     opening: str = "[CLS]"
     closing: str = "[SEP]"
     """Special tokens around a text."""
@@ -56,7 +56,7 @@ class Family:
     """Keys of `config.json`, by the field of `HybridConfig`."""
     activation: str = "hidden_act"
     positions_after_padding: bool = False
-    """Whether position 0 is the row behind `pad_token_id`'s."""
+    """Whether position 0 is the row after that of `pad_token_id`."""
     has_norm_eps: bool = True
     """Whether `layer_norm_eps` is read; transformers' DistilBERT has 1e-12 whatever the file says."""
     narrow_tables: bool = False

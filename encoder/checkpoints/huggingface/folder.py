@@ -1,4 +1,4 @@
-"""A checkpoint's folder as transformers writes it: what is in its files, and which files are refused."""
+"""Checkpoint folders as transformers writes them: reading their files, and refusing unsafe ones."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ INDEX = "model.safetensors.index.json"
 
 
 class ImportRefused(ValueError):
-    """A checkpoint that cannot be imported; the message says why, and what to do."""
+    """A checkpoint cannot be imported; the message says why, and what to do."""
 
 
 def read_json(path: Path) -> dict[str, Any]:

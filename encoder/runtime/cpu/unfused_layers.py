@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.packed_linear import PackedLinear, RoundedLinear
 from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
 from encoder.runtime.paged_cache import PagedCache
@@ -21,7 +21,7 @@ class _PackedLayer:
     """The packed weights of one post-norm layer."""
 
     def __init__(
-        self, weights: Mapping[str, Tensor], config: HybridConfig, dtype: torch.dtype, number_format: Numbers
+        self, weights: Mapping[str, Tensor], config: HybridConfig, dtype: torch.dtype, number_format: NumberType
     ) -> None:
         kind = RoundedLinear if number_format == "int8" else PackedLinear
 
@@ -53,7 +53,7 @@ class UnfusedBody:
         weights: Mapping[str, Tensor],
         head: tuple[Tensor, Tensor],
         kernels: Kernels,
-        number_format: Numbers,
+        number_format: NumberType,
     ) -> None:
         self._config, self._cache, self._kernels = config, cache, kernels
         self._dtype = cache.dtype

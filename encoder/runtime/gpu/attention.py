@@ -1,14 +1,14 @@
-"""Keys and values into pages, and attention of ragged queries over a page table: prefix, append and every restart.
+"""Writing keys and values into pages, and attention of ragged queries over a page table, for every kind of pass.
 
-Pages of one layer, both of keys and of values, in the linears' number format:
+Pages of one layer, of keys and of values alike, in the linears' number type:
 
     (pages, heads, page_size, head_dim)
 
-One head of one page is one contiguous stretch, a key a row: what a matrix product wants to load. (The CPU's keys are
-transposed, see `encoder.runtime.kernels`.)
+One head of one page is contiguous, one key a row, as a matrix product loads it. (The CPU's keys are transposed, see
+`encoder.runtime.kernels`.)
 
 The two are separate launches: a block attends to keys that another block's rows have just written, and only the end of
-a kernel makes the writes of all its blocks visible to all of the next.
+a kernel makes the writes of all its blocks visible to all blocks of the next.
 """
 
 import math
@@ -46,7 +46,7 @@ def write_pages(
     BLOCK_R: tl.constexpr,
     BLOCK_H: tl.constexpr,
 ):
-    """Write each row's key and value where the table says."""
+    """Write each row's key and value into its page."""
     row = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)
     column = tl.arange(0, BLOCK_H)
     live = row < tl.load(totals)
@@ -132,11 +132,11 @@ def write(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> N
 
 
 def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> Tensor:
-    """Attend to what stands in the pages.
+    """Attend to the keys and values in the pages.
 
     Args:
         qkv: (T, 3 * H) queries, keys and values side by side.
-        pages: of this layer; `write` has put the rows' own keys and values there.
+        pages: of this layer; they already have the rows' own keys and values (`write`).
         table: (S, pages a slot) int32 pages of each request; every page that a row sees is there, others may be -1.
         rows: limits of each query.
 

@@ -1,8 +1,7 @@
-"""The hybrid encoder on a device: the same passes in, the same scores out as `encoder.runtime.encoder.HybridEncoder`.
+"""The hybrid encoder on a device: same passes and same scores as `encoder.runtime.encoder.HybridEncoder`.
 
-Which page holds what is the host's business, as on the CPU (`encoder.runtime.paged_cache`): a step sends its requests
-with their rows of the page tables in one copy, the device lays out the packed rows, and the scores come back in one
-copy.
+The host keeps the page tables, as on the CPU (`encoder.runtime.paged_cache`). A step sends its requests with their rows
+of the page tables in one copy, the device makes the packed rows, and the scores come back in one copy.
 """
 
 import numpy as np
@@ -25,7 +24,7 @@ from encoder.runtime.passes import PassPlan
 
 _KEEP, _END, _WINDOW, _RESTART, _FIELDS = range(5)
 _SHARE = 0.6
-"""Of the device's free memory that pages may take, if nobody says how many pages there are to be."""
+"""Share of the device's free memory that pages may take if max_pages is not given."""
 
 
 class DeviceCache(PagedCache):
@@ -53,7 +52,7 @@ class DeviceCache(PagedCache):
 
 
 class DeviceEncoder(Encoder):
-    """A checkpoint and the cache of all slots on a device. Not thread-safe: one compute thread owns it."""
+    """The encoder on a device: weights and the cache of all slots."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class DeviceEncoder(Encoder):
         max_pages: int | None = None,
         number_format: str = "auto",
     ) -> None:
-        """Bring the weights to the device, reserve the cache, and compile the kernels (seconds, the first time).
+        """Copy the weights to the device, reserve the cache, and compile the kernels (takes seconds the first time).
 
         Args:
             checkpoint: configuration and weights.
@@ -113,7 +112,7 @@ class DeviceEncoder(Encoder):
         return self.trunk.tail(packed, cache.tail_pages, sent.tail_table, cache.boundary_pages)
 
     def _send(self, plan: PassPlan, shape: BufferShape) -> Tensor:
-        """Copy a step's requests to the device, once the copy before has ended: its step may have had no scores."""
+        """Copy a step's requests to the device, after the last copy has ended (a step without scores does not wait)."""
         if self._sent is not None:
             self._sent.synchronize()
         if len(self._host) < (size := sum(shape.lengths)):
@@ -143,10 +142,10 @@ def _affordable(config: HybridConfig, dtype: torch.dtype, device: torch.device, 
 
 
 def _choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """Choose what the linears compute in; the interpreter cannot multiply bfloat16.
+    """Choose the linears' number type; the interpreter cannot multiply bfloat16.
 
     Raises:
-        NumberFormatError: `wanted` is none that a device computes in.
+        NumberFormatError: devices do not support `wanted`.
     """
     formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     if wanted == "auto":

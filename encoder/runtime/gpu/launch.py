@@ -1,10 +1,10 @@
-"""What the wrappers of all kernels share: tiles, and whether kernels are compiled or interpreted."""
+"""Helpers of all kernel wrappers: tile sizes, and whether kernels are compiled or interpreted."""
 
 import triton
 from torch import Tensor
 
 INTERPRETED = bool(triton.knobs.runtime.interpret)
-"""A program is then a round of Python, so fewer and larger ones are faster."""
+"""Whether kernels are interpreted. A program is then an iteration of Python, so fewer and larger ones are faster."""
 
 QUERIES = 16
 """Rows of one sequence that one attention program takes: the least that a tensor core multiplies."""

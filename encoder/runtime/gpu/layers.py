@@ -1,7 +1,7 @@
 """The layers on a device: packed tokens through the causal prefix, boundary states through the tail, label scores.
 
-Nothing in here waits for the device, asks it for a number, or depends on how many rows are real: so the same calls can
-be captured in a CUDA graph. Linears are torch's (cuBLAS); what lies between them are this package's kernels.
+No code here waits for the device, reads a number from it, or depends on the number of real rows, so that the same calls
+can be captured in a CUDA graph. Linears are torch's (cuBLAS); the operations between them are this package's kernels.
 """
 
 from typing import Any
@@ -42,12 +42,12 @@ class _DeviceLayer:
 
 
 class DeviceTrunk:
-    """A checkpoint's weights on a device; what they are applied to is the caller's."""
+    """Weights and layers of a checkpoint on a device; the caller provides rows and pages."""
 
     def __init__(
         self, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, columns: tuple[Any, Any]
     ) -> None:
-        """Bring the weights there.
+        """Copy the weights to the device.
 
         Args:
             checkpoint: configuration and weights.

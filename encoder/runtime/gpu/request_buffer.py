@@ -1,6 +1,6 @@
 """One pinned buffer a step: requests, page tables and tokens go to the device in a single copy.
 
-Every part begins at a multiple of 16 bytes, since Triton compiles a kernel anew for pointers that do not.
+Every part begins at a multiple of 16 bytes, because Triton compiles a kernel again for pointers that do not.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class BufferViews(NamedTuple):
     """Views of one flat int32 buffer, on the host or on the device."""
 
     number: Tensor
-    """(1,) requests there are"""
+    """(1,) number of requests"""
     fields: Tensor
     """(fields, S) numbers of each request, field by field"""
     prefix_table: Tensor
@@ -26,11 +26,11 @@ class BufferViews(NamedTuple):
     tokens: Tensor
     """(T,) appended tokens of all requests"""
     extra: Tensor
-    """(E,) whatever else the step takes"""
+    """(E,) further arguments of the step"""
 
 
 class BufferShape(NamedTuple):
-    """How much room a buffer has for what."""
+    """Capacities of a buffer's parts."""
 
     requests: int
     fields: int
@@ -41,7 +41,7 @@ class BufferShape(NamedTuple):
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Of the parts, rounded up to where the next one may begin."""
+        """Lengths of the parts, rounded up so that the next part is aligned."""
         tables = self.requests * self.pages
         return tuple(
             _round_up(x) for x in (1, self.fields * _round_up(self.requests), tables, tables, self.tokens, self.extra)

@@ -1,8 +1,8 @@
-"""Which token each packed row is: prefix sums over the requests of a step, and the rows' metadata, on the device.
+"""Metadata of the packed rows, made on the device: prefix sums over the requests of a step.
 
-The host never learns how long the tail's list is before the step has ended: the arrays have a capacity, and their real
-lengths stand in `DeviceRows.totals`, which every kernel reads. What does not fit is not laid out at all (`totals` says
-how much it was), so that nothing is half done.
+The host does not know the length of the tail's list before the step has ended. So the arrays have a capacity, and their
+real lengths are in `DeviceRows.totals`, which every kernel reads. If the rows exceed the capacity, none of them is laid
+out, and `totals` gives the capacity that is needed.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ _FILL = 64
 
 
 class DeviceRows(NamedTuple):
-    """What each packed row is; int32 on the device. Sequence s is the request s of the step."""
+    """Metadata of the packed rows, int32 on the device. Sequence s is request s of the step."""
 
     starts: Tensor
     """(S + 1,) row offsets"""
@@ -36,7 +36,7 @@ class DeviceRows(NamedTuple):
     blocks: Tensor
     """(B, 3) request, first row and number of rows of each attention block: at most `QUERIES` rows of one request"""
     totals: Tensor
-    """(3,) rows laid out, blocks laid out, and the rows that were wanted"""
+    """(3,) rows laid out, blocks laid out, and rows requested"""
 
 
 @triton.jit(do_not_specialize=["capacity"])  # it is another one in each step: no variants of the kernel for it
@@ -51,7 +51,7 @@ def scan_rows(
     CHUNK: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    """Sum up rows and blocks of the requests; one program, as even 10,000 requests are a few turns of it."""
+    """Sum the rows and blocks of the requests, in one program: 10,000 requests take a few iterations."""
     requests = tl.load(count)
     rows = 0
     blocks = 0
@@ -89,7 +89,7 @@ def fill_rows(
     FILL: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    """Write the metadata of one request's rows and blocks, if the rows of all fit."""
+    """Write the metadata of one request's rows and blocks, if the rows of all requests fit."""
     i = tl.program_id(0)
     if (i < tl.load(count)) & (tl.load(totals) > 0):
         a = tl.load(begin + i)

@@ -1,6 +1,6 @@
-"""Written text made to look like a recogniser's: sentences joined, no punctuation, fillers and repetitions.
+"""Augmentation of written text to look like a recogniser's: joined sentences, no punctuation, fillers, repetitions.
 
-Case needs no work: the tokenizer is uncased.
+Case is not changed, because the tokenizer is uncased.
 """
 
 import random

@@ -84,8 +84,8 @@ class WordPieces:
         labels: list[int] = []
         word: list[int] = []
         sentence: list[int] = []
-        said = [(n, word, tag) for n, (ws, ts) in enumerate(pieces) for word, tag in zip(ws, ts, strict=True)]
-        for number, text, tag in said:
+        words = [(n, word, tag) for n, (ws, ts) in enumerate(pieces) for word, tag in zip(ws, ts, strict=True)]
+        for number, text, tag in words:
             units = self.units(text)
             if len(ids) + sum(map(len, units)) > limit:
                 break
@@ -110,7 +110,7 @@ def make_examples(
     """Join, speak and tokenise every source once; source i becomes examples of `known` i.
 
     Args:
-        pieces, sources, augment, limit, rng: what is made into examples, and how.
+        pieces, sources, augment, limit, rng: as in the first pass over the data.
         taggers: number of the tagger that each source teaches; None: the only one.
     """
     examples = []
@@ -118,8 +118,8 @@ def make_examples(
         runs = join_sequences(list(sequences), rng) if augment.join else [[s] for s in sequences]
         for run in runs:
             spoken = rng.random() < augment.unpunctuated
-            said = [speak(s, augment, rng) if spoken else (list(s.words), list(s.tags)) for s in run]
-            example = pieces.example(said, known, limit, taggers[known] if taggers else 0)
+            sentences = [speak(s, augment, rng) if spoken else (list(s.words), list(s.tags)) for s in run]
+            example = pieces.example(sentences, known, limit, taggers[known] if taggers else 0)
             if len(example.ids):
                 examples.append(example)
     return examples

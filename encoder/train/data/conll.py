@@ -1,6 +1,6 @@
-"""Column files as people have them, read into IOB2: tabs or spaces, two or more columns, IOB1, IOB2, BIOES or BILOU.
+"""Reading column files of any common form into IOB2: tabs or spaces, two or more columns, IOB1, IOB2, BIOES or BILOU.
 
-What is ambiguous is refused with the line and the remedy; `encoder.train.data.text` then reads only the strict form.
+Ambiguous files are refused with the line and the remedy; `encoder.train.data.text` then reads only the strict form.
 """
 
 import re
@@ -12,7 +12,7 @@ from encoder.model.config import ConfigError
 from encoder.train.data.text import TextSequence
 
 MARKS = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
-"""The marks of all schemes, and what they are in IOB2 where a span goes on."""
+"""Prefixes of all tagging schemes, and their IOB2 prefix inside a span."""
 GOES_ON = "BI"
 """Marks after which a span may go on; E and L end it, S and U are whole spans."""
 _MARKED = re.compile(r"[BIELSU]-\S+")
@@ -35,7 +35,7 @@ class ConllSequence(NamedTuple):
 
 
 def read_columns(path: Path) -> tuple[list[TextSequence], list[str]]:
-    """Read a file; returns its sequences and notes of what was made of it.
+    """Read a file; gives its sequences, and notes for the user on how it was read.
 
     Raises:
         ConfigError: it is malformed; the message names the line and what to do.
@@ -112,7 +112,7 @@ def _row(path: Path, number: int, line: str) -> ConllRow:
         raise ConfigError(f"{path}, line {number}: this is CoNLL-U; keep its word and the column of your tags")
     if len(cells) < 2 or not cells[0] or not re.fullmatch(r"\S+", cells[-1]):
         raise ConfigError(
-            f"{path}, line {number}: expected a word and its tag, parted by a tab or by spaces (the last column is the "
+            f"{path}, line {number}: expected a word and its tag, separated by a tab or spaces (the last column is the "
             f"tag), found {line!r}"
         )
     return ConllRow(number, cells[0], cells[-1])

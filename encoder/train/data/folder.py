@@ -1,4 +1,4 @@
-"""A folder of somebody's labelled files: read, checked, and parted into what is trained on and what is measured on."""
+"""A user's folder of labelled files: read, checked, and split into training and dev data."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ from encoder.train.data.text import TextSequence as Sentence
 FEWEST = {"train": 40, "dev": 10, "test": 1}
 """Sequences that each part must have: from fewer nothing is learned, by fewer nothing is measured."""
 DEV_SEQUENCES, LEAST_SHARE, MOST_SHARE = 400, 0.15, 0.3
-"""What a split aims at: enough to measure and to calibrate on, and neither most of the data nor hardly any."""
+"""Targets of a split: enough data to measure and to calibrate on, but not most of it."""
 FEWEST_DOCUMENTS = 10
 LONGEST = 200
 """Words of a sequence; longer ones are cut, as an example that is longer than the encoder's positions loses its end."""
@@ -30,14 +30,14 @@ ALIKE = (".bio", ".iob", ".iob2", ".tsv", ".txt", ".json")
 
 @dataclass(frozen=True)
 class TrainingFolder:
-    """What a folder holds."""
+    """The contents of a folder."""
 
     parts: dict[Role, tuple[Sentence, ...]]
     """Without "test" if there is none."""
     files: dict[Role, tuple[str, ...]]
     """Names; without "dev" if it was split off."""
     notes: tuple[str, ...]
-    """What was made of the files, in sentences for the user."""
+    """Notes for the user on how the files were read."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -62,15 +62,18 @@ def read_folder(folder: Path, seed: int) -> TrainingFolder:
     notes: list[str] = []
     for path in _files(folder):
         role = ROLES.get(re.split(r"[^a-z]", path.stem.lower())[0], "train")
-        sequences, told = READERS[path.suffix](path)
+        sequences, file_notes = READERS[path.suffix](path)
         if not sequences:
             raise ConfigError(f"{path} is empty: label some text in it, or move it away")
         cut = [piece for number, x in enumerate(sequences) for piece in _cut(x, f"{path.name}:{number + 1}")]
         if len(cut) > len(sequences):
-            told = [*told, f"{path.name}: texts of more than {LONGEST} words are cut into {len(cut)} sequences in all"]
+            file_notes = [
+                *file_notes,
+                f"{path.name}: texts of more than {LONGEST} words are cut into {len(cut)} sequences in all",
+            ]
         parts[role] = parts.get(role, ()) + tuple(cut)
         files[role] = (*files.get(role, ()), path.name)
-        notes += told
+        notes += file_notes
     if "train" not in parts:
         raise ConfigError(f"{folder} has nothing to train on: its files are all called dev or test")
     if "dev" not in parts:
@@ -103,7 +106,7 @@ def count_words(sequences: Iterable[Sentence]) -> int:
 
 
 def split(sequences: Sequence[Sentence], seed: int) -> tuple[tuple[Sentence, ...], tuple[Sentence, ...], str]:
-    """Split off dev; returns what is left, dev, and how it was done.
+    """Split dev off; gives the remaining data, dev, and a description of the split.
 
     Documents stay whole, and so do texts that occur several times. What would take a type's last example goes back.
     """

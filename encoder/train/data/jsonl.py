@@ -1,4 +1,4 @@
-"""JSON lines as people have them, `text` with spans in characters, read into words with IOB2 tags."""
+"""Reading JSON lines, `text` with spans in characters, into words with IOB2 tags."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ class AnnotatedSpan(NamedTuple):
 
 
 def read_lines(path: Path) -> tuple[list[TextSequence], list[str]]:
-    """Read a file; returns its sequences and notes of what was made of it.
+    """Read a file; gives its sequences, and notes for the user on how it was read.
 
     Raises:
         ConfigError: it is malformed; the message names the line and what to do.

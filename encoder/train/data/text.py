@@ -11,7 +11,7 @@ from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
 
 UNKNOWN = "?"
-"""The tag of a word of which nothing is known."""
+"""The tag of a word whose label is not known."""
 WORD = re.compile(r"\w+|[^\w\s]")
 
 

@@ -1,7 +1,8 @@
-"""Stage one: the hybrid learns to have its bidirectional teacher's hidden states, on unlabelled text.
+"""Stage one: the hybrid learns its bidirectional teacher's hidden states, on unlabelled text.
 
-Loss: mean squared error of hidden states (as in TinyBERT, Jiao et al. 2020, equation 8, without a projection), of the
-final layer and of the tail's middle one. The student is trained under random blocks, the teacher sees everything.
+The loss is the mean squared error of hidden states (as in TinyBERT, Jiao et al. 2020, equation 8, without a
+projection), of the last layer and of the tail's middle layer. The student is trained under random blocks; the teacher
+sees everything.
 """
 
 import random

@@ -1,9 +1,9 @@
 """States that live sessions reach: words computed at some restart, and whether their labels stood.
 
-Texts are fed word by word through the packed encoder, as the engine feeds it. Of every word that is computed it is
-noted what the head can know, for how many words to come it was left alone, and whether its label is that of the close.
-With twins the same texts are also fed to sessions that restart fully on every word, so that it is known as well whether
-the label is what a full restart would give then; that costs several times as much.
+Texts are fed word by word through the packed encoder, as the engine feeds it. For every word that is computed, the
+inputs of the stability head are recorded, the number of following words until it is computed again, and whether its
+label is that of the close. With twins the same texts are also fed to sessions that restart fully on every word, which
+gives the label of a full restart at each step; that takes several times as long.
 """
 
 import random
@@ -28,11 +28,11 @@ from encoder.train.data.batches import TrainingExample
 BATCH = 64
 """Sessions that are live at once."""
 LONGEST = 96
-"""Words of a text; what is behind them is left out: a live segment is seldom longer."""
+"""Words of a text that are used; a live segment is seldom longer."""
 _SEGMENT = "1"
 
 Points = Callable[[NDArray[np.float32]], int]
-"""Stability of the standing words in, restart point out; drawn anew for each text."""
+"""Stability of the standing words in, restart point out; one rule is drawn for each text."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class LiveStates:
 
     @staticmethod
     def join(parts: Sequence["LiveStates"]) -> "LiveStates":
-        """Put states of several runs behind each other; texts are numbered on."""
+        """Concatenate the states of several runs; the texts are numbered consecutively."""
         columns = [np.concatenate([getattr(part, name) for part in parts]) for name in LiveStates.__slots__]
         shift = np.cumsum([0, *(int(part.text.max(initial=-1)) + 1 for part in parts[:-1])])
         columns[-1] = np.concatenate([part.text + n for part, n in zip(parts, shift, strict=True)])
@@ -101,9 +101,9 @@ class StateCollector:
             examples: texts in tokens.
             points: draws a text's rule of restarts.
             head: the head so far, for rules that look at stability; None: there is none.
-            rng: for what is drawn.
-            advance: is told how many texts were done.
-            twins: know at every step what a full restart would give; else `agrees` is of the close as well.
+            rng: random source.
+            advance: called with the number of texts that were done.
+            twins: compute at every step what a full restart would give; otherwise `agrees` equals `stands`.
         """
         ordered = sorted(examples, key=lambda e: len(e.ids))
         parts = []
@@ -170,7 +170,7 @@ class _FedText:
         self._rng = rng
         self._labels = np.zeros(self.words, np.int32)
         self._row = np.zeros(self.words, np.int64)  # the row that each word's label is of
-        self._settled = StabilityLogit(np.zeros(self.words, np.float32), np.zeros(self.words, np.float32))
+        self._logits = StabilityLogit(np.zeros(self.words, np.float32), np.zeros(self.words, np.float32))
         self._seen = np.zeros(self.words, np.int32)
         self._hidden: list[NDArray[np.float16]] = []
         self._features: list[NDArray[np.float32]] = []
@@ -185,7 +185,7 @@ class _FedText:
         """Choose the restart point before word `t`."""
         unseen = np.int32(t + 1) - self._seen[:t]
         return min(
-            max(self._points(stability_of(StabilityLogit(self._settled.base[:t], self._settled.drift[:t]), unseen)), 0),
+            max(self._points(stability_of(StabilityLogit(self._logits.base[:t], self._logits.drift[:t]), unseen)), 0),
             t,
         )
 
@@ -201,7 +201,7 @@ class _FedText:
         return rows.logits[last - rows.first]
 
     def read_from(self, plan: SegmentPlan) -> tuple[int, int]:
-        """First word whose label is read anew, and the label before it."""
+        """Give the first word whose label is decoded, and the label before it."""
         (rows,) = plan.rows()
         first = int(np.searchsorted(self.ends - 1, rows.first))
         return first, int(self._labels[first - 1]) if first else NO_LABEL
@@ -223,7 +223,7 @@ class _FedText:
         if always is not None:
             self._always[t] = always
         if head is not None:
-            self._settled.base[at], self._settled.drift[at] = say(head, got.hidden, got.labels, got.features).T
+            self._logits.base[at], self._logits.drift[at] = predict_logits(head, got.hidden, got.labels, got.features).T
 
     def states(self) -> LiveStates:
         """All rows; the last step's full restart is the close."""
@@ -245,7 +245,7 @@ class _FedText:
         )
 
 
-def say(
+def predict_logits(
     head: StabilityHead, hidden: NDArray[np.float32], labels: NDArray[np.int32], features: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Read the head of words (N,): (N, 2) base and drift."""
@@ -255,5 +255,5 @@ def say(
             torch.from_numpy(labels.astype(np.int64)),
             torch.from_numpy(features),
         )
-    said: NDArray[np.float32] = out.numpy()
-    return said
+    values: NDArray[np.float32] = out.numpy()
+    return values

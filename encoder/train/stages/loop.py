@@ -1,4 +1,4 @@
-"""The optimisation loop: seeded, resumable after a kill, with a progress bar; bf16 where that is faster."""
+"""The optimisation loop: seeded, resumable after a kill, with a progress bar; in bf16 if that is faster."""
 
 import math
 import os
@@ -78,7 +78,7 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
         bar = progress.add_task(job.name, total=job.stage.epochs, completed=first, shown="")
-        saved = told = begun = time.monotonic()
+        saved = printed = begun = time.monotonic()
         average, tokens = 0.0, 0
         for epoch in range(first, epochs):
             prepared = time.monotonic()
@@ -106,9 +106,9 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
                 rate = tokens / (time.monotonic() - begun)
                 shown = f"loss {average:.4f} {rate:,.0f} tokens/s"
                 progress.update(bar, completed=done * job.stage.epochs, shown=shown)
-                if not console.is_terminal and time.monotonic() - told > PLAIN_SECONDS:
+                if not console.is_terminal and time.monotonic() - printed > PLAIN_SECONDS:
                     console.print(f"{job.name}: {done:.1%} {shown}", highlight=False)
-                    told = time.monotonic()
+                    printed = time.monotonic()
                 if time.monotonic() - saved > save_seconds:
                     _save_state(state_file, job.model, optimizer, epoch, step + 1)
                     saved = time.monotonic()

@@ -1,7 +1,7 @@
-"""Stage three: the stability head, trained on states that its own restarts reach, on text its tagger has not fitted.
+"""Stage three: the stability head, trained on states that its restarts reach, on text its tagger was not trained on.
 
-A tagger is surer of what it was trained on than it will ever be live, so the states come from text that was held back
-from it, or from taggers each trained without a fold (cross-fitting: Chernozhukov et al. 2018, section 1). They are
+A tagger is more confident on its training text than it will be live, so the states come from text that was held out, or
+from taggers that were each trained without a fold (cross-fitting: Chernozhukov et al. 2018, section 1). They are
 collected at random restarts first, then at the restarts of the head so far (as in DAgger: Ross et al. 2011).
 """
 
@@ -28,7 +28,7 @@ BATCH = 1024
 CHECKED = 0.1
 """Share of the texts that choose the epoch."""
 MOST_STEPS = 8.0
-"""A row stands for at most so many steps of its life: words far behind would outweigh those that can still change."""
+"""Largest weight of a row, in steps: otherwise old words would outweigh those that can still change."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def train_stability(
 
 
 def draw_points(rng: random.Random, trained: bool) -> Points:
-    """Draw a text's rule of restarts: so many words back, or from the first word that the head doubts."""
+    """Draw a text's restart rule: a random number of words back, or from the first word that the head doubts."""
     if trained and rng.random() < 0.8:
         threshold = 1 - 10 ** rng.uniform(-2.5, -0.5)
         return partial(_first_below, threshold=threshold)
@@ -86,7 +86,7 @@ def _back(stability: NDArray[np.float32], words: int, rng: random.Random) -> int
 
 
 def _some(examples: Seq[TrainingExample], words: int, rng: random.Random) -> list[TrainingExample]:
-    """Draw texts of about so many words together."""
+    """Draw random texts with about `words` words in total."""
     chosen, count = [], 0
     for example in rng.sample(list(examples), len(examples)):
         if count >= words:

@@ -1,7 +1,7 @@
-"""Stage two: the label heads and all layers, tuned on labelled text under random blocks.
+"""Stage two: the label heads and all layers, trained on labelled text under random blocks.
 
-With a bidirectional teacher of the same label set its scores are imitated too (Hinton et al. 2015, section 2): what it
-says with the whole example before it is what the hybrid's labels should become, from whatever it has seen so far.
+With a bidirectional teacher of the same label set its scores are imitated too (Hinton et al. 2015, section 2): the
+hybrid, which has seen part of an example, learns the scores that the teacher gives for the whole example.
 """
 
 import random
@@ -26,7 +26,7 @@ TEMPERATURE = 2.0
 
 @dataclass(frozen=True)
 class LabelledCorpus:
-    """Labelled text: sources and what they hold, of taggers that are numbered as the configuration's label sets are."""
+    """Labelled text: sources, their sequences and their taggers, numbered as the configuration's label sets."""
 
     sources: tuple[TextSource, ...]
     sequences: list[list[TextSequence]]
@@ -34,7 +34,7 @@ class LabelledCorpus:
 
 
 def possible_labels(labels: tuple[str, ...], sources: tuple[TextSource, ...]) -> Tensor:
-    """Say which labels a gold label may stand for in each source: (sources, labels, labels) bool.
+    """Give the labels that a gold label may stand for in each source: (sources, labels, labels) bool.
 
     A source that does not annotate a type has "O" where that type may be, so "O" there stands for the type as well
     (marginal likelihood of partial labels: Tsuboi et al. 2008, section 3).
@@ -70,9 +70,9 @@ def tagger_job(
     """Build the stage; embeddings stay as they are (they ship in 8 bits and small data would only disturb them).
 
     Args:
-        model: what is tuned.
+        model: the model to train.
         pieces: words to pieces, and the numbers of all label sets.
-        data, dev: what is learned, what is measured after each epoch.
+        data, dev: training data, and data that is measured after each epoch.
         stage: how.
         teachers: bidirectional models by tagger, each with that tagger's labels in the same order.
     """

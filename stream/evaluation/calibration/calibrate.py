@@ -194,7 +194,7 @@ class Trial:
             yield [i for session in sessions[k : k + BATCH] for i in session]
 
 
-def calibrate(task: CalibrationTask) -> CalibrationReport:
+def run_calibration(task: CalibrationTask) -> CalibrationReport:
     """Find the cheapest threshold that can be certified, and fit the stability's scale and shift.
 
     Writes nothing: `report.chosen` is what a checkpoint may be given; it is None if nothing can be promised.
@@ -242,10 +242,10 @@ def calibrate(task: CalibrationTask) -> CalibrationReport:
 
 
 def read_rows(task: CalibrationTask) -> Counts:
-    """Count the rows of each unit that `calibrate` would see, (units,); lengths say what can be promised at best.
+    """Count the rows of each unit that `run_calibration` would see, (units,); lengths say what can be promised at best.
 
     Raises:
-        CheckpointError, ConfigError, EvaluationError: as `calibrate`.
+        CheckpointError, ConfigError, EvaluationError: as `run_calibration`.
     """
     return _read(task, load_single_tagger(task.tagger, calibrated=False))[0].rows
 

@@ -116,7 +116,7 @@ class MessageReplay:
         Args:
             advance: is told of operations done.
         """
-        while operations := self._intake.take(_ALL):
+        while operations := self._intake.take_operations(_ALL):
             self._do(operations)
             advance(len(operations))
         return self._charts

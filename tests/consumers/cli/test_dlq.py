@@ -16,7 +16,7 @@ from consumers.common.errors import OperationFailed
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.kafka.dead_letters import clients as sender
-from consumers.kafka.dead_letters.replay import LeftLetter, ReplayOutcome, ReplayRequest, replay
+from consumers.kafka.dead_letters.replay import LeftLetter, ReplayOutcome, ReplayRequest, replay_letters
 from consumers.kafka.output.dead_letter import MAX_VALUE, dead_letter_headers
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
@@ -84,7 +84,7 @@ async def bury(broker: str, *values: bytes, reason: str = "invalid_json", keep: 
 async def replayed(broker: str, **wanted: object) -> tuple[ReplayOutcome, list[bytes]]:
     """Replay; gives what came of it, and what is new in `in`."""
     before = {(x.partition, x.offset) for x in await records(broker, "in")}
-    outcome = await replay(ReplayRequest(broker=broker, topic="dead", group="g.dlq", **wanted))  # type: ignore[arg-type]
+    outcome = await replay_letters(ReplayRequest(broker=broker, topic="dead", group="g.dlq", **wanted))  # type: ignore[arg-type]
     return outcome, [x.value or b"" for x in await records(broker, "in") if (x.partition, x.offset) not in before]
 
 
@@ -205,7 +205,7 @@ async def test_what_has_no_place_to_go_is_left(broker: str) -> None:
 
 async def test_a_topic_that_is_not_there_is_named(broker: str) -> None:
     with pytest.raises(OperationFailed, match="no topic dead at"):
-        await replay(ReplayRequest(broker=broker, topic="dead", group="g.dlq"))
+        await replay_letters(ReplayRequest(broker=broker, topic="dead", group="g.dlq"))
 
 
 async def command(*arguments: str) -> int:
@@ -240,6 +240,8 @@ async def test_the_command_says_what_it_sent_and_what_it_left(broker: str, capsy
     assert await command("replay", *where, "--max-replays", "4") == 0
     assert await command("replay", "--broker", broker, "--dead-letter-topic", "nothing") == 1
     assert capsys.readouterr().err.startswith("hearken: there is no topic nothing at")
+    assert await command("list", "--broker", broker, "--dead-letter-topic", "deda") == 1
+    assert capsys.readouterr().err.endswith("; did you mean 'dead'?\n")
     assert await command("replay", "--broker", "x") == 2
 
 

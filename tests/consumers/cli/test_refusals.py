@@ -76,3 +76,33 @@ def test_an_unknown_variable_is_warned_of(
     assert error.startswith("hearken: --policy")
     assert [line.startswith("hearken: warning: ") for line in warnings] == [True] * bool(warned)
     assert not warned or warned in warnings[0]
+
+
+LOADING = """
+import sys
+from consumers.cli.main import main
+
+class Watched:
+    def __init__(self, stream):
+        self.stream = stream
+    def isatty(self):
+        return False
+    def write(self, text):
+        if '"loading"' in text:
+            print(command, "torch" in sys.modules)
+            raise KeyboardInterrupt
+        return self.stream.write(text)
+    def flush(self):
+        self.stream.flush()
+
+sys.stderr = Watched(sys.stderr)
+for command in sys.argv[1:]:
+    assert main(command.split()) == 130, command
+"""
+
+
+def test_what_loads_is_said_before_torch_is_imported() -> None:
+    commands = ["tag", "verify", "bench", "demo", "listen --http-port 0", "serve --http-port off"]
+    done = subprocess.run([sys.executable, "-c", LOADING, *commands], capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{command} False" for command in commands]

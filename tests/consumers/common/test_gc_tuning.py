@@ -6,8 +6,8 @@ from tests.waiting import run
 
 CODE = """
 import gc, sys
-from consumers.common.gc_tuning import SWITCH_SECONDS, YOUNG, settle
-settle()
+from consumers.common.gc_tuning import SWITCH_SECONDS, YOUNG, tune_interpreter
+tune_interpreter()
 assert gc.isenabled() and gc.get_freeze_count() > 1000 and gc.get_threshold()[0] == YOUNG
 assert abs(sys.getswitchinterval() - SWITCH_SECONDS) < 1e-6
 """

@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 
-from consumers.http.app import build_app
-from consumers.http.context import HttpContext
+from consumers.http.api.openapi import describe_api
+from consumers.http.app import HttpContext, build_app
 from consumers.http.settings import HttpSettings
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
@@ -24,3 +24,7 @@ def make_context(
 def asking(context: HttpContext, host: str = "localhost") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(build_app(context))
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
+
+
+def describe_context(context: HttpContext) -> dict[str, Any]:
+    return describe_api(context.settings, context.worker.engine.tagger_names)

@@ -49,7 +49,7 @@ async def forgotten(here: Served) -> None:
 
 
 async def test_a_caller_gets_its_revisions_under_its_own_names_and_offsets() -> None:
-    async with served() as here, here.desk.caller(sessions=4) as caller:
+    async with served() as here, here.desk.client(sessions=4) as caller:
         results = await told(caller, update("u", "anna", "a"), update("u", "rome", "b"), final("u", "anna rice", "a"))
         last = {x.session: x for x in results if isinstance(x, Revision)}
         assert {(x.session, x.offset, x.final) for x in last.values()} == {("b", 1, False), ("a", 2, True)}
@@ -57,7 +57,7 @@ async def test_a_caller_gets_its_revisions_under_its_own_names_and_offsets() -> 
 
 
 async def test_callers_with_the_same_session_ids_do_not_meet() -> None:
-    async with served() as here, here.desk.caller(sessions=1) as one, here.desk.caller(sessions=1) as other:
+    async with served() as here, here.desk.client(sessions=1) as one, here.desk.client(sessions=1) as other:
         first, second = await asyncio.gather(told(one, final("u", "anna")), told(other, final("u", "rome")))
         assert [x.spans[0].text for x in first + second if isinstance(x, Revision)] == ["anna", "rome"]
         assert [x.rev for x in first + second if isinstance(x, Revision)] == [1, 1]
@@ -65,35 +65,35 @@ async def test_callers_with_the_same_session_ids_do_not_meet() -> None:
 
 async def test_nothing_of_a_caller_is_left_when_it_has_gone() -> None:
     async with served() as here:
-        async with here.desk.caller(sessions=4) as caller:
+        async with here.desk.client(sessions=4) as caller:
             await told(caller, update("u", "anna", "a"), update("u", "rome", "b"))
             assert here.engine.intake.session_count == 2
         await forgotten(here)
-        assert not here.desk._held
-        assert here.desk._places._value == 256
+        assert not here.desk._sessions
+        assert here.desk._capacity._value == 256
 
 
 async def test_a_caller_that_goes_before_it_is_answered_gives_its_places_back() -> None:
     labeller = Gated()
     async with served(labeller, in_flight=2) as here:
-        async with here.desk.caller(sessions=4) as caller:
+        async with here.desk.client(sessions=4) as caller:
             await caller.submit(update("u", "anna"), 0)
             await caller.submit(update("u", "anna rice"), 1)
         labeller.gate.set()
         await forgotten(here)
-        async with here.desk.caller(sessions=1) as caller:
+        async with here.desk.client(sessions=1) as caller:
             results = await told(caller, final("u", "rome"), final("v", "paris"))
         assert [x.offset for x in results if isinstance(x, Revision)] == [0, 1]
-        assert here.desk._places._value == 2
+        assert here.desk._capacity._value == 2
 
 
 async def test_a_caller_that_does_not_read_is_not_listened_to() -> None:
-    async with served() as here, here.desk.caller(sessions=9, in_flight=3) as caller:
+    async with served() as here, here.desk.client(sessions=9, in_flight=3) as caller:
         for offset in range(3):
             await caller.submit(final("u", "anna", f"s{offset}"), offset)
         await here.worker.drain()
         waiting = asyncio.create_task(caller.submit(final("u", "rome", "s3"), 3))
-        async with here.desk.caller(sessions=1) as other:  # who reads is served meanwhile
+        async with here.desk.client(sessions=1) as other:  # who reads is served meanwhile
             assert len(await told(other, final("u", "bob"))) == 1
         assert not waiting.done()
         results = caller.results()
@@ -108,8 +108,8 @@ async def test_callers_together_leave_room_in_the_queue() -> None:
     labeller = Gated()
     async with (
         served(labeller, in_flight=2) as here,
-        here.desk.caller(sessions=1) as one,
-        here.desk.caller(sessions=1) as other,
+        here.desk.client(sessions=1) as one,
+        here.desk.client(sessions=1) as other,
     ):
         await one.submit(update("u", "anna"), 0)
         await one.submit(update("u", "anna met"), 1)
@@ -121,10 +121,10 @@ async def test_callers_together_leave_room_in_the_queue() -> None:
 
 
 async def test_results_that_pile_up_all_the_same_end_the_caller() -> None:
-    async with served() as here, here.desk.caller(sessions=1) as caller:
+    async with served() as here, here.desk.client(sessions=1) as caller:
         await told(caller, update("u", "anna"))
-        (held,) = here.desk._held.values()
-        late = Revision(tagger="fake", session=held.inside, segment="u", rev=9, offset=0, final=False, spans=())
+        (held,) = here.desk._sessions.values()
+        late = Revision(tagger="fake", session=held.engine_id, segment="u", rev=9, offset=0, final=False, spans=())
         for _ in range(5000):
             here.desk.on_step(StepBatch(StepResult(revisions=[late]), [], 0.0))
         assert caller._results.qsize() < 4200
@@ -133,7 +133,7 @@ async def test_results_that_pile_up_all_the_same_end_the_caller() -> None:
 
 
 async def test_bad_messages_are_told_by_the_callers_own_names() -> None:
-    async with served() as here, here.desk.caller(sessions=1) as caller:
+    async with served() as here, here.desk.client(sessions=1) as caller:
         for message, reason in [
             (end("call"), "unknown_session"),
             (delete("u", "call"), "unknown_session"),
@@ -155,24 +155,24 @@ async def test_bad_messages_are_told_by_the_callers_own_names() -> None:
 
 
 async def test_a_refused_first_message_begins_no_session() -> None:
-    async with served() as here, here.desk.caller(sessions=1) as caller:
+    async with served() as here, here.desk.client(sessions=1) as caller:
         await caller.submit(Update(session="a", segment="u", text="y" * 65_000), 0)
         with pytest.raises(InputError, match="text_too_long"):
             await caller.submit(Update(session="a", segment="u", text="y" * 65_000, mode="append"), 1)
         with pytest.raises(TooManySessions):
             await caller.submit(update("u", "x", "b"), 2)
         assert caller.open_sessions == ["a"]
-        assert len(here.desk._held) == 1
+        assert len(here.desk._sessions) == 1
 
 
 async def test_long_ids_of_sessions_stay_apart() -> None:
-    async with served() as here, here.desk.caller(sessions=2) as caller:
+    async with served() as here, here.desk.client(sessions=2) as caller:
         results = await told(caller, final("u", "anna", "x" * 255 + "a"), final("u", "rome", "x" * 255 + "b"))
         assert [(x.session[-1], x.rev) for x in results if isinstance(x, Revision)] == [("a", 1), ("b", 1)]
 
 
 async def test_ended_sessions_make_room_and_speak_again_where_they_were() -> None:
-    async with served() as here, here.desk.caller(sessions=2) as caller:
+    async with served() as here, here.desk.client(sessions=2) as caller:
         script = [final("u", "anna", "a"), end("a"), final("u", "rome", "b"), final("u", "bob", "c"), end("b")]
         results = await told(caller, *script, final("v", "anna", "a"))
         assert [x.rev for x in results if isinstance(x, Revision) and x.session == "a"] == [1, 2]
@@ -181,21 +181,21 @@ async def test_ended_sessions_make_room_and_speak_again_where_they_were() -> Non
 
 
 async def test_of_many_ended_sessions_only_some_are_remembered() -> None:
-    async with served() as here, here.desk.caller(sessions=3, in_flight=1) as caller:
+    async with served() as here, here.desk.client(sessions=3, in_flight=1) as caller:
         script = [message for i in range(40) for message in (final("u", "anna", f"s{i}"), end(f"s{i}"))]
         assert len(await told(caller, *script)) == 40
-        assert len(here.desk._held) <= 6
+        assert len(here.desk._sessions) <= 6
 
 
 async def test_a_failure_is_told_and_is_an_answer() -> None:
-    async with served() as here, here.desk.caller(sessions=2) as caller:
+    async with served() as here, here.desk.client(sessions=2) as caller:
         results = await told(caller, final("u", "anna poison", "a"), final("u", "rome", "b"))
         assert LabellingFailed("a", "u", 0) in results
         assert [x.session for x in results if isinstance(x, Revision)] == ["b"]
 
 
 async def test_idle_sessions_close_and_give_their_place_free() -> None:
-    async with served(idle_seconds=0.01) as here, here.desk.caller(sessions=1) as caller:
+    async with served(idle_seconds=0.01) as here, here.desk.client(sessions=1) as caller:
         await caller.submit(update("u", "anna", "a"), 0)
         finals = [x async for x in _until_final(caller)]
         assert finals[-1].session == "a"
@@ -212,19 +212,19 @@ async def _until_final(caller: ClientHandle):
 
 async def test_a_closed_desk_ends_what_is_waited_for() -> None:
     async with served() as here:
-        async with here.desk.caller(sessions=1) as caller:
+        async with here.desk.client(sessions=1) as caller:
             here.desk.close()
             with pytest.raises(GatewayClosed):
                 [x async for x in caller.results()]
             with pytest.raises(GatewayClosed):
                 await caller.submit(update("u", "anna"), 0)
         with pytest.raises(GatewayClosed):
-            async with here.desk.caller(sessions=1):
+            async with here.desk.client(sessions=1):
                 pass
 
 
 async def test_finishing_with_nothing_to_wait_for_ends_at_once() -> None:
-    async with served() as here, here.desk.caller(sessions=1) as caller:
+    async with served() as here, here.desk.client(sessions=1) as caller:
         caller.finish()
         assert [x async for x in caller.results()] == []
         assert isinstance(here.desk, Gateway)
@@ -233,8 +233,8 @@ async def test_finishing_with_nothing_to_wait_for_ends_at_once() -> None:
 async def test_what_may_be_seen_is_told_until_the_caller_goes() -> None:
     heard: list[Message] = []
     async with served() as here:
-        here.desk._tell_heard = heard.append
-        async with here.desk.caller(sessions=3, shown=True) as caller, here.desk.caller(sessions=1) as hidden:
+        here.desk._on_message = heard.append
+        async with here.desk.client(sessions=3, shown=True) as caller, here.desk.client(sessions=1) as hidden:
             await told(hidden, final("u", "secret", "a"))
             await told(caller, update("u", "anna", "call"), update("u", "rome", "over"), end("over"))
             with pytest.raises(InputError):
@@ -250,7 +250,7 @@ async def test_beside_kafka_each_gets_its_own_and_nothing_of_callers_is_written(
     desk = Gateway(worker)
     settings = ServiceSettings(broker="fake:1", commit_seconds=0.01, session_timeout_seconds=0.1)
     serving = asyncio.create_task(Service(settings, worker, kafka.clients(), observer=desk).run(stop))
-    async with desk.caller(sessions=2) as caller:
+    async with desk.client(sessions=2) as caller:
         await kafka.append(IN, msgspec.json.encode(final("u", "rome", "call")), b"call")
         results = await told(caller, final("u", "anna", "call"), update("u", "poison", "bad"))
         await kafka.until(lambda: len(kafka.records(OUT)) == 1)

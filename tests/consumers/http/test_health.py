@@ -9,7 +9,7 @@ import httpx
 import pytest
 from aiokafka import TopicPartition
 
-from consumers.http.context import HttpContext
+from consumers.http.app import HttpContext
 from consumers.http.settings import HttpSettings
 from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
 from consumers.kafka.service.service import Service

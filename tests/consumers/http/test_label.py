@@ -27,7 +27,7 @@ from tests.stream.engine.test_worker import Gated
 
 @asynccontextmanager
 async def asked(here: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with asking(make_context(worker=here.worker, desk=here.desk)) as client:
+    async with asking(make_context(worker=here.worker, gateway=here.desk)) as client:
         yield client
 
 
@@ -142,7 +142,7 @@ async def labelled(engine: Engine, texts: Sequence[str]) -> list[dict[str, dict]
     worker = Worker(engine)
     desk = Gateway(worker)
     reading = asyncio.create_task(read(worker, desk))
-    async with asking(make_context(worker=worker, desk=desk)) as client:
+    async with asking(make_context(worker=worker, gateway=desk)) as client:
         response = await client.post("/v1/label", json={"texts": texts})
     await worker.close()
     await reading

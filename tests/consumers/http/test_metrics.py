@@ -11,7 +11,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.http.context import HttpContext
+from consumers.http.app import HttpContext
 from consumers.http.ops.timings import StepTimings
 from consumers.http.settings import HttpSettings
 from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
@@ -61,7 +61,7 @@ async def serving(
         settings(**changes), worker, kafka.clients(), observer=ServiceObservers([meter, observer or ServiceObserver()])
     )
     task = asyncio.create_task(service.run(stop))
-    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, meter=meter)
+    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, timings=meter)
     try:
         async with asking(context) as client:
             yield Site(service, worker, client)
@@ -266,7 +266,7 @@ async def test_the_page_about_metrics_names_all_of_them_and_no_others() -> None:
     kafka, engine = FakeKafka(), Engine(fake_labeller("ner"), Last(3), budget=Budget(100.0))
     worker = Worker(engine)
     service = Service(settings(), worker, kafka.clients())
-    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, meter=StepTimings())
+    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, timings=StepTimings())
     stop = asyncio.Event()
     running = asyncio.create_task(service.run(stop))
     async with asking(context) as client:

@@ -17,7 +17,6 @@ from schemathesis.specs.openapi.checks import ignored_auth, negative_data_reject
 from starlette.routing import Route
 
 from consumers.http.api.gateway import Gateway
-from consumers.http.api.openapi import describe
 from consumers.http.app import build_app
 from consumers.http.live.model import LiveModel
 from consumers.http.live.static_files import page_routes
@@ -26,7 +25,7 @@ from stream.engine.worker import Worker
 from stream.messages.types import Delete, End, Update
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.gateways import served
-from tests.consumers.http.sites import TOKEN, asking, make_context
+from tests.consumers.http.sites import TOKEN, asking, describe_context, make_context
 from tests.consumers.http.sockets import connected
 from tests.waiting import PATIENCE
 
@@ -52,7 +51,7 @@ def site(*taggers: str, token: str | None = None) -> Iterator[str]:
     async def serve() -> None:
         stop = asyncio.Event()
         async with served(taggers=taggers) as here:
-            context = make_context(worker=here.worker, desk=here.desk, token=token)
+            context = make_context(worker=here.worker, gateway=here.desk, token=token)
             at = bind(context.settings)
             assert at is not None
             async with serving(build_app(context), at, context.settings) as address:
@@ -102,8 +101,8 @@ def test_answers_are_as_described(api: BaseSchema, path: str, mode: GenerationMo
 
 def test_all_that_can_be_asked_is_described() -> None:
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    context = make_context(worker=worker, desk=Gateway(worker), live=LiveModel())
-    told = describe(context)["paths"]
+    context = make_context(worker=worker, gateway=Gateway(worker), live=LiveModel())
+    told = describe_context(context)["paths"]
     app = build_app(context)
     asked = {(x.path, method.lower()) for x in app.routes if isinstance(x, Route) for method in x.methods or ()}
     missing = {(path, method) for path, method in asked if method != "head" and method not in told.get(path, {})}
@@ -112,11 +111,11 @@ def test_all_that_can_be_asked_is_described() -> None:
 
 
 def test_a_token_is_asked_for_where_there_is_one() -> None:
-    told = describe(make_context(token=TOKEN))
+    told = describe_context(make_context(token=TOKEN))
     assert told["security"] == [{"token": []}, {"cookie": []}]
     assert {"key": []} in told["paths"]["/v1alpha1/comments:analyze"]["post"]["security"]
     assert told["paths"]["/healthz"]["get"]["security"] == []
-    open_to_all = describe(make_context())
+    open_to_all = describe_context(make_context())
     assert open_to_all["security"] == open_to_all["paths"]["/v1/comments:analyze"]["post"]["security"] == []
 
 
@@ -136,17 +135,17 @@ def test_a_token_is_asked_for_where_there_is_one() -> None:
 async def test_refusals_are_as_described(path: str, headers: dict[str, str], content: bytes, status: int) -> None:
     async with served(taggers=["moderation"]) as here:
         limits = {"max_body_bytes": 1000}
-        context = make_context(worker=here.worker, desk=here.desk, token=TOKEN, limits=limits)
+        context = make_context(worker=here.worker, gateway=here.desk, token=TOKEN, limits=limits)
         async with asking(context) as client:
             response = await client.post(path, headers=headers, content=content)
         assert response.status_code == status
-        check(describe(context), response.json(), path, "post", str(status))
+        check(describe_context(context), response.json(), path, "post", str(status))
 
 
 async def test_frames_of_a_stream_are_as_described() -> None:
     async with served() as here:
-        context = make_context(worker=here.worker, desk=here.desk)
-        told = describe(context)
+        context = make_context(worker=here.worker, gateway=here.desk)
+        told = describe_context(context)
         frames = told["paths"]["/v1/stream"]["get"]["x-frames"]
         script = [
             Update(session="a", segment="u", text="we met anna", speaker="2", time=3.0),

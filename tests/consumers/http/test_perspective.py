@@ -22,7 +22,7 @@ async def asked(tagger: str = "moderation", token: str | None = None) -> AsyncIt
     """The fake tagger finds "anna" and "rome" where a real one finds insults."""
     async with (
         served(taggers=[tagger]) as here,
-        asking(make_context(worker=here.worker, desk=here.desk, token=token)) as client,
+        asking(make_context(worker=here.worker, gateway=here.desk, token=token)) as client,
     ):
         yield client
 
@@ -136,7 +136,7 @@ async def test_without_the_moderation_tagger_it_is_said_how_to_start_it() -> Non
 async def test_a_fault_and_a_stop_have_googles_shape_too() -> None:
     async with (
         served(taggers=["moderation"]) as here,
-        asking(make_context(worker=here.worker, desk=here.desk)) as client,
+        asking(make_context(worker=here.worker, gateway=here.desk)) as client,
     ):
         failed = await client.post(PATH, json=request("poison secret"))
         assert (failed.status_code, failed.json()["error"]["status"]) == (500, "INTERNAL")

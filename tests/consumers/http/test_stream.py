@@ -33,7 +33,7 @@ END = {"type": "end"}
 
 @asynccontextmanager
 async def talking(here: Served, query: str = "", window: int = 1_000_000, **limits: Any) -> AsyncIterator[Socket]:
-    app = build_app(make_context(worker=here.worker, desk=here.desk, limits=limits))
+    app = build_app(make_context(worker=here.worker, gateway=here.desk, limits=limits))
     async with connected(app, PATH, query, window) as socket:
         yield socket
 
@@ -113,7 +113,7 @@ async def test_who_goes_leaves_nothing_behind() -> None:
             await socket.send(update("anna"), update("rome", "other"))
             await socket.get()
         await until(lambda: not (here.engine.pending or here.engine.intake.session_count))
-        assert not here.desk._callers
+        assert not here.desk._clients
 
 
 async def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,19 +121,19 @@ async def test_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch) -> N
     async with served() as here, talking(here, window=1) as socket:
         for number in range(300):
             await socket.send(update("anna", segment=str(number), final=True))
-        await until(lambda: not here.desk._callers)
+        await until(lambda: not here.desk._clients)
         assert socket.to_server.qsize() > 100  # it was not listened to any more
         async with talking(here) as other:
             await other.send(update("rome"))
             assert (await other.get())["spans"]
-    assert here.desk._places._value == 256
+    assert here.desk._capacity._value == 256
 
 
 async def test_a_client_that_does_not_read_is_told_why_it_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served() as here, talking(here, window=1) as socket:
         await socket.send(update("anna"), update("anna rice"), update("rome", "other"))
         await until(socket.to_client.full)
-        (caller,) = here.desk._callers
+        (caller,) = here.desk._clients
         caller._results.put_nowait("slow")
         assert (await socket.rest())[1].code == 4408
 
@@ -266,7 +266,7 @@ async def test_over_a_real_socket() -> None:
     labeller = Gated()
     labeller.gate.set()
     async with served(labeller) as here:
-        context = make_context(worker=here.worker, desk=here.desk, limits={"max_frame_bytes": 2000})
+        context = make_context(worker=here.worker, gateway=here.desk, limits={"max_frame_bytes": 2000})
         at = bind(context.settings)
         assert at is not None
         async with serving(build_app(context), at, context.settings) as address:

@@ -309,6 +309,9 @@ def test_a_service_is_verified_over_a_broker(
     assert "lost: session a, " in capsys.readouterr().err
     assert main([*command[:-1], "committed"]) == 0
     assert main([*command, "--guarantee", "twice"]) == 2
+    capsys.readouterr()
+    assert main([*command[:4], f"{TOPIC}s", *command[5:]]) == 1
+    assert capsys.readouterr().err.endswith(f"; did you mean {TOPIC!r}?\n")
     broker.close()
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime import number_format as choosing
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.unfused_layers import UnfusedBody
@@ -26,7 +26,7 @@ PAGES = 20
 """Four full slots would need 36."""
 
 
-def fused(causal_layers: int, numbers: Numbers, sessions: int = SLOTS, pages: int | None = PAGES) -> HybridEncoder:
+def fused(causal_layers: int, numbers: NumberType, sessions: int = SLOTS, pages: int | None = PAGES) -> HybridEncoder:
     needs(numbers)
     checkpoint = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers])
     encoder = HybridEncoder(checkpoint, max_sessions=sessions, max_pages=pages, kernels="fused", number_format=numbers)
@@ -35,7 +35,7 @@ def fused(causal_layers: int, numbers: Numbers, sessions: int = SLOTS, pages: in
 
 
 @cache
-def shared(causal_layers: int, numbers: Numbers) -> tuple[HybridEncoder, HybridEncoder]:
+def shared(causal_layers: int, numbers: NumberType) -> tuple[HybridEncoder, HybridEncoder]:
     """Two encoders of one kind: one for a history, one for each of its slots alone."""
     return fused(causal_layers, numbers), fused(causal_layers, numbers, sessions=1)
 
@@ -43,7 +43,7 @@ def shared(causal_layers: int, numbers: Numbers) -> tuple[HybridEncoder, HybridE
 class FusedHistory(History):
     """A history on the fused layers, which keeps what every slot did and got."""
 
-    def __init__(self, causal_layers: int, numbers: Numbers) -> None:
+    def __init__(self, causal_layers: int, numbers: NumberType) -> None:
         self.model = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers]).dense_model()
         self.encoders = shared(causal_layers, numbers)[:1]
         self.exact = numbers == "float32"
@@ -102,7 +102,7 @@ def test_any_history_in_float32_equals_a_dense_replay(causal_layers: int, data: 
 @pytest.mark.parametrize("numbers", ["bfloat16", "int8"])
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_history_equals_each_slot_alone_bit_for_bit(numbers: Numbers, data: st.DataObject) -> None:
+def test_any_history_equals_each_slot_alone_bit_for_bit(numbers: NumberType, data: st.DataObject) -> None:
     history = FusedHistory(2, numbers)
     try:
         run(data, history, 12)
@@ -116,7 +116,7 @@ def some_ids(count: int, seed: int = 0) -> NDArray[np.int32]:
 
 
 @pytest.mark.parametrize("numbers", FORMATS)
-def test_a_text_in_words_ends_as_the_text_in_one_piece(numbers: Numbers) -> None:
+def test_a_text_in_words_ends_as_the_text_in_one_piece(numbers: NumberType) -> None:
     encoder = fused(2, numbers, pages=None)
     ids = some_ids(30)
     a, b = encoder.open_slot(), encoder.open_slot()
@@ -132,7 +132,7 @@ def test_a_text_in_words_ends_as_the_text_in_one_piece(numbers: Numbers) -> None
 @pytest.mark.parametrize(
     ("numbers", "tolerance", "causal_layers"), [("float32", 1e-5, 2), ("bfloat16", 0.05, 2), ("int8", 0.1, 2)]
 )
-def test_all_formats_are_close_to_the_plain_layers(numbers: Numbers, tolerance: float, causal_layers: int) -> None:
+def test_all_formats_are_close_to_the_plain_layers(numbers: NumberType, tolerance: float, causal_layers: int) -> None:
     encoder = fused(causal_layers, numbers, pages=None)
     checkpoint = wide_checkpoint(causal_layers=causal_layers, **VARIANTS[causal_layers])
     plain = HybridEncoder(checkpoint, max_sessions=2, kernels="torch", number_format="float32")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, PackedWeights, make_run, padded
 from encoder.runtime.cpu.avx512.microkernel import PER_STEP
 from encoder.runtime.cpu.avx512.row_kernels import cast_bytes, norm_row
@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 class Product:
     """One packed product alone."""
 
-    def __init__(self, weight: Floats, bias: Floats, numbers: Numbers, form: int = AS_IS) -> None:
+    def __init__(self, weight: Floats, bias: Floats, numbers: NumberType, form: int = AS_IS) -> None:
         self.numbers, self.outputs = numbers, len(weight)
         self.steps, width = -(-weight.shape[1] // PER_STEP[numbers]), padded(len(weight))
         scale, columns, rounded = _rounded(weight, numbers)
@@ -89,7 +89,9 @@ def test_sums_of_bytes_are_exact(shape: tuple[int, int, int], seed: int) -> None
 @pytest.mark.parametrize("numbers", FORMATS)
 @settings(max_examples=25)
 @given(shape=SHAPES, seed=st.integers(0, 1 << 20), form=st.sampled_from([AS_IS, GELU, GELU_BY_TANH]))
-def test_products_equal_plain_arithmetic(numbers: Numbers, shape: tuple[int, int, int], seed: int, form: int) -> None:
+def test_products_equal_plain_arithmetic(
+    numbers: NumberType, shape: tuple[int, int, int], seed: int, form: int
+) -> None:
     needs(numbers)
     rows, inputs, outputs = shape
     weight, bias = normal(seed, outputs, inputs) * np.float32(0.2), normal(seed + 1, outputs)
@@ -107,7 +109,7 @@ def test_products_equal_plain_arithmetic(numbers: Numbers, shape: tuple[int, int
 
 
 @pytest.mark.parametrize("numbers", FORMATS)
-def test_a_row_has_the_same_bits_in_any_company(numbers: Numbers) -> None:
+def test_a_row_has_the_same_bits_in_any_company(numbers: NumberType) -> None:
     needs(numbers)
     product = Product(normal(0, 200, 384), normal(1, 200), numbers, GELU)
     x = normal(2, 24, 384)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from encoder.kernel_checks import CHECKED
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, PackedWeights, make_run
 from encoder.runtime.cpu.avx512.microkernel import PER_STEP
 from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
@@ -61,7 +61,7 @@ def test_a_vector_that_is_too_short_is_refused() -> None:
 class Parts:
     """Three rows of 32 numbers times 32 x 64: all that a product is given, of just the right sizes."""
 
-    def __init__(self, numbers: Numbers) -> None:
+    def __init__(self, numbers: NumberType) -> None:
         needs(numbers)
         self.numbers = numbers
         steps = 32 // PER_STEP[numbers]
@@ -110,7 +110,7 @@ WRONG = {
 @checked
 @pytest.mark.parametrize("numbers", FORMATS)
 @pytest.mark.parametrize("what", WRONG)
-def test_a_wrong_extent_of_a_product_is_refused(numbers: Numbers, what: str) -> None:
+def test_a_wrong_extent_of_a_product_is_refused(numbers: NumberType, what: str) -> None:
     Parts(numbers).run()
     parts = Parts(numbers)
     WRONG[what](parts)
@@ -127,7 +127,7 @@ def test_bytes_need_a_scale_and_a_zero_point_each(which: str) -> None:
         parts.run()
 
 
-def step_with_page(page: int, kernels: str, numbers: Numbers) -> None:
+def step_with_page(page: int, kernels: str, numbers: NumberType) -> None:
     """A second step of a text, while the first page of its slot is said to be another one, of prefix and tail."""
     encoder = HybridEncoder(wide_checkpoint(), max_sessions=2, kernels=kernels, number_format=numbers)
     slot, cache = encoder.open_slot(), encoder.cache
@@ -142,7 +142,7 @@ def step_with_page(page: int, kernels: str, numbers: Numbers) -> None:
 @checked
 @pytest.mark.parametrize("numbers", FORMATS)
 @pytest.mark.parametrize("page", [-1, 1 << 20])
-def test_a_page_that_is_not_there_is_refused(numbers: Numbers, page: int) -> None:
+def test_a_page_that_is_not_there_is_refused(numbers: NumberType, page: int) -> None:
     needs(numbers)
     step_with_page(0, "fused", numbers)
     with pytest.raises(IndexError, match=REFUSED):

@@ -13,8 +13,8 @@ from stream.evaluation.calibration.calibrate import (
     CalibrationReport,
     CalibrationTask,
     ThresholdResult,
-    calibrate,
     choose,
+    run_calibration,
 )
 from stream.evaluation.calibration.risk_control import judge
 from stream.evaluation.calibration.stability_recorder import StabilityRecorder
@@ -64,7 +64,7 @@ def trial(folder, data, unit="sequence"):
 
 @pytest.fixture(scope="module")
 def report(folder, data):
-    return calibrate(task(folder, data))
+    return run_calibration(task(folder, data))
 
 
 # What is counted.
@@ -135,7 +135,7 @@ def test_it_stops_at_the_first_that_is_not_shown_and_stores_what_it_chose(folder
     certificate = report.chosen.certificate
     assert (certificate.units, certificate.unit, certificate.data) == (60, "sequence", f"{data.parent.name}/own.conll")
     assert msgspec.json.decode(msgspec.json.encode(report), type=CalibrationReport) == report
-    assert msgspec.json.encode(calibrate(task(folder, data))) == msgspec.json.encode(report)
+    assert msgspec.json.encode(run_calibration(task(folder, data))) == msgspec.json.encode(report)
     plot_reliability(report, tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
 
@@ -162,7 +162,7 @@ def test_the_stored_threshold_restarts_where_the_certified_one_did(folder, data,
         assert [x.tolist() for x in a.rows] == [x.tolist() for x in b.rows]
         assert a.work == b.work
     assert before.flops == after.flops
-    again = calibrate(task(copy, data))  # as if it had never been calibrated
+    again = run_calibration(task(copy, data))  # as if it had never been calibrated
     assert again.tried == report.tried
 
 
@@ -186,7 +186,7 @@ def test_the_cheapest_certified_is_chosen_even_if_it_is_not_the_last():
 
 
 def test_too_few_sequences_are_refused_with_how_many_it_takes(folder, data):
-    report = calibrate(task(folder, data, delta=0.01))
+    report = run_calibration(task(folder, data, delta=0.01))
     assert report.chosen is None
     assert report.reliability == {}
     assert len(report.tried) == 1
@@ -195,7 +195,7 @@ def test_too_few_sequences_are_refused_with_how_many_it_takes(folder, data):
 
 
 def test_documents_are_the_units_where_they_are_known(folder, data):
-    report = calibrate(task(folder, data, unit=None, delta=0.02, taus=(1.0,)))
+    report = run_calibration(task(folder, data, unit=None, delta=0.02, taus=(1.0,)))
     assert (report.unit, report.units) == ("document", 40)
     assert "--unit sequence" in report.refusal()
 
@@ -221,4 +221,4 @@ def test_mistakes_are_told(folder, data, changes, message, tmp_path):
         changes = changes | {"data": tmp_path / changes["data"]}
         changes["data"].write_text("rome\tB-place\n", encoding="utf-8")
     with pytest.raises(EvaluationError, match=message):
-        calibrate(task(folder, **({"data": data} | changes)))
+        run_calibration(task(folder, **({"data": data} | changes)))

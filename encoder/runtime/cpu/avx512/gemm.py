@@ -18,7 +18,7 @@ import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
     corrected,
@@ -36,7 +36,7 @@ from encoder.runtime.cpu.numba_kernels.simd_math import erf, exp_minus
 
 ROWS: Final = 5
 """Rows of a tile: 20 sums, 4 vectors of columns and one number of each row fit into 32 registers in any order. With six
-rows it depends on the compiler's mood, and sums that do not stay in registers halve the speed."""
+rows that depends on the compiler, and sums that do not stay in registers halve the speed."""
 VECTORS: Final = 4
 BLOCK: Final = LANES * VECTORS
 """Columns of a block; a product has a whole number of blocks."""
@@ -52,7 +52,7 @@ def padded(columns: int) -> int:
 
 
 PARTS: Final = 7
-"""What is known of a product, see `PackedWeights`."""
+"""Fields of a product's description, see `PackedWeights`."""
 
 
 class PackedWeights(NamedTuple):
@@ -81,8 +81,8 @@ def weight_pointers(p: Any) -> Any:
 
 
 @cache
-def make_product(numbers: Numbers) -> Callable[..., None]:
-    """Compile the product of one kind of numbers, for any shape."""
+def make_product(numbers: NumberType) -> Callable[..., None]:
+    """Compile the product of one number type, for any shape."""
     one, two, three, four, five = (make_tile(numbers, rows, VECTORS) for rows in range(1, ROWS + 1))
     per_step = PER_STEP[numbers]
     finish = _finish_bytes if numbers == "int8" else _finish
@@ -97,7 +97,7 @@ def make_product(numbers: Numbers) -> Callable[..., None]:
             packed: pointers.
             which: number of the product.
             a: (T * K,) flat, in the kind of numbers.
-            begin: first row; `count` rows, of which the first goes to the start of `out`.
+            begin: first row; the result of `count` rows goes to the start of `out`.
             scale: (T,) float32 of int8 rows; `zero` (T,) int32. Other kinds do not read them.
             sums: (ROWS * BLOCK,) scratch, int32 for int8, else float32.
             out: (count * blocks * BLOCK,) float32, flat.
@@ -134,8 +134,8 @@ def make_product(numbers: Numbers) -> Callable[..., None]:
 
 
 @cache
-def make_run(numbers: Numbers) -> Callable[..., None]:
-    """Compile one product alone, of arrays: to be measured and tested."""
+def make_run(numbers: NumberType) -> Callable[..., None]:
+    """Compile one product of arrays, for measurements and tests."""
     multiply = make_product(numbers)
 
     @numba.njit(cache=True)

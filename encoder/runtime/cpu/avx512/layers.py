@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import PackedWeights
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.avx512.step import make_step
@@ -32,11 +32,11 @@ class FusedBody:
         self,
         config: HybridConfig,
         cache: PagedCache,
-        numbers: Numbers,
+        numbers: NumberType,
         packed: PackedWeights,
         words: tuple[Tensor, Tensor | None],
     ) -> None:
-        pages: Numbers = "bfloat16" if cache.dtype == torch.bfloat16 else "float32"
+        pages: NumberType = "bfloat16" if cache.dtype == torch.bfloat16 else "float32"
         self._config, self._cache, self._packed = config, cache, packed
         table, scale = words
         self._words = table.contiguous().numpy().reshape(-1)
@@ -69,7 +69,7 @@ class FusedBody:
         return self._arena
 
 
-def _held(block: PageBlock, numbers: Numbers) -> PagePool:
+def _held(block: PageBlock, numbers: NumberType) -> PagePool:
     """Keys of bfloat16 are written in pairs."""
     keys = block.keys.view
     return PagePool(keys.view(np.int32) if numbers == "bfloat16" else keys, block.values.view, block.pages)

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba import types
 from numba.core.registry import cpu_target
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.numba_kernels.simd import (
     INT,
     Context,
@@ -47,14 +47,14 @@ _NEEDS = {"float32": "+avx512f", "bfloat16": "+avx512bf16", "int8": "+avx512vnni
 
 
 @cache
-def can_multiply(numbers: Numbers) -> bool:
-    """Tell whether numba compiles for a processor that has these products."""
+def can_multiply(numbers: NumberType) -> bool:
+    """Tell whether numba compiles for a processor with the instructions for these products."""
     features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
     return {_NEEDS["float32"], _NEEDS[numbers]} <= set(features)
 
 
 @cache
-def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carry: bool = False) -> Any:
+def make_tile(numbers: NumberType, rows: int, vectors: int, *, steps: int = 0, carry: bool = False) -> Any:
     """Make `tile(a, first, stride, w, place, steps, out, start, width)` for one size.
 
     `a`, `w` and `out` are flat arrays or pointers of any type; `first`, `place` and `start` count their items.
@@ -62,10 +62,10 @@ def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carr
     step, `vectors` vectors side by side. Sums go to `out`: int32 for int8, else float32.
 
     Args:
-        numbers: what is multiplied.
+        numbers: number type of both factors.
         rows: of `a`.
         vectors: of columns.
-        steps: so many, unrolled, whatever the call says; 0: as many as it says.
+        steps: number of unrolled steps, which replaces the argument of the call; 0: the argument counts.
         carry: sums begin with what `out` has, else with 0.
     """
     element = _INTS if numbers == "int8" else _FLOATS
@@ -132,7 +132,7 @@ def make_tile(numbers: Numbers, rows: int, vectors: int, *, steps: int = 0, carr
     return tile
 
 
-def _dot(builder: Context, numbers: Numbers, held: Any, one: Any, column: Any) -> Any:
+def _dot(builder: Context, numbers: NumberType, held: Any, one: Any, column: Any) -> Any:
     if numbers == "float32":
         one, column = builder.bitcast(one, _FLOATS), builder.bitcast(column, _FLOATS)
         return call_function(builder, _DOTS[numbers], _FLOATS, one, column, held)
@@ -140,7 +140,7 @@ def _dot(builder: Context, numbers: Numbers, held: Any, one: Any, column: Any) -
 
 
 def _loop(builder: Context, steps: Any, held: list[Any], step: Callable[[Any, list[Any]], list[Any]]) -> list[Any]:
-    """Run `step` at least once; what is held stays in registers from one turn to the next."""
+    """Run `step` at least once; its values stay in registers from one iteration to the next."""
     before, body, after = builder.block, builder.append_basic_block("step"), builder.append_basic_block("after")
     builder.branch(body)
     builder.position_at_end(body)

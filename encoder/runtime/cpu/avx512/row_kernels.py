@@ -1,4 +1,4 @@
-"""What the fused layers do to one row alone: norm it, and make it ready for the next product.
+"""Operations of the fused layers on single rows: norm a row, and cast it for the next product.
 
 A row of int8 is unsigned bytes with a scale and a zero point, x = scale (byte - zero), chosen from its own smallest and
 largest number, with 0 among them: nothing is fixed beforehand, and no row depends on another.
@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.simd import (
     fill,
@@ -28,7 +28,7 @@ from encoder.runtime.cpu.numba_kernels.simd import (
 
 
 @cache
-def make_cast(numbers: Numbers) -> Callable[..., None]:
+def make_cast(numbers: NumberType) -> Callable[..., None]:
     """Pick cast(x, i, count, out, o, scale, zero, t): `count` float32 from i on, a multiple of 16, to `out` from o."""
     return cast_bytes if numbers == "int8" else cast_real
 

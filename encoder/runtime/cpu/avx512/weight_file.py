@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import PackedWeights
 from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
 from encoder.runtime.cpu.avx512.workspace import aligned
 
 KEPT: Final = 12
-"""Files that stay; the least recently used go."""
+"""Files that are kept; the least recently used are deleted."""
 
 _HEAD: Final = 64
 """Bytes before the weights, a cache line."""
 
 
 def packed_weights(
-    checkpoint: Checkpoint, identity: bytes, numbers: Numbers, head: tuple[Tensor, Tensor]
+    checkpoint: Checkpoint, identity: bytes, numbers: NumberType, head: tuple[Tensor, Tensor]
 ) -> PackedWeights:
     """Map a checkpoint's packed weights, after packing them if no process has.
 
@@ -50,13 +50,13 @@ def packed_weights(
 
 
 def cache_folder() -> Path:
-    """Tell where files lie that can be made again at any time."""
+    """Give the folder for files that can be deleted at any time."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "hearken"
 
 
 def _map(path: Path, mark: bytes, size: int) -> NDArray[np.int32] | None:
-    """Map a file's weights, (size,); None if it is not there or not what it should be."""
+    """Map a file's weights, (size,); None if it is missing or invalid."""
     try:
         with path.open("rb") as file:
             if file.read(_HEAD) != mark or os.fstat(file.fileno()).st_size != _HEAD + 4 * size:
@@ -70,7 +70,7 @@ def _map(path: Path, mark: bytes, size: int) -> NDArray[np.int32] | None:
 
 
 def _write(path: Path, mark: bytes, words: NDArray[np.int32]) -> bool:
-    """Write a file in one piece, and tell whether that could be done."""
+    """Write a file atomically; gives whether that was possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:

@@ -14,20 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, PackedWeights, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP
 
 LAYOUT: Final = 1
-"""Raised when packed weights change their order or meaning."""
+"""Version of the layout; raise it when the order or meaning of packed weights changes."""
 
 PRODUCTS: Final = ("qkv", "out", "ff_in", "ff_out")
-"""Of each layer; the head and the projection come behind those of all layers."""
+"""Products of each layer; those of the head and the projection follow after all layers."""
 NORMS: Final = ("norm1", "norm2")
-"""Of each layer; that of the embedding comes behind those of all layers."""
+"""Norms of each layer; that of the embedding follows after all layers."""
 
 
-def _products(config: HybridConfig, numbers: Numbers) -> Iterator[tuple[str, Numbers, int, int]]:
+def _products(config: HybridConfig, numbers: NumberType) -> Iterator[tuple[str, NumberType, int, int]]:
     """Name, kind, inputs and outputs of each product."""
     hidden, wide = config.hidden, config.intermediate
     shapes = {"qkv": (hidden, 3 * hidden), "out": (hidden, hidden), "ff_in": (hidden, wide), "ff_out": (wide, hidden)}
@@ -53,9 +53,9 @@ def _form(config: HybridConfig, name: str) -> int:
 
 
 class WeightLayout:
-    """Where each part of a packed checkpoint lies."""
+    """Offsets of the parts of a packed checkpoint."""
 
-    def __init__(self, config: HybridConfig, numbers: Numbers) -> None:
+    def __init__(self, config: HybridConfig, numbers: NumberType) -> None:
         self.config, self.numbers = config, numbers
         self._end = 0
         products, norms = [], []
@@ -78,11 +78,11 @@ class WeightLayout:
 
     @property
     def size(self) -> int:
-        """Double words in all."""
+        """Total number of double words."""
         return self._end
 
     def packed(self, words: NDArray[np.int32]) -> PackedWeights:
-        """Put a name to each part of the block `words` (size,)."""
+        """Give views of the parts of the block `words` (size,)."""
         products, norms = self.products.reshape(-1), self.norms.reshape(-1)
         return PackedWeights(words, words.view(np.float32), products, norms, self.position)
 
@@ -111,7 +111,7 @@ def round_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDA
 
 
 def _rounded(
-    weight: NDArray[np.float32], kind: Numbers
+    weight: NDArray[np.float32], kind: NumberType
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.generic]]:
     """Scales (N,) and column sums (N,) of a weight (N, K), and its numbers; only int8 has need of the first two."""
     if kind == "int8":
@@ -125,7 +125,7 @@ def _rounded(
 
 
 def _laid_out(numbers: NDArray[np.generic], inputs: int, blocks: int) -> NDArray[np.int32]:
-    """Bring (N, K) numbers into the order of blocks, with zeros where there are no rows or columns; flat."""
+    """Reorder (N, K) numbers into blocks, padded with zeros; flat."""
     full = np.zeros((blocks * BLOCK, inputs), numbers.dtype)
     full[: numbers.shape[0], : numbers.shape[1]] = numbers
     words = full.view(np.int32).reshape(blocks, BLOCK, -1)  # (blocks, columns, steps)

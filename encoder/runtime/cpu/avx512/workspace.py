@@ -1,4 +1,4 @@
-"""What the fused layers are made for and work in: their shape, their memory, and the arguments of their calls.
+"""Shape, workspace and call arguments of the fused layers.
 
 numba reads named tuples as they are, so that one call takes a handful of arguments and not thirty.
 """
@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.model.number_types import Numbers
+from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
 from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, padded
 from encoder.runtime.cpu.avx512.microkernel import LANES
@@ -22,20 +22,20 @@ CHUNK: Final = 96
 
 
 class StepShape(NamedTuple):
-    """What the compiled code is made for."""
+    """The shape that code is compiled for."""
 
     hidden: int
     intermediate: int
     heads: int
-    numbers: Numbers
+    numbers: NumberType
     """Of the layers' products."""
-    page_numbers: Numbers
+    page_numbers: NumberType
     """Of cached keys and values: float32 or bfloat16."""
     eps: float
 
 
 class Workspace(NamedTuple):
-    """Memory that one step writes and the next writes again, in arrays or pointers; T is the most rows so far."""
+    """Scratch memory of a step, reused by the next one, as arrays or pointers; T is the most rows so far."""
 
     x: NDArray[np.float32]
     """(T * H,) the residual stream"""
@@ -86,7 +86,7 @@ class RowTable(NamedTuple):
 
 
 class RowCounts(NamedTuple):
-    """How much there is behind the pointers of `RowTable`."""
+    """Sizes of the arrays that the pointers of a `RowTable` point at."""
 
     rows: int
     sequences: int
@@ -95,7 +95,7 @@ class RowCounts(NamedTuple):
 
 
 class PagePool(NamedTuple):
-    """Pages of some layers, flat: those of one layer behind those of the other."""
+    """Pages of several layers, flat, layer after layer."""
 
     keys: NDArray[np.generic]
     values: NDArray[np.generic]
@@ -103,7 +103,7 @@ class PagePool(NamedTuple):
     """Of one layer."""
 
 
-NUMPY: Final[dict[Numbers, Any]] = {"int8": np.uint8, "bfloat16": np.uint16, "float32": np.float32}
+NUMPY: Final[dict[NumberType, Any]] = {"int8": np.uint8, "bfloat16": np.uint16, "float32": np.float32}
 
 
 def reserve(shape: StepShape, table_width: int, columns: int, positions: int, rows: int) -> Workspace:
@@ -136,7 +136,7 @@ def reserve(shape: StepShape, table_width: int, columns: int, positions: int, ro
 
 
 def aligned(count: int, kind: Any) -> NDArray[Any]:
-    """Make a flat array of zeros that begins at a cache line; memory that is never touched is never taken."""
+    """Make a flat array of zeros that begins at a cache line; the system provides memory only when it is written."""
     size = math.ceil(count * np.dtype(kind).itemsize)
     raw = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64

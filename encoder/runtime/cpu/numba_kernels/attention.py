@@ -51,7 +51,7 @@ _part = register_jitable(inline="always")
 def _start(
     qkv: Any, scratch: Any, room: int, begin: int, end: int, heads: int, width: int, parts: int, zero: Any
 ) -> None:
-    """Scale the queries of rows begin .. end-1, and clear their outputs behind; `zero` has head_dim lanes."""
+    """Scale the queries of rows begin .. end-1, and clear the outputs after them; `zero` has head_dim lanes."""
     for t in range(begin, end):
         for h in range(heads):
             i = ((t - begin) * heads + h) * width
@@ -90,7 +90,7 @@ def _softmax(scores: Any, base: int, span: int, start: int, stop: int, size: int
 
 @_part
 def _mix(scores: Any, values: Any, mixed: Any, i: int, v: int, w: int, width: int, size: int, zero: Any) -> None:
-    """Add one page's values at v, weighted by what lies at w, to the output at i."""
+    """Add one page's values at v, with the weights at w, to the output at i."""
     even, odd = load(mixed, i, zero), zero
     for j in range(0, size - 1, 2):
         even = fused(scores[w + j], load(values, v + j * width, zero), even)
@@ -166,7 +166,7 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
         """Attend from each row to the keys it sees.
 
         Args:
-            qkv: (T * 3 * H,) of which the queries are read.
+            qkv: (T * 3 * H,); only the queries are read.
             keys: (pages * heads * head_dim * page_size,) and `values`, both flat, in the number format of `qkv`.
             table: (slots, pages a slot) int32.
             slots: (S,) int32; `starts` (S + 1,) int32.

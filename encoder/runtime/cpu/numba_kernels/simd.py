@@ -75,7 +75,7 @@ def call_function(builder: Context, name: str, result: Any, *args: Any) -> Any:
 
 
 class Bounded(_Type):  # type: ignore[misc]
-    """A pointer and the number of elements behind it: what `pointer_to` gives where kernels are checked."""
+    """A pointer with the number of elements from there on: the result of `pointer_to` if kernels are checked."""
 
     def __init__(self, dtype: Context) -> None:
         self.dtype = dtype
@@ -90,7 +90,7 @@ class _BoundedModel(_StructModel):  # type: ignore[misc]
 
 
 def data_pointer(context: Context, builder: Context, array: Any, value: Any) -> Any:
-    """Point at the first element of a contiguous array; a bare pointer stays what it is."""
+    """Point at the first element of a contiguous array; a pointer is returned unchanged."""
     if isinstance(array, types.CPointer):
         return value
     if isinstance(array, Bounded):
@@ -104,7 +104,7 @@ def guard(context: Context, builder: Context, array: Any, value: Any, first: Any
     Args:
         context, builder, array, value: as in an operation.
         first: element of the array that the range begins with.
-        count: LLVM int64; how many there are of what is `unit` bytes long.
+        count: LLVM int64; number of items, each `unit` bytes long.
         unit: 0: the array's own elements.
     """
     if not CHECKED:
@@ -125,7 +125,7 @@ def guard(context: Context, builder: Context, array: Any, value: Any, first: Any
 
 
 def _pointer(context: Context, builder: Context, array: Any, value: Any, offset: Any, element: Any, count: int) -> Any:
-    """Point at `count` elements of a contiguous one-dimensional array, or of a bare pointer, from `offset` on."""
+    """Point at `count` elements of a contiguous one-dimensional array, or of a pointer, from `offset` on."""
     guard(context, builder, array, value, offset, _LONG(count))
     data = data_pointer(context, builder, array, value)
     return builder.bitcast(builder.gep(data, [offset]), vector(count, element).as_pointer())
@@ -137,7 +137,7 @@ def pointer_to(typing: Context, array: Context) -> Any:
 
     numba counts references to an array that a function is given, at every call: four times the cost of what small
     functions do. The array itself must be held elsewhere. Indices of a pointer must not be negative. Where kernels are
-    checked, the pointer knows how many elements lie behind it.
+    checked, the pointer carries the number of its elements.
     """
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
@@ -360,7 +360,7 @@ def within(typing: Context, lanes: Context, start: Context, stop: Context, other
 
 
 def _folded(builder: Context, value: Any, count: int, combine: Any) -> Any:
-    """Combine the upper half of lanes with the lower, again and again; what is left goes one after the other."""
+    """Combine the upper half of the lanes with the lower repeatedly, then the remaining lanes one by one."""
     while count % 2 == 0:
         count //= 2
         halves = (range(count), range(count, 2 * count))

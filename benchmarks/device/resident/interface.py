@@ -1,4 +1,4 @@
-"""What a resident step takes and gives: growing segments in, changed labels out. The one interface to it."""
+"""The interface of the resident step: growing segments in, changed labels out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from encoder.restart.policies import RestartPolicy
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """One slot's part of a step: its segment is cut, grows, and is labelled from wherever its policy wants.
+    """One slot's part of a step: its segment is cut, grows, and is labelled from its policy's restart point on.
 
-    Tokens and words are the segment's own, from 0. Before the segment lies what the slot already holds (the closed
+    Tokens and words are the segment's own, from 0. Before the segment lie the tokens that the slot holds (the closed
     context). A word that stands has the pieces that it had.
     """
 
@@ -24,7 +24,7 @@ class SlotRequest:
     tokens: NDArray[np.int32]
     """(k,) tokens to append; n = keep + k."""
     kept_words: int
-    """Words that stand: those that end within `keep` and are the same words still."""
+    """Words that stand: those that end within `keep` and have not changed."""
     ends: NDArray[np.int32]
     """(words - kept_words,) last token of each further word."""
     start: int = 0
@@ -32,7 +32,7 @@ class SlotRequest:
     window: int = 0
     """First slot token that the tail sees."""
     whole: bool = False
-    """Compute all of it together, whatever the policy wants: what closing needs."""
+    """Compute the whole segment together, as closing needs it, and ignore the policy."""
 
     @property
     def count(self) -> int:
@@ -47,7 +47,7 @@ class SlotRequest:
 
 @dataclass(frozen=True, slots=True)
 class DeviceFlips:
-    """Words whose label is another than before, and labelled words that were read anew; sorted, one element a word.
+    """Words whose label changed, and labelled words that were decoded again; sorted, one element a word.
 
     All others stand, or are words that cut or new, and "O".
     """
@@ -60,19 +60,19 @@ class DeviceFlips:
     base: NDArray[np.float32]
     drift: NDArray[np.float32]
     moved: NDArray[np.bool_]
-    """Whether the label is another than before; new words were "O"."""
+    """Whether the label changed; new words were "O" before."""
     computed: int
     """Tokens that went through the tail."""
 
 
 class ResidentStep(Protocol):
-    """Segments whose labels stand where they are computed."""
+    """Segments whose labels are kept on the device that computes them."""
 
     def begin(self, slot: int, policy: RestartPolicy) -> None:
-        """Begin a segment in an open slot: no words stand.
+        """Start an empty segment in an open slot.
 
         Raises:
-            ValueError: the policy is of a kind that is not known there.
+            ValueError: the device does not support this kind of policy.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The heads' weights as the reading kernels want them: one table each for all heads, padded to the largest."""
+"""The heads' weights as the decoding kernels read them: one table each for all heads, padded to the largest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from encoder.runtime.gpu.launch import power
 
 @dataclass(frozen=True, slots=True)
 class DeviceHeads:
-    """K heads; L is a power of two that no head has more labels than."""
+    """Weights of K heads; L is a power of two, at least the largest number of labels."""
 
     first: Tensor
     """(K,) int32 first column of each"""
@@ -21,9 +21,9 @@ class DeviceHeads:
     begins: Tensor
     """(K, L) int32 the B-x of each I-x, else -1"""
     label_rows: Tensor
-    """(K, L, U) float32 what a label adds to the hidden units of the stability head"""
+    """(K, L, U) float32 each label's contribution to the hidden units of the stability head"""
     feature_rows: Tensor
-    """(K, 6, U) float32 what each feature adds"""
+    """(K, 6, U) float32 each feature's contribution"""
     out_rows: Tensor
     """(K, 2, U) float32 weights of base and drift"""
     constants: Tensor
@@ -35,7 +35,7 @@ class DeviceHeads:
 
 
 def bring_heads(heads: Sequence[Head], device: torch.device) -> DeviceHeads:
-    """Bring heads to a device."""
+    """Copy the heads' weights to a device."""
     most = max(2, power(max(len(head.labels) for head in heads)))
     hidden = heads[0].end - heads[0].first - len(heads[0].labels)
     begins = torch.full((len(heads), most), -1, dtype=torch.int32)

@@ -1,12 +1,12 @@
-"""The step that stays on the device: point, prefix, gather, tail, decode and diff without a word to the host.
+"""The resident step: restart points, prefix, gather, tail, decoding and diff on the device, without the host.
 
-The host sends new tokens, cuts and page tables in one pinned copy, and reads back one: how many labels changed, and
-which. Nothing between the two waits for the device. How long the tail's list of tokens gets is decided there, so the
-host guesses a size; if the list is longer, nothing is computed, the host hears of it with the read-back, and runs the
-tail once more with room enough (`reruns` counts these).
+The host sends new tokens, cuts and page tables in one pinned copy, and reads one copy back: how many labels changed,
+and which. Nothing in between waits for the device. The length of the tail's token list is only known there, so the host
+guesses a capacity. If the list is longer, nothing is computed; the host learns of it with the read-back, and runs the
+tail once more with enough capacity (`reruns` counts these).
 
-It serves open segments that fit the window. A longer segment, a re-anchor and a replay after an eviction are the
-ordinary path's (`encoder.session.pool` over the same `DeviceEncoder`): they are rare, and made of several passes.
+It serves open segments that fit the window. Longer segments, re-anchors and replays after an eviction go the ordinary
+path (`encoder.session.pool` over the same `DeviceEncoder`): they are rare, and take several passes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.heads.head import Head
-from encoder.restart.policies import RestartPolicy
-from encoder.runtime.gpu.device import on
-from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.gpu.request_buffer import BufferShape, BufferViews
-from encoder.runtime.gpu.resident import decode_kernels as reading
-from encoder.runtime.gpu.resident.cuda_graphs import MOST, CudaGraphs, bucket
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, DecodeWork
-from encoder.runtime.gpu.resident.head_weights import bring_heads
-from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
-from encoder.runtime.gpu.resident.restart_kernel import (
+from benchmarks.device.resident import decode_kernels as reading
+from benchmarks.device.resident.cuda_graphs import MOST, CudaGraphs, bucket
+from benchmarks.device.resident.decode_kernels import HEADER, ROW, DecodeWork
+from benchmarks.device.resident.head_weights import bring_heads
+from benchmarks.device.resident.interface import DeviceFlips, SlotRequest
+from benchmarks.device.resident.restart_kernel import (
     END,
     EXTRA,
     FIELDS,
@@ -40,18 +35,23 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     WORDS,
     choose_restarts,
 )
-from encoder.runtime.gpu.resident.slot_state import SlotState
-from encoder.runtime.gpu.resident.transfers import PinnedTransfers, SentBuffer
+from benchmarks.device.resident.slot_state import SlotState
+from benchmarks.device.resident.transfers import PinnedTransfers, SentBuffer
+from encoder.heads.head import Head
+from encoder.restart.policies import RestartPolicy
+from encoder.runtime.gpu.device import on
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.gpu.request_buffer import BufferShape, BufferViews
 from encoder.runtime.gpu.row_layout import lay_out
 from encoder.runtime.passes import OutOfPages, PassPlan
 
 _FIRST_GUESS = 4.0
-"""Tail tokens a request, until it is known how many there are."""
+"""Expected tail tokens of a request, before any was measured."""
 _FADE = 0.98
 
 
 class PreparedStep(NamedTuple):
-    """A step on its way to the device."""
+    """A step whose requests are being copied to the device."""
 
     requests: int
     whole: int
@@ -61,12 +61,12 @@ class PreparedStep(NamedTuple):
 
 
 class DeviceResidentStep:
-    """`encoder.runtime.gpu.resident.interface.Resident` over a device's encoder, whose slots and pages it shares."""
+    """`ResidentStep` over a device's encoder, whose slots and pages it shares."""
 
     def __init__(self, encoder: DeviceEncoder, heads: Sequence[Head]) -> None:
-        """Make room for what stands in each slot."""
+        """Reserve the state of each slot."""
         self.reruns = 0
-        """Steps of which the tail ran twice, as its list was longer than guessed."""
+        """Steps whose tail ran twice because its list was longer than expected."""
         slots, device = len(encoder.cache.opened), encoder.device
         self._encoder, self._device = encoder, device
         self._heads = bring_heads(heads, device)
@@ -94,18 +94,18 @@ class DeviceResidentStep:
         return found[0] if len(found) == 1 else _join(found)
 
     def parts(self, requests: Sequence[SlotRequest]) -> list[Sequence[SlotRequest]]:
-        """Part the requests of a step so that a graph takes each part."""
+        """Split the requests of a step so that each part fits a graph."""
         return list(_split(requests, self.most))
 
     def standing(self, slot: int, words: int) -> dict[str, NDArray[np.generic]]:
-        """Read what stands of a slot's first words; waits for the device, so it is for saving and for tests."""
+        """Read the state of a slot's first words; waits for the device, so it is only for saving and for tests."""
         state = self._state
         names = ("labels", "probability", "base", "drift", "seen", "reach", "ends")
         found = {name: getattr(state, name)[slot].cpu().numpy() for name in names}
         return {name: x if name == "reach" else x[..., :words] for name, x in found.items()}
 
     def prepare(self, requests: Sequence[SlotRequest]) -> PreparedStep:
-        """Check requests, take their pages, and begin to copy; may be called while the step before still runs.
+        """Check requests, take their pages, and start the copy; may be called while the last step still runs.
 
         Raises:
             OutOfPages, ValueError: see `ResidentStep.step`.
@@ -126,7 +126,7 @@ class DeviceResidentStep:
             return PreparedStep(len(requests), whole, shape, self._copies.send(sum(shape.lengths)))
 
     def launch(self, prepared: PreparedStep) -> tuple[PreparedStep, int]:
-        """Set the device to work, and tell for how many tail tokens."""
+        """Start the step on the device; gives the number of tail tokens that there is room for."""
         shape = prepared.shape
         with on(self._device), torch.inference_mode():
             self._copies.receive(prepared.sent, self._input)
@@ -149,7 +149,7 @@ class DeviceResidentStep:
         return _flips(rows, int(header[1]))
 
     def _plan(self, requests: Sequence[SlotRequest], numbers: NDArray[np.int64]) -> PassPlan:
-        """Check requests, and let the cache plan their pages: those are the same wherever the tail restarts."""
+        """Check requests, and plan their pages, which do not depend on the restart points."""
         slot, start, keep, count, window, kept, words, _ = numbers.T
         most = self._encoder.config.window
         bad = (count > most) | (kept < 0) | (kept > words) | (words > count) | (window > start)
@@ -167,7 +167,7 @@ class DeviceResidentStep:
         return BufferShape(requests, FIELDS, pages, tokens, tokens + requests)
 
     def _prefix(self, shape: BufferShape) -> None:
-        """Point, and append."""
+        """Choose restart points, and append."""
         encoder, parts = self._encoder, shape.parts(self._input)
         out = self._restart[: shape.requests], self._first_word[: shape.requests]
         choose_restarts(parts.number, parts.fields, parts.extra, self._state, out)
@@ -177,7 +177,7 @@ class DeviceResidentStep:
         encoder.trunk.prefix(parts.tokens, packed, cache.prefix_pages, *tables)
 
     def _launch_tail(self, prepared: PreparedStep, room: int) -> None:
-        """Tail and read-back, for at most `room` tokens."""
+        """Launch tail and read-back, for at most `room` tokens."""
         if room not in self._rooms:
             heads, kinds = self._heads.begins.shape
             back = torch.zeros(room, heads, kinds, dtype=torch.int32, device=self._device)
@@ -225,7 +225,7 @@ def _fill(parts: BufferViews, numbers: NDArray[np.int64], ends: NDArray[np.int32
 
 
 def _split(requests: Sequence[SlotRequest], most: int) -> Iterator[Sequence[SlotRequest]]:
-    """Part requests so that each part has a bucket."""
+    """Split requests so that each part fits a bucket."""
     first, tokens = 0, 0
     for i, one in enumerate(requests):
         more = max(len(one.tokens), len(one.ends))
@@ -237,7 +237,7 @@ def _split(requests: Sequence[SlotRequest], most: int) -> Iterator[Sequence[Slot
 
 
 def _flips(rows: NDArray[np.int32], computed: int) -> DeviceFlips:
-    """Sort rows (n, ROW): programs end in any order."""
+    """Make the flips of rows (n, ROW), sorted, because programs end in any order."""
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
     slot, head, word, label, *bits, moved = np.ascontiguousarray(rows.T)
     probability, base, drift = (x.view(np.float32) for x in bits)

@@ -1,9 +1,9 @@
-"""Reading the heads on the device: constrained Viterbi, stability, and the flips that cross the bus.
+"""Decoding on the device: constrained Viterbi, stability, and the list of flips that is sent to the host.
 
-Equal to `encoder.heads.viterbi.Decoder` and `encoder.heads.stability.Stability`. A sequence is what a step computed
-anew of one request: it goes on from the standing label of the word before it. What the host is told are words whose
-label is another than it knows, and labelled words that were read anew (their stability is published); of a word that
-was "O" and still is, it hears nothing.
+Equal to `encoder.heads.viterbi.Decoder` and `encoder.heads.stability_head.HeadStability`. A sequence is the part of one
+request that a step computed; it continues from the standing label of the word before it. The host gets the words whose
+label changed, and the labelled words that were decoded again, because their stability is published. It gets nothing for
+a word that was "O" and still is.
 """
 
 from typing import NamedTuple
@@ -12,9 +12,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from encoder.runtime.gpu.resident.head_weights import DeviceHeads
-from encoder.runtime.gpu.resident.restart_kernel import SLOT, START, WORDS
-from encoder.runtime.gpu.resident.slot_state import SlotState
+from benchmarks.device.resident.head_weights import DeviceHeads
+from benchmarks.device.resident.restart_kernel import SLOT, START, WORDS
+from benchmarks.device.resident.slot_state import SlotState
 from encoder.runtime.gpu.row_layout import DeviceRows
 
 _SLOT, _START, _WORDS = tl.constexpr(SLOT), tl.constexpr(START), tl.constexpr(WORDS)
@@ -22,22 +22,22 @@ _EDGE = tl.constexpr(1e-6)
 _AT_ONCE = 16
 
 HEADER = 8
-"""Numbers before the rows of flips: how many there are, rows that the tail computed, and that it wanted."""
+"""Numbers before the rows of flips: flips, rows that the tail computed, and rows that it requested."""
 ROW = 8
 """Numbers of a flip: slot, head, word, label, probability, base, drift (floats as their bits), 1 if the label moved."""
 
 
 class DecodeWork(NamedTuple):
-    """What a step's reading needs beside the heads: which words, and where their scores are."""
+    """Arguments of a step's decoding, without the heads: which words, and where their scores are."""
 
     number: Tensor
-    """(1,) int32 requests there are"""
+    """(1,) int32 number of requests"""
     fields: Tensor
-    """(FIELDS, S) int32 (`encoder.runtime.gpu.resident.restart_kernel`)"""
+    """(FIELDS, S) int32 (`benchmarks.device.resident.restart_kernel`)"""
     restart: Tensor
     """(S,) int32 first slot token computed"""
     first_word: Tensor
-    """(S,) int32 first word read anew"""
+    """(S,) int32 first word that is decoded"""
     scores: Tensor
     """(T, columns) float32"""
     packed: DeviceRows
@@ -96,7 +96,7 @@ def viterbi(
             reached = tl.where(inside, tl.maximum(lower, higher), top)
             score = tl.where(word == first, score, reached) + x
             tl.store(back + (row * HEADS + head) * KINDS + k, come)
-        tl.debug_barrier()  # other threads of this program wrote what is read back now
+        tl.debug_barrier()  # other threads of this program wrote the values that are read now
         best = tl.argmax(score, 0).to(tl.int32)
         for step in range(0, words - first):
             word = words - 1 - step
@@ -137,7 +137,7 @@ def stability_kernel(
     HIDDEN: tl.constexpr,
     WORDS: tl.constexpr,
 ):
-    """Read probability and stability of one request's and head's words, let them stand, and tell the flips."""
+    """Compute probability and stability of one request's and head's words, store them, and list the flips."""
     i = tl.program_id(0)
     head = tl.program_id(1)
     if (i == 0) & (head == 0):
@@ -218,10 +218,10 @@ def stability_kernel(
 
 
 def read(work: DecodeWork, state: SlotState, heads: DeviceHeads, back: Tensor, flips: Tensor) -> None:
-    """Read the heads of all words that a step computed; they stand from now on.
+    """Decode all words that a step computed, and store their labels.
 
     Args:
-        work: which words, and where their scores are.
+        work: the words to decode, and where their scores are.
         state: changed.
         heads: of the checkpoint.
         back: (T, heads, labels) int32 scratch.

@@ -287,7 +287,7 @@ def kafka(
 ) -> None:
     """Latency from a word to its label through Kafka, and the live speakers that one core carries."""
     from benchmarks.kafka.bench import KafkaBenchSettings, run_kafka
-    from benchmarks.kafka.report import kafka_tables, write_page
+    from benchmarks.kafka.report import kafka_tables, write_kafka_page
     from consumers.kafka.brokers.embedded import OwnBroker
 
     configure_logging("warning")
@@ -312,7 +312,7 @@ def kafka(
     for promise, carried in found.carried.items():
         typer.echo(f"{promise}: one core carries {carried:,} live speakers at p99 <= {target_ms:g} ms")
     if out is not None:
-        typer.echo(write_page(found, out))
+        typer.echo(write_kafka_page(found, out))
 
 
 def _guarantees(asked: GuaranteeChoice | None, embedded: bool) -> tuple["Guarantee", ...]:

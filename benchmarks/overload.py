@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.harness.open_loop import Outcome, drive
 from benchmarks.harness.progress import ReportProgress
-from benchmarks.harness.tables import Table, make_table, times
+from benchmarks.harness.tables import Table, format_ratio, make_table
 from benchmarks.harness.texts import make_texts, speak_in_turns
 from consumers.common.console import percent
 from encoder.restart.policies import parse_policy
@@ -172,7 +172,7 @@ def overload_tables(report: OverloadReport) -> list[Table]:
     capacity = {
         "restarts": lambda x: x.restarts,
         "updates/s": lambda x: f"{x.updates_per_second:,.0f}",
-        "ratio": lambda x: times(x.updates_per_second / full),
+        "ratio": lambda x: format_ratio(x.updates_per_second / full),
     }
     waiting = {
         "coalesced": lambda x: "yes" if x.coalesce else "no",

@@ -15,7 +15,7 @@ from benchmarks.harness.engine_feed import time_words
 from benchmarks.harness.interleaved import Run, Side, SideRow, interleave
 from benchmarks.harness.machine import Setting, this_machine
 from benchmarks.harness.progress import ReportProgress
-from benchmarks.harness.tables import Table, make_table, short, times
+from benchmarks.harness.tables import Table, format_number, format_ratio, make_table
 from benchmarks.harness.texts import make_texts
 from encoder.checkpoints.names import HeadChoice, choose_taggers
 from encoder.restart.policy_text import most_cautious_policy, resolve_policy
@@ -84,9 +84,9 @@ def taggers_tables(report: TaggersReport) -> list[Table]:
         "side": lambda x: x.side,
         "words/s": lambda x: f"{x.words_per_second:,.0f}",
         "spread": lambda x: f"{x.slowest:,.0f} - {x.fastest:,.0f}",
-        "p50 ms": lambda x: short(x.p50_ms),
-        "p99 ms": lambda x: short(x.p99_ms),
-        "cost": lambda x: times(report.ratio(x) or 1.0),
+        "p50 ms": lambda x: format_number(x.p50_ms),
+        "p99 ms": lambda x: format_number(x.p99_ms),
+        "cost": lambda x: format_ratio(report.ratio(x) or 1.0),
     }
     return [make_table(f"{title}, {report.setting.number_format}", report.rows, columns, left=2)]
 

@@ -57,7 +57,7 @@ def load_subject(name: str, policy: str, *, max_sessions: int = 64) -> Subject:
 
 
 def _pages(tagger: Tagger, sessions: int) -> int:
-    """Return the pages that so many sessions can fill."""
+    """Return the most pages of `sessions` sessions."""
     config = tagger.config
     return sessions * (config.positions + config.window) // config.page_size + sessions
 

@@ -1,4 +1,4 @@
-"""Several sides measured in turns, so that whatever else the machine does affects all of them alike."""
+"""Interleaved measurement of several sides, so that other load on the machine affects all of them alike."""
 
 import statistics
 from collections.abc import Callable, Sequence

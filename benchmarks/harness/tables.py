@@ -66,11 +66,11 @@ def show_report(tables: Iterable[Table], out: Path | None, name: str, report: An
         typer.echo(save_json(out, name, report))
 
 
-def times(ratio: float) -> str:
+def format_ratio(ratio: float) -> str:
     """Format a ratio."""
     return f"{ratio:.2f}x" if ratio < 10 else f"{ratio:.1f}x"
 
 
-def short(number: float) -> str:
+def format_number(number: float) -> str:
     """Format a number with about three significant digits."""
     return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.1f}" if abs(number) >= 10 else f"{number:.3g}"

@@ -44,7 +44,7 @@ def _ramble(rng: random.Random, words: int) -> list[str]:
 
 
 def open_words(texts: Sequence[Sequence[str]], words: int) -> list[Message]:
-    """Return one update a session, session number i being "s<i>": its open segment after so many words."""
+    """Return one update a session, session number i being "s<i>": its open segment of `words` words."""
     return [Update(session=f"s{i}", segment="1", text=" ".join(text[:words])) for i, text in enumerate(texts)]
 
 

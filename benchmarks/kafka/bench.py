@@ -10,15 +10,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.kafka.load_generator import FETCH_WAIT_MS, RevisionReader, Sender
+from benchmarks.kafka.load_generator import FETCH_WAIT_MS, OutputReader, Sender
 from benchmarks.kafka.report import KafkaReport, KafkaRun
 from benchmarks.kafka.run import ServiceBench
-from benchmarks.kafka.service_process import SERVE, Cores, serving
+from benchmarks.kafka.service_process import SERVE, Cores, running_service
 from consumers.common.settings import Guarantee
 from consumers.kafka.brokers.apache_kafka import apache_kafka
 from consumers.kafka.brokers.embedded import EmbeddedBroker, OwnBroker
 from consumers.runtime.capacity import find_capacity
-from tests.faults.rig.environment import Place
+from tests.faults.rig.environment import RunEnvironment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,28 +121,28 @@ def _open_broker(settings: KafkaBenchSettings) -> Iterator[str]:
 def _service_bench(
     settings: KafkaBenchSettings, guarantee: Guarantee, broker: str, cores: Cores, tell: Callable[[str], None]
 ) -> Iterator[ServiceBench]:
-    place = Place(broker, f"hearken-bench-{uuid.uuid4().hex[:8]}", settings.partitions)
-    asyncio.run(place.make_topics())
-    topics = place.topics
+    env = RunEnvironment(broker, f"hearken-bench-{uuid.uuid4().hex[:8]}", settings.partitions)
+    asyncio.run(env.create_run_topics())
+    topics = env.topics
     with tempfile.TemporaryDirectory(prefix="hearken-bench-") as folder:
         tell(f"{guarantee}: the service starts")
         with (
-            serving(_flags(settings, place, guarantee), cores, Path(folder), settings.command) as served,
-            closing(RevisionReader(broker, topics, place.run)) as reader,
+            running_service(_flags(settings, env, guarantee), cores, Path(folder), settings.command) as served,
+            closing(OutputReader(broker, topics, env.run)) as reader,
         ):
             sender = Sender(broker, topics.input, settings.partitions)
             yield ServiceBench(guarantee, served, sender, reader, settings.partitions, tell)
 
 
-def _flags(settings: KafkaBenchSettings, place: Place, guarantee: Guarantee) -> list[str]:
-    topics = place.topics
+def _flags(settings: KafkaBenchSettings, env: RunEnvironment, guarantee: Guarantee) -> list[str]:
+    topics = env.topics
     flags = {
-        "broker": place.address,
+        "broker": env.address,
         "input-topic": topics.input,
         "output-topic": topics.output,
         "dead-letter-topic": topics.dead_letter,
         "state-topic": topics.state,
-        "group": place.run,
+        "group": env.run,
         "guarantee": guarantee,
         "policy": settings.policy,
         "commit-seconds": settings.commit_seconds,

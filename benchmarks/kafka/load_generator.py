@@ -57,7 +57,7 @@ class MatchedRevisions:
     """Seconds from sending each message to its acknowledgement."""
 
 
-class RevisionReader:
+class OutputReader:
     """Reads revisions in a thread of its own.
 
     Args:

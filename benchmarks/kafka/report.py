@@ -134,7 +134,7 @@ def kafka_tables(report: KafkaReport) -> list[Table]:
     ]
 
 
-def write_page(report: KafkaReport, out: Path) -> Path:
+def write_kafka_page(report: KafkaReport, out: Path) -> Path:
     """Write the tables as Markdown (`kafka.md`) into a folder; returns the file."""
     text = [f"*{table.title}*\n\n{table.markdown()}\n" for table in kafka_tables(report)]
     text += [

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.kafka.load_generator import MatchedAnswer, MatchedRevisions, RevisionReader, Sender
+from benchmarks.kafka.load_generator import MatchedAnswer, MatchedRevisions, OutputReader, Sender
 from benchmarks.kafka.report import KafkaRun, LatencySummary, summarise
-from benchmarks.kafka.service_process import Metrics, ServiceProcess, Usage
+from benchmarks.kafka.service_process import MetricsReading, ServiceProcess, Usage
 from benchmarks.kafka.speakers import PlannedMessage, plan_ends, plan_speakers
 from consumers.common.errors import OperationFailed
 
@@ -29,7 +29,7 @@ class ServiceBench:
     guarantee: str
     served: ServiceProcess
     sender: Sender
-    reader: RevisionReader
+    reader: OutputReader
     partitions: int
     tell: Callable[[str], None]
     _runs: int = field(default=0)
@@ -106,8 +106,8 @@ def _report(
     heard: MatchedRevisions,
     begin: int,
     warm_up: float,
-    before: tuple[Metrics, Usage],
-    after: tuple[Metrics, Usage],
+    before: tuple[MetricsReading, Usage],
+    after: tuple[MetricsReading, Usage],
 ) -> KafkaRun:
     counted, usage, earlier = after[0].since(before[0]), after[1], before[1]
     seconds = usage.at - earlier.at
@@ -140,7 +140,7 @@ def _summarise(answers: Sequence[MatchedAnswer]) -> LatencySummary:
     return summarise([x.seconds for x in answers])
 
 
-def _phases(counted: Metrics, slip_ms: float, answered_ms: float) -> dict[str, float]:
+def _phases(counted: MetricsReading, slip_ms: float, answered_ms: float) -> dict[str, float]:
     found = {"sender": slip_ms}
     for phase in PHASES:
         if (mean := _mean_ms(counted, "hearken_record_seconds", phase=phase)) is not None:
@@ -150,12 +150,12 @@ def _phases(counted: Metrics, slip_ms: float, answered_ms: float) -> dict[str, f
     return found
 
 
-def _mean_ms(counted: Metrics, name: str, **labels: str) -> float | None:
+def _mean_ms(counted: MetricsReading, name: str, **labels: str) -> float | None:
     count = counted.get(f"{name}_count", **labels)
     return round(1000 * counted.get(f"{name}_sum", **labels) / count, 3) if count else None
 
 
-def _p99(counted: Metrics) -> float | None:
+def _p99(counted: MetricsReading) -> float | None:
     """Return the upper bound of the histogram bucket of the 99th percentile; None if there is none."""
     name = "hearken_taken_to_done_seconds_bucket"
     below = sorted((float(dict(x)["le"]), value) for (known, x), value in counted.values.items() if known == name)

@@ -55,7 +55,7 @@ class Usage:
 
 
 @dataclass(slots=True)
-class Metrics:
+class MetricsReading:
     """One reading of /metrics."""
 
     values: dict[Sample, float] = field(default_factory=dict)
@@ -64,9 +64,9 @@ class Metrics:
         """Return one series; 0 if there is none."""
         return self.values.get((name, tuple(sorted(labels.items()))), 0.0)
 
-    def since(self, before: "Metrics") -> "Metrics":
+    def since(self, before: "MetricsReading") -> "MetricsReading":
         """Return the difference to an earlier reading."""
-        return Metrics({name: value - before.values.get(name, 0.0) for name, value in self.values.items()})
+        return MetricsReading({name: value - before.values.get(name, 0.0) for name, value in self.values.items()})
 
 
 class ServiceProcess:
@@ -99,9 +99,9 @@ class ServiceProcess:
                 raise OperationFailed(f"the service was not ready in {READY_SECONDS:g} s: {self._log_tail()}")
             time.sleep(0.1)
 
-    def metrics(self) -> Metrics:
+    def metrics(self) -> MetricsReading:
         """Read its metrics."""
-        read = Metrics()
+        read = MetricsReading()
         for family in text_string_to_metric_families(self._get("/metrics")[1]):
             for sample in family.samples:
                 read.values[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
@@ -156,7 +156,7 @@ class ServiceProcess:
 
 
 @contextmanager
-def serving(
+def running_service(
     flags: Sequence[str], cores: Cores, folder: Path, command: Sequence[str] = SERVE
 ) -> Iterator[ServiceProcess]:
     """Run the service inside the block, pinned to its core.

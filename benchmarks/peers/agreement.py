@@ -1,4 +1,4 @@
-"""Agreement of a peer with its weights: its scores against those of our own dense encoder."""
+"""PeerAgreement of a peer with its weights: its scores against those of our own dense encoder."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.peers.dense import infer_dense
-from benchmarks.peers.peer import Batch, Batches, Format, IntArray, Peer, PeerMismatch, pad
+from benchmarks.peers.peer import Batch, Batches, IntArray, Peer, PeerFormat, PeerMismatch, pad
 from encoder.model.dense import HybridModel
 
 
-class Agreement(msgspec.Struct, frozen=True, kw_only=True):
+class PeerAgreement(msgspec.Struct, frozen=True, kw_only=True):
     """Distance of one peer's scores in one number format from ours in float32."""
 
     peer: str
@@ -24,7 +24,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     allowed: float
 
 
-def check_peers(peers: Iterable[Peer], model: HybridModel, texts: Sequence[IntArray]) -> list[Agreement]:
+def check_peers(peers: Iterable[Peer], model: HybridModel, texts: Sequence[IntArray]) -> list[PeerAgreement]:
     """Compare on texts of different lengths in one padded batch.
 
     Raises:
@@ -32,7 +32,7 @@ def check_peers(peers: Iterable[Peer], model: HybridModel, texts: Sequence[IntAr
     """
     batch = pad(texts)
     ours = dense_scores(model, batch)
-    found: dict[tuple[str, str], Agreement] = {}
+    found: dict[tuple[str, str], PeerAgreement] = {}
     for peer in peers:
         for way in peer.ways:
             if isinstance(way, Batches) and (peer.name, way.format.name) not in found:
@@ -46,12 +46,12 @@ def dense_scores(model: HybridModel, batch: Batch) -> NDArray[np.float32]:
     return scores
 
 
-def _compare(name: str, format: Format, batch: Batch, ours: NDArray[np.float32]) -> Agreement:
+def _compare(name: str, format: PeerFormat, batch: Batch, ours: NDArray[np.float32]) -> PeerAgreement:
     theirs = format.infer(batch)
     scores = theirs.float().numpy() if isinstance(theirs, torch.Tensor) else np.asarray(theirs, np.float32)
     seen = batch.mask.astype(bool)
     a, b = scores[seen], ours[seen]
-    found = Agreement(
+    found = PeerAgreement(
         peer=name,
         format=format.name,
         error=float(np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2))),

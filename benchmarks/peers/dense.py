@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from benchmarks.peers.bert_weights import dense_twin
-from benchmarks.peers.peer import SINGLE_TEXT_SESSIONS, Batch, Batches, Format, Infer, Material, Peer, Step
+from benchmarks.peers.peer import SINGLE_TEXT_SESSIONS, Batch, Batches, Infer, Material, Peer, PeerFormat, Step
 from encoder.model.dense import HybridModel
 from encoder.runtime.interface import Encoder
 from encoder.runtime.passes import Pass
@@ -22,7 +22,7 @@ def build(material: Material) -> list[Peer]:
     """Make the dense model in float32 and bfloat16, and the packed side in the tagger's number format."""
     model = dense_twin(material.checkpoint)
     half = dense_twin(material.checkpoint).to(torch.bfloat16)
-    formats = [Format("float32", infer_dense(model), 1e-4), Format("bfloat16", infer_dense(half), 0.03)]
+    formats = [PeerFormat("float32", infer_dense(model), 1e-4), PeerFormat("bfloat16", infer_dense(half), 0.03)]
     version, given = f"torch {torch.__version__}", "the tagger's weights, every layer looking both ways; inference mode"
     peers = [
         Peer(ALONE, version, given, [Batches(x, 1) for x in formats], sessions=SINGLE_TEXT_SESSIONS),

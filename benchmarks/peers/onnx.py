@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from benchmarks.peers.bert_weights import make_bert
-from benchmarks.peers.peer import Batch, Batches, Format, Infer, Material, MissingPackages, Peer
+from benchmarks.peers.peer import Batch, Batches, Infer, Material, MissingPackages, Peer, PeerFormat
 
 NAME = "ONNX Runtime"
 PACKAGES = "onnx onnxruntime sympy"
@@ -34,9 +34,9 @@ def build(material: Material) -> list[Peer]:
         )
         shaped.save_model_to_file(str(fused))
         formats = [
-            Format("float32", _infer(plain), 1e-4),
-            Format("int8", _infer(_quantise(plain)), 0.1),
-            Format("int8 with fused layers", _infer(_quantise(fused)), 0.1),
+            PeerFormat("float32", _infer(plain), 1e-4),
+            PeerFormat("int8", _infer(_quantise(plain)), 0.1),
+            PeerFormat("int8 with fused layers", _infer(_quantise(fused)), 0.1),
         ]
     given = (
         "exported from transformers; float32, and int8 as quantize_dynamic makes it (weights a scale a channel), as "

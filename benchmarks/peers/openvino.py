@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from benchmarks.peers.bert_weights import make_bert
-from benchmarks.peers.peer import Batch, Batches, Format, Infer, Material, MissingPackages, Peer, pad
+from benchmarks.peers.peer import Batch, Batches, Infer, Material, MissingPackages, Peer, PeerFormat, pad
 
 NAME = "OpenVINO"
 PACKAGES = "openvino nncf"
@@ -26,12 +26,12 @@ def build(material: Material) -> list[Peer]:
     has_half = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     model, small = _convert(material), _quantise(_convert(material), material)
     formats = [
-        Format("float32", _infer(core, model, "f32"), 1e-4),
-        Format("int8", _infer(core, small, "f32"), 0.1),
+        PeerFormat("float32", _infer(core, model, "f32"), 1e-4),
+        PeerFormat("int8", _infer(core, small, "f32"), 0.1),
     ]
     if has_half:
-        formats.append(Format("bfloat16", _infer(core, model, "bf16"), 0.02))
-        formats.append(Format("int8 and bfloat16", _infer(core, small, "bf16"), 0.1))
+        formats.append(PeerFormat("bfloat16", _infer(core, model, "bf16"), 0.02))
+        formats.append(PeerFormat("int8 and bfloat16", _infer(core, small, "bf16"), 0.1))
     given = (
         "converted from PyTorch; INFERENCE_PRECISION_HINT bf16 and f32, int8 by nncf.quantize for transformers, "
         f"with {len(material.calibration)} texts; LATENCY, one stream, INFERENCE_NUM_THREADS = 1, not pinned; every "

@@ -13,7 +13,7 @@ from encoder.runtime.interface import Encoder
 
 IntArray = NDArray[np.int64]
 SINGLE_TEXT_SESSIONS = 4
-"""Sessions that are enough to tell the rate of a peer that labels one text after the other."""
+"""Sessions that suffice to measure the rate of a peer that labels one text after the other."""
 
 
 class MissingPackages(Exception):
@@ -52,7 +52,7 @@ class Way(Protocol):
         ...
 
     def differs(self, texts: int) -> bool:
-        """Return whether it is worth trying for so many texts."""
+        """Return whether it is worth trying with this number of texts."""
         ...
 
     def prepare(self, step: Step) -> Any:
@@ -65,7 +65,7 @@ class Way(Protocol):
 
 
 @dataclass(frozen=True)
-class Format:
+class PeerFormat:
     """A neural peer in one number format."""
 
     name: str
@@ -78,7 +78,7 @@ class Format:
 class Batches:
     """A format in batches of at most `most` texts of similar length."""
 
-    format: Format
+    format: PeerFormat
     most: int | None
     """None: all of them."""
 
@@ -90,7 +90,7 @@ class Batches:
         return f"{self.format.name}, " + ("all in a batch" if self.most is None else f"batches of {self.most}")
 
     def differs(self, texts: int) -> bool:
-        """Return whether it differs from smaller batches for so many texts."""
+        """Return whether it differs from smaller batches with this number of texts."""
         return self.most == 1 or texts > (self.most or 1)
 
     def prepare(self, step: Step) -> list[Batch]:

@@ -4,7 +4,7 @@ import msgspec
 
 from benchmarks.harness.interleaved import SideRow
 from benchmarks.harness.machine import Setting
-from benchmarks.peers.agreement import Agreement
+from benchmarks.peers.agreement import PeerAgreement
 
 OURS = "hearken"
 
@@ -28,7 +28,7 @@ class PeersReport(msgspec.Struct, frozen=True, kw_only=True):
     """Processor time over wall time of all sides together: below 1 something else was running."""
     rows: list[SideRow]
     given: list[PeerSetup]
-    agreement: list[Agreement]
+    agreement: list[PeerAgreement]
     missing: dict[str, str]
 
     def ratios(self, row: SideRow) -> tuple[float, float, float] | None:

@@ -6,7 +6,16 @@ import torch
 
 from benchmarks.harness.machine import this_machine
 from benchmarks.peers.bert_weights import make_bert
-from benchmarks.peers.peer import SINGLE_TEXT_SESSIONS, Batch, Batches, Format, Infer, Material, MissingPackages, Peer
+from benchmarks.peers.peer import (
+    SINGLE_TEXT_SESSIONS,
+    Batch,
+    Batches,
+    Infer,
+    Material,
+    MissingPackages,
+    Peer,
+    PeerFormat,
+)
 
 ALONE, BATCHED = "transformers, one by one", "transformers, batched"
 PACKAGES = "transformers"
@@ -22,10 +31,10 @@ def build(material: Material) -> list[Peer]:
         import transformers
     except ImportError as error:
         raise MissingPackages(f"pip install {PACKAGES}") from error
-    formats = [Format("float32", _infer(make_bert(material.checkpoint)), 1e-4)]
+    formats = [PeerFormat("float32", _infer(make_bert(material.checkpoint)), 1e-4)]
     if {"avx512_bf16", "amx_bf16"} & {*this_machine().extensions}:  # without them it is slower, nine times even
         half = make_bert(material.checkpoint).to(torch.bfloat16)
-        formats.append(Format("bfloat16", _infer(half), 0.02))
+        formats.append(PeerFormat("bfloat16", _infer(half), 0.02))
     given = (
         "BertForTokenClassification in inference mode, its default attention (torch's scaled_dot_product_attention), "
         f"float32 and bfloat16; torch {torch.__version__}, one thread"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.growth.subject import PartResult
-from benchmarks.harness.tables import Columns, Table, make_table, short
+from benchmarks.harness.tables import Columns, Table, format_number, make_table
 
 PHASES = ("submit", "schedule", "point", "encode", "decode", "emit", "isolate")
 
@@ -18,7 +18,7 @@ _COLUMNS: Mapping[str, tuple[str, Columns[Any]]] = {
             "KiB a session": lambda x: "" if x.resident_kib is None else f"{x.resident_kib:,.0f}",
             "in the cache": lambda x: f"{x.cached_kib:,.0f}",
             "at most": lambda x: f"{x.most_kib:,.0f}",
-            "evictions a word": lambda x: short(x.evictions),
+            "evictions a word": lambda x: format_number(x.evictions),
         },
     ),
     "length": (
@@ -56,13 +56,13 @@ _COLUMNS: Mapping[str, tuple[str, Columns[Any]]] = {
         "floors of a step",
         {
             "sessions": lambda x: f"{x.sessions:,}",
-            "step, ms": lambda x: short(x.step_ms),
-            "MFLOP": lambda x: short(x.mflops),
-            "at GFLOP/s": lambda x: short(x.gflops_rate),
-            "arithmetic, ms": lambda x: short(x.arithmetic_ms),
-            "MiB": lambda x: short(x.mib),
-            "at GiB/s": lambda x: short(x.gib_rate),
-            "memory, ms": lambda x: short(x.memory_ms),
+            "step, ms": lambda x: format_number(x.step_ms),
+            "MFLOP": lambda x: format_number(x.mflops),
+            "at GFLOP/s": lambda x: format_number(x.gflops_rate),
+            "arithmetic, ms": lambda x: format_number(x.arithmetic_ms),
+            "MiB": lambda x: format_number(x.mib),
+            "at GiB/s": lambda x: format_number(x.gib_rate),
+            "memory, ms": lambda x: format_number(x.memory_ms),
             "floor in step": lambda x: f"{100 * x.share:.0f} %",
             "floor in tensor part": lambda x: f"{100 * x.tensor_share:.0f} %",
         },

@@ -39,7 +39,7 @@ def blocks_of(peers: PeersReport | None, growth: Mapping[str, PartResult[Any]]) 
     blocks: dict[str, str] = {}
     settings = [found.setting for found in (peers, *growth.values()) if found is not None]
     if settings:
-        blocks["setting"] = describe(settings[0])
+        blocks["setting"] = describe_setting(settings[0])
     if peers is not None:
         lengths = dict.fromkeys(row.words for row in peers.rows)
         blocks["disturbance"] = _disturbance(peers)
@@ -51,12 +51,16 @@ def blocks_of(peers: PeersReport | None, growth: Mapping[str, PartResult[Any]]) 
         blocks["agreement"] = agreement_table(peers).markdown()
     for name, found in growth.items():
         tables = [table.markdown() for table in growth_tables(name, found)]
-        other = [] if found.setting == settings[0] else ["Measured with another setting: " + describe(found.setting)]
+        other = (
+            []
+            if found.setting == settings[0]
+            else ["Measured with another setting: " + describe_setting(found.setting)]
+        )
         blocks[name] = "\n\n".join([*other, *tables])
     return blocks
 
 
-def describe(setting: Setting) -> str:
+def describe_setting(setting: Setting) -> str:
     """Describe in a line what was measured, and on which machine."""
     machine = setting.machine
     extensions = ", ".join(machine.extensions) or "no extensions that matter"

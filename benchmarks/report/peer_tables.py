@@ -1,7 +1,7 @@
 """Tables of the comparison with peers."""
 
 from benchmarks.harness.interleaved import SideRow
-from benchmarks.harness.tables import Table, make_table, short, times
+from benchmarks.harness.tables import Table, format_number, format_ratio, make_table
 from benchmarks.peers import onnx, openvino, spacy
 from benchmarks.peers import transformers as hugging
 from benchmarks.peers.report import OURS, PeersReport
@@ -37,15 +37,15 @@ def side_table(report: PeersReport, words: int) -> Table:
 
     def ratio(row: SideRow, number: int) -> str:
         ratios = report.ratios(row)
-        return "" if ratios is None else times(ratios[number])
+        return "" if ratios is None else format_ratio(ratios[number])
 
     columns = {
         "sessions": lambda x: str(x.sessions),
         "side": lambda x: x.side,
         "words/s": lambda x: f"{x.words_per_second:,.0f}",
         "spread": lambda x: f"{x.slowest:,.0f} - {x.fastest:,.0f}",
-        "p50 ms": lambda x: short(x.p50_ms),
-        "p99 ms": lambda x: short(x.p99_ms),
+        "p50 ms": lambda x: format_number(x.p50_ms),
+        "p99 ms": lambda x: format_number(x.p99_ms),
         "ratio": lambda x: ratio(x, 0),
         "open": lambda x: ratio(x, 1),
         "by CPU time": lambda x: ratio(x, 2),
@@ -84,7 +84,7 @@ def aim_table(report: PeersReport) -> Table:
             ratios = report.ratios(max(found, key=lambda x: x.words_per_second))
             assert ratios is not None
             what = f"{count} sessions against {name}" if count > 1 else f"one session against {name}"
-            rows.append([what, f"at least {aim:g}x", *map(times, ratios), "yes" if ratios[0] >= aim else "no"])
+            rows.append([what, f"at least {aim:g}x", *map(format_ratio, ratios), "yes" if ratios[0] >= aim else "no"])
     heads = (f"segments of {words} words", "aim", "reached", "segments open", "by CPU time", "met")
     return Table("aims", heads, rows, 1)
 
@@ -102,4 +102,4 @@ def _cells(report: PeersReport) -> list[tuple[int, int]]:
 
 def _ratio(report: PeersReport, row: SideRow | None) -> str:
     ratios = None if row is None else report.ratios(row)
-    return "" if ratios is None else times(ratios[0])
+    return "" if ratios is None else format_ratio(ratios[0])

@@ -17,7 +17,7 @@ from consumers.kafka.client.security import variable_names
 def show_config(
     context: typer.Context,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND]", help="Words of the command; all commands if left out.")
+        list[str] | None, typer.Argument(metavar="COMMAND", help="Words of the command; all commands if left out.")
     ] = None,
     config: ConfigOption = None,
 ) -> None:

@@ -17,7 +17,23 @@ ApacheKafkaOption = Annotated[
         variable=False,
     ),
 ]
-FormatOption = Annotated[str, setting("Format of the messages: auto, {formats}.", panel="Messages", metavar="FORMAT")]
+
+
+def _complete_format(incomplete: str) -> list[str]:
+    from consumers.formats.registry import AUTO, FORMATS  # slow to import
+
+    return [name for name in (AUTO, *FORMATS) if name.startswith(incomplete)]
+
+
+FormatOption = Annotated[
+    str,
+    setting(
+        "Format of the messages: auto, {formats}.",
+        panel="Messages",
+        metavar="FORMAT",
+        autocompletion=_complete_format,
+    ),
+]
 SessionOption = Annotated[
     str | None,
     setting(

@@ -10,7 +10,7 @@ from consumers.cli.command_tree import commands_of
 from consumers.common.settings import PREFIX, suggest
 
 _FOREIGN = re.compile(
-    r"HEARKEN_((\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT(_[0-9]+_\w+)?|REQUIRE_\w+|KAFKA_JARS|CHROMIUM)"
+    r"HEARKEN_((\w+_)?SERVICE_(HOST|PORT\w*)|(\w+_)?PORT(_[0-9]+_\w+)?|REQUIRE_\w+|KAFKA_JARS|CHROMIUM|CHECK_KERNELS)"
 )
 """Set by Kubernetes for a service named hearken, and by this repository's tests."""
 

@@ -38,7 +38,9 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         from consumers.http.frontend import HttpFrontend  # imports torch
         from stream.engine.worker import Worker
 
-        log.info("tagger_loaded", tagger=", ".join(engine.tagger_names))
+        log.info(
+            "tagger_loaded", tagger=", ".join(engine.tagger_names), number_format=", ".join(engine.labeller.precisions)
+        )
         worker = Worker(engine)
         front = HttpFrontend(http, worker)
         watchdog = asyncio.create_task(force_exit_after(stop, 2.0 * http.grace_seconds + 20))

@@ -103,7 +103,11 @@ async def serve_until_signal(
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
             if member is None:  # else the supervisor has loaded and logged it
-                log.info("tagger_loaded", tagger=", ".join(engine.tagger_names))
+                log.info(
+                    "tagger_loaded",
+                    tagger=", ".join(engine.tagger_names),
+                    number_format=", ".join(engine.labeller.precisions),
+                )
             watchdog = asyncio.create_task(force_exit_after(stop, 2 * settings.shutdown_seconds + 20))
             try:
                 await _run(settings, engine, stop, http, listener, format, member)

@@ -70,7 +70,12 @@ def serve_many(
     engine = make_engine()
     _import_early(http)
     tune_interpreter()
-    log.info("tagger_loaded", tagger=", ".join(engine.tagger_names), workers=count)
+    log.info(
+        "tagger_loaded",
+        tagger=", ".join(engine.tagger_names),
+        number_format=", ".join(engine.labeller.precisions),
+        workers=count,
+    )
     if count > (cores := len(os.sched_getaffinity(0))):
         log.warning("more_workers_than_cores", workers=count, cores=cores)
 

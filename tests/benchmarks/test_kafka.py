@@ -12,10 +12,10 @@ import pytest
 from benchmarks.__main__ import main
 from benchmarks.harness.tables import save_json
 from benchmarks.kafka.bench import KafkaBenchSettings, run_kafka
-from benchmarks.kafka.load_generator import RevisionReader, Sender
-from benchmarks.kafka.report import KafkaRun, LatencySummary, kafka_tables, summarise, write_page
+from benchmarks.kafka.load_generator import OutputReader, Sender
+from benchmarks.kafka.report import KafkaRun, LatencySummary, kafka_tables, summarise, write_kafka_page
 from benchmarks.kafka.run import _p99, _phases
-from benchmarks.kafka.service_process import Cores, Metrics
+from benchmarks.kafka.service_process import Cores, MetricsReading
 from benchmarks.kafka.speakers import PlannedMessage, plan_ends, plan_speakers, session_partition
 from consumers.kafka.brokers.embedded import OwnBroker
 from consumers.runtime.capacity import LONGEST, SHORTEST, WORDS_A_SECOND
@@ -77,7 +77,7 @@ def test_answers_are_matched_with_what_was_due() -> None:
 
 
 def test_phases_are_means_of_what_the_service_booked_meanwhile() -> None:
-    def read(scale: float) -> Metrics:
+    def read(scale: float) -> MetricsReading:
         series = {
             ("hearken_record_seconds_sum", (("phase", "step"),)): 0.5 * scale,
             ("hearken_record_seconds_count", (("phase", "step"),)): 10 * scale,
@@ -87,12 +87,12 @@ def test_phases_are_means_of_what_the_service_booked_meanwhile() -> None:
             ("hearken_taken_to_done_seconds_bucket", (("le", "0.1"),)): 100 * scale,
             ("hearken_taken_to_done_seconds_bucket", (("le", "+Inf"),)): 100 * scale,
         }
-        return Metrics(series)
+        return MetricsReading(series)
 
     counted = read(3).since(read(1))
     assert _phases(counted, 1.0, 60.0) == {"sender": 1.0, "step": 50.0, "out": 9.0}
     assert _p99(counted) == 100.0
-    assert _p99(Metrics()) is None
+    assert _p99(MetricsReading()) is None
 
 
 def light(**more: object) -> KafkaBenchSettings:
@@ -132,7 +132,7 @@ def test_a_short_bench_of_a_service_that_is_a_process_of_its_own(tmp_path, capsy
     assert threading.active_count() == threads
     assert len(kafka_tables(report)) == 3
     save_json(tmp_path / "out", "kafka", report)
-    write_page(report, tmp_path / "out")
+    write_kafka_page(report, tmp_path / "out")
     assert msgspec.json.decode((tmp_path / "out" / "kafka.json").read_bytes())["carried"] == {"at_least_once": 16}
     page = (tmp_path / "out" / "kafka.md").read_text()
     assert "carries **16** live speakers" in page
@@ -166,7 +166,7 @@ def test_the_service_has_a_core_of_its_own_where_there_are_two(monkeypatch: pyte
 
 
 def test_a_reader_that_fails_says_so() -> None:
-    reader = RevisionReader.__new__(RevisionReader)
+    reader = OutputReader.__new__(OutputReader)
     reader._error = "gone"  # type: ignore[assignment]
     with pytest.raises(Exception, match="gone"):
         reader.take()

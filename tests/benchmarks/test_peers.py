@@ -12,7 +12,17 @@ from benchmarks.peers import onnx, openvino, spacy
 from benchmarks.peers import transformers as hugging
 from benchmarks.peers.agreement import check_peers, dense_scores
 from benchmarks.peers.bert_weights import NoBert, dense_twin, make_bert
-from benchmarks.peers.peer import Batches, Format, Material, MissingPackages, Peer, PeerMismatch, Step, build_peers, pad
+from benchmarks.peers.peer import (
+    Batches,
+    Material,
+    MissingPackages,
+    Peer,
+    PeerFormat,
+    PeerMismatch,
+    Step,
+    build_peers,
+    pad,
+)
 from benchmarks.peers.report import OURS
 from benchmarks.peers.run import run_peers
 from encoder.checkpoints.checkpoint import save_checkpoint
@@ -75,7 +85,7 @@ def test_a_peer_with_other_weights_is_not_measured():
 
 
 def test_a_peer_that_gives_no_numbers_is_not_measured():
-    wrong = Format("float32", lambda batch: np.full((*batch.ids.shape, 5), np.nan), 0.1)
+    wrong = PeerFormat("float32", lambda batch: np.full((*batch.ids.shape, 5), np.nan), 0.1)
     with pytest.raises(PeerMismatch):
         check_peers([Peer("it", "1", "", [Batches(wrong, 1)])], dense_twin(MATERIAL.checkpoint), TEXTS)
 
@@ -98,7 +108,7 @@ def test_a_peer_that_is_not_installed_is_left_out_and_says_what_to_install(modul
 
 @pytest.mark.parametrize("most", [1, 2, None])
 def test_batches_hold_every_token_once(most):
-    batches = Batches(Format("float32", none, 0.1), most).prepare(Step([], TEXTS))
+    batches = Batches(PeerFormat("float32", none, 0.1), most).prepare(Step([], TEXTS))
     held = [row[seen.astype(bool)].tolist() for batch in batches for row, seen in zip(*batch, strict=True)]
     assert sorted(held) == sorted(text.tolist() for text in TEXTS)
     assert all(len(batch.ids) <= (most or len(TEXTS)) for batch in batches)

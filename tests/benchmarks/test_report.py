@@ -6,9 +6,9 @@ from benchmarks.growth.subject import PartResult
 from benchmarks.growth.threshold import ThresholdRow
 from benchmarks.harness.interleaved import SideRow
 from benchmarks.harness.machine import Machine, Setting, available_bytes, resident_bytes, this_machine
-from benchmarks.harness.tables import Table, short, times
+from benchmarks.harness.tables import Table, format_number, format_ratio
 from benchmarks.peers.report import OURS, PeersReport
-from benchmarks.report.page import PageError, blocks_of, describe, fill_page, write_page
+from benchmarks.report.page import PageError, blocks_of, describe_setting, fill_page, write_page
 from benchmarks.report.peer_tables import aim_table, ratio_table, side_table
 from benchmarks.report.plots import PLOTS, plot_peers
 
@@ -111,11 +111,11 @@ def threshold(policy="price:0.005", setting=SETTING):
 def test_the_setting_is_told_once_unless_a_part_has_another():
     other = Setting(machine=MACHINE, tagger="ner", policy="always", number_format="bfloat16")
     same = blocks_of(None, {"threshold": threshold()})
-    assert same["setting"] == describe(SETTING)
+    assert same["setting"] == describe_setting(SETTING)
     assert "`price:0.005`" in same["threshold"]
     assert "setting" not in same["threshold"]
     two = blocks_of(peers(row(1, OURS, 10.0)), {"threshold": threshold(setting=other)})
-    assert two["setting"] == describe(SETTING)
+    assert two["setting"] == describe_setting(SETTING)
     assert "another setting: Tagger `ner`, policy `always`, bfloat16" in two["threshold"]
     assert "50 % of a core" in two["disturbance"]
 
@@ -133,11 +133,11 @@ def test_a_table_as_markdown():
 
 @pytest.mark.parametrize(("number", "text"), [(0.0, "0"), (0.012345, "0.0123"), (12.345, "12.3"), (1234.5, "1,234")])
 def test_numbers_are_short(number, text):
-    assert short(number) == text
+    assert format_number(number) == text
 
 
 def test_ratios_are_short():
-    assert (times(9.994), times(12.34)) == ("9.99x", "12.3x")
+    assert (format_ratio(9.994), format_ratio(12.34)) == ("9.99x", "12.3x")
 
 
 def test_the_machine_is_looked_up():

@@ -1,4 +1,4 @@
-"""`python -m tests.faults`: the long form of every fault test."""
+"""`python -m tests.faults`: the fault injection suite in its long form."""
 
 import asyncio
 import sys
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 WORKER = (sys.executable, "-m", "consumers.cli.main", "serve")
 ROUNDS = {"kill": 30, "term": 30, "stop": 8, "broker": 5, "scale": 3, "scale-static": 3, "restore": 10}
-"""Unless it is said otherwise."""
+"""Default number of faults."""
 SESSIONS = {"restore": 1000}
 
 
 class FaultName(StrEnum):
-    """What can be done."""
+    """A fault, or all of them."""
 
     ALL = "all"
     KILL = "kill"
@@ -45,7 +45,7 @@ class FaultName(StrEnum):
 
 
 class GuaranteeChoice(StrEnum):
-    """One, or both in turn."""
+    """One guarantee, or both in turn."""
 
     AT_LEAST_ONCE = "at_least_once"
     EXACTLY_ONCE = "exactly_once"
@@ -57,33 +57,34 @@ app = typer.Typer(help="Run workers under faults.", add_completion=False, pretty
 
 @app.command()
 def faults(
-    fault: Annotated[list[FaultName], typer.Argument(help="What to do to the workers; all: everything in turn.")],
-    guarantee: Annotated[GuaranteeChoice, typer.Option(help="What the workers promise.")] = GuaranteeChoice.BOTH,
+    fault: Annotated[list[FaultName], typer.Argument(help="Faults to inject; all: each in turn.")],
+    guarantee: Annotated[GuaranteeChoice, typer.Option(help="Guarantee of the workers.")] = GuaranteeChoice.BOTH,
     broker: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Use these brokers, not our own (topics hearken-FAULT-* stay there)."),
+        typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own (topics hearken-FAULT-* stay there)."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Worker processes.")] = 3,
     sessions: Annotated[
-        int | None, typer.Option(help="Sessions that talk at once; of restore: in each partition. [200; restore: 1000]")
+        int | None,
+        typer.Option(help="Live sessions; of restore: in each partition. [200; restore: 1000]"),
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(help="Faults injected. [kill, term: 30; stop: 8; broker: 5 ...]")
+        int | None, typer.Option(help="Faults to inject. [kill, term: 30; stop: 8; broker: 5 ...]")
     ] = None,
     messages: Annotated[int, typer.Option(help="Hostile records of `hostile`.")] = 1_000_000,
-    minutes: Annotated[float, typer.Option(help="How long `load` takes.")] = 60.0,
-    rate: Annotated[float, typer.Option(help="Messages sent a second while faults are injected.")] = 150.0,
-    backlog: Annotated[int, typer.Option(help="Messages that the workers may be behind.")] = 1000,
+    minutes: Annotated[float, typer.Option(help="Duration of `load`.")] = 60.0,
+    rate: Annotated[float, typer.Option(help="Messages a second while faults are injected.")] = 150.0,
+    backlog: Annotated[int, typer.Option(help="Most messages sent and not committed.")] = 1000,
     partitions: Annotated[int, typer.Option(help="Of each topic.")] = 4,
-    pause: Annotated[float, typer.Option(help="Seconds between two faults at most; they come at random.")] = 6.0,
-    seed: Annotated[int, typer.Option(help="Of the messages and of the moments.")] = 1,
+    pause: Annotated[float, typer.Option(help="Most seconds between two faults, which come at random.")] = 6.0,
+    seed: Annotated[int, typer.Option(help="Of messages and times of faults.")] = 1,
     tagger: TaggerOption = None,
     policy: Annotated[
-        str | None, typer.Option(help="Restart policy. [always, where every revision is compared; else last:3]")
+        str | None, typer.Option(help="Restart policy. [always where every revision is compared, else last:3]")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for faults.json, plots and the workers' logs.")] = None,
 ) -> int:
-    """Run workers under faults, and compare all that they said with one process; 0 when nothing was wrong."""
+    """Run workers under faults and compare their output with that of one process; exit code 0 if all is right."""
     from consumers.runtime.engine_factory import build_engine
     from tests.faults.options import Options
     from tests.faults.suite import run_all

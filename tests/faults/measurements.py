@@ -1,4 +1,4 @@
-"""Figures from what stands in the topics and in the workers' logs: delays, pauses, memory."""
+"""Delays, pauses and memory, from the topics and the workers' logs."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -10,7 +10,7 @@ import msgspec
 from consumers.formats.decode import BadInput, decode_message
 from consumers.kafka.client.topic_reader import read_topic
 from consumers.verify.topic_contents import decode_revision
-from tests.faults.rig.environment import Place
+from tests.faults.rig.environment import RunEnvironment
 from tests.faults.rig.worker_processes import Event
 
 Series = Sequence[tuple[float, str, int]]
@@ -18,8 +18,8 @@ Series = Sequence[tuple[float, str, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A revision and the message that it answers; times in seconds since 1970, as the producers stamped them."""
+class AnsweredMessage:
+    """A revision and the message that it answers; Kafka timestamps in seconds since 1970."""
 
     partition: int
     """Of the input."""
@@ -28,34 +28,34 @@ class Answered:
     answered: float
 
 
-def read_answers(place: Place) -> list[Answered]:
-    """Join revisions with the messages that they answer; in order of time. Blocks."""
+def read_answers(env: RunEnvironment) -> list[AnsweredMessage]:
+    """Join revisions with the messages that they answer, in order of time. Blocks."""
     sent: dict[tuple[str, int], tuple[int, float]] = {}
-    for record in read_topic(place.address, place.topics.input):
+    for record in read_topic(env.address, env.topics.input):
         try:
             message = decode_message(record.value)
         except BadInput:
             continue
         sent[message.session, record.offset] = record.partition, record.timestamp / 1000
     answers = []
-    for record in read_topic(place.address, place.topics.output):
+    for record in read_topic(env.address, env.topics.output):
         try:
             revision = decode_revision(record.value or b"")
         except msgspec.DecodeError:
-            continue  # the oracle complains of it
+            continue  # the oracle reports it
         if cause := sent.get((revision.session, revision.offset)):
-            answers.append(Answered(cause[0], revision.session, cause[1], record.timestamp / 1000))
+            answers.append(AnsweredMessage(cause[0], revision.session, cause[1], record.timestamp / 1000))
     return sorted(answers, key=lambda x: x.answered)
 
 
 def percentile(values: Iterable[float], share: float) -> float | None:
-    """The value that `share` (0 to 1) of them do not exceed, to the millisecond; None when there are none."""
+    """Return the quantile `share` (0 to 1) to the millisecond; None if there are no values."""
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else None
 
 
-def spread(values: Sequence[float]) -> dict[str, float | int | None]:
-    """Count, median, 99th percentile and maximum."""
+def summarise_seconds(values: Sequence[float]) -> dict[str, float | int | None]:
+    """Return count, median, 99th percentile and maximum."""
     return {
         "count": len(values),
         "p50": percentile(values, 0.5),
@@ -64,13 +64,13 @@ def spread(values: Sequence[float]) -> dict[str, float | int | None]:
     }
 
 
-def pauses(answers: Sequence[Answered], events: Iterable[Event], window: float) -> dict[str, list[float]]:
-    """The longest gap between revisions of a partition around each rebalance, for partitions kept and moved.
+def pauses(answers: Sequence[AnsweredMessage], events: Iterable[Event], window: float) -> dict[str, list[float]]:
+    """Return the longest gap between revisions of a partition around each rebalance, for kept and moved partitions.
 
     Args:
         answers: in order of time.
-        events: the workers' logs; those named `assigned` count.
-        window: seconds before and after a rebalance that are looked at.
+        events: of the workers' logs; only `assigned` counts.
+        window: seconds before and after a rebalance.
     """
     times: defaultdict[int, list[float]] = defaultdict(list)
     for answer in answers:
@@ -89,15 +89,15 @@ def pauses(answers: Sequence[Answered], events: Iterable[Event], window: float) 
 
 
 def _longest_gap(times: Sequence[float], start: float, end: float) -> float | None:
-    """Between neighbours of which at least one lies in the window; None where the stream began or ended there."""
+    """Return the longest gap that touches the window; None if the stream began or ended there."""
     low, high = bisect_left(times, start), bisect_left(times, end)
     if low == 0 or high >= len(times):
         return None
     return max(b - a for a, b in zip(times[low - 1 : high], times[low : high + 1], strict=True))
 
 
-def first_answers(answers: Sequence[Answered], events: Iterable[Event]) -> tuple[list[float], list[float]]:
-    """Seconds from each assignment to a new worker to the first revision after it: per partition, and per session.
+def first_answers(answers: Sequence[AnsweredMessage], events: Iterable[Event]) -> tuple[list[float], list[float]]:
+    """Return the seconds from each assignment to the first revision after it, by partition and by session.
 
     A session counts from when its message was sent, if that was after the assignment.
     """
@@ -121,7 +121,7 @@ def first_answers(answers: Sequence[Answered], events: Iterable[Event]) -> tuple
 
 
 def memory_by_minute(memory: Series, minute: float = 60.0) -> list[float]:
-    """MiB of all workers together: the mean of each minute (or other stretch, in seconds) that was looked at."""
+    """Return the memory of all workers together in MiB: the mean of each minute (or other period in seconds)."""
     by_time: defaultdict[float, int] = defaultdict(int)
     for at, _, size in memory:
         by_time[at] += size
@@ -131,8 +131,8 @@ def memory_by_minute(memory: Series, minute: float = 60.0) -> list[float]:
     return [round(sum(x) / len(x) / (1 << 20), 1) for _, x in sorted(stretches.items())]
 
 
-def growth(memory: Series, begin: float) -> float | None:
-    """MiB that the workers grew by, from the second to the last quarter of the time after `begin` (seconds)."""
+def memory_growth(memory: Series, begin: float) -> float | None:
+    """Return the growth of memory in MiB from the second to the last quarter of the time after `begin` (seconds)."""
     tail = [x for x in memory if x[0] >= begin]
     if not tail:
         return None

@@ -1,4 +1,4 @@
-"""What a fault test is run with, and what it found."""
+"""Options and result of a fault run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """One run of one fault.
+    """Options of one run of one fault.
 
     Attributes:
-        command: what starts a worker; flags of `hearken serve` follow.
-        make_engine: the engine that the workers have, for the oracle; given the policy.
-        workers, sessions, rounds: how many.
-        messages: hostile records of `hostile`, good ones not counted.
-        minutes: of `load`.
-        rate: messages a second that are sent while a fault is injected.
-        backlog: messages sent and not yet committed at most.
+        command: starts a worker; flags of `hearken serve` follow.
+        make_engine: makes the workers' engine, for the oracle; given the policy.
+        workers, sessions, rounds: number of each.
+        messages: hostile records of `hostile`, without good ones.
+        minutes: duration of `load`.
+        rate: messages a second while faults are injected.
+        backlog: most messages sent and not committed.
         hold: seconds for which a write is held, of each injection of `hold`.
-        calm: seconds between two changes of scale.
+        scale_seconds: seconds between two changes of scale.
         pause: least and most seconds between two injections.
-        probe: messages that the capacity is measured with.
-        patience: seconds without any progress after which the workers count as stuck.
-        policy: None: what fits the fault (`always` where every revision is compared).
+        capacity_messages: messages that measure the capacity.
+        patience: seconds without progress after which the workers count as stuck.
+        policy: restart policy; None: `always` where every revision is compared, else last:3.
     """
 
     guarantee: Guarantee
@@ -46,25 +46,26 @@ class Options:
     backlog: int = 1000
     pause: tuple[float, float] = (0.2, 6.0)
     hold: tuple[float, ...] = (8.0, 16.0)
-    calm: float = 8.0
-    probe: int = 4000
+    scale_seconds: float = 8.0
+    capacity_messages: int = 4000
     session_timeout: float = 3.0
     commit_seconds: float = 0.1
     patience: float = 90.0
     seed: int = 1
-    comebacks: bool = True
+    reuse_names: bool = True
     out: Path | None = None
 
 
 @dataclass(slots=True)
-class Finding:
-    """What one run found.
+class FaultResult:
+    """Result of one run.
 
     Attributes:
-        injected: faults injected.
-        died: workers that ended by themselves and were started again.
-        stuck: the workers made no progress any more; what they had not read is lost.
-        figures: measured, by name.
+        injected: number of injected faults.
+        died: workers that ended unexpectedly and were restarted.
+        bad_ends: workers that did not stop cleanly.
+        stuck: the workers stopped making progress.
+        figures: measurements by name.
     """
 
     fault: str
@@ -85,9 +86,9 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing was lost, doubled or wrong, no worker had to be started again, and all came to an end."""
+        """Whether nothing was lost, duplicated or wrong, no worker failed, and the run ended."""
         return not self.counts and not self.stuck and not self.bad_ends and not self.died
 
     def plain(self) -> dict[str, Any]:
-        """All of it as plain data, for JSON."""
+        """Return it as plain data, for JSON."""
         return asdict(self) | {"ok": self.ok}

@@ -1,4 +1,4 @@
-"""What the runs found, as a table, as JSON and as plots."""
+"""Results as a table, as JSON and as plots."""
 
 import json
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from tests.faults.options import Finding
+from tests.faults.options import FaultResult
 
 if TYPE_CHECKING:
-    from tests.faults.trial import Trial
+    from tests.faults.trial import FaultTrial
 
 
-def make_table(findings: Sequence[Finding]) -> Table:
-    """One row a run."""
+def results_table(results: Sequence[FaultResult]) -> Table:
+    """Lay out one row for each run."""
     table = Table(title="Faults")
     for heading in (
         "fault", "guarantee", "compared", "messages", "revisions", "faults", "restarted",
         "lost", "doubled", "out of order", "after final", "altered", "stray", "seconds", "verdict",
     ):  # fmt: skip
         table.add_column(heading, justify="left" if heading in ("fault", "guarantee", "verdict") else "right")
-    for one in findings:
+    for one in results:
         kinds = ("lost", "doubled", "order", "after_final", "altered", "stray")
         table.add_row(
             one.fault,
@@ -38,32 +38,32 @@ def make_table(findings: Sequence[Finding]) -> Table:
     return table
 
 
-def write_findings(findings: Sequence[Finding], folder: Path) -> None:
-    """All figures as `faults.json`."""
+def write_results(results: Sequence[FaultResult], folder: Path) -> None:
+    """Write all results as `faults.json`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "faults.json").write_text(json.dumps([one.plain() for one in findings], indent=1) + "\n")
+    (folder / "faults.json").write_text(json.dumps([one.plain() for one in results], indent=1) + "\n")
 
 
-def plot(trial: "Trial", folder: Path) -> None:
-    """Memory, backlog and, where it was measured, the delay over the time of the run, as PNG."""
+def plot(trial: "FaultTrial", folder: Path) -> None:
+    """Plot memory, backlog and, where it was measured, delay over the time of the run, as PNG."""
     import matplotlib.pyplot as plt
 
-    delays = trial.finding.figures.get("delay_p99_seconds_by_minute", [])
+    delays = trial.result.figures.get("delay_p99_seconds_by_minute", [])
     figure, panels = plt.subplots(3 if delays else 2, 1, sharex=not delays, figsize=(8, 7), layout="constrained")
     for name in sorted({name for _, name, _ in trial.memory}):
         mine = [(at, size / (1 << 20)) for at, worker, size in trial.memory if worker == name]
         panels[0].plot(*zip(*mine, strict=True), label=name)
-    panels[0].set(ylabel="resident MiB", ylim=(0, None), title=f"{trial.finding.fault}, {trial.finding.guarantee}")
+    panels[0].set(ylabel="resident MiB", ylim=(0, None), title=f"{trial.result.fault}, {trial.result.guarantee}")
     panels[0].legend()
     if trial.backlogs:
         panels[1].plot(*zip(*trial.backlogs, strict=True))
     panels[1].set(ylabel="messages behind", xlabel="seconds")
     if delays:
         for share in ("p50", "p99"):
-            values = trial.finding.figures[f"delay_{share}_seconds_by_minute"]
+            values = trial.result.figures[f"delay_{share}_seconds_by_minute"]
             panels[2].plot(range(1, len(values) + 1), values, marker="o", label=share)
         panels[2].set(ylabel="delay, seconds", xlabel="minute", ylim=(0, None))
         panels[2].legend()
     folder.mkdir(parents=True, exist_ok=True)
-    figure.savefig(folder / f"{trial.finding.fault}-{trial.finding.guarantee}.png", dpi=120)
+    figure.savefig(folder / f"{trial.result.fault}-{trial.result.guarantee}.png", dpi=120)
     plt.close(figure)

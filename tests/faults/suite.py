@@ -1,11 +1,11 @@
-"""All faults, and a run of several of them."""
+"""The faults by name, and a run of several of them."""
 
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.faults.injections import broker, hold, kill, stall, term
+from tests.faults.injections import broker, hold, kill, stop, term
 from tests.faults.measured import (
     hostile,
     load,
@@ -18,9 +18,9 @@ from tests.faults.measured import (
     restore,
     scale,
 )
-from tests.faults.options import Finding, Options
-from tests.faults.report import make_table, write_findings
-from tests.faults.rig.environment import find_place
+from tests.faults.options import FaultResult, Options
+from tests.faults.report import results_table, write_results
+from tests.faults.rig.environment import open_environment
 from tests.faults.trial import Fault, run_trial
 
 FAULTS = {
@@ -28,7 +28,7 @@ FAULTS = {
     for fault in (
         Fault("kill", kill),
         Fault("term", term),
-        Fault("stop", stall),
+        Fault("stop", stop),
         Fault("hold", hold, held=True),
         Fault("broker", broker),
         Fault("scale", scale, measure_pauses, workers=1),
@@ -41,31 +41,31 @@ FAULTS = {
 }
 
 WIDTH = 180
-"""Columns that the table needs, also where nobody watches a terminal."""
+"""Least width of the table in columns."""
 SHOWN = 20
-"""Problems shown of each run."""
+"""Most problems shown of each run."""
 
 
-async def run_all(plan: Sequence[tuple[str, Options]], address: str | None) -> list[Finding]:
-    """Run faults one after the other, each on a broker of its own unless `address` names one; prints the table.
+async def run_all(plan: Sequence[tuple[str, Options]], address: str | None) -> list[FaultResult]:
+    """Run faults one after the other, each on a broker of its own unless `address` names one; print the table.
 
     Raises:
-        OperationFailed: there is no broker, or it failed.
+        OperationFailed: the broker did not start, or failed.
     """
-    findings: list[Finding] = []
+    results: list[FaultResult] = []
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True) as progress:
         for name, options in plan:
             task = progress.add_task(f"{name}, {options.guarantee}", total=None)
-            with find_place(name, options.partitions, address) as place:
-                finding = await run_trial(FAULTS[name], options, place, progress, task)
-            findings.append(finding)
-            for problem in finding.problems[:SHOWN]:
+            with open_environment(name, options.partitions, address) as env:
+                result = await run_trial(FAULTS[name], options, env, progress, task)
+            results.append(result)
+            for problem in result.problems[:SHOWN]:
                 errors.print(problem, highlight=False, markup=False)
             if options.out is not None:
-                write_findings(findings, options.out)
+                write_results(results, options.out)
     out = Console(width=max(Console().width, WIDTH))
-    out.print(make_table(findings))
-    for finding in findings:
-        out.print(finding.fault, finding.guarantee, finding.figures)
-    return findings
+    out.print(results_table(results))
+    for result in results:
+        out.print(result.fault, result.guarantee, result.figures)
+    return results

@@ -1,8 +1,7 @@
-"""Makes `kitchen/commands.jsonl`: labelled requests to a kitchen's voice assistant, the example of docs/own-data.md.
+"""Generator of `kitchen/commands.jsonl`: labelled requests to a kitchen's voice assistant, used in docs/own-data.md.
 
-Run `python -m consumers.samples.make_kitchen` after an edit. As in `make_sample`, only `Random.random` is drawn from.
-A number may begin an amount ("two hundred grams of flour") or a duration ("two hundred minutes"): which, the next words
-tell. That is what a live labeller has to live with.
+Run `python -m tests.samples.make_kitchen` after an edit. As in `make_sample`, only `Random.random` is used. A number
+may begin an amount ("two hundred grams of flour") or a duration ("two hundred minutes"), which only later words decide.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Makes `interview.jsonl` from `interview.txt`: a live recogniser and a chat, the same bytes on every machine.
+"""Generator of `interview.jsonl` from `interview.txt`: a live recogniser and a chat, the same bytes on every machine.
 
-Run `python -m consumers.samples.make_sample` after the script was edited. Only `Random.random` is drawn from: it is the
-one method whose sequence Python promises to keep.
+Run `python -m tests.samples.make_sample` after editing the script. Only `Random.random` is used, the one method whose
+sequence Python promises to keep.
 """
 
 import re
@@ -30,12 +30,12 @@ LIKE_SOUNDING = """
     calls/cause drum/drama man/men wife/life air/hair end/and photo/foot rates/rate lights/light pays/pace
 """
 HOMOPHONES = dict(pair.split("/") for pair in LIKE_SOUNDING.split())
-"""What a recogniser may hear first instead of a word, besides what the script itself marks."""
+"""First hearing of a word by the recogniser, besides those marked in the script."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sounds:
-    """How the simulated recogniser errs; tuned so that the sample rewrites itself as often as recorded streams do."""
+class RecogniserErrors:
+    """Error rates of the simulated recogniser, tuned so that the sample rewrites as often as recorded streams do."""
 
     mishear_marked: float = 0.72
     """Share of the script's marked words that are first misheard as it says."""
@@ -115,28 +115,28 @@ def half_word(word: str, known: list[str]) -> str:
     return alike[len(word) % len(alike)] if alike and len(word) > 3 else ""
 
 
-def first_hearing(unit: Unit, sounds: Sounds, rng: Random) -> Hearing:
+def first_hearing(unit: Unit, errors: RecogniserErrors, rng: Random) -> Hearing:
     """Draw what a unit is heard as at first, and until when."""
-    rate = sounds.mishear_marked if unit.marked else sounds.mishear
-    wrong, held, late = rng.random() < rate, rng.random(), rng.random() < sounds.late_fix
+    rate = errors.mishear_marked if unit.marked else errors.mishear
+    wrong, held, late = rng.random() < rate, rng.random(), rng.random() < errors.late_fix
     if not wrong or unit.heard == unit.said:
         return unit.said, unit.end
-    return unit.heard, float("inf") if late else unit.end + sounds.held * held
+    return unit.heard, float("inf") if late else unit.end + errors.held * held
 
 
-def recognise(line: Line, known: list[str], sounds: Sounds, rng: Random) -> Iterator[tuple[float, str, bool]]:
+def recognise(line: Line, known: list[str], errors: RecogniserErrors, rng: Random) -> Iterator[tuple[float, str, bool]]:
     """Yield what a recogniser sends for one line: (seconds, text, final), interims 0.3 to 1 s apart."""
-    hearings = [first_hearing(unit, sounds, rng) for unit in line.units]
+    hearings = [first_hearing(unit, errors, rng) for unit in line.units]
     now, before = line.units[0].start, ""
     while True:
         now += 0.3 + 0.7 * rng.random()
         if now >= line.end:
             break
         chance, which = rng.random(), rng.random()
-        text = hear(line, hearings, known, sounds, now, which)
-        if before and chance < sounds.shrink:
+        text = hear(line, hearings, known, errors, now, which)
+        if before and chance < errors.shrink:
             text = " ".join(before.split()[: -1 - int(3 * which)])
-        elif before and chance < sounds.shrink + sounds.echo:
+        elif before and chance < errors.shrink + errors.echo:
             text = before
         if text:
             yield round(now, 2), text, False
@@ -145,22 +145,24 @@ def recognise(line: Line, known: list[str], sounds: Sounds, rng: Random) -> Iter
     yield round(line.end + 0.2 + 0.3 * rng.random(), 2), said, True
 
 
-def hear(line: Line, hearings: list[Hearing], known: list[str], sounds: Sounds, now: float, which: float) -> str:
+def hear(
+    line: Line, hearings: list[Hearing], known: list[str], errors: RecogniserErrors, now: float, which: float
+) -> str:
     """Say what is heard of a line by `now`; `which` (0..1) decides over the word that is being spoken."""
     words: list[str] = []
     for unit, (heard, until) in zip(line.units, hearings, strict=True):
         if unit.end <= now:
             words.extend(heard if now < until else unit.said)
-        elif unit.start + 0.12 <= now and which < sounds.half_heard:
+        elif unit.start + 0.12 <= now and which < errors.half_heard:
             words.extend(half_word(unit.said[0], known).split())
-        elif unit.start <= now and which > 1.0 - sounds.blank:
+        elif unit.start <= now and which > 1.0 - errors.blank:
             words.append("a")  # a breath heard as a word
     return " ".join(words)
 
 
-def make_updates(script: str, sounds: Sounds | None = None) -> list[Update]:
+def make_updates(script: str, errors: RecogniserErrors | None = None) -> list[Update]:
     """Make the sample's messages, in order of time, from the script's text."""
-    sounds, sessions = sounds or Sounds(), read_script(script)
+    errors, sessions = errors or RecogniserErrors(), read_script(script)
     spoken = [row for name in ("programme", "phone-in") for _, row in sessions[name][1]]
     known = sorted({word for row in spoken for word in row.split() if word.isalpha()})
     updates: list[Update] = []
@@ -177,7 +179,7 @@ def make_updates(script: str, sounds: Sounds | None = None) -> list[Update]:
                 continue
             line = time_line(segment, words, clock, rng)
             clock = line.end
-            for time, text, final in recognise(line, known, sounds, rng):
+            for time, text, final in recognise(line, known, errors, rng):
                 said = Update(session=session, segment=segment, text=text, final=final, time=time, speaker=speaker)
                 updates.append(said)
     return sorted(updates, key=lambda update: update.time or 0.0)  # stable: equal times keep each session's order

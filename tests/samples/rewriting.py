@@ -1,4 +1,4 @@
-"""How often a recorded stream rewrites itself, so that the sample can be set beside recordings of real recognisers."""
+"""Rewriting statistics of a recorded stream, to compare the sample with recordings of real recognisers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

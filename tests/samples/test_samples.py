@@ -10,7 +10,7 @@ def updates():
 
 
 def test_the_file_is_what_the_generator_makes():
-    assert SAMPLE.read_bytes() == sample_bytes(), "run: python -m consumers.samples.make_sample"
+    assert SAMPLE.read_bytes() == sample_bytes(), "run: python -m tests.samples.make_sample"
 
 
 def test_it_is_ten_minutes_of_several_speakers_in_several_live_sessions():

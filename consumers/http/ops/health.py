@@ -80,6 +80,7 @@ def _worker_states(slot: "WorkerSlot | None") -> dict[str, Any]:
 
 def _progress(worker: Worker) -> dict[str, Any]:
     return {
+        "number_format": ", ".join(worker.engine.labeller.precisions),
         "in_flight": worker.in_flight,
         "queue_age_seconds": round(worker.queue_age, 3),
         "seconds_without_progress": round(worker.stalled_seconds, 3),

@@ -84,6 +84,7 @@ class _ServingMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _build_info(self._worker)
+        yield _number_formats(self._worker)
         yield from _engine_counters(self._worker.engine.stats)
         yield from _engine_gauges(self._worker)
         yield from self._timings.collect()
@@ -95,6 +96,17 @@ def _build_info(worker: Worker) -> Metric:
     info = GaugeMetricFamily("hearken_build_info", "What runs here; always 1", labels=["version", "tagger"])
     info.add_metric([_version(), ",".join(worker.engine.tagger_names)], 1)
     return info
+
+
+def _number_formats(worker: Worker) -> Metric:
+    description = (
+        "Number format that a model computes in, by its taggers; always 1. All members of a group have the same"
+    )
+    family = GaugeMetricFamily("hearken_number_format", description, labels=["tagger", "format"])
+    labeller = worker.engine.labeller
+    for names, precision in zip(labeller.passes, labeller.precisions, strict=True):
+        family.add_metric([",".join(names), precision], 1)
+    return family
 
 
 def _engine_counters(stats: EngineStats) -> Iterator[Metric]:

@@ -100,7 +100,7 @@ async def test_a_request_that_does_not_end_is_cut_off() -> None:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[IdleTimeoutProtocol]:
     """Connections that would be looked at later, each as often as it would."""
     seen: list[IdleTimeoutProtocol] = []
-    monkeypatch.setattr(IdleTimeoutProtocol, "_look_later", lambda self: seen.append(self))
+    monkeypatch.setattr(IdleTimeoutProtocol, "_schedule_check", lambda self: seen.append(self))
     return seen
 
 

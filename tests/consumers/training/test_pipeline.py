@@ -258,7 +258,7 @@ def test_the_delta_is_the_strictest_that_can_be_shown():
 
 
 def test_the_sample_is_what_the_generator_makes():
-    assert KITCHEN.read_bytes() == kitchen_bytes(), "run: python -m consumers.samples.make_kitchen"
+    assert KITCHEN.read_bytes() == kitchen_bytes(), "run: python -m tests.samples.make_kitchen"
 
 
 def test_the_samples_spans_are_phrases():

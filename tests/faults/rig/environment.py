@@ -1,4 +1,4 @@
-"""Where a fault test runs: a broker, topics of its own there, and how far the group has come."""
+"""Environment of a fault run: a broker, topics of its own, and the progress of the consumer group."""
 
 import asyncio
 import uuid
@@ -19,11 +19,11 @@ PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A broker and names that no other run uses.
+class RunEnvironment:
+    """A broker, and names that no other run uses.
 
     Attributes:
-        kafka: the broker, where it is ours to kill.
+        kafka: the broker, if this run started it.
     """
 
     address: str
@@ -41,42 +41,42 @@ class Place:
             state=f"{self.run}.state",
         )
 
-    async def make_topics(self) -> None:
-        """Make them, as `hearken topics create` does."""
+    async def create_run_topics(self) -> None:
+        """Create the topics, as `hearken topics create` does."""
         async with admin_client(self.address, PATIENCE) as admin:
             await create_topics(admin, self.topics, partitions=self.partitions)
 
 
 @contextmanager
-def find_place(fault: str, partitions: int, broker: str | None) -> Iterator[Place]:
-    """A new broker of this run's own, or names of its own on a given one.
+def open_environment(fault: str, partitions: int, broker: str | None) -> Iterator[RunEnvironment]:
+    """Start a broker for this run, or make names of its own on a given one.
 
     Raises:
-        OperationFailed: there is no Apache Kafka to start, or it did not come up.
+        OperationFailed: there is no Apache Kafka to start, or it did not start.
     """
     run = f"hearken-{fault}-{uuid.uuid4().hex[:8]}"
     if broker is not None:
-        yield Place(broker, run, partitions)
+        yield RunEnvironment(broker, run, partitions)
         return
     with apache_kafka(partitions=partitions) as kafka:
-        yield Place(kafka.address, run, partitions, kafka)
+        yield RunEnvironment(kafka.address, run, partitions, kafka)
 
 
-class Lag:
-    """How far a group has come in a topic; asks without joining. Its calls block: use `watch` on an event loop."""
+class GroupLag:
+    """Offsets of the run's group in the input, read without joining the group."""
 
-    def __init__(self, place: Place) -> None:
-        self._consumer = make_topic_consumer(place.address, place.run)
-        self._partitions = [TopicPartition(place.topics.input, number) for number in range(place.partitions)]
+    def __init__(self, env: RunEnvironment) -> None:
+        self._consumer = make_topic_consumer(env.address, env.run)
+        self._partitions = [TopicPartition(env.topics.input, number) for number in range(env.partitions)]
         self.committed = 0
-        """Messages done, as last heard."""
+        """Messages committed, as last read."""
         self.end = 0
-        """Messages sent, as last heard."""
-        self._asked = asyncio.Condition()
-        """Told when `committed` was asked for anew."""
+        """Messages in the topic, as last read."""
+        self._read = asyncio.Condition()
+        """Notified after each reading."""
 
-    def ask(self) -> None:
-        """Ask the broker; one that does not answer changes nothing."""
+    def _refresh(self) -> None:
+        """Read the offsets; a broker that does not answer changes nothing. Blocks."""
         try:
             end = sum(self._consumer.get_watermark_offsets(x, timeout=5)[1] for x in self._partitions)
             committed = self._consumer.committed(self._partitions, timeout=5)
@@ -85,26 +85,26 @@ class Lag:
         self.end = end
         self.committed = sum(max(0, x.offset) for x in committed)
 
-    async def watch(self, every: float = 0.25) -> None:
-        """Ask again and again, for ever."""
+    async def poll_forever(self, every: float = 0.25) -> None:
+        """Read the offsets every `every` seconds until cancelled."""
         with closing(self._consumer):
             while True:
-                # Shielded: the consumer must not be closed while a thread asks with it.
-                asking = asyncio.create_task(asyncio.to_thread(self.ask))
+                # Shielded: the consumer must not be closed while a thread uses it.
+                asking = asyncio.create_task(asyncio.to_thread(self._refresh))
                 try:
                     await asyncio.shield(asking)
                 except asyncio.CancelledError:
                     await asking
                     raise
-                async with self._asked:
-                    self._asked.notify_all()
+                async with self._read:
+                    self._read.notify_all()
                 await asyncio.sleep(every)
 
-    async def reach(self, goal: Callable[[], int], patience: float) -> bool:
-        """Wait until so many messages are done; False when none was for `patience` seconds.
+    async def wait_until_committed(self, goal: Callable[[], int], patience: float) -> bool:
+        """Wait until `goal()` messages are committed; returns False after `patience` seconds without progress.
 
         Args:
-            goal: asked again each time.
+            goal: called after each reading.
             patience: seconds.
         """
         clock = asyncio.get_running_loop().time
@@ -113,8 +113,8 @@ class Lag:
             if self.committed > best:
                 best, since = self.committed, clock()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(since + patience), self._asked:
-                    await self._asked.wait()
+                async with asyncio.timeout_at(since + patience), self._read:
+                    await self._read.wait()
             if self.committed == best and clock() - since >= patience:
                 return False
         return True

@@ -96,8 +96,8 @@ class HoldingProxy:
                     for one in (up, down):
                         one.cancel()
                     await asyncio.gather(up, down, return_exceptions=True)
-            for one in {to_broker, from_broker}:
-                one.close()
+            for end in {to_broker, from_broker}:
+                end.close()
         finally:
             self._connections.discard(task)
 

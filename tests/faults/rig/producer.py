@@ -1,4 +1,4 @@
-"""Sends messages: at a pace, in order, and never far ahead of the workers."""
+"""Producer of a fault run: sends messages at a rate, in order, and never far ahead of the workers."""
 
 import asyncio
 from collections.abc import Iterable
@@ -10,32 +10,32 @@ from aiokafka import AIOKafkaProducer
 
 from consumers.kafka.client.security import aiokafka_options
 from stream.messages.types import Message
-from tests.faults.rig.environment import Lag, Place
+from tests.faults.rig.environment import GroupLag, RunEnvironment
 from tests.faults.workload.dictation import Dictation
-from tests.faults.workload.sessions import Speech
+from tests.faults.workload.sessions import SyntheticSessions
 
 BATCH = 500
-"""Messages on their way to the broker at most."""
+"""Most messages that are not acknowledged."""
 
 
-class Feeder:
-    """The source of a run's input.
+class LoadProducer:
+    """Producer of a run's input.
 
     Args:
-        place: where to.
-        lag: tells how far the workers are behind.
-        backlog: so far they may be.
+        env: with the input topic.
+        lag: offsets of the workers' group.
+        backlog: most messages sent and not committed.
         patience: seconds for which nothing need move.
     """
 
-    def __init__(self, place: Place, lag: Lag, backlog: int, patience: float) -> None:
-        self._place = place
+    def __init__(self, env: RunEnvironment, lag: GroupLag, backlog: int, patience: float) -> None:
+        self._env = env
         self._lag = lag
         self._backlog = backlog
         self._patience = patience
-        # Idempotent: a broker that is killed must not make us change the order.
+        # Idempotent, so that a killed broker cannot change the order.
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=place.address,
+            bootstrap_servers=env.address,
             enable_idempotence=True,
             max_request_size=1 << 21,
             linger_ms=5,
@@ -48,7 +48,7 @@ class Feeder:
         """Clear while the sources pause."""
         self.flowing.set()
 
-    async def __aenter__(self) -> "Feeder":
+    async def __aenter__(self) -> "LoadProducer":
         await self._producer.start()
         return self
 
@@ -56,26 +56,26 @@ class Feeder:
         await self._producer.stop()
 
     async def send(self, message: Message) -> None:
-        """Send a message as a good source does."""
+        """Send a message with its session as the key."""
         await self.send_raw(message.session.encode(), msgspec.json.encode(message), message.session)
 
     async def send_raw(self, key: bytes | None, value: bytes | None, session: str) -> None:
-        """Send anything, to the partition where the session lives."""
-        partition = crc32(session.encode()) % self._place.partitions
-        self._acks.append(await self._producer.send(self._place.topics.input, value, key=key, partition=partition))
+        """Send any record to the session's partition."""
+        partition = crc32(session.encode()) % self._env.partitions
+        self._acks.append(await self._producer.send(self._env.topics.input, value, key=key, partition=partition))
         self.sent += 1
         if len(self._acks) >= BATCH:
             await self.flush()
 
     async def send_all(self, messages: Iterable[Message]) -> None:
-        """Send as fast as the backlog allows, and wait for the broker."""
+        """Send as fast as the backlog allows, and wait for acknowledgements."""
         for message in messages:
-            await self.wait_for_room()
+            await self.wait_for_backlog()
             await self.send(message)
         await self.flush()
 
     async def flush(self) -> None:
-        """Wait until the broker has everything; an idempotent producer tries for ever, we do not.
+        """Wait until everything is acknowledged, for a limited time (an idempotent producer retries without end).
 
         Raises:
             TimeoutError: it has not.
@@ -84,23 +84,23 @@ class Feeder:
         async with asyncio.timeout(self._patience):
             await asyncio.gather(*acks)
 
-    async def run(self, speech: Speech | Dictation, rate: float) -> None:
-        """Send at `rate` messages a second until `stopping` is set; then close what is open."""
+    async def send_at_rate(self, source: SyntheticSessions | Dictation, rate: float) -> None:
+        """Send at `rate` messages a second until `stopping` is set; then close all open segments."""
         clock = asyncio.get_running_loop().time
         due = clock()
         while not self.stopping.is_set():
             await self.flowing.wait()
-            await self.send(speech.next())
-            await self.wait_for_room()
-            due = max(due + 1 / rate, clock() - 1.0)  # what was missed long ago is not made up for
+            await self.send(source.next_message())
+            await self.wait_for_backlog()
+            due = max(due + 1 / rate, clock() - 1.0)  # a delay of more than a second is not caught up
             if due > clock():
                 await asyncio.sleep(due - clock())
-        await self.send_all(speech.close())
+        await self.send_all(source.close_segments())
 
-    async def wait_for_room(self) -> None:
-        """Wait while the workers are too far behind. When they do nothing at all any more, nothing is waited for."""
+    async def wait_for_backlog(self) -> None:
+        """Wait while the backlog is full and the workers make progress."""
         if self.stopping.is_set() or self.sent - self._lag.committed < self._backlog:
             return
         wanted = self.sent - self._backlog + 1
-        if not await self._lag.reach(lambda: 0 if self.stopping.is_set() else wanted, self._patience):
+        if not await self._lag.wait_until_committed(lambda: 0 if self.stopping.is_set() else wanted, self._patience):
             self.stopping.set()

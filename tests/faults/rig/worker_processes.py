@@ -1,4 +1,4 @@
-"""Worker processes: started, killed, stopped, continued, and started again when they die by themselves."""
+"""Worker processes of a fault run: started, killed, suspended, resumed, and restarted when they exit unexpectedly."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 GRACE = 60.0
-"""Seconds that a worker has to end after SIGTERM."""
+"""Seconds that a worker has to exit after SIGTERM."""
 
 
 @dataclass(slots=True)
 class Event:
-    """A line of a worker's log."""
+    """One log event of a worker."""
 
     worker: str
     life: int
@@ -28,12 +28,12 @@ class Event:
 
     @property
     def name(self) -> str:
-        """What happened."""
+        """Name of the event."""
         return str(self.fields.get("event", ""))
 
 
 @dataclass(slots=True)
-class _Slot:
+class _WorkerSlot:
     name: str
     process: asyncio.subprocess.Process | None = None
     life: int = 0
@@ -42,18 +42,18 @@ class _Slot:
 
 
 @dataclass(slots=True)
-class Workers:
-    """Some workers of one group.
+class WorkerProcesses:
+    """Workers of one group.
 
     Args:
-        command: what starts one, with the flags that all share.
+        command: starts a worker, with the flags that all share.
         folder: for their logs.
-        static: whether each has an instance id of its own.
+        static: whether each has an instance id.
 
     Attributes:
         own_flags: by worker, what follows the command.
-        died: workers that ended although nobody asked them to, as (name, exit code); they are started again.
-        bad_ends: those that were told to end and did not do so with 0.
+        died: unexpected exits, as (name, exit code); these workers are restarted.
+        bad_ends: failed stops: workers that were told to stop and did not exit with 0.
     """
 
     command: Sequence[str]
@@ -62,7 +62,7 @@ class Workers:
     own_flags: dict[str, list[str]] = field(default_factory=dict)
     died: list[tuple[str, int]] = field(default_factory=list)
     bad_ends: list[tuple[str, int]] = field(default_factory=list)
-    _slots: dict[str, _Slot] = field(default_factory=dict)
+    _slots: dict[str, _WorkerSlot] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -70,12 +70,12 @@ class Workers:
         return [slot.name for slot in self._slots.values() if slot.wanted]
 
     def life(self, name: str) -> int:
-        """How often a worker was started."""
+        """Return how often a worker was started."""
         return self._slots[name].life
 
     async def start(self, name: str) -> None:
-        """Start a worker that does not run."""
-        slot = self._slots.setdefault(name, _Slot(name))
+        """Start a worker that is not running."""
+        slot = self._slots.setdefault(name, _WorkerSlot(name))
         slot.wanted = True
         slot.life += 1
         command = [*self.command, *self.own_flags.get(name, ()), *(["--instance-id", name] if self.static else [])]
@@ -88,38 +88,38 @@ class Workers:
         slot.watch = asyncio.create_task(self._watch(slot, slot.process))
 
     async def kill(self, name: str) -> None:
-        """End a worker as a power cut would."""
+        """SIGKILL a worker."""
         await self._end(name, signal.SIGKILL)
 
     async def terminate(self, name: str) -> None:
-        """Ask a worker to end, and wait until it has. One that is still being started may just die of it."""
+        """SIGTERM a worker, and wait for its exit. The signal may kill one that is still starting."""
         code = await self._end(name, signal.SIGTERM)
         has_begun = self._log(name, self._slots[name].life).stat().st_size > 0
         if code != 0 and (has_begun or code != -signal.SIGTERM):
             self.bad_ends.append((name, code))
 
-    def freeze(self, name: str) -> None:
-        """Stop a worker as a stall would (SIGSTOP)."""
+    def suspend(self, name: str) -> None:
+        """SIGSTOP a worker."""
         self._send(name, signal.SIGSTOP)
 
-    def thaw(self, name: str) -> None:
-        """Let it go on."""
+    def resume(self, name: str) -> None:
+        """SIGCONT a worker."""
         self._send(name, signal.SIGCONT)
 
     async def stop(self) -> None:
-        """End all, in order where that works."""
+        """Stop all workers by SIGTERM."""
         names = self.names
         for name in names:
-            self.thaw(name)
+            self.resume(name)
         await asyncio.gather(*(self.terminate(name) for name in names))
 
     async def kill_all(self) -> None:
-        """End all at once: for ways out that are not planned."""
+        """Kill all workers: for clean-up after an error."""
         for name in self.names:
             await self.kill(name)
 
     def memory(self) -> dict[str, int]:
-        """Resident bytes of each worker that runs."""
+        """Return the resident bytes of each running worker."""
         found = {}
         for slot in self._slots.values():
             if slot.process is not None and slot.process.returncode is None:
@@ -129,7 +129,7 @@ class Workers:
         return found
 
     def events(self) -> Iterator[Event]:
-        """What the workers have logged so far, of all their lives."""
+        """Yield all log events of the workers, of all their lives."""
         for slot in self._slots.values():
             for life in range(1, slot.life + 1):
                 for line in self._log(slot.name, life).read_bytes().splitlines():
@@ -139,16 +139,16 @@ class Workers:
                         yield Event(slot.name, life, at, fields)
 
     def working(self) -> list[str]:
-        """The workers that have partitions, as they logged last."""
+        """Return the workers that have partitions, by their last log event."""
         has = self._assigned()
         return [name for name in self.names if has.get(name)]
 
     def all_joined(self) -> bool:
-        """Whether the group has told all workers what is theirs, be it nothing."""
+        """Return whether all workers have received an assignment, which may be empty."""
         return self._assigned().keys() >= set(self.names)
 
     def _assigned(self) -> dict[str, bool]:
-        """The workers that are in the group, and whether they have partitions."""
+        """Return the workers that are in the group, and whether they have partitions."""
         has: dict[str, bool] = {}
         for event in self.events():
             if event.name == "assigned" and event.life == self.life(event.worker):
@@ -159,8 +159,8 @@ class Workers:
         """How often the group has assigned partitions to a worker, in all its lives."""
         return sum(event.name == "assigned" for event in self.events() if event.worker == name)
 
-    def last_words(self, name: str) -> str:
-        """The end of a worker's newest log that has anything: one that ended may have been started again since."""
+    def log_tail(self, name: str) -> str:
+        """Return the end of a worker's newest log that is not empty: the worker may have been restarted since."""
         for life in range(self._slots[name].life, 0, -1):
             if lines := self._log(name, life).read_text(errors="replace").splitlines():
                 return "\n".join(lines[-5:])
@@ -192,17 +192,17 @@ class Workers:
             await slot.watch
         return process.returncode or 0
 
-    async def _watch(self, slot: _Slot, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, slot: _WorkerSlot, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
         if slot.wanted:
             self.died.append((slot.name, code))
-            await asyncio.sleep(0.5)  # not a storm of starts, where a worker cannot start at all
+            await asyncio.sleep(0.5)  # limits restarts of a worker that cannot start
             if slot.wanted:
                 await self.start(slot.name)
 
 
 def as_flags(settings: Mapping[str, object]) -> list[str]:
-    """Settings as flags of a command."""
+    """Return settings as flags of a command."""
     flags: list[str] = []
     for name, value in settings.items():
         flag = name.replace("_", "-")

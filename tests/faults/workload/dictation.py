@@ -1,6 +1,6 @@
-"""Endless dictation of many sessions, seeded: long segments that grow by appended words, so that every message counts.
+"""Unlimited dictation of many sessions, seeded: long segments grow by appended words, so that every message counts.
 
-Of a segment that is said whole with each message, a lost message is mended by the next one. Here it never is.
+Where each message carries the whole segment, the next one makes up for a lost one. Here it does not.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class Dictation:
 
     Args:
         seed: the same seed gives the same messages.
-        sessions: how many there are.
+        sessions: number of them.
     """
 
     def __init__(self, seed: int, sessions: int) -> None:
@@ -26,15 +26,15 @@ class Dictation:
         self._segments = [0] * sessions
         self._said = [0] * sessions
 
-    def next(self) -> Message:
-        """The next words of any session."""
+    def next_message(self) -> Message:
+        """Return the next words of any session."""
         number = self._random.randrange(len(self._said))
         words = make_sentence(self._random)[: self._random.randint(1, 4)]
         self._said[number] += len(words)
         return self._append(number, " ".join(words) + " ", final=self._said[number] >= WORDS)
 
-    def close(self) -> Iterator[Message]:
-        """Close all that is open, so that every segment has its final."""
+    def close_segments(self) -> Iterator[Message]:
+        """Yield the finals of all open segments."""
         for number, said in enumerate(self._said):
             if said:
                 yield self._append(number, "they said no", final=True)

@@ -1,4 +1,4 @@
-"""Records that nobody should send: what a fuzzer makes of good ones. Some happen to be good still; the oracle knows."""
+"""Fuzzed records: mutations of valid ones. Some are still valid, which the oracle recognises."""
 
 import json
 from collections.abc import Callable
@@ -9,17 +9,17 @@ import msgspec
 from consumers.formats.decode import BadInput, decode_message
 
 HUGE = 1 << 20
-"""Bytes that are looked at."""
+"""Largest record that is read, in bytes."""
 HUGE_SHARE = 0.0005
-"""Huge records are rare among hostile ones: a million of them would not fit on a disk."""
+"""Share of huge records: a million of them would not fit on a disk."""
 Pair = tuple[bytes | None, bytes | None]
 """Key and value."""
 
 
-def mangle(random: Random, key: bytes, value: bytes) -> Pair:
-    """Spoil a record in one of many ways. Its session stays what it was wherever one can still be read."""
+def _mutate(random: Random, key: bytes, value: bytes) -> Pair:
+    """Mutate a record in one of many ways; its session stays the same wherever one can be read."""
     spoilt = random.choices(_WAYS, _WEIGHTS)[0](random, key, value)
-    # Without a key the message's own session counts. It must not slip into another one, which lives elsewhere.
+    # Without a key the message's own session counts. It must not become one of another partition.
     return (key, spoilt[1]) if spoilt[0] is None and _session(spoilt[1]) not in (None, key) else spoilt
 
 
@@ -82,12 +82,12 @@ def _long(random: Random, key: bytes, value: bytes) -> Pair:
 
 
 def _huge(random: Random, key: bytes, value: bytes) -> Pair:
-    """About as large as what is looked at at most, and never larger than what a broker takes."""
+    """Make a record about as large as the largest that is read, and smaller than a broker's limit."""
     return key, value[:-1] + b',"pad":"' + b"x" * (random.choice([HUGE - 20_000, HUGE + 10_000])) + b'"}'
 
 
-def _unheard(random: Random, key: bytes, value: bytes) -> Pair:
-    """A delete of a segment, or the end of a session, that was never heard of."""
+def _unknown_target(random: Random, key: bytes, value: bytes) -> Pair:
+    """Make a delete of an unknown segment, or an end of an unknown session."""
     if random.random() < 0.5:
         return key, msgspec.json.encode({"type": "delete", "session": key.decode(), "segment": "nobody"})
     stranger = b"stranger-" + random.randbytes(4).hex().encode()
@@ -108,13 +108,13 @@ _WEIGHTED: dict[Callable[[Random, bytes, bytes], Pair], int] = {
     _wrong_key: 8,
     _nothing: 8,
     _noise: 8,
-    _unheard: 6,
+    _unknown_target: 6,
     _deep: 1,
     _long: 1,
 }
 _WAYS, _WEIGHTS = list(_WEIGHTED), list(_WEIGHTED.values())
 
 
-def mangle_or_huge(random: Random, key: bytes, value: bytes) -> Pair:
-    """As `mangle`, and now and then a record near the limit of a broker."""
-    return _huge(random, key, value) if random.random() < HUGE_SHARE else mangle(random, key, value)
+def mutate_record(random: Random, key: bytes, value: bytes) -> Pair:
+    """Mutate a record, rarely to one near the broker's size limit."""
+    return _huge(random, key, value) if random.random() < HUGE_SHARE else _mutate(random, key, value)

@@ -1,4 +1,4 @@
-"""Sentences of our own making, as a recogniser would hear them: lower case, no marks, full of names and times."""
+"""Synthetic sentences as a recogniser transcribes them: lower case, no punctuation, many names and times."""
 
 from random import Random
 
@@ -22,7 +22,7 @@ _TEMPLATES = (
 
 
 def make_sentence(random: Random) -> list[str]:
-    """The words of one sentence."""
+    """Return the words of one sentence."""
     text = random.choice(_TEMPLATES)
     while "{" in text:
         for name, choices in (
@@ -37,5 +37,5 @@ def make_sentence(random: Random) -> list[str]:
 
 
 def any_word(random: Random) -> str:
-    """A word that a recogniser may have misheard."""
+    """Return a random word, as a recogniser may have misheard."""
     return random.choice(make_sentence(random))

@@ -1,6 +1,6 @@
-"""Recorded streams of research data sets as messages in normal form, to measure on real input.
+"""Recorded streams of research data sets as messages in normal form, for measurements on real input.
 
-These are archives' file shapes, not vendors' live ones. Times are seconds of the recording.
+The formats are those of archives, not of live vendors. Times are seconds of the recording.
 """
 
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from consumers.recordings.jsonl import read_recording
 from stream.messages.types import Delete, End, Message, Update, WordTime
 
 PAUSE_SECONDS = 0.6
-"""A speech without segments is cut where its speaker pauses this long (seconds)..."""
+"""A speech without segments is split at pauses of this length..."""
 MAX_WORDS = 60
-"""...or at so many words, whichever comes first."""
+"""...or at this number of words, whichever comes first."""
 
 Word = tuple[str, float, float]
-"""A word with its start and end."""
+"""A word with its start and end in seconds."""
 
 
 class _DatasetSpeech(msgspec.Struct):
@@ -37,7 +37,7 @@ class _DatasetEvent(msgspec.Struct):
 
 
 def read_speeches(path: Path) -> Iterator[Message]:
-    """Debate speeches with timed words (IBM): every word is an update of its segment; all speeches run at once."""
+    """Read debate speeches with timed words (IBM): every word updates its segment; all speeches run in parallel."""
     sessions = [
         list(_read_speech(msgspec.json.decode(line, type=_DatasetSpeech))) for line in path.read_bytes().splitlines()
     ]
@@ -59,7 +59,7 @@ def _read_speech(speech: _DatasetSpeech) -> Iterator[tuple[float, Message]]:
 
 
 def read_events(path: Path) -> Iterator[Message]:
-    """One recogniser session with interim results (`seg`, `is_final`, `text`, `words`; other lines are skipped)."""
+    """Read one recogniser session with interim results (`seg`, `is_final`, `text`, `words`); skips other lines."""
     session = path.name.removesuffix(".events.jsonl")
     for line in path.read_bytes().splitlines():
         event = msgspec.json.decode(line, type=_DatasetEvent)
@@ -77,15 +77,16 @@ def read_events(path: Path) -> Iterator[Message]:
 
 
 def _word_times(event: _DatasetEvent) -> tuple[WordTime, ...] | None:
-    """Times of an event's words, unless the text has other words than were timed."""
+    """Return the times of an event's words; None if their number differs from the text's words."""
     if len(event.words) != len(event.text.split()):
         return None
     return tuple(WordTime(start, end) for _, start, end in event.words)
 
 
 def read_increments(path: Path) -> Iterator[Message]:
-    """Timed increments of many call sides (`File:`, `Time:`, then word, start, end): an increment replaces from its
-    first word's start on, also in a segment that has closed, which is then edited.
+    """Read timed increments of many call sides (`File:`, `Time:`, then word, start, end).
+
+    An increment replaces all words from its first word's start on; in a closed segment that is an edit.
     """
     sessions = []
     for block in path.read_text(encoding="utf-8").split("File: ")[1:]:
@@ -106,12 +107,12 @@ def _read_session(session: str, increments: list[list[Word]]) -> Iterator[tuple[
     for words in increments:
         time, begins = words[-1][2], words[0][1]
         while len(standing) > 1 and standing[-1][1][0][1] >= begins:
-            name, _, _ = standing.pop()  # nothing of it is left; what stood before it goes on
+            name, _, _ = standing.pop()  # no word of it is left; the segment before it continues
             yield time, Delete(session=session, segment=name)
         name, before, closed = standing.pop() if standing else (next(names), [], False)
         kept = [word for word in before if word[1] < begins]
         full = begins - before[-1][2] >= PAUSE_SECONDS or len(before) + len(words) > MAX_WORDS if before else False
-        if kept == before and (closed or full):  # the increment reaches into nothing: it begins a segment
+        if kept == before and (closed or full):  # the increment replaces no word, so it opens a segment
             if not closed:
                 yield time, _update(session, name, before, True)
             standing.append((name, before, True))
@@ -122,23 +123,23 @@ def _read_session(session: str, increments: list[list[Word]]) -> Iterator[tuple[
 
 
 class _DatasetLine(msgspec.Struct):
-    """What tells the shapes apart by their first lines."""
+    """Fields of a first line that identify the format of a file."""
 
     asr_words: Any = None
     seg: Any = None
 
 
 def read_streams(path: Path) -> list[Message]:
-    """A recorded stream in whatever shape it has, normal form too; or all `.jsonl` files under a folder, at once.
+    """Read a recorded stream of any known format, including normal form; or all `.jsonl` files of a folder in parallel.
 
     Raises:
-        RecordingError: it cannot be read, or has no messages.
+        RecordingError: the stream cannot be read, or has no messages.
     """
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
     try:
         messages = [message for file in files for message in _read_any(file, several=len(files) > 1)]
     except (msgspec.DecodeError, UnicodeDecodeError, IndexError, ValueError) as error:
-        raise RecordingError(f"{path} is no recorded stream: {error}") from error
+        raise RecordingError(f"{path} is not a recorded stream: {error}") from error
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from error
     if not messages:
@@ -171,12 +172,12 @@ def _update(session: str, segment: str, words: list[Word], final: bool) -> Updat
 
 
 def _merge(sessions: list[list[tuple[float, Message]]]) -> Iterator[Message]:
-    """All sessions at once, in order of time; within a session the order stands."""
+    """Merge all sessions in order of time, keeping the order within each session."""
     ordered = []
     for i, part in enumerate(sessions):
         latest = 0.0
         for j, (time, message) in enumerate(part):
-            latest = max(latest, time)  # a message is not sent before the one ahead of it
+            latest = max(latest, time)  # a message is not sent before the previous one
             ordered.append((latest, i, j, message))
     ordered.sort(key=lambda row: row[:3])
     for _, _, _, message in ordered:

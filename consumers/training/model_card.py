@@ -1,4 +1,4 @@
-"""The model card of a tagger that was trained on own data: what its run measured, and what is left to say."""
+"""Model card of a tagger trained on user data: the measurements of its run, and parts to fill in."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from stream.evaluation.metrics.report import EvaluationReport, PolicyResult
 from stream.evaluation.per_type import TypeScore
 
 FEW_SPANS, FEW_SEQUENCES = 20, 400
-"""Below which a type's figure is hardly one, and all figures are coarse."""
+"""Below these numbers the score of a type is unreliable, and all scores are coarse."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is said of one run."""
+    """Contents of the model card of one run."""
 
     name: str
     command: str
-    """That made it."""
+    """Command that made the tagger."""
     start: str
     corpus: TrainingFolder
     calibration: CalibrationReport
     evaluation: EvaluationReport
     types: Sequence[TypeScore]
     measured: str
-    """The part that was measured: "dev" or "test"."""
+    """Measured part of the data: "dev" or "test"."""
     written: bool
 
     def text(self) -> str:
-        """Write it as Markdown."""
+        """Return the card as Markdown."""
         parts = (
             _title_part(self),
             _data_part(self),

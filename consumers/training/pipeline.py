@@ -1,7 +1,7 @@
-"""From a folder of labelled text to a tagger with its stability, threshold, figures and card: `hearken train FOLDER`.
+"""Training pipeline of `hearken train FOLDER`: tagger and stability head, calibration, evaluation and model card.
 
-Every stage leaves its result in the run's folder and is skipped where that is found, so a run that was killed goes on
-when the same command is given again.
+Every stage writes its result to the run's folder and is skipped if that exists, so the same command continues an
+interrupted run.
 """
 
 import os
@@ -34,34 +34,34 @@ from stream.evaluation.replay.examples import LabelledText, read_examples
 
 CARD = "README.md"
 CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")
-"""Copied in this order: a folder with a `config.json` is taken for a checkpoint."""
+"""Files of a checkpoint in copying order: a folder with a `config.json` counts as a checkpoint, so it is last."""
 
 
 DELTAS = (0.01, 0.02, 0.03, 0.05, 0.1)
 MARGIN = 1.3
-"""Units, times those that would do if a threshold lost nothing: real ones lose something."""
+"""Required number of units, as a factor of those needed by a threshold without loss: real ones have some loss."""
 
 
 @dataclass(frozen=True)
 class TrainingOrder:
-    """What was typed."""
+    """Options of the command."""
 
     folder: Path
     out: Path
     recipe: TrainRecipe
     delta: float | None
-    """None: the strictest of `DELTAS` that the size of dev allows for."""
+    """None: the strictest of `DELTAS` that the size of dev allows."""
     epsilon: float
     command: str
-    """For the card."""
+    """Command line, for the model card."""
 
 
 def train_folder(order: TrainingOrder) -> Path:
     """Run all stages; returns the checkpoint's folder, which is `order.out`.
 
     Raises:
-        ConfigError: the data or a setting cannot be used, or `out` holds another run.
-        CheckpointError: there is nothing to start from.
+        ConfigError: the data or a setting is invalid, or `out` holds another run.
+        CheckpointError: the checkpoint to start from cannot be read.
     """
     _check(order)
     corpus = read_folder(order.folder, order.recipe.seed)
@@ -89,12 +89,17 @@ def train_folder(order: TrainingOrder) -> Path:
     _stage(f"4 of 4: the model card, {order.out / CARD}")
     _write_atomically(order.out / CARD, card.text().encode())
     for left in (order.out / "work").rglob("*.state.pt"):
-        left.unlink()  # of killed stages; many times as large as the tagger
+        left.unlink()  # left by interrupted stages; many times as large as the tagger
     return order.out
 
 
 def _check(order: TrainingOrder) -> None:
-    """Raise what can be known before the first hour of work."""
+    """Check everything that can be checked before training.
+
+    Raises:
+        ConfigError: a setting is invalid.
+        CheckpointError: the checkpoint to start from cannot be read.
+    """
     for name, value in (("delta", order.delta), ("epsilon", order.epsilon)):
         if value is not None and not 0 < value < 1:
             raise ConfigError(f"--{name} must be between 0 and 1, not {value:g}")
@@ -117,7 +122,7 @@ def _print_data(corpus: TrainingFolder, out: Path) -> None:
 
 
 def _copy_checkpoint(trained: Path, out: Path) -> None:
-    """Make the run's folder the checkpoint: its name is the tagger's name in every revision."""
+    """Copy the checkpoint into the run's folder, whose name is the tagger's name in every revision."""
     if (out / CHECKPOINT[-1]).exists():
         return
     for name in CHECKPOINT:
@@ -127,7 +132,7 @@ def _copy_checkpoint(trained: Path, out: Path) -> None:
 
 
 def _calibrate(order: TrainingOrder) -> CalibrationReport:
-    """Find a threshold, or say why there is none; the tagger is of use without."""
+    """Calibrate a threshold, or print why there is none; the tagger can be used without one."""
     path = order.out / "calibrate.json"
     if path.exists():
         return _read_calibration(order, path)
@@ -164,9 +169,9 @@ def _read_calibration(order: TrainingOrder, path: Path) -> CalibrationReport:
 
 
 def pick_delta(rows: Counts, epsilon: float) -> float:
-    """Pick what can be promised of units of so many rows, (units,).
+    """Return the strictest delta that can be guaranteed with units of these numbers of rows, (units,).
 
-    By their lengths alone, before anything is labelled, so it takes nothing from the guarantee.
+    The choice depends on lengths only, not on labels, so it does not weaken the guarantee.
     """
     nothing = np.zeros_like(rows)
     needed = ((delta, units_needed(nothing, rows, delta, epsilon)) for delta in DELTAS)
@@ -201,7 +206,7 @@ def _json(report: CalibrationReport | EvaluationReport) -> bytes:
 
 
 def _write_atomically(path: Path, content: bytes) -> None:
-    """Write a stage's result at once: where it is found, the stage is done."""
+    """Write a stage's result atomically: its existence marks the stage as done."""
     new = path.with_name(path.name + ".new")
     new.write_bytes(content)
     os.replace(new, path)

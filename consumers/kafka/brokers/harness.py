@@ -1,4 +1,4 @@
-"""What a run needs that plays both sides: topics of its own, a producer of updates and a reader's consumer."""
+"""Kafka clients of a demo or test run: its own topics, a producer of updates and a consumer of revisions."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.topics.topics import create_topics
 
 PATIENCE = 10.0
-"""Seconds to wait for a broker."""
+"""Time to wait for a broker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class KafkaHarness:
 
 @asynccontextmanager
 async def open_harness(name: str, broker: str) -> AsyncIterator[KafkaHarness]:
-    """Make topics with a name of this run's own: an outside broker may still hold the records of earlier runs.
+    """Create topics with unique names, because the broker may hold records of earlier runs, and start the clients.
 
     Raises:
         BrokerUnreachable: no broker answered.

@@ -4,6 +4,8 @@ Every stage leaves its result in the run's folder and is skipped where that is f
 when the same command is given again.
 """
 
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,6 @@ from consumers.training.model_card import ModelCard
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
-from encoder.files import replace_file, write_json
 from encoder.model.config import ConfigError
 from encoder.restart.policy_text import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
@@ -86,7 +87,7 @@ def train_folder(order: TrainingOrder) -> Path:
         written=order.recipe.written,
     )
     _stage(f"4 of 4: the model card, {order.out / CARD}")
-    replace_file(order.out / CARD, card.text().encode())
+    _put(order.out / CARD, card.text().encode())
     for left in (order.out / "work").rglob("*.state.pt"):
         left.unlink()  # of killed stages; many times as large as the tagger
     return order.out
@@ -120,7 +121,9 @@ def _copy(trained: Path, out: Path) -> None:
     if (out / CHECKPOINT[-1]).exists():
         return
     for name in CHECKPOINT:
-        replace_file(out / name, (trained / name).read_bytes())
+        new = out / f"{name}.new"
+        shutil.copyfile(trained / name, new)
+        os.replace(new, out / name)
 
 
 def _calibrate(order: TrainingOrder) -> CalibrationReport:
@@ -145,7 +148,7 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
     else:
         _say(f"calibration {report.refusal()}")
         _say(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
-    write_json(path, report)
+    _put(path, _json(report))
     return report
 
 
@@ -183,7 +186,7 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
         spoken=not order.recipe.written,
     )
     report = evaluate_all(task, order.command)
-    write_json(path, report)
+    _put(path, _json(report))
     return report
 
 
@@ -191,6 +194,17 @@ def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     labels = load_checkpoint(str(order.out)).config.labels
     path = order.out / "data" / f"{measured}.conll"
     return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
+
+
+def _json(report: CalibrationReport | EvaluationReport) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a stage's result at once: where it is found, the stage is done."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(content)
+    os.replace(new, path)
 
 
 def _stage(text: str) -> None:

@@ -121,9 +121,9 @@ def _bound(http: HttpSettings | None, member: ServeWorker | None) -> AbstractCon
         return member.listener or nullcontext()
     if http is None:
         return nullcontext()
-    from consumers.http.server import bind
+    from consumers.http.server import bind_socket
 
-    return bind(http) or nullcontext()
+    return bind_socket(http) or nullcontext()
 
 
 async def _run(
@@ -148,7 +148,7 @@ async def _run(
 
     front = HttpFrontend(http, worker, slot)
     service = Service(settings, worker, observer=front.observer, reader=reader)
-    async with sending_heartbeats(slot, worker, service), front.open(listener, service):
+    async with sending_heartbeats(slot, worker, service), front.serve(listener, service):
         await service.run(stop)
 
 

@@ -115,10 +115,10 @@ def bind_worker_port(http: HttpSettings | None, worker: int) -> socket.socket | 
     """
     if http is None:
         return None
-    from consumers.http.server import bind
+    from consumers.http.server import bind_socket
 
     own = replace(http, port=http.port + worker if http.port else 0)
-    listener = bind(own)
+    listener = bind_socket(own)
     try:
         if listener is not None:
             listener.listen()

@@ -4,8 +4,6 @@ Every stage leaves its result in the run's folder and is skipped where that is f
 when the same command is given again.
 """
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from consumers.training.model_card import ModelCard
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
+from encoder.files import replace_file, write_json
 from encoder.model.config import ConfigError
 from encoder.restart.policy_text import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
@@ -87,7 +86,7 @@ def train_folder(order: TrainingOrder) -> Path:
         written=order.recipe.written,
     )
     _stage(f"4 of 4: the model card, {order.out / CARD}")
-    _write_atomically(order.out / CARD, card.text().encode())
+    replace_file(order.out / CARD, card.text().encode())
     for left in (order.out / "work").rglob("*.state.pt"):
         left.unlink()  # of killed stages; many times as large as the tagger
     return order.out
@@ -121,9 +120,7 @@ def _copy_checkpoint(trained: Path, out: Path) -> None:
     if (out / CHECKPOINT[-1]).exists():
         return
     for name in CHECKPOINT:
-        new = out / f"{name}.new"
-        shutil.copyfile(trained / name, new)
-        os.replace(new, out / name)
+        replace_file(out / name, (trained / name).read_bytes())
 
 
 def _calibrate(order: TrainingOrder) -> CalibrationReport:
@@ -148,7 +145,7 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
     else:
         _print(f"calibration {report.refusal()}")
         _print(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
-    _write_atomically(path, _json(report))
+    write_json(path, report)
     return report
 
 
@@ -186,7 +183,7 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
         spoken=not order.recipe.written,
     )
     report = evaluate_all(task, order.command)
-    _write_atomically(path, _json(report))
+    write_json(path, report)
     return report
 
 
@@ -194,17 +191,6 @@ def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     labels = load_checkpoint(str(order.out)).config.labels
     path = order.out / "data" / f"{measured}.conll"
     return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
-
-
-def _json(report: CalibrationReport | EvaluationReport) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write a stage's result at once: where it is found, the stage is done."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(content)
-    os.replace(new, path)
 
 
 def _stage(text: str) -> None:

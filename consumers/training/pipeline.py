@@ -25,10 +25,10 @@ from encoder.train.stages.loop import console
 from stream.evaluation.calibration.calibrate import CalibrationReport, read_rows, run_calibration
 from stream.evaluation.calibration.calibrate import CalibrationTask as CalibrationTask
 from stream.evaluation.calibration.risk_control import Counts, units_needed
-from stream.evaluation.labelled import EvaluationTask, evaluate_all
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
 from stream.evaluation.plots.reliability import plot_reliability
+from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
 from stream.evaluation.replay.examples import LabelledText, read_examples
 
 CARD = "README.md"
@@ -182,7 +182,7 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
         policies=("always", policy),
         spoken=not order.recipe.written,
     )
-    report = evaluate_all(task, order.command)
+    report = run_evaluation(task, order.command)
     write_json(path, report)
     return report
 

@@ -1,4 +1,4 @@
-"""Recorded streams: files of messages in normal form, one JSON object on each line, with the `time` of arrival."""
+"""Reader of recorded streams: files of messages in normal form, one JSON object per line, with its arrival `time`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from stream.messages.types import Message
 
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
-    """One recorded message."""
+    """One message of a recording."""
 
     message: Message
     value: bytes
-    """The line itself, which is sent unchanged, including unknown fields."""
+    """The line itself, with unknown fields; a replay sends it unchanged."""
     due: float
     """Seconds after the first message; never decreases."""
 
@@ -31,7 +31,7 @@ _TIME = msgspec.json.Decoder(_Timed)
 
 
 def read_recording(path: Path) -> Iterator[RecordedMessage]:
-    """Yield the messages of a recorded stream. A message without a time is due with the previous one.
+    """Read a recorded stream line by line. A message without a time has the time of its predecessor.
 
     Raises:
         RecordingError: the file cannot be read, or a line is not a message.

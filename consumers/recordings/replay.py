@@ -1,4 +1,4 @@
-"""Replay of a recorded stream in real time, at a multiple of it, or as fast as possible."""
+"""Replay of a recorded stream: at the recorded pace, at a multiple of it, or as fast as possible."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -21,13 +21,13 @@ async def pace(
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
 ) -> AsyncIterator[RecordedMessage]:
-    """Yield each message when it is due. Delays do not accumulate.
+    """Yield each message when it is due. Due times are relative to the start, so delays do not accumulate.
 
     Args:
         recording: in order of `due`.
-        speed: factor of real time; None for no waiting.
-        clock: monotonic clock in seconds.
-        sleep: waits for a number of seconds of that clock.
+        speed: factor of real time; None does not wait.
+        clock: monotonic clock (seconds).
+        sleep: waits the given seconds of `clock`.
     """
     start = clock()
     for recorded in recording:
@@ -48,11 +48,11 @@ async def send_recording(
     """Produce a recorded stream, keyed by session; returns the number of acknowledged messages.
 
     Args:
-        producer: started.
+        producer: started producer.
         topic: target topic.
         recording: in order of `due`.
         speed: see `pace`.
-        on_sent: called with each message and the future of its acknowledgement.
+        on_sent: called with each sent message and the future of its acknowledgement.
 
     Raises:
         KafkaError: a message was not acknowledged.
@@ -75,7 +75,7 @@ async def replay_recording(
     """Produce a recorded stream; returns the number of acknowledged messages.
 
     Raises:
-        RecordingError: a line of the file is invalid; messages before it were sent.
+        RecordingError: the file is not a recorded stream; messages before the invalid line were sent.
         OperationFailed: no broker answered, or a message was not acknowledged.
     """
     producer = await connect(lambda: make_producer(broker), broker, patience)

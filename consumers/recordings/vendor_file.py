@@ -1,4 +1,4 @@
-"""Files of vendor messages as recorded streams, converted to normal form or unchanged."""
+"""Reader of files in a vendor's format as recorded streams: converted to normal form, or unchanged."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from stream.messages.types import Message, Update
 
 
 class VendorSessions:
-    """Sessions as received, without labelling, from which formats read the segments."""
+    """Session texts for formats that depend on earlier messages; nothing is labelled."""
 
     def __init__(self) -> None:
         self._intake = Intake(coalesce=False)
@@ -38,9 +38,9 @@ class VendorFile:
     """A file in a vendor's format.
 
     Args:
-        path: of the file.
+        path: file.
         format: value of `--format`.
-        session: session of all messages; by default the one that they name.
+        session: session of all messages; None: the session that each message names.
     """
 
     path: Path
@@ -48,13 +48,13 @@ class VendorFile:
     session: str | None = None
 
     def read(self, raw: bool = False) -> Iterator[RecordedMessage]:
-        """Yield the messages of the file. A message without a time is due with the previous one.
+        """Read message by message. A message without a time has the time of its predecessor.
 
         Args:
-            raw: yield the vendor's messages unchanged, keyed by session, instead of messages in normal form.
+            raw: yield the vendor's messages unchanged, keyed by session; otherwise messages in normal form.
 
         Raises:
-            RecordingError: the file or one of its messages cannot be read.
+            RecordingError: the file cannot be read, or a message is invalid.
         """
         first: float | None = None
         due = 0.0

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -41,8 +40,8 @@ def find_java() -> Path | None:
     java = found or shutil.which("java")
     if java is None:
         return None
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    match = re.search(r'version "(\d+)', said)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(\d+)', output)
     return Path(java) if match and int(match[1]) >= OLDEST_JAVA else None
 
 
@@ -153,12 +152,7 @@ class ApacheKafka:
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:
         process.wait()
-        watchman = process.stdin
-        assert watchman is not None
-        with suppress(BrokenPipeError):
-            watchman.write(b"done\n")
-            watchman.flush()
-        _close_quietly(watchman)
+        process.communicate(b"done\n")  # ends the watchdog
         self._process = None
 
     def _format(self, config: Path) -> None:
@@ -250,8 +244,3 @@ def free_ports(count: int) -> list[int]:
 
 def _version(folder: Path) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", folder.name)]
-
-
-def _close_quietly(pipe: IO[bytes]) -> None:
-    with suppress(OSError):
-        pipe.close()

@@ -22,7 +22,8 @@ from encoder.heads.stability_head import StabilityHead, make_features
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.plan import SegmentPlan
-from encoder.session.pool import SessionEncoder, SessionPool, run_plans
+from encoder.session.pool import SessionPool, run_plans
+from encoder.session.session_encoder import SessionEncoder
 from encoder.train.data.batches import TrainingExample
 
 BATCH = 64

@@ -42,15 +42,7 @@ class HeldOutSource:
 def train_stability(
     sources: Seq[HeldOutSource], tagger: int, labels: int, options: StabilityStage, seed: int
 ) -> StabilityHead:
-    """Collect states and train the head of one tagger.
-
-    Args:
-        sources: texts, each with a model that was not trained on them.
-        tagger: number of the label set.
-        labels: size of it.
-        options: how.
-        seed: of all that is drawn.
-    """
+    """Collect states and train the head of one tagger: label set number `tagger`, which has `labels` labels."""
     rng = random.Random(f"{seed}-stability-{tagger}")
     head: StabilityHead | None = None
     gathered: list[LiveStates] = []

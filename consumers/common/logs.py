@@ -45,8 +45,7 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
         )
     )
     # Brokers refuse the first records of a transaction that closely follows another, and accept them 10 ms later.

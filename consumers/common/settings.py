@@ -174,8 +174,7 @@ class ServiceSettings:
         int, _load("Largest number of messages in flight; beyond it, partitions are paused.", metavar="N")
     ] = 1024
     fetch_wait_ms: Annotated[
-        int,
-        _kafka("Time that a broker may wait for records before it answers a fetch.", min=0, metavar="MS"),
+        int, _kafka("Time that a broker may wait for records before it answers a fetch.", min=0, metavar="MS")
     ] = 500
     """The embedded broker always waits that long."""
     connect_seconds: Annotated[float, _kafka("Time to wait for a broker that does not answer.")] = 60.0

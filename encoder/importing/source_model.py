@@ -90,13 +90,11 @@ def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
     )
     _check_tokenizer(tokenizer, config)
     model = _fill(config, convert_weights(family, config, raw, skip), head)
-    specials = [tokenizer.token_to_id(name) for name in (family.opening, family.closing)]
-    if None in specials:
-        raise ImportRefused(f"the tokenizer has no {family.closing if specials[0] is not None else family.opening}")
+    opening, closing = (_special(tokenizer, name) for name in (family.opening, family.closing))
     notes = head.notes
     if not tagger and any(name.startswith("classifier.") for name in raw):
         notes = (*notes, "the checkpoint's head was left out")
-    return SourceModel(model, tokenizer, *specials, str(source["model_type"]), tagger, notes)
+    return SourceModel(model, tokenizer, opening, closing, str(source["model_type"]), tagger, notes)
 
 
 def default_causal_layers(layers: int) -> int:
@@ -156,6 +154,13 @@ def _check_tokenizer(tokenizer: Tokenizer, config: HybridConfig) -> None:
             f"the tokenizer has ids up to {most}, but the model only {config.vocab_size} embeddings: "
             "they are not of the same checkpoint"
         )
+
+
+def _special(tokenizer: Tokenizer, name: str) -> int:
+    found: int | None = tokenizer.token_to_id(name)
+    if found is None:
+        raise ImportRefused(f"the tokenizer has no {name}")
+    return found
 
 
 def _fill(config: HybridConfig, weights: dict[str, Tensor], head: ImportedHead) -> HybridModel:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from benchmarks.device.report import Limits, StepRow
+from benchmarks.device.resident.interface import SlotRequest
+from benchmarks.device.resident.step import DeviceResidentStep
 from benchmarks.device.trace import Trace, trace
 from encoder.restart.policies import RestartPolicy
 from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.gpu.resident.interface import SlotRequest
-from encoder.runtime.gpu.resident.step import DeviceResidentStep
 from encoder.tagger import Tagger
 
 _TRACED = 8

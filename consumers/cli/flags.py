@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo
@@ -140,7 +140,7 @@ def _describe(name: str, hints: Mapping[str, Any]) -> Any:
     if info is None:
         return base
     info = copy(info)
-    kinds = [x for x in get_args(base) if x is not type(None)] if get_origin(base) is UnionType else [base]
+    kinds = [x for x in get_args(base) if x is not type(None)] if get_origin(base) in (UnionType, Union) else [base]
     kind = get_args(kinds[0])[0] if get_origin(kinds[0]) is list else kinds[0]
     if isinstance(info, OptionInfo) and info.show_envvar:
         info.envvar = PREFIX + name.upper()

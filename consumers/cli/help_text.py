@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from consumers.cli.config_file import file_origin
 from consumers.common.settings import suggest
 
-NAME_COLUMN = 28
+NAME_COLUMN = 29
 """Width of the first column; a longer flag gets a line of its own."""
 
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
@@ -101,7 +101,7 @@ def _write_row(formatter: Any, name: str, help: str, notes: str) -> None:
     indent = " " * NAME_COLUMN
     lines = [line for text in (help, notes) for line in wrap(text, formatter.width - NAME_COLUMN, **_WHOLE_WORDS)]
     first = f"  {name}".ljust(NAME_COLUMN)
-    if len(first) > NAME_COLUMN or first[-1] != " ":
+    if not first.endswith("  "):
         formatter.write(first.rstrip() + "\n")
         first = indent
     for line in lines:
@@ -114,20 +114,22 @@ def option_row(param: Any) -> tuple[str, str, str]:
     help = _fill_in(param.help or "")
     if param.param_type_name == "argument":
         return param.metavar or param.name.upper(), help, ""
-    left = ", ".join(param.opts) + (f" / {', '.join(param.secondary_opts)}" if param.secondary_opts else "")
+    left = " / ".join([", ".join(sorted(param.opts, key=len)), *param.secondary_opts])
     if not param.is_flag and param.metavar:
         left += f" {param.metavar}"
     default = default_of(param)
-    notes = "; ".join(filter(None, [param.envvar, _range(param), f"default: {default}" if default else ""]))
+    if default and not param.required:
+        default = f"default: {default}"
+    notes = "; ".join(filter(None, [param.envvar, _range(param), default]))
     return left, help, f"[{notes}]" if notes else ""
 
 
 def default_of(param: Any) -> str:
     """The default of an option as text; "" for options without a value, such as --help."""
+    if param.required:
+        return "required"
     if isinstance(param.show_default, str):
         return param.show_default
-    if param.required:
-        return "none, it is required"
     if param.is_flag:
         return "" if param.is_eager or param.default is None else "on" if param.default else "off"
     if isinstance(param.default, float):

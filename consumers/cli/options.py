@@ -6,7 +6,7 @@ from typing import Annotated
 
 from consumers.common.logs import Level
 from consumers.common.settings import setting
-from consumers.http.settings import DEFAULT_HOST, DEFAULT_PORT, HttpSettings, read_settings
+from consumers.http.settings import DEFAULT_HOST, DEFAULT_PORT, HttpSettings, read_http_settings
 
 ApacheKafkaOption = Annotated[
     bool,
@@ -17,7 +17,23 @@ ApacheKafkaOption = Annotated[
         variable=False,
     ),
 ]
-FormatOption = Annotated[str, setting("Format of the messages: auto, {formats}.", panel="Messages", metavar="FORMAT")]
+
+
+def _complete_format(incomplete: str) -> list[str]:
+    from consumers.formats.registry import AUTO, FORMATS  # slow to import
+
+    return [name for name in (AUTO, *FORMATS) if name.startswith(incomplete)]
+
+
+FormatOption = Annotated[
+    str,
+    setting(
+        "Format of the messages: auto, {formats}.",
+        panel="Messages",
+        metavar="FORMAT",
+        autocompletion=_complete_format,
+    ),
+]
 SessionOption = Annotated[
     str | None,
     setting(
@@ -65,4 +81,4 @@ class HttpFlags:
         Raises:
             SettingError: a value is not valid, or other machines could connect without a token.
         """
-        return read_settings(self.http_host, self.http_port, self.http_token_file)
+        return read_http_settings(self.http_host, self.http_port, self.http_token_file)

@@ -37,7 +37,8 @@ class VerifyCommand:
 def verify(settings: VerifyCommand) -> int:
     """Compare a service's whole output with a run of one process; exit code 0 if nothing is wrong.
 
-    The topics must still have their first records, and no session may have expired (--idle-seconds).
+    Give the settings that the service has. The topics must still have their first records, and no session may have
+    expired (--idle-seconds).
     """
     from rich.console import Console
 

@@ -71,6 +71,17 @@ _labels = partial(setting, panel="Labels")
 _load = partial(setting, panel="Load")
 _sessions = partial(setting, panel="Sessions")
 
+
+def _complete_tagger(incomplete: str) -> list[str]:
+    from encoder.checkpoints.names import shipped_names
+
+    return [name for name in shipped_names() if name.startswith(incomplete)]
+
+
+def _complete_policy(incomplete: str) -> list[str]:
+    return [name for name in POLICIES if name.startswith(incomplete)]
+
+
 TaggerOption = Annotated[
     list[str] | None,
     _labels(
@@ -78,6 +89,7 @@ TaggerOption = Annotated[
         "separate the names by commas in the variable.",
         metavar="NAME",
         show_default=DEFAULT_TAGGER,
+        autocompletion=_complete_tagger,
     ),
 ]
 NumberFormatOption = Annotated[
@@ -217,6 +229,7 @@ class EngineSettings:
             "per word), or default: the calibrated policy of the tagger, else price:0.005, or last:3 for a tagger "
             "without stability head.",
             metavar="POLICY",
+            autocompletion=_complete_policy,
         ),
     ] = DEFAULT_POLICY
     stability: Annotated[

@@ -20,7 +20,7 @@ from consumers.demo.summary import DemoSummary
 from consumers.demo.terminal_view import View, make_view
 from consumers.demo.transcript import Transcript
 from consumers.http.frontend import HttpFrontend
-from consumers.http.server import bind
+from consumers.http.server import bind_socket
 from consumers.http.settings import HttpSettings
 from consumers.kafka.brokers.embedded import OwnBroker, open_broker
 from consumers.kafka.service.service import Service
@@ -163,12 +163,12 @@ async def _serve_page(
     settings: ServiceSettings, worker: Worker, http: HttpSettings | None
 ) -> AsyncIterator[tuple[Service, str | None]]:
     """The service and the address of its live page; None without a page."""
-    listener = bind(http) if http else None
+    listener = bind_socket(http) if http else None
     if http is None or listener is None:
         yield Service(settings, worker), None
         return
     with listener:
         front = HttpFrontend(http, worker)
         service = Service(settings, worker, observer=front.observer)
-        async with front.open(listener, service) as address:
+        async with front.serve(listener, service) as address:
             yield service, address

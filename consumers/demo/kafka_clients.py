@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import FETCH_WAIT_MS
-from consumers.kafka.client.clients import administering, connect, make_producer
+from consumers.kafka.client.clients import admin_client, connect, make_producer
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.topics.topics import create_topics
 
@@ -47,7 +47,7 @@ async def open_clients(broker: str) -> AsyncIterator[DemoClients]:
         fetch_max_wait_ms=FETCH_WAIT_MS,
         **aiokafka_options(),
     )
-    async with administering(broker, CONNECT_SECONDS) as admin:
+    async with admin_client(broker, CONNECT_SECONDS) as admin:
         await create_topics(admin, topics)
     async with AsyncExitStack() as stack:
         producer = await connect(partial(make_producer, broker), broker, CONNECT_SECONDS)

@@ -1,15 +1,14 @@
-"""From the name of a format, as an operator gives it, to its reader."""
+"""Readers of records and lines: they convert values of a format to messages in normal form."""
 
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import structlog
 
 from consumers.common.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, check_choice
-from consumers.formats.base import Segments
-from consumers.formats.decode import BadInput
+from consumers.formats.base import Format, FormatContext, Segments, read_value
+from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.formats.line_reader import BlockReader, LineReader
-from consumers.formats.reader import FormatReader, MessageReader, NormalReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise
 from stream.messages.types import Message
 
@@ -18,8 +17,63 @@ log = structlog.get_logger()
 NORMAL = "normal"
 
 
+class MessageReader(Protocol):
+    """Converts received values to messages in normal form."""
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """Return the messages of a value; none if it contains no text.
+
+        Args:
+            value: value of a record, or a line.
+            key: key of the record, which is the session; None: the value must name it.
+            offset: offset of the record, or number of the line.
+
+        Raises:
+            BadInput: the value is not of the format.
+            InputError: a text, a time or a name in it is invalid.
+        """
+        ...
+
+
+class NormalReader:
+    """Reader of the normal form."""
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `MessageReader`."""
+        message = decode_message(value)
+        check_key(key, message)
+        return (message,)
+
+
+class FormatReader:
+    """Reader of a vendor's format.
+
+    Args:
+        format: of the values.
+        segments: returns the segments of a session as received so far.
+        default: session of values for which nothing names one; without it such values are invalid.
+    """
+
+    def __init__(self, format: Format, segments: Callable[[str], Segments], default: str | None = None) -> None:
+        self._format = format
+        self._segments = segments
+        self._default = default
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `MessageReader`."""
+        context = FormatContext(_session(key), offset, self._segments, self._default)
+        return read_value(self._format, value, context)
+
+
+def _session(key: bytes | None) -> str | None:
+    try:
+        return None if key is None else key.decode()
+    except UnicodeDecodeError:
+        raise BadInput("key_mismatch", "the record's key, which names its session, is not UTF-8") from None
+
+
 class AutoReader:
-    """Reads with whatever format the first messages show; says in the log which that is.
+    """Reader that detects the format from the first values and logs it.
 
     Args:
         segments, default: see `FormatReader`.
@@ -35,12 +89,12 @@ class AutoReader:
         is_news = self._detector.decided is None
         format = self._detector.find(value)
         if is_news:
-            log.info("format decided", format=format.name, offset=offset)
+            log.info("format_detected", format=format.name, offset=offset)
         return FormatReader(format, self._segments, self._default).read(value, key, offset)
 
 
-def remembered_by(name: str) -> int:
-    """How many closed segments of a session a format needs to be remembered."""
+def default_remember_segments(name: str) -> int:
+    """Return how many closed segments of a session must be remembered for a format."""
     return CHAT_REMEMBER_SEGMENTS if name in FORMATS and FORMATS[name].chat else DEFAULT_REMEMBER_SEGMENTS
 
 
@@ -48,7 +102,7 @@ def check_format(name: str) -> None:
     """Check a format's name.
 
     Raises:
-        SettingError: there is none of that name.
+        SettingError: the format is unknown.
     """
     check_choice("format", name, (AUTO, *FORMATS))
 
@@ -57,11 +111,11 @@ def make_reader(name: str, segments: Callable[[str], Segments], default: str | N
     """Make the reader of a format, or of `auto`.
 
     Args:
-        name: as `--format` has it.
+        name: value of `--format`.
         segments, default: see `FormatReader`.
 
     Raises:
-        SettingError: there is none of that name.
+        SettingError: the format is unknown.
     """
     check_format(name)
     if name == NORMAL:
@@ -71,12 +125,12 @@ def make_reader(name: str, segments: Callable[[str], Segments], default: str | N
     return FormatReader(FORMATS[name], segments, default)
 
 
-def open_lines(name: str, stream: BinaryIO) -> LineReader:
-    """Read a file or pipe message by message, as its format parts them.
+def open_line_reader(name: str, stream: BinaryIO) -> LineReader:
+    """Return the reader of a file or pipe that splits it into messages as its format does.
 
     Args:
-        name: as `--format` has it; `auto` looks at how the stream begins.
-        stream: buffered, so that one can look ahead in it.
+        name: value of `--format`; `auto` inspects the beginning of the stream.
+        stream: buffered, so that its beginning can be peeked at.
     """
     blocks = _begins_with_block(stream) if name == AUTO else FORMATS[name].blocks
     return BlockReader(stream) if blocks else LineReader(stream)

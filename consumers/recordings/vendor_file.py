@@ -1,4 +1,4 @@
-"""Files of a vendor's messages as recorded streams: made updates in normal form, or left as they came."""
+"""Reader of files in a vendor's format as recorded streams: converted to normal form, or unchanged."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ import msgspec
 
 from consumers.common.errors import RecordingError
 from consumers.formats.decode import BadInput
-from consumers.formats.reader import MessageReader
-from consumers.formats.readers import make_reader, open_lines
+from consumers.formats.readers import MessageReader, make_reader, open_line_reader
 from consumers.recordings.jsonl import RecordedMessage
 from stream.ingest.queue import Intake
 from stream.messages.errors import InputError
@@ -17,17 +16,17 @@ from stream.messages.types import Message, Update
 
 
 class VendorSessions:
-    """Sessions as received, for formats to ask; nothing is labelled."""
+    """Session texts for formats that depend on earlier messages; nothing is labelled."""
 
     def __init__(self) -> None:
         self._intake = Intake(coalesce=False)
         self.segments = self._intake.segments
 
-    def hear(self, message: Message, offset: int) -> None:
-        """Take one message.
+    def apply(self, message: Message, offset: int) -> None:
+        """Apply one message.
 
         Raises:
-            InputError: it is bad; nothing was changed.
+            InputError: the message is invalid; nothing was changed.
         """
         self._intake.accept(message, offset, 0.0)
         while self._intake.waiting:
@@ -39,9 +38,9 @@ class VendorFile:
     """A file in a vendor's format.
 
     Args:
-        path: its messages.
-        format: as `--format` has it.
-        session: of all messages; by default the one that they name.
+        path: file.
+        format: value of `--format`.
+        session: session of all messages; None: the session that each message names.
     """
 
     path: Path
@@ -49,21 +48,21 @@ class VendorFile:
     session: str | None = None
 
     def read(self, raw: bool = False) -> Iterator[RecordedMessage]:
-        """Read message by message; what has no time comes together with what was before it.
+        """Read message by message. A message without a time has the time of its predecessor.
 
         Args:
-            raw: each of the vendor's messages as it came, keyed by session; otherwise what becomes of it.
+            raw: yield the vendor's messages unchanged, keyed by session; otherwise messages in normal form.
 
         Raises:
-            RecordingError: the file cannot be read, or a message of it not.
+            RecordingError: the file cannot be read, or a message is invalid.
         """
         first: float | None = None
         due = 0.0
         key = None if self.session is None else self.session.encode()
-        hearing = VendorSessions()
-        reader = make_reader(self.format, hearing.segments, self.path.stem)
+        sessions = VendorSessions()
+        reader = make_reader(self.format, sessions.segments, self.path.stem)
         for number, value in self._values():
-            messages = self._hear(reader, hearing, value, key, number)
+            messages = self._read_messages(reader, sessions, value, key, number)
             times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]
             if times:
                 first = times[0] if first is None else first
@@ -76,20 +75,20 @@ class VendorFile:
     def _values(self) -> Iterator[tuple[int, bytes]]:
         try:
             with self.path.open("rb") as stream:
-                lines = open_lines(self.format, stream)
-                while line := lines.take(wait=True):
+                lines = open_line_reader(self.format, stream)
+                while line := lines.next_line(wait=True):
                     if line.value.strip():
                         yield line.number, line.value
         except OSError as error:
             raise RecordingError(f"{self.path}: {error.strerror or error}") from error
 
-    def _hear(
-        self, reader: MessageReader, hearing: VendorSessions, value: bytes, key: bytes | None, number: int
+    def _read_messages(
+        self, reader: MessageReader, sessions: VendorSessions, value: bytes, key: bytes | None, number: int
     ) -> Sequence[Message]:
         try:
             messages = reader.read(value, key, number)
             for message in messages:
-                hearing.hear(message, number)
+                sessions.apply(message, number)
         except (BadInput, InputError) as error:
             raise RecordingError(f"{self.path}, line {number + 1}: {error}") from None
         return messages

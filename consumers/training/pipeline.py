@@ -1,11 +1,9 @@
-"""From a folder of labelled text to a tagger with its stability, threshold, figures and card: `hearken train FOLDER`.
+"""Training pipeline of `hearken train FOLDER`: tagger and stability head, calibration, evaluation, model card.
 
-Every stage leaves its result in the run's folder and is skipped where that is found, so a run that was killed goes on
-when the same command is given again.
+Each stage writes its result into the run's folder and is skipped if the result exists, so the same command resumes a
+run that was killed.
 """
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from consumers.training.model_card import ModelCard
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
+from encoder.files import replace_file, write_json
 from encoder.model.config import ConfigError
 from encoder.restart.policy_text import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
@@ -23,8 +22,7 @@ from encoder.train.data.folder import TrainingFolder, count_words, read_folder
 from encoder.train.recipe import TrainRecipe, write_run
 from encoder.train.run import run_training
 from encoder.train.stages.loop import console
-from stream.evaluation.calibration.calibrate import CalibrationReport, read_rows, run_calibration
-from stream.evaluation.calibration.calibrate import CalibrationTask as CalibrationTask
+from stream.evaluation.calibration.calibrate import CalibrationReport, CalibrationTask, read_rows, run_calibration
 from stream.evaluation.calibration.risk_control import Counts, units_needed
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
@@ -34,45 +32,44 @@ from stream.evaluation.replay.examples import LabelledText, read_examples
 
 CARD = "README.md"
 CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")
-"""Copied in this order: a folder with a `config.json` is taken for a checkpoint."""
-
+"""Copied in this order: a folder with a `config.json` counts as a checkpoint."""
 
 DELTAS = (0.01, 0.02, 0.03, 0.05, 0.1)
 MARGIN = 1.3
-"""Units, times those that would do if a threshold lost nothing: real ones lose something."""
+"""Factor on the units needed by a threshold of zero loss, because real thresholds lose something."""
 
 
 @dataclass(frozen=True)
 class TrainingOrder:
-    """What was typed."""
+    """Settings of one training run."""
 
     folder: Path
     out: Path
     recipe: TrainRecipe
     delta: float | None
-    """None: the strictest of `DELTAS` that the size of dev allows for."""
+    """None: the strictest of `DELTAS` that the size of dev allows."""
     epsilon: float
     command: str
-    """For the card."""
+    """Command line, for the card."""
 
 
 def train_folder(order: TrainingOrder) -> Path:
     """Run all stages; returns the checkpoint's folder, which is `order.out`.
 
     Raises:
-        ConfigError: the data or a setting cannot be used, or `out` holds another run.
-        CheckpointError: there is nothing to start from.
+        ConfigError: the data or a setting is invalid, or `out` holds another run.
+        CheckpointError: the start checkpoint does not exist or is invalid.
     """
     _check(order)
     corpus = read_folder(order.folder, order.recipe.seed)
     config = write_run(corpus, order.recipe, order.out)
-    _tell(corpus, order.out)
+    _print_data(corpus, order.out)
     if (order.out / CARD).exists():
         _read_calibration(order, order.out / "calibrate.json")
-        _stage("done before: nothing is left to do")
+        _stage("done already: all stages are complete")
         return order.out
     _stage("1 of 4: the tagger and its stability head")
-    _copy(run_training(config), order.out)
+    _copy_checkpoint(run_training(config), order.out)
     calibration = _calibrate(order)
     measured = "test" if "test" in corpus.parts else "dev"
     card = ModelCard(
@@ -87,14 +84,14 @@ def train_folder(order: TrainingOrder) -> Path:
         written=order.recipe.written,
     )
     _stage(f"4 of 4: the model card, {order.out / CARD}")
-    _put(order.out / CARD, card.text().encode())
+    replace_file(order.out / CARD, card.text().encode())
     for left in (order.out / "work").rglob("*.state.pt"):
-        left.unlink()  # of killed stages; many times as large as the tagger
+        left.unlink()  # states of killed stages; many times as large as the tagger
     return order.out
 
 
 def _check(order: TrainingOrder) -> None:
-    """Raise what can be known before the first hour of work."""
+    """Check the settings before the first hour of work."""
     for name, value in (("delta", order.delta), ("epsilon", order.epsilon)):
         if value is not None and not 0 < value < 1:
             raise ConfigError(f"--{name} must be between 0 and 1, not {value:g}")
@@ -106,28 +103,26 @@ def _check(order: TrainingOrder) -> None:
         raise ConfigError(f"{order.out} is a checkpoint that no such run made: give another --out")
 
 
-def _tell(corpus: TrainingFolder, out: Path) -> None:
+def _print_data(corpus: TrainingFolder, out: Path) -> None:
     for role, sequences in corpus.parts.items():
         files = ", ".join(corpus.files.get(role, ("split off",)))
-        _say(f"{role}: {len(sequences):,} sequences, {count_words(sequences):,} words ({files})")
-    _say(f"labels: {', '.join(corpus.labels)}")
+        _print(f"{role}: {len(sequences):,} sequences, {count_words(sequences):,} words ({files})")
+    _print(f"labels: {', '.join(corpus.labels)}")
     for note in corpus.notes:
-        _say(f"note: {note}")
-    _say(f"configuration: {out / 'train.toml'}")
+        _print(f"note: {note}")
+    _print(f"configuration: {out / 'train.toml'}")
 
 
-def _copy(trained: Path, out: Path) -> None:
-    """Make the run's folder the checkpoint: its name is the tagger's name in every revision."""
+def _copy_checkpoint(trained: Path, out: Path) -> None:
+    """Copy the trained checkpoint into the run's folder, whose name is the tagger's name in every revision."""
     if (out / CHECKPOINT[-1]).exists():
         return
     for name in CHECKPOINT:
-        new = out / f"{name}.new"
-        shutil.copyfile(trained / name, new)
-        os.replace(new, out / name)
+        replace_file(out / name, (trained / name).read_bytes())
 
 
 def _calibrate(order: TrainingOrder) -> CalibrationReport:
-    """Find a threshold, or say why there is none; the tagger is of use without."""
+    """Calibrate the threshold, or print why this is not possible; the tagger works without one."""
     path = order.out / "calibrate.json"
     if path.exists():
         return _read_calibration(order, path)
@@ -146,27 +141,27 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
         save_calibration(order.out, checkpoint.identity(), {"": report.chosen})
         plot_reliability(report, order.out / "reliability.png")
     else:
-        _say(f"calibration {report.refusal()}")
-        _say(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
-    _put(path, _json(report))
+        _print(f"calibration {report.refusal()}")
+        _print(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, without any guarantee")
+    write_json(path, report)
     return report
 
 
 def _read_calibration(order: TrainingOrder, path: Path) -> CalibrationReport:
     report = msgspec.json.decode(path.read_bytes(), type=CalibrationReport)
     if (report.delta, report.epsilon) != (order.delta or report.delta, order.epsilon):
-        anew = f"hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
+        command = f"hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
         raise ConfigError(
             f"{order.out} was calibrated with --delta {report.delta:g} --epsilon {report.epsilon:g}; give "
-            f"another --out, or calibrate it anew: {anew}"
+            f"another --out, or calibrate it again: {command}"
         )
     return report
 
 
 def pick_delta(rows: Counts, epsilon: float) -> float:
-    """Pick what can be promised of units of so many rows, (units,).
+    """Pick the strictest delta of `DELTAS` that is attainable with `rows` rows in each unit, (units,).
 
-    By their lengths alone, before anything is labelled, so it takes nothing from the guarantee.
+    It depends on the lengths only, not on labels, so the guarantee stays valid.
     """
     nothing = np.zeros_like(rows)
     needed = ((delta, units_needed(nothing, rows, delta, epsilon)) for delta in DELTAS)
@@ -186,7 +181,7 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
         spoken=not order.recipe.written,
     )
     report = run_evaluation(task, order.command)
-    _put(path, _json(report))
+    write_json(path, report)
     return report
 
 
@@ -196,20 +191,9 @@ def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
 
 
-def _json(report: CalibrationReport | EvaluationReport) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a stage's result at once: where it is found, the stage is done."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(content)
-    os.replace(new, path)
-
-
 def _stage(text: str) -> None:
-    _say(f"== {text}")
+    _print(f"== {text}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)

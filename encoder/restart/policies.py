@@ -137,7 +137,7 @@ def _find_uncertain(
 def _highest_entropy(words: NDArray[np.void], index: int) -> np.float32:
     highest = np.float32(0)
     for tagger in range(len(words)):
-        highest = max(highest, words[tagger, index].entropy)
+        highest = max(highest, words[tagger, index]["entropy"])
     return highest
 
 

@@ -69,7 +69,7 @@ def combine_heads(
         least, fewest = np.float32(np.inf), np.int64(1 << 31)
         for tagger in range(len(words)):
             word = words[tagger, first + i]
-            known = np.int64(word.seen)
-            least = min(least, stability_at(word.base, word.drift, count - known))
+            known = np.int64(word["seen"])
+            least = min(least, stability_at(word["base"], word["drift"], count - known))
             fewest = min(fewest, known)
         stability[i], seen[i] = least, fewest

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stream.ingest.received import ReceivedSegment, ReceivedSession
 from stream.messages.types import Delete, End, Message, Update
-from stream.messages.word_times import Times, retime
+from stream.messages.word_times import retime
 from stream.sessions.operations import EndSession, Operation, Remove, Write
 from stream.sessions.session import close_and_forget
 
@@ -54,8 +54,9 @@ def close_received(name: str, session: ReceivedSession, offset: int, answers: li
     for segment_name in session.open_segments():
         segment = session.segments[segment_name]
         cost = _estimate_tokens(segment.text, segment.text, whole=True)
-        write = _make_write(name, [], segment_name, segment, segment.text, segment.times, True, offset, cost)
-        closings.append(ComparedOperation(write, session, segment))
+        closings.append(
+            ComparedOperation(_write(name, [], segment_name, segment, True, offset, cost), session, segment)
+        )
     return [*closings, ComparedOperation(EndSession(name, answers, offset), session)]
 
 
@@ -74,7 +75,7 @@ def _compare_update(update: Update, session: ReceivedSession, offset: int, remem
     session.segments[name] = segment
     if closing:
         close_and_forget(session.segments, name, remember_segments)
-    write = _make_write(update.session, [offset], name, segment, text, times, final, offset, cost)
+    write = _write(update.session, [offset], name, segment, final, offset, cost)
     return ComparedOperation(write, session, segment)
 
 
@@ -83,19 +84,11 @@ def _changes_speaker(update: Update, segment: ReceivedSegment) -> bool:
     return update.speaker not in (None, segment.speaker) or update.channel not in (None, segment.channel)
 
 
-def _make_write(
-    session: str,
-    answers: list[int],
-    name: str,
-    segment: ReceivedSegment,
-    text: str,
-    times: Times,
-    final: bool,
-    offset: int,
-    cost: int,
+def _write(
+    session: str, answers: list[int], name: str, segment: ReceivedSegment, final: bool, offset: int, cost: int
 ) -> Write:
-    speaker, channel, opened = segment.speaker, segment.channel, segment.opened
-    return Write(session, answers, name, text, times, final, offset, speaker, channel, opened, cost)
+    x = segment
+    return Write(session, answers, name, x.text, x.times, final, offset, x.speaker, x.channel, x.opened, cost)
 
 
 def _estimate_tokens(before: str, text: str, whole: bool) -> int:

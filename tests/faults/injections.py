@@ -60,9 +60,9 @@ async def hold(trial: FaultTrial) -> None:
             trial.mark_stuck("no write of states came to be held")
             return
         trial.result.injected += 1
-        await asyncio.sleep(seconds - 1)
+        await asyncio.sleep(seconds)
         trial.producer.flowing.clear()
-        await asyncio.sleep(1)
+        await trial.drain()  # by the other workers, so that the write arrives after all of theirs
         before = trial.workers.assignments(name)
         trial.proxies[name].release()
         await trial.wait_until(

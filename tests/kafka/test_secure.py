@@ -16,7 +16,7 @@ import pytest
 from consumers.cli.main import main
 from consumers.demo.kafka_clients import open_clients
 from consumers.kafka.client import topic_reader as topic
-from consumers.kafka.client.security import variables
+from consumers.kafka.client.security import variable_names
 from tests.kafka.rig import Place, take
 from tests.kafka.secure import PASSWORD, USER, SecureKafka
 from tests.waiting import PATIENCE, run
@@ -29,7 +29,7 @@ WRONG = "battery-staple-9"
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in variables():
+    for name in variable_names():
         monkeypatch.delenv(name, raising=False)
 
 

@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.cli.main import main
 from consumers.common.errors import OperationFailed
-from consumers.common.settings import Topics
+from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import EmbeddedBroker
 from consumers.kafka.topics.rules import DAY, Role
 from consumers.kafka.topics.topics import ROLES, check_topics, create_topics, find_topics
@@ -118,7 +118,7 @@ def test_the_commands_tell_by_table_and_exit_code(place: Place, capsys: pytest.C
     out = capsys.readouterr().out
     assert f"error: topic {place.topic}: it is not there; make it: hearken topics create" in out
     assert main(["topics", "create", *flags(place), "--partitions", "2"]) == 0
-    assert capsys.readouterr().out.count("made") == 4
+    assert capsys.readouterr().out.count("created") == 4
     assert main(["topics", "check", *flags(place)]) == 0
     out = capsys.readouterr().out
     assert out.count("good") == 4
@@ -142,5 +142,5 @@ def embedded() -> Iterator[str]:
 async def test_the_embedded_broker_has_them_already(embedded: str) -> None:
     """It makes what it is asked about, cannot be told how, and tells no settings."""
     async with administering(embedded) as admin:
-        assert await create_topics(admin, Topics()) == []
-        assert await check_topics(admin, Topics()) == []
+        assert await create_topics(admin, ServiceSettings().topics) == []
+        assert await check_topics(admin, ServiceSettings().topics) == []

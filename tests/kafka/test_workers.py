@@ -13,7 +13,7 @@ from encoder.restart.policies import Always
 from stream.engine.engine import Engine
 from stream.messages.types import Update
 from tests.kafka.rig import PARTITIONS, Place, take
-from tests.kafka.test_faults import SHORT, check, new_place, run
+from tests.kafka.test_faults import SHORT, check, new_environment, run
 from tests.stream.fake_tagger import fake_labeller
 from tests.waiting import PATIENCE
 
@@ -23,7 +23,7 @@ SESSIONS, WORDS = 20, ["we", "met", "anna", "may", "in", "rome", "with", "bob", 
 
 
 async def test_supervisors_are_killed_and_nothing_is_wrong(kafka: str) -> None:
-    check(await run("kill", new_place("flock", kafka), "at_least_once", command=FLOCK, rounds=2), 2)
+    check(await run("kill", new_environment("flock", kafka), "at_least_once", command=FLOCK, rounds=2), 2)
 
 
 def said_of(number: int) -> list[Update]:

@@ -1,4 +1,4 @@
-"""What chats share: a message is a closed segment of its channel; edits replace it, deletes take it back."""
+"""Shared rules of chats: a message is a closed segment of its channel; edits replace it, deletes remove it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,53 +8,53 @@ from stream.messages.types import Delete, Message, Update
 
 
 class ChatChannel:
-    """What one value says of one channel; the last word on each message counts.
+    """Changes that one value makes to one channel; the last change of each message counts.
 
     Args:
-        around: what stands.
-        session: the channel's.
+        context: of the vendor message.
+        session: name of the channel.
     """
 
-    def __init__(self, around: FormatContext, session: str) -> None:
+    def __init__(self, context: FormatContext, session: str) -> None:
         self._session = session
-        self._standing = around.segments(session)
-        self._said: dict[str, Update | None] = {}
+        self._existing = context.segments(session)
+        self._changes: dict[str, Update | None] = {}
 
     def write(self, name: str, text: str, author: str | None, time: float | None = None) -> None:
-        """Somebody wrote or edited a message. One without text (a picture, a join) is none, unless it had some."""
-        if text.strip() or name in self._standing or self._said.get(name):
-            self._said[name] = Update(
+        """Write or edit a message. One without text (a picture, a join) is ignored, unless it had text before."""
+        if text.strip() or name in self._existing or self._changes.get(name):
+            self._changes[name] = Update(
                 session=self._session, segment=name, text=text, final=True, time=time, speaker=author
             )
 
     def delete(self, name: str) -> None:
-        """A message was taken back."""
-        self._said[name] = None
+        """Delete a message."""
+        self._changes[name] = None
 
-    def delete_of(self, author: str) -> None:
-        """All messages of somebody were taken back."""
-        self._delete_where(lambda speaker: speaker == author)
+    def delete_by_author(self, author: str) -> None:
+        """Delete all messages of an author."""
+        self._delete_matching(lambda speaker: speaker == author)
 
-    def clear(self) -> None:
-        """All messages were taken back."""
-        self._delete_where(lambda _: True)
+    def delete_all(self) -> None:
+        """Delete all messages of the channel."""
+        self._delete_matching(lambda _: True)
 
     def messages(self) -> list[Message]:
-        """One message for each segment; only what stands is taken back."""
-        updates = [x for x in self._said.values() if x is not None]
-        gone = [name for name, x in self._said.items() if x is None and name in self._standing]
+        """Return one message for each changed segment; only existing segments are deleted."""
+        updates = [x for x in self._changes.values() if x is not None]
+        gone = [name for name, x in self._changes.items() if x is None and name in self._existing]
         return [*(Delete(session=self._session, segment=name) for name in gone), *updates]
 
-    def _delete_where(self, is_meant: Callable[[str | None], bool]) -> None:
-        speakers = {name: x.speaker for name, x in self._standing.items()}
-        speakers |= {name: x.speaker for name, x in self._said.items() if x is not None}
+    def _delete_matching(self, matches: Callable[[str | None], bool]) -> None:
+        speakers = {name: x.speaker for name, x in self._existing.items()}
+        speakers |= {name: x.speaker for name, x in self._changes.items() if x is not None}
         for name, speaker in speakers.items():
-            if is_meant(speaker):
+            if matches(speaker):
                 self.delete(name)
 
 
-def seconds(stamp: str | None) -> float | None:
-    """Seconds since 1970 of a time in ISO 8601 with its zone; None if it is no such time."""
+def parse_timestamp(stamp: str | None) -> float | None:
+    """Convert an ISO 8601 time with zone to seconds since 1970; None if it is not one."""
     try:
         moment = datetime.fromisoformat(stamp or "")
     except ValueError:

@@ -1,7 +1,7 @@
-"""YouTube live chat: `liveChatMessage` resources, one by one or as the API lists them (`items`).
+"""YouTube live chat: `liveChatMessage` resources, single or in the API's list (`items`).
 
-A session is a live chat, a segment a message. What people write with a payment or a membership is read too, without
-the words that YouTube puts around it.
+A session is a live chat, a segment a message. Comments with a payment or a membership are read too, without the text
+that YouTube adds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.chat.base import ChatChannel, seconds
+from consumers.formats.chat.base import ChatChannel, parse_timestamp
 from stream.messages.types import End, Message
 
 
@@ -57,37 +57,37 @@ class _YoutubeValue(msgspec.Struct, rename="camel"):
     items: "list[_YoutubeValue]" = []
 
 
-def _read(value: _YoutubeValue, around: FormatContext) -> Iterator[Message]:
+def _read(value: _YoutubeValue, context: FormatContext) -> Iterator[Message]:
     chats: dict[str, ChatChannel] = {}
     over = set()
     for item in value.items or [value]:
         if item.id is None or item.snippet is None:
             continue
-        session = around.named(item.snippet.live_chat_id)
-        _tell(item.id, item, item.snippet, chats.setdefault(session, ChatChannel(around, session)))
+        session = context.session_name(item.snippet.live_chat_id)
+        _apply(item.id, item, item.snippet, chats.setdefault(session, ChatChannel(context, session)))
         if item.snippet.type == "chatEndedEvent":
             over.add(session)
     for session, chat in chats.items():
         said = chat.messages()
         yield from said
-        if session in over and (said or around.segments(session)):
+        if session in over and (said or context.segments(session)):
             yield End(session=session)
 
 
-def _tell(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel) -> None:
-    for gone in _taken_back(name, snippet):
+def _apply(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel) -> None:
+    for gone in _deleted_ids(name, snippet):
         chat.delete(gone)
     if snippet.type == "userBannedEvent":
         user = snippet.user_banned_details.banned_user_details if snippet.user_banned_details else None
         if user is not None and user.channel_id is not None:
-            chat.delete_of(user.channel_id)
+            chat.delete_by_author(user.channel_id)
     if (text := _text(snippet)) is not None:
         author = snippet.author_channel_id or (item.author_details.channel_id if item.author_details else None)
-        chat.write(name, text, author, seconds(snippet.published_at))
+        chat.write(name, text, author, parse_timestamp(snippet.published_at))
 
 
-def _taken_back(name: str, snippet: _Snippet) -> Iterable[str]:
-    """A tombstone stands where a message was."""
+def _deleted_ids(name: str, snippet: _Snippet) -> Iterable[str]:
+    """Return the id of the message that an item deletes; a tombstone replaces the message itself."""
     deleted, retracted = snippet.message_deleted_details, snippet.message_retracted_details
     names = {
         "tombstone": name,
@@ -111,9 +111,7 @@ def _text(snippet: _Snippet) -> str | None:
     return comment.user_comment if comment else None
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     if str(value.get("kind")).startswith("youtube#liveChatMessage"):
         return True
     snippet = value.get("snippet")

@@ -1,20 +1,19 @@
-"""Captions, WebVTT or SRT: a cue is a closed segment, named by where it begins.
+"""Captions (WebVTT or SRT): a cue is a closed segment, named by its start.
 
-A value is one cue or several, as files have them (between empty lines). Roll-up captions repeat the lines that still
-stand on the screen: those are left out, so that every line is said once. Cues may be sent again, as live segments of a
-stream do; one that then has another text replaces what it was.
+A value is one or several cues, separated by empty lines as in files. Roll-up captions repeat the lines that are still
+on the screen; repeated lines are dropped. Cues may be sent again, as in live segments of a stream; a cue with changed
+text replaces the earlier one.
 """
 
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from consumers.formats.base import Format, FormatContext, OpenText
 from consumers.formats.decode import BadInput
-from consumers.formats.utterances import begin_of, place
-from consumers.formats.word_times import TimedText, ends, timed
+from consumers.formats.utterances import start_in_name, timed_name
+from consumers.formats.word_times import TimedText, add_word_times, last_end
 from stream.messages.types import Message, Update
 
 _TIMING = re.compile(r"[ \t]*(\S+)[ \t]+-->[ \t]+(\S+)")
@@ -22,10 +21,10 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{2}):(\d{2})[.,](\d{3})")
 _HEADER = re.compile(r"\ufeff?(WEBVTT|NOTE|STYLE|REGION)\b")
 _EMPTY = re.compile(r"\n[ \t]*\n")
 _TAG = re.compile(r"<([^<>]*)>|\{\\[^{}]*\}")
-_STILL = 0.1
-"""A cue that says again what the one before said, and begins so soon after it ended (seconds), goes on with it."""
-_SCREEN = 4
-"""Cues before this one whose lines may still be on the screen."""
+_CONTINUES_WITHIN = 0.1
+"""A cue that repeats the previous text within this time (seconds) after its end continues it."""
+_SCREEN_CUES = 4
+"""Number of previous cues whose lines may still be on the screen."""
 _SCOPE = "cue"
 
 
@@ -39,32 +38,32 @@ class _Cue:
         return ["".join(piece.text for piece in line).strip() for line in self.lines]
 
 
-def _read(value: str, around: FormatContext) -> Iterator[Message]:
-    session = around.named()
-    said: dict[str, tuple[_Cue, Update]] = {}
+def _read(value: str, context: FormatContext) -> Iterator[Message]:
+    session = context.session_name()
+    updates: dict[str, tuple[_Cue, Update]] = {}
     for block in _EMPTY.split(value.replace("\r\n", "\n").strip("\n")):
         cue = _parse(block)
         if cue is None:
             continue
-        segment = place(_SCOPE, cue.start)
-        shown = _screen(around.segments(session), {name: x for name, (_, x) in said.items()}, cue.start)
+        segment = timed_name(_SCOPE, cue.start)
+        shown = _lines_on_screen(context.segments(session), {name: x for name, (_, x) in updates.items()}, cue.start)
         new = _drop_repeats(cue, *shown)
         text = "\n".join("".join(piece.text for piece in line).strip() for line in new)
-        if text or segment in around.segments(session):
+        if text or segment in context.segments(session):
             update = Update(session=session, segment=segment, text=text, final=True, time=cue.end)
-            said[segment] = cue, timed(update, [piece for line in new for piece in line])
-    for _, update in said.values():
+            updates[segment] = cue, add_word_times(update, [piece for line in new for piece in line])
+    for _, update in updates.values():
         yield update
 
 
-def _screen(
-    standing: Mapping[str, OpenText], said: Mapping[str, Update], before: float
+def _lines_on_screen(
+    existing: Mapping[str, OpenText], updates: Mapping[str, Update], before: float
 ) -> tuple[list[str], float | None]:
-    """Lines of the cues that came last before a time, and when the last of them ended."""
-    cues = {name: (x.text, ends(x.times)) for name, x in standing.items()}
-    cues |= {name: (x.text, x.time) for name, x in said.items()}
-    begun = {start: told for name, told in cues.items() if (start := begin_of(name, _SCOPE)) is not None}
-    earlier = [begun[start] for start in sorted(begun) if start < before][-_SCREEN:]
+    """Return the lines of the last cues before a time, and the end of the last one."""
+    cues = {name: (x.text, last_end(x.times)) for name, x in existing.items()}
+    cues |= {name: (x.text, x.time) for name, x in updates.items()}
+    begun = {start: told for name, told in cues.items() if (start := start_in_name(name, _SCOPE)) is not None}
+    earlier = [begun[start] for start in sorted(begun) if start < before][-_SCREEN_CUES:]
     lines = [line for text, _ in earlier for line in text.split("\n") if line]
     return lines, earlier[-1][1] if earlier else None
 
@@ -73,18 +72,18 @@ def _drop_repeats(cue: _Cue, shown: Sequence[str], end: float | None) -> Sequenc
     filled = [line for line, text in zip(cue.lines, cue.texts(), strict=True) if text]
     texts = [text for text in cue.texts() if text]
     for count in range(min(len(texts), len(shown)), 0, -1):
-        goes_on = len(texts) > 1 or (end is not None and cue.start - end <= _STILL)
+        goes_on = len(texts) > 1 or (end is not None and cue.start - end <= _CONTINUES_WITHIN)
         if goes_on and texts[:count] == list(shown[-count:]):
             return filled[count:]
     return filled
 
 
 def _parse(block: str) -> _Cue | None:
-    """Give the cue of a block; None for a header, a note, a style."""
+    """Return the cue of a block; None for a header, a note or a style."""
     if not block.strip() or _HEADER.match(block):
         return None
     rows = block.split("\n")
-    for number, row in enumerate(rows[:2]):  # a name may stand before the times
+    for number, row in enumerate(rows[:2]):  # an identifier may precede the times
         if (timing := _TIMING.match(row)) is not None:
             start, end = _seconds(timing[1]), _seconds(timing[2])
             return _Cue(start, end, tuple(_pieces(rows[number + 1 :], start, end)))
@@ -92,7 +91,7 @@ def _parse(block: str) -> _Cue | None:
 
 
 def _pieces(rows: Sequence[str], start: float, end: float) -> Iterator[tuple[TimedText, ...]]:
-    """Words of each line, with the times and voices that are marked in it."""
+    """Return the words of each line with the times and voices marked in it."""
     at, voice = start, None
     for row in rows:
         line: list[TimedText] = []
@@ -120,9 +119,7 @@ def _seconds(clock: str) -> float:
     return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
+def _recognises(value: str) -> bool:
     return _HEADER.match(value) is not None or any(_TIMING.match(row) for row in value.split("\n")[:3])
 
 

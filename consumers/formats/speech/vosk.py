@@ -1,4 +1,4 @@
-"""Vosk: a partial replaces, a text is final. Nothing names an utterance: one is open at a time."""
+"""Vosk: a partial replaces, a text is final. Utterances have no names; one is open at a time."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write_unnamed
-from consumers.formats.word_times import TimedText, timed
+from consumers.formats.word_times import TimedText, add_word_times
 from stream.messages.types import Message, Update
 
 
@@ -28,10 +28,10 @@ class _VoskResult(msgspec.Struct):
     text: str | None = None
     result: list[_VoskWord] = []
     alternatives: list[_VoskAlternative] = []
-    """Instead of `text`, where several are asked for; the best is first."""
+    """Replaces `text` if several are requested; the best is first."""
 
 
-def _read(value: _VoskResult, around: FormatContext) -> Iterable[Message]:
+def _read(value: _VoskResult, context: FormatContext) -> Iterable[Message]:
     if value.partial is not None:
         text, words, final = value.partial, value.partial_result, False
     elif value.text is not None:
@@ -40,16 +40,14 @@ def _read(value: _VoskResult, around: FormatContext) -> Iterable[Message]:
         text, words, final = value.alternatives[0].text, value.alternatives[0].result, True
     else:
         return ()
-    update = Update(session=around.named(), segment="", text=text, final=final)
-    return write_unnamed(around, "audio", timed(update, [TimedText(x.word, x.start, x.end) for x in words]))
+    update = Update(session=context.session_name(), segment="", text=text, final=final)
+    return write_unnamed(context, "audio", add_word_times(update, [TimedText(x.word, x.start, x.end) for x in words]))
 
 
 _SHAPES = ({"partial", "partial_result"}, {"text", "result", "spk", "spk_frames"}, {"alternatives"})
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     return bool(value) and any(value.keys() <= shape and isinstance(_first(value), str | list) for shape in _SHAPES)
 
 

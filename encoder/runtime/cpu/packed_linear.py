@@ -20,7 +20,7 @@ GeluForm = Literal["none", "tanh"]
 
 
 class PackedLinear:
-    """y = x W^T + b, with GELU on top if wanted; float32 or bfloat16 in and out."""
+    """Linear layer y = x W^T + b with optional GELU; float32 or bfloat16 in and out."""
 
     def __init__(
         self, weight: Tensor, bias: Tensor, dtype: torch.dtype, *, gelu: bool = False, approximate: GeluForm = "none"
@@ -65,7 +65,7 @@ def _fused(x: Tensor, packed: Tensor, bias: Tensor, activation: str, scalars: li
 
 
 def _pack(weight: Tensor, bias: Tensor) -> Tensor | None:
-    """Reorder a weight for oneDNN, or return None where torch cannot or gets it wrong."""
+    """Reorder a weight for oneDNN; None if torch cannot, or computes wrong results with it."""
     try:
         packed: Tensor = torch.ops.mkldnn._reorder_linear_weight.default(weight)
         x = torch.ones(2, weight.shape[1], dtype=weight.dtype)
@@ -78,7 +78,7 @@ def _pack(weight: Tensor, bias: Tensor) -> Tensor | None:
 
 
 class RoundedLinear:
-    """The int8 product in plain torch: the reference for the fused layers, exact in whole numbers, and slow.
+    """Linear layer in int8, in plain torch: the reference of the fused layers, exact in integers, and slow.
 
     Each row is rounded to unsigned bytes with a scale and a zero point of its own, an output's weights to signed bytes.
     """

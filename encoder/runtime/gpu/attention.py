@@ -136,7 +136,7 @@ def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> 
 
     Args:
         qkv: (T, 3 * H) queries, keys and values side by side.
-        pages: of this layer; `write` has put the rows' own keys and values there.
+        pages: of this layer; they already have the rows' own keys and values (`write`).
         table: (S, pages a slot) int32 pages of each request; every page that a row sees is there, others may be -1.
         rows: limits of each query.
 

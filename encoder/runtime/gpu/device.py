@@ -11,7 +11,7 @@ DEVICES = "auto, cpu or cuda (cuda:1 for the second one)"
 
 
 def on(device: torch.device) -> AbstractContextManager[object]:
-    """Make a device the one that launches go to, in this thread: each thread begins with the first one."""
+    """Make a device the current one of this thread; each thread starts with the first device."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
@@ -23,8 +23,8 @@ def choose_device(name: str | None = None) -> torch.device:
     """Choose a device by name.
 
     Args:
-        name: "auto" is the CPU, as long as no figure shows that a GPU is worth its price for what is asked of it;
-            None: what the variable `HEARKEN_DEVICE` says, else auto.
+        name: "auto" is the CPU, as long as no measurement shows that a GPU is worth its price for this work;
+            None: the value of the variable `HEARKEN_DEVICE`, else auto.
 
     Raises:
         DeviceError: there is no device of that name here.

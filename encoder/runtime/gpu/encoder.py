@@ -52,7 +52,7 @@ class DeviceCache(PagedCache):
 
 
 class DeviceEncoder(Encoder):
-    """A checkpoint and the cache of all slots on a device. Not thread-safe: one compute thread owns it."""
+    """The encoder on a device: weights and the cache of all slots."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class DeviceEncoder(Encoder):
         max_pages: int | None = None,
         number_format: str = "auto",
     ) -> None:
-        """Bring the weights to the device, reserve the cache, and compile the kernels (seconds, the first time).
+        """Copy the weights to the device, reserve the cache, and compile the kernels (takes seconds the first time).
 
         Args:
             checkpoint: configuration and weights.
@@ -112,7 +112,7 @@ class DeviceEncoder(Encoder):
         return self.trunk.tail(packed, cache.tail_pages, sent.tail_table, cache.boundary_pages)
 
     def _send(self, plan: PassPlan, shape: BufferShape) -> Tensor:
-        """Copy a step's requests to the device, once the copy before has ended: its step may have had no scores."""
+        """Copy a step's requests to the device, after the last copy has ended (a step without scores does not wait)."""
         if self._sent is not None:
             self._sent.synchronize()
         if len(self._host) < (size := sum(shape.lengths)):
@@ -145,7 +145,7 @@ def _choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """Choose the linears' number type; the interpreter cannot multiply bfloat16.
 
     Raises:
-        NumberFormatError: `wanted` is none that a device computes in.
+        NumberFormatError: devices do not support `wanted`.
     """
     formats = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     if wanted == "auto":

@@ -4,7 +4,7 @@ import triton
 from torch import Tensor
 
 INTERPRETED = bool(triton.knobs.runtime.interpret)
-"""A program is then a round of Python, so fewer and larger ones are faster."""
+"""Whether kernels are interpreted. A program is then an iteration of Python, so fewer and larger ones are faster."""
 
 QUERIES = 16
 """Rows of one sequence that one attention program takes: the least that a tensor core multiplies."""

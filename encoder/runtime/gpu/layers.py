@@ -47,7 +47,7 @@ class DeviceTrunk:
     def __init__(
         self, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, columns: tuple[Any, Any]
     ) -> None:
-        """Bring the weights there.
+        """Copy the weights to the device.
 
         Args:
             checkpoint: configuration and weights.

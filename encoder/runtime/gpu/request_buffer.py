@@ -16,7 +16,7 @@ class BufferViews(NamedTuple):
     """Views of one flat int32 buffer, on the host or on the device."""
 
     number: Tensor
-    """(1,) requests there are"""
+    """(1,) number of requests"""
     fields: Tensor
     """(fields, S) numbers of each request, field by field"""
     prefix_table: Tensor
@@ -30,7 +30,7 @@ class BufferViews(NamedTuple):
 
 
 class BufferShape(NamedTuple):
-    """How much room a buffer has for what."""
+    """Capacities of a buffer's parts."""
 
     requests: int
     fields: int
@@ -41,7 +41,7 @@ class BufferShape(NamedTuple):
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Of the parts, rounded up to where the next one may begin."""
+        """Lengths of the parts, rounded up so that the next part is aligned."""
         tables = self.requests * self.pages
         return tuple(
             _round_up(x) for x in (1, self.fields * _round_up(self.requests), tables, tables, self.tokens, self.extra)

@@ -18,7 +18,7 @@ _COLUMNS = 1024
 
 
 class DeviceStream(NamedTuple):
-    """The residual stream: in full and as the linears want it (the same tensor in float32)."""
+    """The residual stream, in float32 and as the linears take it (one tensor if that is float32)."""
 
     full: Tensor
     """(T, H) float32"""
@@ -27,7 +27,7 @@ class DeviceStream(NamedTuple):
 
     @classmethod
     def empty(cls, rows: int, width: int, dtype: torch.dtype, device: torch.device) -> "DeviceStream":
-        """Make room for rows."""
+        """Allocate a stream for rows."""
         full = torch.empty(rows, width, dtype=torch.float32, device=device)
         return cls(full, full if dtype == torch.float32 else torch.empty_like(full, dtype=dtype))
 
@@ -234,7 +234,7 @@ def store(full: Tensor, pages: Tensor, table: Tensor, rows: DeviceRows) -> None:
 
 
 def gather(pages: Tensor, table: Tensor, rows: DeviceRows, dtype: torch.dtype) -> DeviceStream:
-    """Read the rows' states back from pages (N, page_size, H)."""
+    """Read the rows' states from pages (N, page_size, H)."""
     _, size, width = pages.shape
     out = DeviceStream.empty(len(rows.sequence), width, dtype, pages.device)
     gather_rows[row_grid(out.full, width)](

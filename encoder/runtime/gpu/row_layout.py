@@ -36,7 +36,7 @@ class DeviceRows(NamedTuple):
     blocks: Tensor
     """(B, 3) request, first row and number of rows of each attention block: at most `QUERIES` rows of one request"""
     totals: Tensor
-    """(3,) rows laid out, blocks laid out, and the rows that were wanted"""
+    """(3,) rows laid out, blocks laid out, and rows requested"""
 
 
 @triton.jit(do_not_specialize=["capacity"])  # it is another one in each step: no variants of the kernel for it
@@ -51,7 +51,7 @@ def scan_rows(
     CHUNK: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    """Sum up rows and blocks of the requests; one program, as even 10,000 requests are a few turns of it."""
+    """Sum the rows and blocks of the requests, in one program: 10,000 requests take a few iterations."""
     requests = tl.load(count)
     rows = 0
     blocks = 0
@@ -89,7 +89,7 @@ def fill_rows(
     FILL: tl.constexpr,
     QUERIES: tl.constexpr,
 ):
-    """Write the metadata of one request's rows and blocks, if the rows of all fit."""
+    """Write the metadata of one request's rows and blocks, if the rows of all requests fit."""
     i = tl.program_id(0)
     if (i < tl.load(count)) & (tl.load(totals) > 0):
         a = tl.load(begin + i)

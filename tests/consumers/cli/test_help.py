@@ -97,6 +97,9 @@ def test_a_shell_completes_commands_options_and_choices() -> None:
     assert complete("hearken serve --guar") == ["--guarantee"]
     assert complete("hearken serve --guarantee e") == ["exactly_once"]
     assert complete("hearken topics c") == ["check", "create"]
+    assert complete("hearken tag --format deep") == ["deepgram", "deepgram-flux"]
+    assert complete("hearken tag --tagger cl") == ["claims"]
+    assert complete("hearken tag --policy st") == ["stability"]
 
 
 def test_the_completion_script_of_the_shell_is_shown() -> None:

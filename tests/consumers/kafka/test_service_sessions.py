@@ -259,15 +259,15 @@ async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatc
         submit(message, offset, now)
         heard.put_nowait(offset)
 
-    asked, step_over = asyncio.Event(), service._worker.step_over
+    asked, wait_for_step = asyncio.Event(), service._worker.wait_for_step
 
     async def ask() -> None:
         asked.set()
-        await step_over()
+        await wait_for_step()
 
     monkeypatch.setattr(engine, "step", hold)
     monkeypatch.setattr(engine, "submit", take)
-    monkeypatch.setattr(service._worker, "step_over", ask)
+    monkeypatch.setattr(service._worker, "wait_for_step", ask)
     task = asyncio.create_task(service.run(stop))
     for text in ("anna", "anna rome", "anna rome bob"):
         await kafka.append(IN, update("a", text), b"a")

@@ -80,13 +80,13 @@ def production(number_format: str) -> None:
     import msgspec
     import numpy as np
 
+    from benchmarks.device.resident import step as resident
+    from benchmarks.device.resident.interface import SlotRequest
     from encoder.checkpoints.checkpoint import Checkpoint
     from encoder.checkpoints.location import find_checkpoint, read_config
     from encoder.model.dense import HybridModel
     from encoder.restart.policies import Always
     from encoder.runtime.gpu import encoder
-    from encoder.runtime.gpu.resident import step as resident
-    from encoder.runtime.gpu.resident.interface import SlotRequest
     from encoder.runtime.passes import Pass
     from encoder.tagger import make_heads
     from tests.tiny import tiny_tokenizer

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.device.resident.interface import DeviceFlips, SlotRequest
 from encoder.heads.head import Head
 from encoder.heads.stability import StabilityLogit, stability_of
 from encoder.restart.policies import Price, RestartPolicy, StabilityThreshold
 from encoder.runtime.encoder import HybridEncoder
-from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
 from encoder.runtime.passes import Pass
 from tests.encoder.restart.reference import (
     StandingWords,

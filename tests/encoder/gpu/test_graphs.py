@@ -6,7 +6,7 @@ import torch
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.runtime.gpu.resident.cuda_graphs import LEAST, MOST, CudaGraphs, bucket
+from benchmarks.device.resident.cuda_graphs import LEAST, MOST, CudaGraphs, bucket
 
 
 class Recorded:

@@ -8,9 +8,8 @@ from tests.encoder.gpu.test_kernels import device
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.restart.policies import parse_policy
-from encoder.runtime.gpu.resident.interface import SlotRequest
-from encoder.runtime.gpu.resident.restart_kernel import (
+from benchmarks.device.resident.interface import SlotRequest
+from benchmarks.device.resident.restart_kernel import (
     END,
     EXTRA,
     FIELDS,
@@ -22,7 +21,8 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     WORDS,
     choose_restarts,
 )
-from encoder.runtime.gpu.resident.slot_state import SlotState
+from benchmarks.device.resident.slot_state import SlotState
+from encoder.restart.policies import parse_policy
 from tests.encoder.gpu.plain import PlainResident, Slot, Undecided
 
 POLICIES = [

@@ -10,11 +10,11 @@ from tests.encoder.gpu.test_kernels import device
 from tests.encoder.gpu.where import DEVICE
 
 # isort: split
-from encoder.runtime.gpu.resident import decode_kernels as reading
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, DecodeWork
-from encoder.runtime.gpu.resident.head_weights import bring_heads
-from encoder.runtime.gpu.resident.restart_kernel import END, FIELDS, SLOT, START, WINDOW, WORDS
-from encoder.runtime.gpu.resident.slot_state import SlotState
+from benchmarks.device.resident import decode_kernels as reading
+from benchmarks.device.resident.decode_kernels import HEADER, ROW, DecodeWork
+from benchmarks.device.resident.head_weights import bring_heads
+from benchmarks.device.resident.restart_kernel import END, FIELDS, SLOT, START, WINDOW, WORDS
+from benchmarks.device.resident.slot_state import SlotState
 from encoder.runtime.gpu.row_layout import lay_out
 from encoder.tagger import make_heads
 from tests.tiny import tiny_checkpoint

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from tests.encoder.gpu.where import DEVICE, some
 
 # isort: split
+from benchmarks.device.resident.interface import DeviceFlips, ResidentStep, SlotRequest
+from benchmarks.device.resident.step import DeviceResidentStep
 from encoder.heads.head import Head
 from encoder.restart.policies import Entropy, parse_policy
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.gpu.resident.interface import DeviceFlips, ResidentStep, SlotRequest
-from encoder.runtime.gpu.resident.step import DeviceResidentStep
 from encoder.runtime.passes import OutOfPages, Pass
 from encoder.tagger import make_heads
 from tests.encoder.gpu.plain import PlainResident, Undecided

@@ -31,7 +31,7 @@ from encoder.runtime.cpu.numba_kernels.simd import (
 from encoder.runtime.cpu.numba_kernels.simd_math import exp_minus
 
 QUERIES: Final = 4
-"""Rows that share one walk over the pages."""
+"""Rows that share one pass over the pages."""
 
 
 @cache
@@ -43,7 +43,7 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
     def write(
         qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any, pairs: Any
     ) -> None:
-        """Put a row where it belongs.
+        """Write a row's query, key and value.
 
         Args:
             qkv: float32, the row's query, key and value from i on.

@@ -36,7 +36,7 @@ from encoder.runtime.cpu.numba_kernels.simd_math import erf, exp_minus
 
 ROWS: Final = 5
 """Rows of a tile: 20 sums, 4 vectors of columns and one number of each row fit into 32 registers in any order. With six
-rows it depends on the compiler's mood, and sums that do not stay in registers halve the speed."""
+rows that depends on the compiler, and sums that do not stay in registers halve the speed."""
 VECTORS: Final = 4
 BLOCK: Final = LANES * VECTORS
 """Columns of a block; a product has a whole number of blocks."""
@@ -82,7 +82,7 @@ def weight_pointers(p: Any) -> Any:
 
 @cache
 def make_product(numbers: NumberType) -> Callable[..., None]:
-    """Compile the product of one kind of numbers, for any shape."""
+    """Compile the product of one number type, for any shape."""
     one, two, three, four, five = (make_tile(numbers, rows, VECTORS) for rows in range(1, ROWS + 1))
     per_step = PER_STEP[numbers]
     finish = _finish_bytes if numbers == "int8" else _finish
@@ -135,7 +135,7 @@ def make_product(numbers: NumberType) -> Callable[..., None]:
 
 @cache
 def make_run(numbers: NumberType) -> Callable[..., None]:
-    """Compile one product alone, of arrays: to be measured and tested."""
+    """Compile one product of arrays, for measurements and tests."""
     multiply = make_product(numbers)
 
     @numba.njit(cache=True)

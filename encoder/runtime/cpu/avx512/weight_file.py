@@ -23,7 +23,7 @@ from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
 from encoder.runtime.cpu.avx512.workspace import aligned
 
 KEPT: Final = 12
-"""Files that stay; the least recently used go."""
+"""Files that are kept; the least recently used are deleted."""
 
 _HEAD: Final = 64
 """Bytes before the weights, a cache line."""

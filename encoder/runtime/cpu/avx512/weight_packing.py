@@ -19,7 +19,7 @@ from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, Pa
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP
 
 LAYOUT: Final = 1
-"""Raised when packed weights change their order or meaning."""
+"""Version of the layout; raise it when the order or meaning of packed weights changes."""
 
 PRODUCTS: Final = ("qkv", "out", "ff_in", "ff_out")
 """Products of each layer; those of the head and the projection follow after all layers."""
@@ -53,7 +53,7 @@ def _form(config: HybridConfig, name: str) -> int:
 
 
 class WeightLayout:
-    """Where each part of a packed checkpoint lies."""
+    """Offsets of the parts of a packed checkpoint."""
 
     def __init__(self, config: HybridConfig, numbers: NumberType) -> None:
         self.config, self.numbers = config, numbers
@@ -78,11 +78,11 @@ class WeightLayout:
 
     @property
     def size(self) -> int:
-        """Double words in all."""
+        """Total number of double words."""
         return self._end
 
     def packed(self, words: NDArray[np.int32]) -> PackedWeights:
-        """Put a name to each part of the block `words` (size,)."""
+        """Give views of the parts of the block `words` (size,)."""
         products, norms = self.products.reshape(-1), self.norms.reshape(-1)
         return PackedWeights(words, words.view(np.float32), products, norms, self.position)
 
@@ -125,7 +125,7 @@ def _rounded(
 
 
 def _laid_out(numbers: NDArray[np.generic], inputs: int, blocks: int) -> NDArray[np.int32]:
-    """Bring (N, K) numbers into the order of blocks, with zeros where there are no rows or columns; flat."""
+    """Reorder (N, K) numbers into blocks, padded with zeros; flat."""
     full = np.zeros((blocks * BLOCK, inputs), numbers.dtype)
     full[: numbers.shape[0], : numbers.shape[1]] = numbers
     words = full.view(np.int32).reshape(blocks, BLOCK, -1)  # (blocks, columns, steps)

@@ -24,7 +24,7 @@ class SlotRequest:
     tokens: NDArray[np.int32]
     """(k,) tokens to append; n = keep + k."""
     kept_words: int
-    """Words that stand: those that end within `keep` and are the same words still."""
+    """Words that stand: those that end within `keep` and have not changed."""
     ends: NDArray[np.int32]
     """(words - kept_words,) last token of each further word."""
     start: int = 0
@@ -60,19 +60,19 @@ class DeviceFlips:
     base: NDArray[np.float32]
     drift: NDArray[np.float32]
     moved: NDArray[np.bool_]
-    """Whether the label is another than before; new words were "O"."""
+    """Whether the label changed; new words were "O" before."""
     computed: int
     """Tokens that went through the tail."""
 
 
 class ResidentStep(Protocol):
-    """Segments whose labels stand where they are computed."""
+    """Segments whose labels are kept on the device that computes them."""
 
     def begin(self, slot: int, policy: RestartPolicy) -> None:
-        """Begin a segment in an open slot: no words stand.
+        """Start an empty segment in an open slot.
 
         Raises:
-            ValueError: the policy is of a kind that is not known there.
+            ValueError: the device does not support this kind of policy.
         """
         ...
 

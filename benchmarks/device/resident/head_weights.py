@@ -12,7 +12,7 @@ from encoder.runtime.gpu.launch import power
 
 @dataclass(frozen=True, slots=True)
 class DeviceHeads:
-    """K heads; L is a power of two that no head has more labels than."""
+    """Weights of K heads; L is a power of two, at least the largest number of labels."""
 
     first: Tensor
     """(K,) int32 first column of each"""
@@ -35,7 +35,7 @@ class DeviceHeads:
 
 
 def bring_heads(heads: Sequence[Head], device: torch.device) -> DeviceHeads:
-    """Bring heads to a device."""
+    """Copy the heads' weights to a device."""
     most = max(2, power(max(len(head.labels) for head in heads)))
     hidden = heads[0].end - heads[0].first - len(heads[0].labels)
     begins = torch.full((len(heads), most), -1, dtype=torch.int32)

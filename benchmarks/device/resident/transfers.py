@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.device.resident.decode_kernels import HEADER, ROW
 from encoder.runtime.gpu.request_buffer import pinned
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW
 
 _LEAST_ROWS = 256
 
 
 class SentBuffer(NamedTuple):
-    """A buffer on its way."""
+    """A buffer that is being copied."""
 
     there: Tensor
     """(size,) int32 on the device, once `arrived`"""
@@ -29,7 +29,7 @@ class PinnedTransfers:
     """Pinned buffers, the stream of uploads, and the one event that the host waits for."""
 
     def __init__(self, size: int, device: torch.device) -> None:
-        """Make room for steps of up to `size` int32."""
+        """Allocate buffers for steps of up to `size` int32."""
         self._cuda = device.type == "cuda"
         self._hosts = [pinned(size, device) for _ in range(2)]
         self._theres = [torch.zeros(size, dtype=torch.int32, device=device) for _ in range(2)]
@@ -41,11 +41,11 @@ class PinnedTransfers:
         self._device = device
 
     def host(self) -> Tensor:
-        """Give the buffer that the next step is to be written into."""
+        """Give the buffer for the next step."""
         return self._hosts[self._turn]
 
     def send(self, size: int) -> SentBuffer:
-        """Begin to copy the first `size` numbers of `host`."""
+        """Start copying the first `size` numbers of `host`."""
         host, there = self._hosts[self._turn][:size], self._theres[self._turn][:size]
         self._turn = 1 - self._turn
         if self._upload is None:
@@ -64,7 +64,7 @@ class PinnedTransfers:
         target[: len(sent.there)].copy_(sent.there, non_blocking=True)
 
     def fetch(self, flips: Tensor, requests: int) -> None:
-        """Begin to read back the header and as many rows of flips as are likely."""
+        """Start reading back the header and the expected number of flips."""
         size = min(len(flips), HEADER + ROW * max(_LEAST_ROWS, 2 * requests))
         if len(self._back) < size:
             self._back = pinned(2 * size, self._device)
@@ -74,14 +74,14 @@ class PinnedTransfers:
             self._done.record(torch.cuda.current_stream(self._device))
 
     def wait(self) -> NDArray[np.int32]:
-        """Wait for the read-back: the only time that a step's host waits. Gives the header (HEADER,)."""
+        """Wait for the read-back, the only wait of a step; gives the header (HEADER,)."""
         if self._done is not None:
             self._done.synchronize()
         header: NDArray[np.int32] = self._back[:HEADER].numpy()
         return header
 
     def rows(self, flips: Tensor, count: int) -> NDArray[np.int32]:
-        """Give the (count, ROW) rows; if more changed than was likely, a second copy gets them."""
+        """Give the (count, ROW) rows; a second copy gets those beyond the expected number."""
         source = self._back if count <= self._fetched else flips[: HEADER + ROW * count].cpu()
         rows: NDArray[np.int32] = source[HEADER : HEADER + ROW * count].view(count, ROW).numpy().copy()
         return rows

@@ -1,7 +1,7 @@
 """State of each slot's open segment on the device: words, labels, their stability, and how far each token saw.
 
 A slot has one segment, whose first token and word are number 0. It fits the window, so W of each suffice; a longer
-segment goes the ordinary path (`encoder.runtime.gpu.resident.step`).
+segment goes the ordinary path (`benchmarks.device.resident.step`).
 """
 
 from typing import NamedTuple
@@ -24,7 +24,7 @@ class SlotState(NamedTuple):
     seen: Tensor
     """(S, W) int32 words of the segment when each word was read"""
     labels: Tensor
-    """(S, K, W) int32; 0 ("O") for words not read yet"""
+    """(S, K, W) int32; 0 ("O") for words not decoded yet"""
     probability: Tensor
     """(S, K, W) float32 of the label"""
     base: Tensor
@@ -32,7 +32,7 @@ class SlotState(NamedTuple):
     drift: Tensor
     """(S, K, W) float32"""
     fresh: Tensor
-    """(S, K, W) int32 labels as just decoded, before they are compared with those that stand"""
+    """(S, K, W) int32 labels of this step, before they are compared with the standing ones"""
     policy: Tensor
     """(S,) int32 kind of restart policy"""
     number: Tensor
@@ -40,7 +40,7 @@ class SlotState(NamedTuple):
 
     @classmethod
     def empty(cls, slots: int, heads: int, window: int, device: torch.device) -> "SlotState":
-        """Make room; nothing stands."""
+        """Allocate the state of empty slots."""
 
         def ints(*shape: int) -> Tensor:
             return torch.zeros(shape, dtype=torch.int32, device=device)
@@ -55,10 +55,10 @@ class SlotState(NamedTuple):
         )  # fmt: skip
 
     def set_policy(self, slot: int, policy: RestartPolicy) -> None:
-        """Set where a slot's restarts begin.
+        """Set a slot's restart policy.
 
         Raises:
-            ValueError: the device does not know that kind of policy.
+            ValueError: the device does not support this kind of policy.
         """
         kind, number = policy_numbers(policy)
         self.policy[slot], self.number[slot] = kind, number
@@ -68,7 +68,7 @@ def policy_numbers(policy: RestartPolicy) -> tuple[int, float]:
     """Give a policy's kind and number.
 
     Raises:
-        ValueError: the device does not know that kind of policy.
+        ValueError: the device does not support this kind of policy.
     """
     match policy:
         case Always():

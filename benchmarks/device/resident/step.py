@@ -17,17 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from encoder.heads.head import Head
-from encoder.restart.policies import RestartPolicy
-from encoder.runtime.gpu.device import on
-from encoder.runtime.gpu.encoder import DeviceEncoder
-from encoder.runtime.gpu.request_buffer import BufferShape, BufferViews
-from encoder.runtime.gpu.resident import decode_kernels as reading
-from encoder.runtime.gpu.resident.cuda_graphs import MOST, CudaGraphs, bucket
-from encoder.runtime.gpu.resident.decode_kernels import HEADER, ROW, DecodeWork
-from encoder.runtime.gpu.resident.head_weights import bring_heads
-from encoder.runtime.gpu.resident.interface import DeviceFlips, SlotRequest
-from encoder.runtime.gpu.resident.restart_kernel import (
+from benchmarks.device.resident import decode_kernels as reading
+from benchmarks.device.resident.cuda_graphs import MOST, CudaGraphs, bucket
+from benchmarks.device.resident.decode_kernels import HEADER, ROW, DecodeWork
+from benchmarks.device.resident.head_weights import bring_heads
+from benchmarks.device.resident.interface import DeviceFlips, SlotRequest
+from benchmarks.device.resident.restart_kernel import (
     END,
     EXTRA,
     FIELDS,
@@ -40,18 +35,23 @@ from encoder.runtime.gpu.resident.restart_kernel import (
     WORDS,
     choose_restarts,
 )
-from encoder.runtime.gpu.resident.slot_state import SlotState
-from encoder.runtime.gpu.resident.transfers import PinnedTransfers, SentBuffer
+from benchmarks.device.resident.slot_state import SlotState
+from benchmarks.device.resident.transfers import PinnedTransfers, SentBuffer
+from encoder.heads.head import Head
+from encoder.restart.policies import RestartPolicy
+from encoder.runtime.gpu.device import on
+from encoder.runtime.gpu.encoder import DeviceEncoder
+from encoder.runtime.gpu.request_buffer import BufferShape, BufferViews
 from encoder.runtime.gpu.row_layout import lay_out
 from encoder.runtime.passes import OutOfPages, PassPlan
 
 _FIRST_GUESS = 4.0
-"""Tail tokens a request, until it is known how many there are."""
+"""Expected tail tokens of a request, before any was measured."""
 _FADE = 0.98
 
 
 class PreparedStep(NamedTuple):
-    """A step on its way to the device."""
+    """A step whose requests are being copied to the device."""
 
     requests: int
     whole: int
@@ -61,7 +61,7 @@ class PreparedStep(NamedTuple):
 
 
 class DeviceResidentStep:
-    """`encoder.runtime.gpu.resident.interface.Resident` over a device's encoder, whose slots and pages it shares."""
+    """`ResidentStep` over a device's encoder, whose slots and pages it shares."""
 
     def __init__(self, encoder: DeviceEncoder, heads: Sequence[Head]) -> None:
         """Reserve the state of each slot."""
@@ -105,7 +105,7 @@ class DeviceResidentStep:
         return {name: x if name == "reach" else x[..., :words] for name, x in found.items()}
 
     def prepare(self, requests: Sequence[SlotRequest]) -> PreparedStep:
-        """Check requests, take their pages, and begin to copy; may be called while the step before still runs.
+        """Check requests, take their pages, and start the copy; may be called while the last step still runs.
 
         Raises:
             OutOfPages, ValueError: see `ResidentStep.step`.
@@ -149,7 +149,7 @@ class DeviceResidentStep:
         return _flips(rows, int(header[1]))
 
     def _plan(self, requests: Sequence[SlotRequest], numbers: NDArray[np.int64]) -> PassPlan:
-        """Check requests, and let the cache plan their pages: those are the same wherever the tail restarts."""
+        """Check requests, and plan their pages, which do not depend on the restart points."""
         slot, start, keep, count, window, kept, words, _ = numbers.T
         most = self._encoder.config.window
         bad = (count > most) | (kept < 0) | (kept > words) | (words > count) | (window > start)
@@ -167,7 +167,7 @@ class DeviceResidentStep:
         return BufferShape(requests, FIELDS, pages, tokens, tokens + requests)
 
     def _prefix(self, shape: BufferShape) -> None:
-        """Point, and append."""
+        """Choose restart points, and append."""
         encoder, parts = self._encoder, shape.parts(self._input)
         out = self._restart[: shape.requests], self._first_word[: shape.requests]
         choose_restarts(parts.number, parts.fields, parts.extra, self._state, out)
@@ -177,7 +177,7 @@ class DeviceResidentStep:
         encoder.trunk.prefix(parts.tokens, packed, cache.prefix_pages, *tables)
 
     def _launch_tail(self, prepared: PreparedStep, room: int) -> None:
-        """Tail and read-back, for at most `room` tokens."""
+        """Launch tail and read-back, for at most `room` tokens."""
         if room not in self._rooms:
             heads, kinds = self._heads.begins.shape
             back = torch.zeros(room, heads, kinds, dtype=torch.int32, device=self._device)
@@ -237,7 +237,7 @@ def _split(requests: Sequence[SlotRequest], most: int) -> Iterator[Sequence[Slot
 
 
 def _flips(rows: NDArray[np.int32], computed: int) -> DeviceFlips:
-    """Sort rows (n, ROW): programs end in any order."""
+    """Make the flips of rows (n, ROW), sorted, because programs end in any order."""
     rows = rows[np.lexsort((rows[:, 2], rows[:, 1], rows[:, 0]))]
     slot, head, word, label, *bits, moved = np.ascontiguousarray(rows.T)
     probability, base, drift = (x.view(np.float32) for x in bits)

@@ -8,11 +8,11 @@ from torch import Tensor
 from encoder.runtime.gpu.launch import INTERPRETED
 
 LEAST, MOST = 4 if INTERPRETED else 16, 8192
-"""Sizes that have a graph of their own; beyond, launches cost little of a step."""
+"""Largest size with a graph; above it launches are a small part of a step."""
 
 
 def bucket(size: int) -> int:
-    """Round up to a size that others share."""
+    """Round up to one of a few sizes, so that graphs are shared."""
     return max(LEAST, 1 << max(0, size - 1).bit_length())
 
 
@@ -30,7 +30,7 @@ class CudaGraphs:
         return len(self._graphs)
 
     def run(self, key: Hashable, work: Callable[[], None], count: Tensor, requests: int) -> None:
-        """Do `work` by replaying its graph, capturing it first if there is none; without CUDA, simply do it.
+        """Run `work` by replaying its graph, which is captured first if there is none; without CUDA, run it directly.
 
         Args:
             key: names the work and all sizes in it.

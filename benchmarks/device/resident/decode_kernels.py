@@ -12,9 +12,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from encoder.runtime.gpu.resident.head_weights import DeviceHeads
-from encoder.runtime.gpu.resident.restart_kernel import SLOT, START, WORDS
-from encoder.runtime.gpu.resident.slot_state import SlotState
+from benchmarks.device.resident.head_weights import DeviceHeads
+from benchmarks.device.resident.restart_kernel import SLOT, START, WORDS
+from benchmarks.device.resident.slot_state import SlotState
 from encoder.runtime.gpu.row_layout import DeviceRows
 
 _SLOT, _START, _WORDS = tl.constexpr(SLOT), tl.constexpr(START), tl.constexpr(WORDS)
@@ -22,7 +22,7 @@ _EDGE = tl.constexpr(1e-6)
 _AT_ONCE = 16
 
 HEADER = 8
-"""Numbers before the rows of flips: how many there are, rows that the tail computed, and that it wanted."""
+"""Numbers before the rows of flips: flips, rows that the tail computed, and rows that it requested."""
 ROW = 8
 """Numbers of a flip: slot, head, word, label, probability, base, drift (floats as their bits), 1 if the label moved."""
 
@@ -31,9 +31,9 @@ class DecodeWork(NamedTuple):
     """Arguments of a step's decoding, without the heads: which words, and where their scores are."""
 
     number: Tensor
-    """(1,) int32 requests there are"""
+    """(1,) int32 number of requests"""
     fields: Tensor
-    """(FIELDS, S) int32 (`encoder.runtime.gpu.resident.restart_kernel`)"""
+    """(FIELDS, S) int32 (`benchmarks.device.resident.restart_kernel`)"""
     restart: Tensor
     """(S,) int32 first slot token computed"""
     first_word: Tensor
@@ -218,10 +218,10 @@ def stability_kernel(
 
 
 def read(work: DecodeWork, state: SlotState, heads: DeviceHeads, back: Tensor, flips: Tensor) -> None:
-    """Read the heads of all words that a step computed; they stand from now on.
+    """Decode all words that a step computed, and store their labels.
 
     Args:
-        work: which words, and where their scores are.
+        work: the words to decode, and where their scores are.
         state: changed.
         heads: of the checkpoint.
         back: (T, heads, labels) int32 scratch.

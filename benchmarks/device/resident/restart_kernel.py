@@ -8,9 +8,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from benchmarks.device.resident.slot_state import ALWAYS, LAST, NEVER, PRICE, STABILITY, SlotState
 from encoder.restart.expected_gain import RESOLVED
 from encoder.runtime.gpu.launch import power
-from encoder.runtime.gpu.resident.slot_state import ALWAYS, LAST, NEVER, PRICE, STABILITY, SlotState
 
 KEEP, END, WINDOW, SLOT, START, KEPT, WORDS, EXTRA, WHOLE, FIELDS = range(10)
 """Fields of a request (`BufferViews.fields`): slot tokens that stand, end and window; slot; slot token at which the
@@ -26,7 +26,7 @@ _RESOLVED = tl.constexpr(RESOLVED)
 
 @triton.jit
 def _lowest_stability(slot, w, kept, words, seen, base, drift, HEADS: tl.constexpr, WINDOW: tl.constexpr):
-    """Give each standing word the lowest stability that any head has for it now."""
+    """Give the lowest stability of each standing word over all heads."""
     unseen = tl.maximum(words - seen, 0).to(tl.float32)
     worst = tl.full(w.shape, 2.0, tl.float32)
     for head in tl.static_range(HEADS):
@@ -69,7 +69,7 @@ def choose_restarts_kernel(
     WINDOW: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Choose one request's restart point, and bring its slot's words and tokens in line with it."""
+    """Choose one request's restart point, and update the words and tokens of its slot."""
     i = tl.program_id(0)
     if i < tl.load(count):
         start = tl.load(fields + _START * stride + i)
@@ -113,7 +113,7 @@ def choose_restarts(count: Tensor, fields: Tensor, extra: Tensor, state: SlotSta
     """Choose all requests' restart points.
 
     Args:
-        count: (1,) int32 requests there are.
+        count: (1,) int32 number of requests.
         fields: (FIELDS, S) int32; rows may be further apart than S.
         extra: (E,) int32 last tokens of new words.
         state: changed: cut, and its tokens' reach and words' ends as they will be when the step has run.

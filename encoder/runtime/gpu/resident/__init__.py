@@ -1,1 +1,0 @@
-"""The resident step: a whole step on the device."""

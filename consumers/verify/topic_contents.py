@@ -1,4 +1,4 @@
-"""What came out, as a reader sees it: revisions without repeats, dead letters by what they are copies of."""
+"""Contents of the output topics as a reader sees them: revisions without repeats, and dead letters by origin."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -24,7 +24,7 @@ class ConsumedLetter(ConsumedRecord, Protocol):
 
 
 Stream = tuple[str, str]
-"""Tagger and session: what `rev` counts in."""
+"""Tagger and session, for which `rev` is counted."""
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class Revisions:
     """The revisions of some taggers.
 
     Attributes:
-        raw: values by rev, of each stream; what is compared is taken out.
-        answers: values by the (session, offset) that they answer, as read.
+        raw: values of each stream by rev; compared ones are removed.
+        answers: values by the (session, offset) that they answer.
     """
 
     raw: dict[Stream, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
@@ -43,7 +43,7 @@ class Revisions:
 def read_revisions(
     records: Iterable[ConsumedRecord], taggers: Collection[str], guarantee: Guarantee, report: VerifyReport
 ) -> Revisions:
-    """Take the output topic, each partition in order; drops repeats and checks order as any reader can."""
+    """Read the output topic, each partition in order; drops repeats and checks the order."""
     found = Revisions()
     last: dict[Stream, tuple[int, int]] = {}
     for record in records:
@@ -51,7 +51,7 @@ def read_revisions(
         try:
             revision = decode_revision(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError):
-            report.add("stray", where, "this is no revision")
+            report.add("stray", where, "this is not a revision")
             continue
         if revision.tagger not in taggers:
             continue
@@ -76,7 +76,7 @@ def read_revisions(
 
 
 def name_revision(tagger: str, session: str, rev: int) -> str:
-    """Say which revision is meant."""
+    """Return a description of a revision."""
     return f"session {session}, tagger {tagger}, rev {rev}"
 
 
@@ -85,7 +85,7 @@ def _check_repeat(where: str, first: bytes, record: ConsumedRecord, guarantee: G
     if guarantee == "exactly_once":
         report.add("doubled", where, "it was read before")
     elif record.value != first:
-        report.add("doubled", where, "it was read before, and was not the same")
+        report.add("doubled", where, "it was read before with another content")
 
 
 Place = tuple[int, int]

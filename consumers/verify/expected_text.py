@@ -1,7 +1,4 @@
-"""What the sources entry: the text of each segment after each message, kept as the service keeps it.
-
-It is changes only of messages that were accepted (see stream/ingest/queue.py), and knows nothing of labels.
-"""
+"""Expected text of each segment after each accepted message (stream/ingest/queue.py); labels are not considered."""
 
 from dataclasses import dataclass, field
 
@@ -11,14 +8,14 @@ from stream.sessions.session import close_and_forget
 
 @dataclass(frozen=True, slots=True)
 class ExpectedChange:
-    """What one message says of one segment.
+    """Change of one segment by one message.
 
     Attributes:
-        text: the segment's text from now on; empty when it is taken back.
-        created: the segment was not there before, or its name was free again.
-        final: whether a revision that answers this tells of a closed segment.
-        was_closed: whether the segment was closed before: this edits or deletes it.
-        deleted: the segment is taken back.
+        text: new text of the segment; empty if it is deleted.
+        created: the segment did not exist before, or its name was free again.
+        final: `final` of the revision that answers the message.
+        was_closed: the segment was closed before; the message edits or deletes it.
+        deleted: the message deletes the segment.
     """
 
     segment: str
@@ -37,12 +34,12 @@ class _SegmentText:
 
 @dataclass(slots=True)
 class ExpectedSession:
-    """One session as its expected wrote it; closed segments are forgotten as the service forgets them."""
+    """Text of one session; closed segments are forgotten as in the service."""
 
     segments: dict[str, _SegmentText] = field(default_factory=dict)
 
     def apply(self, message: Message) -> list[ExpectedChange]:
-        """Take the next message; returns what it says, of each segment once."""
+        """Apply the next message; returns its changes, one per segment."""
         if isinstance(message, Update):
             return [self._write(message)]
         if isinstance(message, Delete):
@@ -57,7 +54,7 @@ class ExpectedSession:
         return changes
 
     def is_closed(self, segment: str) -> bool:
-        """Whether the segment is closed (and still remembered)."""
+        """Whether the segment is closed, and not yet forgotten."""
         return segment in self.segments and self.segments[segment].closed
 
     def _write(self, update: Update) -> ExpectedChange:
@@ -72,28 +69,27 @@ class ExpectedSession:
 
 @dataclass(slots=True)
 class ExpectedSessions:
-    """All sessions, and the partition that each was first heard in."""
+    """All sessions, and the partition of the first message of each."""
 
     sessions: dict[str, ExpectedSession] = field(default_factory=dict)
     partitions: dict[str, int] = field(default_factory=dict)
     scattered: set[str] = field(default_factory=set)
-    """Sessions that came in more than one partition: nothing is promised of their order."""
+    """Sessions with messages in several partitions: their order is undefined."""
 
     def is_elsewhere(self, session: str, partition: int) -> bool:
-        """Whether a message of the session comes from another partition than the session's first one, now or before."""
+        """Whether this or an earlier message came from another partition than the first message of the session."""
         if self.partitions.get(session, partition) != partition:
             self.scattered.add(session)
         return session in self.scattered
 
     def apply(self, message: Message) -> list[ExpectedChange]:
-        """Take the next message of its session."""
-        expected = self.sessions.setdefault(message.session, ExpectedSession())
-        changes = expected.apply(message)
+        """Apply the next message of its session."""
+        changes = self.sessions.setdefault(message.session, ExpectedSession()).apply(message)
         if isinstance(message, End):
             del self.sessions[message.session]
         return changes
 
     def is_closed(self, session: str, segment: str) -> bool:
-        """Whether the segment is closed as far as was heard."""
+        """Whether the segment is closed by the messages so far."""
         expected = self.sessions.get(session)
         return expected is not None and expected.is_closed(segment)

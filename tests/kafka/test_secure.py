@@ -203,7 +203,7 @@ def test_a_service_that_is_not_let_in_ends(
     set_all(monkeypatch, given)
     monkeypatch.setattr(topic, "PATIENCE", 2.0)
     capsys.readouterr()
-    with pytest.raises(topic.NotLetIn, match="HEARKEN_SASL_PASSWORD"):
+    with pytest.raises(topic.AccessRefused, match="HEARKEN_SASL_PASSWORD"):
         topic.find_ends(address, place.topic)
 
 

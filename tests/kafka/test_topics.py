@@ -32,7 +32,7 @@ async def test_what_is_made_is_found_good(place: Place) -> None:
     names = names_at(place)
     async with administering(place.address) as admin:
         assert [x.detail for x in await check_topics(admin, names)] == [
-            "it is not there; make it: hearken topics create"
+            "it does not exist; create it: hearken topics create"
         ] * 4
         made = await create_topics(admin, names, partitions=3)
         assert made == list(names.all)
@@ -109,14 +109,14 @@ async def test_state_with_other_partitions_than_the_input(place: Place) -> None:
 async def test_a_refusal_names_the_topic_and_the_reason(place: Place) -> None:
     names = names_at(place)
     async with administering(place.address) as admin:
-        with pytest.raises(OperationFailed, match=rf"topic {names.input} was not made: .*only 1 broker"):
+        with pytest.raises(OperationFailed, match=rf"topic {names.input} was not created: .*only 1 broker"):
             await create_topics(admin, names, replication=2)
 
 
 def test_the_commands_tell_by_table_and_exit_code(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topics", "check", *flags(place)]) == 1
     out = capsys.readouterr().out
-    assert f"error: topic {place.topic}: it is not there; make it: hearken topics create" in out
+    assert f"error: topic {place.topic}: it does not exist; create it: hearken topics create" in out
     assert main(["topics", "create", *flags(place), "--partitions", "2"]) == 0
     assert capsys.readouterr().out.count("created") == 4
     assert main(["topics", "check", *flags(place)]) == 0

@@ -1,4 +1,4 @@
-"""What a run needs that plays both sides: topics of its own, a producer of updates and a reader's consumer."""
+"""Kafka harness of a demo or test run: its own topics, a producer of updates and a consumer of revisions."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class KafkaHarness:
-    """Started clients, and the settings of the service between them."""
+    """Started clients, and the settings of the service."""
 
     settings: ServiceSettings
     producer: AIOKafkaProducer
@@ -29,7 +29,7 @@ class KafkaHarness:
 
 @asynccontextmanager
 async def open_harness(name: str, broker: str) -> AsyncIterator[KafkaHarness]:
-    """Make topics with a name of this run's own: an outside broker may still hold the records of earlier runs.
+    """Create topics with names unique to this run: a broker may still hold the records of earlier runs.
 
     Raises:
         BrokerUnreachable: no broker answered.

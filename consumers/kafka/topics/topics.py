@@ -1,6 +1,6 @@
-"""The four topics: what they must be, what is wrong with those that are there, and making those that are not.
+"""Checks and creation of the four topics.
 
-A service that works on a wrong topic loses something long after its start, in silence. So it is said before.
+A service on a misconfigured topic loses records silently, long after its start. So the topics are checked first.
 """
 
 import asyncio
@@ -35,17 +35,17 @@ ROLES: tuple[Role, ...] = get_args(Role)
 BROKER_AWAY_ERRORS = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 RETRY_SECONDS = 1.0
 APPEAR_SECONDS = 15.0
-"""How long a new topic may take until all its partitions have leaders."""
+"""Timeout for a new topic until all its partitions have leaders."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicProblem:
-    """Something about a topic that is not as it should be.
+    """Problem of a topic.
 
     Attributes:
-        topic: its name.
-        detail: one line: what is wrong, what it leads to, what to do.
-        severity: a service refuses to work with an `error`; a `warning` it only tells.
+        topic: name of the topic.
+        detail: fault, consequence and remedy, in one line.
+        severity: the service refuses to start with an `error`, and logs a `warning`.
     """
 
     topic: str
@@ -58,13 +58,13 @@ class TopicProblem:
 
 @dataclass(frozen=True, slots=True)
 class ExistingTopic:
-    """A topic that is there.
+    """Existing topic.
 
     Attributes:
-        name: of the topic.
-        partitions: how many.
-        replication: the fewest replicas of a partition.
-        configs: its settings with the broker's defaults; None if the broker does not tell them.
+        name: name of the topic.
+        partitions: number of partitions.
+        replication: minimum number of replicas of a partition.
+        configs: settings, including the broker's defaults; None if the broker does not report them.
     """
 
     name: str
@@ -76,12 +76,12 @@ class ExistingTopic:
 async def prepare_topics(settings: ServiceSettings) -> None:
     """Create missing topics and check the others.
 
-    A broker that goes away meanwhile is waited for, `connect_seconds` in all, as one that is not there yet.
+    If the broker disconnects meanwhile, this is repeated for `connect_seconds` in all.
 
     Raises:
         BrokerUnreachable: no broker answered.
-        ServiceFailed: a topic is such that something would be lost on it, or cannot be made.
-        OperationFailed: the brokers went away and did not come back, or refused.
+        ServiceFailed: records would be lost on a topic, or a topic cannot be created.
+        OperationFailed: the brokers disconnected for too long, or refused.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + settings.connect_seconds
@@ -89,7 +89,7 @@ async def prepare_topics(settings: ServiceSettings) -> None:
         try:
             return await _prepare_once(settings)
         except BrokerUnreachable:
-            raise  # it was waited for already
+            raise  # after `connect_seconds`
         except OperationFailed as error:
             if not isinstance(error.__cause__, BROKER_AWAY_ERRORS) or clock() + RETRY_SECONDS > deadline:
                 raise
@@ -101,7 +101,7 @@ async def _prepare_once(settings: ServiceSettings) -> None:
     try:
         async with admin_client(settings.broker, settings.connect_seconds) as admin:
             if settings.guarantee == "exactly_once" and await is_embedded(admin):
-                raise ServiceFailed("the embedded broker has no transactions worth the name; use Apache Kafka")
+                raise ServiceFailed("the embedded broker has no usable transactions; use Apache Kafka")
             if made := await create_topics(admin, settings.topics):
                 log.info("topics_created", topics=made)
             problems = await check_topics(admin, settings.topics)
@@ -120,24 +120,24 @@ async def _prepare_once(settings: ServiceSettings) -> None:
 async def check_topics(
     admin: AIOKafkaAdminClient, names: Topics, roles: Collection[Role] = ROLES
 ) -> list[TopicProblem]:
-    """Say all that is wrong with the topics; nothing is changed.
+    """Check the topics, without changes.
 
-    The embedded broker makes a topic when it is asked about, and tells no settings: there only partitions are checked.
+    The embedded broker creates a topic on request and reports no settings, so only partitions are checked there.
 
     Args:
-        admin: started.
-        names: of the topics.
-        roles: those to check. State is held against the input's partitions in any case.
+        admin: started client.
+        names: names of the topics.
+        roles: topics to check. State is always compared with the input's partitions.
 
     Raises:
-        KafkaError: the broker does not answer, or does not let us look.
+        KafkaError: the broker does not answer, or refuses.
     """
     found = await find_topics(admin, names)
     problems = []
     for role in (role for role in ROLES if role in roles):
         name, topic = getattr(names, role), found.get(role)
         if topic is None:
-            problems.append(TopicProblem(name, "it is not there; make it: hearken topics create"))
+            problems.append(TopicProblem(name, "it does not exist; create it: hearken topics create"))
             continue
         if topic.configs is not None:
             faults = find_faults(role, topic.configs, topic.replication)
@@ -147,8 +147,8 @@ async def check_topics(
             problems.append(
                 TopicProblem(
                     name,
-                    f"it has {count} partition{'s' * (count != 1)}, {names.input} has {needed}; the state of a session"
-                    " must lie where its updates lie: name a new state topic, or make this one again",
+                    f"it has {count} partition{'s' * (count != 1)}, {names.input} has {needed}; a session's state and"
+                    " updates must be in the same partition: name a new state topic, or create this one again",
                 )
             )
     return problems
@@ -162,21 +162,18 @@ async def create_topics(
     replication: int | None = None,
     roles: Collection[Role] = ROLES,
 ) -> list[str]:
-    """Make the topics that are not there, and wait until they can be used; those that are there stay as they are.
+    """Create the missing topics, and wait until they are usable; returns the names of those that this call created.
 
     Args:
-        admin: started.
-        names: of the topics.
-        partitions: of each; but state always gets as many as an input that is there.
-        replication: copies of each partition; None takes the broker's default, at most one for each broker, and for
-            the state at least as many as there are of the input.
-        roles: those to make.
-
-    Returns:
-        The names of the topics that were made by this call.
+        admin: started client.
+        names: names of the topics.
+        partitions: partitions of each topic; state always gets those of an existing input.
+        replication: replicas of each partition; None: the broker's default, at most one for each broker, and for the
+            state at least those of an existing input.
+        roles: topics to create.
 
     Raises:
-        OperationFailed: the broker refused; says why.
+        OperationFailed: the broker refused; the message has its reason.
         KafkaError: the broker does not answer.
     """
     found = await find_topics(admin, names)
@@ -186,7 +183,7 @@ async def create_topics(
         follows = role == "state" and "input" in found
         count = found["input"].partitions if follows else partitions
         factor = max(copies, found["input"].replication) if follows and replication is None else copies
-        # An acknowledged record must outlive a broker, and one broker's absence must not stop the writers.
+        # An acknowledged record must survive the loss of a broker, and one missing broker must not block writers.
         safety = {"min.insync.replicas": str(2 if factor > 2 else 1)}
         new.append(NewTopic(getattr(names, role), count, factor, topic_configs=dict(WANTED[role]) | safety))
     if not new:
@@ -196,21 +193,21 @@ async def create_topics(
     for name, code, message in answer.topic_errors:
         if code == 0:
             made.append(name)
-        elif code != TopicAlreadyExistsError.errno:  # another service of the group may have been faster
-            raise OperationFailed(f"topic {name} was not made: {message or for_code(code).__name__}")
+        elif code != TopicAlreadyExistsError.errno:  # maybe created by another worker
+            raise OperationFailed(f"topic {name} was not created: {message or for_code(code).__name__}")
     await _wait_for_leaders(admin, [topic.name for topic in new])
     return made
 
 
 async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, ExistingTopic]:
-    """Look at the topics that are there.
+    """Describe the existing topics.
 
     Raises:
-        KafkaError: the broker does not answer, or does not let us look.
+        KafkaError: the broker does not answer, or refuses.
     """
     wanted: dict[str, Role] = {getattr(names, role): role for role in ROLES}
-    # A topic that is asked for by name comes into being where brokers may make topics, and not as it should be. The
-    # embedded broker knows no other way.
+    # A request by name would create a topic with wrong settings on brokers that create topics automatically. The embedded
+    # broker supports no other request.
     asked = list(wanted) if await is_embedded(admin) else None
     described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _exists(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])
@@ -226,7 +223,7 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, E
 
 
 async def is_embedded(admin: AIOKafkaAdminClient) -> bool:
-    """Whether it is librdkafka's in-process cluster."""
+    """Whether the broker is librdkafka's in-process cluster."""
     return str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
 
 
@@ -234,13 +231,13 @@ def _exists(topic: Mapping[str, Any]) -> bool:
     code = topic["error_code"]
     if code == UnknownTopicOrPartitionError.errno:
         return False
-    if code not in (0, LeaderNotAvailableError.errno):  # a topic just made may still choose its leaders
+    if code not in (0, LeaderNotAvailableError.errno):  # a new topic may still elect its leaders
         raise for_code(code)(topic["topic"])
     return True
 
 
 async def _read_configs(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The settings of the topics; those that the broker does not tell are missing."""
+    """Read the settings of the topics that the broker reports."""
     if not topics:
         return {}
     try:
@@ -256,7 +253,7 @@ async def _read_configs(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> di
 
 
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:
-    """The broker's default. The request that we can send has no word for it, so it is read."""
+    """Read the broker's default: aiokafka's request for new topics cannot ask for it."""
     brokers = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
     key = "default.replication.factor"
     try:
@@ -278,4 +275,4 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) ->
                     return
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise OperationFailed(f"{', '.join(names)}: made, but not usable within {APPEAR_SECONDS:g} s") from None
+        raise OperationFailed(f"{', '.join(names)}: created, but not usable within {APPEAR_SECONDS:g} s") from None

@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -41,8 +40,8 @@ def find_java() -> Path | None:
     java = found or shutil.which("java")
     if java is None:
         return None
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    match = re.search(r'version "(\d+)', said)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(\d+)', output)
     return Path(java) if match and int(match[1]) >= OLDEST_JAVA else None
 
 
@@ -56,9 +55,9 @@ def find_jars() -> Path | None:
 def find_missing() -> str | None:
     """Return one line that says what Apache Kafka needs to run here; None if nothing is missing."""
     if find_java() is None:
-        return f"there is no Java {OLDEST_JAVA} or newer (set JAVA_HOME, or apt install default-jre-headless)"
+        return f"Java {OLDEST_JAVA} or newer is missing (set JAVA_HOME, or apt install default-jre-headless)"
     if find_jars() is None:
-        return "its jars are not here (make kafka fetches them with Maven)"
+        return "its jars are missing (make kafka fetches them with Maven)"
     return None
 
 
@@ -75,7 +74,7 @@ class ApacheKafka:
 
     Attributes:
         address: HOST:PORT for clients.
-        log: the file that the broker logs to.
+        log: log file of the broker.
     """
 
     def __init__(
@@ -153,12 +152,13 @@ class ApacheKafka:
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:
         process.wait()
-        watchman = process.stdin
-        assert watchman is not None
+        watchdog = process.stdin
+        assert watchdog is not None
         with suppress(BrokenPipeError):
-            watchman.write(b"done\n")
-            watchman.flush()
-        _close_quietly(watchman)
+            watchdog.write(b"done\n")
+            watchdog.flush()
+        with suppress(OSError):
+            watchdog.close()
         self._process = None
 
     def _format(self, config: Path) -> None:
@@ -174,7 +174,9 @@ class ApacheKafka:
         command += self._format_options
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
         if done.returncode:
-            raise OperationFailed(f"Apache Kafka's storage was not formatted: {(done.stdout + done.stderr).strip()}")
+            raise OperationFailed(
+                f"Apache Kafka's storage could not be formatted: {(done.stdout + done.stderr).strip()}"
+            )
         draft.rename(config)
 
     def _command(self, main: str) -> list[str]:
@@ -245,13 +247,8 @@ def free_ports(count: int) -> list[int]:
                 found.append(port)
         if len(found) == count:
             return found
-    raise OperationFailed(f"there are no {count} free ports between {_PORTS.start} and {_PORTS.stop}")
+    raise OperationFailed(f"there are fewer than {count} free ports between {_PORTS.start} and {_PORTS.stop}")
 
 
 def _version(folder: Path) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", folder.name)]
-
-
-def _close_quietly(pipe: IO[bytes]) -> None:
-    with suppress(OSError):
-        pipe.close()

@@ -57,7 +57,7 @@ class ExpectedSession:
         return changes
 
     def is_closed(self, segment: str) -> bool:
-        """Whether the segment is closed (and still remembered)."""
+        """Whether the segment is closed, and not yet forgotten."""
         return segment in self.segments and self.segments[segment].closed
 
     def _write(self, update: Update) -> ExpectedChange:

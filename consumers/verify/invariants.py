@@ -39,9 +39,9 @@ class InvariantChecker:
         checker = self._checkers.setdefault(session, RevisionChecker())
         if reset:
             checker.latest.clear()
-        for one in changes.values():
-            if one.created:
-                checker.forget(session, one.segment)
+        for change in changes.values():
+            if change.created:
+                checker.forget(session, change.segment)
         answered = set()
         for revision in revisions:
             where = f"session {session}, segment {revision.segment}, tagger {revision.tagger}, rev {revision.rev}"

@@ -10,6 +10,7 @@ must not have expired.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -58,7 +59,7 @@ class RecordedTopics:
 
 
 def verify_records(
-    said: RecordedTopics,
+    recorded: RecordedTopics,
     engine: Engine,
     topic: str,
     *,
@@ -77,25 +78,19 @@ def verify_records(
         until: first offset of each input partition that is not compared; answers to later ones are ignored.
     """
     report = VerifyReport()
-    revisions = read_revisions(said.outputs, engine.tagger_names, guarantee, report)
-    letters = read_letters(said.letters, topic, guarantee, report)
+    revisions = read_revisions(recorded.outputs, engine.tagger_names, guarantee, report)
+    letters = read_letters(recorded.letters, topic, guarantee, report)
     oracle = _Oracle(engine, exact, report, revisions, letters)
     limits = until or {}
     later: dict[str, int] = {}
-    for record in said.inputs:
+    for record in recorded.inputs:
         if record.offset < limits.get(record.partition, _NEVER):
             oracle.add_record(record)
         else:
-            _note_partition(record, later)
+            with suppress(BadInput):
+                later.setdefault(decode_message(record.value).session, record.partition)
     oracle.finish(limits, later)
     return report
-
-
-def _note_partition(record: ConsumedRecord, partitions: dict[str, int]) -> None:
-    try:
-        partitions.setdefault(decode_message(record.value).session, record.partition)
-    except BadInput:
-        return
 
 
 class _Oracle:
@@ -201,14 +196,14 @@ class _Oracle:
         raw = self._revisions.raw[revision.tagger, revision.session].pop(revision.rev, None)
         where = name_revision(revision.tagger, revision.session, revision.rev)
         if raw is None:
-            self._report.add("lost", where, f"the answer to offset {revision.offset} was not read")
+            self._report.add("lost", where, f"the answer to offset {revision.offset} is missing")
         elif raw == msgspec.json.encode(revision):
             self._report.finals += revision.final
         elif _is_rounded(got := decode_revision(raw), revision):
             self._report.rounded += 1
             self._report.finals += revision.final
         else:
-            self._report.add("altered", where, f"not as expected: {_differences(got, revision)}")
+            self._report.add("altered", where, f"it differs from the oracle's in {_differences(got, revision)}")
 
 
 class _Finals:
@@ -235,7 +230,7 @@ class _Finals:
         elif got is not None:
             self._report.add("altered", where, "its final labels are not those of one process")
         elif key not in self.optional:
-            self._report.add("lost", where, "its final revision was not read")
+            self._report.add("lost", where, "its final revision is missing")
 
     def finish(self, scattered: set[str]) -> None:
         for key in self._published.keys() - self.optional:
@@ -280,4 +275,4 @@ def _differences(got: Revision, wanted: Revision) -> str:
                 if getattr(a, x) != getattr(b, x)
             }
         )
-    return ", ".join(names) or "the same fields, other bytes"
+    return ", ".join(names) or "its bytes only"

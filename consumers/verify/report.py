@@ -72,18 +72,18 @@ class VerifyReport:
         """Return the counts as a table for the console."""
         table = Table.grid(padding=(0, 3))
         rows = [
-            ("input records, of them unusable", f"{self.messages:,}, {self.bad:,}"),
+            ("input records, of them invalid", f"{self.messages:,}, {self.bad:,}"),
             ("sessions, of them in several partitions (not compared)", f"{self.sessions:,}, {self.scattered:,}"),
             ("revisions read, repeats dropped", f"{self.revisions:,}, {self.repeats:,}"),
             ("dead letters read", f"{self.letters:,}"),
-            ("final revisions as they should be", f"{self.finals:,}"),
+            ("correct final revisions", f"{self.finals:,}"),
             ("revisions whose stability is rounded differently", f"{self.rounded:,}"),
             ("lost, doubled, out of order", f"{self.counts['lost']}, {self.counts['doubled']}, {self.counts['order']}"),
             (
                 "changed after final, altered, stray",
                 f"{self.counts['after_final']}, {self.counts['altered']}, {self.counts['stray']}",
             ),
-            ("verdict", "as one process would have said it" if self.ok else "WRONG"),
+            ("verdict", "equal to the output of one process" if self.ok else "WRONG"),
         ]
         for row in rows:
             table.add_row(*row)

@@ -15,7 +15,7 @@ TaggedKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class RevisionChecker:
-    """Reads revisions in the order of the output topic.
+    """Checks revisions in the order of the output topic.
 
     Attributes:
         violations: one line for each violated guarantee.
@@ -48,13 +48,11 @@ class RevisionChecker:
 
     def _check_lists(self, before: tuple[Span, ...], revision: Revision) -> None:
         old, new = {span.id: span for span in before}, {span.id: span for span in revision.spans}
-        moved = {
-            i for i in old.keys() & new.keys() if (_span_row(old[i]), old[i].text) != (_span_row(new[i]), new[i].text)
-        }
+        moved = {i for i in old.keys() & new.keys() if _span_row(old[i]) != _span_row(new[i])}
         if set(revision.added) != new.keys() - old.keys():
             self._report(revision, "`added` does not list the new spans")
         if {span.id for span in revision.retracted} != old.keys() - new.keys():
-            self._report(revision, "`retracted` does not list the spans that are gone")
+            self._report(revision, "`retracted` does not list the removed spans")
         if {change.id for change in revision.changed} != moved:
             self._report(revision, "`changed` does not list the spans whose place, label or text differs")
 
@@ -63,5 +61,5 @@ class RevisionChecker:
         self.violations.append(f"{where}: {what}")
 
 
-def _span_row(span: Span) -> tuple[int, int, str]:
-    return span.start, span.end, span.label
+def _span_row(span: Span) -> tuple[int, int, str, str]:
+    return span.start, span.end, span.label, span.text

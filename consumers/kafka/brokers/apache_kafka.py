@@ -55,9 +55,9 @@ def find_jars() -> Path | None:
 def find_missing() -> str | None:
     """Return one line that says what Apache Kafka needs to run here; None if nothing is missing."""
     if find_java() is None:
-        return f"there is no Java {OLDEST_JAVA} or newer (set JAVA_HOME, or apt install default-jre-headless)"
+        return f"Java {OLDEST_JAVA} or newer is missing (set JAVA_HOME, or apt install default-jre-headless)"
     if find_jars() is None:
-        return "its jars are not here (make kafka fetches them with Maven)"
+        return "its jars are missing (make kafka fetches them with Maven)"
     return None
 
 
@@ -74,7 +74,7 @@ class ApacheKafka:
 
     Attributes:
         address: HOST:PORT for clients.
-        log: the file that the broker logs to.
+        log: log file of the broker.
     """
 
     def __init__(
@@ -168,7 +168,9 @@ class ApacheKafka:
         command += self._format_options
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
         if done.returncode:
-            raise OperationFailed(f"Apache Kafka's storage was not formatted: {(done.stdout + done.stderr).strip()}")
+            raise OperationFailed(
+                f"Apache Kafka's storage could not be formatted: {(done.stdout + done.stderr).strip()}"
+            )
         draft.rename(config)
 
     def _command(self, main: str) -> list[str]:
@@ -239,7 +241,7 @@ def free_ports(count: int) -> list[int]:
                 found.append(port)
         if len(found) == count:
             return found
-    raise OperationFailed(f"there are no {count} free ports between {_PORTS.start} and {_PORTS.stop}")
+    raise OperationFailed(f"there are fewer than {count} free ports between {_PORTS.start} and {_PORTS.stop}")
 
 
 def _version(folder: Path) -> list[int]:

@@ -21,7 +21,7 @@ class EmbeddedBroker:
     """A broker that lives as long as this object; it creates topics on first use.
 
     Args:
-        partitions: of each new topic.
+        partitions: partitions of each topic.
     """
 
     def __init__(self, partitions: int = 4) -> None:

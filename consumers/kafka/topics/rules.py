@@ -44,7 +44,7 @@ WANTED: dict[Role, dict[str, str]] = {
         "segment.ms": str(10 * MINUTE),
         "min.cleanable.dirty.ratio": "0.1",
         "max.compaction.lag.ms": str(10 * MINUTE),
-        # An owner of a partition needs seconds to notice a late state of a former one and to write the right one again.
+        # A partition's owner needs seconds to detect a late state of a former owner and to write its own again.
         "min.compaction.lag.ms": str(MINUTE),
         # A slow reader that has read an entry must also see its tombstone.
         "delete.retention.ms": str(DAY),
@@ -78,7 +78,7 @@ def _state_faults(configs: Mapping[str, str]) -> Iterator[TopicFault]:
         yield TopicFault(f"cleanup.policy={policy} deletes the state of open sessions; set cleanup.policy=compact")
     if _number(configs, "delete.retention.ms", DAY) < 10 * MINUTE:
         yield TopicFault(
-            f"delete.retention.ms={configs['delete.retention.ms']}: a slow restore can miss that a session ended;"
+            f"delete.retention.ms={configs['delete.retention.ms']}: a slow restore can miss the end of a session;"
             f" set delete.retention.ms={DAY}"
         )
     size = _number(configs, "segment.bytes", 0)
@@ -90,7 +90,7 @@ def _state_faults(configs: Mapping[str, str]) -> Iterator[TopicFault]:
         )
     if _number(configs, "min.compaction.lag.ms", 0) > DAY:
         yield TopicFault(
-            f"min.compaction.lag.ms={configs['min.compaction.lag.ms']}: a restore reads all that is younger;"
+            f"min.compaction.lag.ms={configs['min.compaction.lag.ms']}: a restore reads all newer entries;"
             " set min.compaction.lag.ms=0",
             "warning",
         )
@@ -113,7 +113,7 @@ def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[TopicFaul
     size = _number(configs, "retention.bytes", -1)
     if role == "input" and size >= 0:
         yield TopicFault(
-            f"retention.bytes={size}: updates that were not read yet are lost under load; set retention.bytes=-1",
+            f"retention.bytes={size}: unread updates are lost under load; set retention.bytes=-1",
             "warning",
         )
 

@@ -49,7 +49,6 @@ class FormatReader:
     """Reader of a vendor's format.
 
     Args:
-        format: of the values.
         segments: returns the segments of a session as received so far.
         default: session of values for which nothing names one; without it such values are invalid.
     """
@@ -73,11 +72,7 @@ def _session(key: bytes | None) -> str | None:
 
 
 class AutoReader:
-    """Reader that detects the format from the first values and logs it.
-
-    Args:
-        segments, default: see `FormatReader`.
-    """
+    """Reader that detects the format from the first values and logs it."""
 
     def __init__(self, segments: Callable[[str], Segments], default: str | None = None) -> None:
         self._segments = segments
@@ -109,10 +104,6 @@ def check_format(name: str) -> None:
 
 def make_reader(name: str, segments: Callable[[str], Segments], default: str | None = None) -> MessageReader:
     """Make the reader of a format, or of `auto`.
-
-    Args:
-        name: value of `--format`.
-        segments, default: see `FormatReader`.
 
     Raises:
         SettingError: the format is unknown.

@@ -40,7 +40,6 @@ def write_timed(
     The open utterance covers all speech since the last final result; a result with another start replaces it.
 
     Args:
-        context: of the vendor message.
         scope: connection or channel.
         update: the result, named by `timed_name`.
         start, end: time range of its audio in seconds.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace as changed
 
 from stream.messages.types import Update, WordTime
@@ -26,6 +27,20 @@ class TimedText:
     start: float | None = None
     end: float | None = None
     speaker: str | None = None
+
+
+class VendorWord(msgspec.Struct):
+    """A word with its times in seconds, in the JSON of several vendors."""
+
+    word: str = ""
+    start: float | None = None
+    end: float | None = None
+
+
+class SpeakerWord(VendorWord):
+    """A vendor's word with the number or name of its speaker."""
+
+    speaker: int | str | None = None
 
 
 def add_word_times(update: Update, *readings: Iterable[TimedText]) -> Update:

@@ -23,8 +23,6 @@ class HttpFrontend:
     """Creates gateway, live model and step timings before the service runs, and serves them over HTTP.
 
     Args:
-        settings: of the HTTP server.
-        worker: runs the engine.
         slot: of this process among several workers of the machine; None for a single one.
     """
 

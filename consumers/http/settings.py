@@ -72,7 +72,6 @@ def read_http_settings(host: str, port: str | None, token_file: Path | None = No
     """Return the settings from flags and variables; None for no HTTP.
 
     Args:
-        host: address to listen at.
         port: a number, `off`, or None for the default.
         token_file: file with the token; without it the variable is used.
 

@@ -26,7 +26,6 @@ class InvariantChecker:
         """Check the next message of its session.
 
         Args:
-            message: an accepted message.
             revisions: revisions that answer its offset, for each tagger in order of rev.
             reset: whether labelling failed on it, so that the session's labels were reset.
 

@@ -70,11 +70,9 @@ def verify_records(
     """Compare the published records with those of the engine.
 
     Args:
-        said: input and output records.
         engine: a new one with the service's taggers and policy, not coalescing and without idle expiry.
         topic: the input topic, as dead letters name it.
         guarantee: at_least_once allows identical repeats.
-        exact: compare every revision; see the module.
         until: first offset of each input partition that is not compared; answers to later ones are ignored.
     """
     report = VerifyReport()

@@ -8,12 +8,7 @@ from stream.messages.types import Delete, Message, Update
 
 
 class ChatChannel:
-    """Changes that one value makes to one channel; the last change of each message counts.
-
-    Args:
-        context: of the vendor message.
-        session: name of the channel.
-    """
+    """Changes that one value makes to one channel; the last change of each message counts."""
 
     def __init__(self, context: FormatContext, session: str) -> None:
         self._session = session

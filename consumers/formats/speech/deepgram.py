@@ -11,16 +11,12 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import timed_name, write_timed
-from consumers.formats.word_times import TimedText, add_word_times, to_name
+from consumers.formats.word_times import SpeakerWord, TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 
-class _DeepgramWord(msgspec.Struct):
-    word: str = ""
-    start: float | None = None
-    end: float | None = None
+class _DeepgramWord(SpeakerWord):
     punctuated_word: str | None = None
-    speaker: int | str | None = None
 
 
 class _DeepgramAlternative(msgspec.Struct):

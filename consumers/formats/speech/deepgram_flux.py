@@ -10,15 +10,8 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write_named
-from consumers.formats.word_times import TimedText, add_word_times, to_name
+from consumers.formats.word_times import SpeakerWord, TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
-
-
-class _FluxWord(msgspec.Struct):
-    word: str = ""
-    start: float | None = None
-    end: float | None = None
-    speaker: int | str | None = None
 
 
 class _TurnInfo(msgspec.Struct):
@@ -27,7 +20,7 @@ class _TurnInfo(msgspec.Struct):
     request_id: str = ""
     turn_index: int = 0
     transcript: str = ""
-    words: list[_FluxWord] = []
+    words: list[SpeakerWord] = []
     audio_window_end: float | None = None
 
 

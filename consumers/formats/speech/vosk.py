@@ -7,26 +7,20 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write_unnamed
-from consumers.formats.word_times import TimedText, add_word_times
+from consumers.formats.word_times import TimedText, VendorWord, add_word_times
 from stream.messages.types import Message, Update
-
-
-class _VoskWord(msgspec.Struct):
-    word: str = ""
-    start: float | None = None
-    end: float | None = None
 
 
 class _VoskAlternative(msgspec.Struct):
     text: str = ""
-    result: list[_VoskWord] = []
+    result: list[VendorWord] = []
 
 
 class _VoskResult(msgspec.Struct):
     partial: str | None = None
-    partial_result: list[_VoskWord] = []
+    partial_result: list[VendorWord] = []
     text: str | None = None
-    result: list[_VoskWord] = []
+    result: list[VendorWord] = []
     alternatives: list[_VoskAlternative] = []
     """Replaces `text` if several are requested; the best is first."""
 

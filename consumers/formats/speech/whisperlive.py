@@ -11,14 +11,8 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import is_late, timed_name, write_named
-from consumers.formats.word_times import TimedText, add_word_times
+from consumers.formats.word_times import TimedText, VendorWord, add_word_times
 from stream.messages.types import Delete, Message, Update
-
-
-class _WhisperliveWord(msgspec.Struct):
-    word: str = ""
-    start: float | None = None
-    end: float | None = None
 
 
 class _WhisperliveSegment(msgspec.Struct):
@@ -27,7 +21,7 @@ class _WhisperliveSegment(msgspec.Struct):
     text: str = ""
     completed: bool = False
     speaker: str | None = None
-    words: list[_WhisperliveWord] | None = None
+    words: list[VendorWord] | None = None
 
 
 class _WhisperliveWindow(msgspec.Struct):

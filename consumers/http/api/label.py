@@ -110,7 +110,6 @@ async def label_texts(gateway: Gateway, texts: Sequence[str]) -> list[dict[str, 
     """Label texts independently; returns the final revision of each text by tagger name.
 
     Args:
-        gateway: submits the texts to the worker.
         texts: accepted by `check_size` and `check_text`.
 
     Raises:

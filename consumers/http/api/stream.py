@@ -71,7 +71,6 @@ def stream_routes(gateway: Gateway, received: Received, max_sessions: int) -> li
     """Return the routes of `/v1/stream`.
 
     Args:
-        gateway: submits messages and returns revisions.
         received: returns the received segments by the engine's name of a session.
         max_sessions: limit of open sessions of one connection.
     """

@@ -15,10 +15,8 @@ def problem(status: int, error: str, detail: str, headers: Mapping[str, str] | N
     """Make an error response.
 
     Args:
-        status: HTTP status.
         error: stable code, such as `too_large`.
         detail: a line for a person; never quotes the request.
-        headers: additional headers.
     """
     return JSONResponse({"error": error, "detail": detail}, status, headers)
 

@@ -94,7 +94,6 @@ class LiveModel:
         labels: known labels of each tagger; others are added when they occur.
         received: returns a session's segments as received, from which the full text of a segment is known after a
             restart. Without it an appended text starts with the first part that was seen.
-        clock: monotonic clock in seconds.
     """
 
     def __init__(

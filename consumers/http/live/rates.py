@@ -19,10 +19,6 @@ class RateMeter:
 
     Each call takes a sample; samples older than a minute are dropped. Means per word cover the last minute, or the
     whole run if there are no samples of at least half a minute or no words.
-
-    Args:
-        stats: the engine's live counters.
-        clock: monotonic clock in seconds.
     """
 
     def __init__(self, stats: EngineStats, clock: Callable[[], float] = time.monotonic) -> None:

@@ -24,7 +24,6 @@ def health_routes(
     """Return the routes of `/healthz` and `/readyz`, which need no token.
 
     Args:
-        worker: runs the engine.
         stall_seconds: time without progress after which waiting work counts as stalled.
         service: None without Kafka (`hearken listen`).
         slot: of this process among several workers of the machine; None for a single one.

@@ -3,7 +3,7 @@
 No label holds a session's id or text, so the path needs no token. docs/operations.md says which metrics to watch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Metric, ProcessCollector
@@ -113,59 +113,51 @@ def _engine_counters(stats: EngineStats) -> Iterator[Metric]:
     for name, description, read in _COUNTERS:
         yield CounterMetricFamily(f"hearken_{name}", description, read(stats))
     for name, description, label, kinds in _LABELLED:
-        family = CounterMetricFamily(f"hearken_{name}", description, labels=[label])
-        for kind, read in kinds.items():
-            family.add_metric([kind], read(stats))
-        yield family
+        yield _by_label(CounterMetricFamily, name, description, label, {x: read(stats) for x, read in kinds.items()})
 
 
 def _engine_gauges(worker: Worker) -> Iterator[Metric]:
     """Gauges of the engine and the worker."""
     engine, counters = worker.engine, worker.engine.labeller.counters()
-    gauges = (
-        ("sessions", "Sessions that are alive", engine.intake.session_count),
+    price = "Label changes that a recomputed word must bring; +Inf: no restarts"
+    gauges = [
+        ("sessions", "Open sessions", engine.intake.session_count),
         ("segments_open", "Segments that may still be rewritten", engine.intake.open_segment_count),
         ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
-        ("queue_age_seconds", "How long the message that is next has waited for its step", worker.queue_age),
+        ("queue_age_seconds", "Time that the next message has waited for its step", worker.queue_age),
         ("overload", "1 while restarts are shortened", engine.pricing.restarts_limited),
-        (
-            "restart_price",
-            "Label changes that a word computed again has to bring; +Inf: no restarts",
-            engine.pricing.price,
-        ),
-    )
+        ("restart_price", price, engine.pricing.price),
+    ]
+    if budget := engine.pricing.budget:
+        gauges.append(("budget_left_ratio", "Remaining share of the compute budget", budget.level / budget.size))
     for name, description, value in gauges:
         yield GaugeMetricFamily(f"hearken_{name}", description, value)
-    if engine.pricing.budget:
-        left = engine.pricing.budget.level / engine.pricing.budget.size
-        yield GaugeMetricFamily("hearken_budget_left_ratio", "What is left of the compute budget's bucket", left)
-    pages = GaugeMetricFamily("hearken_cache_pages", "Pages of the encoder's cache", labels=["state"])
-    pages.add_metric(["used"], counters.pages_used)
-    pages.add_metric(["free"], counters.pages_free)
-    yield pages
+    pages = {"used": counters.pages_used, "free": counters.pages_free}
+    yield _by_label(GaugeMetricFamily, "cache_pages", "Pages of the encoder's cache", "state", pages)
 
 
 def _kafka_metrics(service: Service) -> Iterator[Metric]:
-    letters = CounterMetricFamily("hearken_dead_letters", "Records that could not be used", labels=["reason"])
-    for reason, count in service.dead_letters.counts.items():
-        letters.add_metric([reason], count)
-    yield letters
+    given, opened = service.partitions
+    states, letters = {"open": opened, "opening": given - opened}, service.dead_letters.counts
+    lags = {str(lag.partition): lag for lag in service.lags()}
+    messages = {partition: lag.messages for partition, lag in lags.items()}
+    seconds = {partition: lag.seconds for partition, lag in lags.items() if lag.seconds is not None}
+    yield _by_label(CounterMetricFamily, "dead_letters", "Records that could not be used", "reason", letters)
     yield CounterMetricFamily("hearken_revisions_delivered", "Revisions that the brokers have", service.revisions)
     yield CounterMetricFamily("hearken_records_done", "Records that are done", service.finished)
-    given, opened = service.partitions
-    partitions = GaugeMetricFamily("hearken_partitions", "Partitions that the group has given us", labels=["state"])
-    partitions.add_metric(["open"], opened)
-    partitions.add_metric(["opening"], given - opened)
-    yield partitions
-    messages = GaugeMetricFamily("hearken_lag_messages", "Records there and not done", labels=["partition"])
-    description = "Age of the last record taken, 0 when all are done"
-    seconds = GaugeMetricFamily("hearken_lag_seconds", description, labels=["partition"])
-    for lag in service.lags():
-        messages.add_metric([str(lag.partition)], lag.messages)
-        if lag.seconds is not None:
-            seconds.add_metric([str(lag.partition)], lag.seconds)
-    yield messages
-    yield seconds
+    yield _by_label(GaugeMetricFamily, "partitions", "Partitions assigned by the group", "state", states)
+    yield _by_label(GaugeMetricFamily, "lag_messages", "Records that are not done", "partition", messages)
+    age = "Age of the last record taken, 0 when all are done"
+    yield _by_label(GaugeMetricFamily, "lag_seconds", age, "partition", seconds)
+
+
+def _by_label(
+    kind: type[CounterMetricFamily | GaugeMetricFamily], name: str, about: str, label: str, values: Mapping[str, float]
+) -> Metric:
+    metric = kind(f"hearken_{name}", about, labels=[label])
+    for key, value in values.items():
+        metric.add_metric([key], value)
+    return metric
 
 
 def _version() -> str:

@@ -14,7 +14,6 @@ def find_stalls(worker: "Worker", service: "Service | None", stall_seconds: floa
     """Return a line for each kind of stalled work.
 
     Args:
-        worker: runs the engine.
         service: None without Kafka.
         stall_seconds: time that work may wait without progress.
     """

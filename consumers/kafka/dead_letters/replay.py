@@ -37,13 +37,9 @@ class ReplayRequest:
     """Selection of dead letters to replay.
 
     Args:
-        broker: addresses.
-        topic: of dead letters.
         group: the consumer group that holds the progress.
         reasons: replay only letters with one of these reasons; all if empty.
-        limit: number of letters at most.
         max_replays: leave records that have been replayed this often.
-        dry_run: send nothing.
         patience: seconds to wait for a broker that does not answer.
     """
 

@@ -64,9 +64,7 @@ def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> lis
     """Check a topic's settings against its role.
 
     Args:
-        role: of the topic.
         configs: settings including the broker's defaults; missing ones are not checked.
-        replication: replicas of each partition.
     """
     own = _state_faults(configs) if role == "state" else _stream_faults(role, configs)
     return [*own, *_common_faults(role, configs, replication)]

@@ -43,7 +43,6 @@ class TopicProblem:
     """A topic is missing or has a wrong setting.
 
     Attributes:
-        topic: its name.
         detail: one line with the fault, its consequence and what to do.
         severity: a service does not start with an `error`; a `warning` is only logged.
     """
@@ -61,8 +60,6 @@ class ExistingTopic:
     """An existing topic.
 
     Attributes:
-        name: of the topic.
-        partitions: number of partitions.
         replication: smallest number of replicas of a partition.
         configs: settings including the broker's defaults; None if the broker does not report them.
     """
@@ -125,8 +122,6 @@ async def check_topics(
     The embedded broker creates a topic when it is described and reports no settings: only partitions are checked there.
 
     Args:
-        admin: started.
-        names: of the topics.
         roles: topics to check. The state topic is always compared with the input's partitions.
 
     Raises:
@@ -165,12 +160,9 @@ async def create_topics(
     """Create missing topics and wait until they can be used; existing topics are not changed.
 
     Args:
-        admin: started.
-        names: of the topics.
         partitions: of each; the state topic always gets as many as an existing input topic.
         replication: replicas of each partition; None for the broker's default, at most one on each broker, and for the
             state topic at least as many as the input topic has.
-        roles: topics to create.
 
     Returns:
         The names of the topics created by this call.

@@ -23,7 +23,7 @@ from consumers.common.settings import (
     SettingError,
     parse_taggers,
 )
-from consumers.kafka.client.security import check_brokers
+from consumers.kafka.client.security import check_broker_choice
 
 if TYPE_CHECKING:
     from benchmarks.kafka.report import KafkaRun
@@ -291,7 +291,7 @@ def kafka(
     from consumers.kafka.brokers.embedded import OwnBroker
 
     configure_logging("warning")
-    check_brokers(broker, own=apache_kafka)
+    check_broker_choice(broker, own=apache_kafka)
     embedded = broker is None and not apache_kafka
     settings = KafkaBenchSettings(
         broker=broker or (OwnBroker.EMBEDDED if embedded else OwnBroker.APACHE),

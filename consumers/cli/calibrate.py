@@ -146,12 +146,11 @@ def _guarantee(report: "CalibrationReport") -> str:
 
 
 def _write(report: "CalibrationReport", out: Path) -> None:
-    import msgspec
-
+    from encoder.files import write_json
     from stream.evaluation.plots.reliability import plot_reliability
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "calibrate.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    write_json(out / "calibrate.json", report)
     written = [out / "calibrate.json"]
     if report.reliability:
         plot_reliability(report, out / "reliability.png")

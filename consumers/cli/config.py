@@ -11,7 +11,7 @@ from consumers.cli.config_file import apply_config, origin_of
 from consumers.cli.flags import ConfigOption
 from consumers.cli.help_text import default_of
 from consumers.http.settings import TOKEN_VARIABLE
-from consumers.kafka.client.security import variables
+from consumers.kafka.client.security import variable_names
 
 
 def show_config(
@@ -28,7 +28,7 @@ def show_config(
         if settings_of(shown.command):
             apply_config(shown, config)
             typer.echo("\n".join([typer.style(shown.command_path, bold=True), *_rows(shown), ""]))
-    if found := [name for name in (TOKEN_VARIABLE, *variables()) if os.environ.get(name)]:
+    if found := [name for name in (TOKEN_VARIABLE, *variable_names()) if os.environ.get(name)]:
         typer.echo("\n".join([typer.style("variables without a flag", bold=True), *(f"  {x} is set" for x in found)]))
 
 

@@ -52,11 +52,11 @@ class DemoCommand:
 def demo(settings: DemoCommand) -> int:
     """Show a live transcript that is labelled while it arrives, through a broker."""
     configure_logging("info")
-    from consumers.kafka.client.security import check_brokers
+    from consumers.kafka.client.security import check_broker_choice
     from consumers.runtime.engine_factory import check_engine
 
     speed = parse_speed(settings.speed)
-    check_brokers(settings.broker, own=settings.apache_kafka)
+    check_broker_choice(settings.broker, own=settings.apache_kafka)
     check_engine(settings.engine)
     with show_loading("service"):
         from consumers.demo.demo import Demo

@@ -133,7 +133,7 @@ async def _tally(broker: str, topic: str, patience: float, show: bool) -> Tallie
 def letter_fields(letter: "DeadLetter") -> dict[str, object]:
     """All fields of a letter for JSON, with its text."""
     return {
-        "partition": letter.home.partition,
+        "partition": letter.location.partition,
         "offset": letter.offset,
         "time": _when(letter.time),
         "reason": letter.reason,
@@ -182,8 +182,8 @@ def _report(outcome: "ReplayOutcome", dry_run: bool) -> None:
 
 def left_lines(outcome: "ReplayOutcome") -> Iterable[str]:
     """Describe the letters that could not be sent: partition, offset and cause."""
-    for why, home, offset in outcome.left[:MAX_SHOWN]:
-        yield f"left: {home.topic} {home.partition}:{offset} {why}"
+    for why, location, offset in outcome.left[:MAX_SHOWN]:
+        yield f"left: {location.topic} {location.partition}:{offset} {why}"
     if len(outcome.left) > MAX_SHOWN:
         yield f"left: {len(outcome.left) - MAX_SHOWN:,} more"
     if outcome.passed:

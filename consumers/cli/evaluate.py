@@ -169,13 +169,12 @@ def _evaluate(settings: EvaluateCommand) -> "EvaluationReport":
 
 
 def _write(report: "EvaluationReport", out: Path) -> None:
-    import msgspec
-
+    from encoder.files import write_json
     from stream.evaluation.plots.emission import plot_levels
     from stream.evaluation.plots.frontier import plot_frontier, plot_report
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    write_json(out / "evaluation.json", report)
     written = [out / "evaluation.json", out / "frontier.png"]
     plot_frontier(report, out / "frontier.png")
     if report.updates is None:  # streams have no gold labels to be right by

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from consumers.common.logs import Level
 from consumers.common.settings import setting
-from consumers.http.settings import DEFAULT_HOST, DEFAULT_PORT, HttpSettings, read_settings
+from consumers.http.settings import DEFAULT_HOST, DEFAULT_PORT, HttpSettings, read_http_settings
 
 ApacheKafkaOption = Annotated[
     bool,
@@ -81,4 +81,4 @@ class HttpFlags:
         Raises:
             SettingError: a value is not valid, or other machines could connect without a token.
         """
-        return read_settings(self.http_host, self.http_port, self.http_token_file)
+        return read_http_settings(self.http_host, self.http_port, self.http_token_file)

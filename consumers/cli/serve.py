@@ -35,7 +35,7 @@ def serve(settings: ServeCommand) -> int:
     """Label the updates of a Kafka topic until SIGTERM."""
     service, engine, format = settings.service, settings.engine, settings.format
     configure_logging(settings.log_level, service.log_text)
-    from consumers.formats.readers import check_format, remembered_by
+    from consumers.formats.readers import check_format, default_remember_segments
     from consumers.kafka.client.security import check_cluster
     from consumers.runtime.engine_factory import build_engine, check_engine
     from consumers.runtime.serve import serve_until_signal
@@ -46,7 +46,7 @@ def serve(settings: ServeCommand) -> int:
     check_workers(settings.workers)
     check_engine(engine)
     http = settings.http.read()
-    engine = replace(engine, remember_segments=engine.remember_segments or remembered_by(format))
+    engine = replace(engine, remember_segments=engine.remember_segments or default_remember_segments(format))
     make_engine = partial(build_engine, engine)
     if settings.workers > 1:
         log_as = partial(configure_logging, settings.log_level, service.log_text)

@@ -30,7 +30,7 @@ class TagCommand:
 def tag(settings: TagCommand) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("info")
-    from consumers.formats.readers import NORMAL, check_format, make_reader, open_lines
+    from consumers.formats.readers import NORMAL, check_format, make_reader, open_line_reader
     from consumers.runtime.engine_factory import build_engine, check_engine
 
     check_format(settings.format)
@@ -45,4 +45,4 @@ def tag(settings: TagCommand) -> int:
     reader = TextReader() if is_text else make_reader(settings.format, engine.intake.segments, TEXT_SESSION)
     if sys.stdin.isatty():
         print(f"reading {settings.input} from the terminal, one per line; Ctrl-D ends", file=sys.stderr)
-    return tag_input(engine, reader, settings.final_only, settings.session, partial(open_lines, settings.format))
+    return tag_input(engine, reader, settings.final_only, settings.session, partial(open_line_reader, settings.format))

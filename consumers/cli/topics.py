@@ -70,12 +70,12 @@ def _run(service: ServiceSettings, partitions: int | None = None, replication: i
         OperationFailed: the broker did not answer, or refused.
     """
     configure_logging("error")
-    from consumers.kafka.client.clients import administering
+    from consumers.kafka.client.clients import admin_client
     from consumers.kafka.client.security import check_cluster
     from consumers.kafka.topics.topics import create_topics
 
     async def run() -> int:
-        async with administering(service.broker, service.connect_seconds) as admin:
+        async with admin_client(service.broker, service.connect_seconds) as admin:
             created: Sequence[str] = []
             if partitions is not None:
                 created = await create_topics(admin, service.topics, partitions=partitions, replication=replication)

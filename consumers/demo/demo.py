@@ -20,10 +20,10 @@ from consumers.demo.summary import DemoSummary
 from consumers.demo.terminal_view import View, make_view
 from consumers.demo.transcript import Transcript
 from consumers.http.frontend import HttpFrontend
-from consumers.http.server import bind
+from consumers.http.server import bind_socket
 from consumers.http.settings import HttpSettings
 from consumers.kafka.brokers.embedded import OwnBroker, open_broker
-from consumers.kafka.brokers.harness import open_rig
+from consumers.kafka.brokers.harness import open_harness
 from consumers.kafka.service.service import Service
 from consumers.recordings.jsonl import RecordedMessage, read_recording
 from consumers.recordings.replay import send_recording
@@ -92,7 +92,7 @@ class Demo:
         view = make_view(console, transcript, engine.tagger_names)
         if self.picture is not None:
             view = ScreenshotView(view, transcript, self.picture, self.picture_after)
-        async with open_rig("demo", broker) as rig:
+        async with open_harness("demo", broker) as rig:
             reader = RevisionReader(rig.consumer, transcript, view)
             worker = Worker(engine, queue=rig.settings.in_flight)
             async with _serve_page(rig.settings, worker, self.http) as (service, page):
@@ -170,12 +170,12 @@ async def _serve_page(
     settings: ServiceSettings, worker: Worker, http: HttpSettings | None
 ) -> AsyncIterator[tuple[Service, str | None]]:
     """The service and the address of its live page; None without a page."""
-    listener = bind(http) if http else None
+    listener = bind_socket(http) if http else None
     if http is None or listener is None:
         yield Service(settings, worker), None
         return
     with listener:
         front = HttpFrontend(http, worker)
         service = Service(settings, worker, observer=front.observer)
-        async with front.open(listener, service) as address:
+        async with front.serve(listener, service) as address:
             yield service, address

@@ -47,7 +47,7 @@ class FormatContext:
     default: str | None = None
     """The session if neither anybody nor the message says: that of a file."""
 
-    def named(self, own: str | None = None) -> str:
+    def session_name(self, own: str | None = None) -> str:
         """Give the session: the one it was sent for, else the vendor's own id of it, else the default.
 
         Raises:
@@ -59,12 +59,12 @@ class FormatContext:
             raise BadInput("no_session", "nothing says which session this is: key the records by session")
         return session
 
-    def over(self, own: str | None = None) -> list[Message]:
+    def end_session(self, own: str | None = None) -> list[Message]:
         """End the session, if anything stands of it: the vendor's connection is over, or a new one begins."""
         known = [x for x in (self.session, own, self.default) if x is not None]
         return [End(session=known[0])] if known and self.segments(known[0]) else []
 
-    def current(self, session: str, scope: str) -> str:
+    def open_segment(self, session: str, scope: str) -> str:
         """Name the open segment of a scope, for sources that do not name theirs; a new one if none is.
 
         Names are `SCOPE:OFFSET` of the message that opened. Of those opened up to this message the last counts: later
@@ -72,7 +72,9 @@ class FormatContext:
         one, closed before the crash; reading them again changes nothing.
         """
         segments = self.segments(session)
-        opened = [(at, name) for name in segments if (at := opening(name, scope)) is not None and at <= self.offset]
+        opened = [
+            (at, name) for name in segments if (at := opening_offset(name, scope)) is not None and at <= self.offset
+        ]
         if opened:
             _, name = max(opened)
             if not segments[name].closed or segments[name].applied >= self.offset:
@@ -80,7 +82,7 @@ class FormatContext:
         return f"{scope}:{self.offset}"
 
 
-def opening(name: str, scope: str) -> float | None:
+def opening_offset(name: str, scope: str) -> float | None:
     """Give the offset in a name that `FormatContext.current` made for a scope; None if it is another's."""
     begin, _, offset = name.rpartition(":")
     return float(offset) if begin == scope and _OFFSET.fullmatch(offset) else None
@@ -126,7 +128,7 @@ def _decoder(type: Any) -> "msgspec.json.Decoder[Any]":
     return msgspec.json.Decoder(type)
 
 
-def read_value(format: Format, value: bytes | None, around: FormatContext) -> list[Message]:
+def read_value(format: Format, value: bytes | None, context: FormatContext) -> list[Message]:
     """Read one value: what it means in normal form, each message checked, so that all of it can be applied or none.
 
     Raises:
@@ -135,7 +137,7 @@ def read_value(format: Format, value: bytes | None, around: FormatContext) -> li
     """
     decoded = decode(format, value)
     try:
-        messages = list(format.read(decoded, around))
+        messages = list(format.read(decoded, context))
     except BadInput:
         raise
     except msgspec.DecodeError as error:
@@ -149,6 +151,6 @@ def read_value(format: Format, value: bytes | None, around: FormatContext) -> li
     return messages
 
 
-def take_back(around: FormatContext, session: str, segment: str) -> list[Message]:
+def delete_segment(context: FormatContext, session: str, segment: str) -> list[Message]:
     """Take a segment back, if it stands."""
-    return [Delete(session=session, segment=segment)] if segment in around.segments(session) else []
+    return [Delete(session=session, segment=segment)] if segment in context.segments(session) else []

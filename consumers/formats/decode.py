@@ -104,7 +104,7 @@ def check_key(key: bytes | None, message: Message) -> None:
         raise BadInput("key_mismatch", "the record's key is not the message's session")
 
 
-def closed_line(session: str, segment: str, value: bytes) -> Update:
+def make_closed_update(session: str, segment: str, value: bytes) -> Update:
     """Make one line of running text a closed segment.
 
     Raises:

@@ -27,29 +27,29 @@ class LineReader:
     def __init__(self, stream: BinaryIO, ahead: int = 4096) -> None:
         self._stream = stream
         self._lines: SimpleQueue[Line | OSError | None] = SimpleQueue()
-        self._room = threading.Semaphore(ahead)
-        self._over = False
+        self._capacity = threading.Semaphore(ahead)
+        self._ended = False
         # A daemon: a read from a terminal or a silent pipe cannot be cancelled, and must not hold up the exit.
         threading.Thread(target=self._read, name="lines", daemon=True).start()
 
-    def take(self, wait: bool) -> Line | None:
+    def next_line(self, wait: bool) -> Line | None:
         """Give the next line; None at the end, or when not waiting and none is there yet.
 
         Raises:
             OSError: the stream cannot be read.
         """
-        if self._over:
+        if self._ended:
             return None
         try:
             line = self._lines.get(block=wait)
         except Empty:
             return None
         if not isinstance(line, Line):
-            self._over = True
+            self._ended = True
             if line is not None:
                 raise line
             return None
-        self._room.release()
+        self._capacity.release()
         return line
 
     def _read(self) -> None:
@@ -59,7 +59,7 @@ class LineReader:
                 complete = value.endswith(b"\n")
                 while not complete and (rest := self._stream.readline(MAX_BYTES)):
                     complete = rest.endswith(b"\n")
-                self._room.acquire()
+                self._capacity.acquire()
                 self._lines.put(Line(number, value.removesuffix(b"\n").removesuffix(b"\r")))
                 number += 1
         except OSError as error:
@@ -76,18 +76,18 @@ class BlockReader(LineReader):
         self._block: list[Line] = []
         self._bytes = 0
 
-    def take(self, wait: bool) -> Line | None:
+    def next_line(self, wait: bool) -> Line | None:
         """See `LineReader`; the last stretch needs no empty line behind it."""
-        while line := super().take(wait):
+        while line := super().next_line(wait):
             if not line.value.strip():
                 if self._block:
-                    return self._cut()
+                    return self._take_block()
             elif self._bytes <= MAX_BYTES:  # one that is too large is cut just above it, as a line is
                 self._block.append(line)
                 self._bytes += len(line.value) + 1
-        return self._cut() if self._over and self._block else None
+        return self._take_block() if self._ended and self._block else None
 
-    def _cut(self) -> Line:
+    def _take_block(self) -> Line:
         first, value = self._block[0].number, b"\n".join(line.value for line in self._block)
         self._block, self._bytes = [], 0
         return Line(first, value)

@@ -8,8 +8,8 @@ from consumers.formats.decode import check_key
 from stream.messages.types import Message
 
 
-def _read(value: Message, around: FormatContext) -> Iterable[Message]:
-    check_key(None if around.session is None else around.session.encode(), value)
+def _read(value: Message, context: FormatContext) -> Iterable[Message]:
+    check_key(None if context.session is None else context.session.encode(), value)
     return (value,)
 
 

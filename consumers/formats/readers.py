@@ -1,21 +1,75 @@
 """From the name of a format, as an operator gives it, to its reader."""
 
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import structlog
 
 from consumers.common.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, check_choice
-from consumers.formats.base import Segments
-from consumers.formats.decode import BadInput
+from consumers.formats.base import Format, FormatContext, Segments, read_value
+from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.formats.line_reader import BlockReader, LineReader
-from consumers.formats.reader import FormatReader, MessageReader, NormalReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise
 from stream.messages.types import Message
 
 log = structlog.get_logger()
 
 NORMAL = "normal"
+
+
+class MessageReader(Protocol):
+    """Reads what comes in."""
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """Give the messages that a value is: none where it says nothing of text.
+
+        Args:
+            value: one record's value, or one line.
+            key: the record's key, which is the session; None: the value must say.
+            offset: its offset or number.
+
+        Raises:
+            BadInput: it is none of the format.
+            InputError: a text, a time or a name of it cannot be used.
+        """
+        ...
+
+
+class NormalReader:
+    """The normal form."""
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `MessageReader`."""
+        message = decode_message(value)
+        check_key(key, message)
+        return (message,)
+
+
+class FormatReader:
+    """A vendor's format.
+
+    Args:
+        format: see there.
+        segments: what was received of a session before.
+        default: the session of messages that nobody says it of; without one they are bad.
+    """
+
+    def __init__(self, format: Format, segments: Callable[[str], Segments], default: str | None = None) -> None:
+        self._format = format
+        self._segments = segments
+        self._default = default
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `MessageReader`."""
+        context = FormatContext(_session(key), offset, self._segments, self._default)
+        return read_value(self._format, value, context)
+
+
+def _session(key: bytes | None) -> str | None:
+    try:
+        return None if key is None else key.decode()
+    except UnicodeDecodeError:
+        raise BadInput("key_mismatch", "the record's key, which names its session, is not UTF-8") from None
 
 
 class AutoReader:
@@ -35,11 +89,11 @@ class AutoReader:
         is_news = self._detector.decided is None
         format = self._detector.find(value)
         if is_news:
-            log.info("format decided", format=format.name, offset=offset)
+            log.info("format_detected", format=format.name, offset=offset)
         return FormatReader(format, self._segments, self._default).read(value, key, offset)
 
 
-def remembered_by(name: str) -> int:
+def default_remember_segments(name: str) -> int:
     """How many closed segments of a session a format needs to be remembered."""
     return CHAT_REMEMBER_SEGMENTS if name in FORMATS and FORMATS[name].chat else DEFAULT_REMEMBER_SEGMENTS
 
@@ -71,7 +125,7 @@ def make_reader(name: str, segments: Callable[[str], Segments], default: str | N
     return FormatReader(FORMATS[name], segments, default)
 
 
-def open_lines(name: str, stream: BinaryIO) -> LineReader:
+def open_line_reader(name: str, stream: BinaryIO) -> LineReader:
     """Read a file or pipe message by message, as its format parts them.
 
     Args:

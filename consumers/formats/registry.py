@@ -76,7 +76,7 @@ def recognise(value: bytes | None) -> Format:
     Raises:
         BadInput: it can be of none, or of several, or it is no text at all.
     """
-    seen = _look(check_value(value))
+    seen = _decode_probe(check_value(value))
     found = [format for format in FORMATS.values() if format.recognises(seen)]
     if len(found) == 1:
         return found[0]
@@ -84,7 +84,7 @@ def recognise(value: bytes | None) -> Format:
     raise BadInput("unknown_format", f"{which}: name one with --format")
 
 
-def _look(value: bytes) -> Any:
+def _decode_probe(value: bytes) -> Any:
     """The value as JSON, or as text where it is none."""
     try:
         seen = msgspec.json.decode(value)

@@ -12,7 +12,7 @@ from stream.messages.types import Update, WordTime
 from stream.messages.word_times import Times
 
 _WORD = re.compile(r"\S+")
-_ALIKE = 0.5
+_MIN_SIMILARITY = 0.5
 """How much of the words must be the vendor's own words (0 to 1)."""
 _MATCH_LIMIT = 250_000
 """Words of the text times words of the vendor's: beyond this they are not compared, to bound the cost."""
@@ -28,7 +28,7 @@ class TimedText:
     speaker: str | None = None
 
 
-def timed(update: Update, *readings: Iterable[TimedText]) -> Update:
+def add_word_times(update: Update, *readings: Iterable[TimedText]) -> Update:
     """Give an update the times and speakers of its words.
 
     Args:
@@ -41,11 +41,11 @@ def timed(update: Update, *readings: Iterable[TimedText]) -> Update:
         pieces = [piece for piece in reading if piece.text.strip()]
         aligned = _align(words, pieces) if pieces else None
         if aligned:
-            return spoken(update, aligned)
+            return add_speakers(update, aligned)
     return update
 
 
-def spoken(update: Update, pieces: Sequence[TimedText]) -> Update:
+def add_speakers(update: Update, pieces: Sequence[TimedText]) -> Update:
     """Give an update the times and speakers of its words, one piece a word.
 
     Speakers go with the words where the segment has several, or may come to have (it is appended to), else with it.
@@ -61,79 +61,79 @@ def spoken(update: Update, pieces: Sequence[TimedText]) -> Update:
 
 def _align(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
     """One piece for each word: those whose characters it is made of, else those that stand in its place."""
-    found = _by_characters(words, pieces)
+    found = _align_by_characters(words, pieces)
     if found is None and len(words) == len(pieces):
         found = list(pieces)
     if found is None:
-        found = _by_likeness(words, pieces)
+        found = _align_by_similarity(words, pieces)
     return found if found and all(x.start is not None and x.end is not None for x in found) else None
 
 
-def _by_characters(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
+def _align_by_characters(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
     letters = ["".join(piece.text.split()) for piece in pieces]
     if "".join(letters) != "".join(words):
         return None
-    ends, total = [], 0
+    last_end, total = [], 0
     for part in letters:
         total += len(part)
-        ends.append(total)
+        last_end.append(total)
     found, at, piece = [], 0, 0
     for word in words:
-        while ends[piece] <= at:
+        while last_end[piece] <= at:
             piece += 1
         at += len(word)
         last = piece
-        while ends[last] < at:
+        while last_end[last] < at:
             last += 1
         found.append(_merge(word, pieces[piece : last + 1]))
     return found
 
 
-def _by_likeness(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
+def _align_by_similarity(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
     """Words that were written otherwise ("$20" for "twenty dollars") stand between words that were not."""
     if len(words) * len(pieces) > _MATCH_LIMIT:
         return None
-    match = SequenceMatcher(None, [_bare(x) for x in words], [_bare(x.text) for x in pieces], autojunk=False)
-    if match.ratio() < _ALIKE:
+    match = SequenceMatcher(None, [_normalise(x) for x in words], [_normalise(x.text) for x in pieces], autojunk=False)
+    if match.ratio() < _MIN_SIMILARITY:
         return None
     found: list[TimedText] = []
     for kind, begin, stop, first, last in match.get_opcodes():
         if kind == "equal":
             found += pieces[first:last]
         elif begin < stop:
-            meant = pieces[first:last] or _between(pieces[:first], pieces[last:])
+            meant = pieces[first:last] or _gap(pieces[:first], pieces[last:])
             found += [_merge(word, meant) for word in words[begin:stop]]
     return found
 
 
-def _between(before: Sequence[TimedText], behind: Sequence[TimedText]) -> list[TimedText]:
+def _gap(before: Sequence[TimedText], behind: Sequence[TimedText]) -> list[TimedText]:
     """The moment between two pieces: nothing was timed for a word that stands there."""
     if behind:
         return [replace(behind[0], end=behind[0].start)]
     return [replace(x, start=x.end) for x in before[-1:]]
 
 
-def _bare(word: str) -> str:
+def _normalise(word: str) -> str:
     return "".join(x for x in word.casefold() if x.isalnum()) or word
 
 
 def _merge(word: str, pieces: Sequence[TimedText]) -> TimedText:
     starts = [x.start for x in pieces if x.start is not None]
-    ends = [x.end for x in pieces if x.end is not None]
+    last_end = [x.end for x in pieces if x.end is not None]
     speaker = next((x.speaker for x in pieces if x.speaker is not None), None)
-    return TimedText(word, min(starts, default=None), max(ends, default=None), speaker)
+    return TimedText(word, min(starts, default=None), max(last_end, default=None), speaker)
 
 
-def ends(times: Times) -> float | None:
+def last_end(times: Times) -> float | None:
     """When the last word ended, as far as any is known."""
     return next((x.end for x in reversed(times) if x is not None), None)
 
 
-def begins(times: Times) -> float | None:
+def first_start(times: Times) -> float | None:
     """When the first word began, as far as any is known."""
     return next((x.start for x in times if x is not None), None)
 
 
-def label(value: int | str | None) -> str | None:
+def to_name(value: int | str | None) -> str | None:
     """Name a speaker or a channel as its vendor numbers it."""
     return None if value is None or value == "" else str(value)

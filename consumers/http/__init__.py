@@ -1,1 +1,1 @@
-"""HTTP: health, metrics, labels on request, streams without Kafka, and a page to watch. No tensors here."""
+"""HTTP server: health checks, metrics, labelling on request, WebSocket streams and the live page."""

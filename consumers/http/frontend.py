@@ -1,4 +1,4 @@
-"""The front door as one thing: what looks on, and the server that shows it."""
+"""HTTP side of a process: the observers of its service, and the server of what they collect."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from consumers.http.api.gateway import Gateway
 from consumers.http.app import HttpContext, build_app
 from consumers.http.live.model import LiveModel, LiveObserver
 from consumers.http.ops.timings import StepTimings
-from consumers.http.server import serving
+from consumers.http.server import serve_http
 from consumers.http.settings import HttpSettings
 from consumers.kafka.service.observer import ServiceObserver, ServiceObservers
 from consumers.kafka.service.service import Service
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class HttpFrontend:
-    """Made before the service, so that it misses nothing; opened before it runs, and closed after.
+    """Creates gateway, live model and step timings before the service runs, and serves them over HTTP.
 
     Args:
-        settings: see there.
+        settings: of the HTTP server.
         worker: runs the engine.
-        slot: among several workers; None: it is alone.
+        slot: of this process among several workers of the machine; None for a single one.
     """
 
     def __init__(self, settings: HttpSettings, worker: Worker, slot: "WorkerSlot | None" = None) -> None:
@@ -36,11 +36,11 @@ class HttpFrontend:
         self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
         self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, LiveObserver(self.live)])
-        """Must be told of every step of the worker."""
+        """Must be called with every step of the worker."""
 
     @asynccontextmanager
-    async def open(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
-        """Serve HTTP inside the block; gives the address."""
+    async def serve(self, at: socket.socket, service: Service | None = None) -> AsyncIterator[str]:
+        """Serve HTTP inside the block; yields the address."""
         context = HttpContext(
             settings=self._settings,
             worker=self._worker,
@@ -50,7 +50,7 @@ class HttpFrontend:
             gateway=self._gateway,
             slot=self._slot,
         )
-        async with serving(build_app(context), at, self._settings) as address:
+        async with serve_http(build_app(context), at, self._settings) as address:
             try:
                 yield address
             finally:

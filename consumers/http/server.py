@@ -1,4 +1,4 @@
-"""The HTTP server: lives in the event loop of the service, and leaves signals to it."""
+"""The HTTP server: runs in the service's event loop and leaves signals to the service."""
 
 import asyncio
 import errno
@@ -29,22 +29,24 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are the service's business: it finishes its work first, and stops this server last."""
+        """Leave signals to the service, which finishes its work first and stops this server last."""
         yield
 
 
-def bind(settings: HttpSettings, must: bool = False) -> socket.socket | None:
-    """Take the port, before anything that takes long; nobody can connect yet.
+def bind_socket(settings: HttpSettings, required: bool = False) -> socket.socket | None:
+    """Bind the port before slow initialisation; nobody can connect yet.
 
-    None: it is taken by somebody else, nobody asked for this one, and it need not (`must`) be had.
+    Returns:
+        The bound socket; None if another process has the default port and it is not `required`.
 
     Raises:
-        SettingError: it cannot be had.
+        SettingError: the port cannot be bound.
     """
     try:
         found = socket.getaddrinfo(settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise SettingError("http_host", f"{settings.host} is no address of this machine ({error.strerror})") from error
+        detail = f"{settings.host} is not an address of this machine ({error.strerror})"
+        raise SettingError("http_host", detail) from error
     family, kind, protocol, _, address = found[0]
     taken = socket.socket(family, kind, protocol)
     try:
@@ -52,8 +54,8 @@ def bind(settings: HttpSettings, must: bool = False) -> socket.socket | None:
         taken.bind(address)
     except OSError as error:
         taken.close()
-        if error.errno == errno.EADDRINUSE and not (settings.asked or must):
-            log.warning("no HTTP: its port is taken; choose another with --http-port, or 'off'", port=settings.port)
+        if error.errno == errno.EADDRINUSE and not (settings.port_given or required):
+            log.warning("http_port_taken", port=settings.port, hint="choose another --http-port, or off")
             return None
         name = "http_host" if error.errno == errno.EADDRNOTAVAIL else "http_port"
         reason = os.strerror(error.errno or 0)
@@ -62,14 +64,14 @@ def bind(settings: HttpSettings, must: bool = False) -> socket.socket | None:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> AsyncIterator[str]:
-    """Answer requests inside the block; gives the address, as `http://127.0.0.1:8477`."""
+async def serve_http(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> AsyncIterator[str]:
+    """Serve requests inside the block; yields the address, such as `http://127.0.0.1:8477`."""
     config = uvicorn.Config(
         app,
         http=IdleTimeoutProtocol,
         ws="websockets-sansio",
         ws_max_size=settings.max_frame_bytes,
-        # A client's pong waits behind all that it sent and that was not read yet, because much is at work.
+        # A client's pong waits behind all its frames that were not read yet, when many messages are in flight.
         ws_ping_timeout=60.0,
         ws_per_message_deflate=False,  # on one machine or one network it costs more than it saves
         lifespan="off",
@@ -77,7 +79,7 @@ async def serving(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> As
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        # The last fence, against connections that ask nothing; `limits` turns requests away in order.
+        # The last limit, for connections without requests; LimitsMiddleware refuses requests with an error body.
         limit_concurrency=2 * settings.max_connections + 64,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
@@ -88,7 +90,7 @@ async def serving(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> As
     listening = asyncio.create_task(server.listening.wait())
     await asyncio.wait([task, listening], return_when=asyncio.FIRST_COMPLETED)
     try:
-        log.info("http", address=address, token=settings.token is not None)
+        log.info("http_started", address=address, token=settings.token is not None)
         yield address
     finally:
         server.should_exit = True

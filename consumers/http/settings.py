@@ -1,4 +1,4 @@
-"""What an operator can set about HTTP, checked once at start."""
+"""Settings of the HTTP server, checked once at start."""
 
 import ipaddress
 import os
@@ -12,38 +12,38 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8477
 OFF = "off"
 TOKEN_VARIABLE = "HEARKEN_HTTP_TOKEN"
-LEAST_TOKEN = 16
-"""Characters; nothing slows down who guesses, so guessing must be hopeless."""
+MIN_TOKEN = 16
+"""Minimum length of a token in characters; guesses are not rate-limited, so the token must be long."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class HttpSettings:
-    """One HTTP server.
+    """Settings of one HTTP server.
 
     Raises:
-        SettingError: a value that cannot work, or that would let strangers in.
+        SettingError: a value is invalid, or would allow access from other machines without a token.
     """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
-    """0: any that is free."""
+    """0: any free port."""
     token: str | None = field(default=None, repr=False)
-    """Whoever shows it may see texts and have texts labelled. None: whoever reaches the port may."""
-    asked: bool = True
-    """Somebody named the port. If not, the service goes on without HTTP where it is taken."""
+    """Required to see texts and to have texts labelled. None: anyone who reaches the port may."""
+    port_given: bool = True
+    """Whether the port was set explicitly. If not and it is taken, the service runs without HTTP."""
     max_body_bytes: int = 1 << 20
     max_frame_bytes: int = 1 << 20
-    """Of one WebSocket message."""
+    """Limit of one WebSocket message."""
     max_connections: int = 256
-    """Requests and WebSockets at work at the same time; health and metrics do not count."""
+    """Limit of requests and WebSockets in flight, without health and metrics."""
     max_sessions: int = 64
-    """Sessions of one WebSocket."""
+    """Limit of open sessions of one WebSocket."""
     body_seconds: float = 30.0
-    """How long a body may take to arrive."""
+    """Time limit of receiving a body."""
     stall_seconds: float = STALL_SECONDS
-    """Work that has waited for so long without any progress is stuck: /healthz says 503."""
+    """Time without progress after which waiting work counts as stalled and /healthz answers 503."""
     grace_seconds: int = 5
-    """How long requests may go on after the end was asked for."""
+    """Time limit of requests in flight when the server stops."""
 
     def __post_init__(self) -> None:
         if not self.host or any(x.isspace() or x == "/" for x in self.host):
@@ -56,35 +56,35 @@ class HttpSettings:
             raise SettingError(
                 "http_host",
                 f"{self.host} can be reached from elsewhere, so a token is needed: set {TOKEN_VARIABLE} (or"
-                f" {TOKEN_VARIABLE}_FILE) to {LEAST_TOKEN} or more random characters",
+                f" {TOKEN_VARIABLE}_FILE) to {MIN_TOKEN} or more random characters",
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
+    """Whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
 
 
-def read_settings(host: str, port: str | None, token_file: Path | None = None) -> HttpSettings | None:
-    """What flags and variables say; None: no HTTP.
+def read_http_settings(host: str, port: str | None, token_file: Path | None = None) -> HttpSettings | None:
+    """Return the settings from flags and variables; None for no HTTP.
 
     Args:
-        host: where to listen.
+        host: address to listen at.
         port: a number, `off`, or None for the default.
-        token_file: holds the token; if not given, the variable does.
+        token_file: file with the token; without it the variable is used.
 
     Raises:
-        SettingError: a value that cannot work, or that would let strangers in.
+        SettingError: see `HttpSettings`.
     """
     if port is not None and port.strip().lower() == OFF:
         return None
     if port is not None and not (port.isascii() and port.isdigit()):
         raise SettingError("http_port", f"{port!r} is neither a port nor '{OFF}'")
     number = DEFAULT_PORT if port is None else int(port)
-    return HttpSettings(host=host, port=number, token=_read_token(token_file), asked=port is not None)
+    return HttpSettings(host=host, port=number, token=_read_token(token_file), port_given=port is not None)
 
 
 def _read_token(file: Path | None) -> str | None:
@@ -99,7 +99,7 @@ def _read_token(file: Path | None) -> str | None:
 def _check_token(token: str) -> None:
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise SettingError("http_token_file", "a token is printable ASCII without blanks")
-    if len(token) < LEAST_TOKEN:
+    if len(token) < MIN_TOKEN:
         raise SettingError(
-            "http_token_file", f"a token has at least {LEAST_TOKEN} characters; try `openssl rand -hex 24`"
+            "http_token_file", f"a token has at least {MIN_TOKEN} characters; try `openssl rand -hex 24`"
         )

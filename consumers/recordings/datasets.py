@@ -15,9 +15,9 @@ from consumers.common.errors import RecordingError
 from consumers.recordings.jsonl import read_recording
 from stream.messages.types import Delete, End, Message, Update, WordTime
 
-PAUSE = 0.6
+PAUSE_SECONDS = 0.6
 """A speech without segments is cut where its speaker pauses this long (seconds)..."""
-LONGEST = 60
+MAX_WORDS = 60
 """...or at so many words, whichever comes first."""
 
 Word = tuple[str, float, float]
@@ -38,17 +38,19 @@ class _DatasetEvent(msgspec.Struct):
 
 def read_speeches(path: Path) -> Iterator[Message]:
     """Debate speeches with timed words (IBM): every word is an update of its segment; all speeches run at once."""
-    sessions = [list(_speak(msgspec.json.decode(line, type=_DatasetSpeech))) for line in path.read_bytes().splitlines()]
+    sessions = [
+        list(_read_speech(msgspec.json.decode(line, type=_DatasetSpeech))) for line in path.read_bytes().splitlines()
+    ]
     yield from _merge(sessions)
 
 
-def _speak(speech: _DatasetSpeech) -> Iterator[tuple[float, Message]]:
+def _read_speech(speech: _DatasetSpeech) -> Iterator[tuple[float, Message]]:
     segment: list[Word] = []
     number = 0
     for i, word in enumerate(speech.asr_words):
         segment.append(word)
         last = i + 1 == len(speech.asr_words)
-        closes = last or speech.asr_words[i + 1][1] - word[2] >= PAUSE or len(segment) == LONGEST
+        closes = last or speech.asr_words[i + 1][1] - word[2] >= PAUSE_SECONDS or len(segment) == MAX_WORDS
         yield word[2], _update(speech.speech, f"s{number}", segment, closes)
         if closes:
             segment, number = [], number + 1
@@ -89,7 +91,7 @@ def read_increments(path: Path) -> Iterator[Message]:
     for block in path.read_text(encoding="utf-8").split("File: ")[1:]:
         name, _, rest = block.partition("\n")
         increments = [_increment(text) for text in rest.split("Time: ")[1:]]
-        sessions.append(list(_increments(name.strip(), [words for words in increments if words])))
+        sessions.append(list(_read_session(name.strip(), [words for words in increments if words])))
     yield from _merge(sessions)
 
 
@@ -98,7 +100,7 @@ def _increment(text: str) -> list[Word]:
     return [(row[0], float(row[1]), float(row[2])) for row in rows if len(row) == 3]
 
 
-def _increments(session: str, increments: list[list[Word]]) -> Iterator[tuple[float, Message]]:
+def _read_session(session: str, increments: list[list[Word]]) -> Iterator[tuple[float, Message]]:
     standing: list[tuple[str, list[Word], bool]] = []  # segments as sent: name, words, closed
     names = (f"s{number}" for number in count())
     for words in increments:
@@ -108,7 +110,7 @@ def _increments(session: str, increments: list[list[Word]]) -> Iterator[tuple[fl
             yield time, Delete(session=session, segment=name)
         name, before, closed = standing.pop() if standing else (next(names), [], False)
         kept = [word for word in before if word[1] < begins]
-        full = begins - before[-1][2] >= PAUSE or len(before) + len(words) > LONGEST if before else False
+        full = begins - before[-1][2] >= PAUSE_SECONDS or len(before) + len(words) > MAX_WORDS if before else False
         if kept == before and (closed or full):  # the increment reaches into nothing: it begins a segment
             if not closed:
                 yield time, _update(session, name, before, True)

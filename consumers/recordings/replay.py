@@ -43,7 +43,7 @@ async def send_recording(
     topic: str,
     recording: Iterable[RecordedMessage],
     speed: float | None,
-    sent: Callable[[RecordedMessage, "asyncio.Future[Any]"], None] = lambda recorded, ack: None,
+    on_sent: Callable[[RecordedMessage, "asyncio.Future[Any]"], None] = lambda recorded, ack: None,
 ) -> int:
     """Produce a recorded stream, keyed by session; returns how many messages were acknowledged.
 
@@ -52,7 +52,7 @@ async def send_recording(
         topic: where to.
         recording: in order of `due`.
         speed: see `pace`.
-        sent: told of each message when it is on its way.
+        on_sent: told of each message when it is on its way.
 
     Raises:
         KafkaError: a message was not acknowledged.
@@ -61,7 +61,7 @@ async def send_recording(
     count = 0
     async for recorded in pace(recording, speed, asyncio.get_running_loop().time):
         ack = await producer.send(topic, recorded.value, key=recorded.message.session.encode())
-        sent(recorded, ack)
+        on_sent(recorded, ack)
         acks.append(ack)
         if len(acks) >= 1024:
             count += len(await asyncio.gather(*acks))
@@ -85,5 +85,5 @@ async def replay_recording(
         raise OperationFailed(f"{broker} did not acknowledge a message: {error}") from error
     finally:
         await producer.stop()
-    log.info("replayed", messages=count, topic=topic)
+    log.info("recording_replayed", messages=count, topic=topic)
     return count

@@ -8,8 +8,7 @@ import msgspec
 
 from consumers.common.errors import RecordingError
 from consumers.formats.decode import BadInput
-from consumers.formats.reader import MessageReader
-from consumers.formats.readers import make_reader, open_lines
+from consumers.formats.readers import MessageReader, make_reader, open_line_reader
 from consumers.recordings.jsonl import RecordedMessage
 from stream.ingest.queue import Intake
 from stream.messages.errors import InputError
@@ -23,7 +22,7 @@ class VendorSessions:
         self._intake = Intake(coalesce=False)
         self.segments = self._intake.segments
 
-    def hear(self, message: Message, offset: int) -> None:
+    def apply(self, message: Message, offset: int) -> None:
         """Take one message.
 
         Raises:
@@ -60,10 +59,10 @@ class VendorFile:
         first: float | None = None
         due = 0.0
         key = None if self.session is None else self.session.encode()
-        hearing = VendorSessions()
-        reader = make_reader(self.format, hearing.segments, self.path.stem)
+        sessions = VendorSessions()
+        reader = make_reader(self.format, sessions.segments, self.path.stem)
         for number, value in self._values():
-            messages = self._hear(reader, hearing, value, key, number)
+            messages = self._read_messages(reader, sessions, value, key, number)
             times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]
             if times:
                 first = times[0] if first is None else first
@@ -76,20 +75,20 @@ class VendorFile:
     def _values(self) -> Iterator[tuple[int, bytes]]:
         try:
             with self.path.open("rb") as stream:
-                lines = open_lines(self.format, stream)
-                while line := lines.take(wait=True):
+                lines = open_line_reader(self.format, stream)
+                while line := lines.next_line(wait=True):
                     if line.value.strip():
                         yield line.number, line.value
         except OSError as error:
             raise RecordingError(f"{self.path}: {error.strerror or error}") from error
 
-    def _hear(
-        self, reader: MessageReader, hearing: VendorSessions, value: bytes, key: bytes | None, number: int
+    def _read_messages(
+        self, reader: MessageReader, sessions: VendorSessions, value: bytes, key: bytes | None, number: int
     ) -> Sequence[Message]:
         try:
             messages = reader.read(value, key, number)
             for message in messages:
-                hearing.hear(message, number)
+                sessions.apply(message, number)
         except (BadInput, InputError) as error:
             raise RecordingError(f"{self.path}, line {number + 1}: {error}") from None
         return messages

@@ -29,23 +29,25 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         SettingError: from `make_engine`, or the port cannot be bound.
         ServiceFailed: the engine stopped.
     """
-    from consumers.http.server import bind
+    from consumers.http.server import bind_socket
 
-    listener = bind(http, must=True)
+    listener = bind_socket(http, required=True)
     assert listener is not None
     with listener, stopped_by_signals() as stop:
         engine = await asyncio.to_thread(make_engine)
         from consumers.http.frontend import HttpFrontend  # imports torch
         from stream.engine.worker import Worker
 
-        log.info("tagger_loaded", tagger=", ".join(engine.tagger_names))
+        log.info(
+            "tagger_loaded", tagger=", ".join(engine.tagger_names), number_format=", ".join(engine.labeller.precisions)
+        )
         worker = Worker(engine)
         front = HttpFrontend(http, worker)
         watchdog = asyncio.create_task(force_exit_after(stop, 2.0 * http.grace_seconds + 20))
         relay = asyncio.create_task(_relay(worker, front.observer))
         stopping = asyncio.create_task(stop.wait())
         try:
-            async with front.open(listener):
+            async with front.serve(listener):
                 await asyncio.wait([relay, stopping], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()

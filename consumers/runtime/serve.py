@@ -103,7 +103,11 @@ async def serve_until_signal(
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
             if member is None:  # else the supervisor has loaded and logged it
-                log.info("tagger_loaded", tagger=", ".join(engine.tagger_names))
+                log.info(
+                    "tagger_loaded",
+                    tagger=", ".join(engine.tagger_names),
+                    number_format=", ".join(engine.labeller.precisions),
+                )
             watchdog = asyncio.create_task(force_exit_after(stop, 2 * settings.shutdown_seconds + 20))
             try:
                 await _run(settings, engine, stop, http, listener, format, member)
@@ -117,9 +121,9 @@ def _bound(http: HttpSettings | None, member: ServeWorker | None) -> AbstractCon
         return member.listener or nullcontext()
     if http is None:
         return nullcontext()
-    from consumers.http.server import bind
+    from consumers.http.server import bind_socket
 
-    return bind(http) or nullcontext()
+    return bind_socket(http) or nullcontext()
 
 
 async def _run(
@@ -144,7 +148,7 @@ async def _run(
 
     front = HttpFrontend(http, worker, slot)
     service = Service(settings, worker, observer=front.observer, reader=reader)
-    async with sending_heartbeats(slot, worker, service), front.open(listener, service):
+    async with sending_heartbeats(slot, worker, service), front.serve(listener, service):
         await service.run(stop)
 
 

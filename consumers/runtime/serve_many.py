@@ -70,7 +70,12 @@ def serve_many(
     engine = make_engine()
     _import_early(http)
     tune_interpreter()
-    log.info("tagger_loaded", tagger=", ".join(engine.tagger_names), workers=count)
+    log.info(
+        "tagger_loaded",
+        tagger=", ".join(engine.tagger_names),
+        number_format=", ".join(engine.labeller.precisions),
+        workers=count,
+    )
     if count > (cores := len(os.sched_getaffinity(0))):
         log.warning("more_workers_than_cores", workers=count, cores=cores)
 
@@ -110,10 +115,10 @@ def bind_worker_port(http: HttpSettings | None, worker: int) -> socket.socket | 
     """
     if http is None:
         return None
-    from consumers.http.server import bind
+    from consumers.http.server import bind_socket
 
     own = replace(http, port=http.port + worker if http.port else 0)
-    listener = bind(own)
+    listener = bind_socket(own)
     try:
         if listener is not None:
             listener.listen()

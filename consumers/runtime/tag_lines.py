@@ -13,9 +13,9 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
-from consumers.formats.decode import BadInput, closed_line
+from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.line_reader import Line, LineReader
-from consumers.formats.reader import MessageReader
+from consumers.formats.readers import MessageReader
 from stream.engine.engine import Engine, Failure, StepResult
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
@@ -31,8 +31,8 @@ class TextReader:
     """Reader of text: each line is a closed segment of one session, named by the line's number."""
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """See `consumers.formats.reader.MessageReader`; the key is ignored."""
-        return (closed_line(TEXT_SESSION, str(offset), value or b""),)
+        """See `consumers.formats.readers.MessageReader`; the key is ignored."""
+        return (make_closed_update(TEXT_SESSION, str(offset), value or b""),)
 
 
 @dataclass
@@ -110,7 +110,7 @@ class TagRun:
     def _fill(self, lines: LineReader) -> bool:
         """Submit the available lines; waits for one only if the engine has nothing to do."""
         while self._engine.pending < MAX_PENDING:
-            line = lines.take(wait=self._engine.pending == 0)
+            line = lines.next_line(wait=self._engine.pending == 0)
             if line is None:
                 break
             self._submit(line)

@@ -4,8 +4,6 @@ Every stage leaves its result in the run's folder and is skipped where that is f
 when the same command is given again.
 """
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from consumers.training.model_card import ModelCard
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
+from encoder.files import replace_file, write_json
 from encoder.model.config import ConfigError
 from encoder.restart.policy_text import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
@@ -66,13 +65,13 @@ def train_folder(order: TrainingOrder) -> Path:
     _check(order)
     corpus = read_folder(order.folder, order.recipe.seed)
     config = write_run(corpus, order.recipe, order.out)
-    _tell(corpus, order.out)
+    _print_data(corpus, order.out)
     if (order.out / CARD).exists():
         _read_calibration(order, order.out / "calibrate.json")
         _stage("done before: nothing is left to do")
         return order.out
     _stage("1 of 4: the tagger and its stability head")
-    _copy(run_training(config), order.out)
+    _copy_checkpoint(run_training(config), order.out)
     calibration = _calibrate(order)
     measured = "test" if "test" in corpus.parts else "dev"
     card = ModelCard(
@@ -87,7 +86,7 @@ def train_folder(order: TrainingOrder) -> Path:
         written=order.recipe.written,
     )
     _stage(f"4 of 4: the model card, {order.out / CARD}")
-    _put(order.out / CARD, card.text().encode())
+    replace_file(order.out / CARD, card.text().encode())
     for left in (order.out / "work").rglob("*.state.pt"):
         left.unlink()  # of killed stages; many times as large as the tagger
     return order.out
@@ -106,24 +105,22 @@ def _check(order: TrainingOrder) -> None:
         raise ConfigError(f"{order.out} is a checkpoint that no such run made: give another --out")
 
 
-def _tell(corpus: TrainingFolder, out: Path) -> None:
+def _print_data(corpus: TrainingFolder, out: Path) -> None:
     for role, sequences in corpus.parts.items():
         files = ", ".join(corpus.files.get(role, ("split off",)))
-        _say(f"{role}: {len(sequences):,} sequences, {count_words(sequences):,} words ({files})")
-    _say(f"labels: {', '.join(corpus.labels)}")
+        _print(f"{role}: {len(sequences):,} sequences, {count_words(sequences):,} words ({files})")
+    _print(f"labels: {', '.join(corpus.labels)}")
     for note in corpus.notes:
-        _say(f"note: {note}")
-    _say(f"configuration: {out / 'train.toml'}")
+        _print(f"note: {note}")
+    _print(f"configuration: {out / 'train.toml'}")
 
 
-def _copy(trained: Path, out: Path) -> None:
+def _copy_checkpoint(trained: Path, out: Path) -> None:
     """Make the run's folder the checkpoint: its name is the tagger's name in every revision."""
     if (out / CHECKPOINT[-1]).exists():
         return
     for name in CHECKPOINT:
-        new = out / f"{name}.new"
-        shutil.copyfile(trained / name, new)
-        os.replace(new, out / name)
+        replace_file(out / name, (trained / name).read_bytes())
 
 
 def _calibrate(order: TrainingOrder) -> CalibrationReport:
@@ -146,9 +143,9 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
         save_calibration(order.out, checkpoint.identity(), {"": report.chosen})
         plot_reliability(report, order.out / "reliability.png")
     else:
-        _say(f"calibration {report.refusal()}")
-        _say(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
-    _put(path, _json(report))
+        _print(f"calibration {report.refusal()}")
+        _print(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
+    write_json(path, report)
     return report
 
 
@@ -186,7 +183,7 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
         spoken=not order.recipe.written,
     )
     report = evaluate_all(task, order.command)
-    _put(path, _json(report))
+    write_json(path, report)
     return report
 
 
@@ -196,20 +193,9 @@ def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
 
 
-def _json(report: CalibrationReport | EvaluationReport) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
-
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a stage's result at once: where it is found, the stage is done."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(content)
-    os.replace(new, path)
-
-
 def _stage(text: str) -> None:
-    _say(f"== {text}")
+    _print(f"== {text}")
 
 
-def _say(text: str) -> None:
+def _print(text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)

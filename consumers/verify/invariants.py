@@ -16,11 +16,13 @@ class InvariantChecker:
     """Hears the accepted messages, each with the revisions that answer it."""
 
     report: VerifyReport
-    sources: ExpectedSessions = field(default_factory=ExpectedSessions)
-    _witnesses: dict[str, RevisionChecker] = field(default_factory=dict)
+    expected: ExpectedSessions = field(default_factory=ExpectedSessions)
+    _checkers: dict[str, RevisionChecker] = field(default_factory=dict)
     """By session."""
 
-    def hear(self, message: Message, revisions: Sequence[Revision], *, reset: bool = False) -> list[ExpectedChange]:
+    def check_message(
+        self, message: Message, revisions: Sequence[Revision], *, reset: bool = False
+    ) -> list[ExpectedChange]:
         """Take the next message of its session.
 
         Args:
@@ -32,45 +34,45 @@ class InvariantChecker:
             What it says of which segments.
         """
         session = message.session
-        closed = {x.segment for x in revisions if self.sources.is_closed(session, x.segment)}
-        told = {x.segment: x for x in self.sources.hear(message)}
-        witness = self._witnesses.setdefault(session, RevisionChecker())
+        closed = {x.segment for x in revisions if self.expected.is_closed(session, x.segment)}
+        changes = {x.segment: x for x in self.expected.apply(message)}
+        checker = self._checkers.setdefault(session, RevisionChecker())
         if reset:
-            witness.standing.clear()
-        for one in told.values():
-            if one.born:
-                witness.forget(session, one.segment)
+            checker.latest.clear()
+        for one in changes.values():
+            if one.created:
+                checker.forget(session, one.segment)
         answered = set()
         for revision in revisions:
             where = f"session {session}, segment {revision.segment}, tagger {revision.tagger}, rev {revision.rev}"
             if (revision.tagger, revision.segment) in answered:
                 self.report.add("stray", where, f"offset {revision.offset} was answered twice")
-            elif revision.segment in told:
-                self._check(where, revision, told[revision.segment])
+            elif revision.segment in changes:
+                self._check(where, revision, changes[revision.segment])
             else:
                 kind: Kind = "after_final" if revision.segment in closed else "stray"
                 self.report.add(kind, where, f"offset {revision.offset} says nothing of this segment")
             answered.add((revision.tagger, revision.segment))
-            self._check_lists(where, witness, revision)
+            self._check_lists(where, checker, revision)
         if isinstance(message, End):
-            del self._witnesses[session]
-        return list(told.values())
+            del self._checkers[session]
+        return list(changes.values())
 
-    def _check(self, where: str, revision: Revision, told: ExpectedChange) -> None:
-        if revision.final != told.final:
-            if told.was_closed:
+    def _check(self, where: str, revision: Revision, changes: ExpectedChange) -> None:
+        if revision.final != changes.final:
+            if changes.was_closed:
                 self.report.add("after_final", where, "a closed segment was revised as if it were open")
             else:
                 self.report.add("altered", where, f"`final` is {str(revision.final).lower()}")
-        if any(span.text != told.text[span.start : span.end] or not span.text for span in revision.spans):
+        if any(span.text != changes.text[span.start : span.end] or not span.text for span in revision.spans):
             self.report.add("altered", where, f"a span does not stand on the text of offset {revision.offset}")
 
-    def _check_lists(self, where: str, witness: RevisionChecker, revision: Revision) -> None:
+    def _check_lists(self, where: str, checker: RevisionChecker, revision: Revision) -> None:
         # Order and finals are checked elsewhere, more closely: here only what the lists say.
-        witness.rev[revision.tagger, revision.session] = revision.rev - 1
-        witness.reopened.add((revision.session, revision.segment))
-        witness.read(revision)
-        if witness.complaints:
-            said = sorted(line.rsplit(": ", 1)[-1] for line in witness.complaints)
+        checker.rev[revision.tagger, revision.session] = revision.rev - 1
+        checker.reopened.add((revision.session, revision.segment))
+        checker.check(revision)
+        if checker.violations:
+            said = sorted(line.rsplit(": ", 1)[-1] for line in checker.violations)
             self.report.add("altered", where, "; ".join(said))
-            witness.complaints.clear()
+            checker.violations.clear()

@@ -45,7 +45,7 @@ _NEVER = 1 << 63
 
 Final = tuple[str, str, str, int]
 """Tagger, session, segment and offset of a final revision."""
-Places = list[tuple[int, int, str, str]]
+SpanRows = list[tuple[int, int, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +84,16 @@ def verify_records(
     later: dict[str, int] = {}
     for record in said.inputs:
         if record.offset < limits.get(record.partition, _NEVER):
-            oracle.take(record)
+            oracle.add_record(record)
         else:
-            _note_home(record, later)
+            _note_partition(record, later)
     oracle.finish(limits, later)
     return report
 
 
-def _note_home(record: ConsumedRecord, homes: dict[str, int]) -> None:
+def _note_partition(record: ConsumedRecord, partitions: dict[str, int]) -> None:
     try:
-        homes.setdefault(decode_message(record.value).session, record.partition)
+        partitions.setdefault(decode_message(record.value).session, record.partition)
     except BadInput:
         return
 
@@ -112,21 +112,21 @@ class _Oracle:
         self._report = report
         self._revisions = revisions
         self._letters = letters
-        self._promises = InvariantChecker(report)
-        self._sources = self._promises.sources
+        self._invariants = InvariantChecker(report)
+        self._expected = self._invariants.expected
         self._chunk: list[tuple[ConsumedRecord, Message]] = []
 
-    def take(self, record: ConsumedRecord) -> None:
+    def add_record(self, record: ConsumedRecord) -> None:
         """The next input record of its partition."""
         self._report.messages += 1
         try:
             message = decode_message(record.value)
             check_key(record.key, message)
-            if self._sources.is_elsewhere(message.session, record.partition):
+            if self._expected.is_elsewhere(message.session, record.partition):
                 self._letters.pop((record.partition, record.offset), None)
                 return
             self._engine.submit(message, record.offset)
-            self._sources.homes.setdefault(message.session, record.partition)
+            self._expected.partitions.setdefault(message.session, record.partition)
         except (BadInput, InputError) as error:
             self._expect_letter(record, error.reason)
             return
@@ -137,10 +137,10 @@ class _Oracle:
     def finish(self, until: Mapping[int, int], later: Mapping[str, int]) -> None:
         """All input was taken: what is left of the output has no cause."""
         self._compare_chunk()
-        homes, scattered = self._sources.homes, self._sources.scattered
-        self._report.sessions, self._report.scattered = len(homes), len(scattered)
+        partitions, scattered = self._expected.partitions, self._expected.scattered
+        self._report.sessions, self._report.scattered = len(partitions), len(scattered)
         for (tagger, session), left in self._revisions.raw.items():
-            limit = until.get(homes.get(session, later.get(session, -1)), _NEVER)
+            limit = until.get(partitions.get(session, later.get(session, -1)), _NEVER)
             for rev, raw in left.items():
                 if session not in scattered and decode_revision(raw).offset < limit:
                     self._report.add("stray", name_revision(tagger, session, rev), "no input explains it")
@@ -171,19 +171,19 @@ class _Oracle:
             failed.update((failure.session, failure.offset) for failure in result.failures)
         finals = _Finals(self._report)
         for record, message in self._chunk:
-            self._hear(record, message, (message.session, record.offset) in failed, finals)
+            self._check_record(record, message, (message.session, record.offset) in failed, finals)
         self._chunk.clear()
         for revision in wanted:
-            if revision.session in self._sources.scattered:
+            if revision.session in self._expected.scattered:
                 continue
             if self._exact:
                 self._compare_bytes(revision)
             elif revision.final:
                 finals.compare(revision)
         if not self._exact:
-            finals.finish(self._sources.scattered)
+            finals.finish(self._expected.scattered)
 
-    def _hear(self, record: ConsumedRecord, message: Message, failed: bool, finals: "_Finals") -> None:
+    def _check_record(self, record: ConsumedRecord, message: Message, failed: bool, finals: "_Finals") -> None:
         session, offset = message.session, record.offset
         if failed:
             # Coalescing may have spared the service a text that fails.
@@ -192,10 +192,10 @@ class _Oracle:
         if not self._exact:
             for revision in read:
                 del self._revisions.raw[revision.tagger, session][revision.rev]
-        told = self._promises.hear(message, read, reset=failed)
-        finals.read(offset, read)
-        gone = [x.segment for x in told if x.gone and not x.was_closed]
-        finals.optional.update((tagger, session, x, offset) for tagger in self._engine.tagger_names for x in gone)
+        changes = self._invariants.check_message(message, read, reset=failed)
+        finals.add_published(offset, read)
+        deleted = [x.segment for x in changes if x.deleted and not x.was_closed]
+        finals.optional.update((tagger, session, x, offset) for tagger in self._engine.tagger_names for x in deleted)
 
     def _compare_bytes(self, revision: Revision) -> None:
         raw = self._revisions.raw[revision.tagger, revision.session].pop(revision.rev, None)
@@ -215,22 +215,22 @@ class _Finals:
     """The final revisions of one chunk, read and wanted.
 
     Attributes:
-        optional: deletes of open segments; whether any is told of depends on what was coalesced before.
+        optional: deletes of open segments; whether any is changes of depends on what was coalesced before.
     """
 
     def __init__(self, report: VerifyReport) -> None:
         self._report = report
-        self._read: dict[Final, Places] = {}
+        self._published: dict[Final, SpanRows] = {}
         self.optional: set[Final] = set()
 
-    def read(self, offset: int, revisions: list[Revision]) -> None:
-        self._read.update({(x.tagger, x.session, x.segment, offset): _places(x) for x in revisions if x.final})
+    def add_published(self, offset: int, revisions: list[Revision]) -> None:
+        self._published.update({(x.tagger, x.session, x.segment, offset): _span_rows(x) for x in revisions if x.final})
 
     def compare(self, revision: Revision) -> None:
         key = (revision.tagger, revision.session, revision.segment, revision.offset)
-        got = self._read.pop(key, None)
+        got = self._published.pop(key, None)
         where = _name_final(key)
-        if got == _places(revision):
+        if got == _span_rows(revision):
             self._report.finals += 1
         elif got is not None:
             self._report.add("altered", where, "its final labels are not those of one process")
@@ -238,7 +238,7 @@ class _Finals:
             self._report.add("lost", where, "its final revision was not read")
 
     def finish(self, scattered: set[str]) -> None:
-        for key in self._read.keys() - self.optional:
+        for key in self._published.keys() - self.optional:
             if key[1] not in scattered:
                 self._report.add("stray", _name_final(key), "one process would not have published this final revision")
 
@@ -248,13 +248,13 @@ def _name_final(key: Final) -> str:
     return f"session {session}, segment {segment}, tagger {tagger}, offset {offset}"
 
 
-def _places(revision: Revision) -> Places:
+def _span_rows(revision: Revision) -> SpanRows:
     return [(span.start, span.end, span.label, span.text) for span in revision.spans]
 
 
 def _is_rounded(got: Revision, wanted: Revision) -> bool:
     """Whether all is equal but for the last digits of `stability` and `score`."""
-    if _places(got) != _places(wanted):
+    if _span_rows(got) != _span_rows(wanted):
         return False
     pairs = [*zip(got.spans, wanted.spans, strict=True)]
     spans = [replace(a, stability=b.stability, score=b.score) for a, b in pairs]
@@ -269,7 +269,7 @@ def _is_rounded(got: Revision, wanted: Revision) -> bool:
 def _differences(got: Revision, wanted: Revision) -> str:
     """Name the fields that differ, never what they hold; a label's figure apart from its place."""
     names = [x for x in wanted.__struct_fields__ if x != "spans" and getattr(got, x) != getattr(wanted, x)]
-    if _places(got) != _places(wanted):
+    if _span_rows(got) != _span_rows(wanted):
         names.append("spans")
     elif got.spans != wanted.spans:
         names += sorted(

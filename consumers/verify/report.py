@@ -15,7 +15,7 @@ Kind = Literal[
     "stray",  # something that no input explains
 ]
 
-KEPT = 1000
+MAX_PROBLEMS = 1000
 """Problems kept in words; all are counted."""
 
 
@@ -61,7 +61,7 @@ class VerifyReport:
     def add(self, kind: Kind, where: str, what: str) -> None:
         """Note a problem."""
         self.counts[kind] += 1
-        if len(self.problems) < KEPT:
+        if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(VerifyProblem(kind, where, what))
 
     def figures(self) -> dict[str, Any]:

@@ -18,48 +18,50 @@ class RevisionChecker:
     """Reads revisions in the order of the output topic.
 
     Attributes:
-        complaints: broken promises, in words; empty when all is well.
-        standing: the newest revision of each tagger and segment.
+        violations: broken promises, in words; empty when all is well.
+        latest: the newest revision of each tagger and segment.
         rev: the last one of each tagger and session.
     """
 
-    complaints: list[str] = field(default_factory=list)
-    standing: dict[TaggedKey, Revision] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    latest: dict[TaggedKey, Revision] = field(default_factory=dict)
     rev: dict[tuple[str, str], int] = field(default_factory=dict)
     reopened: set[Key] = field(default_factory=set)
     """Segments that their source edited or deleted after they closed: only these may change after `final`."""
 
-    def read(self, revision: Revision) -> None:
+    def check(self, revision: Revision) -> None:
         """Take the next revision."""
         key = (revision.tagger, revision.session, revision.segment)
-        before, last = self.standing.get(key), self.rev.get(key[:2], 0)
+        before, last = self.latest.get(key), self.rev.get(key[:2], 0)
         if revision.rev != last + 1:
-            self._complain(revision, f"rev {revision.rev} follows {last}")
+            self._report(revision, f"rev {revision.rev} follows {last}")
         if before is not None and before.final and key[1:] not in self.reopened:
-            self._complain(revision, "a final segment was revised")
+            self._report(revision, "a final segment was revised")
         self._check_lists(before.spans if before else (), revision)
         self.rev[key[:2]] = revision.rev
-        self.standing[key] = revision
+        self.latest[key] = revision
 
     def forget(self, session: str, segment: str) -> None:
         """A segment of that name begins anew."""
-        for key in [key for key in self.standing if key[1:] == (session, segment)]:
-            del self.standing[key]
+        for key in [key for key in self.latest if key[1:] == (session, segment)]:
+            del self.latest[key]
 
     def _check_lists(self, before: tuple[Span, ...], revision: Revision) -> None:
         old, new = {span.id: span for span in before}, {span.id: span for span in revision.spans}
-        moved = {i for i in old.keys() & new.keys() if (_place(old[i]), old[i].text) != (_place(new[i]), new[i].text)}
+        moved = {
+            i for i in old.keys() & new.keys() if (_span_row(old[i]), old[i].text) != (_span_row(new[i]), new[i].text)
+        }
         if set(revision.added) != new.keys() - old.keys():
-            self._complain(revision, "`added` does not list the new spans")
+            self._report(revision, "`added` does not list the new spans")
         if {span.id for span in revision.retracted} != old.keys() - new.keys():
-            self._complain(revision, "`retracted` does not list the spans that are gone")
+            self._report(revision, "`retracted` does not list the spans that are gone")
         if {change.id for change in revision.changed} != moved:
-            self._complain(revision, "`changed` does not list the spans whose place, label or text is another")
+            self._report(revision, "`changed` does not list the spans whose place, label or text is another")
 
-    def _complain(self, revision: Revision, what: str) -> None:
+    def _report(self, revision: Revision, what: str) -> None:
         where = f"session {revision.session}, segment {revision.segment}, tagger {revision.tagger}, rev {revision.rev}"
-        self.complaints.append(f"{where}: {what}")
+        self.violations.append(f"{where}: {what}")
 
 
-def _place(span: Span) -> tuple[int, int, str]:
+def _span_row(span: Span) -> tuple[int, int, str]:
     return span.start, span.end, span.label

@@ -18,6 +18,7 @@ from torch import Tensor
 from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
+from encoder.files import write_json
 from encoder.heads.stability_head import StabilityHead
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
@@ -151,7 +152,7 @@ def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tenso
         else:
             stored[name] = tensor.detach().to("cpu", torch.float16).contiguous()
     save_file(stored, folder / "model.safetensors")
-    (folder / "config.json").write_bytes(msgspec.json.format(msgspec.json.encode(config), indent=1) + b"\n")
+    write_json(folder / "config.json", config)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
 
 

@@ -186,6 +186,7 @@ class HybridLabeller:
         by_name = {head.name: head for head in tagger.heads}
         self.heads = tagger.heads if heads is None else tuple(by_name[name] for name in heads)
         self.passes = (tuple(head.name for head in self.heads),)
+        self.precisions = (tagger.encoder.precision,)
         self._tagger = tagger
         self._reanchors = 0
 

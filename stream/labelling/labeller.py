@@ -144,6 +144,14 @@ class Labeller(Protocol[P]):
         """Names of the taggers, as in revisions, by pass."""
         ...
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """For each of `passes` the number format that it computes in (`encoder.runtime.interface.Encoder.precision`).
+
+        Engines of another one may label a few words otherwise.
+        """
+        ...
+
     def open_session(
         self, policy: RestartPolicy, saved: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> SessionLabels[P]:

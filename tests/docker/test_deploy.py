@@ -16,7 +16,7 @@ from typer.main import get_command
 from consumers.cli.main import app
 from consumers.common.settings import TAGGER_VARIABLE, ServiceSettings
 from consumers.http.settings import DEFAULT_PORT, TOKEN_VARIABLE
-from consumers.kafka.client.security import variables
+from consumers.kafka.client.security import variable_names
 from consumers.runtime.serve_many import supervisor_rules
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def commands() -> Iterator[Any]:
 
 
 def known_variables() -> set[str]:
-    found = {TAGGER_VARIABLE, TOKEN_VARIABLE, *variables()}
+    found = {TAGGER_VARIABLE, TOKEN_VARIABLE, *variable_names()}
     for command in commands():
         for option in command.params:
             given = option.envvar or []
@@ -69,7 +69,7 @@ def test_every_variable_is_one_that_the_program_reads(path: Path) -> None:
 def test_the_operations_page_names_real_variables_too() -> None:
     text = (ROOT / "docs" / "operations.md").read_text("utf-8")
     assert set(re.findall(r"\bHEARKEN_[A-Z_]+\b", text)) <= known_variables()
-    assert set(variables()) <= set(re.findall(r"\bHEARKEN_[A-Z_]+\b", text))
+    assert set(variable_names()) <= set(re.findall(r"\bHEARKEN_[A-Z_]+\b", text))
 
 
 def arguments() -> list[list[str]]:

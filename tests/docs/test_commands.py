@@ -128,10 +128,10 @@ class Shell:
         words = [word for word in words if word not in ("--http-port", "8477")]
         words += ["--http-port", "0"] if words[0] == "listen" else []
         log = self._start([sys.executable, "-m", "tests.kafka.light_worker", *words], "stderr", 0)
-        event = "restored" if words[0] == "serve" else "http"
+        event = "restored" if words[0] == "serve" else "http_started"
         while (said := json.loads(log.get(timeout=PATIENCE)))["event"] != event:
             pass
-        if event == "http":
+        if event == "http_started":
             self.http = said["address"].removeprefix("http://").rstrip("/")
 
     def _start(self, command: list[str], heard: str, ends_with: int) -> "queue.Queue[str]":

@@ -13,7 +13,7 @@ import typer
 from consumers.common.exit_codes import end_with_code
 from consumers.common.logs import configure_logging
 from consumers.common.settings import OFFLINE, EngineSettings, TaggerOption, parse_taggers
-from consumers.kafka.client.security import check_cluster, speak_plainly
+from consumers.kafka.client.security import check_cluster, clear_security_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,7 +91,7 @@ def faults(
 
     configure_logging("error")
     if broker is None:
-        speak_plainly()
+        clear_security_variables()
     else:
         check_cluster(broker)
     taggers = tuple(parse_taggers(tagger))

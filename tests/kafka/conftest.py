@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import ProducerFenced
 
-from consumers.kafka.brokers.apache_kafka import ApacheKafka, apache_kafka, what_is_missing
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, apache_kafka, find_missing
 from tests.kafka.rig import PARTITIONS, Place, new_place, outside_broker, required, why_not
 from tests.kafka.secure import SecureKafka, secure_kafka
 
@@ -43,7 +43,7 @@ def place(kafka: str, request: pytest.FixtureRequest) -> Place:
 
 @pytest.fixture(scope="session")
 def _mortal_kafka() -> Iterator[ApacheKafka]:
-    _do_without(what_is_missing())
+    _do_without(find_missing())
     with apache_kafka(partitions=PARTITIONS) as broker:
         yield broker
 
@@ -61,7 +61,7 @@ def mortal_kafka(_mortal_kafka: ApacheKafka) -> Iterator[ApacheKafka]:
 @pytest.fixture(scope="session")
 def secure() -> Iterator[SecureKafka]:
     """A broker that lets in only whom it knows."""
-    _do_without(what_is_missing())
+    _do_without(find_missing())
     with secure_kafka() as kafka:
         yield kafka
 
@@ -83,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Genera
     yield
     skipped = [r for r in terminalreporter.stats.get("skipped", []) if "Apache Kafka: " in str(r.longrepr)]
     if skipped:
-        reason = why_not() or what_is_missing()
+        reason = why_not() or find_missing()
         line = f"NOT RUN: {len(skipped)} test{'s' * (len(skipped) > 1)} on Apache Kafka, because {reason}"
         terminalreporter.write_sep("=", red=True, bold=True)
         terminalreporter.write_line(line, red=True, bold=True)

@@ -11,7 +11,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from consumers.kafka.brokers.apache_kafka import what_is_missing
+from consumers.kafka.brokers.apache_kafka import find_missing
 from tests.waiting import PATIENCE
 
 PARTITIONS = 4
@@ -26,7 +26,7 @@ def outside_broker() -> str | None:
 
 def why_not() -> str | None:
     """Why tests cannot have a broker, in one line; None if they can."""
-    return None if outside_broker() else what_is_missing()
+    return None if outside_broker() else find_missing()
 
 
 def required() -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.brokers.apache_kafka import ApacheKafka, find_jars, what_is_missing
+from consumers.kafka.brokers.apache_kafka import ApacheKafka, find_jars, find_missing
 from tests.kafka.rig import new_place, take
 from tests.waiting import PATIENCE, killed_after, run, wait_until
 
@@ -88,4 +88,4 @@ def test_what_is_missing_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("HEARKEN_KAFKA_JARS", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    assert "JAVA_HOME" in (what_is_missing() or "")
+    assert "JAVA_HOME" in (find_missing() or "")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from consumers.cli.main import main
-from consumers.kafka.brokers.harness import open_rig
+from consumers.kafka.brokers.harness import open_harness
 from consumers.kafka.client import topic_reader as topic
-from consumers.kafka.client.security import variables
+from consumers.kafka.client.security import variable_names
 from tests.kafka.rig import Place, take
 from tests.kafka.secure import PASSWORD, USER, SecureKafka
 from tests.waiting import PATIENCE, run
@@ -29,7 +29,7 @@ WRONG = "battery-staple-9"
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in variables():
+    for name in variable_names():
         monkeypatch.delenv(name, raising=False)
 
 
@@ -138,7 +138,7 @@ async def test_the_demonstrations_own_clients_log_in_too(
     secure: SecureKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_all(monkeypatch, login_of(secure, tmp_path))
-    async with open_rig("secure", secure.login) as rig:
+    async with open_harness("secure", secure.login) as rig:
         await rig.producer.send_and_wait(rig.settings.topics.output, b"seen")
         assert [record.value for record in await take(rig.consumer, 1)] == [b"seen"]
 

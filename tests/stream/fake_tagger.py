@@ -225,6 +225,7 @@ class FakeLabeller:
     def __init__(self, poison: Sequence[str] = (), names: Sequence[str] = ("fake",), model: str = "fake") -> None:
         self.poison = set(poison)
         self.passes = (tuple(names),)
+        self.precisions = ("exact",)
         self.model = model
         self.steps: list[int] = []
 

@@ -11,49 +11,49 @@ class ChatChannel:
     """What one value says of one channel; the last word on each message counts.
 
     Args:
-        around: what stands.
+        context: what stands.
         session: the channel's.
     """
 
-    def __init__(self, around: FormatContext, session: str) -> None:
+    def __init__(self, context: FormatContext, session: str) -> None:
         self._session = session
-        self._standing = around.segments(session)
-        self._said: dict[str, Update | None] = {}
+        self._existing = context.segments(session)
+        self._changes: dict[str, Update | None] = {}
 
     def write(self, name: str, text: str, author: str | None, time: float | None = None) -> None:
         """Somebody wrote or edited a message. One without text (a picture, a join) is none, unless it had some."""
-        if text.strip() or name in self._standing or self._said.get(name):
-            self._said[name] = Update(
+        if text.strip() or name in self._existing or self._changes.get(name):
+            self._changes[name] = Update(
                 session=self._session, segment=name, text=text, final=True, time=time, speaker=author
             )
 
     def delete(self, name: str) -> None:
         """A message was taken back."""
-        self._said[name] = None
+        self._changes[name] = None
 
-    def delete_of(self, author: str) -> None:
+    def delete_by_author(self, author: str) -> None:
         """All messages of somebody were taken back."""
-        self._delete_where(lambda speaker: speaker == author)
+        self._delete_matching(lambda speaker: speaker == author)
 
-    def clear(self) -> None:
+    def delete_all(self) -> None:
         """All messages were taken back."""
-        self._delete_where(lambda _: True)
+        self._delete_matching(lambda _: True)
 
     def messages(self) -> list[Message]:
         """One message for each segment; only what stands is taken back."""
-        updates = [x for x in self._said.values() if x is not None]
-        gone = [name for name, x in self._said.items() if x is None and name in self._standing]
+        updates = [x for x in self._changes.values() if x is not None]
+        gone = [name for name, x in self._changes.items() if x is None and name in self._existing]
         return [*(Delete(session=self._session, segment=name) for name in gone), *updates]
 
-    def _delete_where(self, is_meant: Callable[[str | None], bool]) -> None:
-        speakers = {name: x.speaker for name, x in self._standing.items()}
-        speakers |= {name: x.speaker for name, x in self._said.items() if x is not None}
+    def _delete_matching(self, matches: Callable[[str | None], bool]) -> None:
+        speakers = {name: x.speaker for name, x in self._existing.items()}
+        speakers |= {name: x.speaker for name, x in self._changes.items() if x is not None}
         for name, speaker in speakers.items():
-            if is_meant(speaker):
+            if matches(speaker):
                 self.delete(name)
 
 
-def seconds(stamp: str | None) -> float | None:
+def parse_timestamp(stamp: str | None) -> float | None:
     """Seconds since 1970 of a time in ISO 8601 with its zone; None if it is no such time."""
     try:
         moment = datetime.fromisoformat(stamp or "")

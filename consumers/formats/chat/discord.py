@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.chat.base import ChatChannel, seconds
+from consumers.formats.chat.base import ChatChannel, parse_timestamp
 from stream.messages.types import Message
 
 
@@ -36,15 +36,15 @@ class _DiscordValue(_DiscordMessage):
     """Of another type in other events."""
 
 
-def _read(value: _DiscordValue, around: FormatContext) -> Iterable[Message]:
-    message, kind = (value, _guess(value)) if value.op is None else (_open(value), value.t)
+def _read(value: _DiscordValue, context: FormatContext) -> Iterable[Message]:
+    message, kind = (value, _infer_type(value)) if value.op is None else (_unwrap(value), value.t)
     if message is None or message.channel_id is None:
         return ()
-    chat = ChatChannel(around, around.named(message.channel_id))
+    chat = ChatChannel(context, context.session_name(message.channel_id))
     if kind in ("MESSAGE_CREATE", "MESSAGE_UPDATE"):
         if message.id is not None and message.content is not None:
             author = message.author.id if message.author else None
-            chat.write(message.id, message.content, author, seconds(message.timestamp))
+            chat.write(message.id, message.content, author, parse_timestamp(message.timestamp))
     elif kind == "MESSAGE_DELETE" and message.id is not None:
         chat.delete(message.id)
     elif kind == "MESSAGE_DELETE_BULK":
@@ -53,13 +53,13 @@ def _read(value: _DiscordValue, around: FormatContext) -> Iterable[Message]:
     return chat.messages()
 
 
-def _open(value: _DiscordValue) -> _DiscordMessage | None:
+def _unwrap(value: _DiscordValue) -> _DiscordMessage | None:
     if value.t not in ("MESSAGE_CREATE", "MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK"):
         return None
     return msgspec.json.decode(value.d, type=_DiscordMessage)
 
 
-def _guess(message: _DiscordMessage) -> str:
+def _infer_type(message: _DiscordMessage) -> str:
     if message.content is not None:
         return "MESSAGE_CREATE"
     if message.ids:
@@ -75,10 +75,10 @@ def _recognises(value: Any) -> bool:
         return isinstance(value["op"], int) and {"t", "d"} <= value.keys()
     if not isinstance(value.get("channel_id"), str):
         return False
-    return not {"content", "ids"}.isdisjoint(value) or {"id", "channel_id"} <= value.keys() <= _DELETED
+    return not {"content", "ids"}.isdisjoint(value) or {"id", "channel_id"} <= value.keys() <= _DELETE_FIELDS
 
 
-_DELETED = {"id", "channel_id", "guild_id"}
+_DELETE_FIELDS = {"id", "channel_id", "guild_id"}
 
 
 FORMAT = Format("discord", _read, _recognises, _DiscordValue, chat=True)

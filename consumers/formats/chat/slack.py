@@ -39,24 +39,24 @@ class _SlackValue(msgspec.Struct):
     payload: _Callback | None = None
 
 
-_WRITTEN = (None, "bot_message", "me_message", "thread_broadcast", "file_share")
+_TEXT_SUBTYPES = (None, "bot_message", "me_message", "thread_broadcast", "file_share")
 
 
-def _read(value: msgspec.Raw, around: FormatContext) -> Iterable[Message]:
-    event = _open(value)
+def _read(value: msgspec.Raw, context: FormatContext) -> Iterable[Message]:
+    event = _unwrap(value)
     if event is None or event.channel is None:
         return ()
-    chat = ChatChannel(around, around.named(event.channel))
+    chat = ChatChannel(context, context.session_name(event.channel))
     if event.subtype == "message_deleted" and event.deleted_ts is not None:
         chat.delete(event.deleted_ts)
     elif event.subtype == "message_changed" and event.message is not None:
-        _tell(event.message, chat)
-    elif event.subtype in _WRITTEN:
-        _tell(event, chat)
+        _apply(event.message, chat)
+    elif event.subtype in _TEXT_SUBTYPES:
+        _apply(event, chat)
     return chat.messages()
 
 
-def _open(value: msgspec.Raw) -> _SlackEvent | None:
+def _unwrap(value: msgspec.Raw) -> _SlackEvent | None:
     """Take a message out of its envelope; None for events of other types, whose fields may be of other types too."""
     envelope = msgspec.json.decode(value, type=_SlackValue)
     inner = bytes(envelope.payload.event) if envelope.payload else bytes(envelope.event)
@@ -64,7 +64,7 @@ def _open(value: msgspec.Raw) -> _SlackEvent | None:
     return msgspec.json.decode(inner or value, type=_SlackEvent) if kind == "message" else None
 
 
-def _tell(message: _SlackMessage, chat: ChatChannel) -> None:
+def _apply(message: _SlackMessage, chat: ChatChannel) -> None:
     if message.ts is None:
         return
     if message.subtype == "tombstone":  # a deleted message whose thread goes on

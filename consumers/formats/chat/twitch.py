@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.chat.base import ChatChannel, seconds
+from consumers.formats.chat.base import ChatChannel, parse_timestamp
 from stream.messages.types import Message
 
 
@@ -46,29 +46,29 @@ class _TwitchValue(msgspec.Struct):
     event: msgspec.Raw = msgspec.Raw()
 
 
-_OURS = "channel.chat."
+_PREFIX = "channel.chat."
 
 
-def _read(value: msgspec.Raw, around: FormatContext) -> Iterable[Message]:
+def _read(value: msgspec.Raw, context: FormatContext) -> Iterable[Message]:
     envelope = msgspec.json.decode(value, type=_TwitchValue)
-    event, kind = _open(value, envelope)
+    event, kind = _unwrap(value, envelope)
     if event is None or event.broadcaster_user_id is None:
         return ()
-    chat = ChatChannel(around, around.named(event.broadcaster_user_id))
+    chat = ChatChannel(context, context.session_name(event.broadcaster_user_id))
     if kind in ("message", "notification"):
         if event.message_id is not None and event.message is not None:
             stamp = envelope.metadata.message_timestamp if envelope.metadata else None
-            chat.write(event.message_id, event.message.text, event.chatter_user_id, seconds(stamp))
+            chat.write(event.message_id, event.message.text, event.chatter_user_id, parse_timestamp(stamp))
     elif kind == "message_delete" and event.message_id is not None:
         chat.delete(event.message_id)
     elif kind == "clear_user_messages" and event.target_user_id is not None:
-        chat.delete_of(event.target_user_id)
+        chat.delete_by_author(event.target_user_id)
     elif kind == "clear":
-        chat.clear()
+        chat.delete_all()
     return chat.messages()
 
 
-def _open(value: msgspec.Raw, envelope: _TwitchValue) -> tuple[_TwitchEvent | None, str]:
+def _unwrap(value: msgspec.Raw, envelope: _TwitchValue) -> tuple[_TwitchEvent | None, str]:
     """Take the event out of its envelope, and say of what type it is; events that are not of chat stay closed."""
     if envelope.metadata is not None:
         inner, kind = envelope.payload.event if envelope.payload else msgspec.Raw(), envelope.metadata.subscription_type
@@ -76,13 +76,13 @@ def _open(value: msgspec.Raw, envelope: _TwitchValue) -> tuple[_TwitchEvent | No
         inner, kind = envelope.event, envelope.subscription.type
     else:
         event = msgspec.json.decode(value, type=_TwitchEvent)
-        return event, _guess(event)
-    if not bytes(inner) or not kind.startswith(_OURS):
+        return event, _infer_type(event)
+    if not bytes(inner) or not kind.startswith(_PREFIX):
         return None, ""
-    return msgspec.json.decode(inner, type=_TwitchEvent), kind.removeprefix(_OURS)
+    return msgspec.json.decode(inner, type=_TwitchEvent), kind.removeprefix(_PREFIX)
 
 
-def _guess(event: _TwitchEvent) -> str:
+def _infer_type(event: _TwitchEvent) -> str:
     """A bare event does not say its type, but each has fields that the others have not.
 
     A bare clear of the whole chat has nothing of its own, and is not told from events of other types: it is not read.

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.chat.base import ChatChannel, seconds
+from consumers.formats.chat.base import ChatChannel, parse_timestamp
 from stream.messages.types import End, Message
 
 
@@ -57,36 +57,36 @@ class _YoutubeValue(msgspec.Struct, rename="camel"):
     items: "list[_YoutubeValue]" = []
 
 
-def _read(value: _YoutubeValue, around: FormatContext) -> Iterator[Message]:
+def _read(value: _YoutubeValue, context: FormatContext) -> Iterator[Message]:
     chats: dict[str, ChatChannel] = {}
     over = set()
     for item in value.items or [value]:
         if item.id is None or item.snippet is None:
             continue
-        session = around.named(item.snippet.live_chat_id)
-        _tell(item.id, item, item.snippet, chats.setdefault(session, ChatChannel(around, session)))
+        session = context.session_name(item.snippet.live_chat_id)
+        _apply(item.id, item, item.snippet, chats.setdefault(session, ChatChannel(context, session)))
         if item.snippet.type == "chatEndedEvent":
             over.add(session)
     for session, chat in chats.items():
         said = chat.messages()
         yield from said
-        if session in over and (said or around.segments(session)):
+        if session in over and (said or context.segments(session)):
             yield End(session=session)
 
 
-def _tell(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel) -> None:
-    for gone in _taken_back(name, snippet):
+def _apply(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel) -> None:
+    for gone in _deleted_ids(name, snippet):
         chat.delete(gone)
     if snippet.type == "userBannedEvent":
         user = snippet.user_banned_details.banned_user_details if snippet.user_banned_details else None
         if user is not None and user.channel_id is not None:
-            chat.delete_of(user.channel_id)
+            chat.delete_by_author(user.channel_id)
     if (text := _text(snippet)) is not None:
         author = snippet.author_channel_id or (item.author_details.channel_id if item.author_details else None)
-        chat.write(name, text, author, seconds(snippet.published_at))
+        chat.write(name, text, author, parse_timestamp(snippet.published_at))
 
 
-def _taken_back(name: str, snippet: _Snippet) -> Iterable[str]:
+def _deleted_ids(name: str, snippet: _Snippet) -> Iterable[str]:
     """A tombstone stands where a message was."""
     deleted, retracted = snippet.message_deleted_details, snippet.message_retracted_details
     names = {

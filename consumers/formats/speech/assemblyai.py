@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import write
-from consumers.formats.word_times import TimedText, label, timed
+from consumers.formats.utterances import write_named
+from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 
@@ -33,12 +33,12 @@ class _AssemblyTurn(msgspec.Struct):
     speaker_label: str | None = None
 
 
-def _read(value: _AssemblyTurn, around: FormatContext) -> Iterable[Message]:
+def _read(value: _AssemblyTurn, context: FormatContext) -> Iterable[Message]:
     if value.type in ("Begin", "Termination"):
-        return around.over()
+        return context.end_session()
     if value.type != "Turn":
         return ()
-    session = around.named()
+    session = context.session_name()
     update = Update(
         session=session,
         segment=f"turn-{value.turn_order}",
@@ -47,11 +47,11 @@ def _read(value: _AssemblyTurn, around: FormatContext) -> Iterable[Message]:
         time=_seconds(value.words[-1].end) if value.words else None,
         speaker=value.speaker_label,
     )
-    pieces = [TimedText(x.text, _seconds(x.start), _seconds(x.end), label(x.speaker)) for x in value.words]
-    standing = around.segments(session).get(update.segment)
-    if standing is not None and standing.closed and not value.turn_is_formatted:
+    pieces = [TimedText(x.text, _seconds(x.start), _seconds(x.end), to_name(x.speaker)) for x in value.words]
+    existing = context.segments(session).get(update.segment)
+    if existing is not None and existing.closed and not value.turn_is_formatted:
         return ()  # the formatted turn may have come already, and is not to be undone
-    return write(standing, timed(update, pieces))
+    return write_named(existing, add_word_times(update, pieces))
 
 
 def _text(value: _AssemblyTurn) -> str:

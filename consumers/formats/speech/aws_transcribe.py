@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import place, write_timed
-from consumers.formats.word_times import TimedText, label, timed
+from consumers.formats.utterances import timed_name, write_timed
+from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Delete, Message, Update
 
 
@@ -46,28 +46,28 @@ class _AwsEvent(msgspec.Struct, rename="pascal"):
     """As the SDKs name it in a stream of events."""
 
 
-def _read(value: _AwsEvent, around: FormatContext) -> Iterable[Message]:
+def _read(value: _AwsEvent, context: FormatContext) -> Iterable[Message]:
     transcript = value.transcript or (value.transcript_event and value.transcript_event.transcript)
     messages: dict[str, Message] = {}
     for result in (transcript and transcript.results) or []:
-        for message in _read_result(result, around):
+        for message in _read_result(result, context):
             messages[message.segment] = message
     return messages.values()
 
 
-def _read_result(result: _AwsResult, around: FormatContext) -> Iterable[Update | Delete]:
+def _read_result(result: _AwsResult, context: FormatContext) -> Iterable[Update | Delete]:
     if not result.alternatives:
         return ()
     best, scope = result.alternatives[0], result.channel_id or "audio"
     update = Update(
-        session=around.named(),
-        segment=place(scope, result.start_time),
+        session=context.session_name(),
+        segment=timed_name(scope, result.start_time),
         text=best.transcript,
         final=not result.is_partial,
         time=result.end_time,
         channel=result.channel_id,
     )
-    return write_timed(around, scope, timed(update, _pieces(best)), result.start_time, result.end_time)
+    return write_timed(context, scope, add_word_times(update, _pieces(best)), result.start_time, result.end_time)
 
 
 def _pieces(best: _AwsAlternative) -> list[TimedText]:
@@ -75,7 +75,7 @@ def _pieces(best: _AwsAlternative) -> list[TimedText]:
     return [
         TimedText(x.content)
         if x.type == "punctuation"
-        else TimedText(x.content, x.start_time, x.end_time, label(x.speaker))
+        else TimedText(x.content, x.start_time, x.end_time, to_name(x.speaker))
         for x in best.items or []
     ]
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import place, write_timed
-from consumers.formats.word_times import TimedText, label, timed
+from consumers.formats.utterances import timed_name, write_timed
+from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 _TICKS = 10_000_000
@@ -42,26 +42,26 @@ class _AzureResult(msgspec.Struct, rename="pascal"):
     channel: int | str | None = None
 
 
-def _read(value: _AzureResult, around: FormatContext) -> Iterable[Message]:
+def _read(value: _AzureResult, context: FormatContext) -> Iterable[Message]:
     is_final = value.recognition_status is not None
     if value.offset is None or (value.text is None and not is_final):
         return ()
     best = value.best[0] if value.best else _Best()
     text = (value.display_text or best.display or best.lexical) if is_final else value.text
     start, end = value.offset / _TICKS, (value.offset + value.duration) / _TICKS
-    channel = label(value.channel)
+    channel = to_name(value.channel)
     scope = f"channel-{channel}" if channel else "audio"
     update = Update(
-        session=around.named(),
-        segment=place(scope, start),
+        session=context.session_name(),
+        segment=timed_name(scope, start),
         text=(text or "") if value.recognition_status in (None, "Success") else "",
         final=is_final,
         time=end,
-        speaker=None if value.speaker_id == "Unknown" else label(value.speaker_id),
+        speaker=None if value.speaker_id == "Unknown" else to_name(value.speaker_id),
         channel=channel,
     )
-    update = timed(update, _pieces(best.display_words), _pieces(best.words))
-    return write_timed(around, scope, update, start, end)
+    update = add_word_times(update, _pieces(best.display_words), _pieces(best.words))
+    return write_timed(context, scope, update, start, end)
 
 
 def _pieces(words: list[_AzureWord] | None) -> list[TimedText]:

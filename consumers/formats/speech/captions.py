@@ -1,8 +1,8 @@
 """Captions, WebVTT or SRT: a cue is a closed segment, named by where it begins.
 
 A value is one cue or several, as files have them (between empty lines). Roll-up captions repeat the lines that still
-stand on the screen: those are left out, so that every line is said once. Cues may be sent again, as live segments of a
-stream do; one that then has another text replaces what it was.
+stand on the screen: those are left out, so that every line is updates once. Cues may be sent again, as live segments of
+a stream do; one that then has another text replaces what it was.
 """
 
 import html
@@ -13,8 +13,8 @@ from typing import Any
 
 from consumers.formats.base import Format, FormatContext, OpenText
 from consumers.formats.decode import BadInput
-from consumers.formats.utterances import begin_of, place
-from consumers.formats.word_times import TimedText, ends, timed
+from consumers.formats.utterances import start_in_name, timed_name
+from consumers.formats.word_times import TimedText, add_word_times, last_end
 from stream.messages.types import Message, Update
 
 _TIMING = re.compile(r"[ \t]*(\S+)[ \t]+-->[ \t]+(\S+)")
@@ -22,9 +22,9 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{2}):(\d{2})[.,](\d{3})")
 _HEADER = re.compile(r"\ufeff?(WEBVTT|NOTE|STYLE|REGION)\b")
 _EMPTY = re.compile(r"\n[ \t]*\n")
 _TAG = re.compile(r"<([^<>]*)>|\{\\[^{}]*\}")
-_STILL = 0.1
-"""A cue that says again what the one before said, and begins so soon after it ended (seconds), goes on with it."""
-_SCREEN = 4
+_CONTINUES_WITHIN = 0.1
+"""A cue that says again what the one before updates, and begins so soon after it ended (seconds), goes on with it."""
+_SCREEN_CUES = 4
 """Cues before this one whose lines may still be on the screen."""
 _SCOPE = "cue"
 
@@ -39,32 +39,32 @@ class _Cue:
         return ["".join(piece.text for piece in line).strip() for line in self.lines]
 
 
-def _read(value: str, around: FormatContext) -> Iterator[Message]:
-    session = around.named()
-    said: dict[str, tuple[_Cue, Update]] = {}
+def _read(value: str, context: FormatContext) -> Iterator[Message]:
+    session = context.session_name()
+    updates: dict[str, tuple[_Cue, Update]] = {}
     for block in _EMPTY.split(value.replace("\r\n", "\n").strip("\n")):
         cue = _parse(block)
         if cue is None:
             continue
-        segment = place(_SCOPE, cue.start)
-        shown = _screen(around.segments(session), {name: x for name, (_, x) in said.items()}, cue.start)
+        segment = timed_name(_SCOPE, cue.start)
+        shown = _lines_on_screen(context.segments(session), {name: x for name, (_, x) in updates.items()}, cue.start)
         new = _drop_repeats(cue, *shown)
         text = "\n".join("".join(piece.text for piece in line).strip() for line in new)
-        if text or segment in around.segments(session):
+        if text or segment in context.segments(session):
             update = Update(session=session, segment=segment, text=text, final=True, time=cue.end)
-            said[segment] = cue, timed(update, [piece for line in new for piece in line])
-    for _, update in said.values():
+            updates[segment] = cue, add_word_times(update, [piece for line in new for piece in line])
+    for _, update in updates.values():
         yield update
 
 
-def _screen(
-    standing: Mapping[str, OpenText], said: Mapping[str, Update], before: float
+def _lines_on_screen(
+    existing: Mapping[str, OpenText], updates: Mapping[str, Update], before: float
 ) -> tuple[list[str], float | None]:
     """Lines of the cues that came last before a time, and when the last of them ended."""
-    cues = {name: (x.text, ends(x.times)) for name, x in standing.items()}
-    cues |= {name: (x.text, x.time) for name, x in said.items()}
-    begun = {start: told for name, told in cues.items() if (start := begin_of(name, _SCOPE)) is not None}
-    earlier = [begun[start] for start in sorted(begun) if start < before][-_SCREEN:]
+    cues = {name: (x.text, last_end(x.times)) for name, x in existing.items()}
+    cues |= {name: (x.text, x.time) for name, x in updates.items()}
+    begun = {start: told for name, told in cues.items() if (start := start_in_name(name, _SCOPE)) is not None}
+    earlier = [begun[start] for start in sorted(begun) if start < before][-_SCREEN_CUES:]
     lines = [line for text, _ in earlier for line in text.split("\n") if line]
     return lines, earlier[-1][1] if earlier else None
 
@@ -73,7 +73,7 @@ def _drop_repeats(cue: _Cue, shown: Sequence[str], end: float | None) -> Sequenc
     filled = [line for line, text in zip(cue.lines, cue.texts(), strict=True) if text]
     texts = [text for text in cue.texts() if text]
     for count in range(min(len(texts), len(shown)), 0, -1):
-        goes_on = len(texts) > 1 or (end is not None and cue.start - end <= _STILL)
+        goes_on = len(texts) > 1 or (end is not None and cue.start - end <= _CONTINUES_WITHIN)
         if goes_on and texts[:count] == list(shown[-count:]):
             return filled[count:]
     return filled

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import place, write_timed
-from consumers.formats.word_times import TimedText, label, timed
+from consumers.formats.utterances import timed_name, write_timed
+from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 
@@ -47,7 +47,7 @@ class _Results(msgspec.Struct):
     metadata: _DeepgramMetadata | None = None
 
 
-def _read(value: _Results, around: FormatContext) -> Iterable[Message]:
+def _read(value: _Results, context: FormatContext) -> Iterable[Message]:
     if value.type != "Results" or not isinstance(value.channel, _Channel) or not value.channel.alternatives:
         return ()
     best, request = value.channel.alternatives[0], value.metadata.request_id if value.metadata else ""
@@ -55,20 +55,20 @@ def _read(value: _Results, around: FormatContext) -> Iterable[Message]:
     scope = f"{request[:8]}/{channel}" if request else channel
     end = value.start + value.duration
     update = Update(
-        session=around.named(request or None),
-        segment=place(scope, value.start),
+        session=context.session_name(request or None),
+        segment=timed_name(scope, value.start),
         text=best.transcript,
         final=value.is_final,
         time=end,
         channel=channel if value.channel_index[1:] > [1] else None,  # [channel, channels]
     )
-    update = timed(update, _pieces(best, punctuated=True), _pieces(best, punctuated=False))
-    return write_timed(around, scope, update, value.start, end)
+    update = add_word_times(update, _pieces(best, punctuated=True), _pieces(best, punctuated=False))
+    return write_timed(context, scope, update, value.start, end)
 
 
 def _pieces(best: _DeepgramAlternative, punctuated: bool) -> list[TimedText]:
     return [
-        TimedText((x.punctuated_word if punctuated else None) or x.word, x.start, x.end, label(x.speaker))
+        TimedText((x.punctuated_word if punctuated else None) or x.word, x.start, x.end, to_name(x.speaker))
         for x in best.words
     ]
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import write
-from consumers.formats.word_times import TimedText, label, timed
+from consumers.formats.utterances import write_named
+from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 
@@ -34,10 +34,10 @@ class _TurnInfo(msgspec.Struct):
 _EVENTS = ("StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "EndOfTurn")
 
 
-def _read(value: _TurnInfo, around: FormatContext) -> Iterable[Message]:
+def _read(value: _TurnInfo, context: FormatContext) -> Iterable[Message]:
     if value.type != "TurnInfo" or value.event not in _EVENTS:
         return ()
-    session = around.named(value.request_id or None)
+    session = context.session_name(value.request_id or None)
     turn = f"turn-{value.turn_index}"
     update = Update(
         session=session,
@@ -46,8 +46,8 @@ def _read(value: _TurnInfo, around: FormatContext) -> Iterable[Message]:
         final=value.event == "EndOfTurn",
         time=value.audio_window_end,
     )
-    pieces = [TimedText(x.word, x.start, x.end, label(x.speaker)) for x in value.words]
-    return write(around.segments(session).get(update.segment), timed(update, pieces))
+    pieces = [TimedText(x.word, x.start, x.end, to_name(x.speaker)) for x in value.words]
+    return write_named(context.segments(session).get(update.segment), add_word_times(update, pieces))
 
 
 def _recognises(value: Any) -> bool:

@@ -13,8 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import write, write_unnamed
-from consumers.formats.word_times import TimedText, label, timed
+from consumers.formats.utterances import write_named, write_unnamed
+from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 
@@ -54,10 +54,10 @@ class _Response(msgspec.Struct):
     results: list[dict[str, Any]] = []
 
 
-def _read(value: _Response, around: FormatContext) -> Iterator[Message]:
+def _read(value: _Response, context: FormatContext) -> Iterator[Message]:
     channels: dict[int, list[_GoogleResult]] = {}
     for fields in value.results:
-        result = msgspec.convert(_snake(fields), _GoogleResult)
+        result = msgspec.convert(_snake_case(fields), _GoogleResult)
         if result.alternatives:
             channels.setdefault(result.channel_tag, []).append(result)
     for channel, results in channels.items():
@@ -65,34 +65,34 @@ def _read(value: _Response, around: FormatContext) -> Iterator[Message]:
         interim = [x for x in results if not x.is_final]
         scope = f"channel-{channel}" if channel else "audio"
         if final:
-            yield from write_unnamed(around, scope, _join(around, channel, final))
+            yield from write_unnamed(context, scope, _join(context, channel, final))
         if interim and final:
-            behind = replace(_join(around, channel, interim), segment=f"{scope}:{around.offset}.5")
-            yield from write(around.segments(behind.session).get(behind.segment), behind)
+            behind = replace(_join(context, channel, interim), segment=f"{scope}:{context.offset}.5")
+            yield from write_named(context.segments(behind.session).get(behind.segment), behind)
         elif interim:
-            yield from write_unnamed(around, scope, _join(around, channel, interim))
+            yield from write_unnamed(context, scope, _join(context, channel, interim))
 
 
-def _join(around: FormatContext, channel: int, results: Sequence[_GoogleResult]) -> Update:
+def _join(context: FormatContext, channel: int, results: Sequence[_GoogleResult]) -> Update:
     """Pieces of one text."""
     last = results[-1]
     update = Update(
-        session=around.named(),
+        session=context.session_name(),
         segment="",
         text="".join(x.alternatives[0].transcript for x in results),
         final=last.is_final,
         time=_seconds(last.result_end_time or last.result_end_offset),
         channel=str(channel) if channel else None,
     )
-    words = [msgspec.convert(_snake(word), _GoogleWord) for x in results for word in x.alternatives[0].words]
-    return timed(update, [_piece(word) for word in words])
+    words = [msgspec.convert(_snake_case(word), _GoogleWord) for x in results for word in x.alternatives[0].words]
+    return add_word_times(update, [_timed_text(word) for word in words])
 
 
-def _piece(word: _GoogleWord) -> TimedText:
+def _timed_text(word: _GoogleWord) -> TimedText:
     # A start of zero is left out in JSON.
     start, end = _seconds(word.start_time or word.start_offset), _seconds(word.end_time or word.end_offset)
     start = 0.0 if start is None and end is not None else start
-    return TimedText(word.word, start, end, label(word.speaker_label or word.speaker_tag or None))
+    return TimedText(word.word, start, end, to_name(word.speaker_label or word.speaker_tag or None))
 
 
 def _seconds(time: _Time) -> float | None:
@@ -101,19 +101,27 @@ def _seconds(time: _Time) -> float | None:
     return None if time is None else time.seconds + time.nanos / 1e9
 
 
-def _snake(fields: dict[str, Any]) -> dict[str, Any]:
+def _snake_case(fields: dict[str, Any]) -> dict[str, Any]:
     return {_CAPITAL.sub(lambda x: "_" + x[0].lower(), name): value for name, value in fields.items()}
 
 
 _CAPITAL = re.compile("[A-Z]")
-_OWN = {"stability", "isFinal", "is_final", "resultEndTime", "result_end_time", "resultEndOffset", "result_end_offset"}
+_RESULT_FIELDS = {
+    "stability",
+    "isFinal",
+    "is_final",
+    "resultEndTime",
+    "result_end_time",
+    "resultEndOffset",
+    "result_end_offset",
+}
 
 
 def _recognises(value: Any) -> bool:
     results = value.get("results") if isinstance(value, dict) else None
     if not isinstance(results, list) or not results:
         return False
-    return all(isinstance(x, dict) and not _OWN.isdisjoint(x) for x in results)
+    return all(isinstance(x, dict) and not _RESULT_FIELDS.isdisjoint(x) for x in results)
 
 
 FORMAT = Format("google", _read, _recognises, _Response)

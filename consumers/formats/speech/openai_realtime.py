@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext, take_back
-from consumers.formats.utterances import write
-from consumers.formats.word_times import TimedText, timed
+from consumers.formats.base import Format, FormatContext, delete_segment
+from consumers.formats.utterances import write_named
+from consumers.formats.word_times import TimedText, add_word_times
 from stream.messages.types import Message, Update
 
-_OURS = "conversation.item.input_audio_transcription."
+_PREFIX = "conversation.item.input_audio_transcription."
 
 
 class _OpenaiEvent(msgspec.Struct):
@@ -28,33 +28,33 @@ class _OpenaiEvent(msgspec.Struct):
     end: float | None = None
 
 
-def _read(value: _OpenaiEvent, around: FormatContext) -> Iterable[Message]:
-    kind = value.type.removeprefix(_OURS)
+def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message]:
+    kind = value.type.removeprefix(_PREFIX)
     if not value.item_id or kind not in ("delta", "segment", "completed", "failed", "conversation.item.deleted"):
         return ()
-    session = around.named()
+    session = context.session_name()
     segment = f"{value.item_id}/{value.content_index}" if value.content_index else value.item_id
     if kind == "conversation.item.deleted":
-        return take_back(around, session, segment)
-    standing = around.segments(session).get(segment)
+        return delete_segment(context, session, segment)
+    existing = context.segments(session).get(segment)
     if kind == "failed":  # what was heard until then is all that will come
-        text = standing.text if standing else ""
-        return write(standing, Update(session=session, segment=segment, text=text, final=True))
+        text = existing.text if existing else ""
+        return write_named(existing, Update(session=session, segment=segment, text=text, final=True))
     if kind == "completed":
-        return write(standing, Update(session=session, segment=segment, text=value.transcript, final=True))
-    if standing is not None and standing.closed:
+        return write_named(existing, Update(session=session, segment=segment, text=value.transcript, final=True))
+    if existing is not None and existing.closed:
         return ()
     if kind == "delta":
         return _append(session, segment, value.delta)
-    if standing is not None and value.text.strip() in standing.text:
+    if existing is not None and value.text.strip() in existing.text:
         return ()  # deltas have told it
-    said = value.text if standing is None or value.text[:1].isspace() else f" {value.text}"
+    said = value.text if existing is None or value.text[:1].isspace() else f" {value.text}"
     return _append(session, segment, said, [TimedText(x, value.start, value.end, value.speaker) for x in said.split()])
 
 
 def _append(session: str, segment: str, text: str, pieces: Iterable[TimedText] = ()) -> Iterable[Message]:
     update = Update(session=session, segment=segment, text=text, mode="append")
-    return (timed(update, pieces),) if text else ()
+    return (add_word_times(update, pieces),) if text else ()
 
 
 def _recognises(value: Any) -> bool:

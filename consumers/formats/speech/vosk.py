@@ -7,7 +7,7 @@ import msgspec
 
 from consumers.formats.base import Format, FormatContext
 from consumers.formats.utterances import write_unnamed
-from consumers.formats.word_times import TimedText, timed
+from consumers.formats.word_times import TimedText, add_word_times
 from stream.messages.types import Message, Update
 
 
@@ -31,7 +31,7 @@ class _VoskResult(msgspec.Struct):
     """Instead of `text`, where several are asked for; the best is first."""
 
 
-def _read(value: _VoskResult, around: FormatContext) -> Iterable[Message]:
+def _read(value: _VoskResult, context: FormatContext) -> Iterable[Message]:
     if value.partial is not None:
         text, words, final = value.partial, value.partial_result, False
     elif value.text is not None:
@@ -40,8 +40,8 @@ def _read(value: _VoskResult, around: FormatContext) -> Iterable[Message]:
         text, words, final = value.alternatives[0].text, value.alternatives[0].result, True
     else:
         return ()
-    update = Update(session=around.named(), segment="", text=text, final=final)
-    return write_unnamed(around, "audio", timed(update, [TimedText(x.word, x.start, x.end) for x in words]))
+    update = Update(session=context.session_name(), segment="", text=text, final=final)
+    return write_unnamed(context, "audio", add_word_times(update, [TimedText(x.word, x.start, x.end) for x in words]))
 
 
 _SHAPES = ({"partial", "partial_result"}, {"text", "result", "spk", "spk_frames"}, {"alternatives"})

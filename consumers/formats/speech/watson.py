@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext, OpenText
-from consumers.formats.utterances import write
-from consumers.formats.word_times import TimedText, spoken, timed
+from consumers.formats.utterances import write_named
+from consumers.formats.word_times import TimedText, add_speakers, add_word_times
 from stream.messages.types import Message, Update, WordTime
 
 
@@ -37,18 +37,18 @@ class _WatsonEvent(msgspec.Struct):
     state: str | None = None
 
 
-def _read(value: _WatsonEvent, around: FormatContext) -> Iterable[Message]:
+def _read(value: _WatsonEvent, context: FormatContext) -> Iterable[Message]:
     if value.state is not None:
-        return around.over()
+        return context.end_session()
     if not value.results and not value.speaker_labels:
         return ()
-    session = around.named()
-    standing = around.segments(session)
-    speakers = _known(standing) | {_key(x.start): str(x.speaker) for x in value.speaker_labels}
-    said = {x.segment: _name(x, speakers) for x in _results(value, session)}
+    session = context.session_name()
+    existing = context.segments(session)
+    speakers = _known_speakers(existing) | {_hundredths(x.start): str(x.speaker) for x in value.speaker_labels}
+    updates = {x.segment: _set_speakers(x, speakers) for x in _results(value, session)}
     if value.speaker_labels:
-        said = {x.segment: x for x in _labelled(session, standing, speakers)} | said
-    return [message for name, update in said.items() for message in write(standing.get(name), update)]
+        updates = {x.segment: x for x in _relabelled(session, existing, speakers)} | updates
+    return [message for name, update in updates.items() for message in write_named(existing.get(name), update)]
 
 
 def _results(value: _WatsonEvent, session: str) -> Iterator[Update]:
@@ -61,33 +61,38 @@ def _results(value: _WatsonEvent, session: str) -> Iterator[Update]:
             final=result.final,
             time=best.timestamps[-1][2] if best.timestamps else None,
         )
-        yield timed(update, [TimedText(word, start, end) for word, start, end in best.timestamps])
+        yield add_word_times(update, [TimedText(word, start, end) for word, start, end in best.timestamps])
 
 
-def _labelled(session: str, standing: Mapping[str, OpenText], speakers: Mapping[int, str]) -> Iterator[Update]:
+def _relabelled(session: str, existing: Mapping[str, OpenText], speakers: Mapping[int, str]) -> Iterator[Update]:
     """Segments whose words turn out to be another speaker's than was known: labels come after the words."""
-    for name, segment in standing.items():
+    for name, segment in existing.items():
         words = tuple(WordTime(*x) for x in segment.times if x is not None)
         if name.startswith("result-") and words and len(words) == len(segment.times):
             update = Update(session=session, segment=name, text=segment.text, final=segment.closed, words=words)
-            update = _name(update, speakers)
+            update = _set_speakers(update, speakers)
             if (update.speaker, update.words) != (segment.speaker, words):
                 yield update
 
 
-def _known(standing: Mapping[str, OpenText]) -> dict[int, str]:
+def _known_speakers(existing: Mapping[str, OpenText]) -> dict[int, str]:
     """Speakers told so far, by the start of their words; an interim result comes without."""
-    told = ((_key(x.start), x.speaker or segment.speaker) for segment in standing.values() for x in segment.times if x)
+    told = (
+        (_hundredths(x.start), x.speaker or segment.speaker)
+        for segment in existing.values()
+        for x in segment.times
+        if x
+    )
     return {start: speaker for start, speaker in told if speaker is not None}
 
 
-def _name(update: Update, speakers: Mapping[int, str]) -> Update:
+def _set_speakers(update: Update, speakers: Mapping[int, str]) -> Update:
     words = update.words or ()
-    pieces = [TimedText("", x.start, x.end, speakers.get(_key(x.start))) for x in words]
-    return spoken(update, pieces) if pieces else update
+    pieces = [TimedText("", x.start, x.end, speakers.get(_hundredths(x.start))) for x in words]
+    return add_speakers(update, pieces) if pieces else update
 
 
-def _key(seconds: float) -> int:
+def _hundredths(seconds: float) -> int:
     """Starts match to the hundredth of a second that they are sent with."""
     return round(seconds * 100)
 

@@ -13,33 +13,33 @@ from consumers.formats.decode import BadInput
 from consumers.formats.utterances import last_closed
 from stream.messages.types import Message, Update, WordTime
 
-LONGEST = 1000
+MAX_CHARACTERS = 1000
 """Characters after which a segment closes although no sentence has ended."""
 
 _LINE = re.compile(r"(?:\d{1,12}\.\d{1,6} )?(\d{1,12}) (\d{1,12}) (.*)", re.DOTALL)
 _SENTENCE = re.compile(r"[.?!…。？！][\"'”’)\]]*\s*$")
 
 
-def _read(value: str, around: FormatContext) -> Iterable[Message]:
+def _read(value: str, context: FormatContext) -> Iterable[Message]:
     line = _LINE.fullmatch(value)
     if line is None:
         raise BadInput("invalid_message", "not a line of begin, end (milliseconds) and text")
     begin, end, text = int(line[1]) / 1000, int(line[2]) / 1000, line[3]
-    session = around.named()
-    segment = around.current(session, "audio")
-    standing = around.segments(session).get(segment)
-    if not text.strip() or _is_repeat(standing or last_closed(around, session, "audio"), begin, end, text):
+    session = context.session_name()
+    segment = context.open_segment(session, "audio")
+    existing = context.segments(session).get(segment)
+    if not text.strip() or _is_repeat(existing or last_closed(context, session, "audio"), begin, end, text):
         return ()
-    if standing is not None and standing.text and not text[0].isspace() and not standing.text[-1].isspace():
+    if existing is not None and existing.text and not text[0].isspace() and not existing.text[-1].isspace():
         text = f" {text}"
-    total = len(text) + (len(standing.text) if standing else 0)
+    total = len(text) + (len(existing.text) if existing else 0)
     return (
         Update(
             session=session,
             segment=segment,
             text=text,
             mode="append",
-            final=bool(_SENTENCE.search(text)) or total >= LONGEST,
+            final=bool(_SENTENCE.search(text)) or total >= MAX_CHARACTERS,
             time=end,
             words=tuple(WordTime(begin, end) for _ in text.split()),
         ),

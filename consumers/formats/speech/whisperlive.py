@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import is_late, place, write
-from consumers.formats.word_times import TimedText, timed
+from consumers.formats.utterances import is_late, timed_name, write_named
+from consumers.formats.word_times import TimedText, add_word_times
 from stream.messages.types import Delete, Message, Update
 
 
@@ -36,42 +36,42 @@ class _WhisperliveWindow(msgspec.Struct):
     message: str | float | None = None
 
 
-def _read(value: _WhisperliveWindow, around: FormatContext) -> Iterator[Message]:
+def _read(value: _WhisperliveWindow, context: FormatContext) -> Iterator[Message]:
     if value.message == "DISCONNECT":
-        yield from around.over(value.uid or None)
+        yield from context.end_session(value.uid or None)
     if not value.segments:
         return
-    session, scope = around.named(value.uid or None), value.uid[:8] or "audio"
-    standing = around.segments(session)
+    session, scope = context.session_name(value.uid or None), value.uid[:8] or "audio"
+    existing = context.segments(session)
     window: dict[str, Update] = {}
     for segment in value.segments:
         update = _update(session, scope, segment)
         if update.final or update.segment not in window:
             window[update.segment] = update
-    mine = {name: x for name, x in standing.items() if name.startswith(f"{scope}@")}
+    mine = {name: x for name, x in existing.items() if name.startswith(f"{scope}@")}
     for name, open_one in mine.items():
         if not open_one.closed and name not in window:
             yield Delete(session=session, segment=name)
     for update in window.values():
-        known = standing.get(update.segment)
+        known = existing.get(update.segment)
         is_old = known is not None and known.closed and known.text == update.text
         start, end = float(update.segment.rpartition("@")[2]), update.time or 0.0
         if not is_old and (update.final or not is_late(mine, scope, start, end)):
-            yield from write(known, update)
+            yield from write_named(known, update)
 
 
 def _update(session: str, scope: str, segment: _WhisperliveSegment) -> Update:
     start, end = float(segment.start), float(segment.end)
     update = Update(
         session=session,
-        segment=place(scope, start),
+        segment=timed_name(scope, start),
         text=segment.text,
         final=segment.completed,
         time=end,
         speaker=segment.speaker,
     )
     whole = [TimedText(word, start, end) for word in segment.text.split()]
-    return timed(update, [TimedText(x.word, x.start, x.end) for x in segment.words or []], whole)
+    return add_word_times(update, [TimedText(x.word, x.start, x.end) for x in segment.words or []], whole)
 
 
 def _recognises(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""POST /v1/label: texts in, their labels out; each text is a closed segment of a session of its own."""
+"""POST /v1/label: labels texts; each text is a closed segment of its own session."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.formats.decode import BadInput, check_utf8, shorten
+from consumers.formats.decode import BadInput, decode_json
 from consumers.http.api.caller import ClientHandle, GatewayClosed, LabellingFailed
 from consumers.http.api.gateway import Gateway
 from consumers.http.guard.problem import problem
@@ -18,61 +18,61 @@ from stream.messages.errors import InputError
 from stream.messages.types import Revision, Update
 from stream.messages.validation import check_text
 
-MOST_TEXTS = 256
-"""Of one request."""
-MOST_CHARACTERS = 20_000
-"""Of one text. It is labelled in one step, and everybody's live text waits meanwhile."""
+MAX_TEXTS = 256
+"""Limit of texts in one request."""
+MAX_CHARACTERS = 20_000
+"""Limit of one text: it is labelled in one step, and all live text waits meanwhile."""
 LABEL_SECONDS = 60.0
-"""How long a request may take."""
+"""Time limit of a request."""
 
 
 T = TypeVar("T")
 
 
 class LabelRequest(msgspec.Struct):
-    """One text, or several that have nothing to do with each other."""
+    """Request body: one text, or several independent ones."""
 
     text: str | None = None
     texts: list[str] | None = None
     taggers: list[str] | None = None
-    """Of those that run, the ones that are wanted; all of them by default."""
+    """Names of the taggers to use; all that run by default."""
 
 
 class LabelledSpan(msgspec.Struct):
-    """A stretch of the text; offsets are Unicode code points, end exclusive."""
+    """A labelled part of a text; offsets are Unicode code points, end exclusive."""
 
     start: int
     end: int
     label: str
     text: str
     score: float
-    """The label's probability, of the least probable word."""
+    """Probability of the label: the minimum over its words."""
 
 
 class Labels(msgspec.Struct):
-    """What one tagger finds in one text."""
+    """Labels of one text by one tagger."""
 
     spans: list[LabelledSpan]
     score: float | None
-    """How probable it is that the text has any label: of its most suspicious word. Null where it has no word."""
+    """Probability that the text has any label: the maximum over its words. Null without words."""
 
 
 class LabelResponse(msgspec.Struct):
-    """The labels of each text, in order, by tagger."""
+    """Response body: the labels of each text, in order, by tagger."""
 
     results: list[dict[str, Labels]]
 
 
 class NotLabelled(RuntimeError):
-    """Labelling failed on a text: a bug of ours."""
+    """Labelling failed on a text, which is a fault of the service."""
 
 
 class RequestRefused(ValueError):
-    """A request that cannot be met.
+    """The body is JSON, but the request cannot be fulfilled.
 
     Attributes:
         reason: a short, stable code.
-        detail: one line that says what to do.
+        detail: one line that says how to correct the request.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -82,11 +82,11 @@ class RequestRefused(ValueError):
 
 
 def label_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
-    """Return the route of `/v1/label`; `names` are the taggers that run."""
+    """Return the route of `/v1/label`; `names` are the running taggers."""
 
     async def label(request: Request) -> Response:
         try:
-            texts, wanted = _read(await request.body(), names)
+            texts, wanted = _parse_request(await request.body(), names)
             found = await label_texts(gateway, texts)
         except BadInput as error:
             return problem(400, error.reason, error.detail)
@@ -96,7 +96,7 @@ def label_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
             return problem(503, *BUSY, {"retry-after": "5"})
         except NotLabelled:
             return problem(500, *FAILED)
-        results = [{name: _labels(one[name]) for name in wanted} for one in found]
+        results = [{name: _to_labels(one[name]) for name in wanted} for one in found]
         return Response(msgspec.json.encode(LabelResponse(results)), media_type="application/json")
 
     return [Route("/v1/label", label, methods=["POST"])]
@@ -107,22 +107,22 @@ FAILED = ("labelling_failed", "labelling failed, which is a fault of the service
 
 
 async def label_texts(gateway: Gateway, texts: Sequence[str]) -> list[dict[str, Revision]]:
-    """Label texts, each by itself; gives the final revisions of each, by tagger.
+    """Label texts independently; returns the final revision of each text by tagger name.
 
     Args:
-        gateway: submits them.
-        texts: such that `check_size` and `check_text` take them.
+        gateway: submits the texts to the worker.
+        texts: accepted by `check_size` and `check_text`.
 
     Raises:
-        TimeoutError: it took more than `LABEL_SECONDS`.
-        DeskClosed, WorkerFailed: the service stops.
-        NotLabelled: it failed on one of them.
+        TimeoutError: labelling took more than `LABEL_SECONDS`.
+        GatewayClosed, WorkerFailed: the service stops.
+        NotLabelled: labelling failed on one of the texts.
     """
     found: list[dict[str, Revision]] = [{} for _ in texts]
-    async with asyncio.timeout(LABEL_SECONDS), gateway.client(sessions=len(texts)) as caller:
-        submitting = asyncio.create_task(_submit(caller, texts))
+    async with asyncio.timeout(LABEL_SECONDS), gateway.client(sessions=len(texts)) as client:
+        submitting = asyncio.create_task(_submit(client, texts))
         try:
-            async for result in caller.results():
+            async for result in client.results():
                 if isinstance(result, LabellingFailed):
                     raise NotLabelled(f"text {result.offset}")
                 found[result.offset][result.tagger] = result
@@ -134,13 +134,13 @@ async def label_texts(gateway: Gateway, texts: Sequence[str]) -> list[dict[str, 
 
 
 def check_size(text: str) -> None:
-    """Check that a text is not too long to be labelled on request.
+    """Check that a text has at most `MAX_CHARACTERS`.
 
     Raises:
-        InputError: it is.
+        InputError: the text is longer.
     """
-    if len(text) > MOST_CHARACTERS:
-        detail = f"at most {MOST_CHARACTERS} characters are labelled at once, these are {len(text)}; send them in parts"
+    if len(text) > MAX_CHARACTERS:
+        detail = f"at most {MAX_CHARACTERS} characters are labelled at once, these are {len(text)}; send them in parts"
         raise InputError("text_too_long", detail)
 
 
@@ -148,30 +148,27 @@ def decode_body(body: bytes, kind: type[T]) -> T:
     """Decode a JSON body; unknown fields are ignored.
 
     Raises:
-        BadInput: it is none.
-        Refused: it is JSON, but not of this kind.
+        BadInput: the body is not JSON.
+        RequestRefused: the body is JSON, but not of this type.
     """
     if not body:
         raise BadInput("empty", "the request has no body; send a JSON object")
-    check_utf8(body)
     try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise RequestRefused("invalid_message", shorten(str(error))) from None
-    except RecursionError:
-        raise BadInput("invalid_json", "nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput("invalid_json", shorten(str(error))) from None
+        return decode_json(body, msgspec.json.Decoder(kind))
+    except BadInput as error:
+        if error.reason == "invalid_message":
+            raise RequestRefused(error.reason, error.detail) from None
+        raise
 
 
-def _read(body: bytes, names: Sequence[str]) -> tuple[list[str], Sequence[str]]:
-    """What a request asks for: texts, and the taggers that are wanted."""
+def _parse_request(body: bytes, names: Sequence[str]) -> tuple[list[str], Sequence[str]]:
+    """Return the texts of a request and the names of the requested taggers."""
     request = decode_body(body, LabelRequest)
     if (request.text is None) == (request.texts is None):
         raise RequestRefused("invalid_message", "send either `text` or `texts`")
     texts = [request.text] if request.text is not None else request.texts or []
-    if len(texts) > MOST_TEXTS:
-        raise RequestRefused("too_many_texts", f"{len(texts)} texts; at most {MOST_TEXTS} are labelled at once")
+    if len(texts) > MAX_TEXTS:
+        raise RequestRefused("too_many_texts", f"{len(texts)} texts; at most {MAX_TEXTS} are labelled at once")
     for number, text in enumerate(texts):
         try:
             check_size(text)
@@ -185,14 +182,14 @@ def _read(body: bytes, names: Sequence[str]) -> tuple[list[str], Sequence[str]]:
     return texts, wanted
 
 
-async def _submit(caller: ClientHandle, texts: Sequence[str]) -> None:
+async def _submit(client: ClientHandle, texts: Sequence[str]) -> None:
     try:
         for number, text in enumerate(texts):
-            await caller.submit(Update(session=str(number), segment="text", text=text, final=True), number)
+            await client.submit(Update(session=str(number), segment="text", text=text, final=True), number)
     finally:
-        caller.finish()
+        client.finish()
 
 
-def _labels(revision: Revision) -> Labels:
+def _to_labels(revision: Revision) -> Labels:
     spans = [LabelledSpan(x.start, x.end, x.label, x.text, x.score or 0.0) for x in revision.spans]
     return Labels(spans, revision.score)

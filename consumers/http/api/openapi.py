@@ -1,6 +1,6 @@
-"""GET /openapi.json: what can be asked here, for programs that make clients and tests of it.
+"""GET /openapi.json: the OpenAPI description of all endpoints.
 
-Responses are described by the types that they are made of; requests are written down here, with their limits.
+Response schemas follow from the message types; request schemas are written here, because they state limits.
 """
 
 from typing import Any
@@ -11,9 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from consumers.formats.registry import AUTO, FORMATS
-from consumers.http.api import perspective as analyze
-from consumers.http.api import perspective_discovery as discovery
-from consumers.http.api.label import MOST_CHARACTERS, MOST_TEXTS, LabelResponse
+from consumers.http.api import perspective, perspective_discovery
+from consumers.http.api.label import MAX_CHARACTERS, MAX_TEXTS, LabelResponse
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
 from consumers.http.settings import HttpSettings
@@ -25,14 +24,14 @@ _REF = "#/components/schemas/{name}"
 
 
 class Problem(msgspec.Struct):
-    """What went wrong: a short code that stays, and a line that says what to do."""
+    """An error: a stable code, and a line that says what to do."""
 
     error: str
     detail: str
 
 
 class GoogleError(msgspec.Struct):
-    """What went wrong, as Google's services say it."""
+    """An error in the format of Google's services."""
 
     code: int
     message: str
@@ -41,34 +40,34 @@ class GoogleError(msgspec.Struct):
 
 
 class GoogleProblem(msgspec.Struct):
-    """An error of Google's shape."""
+    """Error body in the format of Google's services."""
 
     error: GoogleError
 
 
 class Health(msgspec.Struct):
-    """Whether work goes on."""
+    """Body of `/healthz`: whether the process makes progress."""
 
     status: str
     why: list[str] = []
 
 
 class Readiness(msgspec.Struct):
-    """Whether work should be sent here."""
+    """Body of `/readyz`: whether the process can take work."""
 
     ready: bool
     why: list[str]
 
 
-_TYPES = (LabelResponse, analyze.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
+_TYPES = (LabelResponse, perspective.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
 
 
 def openapi_routes(settings: HttpSettings, names: tuple[str, ...]) -> list[BaseRoute]:
-    """Return the route of `/openapi.json`; `names` are the taggers that run."""
-    told = describe_api(settings, names)
+    """Return the route of `/openapi.json`; `names` are the running taggers."""
+    description = describe_api(settings, names)
 
     async def openapi(request: Request) -> Response:
-        return JSONResponse(told)
+        return JSONResponse(description)
 
     return [Route("/openapi.json", openapi)]
 
@@ -78,16 +77,18 @@ def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {"Message": message, "LabelRequest": _label_request(names), "AnalyzeRequest": _analyze_request()}
     keyed = [*_security(settings), {"key": []}] if settings.token else []
+    metrics = _content({"type": "string"}, "The metrics", "text/plain")
+    description = {"200": _content({"type": "object"}, "The description")}
     paths: dict[str, Json] = {
-        "/healthz": {"get": _open("Does work go on", _answers("Health", {200, 503}))},
-        "/readyz": {"get": _open("Should work be sent here", _answers("Readiness", {200, 503}))},
-        "/metrics": {"get": _open("Figures for Prometheus", _text("text/plain", "The figures"))},
-        "/openapi.json": {"get": _operation("This description", _json({"type": "object"}, "The description"))},
-        discovery.PATH: {"get": _open("For Google's client libraries", _json({"type": "object"}, "The description"))},
+        "/healthz": {"get": _open("Whether the process makes progress", _answers("Health", 200, 503))},
+        "/readyz": {"get": _open("Whether the process can take work", _answers("Readiness", 200, 503))},
+        "/metrics": {"get": _open("Metrics for Prometheus", {"200": metrics})},
+        "/openapi.json": {"get": _operation("This description", description)},
+        perspective_discovery.PATH: {"get": _open("For Google's client libraries", description)},
         "/v1/label": {"post": _label(names)},
         "/v1/stream": {"get": _stream()},
     }
-    paths |= {path: {"post": {**_analyze(), "security": keyed}} for path in analyze.PATHS}
+    paths |= {path: {"post": {**_analyze(), "security": keyed}} for path in perspective.PATHS}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hearken", "version": "1", "description": _ABOUT, "license": _LICENSE},
@@ -114,23 +115,26 @@ def _security(settings: HttpSettings) -> list[Json]:
 
 _TEXT: Json = {
     "type": "string",
-    "maxLength": MOST_CHARACTERS,
+    "maxLength": MAX_CHARACTERS,
     "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$",
     "description": "Any text without control characters.",
 }
-_SAYS_SOMETHING = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
-"""A character that is neither blank nor control."""
+_NOT_BLANK = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
+"""At least one character that is neither white space nor a control character."""
+
+
+def _object(required: list[str], **properties: Json) -> Json:
+    return {"type": "object", "required": required, "properties": properties}
 
 
 def _label_request(names: tuple[str, ...]) -> Json:
-    wanted = {"type": ["array", "null"], "items": {"enum": list(names)}, "description": "All that run, by default."}
-    text: Json = {"text": _TEXT, "texts": {"type": "null"}, "taggers": wanted}
-    several: Json = {"type": "array", "maxItems": MOST_TEXTS, "items": _TEXT}
-    texts: Json = {"texts": several, "text": {"type": "null"}, "taggers": wanted}
+    null: Json = {"type": "null"}
+    taggers = {"type": ["array", "null"], "items": {"enum": list(names)}, "description": "By default all that run."}
+    texts = {"type": "array", "maxItems": MAX_TEXTS, "items": _TEXT}
     return {
         "oneOf": [
-            {"type": "object", "required": ["text"], "properties": text},
-            {"type": "object", "required": ["texts"], "properties": texts},
+            _object(["text"], text=_TEXT, texts=null, taggers=taggers),
+            _object(["texts"], texts=texts, text=null, taggers=taggers),
         ]
     }
 
@@ -143,68 +147,59 @@ def _analyze_request() -> Json:
             "scoreThreshold": {"type": ["number", "null"]},
         },
     }
-    comment: Json = {
-        "type": "object",
-        "required": ["text"],
-        "properties": {
-            "text": {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": _SAYS_SOMETHING},
-            "type": {"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
+    return _object(
+        ["comment", "requestedAttributes"],
+        comment=_object(
+            ["text"],
+            text={"type": "string", "maxLength": MAX_CHARACTERS, "pattern": _NOT_BLANK},
+            type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
+        ),
+        requestedAttributes={
+            **_object([perspective.ATTRIBUTE], **{perspective.ATTRIBUTE: parameters}),
+            "additionalProperties": False,
         },
-    }
-    languages: Json = {
-        "type": ["array", "null"],
-        "items": {"type": "string"},
-        "anyOf": [{"type": "null"}, {"maxItems": 0}, {"contains": {"type": "string", "pattern": "^[Ee][Nn](-|$)"}}],
-        "description": "English has to be among them.",
-    }
-    return {
-        "type": "object",
-        "required": ["comment", "requestedAttributes"],
-        "properties": {
-            "comment": comment,
-            "requestedAttributes": {
-                "type": "object",
-                "required": [analyze.ATTRIBUTE],
-                "properties": {analyze.ATTRIBUTE: parameters},
-                "additionalProperties": False,
-            },
-            "spanAnnotations": {"type": ["boolean", "null"]},
-            "languages": languages,
-            "clientToken": {"type": ["string", "null"]},
+        spanAnnotations={"type": ["boolean", "null"]},
+        languages={
+            "type": ["array", "null"],
+            "items": {"type": "string"},
+            "anyOf": [{"type": "null"}, {"maxItems": 0}, {"contains": {"type": "string", "pattern": "^[Ee][Nn](-|$)"}}],
+            "description": "English has to be among them.",
         },
-    }
+        clientToken={"type": ["string", "null"]},
+    )
 
 
 # operations
 
 
 def _operation(summary: str, answers: Json, **more: Any) -> Json:
-    """One that needs the token, if there is one."""
+    """Describe an operation that needs the token, if one is set."""
     return {"summary": summary, "responses": {**answers, **_problems(401, 403, 405, 500, 503)}, **more}
 
 
 def _open(summary: str, answers: Json) -> Json:
-    """One that needs no token."""
+    """Describe an operation that needs no token."""
     return {"summary": summary, "responses": {**_problems(403, 405, 500), **answers}, "security": []}
 
 
 def _label(names: tuple[str, ...]) -> Json:
-    answers = {**_answers("LabelResponse", {200}), **_problems(400, 408, 413, 422)}
-    about = f"Texts are labelled as closed segments, each by itself, by {', '.join(names)}."
+    answers = {**_answers("LabelResponse", 200), **_problems(400, 408, 413, 422)}
+    about = f"Each text is labelled independently, as a closed segment, by {', '.join(names)}."
     return _operation("Label texts", answers, description=about, requestBody=_body("LabelRequest"))
 
 
 def _analyze() -> Json:
+    either: Json = {"anyOf": [_ref("Problem"), _ref("GoogleProblem")]}
     answers = {
-        **_answers("AnalyzeResponse", {200}),
+        **_answers("AnalyzeResponse", 200),
         **_problems(401, 403, 405, 408, 413),
-        **_answers("GoogleProblem", {400}),
-        **{str(code): _either("Problem", "GoogleProblem") for code in (500, 503)},
+        **_answers("GoogleProblem", 400),
+        **{str(code): _content(either, "Problem or GoogleProblem") for code in (500, 503)},
     }
     about = (
         "The request and response of Perspective's AnalyzeComment; `begin` and `end` are UTF-16 code units."
-        f" {analyze.ATTRIBUTE} is the score of the tagger {analyze.TAGGER}, which has to run. Scores differ from"
-        " Perspective's."
+        f" {perspective.ATTRIBUTE} is the score of the tagger {perspective.TAGGER}, which has to run. Scores differ"
+        " from Perspective's."
     )
     body = _body("AnalyzeRequest")
     return {"summary": "Score a comment", "description": about, "requestBody": body, "responses": answers}
@@ -233,26 +228,16 @@ def _ref(name: str) -> Json:
     return {"$ref": _REF.format(name=name)}
 
 
-def _json(schema: Json, what: str) -> Json:
-    return {"200": {"description": what, "content": {"application/json": {"schema": schema}}}}
+def _content(schema: Json, description: str, kind: str = "application/json") -> Json:
+    return {"description": description, "content": {kind: {"schema": schema}}}
 
 
-def _answers(name: str, codes: set[int]) -> Json:
-    one = {"description": name, "content": {"application/json": {"schema": _ref(name)}}}
-    return {str(code): one for code in sorted(codes)}
-
-
-def _either(*names: str) -> Json:
-    schema = {"anyOf": [_ref(name) for name in names]}
-    return {"description": " or ".join(names), "content": {"application/json": {"schema": schema}}}
+def _answers(name: str, *codes: int) -> Json:
+    return {str(code): _content(_ref(name), name) for code in codes}
 
 
 def _problems(*codes: int) -> Json:
-    return {str(code): x for code in codes for x in _answers("Problem", {code}).values()}
-
-
-def _text(kind: str, what: str) -> Json:
-    return {"200": {"description": what, "content": {kind: {"schema": {"type": "string"}}}}}
+    return _answers("Problem", *codes)
 
 
 def _body(name: str) -> Json:

@@ -1,7 +1,7 @@
-"""POST /v1alpha1/comments:analyze: as Perspective's API had it, for programs that were written for that service.
+"""POST /v1alpha1/comments:analyze: compatible with Perspective's API, for programs written for that service.
 
-Requests, responses and errors have its shape. What it called TOXICITY is the score of the tagger `moderation`, and its
-spans are those of that tagger. Scores are not the same numbers: thresholds have to be chosen anew.
+Requests, responses and errors have Perspective's shape. The attribute TOXICITY is the score of the tagger `moderation`,
+and the span scores are that tagger's spans. The scores are not Perspective's, so clients must choose new thresholds.
 """
 
 from bisect import bisect_left
@@ -37,22 +37,22 @@ ErrorType = Literal[
 
 
 class TextEntry(msgspec.Struct):
-    """A comment; `type` is PLAIN_TEXT."""
+    """Text of a comment; the only supported `type` is PLAIN_TEXT."""
 
     text: str | None = None
     type: str | None = None
 
 
 class AttributeParameters(msgspec.Struct, rename="camel"):
-    """How one attribute is wanted."""
+    """Parameters of one requested attribute."""
 
     score_type: str | None = None
     score_threshold: float | None = None
-    """Lower scores are left out."""
+    """Lower scores are omitted from the response."""
 
 
 class AnalyzeRequest(msgspec.Struct, rename="camel"):
-    """What is used of a request. `doNotStore`, `sessionId`, `communityId` and `context` change nothing here."""
+    """Request body. `doNotStore`, `sessionId`, `communityId` and `context` are ignored."""
 
     comment: TextEntry | None = None
     requested_attributes: dict[str, AttributeParameters | None] | None = None
@@ -69,7 +69,7 @@ class Score(msgspec.Struct):
 
 
 class SpanScore(msgspec.Struct):
-    """The score of a part of the comment; offsets are UTF-16 code units, end exclusive."""
+    """Score of a part of the comment; offsets are UTF-16 code units, end exclusive."""
 
     begin: int
     end: int
@@ -77,14 +77,14 @@ class SpanScore(msgspec.Struct):
 
 
 class AttributeScores(msgspec.Struct, rename="camel"):
-    """One attribute's scores."""
+    """Scores of one attribute."""
 
     span_scores: list[SpanScore]
     summary_score: Score
 
 
 class AnalyzeResponse(msgspec.Struct, rename="camel", omit_defaults=True):
-    """As Perspective's; `detectedLanguages` is never there, as no language is detected."""
+    """Response body, as Perspective's without `detectedLanguages`: no language is detected."""
 
     languages: list[str]
     attribute_scores: dict[str, AttributeScores] = {}
@@ -92,7 +92,7 @@ class AnalyzeResponse(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class AnalyzeRefused(ValueError):
-    """A request that Perspective would not take either, as an error of its shape."""
+    """A request that Perspective would refuse too; holds the details of its error format."""
 
     def __init__(self, message: str, kind: ErrorType | None = None, **more: Any) -> None:
         super().__init__(message)
@@ -101,7 +101,7 @@ class AnalyzeRefused(ValueError):
 
 
 def perspective_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
-    """Return the routes of `comments:analyze`; `names` are the taggers that run."""
+    """Return the routes of `comments:analyze`; `names` are the running taggers."""
     has_tagger = TAGGER in names
 
     async def analyze(request: Request) -> Response:
@@ -109,7 +109,7 @@ def perspective_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute
             return _error(400, "FAILED_PRECONDITION", f"the service must be started with --tagger {TAGGER} for this")
         try:
             wanted = decode_body(await request.body(), AnalyzeRequest)
-            text, threshold = _check(wanted)
+            text, threshold = _parse_request(wanted)
             (found,) = await label_texts(gateway, [text])
         except (BadInput, RequestRefused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
@@ -119,7 +119,7 @@ def perspective_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute
             return _error(503, "UNAVAILABLE", BUSY[1])
         except NotLabelled:
             return _error(500, "INTERNAL", FAILED[1])
-        body = msgspec.json.encode(_respond(wanted, text, found[TAGGER], threshold))
+        body = msgspec.json.encode(_make_response(wanted, text, found[TAGGER], threshold))
         return Response(body, media_type="application/json")
 
     return [Route(path, analyze, methods=["POST"]) for path in PATHS]
@@ -130,14 +130,14 @@ def _error(code: int, status: str, message: str, details: Sequence[Any] = ()) ->
     return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code)
 
 
-def _check(request: AnalyzeRequest) -> tuple[str, float | None]:
-    """The text that is to be scored, and the threshold.
+def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:
+    """Return the text to score and the score threshold.
 
     Raises:
-        Rejected: the request cannot be met.
+        AnalyzeRefused: the request cannot be fulfilled.
     """
     comment = request.comment or TextEntry()
-    text = replace_controls(comment.text or "")  # Perspective takes them; nothing moves
+    text = replace_controls(comment.text or "")  # Perspective accepts them; offsets stay the same
     if not text.strip():
         raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
@@ -181,7 +181,7 @@ def _quote(name: str | None) -> str:
     return shorten(name or "", 40)
 
 
-def _respond(request: AnalyzeRequest, text: str, found: Revision, threshold: float | None) -> AnalyzeResponse:
+def _make_response(request: AnalyzeRequest, text: str, found: Revision, threshold: float | None) -> AnalyzeResponse:
     languages, token = request.languages or [LANGUAGE], request.client_token
     summary, least = found.score or 0.0, threshold or 0.0
     if summary < least:
@@ -189,16 +189,16 @@ def _respond(request: AnalyzeRequest, text: str, found: Revision, threshold: flo
     spans = [(x.start, x.end, x.score or 0.0) for x in found.spans] if request.span_annotations else []
     units = Utf16(text)
     scores = [SpanScore(units.at(a), units.at(b), Score(value)) for a, b, value in spans if value >= least]
-    whole = SpanScore(0, units.at(len(text)), Score(summary))  # clients read the first one without looking
+    whole = SpanScore(0, units.at(len(text)), Score(summary))  # clients read the first span score unconditionally
     return AnalyzeResponse(languages, {ATTRIBUTE: AttributeScores(scores or [whole], Score(summary))}, token)
 
 
 class Utf16:
-    """Offsets of a text in UTF-16 code units, as Java and JavaScript count characters."""
+    """Offsets of a text in UTF-16 code units, the characters of Java and JavaScript."""
 
     def __init__(self, text: str) -> None:
         self._pairs = [] if text.isascii() else [i for i, character in enumerate(text) if character > "\uffff"]
 
     def at(self, offset: int) -> int:
-        """The same offset, which is given in code points."""
+        """Convert an offset in code points to UTF-16 code units."""
         return offset + bisect_left(self._pairs, offset)

@@ -1,6 +1,6 @@
-"""GET /$discovery/rest: what Google's own client libraries ask for before they can call comments:analyze.
+"""GET /$discovery/rest: the discovery document from which Google's client libraries build their methods.
 
-They make their methods of it, so a program that used one for Perspective's API changes one address and no code.
+With it a program that used such a library for Perspective's API changes the address only.
 """
 
 from typing import Any
@@ -22,10 +22,10 @@ def discovery_routes() -> list[BaseRoute]:
 
 
 def describe_service(root: str) -> dict[str, Any]:
-    """Describe the service as Google's discovery does.
+    """Return the service's description in Google's discovery format.
 
     Args:
-        root: the address that the client came to, with a slash at its end.
+        root: address under which the client reached the service, ending with a slash.
     """
     analyze = {
         "id": "commentanalyzer.comments.analyze",
@@ -38,7 +38,7 @@ def describe_service(root: str) -> dict[str, Any]:
         "response": {"$ref": "AnalyzeCommentResponse"},
         "description": "Scores a comment.",
     }
-    # Bodies are JSON objects; clients pass them on as they are.
+    # Bodies are JSON objects, which clients pass through unchanged.
     schemas = {name: {"id": name, "type": "object"} for name in ("AnalyzeCommentRequest", "AnalyzeCommentResponse")}
     return {
         "kind": "discovery#restDescription",

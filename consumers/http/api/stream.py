@@ -1,7 +1,7 @@
-"""GET /v1/stream: a WebSocket; messages in, revisions out, and no Kafka.
+"""GET /v1/stream: a WebSocket that takes messages and returns revisions, without Kafka.
 
-A frame is what a Kafka record's value is, in the format that the query names; `offset` in revisions is the number of
-the frame that they answer. A frame that cannot be used is answered by an error and the next one goes on.
+A frame holds what a Kafka record's value would hold, in the format that the query names. The `offset` of a revision is
+the number of the frame that it answers. An invalid frame is answered by an error; later frames are not affected.
 """
 
 import asyncio
@@ -19,8 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput
-from consumers.formats.reader import MessageReader
-from consumers.formats.readers import NORMAL, make_reader
+from consumers.formats.readers import NORMAL, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
 from consumers.http.guard.problem import problem
@@ -34,13 +33,13 @@ Received = Callable[[str], Segments]
 """Returns the segments of a session as received, by the engine's name of the session."""
 
 DEFAULT_SESSION = "stream"
-"""The session of vendors' messages that name none."""
+"""Session of vendor messages that do not name one."""
 SEND_SECONDS = 20.0
-"""How long a frame to the client may take; who does not read for so long is too slow."""
+"""Time limit of sending a frame; a client that does not read for this long is too slow."""
 
 
 class CloseCode(IntEnum):
-    """Why a connection was closed."""
+    """WebSocket close codes."""
 
     DONE = 1000
     STOPPING = 1001
@@ -50,22 +49,22 @@ class CloseCode(IntEnum):
 
 
 class CloseFrame(msgspec.Struct, tag="end"):
-    """The client has said everything: all its sessions end."""
+    """The client's last frame: all its sessions end."""
 
     session: None = None
 
 
 class StreamError(msgspec.Struct, tag="error"):
-    """A frame that could not be used, or that labelling failed on."""
+    """Error frame: a client's frame was invalid, or labelling failed on it."""
 
     reason: str
     detail: str
     frame: int | None
-    """Its number, from 0; null where it is about the connection."""
+    """Number of the client's frame, from 0; null if the error concerns the connection."""
 
 
 class BadQuery(ValueError):
-    """A query that asks for something that there is not."""
+    """The query names an unknown format."""
 
 
 def stream_routes(gateway: Gateway, received: Received, max_sessions: int) -> list[BaseRoute]:
@@ -73,32 +72,32 @@ def stream_routes(gateway: Gateway, received: Received, max_sessions: int) -> li
 
     Args:
         gateway: submits messages and returns revisions.
-        received: segments as received, by the engine's name of a session.
-        max_sessions: open sessions of one connection.
+        received: returns the received segments by the engine's name of a session.
+        max_sessions: limit of open sessions of one connection.
     """
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
         code, reason = CloseCode.DONE, ""
         try:
-            async with gateway.client(sessions=max_sessions, shown=True) as caller:
-                await StreamConnection(websocket, caller, *read_query(received, caller, websocket.query_params)).run()
+            async with gateway.client(sessions=max_sessions, shown=True) as client:
+                await StreamConnection(websocket, client, *read_query(received, client, websocket.query_params)).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
-            code, reason = CloseCode.BAD_QUERY, "the query cannot be met; the error before says why"
+            code, reason = CloseCode.BAD_QUERY, "the query cannot be fulfilled; the error before says why"
             await websocket.send_text(_encode(StreamError("bad_query", str(error), None)))
         except (ClientTooSlow, TimeoutError):
             code, reason = CloseCode.TOO_SLOW, "revisions were not read for too long; read while you send"
         except (GatewayClosed, WorkerFailed):
-            code, reason = CloseCode.STOPPING, "the service stops; connect again, and send open segments anew"
+            code, reason = CloseCode.STOPPING, "the service stops; connect again and resend open segments"
         except Exception as error:
-            log.error("a stream failed", error=type(error).__name__)
+            log.error("stream_failed", error=type(error).__name__)
             code, reason = CloseCode.FAILED, "the stream failed; the service's log says why"
         await _close(websocket, code, reason)
 
     async def upgrade(request: Request) -> Response:
-        return problem(426, "upgrade_required", "this is a WebSocket; connect with a client for such", _UPGRADE)
+        return problem(426, "upgrade_required", "this is a WebSocket; connect with a WebSocket client", _UPGRADE)
 
     return [WebSocketRoute("/v1/stream", stream), Route("/v1/stream", upgrade)]
 
@@ -107,17 +106,17 @@ _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def read_query(
-    received: Received, caller: ClientHandle, query: Mapping[str, str]
+    received: Received, client: ClientHandle, query: Mapping[str, str]
 ) -> tuple[MessageReader, bytes | None]:
-    """What the query says of frames: how they are read, and their session as a record's key would name it.
+    """Return the reader for the query's format, and the query's session encoded as a record's key.
 
     Raises:
-        BadQuery: there is no such format.
+        BadQuery: the format is unknown.
     """
 
     def segments(session: str) -> Segments:
-        inside = caller.engine_id(session)
-        return {} if inside is None else received(inside)
+        engine_id = client.engine_id(session)
+        return {} if engine_id is None else received(engine_id)
 
     session = query.get("session")
     key = None if session is None else session.encode("utf-8", "surrogatepass")
@@ -128,69 +127,69 @@ def read_query(
 
 
 class StreamConnection:
-    """One connection: a task that listens, and one that tells what came of it."""
+    """One WebSocket connection, served by two tasks: one reads frames, the other sends results."""
 
-    def __init__(self, websocket: WebSocket, caller: ClientHandle, reader: MessageReader, key: bytes | None) -> None:
+    def __init__(self, websocket: WebSocket, client: ClientHandle, reader: MessageReader, key: bytes | None) -> None:
         self._websocket = websocket
-        self._caller = caller
+        self._client = client
         self._reader = reader
         self._key = key
         self._sending = asyncio.Lock()
 
     async def run(self) -> None:
-        """Until the client ends it and all is told.
+        """Serve the connection until the client has ended it and all results are sent.
 
         Raises:
-            WebSocketDisconnect: the client has gone.
-            TooSlow, TimeoutError: it does not read.
-            DeskClosed, WorkerFailed: the service stops.
+            WebSocketDisconnect: the client has disconnected.
+            ClientTooSlow, TimeoutError: the client does not read.
+            GatewayClosed, WorkerFailed: the service stops.
         """
-        listening, telling = asyncio.create_task(self._listen()), asyncio.create_task(self._tell())
+        reading, sending = asyncio.create_task(self._read_frames()), asyncio.create_task(self._send_results())
         try:
-            await asyncio.wait([listening, telling], return_when=asyncio.FIRST_EXCEPTION)
+            await asyncio.wait([reading, sending], return_when=asyncio.FIRST_EXCEPTION)
         finally:
-            listening.cancel()
-            telling.cancel()
-            ends = await asyncio.gather(telling, listening, return_exceptions=True)
+            reading.cancel()
+            sending.cancel()
+            ends = await asyncio.gather(sending, reading, return_exceptions=True)
         for end in ends:
             if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
                 raise end
 
-    async def _listen(self) -> None:
-        """Take frames until the client has said everything."""
+    async def _read_frames(self) -> None:
+        """Read frames until the client's last one, then end its open sessions."""
         frame = 0
-        while not _is_end(value := await self._receive()):
-            await self._take(value, frame)
+        while not _is_close_frame(value := await self._receive()):
+            await self._handle_frame(value, frame)
             frame += 1
-        for session in self._caller.open_sessions:
+        for session in self._client.open_sessions:
             await self._submit(End(session=session), frame)
-        self._caller.finish()
+        self._client.finish()
 
-    async def _take(self, value: bytes, frame: int) -> None:
+    async def _handle_frame(self, value: bytes, frame: int) -> None:
         try:
             messages = self._reader.read(value, self._key, frame)
         except BadInput as error:
-            return await self._complain(error.reason, error.detail, frame)
+            return await self._send_error(error.reason, error.detail, frame)
         for message in messages:
             await self._submit(message, frame)
 
     async def _submit(self, message: Message, frame: int) -> None:
-        """Hand one message over; what is refused spoils no other."""
+        """Submit one message; a refused message does not affect others."""
         try:
-            await self._caller.submit(message, frame)
+            await self._client.submit(message, frame)
         except InputError as error:
-            await self._complain(error.reason, error.detail, frame)
+            await self._send_error(error.reason, error.detail, frame)
         except TooManySessions as error:
-            await self._complain("too_many_sessions", str(error), frame)
+            await self._send_error("too_many_sessions", str(error), frame)
 
-    async def _tell(self) -> None:
-        async for result in self._caller.results():
+    async def _send_results(self) -> None:
+        async for result in self._client.results():
             if isinstance(result, LabellingFailed):
-                await self._complain("labelling_failed", "a fault of the service; its log says why", result.offset)
+                await self._send_error("labelling_failed", "a fault of the service; its log says why", result.offset)
             else:
                 await self._send(result)
 
-    async def _complain(self, reason: str, detail: str, frame: int) -> None:
+    async def _send_error(self, reason: str, detail: str, frame: int) -> None:
         await self._send(StreamError(reason, detail.replace("--format", "?format="), frame))
 
     async def _send(self, value: Revision | StreamError) -> None:
@@ -210,15 +209,15 @@ def _encode(value: Revision | StreamError) -> str:
     return msgspec.json.encode(value).decode()
 
 
-_END = msgspec.json.Decoder(CloseFrame)
+_CLOSE_FRAME_DECODER = msgspec.json.Decoder(CloseFrame)
 
 
-def _is_end(value: bytes) -> bool:
-    """Whether the client has said everything: an `end` that names no session."""
+def _is_close_frame(value: bytes) -> bool:
+    """Whether this is the client's last frame: an `end` without a session."""
     if len(value) > 1024 or b'"end"' not in value:
         return False
     try:
-        _END.decode(value)
+        _CLOSE_FRAME_DECODER.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True

@@ -1,13 +1,13 @@
-"""Who may come in.
+"""Authentication of requests: token, cookie, Host and Origin.
 
-Everything but health, metrics and the login needs the token, if there is one: as `Authorization: Bearer TOKEN`, or as
-the cookie that the login gives a browser. Browsers cannot set that header for a WebSocket, but they do send the cookie;
-a token in an address or a subprotocol would end up in logs and histories, so none is looked for there. (Perspective's
-clients are the exception: their `?key=` counts for the paths that imitate that service, and for no other.)
+If a token is set, every path except health, metrics and login needs it: as `Authorization: Bearer TOKEN`, or as the
+cookie that the login sets. Browsers cannot set that header for a WebSocket, but they do send the cookie. A token in an
+address or a subprotocol would end up in logs and histories, so it is not accepted there. The exception is `?key=` of
+Perspective's clients, on the paths that imitate that service only.
 
-Without a token the service listens to this machine alone, but any web page that somebody has open here could reach it:
-by its address, or by a name of its own that it lets point here (DNS rebinding). So the Host has to be one of this
-machine's names, and whoever sends an Origin has to be a page of ours.
+Without a token the service listens on loopback only, but a web page open in a browser of this machine could still reach
+it: by its address, or by a name of the page's own that resolves to loopback (DNS rebinding). Therefore the Host must be
+a name of this machine, and an Origin must be that of our own pages.
 """
 
 import hmac
@@ -21,24 +21,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from consumers.http.guard.problem import problem
 from consumers.http.settings import HttpSettings
 
-OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/$discovery/rest"})
-"""Paths that need no token: they tell of nobody's session or text."""
-KEYED = "/comments:analyze"
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/$discovery/rest"})
+"""Paths that need no token, because they expose no session and no text."""
+KEY_PATH_SUFFIX = "/comments:analyze"
 COOKIE = "hearken"
 COOKIE_SECONDS = 7 * 24 * 3600
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class AuthMiddleware:
-    """Turns away who may not come in, before anything of the request is read."""
+    """Refuses unauthorised requests before their bodies are read."""
 
     def __init__(self, app: ASGIApp, settings: HttpSettings) -> None:
         self._app = app
         self._token = settings.token
-        self._hosts = _LOCAL | {settings.host.strip("[]").lower()}
+        self._hosts = _LOOPBACK_NAMES | {settings.host.strip("[]").lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle one ASGI connection."""
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         refusal = self._refuse(HTTPConnection(scope))
@@ -46,59 +46,61 @@ class AuthMiddleware:
 
     def _refuse(self, request: HTTPConnection) -> Response | None:
         hosts, origins = request.headers.getlist("host"), request.headers.getlist("origin")
-        if len(hosts) != 1 or not (self._token or _name(hosts[0]) in self._hosts):
+        if len(hosts) != 1 or not (self._token or _host_name(hosts[0]) in self._hosts):
             return problem(403, "wrong_host", "the Host header must be a name of this machine, such as localhost")
-        if any(_site(origin) != hosts[0].lower() for origin in origins):
-            return problem(403, "wrong_origin", "pages of other sites may not ask here")
-        if self._token is None or request.scope["path"] in OPEN or self._knows(request, self._token):
+        if any(_origin_host(origin) != hosts[0].lower() for origin in origins):
+            return problem(403, "wrong_origin", "requests from pages of other sites are refused")
+        if self._token is None or request.scope["path"] in PUBLIC_PATHS or self._has_credentials(request, self._token):
             return None
         if request.scope["type"] == "http" and "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/login", 303)
-        detail = "send Authorization: Bearer and the token that the service was given as HEARKEN_HTTP_TOKEN"
+        detail = "send Authorization: Bearer with the token that the service was given as HEARKEN_HTTP_TOKEN"
         return problem(401, "no_token", detail, {"www-authenticate": "Bearer"})
 
-    def _knows(self, request: HTTPConnection, token: str) -> bool:
+    def _has_credentials(self, request: HTTPConnection, token: str) -> bool:
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and is_same(shown.strip(), token):
+        if scheme.lower() == "bearer" and equals_secret(shown.strip(), token):
             return True
-        if request.scope["path"].endswith(KEYED) and is_same(request.query_params.get("key", ""), token):
+        if request.scope["path"].endswith(KEY_PATH_SUFFIX) and equals_secret(
+            request.query_params.get("key", ""), token
+        ):
             return True
-        return is_good_cookie(request.cookies.get(COOKIE, ""), token, time.time())
+        return is_valid_cookie(request.cookies.get(COOKIE, ""), token, time.time())
 
 
-def is_same(shown: str, token: str) -> bool:
-    """Compare in a time that tells nothing."""
+def equals_secret(shown: str, token: str) -> bool:
+    """Compare in constant time."""
     return hmac.compare_digest(shown.encode("utf-8", "replace"), token.encode())
 
 
 def make_cookie(token: str, now: float) -> str:
-    """What a browser shows instead of the token: when it ends, signed with the token; every instance can check it."""
+    """Return a cookie: its expiry time, signed with the token, so that every instance can verify it."""
     until = str(int(now) + COOKIE_SECONDS)
     return f"{until}.{_sign(until, token)}"
 
 
-def is_good_cookie(cookie: str, token: str, now: float) -> bool:
-    """Whether we made it, and it has not ended."""
+def is_valid_cookie(cookie: str, token: str, now: float) -> bool:
+    """Whether the cookie was signed with the token and has not expired."""
     until, _, signature = cookie.partition(".")
     if not (until.isascii() and until.isdigit()) or len(until) > 12:
         return False
-    return is_same(signature, _sign(until, token)) and int(until) > now
+    return equals_secret(signature, _sign(until, token)) and int(until) > now
 
 
 def _sign(until: str, token: str) -> str:
     return hmac.new(token.encode(), b"hearken page until " + until.encode(), "sha256").hexdigest()
 
 
-def _site(origin: str) -> str:
-    """Host and port of an Origin; the scheme is another one where something in front of us has the encryption."""
+def _origin_host(origin: str) -> str:
+    """Host and port of an Origin; the scheme is ignored, because a proxy may terminate TLS."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 
 
-def _name(host: str) -> str:
-    """The name in a Host header, without its port."""
+def _host_name(host: str) -> str:
+    """Name in a Host header, without its port."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

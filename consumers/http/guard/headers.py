@@ -1,15 +1,15 @@
-"""What every response says to a browser: load nothing from elsewhere, run nothing inline, be framed by nobody."""
+"""Security headers of every response: no foreign resources, no inline scripts, no framing."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HEADERS = {
+SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:;"
         " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",  # with "no-referrer" browsers send "Origin: null" with our own login form
+    "referrer-policy": "same-origin",  # with "no-referrer" browsers send "Origin: null" with the login form
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
@@ -17,18 +17,18 @@ HEADERS = {
 
 
 class SecurityHeadersMiddleware:
-    """Adds them, and keeps answers out of caches unless a route says otherwise."""
+    """Adds the security headers, and `cache-control: no-store` unless a route sets that header."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As ASGI has it."""
+        """Handle one ASGI connection."""
 
         async def send_safely(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in SECURITY_HEADERS.items():
                     headers[name] = value
                 headers.setdefault("cache-control", "no-store")
             await send(message)

@@ -1,40 +1,40 @@
-"""HTTP on one connection, for no longer than somebody asks something on it."""
+"""HTTP protocol of one connection with a time limit for requests that do not arrive."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-SILENCE = 30.0
-"""Seconds that a connection may take to begin a request, or to bring its headers."""
+IDLE_SECONDS = 30.0
+"""Seconds that a connection may take to begin a request, or to complete its headers."""
 
 
 class IdleTimeoutProtocol(H11Protocol):
-    """Lets go of who connects and says nothing, or dribbles headers: enough of those would shut everybody else out.
+    """Closes connections that send no request, or headers too slowly: enough of those would exhaust the server.
 
-    uvicorn closes connections that are idle between requests, but not those that have begun one, or none yet.
+    uvicorn closes connections that are idle between requests, but not those before the first request or inside one.
     """
 
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to look at it."""
+        """Start the timer."""
         super().connection_made(transport)
-        self._look_later()
+        self._schedule_check()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing to look at any more."""
+        """Cancel the timer."""
         super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()
 
-    def _look_later(self) -> None:
-        self._timer = self.loop.call_later(SILENCE, self._look, self.cycle)
+    def _schedule_check(self) -> None:
+        self._timer = self.loop.call_later(IDLE_SECONDS, self._check, self.cycle)
 
-    def _look(self, before: object) -> None:
+    def _check(self, previous_cycle: object) -> None:
         if self.transport.is_closing() or self.transport.get_protocol() is not self:
             return  # it has become a WebSocket
-        if self.cycle is before and (self.cycle is None or self.cycle.response_complete):
+        if self.cycle is previous_cycle and (self.cycle is None or self.cycle.response_complete):
             self.transport.close()
         else:
-            self._look_later()
+            self._schedule_check()

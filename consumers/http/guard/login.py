@@ -1,4 +1,4 @@
-"""How a browser shows the token: a form, once a week; what it keeps is a cookie that no script can read."""
+"""Login form for browsers: exchanges the token for a cookie that is valid for a week and hidden from scripts."""
 
 import time
 from urllib.parse import parse_qs
@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.http.guard.auth import COOKIE, COOKIE_SECONDS, is_same, make_cookie
+from consumers.http.guard.auth import COOKIE, COOKIE_SECONDS, equals_secret, make_cookie
 
 _FORM = """<!doctype html>
 <html lang="en">
@@ -43,10 +43,10 @@ def login_routes(token: str | None) -> list[BaseRoute]:
         if token is None:
             return RedirectResponse("/", 303)
         shown = parse_qs((await request.body()).decode("utf-8", "replace")[:4096]).get("token", [""])[0]
-        if not is_same(shown.strip(), token):
+        if not equals_secret(shown.strip(), token):
             return HTMLResponse(_FORM.format(said="That is not the token."), 401)
         response = RedirectResponse("/", 303)
-        # The form's Origin is the browser's own word for how it came here, whatever stands in between.
+        # The Origin has the scheme that the browser used, also behind a proxy that terminates TLS.
         is_secure = request.headers.get("origin", "").startswith("https:")
         cookie = make_cookie(token, time.time())
         response.set_cookie(COOKIE, cookie, max_age=COOKIE_SECONDS, httponly=True, samesite="strict", secure=is_secure)

@@ -1,7 +1,7 @@
-"""The live page (docs/viewer.md) and what feeds it: the WebSocket `/v1/live`.
+"""Routes of the live page (docs/viewer.md) and its feed, the WebSocket `/v1/live`.
 
-Text and markup never meet: texts and names are sent as JSON, the page sets them as text only, and the content policy
-allows no script, style or address but the page's own files.
+Texts and names are sent as JSON, the page inserts them as text only, and the content security policy allows no script,
+style or address except the page's own files.
 """
 
 import asyncio
@@ -24,35 +24,35 @@ if TYPE_CHECKING:
     from consumers.kafka.service.service import Service
 
 FRAME_SECONDS = 1.0
-"""Between two frames of figures."""
+"""Interval of the statistics frames."""
 
 Lag = Callable[[], tuple[int | None, float | None]]
-"""Says how many records wait in the topic, and how old the last one taken was; None where nobody knows."""
+"""Returns how many records wait in the topic, and the age of the last one taken; None if unknown."""
 
 
 class WatchRequest(msgspec.Struct, frozen=True, tag="watch"):
-    """The one thing that a page says: which session it shows."""
+    """The only frame that a page sends: which session it shows."""
 
     session: str | None
 
 
 def live_routes(live: LiveModel, stats: EngineStats, service: "Service | None") -> list[BaseRoute]:
-    """Return the routes of `/`, of its files, and of the feed."""
-    return [*page_routes(), feed_route(live, RateMeter(stats), lambda: _lag_of(service))]
+    """Return the routes of the page, its files and its feed."""
+    return [*page_routes(), feed_route(live, RateMeter(stats), lambda: _total_lag(service))]
 
 
-def feed_route(live: LiveModel, figures: RateMeter, lag: Lag) -> BaseRoute:
-    """The WebSocket that feeds a page."""
+def feed_route(live: LiveModel, rates: RateMeter, lag: Lag) -> BaseRoute:
+    """Return the route of the WebSocket that feeds a page."""
 
     async def feed(socket: WebSocket) -> None:
         await socket.accept()
-        watcher = live.subscribe()
-        jobs = _listen(socket, watcher), _speak(socket, watcher, live, figures, lag)
+        subscriber = live.subscribe()
+        jobs = _receive_frames(socket, subscriber), _send_frames(socket, subscriber, live, rates, lag)
         tasks = [asyncio.create_task(job) for job in jobs]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            live.unsubscribe(watcher)
+            live.unsubscribe(subscriber)
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
@@ -67,40 +67,40 @@ def feed_route(live: LiveModel, figures: RateMeter, lag: Lag) -> BaseRoute:
 
 
 class _BadFrame(Exception):
-    """A frame that is no `WatchRequest`."""
+    """The page sent a frame that is not a `WatchRequest`."""
 
 
-async def _listen(socket: WebSocket, watcher: Subscriber) -> None:
-    """What the page says."""
+async def _receive_frames(socket: WebSocket, subscriber: Subscriber) -> None:
+    """Handle the frames that the page sends."""
     while True:
         try:
-            said = msgspec.json.decode(await socket.receive_text(), type=WatchRequest)
-        except (msgspec.DecodeError, KeyError) as error:  # starlette's way to say that a frame is binary
+            request = msgspec.json.decode(await socket.receive_text(), type=WatchRequest)
+        except (msgspec.DecodeError, KeyError) as error:  # starlette raises KeyError for a binary frame
             raise _BadFrame from error
-        watcher.watch(said.session)
+        subscriber.watch(request.session)
 
 
-async def _speak(socket: WebSocket, watcher: Subscriber, live: LiveModel, figures: RateMeter, lag: Lag) -> None:
-    """What the page is told: frames of its session as they come, figures and the list of sessions once a second."""
+async def _send_frames(socket: WebSocket, subscriber: Subscriber, live: LiveModel, rates: RateMeter, lag: Lag) -> None:
+    """Send frames of the watched session as they come, and statistics and the session list once a second."""
     due, version = 0.0, -1
     while True:
-        for frame in await watcher.take(due - time.monotonic()):
+        for frame in await subscriber.next_frames(due - time.monotonic()):
             await socket.send_text(frame)
         if time.monotonic() >= due:
             due = time.monotonic() + FRAME_SECONDS
-            await socket.send_text(encode_frame(_stats_frame(live, figures, lag)))
+            await socket.send_text(encode_frame(_stats_frame(live, rates, lag)))
             if version != live.version:
                 version = live.version
                 await socket.send_text(encode_frame({"type": "sessions", "sessions": live.sessions()}))
 
 
-def _stats_frame(live: LiveModel, figures: RateMeter, lag: Lag) -> dict[str, Any]:
+def _stats_frame(live: LiveModel, rates: RateMeter, lag: Lag) -> dict[str, Any]:
     messages, seconds = lag()
     labels = {tagger: list(x) for tagger, x in live.labels.items()}
     return {
         "type": "stats",
         "time": round(time.time(), 3),
-        **figures.look(),
+        **rates.read(),
         "lag_messages": messages,
         "lag_seconds": seconds,
         "sessions": live.open_count,
@@ -109,8 +109,8 @@ def _stats_frame(live: LiveModel, figures: RateMeter, lag: Lag) -> dict[str, Any
     }
 
 
-def _lag_of(service: "Service | None") -> tuple[int | None, float | None]:
-    """Of all partitions together, and of the one that is furthest behind."""
+def _total_lag(service: "Service | None") -> tuple[int | None, float | None]:
+    """Waiting records of all partitions, and the largest lag in seconds."""
     lags = service.lags() if service else []
     ages = [lag.seconds for lag in lags if lag.seconds is not None]
     return sum(lag.messages for lag in lags) if lags else None, round(max(ages), 3) if ages else None

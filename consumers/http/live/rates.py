@@ -1,4 +1,4 @@
-"""The figures of the live page: what the engine's counters say of the last minute."""
+"""Rates on the live page, computed from the engine's counters."""
 
 import copy
 import time
@@ -8,21 +8,21 @@ from collections.abc import Callable
 from stream.sessions.stats import EngineStats
 
 RATE_SECONDS = 5.0
-"""Words a second are of the last so many seconds."""
+"""Window of the words per second."""
 MEAN_SECONDS = 60.0
-"""Figures a word are of the last so many seconds."""
-_APART = 0.5
+"""Window of the means per word."""
+MIN_SAMPLE_SECONDS = 0.5
 
 
 class RateMeter:
     """Differences of an engine's counters over the last seconds.
 
-    Nothing runs in the background: each look takes a sample, and what is older than a minute is let go. Figures a
-    word are of the last minute; where nobody looked half of it, or nothing was said, of all since the engine began.
+    Each call takes a sample; samples older than a minute are dropped. Means per word cover the last minute, or the
+    whole run if there are no samples of at least half a minute or no words.
 
     Args:
-        stats: the engine's own, which go on rising.
-        clock: any rising clock, in seconds.
+        stats: the engine's live counters.
+        clock: monotonic clock in seconds.
     """
 
     def __init__(self, stats: EngineStats, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,12 +30,12 @@ class RateMeter:
         self._clock = clock
         self._samples: deque[tuple[float, EngineStats]] = deque()
 
-    def look(self) -> dict[str, float | None]:
-        """Words a second, and flips and recomputed words a word; None where there were no words."""
+    def read(self) -> dict[str, float | None]:
+        """Return words per second, and flips and recomputed words per word (None without words)."""
         now, stats = self._clock(), copy.copy(self._stats)
         while self._samples and self._samples[0][0] < now - MEAN_SECONDS:
             self._samples.popleft()
-        if not self._samples or now - self._samples[-1][0] >= _APART:
+        if not self._samples or now - self._samples[-1][0] >= MIN_SAMPLE_SECONDS:
             self._samples.append((now, stats))
         begun, before = self._samples[0]
         if begun > now - MEAN_SECONDS / 2 or before.words == stats.words:
@@ -50,6 +50,6 @@ class RateMeter:
         }
 
     def _rate(self, now: float, stats: EngineStats) -> float:
-        """Since the last sample that is old enough; 0 while there is none."""
+        """Words per second since the newest sample that is old enough; 0 if there is none."""
         since = next(((t, x) for t, x in reversed(self._samples) if t <= now - RATE_SECONDS), self._samples[0])
         return round((stats.words - since[1].words) / (now - since[0]), 1) if since[0] < now else 0.0

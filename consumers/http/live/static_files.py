@@ -1,4 +1,4 @@
-"""The live page's files, read once; nothing else of the disk can be asked for."""
+"""Static files of the live page, read once; no other file can be requested."""
 
 from importlib.resources import files
 
@@ -8,18 +8,18 @@ from starlette.routing import BaseRoute, Route
 
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 HEADERS = {"cache-control": "no-cache"}
-"""A page that outlives an upgrade of the service asks for the new one; the content policy is that of every answer."""
+"""The browser revalidates the page, so that an upgrade of the service takes effect."""
 
 PAGE: dict[str, bytes] = {
     x.name: x.read_bytes()
     for x in sorted((files("consumers.http.live") / "page").iterdir(), key=lambda x: x.name)
     if x.name.rpartition(".")[2] in KINDS
 }
-"""By name."""
+"""Contents by file name."""
 
 
 def page_routes() -> list[BaseRoute]:
-    """`/` and the files that it names."""
+    """Return the routes of `/` and of the files that it loads."""
     return [_file_route("/" if name == "index.html" else f"/page/{name}", name) for name in PAGE]
 
 

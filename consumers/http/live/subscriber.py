@@ -1,7 +1,4 @@
-"""Somebody who watches a session: what waits to be sent to them.
-
-A slow one loses frames and is shown the whole anew; nobody waits for them.
-"""
+"""Bounded send queue of one live-page subscriber; on overflow it is replaced by a snapshot of the session."""
 
 import asyncio
 from collections import deque
@@ -10,66 +7,66 @@ from typing import Any
 
 import msgspec
 
-WAITING = 1 << 20
-"""Characters that wait for one watcher at most."""
+MAX_QUEUED_CHARACTERS = 1 << 20
+"""Limit of characters queued for one subscriber."""
 
 _ENCODER = msgspec.json.Encoder()
 
 
 def encode_frame(frame: Any) -> str:
-    """Encode as the text of one frame."""
+    """Encode a frame as JSON text."""
     return _ENCODER.encode(frame).decode()
 
 
 class Subscriber:
-    """A bounded queue of frames of one session.
+    """Bounded queue of frames of one session.
 
     Args:
-        snapshot: gives a session as it stands.
-        limit: characters that may wait; what would be more is dropped together with all that waits, and the next
-            frame is a snapshot, made when it can be sent. So a reader is behind, or whole, but never wrong.
+        snapshot: returns the current state of a session as a frame.
+        limit: characters that may be queued. A frame beyond it empties the queue, and the next frame is a snapshot made
+            when it can be sent. So a slow subscriber may be late, but never sees a wrong state.
     """
 
-    def __init__(self, snapshot: Callable[[str], dict[str, Any]], limit: int = WAITING) -> None:
+    def __init__(self, snapshot: Callable[[str], dict[str, Any]], limit: int = MAX_QUEUED_CHARACTERS) -> None:
         self.session: str | None = None
-        """The session that is watched."""
+        """Name of the watched session."""
         self._snapshot = snapshot
         self._limit = limit
         self._frames: deque[str] = deque()
-        self._waiting = 0
+        self._queued_characters = 0
         self._stale = False
-        self._moved = asyncio.Event()
+        self._ready = asyncio.Event()
 
     def watch(self, session: str | None) -> None:
-        """Watch this session from now on, beginning with all of it as it stands; None: no session."""
+        """Watch a session, beginning with a snapshot; None: no session."""
         self.session = session
-        self._void(session is not None)
+        self._reset_queue(session is not None)
 
     def put(self, frame: str) -> None:
-        """One more frame."""
+        """Queue a frame."""
         if self._stale:
-            return  # the snapshot will tell
-        if self._waiting + len(frame) > self._limit:
-            return self._void(True)
+            return  # the snapshot will include it
+        if self._queued_characters + len(frame) > self._limit:
+            return self._reset_queue(True)
         self._frames.append(frame)
-        self._waiting += len(frame)
-        self._moved.set()
+        self._queued_characters += len(frame)
+        self._ready.set()
 
-    async def take(self, seconds: float) -> list[str]:
-        """All that waits, in order; after so many seconds nothing, if nothing came."""
+    async def next_frames(self, seconds: float) -> list[str]:
+        """Wait up to `seconds` for frames; returns all queued ones in order."""
         try:
             async with asyncio.timeout(max(0.0, seconds)):
-                await self._moved.wait()
+                await self._ready.wait()
         except TimeoutError:
             return []
         taken = list(self._frames)
         if self._stale and self.session is not None:
             taken = [encode_frame(self._snapshot(self.session))]
-        self._void(False)
+        self._reset_queue(False)
         return taken
 
-    def _void(self, stale: bool) -> None:
+    def _reset_queue(self, stale: bool) -> None:
         self._frames.clear()
-        self._waiting = 0
+        self._queued_characters = 0
         self._stale = stale
-        (self._moved.set if stale else self._moved.clear)()
+        (self._ready.set if stale else self._ready.clear)()

@@ -1,7 +1,7 @@
-"""/healthz: does work go on. /readyz: should work be sent here. Neither tells of sessions or texts.
+"""/healthz: whether the process makes progress. /readyz: whether it can take work. Neither exposes sessions or texts.
 
-Health is progress: what waits must go on within `stall_seconds`. Brokers that are away are no reason to be restarted:
-their partitions are given up and opened again, and meanwhile the service is healthy and not ready.
+Waiting work must progress within `stall_seconds`. Unreachable brokers are no reason for a restart: their partitions are
+closed and opened again, and meanwhile the service is healthy but not ready.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class HealthSources:
     stall_seconds: float
     """Time without progress after which waiting work counts as stuck."""
     service: "Service | None" = None
-    """None where nothing comes from Kafka (`hearken listen`)."""
+    """None without Kafka (`hearken listen`)."""
     slot: "WorkerSlot | None" = None
     """Slot among several workers of this machine; None for a single one."""
 
@@ -36,29 +36,29 @@ def health_routes(sources: HealthSources) -> list[BaseRoute]:
     """Return the routes of `/healthz` and `/readyz`, which need no token."""
 
     async def healthz(request: Request) -> JSONResponse:
-        trouble = find_trouble(sources)
-        told = {"status": "stuck" if trouble else "ok", "why": trouble, **_figures(sources.worker)}
-        return JSONResponse(told | _workers(sources.slot), 503 if trouble else 200)
+        problems = find_health_problems(sources)
+        body = {"status": "stuck" if problems else "ok", "why": problems, **_progress(sources.worker)}
+        return JSONResponse(body | _worker_states(sources.slot), 503 if problems else 200)
 
     async def readyz(request: Request) -> JSONResponse:
-        lacking = find_lacking(sources)
-        return JSONResponse({"ready": not lacking, "why": lacking}, 503 if lacking else 200)
+        reasons = find_readiness_problems(sources)
+        return JSONResponse({"ready": not reasons, "why": reasons}, 503 if reasons else 200)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
-def find_trouble(sources: HealthSources) -> list[str]:
-    """What does not go on although it should, here or in another worker of this machine; a line each."""
-    patience, slot = sources.stall_seconds, sources.slot
-    trouble = find_stalls(sources.worker, sources.service, patience)
-    return trouble if slot is None else trouble + slot.board.find_problems(slot.worker, patience)
+def find_health_problems(sources: HealthSources) -> list[str]:
+    """Return a line for each kind of stalled work, of this process and of the machine's other workers."""
+    stall_seconds, slot = sources.stall_seconds, sources.slot
+    problems = find_stalls(sources.worker, sources.service, stall_seconds)
+    return problems if slot is None else problems + slot.board.find_problems(slot.worker, stall_seconds)
 
 
-def find_lacking(sources: HealthSources) -> list[str]:
-    """What has to be there before work can be done; a line each."""
+def find_readiness_problems(sources: HealthSources) -> list[str]:
+    """Return a line for each reason why the process cannot take work yet."""
     service = sources.service
     if service is None:
-        return find_trouble(sources)
+        return find_health_problems(sources)
     if service.stopping:
         return ["the service ends"]
     given, opened = service.partitions
@@ -68,18 +68,19 @@ def find_lacking(sources: HealthSources) -> list[str]:
     return []
 
 
-def _workers(slot: "WorkerSlot | None") -> dict[str, Any]:
-    """Who answers, and all workers that the supervisor looks after."""
+def _worker_states(slot: "WorkerSlot | None") -> dict[str, Any]:
+    """Return the number of this worker, and the state of all workers of the machine."""
     if slot is None:
         return {}
     board = slot.board
     posts = [(worker, board.status(worker)) for worker in range(board.count)]
-    told = [{"worker": worker, "runs": x.pid is not None, "starts": x.starts} for worker, x in posts]
-    return {"worker": slot.worker, "workers": told}
+    body = [{"worker": worker, "runs": x.pid is not None, "starts": x.starts} for worker, x in posts]
+    return {"worker": slot.worker, "workers": body}
 
 
-def _figures(worker: Worker) -> dict[str, Any]:
+def _progress(worker: Worker) -> dict[str, Any]:
     return {
+        "number_format": ", ".join(worker.engine.labeller.precisions),
         "in_flight": worker.in_flight,
         "queue_age_seconds": round(worker.queue_age, 3),
         "seconds_without_progress": round(worker.stalled_seconds, 3),

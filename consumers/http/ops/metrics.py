@@ -1,6 +1,6 @@
-"""/metrics for Prometheus: what the engine and the service count anyway, read when it is asked for.
+"""/metrics for Prometheus: the counters of the engine and the service, read at each scrape.
 
-No label is a session's id or anything that a text says, so it needs no token. docs/operations.md says what to watch.
+No label holds a session's id or text, so the path needs no token. docs/operations.md says which metrics to watch.
 """
 
 from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ def metrics_routes(
 
 
 class _ServingMetrics(Collector):
-    """All that is known where HTTP is served."""
+    """Collects all metrics of a serving process."""
 
     def __init__(self, worker: Worker, service: Service | None, timings: StepTimings) -> None:
         self._worker = worker
@@ -83,32 +83,44 @@ class _ServingMetrics(Collector):
         self._timings = timings
 
     def collect(self) -> Iterator[Metric]:
-        yield _info(self._worker)
-        yield from _counted(self._worker.engine.stats)
-        yield from _standing(self._worker)
+        yield _build_info(self._worker)
+        yield _number_formats(self._worker)
+        yield from _engine_counters(self._worker.engine.stats)
+        yield from _engine_gauges(self._worker)
         yield from self._timings.collect()
         if self._service is not None:
-            yield from _from_kafka(self._service)
+            yield from _kafka_metrics(self._service)
 
 
-def _info(worker: Worker) -> Metric:
+def _build_info(worker: Worker) -> Metric:
     info = GaugeMetricFamily("hearken_build_info", "What runs here; always 1", labels=["version", "tagger"])
     info.add_metric([_version(), ",".join(worker.engine.tagger_names)], 1)
     return info
 
 
-def _counted(stats: EngineStats) -> Iterator[Metric]:
-    for name, told, read in _COUNTERS:
-        yield CounterMetricFamily(f"hearken_{name}", told, read(stats))
-    for name, told, label, kinds in _LABELLED:
-        family = CounterMetricFamily(f"hearken_{name}", told, labels=[label])
+def _number_formats(worker: Worker) -> Metric:
+    description = (
+        "Number format that a model computes in, by its taggers; always 1. All members of a group have the same"
+    )
+    family = GaugeMetricFamily("hearken_number_format", description, labels=["tagger", "format"])
+    labeller = worker.engine.labeller
+    for names, precision in zip(labeller.passes, labeller.precisions, strict=True):
+        family.add_metric([",".join(names), precision], 1)
+    return family
+
+
+def _engine_counters(stats: EngineStats) -> Iterator[Metric]:
+    for name, description, read in _COUNTERS:
+        yield CounterMetricFamily(f"hearken_{name}", description, read(stats))
+    for name, description, label, kinds in _LABELLED:
+        family = CounterMetricFamily(f"hearken_{name}", description, labels=[label])
         for kind, read in kinds.items():
             family.add_metric([kind], read(stats))
         yield family
 
 
-def _standing(worker: Worker) -> Iterator[Metric]:
-    """How things stand now."""
+def _engine_gauges(worker: Worker) -> Iterator[Metric]:
+    """Gauges of the engine and the worker."""
     engine, counters = worker.engine, worker.engine.labeller.counters()
     gauges = (
         ("sessions", "Sessions that are alive", engine.intake.session_count),
@@ -122,8 +134,8 @@ def _standing(worker: Worker) -> Iterator[Metric]:
             engine.pricing.price,
         ),
     )
-    for name, told, value in gauges:
-        yield GaugeMetricFamily(f"hearken_{name}", told, value)
+    for name, description, value in gauges:
+        yield GaugeMetricFamily(f"hearken_{name}", description, value)
     if engine.pricing.budget:
         left = engine.pricing.budget.level / engine.pricing.budget.size
         yield GaugeMetricFamily("hearken_budget_left_ratio", "What is left of the compute budget's bucket", left)
@@ -133,7 +145,7 @@ def _standing(worker: Worker) -> Iterator[Metric]:
     yield pages
 
 
-def _from_kafka(service: Service) -> Iterator[Metric]:
+def _kafka_metrics(service: Service) -> Iterator[Metric]:
     letters = CounterMetricFamily("hearken_dead_letters", "Records that could not be used", labels=["reason"])
     for reason, count in service.dead_letters.counts.items():
         letters.add_metric([reason], count)
@@ -146,8 +158,8 @@ def _from_kafka(service: Service) -> Iterator[Metric]:
     partitions.add_metric(["opening"], given - opened)
     yield partitions
     messages = GaugeMetricFamily("hearken_lag_messages", "Records there and not done", labels=["partition"])
-    told = "Age of the last record taken, 0 when all are done"
-    seconds = GaugeMetricFamily("hearken_lag_seconds", told, labels=["partition"])
+    description = "Age of the last record taken, 0 when all are done"
+    seconds = GaugeMetricFamily("hearken_lag_seconds", description, labels=["partition"])
     for lag in service.lags():
         messages.add_metric([str(lag.partition)], lag.messages)
         if lag.seconds is not None:

@@ -1,4 +1,4 @@
-"""Where a record's time goes on its way through, booked by plain additions: it is done for each record."""
+"""Latency of records by phase. It is updated for every record, so it uses plain additions only."""
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -14,17 +14,17 @@ BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 
 
 
 class RecordLatency:
-    """Sums of seconds by phase, of records that steps answered, and how long these were here."""
+    """Seconds by phase of the records that steps answered, and a histogram of their total time."""
 
     def __init__(self) -> None:
         self._sums = [0.0] * len(PHASES)
         self._count = 0
-        self._came = 0
+        self._with_broker_delay = 0
         self._buckets = [0] * (len(BUCKETS) + 1)
-        self._here = 0.0
+        self._total_seconds = 0.0
 
-    def book(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
-        """Records are done; those that needed no step are not counted."""
+    def add_records(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:
+        """Add records that are done; those that needed no step are not counted."""
         broker = queue = step = handover = here = 0.0
         count = 0
         for x in records:
@@ -32,7 +32,7 @@ class RecordLatency:
                 continue
             count += 1
             if x.broker_delay is not None:
-                self._came += 1
+                self._with_broker_delay += 1
                 broker += x.broker_delay
             queue += x.step_started_at - x.taken_at
             step += x.step_ended_at - x.step_started_at
@@ -43,18 +43,20 @@ class RecordLatency:
         writing = count * (wrote.states_written - wrote.began), count * (wrote.ended - wrote.states_written)
         self._sums = [a + b for a, b in zip(self._sums, (broker, queue, step, handover, *writing), strict=True)]
         self._count += count
-        self._here += here
+        self._total_seconds += here
 
     def collect(self) -> Iterator[Metric]:
-        """Give the series."""
+        """Yield the metrics."""
         told = "Seconds of a record in each phase of its way through; docs/watching.md names them"
         phases = SummaryMetricFamily("hearken_record_seconds", told, labels=["phase"])
         for phase, total in zip(PHASES, self._sums, strict=True):
-            phases.add_metric([phase], self._came if phase == "broker" else self._count, total)
+            phases.add_metric([phase], self._with_broker_delay if phase == "broker" else self._count, total)
         yield phases
         told = "Seconds from taking a record to the acknowledgement of all that it caused"
         counts, below = [], 0
         for bound, count in zip([*map(str, BUCKETS), "+Inf"], self._buckets, strict=True):
             below += count
             counts.append((bound, below))
-        yield HistogramMetricFamily("hearken_taken_to_done_seconds", told, buckets=counts, sum_value=self._here)
+        yield HistogramMetricFamily(
+            "hearken_taken_to_done_seconds", told, buckets=counts, sum_value=self._total_seconds
+        )

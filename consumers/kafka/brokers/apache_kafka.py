@@ -52,7 +52,7 @@ def find_jars() -> Path | None:
     return next((folder.resolve() for folder in folders if any(folder.glob("kafka_2.13-*.jar"))), None)
 
 
-def what_is_missing() -> str | None:
+def find_missing() -> str | None:
     """Why Apache Kafka cannot run here, in one line that says what to do; None if it can."""
     if find_java() is None:
         return f"there is no Java {OLDEST_JAVA} or newer (set JAVA_HOME, or apt install default-jre-headless)"
@@ -216,7 +216,7 @@ def apache_kafka(*, partitions: int = 4) -> Iterator[ApacheKafka]:
     Raises:
         OperationFailed: Apache Kafka cannot run here, or did not come up.
     """
-    missing = what_is_missing()
+    missing = find_missing()
     libs = find_jars()
     if missing or libs is None:
         raise OperationFailed(f"Apache Kafka cannot run: {missing}")

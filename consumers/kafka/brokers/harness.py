@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import FETCH_WAIT_MS
-from consumers.kafka.client.clients import administering, connect, make_producer
+from consumers.kafka.client.clients import admin_client, connect, make_producer
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.topics.topics import create_topics
 
@@ -28,7 +28,7 @@ class KafkaHarness:
 
 
 @asynccontextmanager
-async def open_rig(name: str, broker: str) -> AsyncIterator[KafkaHarness]:
+async def open_harness(name: str, broker: str) -> AsyncIterator[KafkaHarness]:
     """Make topics with a name of this run's own: an outside broker may still hold the records of earlier runs.
 
     Raises:
@@ -41,7 +41,7 @@ async def open_rig(name: str, broker: str) -> AsyncIterator[KafkaHarness]:
     settings = ServiceSettings(
         broker=broker, topics=topics, group=run, connect_seconds=PATIENCE, fetch_wait_ms=FETCH_WAIT_MS
     )
-    async with administering(broker, PATIENCE) as admin:
+    async with admin_client(broker, PATIENCE) as admin:
         await create_topics(admin, topics)
     async with AsyncExitStack() as stack:
         producer = await connect(partial(make_producer, broker), broker, PATIENCE)

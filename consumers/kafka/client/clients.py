@@ -171,7 +171,7 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def administering(broker: str, patience: float) -> AsyncIterator[AIOKafkaAdminClient]:
+async def admin_client(broker: str, patience: float) -> AsyncIterator[AIOKafkaAdminClient]:
     """A started admin client.
 
     Raises:

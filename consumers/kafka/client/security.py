@@ -66,7 +66,7 @@ class Security:
         """Whether we log in with a name and a password."""
         return self.security_protocol.startswith("SASL")
 
-    def context(self) -> ssl.SSLContext:
+    def ssl_context(self) -> ssl.SSLContext:
         """What TLS connections are made with.
 
         Raises:
@@ -78,18 +78,18 @@ class Security:
             raise SecurityError("ssl_cafile", f"{self.ssl_cafile} holds no certificates: {error}") from error
         context.check_hostname = self.ssl_check_hostname
         if self.ssl_certfile is not None:
-            self._load_own(context)
+            self._load_client_certificate(context)
         return context
 
     def for_aiokafka(self) -> dict[str, Any]:
         """Options of any aiokafka client.
 
         Raises:
-            SecurityError: see `context`.
+            SecurityError: see `ssl_context`.
         """
         options: dict[str, Any] = {"security_protocol": self.security_protocol}
         if self.tls:
-            options["ssl_context"] = self.context()
+            options["ssl_context"] = self.ssl_context()
         if self.sasl:
             options |= {
                 "sasl_mechanism": self.sasl_mechanism,
@@ -103,11 +103,11 @@ class Security:
         options: dict[str, Any] = {"security.protocol": self.security_protocol.lower()}
         if self.tls:
             options["ssl.endpoint.identification.algorithm"] = "https" if self.ssl_check_hostname else "none"
-            options |= _given({"ssl.ca.location": self.ssl_cafile})
+            options |= _drop_unset({"ssl.ca.location": self.ssl_cafile})
         if self.ssl_certfile is not None:
             key = self.ssl_keyfile or self.ssl_certfile
             options |= {"ssl.certificate.location": str(self.ssl_certfile), "ssl.key.location": str(key)}
-            options |= _given({"ssl.key.password": self.ssl_key_password})
+            options |= _drop_unset({"ssl.key.password": self.ssl_key_password})
         if self.sasl:
             options |= {
                 "sasl.mechanism": self.sasl_mechanism,
@@ -122,20 +122,20 @@ class Security:
             if self.sasl and not value:
                 raise SecurityError(name, f"{self.security_protocol} needs it, and it is not set")
             if not self.sasl and value:
-                raise SecurityError(name, f"has no use with {self.security_protocol}; {_wants('SASL_SSL')}")
+                raise SecurityError(name, f"has no use with {self.security_protocol}; {_suggest_protocol('SASL_SSL')}")
 
     def _check_tls(self) -> None:
         for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_key_password"):
             if not self.tls and getattr(self, name):
                 wanted = "SASL_SSL" if self.sasl else "SSL"
-                raise SecurityError(name, f"has no use with {self.security_protocol}; {_wants(wanted)}")
+                raise SecurityError(name, f"has no use with {self.security_protocol}; {_suggest_protocol(wanted)}")
         if not self.tls and not self.ssl_check_hostname:
             raise SecurityError("ssl_check_hostname", f"has no use with {self.security_protocol}, which has no TLS")
         for name in ("ssl_keyfile", "ssl_key_password"):
             if getattr(self, name) and not self.ssl_certfile:
                 raise SecurityError(name, f"{PREFIX}SSL_CERTFILE must name the certificate that it belongs to")
 
-    def _load_own(self, context: ssl.SSLContext) -> None:
+    def _load_client_certificate(self, context: ssl.SSLContext) -> None:
         assert self.ssl_certfile is not None
         password = self.ssl_key_password or ""
         try:
@@ -157,18 +157,18 @@ def read_security(environ: Mapping[str, str] = os.environ) -> Security:
     """
     given = {name.name: environ.get(PREFIX + name.name.upper(), "").strip() for name in fields(Security)}
     given |= {name: _read_secret(environ, name) for name in SECRETS}
-    paths = {name: _find(name, given[name]) for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")}
+    paths = {name: _find_file(name, given[name]) for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")}
     security = Security(
         security_protocol=_choose("security_protocol", given["security_protocol"] or "PLAINTEXT", get_args(Protocol)),
         sasl_mechanism=_choose("sasl_mechanism", given["sasl_mechanism"], ("", *get_args(Mechanism))) or None,
         sasl_username=given["sasl_username"] or None,
         sasl_password=given["sasl_password"] or None,
         ssl_key_password=given["ssl_key_password"] or None,
-        ssl_check_hostname=_read_yes("ssl_check_hostname", given["ssl_check_hostname"]),
+        ssl_check_hostname=_read_bool("ssl_check_hostname", given["ssl_check_hostname"]),
         **paths,
     )
     if security.tls:
-        security.context()
+        security.ssl_context()
     return security
 
 
@@ -200,23 +200,23 @@ def librdkafka_options() -> dict[str, Any]:
     return read_security().for_librdkafka()
 
 
-def speak_plainly(environ: MutableMapping[str, str] = os.environ) -> None:
+def clear_security_variables(environ: MutableMapping[str, str] = os.environ) -> None:
     """Forget the variables, in this process and its children: a broker that we start ourselves is open, on loopback."""
-    for name in variables():
+    for name in variable_names():
         environ.pop(name, None)
 
 
-def variables() -> list[str]:
+def variable_names() -> list[str]:
     """All that is read here."""
     names = [PREFIX + name.name.upper() for name in fields(Security)]
     return names + [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
 
 
-def _wants(protocol: str) -> str:
+def _suggest_protocol(protocol: str) -> str:
     return f"set {PREFIX}SECURITY_PROTOCOL={protocol}, or unset it"
 
 
-def _given(options: Mapping[str, object]) -> dict[str, str]:
+def _drop_unset(options: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in options.items() if value is not None}
 
 
@@ -228,13 +228,13 @@ def _choose(name: str, value: str, known: tuple[Any, ...]) -> Any:
     return value
 
 
-def _read_yes(name: str, value: str) -> bool:
+def _read_bool(name: str, value: str) -> bool:
     if value.lower() not in ("", "true", "false", "1", "0"):
         raise SecurityError(name, "use true or false")
     return value.lower() not in ("false", "0")
 
 
-def _find(name: str, value: str) -> Path | None:
+def _find_file(name: str, value: str) -> Path | None:
     if not value:
         return None
     if not os.access(value, os.R_OK) or not Path(value).is_file():
@@ -259,14 +259,14 @@ def _read_secret(environ: Mapping[str, str], name: str) -> str:
     return secret
 
 
-def check_brokers(broker: str | None, *, own: bool) -> None:
+def check_broker_choice(broker: str | None, *, own: bool) -> None:
     """Get ready for a cluster that runs, or for one that we start ourselves, to which we speak plainly.
 
     Raises:
         SettingError: both were asked for, or the cluster's settings are wrong.
     """
     if broker is None:
-        speak_plainly()
+        clear_security_variables()
         return
     check_cluster(broker)
     if own:

@@ -31,7 +31,7 @@ class StoredRecord:
     """Milliseconds since 1970."""
 
 
-def open_consumer(broker: str, group: str = "hearken-verify") -> Consumer:
+def make_topic_consumer(broker: str, group: str = "hearken-verify") -> Consumer:
     """A consumer for reading by hand; the group's name is only for asking what it has committed."""
     return Consumer(
         {
@@ -73,7 +73,7 @@ def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, in
         BrokerUnreachable: no broker answered.
         OperationFailed: there is no such topic, or its beginning was deleted.
     """
-    with closing(open_consumer(broker, group or "hearken-verify")) as consumer:
+    with closing(make_topic_consumer(broker, group or "hearken-verify")) as consumer:
         partitions = [TopicPartition(topic, number) for number in find_partitions(consumer, broker, topic)]
         try:
             marks = {x.partition: consumer.get_watermark_offsets(x, timeout=PATIENCE) for x in partitions}
@@ -93,7 +93,7 @@ def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
         BrokerUnreachable: no broker answered.
         OperationFailed: there is no such topic, or it cannot be read.
     """
-    with closing(open_consumer(broker)) as consumer:
+    with closing(make_topic_consumer(broker)) as consumer:
         for partition in find_partitions(consumer, broker, topic):
             consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
             yield from _read_partition(consumer, broker, topic)
@@ -104,7 +104,7 @@ def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Sto
     while (record := consumer.poll(PATIENCE)) is not None:
         error = record.error()
         if error is None:
-            yield _store(record)
+            yield _to_stored_record(record)
         elif error.code() == KafkaError._PARTITION_EOF:
             return
         elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
@@ -112,7 +112,7 @@ def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Sto
     raise BrokerUnreachable(f"{broker} sent nothing of {topic} for {PATIENCE:g} s")
 
 
-def _store(record: Any) -> StoredRecord:
+def _to_stored_record(record: Any) -> StoredRecord:
     headers = [(name, value or b"") for name, value in record.headers() or ()]
     place = record.topic(), record.partition(), record.offset()
     return StoredRecord(*place, record.key(), record.value(), headers, record.timestamp()[1])

@@ -22,7 +22,7 @@ from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
 from consumers.kafka.output.dead_letter import read_replays
 
-SECONDS = 30.0
+BROKER_SECONDS = 30.0
 """How long a broker may take for one transaction, or to give the next records."""
 MAX_REQUEST = 16 << 20
 """Bytes of a record that we would send; whether that is too large is for the broker to say."""
@@ -32,7 +32,7 @@ MAX_REQUEST = 16 << 20
 class FoundLetter:
     """A record of the dead-letter topic."""
 
-    home: TopicPartition
+    location: TopicPartition
     after: int
     """Offset behind the record before: between them there is none."""
     offset: int
@@ -41,24 +41,24 @@ class FoundLetter:
 
 
 @asynccontextmanager
-async def in_time(what: str) -> AsyncIterator[None]:
-    """Give a broker `SECONDS`.
+async def broker_deadline(what: str) -> AsyncIterator[None]:
+    """Give a broker `BROKER_SECONDS`.
 
     Raises:
         OperationFailed: it took longer, or refused; `what` says what did not happen.
     """
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(BROKER_SECONDS):
             yield
     except ProducerFenced as error:
         raise OperationFailed("another replay with this group has begun; let it finish") from error
     except TimeoutError as error:
-        raise OperationFailed(f"{what} within {SECONDS:g} s; run it again") from error
+        raise OperationFailed(f"{what} within {BROKER_SECONDS:g} s; run it again") from error
     except KafkaError as error:
         raise OperationFailed(f"{what}: {error}; run it again") from error
 
 
-async def open_client(stack: AsyncExitStack, make: Callable[[], C], broker: str, patience: float) -> C:
+async def start_client(stack: AsyncExitStack, make: Callable[[], C], broker: str, patience: float) -> C:
     """Start a client that the stack stops.
 
     Raises:
@@ -69,15 +69,15 @@ async def open_client(stack: AsyncExitStack, make: Callable[[], C], broker: str,
     return client
 
 
-async def open_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
-    """Start an admin client; see `open_client`."""
-    return await open_client(stack, partial(Admin, broker), broker, patience)
+async def start_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
+    """Start an admin client; see `start_client`."""
+    return await start_client(stack, partial(Admin, broker), broker, patience)
 
 
-async def open_consumer(
+async def start_consumer(
     stack: AsyncExitStack, broker: str, patience: float, group: str | None = None
 ) -> AIOKafkaConsumer:
-    """Start a reader of committed records that is told each position; see `open_client`."""
+    """Start a reader of committed records that is told each position; see `start_client`."""
     make = partial(
         AIOKafkaConsumer,
         bootstrap_servers=broker,
@@ -87,7 +87,7 @@ async def open_consumer(
         isolation_level="read_committed",
         **aiokafka_options(),
     )
-    consumer: AIOKafkaConsumer = await open_client(stack, make, broker, patience)
+    consumer: AIOKafkaConsumer = await start_client(stack, make, broker, patience)
     return consumer
 
 
@@ -99,7 +99,7 @@ async def read_progress(
     Raises:
         OperationFailed: the broker did not say.
     """
-    async with in_time("the broker did not say how far the last replay came"):
+    async with broker_deadline("the broker did not say how far the last replay came"):
         while True:
             try:
                 kept = await admin.list_consumer_group_offsets(group, partitions=partitions)
@@ -134,13 +134,13 @@ class ReplaySender:
     async def open(
         cls, stack: AsyncExitStack, admin: AIOKafkaAdminClient, broker: str, group: str, patience: float
     ) -> "ReplaySender":
-        """Start one; see `open_client`."""
-        async with in_time("the broker did not say what it is"):
+        """Start one; see `start_client`."""
+        async with broker_deadline("the broker did not say what it is"):
             embedded = str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
         sender = cls(broker, group, patience, transactional=not embedded)
         sender._producer = await sender._connect()
         stack.push_async_callback(sender.stop)
-        sender._consumer = await open_consumer(stack, broker, patience, group)
+        sender._consumer = await start_consumer(stack, broker, patience, group)
         return sender
 
     async def stop(self) -> None:
@@ -153,14 +153,14 @@ class ReplaySender:
             bootstrap_servers=self._broker,
             enable_idempotence=True,
             transactional_id=self._group if self._transactional else None,
-            transaction_timeout_ms=int((SECONDS + 5) * 1000),
+            transaction_timeout_ms=int((BROKER_SECONDS + 5) * 1000),
             max_request_size=MAX_REQUEST,
             **aiokafka_options(),
         )
         producer: AIOKafkaProducer = await connect(make, self._broker, self._patience)
         return producer
 
-    async def send(self, home: TopicPartition, found: Sequence[FoundLetter], done: DoneOffsets) -> bool:
+    async def send(self, location: TopicPartition, found: Sequence[FoundLetter], done: DoneOffsets) -> bool:
         """Send letters of one partition, in order, and add them to what is done.
 
         Returns:
@@ -175,31 +175,35 @@ class ReplaySender:
         for one in found:
             after.add(one.after, one.offset + 1)
         try:
-            position = {home: (after.position, after.metadata())}
+            position = {location: (after.position, after.metadata())}
         except TooScattered as error:
             raise OperationFailed(
-                f"between letters that were left and letters that were sent, progress in partition {home.partition} "
-                f"cannot be noted any more ({error}); replay the others too (without --reason)"
+                f"sent and unsent letters of partition {location.partition} alternate too often to commit the progress"
+                f" ({error}); replay the others too (without --reason)"
             ) from error
         letters = [one.letter for one in found if one.letter]
-        async with in_time("the broker did not take what was sent"):
-            if not await (self._transact(letters, position) if self._transactional else self._post(letters)):
+        async with broker_deadline("the broker did not take what was sent"):
+            if not await (
+                self._send_transaction(letters, position) if self._transactional else self._send_records(letters)
+            ):
                 return False
             if not self._transactional:
-                await self._note(home, position)
+                await self._commit_progress(location, position)
         for one in found:
             done.add(one.after, one.offset + 1)
         return True
 
-    async def _transact(self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]) -> bool:
+    async def _send_transaction(
+        self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]
+    ) -> bool:
         await self._producer.begin_transaction()
-        if not await self._post(letters):
+        if not await self._send_records(letters):
             return False
         await self._producer.send_offsets_to_transaction(position, self._group)
         await self._producer.commit_transaction()
         return True
 
-    async def _post(self, letters: Sequence[DeadLetter]) -> bool:
+    async def _send_records(self, letters: Sequence[DeadLetter]) -> bool:
         acks: list[asyncio.Future[Any]] = []
         try:
             for x in letters:
@@ -215,10 +219,10 @@ class ReplaySender:
             return False
         return True
 
-    async def _note(self, home: TopicPartition, position: dict[TopicPartition, tuple[int, str]]) -> None:
-        if self._consumer.assignment() != {home}:
-            self._consumer.assign([home])
-            self._consumer.pause(home)
+    async def _commit_progress(self, location: TopicPartition, position: dict[TopicPartition, tuple[int, str]]) -> None:
+        if self._consumer.assignment() != {location}:
+            self._consumer.assign([location])
+            self._consumer.pause(location)
         await self._consumer.commit(position)
 
 
@@ -230,7 +234,7 @@ class OriginalRecords:
         self._consumer = consumer
         self._partitions: dict[str, set[int]] = {}
 
-    async def has(self, origin: TopicPartition) -> bool:
+    async def partition_exists(self, origin: TopicPartition) -> bool:
         """Whether that partition exists."""
         if origin.topic not in self._partitions:
             known = origin.topic in await self._admin.list_topics()
@@ -242,7 +246,7 @@ class OriginalRecords:
         """Give the letter with its whole key and value, if its record is still there and begins as the letter does."""
         origin, offset = letter.origin, letter.origin_offset
         self._consumer.assign([origin])
-        async with in_time(f"{origin.topic} gave no record"):
+        async with broker_deadline(f"{origin.topic} gave no record"):
             first = (await self._consumer.beginning_offsets([origin]))[origin]
             end = (await self._consumer.end_offsets([origin]))[origin]
             if not first <= offset < end:

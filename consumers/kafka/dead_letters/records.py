@@ -27,7 +27,7 @@ class TooScattered(ValueError):
 class DeadLetter:
     """One dead letter. `repr` shows no text."""
 
-    home: TopicPartition
+    location: TopicPartition
     """Where it lies: the dead-letter topic."""
     offset: int
     time: float
@@ -65,7 +65,7 @@ class DeadLetter:
         ]
 
     def __repr__(self) -> str:
-        return f"DeadLetter({self.home.partition}:{self.offset}, {self.reason}, from {tuple(self.origin)})"
+        return f"DeadLetter({self.location.partition}:{self.offset}, {self.reason}, from {tuple(self.origin)})"
 
 
 def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
@@ -75,7 +75,7 @@ def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
     try:
         origin = TopicPartition(headers["topic"].decode(), int(headers["partition"]))
         return DeadLetter(
-            home=TopicPartition(record.topic, record.partition),
+            location=TopicPartition(record.topic, record.partition),
             offset=record.offset,
             time=record.timestamp / 1000,
             reason=headers["reason"].decode(),

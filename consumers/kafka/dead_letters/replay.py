@@ -21,10 +21,10 @@ from consumers.kafka.dead_letters.clients import (
     FoundLetter,
     OriginalRecords,
     ReplaySender,
-    in_time,
-    open_admin,
-    open_consumer,
+    broker_deadline,
     read_progress,
+    start_admin,
+    start_consumer,
 )
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, read_letter
 
@@ -62,7 +62,7 @@ class LeftLetter(NamedTuple):
     """A letter that was asked for and could not be sent."""
 
     why: str
-    home: TopicPartition
+    location: TopicPartition
     offset: int
 
 
@@ -86,10 +86,10 @@ async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterato
         OperationFailed: no broker answered, or there is no such topic.
     """
     async with AsyncExitStack() as stack:
-        admin = await open_admin(stack, broker, patience)
-        consumer = await open_consumer(stack, broker, patience)
-        for home in await _partitions(admin, topic, broker):
-            async for found in _read(consumer, home, 0):
+        admin = await start_admin(stack, broker, patience)
+        consumer = await start_consumer(stack, broker, patience)
+        for location in await _find_partitions(admin, topic, broker):
+            async for found in _read_partition(consumer, location, 0):
                 for one in found:
                     yield one.letter
 
@@ -103,16 +103,16 @@ async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
     """
     broker, patience = wanted.broker, wanted.patience
     async with AsyncExitStack() as stack:
-        admin = await open_admin(stack, broker, patience)
-        homes = await _partitions(admin, wanted.topic, broker)
+        admin = await start_admin(stack, broker, patience)
+        locations = await _find_partitions(admin, wanted.topic, broker)
         sender = (
             None if wanted.dry_run else await ReplaySender.open(stack, admin, broker, wanted.group, patience)
         )  # before the offsets are read
-        consumer = await open_consumer(stack, broker, patience)
-        originals = await open_consumer(stack, broker, patience)
+        consumer = await start_consumer(stack, broker, patience)
+        originals = await start_consumer(stack, broker, patience)
         run = _ReplayRun(wanted, sender, OriginalRecords(admin, originals))
-        for home, done in (await read_progress(admin, wanted.group, homes)).items():
-            await run.partition(consumer, home, done)
+        for location, done in (await read_progress(admin, wanted.group, locations)).items():
+            await run.replay_partition(consumer, location, done)
         return run.outcome
 
 
@@ -125,29 +125,29 @@ class _ReplayRun:
         self._originals = originals
         self.outcome = ReplayOutcome()
 
-    async def partition(self, consumer: AIOKafkaConsumer, home: TopicPartition, done: DoneOffsets) -> None:
+    async def replay_partition(self, consumer: AIOKafkaConsumer, location: TopicPartition, done: DoneOffsets) -> None:
         """Replay what a partition of the dead-letter topic holds now; what comes meanwhile waits for the next run."""
-        async for found in _read(consumer, home, done.position):
-            chosen = [one for one in found if one.offset not in done and await self._choose(one)]
+        async for found in _read_partition(consumer, location, done.position):
+            chosen = [one for one in found if one.offset not in done and await self._should_send(one)]
             if chosen:
-                await self._send(home, chosen, done)
+                await self._send(location, chosen, done)
 
-    async def _choose(self, one: FoundLetter) -> bool:
+    async def _should_send(self, one: FoundLetter) -> bool:
         """Whether a letter is to be sent; one that is asked for and cannot be is left, and said so."""
         wanted, letter, outcome = self._wanted, one.letter, self.outcome
         if wanted.reasons and (letter is None or letter.reason not in wanted.reasons):
             outcome.passed += 1
             return False
-        why = self._refuse(letter) or await self._complete(one)
+        why = self._refusal(letter) or await self._restore_original(one)
         if why is None and wanted.limit is not None and outcome.chosen >= wanted.limit:
             outcome.passed += 1
             return False
         if why is not None:
-            outcome.left.append(LeftLetter(why, one.home, one.offset))
+            outcome.left.append(LeftLetter(why, one.location, one.offset))
         outcome.chosen += why is None
         return why is None
 
-    def _refuse(self, letter: DeadLetter | None) -> str | None:
+    def _refusal(self, letter: DeadLetter | None) -> str | None:
         if letter is None:
             return "is no dead letter of the service"
         if letter.origin.topic == self._wanted.topic:
@@ -156,54 +156,56 @@ class _ReplayRun:
             return f"was replayed {letter.replays} times already (--max-replays {self._wanted.max_replays})"
         return None
 
-    async def _complete(self, one: FoundLetter) -> str | None:
+    async def _restore_original(self, one: FoundLetter) -> str | None:
         """Check that there is somewhere to send it, and put the whole record in place of a letter that was cut."""
         assert one.letter is not None
-        if not await self._originals.has(one.letter.origin):
+        if not await self._originals.partition_exists(one.letter.origin):
             return "its topic or partition does not exist any more"
         if one.letter.is_cut:
             whole = await self._originals.fetch(one.letter)
             if whole is None:
                 return "was cut, and its original record is gone"
             one.letter = whole
-            return self._refuse(whole)
+            return self._refusal(whole)
         return None
 
-    async def _send(self, home: TopicPartition, chosen: list[FoundLetter], done: DoneOffsets) -> None:
+    async def _send(self, location: TopicPartition, chosen: list[FoundLetter], done: DoneOffsets) -> None:
         """Send letters of a partition, together or else one by one; those that the broker finds too large are left."""
-        if self._sender is None or await self._sender.send(home, chosen, done):
+        if self._sender is None or await self._sender.send(location, chosen, done):
             self.outcome.sent.update((x.letter.reason, x.letter.origin.topic) for x in chosen if x.letter)
         elif len(chosen) > 1:
             for one in chosen:
-                await self._send(home, [one], done)
+                await self._send(location, [one], done)
         else:
             self.outcome.chosen -= 1
-            self.outcome.left.append(LeftLetter("is larger than the broker takes", home, chosen[0].offset))
+            self.outcome.left.append(LeftLetter("is larger than the broker takes", location, chosen[0].offset))
 
 
-async def _read(consumer: AIOKafkaConsumer, home: TopicPartition, position: int) -> AsyncIterator[list[FoundLetter]]:
+async def _read_partition(
+    consumer: AIOKafkaConsumer, location: TopicPartition, position: int
+) -> AsyncIterator[list[FoundLetter]]:
     """Read a partition from a position to its present end, some records at a time."""
-    consumer.assign([home])
-    first = (await consumer.beginning_offsets([home]))[home]
-    end = (await consumer.end_offsets([home]))[home]  # of what is committed
+    consumer.assign([location])
+    first = (await consumer.beginning_offsets([location]))[location]
+    end = (await consumer.end_offsets([location]))[location]  # of what is committed
     at = max(first, position)
-    consumer.seek(home, at)
+    consumer.seek(location, at)
     while at < end:
-        async with in_time(f"{home.topic} gave no records"):
+        async with broker_deadline(f"{location.topic} gave no records"):
             records: list[ConsumerRecord[bytes, bytes]] = []
-            while not records and await consumer.position(home) < end:
-                records = (await consumer.getmany(home, timeout_ms=200, max_records=BATCH)).get(home, [])
+            while not records and await consumer.position(location) < end:
+                records = (await consumer.getmany(location, timeout_ms=200, max_records=BATCH)).get(location, [])
         found = []
         for record in records:
             if record.offset < end:
-                found.append(FoundLetter(home, at, record.offset, read_letter(record)))
+                found.append(FoundLetter(location, at, record.offset, read_letter(record)))
             at = record.offset + 1
         if not records:
             return
         yield found
 
 
-async def _partitions(admin: AIOKafkaAdminClient, topic: str, broker: str) -> list[TopicPartition]:
+async def _find_partitions(admin: AIOKafkaAdminClient, topic: str, broker: str) -> list[TopicPartition]:
     known = await admin.list_topics()
     if topic not in known:
         hint = suggest(topic, known) or "; name it with --dead-letter-topic"

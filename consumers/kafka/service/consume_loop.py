@@ -14,7 +14,7 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from consumers.common.settings import ServiceSettings
 from consumers.formats.decode import BadInput
-from consumers.formats.reader import MessageReader
+from consumers.formats.readers import MessageReader
 from consumers.kafka.in_flight import ConsumedRecord, InFlightRecord, InFlightRecords, OffsetTracker
 from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
 from consumers.kafka.output.partition_writer import PartitionOutput

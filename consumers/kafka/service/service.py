@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.common.errors import ServiceFailed, raise_failure
 from consumers.common.settings import ServiceSettings
-from consumers.formats.reader import MessageReader, NormalReader
+from consumers.formats.readers import MessageReader, NormalReader
 from consumers.kafka.client.clients import connect, stop_client
 from consumers.kafka.in_flight import InFlightRecord, InFlightRecords
 from consumers.kafka.output.dead_letter import DeadLetterWriter

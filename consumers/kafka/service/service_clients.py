@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.client.clients import make_consumer, make_reader, make_service_producer
-from consumers.kafka.topics.preparing import prepare_topics
+from consumers.kafka.topics.topics import prepare_topics
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,32 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     IncompatibleBrokerVersion,
+    KafkaConnectionError,
+    KafkaTimeoutError,
     LeaderNotAvailableError,
+    NodeNotReadyError,
+    RequestTimedOutError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
-from consumers.common.errors import OperationFailed
-from consumers.common.settings import Topics
+from consumers.common.errors import BrokerUnreachable, OperationFailed, ServiceFailed
+from consumers.common.settings import ServiceSettings, Topics
+from consumers.kafka.client.clients import admin_client
 from consumers.kafka.topics.rules import DEFAULT_PARTITIONS, WANTED, Role, find_faults
+
+log = structlog.get_logger()
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
+BROKER_AWAY_ERRORS = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
+RETRY_SECONDS = 1.0
 APPEAR_SECONDS = 15.0
 """How long a new topic may take until all its partitions have leaders."""
 
@@ -61,6 +71,50 @@ class ExistingTopic:
     partitions: int
     replication: int
     configs: Mapping[str, str] | None = field(repr=False)
+
+
+async def prepare_topics(settings: ServiceSettings) -> None:
+    """Create missing topics and check the others.
+
+    A broker that goes away meanwhile is waited for, `connect_seconds` in all, as one that is not there yet.
+
+    Raises:
+        BrokerUnreachable: no broker answered.
+        ServiceFailed: a topic is such that something would be lost on it, or cannot be made.
+        OperationFailed: the brokers went away and did not come back, or refused.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + settings.connect_seconds
+    while True:
+        try:
+            return await _prepare_once(settings)
+        except BrokerUnreachable:
+            raise  # it was waited for already
+        except OperationFailed as error:
+            if not isinstance(error.__cause__, BROKER_AWAY_ERRORS) or clock() + RETRY_SECONDS > deadline:
+                raise
+            log.warning("broker_lost_at_start", error=str(error))
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _prepare_once(settings: ServiceSettings) -> None:
+    try:
+        async with admin_client(settings.broker, settings.connect_seconds) as admin:
+            if settings.guarantee == "exactly_once" and await is_embedded(admin):
+                raise ServiceFailed("the embedded broker has no transactions worth the name; use Apache Kafka")
+            if made := await create_topics(admin, settings.topics):
+                log.info("topics_created", topics=made)
+            problems = await check_topics(admin, settings.topics)
+    except OperationFailed as error:
+        if "Authorization" not in str(error):
+            raise
+        log.warning("topics_not_readable", error=str(error))
+        return
+    for problem in problems:
+        if problem.severity == "warning":
+            log.warning("topic_misconfigured", topic=problem.topic, detail=problem.detail)
+    if errors := [str(problem) for problem in problems if problem.severity == "error"]:
+        raise ServiceFailed("; ".join(errors))
 
 
 async def check_topics(
@@ -144,7 +198,7 @@ async def create_topics(
             made.append(name)
         elif code != TopicAlreadyExistsError.errno:  # another service of the group may have been faster
             raise OperationFailed(f"topic {name} was not made: {message or for_code(code).__name__}")
-    await _until_they_lead(admin, [topic.name for topic in new])
+    await _wait_for_leaders(admin, [topic.name for topic in new])
     return made
 
 
@@ -158,7 +212,7 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, E
     # A topic that is asked for by name comes into being where brokers may make topics, and not as it should be. The
     # embedded broker knows no other way.
     asked = list(wanted) if await is_embedded(admin) else None
-    described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _is_there(topic)]
+    described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _exists(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])
     return {
         wanted[topic["topic"]]: ExistingTopic(
@@ -176,7 +230,7 @@ async def is_embedded(admin: AIOKafkaAdminClient) -> bool:
     return str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
 
 
-def _is_there(topic: Mapping[str, Any]) -> bool:
+def _exists(topic: Mapping[str, Any]) -> bool:
     code = topic["error_code"]
     if code == UnknownTopicOrPartitionError.errno:
         return False
@@ -214,7 +268,7 @@ async def _default_replication(admin: AIOKafkaAdminClient) -> int:
     return max(1, min(default, len(brokers)))
 
 
-async def _until_they_lead(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
     try:
         async with asyncio.timeout(APPEAR_SECONDS):
             while True:

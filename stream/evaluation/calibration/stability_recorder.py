@@ -55,6 +55,11 @@ class StabilityRecorder(Generic[P]):
         """The tagger's name: one."""
         return self.labeller.passes
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """As the labeller has them."""
+        return self.labeller.precisions
+
     def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> "RecordedSessionLabels[P]":

@@ -141,7 +141,7 @@ async def test_a_record_that_was_replayed_often_enough_is_left(broker: str) -> N
     await bury(broker, b"2", replays=3)
     outcome, new = await replayed(broker)
     assert new == [b"1"]
-    assert [(x.home, x.offset) for x in outcome.left] == [(TopicPartition("dead", 0), 1)]
+    assert [(x.location, x.offset) for x in outcome.left] == [(TopicPartition("dead", 0), 1)]
     assert "--max-replays 3" in outcome.left[0].why
     outcome, new = await replayed(broker, max_replays=9)
     assert (new, outcome.left) == ([b"2"], [])

@@ -12,7 +12,7 @@ import pytest
 from consumers.common.settings import OFFLINE, EngineSettings
 from consumers.formats.decode import decode_message
 from consumers.formats.line_reader import LineReader
-from consumers.formats.reader import MessageReader, NormalReader
+from consumers.formats.readers import MessageReader, NormalReader
 from consumers.runtime.engine_factory import build_engine
 from consumers.runtime.tag_lines import TagRun, TextReader
 from encoder.checkpoints.checkpoint import save_checkpoint

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.formats.base import FormatContext, take_back
+from consumers.formats.base import FormatContext, delete_segment
 from consumers.formats.decode import BadInput
-from consumers.formats.utterances import place, write_timed
-from consumers.formats.word_times import TimedText, timed
+from consumers.formats.utterances import timed_name, write_timed
+from consumers.formats.word_times import TimedText, add_word_times
 from stream.messages.types import Delete, Update, WordTime
 from stream.messages.word_times import Times, WordTiming
 
@@ -26,39 +26,39 @@ def around(segments: dict[str, Standing], offset: int = 20, session: str | None 
 
 
 def test_a_session_is_said_by_the_key_then_by_the_vendor_then_by_the_file() -> None:
-    assert FormatContext("key", 0, lambda _: {}, "file").named("own") == "key"
-    assert FormatContext(None, 0, lambda _: {}, "file").named("own") == "own"
-    assert FormatContext(None, 0, lambda _: {}, "file").named() == "file"
+    assert FormatContext("key", 0, lambda _: {}, "file").session_name("own") == "key"
+    assert FormatContext(None, 0, lambda _: {}, "file").session_name("own") == "own"
+    assert FormatContext(None, 0, lambda _: {}, "file").session_name() == "file"
     with pytest.raises(BadInput, match="key the records by session"):
-        FormatContext(None, 0, lambda _: {}).named()
+        FormatContext(None, 0, lambda _: {}).session_name()
 
 
 def test_the_open_segment_of_a_scope_is_the_current_one() -> None:
-    assert around({}).current("s", "a") == "a:20"
+    assert around({}).open_segment("s", "a") == "a:20"
     standing = {"a:3": Standing(closed=True), "b:9": Standing(), "a:7": Standing()}
-    assert around(standing).current("s", "a") == "a:7"
-    assert around(standing).current("s", "b") == "b:9"
-    assert around({"a:3": Standing(closed=True)}).current("s", "a") == "a:20"
-    assert around({"a:x": Standing(), "ab:3": Standing(), "a": Standing()}).current("s", "a") == "a:20"
+    assert around(standing).open_segment("s", "a") == "a:7"
+    assert around(standing).open_segment("s", "b") == "b:9"
+    assert around({"a:3": Standing(closed=True)}).open_segment("s", "a") == "a:20"
+    assert around({"a:x": Standing(), "ab:3": Standing(), "a": Standing()}).open_segment("s", "a") == "a:20"
 
 
 def test_read_again_after_a_crash_a_message_finds_the_segment_that_it_was_in() -> None:
     kept = {"a:3": Standing(closed=True, applied=20), "a:21": Standing(applied=25)}
-    assert around(kept, 3).current("s", "a") == "a:3"
-    assert around(kept, 20).current("s", "a") == "a:3"
-    assert around(kept, 21).current("s", "a") == "a:21"
-    assert around(kept, 26).current("s", "a") == "a:21"
-    assert around({"a:3": Standing(closed=True, applied=19)}, 20).current("s", "a") == "a:20"
+    assert around(kept, 3).open_segment("s", "a") == "a:3"
+    assert around(kept, 20).open_segment("s", "a") == "a:3"
+    assert around(kept, 21).open_segment("s", "a") == "a:21"
+    assert around(kept, 26).open_segment("s", "a") == "a:21"
+    assert around({"a:3": Standing(closed=True, applied=19)}, 20).open_segment("s", "a") == "a:20"
 
 
 def test_only_what_stands_is_taken_back() -> None:
-    assert take_back(around({"u": Standing()}), "s", "u") == [Delete(session="s", segment="u")]
-    assert take_back(around({}), "s", "u") == []
-    assert around({}).over() == []
+    assert delete_segment(around({"u": Standing()}), "s", "u") == [Delete(session="s", segment="u")]
+    assert delete_segment(around({}), "s", "u") == []
+    assert around({}).end_session() == []
 
 
 def result(start: float, end: float, final: bool, text: str = "hello") -> tuple[Update, float, float]:
-    return Update(session="s", segment=place("c", start), text=text, final=final), start, end
+    return Update(session="s", segment=timed_name("c", start), text=text, final=final), start, end
 
 
 def told(segments: dict[str, Standing], heard: tuple[Update, float, float]) -> list[str]:
@@ -94,7 +94,7 @@ def test_an_empty_result_opens_nothing_and_takes_back_what_was_none() -> None:
 
 def words(text: str, *pieces: TimedText, mode: str = "replace") -> Update:
     base = Update(session="s", segment="u", text=text, mode="append" if mode == "append" else "replace")
-    return timed(base, pieces)
+    return add_word_times(base, pieces)
 
 
 def test_words_are_made_of_the_pieces_whose_characters_they_have() -> None:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from consumers.formats.reader import FormatReader
+from consumers.formats.readers import FormatReader
 from consumers.formats.speech.watson import FORMAT
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine

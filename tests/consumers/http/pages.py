@@ -7,7 +7,7 @@ from typing import Any
 
 from consumers.http.app import build_app
 from consumers.http.live.model import LiveModel
-from consumers.http.server import bind, serving
+from consumers.http.server import bind_socket, serve_http
 from stream.messages.types import Changed, Retracted, Revision, Span, Update, Was
 from tests.consumers.http.sites import make_context
 
@@ -18,9 +18,9 @@ TAGGERS = ("ner", "claims")
 async def page_site(live: LiveModel, port: int = 0, token: str | None = None) -> AsyncIterator[str]:
     """Serve the page of `live`; gives its address."""
     context = make_context(live=live, token=token)
-    taken = bind(replace(context.settings, port=port))
+    taken = bind_socket(replace(context.settings, port=port))
     assert taken is not None
-    async with serving(build_app(context), taken, context.settings) as address:
+    async with serve_http(build_app(context), taken, context.settings) as address:
         yield address
 
 
@@ -38,7 +38,7 @@ class Stage:
 
     def say(self, text: str, segment: str = "u1", **fields: Any) -> None:
         self.texts[segment] = text
-        self.live.heard(Update(session=self.session, segment=segment, text=text, **fields))
+        self.live.show_message(Update(session=self.session, segment=segment, text=text, **fields))
 
     def label(
         self, found: dict[str, str], segment: str = "u1", tagger: str = "ner", final: bool = False, **fields: Any
@@ -89,5 +89,5 @@ class Stage:
             changed=tuple(changed),
             retracted=retracted,
         )
-        self.live.revised(revision)
+        self.live.show_revision(revision)
         return revision

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from consumers.common.settings import SettingError
 from consumers.http.app import build_app
 from consumers.http.guard import auth
-from consumers.http.settings import HttpSettings, read_settings
+from consumers.http.settings import HttpSettings, read_http_settings
 from tests.consumers.http.sites import TOKEN, asking, make_context
 
 PRIVATE = ["/", "/v1/label", "/v1/live", "/openapi.json", "/page.js", "/nothing", "/healthz/x", "//healthz"]
@@ -76,11 +76,11 @@ async def test_a_browser_is_sent_to_the_login_and_comes_back_with_a_cookie() -> 
 def test_cookies_end_and_cannot_be_made_up() -> None:
     cookie = auth.make_cookie(TOKEN, now=1000)
     until, _, signature = cookie.partition(".")
-    assert auth.is_good_cookie(cookie, TOKEN, now=1001)
-    assert not auth.is_good_cookie(cookie, TOKEN, now=1000 + auth.COOKIE_SECONDS)
-    assert not auth.is_good_cookie(cookie, "another-token-of-24-chars", now=1001)
+    assert auth.is_valid_cookie(cookie, TOKEN, now=1001)
+    assert not auth.is_valid_cookie(cookie, TOKEN, now=1000 + auth.COOKIE_SECONDS)
+    assert not auth.is_valid_cookie(cookie, "another-token-of-24-chars", now=1001)
     for bad in ("", ".", until, f"{int(until) + 1}.{signature}", f"{until}.", f"\u0661.{signature}", "9" * 5000 + ".x"):
-        assert not auth.is_good_cookie(bad, TOKEN, now=1001)
+        assert not auth.is_valid_cookie(bad, TOKEN, now=1001)
 
 
 async def test_without_a_token_the_host_must_be_this_machine() -> None:
@@ -151,22 +151,22 @@ def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(token: str) -> No
 
 def test_settings_are_read_from_flags_and_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HEARKEN_HTTP_TOKEN", raising=False)
-    assert read_settings("127.0.0.1", "off") is None
-    default = read_settings("127.0.0.1", None)
-    assert default == HttpSettings(asked=False)
+    assert read_http_settings("127.0.0.1", "off") is None
+    default = read_http_settings("127.0.0.1", None)
+    assert default == HttpSettings(port_given=False)
     monkeypatch.setenv("HEARKEN_HTTP_TOKEN", TOKEN)
-    assert read_settings("0.0.0.0", "80") == HttpSettings(host="0.0.0.0", port=80, token=TOKEN)
+    assert read_http_settings("0.0.0.0", "80") == HttpSettings(host="0.0.0.0", port=80, token=TOKEN)
     file = tmp_path / "token"
     file.write_text("another-token-of-24-chars\n")
-    chosen = read_settings("0.0.0.0", "80", file)
+    chosen = read_http_settings("0.0.0.0", "80", file)
     assert chosen is not None
     assert chosen.token == "another-token-of-24-chars"
     for port in ("-1", "65536", "http", "\u0661"):
         with pytest.raises(SettingError, match="--http-port"):
-            read_settings("127.0.0.1", port)
+            read_http_settings("127.0.0.1", port)
     with pytest.raises(SettingError, match="cannot be read"):
-        read_settings("127.0.0.1", None, tmp_path / "none")
+        read_http_settings("127.0.0.1", None, tmp_path / "none")
 
 
 def test_comparing_takes_any_text() -> None:
-    assert not auth.is_same("\ud800", TOKEN)
+    assert not auth.equals_secret("\ud800", TOKEN)

@@ -5,7 +5,7 @@ import asyncio
 import httpx
 
 from consumers.http.frontend import HttpFrontend
-from consumers.http.server import bind
+from consumers.http.server import bind_socket
 from consumers.http.settings import HttpSettings
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
@@ -18,10 +18,10 @@ from tests.consumers.kafka.test_service import FIRST, settings, update
 async def test_health_is_answered_before_the_first_record_and_until_all_is_done() -> None:
     kafka, http, stop = FakeKafka(alone=False), HttpSettings(port=0), asyncio.Event()
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    front, at = HttpFrontend(http, worker), bind(http)
+    front, at = HttpFrontend(http, worker), bind_socket(http)
     assert at is not None
     service = Service(settings(), worker, kafka.clients(), observer=front.observer)
-    async with front.open(at, service) as address, httpx.AsyncClient(base_url=address) as client:
+    async with front.serve(at, service) as address, httpx.AsyncClient(base_url=address) as client:
         assert (await client.get("/healthz")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
         running = asyncio.create_task(service.run(stop))

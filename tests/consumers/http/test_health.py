@@ -92,6 +92,7 @@ async def test_a_step_that_does_not_end_is_no_progress() -> None:
         told = stuck.json()
         assert told["status"] == "stuck"
         assert told["why"] == ["messages wait and no step has ended for 61 s"]
+        assert told["number_format"] == "exact"
         assert (told["in_flight"], told["seconds_without_progress"]) == (1, 61)
         assert (await client.get("/readyz")).json()["why"] == told["why"]
         engine.let.release()

@@ -26,7 +26,7 @@ async def start(*arguments: str, **variables: str) -> tuple[asyncio.subprocess.P
     async with asyncio.timeout(PATIENCE):
         while line := await process.stderr.readline():
             told = json.loads(line)
-            if told["event"] == "http":
+            if told["event"] == "http_started":
                 return process, told["address"]
     raise AssertionError("it ended before it listened")
 

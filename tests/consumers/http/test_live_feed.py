@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection
 from consumers.http.frontend import HttpFrontend
 from consumers.http.live.model import LiveModel
 from consumers.http.live.static_files import PAGE
-from consumers.http.server import bind
+from consumers.http.server import bind_socket
 from consumers.http.settings import HttpSettings
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
@@ -88,7 +88,7 @@ async def test_what_is_no_wish_to_watch_ends_the_connection(said: str | bytes) -
         async with asyncio.timeout(PATIENCE):
             await socket.wait_closed()
         assert socket.close_code == 1003
-        assert not live._watchers
+        assert not live._subscribers
 
 
 async def test_pages_that_go_away_are_forgotten() -> None:
@@ -96,9 +96,9 @@ async def test_pages_that_go_away_are_forgotten() -> None:
     async with page_site(live) as address:
         async with websockets.connect(feed(address)) as socket:
             await read(socket, "stats")
-            assert len(live._watchers) == 1
+            assert len(live._subscribers) == 1
         async with asyncio.timeout(PATIENCE):
-            while live._watchers:  # noqa: ASYNC110
+            while live._subscribers:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 
@@ -142,10 +142,10 @@ async def test_no_page_where_nothing_is_told_to_it() -> None:
 async def test_a_service_shows_what_goes_through_it_and_lets_go_what_goes_elsewhere() -> None:
     kafka, http, stop = FakeKafka(alone=False), HttpSettings(port=0), asyncio.Event()
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
-    front, at = HttpFrontend(http, worker), bind(http)
+    front, at = HttpFrontend(http, worker), bind_socket(http)
     assert at is not None
     service = Service(settings(), worker, kafka.clients(), observer=front.observer)
-    async with front.open(at, service) as address, websockets.connect(feed(address)) as socket:
+    async with front.serve(at, service) as address, websockets.connect(feed(address)) as socket:
         assert (await read(socket, "stats"))["lag_messages"] is None  # there is not even a consumer yet
         await watch(socket, "a")
         running = asyncio.create_task(service.run(stop))
@@ -175,7 +175,7 @@ async def test_a_service_shows_what_goes_through_it_and_lets_go_what_goes_elsewh
 async def test_streams_over_http_are_shown_and_end_when_they_go() -> None:
     worker = Worker(fake_engine(["ner"], "", coalesce=True))
     http = HttpSettings(port=0)
-    front, at = HttpFrontend(http, worker), bind(http)
+    front, at = HttpFrontend(http, worker), bind_socket(http)
     assert at is not None
 
     async def relay() -> None:
@@ -183,7 +183,7 @@ async def test_streams_over_http_are_shown_and_end_when_they_go() -> None:
             front.observer.on_step(batch)
 
     relaying = asyncio.create_task(relay())
-    async with front.open(at) as address, websockets.connect(feed(address)) as socket:
+    async with front.serve(at) as address, websockets.connect(feed(address)) as socket:
         stream = await websockets.connect(address.replace("http", "ws") + "/v1/stream")
         await stream.send(update("call", "we met bob", final=True))
         while not (listed := (await read(socket, "sessions"))["sessions"]):

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import consumers.http.live.model
-from consumers.http.live.model import SEGMENTS, SESSIONS, TEXT, LiveModel, LiveObserver
+from consumers.http.live.model import MAX_CHARACTERS, MAX_SEGMENTS, MAX_SESSIONS, LiveModel, LiveObserver
 from consumers.http.live.rates import RateMeter
-from consumers.http.live.subscriber import WAITING, Subscriber
+from consumers.http.live.subscriber import MAX_QUEUED_CHARACTERS, Subscriber
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.engine.worker import StepBatch
@@ -38,7 +38,7 @@ def revision(text: str, *found: tuple[str, str], session: str = "a", segment: st
 
 
 async def taken(watcher: Subscriber) -> list[dict[str, Any]]:
-    return [json.loads(x) for x in await watcher.take(1.0)]
+    return [json.loads(x) for x in await watcher.next_frames(1.0)]
 
 
 def texts(live: LiveModel, session: str = "a") -> list[tuple[str, str]]:
@@ -47,17 +47,17 @@ def texts(live: LiveModel, session: str = "a") -> list[tuple[str, str]]:
 
 async def test_who_comes_late_is_shown_all_and_then_what_happens() -> None:
     live = LiveModel(("ner",))
-    live.heard(update("we met bob", speaker="agent", channel="left"))
-    live.revised(revision("we met bob", ("bob", "person")))
+    live.show_message(update("we met bob", speaker="agent", channel="left"))
+    live.show_revision(revision("we met bob", ("bob", "person")))
     watcher = live.subscribe()
     watcher.watch("a")
     (first,) = await taken(watcher)
     span = {"id": 1, "start": 7, "end": 10, "label": "person", "text": "bob", "stability": 0.5}
     segment = {"segment": "u", "text": "we met bob", "final": False, "speaker": "agent", "channel": "left"}
     assert first == {"type": "session", "session": "a", "segments": [segment | {"spans": {"ner": [span]}}]}
-    live.heard(update("elsewhere", session="b"))
-    live.heard(update("we met bob in rome", final=True))
-    live.revised(revision("we met bob in rome", ("bob", "person"), ("rome", "place"), final=True, added=(2,)))
+    live.show_message(update("elsewhere", session="b"))
+    live.show_message(update("we met bob in rome", final=True))
+    live.show_revision(revision("we met bob in rome", ("bob", "person"), ("rome", "place"), final=True, added=(2,)))
     text, revised = await taken(watcher)
     assert text == {
         "type": "text",
@@ -69,7 +69,7 @@ async def test_who_comes_late_is_shown_all_and_then_what_happens() -> None:
         "channel": "left",
     }
     assert (revised["type"], revised["added"], revised["final"]) == ("revision", [2], True)
-    assert await watcher.take(0) == []
+    assert await watcher.next_frames(0) == []
 
 
 async def test_a_slow_watcher_is_shown_the_whole_as_it_stands_when_it_comes_back() -> None:
@@ -77,15 +77,15 @@ async def test_a_slow_watcher_is_shown_the_whole_as_it_stands_when_it_comes_back
     watcher = live.subscribe()
     watcher.watch("a")
     await taken(watcher)
-    size = TEXT // 2
-    for i in range(2 * WAITING // size + 2):
-        live.heard(update(f"{i} " + "x" * size))
-        live.revised(revision("x", ("x", "person")))
+    size = MAX_CHARACTERS // 2
+    for i in range(2 * MAX_QUEUED_CHARACTERS // size + 2):
+        live.show_message(update(f"{i} " + "x" * size))
+        live.show_revision(revision("x", ("x", "person")))
     last = live.snapshot("a")["segments"][0]["text"]
     frames = await taken(watcher)
     assert [x["type"] for x in frames] == ["session"]
     assert frames[0]["segments"][0]["text"] == last
-    live.heard(update("short"))
+    live.show_message(update("short"))
     assert [x["type"] for x in await taken(watcher)] == ["text"]
 
 
@@ -97,21 +97,21 @@ async def test_nothing_is_encoded_for_nobody_and_nothing_comes_after_leaving(mon
     watcher.watch(None)
     live.unsubscribe(watcher)
     monkeypatch.setattr(consumers.http.live.model, "encode_frame", None)
-    live.heard(update("we met bob"))
-    live.revised(revision("we met bob", ("bob", "person")))
-    assert await watcher.take(0) == []
+    live.show_message(update("we met bob"))
+    live.show_revision(revision("we met bob", ("bob", "person")))
+    assert await watcher.next_frames(0) == []
 
 
 async def test_deletes_and_ends_are_told() -> None:
     live = LiveModel()
-    live.heard(update("one", "u1"))
-    live.heard(update("two", "u2"))
+    live.show_message(update("one", "u1"))
+    live.show_message(update("two", "u2"))
     watcher = live.subscribe()
     watcher.watch("a")
     await taken(watcher)
-    live.heard(Delete(session="a", segment="u1"))
-    live.revised(revision("", segment="u1", final=True))
-    live.heard(End(session="a"))
+    live.show_message(Delete(session="a", segment="u1"))
+    live.show_revision(revision("", segment="u1", final=True))
+    live.show_message(End(session="a"))
     frames = await taken(watcher)
     assert [x["type"] for x in frames] == ["removed", "revision", "ended"]
     assert frames[0]["segment"] == "u1"
@@ -122,51 +122,51 @@ async def test_deletes_and_ends_are_told() -> None:
 
 async def test_a_session_that_ended_and_speaks_again_begins_anew() -> None:
     live = LiveModel()
-    live.heard(update("before"))
-    live.heard(End(session="a"))
+    live.show_message(update("before"))
+    live.show_message(End(session="a"))
     watcher = live.subscribe()
     watcher.watch("a")
     await taken(watcher)
-    live.heard(update("and ", mode="append"))
-    live.heard(update("again", mode="append"))
+    live.show_message(update("and ", mode="append"))
+    live.show_message(update("again", mode="append"))
     assert [x["type"] for x in await taken(watcher)] == ["session"]
     assert texts(live) == [("u", "and again")]
 
 
 def test_a_segment_is_final_when_every_tagger_has_said_so() -> None:
     live = LiveModel()
-    live.heard(update("bob"))
-    live.revised(revision("bob", ("bob", "person"), final=False))
-    live.revised(revision("bob", tagger="claims", final=False))
-    live.heard(update("bob", final=True))
-    live.revised(revision("bob", ("bob", "person"), final=True))
+    live.show_message(update("bob"))
+    live.show_revision(revision("bob", ("bob", "person"), final=False))
+    live.show_revision(revision("bob", tagger="claims", final=False))
+    live.show_message(update("bob", final=True))
+    live.show_revision(revision("bob", ("bob", "person"), final=True))
     assert live.snapshot("a")["segments"][0]["final"] is False
-    live.revised(revision("bob", tagger="claims", final=True))
+    live.show_revision(revision("bob", tagger="claims", final=True))
     assert live.snapshot("a")["segments"][0]["final"] is True
 
 
 def test_only_the_newest_is_kept() -> None:
     clock = Clock()
     live = LiveModel(clock=clock)
-    for i in range(SEGMENTS + 5):
-        live.heard(update(f"word number {i}", f"u{i}"))
-        live.revised(revision(f"word number {i}", ("word", "thing"), segment=f"u{i}"))
-    assert len(texts(live)) == SEGMENTS
+    for i in range(MAX_SEGMENTS + 5):
+        live.show_message(update(f"word number {i}", f"u{i}"))
+        live.show_revision(revision(f"word number {i}", ("word", "thing"), segment=f"u{i}"))
+    assert len(texts(live)) == MAX_SEGMENTS
     assert texts(live)[0][0] == "u5"
     assert live.sessions() == [
-        {"session": "a", "words": 3 * (SEGMENTS + 5), "spans": SEGMENTS + 5, "seen": 0.0, "open": True}
+        {"session": "a", "words": 3 * (MAX_SEGMENTS + 5), "spans": MAX_SEGMENTS + 5, "seen": 0.0, "open": True}
     ]
-    live.heard(update("x" * (TEXT - 10), "large"))
+    live.show_message(update("x" * (MAX_CHARACTERS - 10), "large"))
     assert [x for x, _ in texts(live)] == ["large"]
-    live.heard(update("y" * (TEXT - 10), "larger"))
+    live.show_message(update("y" * (MAX_CHARACTERS - 10), "larger"))
     assert [x for x, _ in texts(live)] == ["larger"]
-    for i in range(SESSIONS):
+    for i in range(MAX_SESSIONS):
         clock.now += 1
-        live.heard(update("hello", session=f"s{i}"))
-        live.heard(update("still here", session="a"))
+        live.show_message(update("hello", session=f"s{i}"))
+        live.show_message(update("still here", session="a"))
     names = [x["session"] for x in live.sessions()]
-    assert len(names) == SESSIONS
-    assert names[0] == f"s{SESSIONS - 1}"
+    assert len(names) == MAX_SESSIONS
+    assert names[0] == f"s{MAX_SESSIONS - 1}"
     assert names[-1] == "a"  # the oldest, but not the most silent
     assert "s0" not in names
     assert live.snapshot("s0")["segments"] == []
@@ -174,22 +174,22 @@ def test_only_the_newest_is_kept() -> None:
 
 async def test_a_session_that_somebody_else_has_now_is_forgotten() -> None:
     live = LiveModel()
-    live.heard(update("hello"))
+    live.show_message(update("hello"))
     watcher = live.subscribe()
     watcher.watch("a")
     await taken(watcher)
-    live.forget("a")
-    live.forget("never there")
+    live.remove_session("a")
+    live.remove_session("never there")
     assert await taken(watcher) == [{"type": "session", "session": "a", "segments": []}]
     assert live.sessions() == []
 
 
 def test_revisions_of_what_is_not_kept_change_nothing() -> None:
     live = LiveModel(("ner",), {"ner": ("person",)})
-    live.revised(revision("bob", ("bob", "animal")))
+    live.show_revision(revision("bob", ("bob", "animal")))
     assert live.sessions() == []
-    live.heard(update("other", "v"))
-    live.revised(revision("bob", ("bob", "person")))
+    live.show_message(update("other", "v"))
+    live.show_revision(revision("bob", ("bob", "person")))
     assert texts(live) == [("v", "other")]
     assert list(live.labels["ner"]) == ["person", "animal"]
 
@@ -201,12 +201,12 @@ def test_deltas_are_added_to_the_text_as_the_engine_has_it() -> None:
     live = LiveModel(received=engine.intake.segments)  # this process began after the first message
     for number, message in enumerate(stream[1:], 1):
         engine.submit(message, number)
-        live.heard(message)
-        live.heard(message)  # told twice: the text is what the engine has all the same
+        live.show_message(message)
+        live.show_message(message)  # told twice: the text is what the engine has all the same
     assert texts(live) == [("u", "we met bob and anna")]
     alone = LiveModel()
     for message in stream[1:]:
-        alone.heard(message)
+        alone.show_message(message)
     assert texts(alone) == [("u", " bob and anna")]
 
 
@@ -238,16 +238,16 @@ def test_repeats_are_not_told() -> None:
     live = LiveModel()
     watcher = live.subscribe()
     watcher.watch("a")
-    live.heard(update("bob", final=True))
+    live.show_message(update("bob", final=True))
     before = live.snapshot("a")
-    live.heard(update("bob"))  # closed already
+    live.show_message(update("bob"))  # closed already
     assert live.snapshot("a") == before
 
 
 def test_figures_are_of_the_last_minute() -> None:
     clock, stats = Clock(), EngineStats(words=100, words_recomputed=300, flips_input=10, flips_model=10)
     figures = RateMeter(stats, clock)
-    assert figures.look() == {
+    assert figures.read() == {
         "words_per_second": 0.0,
         "flips_per_word": 0.2,
         "words_recomputed_per_word": 3.0,
@@ -257,15 +257,15 @@ def test_figures_are_of_the_last_minute() -> None:
         stats.words += 10
         stats.words_recomputed += 15
         stats.flips_model += 1
-        said = figures.look()
+        said = figures.read()
     assert said == {"words_per_second": 10.0, "flips_per_word": 0.1, "words_recomputed_per_word": 1.5}
     clock.now += 1000
-    assert figures.look()["words_per_second"] == 0.0
-    assert figures.look()["flips_per_word"] == round(80 / 700, 4)
+    assert figures.read()["words_per_second"] == 0.0
+    assert figures.read()["flips_per_word"] == round(80 / 700, 4)
 
 
 def test_figures_of_nothing_are_none() -> None:
-    assert RateMeter(EngineStats()).look() == {
+    assert RateMeter(EngineStats()).read() == {
         "words_per_second": 0.0,
         "flips_per_word": None,
         "words_recomputed_per_word": None,

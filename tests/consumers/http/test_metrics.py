@@ -110,6 +110,7 @@ async def test_what_was_counted_is_told() -> None:
     assert told["hearken_step_seconds_count", "schedule"] == told["hearken_step_seconds_count", "emit"] == steps
     assert told["hearken_step_seconds_count", "encode"] == steps - told["hearken_step_seconds_count", "isolate"]
     assert [told[x] for x in told if x[:2] == ("hearken_build_info", "ner")] == [1]
+    assert [(set(x[1:]), told[x]) for x in told if x[0] == "hearken_number_format"] == [({"ner", "exact"}, 1)]
 
 
 async def test_no_session_and_no_text_is_told() -> None:

@@ -20,7 +20,7 @@ from consumers.http.api.gateway import Gateway
 from consumers.http.app import build_app
 from consumers.http.live.model import LiveModel
 from consumers.http.live.static_files import page_routes
-from consumers.http.server import bind, serving
+from consumers.http.server import bind_socket, serve_http
 from stream.engine.worker import Worker
 from stream.messages.types import Delete, End, Update
 from tests.consumers.fakes import fake_engine
@@ -52,9 +52,9 @@ def site(*taggers: str, token: str | None = None) -> Iterator[str]:
         stop = asyncio.Event()
         async with served(taggers=taggers) as here:
             context = make_context(worker=here.worker, gateway=here.desk, token=token)
-            at = bind(context.settings)
+            at = bind_socket(context.settings)
             assert at is not None
-            async with serving(build_app(context), at, context.settings) as address:
+            async with serve_http(build_app(context), at, context.settings) as address:
                 stops.append((asyncio.get_running_loop(), stop))
                 addresses.append(address)
                 started.set()

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from consumers.http.live.model import SEGMENTS, LiveModel
+from consumers.http.live.model import MAX_SEGMENTS, LiveModel
 from stream.messages.types import Delete, End, Update
 from tests.consumers.http.conftest import OpenPage
 from tests.consumers.http.pages import TAGGERS, Stage, page_site
@@ -152,11 +152,11 @@ async def test_a_deleted_message_is_struck_through_and_goes(open_page: OpenPage)
     async with page_site(stage.live) as address:
         page = await open_page(address)
         await expect(page.locator(".segment")).to_have_count(2)
-        stage.live.heard(Delete(session=stage.session, segment="u1"))
+        stage.live.show_message(Delete(session=stage.session, segment="u1"))
         (removed, *_) = await passed(page, "removed")
         assert "line-through" in removed["struck"]
         await expect(page.locator(".segment")).to_have_count(1)
-        stage.live.heard(End(session=stage.session))
+        stage.live.show_message(End(session=stage.session))
         await expect(page.locator("#about")).to_contain_text("ended")
         await expect(page.locator(".session .age")).to_have_text("ended")
 
@@ -262,11 +262,11 @@ async def test_the_page_never_grows_and_follows_the_end_unless_somebody_reads(op
     stage = stage_of()
     async with page_site(stage.live) as address:
         page = await open_page(address)
-        for i in range(3 * SEGMENTS):
+        for i in range(3 * MAX_SEGMENTS):
             stage.say(f"this is number {i} of many", f"u{i}", final=True)
-        last = 3 * SEGMENTS - 1
+        last = 3 * MAX_SEGMENTS - 1
         await expect(words(page, f"u{last}")).to_be_in_viewport()
-        await expect(page.locator(".segment")).to_have_count(SEGMENTS)
+        await expect(page.locator(".segment")).to_have_count(MAX_SEGMENTS)
         assert await page.evaluate("() => document.querySelectorAll('*').length") < 1000
         await expect(page.locator("#jump")).to_be_hidden()
         await page.locator("#view").hover()
@@ -284,17 +284,17 @@ async def test_text_that_grows_and_goes_does_not_look_like_a_reader(open_page: O
     stage = stage_of()
     async with page_site(stage.live) as address:
         page = await open_page(address, viewport={"width": 360, "height": 400})
-        for i in range(SEGMENTS + 15):
+        for i in range(MAX_SEGMENTS + 15):
             stage.say("this is a long one " * (1 + i % 7), f"u{i}", final=True)
             await expect(words(page, f"u{i}")).to_have_count(1)
             stage.say("this is a long one " * (5 + i % 7), f"u{i}", final=True)
         await expect(page.locator("#jump")).to_be_hidden()
-        await expect(words(page, f"u{SEGMENTS + 14}")).to_be_in_viewport()
+        await expect(words(page, f"u{MAX_SEGMENTS + 14}")).to_be_in_viewport()
 
 
 async def test_the_strip_has_the_figures(open_page: OpenPage) -> None:
     stage = stage_of()
-    stage.live.heard(Update(session="a", segment="u", text="hello"))
+    stage.live.show_message(Update(session="a", segment="u", text="hello"))
     async with page_site(stage.live) as address:
         page = await open_page(address)
         await expect(page.locator("#state")).to_have_text("live")

@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from consumers.common.settings import SettingError
 from consumers.http.guard.idle_timeout import IdleTimeoutProtocol
-from consumers.http.server import bind, serving
+from consumers.http.server import bind_socket, serve_http
 from consumers.http.settings import HttpSettings
 from tests.waiting import PATIENCE
 
@@ -36,14 +36,14 @@ APP = Starlette(routes=[Route("/", hello), WebSocketRoute("/echo", echo)])
 
 
 def bound(settings: HttpSettings) -> socket.socket:
-    taken = bind(settings)
+    taken = bind_socket(settings)
     assert taken is not None
     return taken
 
 
 async def test_it_answers_while_the_block_runs_and_not_after() -> None:
     settings = HttpSettings(port=0)
-    async with serving(APP, bound(settings), settings) as address, httpx.AsyncClient() as client:
+    async with serve_http(APP, bound(settings), settings) as address, httpx.AsyncClient() as client:
         answer = await client.get(address)
         assert answer.text == "hello"
         assert "server" not in answer.headers
@@ -58,18 +58,18 @@ async def test_a_port_that_is_taken_is_an_error_only_if_it_was_asked_for() -> No
         other.listen()
         port = other.getsockname()[1]
         with pytest.raises(SettingError, match=f"--http-port .*127.0.0.1:{port}"):
-            bind(HttpSettings(port=port))
-        assert bind(HttpSettings(port=port, asked=False)) is None
+            bind_socket(HttpSettings(port=port))
+        assert bind_socket(HttpSettings(port=port, port_given=False)) is None
 
 
 def test_an_address_that_is_not_ours_is_named() -> None:
     with pytest.raises(SettingError, match=r"--http-host .*192\.0\.2\.1"):
-        bind(HttpSettings(host="192.0.2.1", port=0, token="a-token-of-24-characters"))
+        bind_socket(HttpSettings(host="192.0.2.1", port=0, token="a-token-of-24-characters"))
 
 
 async def test_open_websockets_are_closed_at_the_end() -> None:
     settings = HttpSettings(port=0)
-    async with serving(APP, bound(settings), settings) as address:
+    async with serve_http(APP, bound(settings), settings) as address:
         client = await websockets.connect(address.replace("http", "ws") + "/echo", proxy=None)
         await client.send("anna")
         assert await client.recv() == "anna"
@@ -90,7 +90,7 @@ async def test_a_request_that_does_not_end_is_cut_off() -> None:
     settings = HttpSettings(port=0, grace_seconds=0)
     app = Starlette(routes=[Route("/", hang)])
     async with httpx.AsyncClient() as client:
-        async with serving(app, bound(settings), settings) as address:
+        async with serve_http(app, bound(settings), settings) as address:
             asking = asyncio.create_task(client.get(address, timeout=PATIENCE))
             await entered.wait()
         assert (await asking).status_code == 500
@@ -100,7 +100,7 @@ async def test_a_request_that_does_not_end_is_cut_off() -> None:
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[IdleTimeoutProtocol]:
     """Connections that would be looked at later, each as often as it would."""
     seen: list[IdleTimeoutProtocol] = []
-    monkeypatch.setattr(IdleTimeoutProtocol, "_look_later", lambda self: seen.append(self))
+    monkeypatch.setattr(IdleTimeoutProtocol, "_schedule_check", lambda self: seen.append(self))
     return seen
 
 
@@ -110,9 +110,9 @@ async def ended(reader: asyncio.StreamReader) -> bool:
 
 
 async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.http.guard.idle_timeout.SILENCE", 0.05)
+    monkeypatch.setattr("consumers.http.guard.idle_timeout.IDLE_SECONDS", 0.05)
     settings = HttpSettings(port=0)
-    async with serving(APP, bound(settings), settings) as address:
+    async with serve_http(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
         assert await ended(reader)
         writer.close()
@@ -120,15 +120,15 @@ async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.Monke
 
 async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[IdleTimeoutProtocol]) -> None:
     settings = HttpSettings(port=0)
-    async with serving(APP, bound(settings), settings) as address:
+    async with serve_http(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
         writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\nGET / HTTP/1.1\r\nx-never-done: ")
         async with asyncio.timeout(PATIENCE):
             assert (await reader.readuntil(b"hello")).startswith(b"HTTP/1.1 200")
         (protocol,) = watched
-        protocol._look(None)  # it has asked something since
+        protocol._check(None)  # it has asked something since
         assert not protocol.transport.is_closing()
-        protocol._look(protocol.cycle)
+        protocol._check(protocol.cycle)
         assert await ended(reader)
         writer.close()
 
@@ -145,14 +145,14 @@ async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched:
     app = Starlette(routes=[Route("/", wait), WebSocketRoute("/echo", echo)])
     async with (
         asyncio.timeout(PATIENCE),
-        serving(app, bound(settings), settings) as address,
+        serve_http(app, bound(settings), settings) as address,
         httpx.AsyncClient() as client,
     ):
         asking = asyncio.create_task(client.get(address, timeout=PATIENCE))
         await entered.wait()
         async with websockets.connect(address.replace("http", "ws") + "/echo", proxy=None) as connected:
             for protocol in watched[:]:
-                protocol._look(protocol.cycle)
+                protocol._check(protocol.cycle)
             await connected.send("anna")
             assert await connected.recv() == "anna"
         leave.set()
@@ -162,7 +162,7 @@ async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched:
 
 async def test_a_message_that_is_too_large_ends_its_websocket() -> None:
     settings = HttpSettings(port=0, max_frame_bytes=100)
-    async with serving(APP, bound(settings), settings) as address:
+    async with serve_http(APP, bound(settings), settings) as address:
         async with websockets.connect(address.replace("http", "ws") + "/echo", proxy=None) as client:
             await client.send("x" * 100)
             assert await client.recv() == "x" * 100

@@ -13,10 +13,10 @@ import websockets
 from hypothesis import given
 
 from consumers.formats.line_reader import LineReader
-from consumers.formats.reader import NormalReader
+from consumers.formats.readers import NormalReader
 from consumers.http.api import stream
 from consumers.http.app import build_app
-from consumers.http.server import bind, serving
+from consumers.http.server import bind_socket, serve_http
 from consumers.runtime.tag_lines import TagRun
 from stream.messages.types import Message
 from tests.consumers.fakes import fake_engine
@@ -267,9 +267,9 @@ async def test_over_a_real_socket() -> None:
     labeller.gate.set()
     async with served(labeller) as here:
         context = make_context(worker=here.worker, gateway=here.desk, limits={"max_frame_bytes": 2000})
-        at = bind(context.settings)
+        at = bind_socket(context.settings)
         assert at is not None
-        async with serving(build_app(context), at, context.settings) as address:
+        async with serve_http(build_app(context), at, context.settings) as address:
             url = address.replace("http", "ws") + PATH
             async with websockets.connect(url) as socket:
                 await socket.send(json.dumps(update("anna")))

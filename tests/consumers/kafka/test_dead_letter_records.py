@@ -32,7 +32,7 @@ def read(original: ConsumerRecord) -> DeadLetter:
 def test_a_letter_says_what_it_is_and_where_it_comes_from() -> None:
     letter = read(record(b"{"))
     assert (letter.reason, letter.origin, letter.origin_offset) == ("invalid_json", TopicPartition("in", 2), 7)
-    assert (letter.home, letter.offset, letter.time) == (TopicPartition("dead", 2), 40, 5.0)
+    assert (letter.location, letter.offset, letter.time) == (TopicPartition("dead", 2), 40, 5.0)
     assert (letter.key, letter.value, letter.replays, letter.is_cut) == (b"s", b"{", 0, False)
     assert dict(letter.replay_headers()) == {
         "replays": b"1",

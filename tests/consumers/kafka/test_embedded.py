@@ -95,7 +95,7 @@ async def read_metrics(process: asyncio.subprocess.Process) -> dict[str, float]:
     assert process.stderr is not None
     told: dict[str, object] = {}
     async with asyncio.timeout(PATIENCE):
-        while told.get("event") != "http":
+        while told.get("event") != "http_started":
             told = json.loads(await process.stderr.readline())
         async with httpx.AsyncClient(base_url=str(told["address"])) as client:
             while True:

@@ -44,7 +44,7 @@ class _Said(msgspec.Struct):
 
 
 def _read_window(window: _Window, around: FormatContext) -> Iterable[Message]:
-    session = around.named()
+    session = around.session_name()
     standing = around.segments(session)
     for number in window.gone:
         if f"w{number}" in standing:
@@ -54,8 +54,8 @@ def _read_window(window: _Window, around: FormatContext) -> Iterable[Message]:
 
 
 def _read_said(said: _Said, around: FormatContext) -> Iterable[Message]:
-    session = around.named()
-    yield Update(session=session, segment=around.current(session, said.side), text=said.text, final=said.final)
+    session = around.session_name()
+    yield Update(session=session, segment=around.open_segment(session, said.side), text=said.text, final=said.final)
 
 
 WINDOW = Format("window", _read_window, lambda value: "segments" in value, _Window)

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, PolicyViolationErr
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.topics import preparing
+from consumers.kafka.topics import topics
 
 
 @pytest.fixture
@@ -31,28 +31,28 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> list[KafkaError]:
     async def check(*_: object) -> list[object]:
         return []
 
-    monkeypatch.setattr(preparing, "RETRY_SECONDS", 0.01)
-    monkeypatch.setattr(preparing, "administering", administering)
-    monkeypatch.setattr(preparing, "create_topics", create)
-    monkeypatch.setattr(preparing, "check_topics", check)
+    monkeypatch.setattr(topics, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(topics, "admin_client", administering)
+    monkeypatch.setattr(topics, "create_topics", create)
+    monkeypatch.setattr(topics, "check_topics", check)
     return waiting
 
 
 async def test_a_broker_that_goes_away_is_waited_for(failures: list[KafkaError]) -> None:
     failures += [KafkaConnectionError("gone"), KafkaConnectionError("gone")]
-    await preparing.prepare_topics(ServiceSettings(broker="b:1"))
+    await topics.prepare_topics(ServiceSettings(broker="b:1"))
     assert failures == []
 
 
 async def test_but_not_for_ever(failures: list[KafkaError]) -> None:
     failures += [KafkaConnectionError("gone")] * 1000
     with pytest.raises(OperationFailed, match="gone"):
-        await preparing.prepare_topics(ServiceSettings(broker="b:1", connect_seconds=0.05))
+        await topics.prepare_topics(ServiceSettings(broker="b:1", connect_seconds=0.05))
     assert len(failures) > 990
 
 
 async def test_what_time_does_not_cure_is_told_at_once(failures: list[KafkaError]) -> None:
     failures += [PolicyViolationError("no"), PolicyViolationError("no")]
     with pytest.raises(OperationFailed, match="no"):
-        await preparing.prepare_topics(ServiceSettings(broker="b:1"))
+        await topics.prepare_topics(ServiceSettings(broker="b:1"))
     assert len(failures) == 1

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from consumers.cli.main import main
-from consumers.kafka.client.security import Security, SecurityError, read_security, speak_plainly, variables
+from consumers.kafka.client.security import (
+    Security,
+    SecurityError,
+    clear_security_variables,
+    read_security,
+    variable_names,
+)
 from tests.waiting import run
 
 ROOT = Path(__file__).parents[3]
@@ -139,8 +145,8 @@ def test_tls_checks_the_broker_unless_told_otherwise(tmp_path: Path) -> None:
         "ssl.ca.location": str(authority),
     }
     trusting = read_security(given | {"HEARKEN_SSL_CHECK_HOSTNAME": "False"})
-    assert not trusting.context().check_hostname
-    assert trusting.context().verify_mode is ssl.CERT_REQUIRED
+    assert not trusting.ssl_context().check_hostname
+    assert trusting.ssl_context().verify_mode is ssl.CERT_REQUIRED
     assert trusting.for_librdkafka()["ssl.endpoint.identification.algorithm"] == "none"
 
 
@@ -185,8 +191,8 @@ def test_every_command_that_speaks_to_brokers_says_so_at_once(
 
 
 def test_a_broker_of_our_own_is_spoken_to_plainly() -> None:
-    environ = dict.fromkeys(variables(), "x") | {"HEARKEN_BROKER": "here:1"}
-    speak_plainly(environ)
+    environ = dict.fromkeys(variable_names(), "x") | {"HEARKEN_BROKER": "here:1"}
+    clear_security_variables(environ)
     assert environ == {"HEARKEN_BROKER": "here:1"}
 
 

@@ -84,7 +84,7 @@ async def test_two_workers_serve_and_one_that_dies_comes_back_at_its_address(bro
     async with workers(broker, "--http-port", "0") as told:
         doors = {}
         for _ in range(2):
-            line = await told.next("http")
+            line = await told.next("http_started")
             doors[line["worker"]] = line["address"]
         assert sorted(doors) == [0, 1]
         for number, address in doors.items():
@@ -96,7 +96,7 @@ async def test_two_workers_serve_and_one_that_dies_comes_back_at_its_address(bro
         code, said = await health(doors[0])
         assert (code, said["status"]) == (503, "stuck")
         assert "worker 1 ended" in said["why"][0]
-        assert (await told.next("http", worker=1))["address"] == doors[1]
+        assert (await told.next("http_started", worker=1))["address"] == doors[1]
         code, said = await health(doors[1])
         assert (code, said["workers"][1]["starts"]) == (200, 2)
         told.process.send_signal(signal.SIGTERM)
@@ -149,7 +149,7 @@ def test_ports_follow_each_other_and_must_be_free_if_they_were_asked_for() -> No
         assert [door and door.getsockname()[1] for door in doors] == [port, port + 1]
         with pytest.raises(SettingError, match=f"cannot listen at 127.0.0.1:{port + 1}"):
             bind_worker_port(HttpSettings(port=port), 1)
-        assert bind_worker_port(HttpSettings(port=port, asked=False), 1) is None
+        assert bind_worker_port(HttpSettings(port=port, port_given=False), 1) is None
     finally:
         for door in doors:
             if door:

@@ -19,8 +19,8 @@ def revision(rev: int = 1, final: bool = False, **changes: object) -> Revision:
 def complaints(*revisions: Revision, reopened: set[tuple[str, str]] | None = None) -> list[str]:
     witness = RevisionChecker(reopened=reopened or set())
     for one in revisions:
-        witness.read(one)
-    return witness.complaints
+        witness.check(one)
+    return witness.violations
 
 
 def test_a_good_stream_has_no_complaints() -> None:

@@ -83,5 +83,5 @@ def test_the_reference_of_bytes_is_close_to_plain_and_takes_rows_alone(inputs: i
     want = F.linear(x, weight, bias)
     want = F.gelu(want) if gelu else want
     together = layer(x)
-    torch.testing.assert_close(together, want, atol=0.05, rtol=0.05)
+    assert (together - want).abs().max() < 0.03 * want.abs().max()
     assert torch.equal(layer(x[3:4]), together[3:4])

@@ -10,8 +10,8 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from consumers.common.settings import Topics
 from consumers.kafka.brokers.apache_kafka import ApacheKafka, apache_kafka
-from consumers.kafka.client.clients import administering
-from consumers.kafka.client.topic_reader import open_consumer
+from consumers.kafka.client.clients import admin_client
+from consumers.kafka.client.topic_reader import make_topic_consumer
 from consumers.kafka.topics.topics import create_topics
 
 PATIENCE = 10.0
@@ -43,7 +43,7 @@ class RunEnvironment:
 
     async def create_run_topics(self) -> None:
         """Create the topics, as `hearken topics create` does."""
-        async with administering(self.address, PATIENCE) as admin:
+        async with admin_client(self.address, PATIENCE) as admin:
             await create_topics(admin, self.topics, partitions=self.partitions)
 
 
@@ -66,7 +66,7 @@ class GroupLag:
     """Offsets of the run's group in the input, read without joining the group."""
 
     def __init__(self, env: RunEnvironment) -> None:
-        self._consumer = open_consumer(env.address, env.run)
+        self._consumer = make_topic_consumer(env.address, env.run)
         self._partitions = [TopicPartition(env.topics.input, number) for number in range(env.partitions)]
         self.committed = 0
         """Messages committed, as last read."""

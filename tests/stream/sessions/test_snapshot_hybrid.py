@@ -137,7 +137,7 @@ def test_a_restored_session_is_not_touched_before_its_first_operation(monkeypatc
     entries = kept(Engine(tiny_tagger(), Always()), *CONTEXT, update("a", "we met"))
     engine = Engine(tiny_tagger(), Always())
     monkeypatch.setattr(engine.labeller, "open_session", None)
-    monkeypatch.setattr(RunCache, "cut", None)  # nothing is tokenised
+    monkeypatch.setattr(RunCache, "split", None)  # nothing is tokenised
     engine.restore(restore(entries)["s"], "s")
     (result,) = drain(engine)
     assert (result.entries, engine.intake.sessions, engine._sessions.active) == ([], ["s"], {})

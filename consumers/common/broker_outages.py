@@ -1,8 +1,10 @@
 """Condenses what the Kafka client logs while brokers are away: one line an attempt, which is dozens a second."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 INTERVAL_SECONDS = 60.0
@@ -30,6 +32,7 @@ class BrokerOutages(logging.Filter):
         """When the outage began; None if there is none."""
         self._failed_at = self._logged_at = 0.0
         self._errors = 0
+        self._checking = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Decide whether a record of a library is logged as it is."""
@@ -38,7 +41,7 @@ class BrokerOutages(logging.Filter):
         message, now = str(record.msg), self._clock()
         if record.levelno < logging.WARNING:
             if message.startswith(_BACK):
-                self._end(now)
+                self._check_end()
             return False
         if message.startswith(_OUTAGE):
             self._failed_at = now
@@ -55,7 +58,16 @@ class BrokerOutages(logging.Filter):
             log.error("brokers_unreachable", error=record.getMessage(), **self._figures(now))
         return False
 
-    def _end(self, now: float) -> None:
+    def _check_end(self) -> None:
+        """Check whether the outage is over, now and, in an event loop, once more when attempts could have failed."""
+        self._end()
+        if self._since is not None and not self._checking:
+            with suppress(RuntimeError):
+                asyncio.get_running_loop().call_later(SETTLE_SECONDS, self._end)
+                self._checking = True
+
+    def _end(self) -> None:
+        self._checking, now = False, self._clock()
         if self._since is not None and now - self._failed_at >= SETTLE_SECONDS:
             log = _get_logger()
             log.info("brokers_reachable", **self._figures(now))

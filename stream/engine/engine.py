@@ -6,7 +6,6 @@ from typing import Any
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
-from stream.engine.phase_timer import PhaseTimer
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labeller, LabellerCounters
@@ -23,6 +22,27 @@ from stream.sessions.stats import EngineStats
 from stream.sessions.step_result import Answer, Failure, StepResult
 
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
+
+
+class PhaseTimer:
+    """Adds the time since the end of the last phase to that of the one that ends; without a clock it does nothing.
+
+    Args:
+        clock: any monotonic clock, in seconds.
+        seconds: receives the durations, by the name of the phase.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None, seconds: dict[str, float]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._last = clock() if clock else 0.0
+
+    def end(self, phase: str) -> None:
+        """End a phase; the next one begins."""
+        if self._clock is not None:
+            now = self._clock()
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
+            self._last = now
 
 
 class Engine:

@@ -166,12 +166,7 @@ class Engine:
         jobs = self._schedule(result)
         timer.end("schedule")
         try:
-            plans = self._choose_restarts(jobs)
-            timer.end("point")
-            self.labeller.compute(plans)  # prefix and tail
-            timer.end("encode")
-            self._decode_labels(jobs, plans)
-            timer.end("decode")
+            self._label(jobs, timer)
         except Exception:
             jobs = self._isolate(jobs, result)
             timer.end("isolate")
@@ -197,16 +192,16 @@ class Engine:
                 self._give_up(operation, error, result)
         return jobs
 
-    def _choose_restarts(self, jobs: list[SegmentJob]) -> list[Any]:
-        """Cut rewritten text off and choose the word from which each segment's labels are computed."""
+    def _label(self, jobs: list[SegmentJob], timer: PhaseTimer) -> None:
+        """Give each job its new readings: choose restart points, compute prefix and tail, decode."""
         plans = [job.session.labels.plan_segment(job.write.segment, job.write.text, job.write.final) for job in jobs]
         self.labeller.choose_restarts(plans)
-        return plans
-
-    def _decode_labels(self, jobs: list[SegmentJob], plans: list[Any]) -> None:
-        """Decode scores to labelled words."""
+        timer.end("point")
+        self.labeller.compute(plans)
+        timer.end("encode")
         for job, readings in zip(jobs, self.labeller.decode(plans), strict=True):
             job.after = readings
+        timer.end("decode")
 
     def _emit(self, jobs: list[SegmentJob], result: StepResult) -> None:
         """Store the new labels and publish what changed."""
@@ -249,9 +244,7 @@ class Engine:
         for job in jobs:
             try:
                 self._sessions.rebuild_labels(job.session)
-                plans = self._choose_restarts([job])
-                self.labeller.compute(plans)
-                self._decode_labels([job], plans)
+                self._label([job], PhaseTimer(None, {}))
                 good.append(job)
             except Exception as error:
                 self._give_up(job.write, error, result)

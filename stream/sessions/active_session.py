@@ -218,12 +218,13 @@ def _pack_counters(state: Session) -> dict[str, tuple[int, int]]:
 
 def _pack_labels(shown: PublishedSpans, words: bytes, number_format: str) -> LabelState:
     if shown.packed is None:
-        shown.packed = tuple([_pack_span(x) for x in shown.spans])
+        shown.packed = tuple(
+            [
+                SpanState(x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score, x.speaker)
+                for x in shown.spans
+            ]
+        )
     return LabelState(shown.published, shown.packed, words, number_format)
-
-
-def _pack_span(x: Span) -> SpanState:
-    return SpanState(x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score, x.speaker)
 
 
 def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:

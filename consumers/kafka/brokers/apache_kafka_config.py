@@ -3,8 +3,8 @@
 WATCHED = """exec 3<&0
 (read -r line || { kill -9 $$; test -z "$0" || { sleep 1; rm -rf "$0"; }; }) <&3 >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-"""
-"""Runs "$@" with a watchdog. If our end of the pipe closes without a line (we died), it kills the broker and removes the
-folder $0, if given. PR_SET_PDEATHSIG is not suitable: the signal comes when the *thread* ends."""
+"""Runs "$@" with a watchdog. If our end of the pipe closes without a line (we died), it kills the broker and removes
+the folder $0, if given. PR_SET_PDEATHSIG is not suitable: the signal comes when the *thread* ends."""
 
 JVM = (
     "-Xms128m",

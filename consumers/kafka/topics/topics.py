@@ -206,8 +206,8 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, E
         KafkaError: the broker does not answer, or refuses.
     """
     wanted: dict[str, Role] = {getattr(names, role): role for role in ROLES}
-    # A request by name would create a topic with wrong settings on brokers that create topics automatically. The embedded
-    # broker supports no other request.
+    # A request by name would create a topic with wrong settings on brokers that create topics automatically. The
+    # embedded broker supports no other request.
     asked = list(wanted) if await is_embedded(admin) else None
     described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _exists(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])

@@ -1,10 +1,10 @@
-"""Clients of a broker: made with the settings that at-least-once needs, started with patience."""
+"""Kafka clients: construction with the settings for at-least-once, start with retries, and stop."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,63 +17,61 @@ from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import aiokafka_options, read_security
 
 MAX_REQUEST = 8 << 20
-"""Bytes of one request. States may be larger than a revision; their topic takes as much
-(consumers/kafka/topics/topics.py).
-"""
+"""Bytes of one request. A state may be larger than a revision; its topic has the same limit
+(consumers/kafka/topics/rules.py)."""
 
 BATCH = 1 << 17
-"""Bytes of a batch, which holds what goes to one partition. A partition has one on its way at a time, so what a step
-says of it should fit: at aiokafka's 16 KiB a step of a hundred updates takes several turns."""
+"""Bytes of a batch of one partition. A partition has one batch in flight, so the output of an engine step should fit in
+it: with aiokafka's 16 KiB, a step of a hundred updates takes several round trips."""
 
 REFUSED_SECONDS = 3.0
-"""How long a broker is asked again that answers and does not let us in."""
+"""How long to retry a broker that refuses the connection: it may have just started."""
 
 
 class Client(Protocol):
-    """A Kafka client, before and after its life."""
+    """Start and stop of a Kafka client."""
 
     async def start(self) -> None:
         """Connect."""
 
     async def stop(self) -> None:
-        """Disconnect; also after a start that failed."""
+        """Disconnect; also after a failed start."""
 
 
 C = TypeVar("C", bound=Client)
 
 
 def make_producer(broker: str) -> AIOKafkaProducer:
-    """A producer whose acknowledgement means that every in-sync replica has the record."""
+    """Make a producer whose acknowledgement means that all in-sync replicas have the record."""
     return AIOKafkaProducer(bootstrap_servers=broker, acks="all", **aiokafka_options())
 
 
 def make_service_producer(settings: ServiceSettings, transactional_id: str | None) -> AIOKafkaProducer:
-    """The service's producer: shared (None), or of one partition's transactions.
+    """Make a producer of the service: the shared one (None), or one for the transactions of a partition.
 
-    A transactional id fences whoever had it before. The brokers abort a transaction that its owner leaves open a little
-    after we have given it up ourselves.
+    A transactional id fences the previous producer with it. The brokers abort an open transaction shortly after the
+    service's own timeout.
     """
-    if transactional_id is None:
-        return AIOKafkaProducer(
-            bootstrap_servers=settings.broker,
-            acks="all",
-            max_request_size=MAX_REQUEST,
-            max_batch_size=BATCH,
-            **aiokafka_options(),
-        )
+    transactions: dict[str, Any] = {}
+    if transactional_id is not None:
+        timeout_ms = int((settings.transaction_seconds + 5) * 1000)
+        transactions = {
+            "transactional_id": transactional_id,
+            "retry_backoff_ms": 10,
+            "transaction_timeout_ms": timeout_ms,
+        }
     return AIOKafkaProducer(
         bootstrap_servers=settings.broker,
-        transactional_id=transactional_id,
-        retry_backoff_ms=10,
-        transaction_timeout_ms=int((settings.transaction_seconds + 5) * 1000),
+        acks="all",
         max_request_size=MAX_REQUEST,
         max_batch_size=BATCH,
+        **transactions,
         **aiokafka_options(),
     )
 
 
 def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
-    """A member of the group that commits only when told to, and never resets a position by itself."""
+    """Make a member of the group with explicit commits and without automatic resets of its positions."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker,
         group_id=settings.group,
@@ -84,10 +82,10 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         fetch_max_wait_ms=settings.fetch_wait_ms,
         session_timeout_ms=int(settings.session_timeout_seconds * 1000),
         heartbeat_interval_ms=int(settings.heartbeat_seconds * 1000),
-        # A rebalance waits for what is in flight, so the group must wait for us that long.
+        # A rebalance waits for messages in flight, so the group must wait for this member.
         rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
-        # Partitions stay where they are as far as possible: what moves must be restored.
-        # (A class of its own, because the assignor remembers in its class what its member had.)
+        # Partitions move as little as possible, because a moved one must be restored. The class is new for each
+        # consumer, because the assignor keeps the previous assignment in its class.
         partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         metadata_max_age_ms=30_000,
         **aiokafka_options(),
@@ -95,7 +93,7 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
 
 
 def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
-    """A reader of the changelog."""
+    """Make a reader of the changelog."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker,
         enable_auto_commit=False,
@@ -109,36 +107,34 @@ def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
 
 
 async def stop_client(client: Client, patience: float = 5.0) -> None:
-    """Stop a client that may be fenced, or whose broker may not answer: what it says in parting is not worth a wait."""
+    """Stop a client that may be fenced, or whose broker may not answer; wait at most `patience` seconds."""
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
     try:
         with suppress(KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(patience):
                 await client.stop()
-    finally:  # a stop that failed or was cut short has not closed the connections, nor ended the metadata task
+    finally:  # a failed or interrupted stop closes neither the connections nor the metadata task
         inner = getattr(client, "client", None) or getattr(client, "_client", None)
         if inner is not None:
             await inner.close()
     if task and task.cancelling() > cancelled:
-        raise asyncio.CancelledError  # aiokafka's close takes a cancellation for that of its own task
+        raise asyncio.CancelledError  # aiokafka's close swallows the cancellation
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
-    """Make and start a client; a broker that does not answer yet is asked again until patience ends.
-
-    One that answers and does not let us in is asked for a moment only: it may have just started.
+    """Make and start a client; retries for `patience` seconds, and for `REFUSED_SECONDS` if the broker refuses.
 
     Raises:
-        BrokerUnreachable: it did not answer in time.
-        NotLetIn: it refused; the message names the variable that is to blame.
+        BrokerUnreachable: no broker answered in time.
+        AccessRefused: the broker refused; the message names the variable to correct.
     """
     clock = asyncio.get_running_loop().time
     started = clock()
     deadline = started + patience
-    pause = 0.2  # aiokafka logs every attempt that fails
+    pause = 0.2  # aiokafka logs each failed attempt
     while True:
-        client = make()  # a client that failed to start cannot be started again
+        client = make()  # a client cannot be started again after a failed start
         try:
             await client.start()
         except (KafkaError, OSError) as error:
@@ -160,23 +156,23 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
 
 
 class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
-    """An admin client that stops as other clients do."""
+    """Admin client with the `stop` of other clients."""
 
     def __init__(self, broker: str) -> None:
         super().__init__(bootstrap_servers=broker, **aiokafka_options())
 
     async def stop(self) -> None:
-        """Disconnect; also after a start that failed."""
+        """Disconnect; also after a failed start."""
         await self.close()
 
 
 @asynccontextmanager
 async def admin_client(broker: str, patience: float) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A started admin client.
+    """Start an admin client for the context.
 
     Raises:
-        BrokerUnreachable: no broker answered in so many seconds.
-        OperationFailed: in place of a KafkaError inside.
+        BrokerUnreachable: no broker answered within `patience` seconds.
+        OperationFailed: replaces a KafkaError from the context.
     """
     admin: Admin = await connect(partial(Admin, broker), broker, patience)
     try:

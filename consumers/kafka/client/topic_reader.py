@@ -1,4 +1,4 @@
-"""A topic read from its beginning to its end, as read committed; no group is joined and nothing is committed."""
+"""Reader of the committed records of a whole topic; it joins no group and commits nothing."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import librdkafka_options
 
 PATIENCE = 30.0
-"""Seconds to wait for a broker that does not answer."""
+"""Seconds to wait for a broker."""
 
 
 @dataclass(slots=True)
 class StoredRecord:
-    """A record as it stands in a topic."""
+    """A record of a topic."""
 
     topic: str
     partition: int
@@ -32,27 +32,27 @@ class StoredRecord:
 
 
 def make_topic_consumer(broker: str, group: str = "hearken-verify") -> Consumer:
-    """A consumer for reading by hand; the group's name is only for asking what it has committed."""
+    """Make a consumer for explicit reads; the group is only used to read its committed offsets."""
     return Consumer(
         {
             "bootstrap.servers": broker,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,  # the end of a partition is told only when a fetch that found nothing returns
+            "fetch.wait.max.ms": 20,  # the end of a partition is only reported when an empty fetch returns
             "isolation.level": "read_committed",
-            "log_level": 0,  # what does not answer is told as an error; a broker that is killed is no news
+            "log_level": 0,  # errors are raised; a killed broker needs no log line
             **librdkafka_options(),
         }
     )
 
 
 def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
-    """Ask for a topic's partitions.
+    """Find the partitions of a topic.
 
     Raises:
-        BrokerUnreachable: no broker answered, or it did not let us in.
-        OperationFailed: there is no such topic.
+        BrokerUnreachable: no broker answered, or it refused the connection.
+        OperationFailed: the topic does not exist.
     """
     try:
         found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic]
@@ -67,11 +67,11 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
 
 
 def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, int]:
-    """The offset after the last record of each partition, or the one that a group has committed (0: none).
+    """Find the end offset of each partition, or the offset committed by a group (0: none).
 
     Raises:
         BrokerUnreachable: no broker answered.
-        OperationFailed: there is no such topic, or its beginning was deleted.
+        OperationFailed: the topic does not exist, or its first records were deleted.
     """
     with closing(make_topic_consumer(broker, group or "hearken-verify")) as consumer:
         partitions = [TopicPartition(topic, number) for number in find_partitions(consumer, broker, topic)]
@@ -79,19 +79,21 @@ def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, in
             marks = {x.partition: consumer.get_watermark_offsets(x, timeout=PATIENCE) for x in partitions}
             committed = consumer.committed(partitions, timeout=PATIENCE) if group else []
         except KafkaException as error:
-            raise BrokerUnreachable(f"{broker} did not tell the ends of {topic}: {error}") from error
+            raise BrokerUnreachable(f"{broker} did not report the end offsets of {topic}: {error}") from error
     for partition, (low, _) in marks.items():
         if low > 0:
-            raise OperationFailed(f"{topic}, partition {partition} begins at offset {low}: earlier records are deleted")
+            raise OperationFailed(
+                f"{topic}, partition {partition} begins at offset {low}: earlier records were deleted"
+            )
     return {x.partition: max(0, x.offset) for x in committed} or {x: high for x, (_, high) in marks.items()}
 
 
 def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
-    """Read all records that are there now, one partition after another.
+    """Read all present records, one partition after another.
 
     Raises:
         BrokerUnreachable: no broker answered.
-        OperationFailed: there is no such topic, or it cannot be read.
+        OperationFailed: the topic does not exist, or cannot be read.
     """
     with closing(make_topic_consumer(broker)) as consumer:
         for partition in find_partitions(consumer, broker, topic):
@@ -100,7 +102,7 @@ def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
 
 
 def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[StoredRecord]:
-    # One by one: `consume` would wait until a batch is full.
+    # One by one, because `consume` waits for a full batch.
     while (record := consumer.poll(PATIENCE)) is not None:
         error = record.error()
         if error is None:
@@ -109,7 +111,7 @@ def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Sto
             return
         elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
             raise OperationFailed(f"{topic} cannot be read: {error.str()}")
-    raise BrokerUnreachable(f"{broker} sent nothing of {topic} for {PATIENCE:g} s")
+    raise BrokerUnreachable(f"{broker} sent no records of {topic} for {PATIENCE:g} s")
 
 
 def _to_stored_record(record: Any) -> StoredRecord:

@@ -1,4 +1,4 @@
-"""The clients of `hearken dlq`: records into their topics and progress into a group, in one transaction; originals."""
+"""Clients of `hearken dlq`: a sender of records with its progress in one transaction, and a reader of originals."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,23 +9,19 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    OffsetOutOfRangeError,
-    ProducerFenced,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError, ProducerFenced
 
 from consumers.common.errors import OperationFailed
 from consumers.kafka.client.clients import Admin, C, connect
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
 from consumers.kafka.output.dead_letter import read_replays
+from consumers.kafka.topics.topics import is_embedded
 
 BROKER_SECONDS = 30.0
-"""How long a broker may take for one transaction, or to give the next records."""
+"""Timeout for one transaction, or for the next records."""
 MAX_REQUEST = 16 << 20
-"""Bytes of a record that we would send; whether that is too large is for the broker to say."""
+"""Bytes of the largest request; the limit of the broker is usually lower."""
 
 
 @dataclass(slots=True)
@@ -34,24 +30,24 @@ class FoundLetter:
 
     location: TopicPartition
     after: int
-    """Offset behind the record before: between them there is none."""
+    """Offset after the previous record; there is no record between."""
     offset: int
     letter: DeadLetter | None
-    """None: the service did not write it."""
+    """None: the record is not a dead letter of the service."""
 
 
 @asynccontextmanager
 async def broker_deadline(what: str) -> AsyncIterator[None]:
-    """Give a broker `BROKER_SECONDS`.
+    """Limit requests to `BROKER_SECONDS`.
 
     Raises:
-        OperationFailed: it took longer, or refused; `what` says what did not happen.
+        OperationFailed: the broker took longer, or refused; the message begins with `what`.
     """
     try:
         async with asyncio.timeout(BROKER_SECONDS):
             yield
     except ProducerFenced as error:
-        raise OperationFailed("another replay with this group has begun; let it finish") from error
+        raise OperationFailed("another replay with this group has started; wait until it ends") from error
     except TimeoutError as error:
         raise OperationFailed(f"{what} within {BROKER_SECONDS:g} s; run it again") from error
     except KafkaError as error:
@@ -59,7 +55,7 @@ async def broker_deadline(what: str) -> AsyncIterator[None]:
 
 
 async def start_client(stack: AsyncExitStack, make: Callable[[], C], broker: str, patience: float) -> C:
-    """Start a client that the stack stops.
+    """Start a client, which the stack stops.
 
     Raises:
         BrokerUnreachable: no broker answered.
@@ -77,7 +73,7 @@ async def start_admin(stack: AsyncExitStack, broker: str, patience: float) -> AI
 async def start_consumer(
     stack: AsyncExitStack, broker: str, patience: float, group: str | None = None
 ) -> AIOKafkaConsumer:
-    """Start a reader of committed records that is told each position; see `start_client`."""
+    """Start a consumer of committed records without automatic positions; see `start_client`."""
     make = partial(
         AIOKafkaConsumer,
         bootstrap_servers=broker,
@@ -94,12 +90,12 @@ async def start_consumer(
 async def read_progress(
     admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, DoneOffsets]:
-    """Read what a group has noted.
+    """Read the committed progress of a group.
 
     Raises:
-        OperationFailed: the broker did not say.
+        OperationFailed: the broker did not report it.
     """
-    async with broker_deadline("the broker did not say how far the last replay came"):
+    async with broker_deadline("the broker did not report the progress of the last replay"):
         while True:
             try:
                 kept = await admin.list_consumer_group_offsets(group, partitions=partitions)
@@ -109,17 +105,17 @@ async def read_progress(
             else:
                 if all(at in kept for at in partitions):
                     return {at: DoneOffsets.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
-            # The first group of a new cluster waits for its coordinator. That is an error, or an answer without
-            # partitions: aiokafka does not look at the answer's own error.
+            # The first group of a new cluster waits for its coordinator: the request fails, or its answer has no
+            # partitions, because aiokafka ignores the error code of the answer.
             await asyncio.sleep(0.1)
 
 
 class ReplaySender:
-    """Sends records again, and notes that in the same transaction.
+    """Sends records again, and commits the progress in the same transaction.
 
-    Its start fences a replay that still runs, and ends what one that died left: so it comes before progress is read.
-    An embedded broker keeps no offsets of transactions and spoils a topic with their markers, so there each record is
-    sent and noted by itself.
+    Its start fences a running replay and aborts the open transaction of a dead one, so it must precede the reading of
+    the progress. An embedded broker keeps no offsets of transactions, and their markers damage its topics; so there
+    each record is sent and committed separately.
     """
 
     def __init__(self, broker: str, group: str, patience: float, *, transactional: bool) -> None:
@@ -134,9 +130,9 @@ class ReplaySender:
     async def open(
         cls, stack: AsyncExitStack, admin: AIOKafkaAdminClient, broker: str, group: str, patience: float
     ) -> "ReplaySender":
-        """Start one; see `start_client`."""
-        async with broker_deadline("the broker did not say what it is"):
-            embedded = str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
+        """Start a sender; see `start_client`."""
+        async with broker_deadline("the broker did not describe its cluster"):
+            embedded = await is_embedded(admin)
         sender = cls(broker, group, patience, transactional=not embedded)
         sender._producer = await sender._connect()
         stack.push_async_callback(sender.stop)
@@ -161,13 +157,13 @@ class ReplaySender:
         return producer
 
     async def send(self, location: TopicPartition, found: Sequence[FoundLetter], done: DoneOffsets) -> bool:
-        """Send letters of one partition, in order, and add them to what is done.
+        """Send letters of one partition, in order, and add them to `done`.
 
         Returns:
-            False if nothing was sent, because one is too large or because they must be sent one by one.
+            False if nothing was sent because a letter is too large, or because they must be sent one by one.
 
         Raises:
-            OperationFailed: the broker did not take it, or progress cannot be noted.
+            OperationFailed: the broker did not accept the records, or the progress cannot be committed.
         """
         if not self._transactional and len(found) > 1:
             return False
@@ -182,25 +178,18 @@ class ReplaySender:
                 f" ({error}); replay the others too (without --reason)"
             ) from error
         letters = [one.letter for one in found if one.letter]
-        async with broker_deadline("the broker did not take what was sent"):
-            if not await (
-                self._send_transaction(letters, position) if self._transactional else self._send_records(letters)
-            ):
+        async with broker_deadline("the broker did not accept the records"):
+            if self._transactional:
+                await self._producer.begin_transaction()
+            if not await self._send_records(letters):
                 return False
-            if not self._transactional:
+            if self._transactional:
+                await self._producer.send_offsets_to_transaction(position, self._group)
+                await self._producer.commit_transaction()
+            else:
                 await self._commit_progress(location, position)
         for one in found:
             done.add(one.after, one.offset + 1)
-        return True
-
-    async def _send_transaction(
-        self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]
-    ) -> bool:
-        await self._producer.begin_transaction()
-        if not await self._send_records(letters):
-            return False
-        await self._producer.send_offsets_to_transaction(position, self._group)
-        await self._producer.commit_transaction()
         return True
 
     async def _send_records(self, letters: Sequence[DeadLetter]) -> bool:
@@ -212,8 +201,8 @@ class ReplaySender:
             await asyncio.gather(*acks)
         except MessageSizeTooLargeError:
             await asyncio.gather(*acks, return_exceptions=True)
-            # Its numbering of records is out of step with the broker's now: it would not take another one from it.
-            # (A transaction that is open ends with the start of the next producer of that id.)
+            # The producer's sequence numbers no longer match the broker's, which would refuse more records. The start
+            # of the next producer with this id aborts an open transaction.
             await self._producer.stop()
             self._producer = await self._connect()
             return False
@@ -227,7 +216,7 @@ class ReplaySender:
 
 
 class OriginalRecords:
-    """The records that dead letters are copies of, where they came from."""
+    """Reader of the original records of dead letters."""
 
     def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
         self._admin = admin
@@ -235,7 +224,7 @@ class OriginalRecords:
         self._partitions: dict[str, set[int]] = {}
 
     async def partition_exists(self, origin: TopicPartition) -> bool:
-        """Whether that partition exists."""
+        """Whether the partition exists."""
         if origin.topic not in self._partitions:
             known = origin.topic in await self._admin.list_topics()
             described = await self._admin.describe_topics([origin.topic]) if known else []
@@ -243,10 +232,10 @@ class OriginalRecords:
         return origin.partition in self._partitions[origin.topic]
 
     async def fetch(self, letter: DeadLetter) -> DeadLetter | None:
-        """Give the letter with its whole key and value, if its record is still there and begins as the letter does."""
+        """Return the letter with its whole key and value; None if its record is gone or does not match the letter."""
         origin, offset = letter.origin, letter.origin_offset
         self._consumer.assign([origin])
-        async with broker_deadline(f"{origin.topic} gave no record"):
+        async with broker_deadline(f"the broker sent no record of {origin.topic}"):
             first = (await self._consumer.beginning_offsets([origin]))[origin]
             end = (await self._consumer.end_offsets([origin]))[origin]
             if not first <= offset < end:

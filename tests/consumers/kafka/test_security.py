@@ -115,7 +115,7 @@ def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
         (
             {"HEARKEN_SECURITY_PROTOCOL": "SASL_SSL", "HEARKEN_SSL_CAFILE": "/nowhere.pem"},
             "SSL_CAFILE",
-            "no file that we may read",
+            "no readable file",
         ),
         (
             {"HEARKEN_SECURITY_PROTOCOL": "SASL_SSL", "HEARKEN_SSL_CAFILE": __file__},

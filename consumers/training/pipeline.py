@@ -4,8 +4,6 @@ Each stage writes its result into the run's folder and is skipped if the result 
 run that was killed.
 """
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from consumers.training.model_card import ModelCard
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
+from encoder.files import replace_file, write_json
 from encoder.model.config import ConfigError
 from encoder.restart.policy_text import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
@@ -25,10 +24,10 @@ from encoder.train.run import run_training
 from encoder.train.stages.loop import console
 from stream.evaluation.calibration.calibrate import CalibrationReport, CalibrationTask, read_rows, run_calibration
 from stream.evaluation.calibration.risk_control import Counts, units_needed
-from stream.evaluation.labelled import EvaluationTask, evaluate_all
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
 from stream.evaluation.plots.reliability import plot_reliability
+from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
 from stream.evaluation.replay.examples import LabelledText, read_examples
 
 CARD = "README.md"
@@ -85,7 +84,7 @@ def train_folder(order: TrainingOrder) -> Path:
         written=order.recipe.written,
     )
     _stage(f"4 of 4: the model card, {order.out / CARD}")
-    _write_atomically(order.out / CARD, card.text().encode())
+    replace_file(order.out / CARD, card.text().encode())
     for left in (order.out / "work").rglob("*.state.pt"):
         left.unlink()  # states of killed stages; many times as large as the tagger
     return order.out
@@ -119,9 +118,7 @@ def _copy_checkpoint(trained: Path, out: Path) -> None:
     if (out / CHECKPOINT[-1]).exists():
         return
     for name in CHECKPOINT:
-        new = out / f"{name}.new"
-        shutil.copyfile(trained / name, new)
-        os.replace(new, out / name)
+        replace_file(out / name, (trained / name).read_bytes())
 
 
 def _calibrate(order: TrainingOrder) -> CalibrationReport:
@@ -146,7 +143,7 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
     else:
         _print(f"calibration {report.refusal()}")
         _print(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, without any guarantee")
-    _write_atomically(path, _json(report))
+    write_json(path, report)
     return report
 
 
@@ -183,8 +180,8 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
         policies=("always", policy),
         spoken=not order.recipe.written,
     )
-    report = evaluate_all(task, order.command)
-    _write_atomically(path, _json(report))
+    report = run_evaluation(task, order.command)
+    write_json(path, report)
     return report
 
 
@@ -192,17 +189,6 @@ def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     labels = load_checkpoint(str(order.out)).config.labels
     path = order.out / "data" / f"{measured}.conll"
     return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
-
-
-def _json(report: CalibrationReport | EvaluationReport) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write the result of a stage atomically: a stage counts as done if its result exists."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(content)
-    os.replace(new, path)
 
 
 def _stage(text: str) -> None:

@@ -1,4 +1,7 @@
-"""Expected text of each segment after each accepted message (stream/ingest/queue.py); labels are not considered."""
+"""Expected text of each segment after each message, with the service's rules for closed segments.
+
+It takes only messages that were accepted (stream/ingest/queue.py), and ignores labels.
+"""
 
 from dataclasses import dataclass, field
 
@@ -8,14 +11,14 @@ from stream.sessions.session import close_and_forget
 
 @dataclass(frozen=True, slots=True)
 class ExpectedChange:
-    """Change of one segment by one message.
+    """Effect of one message on one segment.
 
     Attributes:
-        text: new text of the segment; empty if it is deleted.
-        created: the segment did not exist before, or its name was free again.
-        final: `final` of the revision that answers the message.
-        was_closed: the segment was closed before; the message edits or deletes it.
-        deleted: the message deletes the segment.
+        text: text after the message; empty if the segment is deleted.
+        created: whether the segment is new, or its name was free again.
+        final: whether a revision that answers the message must be final.
+        was_closed: whether the segment was closed before, so that the message edits or deletes it.
+        deleted: whether the message deletes the segment.
     """
 
     segment: str
@@ -34,12 +37,12 @@ class _SegmentText:
 
 @dataclass(slots=True)
 class ExpectedSession:
-    """Text of one session; closed segments are forgotten as in the service."""
+    """Texts of one session; closed segments are forgotten as the service forgets them."""
 
     segments: dict[str, _SegmentText] = field(default_factory=dict)
 
     def apply(self, message: Message) -> list[ExpectedChange]:
-        """Apply the next message; returns its changes, one per segment."""
+        """Apply the next message; returns its effects, one for each segment."""
         if isinstance(message, Update):
             return [self._write(message)]
         if isinstance(message, Delete):
@@ -69,27 +72,28 @@ class ExpectedSession:
 
 @dataclass(slots=True)
 class ExpectedSessions:
-    """All sessions, and the partition of the first message of each."""
+    """All sessions, and the first partition of each."""
 
     sessions: dict[str, ExpectedSession] = field(default_factory=dict)
     partitions: dict[str, int] = field(default_factory=dict)
     scattered: set[str] = field(default_factory=set)
-    """Sessions with messages in several partitions: their order is undefined."""
+    """Sessions with messages in several partitions, whose order is not guaranteed."""
 
     def is_elsewhere(self, session: str, partition: int) -> bool:
-        """Whether this or an earlier message came from another partition than the first message of the session."""
+        """Whether a message of the session, this one or an earlier one, is outside its first partition."""
         if self.partitions.get(session, partition) != partition:
             self.scattered.add(session)
         return session in self.scattered
 
     def apply(self, message: Message) -> list[ExpectedChange]:
         """Apply the next message of its session."""
-        changes = self.sessions.setdefault(message.session, ExpectedSession()).apply(message)
+        expected = self.sessions.setdefault(message.session, ExpectedSession())
+        changes = expected.apply(message)
         if isinstance(message, End):
             del self.sessions[message.session]
         return changes
 
     def is_closed(self, session: str, segment: str) -> bool:
-        """Whether the segment is closed by the messages so far."""
+        """Whether the segment is closed after the applied messages."""
         expected = self.sessions.get(session)
         return expected is not None and expected.is_closed(segment)

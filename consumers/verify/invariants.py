@@ -1,7 +1,5 @@
-"""Invariants that any client can check from input and output.
-
-Each revision answers a message that changed its segment, its spans match the text, its lists name the changes, and
-closed segments do not change.
+"""Invariants that any reader of input and output can check: every revision answers a message about its segment, its
+spans match that text, its lists name the changes, and closed segments do not change.
 """
 
 from collections.abc import Sequence
@@ -15,22 +13,25 @@ from stream.messages.types import End, Message, Revision
 
 @dataclass(slots=True)
 class InvariantChecker:
-    """Checks the accepted messages, each with the revisions that answer it."""
+    """Checks accepted messages against the revisions that answer them."""
 
     report: VerifyReport
     expected: ExpectedSessions = field(default_factory=ExpectedSessions)
     _checkers: dict[str, RevisionChecker] = field(default_factory=dict)
-    """By session."""
+    """Checkers by session."""
 
     def check_message(
         self, message: Message, revisions: Sequence[Revision], *, reset: bool = False
     ) -> list[ExpectedChange]:
-        """Check the next message of its session; returns its changes, one per segment.
+        """Check the next message of its session.
 
         Args:
-            message: accepted message.
-            revisions: the revisions that answer its offset, in order of `rev` for each tagger.
-            reset: labelling failed on the message, so the labels of the session were reset.
+            message: an accepted message.
+            revisions: revisions that answer its offset, for each tagger in order of rev.
+            reset: whether labelling failed on it, so that the session's labels were reset.
+
+        Returns:
+            Its effects on segments.
         """
         session = message.session
         closed = {x.segment for x in revisions if self.expected.is_closed(session, x.segment)}
@@ -50,7 +51,7 @@ class InvariantChecker:
                 self._check(where, revision, changes[revision.segment])
             else:
                 kind: Kind = "after_final" if revision.segment in closed else "stray"
-                self.report.add(kind, where, f"offset {revision.offset} does not change this segment")
+                self.report.add(kind, where, f"offset {revision.offset} does not concern this segment")
             answered.add((revision.tagger, revision.segment))
             self._check_lists(where, checker, revision)
         if isinstance(message, End):
@@ -67,10 +68,11 @@ class InvariantChecker:
             self.report.add("altered", where, f"a span does not match the text of offset {revision.offset}")
 
     def _check_lists(self, where: str, checker: RevisionChecker, revision: Revision) -> None:
-        # Order and finals have stricter checks elsewhere; here only the lists are checked.
+        # Order and finals are checked more closely elsewhere; here only the lists are checked.
         checker.rev[revision.tagger, revision.session] = revision.rev - 1
         checker.reopened.add((revision.session, revision.segment))
         checker.check(revision)
         if checker.violations:
-            self.report.add("altered", where, "; ".join(sorted(x.rsplit(": ", 1)[-1] for x in checker.violations)))
+            found = sorted(line.rsplit(": ", 1)[-1] for line in checker.violations)
+            self.report.add("altered", where, "; ".join(found))
             checker.violations.clear()

@@ -1,12 +1,12 @@
-"""Oracle: compares the published records with the output of one process for the same input.
+"""Oracle: compares published revisions with those that one process computes from the same input.
 
-Pure: records in, a report out; consumers/verify/topic_check.py reads them from Kafka. A problem names session, segment,
-tagger, rev and offset, never a text. All taggers of the engine are compared; revisions of other taggers are ignored.
+Pure functions of records; consumers/verify/topic_check.py reads them from Kafka. A problem names session, segment,
+tagger, rev and offset, never a text. Revisions of the engine's taggers are compared; others are ignored.
 
-With `exact`, each revision must equal the oracle's byte for byte, except for the last digits of `stability`. This holds
-for the policy `always` without coalescing and overload control, where a revision depends only on the messages of its
-session. Otherwise order, ids, lists, texts and all final labels are compared. The oracle has no clock: no session may
-have expired.
+With `exact`, every revision must equal the oracle's byte for byte, except for the last digits of `stability`. That
+holds for the policy `always` without coalescing and without overload control, where a revision depends on its session's
+messages only. Otherwise order, ids, lists, texts and all final labels are compared. The oracle has no clock: sessions
+must not have expired.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
 
 CHUNK = 512
-"""Messages submitted to the engine together."""
+"""Messages submitted to the engine at once."""
 
 ROUNDING = 1e-3
 """Tolerance of `stability`: matrices of other heights are summed in another order, in 16 bits."""
@@ -51,7 +51,7 @@ SpanRows = list[tuple[int, int, str, str]]
 
 @dataclass(frozen=True, slots=True)
 class RecordedTopics:
-    """Committed records of the three topics, each partition in order of its offsets."""
+    """Records of the three topics (read committed), each partition in order of its offsets."""
 
     inputs: Iterable[ConsumedRecord]
     outputs: Iterable[ConsumedRecord]
@@ -67,15 +67,15 @@ def verify_records(
     exact: bool,
     until: Mapping[int, int] | None = None,
 ) -> VerifyReport:
-    """Compare the recorded output with the oracle's.
+    """Compare the published records with those of the engine.
 
     Args:
-        recorded: input and output of the service.
-        engine: new engine with the service's taggers and policy, without coalescing and idle expiry.
-        topic: input topic, as named in dead letters.
-        guarantee: at_least_once allows repeats of the same bytes.
-        exact: compare each revision byte for byte (see the module).
-        until: exclusive end offset of the comparison by input partition; answers to later offsets are ignored.
+        said: input and output records.
+        engine: a new one with the service's taggers and policy, not coalescing and without idle expiry.
+        topic: the input topic, as dead letters name it.
+        guarantee: at_least_once allows identical repeats.
+        exact: compare every revision; see the module.
+        until: first offset of each input partition that is not compared; answers to later ones are ignored.
     """
     report = VerifyReport()
     revisions = read_revisions(recorded.outputs, engine.tagger_names, guarantee, report)
@@ -130,7 +130,7 @@ class _Oracle:
             self._compare_chunk()
 
     def finish(self, until: Mapping[int, int], later: Mapping[str, int]) -> None:
-        """End the input: the remaining output has no cause."""
+        """Finish after the last input record: remaining output has no cause."""
         self._compare_chunk()
         partitions, scattered = self._expected.partitions, self._expected.scattered
         self._report.sessions, self._report.scattered = len(partitions), len(scattered)
@@ -142,7 +142,7 @@ class _Oracle:
         for (partition, offset), letter in self._letters.items():
             if offset < until.get(partition, _NEVER):
                 where = f"input partition {partition}, offset {offset}"
-                self._report.add("stray", where, f"it has a dead letter ({letter.reason}), and is valid")
+                self._report.add("stray", where, f"it has a dead letter ({letter.reason}), but is valid")
 
     def _expect_letter(self, record: ConsumedRecord, reason: str, optional: bool = False) -> None:
         where = f"input partition {record.partition}, offset {record.offset}"
@@ -152,12 +152,12 @@ class _Oracle:
             if not optional:
                 self._report.add("lost", where, f"it has no dead letter ({reason})")
         elif letter.reason != reason:
-            self._report.add("altered", where, f"the reason of its dead letter is {letter.reason}, not {reason}")
+            self._report.add("altered", where, f"its dead letter says {letter.reason} instead of {reason}")
         elif letter.copy != digest(record):
             self._report.add("altered", where, "its dead letter is not a copy of it")
 
     def _compare_chunk(self) -> None:
-        """Label the chunk, and compare. All failures must be known before the messages are checked."""
+        """Label the chunk and compare. Failures must be known before its messages are checked."""
         wanted: list[Revision] = []
         failed: set[tuple[str, int]] = set()
         while self._engine.pending:
@@ -181,7 +181,7 @@ class _Oracle:
     def _check_record(self, record: ConsumedRecord, message: Message, failed: bool, finals: "_Finals") -> None:
         session, offset = message.session, record.offset
         if failed:
-            # Coalescing may have skipped the text that fails.
+            # With coalescing the service may have skipped a text that fails.
             self._expect_letter(record, "labelling_failed", optional=not self._exact)
         read = [decode_revision(raw) for raw in self._revisions.answers.pop((session, offset), [])]
         if not self._exact:
@@ -207,10 +207,10 @@ class _Oracle:
 
 
 class _Finals:
-    """Published and expected final revisions of one chunk.
+    """Final revisions of one chunk, published and expected.
 
     Attributes:
-        optional: deletes of open segments; whether they have a revision depends on earlier coalescing.
+        optional: deletes of open segments, which are published or not depending on coalescing.
     """
 
     def __init__(self, report: VerifyReport) -> None:
@@ -248,7 +248,7 @@ def _span_rows(revision: Revision) -> SpanRows:
 
 
 def _is_rounded(got: Revision, wanted: Revision) -> bool:
-    """Whether only the last digits of `stability` and `score` differ."""
+    """Whether the revisions are equal except for the last digits of `stability` and `score`."""
     if _span_rows(got) != _span_rows(wanted):
         return False
     pairs = [*zip(got.spans, wanted.spans, strict=True)]
@@ -262,7 +262,7 @@ def _is_rounded(got: Revision, wanted: Revision) -> bool:
 
 
 def _differences(got: Revision, wanted: Revision) -> str:
-    """Name the fields that differ, never their values; fields of spans only if place, label and text are equal."""
+    """Return the names of differing fields, never their values."""
     names = [x for x in wanted.__struct_fields__ if x != "spans" and getattr(got, x) != getattr(wanted, x)]
     if _span_rows(got) != _span_rows(wanted):
         names.append("spans")

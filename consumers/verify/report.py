@@ -7,21 +7,21 @@ from typing import Any, Literal
 from rich.table import Table
 
 Kind = Literal[
-    "lost",  # a revision, final or dead letter is missing
-    "doubled",  # a repeat under exactly_once, or one whose bytes differ from the first
+    "lost",  # an expected revision, final or dead letter is missing
+    "doubled",  # a repeat under exactly_once, or a repeat that differs from the first
     "order",  # rev does not rise by one, or an older message is answered after a newer one
-    "after_final",  # a closed segment was revised without an edit or delete by its source
-    "altered",  # a revision, label or dead letter is not as expected
-    "stray",  # output without a cause in the input
+    "after_final",  # a closed segment was revised without an edit or delete
+    "altered",  # a revision, label or dead letter differs from the expected one
+    "stray",  # no input explains it
 ]
 
 MAX_PROBLEMS = 1000
-"""Problems kept with their description; all are counted."""
+"""Limit of problems kept with details; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyProblem:
-    """One problem: kind, place and description."""
+    """One problem: its kind, its place and a description."""
 
     kind: Kind
     where: str
@@ -33,29 +33,29 @@ class VerifyProblem:
 
 @dataclass(slots=True)
 class VerifyReport:
-    """Counts and problems of one comparison."""
+    """Counts and problems of one verification."""
 
     messages: int = 0
-    """Input records compared."""
+    """Compared input records."""
     bad: int = 0
-    """Input records that must have a dead letter."""
+    """Input records that belong into the dead-letter topic."""
     sessions: int = 0
     scattered: int = 0
-    """Sessions with messages in several partitions: not compared, because their order is undefined."""
+    """Sessions in several partitions, which are not compared because their order is not guaranteed."""
     revisions: int = 0
     """Revisions read, without repeats."""
     repeats: int = 0
     letters: int = 0
     finals: int = 0
-    """Correct final revisions."""
+    """Final revisions as expected."""
     rounded: int = 0
-    """Revisions whose `stability` differs in its last digits: sums of other batches round differently."""
+    """Revisions whose `stability` differs in its last digits, because other batches round differently."""
     counts: Counter[Kind] = field(default_factory=Counter)
     problems: list[VerifyProblem] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
-        """Whether there is no problem."""
+        """Whether there are no problems."""
         return not self.counts
 
     def add(self, kind: Kind, where: str, what: str) -> None:
@@ -65,11 +65,11 @@ class VerifyReport:
             self.problems.append(VerifyProblem(kind, where, what))
 
     def figures(self) -> dict[str, Any]:
-        """The report as plain data, for JSON."""
+        """Return the report as plain data, for JSON."""
         return asdict(self) | {"counts": dict(self.counts), "ok": self.ok}
 
     def table(self) -> Table:
-        """The counts as a console table."""
+        """Return the counts as a table for the console."""
         table = Table.grid(padding=(0, 3))
         rows = [
             ("input records, of them invalid", f"{self.messages:,}, {self.bad:,}"),

@@ -1,4 +1,7 @@
-"""Client-side checker of revisions: `rev` rises by one, the lists name exactly the changes, final segments stay."""
+"""Checker of a stream of revisions: `rev` rises by one, the lists name exactly the changes, final segments stay.
+
+Like a client, it reads only messages.
+"""
 
 from dataclasses import dataclass, field
 
@@ -15,16 +18,16 @@ class RevisionChecker:
     """Checks revisions in the order of the output topic.
 
     Attributes:
-        violations: descriptions of the violations.
-        latest: newest revision of each tagger and segment.
+        violations: one line for each violated guarantee.
+        latest: latest revision of each tagger and segment.
         rev: last `rev` of each tagger and session.
-        reopened: segments that their source edited or deleted after they closed; only these may change after `final`.
     """
 
     violations: list[str] = field(default_factory=list)
     latest: dict[TaggedKey, Revision] = field(default_factory=dict)
     rev: dict[tuple[str, str], int] = field(default_factory=dict)
     reopened: set[Key] = field(default_factory=set)
+    """Segments edited or deleted after they closed: only these may change after `final`."""
 
     def check(self, revision: Revision) -> None:
         """Check the next revision."""
@@ -39,7 +42,7 @@ class RevisionChecker:
         self.latest[key] = revision
 
     def forget(self, session: str, segment: str) -> None:
-        """Forget a segment: another one of that name begins."""
+        """Forget a segment whose name is used again."""
         for key in [key for key in self.latest if key[1:] == (session, segment)]:
             del self.latest[key]
 

@@ -1,4 +1,4 @@
-"""Readers of the published records: revisions without repeats, and dead letters by their source record."""
+"""Contents of the output topics as a reader sees them: revisions without repeats, and dead letters by origin."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -24,7 +24,7 @@ class ConsumedLetter(ConsumedRecord, Protocol):
 
 
 Stream = tuple[str, str]
-"""Tagger and session: the scope of `rev`."""
+"""Tagger and session, for which `rev` is counted."""
 
 
 @dataclass(slots=True)
@@ -32,8 +32,8 @@ class Revisions:
     """Published revisions.
 
     Attributes:
-        raw: values by stream and rev; compared ones are removed.
-        answers: values by the (session, offset) that they answer, in order.
+        raw: values of each stream by rev; compared ones are removed.
+        answers: values by the (session, offset) that they answer.
     """
 
     raw: dict[Stream, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
@@ -43,7 +43,7 @@ class Revisions:
 def read_revisions(
     records: Iterable[ConsumedRecord], taggers: Collection[str], guarantee: Guarantee, report: VerifyReport
 ) -> Revisions:
-    """Read the output topic, each partition in order; drops repeats, and checks order and keys."""
+    """Read the output topic, each partition in order; drops repeats and checks the order."""
     found = Revisions()
     last: dict[Stream, tuple[int, int]] = {}
     for record in records:
@@ -51,7 +51,7 @@ def read_revisions(
         try:
             revision = decode_revision(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError):
-            report.add("stray", where, "it is not a revision")
+            report.add("stray", where, "this is not a revision")
             continue
         if revision.tagger not in taggers:
             continue
@@ -76,7 +76,7 @@ def read_revisions(
 
 
 def name_revision(tagger: str, session: str, rev: int) -> str:
-    """Describe a revision by tagger, session and rev."""
+    """Return a description of a revision."""
     return f"session {session}, tagger {tagger}, rev {rev}"
 
 
@@ -85,7 +85,7 @@ def _check_repeat(where: str, first: bytes, record: ConsumedRecord, guarantee: G
     if guarantee == "exactly_once":
         report.add("doubled", where, "it is repeated")
     elif record.value != first:
-        report.add("doubled", where, "it is repeated with other bytes")
+        report.add("doubled", where, "it was read before with another content")
 
 
 Place = tuple[int, int]

@@ -144,24 +144,6 @@ class SavedSession:
     """Entries that were not stored, to be written before any other; the step after `Engine.restore` gives them."""
 
 
-def encode_value(value: SessionState | SegmentState) -> bytes:
-    """Encode as MessagePack."""
-    return msgspec.msgpack.encode(value)
-
-
-def decode_value(segment: str | None, data: bytes) -> SessionState | SegmentState:
-    """Decode the value of a key with that segment; None for the session's own key.
-
-    Raises:
-        msgspec.DecodeError: the bytes are no such value.
-    """
-    return _SESSION.decode(data) if segment is None else _SEGMENT.decode(data)
-
-
-_SESSION = msgspec.msgpack.Decoder(SessionState)
-_SEGMENT = msgspec.msgpack.Decoder(SegmentState)
-
-
 def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
     """Build sessions from stored entries.
 

@@ -76,8 +76,8 @@ async def test_state_follows_an_input_that_is_there(place: Place) -> None:
         ("input", {"cleanup_policy": "compact"}, "error", "only the newest record of each session"),
         ("output", {"cleanup_policy": "compact,delete"}, "error", "only the newest record of each session"),
         ("dead_letter", {"cleanup_policy": "compact"}, "error", "only the newest record of each session"),
-        ("input", {"retention_ms": "5400000"}, "warning", "updates not read within 90 minutes are lost"),
-        ("dead_letter", {"retention_ms": "36000000"}, "warning", "dead letters not read within 10 hours"),
+        ("input", {"retention_ms": "5400000"}, "warning", "updates that are not read within 90 minutes are lost"),
+        ("dead_letter", {"retention_ms": "36000000"}, "warning", "dead letters that are not read within 10 hours"),
         ("input", {"retention_bytes": "1000000"}, "warning", "lost under load"),
         ("output", {"min_insync_replicas": "2"}, "error", "min.insync.replicas=2, but only 1 replica: nothing"),
         ("input", {"max_message_bytes": "100000"}, "error", "max.message.bytes=100000: the largest records do not fit"),
@@ -101,7 +101,7 @@ async def test_state_with_other_partitions_than_the_input(place: Place) -> None:
     async with administering(place.address) as admin:
         errors = [detail for severity, detail in await problems_of(admin, place, "state") if severity == "error"]
     assert errors == [
-        f"it has 1 partition, {names.input} has 4; a session's state and updates must be in the same partition:"
+        f"it has 1 partition, {names.input} has 4; the state of a session must be in the partition of its updates:"
         " name a new state topic, or create this one again"
     ]
 

@@ -1,6 +1,6 @@
-"""Apache Kafka broker of one node (KRaft), run from its jars, for tests and for a demo without Docker.
+"""A one-node Apache Kafka (KRaft) started from its jars: for tests, and for demonstrations without Docker.
 
-`make kafka` fetches the jars; they need Java 17 or newer. The broker ends with the process that started it.
+`make kafka` fetches the jars; they need Java 17 or newer. The broker never outlives the process that started it.
 """
 
 import base64
@@ -28,12 +28,13 @@ START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
 _PORTS = range(20_000, 32_000)
-"""Below the ephemeral ports: an outgoing connection could take one of those while the broker is down, and a client that
-connects to an unused ephemeral port can be connected to itself."""
+"""Below the range of ephemeral ports: an outgoing connection could otherwise take the port while the broker is down,
+and a client that connects to a closed local port could even be connected to itself.
+"""
 
 
 def find_java() -> Path | None:
-    """Find Java 17 or newer (`JAVA_HOME` first, then the path); None if there is none."""
+    """Return Java 17 or newer from `JAVA_HOME` or the path; None if there is none."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     java = found or shutil.which("java")
@@ -45,14 +46,14 @@ def find_java() -> Path | None:
 
 
 def find_jars() -> Path | None:
-    """Find Kafka's jars: the folder `HEARKEN_KAFKA_JARS`, or the newest from `make kafka`; None if there are none."""
+    """Return the folder with Kafka's jars: `HEARKEN_KAFKA_JARS`, or the newest of `make kafka`; None if missing."""
     given = os.environ.get("HEARKEN_KAFKA_JARS")
     folders = [Path(given)] if given else sorted(CACHE.glob("[0-9]*"), key=_version, reverse=True)
     return next((folder.resolve() for folder in folders if any(folder.glob("kafka_2.13-*.jar"))), None)
 
 
 def find_missing() -> str | None:
-    """Explain in one line why Apache Kafka cannot run here, and what to do; None if it can."""
+    """Return one line that says what Apache Kafka needs to run here; None if nothing is missing."""
     if find_java() is None:
         return f"Java {OLDEST_JAVA} or newer is missing (set JAVA_HOME, or apt install default-jre-headless)"
     if find_jars() is None:
@@ -61,15 +62,15 @@ def find_missing() -> str | None:
 
 
 class ApacheKafka:
-    """A broker that can be killed and restarted on the same data and ports. All calls block.
+    """A broker that can be killed and started again with the same data and ports. All calls block.
 
     Args:
-        libs: folder with Kafka's jars.
-        folder: folder of its data and log; created if missing.
-        partitions: partitions of an automatically created topic.
+        libs: the folder with Kafka's jars.
+        folder: for its data and log; created if missing.
+        partitions: of automatically created topics.
         ephemeral: remove the folder at `stop`, and also if this process is killed.
-        properties: additional configuration lines, which take precedence; may contain {port} and {controller}.
-        format_options: additional arguments of the storage tool (users with passwords, for example).
+        properties: additional configuration lines, which take precedence; {port} and {controller} are replaced.
+        format_options: additional arguments of the storage formatting tool (such as users with passwords).
 
     Attributes:
         address: HOST:PORT for clients.
@@ -99,12 +100,12 @@ class ApacheKafka:
         self._java: Path | None = None
 
     def start(self) -> None:
-        """Start the broker; returns when it answers and all its partitions have a leader.
+        """Start the broker; returns when it answers and every existing partition has a leader.
 
         Raises:
-            OperationFailed: Java is missing, or the broker did not start.
+            OperationFailed: there is no Java, or the broker did not start.
         """
-        assert self._process is None, "the broker is running"
+        assert self._process is None, "the broker is already running"
         self._java = self._java or find_java()
         if self._java is None:
             raise OperationFailed(f"Apache Kafka needs Java {OLDEST_JAVA} or newer; set JAVA_HOME")
@@ -120,7 +121,7 @@ class ApacheKafka:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                start_new_session=True,  # Ctrl-C must not reach the broker: this process stops it
+                start_new_session=True,  # Ctrl-C must reach this process only, which stops the broker itself
             )
         try:
             self._wait()
@@ -129,13 +130,13 @@ class ApacheKafka:
             raise
 
     def kill(self) -> None:
-        """Kill the broker (SIGKILL), like a power cut; its data stay. No effect if it does not run."""
+        """Kill the broker (SIGKILL) as a power failure would; its data stay. No effect if it is not running."""
         if self._process is not None:
             self._process.kill()
             self._reap(self._process)
 
     def stop(self) -> None:
-        """Stop the broker; kill it after `STOP_SECONDS`. No effect if it does not run."""
+        """Stop the broker, by force after `STOP_SECONDS`. No effect if it is not running."""
         if self._process is not None:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -146,7 +147,7 @@ class ApacheKafka:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the running broker, for tests that pause it."""
+        """Process id while the broker runs: for tests that suspend it."""
         return self._process.pid if self._process else None
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:
@@ -168,7 +169,7 @@ class ApacheKafka:
         draft.write_text(text)
         (self.folder / "tmp").mkdir(exist_ok=True)
         cluster = base64.urlsafe_b64encode(random.randbytes(16)).decode().rstrip("=")
-        # A leading "-" would be parsed as an option.
+        # A cluster id that begins with "-" would be parsed as an option.
         command = [*self._command("kafka.tools.StorageTool"), "format", "-t", "H" + cluster[1:], "-c", str(draft)]
         command += self._format_options
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
@@ -183,7 +184,7 @@ class ApacheKafka:
         return [str(self._java), *JVM, temporary, "-cp", f"{self._libs.resolve()}/*", main]
 
     def _wait(self) -> None:
-        """Wait until the broker answers and all partitions have a leader."""
+        """Wait until the broker answers and all partitions have leaders."""
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -213,7 +214,7 @@ class ApacheKafka:
 
 @contextmanager
 def apache_kafka(*, partitions: int = 4) -> Iterator[ApacheKafka]:
-    """Run a broker with empty storage, which is removed at the end.
+    """Run a broker with empty storage for the block; removes all its files.
 
     Raises:
         OperationFailed: Apache Kafka cannot run here, or did not start.
@@ -232,10 +233,10 @@ def apache_kafka(*, partitions: int = 4) -> Iterator[ApacheKafka]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find unused ports on loopback.
+    """Return unused ports on loopback.
 
     Raises:
-        OperationFailed: there are too few.
+        OperationFailed: there are not enough.
     """
     found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):

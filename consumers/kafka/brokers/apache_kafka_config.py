@@ -1,15 +1,17 @@
-"""Configuration of Apache Kafka for tests and demos: small, fast to start, with short timeouts."""
+"""Configuration of Apache Kafka for tests and demonstrations: small, fast to start, short timeouts."""
 
 WATCHED = """exec 3<&0
 (read -r line || { kill -9 $$; test -z "$0" || { sleep 1; rm -rf "$0"; }; }) <&3 >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-"""
-"""Runs "$@" with a watchdog. If our end of the pipe closes without a line (we died), it kills the broker and removes
-the folder $0, if given. PR_SET_PDEATHSIG is not suitable: the signal comes when the *thread* ends."""
+"""Shell script that runs "$@" with a watchdog: if the pipe closes without a line (this process died), the watchdog
+kills the broker and removes the folder $0, if given. A death signal (PR_SET_PDEATHSIG) is unsuitable, because it is
+sent when the starting *thread* ends.
+"""
 
 JVM = (
     "-Xms128m",
     "-Xmx512m",
-    # Short runs on few cores: fast compilation, garbage collection in one thread, no files elsewhere.
+    # Short runs on few cores: fast compilation, single-threaded garbage collection, no files elsewhere.
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
@@ -30,7 +32,7 @@ log.dirs={data}
 num.partitions={partitions}
 auto.create.topics.enable=true
 
-# One node and few partitions of the internal topics: a fast start.
+# One node and few internal partitions start faster.
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=4
@@ -43,11 +45,11 @@ num.network.threads=2
 num.io.threads=4
 background.threads=4
 
-# After a kill, a node waits until its controller has expired the old session: 9 s by default.
+# A restarted node waits until its controller has expired the old one: 9 s by default.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=300
 
-# No long waits in tests: for members that may still join, for dead members, for the cleaner.
+# Tests should not wait for joining members, for dead members or for the cleaner.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500

@@ -1,7 +1,7 @@
-"""Embedded broker for the demo and for tests: librdkafka's in-process cluster, which speaks Kafka over TCP.
+"""Brokers for the demo and for tests. The embedded broker is librdkafka's in-process cluster, reachable over TCP.
 
-It serves one member per group, has no usable transactions, keeps 5 MiB per partition and gives every record the
-timestamp 1234. For anything else use Apache Kafka.
+It serves one member of a group, does not support transactions, keeps 5 MiB for each partition and sets every timestamp
+to 1234: for anything else use Apache Kafka.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from confluent_kafka import Producer
 from consumers.kafka.brokers.apache_kafka import apache_kafka
 
 FETCH_WAIT_MS = 5
-"""The broker answers an empty fetch only after this time, even if a record arrives meanwhile: so it is short."""
+"""Fetch wait for the embedded broker, which answers an empty fetch only after it, even if records arrive meanwhile."""
 
 
 class EmbeddedBroker:
-    """Broker that lives as long as this object; topics are created at their first use.
+    """A broker that lives as long as this object; it creates topics on first use.
 
     Args:
         partitions: partitions of each topic.
     """
 
     def __init__(self, partitions: int = 4) -> None:
-        # The producer only owns the cluster; its log lines are irrelevant.
+        # The producer only owns the cluster; its log lines about that are noise.
         self._owner: Producer | None = Producer(
             {
                 "bootstrap.servers": "embedded",
@@ -38,7 +38,7 @@ class EmbeddedBroker:
         self.address = f"{broker.host}:{broker.port}"
 
     def close(self) -> None:
-        """Stop the cluster; its records are lost."""
+        """Stop the cluster; all its records are lost."""
         self._owner = None
 
 
@@ -51,7 +51,7 @@ class OwnBroker(Enum):
 
 @asynccontextmanager
 async def open_broker(which: str | OwnBroker) -> AsyncIterator[str]:
-    """Yield the address of a broker: the given one, or that of an own broker, which ends with the context.
+    """Yield the address of a broker: the given one, or that of a broker which runs for the block.
 
     Raises:
         OperationFailed: Apache Kafka cannot run here.

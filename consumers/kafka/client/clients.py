@@ -1,4 +1,4 @@
-"""Kafka clients: construction with the settings for at-least-once, start with retries, and stop."""
+"""Kafka clients with the settings that at-least-once delivery needs, and their start with retries."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -17,61 +17,60 @@ from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import aiokafka_options, read_security
 
 MAX_REQUEST = 8 << 20
-"""Bytes of one request. A state may be larger than a revision; its topic has the same limit
-(consumers/kafka/topics/rules.py)."""
+"""Limit of bytes of one request. States may be larger than revisions; their topic allows as much
+(consumers/kafka/topics/rules.py).
+"""
 
 BATCH = 1 << 17
-"""Bytes of a batch of one partition. A partition has one batch in flight, so the output of an engine step should fit in
-it: with aiokafka's 16 KiB, a step of a hundred updates takes several round trips."""
+"""Bytes of a batch, which holds records of one partition. Each partition has one batch in flight, so the records of a
+step should fit in it: with aiokafka's 16 KiB a step of a hundred updates takes several round trips."""
 
 REFUSED_SECONDS = 3.0
-"""How long to retry a broker that refuses the connection: it may have just started."""
+"""Time for which a connection that a broker refuses is retried."""
 
 
 class Client(Protocol):
-    """Start and stop of a Kafka client."""
+    """A Kafka client that can be started and stopped."""
 
     async def start(self) -> None:
         """Connect."""
 
     async def stop(self) -> None:
-        """Disconnect; also after a failed start."""
+        """Disconnect; allowed after a failed start."""
 
 
 C = TypeVar("C", bound=Client)
 
 
 def make_producer(broker: str) -> AIOKafkaProducer:
-    """Make a producer whose acknowledgement means that all in-sync replicas have the record."""
+    """Make a producer whose acknowledgement means that every in-sync replica has the record."""
     return AIOKafkaProducer(bootstrap_servers=broker, acks="all", **aiokafka_options())
 
 
 def make_service_producer(settings: ServiceSettings, transactional_id: str | None) -> AIOKafkaProducer:
-    """Make a producer of the service: the shared one (None), or one for the transactions of a partition.
+    """Make the service's producer: the shared one (None), or one for the transactions of a partition.
 
-    A transactional id fences the previous producer with it. The brokers abort an open transaction shortly after the
-    service's own timeout.
+    A transactional id fences its previous owner. Brokers abort an open transaction shortly after the service itself has
+    given it up.
     """
-    transactions: dict[str, Any] = {}
+    options: dict[str, Any] = {"acks": "all"}
     if transactional_id is not None:
-        timeout_ms = int((settings.transaction_seconds + 5) * 1000)
-        transactions = {
+        options = {
             "transactional_id": transactional_id,
             "retry_backoff_ms": 10,
-            "transaction_timeout_ms": timeout_ms,
+            "transaction_timeout_ms": int((settings.transaction_seconds + 5) * 1000),
         }
     return AIOKafkaProducer(
         bootstrap_servers=settings.broker,
-        acks="all",
         max_request_size=MAX_REQUEST,
         max_batch_size=BATCH,
-        **transactions,
+        **options,
         **aiokafka_options(),
     )
 
 
 def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
-    """Make a member of the group with explicit commits and without automatic resets of its positions."""
+    """Make the consumer of the group; it never commits or resets a position by itself."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker,
         group_id=settings.group,
@@ -82,10 +81,10 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         fetch_max_wait_ms=settings.fetch_wait_ms,
         session_timeout_ms=int(settings.session_timeout_seconds * 1000),
         heartbeat_interval_ms=int(settings.heartbeat_seconds * 1000),
-        # A rebalance waits for messages in flight, so the group must wait for this member.
+        # A rebalance waits for records in flight, so the group must wait that long for this member.
         rebalance_timeout_ms=int((settings.shutdown_seconds + 10) * 1000),
-        # Partitions move as little as possible, because a moved one must be restored. The class is new for each
-        # consumer, because the assignor keeps the previous assignment in its class.
+        # Partitions stay with their members if possible, because moved ones must be restored.
+        # (A new subclass, because the assignor stores its member's assignment in its class.)
         partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         metadata_max_age_ms=30_000,
         **aiokafka_options(),
@@ -93,7 +92,7 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
 
 
 def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
-    """Make a reader of the changelog."""
+    """Make the reader of the changelog."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker,
         enable_auto_commit=False,
@@ -107,14 +106,14 @@ def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
 
 
 async def stop_client(client: Client, patience: float = 5.0) -> None:
-    """Stop a client that may be fenced, or whose broker may not answer; wait at most `patience` seconds."""
+    """Stop a client that may be fenced or whose broker may not answer, within `patience` seconds."""
     task = asyncio.current_task()
     cancelled = task.cancelling() if task else 0
     try:
         with suppress(KafkaError, TimeoutError, OSError):
             async with asyncio.timeout(patience):
                 await client.stop()
-    finally:  # a failed or interrupted stop closes neither the connections nor the metadata task
+    finally:  # a stop that failed or timed out has closed neither the connections nor the metadata task
         inner = getattr(client, "client", None) or getattr(client, "_client", None)
         if inner is not None:
             await inner.close()
@@ -123,18 +122,20 @@ async def stop_client(client: Client, patience: float = 5.0) -> None:
 
 
 async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
-    """Make and start a client; retries for `patience` seconds, and for `REFUSED_SECONDS` if the broker refuses.
+    """Make and start a client; retry for `patience` seconds while no broker answers.
+
+    A refused connection is retried for `REFUSED_SECONDS` only, because the broker may have just started.
 
     Raises:
         BrokerUnreachable: no broker answered in time.
-        AccessRefused: the broker refused; the message names the variable to correct.
+        AccessRefused: the broker refused the connection; the message names the variable to correct.
     """
     clock = asyncio.get_running_loop().time
     started = clock()
     deadline = started + patience
-    pause = 0.2  # aiokafka logs each failed attempt
+    pause = 0.2  # aiokafka logs every failed attempt
     while True:
-        client = make()  # a client cannot be started again after a failed start
+        client = make()  # a client cannot be started again after a failure
         try:
             await client.start()
         except (KafkaError, OSError) as error:
@@ -143,9 +144,9 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
             if refusal and clock() + pause > min(deadline, started + REFUSED_SECONDS):
                 raise AccessRefused(f"{broker}: {refusal}") from error
             if clock() + pause > deadline:
-                spoken = f"we speak {read_security().security_protocol} (HEARKEN_SECURITY_PROTOCOL)"
-                waited = f"no broker answers at {broker} (waited {patience:g} s; {spoken}): {error}"
-                raise BrokerUnreachable(waited) from error
+                protocol = f"we speak {read_security().security_protocol} (HEARKEN_SECURITY_PROTOCOL)"
+                detail = f"no broker answers at {broker} (waited {patience:g} s; {protocol}): {error}"
+                raise BrokerUnreachable(detail) from error
         except BaseException:
             await stop_client(client)
             raise
@@ -162,17 +163,17 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]
         super().__init__(bootstrap_servers=broker, **aiokafka_options())
 
     async def stop(self) -> None:
-        """Disconnect; also after a failed start."""
+        """Disconnect; allowed after a failed start."""
         await self.close()
 
 
 @asynccontextmanager
 async def admin_client(broker: str, patience: float) -> AsyncIterator[AIOKafkaAdminClient]:
-    """Start an admin client for the context.
+    """Open an admin client for the block.
 
     Raises:
         BrokerUnreachable: no broker answered within `patience` seconds.
-        OperationFailed: replaces a KafkaError from the context.
+        OperationFailed: replaces a KafkaError of the block.
     """
     admin: Admin = await connect(partial(Admin, broker), broker, patience)
     try:

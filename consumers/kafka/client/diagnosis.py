@@ -1,4 +1,4 @@
-"""Diagnosis of refused connections: aiokafka reports no reason, so one connection is tried here."""
+"""Diagnosis of refused connections by a test connection, because aiokafka reports only that it could not connect."""
 
 import asyncio
 import ssl
@@ -14,10 +14,10 @@ _HOSTNAME_MISMATCH, _ADDRESS_MISMATCH = 62, 64
 
 
 async def find_refusal(broker: str) -> str | None:
-    """Connect to the first broker that answers; returns one line that names the variable to correct, or None.
+    """Return one line that names the variable to correct, from the first broker that answers; None without a diagnosis.
 
-    None: no broker answers, the connection works, or the cause is unknown. Without TLS and SASL a refusal cannot be
-    distinguished from a missing broker.
+    None means that no broker answers, that the connection works, or that the cause is another: without TLS and SASL a
+    refusal cannot be distinguished from a broker that is away.
     """
     security = read_security()
     if not (security.tls or security.sasl):
@@ -29,7 +29,7 @@ async def find_refusal(broker: str) -> str | None:
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
             return _explain_sasl(error, security)
         except (OSError, KafkaError) as error:  # TimeoutError is an OSError
-            # A broker that requires a client certificate reports this after the handshake, at the next read.
+            # A broker that requires a client certificate says so after the handshake, on the next read.
             for found in (error, error.__cause__):
                 if isinstance(found, ssl.SSLError):
                     return _explain_tls(found)
@@ -47,13 +47,13 @@ def _hosts(broker: str) -> list[tuple[str, int]]:
 def _explain_tls(error: ssl.SSLError) -> str:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"TLS failed ({error.reason or error}): does the broker require a client certificate "
+            f"TLS failed ({error.reason or error}): does the broker ask for a client certificate "
             "(HEARKEN_SSL_CERTFILE), and does this port speak TLS (HEARKEN_SECURITY_PROTOCOL)?"
         )
     if error.verify_code in (_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH):
         return (
             f"the broker's certificate is for another name ({error.verify_message}): "
-            "use that name in --broker, or set HEARKEN_SSL_CHECK_HOSTNAME=false"
+            "use the certificate's name in --broker, or set HEARKEN_SSL_CHECK_HOSTNAME=false if that is not possible"
         )
     return (
         f"the broker's certificate is not trusted ({error.verify_message}): "
@@ -63,6 +63,6 @@ def _explain_tls(error: ssl.SSLError) -> str:
 
 def _explain_sasl(error: KafkaError, security: Security) -> str:
     if isinstance(error, SaslAuthenticationFailed):
-        reason = " ".join(str(error).split())
-        return f"the broker refused user or password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({reason})"
-    return f"the broker does not support {security.sasl_mechanism} at this port: HEARKEN_SASL_MECHANISM"
+        said = " ".join(str(error).split())
+        return f"the broker does not take our name and password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({said})"
+    return f"the broker does not take {security.sasl_mechanism} at this port: HEARKEN_SASL_MECHANISM"

@@ -1,7 +1,8 @@
-"""TLS and SASL settings of Kafka clients, from environment variables and the files that they name.
+"""TLS and SASL settings of Kafka connections, from environment variables and the files that they name.
 
-They are read whenever a client is made (clients.py, topic_reader.py), so a changed password file applies to all later
-clients. There are no flags, because the arguments of a process are public.
+They are read when a client is made (consumers/kafka/client/clients.py, consumers/kafka/client/topic_reader.py), so a
+password changed in its file applies to every client made afterwards. There are no flags, because process arguments are
+visible to other users.
 """
 
 import os
@@ -18,11 +19,11 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 PREFIX = "HEARKEN_"
 SECRETS = ("sasl_password", "ssl_key_password")
-"""Each may be in a file, named by the variable with the suffix _FILE."""
+"""Settings that may be in a file, which the variable with the suffix _FILE names."""
 
 
 class SecurityError(SettingError):
-    """Invalid variable, without a flag."""
+    """A security variable is invalid; unlike other settings it has no flag."""
 
     def __init__(self, name: str, detail: str) -> None:
         Exception.__init__(self, f"{PREFIX}{name.upper()}: {detail}")
@@ -32,10 +33,10 @@ class SecurityError(SettingError):
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """Security settings of the clients. The repr shows no secret.
+    """Security settings of the connections to brokers. The repr shows no secrets.
 
     Raises:
-        SecurityError: a setting is missing for the protocol, or not used by it.
+        SecurityError: the protocol needs a setting that is missing, or has no use for one that is set.
     """
 
     security_protocol: Protocol = "PLAINTEXT"
@@ -43,11 +44,11 @@ class Security:
     sasl_username: str | None = None
     sasl_password: str | None = field(default=None, repr=False)
     ssl_cafile: Path | None = None
-    """Certificate authorities for the brokers' certificates; None: the system's."""
+    """Certificate authorities for the brokers' certificates; None for the system's."""
     ssl_certfile: Path | None = None
     """Client certificate, for brokers that require one."""
     ssl_keyfile: Path | None = None
-    """Key of the client certificate; None: in the same file."""
+    """Key of the client certificate; None if it is in the same file."""
     ssl_key_password: str | None = field(default=None, repr=False)
     ssl_check_hostname: bool = True
 
@@ -62,14 +63,14 @@ class Security:
 
     @property
     def sasl(self) -> bool:
-        """Whether clients log in with user name and password."""
+        """Whether clients log in with name and password."""
         return self.security_protocol.startswith("SASL")
 
     def ssl_context(self) -> ssl.SSLContext:
         """Make the context of TLS connections.
 
         Raises:
-            SecurityError: a file cannot be read, or has other contents.
+            SecurityError: a file cannot be read or is invalid.
         """
         try:
             context = ssl.create_default_context(cafile=self.ssl_cafile)
@@ -81,7 +82,7 @@ class Security:
         return context
 
     def for_aiokafka(self) -> dict[str, Any]:
-        """Make the options of an aiokafka client.
+        """Return the options of an aiokafka client.
 
         Raises:
             SecurityError: see `ssl_context`.
@@ -98,7 +99,7 @@ class Security:
         return options
 
     def for_librdkafka(self) -> dict[str, Any]:
-        """Make the options of a librdkafka client."""
+        """Return the settings of a librdkafka client."""
         options: dict[str, Any] = {"security.protocol": self.security_protocol.lower()}
         if self.tls:
             options["ssl.endpoint.identification.algorithm"] = "https" if self.ssl_check_hostname else "none"
@@ -119,7 +120,7 @@ class Security:
         for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
             value = getattr(self, name)
             if self.sasl and not value:
-                raise SecurityError(name, f"{self.security_protocol} needs it, but it is not set")
+                raise SecurityError(name, f"{self.security_protocol} needs it, and it is not set")
             if not self.sasl and value:
                 raise SecurityError(name, f"has no use with {self.security_protocol}; {_suggest_protocol('SASL_SSL')}")
 
@@ -132,13 +133,13 @@ class Security:
             raise SecurityError("ssl_check_hostname", f"has no use with {self.security_protocol}, which has no TLS")
         for name in ("ssl_keyfile", "ssl_key_password"):
             if getattr(self, name) and not self.ssl_certfile:
-                raise SecurityError(name, f"{PREFIX}SSL_CERTFILE must name the certificate of this key")
+                raise SecurityError(name, f"{PREFIX}SSL_CERTFILE must name the certificate that it belongs to")
 
     def _load_client_certificate(self, context: ssl.SSLContext) -> None:
         assert self.ssl_certfile is not None
         password = self.ssl_key_password or ""
         try:
-            # Without a password OpenSSL would prompt at the terminal.
+            # Without a password callback OpenSSL would prompt on the terminal.
             context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password=lambda: password)
         except OSError as error:
             wrong = "ssl_keyfile" if self.ssl_keyfile else "ssl_certfile"
@@ -149,7 +150,7 @@ class Security:
 
 
 def read_security(environ: Mapping[str, str] = os.environ) -> Security:
-    """Read the variables, and the files that they name. An empty variable counts as unset.
+    """Read the variables and the files that they name. Empty variables count as unset.
 
     Raises:
         SecurityError: a variable is invalid; the message names it.
@@ -182,31 +183,23 @@ def check_cluster(broker: str) -> None:
 
 
 def aiokafka_options() -> dict[str, Any]:
-    """Make the security options of an aiokafka client.
-
-    Raises:
-        SecurityError: a variable is invalid.
-    """
+    """Return the security options of an aiokafka client; see `read_security`."""
     return read_security().for_aiokafka()
 
 
 def librdkafka_options() -> dict[str, Any]:
-    """Make the security options of a librdkafka client.
-
-    Raises:
-        SecurityError: a variable is invalid.
-    """
+    """Return the security settings of a librdkafka client; see `read_security`."""
     return read_security().for_librdkafka()
 
 
 def clear_security_variables(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Unset the variables in this process and its children: an own broker is on loopback, without security."""
+    """Unset the variables for this process and its children: brokers started by a command are open, on loopback."""
     for name in variable_names():
         environ.pop(name, None)
 
 
 def variable_names() -> list[str]:
-    """Names of all variables read here."""
+    """Return the names of all variables read here."""
     names = [PREFIX + name.name.upper() for name in fields(Security)]
     return names + [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
 
@@ -222,7 +215,7 @@ def _drop_unset(options: Mapping[str, object]) -> dict[str, str]:
 def _choose(name: str, value: str, known: tuple[Any, ...]) -> Any:
     value = value.upper()
     if value not in known:
-        # The value is not shown: it could be a secret in the wrong variable.
+        # The value is not repeated, because it could be a secret in the wrong variable.
         raise SecurityError(name, f"use {', '.join(filter(None, known))}")
     return value
 
@@ -237,17 +230,17 @@ def _find_file(name: str, value: str) -> Path | None:
     if not value:
         return None
     if not os.access(value, os.R_OK) or not Path(value).is_file():
-        raise SecurityError(name, f"{value} is no readable file")
+        raise SecurityError(name, f"{value} is not a readable file")
     return Path(value)
 
 
 def _read_secret(environ: Mapping[str, str], name: str) -> str:
-    """Read a secret from its variable or its file, without a final line break."""
-    direct = environ.get(PREFIX + name.upper(), "")
+    """Read a secret from its variable or its file, without the file's trailing line breaks."""
+    said = environ.get(PREFIX + name.upper(), "")
     path = environ.get(f"{PREFIX}{name.upper()}_FILE", "")
     if not path:
-        return direct
-    if direct:
+        return said
+    if said:
         raise SecurityError(name, f"is set, and {PREFIX}{name.upper()}_FILE too: use one of them")
     try:
         secret = Path(path).read_text("utf-8").rstrip("\r\n")
@@ -259,14 +252,14 @@ def _read_secret(environ: Mapping[str, str], name: str) -> str:
 
 
 def check_broker_choice(broker: str | None, *, own: bool) -> None:
-    """Prepare the settings for an existing cluster, or for an own one (`broker` is None), which has no security.
+    """Check the settings of a running cluster, or unset them for a broker that the command starts.
 
     Raises:
-        SettingError: both are requested, or the settings of the cluster are invalid.
+        SettingError: both were requested, or the cluster's settings are invalid.
     """
     if broker is None:
         clear_security_variables()
         return
     check_cluster(broker)
     if own:
-        raise SettingError("broker", "use either a running broker or --apache-kafka, not both")
+        raise SettingError("broker", "either a broker that runs or --apache-kafka, not both")

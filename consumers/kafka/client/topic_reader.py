@@ -1,4 +1,4 @@
-"""Reader of the committed records of a whole topic; it joins no group and commits nothing."""
+"""Reading of whole topics (read committed), without joining a group and without commits."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import librdkafka_options
 
 PATIENCE = 30.0
-"""Seconds to wait for a broker."""
+"""Time to wait for a broker that does not answer."""
 
 
 @dataclass(slots=True)
@@ -32,27 +32,28 @@ class StoredRecord:
 
 
 def make_topic_consumer(broker: str, group: str = "hearken-verify") -> Consumer:
-    """Make a consumer for explicit reads; the group is only used to read its committed offsets."""
+    """Make a consumer with manual assignment; the group serves only to read its committed offsets."""
     return Consumer(
         {
             "bootstrap.servers": broker,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,  # the end of a partition is only reported when an empty fetch returns
+            "fetch.wait.max.ms": 20,  # the end of a partition is reported only after an empty fetch
             "isolation.level": "read_committed",
-            "log_level": 0,  # errors are raised; a killed broker needs no log line
+            "log_level": 0,  # errors are raised; lines about killed brokers are noise
             **librdkafka_options(),
         }
     )
 
 
 def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
-    """Find the partitions of a topic.
+    """Return the partitions of a topic.
 
     Raises:
-        BrokerUnreachable: no broker answered, or it refused the connection.
-        OperationFailed: the topic does not exist.
+        BrokerUnreachable: no broker answered.
+        AccessRefused: the broker refused the connection.
+        OperationFailed: there is no such topic.
     """
     try:
         found = consumer.list_topics(topic, timeout=PATIENCE).topics[topic]
@@ -67,11 +68,11 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
 
 
 def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, int]:
-    """Find the end offset of each partition, or the offset committed by a group (0: none).
+    """Return each partition's end offset, or the offset that a group has committed (0 for none).
 
     Raises:
         BrokerUnreachable: no broker answered.
-        OperationFailed: the topic does not exist, or its first records were deleted.
+        OperationFailed: there is no such topic, or its first records are deleted.
     """
     with closing(make_topic_consumer(broker, group or "hearken-verify")) as consumer:
         partitions = [TopicPartition(topic, number) for number in find_partitions(consumer, broker, topic)]
@@ -79,21 +80,19 @@ def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, in
             marks = {x.partition: consumer.get_watermark_offsets(x, timeout=PATIENCE) for x in partitions}
             committed = consumer.committed(partitions, timeout=PATIENCE) if group else []
         except KafkaException as error:
-            raise BrokerUnreachable(f"{broker} did not report the end offsets of {topic}: {error}") from error
+            raise BrokerUnreachable(f"{broker} did not tell the ends of {topic}: {error}") from error
     for partition, (low, _) in marks.items():
         if low > 0:
-            raise OperationFailed(
-                f"{topic}, partition {partition} begins at offset {low}: earlier records were deleted"
-            )
+            raise OperationFailed(f"{topic}, partition {partition} begins at offset {low}: earlier records are deleted")
     return {x.partition: max(0, x.offset) for x in committed} or {x: high for x, (_, high) in marks.items()}
 
 
 def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
-    """Read all present records, one partition after another.
+    """Yield all present records, one partition after another.
 
     Raises:
         BrokerUnreachable: no broker answered.
-        OperationFailed: the topic does not exist, or cannot be read.
+        OperationFailed: there is no such topic, or it cannot be read.
     """
     with closing(make_topic_consumer(broker)) as consumer:
         for partition in find_partitions(consumer, broker, topic):
@@ -102,7 +101,7 @@ def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
 
 
 def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[StoredRecord]:
-    # One by one, because `consume` waits for a full batch.
+    # `poll` instead of `consume`, which would wait until a batch is full.
     while (record := consumer.poll(PATIENCE)) is not None:
         error = record.error()
         if error is None:
@@ -111,7 +110,7 @@ def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Sto
             return
         elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
             raise OperationFailed(f"{topic} cannot be read: {error.str()}")
-    raise BrokerUnreachable(f"{broker} sent no records of {topic} for {PATIENCE:g} s")
+    raise BrokerUnreachable(f"{broker} sent nothing of {topic} for {PATIENCE:g} s")
 
 
 def _to_stored_record(record: Any) -> StoredRecord:

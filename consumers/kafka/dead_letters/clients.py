@@ -1,4 +1,4 @@
-"""Clients of `hearken dlq`: a sender of records with its progress in one transaction, and a reader of originals."""
+"""Clients of `hearken dlq`: reading, and sending of records together with the progress in one transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,9 +19,9 @@ from consumers.kafka.output.dead_letter import read_replays
 from consumers.kafka.topics.topics import is_embedded
 
 BROKER_SECONDS = 30.0
-"""Timeout for one transaction, or for the next records."""
+"""Time limit of one transaction, or of reading the next records."""
 MAX_REQUEST = 16 << 20
-"""Bytes of the largest request; the limit of the broker is usually lower."""
+"""Limit of bytes of a sent record; brokers usually have a lower one."""
 
 
 @dataclass(slots=True)
@@ -30,24 +30,24 @@ class FoundLetter:
 
     location: TopicPartition
     after: int
-    """Offset after the previous record; there is no record between."""
+    """Offset after the previous record; no record lies between."""
     offset: int
     letter: DeadLetter | None
-    """None: the record is not a dead letter of the service."""
+    """None if the service did not write the record."""
 
 
 @asynccontextmanager
 async def broker_deadline(what: str) -> AsyncIterator[None]:
-    """Limit requests to `BROKER_SECONDS`.
+    """Limit the time of broker calls in the block to `BROKER_SECONDS`.
 
     Raises:
-        OperationFailed: the broker took longer, or refused; the message begins with `what`.
+        OperationFailed: a call failed or took longer; `what` says what did not happen.
     """
     try:
         async with asyncio.timeout(BROKER_SECONDS):
             yield
     except ProducerFenced as error:
-        raise OperationFailed("another replay with this group has started; wait until it ends") from error
+        raise OperationFailed("another replay with this group has begun; let it finish") from error
     except TimeoutError as error:
         raise OperationFailed(f"{what} within {BROKER_SECONDS:g} s; run it again") from error
     except KafkaError as error:
@@ -55,7 +55,7 @@ async def broker_deadline(what: str) -> AsyncIterator[None]:
 
 
 async def start_client(stack: AsyncExitStack, make: Callable[[], C], broker: str, patience: float) -> C:
-    """Start a client, which the stack stops.
+    """Start a client; the stack stops it.
 
     Raises:
         BrokerUnreachable: no broker answered.
@@ -73,7 +73,7 @@ async def start_admin(stack: AsyncExitStack, broker: str, patience: float) -> AI
 async def start_consumer(
     stack: AsyncExitStack, broker: str, patience: float, group: str | None = None
 ) -> AIOKafkaConsumer:
-    """Start a consumer of committed records without automatic positions; see `start_client`."""
+    """Start a reader of committed records with explicit positions; see `start_client`."""
     make = partial(
         AIOKafkaConsumer,
         bootstrap_servers=broker,
@@ -90,10 +90,10 @@ async def start_consumer(
 async def read_progress(
     admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, DoneOffsets]:
-    """Read the committed progress of a group.
+    """Read the progress that a group has committed.
 
     Raises:
-        OperationFailed: the broker did not report it.
+        OperationFailed: the broker did not answer.
     """
     async with broker_deadline("the broker did not report the progress of the last replay"):
         while True:
@@ -105,17 +105,16 @@ async def read_progress(
             else:
                 if all(at in kept for at in partitions):
                     return {at: DoneOffsets.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
-            # The first group of a new cluster waits for its coordinator: the request fails, or its answer has no
-            # partitions, because aiokafka ignores the error code of the answer.
+            # The first group of a new cluster waits for its coordinator. That gives an error, or an answer without
+            # partitions, whose error aiokafka ignores.
             await asyncio.sleep(0.1)
 
 
 class ReplaySender:
-    """Sends records again, and commits the progress in the same transaction.
+    """Sends records again and commits the progress in the same transaction.
 
-    Its start fences a running replay and aborts the open transaction of a dead one, so it must precede the reading of
-    the progress. An embedded broker keeps no offsets of transactions, and their markers damage its topics; so there
-    each record is sent and committed separately.
+    Its start fences a running replay and aborts the transaction of a crashed one, so start it before reading progress.
+    The embedded broker does not support transactions, so there each record is sent and committed separately.
     """
 
     def __init__(self, broker: str, group: str, patience: float, *, transactional: bool) -> None:
@@ -131,7 +130,7 @@ class ReplaySender:
         cls, stack: AsyncExitStack, admin: AIOKafkaAdminClient, broker: str, group: str, patience: float
     ) -> "ReplaySender":
         """Start a sender; see `start_client`."""
-        async with broker_deadline("the broker did not describe its cluster"):
+        async with broker_deadline("the broker did not describe itself"):
             embedded = await is_embedded(admin)
         sender = cls(broker, group, patience, transactional=not embedded)
         sender._producer = await sender._connect()
@@ -157,13 +156,13 @@ class ReplaySender:
         return producer
 
     async def send(self, location: TopicPartition, found: Sequence[FoundLetter], done: DoneOffsets) -> bool:
-        """Send letters of one partition, in order, and add them to `done`.
+        """Send letters of one partition in order, and add them to `done`.
 
         Returns:
-            False if nothing was sent because a letter is too large, or because they must be sent one by one.
+            False if nothing was sent, because a record is too large or the records must be sent one by one.
 
         Raises:
-            OperationFailed: the broker did not accept the records, or the progress cannot be committed.
+            OperationFailed: the broker did not accept them, or the progress cannot be committed.
         """
         if not self._transactional and len(found) > 1:
             return False
@@ -201,8 +200,8 @@ class ReplaySender:
             await asyncio.gather(*acks)
         except MessageSizeTooLargeError:
             await asyncio.gather(*acks, return_exceptions=True)
-            # The producer's sequence numbers no longer match the broker's, which would refuse more records. The start
-            # of the next producer with this id aborts an open transaction.
+            # The producer's sequence numbers no longer match the broker's, which would refuse its next record.
+            # (The next producer with the transactional id aborts an open transaction.)
             await self._producer.stop()
             self._producer = await self._connect()
             return False
@@ -216,7 +215,7 @@ class ReplaySender:
 
 
 class OriginalRecords:
-    """Reader of the original records of dead letters."""
+    """Reads the original records of dead letters from their topics."""
 
     def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
         self._admin = admin
@@ -224,7 +223,7 @@ class OriginalRecords:
         self._partitions: dict[str, set[int]] = {}
 
     async def partition_exists(self, origin: TopicPartition) -> bool:
-        """Whether the partition exists."""
+        """Whether a partition exists."""
         if origin.topic not in self._partitions:
             known = origin.topic in await self._admin.list_topics()
             described = await self._admin.describe_topics([origin.topic]) if known else []
@@ -232,10 +231,10 @@ class OriginalRecords:
         return origin.partition in self._partitions[origin.topic]
 
     async def fetch(self, letter: DeadLetter) -> DeadLetter | None:
-        """Return the letter with its whole key and value; None if its record is gone or does not match the letter."""
+        """Return the letter with its complete key and value; None if the original record is gone or differs."""
         origin, offset = letter.origin, letter.origin_offset
         self._consumer.assign([origin])
-        async with broker_deadline(f"the broker sent no record of {origin.topic}"):
+        async with broker_deadline(f"{origin.topic} gave no record"):
             first = (await self._consumer.beginning_offsets([origin]))[origin]
             end = (await self._consumer.end_offsets([origin]))[origin]
             if not first <= offset < end:

@@ -1,4 +1,4 @@
-"""Dead letters as read back, and the offsets that are done; without a Kafka client."""
+"""Dead letters as read from their topic, and the offsets that have been replayed; no Kafka client."""
 
 import base64
 import zlib
@@ -15,33 +15,33 @@ from consumers.kafka.output.dead_letter import Headers, read_replays
 from stream.messages.errors import Reason
 
 REASONS = (*get_args(Reason), *get_args(BadReason), "labelling_failed", "revision_too_large")
-"""All reasons in dead letters of the service."""
+"""All reasons that the service writes."""
 MAX_METADATA = 4000
-"""Characters in the metadata of a commit; the default limit of brokers is 4096 bytes."""
+"""Limit of characters of a commit's metadata; brokers accept 4096 bytes by default."""
 
 
 class TooScattered(ValueError):
-    """Done and pending offsets alternate too often for the metadata of a commit."""
+    """Replayed and other offsets alternate too often for the metadata of a commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead letter. Its `repr` shows no text."""
+    """One dead letter. The repr shows no text."""
 
     location: TopicPartition
     """Partition of the dead-letter topic."""
     offset: int
     time: float
-    """Seconds since 1970 when it was written."""
+    """Time of writing in seconds since 1970."""
     reason: str
     origin: TopicPartition
     origin_offset: int
     replays: int
-    """Number of earlier replays of its record."""
+    """Number of previous replays of its record."""
     key: bytes | None
     value: bytes
     size: int
-    """Bytes of the original value: more than in `value` if that is cut, -1 if the value was not available."""
+    """Bytes of the original value; more than `value` has if it was cut, -1 if it was not available."""
     key_size: int
 
     @property
@@ -56,7 +56,7 @@ class DeadLetter:
         return same_key and same_size and (value or b"").startswith(self.value)
 
     def replay_headers(self) -> Headers:
-        """Make the headers of the replayed record: its origin, and the number of replays."""
+        """Return the headers of the replayed record: its origin and its number of replays."""
         return [
             ("replays", str(self.replays + 1).encode()),
             ("reason", self.reason.encode()),
@@ -70,7 +70,7 @@ class DeadLetter:
 
 
 def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
-    """Read a record of a dead-letter topic; None if it is not a dead letter of the service."""
+    """Read a record of a dead-letter topic; None if the service did not write it."""
     headers = dict(record.headers)
     value = record.value or b""
     try:
@@ -93,7 +93,7 @@ def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
 
 
 class DoneOffsets:
-    """Done offsets of one partition: all before `position`, and ranges beyond it."""
+    """Replayed offsets of one partition: all before `position`, and ranges beyond it."""
 
     def __init__(self, position: int = 0, beyond: Iterable[tuple[int, int]] = ()) -> None:
         self._starts: list[int] = [0]
@@ -103,12 +103,12 @@ class DoneOffsets:
 
     @property
     def position(self) -> int:
-        """First offset that is not done."""
+        """First offset that has not been replayed."""
         return self._ends[0]
 
     @property
     def beyond(self) -> Sequence[tuple[int, int]]:
-        """Ranges after the position, in order, with exclusive ends; they neither overlap nor touch."""
+        """Disjoint, non-adjacent ranges beyond the position, in order, ends exclusive."""
         return list(zip(self._starts, self._ends, strict=True))[1:]
 
     def __contains__(self, offset: int) -> bool:
@@ -120,7 +120,7 @@ class DoneOffsets:
         return DoneOffsets(self.position, self.beyond)
 
     def add(self, start: int, end: int) -> None:
-        """Add the offsets start..end (exclusive)."""
+        """Add the offsets from start to end (exclusive)."""
         if start >= end:
             return
         first = bisect_left(self._ends, start)  # the first range that reaches start
@@ -133,7 +133,7 @@ class DoneOffsets:
         """Encode the ranges beyond the position for the metadata of a commit.
 
         Raises:
-            TooScattered: there are too many.
+            TooScattered: there are too many ranges.
         """
         if not self.beyond:
             return ""
@@ -148,7 +148,7 @@ class DoneOffsets:
 
     @classmethod
     def parse(cls, position: int, metadata: str) -> "DoneOffsets":
-        """Decode the output of `metadata`; invalid metadata count as no ranges."""
+        """Decode `metadata`; invalid metadata counts as no ranges beyond the position."""
         done = cls(max(0, position))
         try:
             numbers = _read_numbers(zlib.decompress(base64.b64decode(metadata, validate=True)) if metadata else b"")
@@ -162,7 +162,7 @@ class DoneOffsets:
 
 
 def _write_number(out: bytearray, number: int) -> None:
-    """Write a LEB128 varint: seven bits per byte, lowest first; the top bit marks a continuation."""
+    """Append a number as LEB128: seven bits in each byte, the lowest first; the top bit marks a continuation."""
     while number > 127:
         out.append(number & 127 | 128)
         number >>= 7

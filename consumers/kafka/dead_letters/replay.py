@@ -1,8 +1,8 @@
-"""Replay of dead letters: reads the dead-letter topic, and sends the records to their topics again.
+"""Replay of dead letters to the topics that they came from.
 
-The progress is in the committed offsets of a separate consumer group, with the done offsets beyond them in the metadata
-of the commits, in one transaction with the sent records. So a second run sends nothing twice, and an interrupted run
-leaves nothing half sent. (An embedded broker has no such transactions: there, the next run may repeat records.)
+The progress is the committed offsets of a consumer group of its own; the commits' metadata holds the replayed offsets
+beyond them. Records and progress are written in one transaction, so a second run sends nothing twice and an interrupted
+run leaves nothing half sent. (The embedded broker has no transactions: there the next run may repeat a crashed one.)
 """
 
 from collections import Counter
@@ -29,22 +29,22 @@ from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, read_l
 
 MAX_REPLAYS = 3
 BATCH = 100
-"""Maximum number of letters in one transaction."""
+"""Limit of letters in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
-    """Request to replay letters.
+    """Selection of dead letters to replay.
 
     Args:
-        broker: addresses of the brokers.
-        topic: dead-letter topic.
-        group: consumer group of the progress.
-        reasons: reasons of the letters to send; empty: all.
-        limit: maximum number of letters.
-        max_replays: records with so many earlier replays are not sent.
-        dry_run: count only, without sending.
-        patience: seconds to wait for a broker.
+        broker: addresses.
+        topic: of dead letters.
+        group: the consumer group that holds the progress.
+        reasons: replay only letters with one of these reasons; all if empty.
+        limit: number of letters at most.
+        max_replays: leave records that have been replayed this often.
+        dry_run: send nothing.
+        patience: seconds to wait for a broker that does not answer.
     """
 
     broker: str
@@ -58,7 +58,7 @@ class ReplayRequest:
 
 
 class LeftLetter(NamedTuple):
-    """A requested letter that cannot be sent."""
+    """A requested letter that could not be sent."""
 
     why: str
     location: TopicPartition
@@ -70,19 +70,19 @@ class ReplayOutcome:
     """Result of a replay."""
 
     chosen: int = 0
-    """Letters chosen to be sent."""
+    """Letters selected for sending."""
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Letters sent (in a dry run: to be sent) by reason and topic."""
+    """Letters sent (in a dry run: that would be sent) by reason and topic."""
     left: list[LeftLetter] = field(default_factory=list)
     passed: int = 0
-    """Letters with other reasons, or beyond the limit."""
+    """Letters of other reasons, or beyond the limit."""
 
 
 async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterator[DeadLetter | None]:
-    """Read all committed records of a dead-letter topic; None: not a dead letter of the service.
+    """Yield all committed letters of a dead-letter topic; None for a record that the service did not write.
 
     Raises:
-        OperationFailed: no broker answered, or the topic does not exist.
+        OperationFailed: no broker answered, or there is no such topic.
     """
     async with AsyncExitStack() as stack:
         admin = await start_admin(stack, broker, patience)
@@ -94,19 +94,19 @@ async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterato
 
 
 async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
-    """Send letters again.
+    """Replay dead letters.
 
     Raises:
-        OperationFailed: no broker answered, the topic does not exist, or the broker refused a transaction; the progress
-            of the records sent before is committed.
+        OperationFailed: no broker answered, there is no such topic, or a transaction failed; letters sent before are
+            committed and not sent again.
     """
     broker, patience = wanted.broker, wanted.patience
     async with AsyncExitStack() as stack:
         admin = await start_admin(stack, broker, patience)
         locations = await _find_partitions(admin, wanted.topic, broker)
-        sender = None
-        if not wanted.dry_run:  # before the offsets are read
-            sender = await ReplaySender.open(stack, admin, broker, wanted.group, patience)
+        sender = (
+            None if wanted.dry_run else await ReplaySender.open(stack, admin, broker, wanted.group, patience)
+        )  # before the offsets are read
         consumer = await start_consumer(stack, broker, patience)
         originals = await start_consumer(stack, broker, patience)
         run = _ReplayRun(wanted, sender, OriginalRecords(admin, originals))
@@ -116,7 +116,7 @@ async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
 
 
 class _ReplayRun:
-    """One replay; without a sender a dry run."""
+    """One replay; a dry run if there is no sender."""
 
     def __init__(self, wanted: ReplayRequest, sender: ReplaySender | None, originals: OriginalRecords) -> None:
         self._wanted = wanted
@@ -156,7 +156,7 @@ class _ReplayRun:
         return None
 
     async def _restore_original(self, one: FoundLetter) -> str | None:
-        """Check that the letter's partition exists, and replace a cut letter by the whole record; returns a refusal."""
+        """Check that the letter's origin exists, and complete a cut letter from its original record."""
         assert one.letter is not None
         if not await self._originals.partition_exists(one.letter.origin):
             return "its topic or partition does not exist any more"
@@ -169,7 +169,7 @@ class _ReplayRun:
         return None
 
     async def _send(self, location: TopicPartition, chosen: list[FoundLetter], done: DoneOffsets) -> None:
-        """Send letters of a partition, together or else one by one; too large ones are left."""
+        """Send letters of a partition together, or else one by one; those too large for the broker are left."""
         if self._sender is None or await self._sender.send(location, chosen, done):
             self.outcome.sent.update((x.letter.reason, x.letter.origin.topic) for x in chosen if x.letter)
         elif len(chosen) > 1:
@@ -183,14 +183,14 @@ class _ReplayRun:
 async def _read_partition(
     consumer: AIOKafkaConsumer, location: TopicPartition, position: int
 ) -> AsyncIterator[list[FoundLetter]]:
-    """Read a partition from a position to its present end, in batches."""
+    """Yield the letters of a partition from a position to its present end, in batches."""
     consumer.assign([location])
     first = (await consumer.beginning_offsets([location]))[location]
-    end = (await consumer.end_offsets([location]))[location]  # of the committed records
+    end = (await consumer.end_offsets([location]))[location]  # of committed records
     at = max(first, position)
     consumer.seek(location, at)
     while at < end:
-        async with broker_deadline(f"the broker sent no records of {location.topic}"):
+        async with broker_deadline(f"{location.topic} gave no records"):
             records: list[ConsumerRecord[bytes, bytes]] = []
             while not records and await consumer.position(location) < end:
                 records = (await consumer.getmany(location, timeout_ms=200, max_records=BATCH)).get(location, [])

@@ -1,4 +1,4 @@
-"""Rules for the settings of each topic, with reasons. Pure: settings in, faults out."""
+"""Rules for the settings of topics, with reasons. Pure functions without a Kafka client."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,43 +10,43 @@ from consumers.formats.decode import MAX_BYTES
 Role = Literal["input", "output", "dead_letter", "state"]
 
 DEFAULT_PARTITIONS = 4
-"""Maximum number of workers. Partitions cannot be added later: sessions would move to other partitions, away from their
-state. Four partitions cost nothing."""
+"""Limit of workers that can share the work. Partitions cannot be added later, because sessions would then move to other
+partitions than their states. Four cost nothing and serve four workers."""
 
 CODECS = ("producer", "uncompressed", "gzip", "lz4", "snappy", "zstd")
 
 LARGEST_RECORD = MAX_BYTES + (64 << 10)
-"""Bytes of the largest message with its key, headers and batch overhead."""
+"""Bytes of the largest accepted message with key, headers and batch overhead."""
 
 LARGEST_STATE = (8 << 20) + (64 << 10)
-"""Bytes of the largest request (consumers/kafka/client/clients.py): a state may be larger than its messages."""
+"""Bytes of the largest request (`consumers.kafka.client.clients.MAX_REQUEST`): states may exceed their messages."""
 
 READABLE = ("producer", "uncompressed", "gzip") if find_spec("cramjam") is None else CODECS
-"""Codecs that aiokafka can read; the others need cramjam."""
+"""Codecs that aiokafka can read; all with cramjam."""
 
 MINUTE, DAY = 60_000, 86_400_000
 
 _COMMON = {"max.message.bytes": str(LARGEST_RECORD)}
 
 WANTED: dict[Role, dict[str, str]] = {
-    # The policy is explicit because a cluster's default may be compaction.
+    # Policies are explicit, because a cluster's default may be compaction.
     "input": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
     "output": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
-    # Operators need time to inspect, fix and replay.
+    # Operators need time to inspect, correct and replay dead letters.
     "dead_letter": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)},
     "state": _COMMON
     | {
         "cleanup.policy": "compact",
         "max.message.bytes": str(LARGEST_STATE),
-        # A restore reads the whole topic. The active segment is never compacted, so it is small and short-lived, and
-        # the cleaner runs early: when a tenth is stale, or after ten minutes.
+        # A restore reads the whole topic. The newest segment is never compacted, so segments are small and short-lived,
+        # and compaction starts early: when a tenth is stale, or after ten minutes.
         "segment.bytes": str(16 << 20),
         "segment.ms": str(10 * MINUTE),
         "min.cleanable.dirty.ratio": "0.1",
         "max.compaction.lag.ms": str(10 * MINUTE),
         # A partition's owner needs seconds to detect a late state of a former owner and to write its own again.
         "min.compaction.lag.ms": str(MINUTE),
-        # A reader that saw an entry must also see its tombstone, even if it is slow.
+        # A slow reader that has read an entry must also see its tombstone.
         "delete.retention.ms": str(DAY),
     },
 }
@@ -54,18 +54,18 @@ WANTED: dict[Role, dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TopicFault:
-    """Fault of a topic's settings, in one line; an `error` loses records, a `warning` may."""
+    """One line about a wrong topic setting; an `error` loses records, a `warning` may lose some."""
 
     detail: str
     severity: Literal["error", "warning"] = "error"
 
 
 def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> list[TopicFault]:
-    """Check the settings of a topic for its role.
+    """Check a topic's settings against its role.
 
     Args:
-        role: role of the topic.
-        configs: its settings, including the broker's defaults; missing ones are not checked.
+        role: of the topic.
+        configs: settings including the broker's defaults; missing ones are not checked.
         replication: replicas of each partition.
     """
     own = _state_faults(configs) if role == "state" else _stream_faults(role, configs)
@@ -75,7 +75,7 @@ def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> lis
 def _state_faults(configs: Mapping[str, str]) -> Iterator[TopicFault]:
     policy = configs.get("cleanup.policy", "compact")
     if policy != "compact":
-        yield TopicFault(f"cleanup.policy={policy} deletes the state of live sessions; set cleanup.policy=compact")
+        yield TopicFault(f"cleanup.policy={policy} deletes the state of open sessions; set cleanup.policy=compact")
     if _number(configs, "delete.retention.ms", DAY) < 10 * MINUTE:
         yield TopicFault(
             f"delete.retention.ms={configs['delete.retention.ms']}: a slow restore can miss the end of a session;"
@@ -84,7 +84,7 @@ def _state_faults(configs: Mapping[str, str]) -> Iterator[TopicFault]:
     size = _number(configs, "segment.bytes", 0)
     if size > 128 << 20:
         yield TopicFault(
-            f"segment.bytes={size}: the active segment is never compacted, and every restore reads it;"
+            f"segment.bytes={size}: this much is never compacted, and every restore reads it;"
             f" set segment.bytes={WANTED['state']['segment.bytes']}",
             "warning",
         )
@@ -106,7 +106,7 @@ def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[TopicFaul
     if role != "output" and 0 <= retention < DAY:
         lost = "updates" if role == "input" else "dead letters"
         yield TopicFault(
-            f"retention.ms={retention}: {lost} not read within {_duration(retention)} are lost;"
+            f"retention.ms={retention}: {lost} that are not read within {_duration(retention)} are lost;"
             f" set retention.ms={WANTED[role]['retention.ms']}",
             "warning",
         )
@@ -133,14 +133,14 @@ def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> 
         )
     elif replication > 2 and in_sync < 2:
         yield TopicFault(
-            f"min.insync.replicas={in_sync} of {replication} replicas: records on only one broker can be lost with it;"
+            f"min.insync.replicas={in_sync} of {replication} replicas: records of a single broker can be lost with it;"
             " set min.insync.replicas=2",
             "warning",
         )
     needed = int(WANTED[role]["max.message.bytes"])
     size = _number(configs, "max.message.bytes", needed)
     if size < needed:
-        # A cluster's default is slightly below our largest message, and nearly all messages are far smaller.
+        # A cluster's default is slightly below the largest message, and nearly all messages are far smaller.
         yield TopicFault(
             f"max.message.bytes={size}: the largest records do not fit; set max.message.bytes={needed}",
             "error" if size < MAX_BYTES else "warning",

@@ -1,6 +1,6 @@
-"""Checks and creation of the four topics.
+"""Creation and checks of the four topics.
 
-A service on a misconfigured topic loses records silently, long after its start. So the topics are checked first.
+A wrong topic setting loses records silently, long after the start. Therefore the service checks its topics first.
 """
 
 import asyncio
@@ -35,17 +35,17 @@ ROLES: tuple[Role, ...] = get_args(Role)
 BROKER_AWAY_ERRORS = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 RETRY_SECONDS = 1.0
 APPEAR_SECONDS = 15.0
-"""Timeout for a new topic until all its partitions have leaders."""
+"""Time limit for the leaders of a new topic's partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicProblem:
-    """Problem of a topic.
+    """A topic is missing or has a wrong setting.
 
     Attributes:
-        topic: name of the topic.
-        detail: fault, consequence and remedy, in one line.
-        severity: the service refuses to start with an `error`, and logs a `warning`.
+        topic: its name.
+        detail: one line with the fault, its consequence and what to do.
+        severity: a service does not start with an `error`; a `warning` is only logged.
     """
 
     topic: str
@@ -58,13 +58,13 @@ class TopicProblem:
 
 @dataclass(frozen=True, slots=True)
 class ExistingTopic:
-    """Existing topic.
+    """An existing topic.
 
     Attributes:
-        name: name of the topic.
+        name: of the topic.
         partitions: number of partitions.
-        replication: minimum number of replicas of a partition.
-        configs: settings, including the broker's defaults; None if the broker does not report them.
+        replication: smallest number of replicas of a partition.
+        configs: settings including the broker's defaults; None if the broker does not report them.
     """
 
     name: str
@@ -74,14 +74,14 @@ class ExistingTopic:
 
 
 async def prepare_topics(settings: ServiceSettings) -> None:
-    """Create missing topics and check the others.
+    """Create missing topics and check all.
 
-    If the broker disconnects meanwhile, this is repeated for `connect_seconds` in all.
+    If the brokers go away meanwhile, it retries for `connect_seconds` in all.
 
     Raises:
         BrokerUnreachable: no broker answered.
-        ServiceFailed: records would be lost on a topic, or a topic cannot be created.
-        OperationFailed: the brokers disconnected for too long, or refused.
+        ServiceFailed: a topic has a setting that loses records, or cannot be created.
+        OperationFailed: the brokers went away and did not come back, or refused.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + settings.connect_seconds
@@ -89,7 +89,7 @@ async def prepare_topics(settings: ServiceSettings) -> None:
         try:
             return await _prepare_once(settings)
         except BrokerUnreachable:
-            raise  # after `connect_seconds`
+            raise  # it has been retried already
         except OperationFailed as error:
             if not isinstance(error.__cause__, BROKER_AWAY_ERRORS) or clock() + RETRY_SECONDS > deadline:
                 raise
@@ -101,7 +101,7 @@ async def _prepare_once(settings: ServiceSettings) -> None:
     try:
         async with admin_client(settings.broker, settings.connect_seconds) as admin:
             if settings.guarantee == "exactly_once" and await is_embedded(admin):
-                raise ServiceFailed("the embedded broker has no usable transactions; use Apache Kafka")
+                raise ServiceFailed("the embedded broker does not support transactions; use Apache Kafka")
             if made := await create_topics(admin, settings.topics):
                 log.info("topics_created", topics=made)
             problems = await check_topics(admin, settings.topics)
@@ -120,17 +120,17 @@ async def _prepare_once(settings: ServiceSettings) -> None:
 async def check_topics(
     admin: AIOKafkaAdminClient, names: Topics, roles: Collection[Role] = ROLES
 ) -> list[TopicProblem]:
-    """Check the topics, without changes.
+    """Return all faults of the topics; changes nothing.
 
-    The embedded broker creates a topic on request and reports no settings, so only partitions are checked there.
+    The embedded broker creates a topic when it is described and reports no settings: only partitions are checked there.
 
     Args:
-        admin: started client.
-        names: names of the topics.
-        roles: topics to check. State is always compared with the input's partitions.
+        admin: started.
+        names: of the topics.
+        roles: topics to check. The state topic is always compared with the input's partitions.
 
     Raises:
-        KafkaError: the broker does not answer, or refuses.
+        KafkaError: the broker does not answer, or refuses access.
     """
     found = await find_topics(admin, names)
     problems = []
@@ -147,8 +147,8 @@ async def check_topics(
             problems.append(
                 TopicProblem(
                     name,
-                    f"it has {count} partition{'s' * (count != 1)}, {names.input} has {needed}; a session's state and"
-                    " updates must be in the same partition: name a new state topic, or create this one again",
+                    f"it has {count} partition{'s' * (count != 1)}, {names.input} has {needed}; the state of a session"
+                    " must be in the partition of its updates: name a new state topic, or create this one again",
                 )
             )
     return problems
@@ -162,18 +162,21 @@ async def create_topics(
     replication: int | None = None,
     roles: Collection[Role] = ROLES,
 ) -> list[str]:
-    """Create the missing topics, and wait until they are usable; returns the names of those that this call created.
+    """Create missing topics and wait until they can be used; existing topics are not changed.
 
     Args:
-        admin: started client.
-        names: names of the topics.
-        partitions: partitions of each topic; state always gets those of an existing input.
-        replication: replicas of each partition; None: the broker's default, at most one for each broker, and for the
-            state at least those of an existing input.
+        admin: started.
+        names: of the topics.
+        partitions: of each; the state topic always gets as many as an existing input topic.
+        replication: replicas of each partition; None for the broker's default, at most one on each broker, and for the
+            state topic at least as many as the input topic has.
         roles: topics to create.
 
+    Returns:
+        The names of the topics created by this call.
+
     Raises:
-        OperationFailed: the broker refused; the message has its reason.
+        OperationFailed: the broker refused.
         KafkaError: the broker does not answer.
     """
     found = await find_topics(admin, names)
@@ -183,7 +186,7 @@ async def create_topics(
         follows = role == "state" and "input" in found
         count = found["input"].partitions if follows else partitions
         factor = max(copies, found["input"].replication) if follows and replication is None else copies
-        # An acknowledged record must survive the loss of a broker, and one missing broker must not block writers.
+        # An acknowledged record must survive the loss of a broker, and one missing broker must not stop the writers.
         safety = {"min.insync.replicas": str(2 if factor > 2 else 1)}
         new.append(NewTopic(getattr(names, role), count, factor, topic_configs=dict(WANTED[role]) | safety))
     if not new:
@@ -193,7 +196,7 @@ async def create_topics(
     for name, code, message in answer.topic_errors:
         if code == 0:
             made.append(name)
-        elif code != TopicAlreadyExistsError.errno:  # maybe created by another worker
+        elif code != TopicAlreadyExistsError.errno:  # another member may have created it first
             raise OperationFailed(f"topic {name} was not created: {message or for_code(code).__name__}")
     await _wait_for_leaders(admin, [topic.name for topic in new])
     return made
@@ -203,11 +206,11 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, E
     """Describe the existing topics.
 
     Raises:
-        KafkaError: the broker does not answer, or refuses.
+        KafkaError: the broker does not answer, or refuses access.
     """
     wanted: dict[str, Role] = {getattr(names, role): role for role in ROLES}
-    # A request by name would create a topic with wrong settings on brokers that create topics automatically. The
-    # embedded broker supports no other request.
+    # Describing a topic by name creates it, with wrong settings, if brokers may create topics. The embedded broker
+    # offers no other way.
     asked = list(wanted) if await is_embedded(admin) else None
     described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _exists(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])
@@ -237,7 +240,7 @@ def _exists(topic: Mapping[str, Any]) -> bool:
 
 
 async def _read_configs(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Read the settings of the topics that the broker reports."""
+    """Return the settings of the topics, as far as the broker reports them."""
     if not topics:
         return {}
     try:
@@ -253,7 +256,7 @@ async def _read_configs(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> di
 
 
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:
-    """Read the broker's default: aiokafka's request for new topics cannot ask for it."""
+    """Return the broker's default, which the create request of aiokafka cannot express."""
     brokers = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
     key = "default.replication.factor"
     try:

@@ -191,7 +191,7 @@ def test_killed_it_goes_on_and_small_data_ends_in_a_tagger(tmp_path, start, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(own_data, "evaluate_all", killed)
+        patch.setattr(own_data, "run_evaluation", killed)
         with pytest.raises(KeyboardInterrupt):
             train_folder(order)
     stages = [tmp_path / "out" / name for name in ("work/tagger/config.json", "config.json", "calibrate.json")]

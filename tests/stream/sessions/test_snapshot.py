@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.engine.engine import Engine
 from stream.messages.types import Update, WordTime
-from stream.sessions.snapshot import decode_value, encode_value
-from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
+from tests.stream.cuts import IDLE, REMEMBER, CutRun, decode_value, encode_value, in_groups, restore
 from tests.stream.fake_tagger import VOCABULARY, fake_labeller
 from tests.stream.helpers import delete, drain, end, final, tell, update
 from tests.stream.streams import messages, steps

@@ -129,7 +129,7 @@ async def test_one_that_the_broker_finds_too_large_does_not_hold_back_the_others
             await producer.send_and_wait(dead(place), value, headers=headers, partition=DEAD)
     outcome = await run(place)
     assert await again(place) == [b"1", b"3"]
-    assert [(x.offset, x.why) for x in outcome.left] == [(1, "is larger than the broker takes")]
+    assert [(x.offset, x.why) for x in outcome.left] == [(1, "is larger than the broker accepts")]
 
 
 async def test_a_cut_letter_of_a_transactional_topic_is_read_again(place: Place) -> None:

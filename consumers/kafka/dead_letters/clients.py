@@ -9,12 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    OffsetOutOfRangeError,
-    ProducerFenced,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError, ProducerFenced
 
 from consumers.common.errors import OperationFailed
 from consumers.kafka.client.clients import C, connect
@@ -178,24 +173,17 @@ class ReplaySender:
             ) from error
         letters = [one.letter for one in found if one.letter]
         async with broker_deadline("the broker did not accept the records"):
-            if not await (
-                self._send_transaction(letters, position) if self._transactional else self._send_records(letters)
-            ):
+            if self._transactional:
+                await self._producer.begin_transaction()
+            if not await self._send_records(letters):
                 return False
-            if not self._transactional:
+            if self._transactional:
+                await self._producer.send_offsets_to_transaction(position, self._group)
+                await self._producer.commit_transaction()
+            else:
                 await self._commit_progress(location, position)
         for one in found:
             done.add(one.after, one.offset + 1)
-        return True
-
-    async def _send_transaction(
-        self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]
-    ) -> bool:
-        await self._producer.begin_transaction()
-        if not await self._send_records(letters):
-            return False
-        await self._producer.send_offsets_to_transaction(position, self._group)
-        await self._producer.commit_transaction()
         return True
 
     async def _send_records(self, letters: Sequence[DeadLetter]) -> bool:

@@ -173,7 +173,7 @@ class _ReplayRun:
                 await self._send(location, [one], done)
         else:
             self.outcome.chosen -= 1
-            self.outcome.left.append(LeftLetter("is larger than the broker takes", location, chosen[0].offset))
+            self.outcome.left.append(LeftLetter("is larger than the broker accepts", location, chosen[0].offset))
 
 
 async def _read_partition(

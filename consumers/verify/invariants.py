@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from consumers.verify.expected_text import ExpectedChange, ExpectedSessions
-from consumers.verify.report import Kind, VerifyReport
+from consumers.verify.report import ProblemKind, VerifyReport
 from consumers.verify.revision_checker import RevisionChecker
 from stream.messages.types import End, Message, Revision
 
@@ -49,7 +49,7 @@ class InvariantChecker:
             elif revision.segment in changes:
                 self._check(where, revision, changes[revision.segment])
             else:
-                kind: Kind = "after_final" if revision.segment in closed else "stray"
+                kind: ProblemKind = "after_final" if revision.segment in closed else "stray"
                 self.report.add(kind, where, f"offset {revision.offset} does not concern this segment")
             answered.add((revision.tagger, revision.segment))
             self._check_lists(where, checker, revision)

@@ -28,8 +28,8 @@ from consumers.verify.topic_contents import (
     Revisions,
     decode_revision,
     digest,
+    index_dead_letters,
     name_revision,
-    read_letters,
     read_revisions,
 )
 from stream.engine.engine import Engine
@@ -77,7 +77,7 @@ def verify_records(
     """
     report = VerifyReport()
     revisions = read_revisions(recorded.outputs, engine.tagger_names, guarantee, report)
-    letters = read_letters(recorded.letters, topic, guarantee, report)
+    letters = index_dead_letters(recorded.letters, topic, guarantee, report)
     oracle = _Oracle(engine, exact, report, revisions, letters)
     limits = until or {}
     later: dict[str, int] = {}

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from rich.table import Table
 
-Kind = Literal[
+ProblemKind = Literal[
     "lost",  # an expected revision, final or dead letter is missing
     "doubled",  # a repeat under exactly_once, or a repeat that differs from the first
     "order",  # rev does not rise by one, or an older message is answered after a newer one
@@ -23,7 +23,7 @@ MAX_PROBLEMS = 1000
 class VerifyProblem:
     """One problem: its kind, its place and a description."""
 
-    kind: Kind
+    kind: ProblemKind
     where: str
     what: str
 
@@ -50,7 +50,7 @@ class VerifyReport:
     """Final revisions as expected."""
     rounded: int = 0
     """Revisions whose `stability` differs in its last digits, because other batches round differently."""
-    counts: Counter[Kind] = field(default_factory=Counter)
+    counts: Counter[ProblemKind] = field(default_factory=Counter)
     problems: list[VerifyProblem] = field(default_factory=list)
 
     @property
@@ -58,7 +58,7 @@ class VerifyReport:
         """Whether there are no problems."""
         return not self.counts
 
-    def add(self, kind: Kind, where: str, what: str) -> None:
+    def add(self, kind: ProblemKind, where: str, what: str) -> None:
         """Add a problem."""
         self.counts[kind] += 1
         if len(self.problems) < MAX_PROBLEMS:

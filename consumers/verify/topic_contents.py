@@ -108,7 +108,7 @@ def digest(record: ConsumedRecord) -> bytes:
     return blake2b(len(key).to_bytes(4, "big") + key + value, digest_size=16).digest()
 
 
-def read_letters(
+def index_dead_letters(
     records: Iterable[ConsumedLetter], topic: str, guarantee: Guarantee, report: VerifyReport
 ) -> dict[Place, DeadLetterCause]:
     """Read the dead letters of records of `topic`, by the place of the record."""

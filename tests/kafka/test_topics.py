@@ -9,7 +9,7 @@ from consumers.cli.main import main
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import EmbeddedBroker
-from consumers.kafka.topics.rules import DAY, Role
+from consumers.kafka.topics.rules import DAY, TopicRole
 from consumers.kafka.topics.topics import ROLES, check_topics, create_topics, find_topics
 from tests.kafka.rig import Place, administering
 
@@ -24,7 +24,7 @@ def flags(place: Place) -> list[str]:
     return ["--broker", place.address, *(x for role, name in topics.items() for x in (f"--{role}-topic", name))]
 
 
-async def problems_of(admin: AIOKafkaAdminClient, place: Place, role: Role) -> list[tuple[str, str]]:
+async def problems_of(admin: AIOKafkaAdminClient, place: Place, role: TopicRole) -> list[tuple[str, str]]:
     return [(x.severity, x.detail) for x in await check_topics(admin, names_at(place), [role])]
 
 
@@ -86,7 +86,7 @@ async def test_state_follows_an_input_that_is_there(place: Place) -> None:
     ],
 )
 async def test_what_is_wrong_is_said(
-    place: Place, role: Role, configs: dict[str, str], severity: str, said: str
+    place: Place, role: TopicRole, configs: dict[str, str], severity: str, said: str
 ) -> None:
     await place.make_topics(getattr(names_at(place), role), **configs)
     async with administering(place.address) as admin:

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import ServiceSettings, Topics
-from consumers.kafka.client.clients import make_reader, make_service_producer
+from consumers.kafka.client.clients import make_changelog_reader, make_service_producer
 from consumers.kafka.service.restore import LostInput
 from consumers.kafka.service.service import Service
 from consumers.kafka.service.service_clients import ServiceClients
@@ -156,7 +156,7 @@ async def test_no_record_is_labelled_before_its_state_is_back(place: Place, guar
     asked, may = asyncio.Event(), asyncio.Event()
 
     def slow_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
-        reader = make_reader(settings)
+        reader = make_changelog_reader(settings)
         get = reader.getmany
 
         async def getmany(*partitions: TopicPartition, **options: Any) -> Any:

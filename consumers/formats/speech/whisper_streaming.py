@@ -12,7 +12,7 @@ from consumers.formats.decode import BadInput
 from consumers.formats.utterances import last_closed
 from stream.messages.types import Message, Update, WordTime
 
-MAX_CHARACTERS = 1000
+MAX_SEGMENT_CHARACTERS = 1000
 """Characters after which a segment closes even if no sentence has ended."""
 
 _LINE = re.compile(r"(?:\d{1,12}\.\d{1,6} )?(\d{1,12}) (\d{1,12}) (.*)", re.DOTALL)
@@ -38,7 +38,7 @@ def _read(value: str, context: FormatContext) -> Iterable[Message]:
             segment=segment,
             text=text,
             mode="append",
-            final=bool(_SENTENCE.search(text)) or total >= MAX_CHARACTERS,
+            final=bool(_SENTENCE.search(text)) or total >= MAX_SEGMENT_CHARACTERS,
             time=end,
             words=tuple(WordTime(begin, end) for _ in text.split()),
         ),

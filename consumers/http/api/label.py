@@ -20,7 +20,7 @@ from stream.messages.validation import check_text
 
 MAX_TEXTS = 256
 """Limit of texts in one request."""
-MAX_CHARACTERS = 20_000
+MAX_TEXT_CHARACTERS = 20_000
 """Limit of one text: it is labelled in one step, and all live text waits meanwhile."""
 LABEL_SECONDS = 60.0
 """Time limit of a request."""
@@ -133,13 +133,13 @@ async def label_texts(gateway: Gateway, texts: Sequence[str]) -> list[dict[str, 
 
 
 def check_size(text: str) -> None:
-    """Check that a text has at most `MAX_CHARACTERS`.
+    """Check that a text has at most `MAX_TEXT_CHARACTERS`.
 
     Raises:
         InputError: the text is longer.
     """
-    if len(text) > MAX_CHARACTERS:
-        detail = f"at most {MAX_CHARACTERS} characters are labelled at once, these are {len(text)}; send them in parts"
+    if len(text) > MAX_TEXT_CHARACTERS:
+        detail = f"at most {MAX_TEXT_CHARACTERS} characters are labelled at once, not {len(text)}; send them in parts"
         raise InputError("text_too_long", detail)
 
 

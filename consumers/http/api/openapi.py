@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective, perspective_discovery
-from consumers.http.api.label import MAX_CHARACTERS, MAX_TEXTS, LabelResponse
+from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
 from consumers.http.settings import HttpSettings
@@ -115,7 +115,7 @@ def _security(settings: HttpSettings) -> list[Json]:
 
 _TEXT: Json = {
     "type": "string",
-    "maxLength": MAX_CHARACTERS,
+    "maxLength": MAX_TEXT_CHARACTERS,
     "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$",
     "description": "Any text without control characters.",
 }
@@ -151,7 +151,7 @@ def _analyze_request() -> Json:
         ["comment", "requestedAttributes"],
         comment=_object(
             ["text"],
-            text={"type": "string", "maxLength": MAX_CHARACTERS, "pattern": _NOT_BLANK},
+            text={"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "pattern": _NOT_BLANK},
             type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
         ),
         requestedAttributes={

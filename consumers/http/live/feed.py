@@ -22,7 +22,7 @@ from stream.sessions.stats import EngineStats
 if TYPE_CHECKING:
     from consumers.kafka.service.service import Service
 
-FRAME_SECONDS = 1.0
+STATS_SECONDS = 1.0
 """Interval of the statistics frames."""
 
 
@@ -81,7 +81,7 @@ async def _send_frames(
         for frame in await subscriber.next_frames(due - time.monotonic()):
             await socket.send_text(frame)
         if time.monotonic() >= due:
-            due = time.monotonic() + FRAME_SECONDS
+            due = time.monotonic() + STATS_SECONDS
             await socket.send_text(encode_frame(_stats_frame(live, rates, service)))
             if version != live.version:
                 version = live.version

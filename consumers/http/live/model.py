@@ -21,7 +21,7 @@ MAX_SESSIONS = 200
 """Limit of sessions; the least recently active one is dropped first."""
 MAX_SEGMENTS = 40
 """Limit of segments of a session; the newest are kept."""
-MAX_CHARACTERS = 1 << 16
+MAX_SESSION_CHARACTERS = 1 << 16
 """Limit of characters of a session: older segments are dropped, the newest one always stays."""
 
 
@@ -79,7 +79,7 @@ class _LiveSession:
 
     def trim(self) -> None:
         """Drop the oldest segments beyond the limits."""
-        while len(self.segments) > 1 and (len(self.segments) > MAX_SEGMENTS or self.size > MAX_CHARACTERS):
+        while len(self.segments) > 1 and (len(self.segments) > MAX_SEGMENTS or self.size > MAX_SESSION_CHARACTERS):
             gone = self.segments.pop(next(iter(self.segments)))
             self.size -= len(gone.text)
             self.words += gone.count()

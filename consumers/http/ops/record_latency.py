@@ -9,7 +9,7 @@ from prometheus_client.core import HistogramMetricFamily, SummaryMetricFamily
 from consumers.kafka.in_flight import InFlightRecord
 from consumers.kafka.output.partition_writer import WriteTimes
 
-PHASES = ("broker", "queue", "step", "handover", "state", "publish")
+RECORD_PHASES = ("broker", "queue", "step", "handover", "state", "publish")
 BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -17,7 +17,7 @@ class RecordLatency:
     """Seconds by phase of the records that steps answered, and a histogram of their total time."""
 
     def __init__(self) -> None:
-        self._sums = [0.0] * len(PHASES)
+        self._sums = [0.0] * len(RECORD_PHASES)
         self._count = 0
         self._with_broker_delay = 0
         self._buckets = [0] * (len(BUCKETS) + 1)
@@ -49,7 +49,7 @@ class RecordLatency:
         """Yield the metrics."""
         description = "Seconds of a record in each phase of its way through; docs/watching.md names them"
         phases = SummaryMetricFamily("hearken_record_seconds", description, labels=["phase"])
-        for phase, total in zip(PHASES, self._sums, strict=True):
+        for phase, total in zip(RECORD_PHASES, self._sums, strict=True):
             phases.add_metric([phase], self._with_broker_delay if phase == "broker" else self._count, total)
         yield phases
         description = "Seconds from taking a record to the acknowledgement of all that it caused"

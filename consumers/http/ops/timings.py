@@ -15,7 +15,7 @@ from stream.engine.worker import StepBatch
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESTORE_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
-PHASES = ("schedule", "point", "encode", "decode", "isolate", "emit", "step")
+STEP_PHASES = ("schedule", "point", "encode", "decode", "isolate", "emit", "step")
 """Phases of the engine's step, and `step` for the whole. `encode` covers prefix and tail."""
 
 
@@ -30,7 +30,7 @@ class StepTimings(ServiceObserver, Collector):
         self._now = now
         help_steps = "Seconds that a step's phases took; phase=step is the whole"
         self._steps = Histogram("hearken_step_seconds", help_steps, ["phase"], registry=None, buckets=STEP_BUCKETS)
-        self._phases = {phase: self._steps.labels(phase) for phase in PHASES}
+        self._phases = {phase: self._steps.labels(phase) for phase in STEP_PHASES}
         help_latency = "Seconds from a record's own timestamp until a revision that it caused was acknowledged"
         self._latency = Histogram(
             "hearken_produce_to_revision_seconds", help_latency, registry=None, buckets=LATENCY_BUCKETS

@@ -21,7 +21,7 @@ MAX_REQUEST = 8 << 20
 (consumers/kafka/topics/rules.py).
 """
 
-BATCH = 1 << 17
+BATCH_BYTES = 1 << 17
 """Bytes of a batch, which holds records of one partition. Each partition has one batch in flight, so the records of a
 step should fit in it: with aiokafka's 16 KiB a step of a hundred updates takes several round trips."""
 
@@ -63,7 +63,7 @@ def make_service_producer(settings: ServiceSettings, transactional_id: str | Non
     return AIOKafkaProducer(
         bootstrap_servers=settings.broker,
         max_request_size=MAX_REQUEST,
-        max_batch_size=BATCH,
+        max_batch_size=BATCH_BYTES,
         **options,
         **aiokafka_options(),
     )
@@ -91,7 +91,7 @@ def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
     )
 
 
-def make_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
+def make_changelog_reader(settings: ServiceSettings) -> AIOKafkaConsumer:
     """Make the reader of the changelog."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.broker,

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSas
 
 from consumers.kafka.client.security import Security, read_security
 
-CONNECT_SECONDS = 10.0
+PROBE_SECONDS = 10.0
 _HOSTNAME_MISMATCH, _ADDRESS_MISMATCH = 62, 64
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 
@@ -24,7 +24,7 @@ async def find_refusal(broker: str) -> str | None:
         return None
     for host, port in _hosts(broker):
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(PROBE_SECONDS):
                 connection: AIOKafkaConnection = await create_conn(host, port, **security.for_aiokafka())
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
             return _explain_sasl(error, security)

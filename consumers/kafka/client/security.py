@@ -12,12 +12,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from consumers.common.settings import SettingError, check_broker
+from consumers.common.settings import PREFIX, SettingError, check_broker
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
-PREFIX = "HEARKEN_"
 SECRETS = ("sasl_password", "ssl_key_password")
 """Settings that may be in a file, which the variable with the suffix _FILE names."""
 

@@ -20,7 +20,7 @@ from consumers.kafka.topics.topics import is_embedded
 
 BROKER_SECONDS = 30.0
 """Time limit of one transaction, or of reading the next records."""
-MAX_REQUEST = 16 << 20
+MAX_REPLAY_REQUEST = 16 << 20
 """Limit of bytes of a sent record; brokers usually have a lower one."""
 
 
@@ -144,7 +144,7 @@ class ReplaySender:
             enable_idempotence=True,
             transactional_id=self._group if self._transactional else None,
             transaction_timeout_ms=int((BROKER_SECONDS + 5) * 1000),
-            max_request_size=MAX_REQUEST,
+            max_request_size=MAX_REPLAY_REQUEST,
             **aiokafka_options(),
         )
         producer: AIOKafkaProducer = await connect(make, self._broker, self._patience)

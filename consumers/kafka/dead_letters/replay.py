@@ -28,7 +28,7 @@ from consumers.kafka.dead_letters.clients import (
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, read_letter
 
 MAX_REPLAYS = 3
-BATCH = 100
+BATCH_LETTERS = 100
 """Limit of letters in one transaction."""
 
 
@@ -189,7 +189,9 @@ async def _read_partition(
         async with broker_deadline(f"{location.topic} gave no records"):
             records: list[ConsumerRecord[bytes, bytes]] = []
             while not records and await consumer.position(location) < end:
-                records = (await consumer.getmany(location, timeout_ms=200, max_records=BATCH)).get(location, [])
+                records = (await consumer.getmany(location, timeout_ms=200, max_records=BATCH_LETTERS)).get(
+                    location, []
+                )
         found = []
         for record in records:
             if record.offset < end:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.client.clients import make_consumer, make_reader, make_service_producer
+from consumers.kafka.client.clients import make_changelog_reader, make_consumer, make_service_producer
 from consumers.kafka.topics.topics import prepare_topics
 
 
@@ -16,5 +16,5 @@ class ServiceClients:
 
     producer: Callable[[ServiceSettings, str | None], AIOKafkaProducer] = make_service_producer
     consumer: Callable[[ServiceSettings], AIOKafkaConsumer] = make_consumer
-    reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_reader
+    reader: Callable[[ServiceSettings], AIOKafkaConsumer] = make_changelog_reader
     prepare: Callable[[ServiceSettings], Awaitable[None]] = prepare_topics

@@ -7,7 +7,7 @@ from typing import Literal
 
 from consumers.formats.decode import MAX_BYTES
 
-Role = Literal["input", "output", "dead_letter", "state"]
+TopicRole = Literal["input", "output", "dead_letter", "state"]
 
 DEFAULT_PARTITIONS = 4
 """Limit of workers that can share the work. Partitions cannot be added later, because sessions would then move to other
@@ -28,7 +28,7 @@ MINUTE, DAY = 60_000, 86_400_000
 
 _COMMON = {"max.message.bytes": str(LARGEST_RECORD)}
 
-WANTED: dict[Role, dict[str, str]] = {
+WANTED: dict[TopicRole, dict[str, str]] = {
     # Policies are explicit, because a cluster's default may be compaction.
     "input": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
     "output": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
@@ -60,7 +60,7 @@ class TopicFault:
     severity: Literal["error", "warning"] = "error"
 
 
-def find_faults(role: Role, configs: Mapping[str, str], replication: int) -> list[TopicFault]:
+def find_faults(role: TopicRole, configs: Mapping[str, str], replication: int) -> list[TopicFault]:
     """Check a topic's settings against its role.
 
     Args:
@@ -94,7 +94,7 @@ def _state_faults(configs: Mapping[str, str]) -> Iterator[TopicFault]:
         )
 
 
-def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[TopicFault]:
+def _stream_faults(role: TopicRole, configs: Mapping[str, str]) -> Iterator[TopicFault]:
     policy = configs.get("cleanup.policy", "delete")
     if "compact" in policy:
         yield TopicFault(
@@ -116,7 +116,7 @@ def _stream_faults(role: Role, configs: Mapping[str, str]) -> Iterator[TopicFaul
         )
 
 
-def _common_faults(role: Role, configs: Mapping[str, str], replication: int) -> Iterator[TopicFault]:
+def _common_faults(role: TopicRole, configs: Mapping[str, str], replication: int) -> Iterator[TopicFault]:
     in_sync = _number(configs, "min.insync.replicas", 1)
     if in_sync > replication:
         yield TopicFault(

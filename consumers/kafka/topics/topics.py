@@ -26,11 +26,11 @@ from aiokafka.errors import (
 from consumers.common.errors import BrokerUnreachable, OperationFailed, ServiceFailed
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.client.clients import admin_client
-from consumers.kafka.topics.rules import DEFAULT_PARTITIONS, WANTED, Role, find_faults
+from consumers.kafka.topics.rules import DEFAULT_PARTITIONS, WANTED, TopicRole, find_faults
 
 log = structlog.get_logger()
 
-ROLES: tuple[Role, ...] = get_args(Role)
+ROLES: tuple[TopicRole, ...] = get_args(TopicRole)
 
 BROKER_AWAY_ERRORS = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 RETRY_SECONDS = 1.0
@@ -115,7 +115,7 @@ async def _prepare_once(settings: ServiceSettings) -> None:
 
 
 async def check_topics(
-    admin: AIOKafkaAdminClient, names: Topics, roles: Collection[Role] = ROLES
+    admin: AIOKafkaAdminClient, names: Topics, roles: Collection[TopicRole] = ROLES
 ) -> list[TopicProblem]:
     """Return all faults of the topics; changes nothing.
 
@@ -155,7 +155,7 @@ async def create_topics(
     *,
     partitions: int = DEFAULT_PARTITIONS,
     replication: int | None = None,
-    roles: Collection[Role] = ROLES,
+    roles: Collection[TopicRole] = ROLES,
 ) -> list[str]:
     """Create missing topics and wait until they can be used; existing topics are not changed.
 
@@ -194,13 +194,13 @@ async def create_topics(
     return made
 
 
-async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, ExistingTopic]:
+async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[TopicRole, ExistingTopic]:
     """Describe the existing topics.
 
     Raises:
         KafkaError: the broker does not answer, or refuses access.
     """
-    wanted: dict[str, Role] = {getattr(names, role): role for role in ROLES}
+    wanted: dict[str, TopicRole] = {getattr(names, role): role for role in ROLES}
     # Describing a topic by name creates it, with wrong settings, if brokers may create topics. The embedded broker
     # offers no other way.
     asked = list(wanted) if await is_embedded(admin) else None

@@ -179,7 +179,7 @@ async def test_a_letter_without_its_value_takes_the_count_of_its_record_too(brok
 async def test_one_that_is_too_large_does_not_hold_back_the_others(
     broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "MAX_REQUEST", 5000)
+    monkeypatch.setattr(sender, "MAX_REPLAY_REQUEST", 5000)
     await bury(broker, b"1", b"2" * 6000, b"3")
     outcome, new = await replayed(broker)
     assert sorted(new) == [b"1", b"3"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import consumers.http.live.model
-from consumers.http.live.model import MAX_CHARACTERS, MAX_SEGMENTS, MAX_SESSIONS, LiveModel, LiveObserver
+from consumers.http.live.model import MAX_SEGMENTS, MAX_SESSION_CHARACTERS, MAX_SESSIONS, LiveModel, LiveObserver
 from consumers.http.live.rates import RateMeter
 from consumers.http.live.subscriber import MAX_QUEUED_CHARACTERS, Subscriber
 from encoder.restart.policies import Last
@@ -77,7 +77,7 @@ async def test_a_slow_watcher_is_shown_the_whole_as_it_stands_when_it_comes_back
     watcher = live.subscribe()
     watcher.watch("a")
     await taken(watcher)
-    size = MAX_CHARACTERS // 2
+    size = MAX_SESSION_CHARACTERS // 2
     for i in range(2 * MAX_QUEUED_CHARACTERS // size + 2):
         live.show_message(update(f"{i} " + "x" * size))
         live.show_revision(revision("x", ("x", "person")))
@@ -156,9 +156,9 @@ def test_only_the_newest_is_kept() -> None:
     assert live.sessions() == [
         {"session": "a", "words": 3 * (MAX_SEGMENTS + 5), "spans": MAX_SEGMENTS + 5, "seen": 0.0, "open": True}
     ]
-    live.show_message(update("x" * (MAX_CHARACTERS - 10), "large"))
+    live.show_message(update("x" * (MAX_SESSION_CHARACTERS - 10), "large"))
     assert [x for x, _ in texts(live)] == ["large"]
-    live.show_message(update("y" * (MAX_CHARACTERS - 10), "larger"))
+    live.show_message(update("y" * (MAX_SESSION_CHARACTERS - 10), "larger"))
     assert [x for x, _ in texts(live)] == ["larger"]
     for i in range(MAX_SESSIONS):
         clock.now += 1

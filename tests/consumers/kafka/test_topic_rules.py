@@ -4,11 +4,11 @@ import pytest
 
 from consumers.formats.decode import MAX_BYTES
 from consumers.kafka.client.clients import MAX_REQUEST
-from consumers.kafka.topics.rules import LARGEST_RECORD, LARGEST_STATE, WANTED, Role, find_faults
+from consumers.kafka.topics.rules import LARGEST_RECORD, LARGEST_STATE, WANTED, TopicRole, find_faults
 
 
 @pytest.mark.parametrize("role", list(WANTED))
-def test_what_we_make_is_without_fault(role: Role) -> None:
+def test_what_we_make_is_without_fault(role: TopicRole) -> None:
     assert find_faults(role, WANTED[role] | {"min.insync.replicas": "2"}, replication=3) == []
     assert find_faults(role, {}, replication=1) == []
 

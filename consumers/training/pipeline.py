@@ -28,7 +28,7 @@ from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
 from stream.evaluation.plots.reliability import plot_reliability
 from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
-from stream.evaluation.replay.examples import LabelledText, read_examples
+from stream.evaluation.replay.examples import LabelledFile, LabelledText
 
 CARD = "README.md"
 CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")
@@ -188,7 +188,7 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
 def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     labels = load_checkpoint(str(order.out)).config.labels
     path = order.out / "data" / f"{measured}.conll"
-    return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
+    return LabelledFile(data=path, spoken=not order.recipe.written).read_examples(labels)
 
 
 def _stage(text: str) -> None:

@@ -8,9 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product, zip_longest
-from pathlib import Path
 
-import msgspec
 import torch
 
 from encoder.progress import progress_bar
@@ -20,7 +18,7 @@ from encoder.tagger import Tagger, load_single_tagger
 from stream.evaluation.metrics.chart_metrics import Labels, SpanCounts, row_spans
 from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.metrics.report import Agreement, EvaluationReport, PolicyResult, compare, summarize
-from stream.evaluation.replay.examples import EvaluationError, LabelledText, batch_examples, read_examples
+from stream.evaluation.replay.examples import EvaluationError, LabelledFile, LabelledText, batch_examples
 from stream.evaluation.replay.oracle import ORACLE, OracleReplay
 from stream.evaluation.replay.shown_spans import EmissionLevels
 from stream.evaluation.replay.stream_replay import NO_LEVELS, Advance, StreamReplay
@@ -30,11 +28,9 @@ from stream.messages.types import Message, Update
 from stream.revisions.emission import parse_emission
 
 
-class EvaluationTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What is evaluated."""
+class EvaluationTask(LabelledFile, frozen=True, kw_only=True):
+    """Evaluation of taggers on a file, or on `messages`, which `data` then only names."""
 
-    data: Path
-    """File with gold labels; or the source of `messages`, for the report."""
     messages: Sequence[Message] | None = None
     """Recorded streams in normal form, in order; they are evaluated instead of a file."""
     taggers: tuple[str, ...]
@@ -43,12 +39,8 @@ class EvaluationTask(msgspec.Struct, frozen=True, kw_only=True):
     """Bidirectional checkpoints, which are run again on every update."""
     policies: tuple[str, ...]
     """As `encoder.restart.policy_text.resolve_policy` reads them; or, for a file, `oracle`."""
-    limit: int | None = None
-    rename: dict[str, str] = {}
     closing: bool = True
     """Whether closing restarts are measured too."""
-    spoken: bool = False
-    join: int | None = None
     stability: tuple[str, ...] = ()
     """Emission levels (`stream.revisions.emission.parse_emission`): for each, the labels that readers are shown are
     measured. If there is none, the labels that are found are measured.
@@ -78,7 +70,8 @@ def run_evaluation(task: EvaluationTask, command: str = "") -> EvaluationReport:
     with progress_bar() as bar:
         for name in (*task.baselines, *task.taggers):
             tagger = load_single_tagger(name, number_format=task.number_format)
-            examples, messages = _read(task, tagger), task.messages or ()
+            messages = task.messages or ()
+            examples = task.read_examples(tagger.config.labels) if task.messages is None else []
             total = sum(len(example.ends) for example in examples) or len(messages)
             is_baseline = name in task.baselines
             policies = ("always",) if is_baseline else task.policies
@@ -118,14 +111,8 @@ def _check(task: EvaluationTask) -> None:
         for policy in () if name in task.baselines else task.policies:
             if policy != ORACLE or task.messages is not None:
                 resolve_policy(policy, tagger.default_policy)
-        _read(task, tagger)
-
-
-def _read(task: EvaluationTask, tagger: Tagger) -> list[LabelledText]:
-    if task.messages is not None:
-        return []
-    labels = tagger.config.labels
-    return read_examples(task.data, labels, task.rename, task.limit, spoken=task.spoken, join=task.join)
+        if task.messages is None:
+            task.read_examples(tagger.config.labels)
 
 
 def evaluate_policies(

@@ -29,7 +29,7 @@ from stream.evaluation.calibration.reliability import (
 from stream.evaluation.calibration.risk_control import Counts, certify, judge, units_needed
 from stream.evaluation.calibration.stability_replay import SegmentPredictions, StabilityPairs, pool
 from stream.evaluation.calibration.trial import PolicyRun, Trial
-from stream.evaluation.replay.examples import EvaluationError, read_examples
+from stream.evaluation.replay.examples import EvaluationError, LabelledFile
 from stream.evaluation.replay.stream_replay import Advance
 
 TAUS = (1.0, 0.9999, 0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
@@ -40,11 +40,10 @@ Unit = Literal["sequence", "document"]
 PolicyKind = Literal["price", "stability"]
 
 
-class CalibrationTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What is calibrated, and with which guarantee."""
+class CalibrationTask(LabelledFile, frozen=True, kw_only=True):
+    """Calibration of a tagger on a file, and its guarantee."""
 
     tagger: str
-    data: Path
     delta: float = 0.01
     epsilon: float = 0.05
     unit: Unit | None = None
@@ -53,10 +52,6 @@ class CalibrationTask(msgspec.Struct, frozen=True, kw_only=True):
     """Kind of restart policy whose number is chosen."""
     taus: tuple[float, ...] = ()
     """Numbers to test, from the most cautious to the cheapest; empty: `PRICES` or `TAUS`."""
-    limit: int | None = None
-    rename: dict[str, str] = {}
-    spoken: bool = False
-    join: int | None = None
 
 
 class ThresholdResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,9 +197,7 @@ def _policy(task: CalibrationTask, tau: float) -> RestartPolicy:
 
 
 def _read(task: CalibrationTask, tagger: Tagger) -> tuple[Trial, Unit]:
-    examples = read_examples(
-        task.data, tagger.config.labels, task.rename, task.limit, spoken=task.spoken, join=task.join
-    )
+    examples = task.read_examples(tagger.config.labels)
     documents = [example.document if task.data.suffix == ".conll" else "" for example in examples]
     unit: Unit = task.unit or ("document" if any(documents) else "sequence")
     if unit == "document" and not any(documents):

@@ -39,47 +39,45 @@ class LabelledText:
     """Characters of its spans as in the file; None if the file has none (CoNLL)."""
 
 
-def read_examples(
-    path: Path,
-    names: tuple[str, ...],
-    rename: dict[str, str],
-    limit: int | None,
-    *,
-    spoken: bool = False,
-    join: int | None = None,
-) -> list[LabelledText]:
-    """Read a CoNLL file (or JSONL spans) against a tagger's label names.
+class LabelledFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file with gold labels, and how it is read."""
 
-    Args:
-        path: the file.
-        names: label names of the tagger, which number the gold labels.
-        rename: type of the tagger for types of the file; an empty name drops a type. Other types stay.
-        limit: maximum number of sequences.
-        spoken: whether to drop punctuation (`stream.evaluation.replay.running_speech`).
-        join: maximum number of words up to which neighbouring sequences of a document are joined.
+    data: Path
+    """CoNLL file, or JSONL file of spans."""
+    limit: int | None = None
+    """Maximum number of sequences."""
+    rename: dict[str, str] = {}
+    """Type of the tagger for types of the file; an empty name drops a type. Other types stay."""
+    spoken: bool = False
+    """Whether to drop punctuation (`stream.evaluation.replay.running_speech`)."""
+    join: int | None = None
+    """Maximum number of words up to which neighbouring sequences of a document are joined."""
 
-    Raises:
-        ConfigError: the file cannot be read.
-        EvaluationError: it has a type that the tagger lacks, or nothing but punctuation.
-    """
-    sentences = read_source(TextSource(path=str(path)))[:limit]
-    sentences = [replace(x, tags=tuple(_rename(tag, rename) for tag in x.tags)) for x in sentences]
-    unknown = sorted({tag[2:] for x in sentences for tag in x.tags if tag not in names})
-    if unknown:
-        has = ", ".join(sorted({name[2:] for name in names[1:]}))
-        raise EvaluationError(
-            f"{path} has types that the tagger lacks: {', '.join(unknown)} (it has {has}); "
-            f"use --rename {unknown[0]}=OTHER, or --rename {unknown[0]}= to drop it"
-        )
-    numbers = {name: i for i, name in enumerate(names)}
-    if spoken or join:
-        said = [_join_words(numbers, x, session) for session, x in join_sentences(sentences, spoken, join)]
-        if not said:
+    def read_examples(self, names: tuple[str, ...]) -> list[LabelledText]:
+        """Read the file; `names` are the label names of the tagger, which number the gold labels.
+
+        Raises:
+            ConfigError: the file cannot be read.
+            EvaluationError: it has a type that the tagger lacks, or nothing but punctuation.
+        """
+        path, rename = self.data, self.rename
+        sentences = read_source(TextSource(path=str(path)))[: self.limit]
+        sentences = [replace(x, tags=tuple(_rename(tag, rename) for tag in x.tags)) for x in sentences]
+        unknown = sorted({tag[2:] for x in sentences for tag in x.tags if tag not in names})
+        if unknown:
+            has = ", ".join(sorted({name[2:] for name in names[1:]}))
+            raise EvaluationError(
+                f"{path} has types that the tagger lacks: {', '.join(unknown)} (it has {has}); "
+                f"use --rename {unknown[0]}=OTHER, or --rename {unknown[0]}= to drop it"
+            )
+        numbers = {name: i for i, name in enumerate(names)}
+        if path.suffix == ".jsonl" and not (self.spoken or self.join):
+            return _read_marked(path, numbers, sentences, rename)
+        joined = join_sentences(sentences, self.spoken, self.join)
+        examples = [_join_words(numbers, sentence, session) for session, sentence in joined]
+        if not examples:
             raise EvaluationError(f"{path} has nothing but punctuation: leave --spoken out")
-        return said
-    if path.suffix == ".jsonl":
-        return _read_marked(path, numbers, sentences, rename)
-    return [_join_words(numbers, x) for x in sentences]
+        return examples
 
 
 def sessions_of(examples: Sequence[LabelledText]) -> list[list[LabelledText]]:
@@ -99,7 +97,7 @@ def batch_examples(examples: Sequence[LabelledText]) -> Iterator[list[int]]:
         yield [number for _, numbers in sessions[i : i + BATCH] for number in numbers]
 
 
-def _join_words(numbers: dict[str, int], sentence: Sentence, session: str = "") -> LabelledText:
+def _join_words(numbers: dict[str, int], sentence: Sentence, session: str) -> LabelledText:
     ends = np.cumsum([len(word) + 1 for word in sentence.words], dtype=np.int32) - 1
     gold = np.array([numbers[tag] for tag in sentence.tags], np.int32)
     return LabelledText(" ".join(sentence.words), ends.astype(np.int32), gold, session, sentence.document)

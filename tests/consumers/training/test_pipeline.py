@@ -25,7 +25,7 @@ from stream.evaluation.calibration.calibrate import CalibrationReport
 from stream.evaluation.calibration.risk_control import judge
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
-from stream.evaluation.replay.examples import read_examples
+from stream.evaluation.replay.examples import LabelledFile
 from stream.messages.types import Revision
 from tests.samples.make_kitchen import KITCHEN, kitchen_bytes
 from tests.tiny import tiny_checkpoint
@@ -154,7 +154,7 @@ def test_types_add_up_to_the_f1_of_closed_segments(followed):
     """By type and by `hearken evaluate`: two ways to the same final labels."""
     folder = followed[0] / "runs" / "kitchen"
     tagger = load_tagger(str(folder))
-    dev = read_examples(folder / "data" / "dev.conll", tagger.config.labels, {}, None, spoken=True)
+    dev = LabelledFile(data=folder / "data" / "dev.conll", spoken=True).read_examples(tagger.config.labels)
     types = score_types(tagger, dev)
     report = msgspec.json.decode((folder / "evaluation.json").read_bytes(), type=EvaluationReport)
     right, all_of_them = sum(x.right for x in types), sum(x.gold + x.found for x in types)

@@ -14,7 +14,7 @@ from stream.engine.engine import Engine
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.plots.frontier import plot_frontier, plot_report
 from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
-from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, word_labels
+from stream.evaluation.replay.examples import EvaluationError, LabelledFile, LabelledText, begin_table, word_labels
 from stream.evaluation.replay.stream_replay import count_dense_flops
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labelling, PlanWork
@@ -212,7 +212,7 @@ def test_a_word_has_the_label_of_its_last_part(words, parts, labels, expected):
 def test_reading_examples(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("# doc = x\nMs\tB-PER\nRice\tI-PER\n\nin\tO\nRome\tB-LOC\n\nmore\tO\n", encoding="utf-8")
-    first, second = read_examples(path, LABELS, {"PER": "person", "LOC": ""}, 2)
+    first, second = LabelledFile(data=path, rename={"PER": "person", "LOC": ""}, limit=2).read_examples(LABELS)
     assert (first.text, first.ends.tolist(), first.gold.tolist()) == ("Ms Rice", [2, 7], [1, 2])
     assert (second.text, second.gold.tolist()) == ("in Rome", [0, 0])
 
@@ -225,7 +225,7 @@ def test_jsonl_keeps_its_own_characters(tmp_path):
         {"text": "in Rome.", "spans": [[3, 7, "place"]]},
     ]
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
-    first, second = read_examples(path, LABELS, {"PER": "person", "CAR": ""}, None)
+    first, second = LabelledFile(data=path, rename={"PER": "person", "CAR": ""}).read_examples(LABELS)
     assert first.text == rows[0]["text"]
     assert [first.text[:end].split()[-1] for end in first.ends] == ["Ms", "Rice", "Rice'", "Rice's", "car"]
     assert [LABELS[i] for i in first.gold] == ["B-person", "I-person", "O", "O", "O"]
@@ -236,15 +236,15 @@ def test_jsonl_keeps_its_own_characters(tmp_path):
 def test_joined_documents_are_sessions_of_long_segments(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("# doc = x\nMs\tB-person\n.\tO\n\n# doc = x\nin\tO\nRome\tB-place\n", encoding="utf-8")
-    [joined] = read_examples(path, LABELS, {}, None, spoken=True, join=5)
+    [joined] = LabelledFile(data=path, spoken=True, join=5).read_examples(LABELS)
     assert (joined.text, joined.gold.tolist(), joined.marks) == ("Ms in Rome", [1, 0, 3], None)
-    apart = read_examples(path, LABELS, {}, None, spoken=True, join=2)
+    apart = LabelledFile(data=path, spoken=True, join=2).read_examples(LABELS)
     assert [(x.text, x.session) for x in apart] == [("Ms", "1"), ("in Rome", "1")]
-    alone = read_examples(path, LABELS, {}, None, spoken=True)
+    alone = LabelledFile(data=path, spoken=True).read_examples(LABELS)
     assert [(x.text, x.session) for x in alone] == [("Ms", ""), ("in Rome", "")]
     path.write_text(".\tO\n", encoding="utf-8")
     with pytest.raises(EvaluationError, match="leave --spoken out"):
-        read_examples(path, LABELS, {}, None, spoken=True)
+        LabelledFile(data=path, spoken=True).read_examples(LABELS)
 
 
 def test_character_f1_compares_what_the_last_revision_shows(tiny):
@@ -268,7 +268,7 @@ def test_unknown_types_are_named(tmp_path):
     path = tmp_path / "a.conll"
     path.write_text("Rome\tB-LOC\n", encoding="utf-8")
     with pytest.raises(EvaluationError, match=r"LOC.*person, place.*--rename LOC="):
-        read_examples(path, LABELS, {}, None)
+        LabelledFile(data=path).read_examples(LABELS)
 
 
 # The whole of it.

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,6 @@ from consumers.cli.options import ApacheKafkaOption, HttpFlags, SpeedOption
 from consumers.common.console import show_loading
 from consumers.common.logs import configure_logging
 from consumers.common.settings import EngineSettings, parse_speed, setting
-
-_demo = partial(setting, panel="Demo", variable=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +42,6 @@ class DemoCommand:
     apache_kafka: ApacheKafkaOption = False
     engine: Annotated[EngineSettings, Select("tagger policy stability", idle_seconds=None, overload_seconds=0.0)]
     http: Annotated[HttpFlags, Select("http_port")]
-    picture: Annotated[Path | None, _demo("Save a picture of the view to this file (SVG).")] = None
-    picture_after: Annotated[float, _demo("Time from the first label to the picture.", metavar="SECONDS")] = 20.0
 
 
 def demo(settings: DemoCommand) -> int:
@@ -62,8 +57,6 @@ def demo(settings: DemoCommand) -> int:
         from consumers.demo.demo import Demo
         from consumers.kafka.brokers.embedded import OwnBroker
 
-    if settings.picture is not None:
-        settings.picture.unlink(missing_ok=True)
     own = OwnBroker.APACHE if settings.apache_kafka else OwnBroker.EMBEDDED
     demo = Demo(
         engine=settings.engine,
@@ -71,7 +64,5 @@ def demo(settings: DemoCommand) -> int:
         speed=speed,
         file=settings.file,
         http=settings.http.read(),
-        picture=settings.picture,
-        picture_after=settings.picture_after,
     )
     return asyncio.run(demo.run())

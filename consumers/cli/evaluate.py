@@ -127,55 +127,40 @@ def evaluate(settings: EvaluateCommand) -> None:
 
 def _evaluate(settings: EvaluateCommand) -> "EvaluationReport":
     from consumers.recordings.datasets import read_streams
-    from stream.evaluation.labelled import EvaluationTask, evaluate_all
-    from stream.evaluation.recorded import evaluate_streams
+    from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
     from stream.evaluation.replay.examples import EvaluationError
 
-    gold = settings.gold
-    command = shlex.join(["hearken", *sys.argv[1:]])
+    gold, data, stream = settings.gold, settings.data, settings.stream
     given = settings.stability or ()
-    levels = tuple(dict.fromkeys(x for level in given for x in (GRID if level == "grid" else [level])))
-    taggers, baselines = tuple(settings.tagger or [DEFAULT_TAGGER]), tuple(settings.baseline or [])
-    policies = tuple(settings.policy or POLICIES)
-    if settings.data is not None and settings.stream is None:
-        task = EvaluationTask(
-            data=settings.data,
-            taggers=taggers,
-            baselines=baselines,
-            policies=policies,
-            limit=gold.limit,
-            rename=gold.rename_table(),
-            closing=settings.close,
-            spoken=gold.spoken,
-            join=gold.join,
-            stability=levels,
-            number_format=settings.number_format,
-        )
-        return evaluate_all(task, command)
-    if settings.stream is None or settings.data is not None:
+    source = data or stream
+    if source is None or (data and stream):
         raise EvaluationError("give --data (labelled sequences) or --stream (recorded live streams), one of them")
-    if wrong := [f"--{name}" for name, value in vars(gold).items() if value]:
+    if stream and (wrong := [f"--{name}" for name, value in vars(gold).items() if value]):
         raise EvaluationError(f"{', '.join(wrong)}: only with --data, a stream is taken as it was recorded")
-    return evaluate_streams(
-        read_streams(settings.stream),
-        source=str(settings.stream),
-        taggers=taggers,
-        baselines=baselines,
-        policies=policies,
+    task = EvaluationTask(
+        data=source,
+        messages=read_streams(stream) if stream else None,
+        taggers=tuple(settings.tagger or [DEFAULT_TAGGER]),
+        baselines=tuple(settings.baseline or []),
+        policies=tuple(settings.policy or POLICIES),
+        limit=gold.limit,
+        rename=gold.rename_table(),
         closing=settings.close,
-        stability=levels,
-        command=command,
+        spoken=gold.spoken,
+        join=gold.join,
+        stability=tuple(dict.fromkeys(x for level in given for x in (GRID if level == "grid" else [level]))),
+        number_format=settings.number_format,
     )
+    return run_evaluation(task, shlex.join(["hearken", *sys.argv[1:]]))
 
 
 def _write(report: "EvaluationReport", out: Path) -> None:
-    import msgspec
-
+    from encoder.files import write_json
     from stream.evaluation.plots.emission import plot_levels
     from stream.evaluation.plots.frontier import plot_frontier, plot_report
 
     out.mkdir(parents=True, exist_ok=True)
-    (out / "evaluation.json").write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    write_json(out / "evaluation.json", report)
     written = [out / "evaluation.json", out / "frontier.png"]
     plot_frontier(report, out / "frontier.png")
     if report.updates is None:  # streams have no gold labels to be right by

@@ -14,8 +14,8 @@ from rich.console import Console
 from consumers.common.errors import OperationFailed
 from consumers.common.logs import configure_logging
 from consumers.common.settings import EngineSettings, ServiceSettings
+from consumers.demo.kafka_clients import open_clients
 from consumers.demo.revision_reader import RevisionReader
-from consumers.demo.screenshot import ScreenshotView
 from consumers.demo.summary import DemoSummary
 from consumers.demo.terminal_view import View, make_view
 from consumers.demo.transcript import Transcript
@@ -23,7 +23,6 @@ from consumers.http.frontend import HttpFrontend
 from consumers.http.server import bind_socket
 from consumers.http.settings import HttpSettings
 from consumers.kafka.brokers.embedded import OwnBroker, open_broker
-from consumers.kafka.brokers.harness import open_harness
 from consumers.kafka.service.service import Service
 from consumers.recordings.jsonl import RecordedMessage, read_recording
 from consumers.recordings.replay import send_recording
@@ -46,8 +45,6 @@ class Demo:
         speed: factor of real time; None: without waiting.
         file: recorded stream; None: the sample.
         http: settings of the live page; None: no page.
-        picture: file for a picture of the view (SVG).
-        picture_after: seconds from the first label to the picture.
     """
 
     engine: EngineSettings
@@ -55,8 +52,6 @@ class Demo:
     speed: float | None = None
     file: Path | None = None
     http: HttpSettings | None = None
-    picture: Path | None = None
-    picture_after: float = 20.0
 
     async def run(self) -> int:
         """Run to the end or to a signal; returns the exit code.
@@ -90,13 +85,11 @@ class Demo:
         )
         transcript = Transcript()
         view = make_view(console, transcript, engine.tagger_names)
-        if self.picture is not None:
-            view = ScreenshotView(view, transcript, self.picture, self.picture_after)
-        async with open_harness("demo", broker) as rig:
-            reader = RevisionReader(rig.consumer, transcript, view)
-            worker = Worker(engine, queue=rig.settings.in_flight)
-            async with _serve_page(rig.settings, worker, self.http) as (service, page):
-                run = _DemoRun(service, rig.producer, reader, view, recording, self.speed, rig.settings.topics.input)
+        async with open_clients(broker) as (settings, producer, consumer):
+            reader = RevisionReader(consumer, transcript, view)
+            worker = Worker(engine, queue=settings.in_flight)
+            async with _serve_page(settings, worker, self.http) as (service, page):
+                run = _DemoRun(service, producer, reader, view, recording, self.speed, settings.topics.input)
                 view.start(f"live page {page}/   {title}" if page else title)
                 try:
                     seconds = await run.run(stop)

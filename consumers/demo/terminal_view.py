@@ -137,10 +137,6 @@ class LiveView:
         for row in self._rows(limit=6):
             self._console.print(row)
 
-    def shows_flip(self) -> bool:
-        """Whether a label of a visible open segment has just changed."""
-        return any(any(turn.flipped.values()) and not turn.final for turn in list(self._transcript.turns.values())[-6:])
-
     def picture(self, status: str) -> RenderableType:
         """Content of the terminal."""
         height = max(4, self._console.height - len(self._flips) - 6)

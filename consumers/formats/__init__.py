@@ -1,1 +1,1 @@
-"""Formats of recognisers and chats, each made updates in normal form by its own rule. One file a vendor."""
+"""Formats of recognisers and chats, converted to messages in normal form; one file for each vendor."""

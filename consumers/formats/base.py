@@ -1,8 +1,7 @@
-"""What a format is: a vendor's messages, and the rule that makes updates in normal form of them.
+"""Interface of a format: converts a vendor's messages to messages in normal form.
 
-A format keeps nothing of its own between messages. What it needs to know of those before (which segment is open) it
-asks of the session as it was received, which is kept and restored with the rest: so a format goes on after a crash or
-a rebalance as if nothing had been.
+A format has no state between messages. What it must know of earlier ones (such as which segment is open) it reads from
+the session as received, which is saved and restored with the session: so formats survive crashes and rebalances.
 """
 
 import re
@@ -20,38 +19,38 @@ from stream.messages.word_times import Times
 
 
 class OpenText(Protocol):
-    """One segment as received so far; `stream.ingest.received.Heard` is one."""
+    """One segment as received so far, such as `stream.ingest.received.ReceivedSegment`."""
 
     text: str
     closed: bool
     times: Times
     speaker: str | None
     applied: int
-    """The last message that was in it when it was restored after a crash; -1 otherwise."""
+    """Offset of the last message in its text when it was restored after a crash; -1 otherwise."""
 
 
 Segments = Mapping[str, OpenText]
-"""Segments of one session by name: the open ones and the last closed ones."""
+"""Segments of one session by name: the open ones and the most recently closed ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormatContext:
-    """What is known around one message of a vendor."""
+    """Context of one vendor message: its offset, its session and that session's segments."""
 
     session: str | None
-    """The session that it was sent for: the record's key, a flag, a query; None: the message must say."""
+    """Session given by the record's key, a flag or a query; None: the message must name it."""
     offset: int
-    """Its offset, line or frame number: rises within a session."""
+    """Offset, line or frame number of the message; rises within a session."""
     segments: Callable[[str], Segments]
-    """The segments of a session as received before this message; empty for a session that is not known."""
+    """Returns the segments of a session as received before this message; empty for an unknown session."""
     default: str | None = None
-    """The session if neither anybody nor the message says: that of a file."""
+    """Session used if nothing else names one, such as that of a file."""
 
     def session_name(self, own: str | None = None) -> str:
-        """Give the session: the one it was sent for, else the vendor's own id of it, else the default.
+        """Return the session: the given one, else the vendor's own id, else the default.
 
         Raises:
-            BadInput: there is neither.
+            BadInput: there is none of them.
         """
         known = (x for x in (self.session, own, self.default) if x is not None)
         session = next(known, None)
@@ -60,16 +59,16 @@ class FormatContext:
         return session
 
     def end_session(self, own: str | None = None) -> list[Message]:
-        """End the session, if anything stands of it: the vendor's connection is over, or a new one begins."""
+        """Return the session's `End` if it has segments: the vendor's connection has ended or restarted."""
         known = [x for x in (self.session, own, self.default) if x is not None]
         return [End(session=known[0])] if known and self.segments(known[0]) else []
 
     def open_segment(self, session: str, scope: str) -> str:
-        """Name the open segment of a scope, for sources that do not name theirs; a new one if none is.
+        """Return the name of a scope's open segment, or a new name; for vendors that do not name segments.
 
-        Names are `SCOPE:OFFSET` of the message that opened. Of those opened up to this message the last counts: later
-        ones are known only because this message is read again after a crash. So is one that this message, or a later
-        one, closed before the crash; reading them again changes nothing.
+        Names are `SCOPE:OFFSET` of the opening message. The last segment opened up to this message is taken: later ones
+        exist only if this message is read again after a crash. A segment that this message or a later one closed before
+        the crash counts as open, so that reading the messages again changes nothing.
         """
         segments = self.segments(session)
         opened = [
@@ -83,40 +82,40 @@ class FormatContext:
 
 
 def opening_offset(name: str, scope: str) -> float | None:
-    """Give the offset in a name that `FormatContext.current` made for a scope; None if it is another's."""
+    """Return the offset in a name made by `FormatContext.open_segment` for a scope; None for other names."""
     begin, _, offset = name.rpartition(":")
     return float(offset) if begin == scope and _OFFSET.fullmatch(offset) else None
 
 
 _OFFSET = re.compile(r"[0-9]{1,19}(\.5)?")
-"""A half is a segment that opened behind one that the same message closed."""
+"""`.5` marks a segment opened by the same message that closed the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """One vendor's format.
 
-    `read` gives at most one message for each segment; none at all for messages that say nothing of text.
+    `read` returns at most one message for each segment, and none for vendor messages without text.
     """
 
     name: str
-    """As in `--format`."""
+    """Name in `--format`."""
     read: Callable[[Any, FormatContext], Iterable[Message]]
     recognises: Callable[[Any], bool]
-    """Whether a decoded JSON value (dict, list...), or a `str` for a format of lines, can only be of this format."""
+    """Whether a value can be of this format only: a decoded JSON object, or a `str` if `type` is None."""
     type: Any = None
-    """What msgspec decodes a value to for `read`; None: `read` gets the value as `str`."""
+    """Type that msgspec decodes a value to for `read`; None: `read` gets the value as `str`."""
     blocks: bool = False
-    """In files, messages are not lines but stretches between empty lines."""
+    """Messages in files are blocks separated by empty lines, not lines."""
     chat: bool = False
-    """Messages are edited and deleted long after."""
+    """Messages can be edited and deleted long after they were sent."""
 
 
 def decode(format: Format, value: bytes | None) -> Any:
     """Decode one value of a format; unknown fields are ignored.
 
     Raises:
-        BadInput: it is not one; nothing of its text is in the error.
+        BadInput: the value is not of this format; the error contains none of its text.
     """
     if format.type is None:
         return check_value(value).decode()
@@ -129,11 +128,11 @@ def _decoder(type: Any) -> "msgspec.json.Decoder[Any]":
 
 
 def read_value(format: Format, value: bytes | None, context: FormatContext) -> list[Message]:
-    """Read one value: what it means in normal form, each message checked, so that all of it can be applied or none.
+    """Convert one value to messages in normal form; all are checked, so that either all can be applied or none.
 
     Raises:
-        BadInput: it is no value of that format.
-        InputError: a text, a time or a name of it cannot be used.
+        BadInput: the value is not of this format.
+        InputError: a text, a time or a name in it is invalid.
     """
     decoded = decode(format, value)
     try:
@@ -145,12 +144,12 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> l
     except RecursionError:
         raise BadInput("invalid_json", "nested too deeply") from None
     except (ValueError, OverflowError):
-        raise BadInput("invalid_message", "a number or a time that is none") from None
+        raise BadInput("invalid_message", "a number or a time is invalid") from None
     for message in messages:
         check_message(message)
     return messages
 
 
 def delete_segment(context: FormatContext, session: str, segment: str) -> list[Message]:
-    """Take a segment back, if it stands."""
+    """Return the `Delete` of a segment, if it exists."""
     return [Delete(session=session, segment=segment)] if segment in context.segments(session) else []

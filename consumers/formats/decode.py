@@ -1,4 +1,4 @@
-"""From bytes of the outside world to a message in normal form, or a reason why not."""
+"""Decoding of received bytes to a message in normal form, with a reason for each refusal."""
 
 import codecs
 from typing import Literal, TypeVar
@@ -8,7 +8,7 @@ import msgspec
 from stream.messages.types import Message, Update
 
 MAX_BYTES = 1 << 20
-"""A message longer than this is not looked at. Text has its own, lower limit (stream: InputError)."""
+"""Limit of bytes of a message. Texts have a lower limit of their own (`InputError`)."""
 
 BadReason = Literal[
     "empty",
@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 
 class BadInput(ValueError):
-    """Bytes that are no message.
+    """The bytes are not a valid message.
 
     Attributes:
-        reason: a short, stable code, fit for a counter's label and a dead letter's header.
-        detail: one short line for a person; names fields and types, not their text.
+        reason: short stable code, used as metric label and dead-letter header.
+        detail: one short line for a person; names fields and types, never their text.
     """
 
     def __init__(self, reason: BadReason, detail: str) -> None:
@@ -45,7 +45,7 @@ def decode_message(value: bytes | None) -> Message:
     """Decode one JSON object in normal form; unknown fields are ignored.
 
     Raises:
-        BadInput: it is not one.
+        BadInput: the value is not one.
     """
     return decode_json(value, _DECODER)
 
@@ -54,7 +54,7 @@ def decode_json(value: bytes | None, decoder: "msgspec.json.Decoder[T]") -> T:
     """Decode one JSON value.
 
     Raises:
-        BadInput: it is not what the decoder reads; nothing of its text is in the error.
+        BadInput: the value does not match the decoder's type; the error contains none of its text.
     """
     try:
         return decoder.decode(check_value(value))
@@ -72,7 +72,7 @@ def check_value(value: bytes | None) -> bytes:
     """Check that there is a value, and its size and encoding.
 
     Raises:
-        BadInput: nothing, too many bytes, or bytes that are not UTF-8.
+        BadInput: there is no value, it is too large, or it is not UTF-8.
     """
     if not value:
         raise BadInput("empty", "a message without a value")
@@ -81,7 +81,7 @@ def check_value(value: bytes | None) -> bytes:
 
 
 def check_utf8(value: bytes) -> None:
-    """Check size and encoding first: the decoder skips over unknown fields without looking at their bytes.
+    """Check size and encoding, which the decoder does not check in unknown fields.
 
     Raises:
         BadInput: too many bytes, or bytes that are not UTF-8.
@@ -95,26 +95,26 @@ def check_utf8(value: bytes) -> None:
 
 
 def check_key(key: bytes | None, message: Message) -> None:
-    """Check that a Kafka key, where there is one, is the session: it decides the partition, and so the order.
+    """Check that a Kafka key, if present, is the session: it decides the partition, and so the order.
 
     Raises:
-        BadInput: it is another one.
+        BadInput: the key differs from the session.
     """
     if key is not None and key != message.session.encode("utf-8", "surrogatepass"):
         raise BadInput("key_mismatch", "the record's key is not the message's session")
 
 
 def make_closed_update(session: str, segment: str, value: bytes) -> Update:
-    """Make one line of running text a closed segment.
+    """Return an update that makes one line of plain text a closed segment.
 
     Raises:
-        BadInput: it is not text.
+        BadInput: the line is too large or not UTF-8.
     """
     check_utf8(value)
     return Update(session=session, segment=segment, text=value.decode(), final=True)
 
 
 def shorten(detail: str, limit: int = 200) -> str:
-    """Make a library's complaint one printable line."""
+    """Reduce a library's error message to one printable line."""
     line = " ".join(part if part.isprintable() else ascii(part)[1:-1] for part in detail.split())
     return line if len(line) <= limit else line[: limit - 3] + "..."

@@ -1,4 +1,4 @@
-"""Lines of a byte stream, read ahead in a thread: who works on them takes what is there without waiting for more."""
+"""Lines of a byte stream, read ahead in a thread, so that available lines can be taken without waiting for more."""
 
 import threading
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from consumers.formats.decode import MAX_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line without its end. A line over the limit is cut just above it, so that it is refused as too large."""
+    """One line without its line break. A line over the limit is cut just above it and then refused as too large."""
 
     number: int
     value: bytes
 
 
 class LineReader:
-    """Reads a stream ahead, a bounded number of lines.
+    """Reads a bounded number of lines ahead.
 
     Args:
-        stream: any binary stream; a pipe's lines come as soon as they are written.
-        ahead: lines held at most.
+        stream: any binary stream; lines of a pipe are available as soon as they are written.
+        ahead: limit of lines held.
     """
 
     def __init__(self, stream: BinaryIO, ahead: int = 4096) -> None:
@@ -29,11 +29,11 @@ class LineReader:
         self._lines: SimpleQueue[Line | OSError | None] = SimpleQueue()
         self._capacity = threading.Semaphore(ahead)
         self._ended = False
-        # A daemon: a read from a terminal or a silent pipe cannot be cancelled, and must not hold up the exit.
+        # A daemon, because a read from a terminal or a silent pipe cannot be cancelled and must not delay the exit.
         threading.Thread(target=self._read, name="lines", daemon=True).start()
 
     def next_line(self, wait: bool) -> Line | None:
-        """Give the next line; None at the end, or when not waiting and none is there yet.
+        """Return the next line; None at the end, or if `wait` is false and none is available yet.
 
         Raises:
             OSError: the stream cannot be read.
@@ -69,7 +69,7 @@ class LineReader:
 
 
 class BlockReader(LineReader):
-    """Gives stretches of lines between empty ones in place of lines; a stretch has the number of its first line."""
+    """Returns blocks separated by empty lines in place of lines; a block has the number of its first line."""
 
     def __init__(self, stream: BinaryIO, ahead: int = 4096) -> None:
         super().__init__(stream, ahead)
@@ -77,12 +77,12 @@ class BlockReader(LineReader):
         self._bytes = 0
 
     def next_line(self, wait: bool) -> Line | None:
-        """See `LineReader`; the last stretch needs no empty line behind it."""
+        """See `LineReader`; the last block needs no empty line after it."""
         while line := super().next_line(wait):
             if not line.value.strip():
                 if self._block:
                     return self._take_block()
-            elif self._bytes <= MAX_BYTES:  # one that is too large is cut just above it, as a line is
+            elif self._bytes <= MAX_BYTES:  # a block over the limit is cut just above it, as a line is
                 self._block.append(line)
                 self._bytes += len(line.value) + 1
         return self._take_block() if self._ended and self._block else None

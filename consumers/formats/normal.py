@@ -1,4 +1,4 @@
-"""Normal form itself (docs/messages.md)."""
+"""The normal form as a format (docs/messages.md)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,8 +13,8 @@ def _read(value: Message, context: FormatContext) -> Iterable[Message]:
     return (value,)
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("session"), str):
+def _recognises(value: dict[str, Any]) -> bool:
+    if not isinstance(value.get("session"), str):
         return False
     return value.get("type") == "end" or (value.get("type") in ("update", "delete") and "segment" in value)
 

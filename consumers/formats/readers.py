@@ -1,4 +1,4 @@
-"""From the name of a format, as an operator gives it, to its reader."""
+"""Readers of records and lines: they convert values of a format to messages in normal form."""
 
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Protocol
@@ -18,25 +18,25 @@ NORMAL = "normal"
 
 
 class MessageReader(Protocol):
-    """Reads what comes in."""
+    """Converts received values to messages in normal form."""
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
-        """Give the messages that a value is: none where it says nothing of text.
+        """Return the messages of a value; none if it contains no text.
 
         Args:
-            value: one record's value, or one line.
-            key: the record's key, which is the session; None: the value must say.
-            offset: its offset or number.
+            value: value of a record, or a line.
+            key: key of the record, which is the session; None: the value must name it.
+            offset: offset of the record, or number of the line.
 
         Raises:
-            BadInput: it is none of the format.
-            InputError: a text, a time or a name of it cannot be used.
+            BadInput: the value is not of the format.
+            InputError: a text, a time or a name in it is invalid.
         """
         ...
 
 
 class NormalReader:
-    """The normal form."""
+    """Reader of the normal form."""
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `MessageReader`."""
@@ -46,12 +46,12 @@ class NormalReader:
 
 
 class FormatReader:
-    """A vendor's format.
+    """Reader of a vendor's format.
 
     Args:
-        format: see there.
-        segments: what was received of a session before.
-        default: the session of messages that nobody says it of; without one they are bad.
+        format: of the values.
+        segments: returns the segments of a session as received so far.
+        default: session of values for which nothing names one; without it such values are invalid.
     """
 
     def __init__(self, format: Format, segments: Callable[[str], Segments], default: str | None = None) -> None:
@@ -73,7 +73,7 @@ def _session(key: bytes | None) -> str | None:
 
 
 class AutoReader:
-    """Reads with whatever format the first messages show; says in the log which that is.
+    """Reader that detects the format from the first values and logs it.
 
     Args:
         segments, default: see `FormatReader`.
@@ -94,7 +94,7 @@ class AutoReader:
 
 
 def default_remember_segments(name: str) -> int:
-    """How many closed segments of a session a format needs to be remembered."""
+    """Return how many closed segments of a session must be remembered for a format."""
     return CHAT_REMEMBER_SEGMENTS if name in FORMATS and FORMATS[name].chat else DEFAULT_REMEMBER_SEGMENTS
 
 
@@ -102,7 +102,7 @@ def check_format(name: str) -> None:
     """Check a format's name.
 
     Raises:
-        SettingError: there is none of that name.
+        SettingError: the format is unknown.
     """
     check_choice("format", name, (AUTO, *FORMATS))
 
@@ -111,11 +111,11 @@ def make_reader(name: str, segments: Callable[[str], Segments], default: str | N
     """Make the reader of a format, or of `auto`.
 
     Args:
-        name: as `--format` has it.
+        name: value of `--format`.
         segments, default: see `FormatReader`.
 
     Raises:
-        SettingError: there is none of that name.
+        SettingError: the format is unknown.
     """
     check_format(name)
     if name == NORMAL:
@@ -126,11 +126,11 @@ def make_reader(name: str, segments: Callable[[str], Segments], default: str | N
 
 
 def open_line_reader(name: str, stream: BinaryIO) -> LineReader:
-    """Read a file or pipe message by message, as its format parts them.
+    """Return the reader of a file or pipe that splits it into messages as its format does.
 
     Args:
-        name: as `--format` has it; `auto` looks at how the stream begins.
-        stream: buffered, so that one can look ahead in it.
+        name: value of `--format`; `auto` inspects the beginning of the stream.
+        stream: buffered, so that its beginning can be peeked at.
     """
     blocks = _begins_with_block(stream) if name == AUTO else FORMATS[name].blocks
     return BlockReader(stream) if blocks else LineReader(stream)

@@ -1,4 +1,4 @@
-"""All formats by name, and `auto`: which one a topic has is decided by its first messages."""
+"""All formats by name, and detection of a topic's format from its first messages (`auto`)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,25 +45,25 @@ _MODULES = (
 )
 
 FORMATS: Mapping[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
-"""By the name that `--format` has for them."""
+"""Formats by their names in `--format`."""
 AUTO = "auto"
 
 
 class Detector:
-    """Decides which format a topic has: that of the first value which exactly one format recognises.
+    """Detects the format of a topic: that of the first value which exactly one format recognises.
 
     Attributes:
-        decided: the format, once it is known; from then on every value is read with it.
+        decided: the detected format, with which every later value is read; None before.
     """
 
     def __init__(self) -> None:
         self.decided: Format | None = None
 
     def find(self, value: bytes | None) -> Format:
-        """Give the format to read a value with.
+        """Return the format to read a value with.
 
         Raises:
-            BadInput: nothing is decided yet, and this value does not decide it.
+            BadInput: no format is detected yet, and this value is ambiguous or unknown.
         """
         if self.decided is None:
             self.decided = recognise(value)
@@ -71,13 +71,14 @@ class Detector:
 
 
 def recognise(value: bytes | None) -> Format:
-    """Give the one format that a value can be of.
+    """Return the only format that recognises a value.
 
     Raises:
-        BadInput: it can be of none, or of several, or it is no text at all.
+        BadInput: no format or several recognise it, or it is not text.
     """
     seen = _decode_probe(check_value(value))
-    found = [format for format in FORMATS.values() if format.recognises(seen)]
+    formats = (x for x in FORMATS.values() if isinstance(seen, str if x.type is None else dict))
+    found = [format for format in formats if format.recognises(seen)]
     if len(found) == 1:
         return found[0]
     which = "no format is known to look so" if not found else "could be " + " or ".join(x.name for x in found)
@@ -85,7 +86,7 @@ def recognise(value: bytes | None) -> Format:
 
 
 def _decode_probe(value: bytes) -> Any:
-    """The value as JSON, or as text where it is none."""
+    """Return the value as a JSON object or array, or as text if it is neither."""
     try:
         seen = msgspec.json.decode(value)
     except (msgspec.DecodeError, RecursionError):

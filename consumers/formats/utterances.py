@@ -1,4 +1,4 @@
-"""How recognisers rewrite: the rules that several vendors share. They differ in what names an utterance."""
+"""Rules shared by vendors for the rewriting of utterances. They differ in what identifies an utterance."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,15 +9,15 @@ from consumers.formats.word_times import first_start, last_end
 from stream.messages.types import Delete, Update
 
 _RECENT = 4
-"""Closed utterances among which a late interim result is looked for: older ones may be of an earlier connection, whose
-clock began at the same 0."""
+"""Number of recently closed utterances that a late interim result may belong to. Older ones may be of an earlier
+connection, whose clock started at 0 too."""
 
 
 def write_named(existing: OpenText | None, update: Update) -> Iterator[Update | Delete]:
-    """Write a snapshot of an utterance that its vendor names.
+    """Yield the result of an utterance that its vendor names.
 
-    An interim result that comes after the final one is late, and says nothing. An empty one opens nothing; an empty
-    final one takes back what was taken for speech.
+    An interim result after the final one is late and ignored. An empty result opens no segment; an empty final one
+    deletes an open segment, because it was not speech.
     """
     if existing is not None and existing.closed and not update.final:
         return
@@ -28,22 +28,22 @@ def write_named(existing: OpenText | None, update: Update) -> Iterator[Update | 
 
 
 def timed_name(scope: str, start: float) -> str:
-    """Name an utterance by where it begins."""
+    """Return the name of an utterance by its start time."""
     return f"{scope}@{start:.3f}"
 
 
 def write_timed(
     context: FormatContext, scope: str, update: Update, start: float, end: float
 ) -> Iterator[Update | Delete]:
-    """Write a result of a vendor that names an utterance by where it begins, and has one open at a time.
+    """Yield the result of a vendor that identifies an utterance by its start, with one open utterance for each scope.
 
-    The open one stands for all that was said since the last final result. A result that begins elsewhere replaces it.
+    The open utterance covers all speech since the last final result; a result with another start replaces it.
 
     Args:
-        context: what stands.
-        scope: what has one open at a time: a connection, a channel of it.
+        context: of the vendor message.
+        scope: connection or channel.
         update: the result, named by `timed_name`.
-        start, end: its part of the audio, in seconds.
+        start, end: time range of its audio in seconds.
     """
     segments = context.segments(update.session)
     mine = {name: x for name, x in segments.items() if start_in_name(name, scope) is not None}
@@ -57,7 +57,7 @@ def write_timed(
 
 
 def is_late(mine: Mapping[str, OpenText], scope: str, start: float, end: float) -> bool:
-    """Whether an interim result is, by the most part, of an utterance that has just closed."""
+    """Whether an interim result mostly overlaps an utterance that has recently closed."""
     for name, existing in [(name, x) for name, x in mine.items() if x.closed][-_RECENT:]:
         closed = start_in_name(name, scope) or 0.0, last_end(existing.times) or 0.0
         if min(end, closed[1]) - max(start, closed[0]) > max(end - start, 0.0) / 2:
@@ -66,10 +66,10 @@ def is_late(mine: Mapping[str, OpenText], scope: str, start: float, end: float) 
 
 
 def write_unnamed(context: FormatContext, scope: str, update: Update) -> Iterator[Update | Delete]:
-    """Write a result of a vendor that names nothing: it is of the open utterance of its scope, or opens one.
+    """Yield the result of a vendor that names no utterances: it belongs to the scope's open utterance or opens one.
 
-    `update.time`, the end of its audio, tells a final result that is sent twice and a late interim one, where it is
-    known; its `segment` is not looked at.
+    `update.time`, the end of its audio, identifies repeated final results and late interim ones, if it is known.
+    `update.segment` is ignored.
     """
     name = context.open_segment(update.session, scope)
     existing = context.segments(update.session).get(name)
@@ -81,7 +81,7 @@ def write_unnamed(context: FormatContext, scope: str, update: Update) -> Iterato
 
 
 def last_closed(context: FormatContext, session: str, scope: str) -> OpenText | None:
-    """Give the utterance that closed last, of those that nothing names and that opened before this message."""
+    """Return the scope's most recently closed unnamed utterance that opened before this message."""
     closed = [
         (at, name, x)
         for name, x in context.segments(session).items()
@@ -101,7 +101,7 @@ def _is_repeat_of(last: OpenText, update: Update) -> bool:
 
 
 def start_in_name(name: str, scope: str) -> float | None:
-    """Give the start in a name that `timed_name` made for a scope; None if it is another's."""
+    """Return the start in a name made by `timed_name` for a scope; None for other names."""
     head, _, start = name.rpartition("@")
     try:
         return float(start) if head == scope else None

@@ -1,4 +1,4 @@
-"""A vendor's timed words and its text brought together: normal form has one time for each word between white space."""
+"""Alignment of a vendor's timed words with its text: normal form has one time for each whitespace-separated word."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,14 +13,14 @@ from stream.messages.word_times import Times
 
 _WORD = re.compile(r"\S+")
 _MIN_SIMILARITY = 0.5
-"""How much of the words must be the vendor's own words (0 to 1)."""
+"""Minimum similarity of the text's words and the vendor's words (0 to 1)."""
 _MATCH_LIMIT = 250_000
-"""Words of the text times words of the vendor's: beyond this they are not compared, to bound the cost."""
+"""Limit of (words of the text) x (words of the vendor) for the comparison, which bounds its cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimedText:
-    """What a vendor times: a word, a part of one, a mark, or several words at once. Seconds; None: not known."""
+    """A vendor's timed item: a word, a part of one, a punctuation mark or several words. Seconds; None if unknown."""
 
     text: str
     start: float | None = None
@@ -29,12 +29,12 @@ class TimedText:
 
 
 def add_word_times(update: Update, *readings: Iterable[TimedText]) -> Update:
-    """Give an update the times and speakers of its words.
+    """Return the update with times and speakers of its words.
 
     Args:
-        update: its text decides what a word is.
-        readings: the vendor's words, in each of the spellings that it has; the first that fits the text is taken.
-            If none does, the update is returned without word times, as it came.
+        update: its text determines the words.
+        readings: the vendor's words in each of its spellings; the first that can be aligned with the text is taken.
+            If none can, the update is returned unchanged.
     """
     words = _WORD.findall(update.text)
     for reading in readings:
@@ -46,9 +46,9 @@ def add_word_times(update: Update, *readings: Iterable[TimedText]) -> Update:
 
 
 def add_speakers(update: Update, pieces: Sequence[TimedText]) -> Update:
-    """Give an update the times and speakers of its words, one piece a word.
+    """Return the update with times and speakers of its words, one piece for each word.
 
-    Speakers go with the words where the segment has several, or may come to have (it is appended to), else with it.
+    Each word has a speaker if the segment has several or may get several (`append`); otherwise the segment has one.
     """
     speakers = {x.speaker for x in pieces}
     several = len(speakers) > 1 or update.mode == "append"
@@ -60,7 +60,7 @@ def add_speakers(update: Update, pieces: Sequence[TimedText]) -> Update:
 
 
 def _align(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
-    """One piece for each word: those whose characters it is made of, else those that stand in its place."""
+    """Return one piece for each word, aligned by characters, by position or by similarity; None if not possible."""
     found = _align_by_characters(words, pieces)
     if found is None and len(words) == len(pieces):
         found = list(pieces)
@@ -90,7 +90,7 @@ def _align_by_characters(words: Sequence[str], pieces: Sequence[TimedText]) -> l
 
 
 def _align_by_similarity(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
-    """Words that were written otherwise ("$20" for "twenty dollars") stand between words that were not."""
+    """Align words that are spelled differently ("$20", "twenty dollars") by the equal words between them."""
     if len(words) * len(pieces) > _MATCH_LIMIT:
         return None
     match = SequenceMatcher(None, [_normalise(x) for x in words], [_normalise(x.text) for x in pieces], autojunk=False)
@@ -107,7 +107,7 @@ def _align_by_similarity(words: Sequence[str], pieces: Sequence[TimedText]) -> l
 
 
 def _gap(before: Sequence[TimedText], behind: Sequence[TimedText]) -> list[TimedText]:
-    """The moment between two pieces: nothing was timed for a word that stands there."""
+    """Return the moment between two pieces, for a word without a timed counterpart."""
     if behind:
         return [replace(behind[0], end=behind[0].start)]
     return [replace(x, start=x.end) for x in before[-1:]]
@@ -125,15 +125,15 @@ def _merge(word: str, pieces: Sequence[TimedText]) -> TimedText:
 
 
 def last_end(times: Times) -> float | None:
-    """When the last word ended, as far as any is known."""
+    """End of the last word with a known time."""
     return next((x.end for x in reversed(times) if x is not None), None)
 
 
 def first_start(times: Times) -> float | None:
-    """When the first word began, as far as any is known."""
+    """Start of the first word with a known time."""
     return next((x.start for x in times if x is not None), None)
 
 
 def to_name(value: int | str | None) -> str | None:
-    """Name a speaker or a channel as its vendor numbers it."""
+    """Convert a vendor's number of a speaker or channel to a name."""
     return None if value is None or value == "" else str(value)

@@ -1,10 +1,11 @@
-"""Recorded streams of research data sets as messages in normal form, to measure on real input.
+"""Readers of research data sets: recorded streams as messages in normal form, for measurements on real input.
 
-These are archives' file shapes, not vendors' live ones. Times are seconds of the recording.
+The shapes are those of the archives, not of vendors' live streams. Times are seconds of the recording.
 """
 
 from collections.abc import Iterator
 from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,11 @@ from consumers.recordings.jsonl import read_recording
 from stream.messages.types import Delete, End, Message, Update, WordTime
 
 PAUSE_SECONDS = 0.6
-"""A speech without segments is cut where its speaker pauses this long (seconds)..."""
+"""A speech without segments is cut at a pause of this length (seconds), or at `MAX_WORDS` words."""
 MAX_WORDS = 60
-"""...or at so many words, whichever comes first."""
 
 Word = tuple[str, float, float]
-"""A word with its start and end."""
+"""A word with its start and end (seconds)."""
 
 
 class _DatasetSpeech(msgspec.Struct):
@@ -37,7 +37,7 @@ class _DatasetEvent(msgspec.Struct):
 
 
 def read_speeches(path: Path) -> Iterator[Message]:
-    """Debate speeches with timed words (IBM): every word is an update of its segment; all speeches run at once."""
+    """Read debate speeches with timed words (IBM): each word updates its segment; all speeches run at the same time."""
     sessions = [
         list(_read_speech(msgspec.json.decode(line, type=_DatasetSpeech))) for line in path.read_bytes().splitlines()
     ]
@@ -59,7 +59,7 @@ def _read_speech(speech: _DatasetSpeech) -> Iterator[tuple[float, Message]]:
 
 
 def read_events(path: Path) -> Iterator[Message]:
-    """One recogniser session with interim results (`seg`, `is_final`, `text`, `words`; other lines are skipped)."""
+    """Read a recogniser session with interim results (`seg`, `is_final`, `text`, `words`; other lines: skipped)."""
     session = path.name.removesuffix(".events.jsonl")
     for line in path.read_bytes().splitlines():
         event = msgspec.json.decode(line, type=_DatasetEvent)
@@ -77,15 +77,17 @@ def read_events(path: Path) -> Iterator[Message]:
 
 
 def _word_times(event: _DatasetEvent) -> tuple[WordTime, ...] | None:
-    """Times of an event's words, unless the text has other words than were timed."""
+    """Times of an event's words; None if they do not match the words of the text."""
     if len(event.words) != len(event.text.split()):
         return None
     return tuple(WordTime(start, end) for _, start, end in event.words)
 
 
 def read_increments(path: Path) -> Iterator[Message]:
-    """Timed increments of many call sides (`File:`, `Time:`, then word, start, end): an increment replaces from its
-    first word's start on, also in a segment that has closed, which is then edited.
+    """Read timed increments of many call sides (`File:`, `Time:`, then word, start, end).
+
+    An increment replaces all text from the start of its first word on. If that text is in a closed segment, the segment
+    is edited.
     """
     sessions = []
     for block in path.read_text(encoding="utf-8").split("File: ")[1:]:
@@ -101,44 +103,44 @@ def _increment(text: str) -> list[Word]:
 
 
 def _read_session(session: str, increments: list[list[Word]]) -> Iterator[tuple[float, Message]]:
-    standing: list[tuple[str, list[Word], bool]] = []  # segments as sent: name, words, closed
+    sent: list[tuple[str, list[Word], bool]] = []  # segments as sent: name, words, closed
     names = (f"s{number}" for number in count())
     for words in increments:
         time, begins = words[-1][2], words[0][1]
-        while len(standing) > 1 and standing[-1][1][0][1] >= begins:
-            name, _, _ = standing.pop()  # nothing of it is left; what stood before it goes on
+        while len(sent) > 1 and sent[-1][1][0][1] >= begins:
+            name, _, _ = sent.pop()  # replaced entirely; the segment before it continues
             yield time, Delete(session=session, segment=name)
-        name, before, closed = standing.pop() if standing else (next(names), [], False)
+        name, before, closed = sent.pop() if sent else (next(names), [], False)
         kept = [word for word in before if word[1] < begins]
         full = begins - before[-1][2] >= PAUSE_SECONDS or len(before) + len(words) > MAX_WORDS if before else False
-        if kept == before and (closed or full):  # the increment reaches into nothing: it begins a segment
+        if kept == before and (closed or full):  # the increment replaces nothing: it begins a segment
             if not closed:
                 yield time, _update(session, name, before, True)
-            standing.append((name, before, True))
+            sent.append((name, before, True))
             name, kept, closed = next(names), [], False
-        standing.append((name, kept + words, closed))
+        sent.append((name, kept + words, closed))
         yield time, _update(session, name, kept + words, closed)
     yield increments[-1][-1][2] if increments else 0.0, End(session=session)
 
 
 class _DatasetLine(msgspec.Struct):
-    """What tells the shapes apart by their first lines."""
+    """Fields of the first line that identify the file shape."""
 
     asr_words: Any = None
     seg: Any = None
 
 
 def read_streams(path: Path) -> list[Message]:
-    """A recorded stream in whatever shape it has, normal form too; or all `.jsonl` files under a folder, at once.
+    """Read a recorded stream in any known shape or in normal form, or all `.jsonl` files under a folder.
 
     Raises:
-        RecordingError: it cannot be read, or has no messages.
+        RecordingError: the stream cannot be read, or has no messages.
     """
     files = sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
     try:
         messages = [message for file in files for message in _read_any(file, several=len(files) > 1)]
     except (msgspec.DecodeError, UnicodeDecodeError, IndexError, ValueError) as error:
-        raise RecordingError(f"{path} is no recorded stream: {error}") from error
+        raise RecordingError(f"{path} is not a recorded stream: {error}") from error
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror or error}") from error
     if not messages:
@@ -155,8 +157,8 @@ def _read_any(path: Path, several: bool) -> Iterator[Message]:
         return read_speeches(path)
     if first.seg is not None:
         return read_events(path)
-    said = (recorded.message for recorded in read_recording(path))
-    return (replace(x, session=f"{path.stem}/{x.session}") for x in said) if several else said
+    messages = (recorded.message for recorded in read_recording(path))
+    return (replace(x, session=f"{path.stem}/{x.session}") for x in messages) if several else messages
 
 
 def _update(session: str, segment: str, words: list[Word], final: bool) -> Update:
@@ -171,13 +173,12 @@ def _update(session: str, segment: str, words: list[Word], final: bool) -> Updat
 
 
 def _merge(sessions: list[list[tuple[float, Message]]]) -> Iterator[Message]:
-    """All sessions at once, in order of time; within a session the order stands."""
+    """Merge the sessions in order of time; the order within a session does not change."""
     ordered = []
-    for i, part in enumerate(sessions):
+    for messages in sessions:
         latest = 0.0
-        for j, (time, message) in enumerate(part):
-            latest = max(latest, time)  # a message is not sent before the one ahead of it
-            ordered.append((latest, i, j, message))
-    ordered.sort(key=lambda row: row[:3])
-    for _, _, _, message in ordered:
-        yield message
+        for time, message in messages:
+            latest = max(latest, time)  # a message is not sent before its predecessor
+            ordered.append((latest, message))
+    ordered.sort(key=itemgetter(0))  # stable: ties keep the order of the sessions
+    yield from (message for _, message in ordered)

@@ -1,4 +1,4 @@
-"""A recorded stream: a file of messages in normal form, one JSON object a line, each with the `time` it came at."""
+"""Reader of recorded streams: files of messages in normal form, one JSON object per line, with its arrival `time`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from stream.messages.types import Message
 
 @dataclass(frozen=True, slots=True)
 class RecordedMessage:
-    """One message as it was recorded."""
+    """One message of a recording."""
 
     message: Message
     value: bytes
-    """The line itself, which is what gets sent: unknown fields and all."""
+    """The line itself, with unknown fields; a replay sends it unchanged."""
     due: float
-    """Seconds after the first message; never less than the one before."""
+    """Seconds after the first message; never decreases."""
 
 
 class _Timed(msgspec.Struct):
@@ -31,10 +31,10 @@ _TIME = msgspec.json.Decoder(_Timed)
 
 
 def read_recording(path: Path) -> Iterator[RecordedMessage]:
-    """Read a recorded stream line by line. What has no time comes together with what was before it.
+    """Read a recorded stream line by line. A message without a time has the time of its predecessor.
 
     Raises:
-        RecordingError: the file cannot be read, or a line is no message.
+        RecordingError: the file cannot be read, or a line is not a message.
     """
     first: float | None = None
     due = 0.0

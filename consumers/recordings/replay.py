@@ -1,4 +1,4 @@
-"""Replay of a recorded stream: at its own pace, at a multiple of it, or as fast as it goes."""
+"""Replay of a recorded stream: at the recorded pace, at a multiple of it, or as fast as possible."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -21,13 +21,13 @@ async def pace(
     clock: Callable[[], float],
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
 ) -> AsyncIterator[RecordedMessage]:
-    """Give each message when it is due. Who is late catches up: lateness does not add up.
+    """Yield each message when it is due. Due times are relative to the start, so delays do not accumulate.
 
     Args:
         recording: in order of `due`.
-        speed: a factor of real time; None does not wait at all.
-        clock: any rising clock, in seconds.
-        sleep: waits so many of its seconds.
+        speed: factor of real time; None does not wait.
+        clock: monotonic clock (seconds).
+        sleep: waits the given seconds of `clock`.
     """
     start = clock()
     for recorded in recording:
@@ -45,14 +45,14 @@ async def send_recording(
     speed: float | None,
     on_sent: Callable[[RecordedMessage, "asyncio.Future[Any]"], None] = lambda recorded, ack: None,
 ) -> int:
-    """Produce a recorded stream, keyed by session; returns how many messages were acknowledged.
+    """Produce a recorded stream, keyed by session; returns the number of acknowledged messages.
 
     Args:
-        producer: started.
-        topic: where to.
+        producer: started producer.
+        topic: target topic.
         recording: in order of `due`.
         speed: see `pace`.
-        on_sent: told of each message when it is on its way.
+        on_sent: called with each sent message and the future of its acknowledgement.
 
     Raises:
         KafkaError: a message was not acknowledged.
@@ -72,10 +72,10 @@ async def send_recording(
 async def replay_recording(
     recording: Iterable[RecordedMessage], broker: str, topic: str, speed: float | None, patience: float
 ) -> int:
-    """Produce a recorded stream; returns how many messages the brokers have.
+    """Produce a recorded stream; returns the number of acknowledged messages.
 
     Raises:
-        RecordingError: its file is no recorded stream; what came before the bad line was sent.
+        RecordingError: the file is not a recorded stream; messages before the invalid line were sent.
         OperationFailed: no broker answered, or a message was not acknowledged.
     """
     producer = await connect(lambda: make_producer(broker), broker, patience)

@@ -1,4 +1,4 @@
-"""Files of a vendor's messages as recorded streams: made updates in normal form, or left as they came."""
+"""Reader of files in a vendor's format as recorded streams: converted to normal form, or unchanged."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from stream.messages.types import Message, Update
 
 
 class VendorSessions:
-    """Sessions as received, for formats to ask; nothing is labelled."""
+    """Session texts for formats that depend on earlier messages; nothing is labelled."""
 
     def __init__(self) -> None:
         self._intake = Intake(coalesce=False)
         self.segments = self._intake.segments
 
     def apply(self, message: Message, offset: int) -> None:
-        """Take one message.
+        """Apply one message.
 
         Raises:
-            InputError: it is bad; nothing was changed.
+            InputError: the message is invalid; nothing was changed.
         """
         self._intake.accept(message, offset, 0.0)
         while self._intake.waiting:
@@ -38,9 +38,9 @@ class VendorFile:
     """A file in a vendor's format.
 
     Args:
-        path: its messages.
-        format: as `--format` has it.
-        session: of all messages; by default the one that they name.
+        path: file.
+        format: value of `--format`.
+        session: session of all messages; None: the session that each message names.
     """
 
     path: Path
@@ -48,13 +48,13 @@ class VendorFile:
     session: str | None = None
 
     def read(self, raw: bool = False) -> Iterator[RecordedMessage]:
-        """Read message by message; what has no time comes together with what was before it.
+        """Read message by message. A message without a time has the time of its predecessor.
 
         Args:
-            raw: each of the vendor's messages as it came, keyed by session; otherwise what becomes of it.
+            raw: yield the vendor's messages unchanged, keyed by session; otherwise messages in normal form.
 
         Raises:
-            RecordingError: the file cannot be read, or a message of it not.
+            RecordingError: the file cannot be read, or a message is invalid.
         """
         first: float | None = None
         due = 0.0

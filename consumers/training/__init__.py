@@ -1,1 +1,1 @@
-"""`hearken train FOLDER`: training on one's own data, and the model card."""
+"""`hearken train FOLDER`: training on the user's own data, and the model card."""

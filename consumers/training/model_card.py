@@ -1,4 +1,4 @@
-"""The model card of a tagger that was trained on own data: what its run measured, and what is left to say."""
+"""Model card of a tagger trained on the user's own data: measurements of its run, and what the user must fill in."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,27 +12,28 @@ from stream.evaluation.metrics.report import EvaluationReport, PolicyResult
 from stream.evaluation.per_type import TypeScore
 
 FEW_SPANS, FEW_SEQUENCES = 20, 400
-"""Below which a type's figure is hardly one, and all figures are coarse."""
+"""With fewer spans the score of a type is unreliable; with fewer sequences all figures are coarse."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What is said of one run."""
+    """Content of the model card of one training run."""
 
     name: str
     command: str
-    """That made it."""
+    """Command line of the run."""
     start: str
     corpus: TrainingFolder
     calibration: CalibrationReport
     evaluation: EvaluationReport
     types: Sequence[TypeScore]
     measured: str
-    """The part that was measured: "dev" or "test"."""
+    """Measured part of the data: "dev" or "test"."""
     written: bool
+    """The text keeps its punctuation and case; otherwise it is made like speech."""
 
     def text(self) -> str:
-        """Write it as Markdown."""
+        """Render the card as Markdown."""
         parts = (
             _title_part(self),
             _data_part(self),
@@ -45,36 +46,31 @@ class ModelCard:
 
 
 def _title_part(card: ModelCard) -> Iterator[str]:
-    yield f"# {card.name}"
-    yield ""
+    yield from (f"# {card.name}", "")
     kinds = ", ".join(f"`{x}`" for x in card.corpus.labels)
     yield _paragraph(
-        f"Finds {kinds} in live text, word by word as it arrives. *Fill in: what it is for, and what it must not be "
-        "used for.*"
+        f"Finds {kinds} in live text, word by word as it arrives. *Fill in: its purpose, and what it must not "
+        "be used for.*"
     )
 
 
 def _data_part(card: ModelCard) -> Iterator[str]:
     labels = card.corpus.labels
-    yield "## Data"
-    yield ""
+    yield from ("## Data", "")
     yield from _table_head("part", "files", "sequences", "words", *labels)
     for role, sequences in card.corpus.parts.items():
         counts = count_spans(sequences)
         files = ", ".join(f"`{x}`" for x in card.corpus.files.get(role, ())) or "held back from train"
         yield _table_row(role, files, len(sequences), count_words(sequences), *(counts[x] for x in labels))
-    yield ""
-    yield "Columns of labels count spans."
-    yield ""
+    yield from ("", "Columns of labels count spans.", "")
     yield from (_bullet(note) for note in card.corpus.notes)
     yield _bullet("*Fill in: where the texts come from, who labelled them by which rules, and under which licence.*")
 
 
 def _figures_part(card: ModelCard) -> Iterator[str]:
     report = card.evaluation
-    form = "as written" if card.written else "without punctuation, as speech comes"
-    yield "## Figures"
-    yield ""
+    form = "as written" if card.written else "without punctuation, like recognised speech"
+    yield from ("## Figures", "")
     yield _paragraph(
         f"On {card.measured} ({report.sequences} sequences, {report.words} words, {form}), fed word by word. sEM, "
         "streaming exact match, is the share of words after which all labels so far are right. FLOPs are saved against "
@@ -86,9 +82,7 @@ def _figures_part(card: ModelCard) -> Iterator[str]:
         "restart policy", "closing", "F1", "exact match", "sEM", "flips/word", "words computed a word", "FLOPs saved"
     )
     yield from (_result(x) for x in report.results)
-    yield ""
-    yield "Final labels of closed segments, by type:"
-    yield ""
+    yield from ("", "Final labels of closed segments, by type:", "")
     yield from _table_head("type", "in the gold labels", "found", "right", "F1")
     yield from (_table_row(x.kind, x.gold, x.found, x.right, percent(x.f1) if x.gold else "-") for x in card.types)
 
@@ -111,12 +105,11 @@ def _result(x: PolicyResult) -> str:
 def _stability_part(card: ModelCard) -> Iterator[str]:
     report = card.calibration
     best, chosen = report.best, report.chosen
-    yield "## Stability"
-    yield ""
+    yield from ("## Stability", "")
     if not (best and chosen):
         yield _paragraph(
-            "Not calibrated: of labels with a stability of .9, nine in ten need not stand; the default policy is "
-            f"`{DEFAULT_PRICE}`, of which nothing is promised. Calibration {report.refusal()}."
+            "Not calibrated: of the labels with a stability of .9, fewer than nine in ten may stay unchanged. The "
+            f"default policy is `{DEFAULT_PRICE}`, without any guarantee. Calibration {report.refusal()}."
         )
         return
     before, after = (100 * report.reliability[f"words {when}"].ece for when in ("before", "after"))
@@ -127,31 +120,29 @@ def _stability_part(card: ModelCard) -> Iterator[str]:
         f"it lost {best.risk:.4f}. Expected calibration error of the stability of words: {before:.2f} %"
         + (f"; {after:.2f} % scaled (on one half of dev, measured on the other)." if chosen.scale != 1 else ".")
     )
-    yield ""
-    yield "![What stability said, and what stood at the close](reliability.png)"
+    yield from ("", "![Stability against the share of labels unchanged when their segment closed](reliability.png)")
 
 
 def _limits_part(card: ModelCard) -> Iterator[str]:
     report = card.evaluation
-    of = "dev, on which the threshold was chosen too" if card.measured == "dev" else "texts like those trained on"
-    yield "## Limits"
-    yield ""
-    yield _bullet(f"The figures are of {of}. Text from elsewhere will be labelled worse.")
+    of = "dev, which also chose the threshold" if card.measured == "dev" else "texts like the training data"
+    yield from ("## Limits", "")
+    yield _bullet(f"The figures are measured on {of}. Labels of other text will be worse.")
     if report.sequences < FEW_SEQUENCES:
         one = 100 / report.sequences
-        yield _bullet(f"They are coarse: each of {report.sequences} sequences is {one:.1f} points of exact match.")
+        yield _bullet(f"They are coarse: one of {report.sequences} sequences is {one:.1f} points of exact match.")
     rare = [f"{x.kind} ({x.gold})" for x in card.types if x.gold < FEW_SPANS]
     if rare:
         yield _bullet(f"Hardly measured, with fewer than {FEW_SPANS} spans: {', '.join(rare)}.")
     yield _bullet(
-        f"One seed. It knows the languages of what it started from, `{card.start}` (the shipped one: English)."
+        f"Trained with one seed. It supports the languages of its start, `{card.start}` (the shipped one: English)."
     )
-    yield _bullet("*Fill in: whom mistakes may harm, and which groups or dialects the data lacks.*")
+    yield _bullet("*Fill in: whom errors may harm, and which groups or dialects the data lacks.*")
 
 
 def _how_made_part(card: ModelCard) -> Iterator[str]:
     yield from ("## How it was made", "", "```sh", card.command, "```", "")
-    yield f"Trunk from `{card.start}`. The configuration of the run is `train.toml`, its data `data/`."
+    yield f"Trunk from `{card.start}`. The configuration of the run is `train.toml`; its data is in `data/`."
 
 
 def _table_head(*cells: str) -> Iterator[str]:

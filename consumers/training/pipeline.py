@@ -1,11 +1,9 @@
-"""From a folder of labelled text to a tagger with its stability, threshold, figures and card: `hearken train FOLDER`.
+"""Training pipeline of `hearken train FOLDER`: tagger and stability head, calibration, evaluation, model card.
 
-Every stage leaves its result in the run's folder and is skipped where that is found, so a run that was killed goes on
-when the same command is given again.
+Each stage writes its result into the run's folder and is skipped if the result exists, so the same command resumes a
+run that was killed.
 """
 
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from consumers.training.model_card import ModelCard
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
+from encoder.files import replace_file, write_json
 from encoder.model.config import ConfigError
 from encoder.restart.policy_text import DEFAULT_PRICE, resolve_policy
 from encoder.tagger import load_tagger
@@ -23,45 +22,43 @@ from encoder.train.data.folder import TrainingFolder, count_words, read_folder
 from encoder.train.recipe import TrainRecipe, write_run
 from encoder.train.run import run_training
 from encoder.train.stages.loop import console
-from stream.evaluation.calibration.calibrate import CalibrationReport, read_rows, run_calibration
-from stream.evaluation.calibration.calibrate import CalibrationTask as CalibrationTask
+from stream.evaluation.calibration.calibrate import CalibrationReport, CalibrationTask, read_rows, run_calibration
 from stream.evaluation.calibration.risk_control import Counts, units_needed
-from stream.evaluation.labelled import EvaluationTask, evaluate_all
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
 from stream.evaluation.plots.reliability import plot_reliability
+from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
 from stream.evaluation.replay.examples import LabelledText, read_examples
 
 CARD = "README.md"
 CHECKPOINT = ("model.safetensors", "tokenizer.json", "config.json")
-"""Copied in this order: a folder with a `config.json` is taken for a checkpoint."""
-
+"""Copied in this order: a folder with a `config.json` counts as a checkpoint."""
 
 DELTAS = (0.01, 0.02, 0.03, 0.05, 0.1)
 MARGIN = 1.3
-"""Units, times those that would do if a threshold lost nothing: real ones lose something."""
+"""Factor on the units needed by a threshold of zero loss, because real thresholds lose something."""
 
 
 @dataclass(frozen=True)
 class TrainingOrder:
-    """What was typed."""
+    """Settings of one training run."""
 
     folder: Path
     out: Path
     recipe: TrainRecipe
     delta: float | None
-    """None: the strictest of `DELTAS` that the size of dev allows for."""
+    """None: the strictest of `DELTAS` that the size of dev allows."""
     epsilon: float
     command: str
-    """For the card."""
+    """Command line, for the card."""
 
 
 def train_folder(order: TrainingOrder) -> Path:
     """Run all stages; returns the checkpoint's folder, which is `order.out`.
 
     Raises:
-        ConfigError: the data or a setting cannot be used, or `out` holds another run.
-        CheckpointError: there is nothing to start from.
+        ConfigError: the data or a setting is invalid, or `out` holds another run.
+        CheckpointError: the start checkpoint does not exist or is invalid.
     """
     _check(order)
     corpus = read_folder(order.folder, order.recipe.seed)
@@ -69,7 +66,7 @@ def train_folder(order: TrainingOrder) -> Path:
     _print_data(corpus, order.out)
     if (order.out / CARD).exists():
         _read_calibration(order, order.out / "calibrate.json")
-        _stage("done before: nothing is left to do")
+        _stage("done already: all stages are complete")
         return order.out
     _stage("1 of 4: the tagger and its stability head")
     _copy_checkpoint(run_training(config), order.out)
@@ -87,14 +84,14 @@ def train_folder(order: TrainingOrder) -> Path:
         written=order.recipe.written,
     )
     _stage(f"4 of 4: the model card, {order.out / CARD}")
-    _write_atomically(order.out / CARD, card.text().encode())
+    replace_file(order.out / CARD, card.text().encode())
     for left in (order.out / "work").rglob("*.state.pt"):
-        left.unlink()  # of killed stages; many times as large as the tagger
+        left.unlink()  # states of killed stages; many times as large as the tagger
     return order.out
 
 
 def _check(order: TrainingOrder) -> None:
-    """Raise what can be known before the first hour of work."""
+    """Check the settings before the first hour of work."""
     for name, value in (("delta", order.delta), ("epsilon", order.epsilon)):
         if value is not None and not 0 < value < 1:
             raise ConfigError(f"--{name} must be between 0 and 1, not {value:g}")
@@ -117,17 +114,15 @@ def _print_data(corpus: TrainingFolder, out: Path) -> None:
 
 
 def _copy_checkpoint(trained: Path, out: Path) -> None:
-    """Make the run's folder the checkpoint: its name is the tagger's name in every revision."""
+    """Copy the trained checkpoint into the run's folder, whose name is the tagger's name in every revision."""
     if (out / CHECKPOINT[-1]).exists():
         return
     for name in CHECKPOINT:
-        new = out / f"{name}.new"
-        shutil.copyfile(trained / name, new)
-        os.replace(new, out / name)
+        replace_file(out / name, (trained / name).read_bytes())
 
 
 def _calibrate(order: TrainingOrder) -> CalibrationReport:
-    """Find a threshold, or say why there is none; the tagger is of use without."""
+    """Calibrate the threshold, or print why this is not possible; the tagger works without one."""
     path = order.out / "calibrate.json"
     if path.exists():
         return _read_calibration(order, path)
@@ -147,26 +142,26 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
         plot_reliability(report, order.out / "reliability.png")
     else:
         _print(f"calibration {report.refusal()}")
-        _print(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, of which nothing is promised")
-    _write_atomically(path, _json(report))
+        _print(f"the tagger works all the same, with the default policy {DEFAULT_PRICE}, without any guarantee")
+    write_json(path, report)
     return report
 
 
 def _read_calibration(order: TrainingOrder, path: Path) -> CalibrationReport:
     report = msgspec.json.decode(path.read_bytes(), type=CalibrationReport)
     if (report.delta, report.epsilon) != (order.delta or report.delta, order.epsilon):
-        anew = f"hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
+        command = f"hearken calibrate --tagger {order.out} --data {order.out / 'data' / 'dev.conll'}"
         raise ConfigError(
             f"{order.out} was calibrated with --delta {report.delta:g} --epsilon {report.epsilon:g}; give "
-            f"another --out, or calibrate it anew: {anew}"
+            f"another --out, or calibrate it again: {command}"
         )
     return report
 
 
 def pick_delta(rows: Counts, epsilon: float) -> float:
-    """Pick what can be promised of units of so many rows, (units,).
+    """Pick the strictest delta of `DELTAS` that is attainable with `rows` rows in each unit, (units,).
 
-    By their lengths alone, before anything is labelled, so it takes nothing from the guarantee.
+    It depends on the lengths only, not on labels, so the guarantee stays valid.
     """
     nothing = np.zeros_like(rows)
     needed = ((delta, units_needed(nothing, rows, delta, epsilon)) for delta in DELTAS)
@@ -185,8 +180,8 @@ def _evaluate(order: TrainingOrder, measured: str) -> EvaluationReport:
         policies=("always", policy),
         spoken=not order.recipe.written,
     )
-    report = evaluate_all(task, order.command)
-    _write_atomically(path, _json(report))
+    report = run_evaluation(task, order.command)
+    write_json(path, report)
     return report
 
 
@@ -194,17 +189,6 @@ def _examples(order: TrainingOrder, measured: str) -> list[LabelledText]:
     labels = load_checkpoint(str(order.out)).config.labels
     path = order.out / "data" / f"{measured}.conll"
     return read_examples(path, labels, {}, None, spoken=not order.recipe.written)
-
-
-def _json(report: CalibrationReport | EvaluationReport) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write a stage's result at once: where it is found, the stage is done."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(content)
-    os.replace(new, path)
 
 
 def _stage(text: str) -> None:

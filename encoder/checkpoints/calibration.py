@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from encoder.files import write_json
+
 FILE = "calibration.json"
 
 
@@ -91,7 +93,7 @@ def save_calibration(folder: Path, identity: bytes, taggers: dict[str, Calibrati
         before = {}  # of other weights, or damaged: it is replaced
     stored = CalibrationFile(checkpoint=identity.hex(), taggers=before | taggers)
     try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(stored), indent=1) + b"\n")
+        write_json(path, stored)
     except OSError as error:
         raise CalibrationError(f"{path} cannot be written: {error}") from error
     return path

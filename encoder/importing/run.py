@@ -13,6 +13,7 @@ from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
 from encoder.checkpoints.huggingface.folder import ImportRefused
+from encoder.files import write_json
 from encoder.importing.distillation import heal_job, hold_out, read_unlabelled
 from encoder.importing.fidelity import (
     FidelityGap,
@@ -102,7 +103,7 @@ def run_import(options: ImportOptions) -> ImportReport:
     causal_layers = default_causal_layers(layers) if options.causal_layers is None else options.causal_layers
     config, weights = make_hybrid(original, causal_layers, options.window)
     report = _convert(options, original, config, weights)
-    (out / REPORT).write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    write_json(out / REPORT, report)
     shutil.rmtree(out / _UNDER_WAY, ignore_errors=True)
     return report
 

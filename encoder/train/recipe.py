@@ -1,11 +1,11 @@
 """Training configuration of a folder's data, written to a file that can be read, edited and run again."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
+from encoder.files import replace_file
 from encoder.model.config import ConfigError
 from encoder.train.config import TrainConfig, read_train_config
 from encoder.train.data.folder import TrainingFolder, count_words
@@ -49,9 +49,7 @@ def _write(path: Path, text: str, out: Path) -> None:
             )
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(text.encode())
-    os.replace(new, path)
+    replace_file(path, text.encode())
 
 
 def _lines(sequences: Iterable[TextSequence]) -> Iterable[str]:

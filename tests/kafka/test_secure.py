@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from consumers.cli.main import main
-from consumers.kafka.brokers.harness import open_harness
+from consumers.demo.kafka_clients import open_clients
 from consumers.kafka.client import topic_reader as topic
 from consumers.kafka.client.security import variable_names
 from tests.kafka.rig import Place, take
@@ -138,7 +138,7 @@ async def test_the_demonstrations_own_clients_log_in_too(
     secure: SecureKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_all(monkeypatch, login_of(secure, tmp_path))
-    async with open_harness("secure", secure.login) as rig:
+    async with open_clients(secure.login) as rig:
         await rig.producer.send_and_wait(rig.settings.topics.output, b"seen")
         assert [record.value for record in await take(rig.consumer, 1)] == [b"seen"]
 
@@ -203,7 +203,7 @@ def test_a_service_that_is_not_let_in_ends(
     set_all(monkeypatch, given)
     monkeypatch.setattr(topic, "PATIENCE", 2.0)
     capsys.readouterr()
-    with pytest.raises(topic.NotLetIn, match="HEARKEN_SASL_PASSWORD"):
+    with pytest.raises(topic.AccessRefused, match="HEARKEN_SASL_PASSWORD"):
         topic.find_ends(address, place.topic)
 
 

@@ -1,1 +1,1 @@
-"""Chat formats, one file a vendor."""
+"""Chat formats, one file for each vendor."""

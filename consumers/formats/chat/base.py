@@ -1,4 +1,4 @@
-"""What chats share: a message is a closed segment of its channel; edits replace it, deletes take it back."""
+"""Shared rules of chats: a message is a closed segment of its channel; edits replace it, deletes remove it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,11 +8,11 @@ from stream.messages.types import Delete, Message, Update
 
 
 class ChatChannel:
-    """What one value says of one channel; the last word on each message counts.
+    """Changes that one value makes to one channel; the last change of each message counts.
 
     Args:
-        context: what stands.
-        session: the channel's.
+        context: of the vendor message.
+        session: name of the channel.
     """
 
     def __init__(self, context: FormatContext, session: str) -> None:
@@ -21,26 +21,26 @@ class ChatChannel:
         self._changes: dict[str, Update | None] = {}
 
     def write(self, name: str, text: str, author: str | None, time: float | None = None) -> None:
-        """Somebody wrote or edited a message. One without text (a picture, a join) is none, unless it had some."""
+        """Write or edit a message. One without text (a picture, a join) is ignored, unless it had text before."""
         if text.strip() or name in self._existing or self._changes.get(name):
             self._changes[name] = Update(
                 session=self._session, segment=name, text=text, final=True, time=time, speaker=author
             )
 
     def delete(self, name: str) -> None:
-        """A message was taken back."""
+        """Delete a message."""
         self._changes[name] = None
 
     def delete_by_author(self, author: str) -> None:
-        """All messages of somebody were taken back."""
+        """Delete all messages of an author."""
         self._delete_matching(lambda speaker: speaker == author)
 
     def delete_all(self) -> None:
-        """All messages were taken back."""
+        """Delete all messages of the channel."""
         self._delete_matching(lambda _: True)
 
     def messages(self) -> list[Message]:
-        """One message for each segment; only what stands is taken back."""
+        """Return one message for each changed segment; only existing segments are deleted."""
         updates = [x for x in self._changes.values() if x is not None]
         gone = [name for name, x in self._changes.items() if x is None and name in self._existing]
         return [*(Delete(session=self._session, segment=name) for name in gone), *updates]
@@ -54,7 +54,7 @@ class ChatChannel:
 
 
 def parse_timestamp(stamp: str | None) -> float | None:
-    """Seconds since 1970 of a time in ISO 8601 with its zone; None if it is no such time."""
+    """Convert an ISO 8601 time with zone to seconds since 1970; None if it is not one."""
     try:
         moment = datetime.fromisoformat(stamp or "")
     except ValueError:

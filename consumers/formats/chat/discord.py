@@ -1,7 +1,7 @@
-"""Discord messages: as the gateway sends them (`op`, `t`, `d`), or the bare message.
+"""Discord messages, as the gateway sends them (`op`, `t`, `d`) or bare.
 
-A session is a channel, a segment a message by its `id`. An update without `content` (a link's preview came) says
-nothing of the text.
+A session is a channel, a segment a message by its `id`. An update without `content` (such as a link preview) does not
+change the text.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ class _DiscordValue(_DiscordMessage):
     op: int | None = None
     t: str | None = None
     d: msgspec.Raw = msgspec.Raw(b"null")
-    """Of another type in other events."""
+    """Other events have other types here."""
 
 
 def _read(value: _DiscordValue, context: FormatContext) -> Iterable[Message]:
@@ -68,9 +68,7 @@ def _infer_type(message: _DiscordMessage) -> str:
     return "" if says_more else "MESSAGE_DELETE"
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     if "op" in value:
         return isinstance(value["op"], int) and {"t", "d"} <= value.keys()
     if not isinstance(value.get("channel_id"), str):

@@ -1,8 +1,8 @@
-"""Slack messages: as the Events API sends them (`event`), as socket mode does (`payload`), or the bare event.
+"""Slack messages, as the Events API sends them (`event`), as socket mode does (`payload`), or the bare event.
 
-A session is a channel, a segment a message by its `ts`. Slack writes `&`, `<` and `>` that people type as entities:
-they are turned back, so that the text is what people see. Mentions and links (`<@U123>`) stay as sent: what they show
-is only known to Slack.
+A session is a channel, a segment a message by its `ts`. Slack sends typed `&`, `<` and `>` as entities, which are
+unescaped, so that the text is what people see. Mentions and links (`<@U123>`) stay as sent, because only Slack knows
+their displayed text.
 """
 
 from collections.abc import Iterable
@@ -57,7 +57,7 @@ def _read(value: msgspec.Raw, context: FormatContext) -> Iterable[Message]:
 
 
 def _unwrap(value: msgspec.Raw) -> _SlackEvent | None:
-    """Take a message out of its envelope; None for events of other types, whose fields may be of other types too."""
+    """Return the message of an envelope; None for other events, whose fields may have other types."""
     envelope = msgspec.json.decode(value, type=_SlackValue)
     inner = bytes(envelope.payload.event) if envelope.payload else bytes(envelope.event)
     kind = msgspec.json.decode(inner, type=_SlackValue).type if inner else envelope.type
@@ -77,9 +77,7 @@ def _unescape(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     payload = value.get("payload")
     for event in (value.get("event"), payload.get("event") if isinstance(payload, dict) else None, value):
         if isinstance(event, dict) and event.get("type") == "message" and "channel" in event:

@@ -1,7 +1,7 @@
-"""Twitch chat (EventSub): messages, and what moderators take back.
+"""Twitch chat (EventSub): messages and their deletion by moderators.
 
-A session is a broadcaster's channel, a segment a message. Read as the WebSocket sends it (`metadata`, `payload`), as a
-webhook does (`subscription`, `event`), or as the bare event.
+A session is a broadcaster's channel, a segment a message. Values have the shape of the WebSocket (`metadata`,
+`payload`), of a webhook (`subscription`, `event`), or are bare events.
 """
 
 from collections.abc import Iterable
@@ -69,7 +69,7 @@ def _read(value: msgspec.Raw, context: FormatContext) -> Iterable[Message]:
 
 
 def _unwrap(value: msgspec.Raw, envelope: _TwitchValue) -> tuple[_TwitchEvent | None, str]:
-    """Take the event out of its envelope, and say of what type it is; events that are not of chat stay closed."""
+    """Return the event of an envelope and its type; None for events that are not of chat."""
     if envelope.metadata is not None:
         inner, kind = envelope.payload.event if envelope.payload else msgspec.Raw(), envelope.metadata.subscription_type
     elif envelope.subscription is not None:
@@ -83,9 +83,9 @@ def _unwrap(value: msgspec.Raw, envelope: _TwitchValue) -> tuple[_TwitchEvent | 
 
 
 def _infer_type(event: _TwitchEvent) -> str:
-    """A bare event does not say its type, but each has fields that the others have not.
+    """Infer the type of a bare event from its fields.
 
-    A bare clear of the whole chat has nothing of its own, and is not told from events of other types: it is not read.
+    A bare clear of the whole chat has no field of its own and cannot be distinguished from other events: it is ignored.
     """
     if event.message is not None:
         return "message"
@@ -94,9 +94,7 @@ def _infer_type(event: _TwitchEvent) -> str:
     return "clear_user_messages" if event.message_id is None else "message_delete"
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     metadata, subscription = value.get("metadata"), value.get("subscription")
     if isinstance(metadata, dict):
         return "message_type" in metadata and "payload" in value

@@ -1,7 +1,7 @@
-"""YouTube live chat: `liveChatMessage` resources, one by one or as the API lists them (`items`).
+"""YouTube live chat: `liveChatMessage` resources, single or in the API's list (`items`).
 
-A session is a live chat, a segment a message. What people write with a payment or a membership is read too, without
-the words that YouTube puts around it.
+A session is a live chat, a segment a message. Comments with a payment or a membership are read too, without the text
+that YouTube adds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -87,7 +87,7 @@ def _apply(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel)
 
 
 def _deleted_ids(name: str, snippet: _Snippet) -> Iterable[str]:
-    """A tombstone stands where a message was."""
+    """Return the id of the message that an item deletes; a tombstone replaces the message itself."""
     deleted, retracted = snippet.message_deleted_details, snippet.message_retracted_details
     names = {
         "tombstone": name,
@@ -111,9 +111,7 @@ def _text(snippet: _Snippet) -> str | None:
     return comment.user_comment if comment else None
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     if str(value.get("kind")).startswith("youtube#liveChatMessage"):
         return True
     snippet = value.get("snippet")

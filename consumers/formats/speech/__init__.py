@@ -1,1 +1,1 @@
-"""Speech recogniser formats, one file a vendor."""
+"""Speech recogniser formats, one file for each vendor."""

@@ -1,8 +1,8 @@
-"""AssemblyAI streaming v3: `transcript` grows and replaces; a formatted turn comes again with marks and capitals.
+"""AssemblyAI streaming v3: `transcript` replaces; a formatted turn repeats it with punctuation and capitals.
 
-A segment is a `turn_order`. Orders begin at 0 again with each connection, so `Begin` ends what stands of the session,
-and so does `Termination`. Universal-Streaming keeps words that are not final yet out of `transcript`; they are taken
-from `words`, because they are what is being said.
+A segment is a `turn_order`. Orders restart at 0 with each connection, so `Begin` and `Termination` end the session.
+Universal-Streaming omits words that are not final from `transcript`; they are taken from `words`, because they are the
+words being spoken.
 """
 
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ def _read(value: _AssemblyTurn, context: FormatContext) -> Iterable[Message]:
     pieces = [TimedText(x.text, _seconds(x.start), _seconds(x.end), to_name(x.speaker)) for x in value.words]
     existing = context.segments(session).get(update.segment)
     if existing is not None and existing.closed and not value.turn_is_formatted:
-        return ()  # the formatted turn may have come already, and is not to be undone
+        return ()  # the formatted turn may have come already and must not be undone
     return write_named(existing, add_word_times(update, pieces))
 
 
@@ -65,9 +65,7 @@ def _seconds(milliseconds: float | None) -> float | None:
     return None if milliseconds is None else milliseconds / 1000
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     if value.get("type") == "Turn":
         return "turn_order" in value
     begins = value.get("type") == "Begin" and "expires_at" in value

@@ -1,7 +1,7 @@
-"""Amazon Transcribe streaming: partial results replace by segment until one is not partial.
+"""Amazon Transcribe streaming: partial results replace their segment until a final one closes it.
 
-A segment is named by its channel and its `StartTime`: the partial and the final result of one segment can differ in
-`ResultId`. Punctuation marks are items of their own, and are put to the words that they follow.
+A segment is named by its channel and its `StartTime`, because partial and final results of one segment can differ in
+`ResultId`. Punctuation marks are separate items, which are attached to the preceding words.
 """
 
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ class _Transcript(msgspec.Struct, rename="pascal"):
 class _AwsEvent(msgspec.Struct, rename="pascal"):
     transcript: _Transcript | None = None
     transcript_event: "_AwsEvent | None" = None
-    """As the SDKs name it in a stream of events."""
+    """Wrapper that the SDKs use in event streams."""
 
 
 def _read(value: _AwsEvent, context: FormatContext) -> Iterable[Message]:
@@ -71,7 +71,7 @@ def _read_result(result: _AwsResult, context: FormatContext) -> Iterable[Update 
 
 
 def _pieces(best: _AwsAlternative) -> list[TimedText]:
-    """A mark has the time of where it was put, and nobody says it."""
+    """Return timed words; the times of punctuation marks are not spoken and are dropped."""
     return [
         TimedText(x.content)
         if x.type == "punctuation"
@@ -80,9 +80,7 @@ def _pieces(best: _AwsAlternative) -> list[TimedText]:
     ]
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     event = value.get("TranscriptEvent", value)
     transcript = event.get("Transcript") if isinstance(event, dict) else None
     return isinstance(transcript, dict) and isinstance(transcript.get("Results"), list)

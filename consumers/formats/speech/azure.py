@@ -1,7 +1,7 @@
 """Azure Speech: a hypothesis replaces, a phrase is final. Times are ticks of 100 ns.
 
-A segment is named by its channel and its `Offset`; a phrase that begins elsewhere than its hypotheses did takes their
-place. Messages are the service's own (`speech.hypothesis`, `speech.phrase`), as the SDKs give them as JSON of a result.
+A segment is named by its channel and its `Offset`; a phrase with another start than its hypotheses replaces them.
+Values are the service's own messages (`speech.hypothesis`, `speech.phrase`), which SDKs provide as a result's JSON.
 """
 
 from collections.abc import Iterable
@@ -70,9 +70,7 @@ def _pieces(words: list[_AzureWord] | None) -> list[TimedText]:
     ]
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     return "RecognitionStatus" in value or {"Text", "Offset", "Duration"} <= value.keys()
 
 

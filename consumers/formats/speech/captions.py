@@ -1,15 +1,14 @@
-"""Captions, WebVTT or SRT: a cue is a closed segment, named by where it begins.
+"""Captions (WebVTT or SRT): a cue is a closed segment, named by its start.
 
-A value is one cue or several, as files have them (between empty lines). Roll-up captions repeat the lines that still
-stand on the screen: those are left out, so that every line is updates once. Cues may be sent again, as live segments of
-a stream do; one that then has another text replaces what it was.
+A value is one or several cues, separated by empty lines as in files. Roll-up captions repeat the lines that are still
+on the screen; repeated lines are dropped. Cues may be sent again, as in live segments of a stream; a cue with changed
+text replaces the earlier one.
 """
 
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from consumers.formats.base import Format, FormatContext, OpenText
 from consumers.formats.decode import BadInput
@@ -23,9 +22,9 @@ _HEADER = re.compile(r"\ufeff?(WEBVTT|NOTE|STYLE|REGION)\b")
 _EMPTY = re.compile(r"\n[ \t]*\n")
 _TAG = re.compile(r"<([^<>]*)>|\{\\[^{}]*\}")
 _CONTINUES_WITHIN = 0.1
-"""A cue that says again what the one before updates, and begins so soon after it ended (seconds), goes on with it."""
+"""A cue that repeats the previous text within this time (seconds) after its end continues it."""
 _SCREEN_CUES = 4
-"""Cues before this one whose lines may still be on the screen."""
+"""Number of previous cues whose lines may still be on the screen."""
 _SCOPE = "cue"
 
 
@@ -60,7 +59,7 @@ def _read(value: str, context: FormatContext) -> Iterator[Message]:
 def _lines_on_screen(
     existing: Mapping[str, OpenText], updates: Mapping[str, Update], before: float
 ) -> tuple[list[str], float | None]:
-    """Lines of the cues that came last before a time, and when the last of them ended."""
+    """Return the lines of the last cues before a time, and the end of the last one."""
     cues = {name: (x.text, last_end(x.times)) for name, x in existing.items()}
     cues |= {name: (x.text, x.time) for name, x in updates.items()}
     begun = {start: told for name, told in cues.items() if (start := start_in_name(name, _SCOPE)) is not None}
@@ -80,11 +79,11 @@ def _drop_repeats(cue: _Cue, shown: Sequence[str], end: float | None) -> Sequenc
 
 
 def _parse(block: str) -> _Cue | None:
-    """Give the cue of a block; None for a header, a note, a style."""
+    """Return the cue of a block; None for a header, a note or a style."""
     if not block.strip() or _HEADER.match(block):
         return None
     rows = block.split("\n")
-    for number, row in enumerate(rows[:2]):  # a name may stand before the times
+    for number, row in enumerate(rows[:2]):  # an identifier may precede the times
         if (timing := _TIMING.match(row)) is not None:
             start, end = _seconds(timing[1]), _seconds(timing[2])
             return _Cue(start, end, tuple(_pieces(rows[number + 1 :], start, end)))
@@ -92,7 +91,7 @@ def _parse(block: str) -> _Cue | None:
 
 
 def _pieces(rows: Sequence[str], start: float, end: float) -> Iterator[tuple[TimedText, ...]]:
-    """Words of each line, with the times and voices that are marked in it."""
+    """Return the words of each line with the times and voices marked in it."""
     at, voice = start, None
     for row in rows:
         line: list[TimedText] = []
@@ -120,9 +119,7 @@ def _seconds(clock: str) -> float:
     return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
+def _recognises(value: str) -> bool:
     return _HEADER.match(value) is not None or any(_TIMING.match(row) for row in value.split("\n")[:3])
 
 

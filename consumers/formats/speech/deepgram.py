@@ -1,7 +1,7 @@
-"""Deepgram live (Nova): an interim result replaces all that was said since the last `is_final`.
+"""Deepgram live (Nova): an interim result replaces all text since the last `is_final`.
 
-A segment is named by its connection (`request_id`), its channel and where it begins. Several finals may come before
-one `speech_final`; each is a segment.
+A segment is named by its connection (`request_id`), its channel and its start. Several final results may precede one
+`speech_final`; each is a segment.
 """
 
 from collections.abc import Iterable
@@ -73,9 +73,7 @@ def _pieces(best: _DeepgramAlternative, punctuated: bool) -> list[TimedText]:
     ]
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     if value.get("type") == "Results":
         return "channel_index" in value and isinstance(value.get("channel"), dict)
     if value.get("type") == "Metadata":

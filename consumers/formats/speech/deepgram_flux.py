@@ -1,6 +1,6 @@
-"""Deepgram Flux: turns. An update comes about every 0.25 s even when nothing changed; `EndOfTurn` closes.
+"""Deepgram Flux: turns. An update comes about every 0.25 s, changed or not; `EndOfTurn` closes the turn.
 
-A segment is a turn: its connection (`request_id`) and `turn_index`.
+A segment is a turn, named by its connection (`request_id`) and `turn_index`.
 """
 
 from collections.abc import Iterable
@@ -50,9 +50,7 @@ def _read(value: _TurnInfo, context: FormatContext) -> Iterable[Message]:
     return write_named(context.segments(session).get(update.segment), add_word_times(update, pieces))
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     connected = value.get("type") == "Connected" and "sequence_id" in value
     return connected or (value.get("type") == "TurnInfo" and "turn_index" in value)
 

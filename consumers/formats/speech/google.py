@@ -1,8 +1,8 @@
-"""Google Speech-to-Text, v1 and v2, as JSON of either spelling (`is_final` or `isFinal`).
+"""Google Speech-to-Text, v1 and v2, as JSON in either spelling (`is_final` or `isFinal`).
 
-Nothing names an utterance: a channel has one open at a time, named by the message that opened it. One response may
-hold a stable piece and an unstable one, which are one text; a final piece comes first and closes. `stability` is not
-looked at (0.0 means that it was not set).
+Utterances have no names: a channel has one open at a time, named by the message that opened it. The stable and the
+unstable part of one response form one text; a final part comes first and closes the utterance. `stability` is ignored
+(0.0 means that it was not set).
 """
 
 import re
@@ -24,7 +24,7 @@ class _Duration(msgspec.Struct):
 
 
 _Time = _Duration | str | None
-"""JSON of a protobuf duration is "1.500s"; some clients take it apart."""
+"""The JSON form of a protobuf duration is "1.500s"; some clients send its fields."""
 
 
 class _GoogleWord(msgspec.Struct):
@@ -74,7 +74,7 @@ def _read(value: _Response, context: FormatContext) -> Iterator[Message]:
 
 
 def _join(context: FormatContext, channel: int, results: Sequence[_GoogleResult]) -> Update:
-    """Pieces of one text."""
+    """Join results of one channel to one update."""
     last = results[-1]
     update = Update(
         session=context.session_name(),
@@ -89,7 +89,7 @@ def _join(context: FormatContext, channel: int, results: Sequence[_GoogleResult]
 
 
 def _timed_text(word: _GoogleWord) -> TimedText:
-    # A start of zero is left out in JSON.
+    # JSON omits a start of zero.
     start, end = _seconds(word.start_time or word.start_offset), _seconds(word.end_time or word.end_offset)
     start = 0.0 if start is None and end is not None else start
     return TimedText(word.word, start, end, to_name(word.speaker_label or word.speaker_tag or None))
@@ -117,8 +117,8 @@ _RESULT_FIELDS = {
 }
 
 
-def _recognises(value: Any) -> bool:
-    results = value.get("results") if isinstance(value, dict) else None
+def _recognises(value: dict[str, Any]) -> bool:
+    results = value.get("results")
     if not isinstance(results, list) or not results:
         return False
     return all(isinstance(x, dict) and not _RESULT_FIELDS.isdisjoint(x) for x in results)

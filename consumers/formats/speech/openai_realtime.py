@@ -1,6 +1,6 @@
 """OpenAI realtime transcription: a delta appends, `completed` replaces and closes.
 
-A segment is an item (and a part of its content, if not the first). Diarizing models send segments with a speaker.
+A segment is an item, or a later part of its content. Diarizing models send segments with a speaker.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message]:
     if kind == "conversation.item.deleted":
         return delete_segment(context, session, segment)
     existing = context.segments(session).get(segment)
-    if kind == "failed":  # what was heard until then is all that will come
+    if kind == "failed":  # no more text will come
         text = existing.text if existing else ""
         return write_named(existing, Update(session=session, segment=segment, text=text, final=True))
     if kind == "completed":
@@ -47,7 +47,7 @@ def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message]:
     if kind == "delta":
         return _append(session, segment, value.delta)
     if existing is not None and value.text.strip() in existing.text:
-        return ()  # deltas have told it
+        return ()  # already received as deltas
     said = value.text if existing is None or value.text[:1].isspace() else f" {value.text}"
     return _append(session, segment, said, [TimedText(x, value.start, value.end, value.speaker) for x in said.split()])
 
@@ -57,8 +57,8 @@ def _append(session: str, segment: str, text: str, pieces: Iterable[TimedText] =
     return (add_word_times(update, pieces),) if text else ()
 
 
-def _recognises(value: Any) -> bool:
-    kind = value.get("type") if isinstance(value, dict) else None
+def _recognises(value: dict[str, Any]) -> bool:
+    kind = value.get("type")
     return isinstance(kind, str) and kind.startswith(("conversation.item.", "input_audio_buffer."))
 
 

@@ -1,4 +1,4 @@
-"""Vosk: a partial replaces, a text is final. Nothing names an utterance: one is open at a time."""
+"""Vosk: a partial replaces, a text is final. Utterances have no names; one is open at a time."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -28,7 +28,7 @@ class _VoskResult(msgspec.Struct):
     text: str | None = None
     result: list[_VoskWord] = []
     alternatives: list[_VoskAlternative] = []
-    """Instead of `text`, where several are asked for; the best is first."""
+    """Replaces `text` if several are requested; the best is first."""
 
 
 def _read(value: _VoskResult, context: FormatContext) -> Iterable[Message]:
@@ -47,9 +47,7 @@ def _read(value: _VoskResult, context: FormatContext) -> Iterable[Message]:
 _SHAPES = ({"partial", "partial_result"}, {"text", "result", "spk", "spk_frames"}, {"alternatives"})
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     return bool(value) and any(value.keys() <= shape and isinstance(_first(value), str | list) for shape in _SHAPES)
 
 

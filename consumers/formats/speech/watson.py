@@ -1,7 +1,7 @@
-"""IBM Watson Speech to Text: results replace by index. Speaker labels come on their own, and are revised too.
+"""IBM Watson Speech to Text: results replace by index. Speaker labels come separately and are revised too.
 
-A segment is an index (`result_index` and those behind it). Indexes begin at 0 again with each request on a connection,
-and `{"state": "listening"}` comes before each, so it ends what stands of the session.
+A segment is an index (`result_index` and the following ones). Indexes restart at 0 with each request on a connection,
+which `{"state": "listening"}` precedes, so that message ends the session.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,7 +65,7 @@ def _results(value: _WatsonEvent, session: str) -> Iterator[Update]:
 
 
 def _relabelled(session: str, existing: Mapping[str, OpenText], speakers: Mapping[int, str]) -> Iterator[Update]:
-    """Segments whose words turn out to be another speaker's than was known: labels come after the words."""
+    """Updates of segments whose speakers have changed, because labels come after the words."""
     for name, segment in existing.items():
         words = tuple(WordTime(*x) for x in segment.times if x is not None)
         if name.startswith("result-") and words and len(words) == len(segment.times):
@@ -76,7 +76,7 @@ def _relabelled(session: str, existing: Mapping[str, OpenText], speakers: Mappin
 
 
 def _known_speakers(existing: Mapping[str, OpenText]) -> dict[int, str]:
-    """Speakers told so far, by the start of their words; an interim result comes without."""
+    """Known speakers by the start of their words; interim results have none."""
     told = (
         (_hundredths(x.start), x.speaker or segment.speaker)
         for segment in existing.values()
@@ -93,13 +93,11 @@ def _set_speakers(update: Update, speakers: Mapping[int, str]) -> Update:
 
 
 def _hundredths(seconds: float) -> int:
-    """Starts match to the hundredth of a second that they are sent with."""
+    """Starts are sent, and match, in hundredths of a second."""
     return round(seconds * 100)
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict):
-        return False
+def _recognises(value: dict[str, Any]) -> bool:
     if value.keys() == {"state"}:
         return bool(value["state"] == "listening")
     labels = value.get("speaker_labels")

@@ -1,12 +1,11 @@
-"""whisper_streaming: text lines `BEGIN END TEXT` in milliseconds; what is said once stands.
+"""whisper_streaming: text lines `BEGIN END TEXT` in milliseconds, which are never revised.
 
-Lines are appended until a sentence ends, so that names that run over lines are seen whole. The program's own output
-has the time of the line before them; its server's has not.
+Lines are appended until a sentence ends, so that names across lines are labelled as a whole. The program's own output
+prefixes each line with a time; its server's does not.
 """
 
 import re
 from collections.abc import Iterable
-from typing import Any
 
 from consumers.formats.base import Format, FormatContext, OpenText
 from consumers.formats.decode import BadInput
@@ -14,7 +13,7 @@ from consumers.formats.utterances import last_closed
 from stream.messages.types import Message, Update, WordTime
 
 MAX_CHARACTERS = 1000
-"""Characters after which a segment closes although no sentence has ended."""
+"""Characters after which a segment closes even if no sentence has ended."""
 
 _LINE = re.compile(r"(?:\d{1,12}\.\d{1,6} )?(\d{1,12}) (\d{1,12}) (.*)", re.DOTALL)
 _SENTENCE = re.compile(r"[.?!…。？！][\"'”’)\]]*\s*$")
@@ -51,8 +50,8 @@ def _is_repeat(before: OpenText | None, begin: float, end: float, text: str) -> 
     return last is not None and before is not None and last[:2] == (begin, end) and before.text.endswith(text.strip())
 
 
-def _recognises(value: Any) -> bool:
-    return isinstance(value, str) and _LINE.fullmatch(value) is not None
+def _recognises(value: str) -> bool:
+    return _LINE.fullmatch(value) is not None
 
 
 FORMAT = Format("whisper-streaming", _read, _recognises)

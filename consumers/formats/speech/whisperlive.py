@@ -1,7 +1,7 @@
-"""WhisperLive: a rolling window of segments is sent again and again; all but the last are completed.
+"""WhisperLive: a rolling window of segments is sent repeatedly; all but the last are completed.
 
-A segment is named by its connection (`uid`) and where it begins; times are strings. The window holds all that is not
-completed, so an open segment that is not in it any more is taken back.
+A segment is named by its connection (`uid`) and its start; times are strings. The window contains all incomplete
+segments, so an open segment that is no longer in it is deleted.
 """
 
 from collections.abc import Iterator
@@ -74,8 +74,8 @@ def _update(session: str, scope: str, segment: _WhisperliveSegment) -> Update:
     return add_word_times(update, [TimedText(x.word, x.start, x.end) for x in segment.words or []], whole)
 
 
-def _recognises(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("uid"), str):
+def _recognises(value: dict[str, Any]) -> bool:
+    if not isinstance(value.get("uid"), str):
         return False
     return isinstance(value.get("segments"), list) or not {"message", "status", "language"}.isdisjoint(value)
 

@@ -27,6 +27,7 @@ _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
     ("updates_failed", "Updates given up because labelling them failed", lambda x: x.failures),
     ("revisions", "Revisions that steps gave", lambda x: x.revisions),
     ("sessions_opened", "Sessions that began", lambda x: x.sessions),
+    ("restored_other_format", "Restored sessions of another number format", lambda x: x.restored_other_format),
     ("words", "Words that updates brought or changed", lambda x: x.words),
     ("words_recomputed", "Words whose tail states were computed", lambda x: x.words_recomputed),
     (

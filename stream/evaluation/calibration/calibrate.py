@@ -1,28 +1,24 @@
-"""Calibrates a tagger's restart policy: the cheapest threshold, or price, that keeps a promise; honest probabilities.
+"""Calibration of a tagger's restart policy: the cheapest certified threshold or price, and scaled stabilities.
 
-Thresholds are tried on the stability as the head gives it, from the most cautious down, until one cannot be certified
-(`stream.evaluation.calibration.risk_control`). Then scale and shift are fitted to the states that the chosen one
-reaches. They move no word past another, so the same words are restarted from as before: only the number that stands for
-the threshold is mapped along with them. That is why both can use all of the data and the guarantee holds. With prices
-nothing is scaled.
+Thresholds are tested on the unscaled stability, from the most cautious down, until one cannot be certified
+(`stream.evaluation.calibration.risk_control`). Then scale and shift are fitted to the states that the chosen threshold
+reaches. Scaling keeps the order of words, and the threshold is scaled with them, so restarts begin at the same words as
+before. Therefore both steps can use all of the data, and the guarantee holds. With prices nothing is scaled.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from encoder.checkpoints.calibration import Calibration, Certificate
+from encoder.progress import progress_bar
 from encoder.restart.policies import Always, Price, RestartPolicy, StabilityThreshold
 from encoder.tagger import Tagger, load_single_tagger
-from encoder.train.config import TextSource
-from encoder.train.data.text import read_source
 from stream.evaluation.calibration.reliability import (
     Reliability,
     Scaling,
@@ -31,22 +27,17 @@ from stream.evaluation.calibration.reliability import (
     scale_across,
 )
 from stream.evaluation.calibration.risk_control import Counts, certify, judge, units_needed
-from stream.evaluation.calibration.stability_recorder import SegmentPredictions, StabilityPairs, StabilityRecorder, pool
-from stream.evaluation.labelled import BATCH
-from stream.evaluation.metrics.chart_metrics import begins
-from stream.evaluation.progress import progress_bar
-from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, sessions_of
-from stream.evaluation.replay.flops import count_tokens
-from stream.evaluation.replay.running_speech import run_on
-from stream.evaluation.replay.word_by_word import Advance, Feed, ignore
-from stream.labelling.hybrid import HybridLabeller
+from stream.evaluation.calibration.stability_replay import SegmentPredictions, StabilityPairs, pool
+from stream.evaluation.calibration.trial import PolicyRun, Trial
+from stream.evaluation.replay.examples import EvaluationError, read_examples
+from stream.evaluation.replay.stream_replay import Advance
 
 TAUS = (1.0, 0.9999, 0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
 """Thresholds in the order in which they are tested; fixed before any data is seen."""
 PRICES = (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.15, 0.3)
 """Prices in that order; at 0 every word is restarted from, which costs and loses nothing against `always`."""
 Unit = Literal["sequence", "document"]
-Kind = Literal["price", "stability"]
+PolicyKind = Literal["price", "stability"]
 
 
 class CalibrationTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +49,7 @@ class CalibrationTask(msgspec.Struct, frozen=True, kw_only=True):
     epsilon: float = 0.05
     unit: Unit | None = None
     """What is independent; None: documents where the file names them, else sequences."""
-    policy: Kind = "price"
+    policy: PolicyKind = "price"
     """The kind of restart policy whose number is looked for."""
     taus: tuple[float, ...] = ()
     """Numbers to test, from the most cautious to the cheapest; none: `PRICES` or `TAUS`."""
@@ -109,7 +100,7 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def best(self) -> ThresholdResult | None:
         """The threshold that was chosen."""
-        return choose(self.tried)
+        return choose_threshold(self.tried)
 
     def refusal(self) -> str:
         """Say in one line why there is no threshold, and what to do."""
@@ -128,72 +119,6 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class PolicyRun:
-    """One policy over all examples."""
-
-    right: Counts  # (examples,) rows that equal the gold labels of their words
-    flops: int
-    computed: int
-    """Words whose tail states were computed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """The examples, and which of them go together."""
-
-    tagger: Tagger
-    examples: Sequence[LabelledText]
-    units: NDArray[np.int64]  # (examples,) number of each one's unit
-
-    @property
-    def rows(self) -> Counts:
-        """Rows of each unit, (units,)."""
-        return self.sum(np.array([len(example.ends) for example in self.examples]))
-
-    def sum(self, counts: Counts) -> Counts:
-        """Sum counts of examples (examples,) by unit (units,)."""
-        total = np.zeros(int(self.units.max()) + 1, np.int64)
-        np.add.at(total, self.units, counts)
-        return total
-
-    def run(self, policy: RestartPolicy, advance: Advance = ignore) -> PolicyRun:
-        """Replay all examples, without closing restarts of their last segments."""
-        labeller, right = HybridLabeller(self.tagger), np.zeros(len(self.examples), np.int64)
-        flops = computed = 0
-        for members in self._batches():
-            group = [self.examples[i] for i in members]
-            feed = Feed(labeller, policy, group, begin_table(self.tagger.config.labels))
-            for i, chart in zip(members, feed.run(False, advance), strict=True):
-                right[i] = sum(begins(self.examples[i].gold, row) for row in chart.rows)
-                computed += sum(work.words for work in chart.work or ())
-            flops += feed.flops
-        return PolicyRun(right, flops, computed)
-
-    def record(self, policy: RestartPolicy, advance: Advance = ignore) -> list[SegmentPredictions]:
-        """Replay all examples, close them, and tell what was said of stability, by unit."""
-        parts: list[list[SegmentPredictions]] = [[] for _ in range(int(self.units.max()) + 1)]
-        for members in self._batches():
-            group = [self.examples[i] for i in members]
-            recorder = StabilityRecorder(HybridLabeller(self.tagger))
-            Feed(recorder, policy, group, begin_table(self.tagger.config.labels)).run(True, advance)
-            # sessions and their segments are numbered in the order of the examples
-            keyed = sorted(zip(recorder.order, recorder.outcomes, strict=True), key=lambda x: (x[0][0], int(x[0][1])))
-            for i, (_, outcome) in zip(members, keyed, strict=True):
-                parts[self.units[i]].append(outcome)
-        return [SegmentPredictions(pool([x.words for x in part]), pool([x.spans for x in part])) for part in parts]
-
-    def _batches(self) -> Iterator[list[int]]:
-        """Numbers of examples: whole sessions, those of about one length together."""
-        sessions, first = [], 0
-        for session in sessions_of(self.examples):
-            sessions.append(list(range(first, first + len(session))))
-            first += len(session)
-        sessions.sort(key=lambda session: sum(len(self.examples[i].ends) for i in session))
-        for k in range(0, len(sessions), BATCH):
-            yield [i for session in sessions[k : k + BATCH] for i in session]
-
-
 def run_calibration(task: CalibrationTask) -> CalibrationReport:
     """Find the cheapest threshold that can be certified, and fit the stability's scale and shift.
 
@@ -205,7 +130,7 @@ def run_calibration(task: CalibrationTask) -> CalibrationReport:
         EvaluationError: the file has types that the tagger has not, or a number is out of range.
     """
     torch.set_num_threads(1)
-    _check(task)
+    _check_task(task)
     tagger = load_single_tagger(task.tagger, calibrated=False)
     trial, unit = _read(task, tagger)
     with progress_bar() as bar:
@@ -217,16 +142,18 @@ def run_calibration(task: CalibrationTask) -> CalibrationReport:
 
         reference, runs = _try_thresholds(trial, task, follow)
         tried = [x for x, _ in runs]
-        best = choose(tried)
+        best = choose_threshold(tried)
         outcomes = (
-            trial.record(_policy(task, best.tau), follow(f"{task.policy} {best.tau:g}, its stability")) if best else []
+            trial.record_stability(_policy(task, best.tau), follow(f"{task.policy} {best.tau:g}, its stability"))
+            if best
+            else []
         )
-    lost = trial.sum(reference.right - runs[0][1].right)
+    lost = trial.sum_by_unit(reference.right - runs[0][1].right)
     scaling = fit_scaling(pool([x.words for x in outcomes]))
-    chosen = _make(task, trial, unit, best, scaling) if best else None
+    chosen = _make_calibration(task, trial, unit, best, scaling) if best else None
     return CalibrationReport(
         tagger=task.tagger,
-        data=_name(task.data),
+        data=_short_name(task.data),
         delta=task.delta,
         epsilon=task.epsilon,
         unit=unit,
@@ -237,7 +164,7 @@ def run_calibration(task: CalibrationTask) -> CalibrationReport:
         tried=tried,
         needed=None if best else units_needed(lost, trial.rows, task.delta, task.epsilon),
         chosen=chosen,
-        reliability=_measure(outcomes) if best else {},
+        reliability=_measure_reliability(outcomes) if best else {},
     )
 
 
@@ -250,24 +177,13 @@ def read_rows(task: CalibrationTask) -> Counts:
     return _read(task, load_single_tagger(task.tagger, calibrated=False))[0].rows
 
 
-def choose(tried: Sequence[ThresholdResult]) -> ThresholdResult | None:
+def choose_threshold(tried: Sequence[ThresholdResult]) -> ThresholdResult | None:
     """Choose the cheapest of the certified ones; the last of those that cost the same."""
     certified = [x for x in reversed(tried) if x.certified]
     return max(certified, key=lambda x: x.flops_saved, default=None)
 
 
-def check_unit(name: str | None) -> Unit | None:
-    """Read the name of a unit.
-
-    Raises:
-        EvaluationError: it is none.
-    """
-    if name is not None and name not in get_args(Unit):
-        raise EvaluationError(f"--unit {name!r} is none: use {' or '.join(get_args(Unit))}")
-    return name  # type: ignore[return-value]  # checked
-
-
-def _check(task: CalibrationTask) -> None:
+def _check_task(task: CalibrationTask) -> None:
     for name, value in (("delta", task.delta), ("epsilon", task.epsilon)):
         if not 0 < value < 1:
             raise EvaluationError(f"--{name} must be between 0 and 1, not {value:g}")
@@ -285,22 +201,11 @@ def _policy(task: CalibrationTask, tau: float) -> RestartPolicy:
     return StabilityThreshold(tau) if task.policy == "stability" else Price(tau)
 
 
-def check_kind(name: str) -> Kind:
-    """Read the kind of a policy.
-
-    Raises:
-        EvaluationError: none whose number can be looked for.
-    """
-    if name not in get_args(Kind):
-        raise EvaluationError(f"--policy {name!r}: only {' or '.join(get_args(Kind))} can be calibrated")
-    return name  # type: ignore[return-value]  # checked
-
-
 def _read(task: CalibrationTask, tagger: Tagger) -> tuple[Trial, Unit]:
     examples = read_examples(
         task.data, tagger.config.labels, task.rename, task.limit, spoken=task.spoken, join=task.join
     )
-    documents = _documents(task)
+    documents = [example.document if task.data.suffix == ".conll" else "" for example in examples]
     unit: Unit = task.unit or ("document" if any(documents) else "sequence")
     if unit == "document" and not any(documents):
         raise EvaluationError(f"{task.data} names no documents (lines like `# doc = name`): use --unit sequence")
@@ -311,25 +216,17 @@ def _read(task: CalibrationTask, tagger: Tagger) -> tuple[Trial, Unit]:
     return Trial(tagger, examples, np.array([numbers[key] for key in keys])), unit
 
 
-def _documents(task: CalibrationTask) -> list[str]:
-    """Name the document of each example; empty: it has none. JSONL names none."""
-    sentences = read_source(TextSource(path=str(task.data)))[: task.limit]
-    kept = [x for _, x in run_on(sentences, task.spoken, task.join)] if task.spoken or task.join else sentences
-    return [x.document if task.data.suffix == ".conll" else "" for x in kept]
-
-
 def _try_thresholds(
     trial: Trial, task: CalibrationTask, follow: Callable[[str], Advance]
 ) -> tuple[PolicyRun, list[tuple[ThresholdResult, PolicyRun]]]:
     """Run the reference, then one threshold after the other up to the first that cannot be certified."""
-    reference = trial.run(Always(), follow("always"))
-    arrived = sum(int(count_tokens(trial.tagger.tokenizer, x)[1][-1]) for x in trial.examples)
+    reference = trial.run_policy(Always(), follow("always"))
     rows, runs = trial.rows, []
 
     def test() -> Iterator[float]:
         for tau in task.taus or (TAUS if task.policy == "stability" else PRICES):
-            run = trial.run(_policy(task, tau), follow(f"{task.policy} {tau:g}"))
-            verdict = judge(trial.sum(reference.right - run.right), rows, task.delta, task.epsilon)
+            run = trial.run_policy(_policy(task, tau), follow(f"{task.policy} {tau:g}"))
+            verdict = judge(trial.sum_by_unit(reference.right - run.right), rows, task.delta, task.epsilon)
             tried = ThresholdResult(
                 tau=tau,
                 streaming_em=float(run.right.sum() / rows.sum()),
@@ -338,7 +235,7 @@ def _try_thresholds(
                 p_value=verdict.p_value,
                 certified=False,
                 flops_saved=1 - run.flops / reference.flops,
-                words_recomputed=run.computed / max(1, arrived),
+                words_recomputed=run.computed / max(1, reference.arrived),
             )
             runs.append((tried, run))
             yield verdict.p_value
@@ -349,7 +246,9 @@ def _try_thresholds(
     ]
 
 
-def _make(task: CalibrationTask, trial: Trial, unit: Unit, best: ThresholdResult, scaling: Scaling) -> Calibration:
+def _make_calibration(
+    task: CalibrationTask, trial: Trial, unit: Unit, best: ThresholdResult, scaling: Scaling
+) -> Calibration:
     options = {"limit": task.limit, "rename": task.rename, "spoken": task.spoken, "join": task.join}
     certificate = Certificate(
         delta=task.delta,
@@ -359,7 +258,7 @@ def _make(task: CalibrationTask, trial: Trial, unit: Unit, best: ThresholdResult
         p_value=best.p_value,
         streaming_em=best.streaming_em,
         flops_saved=best.flops_saved,
-        data=_name(task.data),
+        data=_short_name(task.data),
         data_digest=blake2b(task.data.read_bytes(), digest_size=16).hexdigest(),
         unit=unit,
         units=len(trial.rows),
@@ -375,7 +274,7 @@ def _make(task: CalibrationTask, trial: Trial, unit: Unit, best: ThresholdResult
     return Calibration(tau=tau, scale=scaling.scale, shift=scaling.shift, certificate=certificate)
 
 
-def _measure(outcomes: Sequence[SegmentPredictions]) -> dict[str, Reliability]:
+def _measure_reliability(outcomes: Sequence[SegmentPredictions]) -> dict[str, Reliability]:
     """Draw up the diagrams; those "after" are of scales fitted to words on the other half of the units."""
     words, spans = [x.words for x in outcomes], [x.spans for x in outcomes]
     found: dict[str, Sequence[StabilityPairs]] = {
@@ -387,5 +286,5 @@ def _measure(outcomes: Sequence[SegmentPredictions]) -> dict[str, Reliability]:
     return {name: measure_reliability(units) for name, units in found.items()}
 
 
-def _name(path: Path) -> str:
+def _short_name(path: Path) -> str:
     return "/".join(path.resolve().parts[-2:])

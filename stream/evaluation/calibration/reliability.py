@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.evaluation.calibration.stability_recorder import StabilityPairs, pool
+from stream.evaluation.calibration.stability_replay import StabilityPairs, pool
 
 BINS = 15
 RESAMPLES = 400

@@ -43,8 +43,8 @@ class Chart:
     """The labels after a closing restart of its own; it takes the last row's place, and its changes are edits."""
     work: Sequence[PlanWork] | None = None
     """What each row cost."""
-    arrived: Sequence[int] | None = None
-    """Words that arrived with each row, in the unit of `work`; None: the rows' own words."""
+    arrived: int | None = None
+    """Number of words that arrived, in the unit of `work`; None: the rows' own words."""
     closing: PlanWork | None = None
     """What the closing restart cost."""
     found: Extents | None = None

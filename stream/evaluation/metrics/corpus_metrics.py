@@ -156,8 +156,10 @@ class CorpusTally:
         sums = self._sums
         if chart.work is None:
             return
-        arrived = [len(row) - new for row, new in zip(chart.rows, chart.arrivals(), strict=True)]
-        sums["arrived"] += sum(arrived if chart.arrived is None else chart.arrived)
+        if chart.arrived is None:
+            sums["arrived"] += sum(len(row) - new for row, new in zip(chart.rows, chart.arrivals(), strict=True))
+        else:
+            sums["arrived"] += chart.arrived
         for t, work in enumerate(chart.work):
             restarted = work.kind in ("local", "full")
             sums["steps"] += 1

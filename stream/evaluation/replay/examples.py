@@ -1,6 +1,6 @@
-"""Labelled sequences as text that arrives word by word, and the tagger's labels read back onto their words."""
+"""Labelled sequences as text that arrives word by word, and the labels of their words given those of the tagger's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -13,8 +13,11 @@ from encoder.train.config import TextSource
 from encoder.train.data.text import WORD, read_source
 from encoder.train.data.text import TextSequence as Sentence
 from stream.evaluation.metrics.chart_metrics import Extents, Labels
-from stream.evaluation.replay.running_speech import run_on
+from stream.evaluation.replay.running_speech import join_sentences
 from stream.labelling.labeller import Labelling
+
+BATCH = 64
+"""Sessions that are replayed side by side."""
 
 
 class EvaluationError(ValueError):
@@ -30,8 +33,10 @@ class LabelledText:
     gold: Labels  # (words,)
     session: str = ""
     """Neighbours of one name are segments of one session, in their order; without a name it is a session of its own."""
+    document: str = ""
+    """Name of its document; empty if the file names none, as JSONL."""
     marks: Extents | None = None
-    """The characters of its spans as the file has them, where it has (JSONL)."""
+    """Characters of its spans as in the file; None if the file has none (CoNLL)."""
 
 
 def read_examples(
@@ -69,25 +74,36 @@ def read_examples(
         )
     numbers = {name: i for i, name in enumerate(names)}
     if spoken or join:
-        said = [_spell(numbers, x.words, x.tags, session) for session, x in run_on(sentences, spoken, join)]
+        said = [_join_words(numbers, x, session) for session, x in join_sentences(sentences, spoken, join)]
         if not said:
             raise EvaluationError(f"{path} has nothing but punctuation: leave --spoken out")
         return said
     if path.suffix == ".jsonl":
         return _read_marked(path, numbers, sentences, rename)
-    return [_spell(numbers, x.words, x.tags) for x in sentences]
+    return [_join_words(numbers, x) for x in sentences]
 
 
 def sessions_of(examples: Sequence[LabelledText]) -> list[list[LabelledText]]:
-    """Part examples into sessions: neighbours of one name, and each that has none by itself."""
+    """Group examples by session: neighbours of one name, and each example without a name alone."""
     keys = [example.session or i for i, example in enumerate(examples)]
     return [[example for _, example in group] for _, group in groupby(zip(keys, examples, strict=True), lambda x: x[0])]
 
 
-def _spell(numbers: dict[str, int], words: Sequence[str], tags: Sequence[str], session: str = "") -> LabelledText:
-    ends = np.cumsum([len(word) + 1 for word in words], dtype=np.int32) - 1
-    gold = np.array([numbers[tag] for tag in tags], np.int32)
-    return LabelledText(" ".join(words), ends.astype(np.int32), gold, session)
+def batch_examples(examples: Sequence[LabelledText]) -> Iterator[list[int]]:
+    """Yield the numbers of the examples of up to `BATCH` sessions of similar length; sessions stay whole."""
+    sessions, first = [], 0
+    for session in sessions_of(examples):
+        sessions.append((sum(len(example.ends) for example in session), range(first, first + len(session))))
+        first += len(session)
+    sessions.sort(key=lambda session: session[0])
+    for i in range(0, len(sessions), BATCH):
+        yield [number for _, numbers in sessions[i : i + BATCH] for number in numbers]
+
+
+def _join_words(numbers: dict[str, int], sentence: Sentence, session: str = "") -> LabelledText:
+    ends = np.cumsum([len(word) + 1 for word in sentence.words], dtype=np.int32) - 1
+    gold = np.array([numbers[tag] for tag in sentence.tags], np.int32)
+    return LabelledText(" ".join(sentence.words), ends.astype(np.int32), gold, session, sentence.document)
 
 
 class _JsonRow(msgspec.Struct):

@@ -1,102 +1,111 @@
-"""The oracle: restarts fully exactly at the steps where that removes errors; an upper bound for choosing *whether*.
+"""Oracle policy: full restarts exactly at the steps where that removes errors; an upper bound for choosing *whether*.
 
-It sees the reference labels, so it is only measured, never served. Before each step it asks two others what they
-would say: a shadow, which is in the oracle's own state and appends; and `always`. If `always` has fewer wrong labels,
-the step is a full restart, else an append. Only the oracle's own work is counted. Words that have left the window are
-taken as `always` labels them.
+It reads the gold labels, so it can be measured but never served. Before each step it compares what an append and what
+`always` would label. The append is computed by a shadow, a second session in the oracle's own state. If `always` has
+fewer wrong labels, the step is a full restart, else an append. Only the oracle's own work is counted. Words that have
+left the window have the labels that `always` gives them.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from encoder.restart.policies import Always, Never
 from encoder.restart.standing import PolicyBatch
-from stream.evaluation.metrics.chart_metrics import Chart, Labels
+from encoder.tagger import Tagger
+from stream.evaluation.metrics.chart_metrics import Chart
 from stream.evaluation.replay.examples import LabelledText
 from stream.evaluation.replay.shown_spans import EmissionLevels
-from stream.evaluation.replay.word_by_word import NO_LEVELS, Advance, Feed, ReplayedText, ignore
+from stream.evaluation.replay.stream_replay import (
+    NO_LEVELS,
+    Advance,
+    ReplayedSession,
+    ReplayJob,
+    StreamReplay,
+    ignore,
+)
+from stream.evaluation.replay.update_stream import word_stream
 from stream.labelling.labeller import Labeller, SessionLabels, decode_single
 
 ORACLE = "oracle"
-P = TypeVar("P")
 
 
 @dataclass(slots=True)
 class _ForcedPolicy:
-    """A policy that is told each step what to do."""
+    """Policy that is told what to do in each step."""
 
     full: bool = False
 
     def restart_points(self, batch: PolicyBatch) -> list[int]:
-        """Go back to the first word, or append."""
+        """Return to the first word, or append."""
         return (Always() if self.full else Never()).restart_points(batch)
 
 
-class OracleFeed(Feed[P]):
-    """A feed whose every step is a full restart or an append, as the reference labels have it.
+class OracleReplay(StreamReplay):
+    """Replay of labelled text under the oracle policy.
 
-    Args: as `stream.evaluation.replay.word_by_word.Feed` has them.
+    Args:
+        labeller: as for `StreamReplay`; so are `levels` and `tagger`.
+        examples: as for `word_stream`; so are `names` and `closing`.
     """
 
     def __init__(
         self,
-        labeller: Labeller[P],
-        group: Sequence[LabelledText],
-        begins: NDArray[np.int32],
+        labeller: Labeller[Any],
+        examples: Sequence[LabelledText],
+        names: tuple[str, ...],
+        *,
+        closing: bool,
         levels: EmissionLevels = NO_LEVELS,
+        tagger: Tagger | None = None,
     ) -> None:
-        super().__init__(labeller, Never(), group, begins, levels)
-        self._always = Feed(labeller, Always(), group, begins)
-        self._told: dict[ReplayedText[P], _ForcedPolicy] = {}
-        self._shadows: dict[ReplayedText[P], SessionLabels[P]] = {}
-        self._full: dict[ReplayedText[P], list[Chart]] = {}
+        super().__init__(labeller, Never(), word_stream(examples, names, closing=closing), levels, tagger)
+        self._always = StreamReplay(labeller, Always(), word_stream(examples, names, closing=False))
+        self._full: list[Chart] = []
+        self._forced: dict[ReplayedSession, _ForcedPolicy] = {}
+        self._shadows: dict[ReplayedSession, SessionLabels[Any]] = {}
 
-    def run(self, closing: bool, advance: Advance = ignore) -> list[Chart]:
-        """Feed every word and return the charts."""
-        charts = iter(self._always.run(False))
-        for member in self._members:
-            self._full[member] = [next(charts) for _ in member.examples]
-            self._told[member] = told = _ForcedPolicy()
-            member.live.free()
-            member.live = self._labeller.open_session(told)
-            self._shadows[member] = self._labeller.open_session(Never())
-        charts_of_oracle = super().run(closing, advance)
+    def run(self, advance: Advance = ignore) -> list[Chart]:
+        """Replay the text, once; returns the charts in the order of the examples."""
+        self._full = self._always.run()
+        charts = super().run(advance)
         for shadow in self._shadows.values():
             shadow.free()
-        return charts_of_oracle
+        return charts
 
-    def _grow(self, members: Sequence[ReplayedText[P]]) -> None:
-        self._choose(members)
-        super()._grow(members)
-        self._follow([member for member in members if self._told[member].full])
+    def _open_session(self) -> ReplayedSession:
+        forced = _ForcedPolicy()
+        session = ReplayedSession(self._labeller.open_session(forced))
+        self._forced[session], self._shadows[session] = forced, self._labeller.open_session(Never())
+        return session
 
-    def _choose(self, members: Sequence[ReplayedText[P]]) -> None:
-        plans = [self._shadows[x].plan_segment(str(x.at), x.text(len(x.rows) + 1), False) for x in members]
+    def _update(self, jobs: Sequence[ReplayJob]) -> None:
+        self._choose_steps(jobs)
+        super()._update(jobs)
+        restarted = [job for job in jobs if self._forced[job.session].full]
+        self._reopen_shadows(restarted)
+        self._labeller.decode(self._plan_shadows(restarted))
+
+    def _choose_steps(self, jobs: Sequence[ReplayJob]) -> None:
+        readings = decode_single(self._labeller, self._plan_shadows(jobs))
+        for (session, segment, write), reading in zip(jobs, readings, strict=True):
+            row = len(segment.rows)
+            gold = self.gold[write.offset].gold[: row + 1]
+            appended, full = self._row(segment, reading, row), self._full[write.offset].rows[row]
+            self._forced[session].full = int((full != gold).sum()) < int((appended != gold).sum())
+
+    def _close(self, jobs: Sequence[ReplayJob]) -> None:
+        super()._close(jobs)
+        self._reopen_shadows(jobs)
+
+    def _plan_shadows(self, jobs: Sequence[ReplayJob]) -> list[Any]:
+        """Label texts by the shadows of their sessions; returns the computed plans."""
+        plans = [self._shadows[job.session].plan_segment(job.write.segment, job.write.text, False) for job in jobs]
         self._labeller.compute(plans)
-        for member, reading in zip(members, decode_single(self._labeller, plans), strict=True):
-            words = len(member.rows) + 1
-            appended, full = self._labels(member, reading, words), self._full[member][member.at].rows[words - 1]
-            self._told[member].full = _errors(member, full) < _errors(member, appended)
+        return plans
 
-    def _end(self, members: Sequence[ReplayedText[P]], closing: bool) -> None:
-        super()._end(members, closing)
-        self._follow([member for member in members if not member.over])
-
-    def _follow(self, members: Sequence[ReplayedText[P]]) -> None:
-        """Bring shadows into the state of those that restarted or closed: what is computed whole has no history."""
-        plans = []
-        for member in members:
-            self._shadows[member].free()
-            shadow = self._shadows[member] = self._labeller.open_session(Never(), (), member.live.save_context())
-            if member.rows:
-                plans.append(shadow.plan_segment(str(member.at), member.text(len(member.rows)), False))
-        self._labeller.compute(plans)
-        self._labeller.decode(plans)
-
-
-def _errors(member: ReplayedText[P], labels: Labels) -> int:
-    return int((labels != member.example.gold[: len(labels)]).sum())
+    def _reopen_shadows(self, jobs: Sequence[ReplayJob]) -> None:
+        """Give shadows the closed context of their sessions; a text that is computed whole needs no history."""
+        for session in (job.session for job in jobs):
+            self._shadows[session].free()
+            self._shadows[session] = self._labeller.open_session(Never(), (), session.labels.save_context())

@@ -16,7 +16,7 @@ SEGMENTS = 16
 """Joined segments of one session at most. A longer document is several sessions, so that more of them run at once."""
 
 
-def run_on(sentences: Sequence[Sentence], spoken: bool, join: int | None) -> Iterator[tuple[str, Sentence]]:
+def join_sentences(sentences: Sequence[Sentence], spoken: bool, join: int | None) -> Iterator[tuple[str, Sentence]]:
     """Say sentences and join them.
 
     Args:

@@ -68,8 +68,8 @@ class EmissionLevels(NamedTuple):
     """Label names by number, strict IOB2."""
     emissions: Sequence[Emission]
 
-    def open(self) -> list[Audience]:
-        """Begin a segment: its readers under each level."""
+    def open_audiences(self) -> list[Audience]:
+        """Return the readers of a new segment under each level."""
         return [Audience(self.names, ShownSegment(emission)) for emission in self.emissions]
 
 

@@ -45,6 +45,9 @@ async def test_the_whole_path_on_plain_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(consumers.demo.demo, "build_engine", build_fake_engine)
+    warm = build_fake_engine(EngineSettings())  # the first step of a process loads compiled functions
+    warm.submit(update("u1", "anna"), 0)
+    warm.step()
     texts = [("u1", "may", False), ("u1", "may said", False), ("u1", "may river", False), ("u1", "may river", True)]
     texts += [("u2", "anna in rome", False), ("u2", "anna in rome at last", True)]
     lines = [

@@ -191,7 +191,7 @@ def test_killed_it_goes_on_and_small_data_ends_in_a_tagger(tmp_path, start, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(own_data, "evaluate_all", killed)
+        patch.setattr(own_data, "run_evaluation", killed)
         with pytest.raises(KeyboardInterrupt):
             train_folder(order)
     stages = [tmp_path / "out" / name for name in ("work/tagger/config.json", "config.json", "calibrate.json")]
@@ -209,7 +209,7 @@ def test_killed_it_goes_on_and_small_data_ends_in_a_tagger(tmp_path, start, monk
     assert calibration.delta == DELTAS[-1]
     card = " ".join((tmp_path / "out" / "README.md").read_text().split())
     assert calibration.refusal() in card
-    assert "`price:0.005`, of which nothing is promised" in " ".join(card.split())
+    assert "`price:0.005`, without any guarantee" in " ".join(card.split())
     assert not (tmp_path / "out" / "reliability.png").exists()
     assert load_tagger(str(tmp_path / "out")).default_policy == DEFAULT_PRICE
     report = msgspec.json.decode((tmp_path / "out" / "evaluation.json").read_bytes(), type=EvaluationReport)

@@ -457,7 +457,7 @@ def changed(how: str, old: str, words: list[str], at: int) -> str:
     if how == "shrink":
         return " ".join(said[: max(0, len(said) - at)])
     if how == "space":
-        return old.replace(" ", "  ") + " "
+        return old.replace(" ", "  ") + " " if len(old) < 1000 else " ".join(old.split())  # far below the longest text
     if how == "case":
         return old.swapcase()
     return old if how == "repeat" else " ".join(words)

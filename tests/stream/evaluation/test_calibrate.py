@@ -13,17 +13,17 @@ from stream.evaluation.calibration.calibrate import (
     CalibrationReport,
     CalibrationTask,
     ThresholdResult,
-    choose,
+    choose_threshold,
     run_calibration,
 )
 from stream.evaluation.calibration.risk_control import judge
-from stream.evaluation.calibration.stability_recorder import StabilityRecorder
-from stream.evaluation.labelled import evaluate_policy
+from stream.evaluation.calibration.stability_replay import StabilityReplay
 from stream.evaluation.plots.reliability import plot_reliability
-from stream.evaluation.replay.examples import EvaluationError, begin_table
-from stream.evaluation.replay.word_by_word import Feed
+from stream.evaluation.replay.examples import EvaluationError
+from stream.evaluation.replay.update_stream import word_stream
 from stream.labelling.hybrid import HybridLabeller
-from tests.stream.evaluation.test_labelled import made_up
+from tests.stream.evaluation.replays import evaluate_policy, replay_words
+from tests.stream.evaluation.test_policy_evaluation import made_up
 from tests.tiny import LABELS, tiny_checkpoint
 
 TAUS = (1.0, 0.55, 0.5)
@@ -42,10 +42,10 @@ def folder(tmp_path_factory):
 def data(tmp_path_factory, folder):
     """Sentences whose gold labels are the tagger's own, so that it is right often enough to lose anything."""
     examples = made_up(60, 9, seed=3)
-    feed = Feed(HybridLabeller(load_tagger(str(folder))), Always(), examples, begin_table(LABELS))
+    charts = replay_words(HybridLabeller(load_tagger(str(folder))), Always(), examples, closing=False).run()
     path = tmp_path_factory.mktemp("data") / "own.conll"
     with path.open("w", encoding="utf-8") as lines:
-        for i, (example, chart) in enumerate(zip(examples, feed.run(False), strict=True)):
+        for i, (example, chart) in enumerate(zip(examples, charts, strict=True)):
             tags = [LABELS[label] for label in chart.final]
             lines.write(f"# doc = {i // 3}\n" if i < 30 else "")
             lines.writelines(f"{word}\t{tag}\n" for word, tag in zip(example.text.split(" "), tags, strict=True))
@@ -73,7 +73,7 @@ def report(folder, data):
 @pytest.mark.parametrize("policy", ["last:2", "stability:0.5"])
 def test_what_is_lost_is_the_difference_of_the_streaming_em_that_evaluate_measures(folder, data, policy):
     made = trial(folder, data)
-    lost = made.sum(made.run(Always()).right - made.run(parse_policy(policy)).right)
+    lost = made.sum_by_unit(made.run_policy(Always()).right - made.run_policy(parse_policy(policy)).right)
     full, less = (
         evaluate_policy(made.tagger, x, made.examples, name="", closing=False)[0].metrics for x in ("always", policy)
     )
@@ -98,23 +98,24 @@ def test_sequences_of_a_document_are_one_unit(folder, data):
     assert len(alone.rows) == 60
     assert len(together.rows) == 10 + 30  # three sequences each, and those that have no document
     assert together.rows.sum() == alone.rows.sum()
-    run = alone.run(Last(2))
-    assert together.sum(run.right)[0] == alone.sum(run.right)[:3].sum()
+    run = alone.run_policy(Last(2))
+    assert together.sum_by_unit(run.right)[0] == alone.sum_by_unit(run.right)[:3].sum()
 
 
 def test_readings_are_the_same_when_recorded_and_pairs_are_what_they_say(folder, data):
     made = trial(folder, data)
     group = made.examples[:8]
-    begins = begin_table(LABELS)
-    recorder = StabilityRecorder(HybridLabeller(made.tagger))
-    charts = Feed(recorder, StabilityThreshold(0.55), group, begins).run(True)
-    plain = Feed(HybridLabeller(made.tagger), StabilityThreshold(0.55), group, begins).run(True)
+    labeller, policy = HybridLabeller(made.tagger), StabilityThreshold(0.55)
+    recorded = StabilityReplay(labeller, policy, word_stream(group, LABELS, closing=True))
+    charts = recorded.run()
+    plain = replay_words(HybridLabeller(made.tagger), policy, group, closing=True).run()
     for a, b in zip(charts, plain, strict=True):
         assert [x.tolist() for x in a.standing] == [x.tolist() for x in b.standing]
     # words of one part only: the file's words are the tagger's
-    for (session, _), outcome in zip(recorder.order, recorder.outcomes, strict=True):
-        chart = charts[session]
-        if not any(mark in group[session].text for mark in ".'(),"):
+    assert sorted(recorded.predictions) == list(range(len(group)))
+    for number, outcome in recorded.predictions.items():
+        chart = charts[number]
+        if not any(mark in group[number].text for mark in ".'(),"):
             stood = [bool(x) for row in chart.rows for x in row == chart.final[: len(row)]]
             assert outcome.words.stood.tolist() == stood
         assert ((outcome.words.stability > 0) & (outcome.words.stability < 1)).all()
@@ -129,7 +130,9 @@ def test_it_stops_at_the_first_that_is_not_shown_and_stores_what_it_chose(folder
     assert report.tried[0].risk == 0
     assert all(x.certified for x in report.tried[:-1])
     made = trial(folder, data)
-    lost = made.sum(made.run(Always()).right - made.run(StabilityThreshold(report.best.tau)).right)
+    lost = made.sum_by_unit(
+        made.run_policy(Always()).right - made.run_policy(StabilityThreshold(report.best.tau)).right
+    )
     verdict = judge(lost, made.rows, 0.5, 0.05)
     assert (report.best.p_value, report.best.bound) == (verdict.p_value, verdict.bound)
     certificate = report.chosen.certificate
@@ -155,10 +158,9 @@ def test_the_stored_threshold_restarts_where_the_certified_one_did(folder, data,
     served = load_tagger(str(copy))
     assert served.default_policy == f"stability:{tau!r}"
     assert tau != 0.55
-    begins = begin_table(LABELS)
-    before = Feed(HybridLabeller(made.tagger), StabilityThreshold(0.55), made.examples, begins)
-    after = Feed(HybridLabeller(served), StabilityThreshold(tau), made.examples, begins)
-    for a, b in zip(before.run(False), after.run(False), strict=True):
+    before = replay_words(HybridLabeller(made.tagger), StabilityThreshold(0.55), made.examples, closing=False)
+    after = replay_words(HybridLabeller(served), StabilityThreshold(tau), made.examples, closing=False)
+    for a, b in zip(before.run(), after.run(), strict=True):
         assert [x.tolist() for x in a.rows] == [x.tolist() for x in b.rows]
         assert a.work == b.work
     assert before.flops == after.flops
@@ -181,8 +183,8 @@ def tried(tau, saved, certified):
 
 def test_the_cheapest_certified_is_chosen_even_if_it_is_not_the_last():
     rows = [tried(1, 0.0, True), tried(0.9, 0.5, True), tried(0.8, 0.4, True), tried(0.7, 0.9, False)]
-    assert choose(rows) is rows[1]
-    assert choose(rows[3:]) is None
+    assert choose_threshold(rows) is rows[1]
+    assert choose_threshold(rows[3:]) is None
 
 
 def test_too_few_sequences_are_refused_with_how_many_it_takes(folder, data):
@@ -203,7 +205,7 @@ def test_documents_are_the_units_where_they_are_known(folder, data):
 def test_joined_sequences_are_one_unit_a_session(folder, data):
     made = module._read(task(folder, data, join=12), load_tagger(str(folder)))[0]
     assert len(made.rows) < len(made.examples)
-    assert sum(len(x.words.stood) > 0 for x in made.record(StabilityThreshold(0.55))) == len(made.rows)
+    assert sum(len(x.words.stood) > 0 for x in made.record_stability(StabilityThreshold(0.55))) == len(made.rows)
 
 
 @pytest.mark.parametrize(

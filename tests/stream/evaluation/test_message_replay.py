@@ -7,11 +7,11 @@ from hypothesis import given, settings
 
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
-from stream.evaluation.metrics.chart_metrics import Chart, find_edits
-from stream.evaluation.recorded import agree, replay_policies
-from stream.evaluation.replay.flops import dense_flops
-from stream.evaluation.replay.message_replay import MessageReplay, word_ends
+from stream.evaluation.metrics.chart_metrics import find_edits
+from stream.evaluation.policy_evaluation import evaluate_policies, measure_agreement
+from stream.evaluation.replay.stream_replay import dense_flops, ignore, word_ends
 from stream.messages.types import Delete, End, Update, WordTime
+from tests.stream.evaluation.replays import replay_messages
 from tests.stream.helpers import update
 from tests.stream.hybrid import shared_tagger as tiny_tagger
 from tests.stream.streams import GROWING, messages, steps
@@ -47,9 +47,8 @@ def engine_stats(policy, told):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_flips_and_work_are_the_engines(policy, script):
     told = spelt_out(script)
-    replay = MessageReplay(tiny_tagger(), parse_policy(policy), told)
+    replay = replay_messages(parse_policy(policy), told)
     charts, stats = replay.run(), engine_stats(policy, told)
-    assert replay.refused == 0
     assert replay.flops + replay.closing_flops == stats.flops
     by_input = [x for chart in charts for x in find_edits(chart).by_input.tolist()]
     assert (sum(by_input), len(by_input)) == (stats.flips_input, stats.flips_input + stats.flips_model)
@@ -64,7 +63,9 @@ def test_flips_and_work_are_the_engines(policy, script):
 @given(STREAMS)
 def test_closed_labels_agree_with_those_of_full_restarts(script):
     told = spelt_out(script)
-    results = replay_policies(tiny_tagger(), dict.fromkeys(POLICIES, lambda n: None), told, name="tiny", closing=True)
+    results = evaluate_policies(
+        tiny_tagger(), dict.fromkeys(POLICIES, ignore), messages=told, name="tiny", closing=True
+    )
     for result in results:
         if result.closing:  # open segments do not know yet what closed while they were open
             assert (result.agreement.words, result.agreement.segments, result.agreement.f1) == (1, 1, 1)
@@ -78,14 +79,14 @@ def test_the_dense_encoder_is_rerun_on_every_update():
         Update(session="s", segment="a", text="we met", final=True),
     ]
     told += [update("b", "in rome in rome in rome in rome in rome in rome in rome in rome")]
-    replay = MessageReplay(tagger, parse_policy("never"), told)
+    replay = replay_messages(parse_policy("never"), told)
     replay.run()
     window = tagger.config.window
     assert window == 16
     assert replay.dense == dense_flops(tagger.config, np.array([2, 4, 2, window]))
     assert replay.dense_open == dense_flops(tagger.config, np.array([2, 4, 2, 16]))
     told[-1] = update("b", "in rome")
-    replay = MessageReplay(tagger, parse_policy("never"), told)
+    replay = replay_messages(parse_policy("never"), told)
     replay.run()
     assert replay.dense - replay.dense_open == dense_flops(tagger.config, np.array([4])) - dense_flops(
         tagger.config, np.array([2])
@@ -99,20 +100,18 @@ def test_edits_of_closed_segments_are_counted_apart_and_cost():
         Delete(session="s", segment="a"),
     ]
     one, other = (
-        MessageReplay(tiny_tagger(), parse_policy("never"), told[:1]),
-        MessageReplay(tiny_tagger(), parse_policy("never"), told),
+        replay_messages(parse_policy("never"), told[:1]),
+        replay_messages(parse_policy("never"), told),
     )
     assert len(one.run()) == len(other.run()) == 1
-    assert (one.edits, other.edits) == (0, 1)
     assert other.flops > one.flops
     assert other.dense == 2 * one.dense
 
 
 def test_refused_messages_are_left_out():
     told = [update("a", "we met"), Delete(session="s", segment="unknown"), update("a", "we met ms rice")]
-    replay = MessageReplay(tiny_tagger(), parse_policy("never"), told)
+    replay = replay_messages(parse_policy("never"), told)
     assert [len(row) for row in replay.run()[0].rows] == [2, 4]
-    assert replay.refused == 1
 
 
 def test_a_word_is_over_when_the_word_that_holds_it_is():
@@ -121,19 +120,19 @@ def test_a_word_is_over_when_the_word_that_holds_it_is():
         Update(session="s", segment="a", text="the", time=1.5, words=said[:1]),
         Update(session="s", segment="a", text="the u.s.", time=3.0, words=said),
     ]
-    [chart] = MessageReplay(tiny_tagger(), parse_policy("never"), told).run()
+    [chart] = replay_messages(parse_policy("never"), told).run()
     assert chart.times == [1.5, 3.0]
     assert chart.said == [1.5, 2.25, 2.25, 2.25, 2.25]
     assert word_ends("a b", (), chart_reading(["a", "b"])) == [None, None]
 
 
 def chart_reading(words):
-    from tests.stream.evaluation.test_labelled import reading
+    from tests.stream.evaluation.test_policy_evaluation import reading
 
     return reading(" ".join(words), words, ["O"] * len(words))
 
 
 def test_agreement_by_hand():
-    charts = [Chart([np.array([1, 2, 0], np.int32)]), Chart([np.array([0, 3], np.int32)])]
-    found = agree(charts, [np.array([1, 0, 0], np.int32), np.array([0, 3], np.int32)], LABELS)
+    finals = [np.array([1, 2, 0], np.int32), np.array([0, 3], np.int32)]
+    found = measure_agreement(finals, [np.array([1, 0, 0], np.int32), np.array([0, 3], np.int32)], LABELS)
     assert (found.words, found.segments, found.f1) == (0.8, 0.5, 0.5)

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from encoder.restart.policies import Always
 from encoder.restart.standing import PolicyBatch
-from stream.evaluation.labelled import evaluate_policy
-from stream.evaluation.replay.examples import LabelledText, begin_table, sessions_of
-from stream.evaluation.replay.oracle import OracleFeed
-from stream.evaluation.replay.word_by_word import Feed
+from stream.evaluation.replay.examples import LabelledText, sessions_of
+from stream.evaluation.replay.oracle import OracleReplay
 from stream.labelling.hybrid import HybridLabeller
-from tests.stream.evaluation.test_labelled import example, made_up, within_window
+from tests.stream.evaluation.replays import evaluate_policy, replay_words
+from tests.stream.evaluation.test_policy_evaluation import example, made_up, within_window
 from tests.stream.fake_tagger import NAMES as FAKE_NAMES
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
 from tests.stream.hybrid import shared_tagger as tiny_tagger
@@ -34,8 +33,8 @@ class Scripted:
 def with_gold(examples):
     """Gold that is mostly what a full restart says."""
     rng = random.Random(1)
-    feed = Feed(HybridLabeller(tiny_tagger()), Always(), examples, begin_table(LABELS))
-    for made, chart in zip(examples, feed.run(False), strict=True):
+    replay = replay_words(HybridLabeller(tiny_tagger()), Always(), examples, closing=False)
+    for made, chart in zip(examples, replay.run(), strict=True):
         gold = [label if rng.random() < 0.9 else rng.randrange(5) for label in chart.final.tolist()]
         yield LabelledText(made.text, made.ends, np.array(gold, np.int32))
 
@@ -43,8 +42,8 @@ def with_gold(examples):
 def run_script(labeller, names, made, script):
     policy = Scripted([*script, *[False] * len(made.ends)])
     short = LabelledText(made.text, made.ends[: len(script)], made.gold[: len(script)])
-    feed = Feed(labeller, policy, [short], begin_table(names))
-    return feed.run(False)[0], feed.flops
+    replay = replay_words(labeller, policy, [short], names, closing=False)
+    return replay.run()[0], replay.flops
 
 
 def errors(row, made):
@@ -61,8 +60,8 @@ def slow_oracle(labeller, names, made):
 
 def compare(labeller, names, examples):
     """Returns how many restarts there were."""
-    feed = OracleFeed(labeller, examples, begin_table(names))
-    charts = feed.run(False)
+    replay = OracleReplay(labeller, examples, names, closing=False)
+    charts = replay.run()
     flops = restarts = 0
     for made, chart in zip(examples, charts, strict=True):
         script = slow_oracle(labeller, names, made)
@@ -70,7 +69,7 @@ def compare(labeller, names, examples):
         assert [row.tolist() for row in chart.rows] == [row.tolist() for row in slow.rows]
         assert chart.work == slow.work
         flops, restarts = flops + cost, restarts + sum(script)
-    assert isinstance(labeller, FakeLabeller) or feed.flops == flops
+    assert isinstance(labeller, FakeLabeller) or replay.flops == flops
     return restarts
 
 
@@ -105,10 +104,10 @@ def test_the_oracle_removes_errors_with_every_restart_and_may_be_closed():
 def test_the_oracle_goes_through_sessions_of_several_segments():
     """With what `always` says as gold, restarts go on until nothing is wrong: every row is the gold row or full."""
     examples = [LabelledText(x.text, x.ends, x.gold, str(i // 3)) for i, x in enumerate(made_up(12, 6))]
-    tagger, begins = tiny_tagger(), begin_table(LABELS)
-    always = Feed(HybridLabeller(tagger), Always(), examples, begins).run(True)
+    tagger = tiny_tagger()
+    always = replay_words(HybridLabeller(tagger), Always(), examples, closing=True).run()
     examples = [LabelledText(x.text, x.ends, c.final, x.session) for x, c in zip(examples, always, strict=True)]
-    charts = OracleFeed(HybridLabeller(tagger), examples, begins).run(True)
+    charts = OracleReplay(HybridLabeller(tagger), examples, LABELS, closing=True).run()
     assert len(sessions_of(examples)) == 4
     for made, chart, full in zip(examples, charts, always, strict=True):
         assert chart.closed.tolist() == full.closed.tolist()

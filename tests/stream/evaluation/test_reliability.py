@@ -9,7 +9,7 @@ from stream.evaluation.calibration.reliability import (
     measure_reliability,
     scale_across,
 )
-from stream.evaluation.calibration.stability_recorder import StabilityPairs, pool
+from stream.evaluation.calibration.stability_replay import StabilityPairs, pool
 
 
 def made(rng, n, scaling):

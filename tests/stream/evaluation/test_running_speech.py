@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoder.train.data.text import TextSequence
-from stream.evaluation.replay.running_speech import SEGMENTS, run_on
+from stream.evaluation.replay.running_speech import SEGMENTS, join_sentences
 
 
 def sentence(document, text, tags=""):
@@ -14,7 +14,7 @@ def sentence(document, text, tags=""):
 
 def test_punctuation_is_dropped_and_spans_go_on_over_it():
     said = [sentence("d", "Met , in Rome ( Italy ) .", "O O O B-place I-place I-place O O"), sentence("d", "- .")]
-    [(session, found)] = run_on(said, True, None)
+    [(session, found)] = join_sentences(said, True, None)
     assert session == ""
     assert found.words == ("Met", "in", "Rome", "Italy")
     assert found.tags == ("O", "O", "B-place", "I-place")
@@ -22,7 +22,7 @@ def test_punctuation_is_dropped_and_spans_go_on_over_it():
 
 def test_neighbours_of_a_document_are_joined_up_to_so_many_words():
     said = [sentence("d", "a b"), sentence("d", "c"), sentence("d", "d e f g"), sentence("e", "h"), sentence("", "i")]
-    found = [(session, " ".join(x.words)) for session, x in run_on([*said, sentence("", "j")], False, 3)]
+    found = [(session, " ".join(x.words)) for session, x in join_sentences([*said, sentence("", "j")], False, 3)]
     assert found == [("1", "a b c"), ("1", "d e f g"), ("2", "h"), ("", "i"), ("", "j")]
 
 
@@ -36,7 +36,7 @@ def test_joining_keeps_every_word_in_order_and_its_bounds(documents, join, rng):
         for i, (name, count) in enumerate(documents)
         for j in range(count)
     ]
-    found = list(run_on(sentences, False, join))
+    found = list(join_sentences(sentences, False, join))
     assert [word for _, x in found for word in x.words] == [word for x in sentences for word in x.words]
     longest = {x.words: len(x.words) for x in sentences}
     sessions = {}

@@ -6,19 +6,17 @@ from hypothesis import given, settings
 
 from encoder.restart.policies import Last, parse_policy
 from stream.engine.engine import Engine
-from stream.evaluation.labelled import evaluate_policy
 from stream.evaluation.metrics.chart_metrics import Chart, SegmentRevisions
 from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.plots.emission import frontier
-from stream.evaluation.recorded import replay_policies
-from stream.evaluation.replay.examples import begin_table
-from stream.evaluation.replay.message_replay import MessageReplay
+from stream.evaluation.policy_evaluation import evaluate_policies
 from stream.evaluation.replay.shown_spans import EmissionLevels, span_labels
-from stream.evaluation.replay.word_by_word import Feed
+from stream.evaluation.replay.stream_replay import ignore
 from stream.messages.types import Update
 from stream.revisions.emission import LOW, Emission
-from tests.stream.evaluation.test_labelled import example, labels_of_spans
+from tests.stream.evaluation.replays import evaluate_policy, replay_messages, replay_words
 from tests.stream.evaluation.test_message_replay import STREAMS, spelt_out
+from tests.stream.evaluation.test_policy_evaluation import example, labels_of_spans
 from tests.stream.fake_tagger import NAMES, VOCABULARY, FakeLabeller
 from tests.stream.helpers import drain, revisions_of
 from tests.stream.hybrid import shared_tagger as tiny_tagger
@@ -54,9 +52,10 @@ def test_charts_of_a_level_are_what_an_engine_at_that_level_shows(script):
     if not examples:
         return
     examples = [type(x)(x.text, x.ends, np.zeros(len(x.ends), np.int32), "one") for x in examples]
-    feed = Feed(FakeLabeller(), Last(2), examples, begin_table(NAMES), EmissionLevels(NAMES, FAKE_LEVELS))
-    found = feed.run(True)
-    for emission, charts in zip(FAKE_LEVELS, feed.charts_shown(), strict=True):
+    levels = EmissionLevels(NAMES, FAKE_LEVELS)
+    replay = replay_words(FakeLabeller(), Last(2), examples, NAMES, closing=True, levels=levels)
+    found = replay.run()
+    for emission, charts in zip(FAKE_LEVELS, replay.charts_shown, strict=True):
         engine, offset = Engine(FakeLabeller(), Last(2), emission=emission), 0
         for number, (made, chart) in enumerate(zip(examples, charts, strict=True)):
             rows, told, spans = [], [], ()
@@ -70,7 +69,7 @@ def test_charts_of_a_level_are_what_an_engine_at_that_level_shows(script):
             assert [row.tolist() for row in [*chart.rows, chart.closed]] == rows
             assert chart.closed_seen == counts(told)
             assert chart.seen == counts(x for x in told if not x.final)
-    for chart, shown in zip(found, feed.charts_shown()[0], strict=True):
+    for chart, shown in zip(found, replay.charts_shown[0], strict=True):
         assert [x.tolist() for x in (*chart.rows, chart.closed)] == [x.tolist() for x in (*shown.rows, shown.closed)]
 
 
@@ -78,7 +77,7 @@ def test_charts_of_a_level_are_what_an_engine_at_that_level_shows(script):
 @given(STREAMS)
 def test_recorded_streams_are_shown_as_an_engine_shows_them(script):
     told = spelt_out(script)
-    replay = MessageReplay(tiny_tagger(), parse_policy("last:2"), told, EmissionLevels(LABELS, TINY_LEVELS))
+    replay = replay_messages(parse_policy("last:2"), told, EmissionLevels(LABELS, TINY_LEVELS))
     found = replay.run()
     for emission, charts in zip(TINY_LEVELS, replay.charts_shown, strict=True):
         engine = Engine(tiny_tagger(), parse_policy("last:2"), emission=emission)
@@ -150,8 +149,8 @@ def test_recorded_streams_have_delays_in_seconds_by_level():
         Update(session="s", segment="u", text=" ".join(SAID[: i + 1]), time=float(i), final=i == len(SAID) - 1)
         for i in range(len(SAID))
     ]
-    results = replay_policies(
-        tiny_tagger(), {"last:2": lambda n: None}, told, name="t", closing=True, stability=["low", "1:1"]
+    results = evaluate_policies(
+        tiny_tagger(), {"last:2": ignore}, messages=told, name="t", closing=True, stability=["low", "1:1"]
     )
     delays = {x.emission: x.metrics.delay_seconds_mean for x in results if x.closing}
     assert delays["1:1"] > delays["low"]

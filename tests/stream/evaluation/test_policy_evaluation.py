@@ -11,15 +11,15 @@ from encoder.restart.policies import parse_policy
 from encoder.restart.policy_text import PolicyError
 from encoder.tagger import load_tagger
 from stream.engine.engine import Engine
-from stream.evaluation.labelled import EvaluationTask, evaluate_all, evaluate_policy
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.plots.frontier import plot_frontier, plot_report
+from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
 from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, word_labels
-from stream.evaluation.replay.flops import count_tokens, dense_flops
-from stream.evaluation.replay.word_by_word import Feed
+from stream.evaluation.replay.stream_replay import dense_flops
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labelling, PlanWork
 from stream.messages.types import Update
+from tests.stream.evaluation.replays import evaluate_policy, replay_words
 from tests.stream.fake_tagger import NAMES as FAKE_NAMES
 from tests.stream.fake_tagger import FakeLabeller
 from tests.tiny import LABELS, WORDS, tiny_checkpoint
@@ -42,7 +42,7 @@ def made_up(count, longest, seed=0):
 
 def within_window(tagger, examples):
     """Keep those that fit one window: beyond it, every policy computes whole windows now and then."""
-    kept = [x for x in examples if count_tokens(tagger.tokenizer, x)[0][-1] <= tagger.config.window]
+    kept = [x for x in examples if len(tagger.tokenizer.encode(x.text).ids) <= tagger.config.window]
     assert len(kept) >= 20
     return kept
 
@@ -96,8 +96,7 @@ def labels_of_spans(spans, made, words, names):
 def test_charts_are_what_the_engines_revisions_show(tiny, policy, closing):
     """Sentences up to several windows long, so that windows slide and sessions are anchored again."""
     examples = made_up(12, 40)
-    feed = Feed(HybridLabeller(tiny), parse_policy(policy), examples, begin_table(LABELS))
-    charts = feed.run(closing)
+    charts = replay_words(HybridLabeller(tiny), parse_policy(policy), examples, closing=closing).run()
     revised = charts_of_revisions(tiny, parse_policy(policy), examples, LABELS, closing)
     assert any(any(row) for rows in revised for row in rows)
     for chart, rows in zip(charts, revised, strict=True):
@@ -107,7 +106,7 @@ def test_charts_are_what_the_engines_revisions_show(tiny, policy, closing):
 @pytest.mark.parametrize("closing", [False, True])
 def test_charts_of_the_fake_labeller_are_what_its_revisions_show(closing):
     examples = made_up(20, 12, seed=1)
-    charts = Feed(FakeLabeller(), parse_policy("never"), examples, begin_table(FAKE_NAMES)).run(closing)
+    charts = replay_words(FakeLabeller(), parse_policy("never"), examples, FAKE_NAMES, closing=closing).run()
     revised = charts_of_revisions(FakeLabeller(), parse_policy("never"), examples, FAKE_NAMES, closing)
     for chart, rows in zip(charts, revised, strict=True):
         assert [row.tolist() for row in chart.standing] == rows
@@ -141,8 +140,8 @@ def test_policies_differ_as_they_must(tiny):
 @pytest.mark.parametrize("policy", POLICIES)
 def test_whatever_the_policy_closed_labels_are_those_of_a_full_restart(tiny, policy):
     examples = within_window(tiny, made_up(40, 12))
-    feed = Feed(HybridLabeller(tiny), parse_policy("always"), examples, begin_table(LABELS))
-    whole = [LabelledText(x.text, x.ends, chart.final) for x, chart in zip(examples, feed.run(False), strict=True)]
+    charts = replay_words(HybridLabeller(tiny), parse_policy("always"), examples, closing=False).run()
+    whole = [LabelledText(x.text, x.ends, chart.final) for x, chart in zip(examples, charts, strict=True)]
     growing, closed = (x.metrics for x in evaluate_policy(tiny, policy, whole, name="tiny", closing=True))
     assert closed.offline_em == closed.offline_f1 == 1
     assert 0 < closed.streaming_em < 1
@@ -168,10 +167,12 @@ def test_dense_flops_count_each_product(tiny):
     assert dense_flops(tiny.config, np.array([3, 5])) == one(3) + one(5)
 
 
-def test_tokens_and_words_of_the_tagger_after_each_word(tiny):
-    tokens, words = count_tokens(tiny.tokenizer, example(["ms", "u.s.", "rice"]))
-    assert words.tolist() == [1, 5, 6]
-    assert tokens.tolist() == [1, 5, 6]
+def test_tokens_and_words_of_the_tagger_are_counted_as_they_arrive(tiny):
+    made = [example(["ms", "u.s.", "rice"])]
+    replay = replay_words(HybridLabeller(tiny), parse_policy("never"), made, closing=True, tagger=tiny)
+    [chart] = replay.run()
+    assert chart.arrived == 6
+    assert replay.dense == dense_flops(tiny.config, np.array([1, 5, 6]))
 
 
 # Words of a file against words of the tagger.
@@ -273,13 +274,15 @@ def test_unknown_types_are_named(tmp_path):
 # The whole of it.
 
 
-def test_evaluate_all_measures_baseline_and_policies_and_draws_them(tmp_path):
+def test_run_evaluation_measures_baseline_and_policies_and_draws_them(tmp_path):
     data = tmp_path / "data.conll"
     lines = ["\n".join(f"{word}\tO" for word in x.text.split()) for x in made_up(5, 8)]
     data.write_text("\n\n".join(lines) + "\n\nrome\tB-place\n", encoding="utf-8")
     tagger = tiny_folder(tmp_path / "hybrid")
     baseline = tiny_folder(tmp_path / "both", causal_layers=0)
-    report = evaluate_all(EvaluationTask(data=data, taggers=(tagger,), baselines=(baseline,), policies=tuple(POLICIES)))
+    report = run_evaluation(
+        EvaluationTask(data=data, taggers=(tagger,), baselines=(baseline,), policies=tuple(POLICIES))
+    )
     kinds = [(result.tagger, result.policy, result.closing) for result in report.results]
     expected = [(tagger, policy, closing) for policy in POLICIES for closing in (False, True)]
     assert kinds == [(baseline, "always", False), *expected]
@@ -308,4 +311,4 @@ def test_mistakes_are_told(tmp_path, changes, error, message):
     wish["baselines"] = tuple(tagger for _ in wish["baselines"])
     wish["data"] = tmp_path / wish["data"]
     with pytest.raises(error, match=message):
-        evaluate_all(EvaluationTask(**wish))
+        run_evaluation(EvaluationTask(**wish))

@@ -8,13 +8,12 @@ from msgspec.structs import asdict
 
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
-from stream.evaluation.labelled import _count, evaluate_policy
-from stream.evaluation.replay.examples import begin_table, sessions_of
-from stream.evaluation.replay.flops import dense_flops
-from stream.evaluation.replay.word_by_word import Feed
+from stream.evaluation.replay.examples import sessions_of
+from stream.evaluation.replay.stream_replay import dense_flops
 from stream.labelling.hybrid import HybridLabeller
 from stream.messages.types import Update
-from tests.stream.evaluation.test_labelled import example, labels_of_spans
+from tests.stream.evaluation.replays import evaluate_policy, replay_words
+from tests.stream.evaluation.test_policy_evaluation import example, labels_of_spans
 from tests.stream.hybrid import shared_tagger as tiny_tagger
 from tests.tiny import LABELS, WORDS
 
@@ -55,26 +54,27 @@ def engine_says(policy, examples):
 def test_sessions_of_several_segments_are_what_the_engine_makes_of_them(policy):
     examples = made_up(3, 5, 14)
     assert any(len(session) > 2 for session in sessions_of(examples))
-    feed = Feed(HybridLabeller(tiny_tagger()), parse_policy(policy), examples, begin_table(LABELS))
-    charts = feed.run(True)
+    replay = replay_words(HybridLabeller(tiny_tagger()), parse_policy(policy), examples, closing=True)
+    charts = replay.run()
     told, stats = engine_says(parse_policy(policy), examples)
     for chart, (*rows, closed) in zip(charts, told, strict=True):
         assert [row.tolist() for row in chart.rows] == rows
         assert chart.closed.tolist() == closed
-    assert feed.flops + feed.closing_flops == stats.flops
+    assert replay.flops + replay.closing_flops == stats.flops
     assert sum(w.words for x in charts for w in [*x.work, x.closing]) == stats.words_recomputed
 
 
 def test_only_the_last_segment_can_be_left_open():
     examples = made_up(6, 4, 5)
-    feed = Feed(HybridLabeller(tiny_tagger()), parse_policy("never"), examples, begin_table(LABELS))
-    closed = [chart.closed is not None for chart in feed.run(False)]
+    replay = replay_words(HybridLabeller(tiny_tagger()), parse_policy("never"), examples, closing=False)
+    closed = [chart.closed is not None for chart in replay.run()]
     assert closed == [part is not session[-1] for session in sessions_of(examples) for part in session]
 
 
 def test_the_dense_encoder_sees_the_sessions_last_tokens():
     tagger, examples = tiny_tagger(), made_up(5, 6, 14)
-    _, dense, dense_open = _count(tagger, examples)
+    replay = replay_words(HybridLabeller(tagger), parse_policy("never"), examples, closing=True, tagger=tagger)
+    replay.run()
     slow = slow_open = 0.0
     for session in sessions_of(examples):
         said = []
@@ -84,7 +84,7 @@ def test_the_dense_encoder_sees_the_sessions_last_tokens():
                 slow += dense_flops(tagger.config, np.array([len([*said, *own][-tagger.config.window :])]))
                 slow_open += dense_flops(tagger.config, np.array([len(own[-tagger.config.window :])]))
             said += tagger.tokenizer.encode(made.text).ids.tolist()
-    assert (dense, dense_open) == (pytest.approx(slow), pytest.approx(slow_open))
+    assert (replay.dense, replay.dense_open) == (pytest.approx(slow), pytest.approx(slow_open))
 
 
 def test_sessions_that_stand_apart_do_not_see_each_other():

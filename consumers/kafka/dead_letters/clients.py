@@ -9,15 +9,10 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    OffsetOutOfRangeError,
-    ProducerFenced,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError, ProducerFenced
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.client.clients import Admin, C, connect
+from consumers.kafka.client.clients import C, connect
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
 from consumers.kafka.output.dead_letter import read_replays
@@ -68,11 +63,6 @@ async def start_client(stack: AsyncExitStack, make: Callable[[], C], broker: str
     client = await connect(make, broker, patience)
     stack.push_async_callback(client.stop)
     return client
-
-
-async def start_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
-    """Start an admin client; see `start_client`."""
-    return await start_client(stack, partial(Admin, broker), broker, patience)
 
 
 async def start_consumer(
@@ -183,24 +173,17 @@ class ReplaySender:
             ) from error
         letters = [one.letter for one in found if one.letter]
         async with broker_deadline("the broker did not accept the records"):
-            if not await (
-                self._send_transaction(letters, position) if self._transactional else self._send_records(letters)
-            ):
+            if self._transactional:
+                await self._producer.begin_transaction()
+            if not await self._send_records(letters):
                 return False
-            if not self._transactional:
+            if self._transactional:
+                await self._producer.send_offsets_to_transaction(position, self._group)
+                await self._producer.commit_transaction()
+            else:
                 await self._commit_progress(location, position)
         for one in found:
             done.add(one.after, one.offset + 1)
-        return True
-
-    async def _send_transaction(
-        self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]
-    ) -> bool:
-        await self._producer.begin_transaction()
-        if not await self._send_records(letters):
-            return False
-        await self._producer.send_offsets_to_transaction(position, self._group)
-        await self._producer.commit_transaction()
         return True
 
     async def _send_records(self, letters: Sequence[DeadLetter]) -> bool:

@@ -5,6 +5,7 @@ import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, get_args
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -137,7 +138,7 @@ class DoneOffsets:
         if not self.beyond:
             return ""
         at, numbers = self.position, bytearray()
-        for bound in (bound for stretch in self.beyond for bound in stretch):
+        for bound in chain.from_iterable(self.beyond):
             _write_number(numbers, bound - at)
             at = bound
         text = base64.b64encode(zlib.compress(bytes(numbers), 9)).decode()

@@ -134,33 +134,16 @@ class PagedCache:
         return slot
 
     def free_slot(self, slot: int) -> None:
-        """Evict a slot and close it.
-
-        Raises:
-            ValueError: the slot is not open.
-        """
-        self.evict_slot(slot)
-        self.opened[slot] = False
-        self._free_slots.append(slot)
-
-    def evict_slot(self, slot: int) -> None:
-        """Give back all pages of a slot; its length becomes 0.
-
-        Raises:
-            ValueError: the slot is not open.
-        """
-        self.slot_length(slot)
-        self._apply_requests(np.array([[slot, 0, 0, 0, 0]], np.int64))
-
-    def slot_length(self, slot: int) -> int:
-        """Count the tokens cached in a slot.
+        """Give back all pages of a slot and close it.
 
         Raises:
             ValueError: the slot is not open.
         """
         if not (0 <= slot < len(self.opened) and self.opened[slot]):
             raise ValueError(f"slot {slot} is not open")
-        return int(self.state[slot, paging.LENGTH])
+        self._apply_requests(np.array([[slot, 0, 0, 0, 0]], np.int64))
+        self.opened[slot] = False
+        self._free_slots.append(slot)
 
     def plan(self, passes: Sequence[Pass]) -> PassPlan:
         """Check passes and put them in the form of a plan; changes nothing.

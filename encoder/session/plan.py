@@ -116,12 +116,9 @@ class SegmentPlan:
         return [SegmentRows(first, logits)]
 
     def add_scores(self, first: int, end: int, first_restartable: int, logits: NDArray[np.float32]) -> None:
-        """Add the scores of the segment's tokens first..end, one pass.
+        """Add the scores (end - first, columns) of the tokens first..end, which one pass took through the tail.
 
-        Args:
-            first, end: tokens that the pass took through the tail.
-            first_restartable: first token that the pass could have taken.
-            logits: (end - first, columns)
+        `first_restartable` is the first token that the pass could have taken.
         """
         self.ranges.append((first, end))
         kind: Kind = "append" if first >= self.keep else "full" if first == first_restartable else "local"

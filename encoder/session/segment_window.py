@@ -70,12 +70,8 @@ class SegmentWindow:
     def next_pass(self, count: int, requested_restart: int) -> tuple[int, int] | None:
         """Choose the next pass towards `count` tokens of the segment; moves the window when it is full.
 
-        Args:
-            count: tokens of the segment.
-            requested_restart: token of the segment from which the last pass should compute, if possible.
-
-        Returns:
-            Slot tokens (end of the pass, restart point), or None if nothing is left to do.
+        The last pass computes from the segment's token `requested_restart` on, if possible. Returns slot tokens (end of
+        the pass, restart point), or None if nothing is left to do.
         """
         while (target := self.slot_token(count)) > (full := self.window + self.rules.window):
             if not (self.end == full and self.computed_together):

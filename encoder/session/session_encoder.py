@@ -24,12 +24,7 @@ from encoder.session.segment_window import SegmentWindow
 
 
 class SessionEncoder:
-    """Segments of one session. Made by `SessionPool.open_session`; token numbers are the segment's own, from 0.
-
-    Args:
-        release_slot: takes the session's slot back, if it has one.
-        rules: of the encoder's configuration.
-    """
+    """Segments of one session. Made by `SessionPool.open_session`; token numbers are the segment's own, from 0."""
 
     def __init__(self, release_slot: Callable[[PlanningSession], None], rules: WindowRules) -> None:
         self.slot: int | None = None

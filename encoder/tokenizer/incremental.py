@@ -37,10 +37,6 @@ class Encoded(NamedTuple):
         """Number of words."""
         return len(self.word_start)
 
-    def word(self, index: int) -> str:
-        """Give the characters of one word, as they are in the text."""
-        return self.text[self.word_start[index] : self.word_end[index]]
-
 
 class _GrowingArrays:
     """Append-only arrays with spare capacity, so that a growing text is seldom copied.

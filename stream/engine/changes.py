@@ -44,13 +44,7 @@ def changes_text(state: Session, write: Write) -> bool:
 
 
 def measure_change(text: str, job: SegmentJob, of_pass: slice) -> UpdateChange:
-    """Measure the change of the words of one pass.
-
-    Args:
-        text: of the segment before the update.
-        job: with its new readings.
-        of_pass: which of the readings belong to the pass.
-    """
+    """Measure the change of the words of one pass; `text` is that of the segment before the update."""
     after = job.after[of_pass]
     return sum_growth([x.growth for x in after]) or _compare_readings(text, job.before[of_pass], job.write.text, after)
 
@@ -71,13 +65,7 @@ def diff_for_tagger(
 ) -> Difference:
     """Compare the spans that the readers of one tagger are to have with those that they have.
 
-    Args:
-        job: the update.
-        segment: as it was before the update.
-        tagger: its name.
-        reading: its new reading of the segment.
-        rewritten: first rewritten character (`diff_spans`).
-        emission: chooses which spans of the reading are published.
+    `segment` is as it was before the update; `rewritten` is the first rewritten character (`diff_spans`).
     """
     write, state = job.write, job.session.state
     shown = state.spans_of(tagger, write.segment)

@@ -13,11 +13,9 @@ from stream.sessions.operations import Operation, Remove, Write
 
 
 def coalesce_operations(compared: Sequence[ComparedOperation], coalesce: bool) -> list[Operation]:
-    """Let each operation supersede the waiting write of its segment, where it may; returns the operations in order.
+    """Let each operation of one session supersede the waiting write of its segment; returns the operations in order.
 
-    Args:
-        compared: operations of one session.
-        coalesce: whether a write supersedes one that waits; if not, only held writes are superseded.
+    Without `coalesce` only held writes are superseded.
     """
     for operation, session, segment in compared:
         if segment is None:

@@ -23,14 +23,7 @@ class ComparedOperation(NamedTuple):
 def compare_message(
     message: Message, session: ReceivedSession, offset: int, remember_segments: int
 ) -> list[ComparedOperation]:
-    """Apply a message to its session as received.
-
-    Args:
-        message: has passed `check_in_session`.
-        session: is changed; a new one if the session is not active.
-        offset: of the message.
-        remember_segments: closed segments of a session that can still be edited or deleted.
-    """
+    """Apply a message that has passed `check_in_session` to its session as received, a new one if none is active."""
     if isinstance(message, Update):
         return [_compare_update(message, session, offset, remember_segments)]
     if isinstance(message, Delete):
@@ -44,11 +37,7 @@ def compare_message(
 def close_received(name: str, session: ReceivedSession, offset: int, answers: list[int]) -> list[ComparedOperation]:
     """Give the operations that end a session: a final write of each open segment, in order of opening, then the end.
 
-    Args:
-        name: of the session.
-        session: as received.
-        offset: the message that ends it, or the last one that changed it.
-        answers: offsets of the messages that the end answers; none if no message caused it.
+    `offset` is the message that ends it, or the last one that changed it; `answers` is empty if no message ends it.
     """
     closings = []
     for segment_name in session.open_segments():

@@ -10,11 +10,7 @@ MAX_OPEN = 64
 
 
 def check_in_session(message: Message, session: ReceivedSession | None) -> None:
-    """Check that a message can be applied to its session.
-
-    Args:
-        message: has passed `check_message`.
-        session: as received so far; None if it is not active.
+    """Check that a message can be applied to its session; `session` is None if it is not active.
 
     Raises:
         InputError: unknown_session, unknown_segment, text_too_long or too_many_segments.

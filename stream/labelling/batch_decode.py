@@ -53,13 +53,7 @@ class DecodedSegment(NamedTuple):
 
 
 def decode_segments(parts: Sequence[SegmentScores], heads: Sequence[Head], columns: int) -> list[DecodedSegment]:
-    """Decode segments.
-
-    Args:
-        parts: the segments of a step.
-        heads: of the tagger, in the order of the records.
-        columns: of the encoder's scores.
-    """
+    """Decode the segments of a step; `heads` are in the order of the records, `columns` those of the scores."""
     if not parts:
         return []
     segments, scores, kept_scores, counts = _gather_scores(parts, columns)

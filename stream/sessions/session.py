@@ -1,6 +1,6 @@
 """State of one session: its texts, the spans that each tagger has published, and its counters. Plain data, bounded."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -148,14 +148,11 @@ def close_and_forget(segments: dict[str, S], name: str, remember_segments: int =
     segment = segments.pop(name)
     segment.closed = True
     segments[name] = segment
-    return {old: segments.pop(old) for old in list(_beyond_limits(segments, remember_segments, keep=name))}
-
-
-def _beyond_limits(segments: dict[str, S], remember_segments: int, keep: str) -> Iterator[str]:
-    closed = [(name, len(x.text)) for name, x in segments.items() if x.closed]
-    count, size = len(closed), sum(length for _, length in closed)
-    for name, length in closed:
-        if name == keep or (count <= remember_segments and size <= REMEMBERED_TEXT):
-            return
-        yield name
+    closed = [(old, len(x.text)) for old, x in segments.items() if x.closed]
+    count, size, forgotten = len(closed), sum(length for _, length in closed), dict[str, S]()
+    for old, length in closed:
+        if old == name or (count <= remember_segments and size <= REMEMBERED_TEXT):
+            break
+        forgotten[old] = segments.pop(old)
         count, size = count - 1, size - length
+    return forgotten

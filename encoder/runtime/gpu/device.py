@@ -20,11 +20,9 @@ class DeviceError(ValueError):
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """Choose a device by name.
+    """Choose a device by name; None stands for the value of the variable `HEARKEN_DEVICE`, else for "auto".
 
-    Args:
-        name: "auto" is the CPU, as long as no measurement shows that a GPU is worth its price for this work;
-            None: the value of the variable `HEARKEN_DEVICE`, else auto.
+    "auto" is the CPU, as long as no measurement shows that a GPU is worth its price for this work.
 
     Raises:
         DeviceError: there is no device of that name here.

@@ -47,13 +47,9 @@ class DeviceTrunk:
     def __init__(
         self, checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device, columns: tuple[Any, Any]
     ) -> None:
-        """Copy the weights to the device.
+        """Copy the weights to `device`; the layers' linears become `dtype`, tables, norms and head are float32.
 
-        Args:
-            checkpoint: configuration and weights.
-            dtype: of the layers' linears; tables, norms and the head are float32.
-            device: where to.
-            columns: weight (columns, H) and bias (columns,) of the head, as `HybridConfig.columns` has them.
+        `columns` are weight (columns, H) and bias (columns,) of the head, as `HybridConfig.columns` has them.
         """
         config = checkpoint.config
         weights = {name: tensor.detach().float().to(device) for name, tensor in checkpoint.weights.items()}

@@ -16,6 +16,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
 from triton.runtime.jit import JITFunction
 
+from tests.encoder.runtime.slots import evict_slot
+
 TYPES = {
     torch.bfloat16: "*bf16",
     torch.float16: "*fp16",
@@ -102,7 +104,7 @@ def production(number_format: str) -> None:
     made.step([Pass(slot, 0, tokens, 0, 0) for slot in slots])
     staying = resident.DeviceResidentStep(made, make_heads(checkpoint))
     for slot in slots:
-        made.cache.evict_slot(slot)
+        evict_slot(made.cache, slot)
         staying.begin(slot, Always())
     staying.step([SlotRequest(slot, 0, tokens, 0, tokens) for slot in slots])
 

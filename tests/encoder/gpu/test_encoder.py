@@ -16,6 +16,7 @@ from encoder.session.pool import SessionPool
 from tests.encoder.histories import HISTORIES, Op, assert_same
 from tests.encoder.replay import Replay
 from tests.encoder.runtime import test_encoder_property as property_test
+from tests.encoder.runtime.slots import slot_length
 from tests.encoder.session import test_session as session_test
 from tests.tiny import tiny_checkpoint
 
@@ -74,7 +75,7 @@ def test_it_counts_as_the_cpu_does() -> None:
     for encoder in (ours, theirs):
         assert (encoder.flops([one]), encoder.pages_needed(one)) == (theirs.flops([one]), 6)
         encoder.step([one])
-        assert (encoder.cache.slot_length(one.slot), encoder.pages_in_use) == (9, 6)
+        assert (slot_length(encoder.cache, one.slot), encoder.pages_in_use) == (9, 6)
     assert ours.identity == theirs.identity
     assert ours.step([]).logits.shape == (0, checkpoint.config.columns)
 

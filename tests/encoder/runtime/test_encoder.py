@@ -10,6 +10,7 @@ from encoder.runtime.interface import Scores
 from encoder.runtime.kernels import IntArray
 from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay, dense_scores
+from tests.encoder.runtime.slots import evict_slot, slot_length
 from tests.encoder.runtime.test_packed_linear import skip_unmeasured
 from tests.tiny import tiny_checkpoint
 
@@ -53,9 +54,9 @@ def test_a_replay_has_the_same_bits_whatever_is_packed_with_it(number_format: st
     alone = live(e, a, ids)
     e.step([Pass(c, 0, some_ids(9), 0, 0)])
     company = [Pass(b, 0, some_ids(1 + i % 9, seed=i), 0, 0) for i in range(len(ids))]
-    e.cache.evict_slot(c)
+    evict_slot(e.cache, c)
     assert np.array_equal(live(e, c, ids, company), alone)
-    e.cache.evict_slot(a)
+    evict_slot(e.cache, a)
     assert np.array_equal(live(e, a, ids, company), alone)
 
 
@@ -77,10 +78,10 @@ def test_out_of_pages_changes_nothing() -> None:
     assert [e.pages_needed(one) for one in too_much] == [-2, 5]
     with pytest.raises(OutOfPages):
         e.step(too_much)
-    assert (e.cache.slot_length(a), e.cache.slot_length(b), e.pages_in_use) == (13, 12, 16)
+    assert (slot_length(e.cache, a), slot_length(e.cache, b), e.pages_in_use) == (13, 12, 16)
     same = [one.step([Pass(a, 13, ids[:0], 0, 6), Pass(b, 12, ids[:0], 0, 3)]).logits for one in (e, roomy)]
     assert np.array_equal(*same)
-    e.cache.evict_slot(c)
+    evict_slot(e.cache, c)
     same = [one.step(too_much).logits for one in (e, roomy)]
     assert np.array_equal(*same)
 
@@ -130,4 +131,4 @@ def test_flops_count_linears_attention_and_head() -> None:
     prefix = 2 * (2 * layer + (11 + 12) * 4 * h)  # 2 layers, 2 tokens that see 11 and 12 keys
     tail = 2 * (4 * layer + 4 * 9 * 4 * h)  # 2 layers, 4 tokens that see 9 keys
     assert e.flops([Pass(slot, 10, some_ids(2), 3, 8)]) == prefix + tail + 4 * 2 * h * labels
-    assert e.cache.slot_length(slot) == 10
+    assert slot_length(e.cache, slot) == 10

@@ -12,6 +12,7 @@ from encoder.model.dense import HybridModel
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay, dense_scores
+from tests.encoder.runtime.slots import evict_slot, slot_length
 from tests.tiny import tiny_checkpoint
 
 SLOTS = 4
@@ -42,8 +43,8 @@ class History:
 
     def evict(self, slot: int) -> None:
         for encoder in self.encoders:
-            encoder.cache.evict_slot(slot)
-            assert encoder.cache.slot_length(slot) == 0
+            evict_slot(encoder.cache, slot)
+            assert slot_length(encoder.cache, slot) == 0
         self.replays[slot].evict()
         self.floors[slot] = 0
 
@@ -81,18 +82,18 @@ class History:
                 dense = dense_scores(self.model, self.replays[one.slot].ids)
                 torch.testing.assert_close(want, dense, atol=TOLERANCE, rtol=1e-5)
             self.floors[one.slot] = max(one.window, min(self.floors[one.slot], one.keep))
-            assert {encoder.cache.slot_length(one.slot) for encoder in self.encoders} == {one.keep + len(one.tokens)}
+            assert {slot_length(encoder.cache, one.slot) for encoder in self.encoders} == {one.keep + len(one.tokens)}
 
     def step_or_evict(self, data: st.DataObject, passes: list[Pass]) -> None:
         """Step; where the pages do not suffice, nothing may have changed, and an evicted slot starts anew."""
         encoder = self.encoders[0]
-        before = [(encoder.cache.slot_length(slot), encoder.pages_in_use) for slot in self.slots]
+        before = [(slot_length(encoder.cache, slot), encoder.pages_in_use) for slot in self.slots]
         fits = encoder.pages_in_use + sum(map(encoder.pages_needed, passes)) <= encoder.pages_total
         try:
             self.step(passes)
         except OutOfPages:
             assert not fits
-            assert before == [(encoder.cache.slot_length(slot), encoder.pages_in_use) for slot in self.slots]
+            assert before == [(slot_length(encoder.cache, slot), encoder.pages_in_use) for slot in self.slots]
             for slot in data.draw(st.sets(st.sampled_from(self.slots), min_size=1), "evicted"):
                 self.evict(slot)
         else:

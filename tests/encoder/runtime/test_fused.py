@@ -16,6 +16,7 @@ from encoder.runtime.cpu.unfused_layers import UnfusedBody
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from tests.encoder.replay import Replay
+from tests.encoder.runtime.slots import evict_slot
 from tests.encoder.runtime.test_encoder_property import SLOTS, History
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint
 from tests.tiny import tiny_config
@@ -72,7 +73,7 @@ class FusedHistory(History):
             slot = alone.open_slot()
             for event in life:
                 if event is None:
-                    alone.cache.evict_slot(slot)
+                    evict_slot(alone.cache, slot)
                     continue
                 one, logits = event
                 again = alone.step([Pass(slot, one.keep, one.tokens, one.window, one.restart)]).logits
@@ -166,7 +167,7 @@ def test_scores_of_one_step_outlive_the_next() -> None:
     slot = encoder.open_slot()
     first = encoder.step([Pass(slot, 0, some_ids(30), 0, 0)]).logits
     kept = first.copy()
-    encoder.cache.evict_slot(slot)
+    evict_slot(encoder.cache, slot)
     encoder.step([Pass(slot, 0, some_ids(30, 3), 0, 0)])
     assert np.array_equal(first, kept)
 

@@ -70,7 +70,7 @@ def verify_records(
     """Compare the published records with those of the engine.
 
     Args:
-        said: input and output records.
+        recorded: input and output records.
         engine: a new one with the service's taggers and policy, not coalescing and without idle expiry.
         topic: the input topic, as dead letters name it.
         guarantee: at_least_once allows identical repeats.

@@ -10,6 +10,8 @@ import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from consumers.common.broker_outages import BrokerOutages
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
 
@@ -49,6 +51,8 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
         )
     )
+    handler.addFilter(BrokerOutages())
+    logging.getLogger("aiokafka.cluster").setLevel(logging.DEBUG)  # tells the filter that brokers are back
     # Brokers refuse the first records of a transaction that closely follows another, and accept them 10 ms later.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     # The assignor does not know generations, so a returning member claims partitions of others; that is resolved.

@@ -22,7 +22,7 @@ from encoder.train.data.folder import TrainingFolder, count_words, read_folder
 from encoder.train.recipe import TrainRecipe, write_run
 from encoder.train.run import run_training
 from encoder.train.stages.loop import console
-from stream.evaluation.calibration.calibrate import CalibrationReport, CalibrationTask, read_rows, run_calibration
+from stream.evaluation.calibration.calibrate import CalibrationReport, CalibrationTask, count_unit_rows, run_calibration
 from stream.evaluation.calibration.risk_control import Counts, units_needed
 from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.per_type import score_types
@@ -134,7 +134,7 @@ def _calibrate(order: TrainingOrder) -> CalibrationReport:
         spoken=not order.recipe.written,
     )
     report = run_calibration(
-        msgspec.structs.replace(task, delta=order.delta or pick_delta(read_rows(task), order.epsilon))
+        msgspec.structs.replace(task, delta=order.delta or pick_delta(count_unit_rows(task), order.epsilon))
     )
     if report.chosen:
         checkpoint = load_checkpoint(str(order.out), calibrated=False)

@@ -48,7 +48,7 @@ class SessionPool:
         self.encoder = encoder
         self.work = PoolWork()
         self._max_sessions = max_sessions
-        self._rules = WindowRules.of(encoder.config, starts_word)
+        self._rules = WindowRules(encoder.config.positions, encoder.config.window, starts_word)
         self._lru: OrderedDict[PlanningSession, None] = OrderedDict()
 
     def open_session(self) -> SessionEncoder:

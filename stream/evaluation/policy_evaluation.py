@@ -162,6 +162,7 @@ def evaluate_policies(
         finals = defaultdict[tuple[str, bool], list[Labels]](list)
         for replay in _replays(tagger, policy, examples, messages, closing, levels):
             found = replay.run(advance)
+            dense = replay.dense_flops
             charts = dict(zip(stability, replay.charts_shown, strict=True)) or {"": found}
             for (level, with_closing), tally in tallies.items():
                 for chart, example in zip_longest(charts[level], replay.gold):
@@ -170,7 +171,7 @@ def evaluate_policies(
                     tally.add(kept, gold, marks)
                     finals[level, with_closing].append(kept.final)
                 spent = replay.flops + (replay.closing_flops if with_closing else 0)
-                tally.add_flops(spent, replay.dense, replay.dense_open)
+                tally.add_flops(spent, *dense)
         results += [
             PolicyResult(
                 tagger=name,

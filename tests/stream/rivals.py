@@ -8,12 +8,12 @@ import math
 
 import numpy as np
 
-from stream.evaluation.calibration.risk_control import allow
+from stream.evaluation.calibration.risk_control import compute_allowance
 
 
 def hoeffding_bentkus(lost, rows, delta):
     """Bates et al. 2021, Learn then Test's own: the smaller of Hoeffding's and e times a binomial tail."""
-    cap, mean = allow(rows, delta)
+    cap, mean = compute_allowance(rows, delta)
     n, allowed = len(rows), mean / cap
     found = float(np.clip(lost, 0, cap).mean() / cap)
     below = np.arange(math.ceil(n * found) + 1)
@@ -25,7 +25,7 @@ def hoeffding_bentkus(lost, rows, delta):
 
 def empirical_bernstein(lost, rows, delta):
     """Maurer and Pontil 2009, theorem 4, solved for the probability at which the bound meets what is allowed."""
-    cap, mean = allow(rows, delta)
+    cap, mean = compute_allowance(rows, delta)
     n, z = len(rows), (np.clip(lost, -cap, cap) + cap) / (2 * cap)
     room = (mean + cap) / (2 * cap) - z.mean()
     if room <= 0:

@@ -152,13 +152,7 @@ class ApacheKafka:
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:
         process.wait()
-        watchdog = process.stdin
-        assert watchdog is not None
-        with suppress(BrokenPipeError):
-            watchdog.write(b"done\n")
-            watchdog.flush()
-        with suppress(OSError):
-            watchdog.close()
+        process.communicate(b"done\n")  # ends the watchdog
         self._process = None
 
     def _format(self, config: Path) -> None:

@@ -63,6 +63,6 @@ def _explain_tls(error: ssl.SSLError) -> str:
 
 def _explain_sasl(error: KafkaError, security: Security) -> str:
     if isinstance(error, SaslAuthenticationFailed):
-        reason = " ".join(str(error).split())
-        return f"the broker refused user or password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({reason})"
-    return f"the broker does not support {security.sasl_mechanism} at this port: HEARKEN_SASL_MECHANISM"
+        answer = " ".join(str(error).split())
+        return f"the broker refuses the name and password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({answer})"
+    return f"the broker does not take {security.sasl_mechanism} at this port: HEARKEN_SASL_MECHANISM"

@@ -236,11 +236,11 @@ def _find_file(name: str, value: str) -> Path | None:
 
 def _read_secret(environ: Mapping[str, str], name: str) -> str:
     """Read a secret from its variable or its file, without the file's trailing line breaks."""
-    direct = environ.get(PREFIX + name.upper(), "")
+    value = environ.get(PREFIX + name.upper(), "")
     path = environ.get(f"{PREFIX}{name.upper()}_FILE", "")
     if not path:
-        return direct
-    if direct:
+        return value
+    if value:
         raise SecurityError(name, f"is set, and {PREFIX}{name.upper()}_FILE too: use one of them")
     try:
         secret = Path(path).read_text("utf-8").rstrip("\r\n")

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError, ProducerFenced
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.client.clients import Admin, C, connect
+from consumers.kafka.client.clients import C, connect
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
 from consumers.kafka.output.dead_letter import read_replays
@@ -63,11 +63,6 @@ async def start_client(stack: AsyncExitStack, make: Callable[[], C], broker: str
     client = await connect(make, broker, patience)
     stack.push_async_callback(client.stop)
     return client
-
-
-async def start_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
-    """Start an admin client; see `start_client`."""
-    return await start_client(stack, partial(Admin, broker), broker, patience)
 
 
 async def start_consumer(

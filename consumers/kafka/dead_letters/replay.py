@@ -16,13 +16,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import suggest
+from consumers.kafka.client.clients import admin_client
 from consumers.kafka.dead_letters.clients import (
     FoundLetter,
     OriginalRecords,
     ReplaySender,
     broker_deadline,
     read_progress,
-    start_admin,
     start_consumer,
 )
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, read_letter
@@ -85,7 +85,7 @@ async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterato
         OperationFailed: no broker answered, or there is no such topic.
     """
     async with AsyncExitStack() as stack:
-        admin = await start_admin(stack, broker, patience)
+        admin = await stack.enter_async_context(admin_client(broker, patience))
         consumer = await start_consumer(stack, broker, patience)
         for location in await _find_partitions(admin, topic, broker):
             async for found in _read_partition(consumer, location, 0):
@@ -102,7 +102,7 @@ async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
     """
     broker, patience = wanted.broker, wanted.patience
     async with AsyncExitStack() as stack:
-        admin = await start_admin(stack, broker, patience)
+        admin = await stack.enter_async_context(admin_client(broker, patience))
         locations = await _find_partitions(admin, wanted.topic, broker)
         sender = None
         if not wanted.dry_run:  # before the offsets are read

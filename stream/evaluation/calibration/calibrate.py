@@ -33,26 +33,26 @@ from stream.evaluation.replay.examples import EvaluationError, read_examples
 from stream.evaluation.replay.stream_replay import Advance
 
 TAUS = (1.0, 0.9999, 0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
-"""Thresholds in the order in which they are tested; fixed before any data is seen."""
+"""Thresholds in the order of the tests; it is fixed before any data is seen."""
 PRICES = (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.15, 0.3)
-"""Prices in that order; at 0 every word is restarted from, which costs and loses nothing against `always`."""
+"""Prices in the order of the tests; price 0 is a full restart on every word, as `always`."""
 Unit = Literal["sequence", "document"]
 PolicyKind = Literal["price", "stability"]
 
 
 class CalibrationTask(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to be calibrated, and what is to be promised."""
+    """What is calibrated, and with which guarantee."""
 
     tagger: str
     data: Path
     delta: float = 0.01
     epsilon: float = 0.05
     unit: Unit | None = None
-    """What is independent; None: documents where the file names them, else sequences."""
+    """Independent unit of the data; None: documents if the file names them, else sequences."""
     policy: PolicyKind = "price"
-    """The kind of restart policy whose number is looked for."""
+    """Kind of restart policy whose number is chosen."""
     taus: tuple[float, ...] = ()
-    """Numbers to test, from the most cautious to the cheapest; none: `PRICES` or `TAUS`."""
+    """Numbers to test, from the most cautious to the cheapest; empty: `PRICES` or `TAUS`."""
     limit: int | None = None
     rename: dict[str, str] = {}
     spoken: bool = False
@@ -60,24 +60,24 @@ class CalibrationTask(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ThresholdResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What one threshold did."""
+    """Result of one threshold or price."""
 
     tau: float
-    """Of the stability as the head gives it; or a price."""
+    """Threshold of the unscaled stability; or a price."""
     streaming_em: float
     risk: float
-    """Streaming EM lost against a full restart on every word; negative: gained."""
+    """Streaming EM lost against a full restart on every word; negative: a gain."""
     bound: float
     p_value: float
     certified: bool
     flops_saved: float
-    """Against the same; closing restarts apart."""
+    """Against the same; closing restarts are not counted."""
     words_recomputed: float
-    """A word that arrived."""
+    """Per word that arrived."""
 
 
 class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one calibration found."""
+    """Report of one calibration."""
 
     tagger: str
     data: str
@@ -87,23 +87,23 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     sequences: int
     words: int
-    """Of the file; rows of the charts."""
+    """Words of the file, which are the rows of the charts."""
     always_em: float
     """Streaming EM of a full restart on every word."""
     tried: list[ThresholdResult]
     needed: int | None
-    """If nothing was certified: how many units like these would do; None if no number would."""
+    """If nothing was certified: number of units like these that would suffice; None if no number would."""
     chosen: Calibration | None
     reliability: dict[str, Reliability]
     """"words" and "spans", each "before" and "after" ("words before"); empty if nothing was certified."""
 
     @property
     def best(self) -> ThresholdResult | None:
-        """The threshold that was chosen."""
+        """The chosen threshold."""
         return choose_threshold(self.tried)
 
     def refusal(self) -> str:
-        """Say in one line why there is no threshold, and what to do."""
+        """Return one line that says why there is no threshold, and what to do."""
         first, name = self.tried[0], f"{self.unit}s"
         have = f"{self.units} {name}" if self.units != 1 else f"1 {self.unit}"
         if self.needed is None:
@@ -120,14 +120,14 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_calibration(task: CalibrationTask) -> CalibrationReport:
-    """Find the cheapest threshold that can be certified, and fit the stability's scale and shift.
+    """Find the cheapest threshold that can be certified, and fit scale and shift of the stability.
 
-    Writes nothing: `report.chosen` is what a checkpoint may be given; it is None if nothing can be promised.
+    No file is written: `report.chosen` can be stored with the checkpoint; it is None if nothing was certified.
 
     Raises:
         CheckpointError: the tagger cannot be read.
         ConfigError: the file cannot be read.
-        EvaluationError: the file has types that the tagger has not, or a number is out of range.
+        EvaluationError: the file has types that the tagger lacks, or a number is out of range.
     """
     torch.set_num_threads(1)
     _check_task(task)
@@ -168,8 +168,8 @@ def run_calibration(task: CalibrationTask) -> CalibrationReport:
     )
 
 
-def read_rows(task: CalibrationTask) -> Counts:
-    """Count the rows of each unit that `run_calibration` would see, (units,); lengths say what can be promised at best.
+def count_unit_rows(task: CalibrationTask) -> Counts:
+    """Return the rows of each unit of the data, (units,): they bound what can be guaranteed.
 
     Raises:
         CheckpointError, ConfigError, EvaluationError: as `run_calibration`.
@@ -178,7 +178,7 @@ def read_rows(task: CalibrationTask) -> Counts:
 
 
 def choose_threshold(tried: Sequence[ThresholdResult]) -> ThresholdResult | None:
-    """Choose the cheapest of the certified ones; the last of those that cost the same."""
+    """Return the cheapest certified threshold; the last one of those that cost the same."""
     certified = [x for x in reversed(tried) if x.certified]
     return max(certified, key=lambda x: x.flops_saved, default=None)
 
@@ -209,7 +209,7 @@ def _read(task: CalibrationTask, tagger: Tagger) -> tuple[Trial, Unit]:
     unit: Unit = task.unit or ("document" if any(documents) else "sequence")
     if unit == "document" and not any(documents):
         raise EvaluationError(f"{task.data} names no documents (lines like `# doc = name`): use --unit sequence")
-    # what is of no document, or no session, stands alone
+    # an example without a document, or without a session, is a unit of its own
     names = documents if unit == "document" else [example.session for example in examples]
     keys = [name or i for i, name in enumerate(names)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
@@ -219,7 +219,7 @@ def _read(task: CalibrationTask, tagger: Tagger) -> tuple[Trial, Unit]:
 def _try_thresholds(
     trial: Trial, task: CalibrationTask, follow: Callable[[str], Advance]
 ) -> tuple[PolicyRun, list[tuple[ThresholdResult, PolicyRun]]]:
-    """Run the reference, then one threshold after the other up to the first that cannot be certified."""
+    """Run the reference, then the thresholds in order, up to the first that cannot be certified."""
     reference = trial.run_policy(Always(), follow("always"))
     rows, runs = trial.rows, []
 
@@ -267,7 +267,7 @@ def _make_calibration(
         options=" ".join(f"{name}={value}" for name, value in options.items() if value),
         number_format=trial.tagger.encoder.number_format,
     )
-    if task.policy == "price":  # what a price buys depends on the figures themselves: they stay as the head gives them
+    if task.policy == "price":  # a price depends on the stabilities themselves: they are not scaled
         return Calibration(policy="price", tau=best.tau, scale=1.0, shift=0.0, certificate=certificate)
     scaled = scaling.apply(np.array([best.tau], np.float32))[0]
     tau = float(str(scaled)) if best.tau < 1 else 1.0  # the digits that a float32 has
@@ -275,7 +275,7 @@ def _make_calibration(
 
 
 def _measure_reliability(outcomes: Sequence[SegmentPredictions]) -> dict[str, Reliability]:
-    """Draw up the diagrams; those "after" are of scales fitted to words on the other half of the units."""
+    """Measure reliability; the scales of "after" are fitted to the words of the other half of the units."""
     words, spans = [x.words for x in outcomes], [x.spans for x in outcomes]
     found: dict[str, Sequence[StabilityPairs]] = {
         "words before": words,

@@ -1,4 +1,4 @@
-"""Is a stability of 0.9 right nine times out of ten? Reliability diagrams, and the scale and shift that mend it."""
+"""Reliability of stability (is 0.9 right nine times out of ten?): diagrams, and scaling that corrects it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,31 +16,31 @@ _STEPS = 50
 
 
 class Scaling(NamedTuple):
-    """stability -> sigmoid(scale * logit(stability) + shift); the order of words does not change, as scale > 0."""
+    """stability -> sigmoid(scale * logit(stability) + shift); as scale > 0, the order of words stays."""
 
     scale: float = 1.0
     shift: float = 0.0
 
     def apply(self, stability: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Map stabilities of any shape, 0..1."""
+        """Scale stabilities of any shape, 0..1."""
         mapped: NDArray[np.float32] = _sigmoid(self.scale * logit(stability) + self.shift).astype(np.float32)
         return mapped
 
 
 class Reliability(msgspec.Struct, frozen=True, kw_only=True):
-    """A reliability diagram: `BINS` bins of equal width; None in a bin that is empty."""
+    """Reliability diagram: `BINS` bins of equal width; None in an empty bin."""
 
     pairs: int
     share: list[float]
-    """Of all predictions, by bin."""
+    """Share of all predictions, by bin."""
     predicted: list[float | None]
     """Mean stability."""
     stood: list[float | None]
     """Share that stood at the close."""
     low: list[float | None]
-    """Band of `stood`: from the 2.5th..."""
+    """2.5th percentile of `stood` over resampled units, which are drawn with replacement."""
     high: list[float | None]
-    """...to the 97.5th percentile over units drawn anew with replacement: labels of one unit go together."""
+    """97.5th percentile of the same."""
     ece: float
     """Expected calibration error: mean |predicted - stood| over bins, by share (Guo et al. 2017)."""
     ece_low: float
@@ -48,7 +48,7 @@ class Reliability(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def logit(stability: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Give log odds; those of 0 and 1 are large, not infinite."""
+    """Return log odds; those of 0 and 1 are large, not infinite."""
     p = stability.astype(np.float64).clip(_EDGE, 1 - _EDGE)
     odds: NDArray[np.float64] = np.log(p) - np.log1p(-p)
     return odds
@@ -57,7 +57,7 @@ def logit(stability: NDArray[np.float32]) -> NDArray[np.float64]:
 def fit_scaling(pairs: StabilityPairs) -> Scaling:
     """Fit scale and shift by maximum likelihood (Platt 1999, with his targets, which keep it finite).
 
-    If no scale above 0 fits, because what is called more stable stands less often, nothing is scaled.
+    If no positive scale fits, because more stable labels stand less often, nothing is scaled.
     """
     x, n = logit(pairs.stability), int(pairs.stood.sum())
     if not len(x):
@@ -106,7 +106,7 @@ def scale_across(
 
 
 def measure_reliability(units: Sequence[StabilityPairs], seed: int = 0) -> Reliability:
-    """Bin predictions; units are what is drawn anew for the bands."""
+    """Bin predictions; the bands are percentiles over resampled units."""
     sums = np.stack([_bin(x) for x in units])  # (units, 3, BINS) predictions, their sum, those that stood
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=RESAMPLES)
@@ -120,10 +120,10 @@ def measure_reliability(units: Sequence[StabilityPairs], seed: int = 0) -> Relia
     return Reliability(
         pairs=int(total[0].sum()),
         share=(total[0] / max(1.0, total[0].sum())).tolist(),
-        predicted=_spread(total[1][filled] / total[0][filled], filled),
-        stood=_spread(total[2][filled] / total[0][filled], filled),
-        low=_spread(low, filled),
-        high=_spread(high, filled),
+        predicted=_fill_bins(total[1][filled] / total[0][filled], filled),
+        stood=_fill_bins(total[2][filled] / total[0][filled], filled),
+        low=_fill_bins(low, filled),
+        high=_fill_bins(high, filled),
         ece=_ece(total),
         ece_low=float(np.percentile(errors, 2.5)),
         ece_high=float(np.percentile(errors, 97.5)),
@@ -131,7 +131,7 @@ def measure_reliability(units: Sequence[StabilityPairs], seed: int = 0) -> Relia
 
 
 def _bin(pairs: StabilityPairs) -> NDArray[np.float64]:
-    """Count a unit's predictions, their sum and those that stood, by bin: (3, BINS)."""
+    """Return number and sum of a unit's predictions, and the number that stood, by bin: (3, BINS)."""
     which = np.minimum((pairs.stability * BINS).astype(np.int64), BINS - 1)
     ones = np.ones(len(which))
     return np.stack([np.bincount(which, x, BINS) for x in (ones, pairs.stability, pairs.stood)])
@@ -142,11 +142,11 @@ def _ece(sums: NDArray[np.float64]) -> float:
 
 
 def _percentile(drawn: NDArray[np.float64], q: float) -> NDArray[np.float64]:
-    """Of each column, over the draws that had anything in it."""
+    """Return the percentile of each column over the samples that have predictions in it."""
     return np.array([np.percentile(column[~np.isnan(column)], q) for column in drawn.T])
 
 
-def _spread(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> list[float | None]:
+def _fill_bins(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> list[float | None]:
     left = iter(values.tolist())
     return [next(left) if x else None for x in filled]
 

@@ -1,9 +1,9 @@
-"""A threshold with a guarantee: tests that the streaming exact match lost by saving restarts is at most delta.
+"""Risk control: tests that the streaming exact match lost by saving restarts is at most delta.
 
 Learn then Test (Angelopoulos, Bates, Candès, Jordan and Lei 2021): every threshold has a null hypothesis "its risk is
 above delta", and one whose hypothesis is rejected, at a family-wise level epsilon, is safe with probability
-1 - epsilon. Knows numbers only; where they come from is `stream.evaluation.calibration.calibrate`'s business.
-docs/calibration.md has the reasoning in full.
+1 - epsilon. The numbers come from `stream.evaluation.calibration.calibrate`. The full reasoning is in
+docs/calibration.md.
 
 *Risk.* Unit j (a sequence, or a document) has `n_j` rows of its chart, of which `D_j` fewer are right under the
 threshold than under a full restart on every word. The risk is what streaming exact match loses, pooled over rows as in
@@ -11,7 +11,7 @@ docs/measuring.md: E[sum D_j] / sum n_j, for units as long as these: their lengt
 what happens in them is random. Units are independent; rows within one need not be, nor need units be alike.
 
 *p-value.* A unit is allowed `b` lost rows, b = delta * mean n. Losses are capped at `cap` rows; what may be lost
-beyond, at most n_j - cap rows of unit j, is taken as lost, so b = delta * mean n - mean (n - cap)+. Under the null the
+beyond, at most n_j - cap rows of unit j, counts as lost, so b = delta * mean n - mean (n - cap)+. Under the null the
 numbers Y_j = b - min(D_j, cap) have means that sum to at most 0, and Y_j >= b - cap. So for any bet
 0 <= x <= 1 / (cap - b) the capital K(x) = prod_j (1 + x Y_j) has no negative factor, and, units being independent and
 the geometric mean at most the arithmetic,
@@ -35,9 +35,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETS = 2.0 ** -np.arange(8)
-"""Shares of the largest bet. It suits losses that are few or small; the larger they are, the smaller it must be."""
+"""Bets as shares of the largest one, which suits few or small losses; larger losses need smaller bets."""
 WEIGHTS = np.append(0.9, 0.1 * 2.0 ** -np.arange(1, 8) / (1 - 2.0**-7))
-"""Of the bets. Units that lost nothing must be -log(epsilon * WEIGHTS[0]) * cap / b at least: so the first has most."""
+"""Weights of the bets. At least -log(epsilon * WEIGHTS[0]) * cap / b lossless units are needed: the first is large."""
 _HALVINGS = 50
 _MOST_COPIES = 1e4
 
@@ -45,24 +45,24 @@ Counts = NDArray[np.int64]
 
 
 class LossAllowance(NamedTuple):
-    """What units may lose, given their lengths."""
+    """Rows that units may lose, given their lengths."""
 
     cap: float
-    """Rows of one unit that count as lost at most; what may be lost beyond is in `mean` already."""
+    """Maximum number of lost rows that count in one unit; losses beyond it are allowed for in `mean`."""
     mean: float
-    """b: rows that a unit may lose on average; less than `cap`."""
+    """b: mean number of rows that a unit may lose; less than `cap`."""
 
 
 class Verdict(NamedTuple):
-    """What the units say about one threshold."""
+    """Result of the test of one threshold."""
 
     p_value: float
     bound: float
-    """With probability 1 - epsilon the risk is at most this; of one threshold alone."""
+    """Upper bound of the risk with probability 1 - epsilon, for one threshold alone."""
 
 
-def allow(rows: Counts, risk: float, cap: float | None = None) -> LossAllowance:
-    """Spread a risk over units of so many rows (units,); without a cap, take that under which no loss shows most."""
+def compute_allowance(rows: Counts, risk: float, cap: float | None = None) -> LossAllowance:
+    """Spread a risk over units of these numbers of rows (units,); the default cap has most power without losses."""
 
     def beyond(cap: float) -> float:
         return float(np.maximum(rows - cap, 0).mean())
@@ -74,30 +74,30 @@ def allow(rows: Counts, risk: float, cap: float | None = None) -> LossAllowance:
 
 
 def p_value(lost: Counts, allowance: LossAllowance) -> float:
-    """Give the p-value of "the units' expected losses are above the allowance" for losses (units,) in rows."""
-    return math.exp(min(0.0, -_log_capital(_growth(lost, allowance))))
+    """Return the p-value of "the expected losses exceed the allowance", given losses (units,) in rows."""
+    return math.exp(min(0.0, -_log_capital(_log_growth(lost, allowance))))
 
 
 def judge(lost: Counts, rows: Counts, delta: float, epsilon: float) -> Verdict:
     """Test "the risk is above delta" on units that lost (units,) of their rows (units,), and bound the risk.
 
     Raises:
-        ValueError: delta or epsilon is not between 0 and 1, or there is nothing to test with.
+        ValueError: delta or epsilon is not between 0 and 1, or there are no units or a unit without rows.
     """
     _check(rows, delta, epsilon)
-    cap = allow(rows, delta).cap
-    low, high = -1.0, 1.0  # of risks; the p-value falls as they rise
+    cap = compute_allowance(rows, delta).cap
+    low, high = -1.0, 1.0  # the p-value falls as the risk rises
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if p_value(lost, allow(rows, middle, cap)) > epsilon:
+        if p_value(lost, compute_allowance(rows, middle, cap)) > epsilon:
             low = middle
         else:
             high = middle
-    return Verdict(p_value(lost, allow(rows, delta, cap)), high)
+    return Verdict(p_value(lost, compute_allowance(rows, delta, cap)), high)
 
 
 def certify(p_values: Iterable[float], epsilon: float) -> Iterator[float]:
-    """Fixed-sequence testing: yield the p-values, in the order fixed before, of the hypotheses that are rejected."""
+    """Yield the p-values of the rejected hypotheses, in their fixed order (fixed-sequence testing)."""
     for p in p_values:
         if p > epsilon:
             return
@@ -105,9 +105,9 @@ def certify(p_values: Iterable[float], epsilon: float) -> Iterator[float]:
 
 
 def units_needed(lost: Counts, rows: Counts, delta: float, epsilon: float) -> int | None:
-    """Estimate how many units like these would certify the threshold that lost so much; None: no number would."""
+    """Estimate the number of units like these that would certify a threshold with these losses; None: no number."""
     _check(rows, delta, epsilon)
-    growth = _growth(lost, allow(rows, delta))
+    growth = _log_growth(lost, compute_allowance(rows, delta))
     wanted = -math.log(epsilon)
 
     def suffices(copies: float) -> bool:
@@ -122,8 +122,8 @@ def units_needed(lost: Counts, rows: Counts, delta: float, epsilon: float) -> in
     return math.ceil(high * len(rows))
 
 
-def _growth(lost: Counts, allowance: LossAllowance) -> NDArray[np.float64]:
-    """Log of the capital of each bet, (bets,)."""
+def _log_growth(lost: Counts, allowance: LossAllowance) -> NDArray[np.float64]:
+    """Return the log of the capital of each bet, (bets,)."""
     cap, mean = allowance
     gain = (mean - np.minimum(lost, cap)) / (cap - mean)  # (units,) at least -1
     values, counts = np.unique(gain, return_counts=True)

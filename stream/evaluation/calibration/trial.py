@@ -10,9 +10,9 @@ from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.evaluation.calibration.risk_control import Counts
 from stream.evaluation.calibration.stability_replay import SegmentPredictions, StabilityReplay, pool
-from stream.evaluation.metrics.chart_metrics import begins
+from stream.evaluation.metrics.chart_metrics import is_prefix
 from stream.evaluation.replay.examples import LabelledText, batch_examples
-from stream.evaluation.replay.stream_replay import Advance, StreamReplay, ignore
+from stream.evaluation.replay.stream_replay import Advance, StreamReplay, ignore_progress
 from stream.evaluation.replay.update_stream import UpdateStream, word_stream
 from stream.labelling.hybrid import HybridLabeller
 
@@ -48,20 +48,20 @@ class Trial:
         np.add.at(total, self.units, counts)
         return total
 
-    def run_policy(self, policy: RestartPolicy, advance: Advance = ignore) -> PolicyRun:
+    def run_policy(self, policy: RestartPolicy, advance: Advance = ignore_progress) -> PolicyRun:
         """Replay all examples, without closing restarts of their last segments."""
         labeller, right = HybridLabeller(self.tagger), np.zeros(len(self.examples), np.int64)
         flops = arrived = computed = 0
         for numbers in batch_examples(self.examples):
             replay = StreamReplay(labeller, policy, self._stream(numbers, closing=False))
             for i, chart in zip(numbers, replay.run(advance), strict=True):
-                right[i] = sum(begins(self.examples[i].gold, row) for row in chart.rows)
+                right[i] = sum(is_prefix(self.examples[i].gold, row) for row in chart.rows)
                 arrived += chart.arrived or 0
                 computed += sum(work.words for work in chart.work or ())
             flops += replay.flops
         return PolicyRun(right, flops, arrived, computed)
 
-    def record_stability(self, policy: RestartPolicy, advance: Advance = ignore) -> list[SegmentPredictions]:
+    def record_stability(self, policy: RestartPolicy, advance: Advance = ignore_progress) -> list[SegmentPredictions]:
         """Replay and close all examples; returns the predictions of stability for each unit."""
         parts: list[list[SegmentPredictions]] = [[] for _ in range(int(self.units.max()) + 1)]
         for numbers in batch_examples(self.examples):

@@ -1,7 +1,7 @@
-"""Metrics of streaming tagging, on charts: what stood after each word of a segment arrived.
+"""Metrics of streaming tagging, on charts: the labels of a segment after each of its updates.
 
 EO, CT, RC and the revision measures are those of Baumann et al. 2011, Madureira and Schlangen 2020, Kahardipraja et al.
-2023 and Madureira et al. 2023; streaming EM is that of HEAR (Kaushal et al. 2023). What is summed over a corpus is in
+2023 and Madureira et al. 2023; streaming EM is that of HEAR (Kaushal et al. 2023). Sums over a corpus are in
 `stream.evaluation.metrics.corpus_metrics`.
 """
 
@@ -17,68 +17,65 @@ from stream.labelling.labeller import PlanWork
 
 Labels = NDArray[np.int32]
 Extents = Sequence[tuple[int, int]]
-"""Stretches of characters, end exclusive."""
+"""Ranges of characters, end exclusive."""
 
 
 class SegmentRevisions(NamedTuple):
-    """What readers were told of a segment, in all."""
+    """Numbers of changes of a segment's spans that readers were told."""
 
     added: int = 0
     """Spans that appeared."""
     flipped: int = 0
-    """Spans retracted, or changed so that they lost words, because of the model."""
+    """Spans that the model retracted, or changed so that they lost words."""
     grown: int = 0
-    """Spans that gained words and lost none, because of the model."""
+    """Spans to which the model added words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The history of one segment's labels; row t is what stood after its t-th update."""
+    """History of one segment's labels; row t has the labels after its t-th update."""
 
     rows: Sequence[Labels]
-    """One row an update; without rewriting row t has t words."""
+    """A row for each update; without rewriting row t has t words."""
     rewritten: Sequence[int] | None = None
-    """Per row the first word that its update changed or added; None: updates only add words."""
+    """For each row the first word that its update changed or added; None: updates only add words."""
     closed: Labels | None = None
-    """The labels after a closing restart of its own; it takes the last row's place, and its changes are edits."""
+    """Labels after a separate closing restart; it replaces the last row, and its changes are edits."""
     work: Sequence[PlanWork] | None = None
-    """What each row cost."""
+    """Work of each row."""
     arrived: int | None = None
     """Number of words that arrived, in the unit of `work`; None: the rows' own words."""
     closing: PlanWork | None = None
-    """What the closing restart cost."""
+    """Work of the closing restart."""
     found: Extents | None = None
-    """The characters under the spans of the last row, where they are to be compared."""
+    """Characters under the spans of the last row, if they are compared."""
     closed_found: Extents | None = None
     """The same after the closing restart."""
-    times: Sequence[float | None] | None = None
-    """When each row's update came, in seconds."""
-    said: Sequence[float | None] | None = None
-    """When each word of the final row was over, in seconds of the same clock."""
-
+    update_times: Sequence[float | None] | None = None
+    """Time of each row's update, in seconds."""
+    word_ends: Sequence[float | None] | None = None
+    """End time of each word of the final row, in seconds of the same clock."""
     seen: SegmentRevisions | None = None
-    """What readers were told of it, where the rows are what they were shown
-    (`stream.evaluation.replay.shown_spans`).
-    """
+    """Changes that readers were told, if the rows are those shown to them (`stream.evaluation.replay.shown_spans`)."""
     closed_seen: SegmentRevisions | None = None
     """The same after the closing restart."""
 
     def unclosed(self) -> "Chart":
-        """The same history without its closing restart."""
+        """Return the same history without its closing restart."""
         return replace(self, closed=None, closing=None, closed_found=None, closed_seen=None)
 
     @property
     def final(self) -> Labels:
-        """The labels that stand at the end."""
+        """Labels at the end."""
         return self.rows[-1] if self.closed is None else self.closed
 
     @property
     def standing(self) -> list[Labels]:
-        """The rows, the last one as it stands after closing."""
+        """Rows, with the closed labels in place of the last one."""
         return [*self.rows[:-1], self.final]
 
     def arrivals(self) -> list[int]:
-        """Per row the first word that is new in it: changed by its update, or added."""
+        """Return for each row the first word that its update changed or added."""
         before = [0, *(len(row) for row in self.rows[:-1])]
         if self.rewritten is None:
             return before
@@ -87,23 +84,23 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class LabelEdits:
-    """Labels that changed although their word was there before: step and word number (both from 1), one an edit."""
+    """Changed labels of words that were there before: arrays of (edits,); steps and words are numbered from 1."""
 
     step: NDArray[np.int64]
     word: NDArray[np.int64]
     by_input: NDArray[np.bool_]
-    """The word, or one to its left, was changed by the same update."""
+    """Whether the same update changed the word, or one to its left."""
     was: NDArray[np.int32]
-    """The label before the edit."""
+    """Label before the edit."""
 
     def of_model(self) -> "LabelEdits":
-        """Keep the edits that rewritten input does not explain: those that count for the model."""
+        """Return the edits that rewritten input does not explain."""
         kept = ~self.by_input
         return LabelEdits(self.step[kept], self.word[kept], self.by_input[kept], self.was[kept])
 
 
 def find_edits(chart: Chart) -> LabelEdits:
-    """Find all (t, i), i < t, with `P[t][i] != P[t-1][i]`, those of the closing restart at t = n included."""
+    """Find all (t, i), i < t, with `P[t][i] != P[t-1][i]`, including those of the closing restart at t = n."""
     rows, arrivals = [*chart.rows], chart.arrivals()
     if chart.closed is not None:
         rows.append(chart.closed)
@@ -125,13 +122,13 @@ def stack_rows(rows: Sequence[Labels]) -> Labels:
 
 
 def edit_overhead(edits: LabelEdits, n: int, d: int = 0) -> float:
-    """EO_d: `S_d / (S_d + n - d)`, edits with t - i <= d ignored; 0 if n <= d. EO is d = 0."""
+    """Return EO_d: `S_d / (S_d + n - d)`, where edits with t - i <= d are ignored; 0 if n <= d. EO is d = 0."""
     counted = int((edits.step - edits.word > d).sum()) if d else len(edits.step)
     return counted / (counted + n - d) if n > d else 0.0
 
 
 def correction_time(edits: LabelEdits, n: int) -> float:
-    """CT score: steps from each word's arrival to its label's last change, out of the most there could be."""
+    """Return the CT score: steps from each word's arrival to its label's last change, as a share of the maximum."""
     last = np.zeros(n + 1, np.int64)
     inside = edits.word <= n
     np.maximum.at(last, edits.word[inside], (edits.step - edits.word)[inside])
@@ -139,32 +136,32 @@ def correction_time(edits: LabelEdits, n: int) -> float:
 
 
 def relative_correctness(chart: Chart, d: int = 0) -> float:
-    """RC_d: share of steps t > d whose first t - d labels are those of the end; 1 if n <= d. RC is d = 0.
+    """Return RC_d: share of steps t > d whose first t - d labels are the final ones; 1 if n <= d. RC is d = 0.
 
-    The definition counts steps and words from 0; this is the same counted from 1, as the checked chart needs it.
+    The definition counts steps and words from 0; this is the same, counted from 1.
     """
     rows = chart.standing
     lengths = np.array([len(row) for row in rows])
-    agree = common_beginnings(chart.final, rows)[lengths > d] >= lengths[lengths > d] - d
+    agree = common_prefix_lengths(chart.final, rows)[lengths > d] >= lengths[lengths > d] - d
     return float(agree.mean()) if len(agree) else 1.0
 
 
-def common_beginnings(whole: Labels, rows: Sequence[Labels]) -> NDArray[np.int64]:
-    """Count the labels that each row begins with in common with `whole`: (rows,)."""
+def common_prefix_lengths(whole: Labels, rows: Sequence[Labels]) -> NDArray[np.int64]:
+    """Return the length of the common prefix of `whole` and each row: (rows,)."""
     labels = stack_rows([whole, *rows])
-    missing = labels[1:] < 0  # nothing is in common where a row has ended
+    missing = labels[1:] < 0  # beyond the end of a row nothing is common
     different = np.column_stack([missing | (labels[1:] != labels[0]), np.ones(len(rows), bool)])
     common: NDArray[np.int64] = different.argmax(axis=1)
     return common
 
 
-def begins(whole: Labels, part: Labels) -> bool:
-    """Tell whether `part` is the beginning of `whole`."""
+def is_prefix(whole: Labels, part: Labels) -> bool:
+    """Return whether `part` is a prefix of `whole`."""
     return np.array_equal(whole[: len(part)], part)
 
 
-def revises(before: Labels, after: Labels) -> bool:
-    """Tell whether any label that stood was changed."""
+def changes_labels(before: Labels, after: Labels) -> bool:
+    """Return whether a label of an old word changed."""
     both = min(len(before), len(after))
     return not np.array_equal(before[:both], after[:both])
 
@@ -175,7 +172,7 @@ Span = tuple[int, int, str]
 
 @dataclass(slots=True)
 class SpanCounts:
-    """Counts behind a micro span F1."""
+    """Counts for a micro span F1."""
 
     right: int = 0
     found: int = 0
@@ -189,17 +186,12 @@ class SpanCounts:
 
     @property
     def f1(self) -> float:
-        """F1; 0 where nothing was found or wanted, as seqeval has it."""
+        """F1; 0 if nothing was found or wanted, as in seqeval."""
         return 2 * self.right / (self.found + self.wanted) if self.found + self.wanted else 0.0
 
 
-def span_delays(rows: Sequence[Collection[Span]], lengths: Sequence[int]) -> list[int]:
-    """Per span of the last row: words between its last word and the first row from which it stands to the end."""
-    return [max(0, lengths[row] - span[1]) for span, row in standing_since(rows)]
-
-
 def standing_since(rows: Sequence[Collection[Span]]) -> list[tuple[Span, int]]:
-    """Each span of the last row, and the number of the first row from which it stands to the end."""
+    """Return each span of the last row, and the number of the first row from which it stays to the end."""
     since = []
     for span in rows[-1]:
         first = len(rows) - 1
@@ -210,9 +202,9 @@ def standing_since(rows: Sequence[Collection[Span]]) -> list[tuple[Span, int]]:
 
 
 def character_f1(found: Extents, wanted: Extents) -> float:
-    """F1 of two sets of character offsets; 1 if both are empty, 0 if one is (Da San Martino et al. 2019).
+    """Return F1 of two sets of character offsets; 1 if both are empty, 0 if one is (Da San Martino et al. 2019).
 
-    The measure of SemEval-2021 task 5 (toxic spans), for one post.
+    It is the measure of SemEval-2021 task 5 (toxic spans), for one post.
     """
     ours, theirs = ({i for start, end in extents for i in range(start, end)} for extents in (found, wanted))
     if not ours or not theirs:
@@ -221,7 +213,7 @@ def character_f1(found: Extents, wanted: Extents) -> float:
 
 
 def erased_labels(rows: Sequence[Labels]) -> int:
-    """Count the labels that lie after the common beginning of each row and the next, in the earlier one."""
+    """Count the labels of each row after its common prefix with the next row."""
     if len(rows) < 2:
         return 0
     labels = stack_rows(rows)
@@ -231,7 +223,7 @@ def erased_labels(rows: Sequence[Labels]) -> int:
 
 
 def row_spans(rows: Sequence[Labels], names: tuple[str, ...]) -> list[frozenset[Span]]:
-    """Read the spans of each row; rows that only add a word outside of spans share one set.
+    """Return the spans of each row; rows that only add a word outside of spans share one set.
 
     Args:
         rows: label numbers.
@@ -240,7 +232,7 @@ def row_spans(rows: Sequence[Labels], names: tuple[str, ...]) -> list[frozenset[
     spans: list[frozenset[Span]] = []
     before: Labels | None = None
     for row in rows:
-        grown = before is not None and len(row) == len(before) + 1 and not row[-1] and begins(row, before)
+        grown = before is not None and len(row) == len(before) + 1 and not row[-1] and is_prefix(row, before)
         spans.append(spans[-1] if grown else frozenset(labels_to_spans(row, names)))
         before = row
     return spans

@@ -1,4 +1,4 @@
-"""Metrics summed over a corpus, chart by chart, so that no more than one chart need be in memory."""
+"""Metrics of a corpus, summed chart by chart, so that charts need not stay in memory."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -14,26 +14,26 @@ from stream.evaluation.metrics.chart_metrics import (
     Labels,
     Span,
     SpanCounts,
+    changes_labels,
     character_f1,
-    common_beginnings,
+    common_prefix_lengths,
     correction_time,
     edit_overhead,
     erased_labels,
     find_edits,
     relative_correctness,
-    revises,
     row_spans,
     standing_since,
 )
 
 DELAYS = (1, 2)
-"""The d of EO_d and RC_d that a corpus is given."""
+"""Values of d for EO_d and RC_d."""
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
-    """All metrics of one corpus; the names are those of the JSON that `hearken evaluate` writes.
+    """Metrics of one corpus; the names are those of the JSON that `hearken evaluate` writes.
 
-    None: there was nothing to take it from (no gold, no record of the work, no revisions).
+    None: the metric is undefined (no gold labels, no record of the work, no revisions).
     """
 
     segments: int
@@ -52,13 +52,13 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     rc_1: float
     rc_2: float
     words_recomputed: float | None
-    """Words whose tail states were computed by updates, a word that arrived."""
+    """Words whose tail states updates computed, per word that arrived."""
     closing_words: float | None
-    """Words that closing restarts computed on top, a word that arrived."""
+    """Words that closing restarts computed in addition, per word that arrived."""
     restart_rate: float | None
     full_restart_rate: float | None
     closing_rate: float | None
-    """Closing restarts that had anything to compute, a segment."""
+    """Closing restarts that had anything to compute, per segment."""
     active_restarts: float | None
     r_pertinence: float | None
     r_appropriateness: float | None
@@ -68,29 +68,29 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     delay_p50: float | None
     delay_p95: float | None
     delay_mean: float | None = None
-    """In words, as the two before."""
+    """In words, as `delay_p50` and `delay_p95`."""
     delay_seconds_p50: float | None = None
     delay_seconds_p95: float | None = None
     delay_seconds_mean: float | None = None
     flops_saved_open: float | None = None
     """Against a re-run over the open segment alone, on every word."""
     character_f1: float | None = None
-    """Mean over segments; only where the reference is characters."""
+    """Mean over segments; only if the reference marks characters."""
     taken_back_per_word: float = 0.0
-    """Flips of words that had a label other than "O": what readers saw and then saw no more."""
+    """Flips of words that had a label other than "O": readers saw it, and it went."""
     spans_shown: int | None = None
-    """Spans that readers were shown under an emission level, those taken back later among them."""
+    """Spans that readers were shown under an emission level, including retracted ones."""
     span_flips: float | None = None
-    """Shown spans that the model retracted or took words from, a span shown; each as often as it happened."""
+    """Times that the model retracted or shortened a shown span, per span shown."""
     span_growths: float | None = None
-    """Shown spans that the model added words to, a span shown."""
+    """Times that the model added words to a shown span, per span shown."""
     shown_at_close: float | None = None
-    """Final spans that no reader saw as they are before the segment closed; out of all final spans."""
+    """Share of the final spans that no reader saw in this form before the segment closed."""
 
 
 @dataclass(slots=True)
 class CorpusTally:
-    """Sums over the charts of a corpus; `result` gives its metrics at any time.
+    """Sums over the charts of a corpus; `result` returns the metrics so far.
 
     Args:
         names: label names by number, strict IOB2.
@@ -104,12 +104,12 @@ class CorpusTally:
     _seconds: Counter[float] = field(default_factory=Counter)
 
     def add(self, chart: Chart, gold: Labels | None = None, marks: Extents | None = None) -> None:
-        """Add one segment's chart; an empty one counts nothing.
+        """Add the chart of one segment; an empty chart is ignored.
 
         Args:
-            chart: what stood.
-            gold: (words,) its reference labels, where there are any.
-            marks: the characters that should be under spans, where the reference has them.
+            chart: the history of its labels.
+            gold: (words,) reference labels; None: there are none.
+            marks: characters that should be under spans; None: the reference does not mark characters.
         """
         if not chart.rows or not len(chart.final):
             return
@@ -127,12 +127,12 @@ class CorpusTally:
             self._sums["characters"] += character_f1(found, marks)
 
     def add_flops(self, spent: float, dense: float, dense_open: float | None = None) -> None:
-        """Add the FLOPs of what was added, and those of the dense encoder re-run on every word of it.
+        """Add the FLOPs of the charts that were added, and those of a dense encoder re-run on every word.
 
         Args:
-            spent: ours.
-            dense: of the encoder re-run over what the window shows of the session.
-            dense_open: over the open segment alone; None: the session has no other.
+            spent: FLOPs of the tagger.
+            dense: FLOPs of the dense encoder over the last tokens of the session, up to the window.
+            dense_open: FLOPs of the dense encoder over the open segment alone; None: the same.
         """
         self._sums["flops"] += spent
         self._sums["dense_flops"] += dense
@@ -166,7 +166,7 @@ class CorpusTally:
             sums["computed"] += work.words
             sums["restarts"] += restarted
             sums["full"] += work.kind == "full"
-            sums["active"] += restarted and t > 0 and revises(chart.rows[t - 1], chart.rows[t])
+            sums["active"] += restarted and t > 0 and changes_labels(chart.rows[t - 1], chart.rows[t])
         if chart.closing is not None:
             sums["closable"] += 1
             sums["closings"] += chart.closing.words > 0
@@ -176,8 +176,8 @@ class CorpusTally:
         lengths = [len(row) for row in chart.rows]
         for (_, end, _), row in standing_since(spans):
             self._delays[float(max(0, lengths[row] - end))] += 1
-            came = chart.times[row] if chart.times else None
-            over = chart.said[end - 1] if chart.said else None
+            came = chart.update_times[row] if chart.update_times else None
+            over = chart.word_ends[end - 1] if chart.word_ends else None
             if came is not None and over is not None:
                 self._seconds[round(max(0.0, came - over), 3)] += 1
 
@@ -196,7 +196,7 @@ class CorpusTally:
 
     def _add_gold(self, rows: Sequence[Labels], gold: Labels, spans: Sequence[frozenset[Span]]) -> None:
         sums = self._sums
-        right = common_beginnings(gold, rows) >= [len(row) for row in rows]  # (rows,)
+        right = common_prefix_lengths(gold, rows) >= [len(row) for row in rows]  # (rows,)
         sums["gold_segments"] += 1
         sums["gold_rows"] += len(rows)
         sums["right"] += len(rows[-1]) == len(gold) and bool(right[-1])
@@ -206,13 +206,13 @@ class CorpusTally:
         for row, found in zip(rows, spans, strict=True):
             self._streaming.add(found, wanted[len(row) - 1] if len(row) else frozenset())
         for (before, after), stood_right in zip(pairwise(rows), right.tolist(), strict=False):
-            revised = revises(before, after)
+            revised = changes_labels(before, after)
             sums["revisions"] += revised
             sums["wrong_steps"] += not stood_right
             sums["pertinent"] += revised and not stood_right
 
     def result(self) -> Metrics:
-        """Give the metrics of what was added so far."""
+        """Return the metrics of the charts that were added so far."""
         sums = self._sums
 
         def share(part: str, whole: str) -> float | None:
@@ -266,7 +266,7 @@ class CorpusTally:
 
 
 def _quantile(delays: Counter[float], part: float) -> float | None:
-    """Return the smallest delay that at least this part of all do not exceed."""
+    """Return the smallest delay that at least this share of all delays does not exceed."""
     total, seen = sum(delays.values()), 0
     for delay in sorted(delays):
         seen += delays[delay]

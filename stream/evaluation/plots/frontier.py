@@ -1,11 +1,10 @@
-"""Pictures of what was measured: one line a family of policies, with a band from the lowest to the highest seed."""
+"""Plots of an evaluation: a line for each family of policies, with a band from the lowest to the highest seed."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stream.evaluation.metrics.report import EvaluationReport, PolicySummary, SeedSpread
@@ -33,27 +32,27 @@ class _Point(NamedTuple):
 def plot_report(report: EvaluationReport, path: Path) -> None:
     """Draw streaming EM against FLOPs saved, without closing restarts."""
     shown = [summary for summary in report.summary if not summary.closing]
-    figure, (axes,) = _begin(report, 1)
+    figure, (axes,) = open_figure(report, 1)
     _draw(axes, _families(shown, "flops_saved", "streaming_em"), 100, 100)
-    axes.set_xlabel("FLOPs saved against the bidirectional encoder re-run on every word, %")
-    axes.set_ylabel("streaming exact match, %")
+    saved = "FLOPs saved against the bidirectional encoder re-run on every word, %"
+    axes.set(xlabel=saved, ylabel="streaming exact match, %")
     figure.savefig(path, dpi=150)
 
 
 def plot_frontier(report: EvaluationReport, path: Path) -> None:
-    """Draw flips a word against the mean delay of spans, with closing restarts where they were measured.
+    """Draw flips per word against the mean delay of spans, with closing restarts if they were measured.
 
-    Beside it, if there are gold labels, the same flips against streaming EM: flips alone say little.
+    If there are gold labels, a second panel draws them against streaming EM, since few flips alone prove little.
     """
     has_closing = any(summary.closing for summary in report.summary)
     shown = [summary for summary in report.summary if summary.closing == has_closing or summary.baseline]
     has_gold = any("streaming_em" in summary.metrics for summary in shown)
-    far = _far_off(shown)
+    far = _far_above(shown)
     shown = [summary for summary in shown if summary not in far]
-    figure, panels = _begin(report, 1 + has_gold)
+    figure, panels = open_figure(report, 1 + has_gold)
     _draw(panels[0], _families(shown, "delay_mean", "flips_per_word"), 1, 1)
-    panels[0].set_xlabel("words from a span's last word until it stands, mean")
-    panels[0].set_ylabel("flips a word" + (", closing restarts included" if has_closing else ""))
+    panels[0].set_xlabel("mean words from a span's last word until it stands")
+    panels[0].set_ylabel("flips per word" + (", closing restarts included" if has_closing else ""))
     panels[0].set_xlim(left=0)
     if has_gold:
         _draw(panels[1], _families(shown, "streaming_em", "flips_per_word"), 100, 1, legend=False)
@@ -61,13 +60,13 @@ def plot_frontier(report: EvaluationReport, path: Path) -> None:
     panels[0].set_ylim(bottom=0)
     for summary in far:
         flips, delay = (summary.metrics[name].mean for name in ("flips_per_word", "delay_mean"))
-        note = f"{BASELINE}: {flips:.3f} flips a word, delay {delay:.2f}: far above"
+        note = f"{BASELINE}: {flips:.3f} flips per word, delay {delay:.2f}: far above"
         panels[0].text(0.02, 0.02, note, transform=panels[0].transAxes, fontsize=8, color=BASELINE_COLOR)
     figure.savefig(path, dpi=150)
 
 
-def _far_off(summaries: Sequence[PolicySummary]) -> list[PolicySummary]:
-    """The baseline, if all others would lie at the bottom of a picture that shows it."""
+def _far_above(summaries: Sequence[PolicySummary]) -> list[PolicySummary]:
+    """Return the baselines so far above the other policies that these would lie at the bottom of the plot."""
     others = [summary.metrics["flips_per_word"].high for summary in summaries if not summary.baseline]
     limit = 2 * max(others, default=0.0)
     return [
@@ -75,17 +74,23 @@ def _far_off(summaries: Sequence[PolicySummary]) -> list[PolicySummary]:
     ]
 
 
-def _begin(report: EvaluationReport, panels: int) -> tuple[Figure, list[Axes]]:
+def open_figure(report: EvaluationReport, panels: int) -> tuple[Figure, list[Axes]]:
+    """Make a figure with its title and panels side by side, which share the y axis."""
     figure = Figure(figsize=(7.5 if panels == 1 else 11, 4.8), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0].tolist()
     seeds = max((summary.seeds for summary in report.summary), default=1)
     of_seeds = f", {seeds} seeds: mean, lowest and highest" if seeds > 1 else ""
     name = f"{Path(report.data).parent.name}/{Path(report.data).name}"
-    figure.suptitle(f"{name}: {report.sequences} sequences{of_seeds}", fontsize=10)
+    what = "sequences" if report.updates is None else "segments"
+    figure.suptitle(f"{name}: {report.sequences} {what}{of_seeds}", fontsize=10)
     for one in axes:
         one.grid(alpha=0.3)
     return figure, axes
+
+
+def annotate_point(axes: Axes, text: str, x: float, y: float, color: str) -> None:
+    """Write text beside a point."""
+    axes.annotate(text, (x, y), (6, 3), textcoords="offset points", fontsize=8, color=color)
 
 
 def _draw(
@@ -93,7 +98,7 @@ def _draw(
 ) -> None:
     others = iter(OTHERS * len(families))
     for name, unordered in families.items():
-        points = sorted(unordered, key=_order)
+        points = sorted(unordered, key=_sort_key)
         color = BASELINE_COLOR if name == BASELINE else COLORS.get(name) or next(others)
         x, y = [scale_x * p.x.mean for p in points], [scale_y * p.y.mean for p in points]
         low, high = [scale_y * p.y.low for p in points], [scale_y * p.y.high for p in points]
@@ -104,14 +109,14 @@ def _draw(
         else:
             axes.vlines(x, low, high, color=color, linewidth=1.2)
         for a, b, point in zip(x, y, points, strict=True):
-            axes.annotate(point.parameter, (a, b), (6, 3), textcoords="offset points", fontsize=8, color=color)
+            annotate_point(axes, point.parameter, a, b, color)
     axes.margins(0.08)
     if families and legend:
         axes.legend(fontsize=8)
 
 
 def _families(summaries: Sequence[PolicySummary], x: str, y: str) -> dict[str, list[_Point]]:
-    """Group what has both metrics by kind of policy and by emission."""
+    """Group the summaries that have both metrics by kind of policy and emission level."""
     groups: dict[str, list[_Point]] = {}
     for summary in summaries:
         if x not in summary.metrics or y not in summary.metrics:
@@ -122,8 +127,8 @@ def _families(summaries: Sequence[PolicySummary], x: str, y: str) -> dict[str, l
     return groups
 
 
-def _order(point: _Point) -> tuple[float, str]:
-    """Along a line the policy's number rises."""
+def _sort_key(point: _Point) -> tuple[float, str]:
+    """Sort the points of a line by the number of their policy."""
     try:
         return float(point.parameter), ""
     except ValueError:

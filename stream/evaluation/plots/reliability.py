@@ -1,11 +1,10 @@
-"""The reliability diagrams of a calibration: what stability said, and what stood."""
+"""Reliability diagrams of a calibration: predicted stability, and the share of labels that stood."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from stream.evaluation.calibration.calibrate import CalibrationReport
@@ -16,9 +15,8 @@ TAU = "#009e73"
 
 
 def plot_reliability(report: CalibrationReport, path: Path) -> None:
-    """Draw words and spans, as the head says them and scaled, each over the histogram of its predictions."""
+    """Draw words and spans before and after scaling, each above the histogram of its predictions."""
     figure = Figure(figsize=(13, 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
     panels: Any = figure.subplots(2, 4, height_ratios=(3, 1), sharex=True)
     best, chosen = report.best, report.chosen
     assert best is not None
@@ -29,13 +27,13 @@ def plot_reliability(report: CalibrationReport, path: Path) -> None:
         panels[0, i].set_title(f"{name.replace(' ', ', ')} scaling: ECE {100 * found.ece:.2f} %", fontsize=10)
         _draw_histogram(panels[1, i], found, BEFORE if before else AFTER)
         for axes in panels[:, i]:
-            if chosen.policy == "stability":  # a price is no stability
+            if chosen.policy == "stability":  # a price is not a stability
                 axes.axvline(best.tau if before else chosen.tau, color=TAU, linewidth=1, linestyle="--")
             axes.grid(alpha=0.3)
     panels[0, 0].set_ylabel("share that stood at the close")
     panels[1, 0].set_ylabel("share of predictions")
     figure.suptitle(
-        f"{report.tagger} on {report.data}: stability as told after every word, band over {report.unit}s (95 %)"
+        f"{report.tagger} on {report.data}: stability after every word, band over {report.unit}s (95 %)"
         + (", tau dashed" if chosen.policy == "stability" else "")
         + f"; scaled on the other half of the {report.unit}s",
         fontsize=10,
@@ -58,5 +56,5 @@ def _draw(axes: Axes, found: Reliability, color: str) -> None:
 
 def _draw_histogram(axes: Axes, found: Reliability, color: str) -> None:
     axes.bar((np.arange(BINS) + 0.5) / BINS, found.share, width=0.9 / BINS, color=color)
-    axes.set_yscale("log")  # most words are settled
+    axes.set_yscale("log")  # most words are stable
     axes.set_xlabel("stability")

@@ -1,4 +1,4 @@
-"""Labelled sequences as text that arrives word by word, and the labels of their words given those of the tagger's."""
+"""Labelled sequences as text that arrives word by word, and the tagger's labels of their words."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class EvaluationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LabelledText:
-    """One labelled sequence, as the text that arrives word by word."""
+    """One labelled sequence."""
 
     text: str
     ends: NDArray[np.int32]  # (words,) end of each word in `text`, exclusive
@@ -52,16 +52,15 @@ def read_examples(
 
     Args:
         path: the file.
-        names: the tagger's labels; they number the gold.
-        rename: the file's types to the tagger's; an empty name drops a type. Types that are not named stay.
-        limit: read only so many sequences.
-        spoken: drop punctuation, as `stream.evaluation.replay.running_speech` does.
-        join: join neighbouring sequences of a document up to so many words, as
-        `stream.evaluation.replay.running_speech` does.
+        names: label names of the tagger, which number the gold labels.
+        rename: type of the tagger for types of the file; an empty name drops a type. Other types stay.
+        limit: maximum number of sequences.
+        spoken: whether to drop punctuation (`stream.evaluation.replay.running_speech`).
+        join: maximum number of words up to which neighbouring sequences of a document are joined.
 
     Raises:
         ConfigError: the file cannot be read.
-        EvaluationError: it has a type that the tagger has not.
+        EvaluationError: it has a type that the tagger lacks, or nothing but punctuation.
     """
     sentences = read_source(TextSource(path=str(path)))[:limit]
     sentences = [replace(x, tags=tuple(_rename(tag, rename) for tag in x.tags)) for x in sentences]
@@ -69,7 +68,7 @@ def read_examples(
     if unknown:
         has = ", ".join(sorted({name[2:] for name in names[1:]}))
         raise EvaluationError(
-            f"{path} has types that the tagger has not: {', '.join(unknown)} (it has {has}); "
+            f"{path} has types that the tagger lacks: {', '.join(unknown)} (it has {has}); "
             f"use --rename {unknown[0]}=OTHER, or --rename {unknown[0]}= to drop it"
         )
     numbers = {name: i for i, name in enumerate(names)}
@@ -114,7 +113,7 @@ class _JsonRow(msgspec.Struct):
 def _read_marked(
     path: Path, numbers: dict[str, int], sentences: Sequence[Sentence], rename: dict[str, str]
 ) -> list[LabelledText]:
-    """Keep the file's own characters, which the words of `read_source` have lost."""
+    """Read examples with the characters of the file, which the words of `read_source` have lost."""
     rows = (msgspec.json.decode(line, type=_JsonRow) for line in path.read_bytes().splitlines())
     examples = []
     for row, sentence in zip((row for row in rows if WORD.search(row.text)), sentences, strict=False):
@@ -131,12 +130,12 @@ def _rename(tag: str, rename: dict[str, str]) -> str:
 
 
 def word_labels(reading: Labelling, ends: NDArray[np.int32], begins: NDArray[np.int32]) -> Labels:
-    """Read the labels of a file's words off the tagger's words, of which each may hold several ("u.s." holds four).
+    """Return the labels of a file's words, each of which may hold several words of the tagger ("u.s." holds four).
 
     Args:
-        reading: the tagger's words.
+        reading: words of the tagger.
         ends: (words,) end of each of the file's words that arrived.
-        begins: (labels,) the number of B-x at B-x and I-x, and 0 at O.
+        begins: (labels,) from `begin_table`.
 
     Returns:
         (words,) the label of each word's last part; B-x if the span begins anywhere in the word; O if it has no part.
@@ -147,7 +146,7 @@ def word_labels(reading: Labelling, ends: NDArray[np.int32], begins: NDArray[np.
         return np.zeros(len(ends), np.int32)
     parts = np.arange(len(reading.labels))
     opens = (reading.labels > 0) & (reading.labels == begins[reading.labels])
-    span = np.maximum.accumulate(np.where(opens, parts, -1))  # the part that each part's span begins in
+    span = np.maximum.accumulate(np.where(opens, parts, -1))  # the part in which each part's span begins
     last = np.maximum(end - 1, 0)
     labels = reading.labels[last]
     labels = np.where(span[last] >= first, begins[labels], labels)
@@ -155,5 +154,5 @@ def word_labels(reading: Labelling, ends: NDArray[np.int32], begins: NDArray[np.
 
 
 def begin_table(names: tuple[str, ...]) -> NDArray[np.int32]:
-    """Make the table that `word_labels` reads."""
+    """Return (labels,) the number of B-x at B-x and I-x, and 0 at O."""
     return np.array([names.index("B-" + name[2:]) if name != "O" else 0 for name in names], np.int32)

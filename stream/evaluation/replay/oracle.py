@@ -22,7 +22,7 @@ from stream.evaluation.replay.stream_replay import (
     ReplayedSession,
     ReplayJob,
     StreamReplay,
-    ignore,
+    ignore_progress,
 )
 from stream.evaluation.replay.update_stream import word_stream
 from stream.labelling.labeller import Labeller, SessionLabels, decode_single
@@ -65,7 +65,7 @@ class OracleReplay(StreamReplay):
         self._forced: dict[ReplayedSession, _ForcedPolicy] = {}
         self._shadows: dict[ReplayedSession, SessionLabels[Any]] = {}
 
-    def run(self, advance: Advance = ignore) -> list[Chart]:
+    def run(self, advance: Advance = ignore_progress) -> list[Chart]:
         """Replay the text, once; returns the charts in the order of the examples."""
         self._full = self._always.run()
         charts = super().run(advance)

@@ -1,7 +1,6 @@
-"""Written sentences as running speech: without punctuation, one after the other in long segments.
+"""Written sentences as running speech: without punctuation, joined to long segments.
 
-What is dropped is what training drops (`encoder.train.data.augment.speak`), but nothing is added: no fillers and no
-repetitions.
+Punctuation is dropped as in training (`encoder.train.data.augment.speak`), but no fillers or repetitions are added.
 """
 
 import random
@@ -13,41 +12,41 @@ from encoder.train.data.augment import speak
 from encoder.train.data.text import TextSequence as Sentence
 
 SEGMENTS = 16
-"""Joined segments of one session at most. A longer document is several sessions, so that more of them run at once."""
+"""Maximum number of joined segments in a session. A longer document is split, so that more sessions run at once."""
 
 
 def join_sentences(sentences: Sequence[Sentence], spoken: bool, join: int | None) -> Iterator[tuple[str, Sentence]]:
-    """Say sentences and join them.
+    """Drop punctuation and join sentences.
 
     Args:
         sentences: in document order.
-        spoken: drop punctuation; a sentence of nothing else is left out. Abbreviations are said in one of two ways
-            ("u s", "u.s."), always in the same for the same sentences.
-        join: join neighbours of one document while they have at most so many words together; None joins nothing.
+        spoken: whether to drop punctuation; a sentence of nothing else is left out. Abbreviations are spelt in one of
+            two ways ("u s", "u.s."), chosen by a fixed seed.
+        join: maximum number of words up to which neighbours of one document are joined; None: they are not joined.
 
     Yields:
-        The name of the session that the segment belongs to (empty: it is alone), and the segment.
+        The name of the segment's session (empty: it is alone in it), and the segment.
     """
     rng = random.Random(0)
-    said = [_say(sentence, rng) for sentence in sentences] if spoken else list(sentences)
-    said = [sentence for sentence in said if sentence.words]
+    spoken_sentences = [_drop_punctuation(sentence, rng) for sentence in sentences] if spoken else list(sentences)
+    spoken_sentences = [sentence for sentence in spoken_sentences if sentence.words]
     if join is None:
-        yield from (("", sentence) for sentence in said)
+        yield from (("", sentence) for sentence in spoken_sentences)
         return
     document, session, segments = "", 0, 0
-    for part in _join(said, join):
+    for part in _join_neighbours(spoken_sentences, join):
         if part.document != document or segments == SEGMENTS:
             document, session, segments = part.document, session + 1, 0
         segments += 1
         yield str(session) if document else "", part
 
 
-def _say(sentence: Sentence, rng: random.Random) -> Sentence:
+def _drop_punctuation(sentence: Sentence, rng: random.Random) -> Sentence:
     words, tags = speak(sentence, AugmentConfig(), rng)
     return replace(sentence, words=tuple(words), tags=tuple(tags))
 
 
-def _join(sentences: Sequence[Sentence], most: int) -> Iterator[Sentence]:
+def _join_neighbours(sentences: Sequence[Sentence], most: int) -> Iterator[Sentence]:
     held: list[Sentence] = []
     count = 0
     for sentence in sentences:

@@ -1,6 +1,6 @@
-"""What readers have of one segment under an emission level, followed without an engine: to measure levels, and to test.
+"""Spans of a segment that readers are shown under an emission level, without an engine: for evaluation and tests.
 
-The same readings are so shown under many levels at once; the engine does the same with its own sessions.
+The same readings are shown under many levels at once; the engine does the same with its sessions.
 """
 
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ from stream.revisions.spans import find_spans, first_change
 
 @dataclass(slots=True)
 class ShownSegment:
-    """One segment as its readers have it."""
+    """One segment as its readers see it."""
 
     emission: Emission
     text: str = ""
     spans: tuple[Span, ...] = ()
     found: Labelling = NO_WORDS
-    """What was found last."""
+    """Newest reading."""
     published: Labelling = NO_WORDS
-    """The same with the spans that are shown in place of those found."""
+    """The same with the shown spans in place of the found ones."""
     _next: int = 1
 
     def update(self, text: str, reading: Labelling, *, times: Times = (), final: bool = False) -> Difference:
-        """Go on to a text and what was found in it; returns the spans that are shown now, and what changed."""
+        """Apply a new text and its reading; returns the spans that are shown now, and what changed."""
         _, rewritten = first_change(self.text, self.found, text, reading)
         self.published = self.emission.choose_spans(self.text, self.spans, text, reading, final)
         found = find_spans(text, times, self.published)
@@ -50,11 +50,11 @@ class Audience:
     """Label names by number, strict IOB2."""
     shown: ShownSegment
     rows: list[Labels] = field(default_factory=list)
-    """For whoever makes a chart of it."""
+    """Rows of its chart; the replay adds them."""
     seen: SegmentRevisions = field(default_factory=SegmentRevisions)
 
     def update(self, text: str, reading: Labelling, *, final: bool = False) -> Labelling:
-        """Go on to a text and what was found in it; returns what is shown, as `labels` too."""
+        """Apply a new text and its reading; returns the shown spans, as `labels` too."""
         difference = self.shown.update(text, reading, final=final)
         self.seen = SegmentRevisions(*(a + b for a, b in zip(self.seen, count_seen(difference), strict=True)))
         published = self.shown.published
@@ -62,7 +62,7 @@ class Audience:
 
 
 class EmissionLevels(NamedTuple):
-    """The levels under which readings are shown."""
+    """Emission levels under which readings are shown."""
 
     names: tuple[str, ...]
     """Label names by number, strict IOB2."""
@@ -74,7 +74,7 @@ class EmissionLevels(NamedTuple):
 
 
 def count_seen(difference: Difference) -> SegmentRevisions:
-    """Count what readers are told with one update."""
+    """Count the changes that readers are told with one update."""
     now = {span.id: span for span in difference.spans}
     ours = [(x.was, now[x.id]) for x in difference.changed if x.cause == "model"]
     grown = sum(span.start <= was.start and span.end >= was.end for was, span in ours)
@@ -83,7 +83,7 @@ def count_seen(difference: Difference) -> SegmentRevisions:
 
 
 def span_labels(spans: Sequence[WordSpan], words: int, names: tuple[str, ...]) -> Labels:
-    """Give (words,) the labels of spans without overlaps, in strict IOB2."""
+    """Return (words,) the labels of spans without overlaps, in strict IOB2."""
     labels = np.zeros(words, np.int32)
     for first, end, label in spans:
         labels[first] = names.index("B-" + label)

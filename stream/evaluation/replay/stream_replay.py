@@ -30,7 +30,7 @@ Advance = Callable[[int], None]
 NO_LEVELS = EmissionLevels((), ())
 
 
-def ignore(operations: int) -> None:
+def ignore_progress(operations: int) -> None:
     """Report no progress."""
 
 
@@ -59,8 +59,13 @@ class ReplayedSegment:
             arrived, found = len(self.reading.ends), self.extents(self.reading)
             chart = Chart(self.rows, work=self.work, arrived=arrived, found=found)
         else:
-            said = word_ends(self.text, self.times, self.reading)
-            chart = Chart(self.rows, rewritten=self.rewritten, work=self.work, times=self.update_times, said=said)
+            chart = Chart(
+                self.rows,
+                rewritten=self.rewritten,
+                work=self.work,
+                update_times=self.update_times,
+                word_ends=word_ends(self.text, self.times, self.reading),
+            )
         shown = (
             replace(chart, rows=x.rows, found=self.extents(x.shown.published), seen=x.seen) for x in self.audiences
         )
@@ -99,7 +104,7 @@ class StreamReplay:
         policy: where restarts begin.
         stream: the updates.
         levels: emission levels under which the found labels are also shown to readers (`charts_shown`).
-        tagger: counts the FLOPs of the dense encoder (`dense`); None: they are not counted.
+        tagger: counts the FLOPs of the dense encoder (`dense_flops`); None: they are not counted.
     """
 
     def __init__(
@@ -125,7 +130,7 @@ class StreamReplay:
         self._tokens: list[tuple[int, int]] = []
         """Tokens of the session, and of the updated segment alone, after each update."""
 
-    def run(self, advance: Advance = ignore) -> list[Chart]:
+    def run(self, advance: Advance = ignore_progress) -> list[Chart]:
         """Replay the stream, once.
 
         Returns:
@@ -149,18 +154,12 @@ class StreamReplay:
         return [[charts[i + 1] for _, charts in self._charts] for i in range(len(self._levels.emissions))]
 
     @property
-    def dense(self) -> float:
-        """FLOPs of the dense encoder re-run on every update over the last tokens of the session."""
-        return self._dense_flops(0)
-
-    @property
-    def dense_open(self) -> float:
-        """FLOPs of the dense encoder re-run on every update over the updated segment alone."""
-        return self._dense_flops(1)
-
-    def _dense_flops(self, column: int) -> float:
-        tokens = np.array([counts[column] for counts in self._tokens], np.int64)
-        return dense_flops(self._tagger.config, tokens) if self._tagger else 0.0
+    def dense_flops(self) -> tuple[float, float]:
+        """FLOPs of the dense encoder re-run on every update: over the session's last tokens, over the segment alone."""
+        if self._tagger is None or not self._tokens:
+            return 0.0, 0.0
+        session, segment = np.array(self._tokens, np.int64).T
+        return count_dense_flops(self._tagger.config, session), count_dense_flops(self._tagger.config, segment)
 
     def _apply(self, operations: Sequence[Operation]) -> None:
         jobs = []
@@ -226,7 +225,7 @@ class StreamReplay:
         """Return the labels of row `row`: of the gold text's words if there is one, else of the tagger's words."""
         if segment.gold is None:
             return reading.labels
-        return word_labels(reading, segment.gold.ends[: row + 1], self._stream.begins)
+        return word_labels(reading, segment.gold.ends[: row + 1], self._stream.begin_table)
 
     def _close(self, jobs: Sequence[ReplayJob]) -> None:
         """Close segments with the text that they have."""
@@ -284,7 +283,7 @@ def word_ends(text: str, times: Times, reading: Labelling) -> list[float | None]
     return [None if (time := times[i]) is None else time[1] for i in under.tolist()]
 
 
-def dense_flops(config: HybridConfig, tokens: NDArray[np.int64]) -> float:
+def count_dense_flops(config: HybridConfig, tokens: NDArray[np.int64]) -> float:
     """Count the FLOPs of a bidirectional encoder of this shape over texts of these lengths, one pass each.
 
     They are those of every linear layer, both attention products and the head; a longer text is cut to the window.

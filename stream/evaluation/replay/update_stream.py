@@ -25,7 +25,7 @@ class UpdateStream(NamedTuple):
     """Time of each message in seconds, by the offset of the write; empty if there is gold text."""
     gold: Sequence[LabelledText] = ()
     """The labelled text of each segment, by the offset of its writes; empty if there is none."""
-    begins: NDArray[np.int32] = np.zeros(0, np.int32)
+    begin_table: NDArray[np.int32] = np.zeros(0, np.int32)
     """(labels,) as `word_labels` needs it; empty if there is no gold text."""
 
 
@@ -42,7 +42,7 @@ def word_stream(examples: Sequence[LabelledText], names: tuple[str, ...], *, clo
         sessions.append(_word_writes(first, session, closing))
         first += len(session)
     rounds = ([write for write in writes if write is not None] for writes in zip_longest(*sessions))
-    return UpdateStream(rounds, gold=examples, begins=begin_table(names))
+    return UpdateStream(rounds, gold=examples, begin_table=begin_table(names))
 
 
 def _word_writes(first: int, session: Sequence[LabelledText], closing: bool) -> Iterator[Write]:

@@ -129,7 +129,7 @@ def test_what_is_measured_is_asked_for(args, message):
         (["--policy", "sometimes"], "sometimes"),
         (["--stability", "sure"], "sure"),
         (["--rename", "PER"], "FILE_TYPE=TAGGER_TYPE"),
-        ([], "types that the tagger has not: LOC, PER"),
+        ([], "types that the tagger lacks: LOC, PER"),
         (["--tagger", "nowhere"], "nowhere"),
         (["--data", "nowhere.conll"], "nowhere.conll"),
     ],

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from stream.evaluation.policy_evaluation import evaluate_policies
-from stream.evaluation.replay.stream_replay import NO_LEVELS, StreamReplay, ignore
+from stream.evaluation.replay.stream_replay import NO_LEVELS, StreamReplay, ignore_progress
 from stream.evaluation.replay.update_stream import message_stream, word_stream
 from stream.labelling.hybrid import HybridLabeller
 from tests.stream.hybrid import shared_tagger
@@ -21,5 +21,5 @@ def replay_messages(policy, messages, levels=NO_LEVELS) -> StreamReplay:
 
 def evaluate_policy(tagger, policy: str, examples, *, name, closing, stability: Sequence[str] = ()):
     return evaluate_policies(
-        tagger, {policy: ignore}, name=name, examples=examples, closing=closing, stability=stability
+        tagger, {policy: ignore_progress}, name=name, examples=examples, closing=closing, stability=stability
     )

@@ -12,14 +12,14 @@ from encoder.heads.viterbi import labels_to_spans
 from stream.evaluation.metrics.chart_metrics import (
     Chart,
     character_f1,
-    common_beginnings,
+    common_prefix_lengths,
     correction_time,
     edit_overhead,
     erased_labels,
     find_edits,
     relative_correctness,
     row_spans,
-    span_delays,
+    standing_since,
 )
 from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.labelling.labeller import PlanWork
@@ -147,7 +147,8 @@ def test_words_that_arrive_again_are_counted_as_arrivals():
 
 def test_delay_runs_from_a_spans_last_word_to_the_row_from_which_it_stands():
     rows = [[(0, 1, "a")], [(0, 2, "a")], [(0, 1, "a")], [(0, 2, "a"), (3, 4, "b")], [(0, 2, "a"), (3, 4, "b")]]
-    assert span_delays(rows, [1, 2, 3, 4, 5]) == [2, 0]
+    lengths = [1, 2, 3, 4, 5]
+    assert [lengths[row] - span[1] for span, row in standing_since(rows)] == [2, 0]
 
 
 def test_delay_percentiles_are_delays_that_occur():
@@ -293,12 +294,12 @@ def test_character_f1_is_the_mean_over_segments_before_and_after_closing():
 
 def test_delay_in_seconds_runs_from_the_end_of_a_spans_last_word_to_the_update_that_settles_it():
     rows = ["1", "10", "120", "1200"]
-    made = chart(rows, times=[1.0, 2.5, 4.0, 5.0], said=[0.9, 1.5, 2.0, 3.0])
+    made = chart(rows, update_times=[1.0, 2.5, 4.0, 5.0], word_ends=[0.9, 1.5, 2.0, 3.0])
     found = tallied(made)
     assert (found.delay_p50, found.delay_mean) == (1, 1)
     assert found.delay_seconds_p50 == found.delay_seconds_p95 == found.delay_seconds_mean == 2.5
     assert tallied(chart(rows)).delay_seconds_p50 is None
-    assert tallied(chart(rows, times=[None] * 4, said=[None] * 4)).delay_seconds_mean is None
+    assert tallied(chart(rows, update_times=[None] * 4, word_ends=[None] * 4)).delay_seconds_mean is None
 
 
 @given(
@@ -310,6 +311,6 @@ def test_rows_of_any_lengths_are_compared_as_the_definitions_say(rows, whole):
     def common(a, b):
         return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
-    assert common_beginnings(one, arrays).tolist() == [common(whole, row) for row in rows]
+    assert common_prefix_lengths(one, arrays).tolist() == [common(whole, row) for row in rows]
     assert erased_labels(arrays) == sum(len(a) - common(a, b) for a, b in pairwise(rows))
     assert row_spans(arrays, NAMES) == [frozenset(labels_to_spans(row, NAMES)) for row in arrays]

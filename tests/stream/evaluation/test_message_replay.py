@@ -9,7 +9,7 @@ from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
 from stream.evaluation.metrics.chart_metrics import find_edits
 from stream.evaluation.policy_evaluation import evaluate_policies, measure_agreement
-from stream.evaluation.replay.stream_replay import dense_flops, ignore, word_ends
+from stream.evaluation.replay.stream_replay import count_dense_flops, ignore_progress, word_ends
 from stream.messages.types import Delete, End, Update, WordTime
 from tests.stream.evaluation.replays import replay_messages
 from tests.stream.helpers import update
@@ -64,7 +64,7 @@ def test_flips_and_work_are_the_engines(policy, script):
 def test_closed_labels_agree_with_those_of_full_restarts(script):
     told = spelt_out(script)
     results = evaluate_policies(
-        tiny_tagger(), dict.fromkeys(POLICIES, ignore), messages=told, name="tiny", closing=True
+        tiny_tagger(), dict.fromkeys(POLICIES, ignore_progress), messages=told, name="tiny", closing=True
     )
     for result in results:
         if result.closing:  # open segments do not know yet what closed while they were open
@@ -83,14 +83,14 @@ def test_the_dense_encoder_is_rerun_on_every_update():
     replay.run()
     window = tagger.config.window
     assert window == 16
-    assert replay.dense == dense_flops(tagger.config, np.array([2, 4, 2, window]))
-    assert replay.dense_open == dense_flops(tagger.config, np.array([2, 4, 2, 16]))
+    assert replay.dense_flops[0] == count_dense_flops(tagger.config, np.array([2, 4, 2, window]))
+    assert replay.dense_flops[1] == count_dense_flops(tagger.config, np.array([2, 4, 2, 16]))
     told[-1] = update("b", "in rome")
     replay = replay_messages(parse_policy("never"), told)
     replay.run()
-    assert replay.dense - replay.dense_open == dense_flops(tagger.config, np.array([4])) - dense_flops(
-        tagger.config, np.array([2])
-    )
+    assert replay.dense_flops[0] - replay.dense_flops[1] == count_dense_flops(
+        tagger.config, np.array([4])
+    ) - count_dense_flops(tagger.config, np.array([2]))
 
 
 def test_edits_of_closed_segments_are_counted_apart_and_cost():
@@ -105,7 +105,7 @@ def test_edits_of_closed_segments_are_counted_apart_and_cost():
     )
     assert len(one.run()) == len(other.run()) == 1
     assert other.flops > one.flops
-    assert other.dense == 2 * one.dense
+    assert other.dense_flops[0] == 2 * one.dense_flops[0]
 
 
 def test_refused_messages_are_left_out():
@@ -121,8 +121,8 @@ def test_a_word_is_over_when_the_word_that_holds_it_is():
         Update(session="s", segment="a", text="the u.s.", time=3.0, words=said),
     ]
     [chart] = replay_messages(parse_policy("never"), told).run()
-    assert chart.times == [1.5, 3.0]
-    assert chart.said == [1.5, 2.25, 2.25, 2.25, 2.25]
+    assert chart.update_times == [1.5, 3.0]
+    assert chart.word_ends == [1.5, 2.25, 2.25, 2.25, 2.25]
     assert word_ends("a b", (), chart_reading(["a", "b"])) == [None, None]
 
 

@@ -15,7 +15,7 @@ from stream.evaluation.metrics.report import EvaluationReport
 from stream.evaluation.plots.frontier import plot_frontier, plot_report
 from stream.evaluation.policy_evaluation import EvaluationTask, run_evaluation
 from stream.evaluation.replay.examples import EvaluationError, LabelledText, begin_table, read_examples, word_labels
-from stream.evaluation.replay.stream_replay import dense_flops
+from stream.evaluation.replay.stream_replay import count_dense_flops
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labelling, PlanWork
 from stream.messages.types import Update
@@ -164,7 +164,7 @@ def test_dense_flops_count_each_product(tiny):
         layer = n * (h * 3 * h + h * h + h * i + i * h) + n * n * h + n * n * h
         return 2 * (4 * layer + n * h * labels)
 
-    assert dense_flops(tiny.config, np.array([3, 5])) == one(3) + one(5)
+    assert count_dense_flops(tiny.config, np.array([3, 5])) == one(3) + one(5)
 
 
 def test_tokens_and_words_of_the_tagger_are_counted_as_they_arrive(tiny):
@@ -172,7 +172,7 @@ def test_tokens_and_words_of_the_tagger_are_counted_as_they_arrive(tiny):
     replay = replay_words(HybridLabeller(tiny), parse_policy("never"), made, closing=True, tagger=tiny)
     [chart] = replay.run()
     assert chart.arrived == 6
-    assert replay.dense == dense_flops(tiny.config, np.array([1, 5, 6]))
+    assert replay.dense_flops[0] == count_dense_flops(tiny.config, np.array([1, 5, 6]))
 
 
 # Words of a file against words of the tagger.

@@ -12,8 +12,8 @@ from stream.evaluation.calibration.risk_control import (
     BETS,
     WEIGHTS,
     LossAllowance,
-    allow,
     certify,
+    compute_allowance,
     judge,
     p_value,
     units_needed,
@@ -91,7 +91,7 @@ def test_p_values_are_superuniform_at_the_edge_of_the_null(loss, length, n):
     trials = 1000
     rng = np.random.default_rng(n)
     rows = length(rng, n)
-    allowance = allow(rows, DELTA)
+    allowance = compute_allowance(rows, DELTA)
     assert abs(np.mean([loss(rng, rows, DELTA).sum() for _ in range(trials)]) / rows.sum() / DELTA - 1) < 0.2
     p = np.array([p_value(loss(rng, rows, DELTA), allowance) for _ in range(trials)])
     for level in (0.01, 0.05, 0.1, 0.2, 0.5):
@@ -111,7 +111,7 @@ def test_the_capital_is_at_most_one_on_average_whoever_loses(rows, chances, delt
     delta = min(delta, share)  # at or above what is allowed: in the null
     if not 0 < delta < 1:
         return
-    allowance = allow(lengths, delta)
+    allowance = compute_allowance(lengths, delta)
     mean = 0.0
     for outcome in np.ndindex(*[2] * len(rows)):
         lost = np.array(outcome)
@@ -140,7 +140,7 @@ def slow_capital(lost, allowance):
 @settings(deadline=None)
 def test_p_values_and_allowances_are_what_they_are_defined_to_be(rows, delta, seed):
     lengths = np.array(rows)
-    allowance = allow(lengths, delta)
+    allowance = compute_allowance(lengths, delta)
     assert allowance.mean < allowance.cap <= lengths.max()
     # what is lost under the cap, and all beyond it, add up to no more than delta
     assert len(rows) * allowance.mean + np.maximum(lengths - allowance.cap, 0).sum() == pytest.approx(delta * sum(rows))
@@ -157,7 +157,7 @@ def test_weights_are_a_mean():
 def test_without_losses_the_p_value_is_nearly_the_binomial_one():
     """Nobody can show more: if each unit lost all with chance b/cap, none would with (1 - b/cap)^n."""
     rows = np.full(200, 10)
-    allowance = allow(rows, 0.02)
+    allowance = compute_allowance(rows, 0.02)
     assert allowance == LossAllowance(10.0, pytest.approx(0.2))
     p = p_value(np.zeros(200, np.int64), allowance)
     assert 0.98**200 <= p <= 0.98**200 / 0.9
@@ -166,9 +166,9 @@ def test_without_losses_the_p_value_is_nearly_the_binomial_one():
 def test_a_few_long_units_do_not_spoil_it_while_they_are_few():
     rows = np.append(np.full(2000, 10), 100)
     lost = np.zeros(2001, np.int64)
-    assert allow(rows, 0.01).cap == 10
+    assert compute_allowance(rows, 0.01).cap == 10
     assert judge(lost, rows, 0.01, 0.05).p_value < 1e-3
-    assert p_value(lost, allow(rows, 0.01, cap=100.0)) > 0.1
+    assert p_value(lost, compute_allowance(rows, 0.01, cap=100.0)) > 0.1
 
 
 # The bound.
@@ -208,7 +208,7 @@ def test_a_threshold_that_breaks_the_promise_is_seldom_chosen(loss, n):
     trials = 1000
     rng = np.random.default_rng(n + 7)
     rows = lengths(rng, n)
-    allowance = allow(rows, DELTA)
+    allowance = compute_allowance(rows, DELTA)
     counts = np.array([simulate(rng, rows, allowance, loss) for _ in range(trials)])
     assert (counts > 4).mean() <= at_most(EPSILON, trials)
     if n == 100:
@@ -221,7 +221,7 @@ def test_a_threshold_at_the_edge_is_chosen_in_no_more_than_epsilon_of_the_cases(
     """Hardest for the rule: all before it are safe without doubt."""
     trials, rng = 2000, np.random.default_rng(5)
     rows = lengths(rng, 1500)
-    allowance = allow(rows, DELTA)
+    allowance = compute_allowance(rows, DELTA)
     wrong = 0
     for _ in range(trials):
         p = [p_value(lose(rng, rows, risk), allowance) for risk in (0.0, 0.001, DELTA)]
@@ -255,7 +255,7 @@ def test_it_shows_more_than_hoeffding_bentkus_and_empirical_bernstein(n, loss, r
         rows = lengths(rng, n)
         lost = loss(rng, rows, risk)
         rivals = hoeffding_bentkus(lost, rows, DELTA), empirical_bernstein(lost, rows, DELTA)
-        shown += [p <= EPSILON for p in (p_value(lost, allow(rows, DELTA)), *rivals)]
+        shown += [p <= EPSILON for p in (p_value(lost, compute_allowance(rows, DELTA)), *rivals)]
     ours, bentkus, bernstein = shown / trials
     assert ours > 0.7
     assert ours >= bentkus + 0.2

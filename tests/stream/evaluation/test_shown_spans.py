@@ -11,7 +11,7 @@ from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.plots.emission import frontier
 from stream.evaluation.policy_evaluation import evaluate_policies
 from stream.evaluation.replay.shown_spans import EmissionLevels, span_labels
-from stream.evaluation.replay.stream_replay import ignore
+from stream.evaluation.replay.stream_replay import ignore_progress
 from stream.messages.types import Update
 from stream.revisions.emission import LOW, Emission
 from tests.stream.evaluation.replays import evaluate_policy, replay_messages, replay_words
@@ -150,7 +150,7 @@ def test_recorded_streams_have_delays_in_seconds_by_level():
         for i in range(len(SAID))
     ]
     results = evaluate_policies(
-        tiny_tagger(), {"last:2": ignore}, messages=told, name="t", closing=True, stability=["low", "1:1"]
+        tiny_tagger(), {"last:2": ignore_progress}, messages=told, name="t", closing=True, stability=["low", "1:1"]
     )
     delays = {x.emission: x.metrics.delay_seconds_mean for x in results if x.closing}
     assert delays["1:1"] > delays["low"]

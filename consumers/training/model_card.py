@@ -34,15 +34,8 @@ class ModelCard:
 
     def text(self) -> str:
         """Render the card as Markdown."""
-        parts = (
-            _title_part(self),
-            _data_part(self),
-            _figures_part(self),
-            _stability_part(self),
-            _limits_part(self),
-            _how_made_part(self),
-        )
-        return "\n".join("\n".join(part) + "\n" for part in parts)
+        parts = (_title_part, _data_part, _figures_part, _stability_part, _limits_part, _how_made_part)
+        return "\n".join("\n".join(part(self)) + "\n" for part in parts)
 
 
 def _title_part(card: ModelCard) -> Iterator[str]:

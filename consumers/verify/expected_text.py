@@ -56,10 +56,6 @@ class ExpectedSession:
         self.segments.clear()
         return changes
 
-    def is_closed(self, segment: str) -> bool:
-        """Whether the segment is closed, and not yet forgotten."""
-        return segment in self.segments and self.segments[segment].closed
-
     def _write(self, update: Update) -> ExpectedChange:
         created = update.segment not in self.segments
         entry = self.segments.setdefault(update.segment, _SegmentText())
@@ -87,13 +83,12 @@ class ExpectedSessions:
 
     def apply(self, message: Message) -> list[ExpectedChange]:
         """Apply the next message of its session."""
-        expected = self.sessions.setdefault(message.session, ExpectedSession())
-        changes = expected.apply(message)
+        changes = self.sessions.setdefault(message.session, ExpectedSession()).apply(message)
         if isinstance(message, End):
             del self.sessions[message.session]
         return changes
 
     def is_closed(self, session: str, segment: str) -> bool:
-        """Whether the segment is closed after the applied messages."""
-        expected = self.sessions.get(session)
-        return expected is not None and expected.is_closed(segment)
+        """Whether the segment is closed after the applied messages, and not yet forgotten."""
+        expected = self.sessions.get(session, ExpectedSession())
+        return expected.segments.get(segment, _SegmentText()).closed

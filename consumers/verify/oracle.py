@@ -265,12 +265,6 @@ def _differences(got: Revision, wanted: Revision) -> str:
     if _span_rows(got) != _span_rows(wanted):
         names.append("spans")
     elif got.spans != wanted.spans:
-        names += sorted(
-            {
-                x
-                for a, b in zip(got.spans, wanted.spans, strict=True)
-                for x in a.__struct_fields__
-                if getattr(a, x) != getattr(b, x)
-            }
-        )
+        pairs = [*zip(got.spans, wanted.spans, strict=True)]
+        names += sorted({x for a, b in pairs for x in a.__struct_fields__ if getattr(a, x) != getattr(b, x)})
     return ", ".join(names) or "its bytes only"

@@ -100,9 +100,9 @@ async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
     async with AsyncExitStack() as stack:
         admin = await stack.enter_async_context(admin_client(broker, patience))
         locations = await _find_partitions(admin, wanted.topic, broker)
-        sender = (
-            None if wanted.dry_run else await ReplaySender.open(stack, admin, broker, wanted.group, patience)
-        )  # before the offsets are read
+        sender = None
+        if not wanted.dry_run:  # before the offsets are read
+            sender = await ReplaySender.open(stack, admin, broker, wanted.group, patience)
         consumer = await start_consumer(stack, broker, patience)
         originals = await start_consumer(stack, broker, patience)
         run = _ReplayRun(wanted, sender, OriginalRecords(admin, originals))

@@ -1,0 +1,47 @@
+"""The rules of docs/architecture.md for the tree: import order, unique class names, sizes of folders and files."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("consumers", "stream", "encoder")
+LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
+"""Folders of like things: a command or a vendor a file."""
+MOST_MODULES = 12
+MOST_LINES = 400
+MOST_LINES_OF_THE_ROOMS = 34_000
+"""The aim is 33,000: new code has to make room for itself."""
+
+
+def modules() -> Iterator[Path]:
+    for room in ROOMS:
+        yield from sorted((ROOT / room).rglob("*.py"))
+
+
+def test_imports_keep_the_order_of_rooms_and_folders_and_have_no_cycle():
+    """The contracts are in pyproject.toml; the report names the imports that break one."""
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml")) == EXIT_STATUS_SUCCESS
+
+
+def test_no_class_name_is_defined_twice():
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_folder_holds_more_modules_than_a_reader_can_survey():
+    sizes = Counter(str(path.parent.relative_to(ROOT)) for path in modules() if path.name != "__init__.py")
+    assert {folder: n for folder, n in sizes.items() if n > MOST_MODULES and folder not in LISTS} == {}
+
+
+def test_no_file_is_longer_than_a_reader_can_survey():
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in modules()}
+    assert {path: n for path, n in lengths.items() if n > MOST_LINES} == {}
+    assert sum(lengths.values()) <= MOST_LINES_OF_THE_ROOMS

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from consumers.cli.flags import Select
+from consumers.common.console import console, make_table
 from consumers.common.errors import OperationFailed
 from consumers.common.logs import configure_logging
 from consumers.common.settings import EngineSettings, setting
@@ -73,8 +74,9 @@ def bench(settings: BenchCommand) -> None:
             "p99_ms": p99_ms,
             "speakers": speakers,
             "limit": limit,
+            "runs": runs,
         }
-        typer.echo(msgspec.json.encode({**found, "runs": runs}).decode())
+        typer.echo(msgspec.json.encode(found).decode())
         return
     _print_table(runs, p99_ms)
     names = ", ".join(engine.tagger_names)
@@ -99,22 +101,11 @@ def describe_limit(runs: "list[CapacityRun]", speakers: int) -> str:
 
 
 def _print_table(runs: "list[CapacityRun]", p99_ms: float) -> None:
-    from rich.table import Table
-
-    from consumers.common.console import console
-
-    table = Table()
-    for head in ("speakers", "words/s", "p50 ms", "p99 ms", "core %", "step ms", "messages/step", "coalesced %", "ok"):
-        table.add_column(head, justify="right")
+    heads = ("speakers", "words/s", "p50 ms", "p99 ms", "core %", "step ms", "messages/step", "coalesced %", "ok")
+    table = make_table(right=heads)
     for run in sorted(runs, key=lambda run: run.speakers):
-        figures = (
-            run.p50_ms,
-            run.p99_ms,
-            100 * run.core_share,
-            run.step_ms,
-            run.messages_per_step,
-            100 * run.coalesced,
-        )
+        core, coalesced = 100 * run.core_share, 100 * run.coalesced
+        figures = (run.p50_ms, run.p99_ms, core, run.step_ms, run.messages_per_step, coalesced)
         ok = "yes" if run.carried(p99_ms) else "no"
         table.add_row(f"{run.speakers:,}", f"{run.words_per_second:,.0f}", *(f"{x:.1f}" for x in figures), ok)
     console().print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from consumers.cli.evaluate import GoldOptions
-from consumers.common.console import console, percent, show_loading
+from consumers.common.console import console, make_table, percent, show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import setting
 
@@ -98,23 +98,12 @@ def calibrate(settings: CalibrateCommand) -> None:
 
 def calibration_table(report: "CalibrationReport") -> "Table":
     """Table of the candidates, from the most cautious on."""
-    from rich.table import Table
-
-    table = Table(
+    heads = "price or tau", "sEM", "lost", f"at most ({percent(1 - report.epsilon)} %)", "p-value"
+    table = make_table(
+        right=(*heads, "FLOPs saved", "words again", ""),
         title=f"{report.tagger} on {report.data}: {report.units} {report.unit}s, {report.words} words; "
-        f"restarting fully on every word: sEM {percent(report.always_em)}"
+        f"restarting fully on every word: sEM {percent(report.always_em)}",
     )
-    for head in (
-        "price or tau",
-        "sEM",
-        "lost",
-        f"at most ({percent(1 - report.epsilon)} %)",
-        "p-value",
-        "FLOPs saved",
-        "words again",
-        "",
-    ):
-        table.add_column(head, justify="right")
     best = report.best
     for x in report.tried:
         table.add_row(

@@ -42,11 +42,7 @@ class ConfigFile:
 
 
 def read_config_file(path: Path, root: Any) -> ConfigFile:
-    """Read a file and check its keys.
-
-    Args:
-        path: the file.
-        root: the group of all commands.
+    """Read a file and check its keys; `root` is the group of all commands.
 
     Raises:
         SettingError: it cannot be read, is not TOML, or has a key that is no setting.
@@ -54,10 +50,8 @@ def read_config_file(path: Path, root: Any) -> ConfigFile:
     try:
         text = path.read_text("utf-8")
         document = tomllib.loads(text)
-    except OSError as error:
-        raise SettingError("config", f"{path}: {error.strerror or error}") from error
-    except ValueError as error:  # not TOML, or not UTF-8
-        raise SettingError("config", f"{path}: {error}") from error
+    except (OSError, ValueError) as error:  # a ValueError: not TOML, or not UTF-8
+        raise SettingError("config", f"{path}: {getattr(error, 'strerror', None) or error}") from error
     file = ConfigFile(path, {}, _find_lines(text))
     _read_table(file, (), document, root)
     return file

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from consumers.common.console import percent
+from consumers.common.console import make_table, percent
 
 if TYPE_CHECKING:
     from stream.evaluation.metrics.corpus_metrics import Metrics
@@ -125,9 +125,6 @@ def _results(report: "EvaluationReport", title: str, columns: Sequence[Column]) 
 
 
 def _summaries(summaries: "Sequence[PolicySummary]") -> Table:
-    table = Table(title="seeds together: mean ±standard deviation")
-    table.add_column("policy")
-    table.add_column("seeds", justify="right")
     shown = {
         "offline_f1": ("F1", 100, 1),
         "streaming_em": ("sEM", 100, 1),
@@ -137,8 +134,8 @@ def _summaries(summaries: "Sequence[PolicySummary]") -> Table:
         "restart_rate": ("restarts", 100, 1),
         "flops_saved": ("FLOPs saved", 100, 1),
     }
-    for head, _, _ in shown.values():
-        table.add_column(head, justify="right")
+    heads = ("seeds", *(head for head, _, _ in shown.values()))
+    table = make_table("policy", right=heads, title="seeds together: mean ±standard deviation")
     for x in summaries:
         name = "baseline" if x.baseline else "  + closing" if x.closing else _name(x.policy, x.emission)
         cells = (_range(x.metrics.get(key), scale, digits) for key, (_, scale, digits) in shown.items())
@@ -147,10 +144,8 @@ def _summaries(summaries: "Sequence[PolicySummary]") -> Table:
 
 
 def _gains(gains: "Sequence[BaselineGain]") -> Table:
-    table = Table(title="against the bidirectional baseline re-run on every word: mean ±standard deviation")
-    table.add_column("policy")
-    for head in ("seeds", "F1", "sEM", "flips, ratio", "FLOPs saved"):
-        table.add_column(head, justify="right")
+    title = "against the bidirectional baseline re-run on every word: mean ±standard deviation"
+    table = make_table("policy", right=("seeds", "F1", "sEM", "flips, ratio", "FLOPs saved"), title=title)
     for x in gains:
         table.add_row(
             "  + closing" if x.closing else _name(x.policy, x.emission),

@@ -44,14 +44,9 @@ class Select:
 def add_command(
     app: typer.Typer, function: Callable[..., Any], panel: str = "Commands", name: str | None = None
 ) -> None:
-    """Make a function a command.
+    """Make a function a command, listed under the heading `panel`; its docstring is the help text.
 
-    Args:
-        app: where to add it.
-        function: its docstring is the help text. A parameter whose type is a dataclass is replaced by the flags of its
-            fields; others are as in typer.
-        panel: heading in the list of commands.
-        name: the command's name, if it is not the function's.
+    A parameter whose type is a dataclass is replaced by the flags of its fields; others are as in typer.
     """
     hints = get_type_hints(function, include_extras=True)
     hints.pop("return", None)

@@ -6,7 +6,7 @@ from textwrap import wrap
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 from consumers.cli.config_file import file_origin
 from consumers.common.settings import suggest
@@ -17,10 +17,6 @@ NAME_COLUMN = 29
 _WHOLE_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
-def _split_at_commas(rv: str) -> list[str]:
-    return rv.split(",")
-
-
 class Command(TyperCommand):
     """A command with readable help, whose errors name the configuration file if the value is from there."""
 
@@ -28,7 +24,7 @@ class Command(TyperCommand):
         super().__init__(*args, **options)
         for param in self.params:
             if getattr(param, "multiple", False):  # by default a variable is split at blanks
-                param.split_envvar_value = _split_at_commas  # type: ignore[method-assign]
+                param.split_envvar_value = lambda rv: rv.split(",")  # type: ignore[method-assign]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse flags.
@@ -47,7 +43,8 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write options under the headings of their panels."""
-        _write_sections(formatter, ((_panel(x), option_row(x)) for x in _shown(self, ctx)))
+        rows = (("Arguments" if isinstance(x, TyperArgument) else x.rich_help_panel, x) for x in _shown(self, ctx))
+        _write_sections(formatter, ((panel or "Options", option_row(x)) for panel, x in rows))
 
 
 class Group(TyperGroup):
@@ -78,10 +75,6 @@ def _shown(command: Any, ctx: Any) -> list[Any]:
     return [x for x in command.get_params(ctx) if not x.hidden]
 
 
-def _panel(param: Any) -> str:
-    return "Arguments" if param.param_type_name == "argument" else param.rich_help_panel or "Options"
-
-
 def _summary(command: Any) -> str:
     return (command.help or "").split("\n\n")[0].replace("\n", " ")
 
@@ -92,8 +85,8 @@ def _write_sections(formatter: Any, rows: Iterable[tuple[str, tuple[str, str, st
         sections.setdefault(panel, []).append(row)
     for panel in sorted(sections, key=lambda name: {"Arguments": 0, "Options": 2}.get(name, 1)):
         with formatter.section(typer.style(panel, bold=True)):
-            for name, help, notes in sections[panel]:
-                _write_row(formatter, name, help, notes)
+            for row in sections[panel]:
+                _write_row(formatter, *row)
 
 
 def _write_row(formatter: Any, name: str, help: str, notes: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from consumers.common.console import console, show_loading
+from consumers.common.console import console, make_table, show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import setting
 
@@ -68,9 +68,7 @@ def import_checkpoint(settings: ImportCommand) -> None:
         from encoder.model.config import ConfigError
         from encoder.tokenizer.incremental import TokenizerError
 
-    options: dict[str, Any] = {
-        name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()
-    }
+    options: dict[str, Any] = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items()}
     with user_errors("import", ImportRefused, ConfigError, CheckpointError, TokenizerError, FloatingPointError):
         report = run_import(ImportOptions(**options))
     for line in report_lines(report):
@@ -108,16 +106,10 @@ def _describe_rounding(rounding: "RoundingError", text: str) -> str:
 
 def step_table(report: "ImportReport") -> "Table":
     """Table of the distance from the original after each step of the import."""
-    from rich.table import Table
-
     assert report.held_out is not None
     sequences, words = report.held_out
-    table = Table(
-        title=f"distance from the original, on {sequences:,} held-out sequences of {words:,} words, each closed"
-    )
-    table.add_column("after")
-    for head in ("hidden states, MSE", "of their variance %", "other labels %"):
-        table.add_column(head, justify="right")
+    title = f"distance from the original, on {sequences:,} held-out sequences of {words:,} words, each closed"
+    table = make_table("after", right=("hidden states, MSE", "of their variance %", "other labels %"), title=title)
     for step in report.steps:
         gap = step.gap
         labels = "-" if gap.labels is None else f"{100 * gap.labels:.2f}"

@@ -11,10 +11,7 @@ from consumers.http.settings import DEFAULT_HOST, DEFAULT_PORT, HttpSettings, re
 ApacheKafkaOption = Annotated[
     bool,
     setting(
-        "Start an Apache Kafka for this run (`make kafka` fetches it).",
-        "--apache-kafka",
-        panel="Kafka",
-        variable=False,
+        "Start an Apache Kafka for this run (`make kafka` fetches it).", "--apache-kafka", panel="Kafka", variable=False
     ),
 ]
 
@@ -28,10 +25,7 @@ def _complete_format(incomplete: str) -> list[str]:
 FormatOption = Annotated[
     str,
     setting(
-        "Format of the messages: auto, {formats}.",
-        panel="Messages",
-        metavar="FORMAT",
-        autocompletion=_complete_format,
+        "Format of the messages: auto, {formats}.", panel="Messages", metavar="FORMAT", autocompletion=_complete_format
     ),
 ]
 SessionOption = Annotated[

@@ -1,12 +1,13 @@
 """Console output shared by commands: a console as wide as its tables, percentages, a sign that something loads."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 def console() -> "Console":
@@ -21,14 +22,16 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f}"
 
 
+def make_table(*left: str, right: Iterable[str], title: str | None = None) -> "Table":
+    """Make a table of text columns, then of right-aligned columns for figures."""
+    from rich.table import Column, Table
+
+    return Table(*left, *(Column(head, justify="right") for head in right), title=title)
+
+
 @contextmanager
 def show_loading(what: str, log: bool = True) -> Iterator[None]:
-    """Show on standard error that something loads, inside the block: a spinner on a terminal, else one log line.
-
-    Args:
-        what: what loads.
-        log: whether there is a log line.
-    """
+    """Show inside the block, on standard error, what loads: a spinner on a terminal, else one log line if `log`."""
     if not sys.stderr.isatty():
         if log:
             import structlog  # slow to import

@@ -7,7 +7,10 @@ its traceback; its message could quote the text.
 import logging
 import sys
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Literal
+
+from consumers.common.broker_outages import BrokerOutages
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor
@@ -28,7 +31,7 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
     number = {"debug": 10, "info": 20, "warning": 30, "error": 40}[level]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
-        *([] if worker is None else [_WorkerField(worker)]),
+        *([] if worker is None else [partial(_add_worker, worker=worker)]),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _escape_session,
@@ -45,10 +48,11 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
         )
     )
+    handler.addFilter(BrokerOutages())
+    logging.getLogger("aiokafka.cluster").setLevel(logging.DEBUG)  # tells the filter that brokers are back
     # Brokers refuse the first records of a transaction that closely follows another, and accept them 10 ms later.
     logging.getLogger("aiokafka.producer.sender").setLevel(logging.ERROR)
     # The assignor does not know generations, so a returning member claims partitions of others; that is resolved.
@@ -56,14 +60,9 @@ def configure_logging(level: Level = "info", text: bool = False, worker: int | N
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
-class _WorkerField:
-    """Adds the worker's number; a context variable would not do, since threads do not inherit it."""
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def __call__(self, logger: object, name: str, event: "EventDict") -> "EventDict":
-        return {"worker": self._number, **event}
+def _add_worker(logger: object, name: str, event: "EventDict", worker: int) -> "EventDict":
+    """Add the worker's number; a context variable would not do, since threads do not inherit it."""
+    return {"worker": worker, **event}
 
 
 def _escape_session(logger: object, name: str, event: "EventDict") -> "EventDict":

@@ -174,8 +174,7 @@ class ServiceSettings:
         int, _load("Largest number of messages in flight; beyond it, partitions are paused.", metavar="N")
     ] = 1024
     fetch_wait_ms: Annotated[
-        int,
-        _kafka("Time that a broker may wait for records before it answers a fetch.", min=0, metavar="MS"),
+        int, _kafka("Time that a broker may wait for records before it answers a fetch.", min=0, metavar="MS")
     ] = 500
     """The embedded broker always waits that long."""
     connect_seconds: Annotated[float, _kafka("Time to wait for a broker that does not answer.")] = 60.0
@@ -269,12 +268,9 @@ class EngineSettings:
     ] = None
 
     def __post_init__(self) -> None:
-        check_seconds(self, "remember_seconds")
-        for name in ("overload_seconds", "idle_seconds"):
-            if name == "idle_seconds" and self.idle_seconds is None:
-                continue
-            if name == "idle_seconds" or self.overload_seconds:
-                check_seconds(self, name)
+        check_seconds(self, "remember_seconds overload_seconds" if self.overload_seconds else "remember_seconds")
+        if self.idle_seconds is not None:
+            check_seconds(self, "idle_seconds")
         if not 0 <= self.budget_gflops < float("inf"):
             raise SettingError(
                 "budget_gflops", f"{self.budget_gflops} is not a number of GFLOPs a second (0: no budget)"

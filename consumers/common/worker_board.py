@@ -69,12 +69,7 @@ class WorkerBoard:
         return WorkerStatus(pid or None, starts, silent_seconds, bool(self._get(worker, _STUCK)))
 
     def find_problems(self, asking: int, patience: float) -> list[str]:
-        """Find problems of the other workers, one line each.
-
-        Args:
-            asking: the worker that asks; it knows better about itself.
-            patience: seconds that a worker may be without heartbeat.
-        """
+        """Find problems of all workers but the asking one, one line each; `patience`: seconds without heartbeat."""
         problems = []
         for worker in range(self.count):
             status = self.status(worker)

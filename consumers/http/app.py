@@ -21,7 +21,7 @@ from consumers.http.guard.login import login_routes
 from consumers.http.guard.problem import on_failure, on_http_exception
 from consumers.http.live.feed import live_routes
 from consumers.http.live.model import LiveModel
-from consumers.http.ops.health import HealthSources, health_routes
+from consumers.http.ops.health import health_routes
 from consumers.http.ops.metrics import metrics_routes
 from consumers.http.ops.timings import StepTimings
 from consumers.http.settings import HttpSettings
@@ -65,8 +65,8 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     """Return all routes; the first one that matches a request is taken."""
     settings, worker, service, gateway = context.settings, context.worker, context.service, context.gateway
     names = worker.engine.tagger_names
-    sources = HealthSources(worker=worker, stall_seconds=settings.stall_seconds, service=service, slot=context.slot)
-    routes = [*health_routes(sources), *metrics_routes(worker, service, context.timings), *login_routes(settings.token)]
+    routes = health_routes(worker, settings.stall_seconds, service, context.slot)
+    routes += metrics_routes(worker, service, context.timings) + login_routes(settings.token)
     if context.live is not None:
         routes += live_routes(context.live, worker.engine.stats, service)
     if gateway is not None:

@@ -109,13 +109,7 @@ def _measure(engine: Engine, speakers: int, plan: list[tuple[float, bytes]], sec
 
 
 def find_capacity(carries: Callable[[int], bool], first: int, most: int) -> int:
-    """Search for the most speakers that are carried: by doubling, then by bisection; 0 if none are.
-
-    Args:
-        carries: measures a number of speakers.
-        first: the number to begin with.
-        most: the largest number to measure.
-    """
+    """Search for the most speakers, at most `most`, that are carried: by doubling from `first`, then by bisection."""
     good, bad = 0, 0
     trial = min(first, most)
     while not bad and good < most:
@@ -162,6 +156,5 @@ def _sample_words() -> list[str]:
 
 
 def _run_pending(engine: Engine) -> None:
-    """Step until nothing is pending."""
     while engine.pending:
         engine.step()

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import structlog
+
 from consumers.common.console import show_loading
 from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, POLICIES, EngineSettings, SettingError, suggest
 
@@ -33,6 +35,12 @@ def build_engine(settings: EngineSettings) -> "Engine":
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
         return _load(settings)
+
+
+def log_loaded(engine: "Engine", **fields: int) -> None:
+    """Log the taggers of an engine and the number formats that they compute in."""
+    names, formats = ", ".join(engine.tagger_names), ", ".join(engine.labeller.precisions)
+    structlog.get_logger().info("tagger_loaded", tagger=names, number_format=formats, **fields)
 
 
 def _load(settings: EngineSettings) -> "Engine":

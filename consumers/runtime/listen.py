@@ -8,6 +8,7 @@ import structlog
 
 from consumers.common.errors import ServiceFailed
 from consumers.http.settings import HttpSettings
+from consumers.runtime.engine_factory import log_loaded
 from consumers.runtime.serve import force_exit_after, stopped_by_signals
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ log = structlog.get_logger()
 async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Engine"]) -> None:
     """Answer until a signal, then let running requests finish.
 
-    Args:
-        http: settings of the server; its port must be free, whether it was asked for or not.
-        make_engine: called in a thread; may take its time.
+    The HTTP port must be free, whether it was asked for or not. `make_engine` is called in a thread.
 
     Raises:
         SettingError: from `make_engine`, or the port cannot be bound.
@@ -38,9 +37,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         from consumers.http.frontend import HttpFrontend  # imports torch
         from stream.engine.worker import Worker
 
-        log.info(
-            "tagger_loaded", tagger=", ".join(engine.tagger_names), number_format=", ".join(engine.labeller.precisions)
-        )
+        log_loaded(engine)
         worker = Worker(engine)
         front = HttpFrontend(http, worker)
         watchdog = asyncio.create_task(force_exit_after(stop, 2.0 * http.grace_seconds + 20))

@@ -18,6 +18,7 @@ from consumers.common.settings import ServiceSettings
 from consumers.common.worker_board import WorkerSlot
 from consumers.formats.readers import NORMAL, make_reader
 from consumers.http.settings import HttpSettings
+from consumers.runtime.engine_factory import log_loaded
 
 if TYPE_CHECKING:
     from consumers.kafka.service.service import Service
@@ -85,12 +86,8 @@ async def serve_until_signal(
 
     HTTP is available from when the tagger is loaded until all of that is done, so health can be asked throughout.
 
-    Args:
-        settings: of the service.
-        make_engine: called in a thread; may take its time.
-        http: None for no HTTP.
-        format: format of the records, as `--format` has it.
-        member: this worker among several; None if it is alone.
+    `make_engine` is called in a thread; `format` is that of the records, as `--format` has it; `member` is this worker
+    among several.
 
     Raises:
         SettingError: from `make_engine`, or the port cannot be bound.
@@ -103,11 +100,7 @@ async def serve_until_signal(
         if not stop.is_set():
             asyncio.get_running_loop().set_exception_handler(_handle_loop_error)
             if member is None:  # else the supervisor has loaded and logged it
-                log.info(
-                    "tagger_loaded",
-                    tagger=", ".join(engine.tagger_names),
-                    number_format=", ".join(engine.labeller.precisions),
-                )
+                log_loaded(engine)
             watchdog = asyncio.create_task(force_exit_after(stop, 2 * settings.shutdown_seconds + 20))
             try:
                 await _run(settings, engine, stop, http, listener, format, member)

@@ -21,6 +21,7 @@ from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.settings import ServiceSettings, SettingError
 from consumers.common.worker_board import WorkerBoard, WorkerSlot
 from consumers.http.settings import HttpSettings
+from consumers.runtime.engine_factory import log_loaded
 from consumers.runtime.serve import SIGNALS, ServeWorker, serve_until_signal
 from consumers.runtime.supervisor import Supervisor, SupervisorRules
 
@@ -54,13 +55,8 @@ def serve_many(
 ) -> int:
     """Serve with several workers until a signal; returns the exit code.
 
-    Args:
-        count: number of workers.
-        settings: of all services; a number is appended to an instance id.
-        make_engine: called once, before the workers are forked.
-        http: where the first one listens; None for no HTTP.
-        format: format of the records, as `--format` has it.
-        configure_log: configures the log of a worker, given its number.
+    `make_engine` is called once, before the workers are forked. `format` is that of the records, as `--format` has it.
+    `configure_log` configures the log of a worker, given its number. A worker's number is appended to the instance id.
 
     Raises:
         SettingError: from `make_engine`, or a port cannot be bound.
@@ -70,12 +66,7 @@ def serve_many(
     engine = make_engine()
     _import_early(http)
     tune_interpreter()
-    log.info(
-        "tagger_loaded",
-        tagger=", ".join(engine.tagger_names),
-        number_format=", ".join(engine.labeller.precisions),
-        workers=count,
-    )
+    log_loaded(engine, workers=count)
     if count > (cores := len(os.sched_getaffinity(0))):
         log.warning("more_workers_than_cores", workers=count, cores=cores)
 

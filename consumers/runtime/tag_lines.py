@@ -16,7 +16,7 @@ import msgspec
 from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.line_reader import Line, LineReader
 from consumers.formats.readers import MessageReader
-from stream.engine.engine import Engine, Failure, StepResult
+from stream.engine.engine import Engine, StepResult
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
 
@@ -104,7 +104,7 @@ class TagRun:
         while self._fill(lines):
             result = self._engine.step()
             for failure in result.failures:
-                self._report_failure(failure)
+                self._report(failure.offset, f"labelling failed: {failure.error!r}")
             self._write(self._order.add_result(result))
 
     def _fill(self, lines: LineReader) -> bool:
@@ -144,9 +144,6 @@ class TagRun:
                 self._out.write(msgspec.json.encode(revision) + b"\n")
         self._out.flush()
 
-    def _report_failure(self, failure: Failure) -> None:
-        self._report(failure.offset, f"labelling failed: {failure.error!r}")
-
     def _report(self, line: int, error: str) -> None:
         self.bad += 1
         # Lines are counted from 1, offsets from 0.
@@ -162,12 +159,7 @@ def tag_input(
 ) -> int:
     """Label standard input to standard output; returns the exit code, 1 if there was an error.
 
-    Args:
-        engine: see `TagRun`.
-        reader: see `TagRun`.
-        final_only: see `TagRun`.
-        session: see `TagRun`.
-        open_lines: splits standard input into messages.
+    The parameters are those of `TagRun`; `open_lines` splits standard input into messages.
     """
     run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
     # A buffer of its own: at exit Python fails on sys.stdin while a thread still reads from it.

@@ -1,1 +1,1 @@
-"""Oracle over the topics: expected revisions compared with the published ones."""
+"""Verification of topics: expected revisions compared with the published ones."""

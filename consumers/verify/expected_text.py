@@ -1,6 +1,6 @@
-"""What the sources entry: the text of each segment after each message, kept as the service keeps it.
+"""Expected text of each segment after each message, with the service's rules for closed segments.
 
-It is changes only of messages that were accepted (see stream/ingest/queue.py), and knows nothing of labels.
+It takes only messages that were accepted (stream/ingest/queue.py), and ignores labels.
 """
 
 from dataclasses import dataclass, field
@@ -11,14 +11,14 @@ from stream.sessions.session import close_and_forget
 
 @dataclass(frozen=True, slots=True)
 class ExpectedChange:
-    """What one message says of one segment.
+    """Effect of one message on one segment.
 
     Attributes:
-        text: the segment's text from now on; empty when it is taken back.
-        created: the segment was not there before, or its name was free again.
-        final: whether a revision that answers this tells of a closed segment.
-        was_closed: whether the segment was closed before: this edits or deletes it.
-        deleted: the segment is taken back.
+        text: text after the message; empty if the segment is deleted.
+        created: whether the segment is new, or its name was free again.
+        final: whether a revision that answers the message must be final.
+        was_closed: whether the segment was closed before, so that the message edits or deletes it.
+        deleted: whether the message deletes the segment.
     """
 
     segment: str
@@ -37,12 +37,12 @@ class _SegmentText:
 
 @dataclass(slots=True)
 class ExpectedSession:
-    """One session as its expected wrote it; closed segments are forgotten as the service forgets them."""
+    """Texts of one session; closed segments are forgotten as the service forgets them."""
 
     segments: dict[str, _SegmentText] = field(default_factory=dict)
 
     def apply(self, message: Message) -> list[ExpectedChange]:
-        """Take the next message; returns what it says, of each segment once."""
+        """Apply the next message; returns its effects, one for each segment."""
         if isinstance(message, Update):
             return [self._write(message)]
         if isinstance(message, Delete):
@@ -57,7 +57,7 @@ class ExpectedSession:
         return changes
 
     def is_closed(self, segment: str) -> bool:
-        """Whether the segment is closed (and still remembered)."""
+        """Whether the segment is closed, and not yet forgotten."""
         return segment in self.segments and self.segments[segment].closed
 
     def _write(self, update: Update) -> ExpectedChange:
@@ -72,21 +72,21 @@ class ExpectedSession:
 
 @dataclass(slots=True)
 class ExpectedSessions:
-    """All sessions, and the partition that each was first heard in."""
+    """All sessions, and the first partition of each."""
 
     sessions: dict[str, ExpectedSession] = field(default_factory=dict)
     partitions: dict[str, int] = field(default_factory=dict)
     scattered: set[str] = field(default_factory=set)
-    """Sessions that came in more than one partition: nothing is promised of their order."""
+    """Sessions with messages in several partitions, whose order is not guaranteed."""
 
     def is_elsewhere(self, session: str, partition: int) -> bool:
-        """Whether a message of the session comes from another partition than the session's first one, now or before."""
+        """Whether a message of the session, this one or an earlier one, is outside its first partition."""
         if self.partitions.get(session, partition) != partition:
             self.scattered.add(session)
         return session in self.scattered
 
     def apply(self, message: Message) -> list[ExpectedChange]:
-        """Take the next message of its session."""
+        """Apply the next message of its session."""
         expected = self.sessions.setdefault(message.session, ExpectedSession())
         changes = expected.apply(message)
         if isinstance(message, End):
@@ -94,6 +94,6 @@ class ExpectedSessions:
         return changes
 
     def is_closed(self, session: str, segment: str) -> bool:
-        """Whether the segment is closed as far as was heard."""
+        """Whether the segment is closed after the applied messages."""
         expected = self.sessions.get(session)
         return expected is not None and expected.is_closed(segment)

@@ -1,15 +1,16 @@
-"""The oracle: what one process would have said to the same input, compared with what was said.
+"""Oracle: compares published revisions with those that one process computes from the same input.
 
-Pure: records in, a report out. Reading them from Kafka is in verifying.py. A problem names session, segment, tagger,
-rev and offset, never a text. Every tagger of the engine is compared; revisions of others are left alone.
+Pure functions of records; consumers/verify/topic_check.py reads them from Kafka. A problem names session, segment,
+tagger, rev and offset, never a text. Revisions of the engine's taggers are compared; others are ignored.
 
-With `exact`, every revision must be the oracle's, byte for byte but for the last digits of `stability`: right for the
-policy `always` without coalescing and without overload control, where a revision depends on its session's messages
-alone. Otherwise order, ids, lists, texts and every final label are compared. The oracle has no clock: sessions must not
-have expired.
+With `exact`, every revision must equal the oracle's byte for byte, except for the last digits of `stability`. That
+holds for the policy `always` without coalescing and without overload control, where a revision depends on its session's
+messages only. Otherwise order, ids, lists, texts and all final labels are compared. The oracle has no clock: sessions
+must not have expired.
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -36,10 +37,10 @@ from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
 
 CHUNK = 512
-"""Messages given to the engine at once."""
+"""Messages submitted to the engine at once."""
 
 ROUNDING = 1e-3
-"""`stability` may differ by so much: matrices of other heights are summed in another order, in 16 bits."""
+"""Tolerance of `stability`: matrices of other heights are summed in another order, in 16 bits."""
 
 _NEVER = 1 << 63
 
@@ -50,7 +51,7 @@ SpanRows = list[tuple[int, int, str, str]]
 
 @dataclass(frozen=True, slots=True)
 class RecordedTopics:
-    """The three topics, each partition in order of its offsets, as read committed."""
+    """Records of the three topics (read committed), each partition in order of its offsets."""
 
     inputs: Iterable[ConsumedRecord]
     outputs: Iterable[ConsumedRecord]
@@ -58,7 +59,7 @@ class RecordedTopics:
 
 
 def verify_records(
-    said: RecordedTopics,
+    recorded: RecordedTopics,
     engine: Engine,
     topic: str,
     *,
@@ -66,36 +67,30 @@ def verify_records(
     exact: bool,
     until: Mapping[int, int] | None = None,
 ) -> VerifyReport:
-    """Compare.
+    """Compare the published records with those of the engine.
 
     Args:
-        said: what went in and what came out.
-        engine: a fresh one with the service's taggers and policy, not coalescing and without idle expiry.
+        said: input and output records.
+        engine: a new one with the service's taggers and policy, not coalescing and without idle expiry.
         topic: the input topic, as dead letters name it.
-        guarantee: at_least_once allows repeats of the same bytes.
-        exact: see above.
-        until: of input partitions, the first offset that is no longer compared; what answers later ones is ignored.
+        guarantee: at_least_once allows identical repeats.
+        exact: compare every revision; see the module.
+        until: first offset of each input partition that is not compared; answers to later ones are ignored.
     """
     report = VerifyReport()
-    revisions = read_revisions(said.outputs, engine.tagger_names, guarantee, report)
-    letters = read_letters(said.letters, topic, guarantee, report)
+    revisions = read_revisions(recorded.outputs, engine.tagger_names, guarantee, report)
+    letters = read_letters(recorded.letters, topic, guarantee, report)
     oracle = _Oracle(engine, exact, report, revisions, letters)
     limits = until or {}
     later: dict[str, int] = {}
-    for record in said.inputs:
+    for record in recorded.inputs:
         if record.offset < limits.get(record.partition, _NEVER):
             oracle.add_record(record)
         else:
-            _note_partition(record, later)
+            with suppress(BadInput):
+                later.setdefault(decode_message(record.value).session, record.partition)
     oracle.finish(limits, later)
     return report
-
-
-def _note_partition(record: ConsumedRecord, partitions: dict[str, int]) -> None:
-    try:
-        partitions.setdefault(decode_message(record.value).session, record.partition)
-    except BadInput:
-        return
 
 
 class _Oracle:
@@ -117,7 +112,7 @@ class _Oracle:
         self._chunk: list[tuple[ConsumedRecord, Message]] = []
 
     def add_record(self, record: ConsumedRecord) -> None:
-        """The next input record of its partition."""
+        """Add the next input record of its partition."""
         self._report.messages += 1
         try:
             message = decode_message(record.value)
@@ -135,7 +130,7 @@ class _Oracle:
             self._compare_chunk()
 
     def finish(self, until: Mapping[int, int], later: Mapping[str, int]) -> None:
-        """All input was taken: what is left of the output has no cause."""
+        """Finish after the last input record: remaining output has no cause."""
         self._compare_chunk()
         partitions, scattered = self._expected.partitions, self._expected.scattered
         self._report.sessions, self._report.scattered = len(partitions), len(scattered)
@@ -147,7 +142,7 @@ class _Oracle:
         for (partition, offset), letter in self._letters.items():
             if offset < until.get(partition, _NEVER):
                 where = f"input partition {partition}, offset {offset}"
-                self._report.add("stray", where, f"it was buried as {letter.reason}, and is good")
+                self._report.add("stray", where, f"it has a dead letter ({letter.reason}), but is valid")
 
     def _expect_letter(self, record: ConsumedRecord, reason: str, optional: bool = False) -> None:
         where = f"input partition {record.partition}, offset {record.offset}"
@@ -157,12 +152,12 @@ class _Oracle:
             if not optional:
                 self._report.add("lost", where, f"it has no dead letter ({reason})")
         elif letter.reason != reason:
-            self._report.add("altered", where, f"it was buried as {letter.reason}, and is {reason}")
+            self._report.add("altered", where, f"its dead letter says {letter.reason} instead of {reason}")
         elif letter.copy != digest(record):
             self._report.add("altered", where, "its dead letter is not a copy of it")
 
     def _compare_chunk(self) -> None:
-        """Label what was given, and compare. Failures must be known before the messages are looked at."""
+        """Label the chunk and compare. Failures must be known before its messages are checked."""
         wanted: list[Revision] = []
         failed: set[tuple[str, int]] = set()
         while self._engine.pending:
@@ -186,7 +181,7 @@ class _Oracle:
     def _check_record(self, record: ConsumedRecord, message: Message, failed: bool, finals: "_Finals") -> None:
         session, offset = message.session, record.offset
         if failed:
-            # Coalescing may have spared the service a text that fails.
+            # With coalescing the service may have skipped a text that fails.
             self._expect_letter(record, "labelling_failed", optional=not self._exact)
         read = [decode_revision(raw) for raw in self._revisions.answers.pop((session, offset), [])]
         if not self._exact:
@@ -201,21 +196,21 @@ class _Oracle:
         raw = self._revisions.raw[revision.tagger, revision.session].pop(revision.rev, None)
         where = name_revision(revision.tagger, revision.session, revision.rev)
         if raw is None:
-            self._report.add("lost", where, f"the answer to offset {revision.offset} was not read")
+            self._report.add("lost", where, f"the answer to offset {revision.offset} is missing")
         elif raw == msgspec.json.encode(revision):
             self._report.finals += revision.final
         elif _is_rounded(got := decode_revision(raw), revision):
             self._report.rounded += 1
             self._report.finals += revision.final
         else:
-            self._report.add("altered", where, f"not as expected: {_differences(got, revision)}")
+            self._report.add("altered", where, f"it differs from the oracle's in {_differences(got, revision)}")
 
 
 class _Finals:
-    """The final revisions of one chunk, read and wanted.
+    """Final revisions of one chunk, published and expected.
 
     Attributes:
-        optional: deletes of open segments; whether any is changes of depends on what was coalesced before.
+        optional: deletes of open segments, which are published or not depending on coalescing.
     """
 
     def __init__(self, report: VerifyReport) -> None:
@@ -235,7 +230,7 @@ class _Finals:
         elif got is not None:
             self._report.add("altered", where, "its final labels are not those of one process")
         elif key not in self.optional:
-            self._report.add("lost", where, "its final revision was not read")
+            self._report.add("lost", where, "its final revision is missing")
 
     def finish(self, scattered: set[str]) -> None:
         for key in self._published.keys() - self.optional:
@@ -253,7 +248,7 @@ def _span_rows(revision: Revision) -> SpanRows:
 
 
 def _is_rounded(got: Revision, wanted: Revision) -> bool:
-    """Whether all is equal but for the last digits of `stability` and `score`."""
+    """Whether the revisions are equal except for the last digits of `stability` and `score`."""
     if _span_rows(got) != _span_rows(wanted):
         return False
     pairs = [*zip(got.spans, wanted.spans, strict=True)]
@@ -267,7 +262,7 @@ def _is_rounded(got: Revision, wanted: Revision) -> bool:
 
 
 def _differences(got: Revision, wanted: Revision) -> str:
-    """Name the fields that differ, never what they hold; a label's figure apart from its place."""
+    """Return the names of differing fields, never their values."""
     names = [x for x in wanted.__struct_fields__ if x != "spans" and getattr(got, x) != getattr(wanted, x)]
     if _span_rows(got) != _span_rows(wanted):
         names.append("spans")
@@ -280,4 +275,4 @@ def _differences(got: Revision, wanted: Revision) -> str:
                 if getattr(a, x) != getattr(b, x)
             }
         )
-    return ", ".join(names) or "the same fields, other bytes"
+    return ", ".join(names) or "its bytes only"

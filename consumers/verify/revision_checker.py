@@ -1,6 +1,6 @@
-"""Checker of a stream of revisions: `rev` rises by one, the lists name exactly what changed, final segments stay.
+"""Checker of a stream of revisions: `rev` rises by one, the lists name exactly the changes, final segments stay.
 
-It knows only messages, as a client does.
+Like a client, it reads only messages.
 """
 
 from dataclasses import dataclass, field
@@ -15,22 +15,22 @@ TaggedKey = tuple[str, str, str]
 
 @dataclass(slots=True)
 class RevisionChecker:
-    """Reads revisions in the order of the output topic.
+    """Checks revisions in the order of the output topic.
 
     Attributes:
-        violations: broken promises, in words; empty when all is well.
-        latest: the newest revision of each tagger and segment.
-        rev: the last one of each tagger and session.
+        violations: one line for each violated guarantee.
+        latest: latest revision of each tagger and segment.
+        rev: last `rev` of each tagger and session.
     """
 
     violations: list[str] = field(default_factory=list)
     latest: dict[TaggedKey, Revision] = field(default_factory=dict)
     rev: dict[tuple[str, str], int] = field(default_factory=dict)
     reopened: set[Key] = field(default_factory=set)
-    """Segments that their source edited or deleted after they closed: only these may change after `final`."""
+    """Segments edited or deleted after they closed: only these may change after `final`."""
 
     def check(self, revision: Revision) -> None:
-        """Take the next revision."""
+        """Check the next revision."""
         key = (revision.tagger, revision.session, revision.segment)
         before, last = self.latest.get(key), self.rev.get(key[:2], 0)
         if revision.rev != last + 1:
@@ -42,26 +42,24 @@ class RevisionChecker:
         self.latest[key] = revision
 
     def forget(self, session: str, segment: str) -> None:
-        """A segment of that name begins anew."""
+        """Forget a segment whose name is used again."""
         for key in [key for key in self.latest if key[1:] == (session, segment)]:
             del self.latest[key]
 
     def _check_lists(self, before: tuple[Span, ...], revision: Revision) -> None:
         old, new = {span.id: span for span in before}, {span.id: span for span in revision.spans}
-        moved = {
-            i for i in old.keys() & new.keys() if (_span_row(old[i]), old[i].text) != (_span_row(new[i]), new[i].text)
-        }
+        moved = {i for i in old.keys() & new.keys() if _span_row(old[i]) != _span_row(new[i])}
         if set(revision.added) != new.keys() - old.keys():
             self._report(revision, "`added` does not list the new spans")
         if {span.id for span in revision.retracted} != old.keys() - new.keys():
-            self._report(revision, "`retracted` does not list the spans that are gone")
+            self._report(revision, "`retracted` does not list the removed spans")
         if {change.id for change in revision.changed} != moved:
-            self._report(revision, "`changed` does not list the spans whose place, label or text is another")
+            self._report(revision, "`changed` does not list the spans whose place, label or text differs")
 
     def _report(self, revision: Revision, what: str) -> None:
         where = f"session {revision.session}, segment {revision.segment}, tagger {revision.tagger}, rev {revision.rev}"
         self.violations.append(f"{where}: {what}")
 
 
-def _span_row(span: Span) -> tuple[int, int, str]:
-    return span.start, span.end, span.label
+def _span_row(span: Span) -> tuple[int, int, str, str]:
+    return span.start, span.end, span.label, span.text

@@ -1,4 +1,4 @@
-"""What came out, as a reader sees it: revisions without repeats, dead letters by what they are copies of."""
+"""Contents of the output topics as a reader sees them: revisions without repeats, and dead letters by origin."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -24,16 +24,16 @@ class ConsumedLetter(ConsumedRecord, Protocol):
 
 
 Stream = tuple[str, str]
-"""Tagger and session: what `rev` counts in."""
+"""Tagger and session, for which `rev` is counted."""
 
 
 @dataclass(slots=True)
 class Revisions:
-    """The revisions of some taggers.
+    """Published revisions.
 
     Attributes:
-        raw: values by rev, of each stream; what is compared is taken out.
-        answers: values by the (session, offset) that they answer, as read.
+        raw: values of each stream by rev; compared ones are removed.
+        answers: values by the (session, offset) that they answer.
     """
 
     raw: dict[Stream, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
@@ -43,7 +43,7 @@ class Revisions:
 def read_revisions(
     records: Iterable[ConsumedRecord], taggers: Collection[str], guarantee: Guarantee, report: VerifyReport
 ) -> Revisions:
-    """Take the output topic, each partition in order; drops repeats and checks order as any reader can."""
+    """Read the output topic, each partition in order; drops repeats and checks the order."""
     found = Revisions()
     last: dict[Stream, tuple[int, int]] = {}
     for record in records:
@@ -51,7 +51,7 @@ def read_revisions(
         try:
             revision = decode_revision(record.value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError):
-            report.add("stray", where, "this is no revision")
+            report.add("stray", where, "this is not a revision")
             continue
         if revision.tagger not in taggers:
             continue
@@ -76,16 +76,16 @@ def read_revisions(
 
 
 def name_revision(tagger: str, session: str, rev: int) -> str:
-    """Say which revision is meant."""
+    """Return a description of a revision."""
     return f"session {session}, tagger {tagger}, rev {rev}"
 
 
 def _check_repeat(where: str, first: bytes, record: ConsumedRecord, guarantee: Guarantee, report: VerifyReport) -> None:
     report.repeats += 1
     if guarantee == "exactly_once":
-        report.add("doubled", where, "it was read before")
+        report.add("doubled", where, "it is repeated")
     elif record.value != first:
-        report.add("doubled", where, "it was read before, and was not the same")
+        report.add("doubled", where, "it was read before with another content")
 
 
 Place = tuple[int, int]
@@ -94,7 +94,7 @@ Place = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterCause:
-    """A dead letter: why, and what of."""
+    """Reason and content of a dead letter."""
 
     reason: str
     copy: bytes
@@ -102,7 +102,7 @@ class DeadLetterCause:
 
 
 def digest(record: ConsumedRecord) -> bytes:
-    """Name the content of a record as far as a dead letter keeps it."""
+    """Hash the part of a record that its dead letter keeps."""
     key = b"-" if record.key is None else b"+" + record.key[:MAX_KEY]
     value = (record.value or b"")[:MAX_VALUE]
     return blake2b(len(key).to_bytes(4, "big") + key + value, digest_size=16).digest()
@@ -111,7 +111,7 @@ def digest(record: ConsumedRecord) -> bytes:
 def read_letters(
     records: Iterable[ConsumedLetter], topic: str, guarantee: Guarantee, report: VerifyReport
 ) -> dict[Place, DeadLetterCause]:
-    """Take the dead-letter topic: what of `topic` was buried."""
+    """Read the dead letters of records of `topic`, by the place of the record."""
     found: dict[Place, DeadLetterCause] = {}
     for record in records:
         headers = dict(record.headers)
@@ -120,7 +120,7 @@ def read_letters(
             source, reason = headers["topic"].decode(), headers["reason"].decode()
             place = int(headers["partition"]), int(headers["offset"])
         except (KeyError, ValueError):
-            report.add("stray", where, "its headers do not say what it is a copy of")
+            report.add("stray", where, "its headers do not name its source record")
             continue
         if source != topic:
             continue
@@ -133,5 +133,5 @@ def read_letters(
         if guarantee == "exactly_once":
             report.add("doubled", where, "it has two dead letters")
         elif first != letter:
-            report.add("doubled", where, "it has two dead letters that are not the same")
+            report.add("doubled", where, "it has two different dead letters")
     return found

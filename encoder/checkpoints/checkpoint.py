@@ -108,10 +108,10 @@ class Checkpoint:
         weights |= {"stability.0." + k.removeprefix(own): v for k, v in given.items() if k.startswith(own)}
         config = msgspec.structs.replace(self.config, labels=labels, taggers={})
         known = {"": self.calibration[head]} if head in self.calibration else {}
+        kept: Mapping[str, Tensor] = weights
         if isinstance(self.weights, StoredWeights):
-            stored = weights | {"word.int8": self.weights.words, "word.scale": self.weights.scale}
-            return Checkpoint(head, config, StoredWeights(stored), self.tokenizer, known)
-        return Checkpoint(head, config, weights, self.tokenizer, known)
+            kept = StoredWeights(weights | {"word.int8": self.weights.words, "word.scale": self.weights.scale})
+        return Checkpoint(head, config, kept, self.tokenizer, known)
 
     def dense_model(self) -> HybridModel:
         """Make the dense model with these weights, in evaluation mode, float32, on the CPU."""
@@ -157,11 +157,7 @@ def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tenso
 
 
 def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
-    """Load a shipped tagger by name, or a checkpoint folder by path, to float32 on the CPU.
-
-    Args:
-        name: shipped name or folder.
-        calibrated: read the calibration too, if there is one.
+    """Load a shipped tagger by name, or a checkpoint folder by path, to float32 on the CPU; with its calibration.
 
     Raises:
         CheckpointError: a file is missing, damaged or does not fit the configuration, or the calibration is of other
@@ -185,11 +181,7 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
     if weights.shapes() != expected:
         raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
     checkpoint = Checkpoint(folder.name, config, weights, tokenizer)
-    return _with_calibration(folder, checkpoint) if calibrated else checkpoint
-
-
-def _with_calibration(folder: Path, checkpoint: Checkpoint) -> Checkpoint:
-    if not (folder / CALIBRATION).exists():
+    if not calibrated or not (folder / CALIBRATION).exists():
         return checkpoint
     try:
         return replace(checkpoint, calibration=load_calibration(folder, checkpoint.identity()))

@@ -54,8 +54,12 @@ def _find(name: str) -> HeadChoice:
     if owners:
         several = " or ".join(f"{choice.folder.name}:{name}" for choice in owners)
         raise CheckpointError(f"tagger {name!r} is a head of several shipped checkpoints: say {several}")
+    listed = ", ".join(
+        x.folder.name if x.heads == (x.folder.name,) else f"{x.folder.name} with {', '.join(x.heads)}"
+        for x in _shipped()
+    )
     raise CheckpointError(
-        f"tagger {name!r} is none of the shipped ones ({_list_shipped() or 'there are none'}), nor a folder with a"
+        f"tagger {name!r} is none of the shipped ones ({listed or 'there are none'}), nor a folder with a"
         " config.json, nor FOLDER:HEAD"
     )
 
@@ -76,13 +80,6 @@ def _shipped() -> list[HeadChoice]:
 def shipped_names() -> list[str]:
     """Names of all shipped checkpoints and of their heads."""
     return [name for choice in _shipped() for name in (choice.folder.name, *choice.heads)]
-
-
-def _list_shipped() -> str:
-    return ", ".join(
-        x.folder.name if x.heads == (x.folder.name,) else f"{x.folder.name} with {', '.join(x.heads)}"
-        for x in _shipped()
-    )
 
 
 def _explain_twice(head: str, first: str, second: str) -> str:

@@ -1,7 +1,7 @@
 """Batched decoding for one tagger: logits to word records (label, probability, entropy and stability).
 
-Equals `Decoder.decode` followed by `HeadStability.predict`, which are its reference. Every segment is decoded by
-itself, in a fixed order: the result does not depend on which segments are packed together.
+Every segment is decoded by itself, in a fixed order: the result does not depend on which segments are packed together.
+`tests/encoder/heads/reference.py` has the same calculation in plain numpy and torch.
 """
 
 import math
@@ -196,7 +196,7 @@ def _stability_logit(
 
 @numba.njit(cache=True, nogil=True)
 def _probability_logit(probability: np.float32) -> np.float32:
-    """Compute the base of one word as `stability_without_head` does."""
+    """Compute the base of one word for a checkpoint without a stability head: the logit of the label's probability."""
     p = min(max(probability, _LEAST_PROBABILITY), _MOST_PROBABILITY)
     logit: np.float32 = np.log(p / (np.float32(1) - p))
     return logit

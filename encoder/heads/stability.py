@@ -22,13 +22,6 @@ class StabilityLogit(NamedTuple):
     drift: NDArray[np.float32]  # (words,) change of the logit for each unit of log(1 + unseen words)
 
 
-def stability_of(logit: StabilityLogit, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Give the stability (words,), 0..1, of words that have not seen the last `unseen` (words,) words."""
-    stability = np.empty(len(unseen), np.float32)
-    _fill(logit.base, logit.drift, unseen, stability)
-    return stability
-
-
 @numba.njit(cache=True, nogil=True)
 def stability_at(base: np.float32, drift: np.float32, unseen: int | np.int64) -> np.float32:
     """Give the stability of one word. Every caller uses this function, so that the result is the same everywhere.
@@ -41,11 +34,9 @@ def stability_at(base: np.float32, drift: np.float32, unseen: int | np.int64) ->
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill(
-    base: NDArray[np.float32],
-    drift: NDArray[np.float32],
-    unseen: NDArray[np.int32],
-    stability: NDArray[np.float32],
-) -> None:
-    for i in range(len(stability)):
-        stability[i] = stability_at(base[i], drift[i], unseen[i])
+def stability_of(logit: StabilityLogit, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Give the stability (words,), 0..1, of words that have not seen the last `unseen` (words,) words."""
+    stability = np.empty(len(unseen), np.float32)
+    for i in range(len(unseen)):
+        stability[i] = stability_at(logit.base[i], logit.drift[i], unseen[i])
+    return stability

@@ -7,23 +7,13 @@ The products of its hidden layer with the word's last hidden state are columns o
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoder.heads.stability import StabilityLogit
-
 FEATURES = 6
 """Number of inputs beside the hidden state and the label: entropy, margin to the second label, probability, distance of
 the label from the best, words seen to the right, and whether there are none."""
-_EDGE = 1e-6
-
-
-def stability_without_head(probability: NDArray[np.float32]) -> StabilityLogit:
-    """Take the probability of the label for its stability: for checkpoints without a stability head."""
-    p = probability.clip(_EDGE, 1 - _EDGE)
-    return StabilityLogit(np.log(p / (1 - p)), np.zeros_like(p))
 
 
 class StabilityHead(nn.Module):
@@ -96,31 +86,3 @@ class HeadStability:
     """Factor of the logit (`encoder.checkpoints.calibration`)."""
     shift: float = 0.0
     """Added to the scaled logit."""
-
-    def predict(
-        self,
-        columns: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        probability: NDArray[np.float32],
-        entropy: NDArray[np.float32],
-        right: NDArray[np.int32],
-    ) -> StabilityLogit:
-        """Compute base and drift of words that were just computed.
-
-        Args:
-            columns: (N, labels + units) scores of the words.
-            labels, probability, entropy, right: (N,) as `make_features` takes them.
-        """
-        if self.head is None:
-            base, drift = stability_without_head(probability)
-        else:
-            logits, products = columns[:, : self.labels], columns[:, self.labels :]
-            features = make_features(logits, labels, probability, entropy, right)
-            with torch.inference_mode():
-                out = self.head(
-                    torch.from_numpy(np.ascontiguousarray(products)),
-                    torch.from_numpy(labels.astype(np.int64)),
-                    torch.from_numpy(features),
-                )
-            base, drift = out.numpy().T
-        return StabilityLogit(np.float32(self.scale) * base + np.float32(self.shift), np.float32(self.scale) * drift)

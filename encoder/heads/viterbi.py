@@ -133,35 +133,6 @@ def probability_and_entropy(logits: NDArray[np.float32], classes: int, label: in
     return np.float32(probability), np.float32(max(0.0, np.log(mass) - mean / mass))
 
 
-def decode_reference(
-    names: tuple[str, ...], logits: NDArray[np.float32], starts: NDArray[np.int64], before: NDArray[np.int32]
-) -> Decoded:
-    """Reference of `Decoder.decode`: textbook Viterbi with a transition matrix and log-softmax."""
-    allowed = np.array([[_follows(a, b) for b in names] for a in names])
-    log_p = logits.astype(np.float64) - np.logaddexp.reduce(logits.astype(np.float64), axis=1, keepdims=True)
-    labels = np.empty(len(logits), np.int32)
-    for s, previous in enumerate(before.tolist()):
-        rows = log_p[starts[s] : starts[s + 1]]
-        score = np.where([_follows(names[previous] if previous >= 0 else "O", b) for b in names], 0.0, -np.inf)
-        steps: list[NDArray[np.intp]] = []
-        for i, row in enumerate(rows):
-            paths = score[:, None] + np.where(allowed, 0.0, -np.inf) if i else np.broadcast_to(score, allowed.shape)
-            steps.append(paths.argmax(axis=0))
-            score = (paths.max(axis=0) if i else score) + row
-        best = int(score.argmax())
-        for i in range(len(rows) - 1, -1, -1):
-            labels[starts[s] + i] = best
-            best = int(steps[i][best])
-    p = np.exp(log_p)
-    chosen = p[np.arange(len(labels)), labels].astype(np.float32)
-    return Decoded(labels, chosen, -(p * log_p).sum(axis=1).astype(np.float32))
-
-
-def _follows(a: str, b: str) -> bool:
-    """Whether label `b` may follow label `a`."""
-    return not b.startswith("I-") or a[2:] == b[2:]
-
-
 def labels_to_spans(labels: Sequence[int] | NDArray[np.int32], names: tuple[str, ...]) -> list[tuple[int, int, str]]:
     """Give the spans (first word, end word exclusive, type) of label numbers; strict IOB2: a stray I-x is no span."""
     spans: list[tuple[int, int, str]] = []

@@ -7,14 +7,7 @@ the state that a session holds, the old state of the next update, and what is st
 import numpy as np
 
 WORD = np.dtype(
-    [
-        ("labels", "<u2"),
-        ("probability", "<f4"),
-        ("entropy", "<f4"),
-        ("base", "<f4"),
-        ("drift", "<f4"),
-        ("seen", "<u4"),
-    ]
+    [("labels", "<u2"), ("probability", "<f4"), ("entropy", "<f4"), ("base", "<f4"), ("drift", "<f4"), ("seen", "<u4")]
 )
 """The label, its probability, the entropy of all labels, base and drift of the stability (`encoder.heads.stability`),
 and the number of words that the segment had when the word was computed.

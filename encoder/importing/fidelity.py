@@ -68,13 +68,9 @@ def random_batches(config: HybridConfig, count: int = 64, length: int = 32) -> l
 
 
 def first_pieces(last: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Find the words of a batch.
+    """Give the row, the first and the last piece of each of N words, (N,) int64 each.
 
-    Args:
-        last: (B, T) bool, true at the last piece of each word.
-
-    Returns:
-        The row, the first and the last piece of each of N words, in order; (N,) int64 each.
+    `last` (B, T) bool is true at the last piece of each word.
     """
     rows, ends = last.nonzero(as_tuple=True)
     first = torch.zeros_like(ends)

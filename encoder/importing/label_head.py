@@ -54,12 +54,8 @@ def read_head(names: list[str], weight: Tensor, bias: Tensor) -> ImportedHead:
     """Put a head's rows into our order.
 
     BIO labels (IOB2) are taken as they are. Labels without a mark, one a word as in part-of-speech tagging, become
-    spans of one word, as in training data. A head without "O" gets one that is never chosen.
-
-    Args:
-        names: label of each row.
-        weight: (labels, H) rows.
-        bias: (labels,)
+    spans of one word, as in training data. A head without "O" gets one that is never chosen. `weight` is (labels, H)
+    and `bias` (labels,), with the rows of `names`.
 
     Raises:
         ImportRefused: labels of another scheme.

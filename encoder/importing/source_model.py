@@ -61,9 +61,7 @@ class SourceModel:
 def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
     """Read a checkpoint of BERT, RoBERTa, DistilBERT or ELECTRA that transformers wrote.
 
-    Args:
-        folder: `config.json`, `model.safetensors` (or its index) and the tokenizer's files.
-        with_head: take the head of a token-classification checkpoint; heads of other kinds are never taken.
+    `with_head` takes the head of a token-classification checkpoint; heads of other kinds are never taken.
 
     Raises:
         ImportRefused: a file is missing or damaged, or the model is of a kind that cannot be imported.
@@ -83,7 +81,10 @@ def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
     )
     head = _head(source, raw) if tagger else no_head(fields["hidden"])
     skip = _rows_before(family, source)
-    positions = _rows(raw, "position_embeddings.weight") - skip
+    tables = [len(tensor) for name, tensor in raw.items() if name.endswith("position_embeddings.weight")]
+    if len(tables) != 1:
+        raise ImportRefused(f"the weights have {len(tables)} tables position_embeddings.weight, not one")
+    positions = tables[0] - skip
     config = HybridConfig(
         labels=head.labels, causal_layers=0, positions=positions, page_size=1, window=positions // 4 * 2, **fields
     )
@@ -144,13 +145,6 @@ def _rows_before(family: Family, config: dict[str, Any]) -> int:
     if not isinstance(padding, int):
         raise ImportRefused("config.json: no pad_token_id, from which RoBERTa counts positions")
     return padding + 1
-
-
-def _rows(raw: dict[str, Tensor], ending: str) -> int:
-    found = [len(tensor) for name, tensor in raw.items() if name.endswith(ending)]
-    if len(found) != 1:
-        raise ImportRefused(f"the weights have {len(found)} tables {ending}, not one")
-    return found[0]
 
 
 def _check_tokenizer(tokenizer: Tokenizer, config: HybridConfig) -> None:

@@ -14,8 +14,7 @@ from encoder.checkpoints.checkpoint import Checkpoint, head_columns
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.weight_file import packed_weights
-from encoder.runtime.cpu.select import choose_kernels
-from encoder.runtime.cpu.unfused_layers import UnfusedBody
+from encoder.runtime.cpu.unfused_layers import UnfusedBody, choose_kernels
 from encoder.runtime.interface import Encoder
 from encoder.runtime.kernels import IntArray, PackedRows
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type

@@ -15,10 +15,6 @@ def count_flops(config: HybridConfig, plan: PassPlan) -> int:
     linear = 2 * config.hidden * (4 * config.hidden + 2 * config.intermediate)
     tokens = config.causal_layers * count + config.tail_layers * computed
     embedded = 2 * (config.embedding or 0) * config.hidden * count
-    head = (2 * config.hidden * config.columns + stability_flops(config)) * computed
+    stability = len(config.label_sets) * 2 * config.stability * (FEATURES + 2)  # beyond its columns of the head
+    head = (2 * config.hidden * config.columns + stability) * computed
     return int((tokens * linear + pairs * 4 * config.hidden + embedded + head).sum())
-
-
-def stability_flops(config: HybridConfig) -> int:
-    """Count the FLOPs of all stability heads for one word, beyond their columns of the encoder's head."""
-    return len(config.label_sets) * 2 * config.stability * (FEATURES + 2)

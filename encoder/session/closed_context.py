@@ -19,8 +19,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.model.config import HybridConfig
-
 
 @dataclass(slots=True, eq=False)
 class ClosedSegment:
@@ -68,11 +66,6 @@ class WindowRules:
     window: int
     starts_word: NDArray[np.bool_] | None = None
     """(vocabulary,) tokens that begin a word; a re-anchored context is clipped at one of them. None: at any token."""
-
-    @classmethod
-    def of(cls, config: HybridConfig, starts_word: NDArray[np.bool_] | None = None) -> "WindowRules":
-        """Make the rules of a configuration."""
-        return cls(config.positions, config.window, starts_word)
 
     @property
     def half(self) -> int:

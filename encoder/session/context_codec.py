@@ -44,7 +44,7 @@ def save_context(context: ClosedContext) -> bytes:
         _StoredSegment(len(x.segment.tokens), _pack(x.segment.tokens[x.first :], dtype), first=x.first, start=x.start)
         for x in context.base
     ]
-    closed = [_StoredSegment(len(x.tokens), _pack(x.tokens[-most:], dtype), _stored_name(x)) for x in context.closed]
+    closed = [_StoredSegment(len(x.tokens), _pack(x.tokens[-most:], dtype), str(x.id or "")) for x in context.closed]
     return msgspec.msgpack.encode(_StoredContext(context.version, wide, base, closed))
 
 
@@ -63,10 +63,6 @@ def load_context(rules: WindowRules, data: bytes) -> ClosedContext:
     context.spans = context.context_before(len(context.closed))
     context.version = stored.version
     return context
-
-
-def _stored_name(segment: ClosedSegment) -> str:
-    return "" if segment.id is None else str(segment.id)
 
 
 def _dtype(wide: bool) -> np.dtype[np.uint32] | np.dtype[np.uint16]:

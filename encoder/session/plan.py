@@ -22,15 +22,12 @@ class PlanningSession(Protocol):
 
     def next_pass(self, plan: "SegmentPlan") -> Pass | None:
         """Choose the plan's next pass from what the slot holds; None once the plan is done."""
-        ...
 
     def record_pass(self, plan: "SegmentPlan", one: Pass, logits: NDArray[np.float32]) -> None:
         """Record the scores (k, columns) of a pass that `next_pass` chose."""
-        ...
 
     def evict(self) -> None:
         """Give the slot back; the next plan computes the session again from its own tokens."""
-        ...
 
 
 class SegmentRows(NamedTuple):

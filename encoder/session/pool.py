@@ -13,19 +13,8 @@ from numpy.typing import NDArray
 from encoder.runtime.interface import Encoder
 from encoder.runtime.passes import OutOfPages, Pass
 from encoder.session.closed_context import WindowRules
-from encoder.session.plan import Kind, PlanningSession, SegmentPlan, SegmentRows, StandingRead
+from encoder.session.plan import PlanningSession, SegmentPlan, SegmentRows
 from encoder.session.session_encoder import SessionEncoder
-
-__all__ = [
-    "Kind",
-    "PoolWork",
-    "SegmentPlan",
-    "SegmentRows",
-    "SessionEncoder",
-    "SessionPool",
-    "StandingRead",
-    "run_plans",
-]
 
 
 @dataclass(slots=True)
@@ -59,12 +48,12 @@ class SessionPool:
         self.encoder = encoder
         self.work = PoolWork()
         self._max_sessions = max_sessions
-        self._rules = WindowRules.of(encoder.config, starts_word)
+        self._rules = WindowRules(encoder.config.positions, encoder.config.window, starts_word)
         self._lru: OrderedDict[PlanningSession, None] = OrderedDict()
 
     def open_session(self) -> SessionEncoder:
         """Open a session; it takes no slot or page before its first plan runs."""
-        return SessionEncoder(self, self._rules)
+        return SessionEncoder(self.release_slot, self._rules)
 
     def release_slot(self, session: PlanningSession) -> None:
         """Take a session's slot back; only the session calls this, as it has to forget what the slot held."""

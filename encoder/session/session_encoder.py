@@ -11,8 +11,7 @@ them again. An edit or a deletion changes the context as if the segment had neve
 that closed after it are not computed again.
 """
 
-from collections.abc import Hashable
-from typing import Protocol
+from collections.abc import Callable, Hashable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +23,18 @@ from encoder.session.plan import OpenSegment, PlanningSession, SegmentPlan, Stan
 from encoder.session.segment_window import SegmentWindow
 
 
-class PoolState(Protocol):
-    """The pool of all sessions, as one session needs it."""
-
-    def release_slot(self, session: PlanningSession) -> None:
-        """Take the session's slot back, if it has one."""
-        ...
-
-
 class SessionEncoder:
-    """Segments of one session. Made by `SessionPool.open_session`; token numbers are the segment's own, from 0."""
+    """Segments of one session. Made by `SessionPool.open_session`; token numbers are the segment's own, from 0.
 
-    def __init__(self, pool: PoolState, rules: WindowRules) -> None:
+    Args:
+        release_slot: takes the session's slot back, if it has one.
+        rules: of the encoder's configuration.
+    """
+
+    def __init__(self, release_slot: Callable[[PlanningSession], None], rules: WindowRules) -> None:
         self.slot: int | None = None
         """Set by the pool before a pass is run."""
-        self._pool = pool
+        self._release_slot = release_slot
         self._rules = rules
         self._context = ClosedContext(rules)
         self._open: dict[Hashable, OpenSegment] = {}
@@ -89,7 +85,7 @@ class SessionEncoder:
     def plan_edit(self, segment: Hashable, tokens: NDArray[np.int32]) -> SegmentPlan:
         """Replace the tokens of a closed segment; all its labels are computed again, those of later segments stand.
 
-        A segment that the context no longer shows (`in_context`) is computed as the first of a session.
+        A segment that the context no longer shows is computed as the first of a session.
         """
         index = self._context.find(segment)
         base = self._context.context_before(index) if index >= 0 else []
@@ -119,7 +115,7 @@ class SessionEncoder:
 
     def evict(self) -> None:
         """Drop everything that is cached; the next plan computes it again from the session's own tokens."""
-        self._pool.release_slot(self)
+        self._release_slot(self)
         self._spans, self._current, self._window, self._aligned = [], None, 0, None
 
     def free(self) -> None:
@@ -153,20 +149,10 @@ class SessionEncoder:
         opened = self._open[segment]
         return StandingRead(opened.context_version, opened.computed_together)
 
-    def in_context(self, segment: Hashable) -> bool:
-        """Whether a closed segment can still be edited at its place."""
-        return self._context.find(segment) >= 0
-
     @property
     def reanchors(self) -> int:
         """Number of closings that re-anchored the context."""
         return self._context.reanchors
-
-    @property
-    def tokens_held(self) -> int:
-        """Tokens that the session itself remembers, for its open segments and its context."""
-        closed = {*self._context.closed, *(span.segment for span in self._context.base)}
-        return sum(len(x.tokens) for x in closed) + sum(len(x.tokens) for x in self._open.values())
 
     # passes
 

@@ -15,12 +15,15 @@ from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.train.config import StabilityStage, TextSource, TrainConfig
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
-from encoder.train.data.holdout import holdout_position, is_held_out
+from encoder.train.data.holdout import holdout_position
 from encoder.train.data.text import TextSequence, label_names, read_source
 from encoder.train.stages.distill import distill_job
 from encoder.train.stages.loop import console, run_stage
 from encoder.train.stages.stability import HeldOutSource, train_stability
 from encoder.train.stages.tagger import LabelledCorpus, tagger_job
+
+LabelSets = dict[str, tuple[str, ...]]
+"""Label names by tagger."""
 
 
 def run_training(config: TrainConfig) -> Path:
@@ -45,7 +48,7 @@ def run_training(config: TrainConfig) -> Path:
         start = str(written) if config.distill else config.start
         written = out / "tagger"
         if not _is_written(written):
-            _tag(config, start, out, written)
+            _tag(config, start, out)
         if config.stability:
             written = out / "stable"
             if not _is_written(written):
@@ -83,7 +86,7 @@ def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
     return model, tokenizer
 
 
-def _shape(config: TrainConfig, label_sets: dict[str, tuple[str, ...]], start: str) -> HybridConfig:
+def _shape(config: TrainConfig, label_sets: LabelSets, start: str) -> HybridConfig:
     """Take the shape from the checkpoint that training starts from, or from the run's configuration."""
     alone = [*label_sets] == [""]
     labels, taggers = (label_sets[""], {}) if alone else (("O",), label_sets)
@@ -107,42 +110,34 @@ def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     save_checkpoint(written, shape, student.state_dict(), tokenizer)
 
 
-def _tag(config: TrainConfig, start: str, out: Path, written: Path) -> None:
+def _tag(config: TrainConfig, start: str, out: Path) -> None:
     data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
     label_sets = _label_sets(config, data)  # of all data, also if only part of it is trained on
     if config.stability and not config.stability.folds:
-        data = _select(data, lambda s: not is_held_out(s, config.seed, config.stability.held))  # type: ignore[union-attr]
-    _tune(config, label_sets, data, dev, start, out, written, config.tagger.epochs)  # type: ignore[union-attr]
+        held = config.stability.held
+        data = _select(data, lambda s: holdout_position(s, config.seed) >= held)
+    _tune(config, label_sets, data, dev, start, out)
 
 
 def _tune(
-    config: TrainConfig,
-    label_sets: dict[str, tuple[str, ...]],
-    data: LabelledCorpus,
-    dev: LabelledCorpus,
-    start: str,
-    out: Path,
-    written: Path,
-    epochs: float,
+    config: TrainConfig, label_sets: LabelSets, data: LabelledCorpus, dev: LabelledCorpus, start: str, out: Path
 ) -> None:
-    """Train the taggers of the run on some of its data."""
+    """Train the taggers of the run on some of its data; writes `out/tagger`."""
     assert config.tagger
-    stage = msgspec.structs.replace(config.tagger, epochs=epochs)
     shape = _shape(config, label_sets, start)
     model, tokenizer = _start(start, shape)
     for name, labels in label_sets.items():
         console.print(f"tagger {name}: labels {', '.join(labels)}", highlight=False)
     console.print(f"tagger: {sum(map(len, data.sequences)):,} sequences", highlight=False)
-    job = tagger_job(
-        model, WordPieces(tokenizer, *label_sets.values()), data, dev, stage, _teachers(config, label_sets)
-    )
+    pieces = WordPieces(tokenizer, *label_sets.values())
+    job = tagger_job(model, pieces, data, dev, config.tagger, _teachers(config, label_sets))
     run_stage(job, out, config.seed, config.save_seconds)
     first = 0
     for name, labels in label_sets.items():
         with torch.no_grad():
             model.head.bias[first] -= config.against_o.get(name, 0.0)
         first += len(labels)
-    save_checkpoint(written, shape, model.state_dict(), tokenizer)
+    save_checkpoint(out / "tagger", shape, model.state_dict(), tokenizer)
 
 
 def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
@@ -151,9 +146,9 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
     final = load_checkpoint(str(out / "tagger"))
     label_sets = final.config.label_sets
     if options.folds:
-        held = [_fold(config, options, label_sets, data, start, out, k) for k in range(options.folds)]
+        held = [_fold(config, label_sets, data, start, out, k) for k in range(options.folds)]
     else:
-        held = [(out / "tagger", _select(data, lambda s: is_held_out(s, config.seed, options.held)))]
+        held = [(out / "tagger", _select(data, lambda s: holdout_position(s, config.seed) < options.held))]
     pieces = WordPieces(final.tokenizer, *label_sets.values())
     weights = dict(final.weights)
     for number, (name, labels) in enumerate(label_sets.items()):
@@ -168,27 +163,22 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
 
 
 def _fold(
-    config: TrainConfig,
-    options: StabilityStage,
-    label_sets: dict[str, tuple[str, ...]],
-    data: LabelledCorpus,
-    start: str,
-    out: Path,
-    k: int,
+    config: TrainConfig, label_sets: LabelSets, data: LabelledCorpus, start: str, out: Path, k: int
 ) -> tuple[Path, LabelledCorpus]:
     """Train a tagger without fold `k`; returns its folder and the fold."""
+    assert config.tagger
+    assert config.stability
+    folds, epochs = config.stability.folds, config.stability.fold_epochs or config.tagger.epochs
 
     def inside(sequence: TextSequence) -> bool:
-        return int(holdout_position(sequence, config.seed) * options.folds) == k
+        return int(holdout_position(sequence, config.seed) * folds) == k
 
     folder = out / f"fold{k + 1}"
     if not _is_written(folder / "tagger"):
         folder.mkdir(exist_ok=True)
-        assert config.tagger
-        nothing = LabelledCorpus((), [], ())
         rest = _select(data, lambda s: not inside(s))
-        epochs = options.fold_epochs or config.tagger.epochs
-        _tune(config, label_sets, rest, nothing, start, folder, folder / "tagger", epochs)
+        own = msgspec.structs.replace(config, tagger=msgspec.structs.replace(config.tagger, epochs=epochs))
+        _tune(own, label_sets, rest, LabelledCorpus((), [], ()), start, folder)
     return folder / "tagger", _select(data, inside)
 
 
@@ -206,12 +196,10 @@ def _select(data: LabelledCorpus, wanted: Callable[[TextSequence], bool]) -> Lab
     return LabelledCorpus(data.sources, [[s for s in part if wanted(s)] for part in data.sequences], data.taggers)
 
 
-def _label_sets(config: TrainConfig, data: LabelledCorpus) -> dict[str, tuple[str, ...]]:
-    """Label names by tagger."""
+def _label_sets(config: TrainConfig, data: LabelledCorpus) -> LabelSets:
+    parts = [*zip(data.sequences, data.taggers, strict=True)]
     return {
-        name: label_names(
-            [s for part, n in zip(data.sequences, data.taggers, strict=True) for s in part if n == number]
-        )
+        name: label_names([s for part, n in parts if n == number for s in part])
         for number, name in enumerate(config.taggers)
     }
 
@@ -226,7 +214,7 @@ def read_labelled(config: TrainConfig, sources: tuple[TextSource, ...]) -> Label
     return LabelledCorpus(sources, [read_source(x) for x in sources], tuple(numbers[x.tagger] for x in sources))
 
 
-def _teachers(config: TrainConfig, label_sets: dict[str, tuple[str, ...]]) -> dict[int, HybridModel]:
+def _teachers(config: TrainConfig, label_sets: LabelSets) -> dict[int, HybridModel]:
     folders = config.teacher if isinstance(config.teacher, dict) else {"": config.teacher}
     teachers = {}
     for number, (name, labels) in enumerate(label_sets.items()):

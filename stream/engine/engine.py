@@ -6,7 +6,6 @@ from typing import Any
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
-from stream.engine.phase_timer import PhaseTimer
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labeller, LabellerCounters
@@ -23,6 +22,27 @@ from stream.sessions.stats import EngineStats
 from stream.sessions.step_result import Answer, Failure, StepResult
 
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
+
+
+class PhaseTimer:
+    """Adds the time since the end of the last phase to that of the one that ends; without a clock it does nothing.
+
+    Args:
+        clock: any monotonic clock, in seconds.
+        seconds: receives the durations, by the name of the phase.
+    """
+
+    def __init__(self, clock: Callable[[], float] | None, seconds: dict[str, float]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._last = clock() if clock else 0.0
+
+    def end(self, phase: str) -> None:
+        """End a phase; the next one begins."""
+        if self._clock is not None:
+            now = self._clock()
+            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
+            self._last = now
 
 
 class Engine:
@@ -146,12 +166,7 @@ class Engine:
         jobs = self._schedule(result)
         timer.end("schedule")
         try:
-            plans = self._choose_restarts(jobs)
-            timer.end("point")
-            self.labeller.compute(plans)  # prefix and tail
-            timer.end("encode")
-            self._decode_labels(jobs, plans)
-            timer.end("decode")
+            self._label(jobs, timer)
         except Exception:
             jobs = self._isolate(jobs, result)
             timer.end("isolate")
@@ -177,16 +192,16 @@ class Engine:
                 self._give_up(operation, error, result)
         return jobs
 
-    def _choose_restarts(self, jobs: list[SegmentJob]) -> list[Any]:
-        """Cut rewritten text off and choose the word from which each segment's labels are computed."""
+    def _label(self, jobs: list[SegmentJob], timer: PhaseTimer) -> None:
+        """Give each job its new readings: choose restart points, compute prefix and tail, decode."""
         plans = [job.session.labels.plan_segment(job.write.segment, job.write.text, job.write.final) for job in jobs]
         self.labeller.choose_restarts(plans)
-        return plans
-
-    def _decode_labels(self, jobs: list[SegmentJob], plans: list[Any]) -> None:
-        """Decode scores to labelled words."""
+        timer.end("point")
+        self.labeller.compute(plans)
+        timer.end("encode")
         for job, readings in zip(jobs, self.labeller.decode(plans), strict=True):
             job.after = readings
+        timer.end("decode")
 
     def _emit(self, jobs: list[SegmentJob], result: StepResult) -> None:
         """Store the new labels and publish what changed."""
@@ -229,9 +244,7 @@ class Engine:
         for job in jobs:
             try:
                 self._sessions.rebuild_labels(job.session)
-                plans = self._choose_restarts([job])
-                self.labeller.compute(plans)
-                self._decode_labels([job], plans)
+                self._label([job], PhaseTimer(None, {}))
                 good.append(job)
             except Exception as error:
                 self._give_up(job.write, error, result)

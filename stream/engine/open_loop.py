@@ -19,11 +19,9 @@ class Clock(Protocol):
 
     def now(self) -> float:
         """Return the time."""
-        ...
 
     def skip(self, to: float) -> None:
         """Move to a later time at which something is due."""
-        ...
 
 
 @dataclass(slots=True)

@@ -37,8 +37,7 @@ class Worker:
         worker = Worker(engine)
         await worker.submit(message, offset)      # waits while the queue is full; raises InputError at once
         async for batch in worker.results(): ...  # in another task; ends after close()
-        await worker.drain()                      # all submitted messages are answered, and results() has dealt with
-        them await worker.close()
+        await worker.close()
 
     A message keeps its place in the queue until the reader of `results` asks for the batch after the one that answers
     it. A slow reader therefore slows the source down, and memory stays bounded.
@@ -53,7 +52,8 @@ class Worker:
         self.engine = engine
         self._queue = queue
         self._clock = clock
-        self._in_flight = 0
+        self.in_flight = 0
+        """Number of messages that were submitted and whose answer the reader of `results` has not dealt with yet."""
         self._steps_begun = 0
         self._steps_read = 0
         self._progress_at = 0.0
@@ -66,7 +66,8 @@ class Worker:
         self._submitted: defaultdict[Answer, list[float]] = defaultdict(list)
         self._wake = threading.Event()
         self._stopped = False
-        self._error: BaseException | None = None
+        self.error: BaseException | None = None
+        """The error that stopped the compute thread, if any."""
         self._thread: threading.Thread | None = None
 
     async def submit(self, message: Message, offset: int) -> None:
@@ -92,10 +93,10 @@ class Worker:
         self._raise_if_stopped()
         now = self._clock()
         self.engine.submit(message, offset, now)
-        if not self._in_flight:
+        if not self.in_flight:
             self._progress_at = now
         self._submitted[Answer(message.session, offset)].append(now)
-        self._in_flight += 1
+        self.in_flight += 1
 
     def wake(self) -> None:
         """Let the compute thread see the messages that were enqueued."""
@@ -104,12 +105,7 @@ class Worker:
     @property
     def full(self) -> bool:
         """Whether `wait_for_capacity` would wait."""
-        return self._in_flight >= self._queue and not self._stopped
-
-    @property
-    def in_flight(self) -> int:
-        """Number of messages that were submitted and whose answer the reader of `results` has not dealt with yet."""
-        return self._in_flight
+        return self.in_flight >= self._queue and not self._stopped
 
     @property
     def queue_age(self) -> float:
@@ -120,19 +116,14 @@ class Worker:
     @property
     def stalled_seconds(self) -> float:
         """Seconds since the last progress while messages are in flight; 0 if none is."""
-        return max(0.0, self._clock() - self._progress_at) if self._in_flight else 0.0
-
-    @property
-    def error(self) -> BaseException | None:
-        """The error that stopped the compute thread, if any."""
-        return self._error
+        return max(0.0, self._clock() - self._progress_at) if self.in_flight else 0.0
 
     def pause_before_submit(self, longest: float) -> float:
         """Seconds for which a source may pause, because its messages would wait for the running step anyway.
 
         Half the duration of a step, so that the next one takes almost all that came; 0 while no step runs.
         """
-        return min(longest, self._step_seconds / 2) if self._in_flight else 0.0
+        return min(longest, self._step_seconds / 2) if self.in_flight else 0.0
 
     async def wait_for_capacity(self) -> None:
         """Wait until `submit` would not wait, or the worker has stopped."""
@@ -149,21 +140,10 @@ class Worker:
         self._start_thread()
         while (batch := await self._batches.get()) is not None:
             yield batch
-            self._in_flight -= len(batch.result.answered)
+            self.in_flight -= len(batch.result.answered)
             self._steps_read += 1
             self._progress.set()
-        if self._error is not None:
-            self._raise_if_stopped()
-
-    async def drain(self) -> None:
-        """Wait until all submitted messages are answered and the reader of `results` has dealt with them.
-
-        Raises:
-            WorkerFailed: the compute thread stopped before.
-        """
-        while self._in_flight and not self._stopped:
-            await self._wait_for_progress()
-        if self._in_flight:
+        if self.error is not None:
             self._raise_if_stopped()
 
     async def wait_for_step(self) -> None:
@@ -187,7 +167,7 @@ class Worker:
 
     def _raise_if_stopped(self) -> None:
         if self._stopped:
-            raise WorkerFailed(f"the compute thread stopped: {self._error or 'closed'}") from self._error
+            raise WorkerFailed(f"the compute thread stopped: {self.error or 'closed'}") from self.error
 
     def _start_thread(self) -> None:
         if self._thread is None and not self._stopped:
@@ -204,7 +184,7 @@ class Worker:
                     self._wake.clear()
                 started = self._clock()
                 self.engine.expire(started)
-                change = self.engine.update_load(started, crowded=self._in_flight > self._queue / 2)
+                change = self.engine.update_load(started, crowded=self.in_flight > self._queue / 2)
                 if self.engine.pending or change:
                     self._steps_begun += 1
                     result = self.engine.step(self._clock)
@@ -235,6 +215,6 @@ class Worker:
         return min(max(soonest if seconds is None else min(soonest, seconds), 0.01), 1.0)
 
     def _fail(self, error: BaseException) -> None:
-        self._error, self._stopped = error, True
+        self.error, self._stopped = error, True
         self._progress.set()
         self._batches.put_nowait(None)

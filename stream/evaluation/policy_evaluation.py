@@ -11,13 +11,13 @@ from itertools import product, zip_longest
 
 import torch
 
+from encoder.progress import progress_bar
 from encoder.restart.policies import Always, RestartPolicy, parse_policy
 from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 from stream.evaluation.metrics.chart_metrics import Labels, SpanCounts, row_spans
 from stream.evaluation.metrics.corpus_metrics import CorpusTally
 from stream.evaluation.metrics.report import Agreement, EvaluationReport, PolicyResult, compare, summarize
-from stream.evaluation.progress import progress_bar
 from stream.evaluation.replay.examples import EvaluationError, LabelledFile, LabelledText, batch_examples
 from stream.evaluation.replay.oracle import ORACLE, OracleReplay
 from stream.evaluation.replay.shown_spans import EmissionLevels

@@ -44,7 +44,9 @@ class Intake:
         """
         check_message(message)
         with self._lock:
-            session = self._sessions.find_active(message.session, offset)
+            session = self._sessions.active.get(message.session)
+            if session is not None:
+                session.count_message(offset)
             if self._sessions.already_applied(message, offset):
                 if session is not None:
                     self._sessions.mark_seen(message.session, session, now)  # repeated after a crash: it is in use

@@ -77,13 +77,6 @@ class ReceivedSessions:
         self.ended: dict[str, tuple[float, int]] = {}
         """Time of the end, and the last message that was in the session when it was restored."""
 
-    def find_active(self, name: str, offset: int) -> ReceivedSession | None:
-        """Return the session to which the message at `offset` belongs, if it is active, and count the message."""
-        session = self.active.get(name)
-        if session is not None:
-            session.count_message(offset)
-        return session
-
     def already_applied(self, message: Message, offset: int) -> bool:
         """Tell whether the restored state of the session contains the message."""
         session = self.active.get(message.session)

@@ -21,7 +21,7 @@ from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
 from encoder.restart.policies import RestartPolicy
 from encoder.restart.standing import pack_batch
-from encoder.session.pool import SegmentPlan as EncoderPlan
+from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.pool import run_plans
 from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded

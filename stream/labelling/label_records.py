@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.word_record import SIZE
-from encoder.session.pool import StandingRead
+from encoder.session.plan import StandingRead
 from encoder.tokenizer.incremental import Encoded
 
 UNKNOWN = StandingRead(None, False)

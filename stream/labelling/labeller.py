@@ -93,31 +93,24 @@ class SessionLabels(Protocol[P_co]):
 
         A new segment opens; a closed one is computed whole.
         """
-        ...
 
     def delete_segment(self, segment: str) -> None:
         """Remove a segment, also from the closed context; an unknown one is ignored."""
-        ...
 
     def forget_segment(self, segment: str) -> None:
         """Forget a closed segment that can no longer be edited; it stays in the closed context."""
-        ...
 
     def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         """Return the saved reading of a restored segment by each tagger, without spans and work."""
-        ...
 
     def save_segment(self, segment: str) -> dict[str, bytes]:
         """Return the records of a segment for `SavedSegment.words`, by tagger; empty if the segment is unknown."""
-        ...
 
     def save_context(self) -> tuple[bytes, ...]:
         """Return the closed context of each model for `Labeller.open_session`; each names its model."""
-        ...
 
     def free(self) -> None:
         """Release the session."""
-        ...
 
 
 class LabellerCounters(NamedTuple):
@@ -142,7 +135,6 @@ class Labeller(Protocol[P]):
     @property
     def passes(self) -> tuple[tuple[str, ...], ...]:
         """Names of the taggers, as in revisions, by pass."""
-        ...
 
     @property
     def precisions(self) -> tuple[str, ...]:
@@ -150,7 +142,6 @@ class Labeller(Protocol[P]):
 
         Engines of another one may label a few words otherwise.
         """
-        ...
 
     def open_session(
         self, policy: RestartPolicy, saved: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
@@ -166,20 +157,15 @@ class Labeller(Protocol[P]):
             saved: its segments; closed ones in order of closing.
             contexts: from `SessionLabels.save_context`; empty if no segment had closed.
         """
-        ...
 
     def choose_restarts(self, plans: Sequence[P]) -> None:
         """Choose the restart points of plans of different sessions; `compute` does it for plans that were left out."""
-        ...
 
     def compute(self, plans: Sequence[P]) -> None:
         """Compute plans of different sessions together."""
-        ...
 
     def decode(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
         """Decode computed plans: a reading of the whole segment by each tagger, in order of `passes`."""
-        ...
 
     def counters(self) -> LabellerCounters:
         """Return the counts so far; may be called while a step runs."""
-        ...

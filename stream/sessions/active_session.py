@@ -24,6 +24,8 @@ class ActiveSession:
     labels: SessionLabels[Any]
     remember_segments: int = REMEMBERED_SEGMENTS
     """Closed segments that can still be edited or deleted."""
+    number_formats: Mapping[str, str] = field(default_factory=dict)
+    """Of each tagger of this engine, to be stored with its labels."""
     contexts: tuple[bytes, ...] = ()
     """The closed contexts as saved after the last closing: a failed step may have damaged those of the labeller."""
     readings: dict[str, tuple[Labelling, ...]] = field(default_factory=dict)
@@ -86,7 +88,7 @@ class ActiveSession:
     ) -> list[Entry]:
         """Return the entries of a segment that was written; `words` comes from `save_segment`."""
         segment = self.state.segments[name]
-        state = _pack_segment(self.state, segment, words)
+        state = _pack_segment(self.state, segment, words, self.number_formats)
         entry = Entry(self.state.id, name, state)
         if not segment.closed and self.state.labels_void_before < self.state.seq:
             return [entry]
@@ -184,7 +186,9 @@ def _session_entry(
     return Entry(state.id, None, value)
 
 
-def _pack_segment(state: Session, segment: Segment, words: Mapping[str, bytes]) -> SegmentState:
+def _pack_segment(
+    state: Session, segment: Segment, words: Mapping[str, bytes], number_formats: Mapping[str, str]
+) -> SegmentState:
     return SegmentState(
         text=segment.text,
         order=segment.order,
@@ -198,7 +202,11 @@ def _pack_segment(state: Session, segment: Segment, words: Mapping[str, bytes]) 
         channel=segment.channel,
         opened=segment.opened,
         labels={
-            name: _pack_labels(segment.published_spans.get(name) or PublishedSpans(), words.get(name, b""))
+            name: _pack_labels(
+                segment.published_spans.get(name) or PublishedSpans(),
+                words.get(name, b""),
+                number_formats.get(name, ""),
+            )
             for name in (*words, *[x for x in segment.published_spans if x not in words])
         },
     )
@@ -208,14 +216,15 @@ def _pack_counters(state: Session) -> dict[str, tuple[int, int]]:
     return {name: (x.rev, x.next_span) for name, x in state.counters.items()}
 
 
-def _pack_labels(shown: PublishedSpans, words: bytes) -> LabelState:
+def _pack_labels(shown: PublishedSpans, words: bytes, number_format: str) -> LabelState:
     if shown.packed is None:
-        shown.packed = tuple([_pack_span(x) for x in shown.spans])
-    return LabelState(shown.published, shown.packed, words)
-
-
-def _pack_span(x: Span) -> SpanState:
-    return SpanState(x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score, x.speaker)
+        shown.packed = tuple(
+            [
+                SpanState(x.id, x.start, x.end, x.label, x.stability, x.start_time, x.end_time, x.score, x.speaker)
+                for x in shown.spans
+            ]
+        )
+    return LabelState(shown.published, shown.packed, words, number_format)
 
 
 def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:

@@ -14,7 +14,7 @@ from stream.sessions.active_session import ActiveSession, end_session, restore_s
 from stream.sessions.operations import DropSession, EndSession, Operation, PurgeEnded, Remove, Restore, Write
 from stream.sessions.session import Segment, Session
 from stream.sessions.snapshot import Entry, SavedSession
-from stream.sessions.step_result import StepResult
+from stream.sessions.step_result import FormatDifference, StepResult
 
 
 class SessionRegistry:
@@ -27,6 +27,9 @@ class SessionRegistry:
         self._remember_segments = remember_segments
         self._labeller = labeller
         self._policy = policy
+        passes = zip(labeller.passes, labeller.precisions, strict=True)
+        self._number_formats = {name: number_format for names, number_format in passes for name in names}
+        self._reported: set[FormatDifference] = set()
         self.active: dict[str, ActiveSession] = {}
         self.restored: dict[str, SavedSession] = {}
         """Restored sessions that no operation has used yet."""
@@ -40,7 +43,7 @@ class SessionRegistry:
             known = self.ended.pop(name, None) or Session(name)
             state = known if saved is None else restore_state(name, saved, self._taggers)
             labels = self._labeller.open_session(self._policy)
-            session = self.active[name] = ActiveSession(state, labels, self._remember_segments)
+            session = self.active[name] = ActiveSession(state, labels, self._remember_segments, self._number_formats)
             if saved is None:
                 result.stats.sessions += 1
             else:
@@ -133,6 +136,20 @@ class SessionRegistry:
             self.ended[operation.session] = restore_state(operation.session, operation.saved, self._taggers)
         else:
             self.restored[operation.session] = operation.saved
+            self._compare_formats(operation.saved, result)
+
+    def _compare_formats(self, saved: SavedSession, result: StepResult) -> None:
+        """Report number formats other than ours of the engine that last wrote the session."""
+        newest = max(saved.segments.values(), key=lambda x: x.seq, default=None)
+        found = {} if newest is None else {name: x.number_format for name, x in newest.labels.items()}
+        differences = {
+            FormatDifference(tagger, here, there)
+            for tagger, here in self._number_formats.items()
+            if (there := found.get(tagger, "")) not in ("", here)
+        }
+        result.stats.restored_other_format += bool(differences)
+        result.format_differences += sorted(differences - self._reported)
+        self._reported |= differences
 
     def _drop_session(self, operation: DropSession) -> None:
         self.ended.pop(operation.session, None)

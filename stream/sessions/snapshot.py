@@ -30,6 +30,9 @@ ignored, and the labels are computed again from the texts.
 set of taggers may change between two engines. A new tagger has no labels: it reads the whole segment with the next
 operation on it, and its `rev` begins at 1. The counters of a tagger that is no longer configured stay, so that they
 continue if it comes back; its labels of a segment go when the segment is next written.
+
+*Number formats.* Labels name the number format of the engine that wrote them. Labels of another format stay valid: a
+closing computes the segment again, so final labels are those of the format of the engine that closes.
 """
 
 from collections import defaultdict
@@ -70,6 +73,8 @@ class LabelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     spans: tuple[SpanState, ...] = ()
     words: bytes = b""
     """Word records in the format of the labeller; empty if it has none of this segment."""
+    number_format: str = ""
+    """`Labeller.precisions` of the engine that wrote the segment; empty in entries from before this field existed."""
 
 
 class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -142,24 +147,6 @@ class SavedSession:
     """In order of `SegmentState.order`."""
     repairs: list[Entry]
     """Entries that were not stored, to be written before any other; the step after `Engine.restore` gives them."""
-
-
-def encode_value(value: SessionState | SegmentState) -> bytes:
-    """Encode as MessagePack."""
-    return msgspec.msgpack.encode(value)
-
-
-def decode_value(segment: str | None, data: bytes) -> SessionState | SegmentState:
-    """Decode the value of a key with that segment; None for the session's own key.
-
-    Raises:
-        msgspec.DecodeError: the bytes are no such value.
-    """
-    return _SESSION.decode(data) if segment is None else _SEGMENT.decode(data)
-
-
-_SESSION = msgspec.msgpack.Decoder(SessionState)
-_SEGMENT = msgspec.msgpack.Decoder(SegmentState)
 
 
 def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:

@@ -27,6 +27,8 @@ class EngineStats(msgspec.Struct):
     revisions: int = 0
     sessions: int = 0
     """Sessions opened."""
+    restored_other_format: int = 0
+    """Restored sessions that an engine of another number format wrote last."""
     words: int = 0
     words_recomputed: int = 0
     tail_tokens: int = 0

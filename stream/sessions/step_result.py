@@ -27,6 +27,14 @@ class Failure(NamedTuple):
     error: Exception
 
 
+class FormatDifference(NamedTuple):
+    """Number format of a tagger in this engine, and in the one that last wrote a restored session."""
+
+    tagger: str
+    here: str
+    there: str
+
+
 @dataclass(slots=True)
 class StepResult:
     """Effects of one step. Revisions of one session and tagger are in order of `rev`."""
@@ -37,6 +45,8 @@ class StepResult:
     failures: list[Failure] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     """Changes of the stored state, in the order in which they must be stored (`stream.sessions.snapshot`)."""
+    format_differences: list[FormatDifference] = field(default_factory=list)
+    """Those of restored sessions that no earlier step of this engine has reported."""
     stats: EngineStats = field(default_factory=EngineStats)
     """Counts of this step only."""
     phase_seconds: dict[str, float] = field(default_factory=dict)

@@ -7,7 +7,9 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from encoder.session.pool import SegmentPlan, SegmentRows, SessionEncoder, SessionPool, run_plans
+from encoder.session.plan import SegmentPlan, SegmentRows
+from encoder.session.pool import SessionPool, run_plans
+from encoder.session.session_encoder import SessionEncoder
 
 Tokens = NDArray[np.int32]
 Scores = NDArray[np.float32]
@@ -96,7 +98,7 @@ class History:
         elif kind == "edit" and recent is not None:
             return self._plan_edit(recent, make_tokens(count % 40, seed))
         elif kind == "delete" and where % 3 and recent is not None:
-            if self.session.in_context(recent.name):
+            if in_context(self.session, recent.name):
                 self.closed.remove(recent)
             self.session.delete_segment(recent.name)
         elif kind == "delete" and which in self.open:
@@ -118,7 +120,7 @@ class History:
         return self.session.plan_update(segment.name, segment.tokens, keep, point), segment, keep
 
     def _plan_edit(self, segment: Segment, tokens: Tokens) -> tuple[SegmentPlan, Segment, int]:
-        if self.session.in_context(segment.name):
+        if in_context(self.session, segment.name):
             keep = len(tokens) if np.array_equal(tokens, segment.tokens) else 0
             segment.tokens = tokens
         else:  # the context goes on with the old text
@@ -179,3 +181,14 @@ def assert_same(got: Scores, want: Scores) -> None:
     np.testing.assert_allclose(got, want, atol=1e-4, rtol=0)
     for a, b in zip(got.argmax(1), want, strict=True):
         assert b[a] >= b.max() - 1e-4
+
+
+def in_context(session: SessionEncoder, segment: str) -> bool:
+    """Whether a closed segment can still be edited at its place."""
+    return session._context.find(segment) >= 0
+
+
+def tokens_held(session: SessionEncoder) -> int:
+    """Tokens that the session itself remembers, for its open segments and its context."""
+    closed = {*session._context.closed, *(span.segment for span in session._context.base)}
+    return sum(len(x.tokens) for x in closed) + sum(len(x.tokens) for x in session._open.values())

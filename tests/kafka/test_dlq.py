@@ -9,7 +9,8 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.dead_letters.clients import FoundLetter, ReplaySender, start_admin
+from consumers.kafka.client.clients import admin_client
+from consumers.kafka.dead_letters.clients import FoundLetter, ReplaySender
 from consumers.kafka.dead_letters.records import DoneOffsets
 from consumers.kafka.dead_letters.replay import ReplayOutcome, ReplayRequest, read_letters, replay_letters
 from consumers.kafka.output.dead_letter import dead_letter_headers
@@ -105,7 +106,7 @@ async def test_a_second_run_shuts_the_first_one_out(place: Place) -> None:
     await place.make_topics()
     await bury(place, b"1")
     async with AsyncExitStack() as stack:
-        admin = await start_admin(stack, place.address, 10.0)
+        admin = await stack.enter_async_context(admin_client(place.address, 10.0))
         first = await ReplaySender.open(stack, admin, place.address, wanted(place).group, 10.0)
         assert (await run(place)).sent.total() == 1
         [letter] = [x async for x in read_letters(place.address, dead(place), 10.0)]
@@ -128,7 +129,7 @@ async def test_one_that_the_broker_finds_too_large_does_not_hold_back_the_others
             await producer.send_and_wait(dead(place), value, headers=headers, partition=DEAD)
     outcome = await run(place)
     assert await again(place) == [b"1", b"3"]
-    assert [(x.offset, x.why) for x in outcome.left] == [(1, "is larger than the broker takes")]
+    assert [(x.offset, x.why) for x in outcome.left] == [(1, "is larger than the broker accepts")]
 
 
 async def test_a_cut_letter_of_a_transactional_topic_is_read_again(place: Place) -> None:

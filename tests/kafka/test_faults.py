@@ -36,6 +36,8 @@ SHORT = Options(
     capacity_messages=400,
     patience=90.0,
 )
+DICTATIONS = 200
+"""So many that the segments of a held write are still dictated when it arrives."""
 BOTH: list[Guarantee] = ["at_least_once", "exactly_once"]
 
 
@@ -68,13 +70,14 @@ async def test_workers_die_and_stall_and_nothing_is_wrong(kafka: str, fault: str
 
 @pytest.mark.parametrize("guarantee", BOTH)
 async def test_a_write_that_the_network_holds_rolls_nothing_back(kafka: str, guarantee: Guarantee) -> None:
-    check(await run("hold", new_environment("hold", kafka), guarantee), 1)
+    check(await run("hold", new_environment("hold", kafka), guarantee, sessions=DICTATIONS), 1)
 
 
 async def test_a_worker_that_takes_the_last_state_for_the_newest_is_found(kafka: str) -> None:
     """The fault itself: without epochs, a state that arrives late rolls its session back."""
     gullible = (sys.executable, "-m", "tests.kafka.light_worker", "--gullible", "serve")
-    result = await run("hold", new_environment("gullible", kafka), "at_least_once", command=gullible)
+    env = new_environment("gullible", kafka)
+    result = await run("hold", env, "at_least_once", sessions=DICTATIONS, command=gullible)
     assert not result.ok
     assert result.counts
 

@@ -144,8 +144,8 @@ async def test_the_demonstrations_own_clients_log_in_too(
 
 
 WRONGS = {
-    "password": ({"HEARKEN_SASL_PASSWORD": WRONG}, "does not take our name and password: HEARKEN_SASL_USERNAME"),
-    "user": ({"HEARKEN_SASL_USERNAME": "nobody"}, "does not take our name and password: HEARKEN_SASL_USERNAME"),
+    "password": ({"HEARKEN_SASL_PASSWORD": WRONG}, "refuses the name and password: HEARKEN_SASL_USERNAME"),
+    "user": ({"HEARKEN_SASL_USERNAME": "nobody"}, "refuses the name and password: HEARKEN_SASL_USERNAME"),
     "authority": ({"HEARKEN_SSL_CAFILE": "stranger.pem"}, "HEARKEN_SSL_CAFILE must hold the authority"),
     "mechanism": ({"HEARKEN_SASL_MECHANISM": "SCRAM-SHA-256"}, "does not take SCRAM-SHA-256 at this port"),
     "name": ({"address": "127.0.0.1"}, "is for another name"),
@@ -196,14 +196,12 @@ def test_a_service_that_is_not_let_in_ends(
     environment = os.environ | given | {"HEARKEN_HTTP_PORT": "off", "HEARKEN_CONNECT_SECONDS": "60"}
     done = run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
-    assert done.stderr.splitlines()[-1].startswith(
-        f"hearken: {address}: the broker does not take our name and password"
-    )
+    assert done.stderr.splitlines()[-1].startswith(f"hearken: {address}: the broker refuses the name and password")
     assert WRONG not in done.stderr
     set_all(monkeypatch, given)
     monkeypatch.setattr(topic, "PATIENCE", 2.0)
     capsys.readouterr()
-    with pytest.raises(topic.NotLetIn, match="HEARKEN_SASL_PASSWORD"):
+    with pytest.raises(topic.AccessRefused, match="HEARKEN_SASL_PASSWORD"):
         topic.find_ends(address, place.topic)
 
 

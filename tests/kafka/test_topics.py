@@ -32,7 +32,7 @@ async def test_what_is_made_is_found_good(place: Place) -> None:
     names = names_at(place)
     async with administering(place.address) as admin:
         assert [x.detail for x in await check_topics(admin, names)] == [
-            "it is not there; make it: hearken topics create"
+            "it does not exist; create it: hearken topics create"
         ] * 4
         made = await create_topics(admin, names, partitions=3)
         assert made == list(names.all)
@@ -76,8 +76,8 @@ async def test_state_follows_an_input_that_is_there(place: Place) -> None:
         ("input", {"cleanup_policy": "compact"}, "error", "only the newest record of each session"),
         ("output", {"cleanup_policy": "compact,delete"}, "error", "only the newest record of each session"),
         ("dead_letter", {"cleanup_policy": "compact"}, "error", "only the newest record of each session"),
-        ("input", {"retention_ms": "5400000"}, "warning", "updates that nobody read within 90 minutes are lost"),
-        ("dead_letter", {"retention_ms": "36000000"}, "warning", "dead letters that nobody read within 10 hours"),
+        ("input", {"retention_ms": "5400000"}, "warning", "updates that are not read within 90 minutes are lost"),
+        ("dead_letter", {"retention_ms": "36000000"}, "warning", "dead letters that are not read within 10 hours"),
         ("input", {"retention_bytes": "1000000"}, "warning", "lost under load"),
         ("output", {"min_insync_replicas": "2"}, "error", "min.insync.replicas=2, but only 1 replica: nothing"),
         ("input", {"max_message_bytes": "100000"}, "error", "max.message.bytes=100000: the largest records do not fit"),
@@ -101,22 +101,22 @@ async def test_state_with_other_partitions_than_the_input(place: Place) -> None:
     async with administering(place.address) as admin:
         errors = [detail for severity, detail in await problems_of(admin, place, "state") if severity == "error"]
     assert errors == [
-        f"it has 1 partition, {names.input} has 4; the state of a session must lie where its updates lie:"
-        " name a new state topic, or make this one again"
+        f"it has 1 partition, {names.input} has 4; the state of a session must be in the partition of its updates:"
+        " name a new state topic, or create this one again"
     ]
 
 
 async def test_a_refusal_names_the_topic_and_the_reason(place: Place) -> None:
     names = names_at(place)
     async with administering(place.address) as admin:
-        with pytest.raises(OperationFailed, match=rf"topic {names.input} was not made: .*only 1 broker"):
+        with pytest.raises(OperationFailed, match=rf"topic {names.input} was not created: .*only 1 broker"):
             await create_topics(admin, names, replication=2)
 
 
 def test_the_commands_tell_by_table_and_exit_code(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["topics", "check", *flags(place)]) == 1
     out = capsys.readouterr().out
-    assert f"error: topic {place.topic}: it is not there; make it: hearken topics create" in out
+    assert f"error: topic {place.topic}: it does not exist; create it: hearken topics create" in out
     assert main(["topics", "create", *flags(place), "--partitions", "2"]) == 0
     assert capsys.readouterr().out.count("created") == 4
     assert main(["topics", "check", *flags(place)]) == 0

@@ -8,12 +8,21 @@ import msgspec
 from stream.engine.engine import Engine
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
-from stream.sessions.snapshot import Entry, SavedSession, decode_value, encode_value, restore_sessions
+from stream.sessions.snapshot import Entry, SavedSession, SegmentState, SessionState, restore_sessions
 from tests.stream.helpers import drain
 
 IDLE, REMEMBER = 9.0, 15.0
 Cut = tuple[int, int]
 """The group of messages that is cut, and how many of its entries are kept (modulo what there are, and one more)."""
+
+
+def encode_value(value: SessionState | SegmentState) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+def decode_value(segment: str | None, data: bytes) -> SessionState | SegmentState:
+    """The value of a key with that segment; None for the session's own key."""
+    return msgspec.msgpack.decode(data, type=SessionState if segment is None else SegmentState)
 
 
 def through_bytes(entries: Sequence[Entry]) -> list[Entry]:

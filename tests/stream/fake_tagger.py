@@ -220,12 +220,19 @@ class FakeLabeller:
         poison: words.
         names: its taggers, which share a pass.
         model: what it knows its own bytes by.
+        precision: the number format that it says it computes in.
     """
 
-    def __init__(self, poison: Sequence[str] = (), names: Sequence[str] = ("fake",), model: str = "fake") -> None:
+    def __init__(
+        self,
+        poison: Sequence[str] = (),
+        names: Sequence[str] = ("fake",),
+        model: str = "fake",
+        precision: str = "exact",
+    ) -> None:
         self.poison = set(poison)
         self.passes = (tuple(names),)
-        self.precisions = ("exact",)
+        self.precisions = (precision,)
         self.model = model
         self.steps: list[int] = []
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from stream.engine.engine import Engine, StepResult
+from stream.engine.worker import Worker
 from stream.messages.types import Delete, End, Message, Revision, Span, Update
 
 
@@ -49,3 +50,11 @@ def revisions_of(results: Iterable[StepResult]) -> list[Revision]:
 def brief(spans: Iterable[Span]) -> list[tuple[int, str, str]]:
     """Id, label and text of each span."""
     return [(x.id, x.label, x.text) for x in spans]
+
+
+async def drain_worker(worker: Worker) -> None:
+    """Wait until all submitted messages are answered and the reader of `results` has dealt with them."""
+    while worker.in_flight and not worker._stopped:
+        await worker._wait_for_progress()
+    if worker.in_flight:
+        worker._raise_if_stopped()

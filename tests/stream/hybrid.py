@@ -25,9 +25,11 @@ def two_headed_tagger(**limits: int) -> Tagger:
     return tiny_tagger(_checkpoint(two=True), **limits)
 
 
-def tiny_tagger(checkpoint: Checkpoint | None = None, kernels: str = "torch", **limits: int) -> Tagger:
+def tiny_tagger(
+    checkpoint: Checkpoint | None = None, kernels: str = "torch", number_format: str = "float32", **limits: int
+) -> Tagger:
     checkpoint = checkpoint or _checkpoint(two=False)
-    encoder = HybridEncoder(checkpoint, kernels=kernels, number_format="float32", **limits)
+    encoder = HybridEncoder(checkpoint, kernels=kernels, number_format=number_format, **limits)
     tokenizer = IncrementalTokenizer(checkpoint.tokenizer)
     pool = SessionPool(
         encoder, starts_word=tokenizer.starts_word(), **{k: v for k, v in limits.items() if k == "max_sessions"}

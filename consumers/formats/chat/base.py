@@ -42,8 +42,8 @@ class ChatChannel:
     def messages(self) -> list[Message]:
         """Return one message for each changed segment; only existing segments are deleted."""
         updates = [x for x in self._changes.values() if x is not None]
-        gone = [name for name, x in self._changes.items() if x is None and name in self._existing]
-        return [*(Delete(session=self._session, segment=name) for name in gone), *updates]
+        deleted = [name for name, x in self._changes.items() if x is None and name in self._existing]
+        return [*(Delete(session=self._session, segment=name) for name in deleted), *updates]
 
     def _delete_matching(self, matches: Callable[[str | None], bool]) -> None:
         speakers = {name: x.speaker for name, x in self._existing.items()}

@@ -59,24 +59,24 @@ class _YoutubeValue(msgspec.Struct, rename="camel"):
 
 def _read(value: _YoutubeValue, context: FormatContext) -> Iterator[Message]:
     chats: dict[str, ChatChannel] = {}
-    over = set()
+    ended = set()
     for item in value.items or [value]:
         if item.id is None or item.snippet is None:
             continue
         session = context.session_name(item.snippet.live_chat_id)
         _apply(item.id, item, item.snippet, chats.setdefault(session, ChatChannel(context, session)))
         if item.snippet.type == "chatEndedEvent":
-            over.add(session)
+            ended.add(session)
     for session, chat in chats.items():
-        said = chat.messages()
-        yield from said
-        if session in over and (said or context.segments(session)):
+        messages = chat.messages()
+        yield from messages
+        if session in ended and (messages or context.segments(session)):
             yield End(session=session)
 
 
 def _apply(name: str, item: _YoutubeValue, snippet: _Snippet, chat: ChatChannel) -> None:
-    for gone in _deleted_ids(name, snippet):
-        chat.delete(gone)
+    for deleted_id in _deleted_ids(name, snippet):
+        chat.delete(deleted_id)
     if snippet.type == "userBannedEvent":
         user = snippet.user_banned_details.banned_user_details if snippet.user_banned_details else None
         if user is not None and user.channel_id is not None:
@@ -94,8 +94,8 @@ def _deleted_ids(name: str, snippet: _Snippet) -> Iterable[str]:
         "messageDeletedEvent": deleted.deleted_message_id if deleted else None,
         "messageRetractedEvent": retracted.retracted_message_id if retracted else None,
     }
-    gone = names.get(snippet.type)
-    return () if gone is None else (gone,)
+    deleted_id = names.get(snippet.type)
+    return () if deleted_id is None else (deleted_id,)
 
 
 def _text(snippet: _Snippet) -> str | None:

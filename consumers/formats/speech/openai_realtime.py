@@ -48,8 +48,8 @@ def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message]:
         return _append(session, segment, value.delta)
     if existing is not None and value.text.strip() in existing.text:
         return ()  # already received as deltas
-    said = value.text if existing is None or value.text[:1].isspace() else f" {value.text}"
-    return _append(session, segment, said, [TimedText(x, value.start, value.end, value.speaker) for x in said.split()])
+    text = value.text if existing is None or value.text[:1].isspace() else f" {value.text}"
+    return _append(session, segment, text, [TimedText(x, value.start, value.end, value.speaker) for x in text.split()])
 
 
 def _append(session: str, segment: str, text: str, pieces: Iterable[TimedText] = ()) -> Iterable[Message]:

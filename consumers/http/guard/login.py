@@ -21,7 +21,7 @@ _FORM = """<!doctype html>
 <body>
 <main>
 <h1>Hearken</h1>
-<p role="alert">{said}</p>
+<p role="alert">{message}</p>
 <form method="post" action="/login">
 <label for="token">Token (the service was given it as HEARKEN_HTTP_TOKEN)</label>
 <p><input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
@@ -37,14 +37,14 @@ def login_routes(token: str | None) -> list[BaseRoute]:
     """Return the routes of the login form and its target."""
 
     async def show(request: Request) -> Response:
-        return HTMLResponse(_FORM.format(said="")) if token else RedirectResponse("/", 303)
+        return HTMLResponse(_FORM.format(message="")) if token else RedirectResponse("/", 303)
 
     async def enter(request: Request) -> Response:
         if token is None:
             return RedirectResponse("/", 303)
         shown = parse_qs((await request.body()).decode("utf-8", "replace")[:4096]).get("token", [""])[0]
         if not equals_secret(shown.strip(), token):
-            return HTMLResponse(_FORM.format(said="That is not the token."), 401)
+            return HTMLResponse(_FORM.format(message="That is not the token."), 401)
         response = RedirectResponse("/", 303)
         # The Origin has the scheme that the browser used, also behind a proxy that terminates TLS.
         is_secure = request.headers.get("origin", "").startswith("https:")

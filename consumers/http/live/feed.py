@@ -6,7 +6,6 @@ style or address except the page's own files.
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 1.0
 """Interval of the statistics frames."""
 
-Lag = Callable[[], tuple[int | None, float | None]]
-"""Returns how many records wait in the topic, and the age of the last one taken; None if unknown."""
-
 
 class WatchRequest(msgspec.Struct, frozen=True, tag="watch"):
     """The only frame that a page sends: which session it shows."""
@@ -38,16 +34,12 @@ class WatchRequest(msgspec.Struct, frozen=True, tag="watch"):
 
 def live_routes(live: LiveModel, stats: EngineStats, service: "Service | None") -> list[BaseRoute]:
     """Return the routes of the page, its files and its feed."""
-    return [*page_routes(), feed_route(live, RateMeter(stats), lambda: _total_lag(service))]
-
-
-def feed_route(live: LiveModel, rates: RateMeter, lag: Lag) -> BaseRoute:
-    """Return the route of the WebSocket that feeds a page."""
+    rates = RateMeter(stats)
 
     async def feed(socket: WebSocket) -> None:
         await socket.accept()
         subscriber = live.subscribe()
-        jobs = _receive_frames(socket, subscriber), _send_frames(socket, subscriber, live, rates, lag)
+        jobs = _receive_frames(socket, subscriber), _send_frames(socket, subscriber, live, rates, service)
         tasks = [asyncio.create_task(job) for job in jobs]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -63,7 +55,7 @@ def feed_route(live: LiveModel, rates: RateMeter, lag: Lag) -> BaseRoute:
             if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | _BadFrame):
                 raise result
 
-    return WebSocketRoute("/v1/live", feed)
+    return [*page_routes(), WebSocketRoute("/v1/live", feed)]
 
 
 class _BadFrame(Exception):
@@ -80,7 +72,9 @@ async def _receive_frames(socket: WebSocket, subscriber: Subscriber) -> None:
         subscriber.watch(request.session)
 
 
-async def _send_frames(socket: WebSocket, subscriber: Subscriber, live: LiveModel, rates: RateMeter, lag: Lag) -> None:
+async def _send_frames(
+    socket: WebSocket, subscriber: Subscriber, live: LiveModel, rates: RateMeter, service: "Service | None"
+) -> None:
     """Send frames of the watched session as they come, and statistics and the session list once a second."""
     due, version = 0.0, -1
     while True:
@@ -88,14 +82,14 @@ async def _send_frames(socket: WebSocket, subscriber: Subscriber, live: LiveMode
             await socket.send_text(frame)
         if time.monotonic() >= due:
             due = time.monotonic() + FRAME_SECONDS
-            await socket.send_text(encode_frame(_stats_frame(live, rates, lag)))
+            await socket.send_text(encode_frame(_stats_frame(live, rates, service)))
             if version != live.version:
                 version = live.version
                 await socket.send_text(encode_frame({"type": "sessions", "sessions": live.sessions()}))
 
 
-def _stats_frame(live: LiveModel, rates: RateMeter, lag: Lag) -> dict[str, Any]:
-    messages, seconds = lag()
+def _stats_frame(live: LiveModel, rates: RateMeter, service: "Service | None") -> dict[str, Any]:
+    messages, seconds = _total_lag(service)
     labels = {tagger: list(x) for tagger, x in live.labels.items()}
     return {
         "type": "stats",

@@ -4,7 +4,6 @@ Waiting work must progress within `stall_seconds`. Unreachable brokers are no re
 closed and opened again, and meanwhile the service is healthy but not ready.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -19,46 +18,37 @@ if TYPE_CHECKING:
     from consumers.kafka.service.service import Service
 
 
-@dataclass(frozen=True, kw_only=True)
-class HealthSources:
-    """Parts of the process whose progress the health checks report."""
+def health_routes(
+    worker: Worker, stall_seconds: float, service: "Service | None" = None, slot: "WorkerSlot | None" = None
+) -> list[BaseRoute]:
+    """Return the routes of `/healthz` and `/readyz`, which need no token.
 
-    worker: Worker
-    stall_seconds: float
-    """Time without progress after which waiting work counts as stuck."""
-    service: "Service | None" = None
-    """None without Kafka (`hearken listen`)."""
-    slot: "WorkerSlot | None" = None
-    """Slot among several workers of this machine; None for a single one."""
+    Args:
+        worker: runs the engine.
+        stall_seconds: time without progress after which waiting work counts as stalled.
+        service: None without Kafka (`hearken listen`).
+        slot: of this process among several workers of the machine; None for a single one.
+    """
 
-
-def health_routes(sources: HealthSources) -> list[BaseRoute]:
-    """Return the routes of `/healthz` and `/readyz`, which need no token."""
+    def find_problems() -> list[str]:
+        """Return a line for each kind of stalled work, of this process and of the machine's other workers."""
+        problems = find_stalls(worker, service, stall_seconds)
+        return problems if slot is None else problems + slot.board.find_problems(slot.worker, stall_seconds)
 
     async def healthz(request: Request) -> JSONResponse:
-        problems = find_health_problems(sources)
-        body = {"status": "stuck" if problems else "ok", "why": problems, **_progress(sources.worker)}
-        return JSONResponse(body | _worker_states(sources.slot), 503 if problems else 200)
+        problems = find_problems()
+        body = {"status": "stuck" if problems else "ok", "why": problems, **_progress(worker)}
+        return JSONResponse(body | _worker_states(slot), 503 if problems else 200)
 
     async def readyz(request: Request) -> JSONResponse:
-        reasons = find_readiness_problems(sources)
+        reasons = find_problems() if service is None else _why_not_ready(service)
         return JSONResponse({"ready": not reasons, "why": reasons}, 503 if reasons else 200)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz)]
 
 
-def find_health_problems(sources: HealthSources) -> list[str]:
-    """Return a line for each kind of stalled work, of this process and of the machine's other workers."""
-    stall_seconds, slot = sources.stall_seconds, sources.slot
-    problems = find_stalls(sources.worker, sources.service, stall_seconds)
-    return problems if slot is None else problems + slot.board.find_problems(slot.worker, stall_seconds)
-
-
-def find_readiness_problems(sources: HealthSources) -> list[str]:
-    """Return a line for each reason why the process cannot take work yet."""
-    service = sources.service
-    if service is None:
-        return find_health_problems(sources)
+def _why_not_ready(service: "Service") -> list[str]:
+    """Return a line for each reason why the service cannot take work yet."""
     if service.stopping:
         return ["the service ends"]
     given, opened = service.partitions

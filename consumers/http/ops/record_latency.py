@@ -47,16 +47,16 @@ class RecordLatency:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
-        told = "Seconds of a record in each phase of its way through; docs/watching.md names them"
-        phases = SummaryMetricFamily("hearken_record_seconds", told, labels=["phase"])
+        description = "Seconds of a record in each phase of its way through; docs/watching.md names them"
+        phases = SummaryMetricFamily("hearken_record_seconds", description, labels=["phase"])
         for phase, total in zip(PHASES, self._sums, strict=True):
             phases.add_metric([phase], self._with_broker_delay if phase == "broker" else self._count, total)
         yield phases
-        told = "Seconds from taking a record to the acknowledgement of all that it caused"
+        description = "Seconds from taking a record to the acknowledgement of all that it caused"
         counts, below = [], 0
         for bound, count in zip([*map(str, BUCKETS), "+Inf"], self._buckets, strict=True):
             below += count
             counts.append((bound, below))
         yield HistogramMetricFamily(
-            "hearken_taken_to_done_seconds", told, buckets=counts, sum_value=self._total_seconds
+            "hearken_taken_to_done_seconds", description, buckets=counts, sum_value=self._total_seconds
         )

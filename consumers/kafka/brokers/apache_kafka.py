@@ -1,6 +1,6 @@
-"""A real Apache Kafka of one node (KRaft) from its own jars: for tests, and to show the service without Docker.
+"""A one-node Apache Kafka (KRaft) started from its jars: for tests, and for demonstrations without Docker.
 
-`make kafka` fetches the jars; Java 17 or newer runs them. The broker never outlives the process that started it.
+`make kafka` fetches the jars; they need Java 17 or newer. The broker never outlives the process that started it.
 """
 
 import base64
@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -29,52 +28,53 @@ START_SECONDS = 90.0
 STOP_SECONDS = 20.0
 
 _PORTS = range(20_000, 32_000)
-"""Below the ports that systems give to outgoing connections: one of those could take ours while the broker is down, or
-a client that calls a dead local port could even be connected to itself."""
+"""Below the range of ephemeral ports: an outgoing connection could otherwise take the port while the broker is down,
+and a client that connects to a closed local port could even be connected to itself.
+"""
 
 
 def find_java() -> Path | None:
-    """Java 17 or newer (`JAVA_HOME` first, then the path), or None."""
+    """Return Java 17 or newer from `JAVA_HOME` or the path; None if there is none."""
     home = os.environ.get("JAVA_HOME")
     found = shutil.which("java", path=str(Path(home) / "bin")) if home else None
     java = found or shutil.which("java")
     if java is None:
         return None
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    match = re.search(r'version "(\d+)', said)
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    match = re.search(r'version "(\d+)', output)
     return Path(java) if match and int(match[1]) >= OLDEST_JAVA else None
 
 
 def find_jars() -> Path | None:
-    """The folder with Kafka's jars: `HEARKEN_KAFKA_JARS`, or the newest that `make kafka` fetched; None without."""
+    """Return the folder with Kafka's jars: `HEARKEN_KAFKA_JARS`, or the newest of `make kafka`; None if missing."""
     given = os.environ.get("HEARKEN_KAFKA_JARS")
     folders = [Path(given)] if given else sorted(CACHE.glob("[0-9]*"), key=_version, reverse=True)
     return next((folder.resolve() for folder in folders if any(folder.glob("kafka_2.13-*.jar"))), None)
 
 
 def find_missing() -> str | None:
-    """Why Apache Kafka cannot run here, in one line that says what to do; None if it can."""
+    """Return one line that says what Apache Kafka needs to run here; None if nothing is missing."""
     if find_java() is None:
-        return f"there is no Java {OLDEST_JAVA} or newer (set JAVA_HOME, or apt install default-jre-headless)"
+        return f"Java {OLDEST_JAVA} or newer is missing (set JAVA_HOME, or apt install default-jre-headless)"
     if find_jars() is None:
-        return "its jars are not here (make kafka fetches them with Maven)"
+        return "its jars are missing (make kafka fetches them with Maven)"
     return None
 
 
 class ApacheKafka:
-    """A broker, which can be killed and started again on the same data and the same ports. All calls block.
+    """A broker that can be killed and started again with the same data and ports. All calls block.
 
     Args:
         libs: the folder with Kafka's jars.
-        folder: where it keeps its data and its log; made if it is not there.
-        partitions: of a topic that comes into being when it is first asked for.
-        ephemeral: remove the folder at `stop`, and even when this process is killed.
-        properties: more lines for its configuration, with {port} and {controller} as ours; a line here wins.
-        format_options: more arguments for the tool that formats its storage (users with passwords, for example).
+        folder: for its data and log; created if missing.
+        partitions: of automatically created topics.
+        ephemeral: remove the folder at `stop`, and also if this process is killed.
+        properties: additional configuration lines, which take precedence; {port} and {controller} are replaced.
+        format_options: additional arguments of the storage formatting tool (such as users with passwords).
 
     Attributes:
         address: HOST:PORT for clients.
-        log: the file that the broker logs to.
+        log: log file of the broker.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class ApacheKafka:
         self._java: Path | None = None
 
     def start(self) -> None:
-        """Start it; returns when it answers and every partition that it had has a leader.
+        """Start the broker; returns when it answers and every existing partition has a leader.
 
         Raises:
-            OperationFailed: there is no Java, or the broker did not come up.
+            OperationFailed: there is no Java, or the broker did not start.
         """
-        assert self._process is None, "it runs already"
+        assert self._process is None, "the broker is already running"
         self._java = self._java or find_java()
         if self._java is None:
             raise OperationFailed(f"Apache Kafka needs Java {OLDEST_JAVA} or newer; set JAVA_HOME")
@@ -121,7 +121,7 @@ class ApacheKafka:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                start_new_session=True,  # Ctrl-C is for us; we stop the broker when we are done with it
+                start_new_session=True,  # Ctrl-C must reach this process only, which stops the broker itself
             )
         try:
             self._wait()
@@ -130,13 +130,13 @@ class ApacheKafka:
             raise
 
     def kill(self) -> None:
-        """End it as a power cut would (SIGKILL); its data stay. Does nothing to a broker that does not run."""
+        """Kill the broker (SIGKILL) as a power failure would; its data stay. No effect if it is not running."""
         if self._process is not None:
             self._process.kill()
             self._reap(self._process)
 
     def stop(self) -> None:
-        """End it in order, or by force when that takes too long. Does nothing to a broker that does not run."""
+        """Stop the broker, by force after `STOP_SECONDS`. No effect if it is not running."""
         if self._process is not None:
             self._process.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -147,17 +147,12 @@ class ApacheKafka:
 
     @property
     def pid(self) -> int | None:
-        """Its process, while it runs: for tests that stop and continue it."""
+        """Process id while the broker runs: for tests that suspend it."""
         return self._process.pid if self._process else None
 
     def _reap(self, process: "subprocess.Popen[bytes]") -> None:
         process.wait()
-        watchman = process.stdin
-        assert watchman is not None
-        with suppress(BrokenPipeError):
-            watchman.write(b"done\n")
-            watchman.flush()
-        _close_quietly(watchman)
+        process.communicate(b"done\n")  # ends the watchdog
         self._process = None
 
     def _format(self, config: Path) -> None:
@@ -168,12 +163,14 @@ class ApacheKafka:
         draft.write_text(text)
         (self.folder / "tmp").mkdir(exist_ok=True)
         cluster = base64.urlsafe_b64encode(random.randbytes(16)).decode().rstrip("=")
-        # A name that begins with "-" would be read as an option.
+        # A cluster id that begins with "-" would be parsed as an option.
         command = [*self._command("kafka.tools.StorageTool"), "format", "-t", "H" + cluster[1:], "-c", str(draft)]
         command += self._format_options
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.folder)
         if done.returncode:
-            raise OperationFailed(f"Apache Kafka's storage was not formatted: {(done.stdout + done.stderr).strip()}")
+            raise OperationFailed(
+                f"Apache Kafka's storage could not be formatted: {(done.stdout + done.stderr).strip()}"
+            )
         draft.rename(config)
 
     def _command(self, main: str) -> list[str]:
@@ -181,7 +178,7 @@ class ApacheKafka:
         return [str(self._java), *JVM, temporary, "-cp", f"{self._libs.resolve()}/*", main]
 
     def _wait(self) -> None:
-        """Ask for the topics until the answer is whole."""
+        """Wait until the broker answers and all partitions have leaders."""
         assert self._process is not None
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -211,10 +208,10 @@ class ApacheKafka:
 
 @contextmanager
 def apache_kafka(*, partitions: int = 4) -> Iterator[ApacheKafka]:
-    """A running broker with empty storage, which leaves nothing behind.
+    """Run a broker with empty storage for the block; removes all its files.
 
     Raises:
-        OperationFailed: Apache Kafka cannot run here, or did not come up.
+        OperationFailed: Apache Kafka cannot run here, or did not start.
     """
     missing = find_missing()
     libs = find_jars()
@@ -230,10 +227,10 @@ def apache_kafka(*, partitions: int = 4) -> Iterator[ApacheKafka]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody has.
+    """Return unused ports on loopback.
 
     Raises:
-        OperationFailed: there are not so many.
+        OperationFailed: there are not enough.
     """
     found: list[int] = []
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
@@ -244,13 +241,8 @@ def free_ports(count: int) -> list[int]:
                 found.append(port)
         if len(found) == count:
             return found
-    raise OperationFailed(f"there are no {count} free ports between {_PORTS.start} and {_PORTS.stop}")
+    raise OperationFailed(f"there are fewer than {count} free ports between {_PORTS.start} and {_PORTS.stop}")
 
 
 def _version(folder: Path) -> list[int]:
     return [int(part) for part in re.findall(r"\d+", folder.name)]
-
-
-def _close_quietly(pipe: IO[bytes]) -> None:
-    with suppress(OSError):
-        pipe.close()

@@ -1,15 +1,17 @@
-"""How Apache Kafka is run for tests and demonstrations: small, fast to start, impatient."""
+"""Configuration of Apache Kafka for tests and demonstrations: small, fast to start, short timeouts."""
 
 WATCHED = """exec 3<&0
 (read -r line || { kill -9 $$; test -z "$0" || { sleep 1; rm -rf "$0"; }; }) <&3 >/dev/null 2>&1 &
 exec "$@" </dev/null 3<&-"""
-"""Runs "$@" with a watchman, who kills it when our end of the pipe closes without a line (we died) and then removes
-the folder $0, if there is one. A death signal (PR_SET_PDEATHSIG) would not do: it comes when the *thread* ends."""
+"""Shell script that runs "$@" with a watchdog: if the pipe closes without a line (this process died), the watchdog
+kills the broker and removes the folder $0, if given. A death signal (PR_SET_PDEATHSIG) is unsuitable, because it is
+sent when the starting *thread* ends.
+"""
 
 JVM = (
     "-Xms128m",
     "-Xmx512m",
-    # Short runs on few cores: compile fast rather than well, collect in one thread, write no files elsewhere.
+    # Short runs on few cores: fast compilation, single-threaded garbage collection, no files elsewhere.
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:-UsePerfData",
@@ -30,7 +32,7 @@ log.dirs={data}
 num.partitions={partitions}
 auto.create.topics.enable=true
 
-# One node, and few partitions of its own topics: it starts faster.
+# One node and few internal partitions start faster.
 offsets.topic.num.partitions=4
 offsets.topic.replication.factor=1
 transaction.state.log.num.partitions=4
@@ -43,11 +45,11 @@ num.network.threads=2
 num.io.threads=4
 background.threads=4
 
-# A node that comes back after a kill waits until its own controller has given up the old one: 9 s by default.
+# A restarted node waits until its controller has expired the old one: 9 s by default.
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=300
 
-# Tests do not want to wait: for members that may yet join, for the dead, for the cleaner.
+# Tests should not wait for joining members, for dead members or for the cleaner.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=500

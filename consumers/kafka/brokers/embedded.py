@@ -1,7 +1,7 @@
-"""Brokers for the demo and for tests. The embedded one is librdkafka's in-process cluster, which speaks Kafka over TCP.
+"""Brokers for the demo and for tests. The embedded broker is librdkafka's in-process cluster, reachable over TCP.
 
-It serves one member of a group. It has no transactions worth the name, keeps 5 MiB a partition and stamps every record
-1234: for anything else use Apache Kafka.
+It serves one member of a group, does not support transactions, keeps 5 MiB for each partition and sets every timestamp
+to 1234: for anything else use Apache Kafka.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from confluent_kafka import Producer
 from consumers.kafka.brokers.apache_kafka import apache_kafka
 
 FETCH_WAIT_MS = 5
-"""It answers a fetch that found nothing only when the time is up, even if something comes meanwhile: so ask often."""
+"""Fetch wait for the embedded broker, which answers an empty fetch only after it, even if records arrive meanwhile."""
 
 
 class EmbeddedBroker:
-    """A broker that lives as long as this object; topics come into being when they are first asked for.
+    """A broker that lives as long as this object; it creates topics on first use.
 
     Args:
-        partitions: of each new topic.
+        partitions: partitions of each topic.
     """
 
     def __init__(self, partitions: int = 4) -> None:
-        # The producer is only the cluster's owner; its own lines about that are no news to anyone.
+        # The producer only owns the cluster; its log lines about that are noise.
         self._owner: Producer | None = Producer(
             {
                 "bootstrap.servers": "embedded",
@@ -38,12 +38,12 @@ class EmbeddedBroker:
         self.address = f"{broker.host}:{broker.port}"
 
     def close(self) -> None:
-        """Stop the cluster and forget all its records."""
+        """Stop the cluster; all its records are lost."""
         self._owner = None
 
 
 class OwnBroker(Enum):
-    """A broker that lives as long as the command."""
+    """Kind of a broker that lives as long as the command."""
 
     EMBEDDED = "embedded broker"
     APACHE = "Apache Kafka of its own"
@@ -51,7 +51,7 @@ class OwnBroker(Enum):
 
 @asynccontextmanager
 async def open_broker(which: str | OwnBroker) -> AsyncIterator[str]:
-    """Give the address of a broker: an outside one's as it is, or that of one which ends with the context.
+    """Yield the address of a broker: the given one, or that of a broker which runs for the block.
 
     Raises:
         OperationFailed: Apache Kafka cannot run here.

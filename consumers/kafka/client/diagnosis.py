@@ -1,4 +1,4 @@
-"""Why brokers do not let us in. aiokafka says only that it could not connect, so one connection is tried here."""
+"""Diagnosis of refused connections by a test connection, because aiokafka reports only that it could not connect."""
 
 import asyncio
 import ssl
@@ -14,10 +14,10 @@ _HOSTNAME_MISMATCH, _ADDRESS_MISMATCH = 62, 64
 
 
 async def find_refusal(broker: str) -> str | None:
-    """Ask the first broker that answers; returns one line that names the variable to blame, or None.
+    """Return one line that names the variable to correct, from the first broker that answers; None without a diagnosis.
 
-    None means that nobody answers, that all is well, or that it is something else: without TLS and SASL on our side
-    there is nothing that a broker could refuse so that it can be told from a broker that is not there.
+    None means that no broker answers, that the connection works, or that the cause is another: without TLS and SASL a
+    refusal cannot be distinguished from a broker that is away.
     """
     security = read_security()
     if not (security.tls or security.sasl):
@@ -29,7 +29,7 @@ async def find_refusal(broker: str) -> str | None:
         except (SaslAuthenticationFailed, UnsupportedSaslMechanismError) as error:
             return _explain_sasl(error, security)
         except (OSError, KafkaError) as error:  # TimeoutError is an OSError
-            # A broker that wants a certificate of ours says so after the handshake, to whoever reads next.
+            # A broker that requires a client certificate says so after the handshake, on the next read.
             for found in (error, error.__cause__):
                 if isinstance(found, ssl.SSLError):
                     return _explain_tls(found)
@@ -47,13 +47,13 @@ def _hosts(broker: str) -> list[tuple[str, int]]:
 def _explain_tls(error: ssl.SSLError) -> str:
     if not isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"TLS failed ({error.reason or error}): does the broker ask for a certificate of ours "
+            f"TLS failed ({error.reason or error}): does the broker ask for a client certificate "
             "(HEARKEN_SSL_CERTFILE), and does this port speak TLS (HEARKEN_SECURITY_PROTOCOL)?"
         )
     if error.verify_code in (_HOSTNAME_MISMATCH, _ADDRESS_MISMATCH):
         return (
             f"the broker's certificate is for another name ({error.verify_message}): "
-            "use the name that it has in --broker, or HEARKEN_SSL_CHECK_HOSTNAME=false where that cannot be"
+            "use the certificate's name in --broker, or set HEARKEN_SSL_CHECK_HOSTNAME=false if that is not possible"
         )
     return (
         f"the broker's certificate is not trusted ({error.verify_message}): "
@@ -63,6 +63,6 @@ def _explain_tls(error: ssl.SSLError) -> str:
 
 def _explain_sasl(error: KafkaError, security: Security) -> str:
     if isinstance(error, SaslAuthenticationFailed):
-        said = " ".join(str(error).split())
-        return f"the broker does not take our name and password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({said})"
+        answer = " ".join(str(error).split())
+        return f"the broker refuses the name and password: HEARKEN_SASL_USERNAME, HEARKEN_SASL_PASSWORD ({answer})"
     return f"the broker does not take {security.sasl_mechanism} at this port: HEARKEN_SASL_MECHANISM"

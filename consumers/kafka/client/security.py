@@ -1,8 +1,8 @@
-"""How Kafka is reached: TLS and SASL, from the environment and from files that it names.
+"""TLS and SASL settings of Kafka connections, from environment variables and the files that they name.
 
-A client reads them when it is made (consumers/kafka/client/clients.py, consumers/kafka/client/topic_reader.py), so a
-password that has changed in its file holds for every client made after that. There are no flags: a password has no
-place among a process's arguments.
+They are read when a client is made (consumers/kafka/client/clients.py, consumers/kafka/client/topic_reader.py), so a
+password changed in its file applies to every client made afterwards. There are no flags, because process arguments are
+visible to other users.
 """
 
 import os
@@ -19,11 +19,11 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 PREFIX = "HEARKEN_"
 SECRETS = ("sasl_password", "ssl_key_password")
-"""Each may stand in a file, which the variable with _FILE behind it names."""
+"""Settings that may be in a file, which the variable with the suffix _FILE names."""
 
 
 class SecurityError(SettingError):
-    """A variable that cannot be used; there is no flag to name beside it."""
+    """A security variable is invalid; unlike other settings it has no flag."""
 
     def __init__(self, name: str, detail: str) -> None:
         Exception.__init__(self, f"{PREFIX}{name.upper()}: {detail}")
@@ -33,10 +33,10 @@ class SecurityError(SettingError):
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """How clients reach the brokers. Its repr shows no secret.
+    """Security settings of the connections to brokers. The repr shows no secrets.
 
     Raises:
-        SecurityError: half of what a protocol needs, or what it has no use for.
+        SecurityError: the protocol needs a setting that is missing, or has no use for one that is set.
     """
 
     security_protocol: Protocol = "PLAINTEXT"
@@ -44,11 +44,11 @@ class Security:
     sasl_username: str | None = None
     sasl_password: str | None = field(default=None, repr=False)
     ssl_cafile: Path | None = None
-    """The authorities that brokers' certificates are checked by; None means the system's."""
+    """Certificate authorities for the brokers' certificates; None for the system's."""
     ssl_certfile: Path | None = None
-    """Our own certificate, for brokers that ask for one."""
+    """Client certificate, for brokers that require one."""
     ssl_keyfile: Path | None = None
-    """Its key; None means that it stands in the same file."""
+    """Key of the client certificate; None if it is in the same file."""
     ssl_key_password: str | None = field(default=None, repr=False)
     ssl_check_hostname: bool = True
 
@@ -58,19 +58,19 @@ class Security:
 
     @property
     def tls(self) -> bool:
-        """Whether what goes over the network is encrypted."""
+        """Whether connections are encrypted."""
         return self.security_protocol.endswith("SSL")
 
     @property
     def sasl(self) -> bool:
-        """Whether we log in with a name and a password."""
+        """Whether clients log in with name and password."""
         return self.security_protocol.startswith("SASL")
 
     def ssl_context(self) -> ssl.SSLContext:
-        """What TLS connections are made with.
+        """Make the context of TLS connections.
 
         Raises:
-            SecurityError: a file cannot be read, or is not what it should be.
+            SecurityError: a file cannot be read or is invalid.
         """
         try:
             context = ssl.create_default_context(cafile=self.ssl_cafile)
@@ -82,7 +82,7 @@ class Security:
         return context
 
     def for_aiokafka(self) -> dict[str, Any]:
-        """Options of any aiokafka client.
+        """Return the options of an aiokafka client.
 
         Raises:
             SecurityError: see `ssl_context`.
@@ -99,7 +99,7 @@ class Security:
         return options
 
     def for_librdkafka(self) -> dict[str, Any]:
-        """Settings of any librdkafka client."""
+        """Return the settings of a librdkafka client."""
         options: dict[str, Any] = {"security.protocol": self.security_protocol.lower()}
         if self.tls:
             options["ssl.endpoint.identification.algorithm"] = "https" if self.ssl_check_hostname else "none"
@@ -139,7 +139,7 @@ class Security:
         assert self.ssl_certfile is not None
         password = self.ssl_key_password or ""
         try:
-            # Without a password OpenSSL would ask for it at the terminal.
+            # Without a password callback OpenSSL would prompt on the terminal.
             context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, password=lambda: password)
         except OSError as error:
             wrong = "ssl_keyfile" if self.ssl_keyfile else "ssl_certfile"
@@ -150,10 +150,10 @@ class Security:
 
 
 def read_security(environ: Mapping[str, str] = os.environ) -> Security:
-    """Read the variables, and the files that they name. An empty variable is one that is not set.
+    """Read the variables and the files that they name. Empty variables count as unset.
 
     Raises:
-        SecurityError: a variable cannot be used; the message names it.
+        SecurityError: a variable is invalid; the message names it.
     """
     given = {name.name: environ.get(PREFIX + name.name.upper(), "").strip() for name in fields(Security)}
     given |= {name: _read_secret(environ, name) for name in SECRETS}
@@ -173,41 +173,33 @@ def read_security(environ: Mapping[str, str] = os.environ) -> Security:
 
 
 def check_cluster(broker: str) -> None:
-    """Check a list of `HOST:PORT` and the variables by which it is reached.
+    """Check a list of `HOST:PORT` and the security variables.
 
     Raises:
-        SettingError: one of them cannot be used.
+        SettingError: one of them is invalid.
     """
     check_broker(broker)
     read_security()
 
 
 def aiokafka_options() -> dict[str, Any]:
-    """What every aiokafka client of ours is made with.
-
-    Raises:
-        SecurityError: a variable cannot be used.
-    """
+    """Return the security options of an aiokafka client; see `read_security`."""
     return read_security().for_aiokafka()
 
 
 def librdkafka_options() -> dict[str, Any]:
-    """What every librdkafka client of ours is made with.
-
-    Raises:
-        SecurityError: a variable cannot be used.
-    """
+    """Return the security settings of a librdkafka client; see `read_security`."""
     return read_security().for_librdkafka()
 
 
 def clear_security_variables(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Forget the variables, in this process and its children: a broker that we start ourselves is open, on loopback."""
+    """Unset the variables for this process and its children: brokers started by a command are open, on loopback."""
     for name in variable_names():
         environ.pop(name, None)
 
 
 def variable_names() -> list[str]:
-    """All that is read here."""
+    """Return the names of all variables read here."""
     names = [PREFIX + name.name.upper() for name in fields(Security)]
     return names + [f"{PREFIX}{name.upper()}_FILE" for name in SECRETS]
 
@@ -223,7 +215,7 @@ def _drop_unset(options: Mapping[str, object]) -> dict[str, str]:
 def _choose(name: str, value: str, known: tuple[Any, ...]) -> Any:
     value = value.upper()
     if value not in known:
-        # A value that is wrong here could be a secret in the wrong place: it is not repeated.
+        # The value is not repeated, because it could be a secret in the wrong variable.
         raise SecurityError(name, f"use {', '.join(filter(None, known))}")
     return value
 
@@ -238,17 +230,17 @@ def _find_file(name: str, value: str) -> Path | None:
     if not value:
         return None
     if not os.access(value, os.R_OK) or not Path(value).is_file():
-        raise SecurityError(name, f"{value} is no file that we may read")
+        raise SecurityError(name, f"{value} is not a readable file")
     return Path(value)
 
 
 def _read_secret(environ: Mapping[str, str], name: str) -> str:
-    """A secret from its variable or its file; a file's last line break is not part of it."""
-    said = environ.get(PREFIX + name.upper(), "")
+    """Read a secret from its variable or its file, without the file's trailing line breaks."""
+    value = environ.get(PREFIX + name.upper(), "")
     path = environ.get(f"{PREFIX}{name.upper()}_FILE", "")
     if not path:
-        return said
-    if said:
+        return value
+    if value:
         raise SecurityError(name, f"is set, and {PREFIX}{name.upper()}_FILE too: use one of them")
     try:
         secret = Path(path).read_text("utf-8").rstrip("\r\n")
@@ -260,10 +252,10 @@ def _read_secret(environ: Mapping[str, str], name: str) -> str:
 
 
 def check_broker_choice(broker: str | None, *, own: bool) -> None:
-    """Get ready for a cluster that runs, or for one that we start ourselves, to which we speak plainly.
+    """Check the settings of a running cluster, or unset them for a broker that the command starts.
 
     Raises:
-        SettingError: both were asked for, or the cluster's settings are wrong.
+        SettingError: both were requested, or the cluster's settings are invalid.
     """
     if broker is None:
         clear_security_variables()

@@ -1,4 +1,4 @@
-"""A topic read from its beginning to its end, as read committed; no group is joined and nothing is committed."""
+"""Reading of whole topics (read committed), without joining a group and without commits."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from consumers.kafka.client.diagnosis import find_refusal
 from consumers.kafka.client.security import librdkafka_options
 
 PATIENCE = 30.0
-"""Seconds to wait for a broker that does not answer."""
+"""Time to wait for a broker that does not answer."""
 
 
 @dataclass(slots=True)
 class StoredRecord:
-    """A record as it stands in a topic."""
+    """A record of a topic."""
 
     topic: str
     partition: int
@@ -32,26 +32,27 @@ class StoredRecord:
 
 
 def make_topic_consumer(broker: str, group: str = "hearken-verify") -> Consumer:
-    """A consumer for reading by hand; the group's name is only for asking what it has committed."""
+    """Make a consumer with manual assignment; the group serves only to read its committed offsets."""
     return Consumer(
         {
             "bootstrap.servers": broker,
             "group.id": group,
             "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,  # the end of a partition is told only when a fetch that found nothing returns
+            "fetch.wait.max.ms": 20,  # the end of a partition is reported only after an empty fetch
             "isolation.level": "read_committed",
-            "log_level": 0,  # what does not answer is told as an error; a broker that is killed is no news
+            "log_level": 0,  # errors are raised; lines about killed brokers are noise
             **librdkafka_options(),
         }
     )
 
 
 def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
-    """Ask for a topic's partitions.
+    """Return the partitions of a topic.
 
     Raises:
-        BrokerUnreachable: no broker answered, or it did not let us in.
+        BrokerUnreachable: no broker answered.
+        AccessRefused: the broker refused the connection.
         OperationFailed: there is no such topic.
     """
     try:
@@ -67,11 +68,11 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
 
 
 def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, int]:
-    """The offset after the last record of each partition, or the one that a group has committed (0: none).
+    """Return each partition's end offset, or the offset that a group has committed (0 for none).
 
     Raises:
         BrokerUnreachable: no broker answered.
-        OperationFailed: there is no such topic, or its beginning was deleted.
+        OperationFailed: there is no such topic, or its first records are deleted.
     """
     with closing(make_topic_consumer(broker, group or "hearken-verify")) as consumer:
         partitions = [TopicPartition(topic, number) for number in find_partitions(consumer, broker, topic)]
@@ -87,7 +88,7 @@ def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, in
 
 
 def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
-    """Read all records that are there now, one partition after another.
+    """Yield all present records, one partition after another.
 
     Raises:
         BrokerUnreachable: no broker answered.
@@ -100,7 +101,7 @@ def read_topic(broker: str, topic: str) -> Iterator[StoredRecord]:
 
 
 def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[StoredRecord]:
-    # One by one: `consume` would wait until a batch is full.
+    # `poll` instead of `consume`, which would wait until a batch is full.
     while (record := consumer.poll(PATIENCE)) is not None:
         error = record.error()
         if error is None:

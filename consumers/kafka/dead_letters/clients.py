@@ -1,4 +1,4 @@
-"""The clients of `hearken dlq`: records into their topics and progress into a group, in one transaction; originals."""
+"""Clients of `hearken dlq`: reading, and sending of records together with the progress in one transaction."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -9,23 +9,19 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import (
-    KafkaError,
-    MessageSizeTooLargeError,
-    OffsetOutOfRangeError,
-    ProducerFenced,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError, ProducerFenced
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.client.clients import Admin, C, connect
+from consumers.kafka.client.clients import C, connect
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
 from consumers.kafka.output.dead_letter import read_replays
+from consumers.kafka.topics.topics import is_embedded
 
 BROKER_SECONDS = 30.0
-"""How long a broker may take for one transaction, or to give the next records."""
+"""Time limit of one transaction, or of reading the next records."""
 MAX_REQUEST = 16 << 20
-"""Bytes of a record that we would send; whether that is too large is for the broker to say."""
+"""Limit of bytes of a sent record; brokers usually have a lower one."""
 
 
 @dataclass(slots=True)
@@ -34,18 +30,18 @@ class FoundLetter:
 
     location: TopicPartition
     after: int
-    """Offset behind the record before: between them there is none."""
+    """Offset after the previous record; no record lies between."""
     offset: int
     letter: DeadLetter | None
-    """None: the service did not write it."""
+    """None if the service did not write the record."""
 
 
 @asynccontextmanager
 async def broker_deadline(what: str) -> AsyncIterator[None]:
-    """Give a broker `BROKER_SECONDS`.
+    """Limit the time of broker calls in the block to `BROKER_SECONDS`.
 
     Raises:
-        OperationFailed: it took longer, or refused; `what` says what did not happen.
+        OperationFailed: a call failed or took longer; `what` says what did not happen.
     """
     try:
         async with asyncio.timeout(BROKER_SECONDS):
@@ -59,7 +55,7 @@ async def broker_deadline(what: str) -> AsyncIterator[None]:
 
 
 async def start_client(stack: AsyncExitStack, make: Callable[[], C], broker: str, patience: float) -> C:
-    """Start a client that the stack stops.
+    """Start a client; the stack stops it.
 
     Raises:
         BrokerUnreachable: no broker answered.
@@ -69,15 +65,10 @@ async def start_client(stack: AsyncExitStack, make: Callable[[], C], broker: str
     return client
 
 
-async def start_admin(stack: AsyncExitStack, broker: str, patience: float) -> AIOKafkaAdminClient:
-    """Start an admin client; see `start_client`."""
-    return await start_client(stack, partial(Admin, broker), broker, patience)
-
-
 async def start_consumer(
     stack: AsyncExitStack, broker: str, patience: float, group: str | None = None
 ) -> AIOKafkaConsumer:
-    """Start a reader of committed records that is told each position; see `start_client`."""
+    """Start a reader of committed records with explicit positions; see `start_client`."""
     make = partial(
         AIOKafkaConsumer,
         bootstrap_servers=broker,
@@ -94,12 +85,12 @@ async def start_consumer(
 async def read_progress(
     admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]
 ) -> dict[TopicPartition, DoneOffsets]:
-    """Read what a group has noted.
+    """Read the progress that a group has committed.
 
     Raises:
-        OperationFailed: the broker did not say.
+        OperationFailed: the broker did not answer.
     """
-    async with broker_deadline("the broker did not say how far the last replay came"):
+    async with broker_deadline("the broker did not report the progress of the last replay"):
         while True:
             try:
                 kept = await admin.list_consumer_group_offsets(group, partitions=partitions)
@@ -109,17 +100,16 @@ async def read_progress(
             else:
                 if all(at in kept for at in partitions):
                     return {at: DoneOffsets.parse(kept[at].offset, kept[at].metadata or "") for at in partitions}
-            # The first group of a new cluster waits for its coordinator. That is an error, or an answer without
-            # partitions: aiokafka does not look at the answer's own error.
+            # The first group of a new cluster waits for its coordinator. That gives an error, or an answer without
+            # partitions, whose error aiokafka ignores.
             await asyncio.sleep(0.1)
 
 
 class ReplaySender:
-    """Sends records again, and notes that in the same transaction.
+    """Sends records again and commits the progress in the same transaction.
 
-    Its start fences a replay that still runs, and ends what one that died left: so it comes before progress is read.
-    An embedded broker keeps no offsets of transactions and spoils a topic with their markers, so there each record is
-    sent and noted by itself.
+    Its start fences a running replay and aborts the transaction of a crashed one, so start it before reading progress.
+    The embedded broker does not support transactions, so there each record is sent and committed separately.
     """
 
     def __init__(self, broker: str, group: str, patience: float, *, transactional: bool) -> None:
@@ -134,9 +124,9 @@ class ReplaySender:
     async def open(
         cls, stack: AsyncExitStack, admin: AIOKafkaAdminClient, broker: str, group: str, patience: float
     ) -> "ReplaySender":
-        """Start one; see `start_client`."""
-        async with broker_deadline("the broker did not say what it is"):
-            embedded = str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
+        """Start a sender; see `start_client`."""
+        async with broker_deadline("the broker did not describe itself"):
+            embedded = await is_embedded(admin)
         sender = cls(broker, group, patience, transactional=not embedded)
         sender._producer = await sender._connect()
         stack.push_async_callback(sender.stop)
@@ -161,13 +151,13 @@ class ReplaySender:
         return producer
 
     async def send(self, location: TopicPartition, found: Sequence[FoundLetter], done: DoneOffsets) -> bool:
-        """Send letters of one partition, in order, and add them to what is done.
+        """Send letters of one partition in order, and add them to `done`.
 
         Returns:
-            False if nothing was sent, because one is too large or because they must be sent one by one.
+            False if nothing was sent, because a record is too large or the records must be sent one by one.
 
         Raises:
-            OperationFailed: the broker did not take it, or progress cannot be noted.
+            OperationFailed: the broker did not accept them, or the progress cannot be committed.
         """
         if not self._transactional and len(found) > 1:
             return False
@@ -182,25 +172,18 @@ class ReplaySender:
                 f" ({error}); replay the others too (without --reason)"
             ) from error
         letters = [one.letter for one in found if one.letter]
-        async with broker_deadline("the broker did not take what was sent"):
-            if not await (
-                self._send_transaction(letters, position) if self._transactional else self._send_records(letters)
-            ):
+        async with broker_deadline("the broker did not accept the records"):
+            if self._transactional:
+                await self._producer.begin_transaction()
+            if not await self._send_records(letters):
                 return False
-            if not self._transactional:
+            if self._transactional:
+                await self._producer.send_offsets_to_transaction(position, self._group)
+                await self._producer.commit_transaction()
+            else:
                 await self._commit_progress(location, position)
         for one in found:
             done.add(one.after, one.offset + 1)
-        return True
-
-    async def _send_transaction(
-        self, letters: Sequence[DeadLetter], position: dict[TopicPartition, tuple[int, str]]
-    ) -> bool:
-        await self._producer.begin_transaction()
-        if not await self._send_records(letters):
-            return False
-        await self._producer.send_offsets_to_transaction(position, self._group)
-        await self._producer.commit_transaction()
         return True
 
     async def _send_records(self, letters: Sequence[DeadLetter]) -> bool:
@@ -212,8 +195,8 @@ class ReplaySender:
             await asyncio.gather(*acks)
         except MessageSizeTooLargeError:
             await asyncio.gather(*acks, return_exceptions=True)
-            # Its numbering of records is out of step with the broker's now: it would not take another one from it.
-            # (A transaction that is open ends with the start of the next producer of that id.)
+            # The producer's sequence numbers no longer match the broker's, which would refuse its next record.
+            # (The next producer with the transactional id aborts an open transaction.)
             await self._producer.stop()
             self._producer = await self._connect()
             return False
@@ -227,7 +210,7 @@ class ReplaySender:
 
 
 class OriginalRecords:
-    """The records that dead letters are copies of, where they came from."""
+    """Reads the original records of dead letters from their topics."""
 
     def __init__(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
         self._admin = admin
@@ -235,7 +218,7 @@ class OriginalRecords:
         self._partitions: dict[str, set[int]] = {}
 
     async def partition_exists(self, origin: TopicPartition) -> bool:
-        """Whether that partition exists."""
+        """Whether a partition exists."""
         if origin.topic not in self._partitions:
             known = origin.topic in await self._admin.list_topics()
             described = await self._admin.describe_topics([origin.topic]) if known else []
@@ -243,7 +226,7 @@ class OriginalRecords:
         return origin.partition in self._partitions[origin.topic]
 
     async def fetch(self, letter: DeadLetter) -> DeadLetter | None:
-        """Give the letter with its whole key and value, if its record is still there and begins as the letter does."""
+        """Return the letter with its complete key and value; None if the original record is gone or differs."""
         origin, offset = letter.origin, letter.origin_offset
         self._consumer.assign([origin])
         async with broker_deadline(f"{origin.topic} gave no record"):

@@ -1,10 +1,11 @@
-"""Dead letters as they are read back, and which of them are done with; no Kafka client here."""
+"""Dead letters as read from their topic, and the offsets that have been replayed; no Kafka client."""
 
 import base64
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, get_args
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -16,46 +17,46 @@ from stream.messages.errors import Reason
 REASONS = (*get_args(Reason), *get_args(BadReason), "labelling_failed", "revision_too_large")
 """All reasons that the service writes."""
 MAX_METADATA = 4000
-"""Characters that a commit's metadata may have: brokers take 4096 bytes unless told otherwise."""
+"""Limit of characters of a commit's metadata; brokers accept 4096 bytes by default."""
 
 
 class TooScattered(ValueError):
-    """What is done and what is not alternate so often that a commit cannot hold it."""
+    """Replayed and other offsets alternate too often for the metadata of a commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One dead letter. `repr` shows no text."""
+    """One dead letter. The repr shows no text."""
 
     location: TopicPartition
-    """Where it lies: the dead-letter topic."""
+    """Partition of the dead-letter topic."""
     offset: int
     time: float
-    """When it was written, in seconds since 1970."""
+    """Time of writing in seconds since 1970."""
     reason: str
     origin: TopicPartition
     origin_offset: int
     replays: int
-    """How often its record has been replayed before."""
+    """Number of previous replays of its record."""
     key: bytes | None
     value: bytes
     size: int
-    """Bytes of the original value; more than `value` has if that was cut, -1 if it was not at hand at all."""
+    """Bytes of the original value; more than `value` has if it was cut, -1 if it was not available."""
     key_size: int
 
     @property
     def is_cut(self) -> bool:
-        """Whether the letter is only the beginning of its record."""
+        """Whether the letter holds only the beginning of its record."""
         return self.size != len(self.value) or self.key_size != len(self.key or b"")
 
     def begins(self, key: bytes | None, value: bytes | None) -> bool:
-        """Whether this is a copy, maybe cut, of a record with that key and value."""
+        """Whether this is a copy, possibly cut, of a record with that key and value."""
         same_key = key == self.key if key is None or self.key is None else key.startswith(self.key)
         same_size = len(key or b"") == self.key_size and self.size in (-1, len(value or b""))
         return same_key and same_size and (value or b"").startswith(self.value)
 
     def replay_headers(self) -> Headers:
-        """Say on the replayed record where it comes from, and how often it has been replayed."""
+        """Return the headers of the replayed record: its origin and its number of replays."""
         return [
             ("replays", str(self.replays + 1).encode()),
             ("reason", self.reason.encode()),
@@ -69,7 +70,7 @@ class DeadLetter:
 
 
 def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
-    """Read a record of a dead-letter topic; None if it is not one that the service wrote."""
+    """Read a record of a dead-letter topic; None if the service did not write it."""
     headers = dict(record.headers)
     value = record.value or b""
     try:
@@ -92,7 +93,7 @@ def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
 
 
 class DoneOffsets:
-    """Offsets of one partition that are done with: all before `position`, and stretches beyond it."""
+    """Replayed offsets of one partition: all before `position`, and ranges beyond it."""
 
     def __init__(self, position: int = 0, beyond: Iterable[tuple[int, int]] = ()) -> None:
         self._starts: list[int] = [0]
@@ -102,12 +103,12 @@ class DoneOffsets:
 
     @property
     def position(self) -> int:
-        """The first offset that is not done with."""
+        """First offset that has not been replayed."""
         return self._ends[0]
 
     @property
     def beyond(self) -> Sequence[tuple[int, int]]:
-        """Stretches behind the position, in order, ends exclusive; they neither overlap nor touch."""
+        """Disjoint, non-adjacent ranges beyond the position, in order, ends exclusive."""
         return list(zip(self._starts, self._ends, strict=True))[1:]
 
     def __contains__(self, offset: int) -> bool:
@@ -115,39 +116,39 @@ class DoneOffsets:
         return i >= 0 and offset < self._ends[i]
 
     def copy(self) -> "DoneOffsets":
-        """The same once more."""
+        """Return a copy."""
         return DoneOffsets(self.position, self.beyond)
 
     def add(self, start: int, end: int) -> None:
-        """The offsets start..end (exclusive) are done with."""
+        """Add the offsets from start to end (exclusive)."""
         if start >= end:
             return
-        first = bisect_left(self._ends, start)  # the first stretch that reaches start
-        last = bisect_right(self._starts, end)  # behind the last one that begins before end
+        first = bisect_left(self._ends, start)  # the first range that reaches start
+        last = bisect_right(self._starts, end)  # after the last range that begins before end
         if first < last:
             start, end = min(start, self._starts[first]), max(end, self._ends[last - 1])
         self._starts[first:last], self._ends[first:last] = [start], [end]
 
     def metadata(self) -> str:
-        """Write the stretches beyond the position, short enough for a commit.
+        """Encode the ranges beyond the position for the metadata of a commit.
 
         Raises:
-            TooScattered: they are too many.
+            TooScattered: there are too many ranges.
         """
         if not self.beyond:
             return ""
         at, numbers = self.position, bytearray()
-        for bound in (bound for stretch in self.beyond for bound in stretch):
+        for bound in chain.from_iterable(self.beyond):
             _write_number(numbers, bound - at)
             at = bound
         text = base64.b64encode(zlib.compress(bytes(numbers), 9)).decode()
         if len(text) > MAX_METADATA:
-            raise TooScattered(f"{len(self.beyond)} stretches")
+            raise TooScattered(f"{len(self.beyond)} ranges")
         return text
 
     @classmethod
     def parse(cls, position: int, metadata: str) -> "DoneOffsets":
-        """Read what `metadata` wrote; anything else counts as nothing beyond the position."""
+        """Decode `metadata`; invalid metadata counts as no ranges beyond the position."""
         done = cls(max(0, position))
         try:
             numbers = _read_numbers(zlib.decompress(base64.b64decode(metadata, validate=True)) if metadata else b"")
@@ -161,7 +162,7 @@ class DoneOffsets:
 
 
 def _write_number(out: bytearray, number: int) -> None:
-    """Seven bits a byte, the lowest first; the top bit says that more come."""
+    """Append a number as LEB128: seven bits in each byte, the lowest first; the top bit marks a continuation."""
     while number > 127:
         out.append(number & 127 | 128)
         number >>= 7

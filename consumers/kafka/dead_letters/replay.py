@@ -1,9 +1,8 @@
-"""Reads the dead-letter topic, and sends what it holds back to where it came from.
+"""Replay of dead letters to the topics that they came from.
 
-Progress is the committed offsets of a consumer group of its own, with what is done beyond them in the commits'
-metadata, in one transaction with the records sent. So a second run sends nothing twice, whatever was left in between,
-and a run that is cut off leaves nothing half sent. (An embedded broker has no such transactions: a run that dies there
-may be repeated by the next one.)
+The progress is the committed offsets of a consumer group of its own; the commits' metadata holds the replayed offsets
+beyond them. Records and progress are written in one transaction, so a second run sends nothing twice and an interrupted
+run leaves nothing half sent. (The embedded broker has no transactions: there the next run may repeat a crashed one.)
 """
 
 from collections import Counter
@@ -17,34 +16,34 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import suggest
+from consumers.kafka.client.clients import admin_client
 from consumers.kafka.dead_letters.clients import (
     FoundLetter,
     OriginalRecords,
     ReplaySender,
     broker_deadline,
     read_progress,
-    start_admin,
     start_consumer,
 )
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, read_letter
 
 MAX_REPLAYS = 3
 BATCH = 100
-"""Letters in one transaction at most."""
+"""Limit of letters in one transaction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
-    """What is to be sent again.
+    """Selection of dead letters to replay.
 
     Args:
         broker: addresses.
         topic: of dead letters.
         group: the consumer group that holds the progress.
-        reasons: only letters with one of these; none means all.
-        limit: letters at most.
-        max_replays: a record that was replayed so often is left.
-        dry_run: only find out.
+        reasons: replay only letters with one of these reasons; all if empty.
+        limit: number of letters at most.
+        max_replays: leave records that have been replayed this often.
+        dry_run: send nothing.
         patience: seconds to wait for a broker that does not answer.
     """
 
@@ -59,7 +58,7 @@ class ReplayRequest:
 
 
 class LeftLetter(NamedTuple):
-    """A letter that was asked for and could not be sent."""
+    """A requested letter that could not be sent."""
 
     why: str
     location: TopicPartition
@@ -68,25 +67,25 @@ class LeftLetter(NamedTuple):
 
 @dataclass(slots=True)
 class ReplayOutcome:
-    """What became of the letters that were asked for."""
+    """Result of a replay."""
 
     chosen: int = 0
-    """Letters that were to be sent."""
+    """Letters selected for sending."""
     sent: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Letters sent (or, in a dry run, that would be) by reason and topic."""
+    """Letters sent (in a dry run: that would be sent) by reason and topic."""
     left: list[LeftLetter] = field(default_factory=list)
     passed: int = 0
     """Letters of other reasons, or beyond the limit."""
 
 
 async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterator[DeadLetter | None]:
-    """Read all of a dead-letter topic, committed records only; None is a record that the service did not write.
+    """Yield all committed letters of a dead-letter topic; None for a record that the service did not write.
 
     Raises:
         OperationFailed: no broker answered, or there is no such topic.
     """
     async with AsyncExitStack() as stack:
-        admin = await start_admin(stack, broker, patience)
+        admin = await stack.enter_async_context(admin_client(broker, patience))
         consumer = await start_consumer(stack, broker, patience)
         for location in await _find_partitions(admin, topic, broker):
             async for found in _read_partition(consumer, location, 0):
@@ -95,15 +94,15 @@ async def read_letters(broker: str, topic: str, patience: float) -> AsyncIterato
 
 
 async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
-    """Send letters again.
+    """Replay dead letters.
 
     Raises:
-        OperationFailed: no broker answered, there is no such topic, or the broker did not take a transaction; what was
-            sent before is noted and not sent again.
+        OperationFailed: no broker answered, there is no such topic, or a transaction failed; letters sent before are
+            committed and not sent again.
     """
     broker, patience = wanted.broker, wanted.patience
     async with AsyncExitStack() as stack:
-        admin = await start_admin(stack, broker, patience)
+        admin = await stack.enter_async_context(admin_client(broker, patience))
         locations = await _find_partitions(admin, wanted.topic, broker)
         sender = (
             None if wanted.dry_run else await ReplaySender.open(stack, admin, broker, wanted.group, patience)
@@ -117,7 +116,7 @@ async def replay_letters(wanted: ReplayRequest) -> ReplayOutcome:
 
 
 class _ReplayRun:
-    """One replay; dry without a sender."""
+    """One replay; a dry run if there is no sender."""
 
     def __init__(self, wanted: ReplayRequest, sender: ReplaySender | None, originals: OriginalRecords) -> None:
         self._wanted = wanted
@@ -126,14 +125,14 @@ class _ReplayRun:
         self.outcome = ReplayOutcome()
 
     async def replay_partition(self, consumer: AIOKafkaConsumer, location: TopicPartition, done: DoneOffsets) -> None:
-        """Replay what a partition of the dead-letter topic holds now; what comes meanwhile waits for the next run."""
+        """Replay the present letters of a partition; later ones wait for the next run."""
         async for found in _read_partition(consumer, location, done.position):
             chosen = [one for one in found if one.offset not in done and await self._should_send(one)]
             if chosen:
                 await self._send(location, chosen, done)
 
     async def _should_send(self, one: FoundLetter) -> bool:
-        """Whether a letter is to be sent; one that is asked for and cannot be is left, and said so."""
+        """Whether to send a letter; a requested letter that cannot be sent is reported as left."""
         wanted, letter, outcome = self._wanted, one.letter, self.outcome
         if wanted.reasons and (letter is None or letter.reason not in wanted.reasons):
             outcome.passed += 1
@@ -157,7 +156,7 @@ class _ReplayRun:
         return None
 
     async def _restore_original(self, one: FoundLetter) -> str | None:
-        """Check that there is somewhere to send it, and put the whole record in place of a letter that was cut."""
+        """Check that the letter's origin exists, and complete a cut letter from its original record."""
         assert one.letter is not None
         if not await self._originals.partition_exists(one.letter.origin):
             return "its topic or partition does not exist any more"
@@ -170,7 +169,7 @@ class _ReplayRun:
         return None
 
     async def _send(self, location: TopicPartition, chosen: list[FoundLetter], done: DoneOffsets) -> None:
-        """Send letters of a partition, together or else one by one; those that the broker finds too large are left."""
+        """Send letters of a partition together, or else one by one; those too large for the broker are left."""
         if self._sender is None or await self._sender.send(location, chosen, done):
             self.outcome.sent.update((x.letter.reason, x.letter.origin.topic) for x in chosen if x.letter)
         elif len(chosen) > 1:
@@ -178,16 +177,16 @@ class _ReplayRun:
                 await self._send(location, [one], done)
         else:
             self.outcome.chosen -= 1
-            self.outcome.left.append(LeftLetter("is larger than the broker takes", location, chosen[0].offset))
+            self.outcome.left.append(LeftLetter("is larger than the broker accepts", location, chosen[0].offset))
 
 
 async def _read_partition(
     consumer: AIOKafkaConsumer, location: TopicPartition, position: int
 ) -> AsyncIterator[list[FoundLetter]]:
-    """Read a partition from a position to its present end, some records at a time."""
+    """Yield the letters of a partition from a position to its present end, in batches."""
     consumer.assign([location])
     first = (await consumer.beginning_offsets([location]))[location]
-    end = (await consumer.end_offsets([location]))[location]  # of what is committed
+    end = (await consumer.end_offsets([location]))[location]  # of committed records
     at = max(first, position)
     consumer.seek(location, at)
     while at < end:

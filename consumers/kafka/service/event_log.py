@@ -6,7 +6,7 @@ from consumers.kafka.in_flight import ConsumedRecord
 from stream.messages.types import Message, Update
 from stream.messages.validation import MAX_ID
 from stream.overload.governor import OverloadChange
-from stream.sessions.step_result import Failure
+from stream.sessions.step_result import Failure, FormatDifference
 
 log = structlog.get_logger()
 
@@ -34,6 +34,11 @@ def log_failure(failure: Failure, record: ConsumedRecord | None) -> None:
     partition = record.partition if record else None
     place = {"partition": partition, "offset": failure.offset}
     log.error("labelling_failed", session=failure.session, **place, exc_info=failure.error)
+
+
+def log_format_difference(difference: FormatDifference) -> None:
+    """Log that a worker of another number format has written sessions of this one."""
+    log.warning("number_formats_differ", **difference._asdict())
 
 
 def log_overload_change(change: OverloadChange) -> None:

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from consumers.kafka.in_flight import InFlightRecord, InFlightRecords
 from consumers.kafka.output.dead_letter import DeadLetterRecord
 from consumers.kafka.output.partition_writer import PartitionOutput
-from consumers.kafka.service.event_log import log_failure
+from consumers.kafka.service.event_log import log_failure, log_format_difference
 from stream.engine.worker import StepBatch
 
 
@@ -40,6 +40,8 @@ def route_step(
         log_failure(failure, taken.record if taken else None)
         if taken and (output := output_of(failure.session)):
             output.letters.append(make_letter("labelling_failed", repr(failure.error), taken))
+    for difference in batch.result.format_differences:
+        log_format_difference(difference)
     for answer in batch.result.answered:
         taken = in_flight.complete(answer.session, answer.offset)
         if taken and (output := output_of(answer.session)):

@@ -1,6 +1,6 @@
-"""The four topics: what they must be, what is wrong with those that are there, and making those that are not.
+"""Creation and checks of the four topics.
 
-A service that works on a wrong topic loses something long after its start, in silence. So it is said before.
+A wrong topic setting loses records silently, long after the start. Therefore the service checks its topics first.
 """
 
 import asyncio
@@ -35,17 +35,17 @@ ROLES: tuple[Role, ...] = get_args(Role)
 BROKER_AWAY_ERRORS = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 RETRY_SECONDS = 1.0
 APPEAR_SECONDS = 15.0
-"""How long a new topic may take until all its partitions have leaders."""
+"""Time limit for the leaders of a new topic's partitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopicProblem:
-    """Something about a topic that is not as it should be.
+    """A topic is missing or has a wrong setting.
 
     Attributes:
         topic: its name.
-        detail: one line: what is wrong, what it leads to, what to do.
-        severity: a service refuses to work with an `error`; a `warning` it only tells.
+        detail: one line with the fault, its consequence and what to do.
+        severity: a service does not start with an `error`; a `warning` is only logged.
     """
 
     topic: str
@@ -58,13 +58,13 @@ class TopicProblem:
 
 @dataclass(frozen=True, slots=True)
 class ExistingTopic:
-    """A topic that is there.
+    """An existing topic.
 
     Attributes:
         name: of the topic.
-        partitions: how many.
-        replication: the fewest replicas of a partition.
-        configs: its settings with the broker's defaults; None if the broker does not tell them.
+        partitions: number of partitions.
+        replication: smallest number of replicas of a partition.
+        configs: settings including the broker's defaults; None if the broker does not report them.
     """
 
     name: str
@@ -74,13 +74,13 @@ class ExistingTopic:
 
 
 async def prepare_topics(settings: ServiceSettings) -> None:
-    """Create missing topics and check the others.
+    """Create missing topics and check all.
 
-    A broker that goes away meanwhile is waited for, `connect_seconds` in all, as one that is not there yet.
+    If the brokers go away meanwhile, it retries for `connect_seconds` in all.
 
     Raises:
         BrokerUnreachable: no broker answered.
-        ServiceFailed: a topic is such that something would be lost on it, or cannot be made.
+        ServiceFailed: a topic has a setting that loses records, or cannot be created.
         OperationFailed: the brokers went away and did not come back, or refused.
     """
     clock = asyncio.get_running_loop().time
@@ -89,7 +89,7 @@ async def prepare_topics(settings: ServiceSettings) -> None:
         try:
             return await _prepare_once(settings)
         except BrokerUnreachable:
-            raise  # it was waited for already
+            raise  # it has been retried already
         except OperationFailed as error:
             if not isinstance(error.__cause__, BROKER_AWAY_ERRORS) or clock() + RETRY_SECONDS > deadline:
                 raise
@@ -101,7 +101,7 @@ async def _prepare_once(settings: ServiceSettings) -> None:
     try:
         async with admin_client(settings.broker, settings.connect_seconds) as admin:
             if settings.guarantee == "exactly_once" and await is_embedded(admin):
-                raise ServiceFailed("the embedded broker has no transactions worth the name; use Apache Kafka")
+                raise ServiceFailed("the embedded broker does not support transactions; use Apache Kafka")
             if made := await create_topics(admin, settings.topics):
                 log.info("topics_created", topics=made)
             problems = await check_topics(admin, settings.topics)
@@ -120,24 +120,24 @@ async def _prepare_once(settings: ServiceSettings) -> None:
 async def check_topics(
     admin: AIOKafkaAdminClient, names: Topics, roles: Collection[Role] = ROLES
 ) -> list[TopicProblem]:
-    """Say all that is wrong with the topics; nothing is changed.
+    """Return all faults of the topics; changes nothing.
 
-    The embedded broker makes a topic when it is asked about, and tells no settings: there only partitions are checked.
+    The embedded broker creates a topic when it is described and reports no settings: only partitions are checked there.
 
     Args:
         admin: started.
         names: of the topics.
-        roles: those to check. State is held against the input's partitions in any case.
+        roles: topics to check. The state topic is always compared with the input's partitions.
 
     Raises:
-        KafkaError: the broker does not answer, or does not let us look.
+        KafkaError: the broker does not answer, or refuses access.
     """
     found = await find_topics(admin, names)
     problems = []
     for role in (role for role in ROLES if role in roles):
         name, topic = getattr(names, role), found.get(role)
         if topic is None:
-            problems.append(TopicProblem(name, "it is not there; make it: hearken topics create"))
+            problems.append(TopicProblem(name, "it does not exist; create it: hearken topics create"))
             continue
         if topic.configs is not None:
             faults = find_faults(role, topic.configs, topic.replication)
@@ -148,7 +148,7 @@ async def check_topics(
                 TopicProblem(
                     name,
                     f"it has {count} partition{'s' * (count != 1)}, {names.input} has {needed}; the state of a session"
-                    " must lie where its updates lie: name a new state topic, or make this one again",
+                    " must be in the partition of its updates: name a new state topic, or create this one again",
                 )
             )
     return problems
@@ -162,21 +162,21 @@ async def create_topics(
     replication: int | None = None,
     roles: Collection[Role] = ROLES,
 ) -> list[str]:
-    """Make the topics that are not there, and wait until they can be used; those that are there stay as they are.
+    """Create missing topics and wait until they can be used; existing topics are not changed.
 
     Args:
         admin: started.
         names: of the topics.
-        partitions: of each; but state always gets as many as an input that is there.
-        replication: copies of each partition; None takes the broker's default, at most one for each broker, and for
-            the state at least as many as there are of the input.
-        roles: those to make.
+        partitions: of each; the state topic always gets as many as an existing input topic.
+        replication: replicas of each partition; None for the broker's default, at most one on each broker, and for the
+            state topic at least as many as the input topic has.
+        roles: topics to create.
 
     Returns:
-        The names of the topics that were made by this call.
+        The names of the topics created by this call.
 
     Raises:
-        OperationFailed: the broker refused; says why.
+        OperationFailed: the broker refused.
         KafkaError: the broker does not answer.
     """
     found = await find_topics(admin, names)
@@ -186,7 +186,7 @@ async def create_topics(
         follows = role == "state" and "input" in found
         count = found["input"].partitions if follows else partitions
         factor = max(copies, found["input"].replication) if follows and replication is None else copies
-        # An acknowledged record must outlive a broker, and one broker's absence must not stop the writers.
+        # An acknowledged record must survive the loss of a broker, and one missing broker must not stop the writers.
         safety = {"min.insync.replicas": str(2 if factor > 2 else 1)}
         new.append(NewTopic(getattr(names, role), count, factor, topic_configs=dict(WANTED[role]) | safety))
     if not new:
@@ -196,21 +196,21 @@ async def create_topics(
     for name, code, message in answer.topic_errors:
         if code == 0:
             made.append(name)
-        elif code != TopicAlreadyExistsError.errno:  # another service of the group may have been faster
-            raise OperationFailed(f"topic {name} was not made: {message or for_code(code).__name__}")
+        elif code != TopicAlreadyExistsError.errno:  # another member may have created it first
+            raise OperationFailed(f"topic {name} was not created: {message or for_code(code).__name__}")
     await _wait_for_leaders(admin, [topic.name for topic in new])
     return made
 
 
 async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, ExistingTopic]:
-    """Look at the topics that are there.
+    """Describe the existing topics.
 
     Raises:
-        KafkaError: the broker does not answer, or does not let us look.
+        KafkaError: the broker does not answer, or refuses access.
     """
     wanted: dict[str, Role] = {getattr(names, role): role for role in ROLES}
-    # A topic that is asked for by name comes into being where brokers may make topics, and not as it should be. The
-    # embedded broker knows no other way.
+    # Describing a topic by name creates it, with wrong settings, if brokers may create topics. The embedded broker
+    # offers no other way.
     asked = list(wanted) if await is_embedded(admin) else None
     described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _exists(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])
@@ -226,7 +226,7 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[Role, E
 
 
 async def is_embedded(admin: AIOKafkaAdminClient) -> bool:
-    """Whether it is librdkafka's in-process cluster."""
+    """Whether the broker is librdkafka's in-process cluster."""
     return str((await admin.describe_cluster()).get("cluster_id")).startswith("mockCluster")
 
 
@@ -234,13 +234,13 @@ def _exists(topic: Mapping[str, Any]) -> bool:
     code = topic["error_code"]
     if code == UnknownTopicOrPartitionError.errno:
         return False
-    if code not in (0, LeaderNotAvailableError.errno):  # a topic just made may still choose its leaders
+    if code not in (0, LeaderNotAvailableError.errno):  # a new topic may still elect its leaders
         raise for_code(code)(topic["topic"])
     return True
 
 
 async def _read_configs(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The settings of the topics; those that the broker does not tell are missing."""
+    """Return the settings of the topics, as far as the broker reports them."""
     if not topics:
         return {}
     try:
@@ -256,7 +256,7 @@ async def _read_configs(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> di
 
 
 async def _default_replication(admin: AIOKafkaAdminClient) -> int:
-    """The broker's default. The request that we can send has no word for it, so it is read."""
+    """Return the broker's default, which the create request of aiokafka cannot express."""
     brokers = [broker["node_id"] for broker in (await admin.describe_cluster())["brokers"]]
     key = "default.replication.factor"
     try:
@@ -278,4 +278,4 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) ->
                     return
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        raise OperationFailed(f"{', '.join(names)}: made, but not usable within {APPEAR_SECONDS:g} s") from None
+        raise OperationFailed(f"{', '.join(names)}: created, but not usable within {APPEAR_SECONDS:g} s") from None

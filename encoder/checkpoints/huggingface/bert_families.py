@@ -5,7 +5,7 @@ first position is the row after the padding's; DistilBERT has no token types; EL
 layers. Token type 0 is folded into the positions.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,10 @@ GELU = {"gelu": "none", "gelu_python": "none", "gelu_new": "tanh", "gelu_pytorch
 """Activations by name in `config.json`, and the form of GELU that each is."""
 
 
-def _bert_parts() -> dict[str, str]:
-    return {
-        "out": "attention.output.dense",
-        "norm1": "attention.output.LayerNorm",
-        "ff_in": "intermediate.dense",
-        "ff_out": "output.dense",
-        "norm2": "output.LayerNorm",
-    }
-
-
-def _bert_sizes() -> dict[str, str]:
-    return {
-        "layers": "num_hidden_layers",
-        "hidden": "hidden_size",
-        "heads": "num_attention_heads",
-        "intermediate": "intermediate_size",
-        "vocab_size": "vocab_size",
-    }
+PARTS = ("out", "norm1", "ff_in", "ff_out", "norm2")
+"""Our names of the parts of a layer that have one name in every family."""
+SIZES = ("layers", "hidden", "heads", "intermediate", "vocab_size")
+"""Fields of `HybridConfig` that every family's `config.json` has."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +36,22 @@ class Family:
     """Special tokens around a text."""
     layer: str = "encoder.layer.{}."
     qkv: tuple[str, str, str] = ("attention.self.query", "attention.self.key", "attention.self.value")
-    parts: dict[str, str] = field(default_factory=_bert_parts)
-    """Names within a layer, by ours."""
-    sizes: dict[str, str] = field(default_factory=_bert_sizes)
-    """Keys of `config.json`, by the field of `HybridConfig`."""
+    parts: tuple[str, ...] = (
+        "attention.output.dense",
+        "attention.output.LayerNorm",
+        "intermediate.dense",
+        "output.dense",
+        "output.LayerNorm",
+    )
+    """Names of `PARTS` within a layer."""
+    sizes: tuple[str, ...] = (
+        "num_hidden_layers",
+        "hidden_size",
+        "num_attention_heads",
+        "intermediate_size",
+        "vocab_size",
+    )
+    """Keys of `SIZES` in `config.json`."""
     activation: str = "hidden_act"
     positions_after_padding: bool = False
     """Whether position 0 is the row after that of `pad_token_id`."""
@@ -71,20 +69,8 @@ FAMILIES = {
         "distilbert.",
         layer="transformer.layer.{}.",
         qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
-        parts={
-            "out": "attention.out_lin",
-            "norm1": "sa_layer_norm",
-            "ff_in": "ffn.lin1",
-            "ff_out": "ffn.lin2",
-            "norm2": "output_layer_norm",
-        },
-        sizes={
-            "layers": "n_layers",
-            "hidden": "dim",
-            "heads": "n_heads",
-            "intermediate": "hidden_dim",
-            "vocab_size": "vocab_size",
-        },
+        parts=("attention.out_lin", "sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"),
+        sizes=("n_layers", "dim", "n_heads", "hidden_dim", "vocab_size"),
         activation="activation",
         has_norm_eps=False,
     ),
@@ -123,10 +109,10 @@ def encoder_fields(family: Family, config: dict[str, Any], path: Path) -> dict[s
     Raises:
         ImportRefused: a size is missing.
     """
-    missing = [theirs for theirs in family.sizes.values() if not isinstance(config.get(theirs), int)]
+    missing = [theirs for theirs in family.sizes if not isinstance(config.get(theirs), int)]
     if missing:
         raise ImportRefused(f"{path}: no {', '.join(missing)}")
-    fields: dict[str, Any] = {ours: config[theirs] for ours, theirs in family.sizes.items()}
+    fields: dict[str, Any] = {ours: config[theirs] for ours, theirs in zip(SIZES, family.sizes, strict=True)}
     fields["gelu"] = GELU[config.get(family.activation, "gelu")]
     fields["layer_norm_eps"] = float(config.get("layer_norm_eps", 1e-12)) if family.has_norm_eps else 1e-12
     width = config.get("embedding_size", fields["hidden"])
@@ -136,13 +122,9 @@ def encoder_fields(family: Family, config: dict[str, Any], path: Path) -> dict[s
 
 
 def convert_weights(family: Family, config: HybridConfig, raw: dict[str, Tensor], skip: int) -> dict[str, Tensor]:
-    """Give a family's weights `HybridModel`'s names, without the head.
+    """Give a family's weights, with or without its prefix, `HybridModel`'s names; the head is left out.
 
-    Args:
-        family: whose names.
-        config: of the model to be; `positions` rows are taken.
-        raw: weights by their own names, with or without the family's prefix.
-        skip: rows of the position table before our position 0.
+    Of the position table `config.positions` rows are taken, after the first `skip`.
 
     Raises:
         ImportRefused: a weight is missing.
@@ -166,7 +148,7 @@ def _convert(family: Family, config: HybridConfig, raw: dict[str, Tensor], skip:
         named["project"] = "embeddings_project"
     for i in range(config.layers):
         layer = family.layer.format(i)
-        named |= {f"layers.{i}.{ours}": layer + theirs for ours, theirs in family.parts.items()}
+        named |= {f"layers.{i}.{ours}": layer + theirs for ours, theirs in zip(PARTS, family.parts, strict=True)}
         for kind in ("weight", "bias"):
             out[f"layers.{i}.qkv.{kind}"] = torch.cat([raw[f"{layer}{name}.{kind}"] for name in family.qkv])
     for kind in ("weight", "bias"):

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from encoder.model.config import HybridConfig
 from encoder.model.number_types import NumberType
+from encoder.runtime.cpu.numba_kernels.kernels import NumbaKernels
 from encoder.runtime.cpu.packed_linear import PackedLinear, RoundedLinear
+from encoder.runtime.cpu.torch_reference import TorchKernels
 from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
 from encoder.runtime.paged_cache import PagedCache
 
@@ -102,6 +104,19 @@ class UnfusedBody:
             return x
         full = Buffer(self._project(x.full.tensor))
         return ResidualStream(full, full if self._dtype == torch.float32 else Buffer(full.tensor.to(self._dtype)))
+
+
+def choose_kernels(name: str = "auto") -> Kernels:
+    """Choose an implementation: "torch" (the reference), "numba", or "auto", which is numba.
+
+    Raises:
+        ValueError: there is no implementation of that name.
+    """
+    if name in ("auto", "numba"):
+        return NumbaKernels()
+    if name == "torch":
+        return TorchKernels()
+    raise ValueError(f"kernels must be auto, torch or numba (got {name!r})")
 
 
 def _held(tensor: Tensor) -> Buffer:

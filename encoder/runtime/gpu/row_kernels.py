@@ -106,15 +106,7 @@ def embed_rows(
 
 
 @triton.jit
-def gelu_rows(
-    x,
-    bias,
-    totals,
-    WIDTH: tl.constexpr,
-    TANH: tl.constexpr,
-    BLOCK_R: tl.constexpr,
-    BLOCK_C: tl.constexpr,
-):
+def gelu_rows(x, bias, totals, WIDTH: tl.constexpr, TANH: tl.constexpr, BLOCK_R: tl.constexpr, BLOCK_C: tl.constexpr):
     """Add the bias and take GELU (Hendrycks and Gimpel 2016), in place."""
     row = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)
     column = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)

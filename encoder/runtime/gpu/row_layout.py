@@ -40,17 +40,7 @@ class DeviceRows(NamedTuple):
 
 
 @triton.jit(do_not_specialize=["capacity"])  # it is another one in each step: no variants of the kernel for it
-def scan_rows(
-    count,
-    begin,
-    end,
-    starts,
-    block_starts,
-    totals,
-    capacity,
-    CHUNK: tl.constexpr,
-    QUERIES: tl.constexpr,
-):
+def scan_rows(count, begin, end, starts, block_starts, totals, capacity, CHUNK: tl.constexpr, QUERIES: tl.constexpr):
     """Sum the rows and blocks of the requests, in one program: 10,000 requests take a few iterations."""
     requests = tl.load(count)
     rows = 0

@@ -109,9 +109,7 @@ def make_examples(
 ) -> list[TrainingExample]:
     """Join, speak and tokenise every source once; source i becomes examples of `known` i.
 
-    Args:
-        pieces, sources, augment, limit, rng: as in the first pass over the data.
-        taggers: number of the tagger that each source teaches; None: the only one.
+    `taggers` numbers the tagger that each source teaches; None: the only one.
     """
     examples = []
     for known, sequences in enumerate(sources):

@@ -48,7 +48,8 @@ def read_columns(path: Path) -> tuple[list[TextSequence], list[str]]:
         notes.append(f"{path.name}: BIOES (or BILOU) tags, read as spans")
     sequences, begun = [], 0
     for document, members in blocks:
-        tags, strays = to_iob2([row.tag for row in members]) if marked else (_single(members), 0)
+        raw = [row.tag for row in members]
+        tags, strays = to_iob2(raw) if marked else (["O" if tag == "O" else f"B-{tag}" for tag in raw], 0)
         begun += strays
         sequences.append(TextSequence(document, tuple(row.word for row in members), tuple(tags)))
     if begun:
@@ -134,7 +135,3 @@ def _is_marked(path: Path, rows: list[ConllRow]) -> bool:
     if wrong and _ODD.fullmatch(wrong.tag):
         raise ConfigError(f"{path}, line {wrong.line}: write tags as B-type and I-type, not as {wrong.tag!r}")
     return wrong is None
-
-
-def _single(rows: list[ConllRow]) -> list[str]:
-    return ["O" if row.tag == "O" else f"B-{row.tag}" for row in rows]

@@ -5,13 +5,8 @@ from hashlib import blake2b
 from encoder.train.data.text import TextSequence
 
 
-def is_held_out(sequence: TextSequence, seed: int, share: float) -> bool:
-    """Whether a sequence is held back: all of a document, or none; the same in every run of that seed."""
-    return holdout_position(sequence, seed) < share
-
-
 def holdout_position(sequence: TextSequence, seed: int) -> float:
-    """A number in 0..1 that is the same for all of a document, or of a sequence without one."""
+    """A number in 0..1 that is the same for all of a document, or of a sequence without one, in every run of a seed."""
     name = sequence.document or " ".join(sequence.words)
     digest = blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2.0**64

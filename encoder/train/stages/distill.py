@@ -6,7 +6,6 @@ sees everything.
 """
 
 import random
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -25,13 +24,21 @@ def distill_job(
 ) -> StageJob:
     """Build the stage: `teacher` has the same depth with `causal_layers = 0`."""
     teacher.eval().requires_grad_(False).to(pick_device())
-    config = student.config
+    config, matched = student.config, matched_layers(student.config)
 
     def batches(rng: random.Random) -> list[TrainingBatch]:
         examples = make_examples(pieces, [texts], stage.augment, config.positions, rng)
         return make_batches(examples, config, stage, rng)
 
-    return StageJob("distill", student, stage, batches, _hidden_loss(student, teacher))
+    def loss(batch: TrainingBatch) -> Tensor:
+        end = batch.real.sum(dim=1, keepdim=True) - 1
+        whole = torch.where(batch.real, end, batch.tail_last)  # the teacher sees the whole example
+        with torch.no_grad():
+            wanted = teacher.hidden_states(batch.ids, batch.positions, whole, batch.tail_first * ~batch.real)
+        got = student.hidden_states(batch.ids, batch.positions, batch.tail_last, batch.tail_first)
+        return hidden_loss(got, wanted, batch.real, matched)
+
+    return StageJob("distill", student, stage, batches, loss)
 
 
 def matched_layers(config: HybridConfig) -> list[int]:
@@ -43,17 +50,3 @@ def hidden_loss(got: list[Tensor], wanted: list[Tensor], real: Tensor, matched: 
     """Sum the mean squared errors of the matched layers' states, over real tokens."""
     losses = [F.mse_loss(got[i].float()[real], wanted[i].float()[real]) for i in matched]
     return torch.stack(losses).sum()
-
-
-def _hidden_loss(student: HybridModel, teacher: HybridModel) -> Callable[[TrainingBatch], Tensor]:
-    matched = matched_layers(student.config)
-
-    def loss(batch: TrainingBatch) -> Tensor:
-        end = batch.real.sum(dim=1, keepdim=True) - 1
-        whole = torch.where(batch.real, end, batch.tail_last)  # the teacher sees the whole example
-        with torch.no_grad():
-            wanted = teacher.hidden_states(batch.ids, batch.positions, whole, batch.tail_first * ~batch.real)
-        got = student.hidden_states(batch.ids, batch.positions, batch.tail_last, batch.tail_first)
-        return hidden_loss(got, wanted, batch.real, matched)
-
-    return loss

@@ -22,7 +22,8 @@ from encoder.heads.stability_head import StabilityHead, make_features
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.plan import SegmentPlan
-from encoder.session.pool import SessionEncoder, SessionPool, run_plans
+from encoder.session.pool import SessionPool, run_plans
+from encoder.session.session_encoder import SessionEncoder
 from encoder.train.data.batches import TrainingExample
 
 BATCH = 64
@@ -97,13 +98,9 @@ class StateCollector:
     ) -> LiveStates:
         """Feed all texts.
 
-        Args:
-            examples: texts in tokens.
-            points: draws a text's rule of restarts.
-            head: the head so far, for rules that look at stability; None: there is none.
-            rng: random source.
-            advance: called with the number of texts that were done.
-            twins: compute at every step what a full restart would give; otherwise `agrees` equals `stands`.
+        `points` draws a text's rule of restarts, `head` is for rules that look at stability, and `advance` is called
+        with the number of texts that were done. With `twins` every step also computes what a full restart would give;
+        otherwise `agrees` equals `stands`.
         """
         ordered = sorted(examples, key=lambda e: len(e.ids))
         parts = []
@@ -184,10 +181,8 @@ class _FedText:
     def point(self, t: int) -> int:
         """Choose the restart point before word `t`."""
         unseen = np.int32(t + 1) - self._seen[:t]
-        return min(
-            max(self._points(stability_of(StabilityLogit(self._logits.base[:t], self._logits.drift[:t]), unseen)), 0),
-            t,
-        )
+        logits = StabilityLogit(self._logits.base[:t], self._logits.drift[:t])
+        return min(max(self._points(stability_of(logits, unseen)), 0), t)
 
     def plan(self, session: SessionEncoder, t: int, point: int, *, whole: bool = False) -> SegmentPlan:
         """Plan the words up to `t`, computed from `point` on; `whole`: the session has none of them yet."""

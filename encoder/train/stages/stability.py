@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn import functional as F
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.heads.stability_head import StabilityHead
+from encoder.progress import progress_bar
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage
 from encoder.train.data.batches import TrainingExample
@@ -42,15 +42,7 @@ class HeldOutSource:
 def train_stability(
     sources: Seq[HeldOutSource], tagger: int, labels: int, options: StabilityStage, seed: int
 ) -> StabilityHead:
-    """Collect states and train the head of one tagger.
-
-    Args:
-        sources: texts, each with a model that was not trained on them.
-        tagger: number of the label set.
-        labels: size of it.
-        options: how.
-        seed: of all that is drawn.
-    """
+    """Collect states and train the head of one tagger: label set number `tagger`, which has `labels` labels."""
     rng = random.Random(f"{seed}-stability-{tagger}")
     head: StabilityHead | None = None
     gathered: list[LiveStates] = []
@@ -60,7 +52,7 @@ def train_stability(
             collector = StateCollector(source.checkpoint, tagger, starts_word)
             examples = _some(source.examples, options.words // len(sources), rng)
             rule = partial(draw_points, trained=head is not None)
-            with _bar() as bar:
+            with progress_bar() as bar:
                 advance = partial(bar.advance, bar.add_task(f"states {number + 1}.{i + 1}", total=len(examples)))
                 gathered.append(collector.collect(examples, rule, head, rng, advance, twins=options.target == "now"))
         head = fit(LiveStates.join(gathered), sources[0].checkpoint.config.hidden, labels, options, seed)
@@ -146,8 +138,3 @@ def _loss(head: StabilityHead, x: tuple[torch.Tensor, ...], rows: torch.Tensor) 
     out = head(head.hidden(hidden.float()), labels, features)
     logit = out[:, 0] + out[:, 1] * unseen
     return F.binary_cross_entropy_with_logits(logit, stands, weight)
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console)

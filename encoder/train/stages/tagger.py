@@ -69,12 +69,8 @@ def tagger_job(
 ) -> StageJob:
     """Build the stage; embeddings stay as they are (they ship in 8 bits and small data would only disturb them).
 
-    Args:
-        model: the model to train.
-        pieces: words to pieces, and the numbers of all label sets.
-        data, dev: training data, and data that is measured after each epoch.
-        stage: how.
-        teachers: bidirectional models by tagger, each with that tagger's labels in the same order.
+    `dev` is measured after each epoch. `teachers` are bidirectional models by tagger, each with that tagger's labels in
+    the same order.
     """
     config = model.config
     model.dropout = stage.dropout

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from encoder.checkpoints.calibration import Calibration, Certificate
+from encoder.progress import progress_bar
 from encoder.restart.policies import Always, Price, RestartPolicy, StabilityThreshold
 from encoder.tagger import Tagger, load_single_tagger
 from stream.evaluation.calibration.reliability import (
@@ -28,7 +29,6 @@ from stream.evaluation.calibration.reliability import (
 from stream.evaluation.calibration.risk_control import Counts, certify, judge, units_needed
 from stream.evaluation.calibration.stability_replay import SegmentPredictions, StabilityPairs, pool
 from stream.evaluation.calibration.trial import PolicyRun, Trial
-from stream.evaluation.progress import progress_bar
 from stream.evaluation.replay.examples import EvaluationError, LabelledFile
 from stream.evaluation.replay.stream_replay import Advance
 

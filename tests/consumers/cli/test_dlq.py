@@ -183,7 +183,7 @@ async def test_one_that_is_too_large_does_not_hold_back_the_others(
     await bury(broker, b"1", b"2" * 6000, b"3")
     outcome, new = await replayed(broker)
     assert sorted(new) == [b"1", b"3"]
-    assert [(x.offset, x.why) for x in outcome.left] == [(1, "is larger than the broker takes")]
+    assert [(x.offset, x.why) for x in outcome.left] == [(1, "is larger than the broker accepts")]
 
 
 async def test_what_has_no_place_to_go_is_left(broker: str) -> None:

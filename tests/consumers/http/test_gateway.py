@@ -25,7 +25,7 @@ from tests.consumers.fake_kafka import DEAD, IN, OUT, STATE, FakeKafka
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.gateways import Served, served, until
 from tests.stream.engine.test_worker import Gated
-from tests.stream.helpers import delete, end, final, update
+from tests.stream.helpers import delete, drain_worker, end, final, update
 from tests.waiting import PATIENCE
 
 
@@ -91,7 +91,7 @@ async def test_a_caller_that_does_not_read_is_not_listened_to() -> None:
     async with served() as here, here.desk.client(sessions=9, in_flight=3) as caller:
         for offset in range(3):
             await caller.submit(final("u", "anna", f"s{offset}"), offset)
-        await here.worker.drain()
+        await drain_worker(here.worker)
         waiting = asyncio.create_task(caller.submit(final("u", "rome", "s3"), 3))
         async with here.desk.client(sessions=1) as other:  # who reads is served meanwhile
             assert len(await told(other, final("u", "bob"))) == 1
@@ -145,7 +145,7 @@ async def test_bad_messages_are_told_by_the_callers_own_names() -> None:
                 await caller.submit(message, 0)
         for number in range(64):
             await caller.submit(update(f"u{number}", "x", "call"), 0)
-            await here.worker.drain()
+            await drain_worker(here.worker)
             caller._is_last()
         with pytest.raises(InputError, match="session 'call' has 64 open segments"):
             await caller.submit(update("u64", "x", "call"), 0)

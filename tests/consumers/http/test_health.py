@@ -22,6 +22,7 @@ from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
 from tests.consumers.kafka.test_service import FIRST, settings, update
 from tests.stream.fake_tagger import fake_labeller
+from tests.stream.helpers import drain_worker
 from tests.waiting import PATIENCE
 
 
@@ -96,7 +97,7 @@ async def test_a_step_that_does_not_end_is_no_progress() -> None:
         assert (told["in_flight"], told["seconds_without_progress"]) == (1, 61)
         assert (await client.get("/readyz")).json()["why"] == told["why"]
         engine.let.release()
-        await worker.drain()
+        await drain_worker(worker)
         assert (await client.get("/healthz")).status_code == 200
 
 
@@ -113,7 +114,7 @@ async def test_steps_that_end_are_progress_however_much_waits() -> None:
             await batches.get()
         assert (await client.get("/healthz")).json()["seconds_without_progress"] == 0
         engine.let.release()
-        await worker.drain()
+        await drain_worker(worker)
 
 
 async def test_a_compute_thread_that_died_is_told() -> None:
@@ -125,7 +126,7 @@ async def test_a_compute_thread_that_died_is_told() -> None:
     async with asking(make_context(worker=worker)) as client, reading(worker):
         await worker.submit(Update(session="a", segment="s", text="anna"), 0)
         with pytest.raises(WorkerFailed):
-            await worker.drain()
+            await drain_worker(worker)
         dead = await client.get("/healthz")
         assert dead.status_code == 503
         assert dead.json()["why"] == ["the compute thread has stopped; the log says why"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from consumers.http.app import HttpContext
 from consumers.http.ops.timings import StepTimings
@@ -27,7 +28,7 @@ from tests.consumers.fake_kafka import IN, FakeKafka, FakeRecord
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.sites import asking, make_context
 from tests.consumers.kafka.test_service import FIRST, settings, update
-from tests.stream.fake_tagger import fake_labeller
+from tests.stream.fake_tagger import FakeLabeller, fake_labeller
 from tests.waiting import PATIENCE
 
 SECRET = "anna-secret-session"
@@ -185,6 +186,23 @@ async def test_a_restore_is_told() -> None:
         told = await site.read()
     assert told["hearken_restored_sessions_total",] == told["hearken_sessions",] == 2
     assert told["hearken_restore_seconds_count",] == 1
+
+
+async def test_a_restore_from_another_number_format_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    kafka = FakeKafka()
+    async with serving(kafka):
+        for session in ("a", "b"):
+            await kafka.append(IN, update(session, "anna"), session.encode())
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+    other = FakeLabeller(names=["ner"], precision="bfloat16")
+    monkeypatch.setattr("tests.consumers.fakes.fake_labeller", lambda *names, poison: other)
+    with capture_logs() as logs:
+        async with serving(kafka) as site:
+            await kafka.until(lambda: site.worker.engine.stats.restored_other_format == 2)
+            told = await site.read()
+    assert told["hearken_restored_other_format_total",] == 2
+    (said,) = [x for x in logs if x["event"] == "number_formats_differ"]
+    assert (said["log_level"], said["tagger"], said["here"], said["there"]) == ("warning", "ner", "bfloat16", "exact")
 
 
 async def test_rebalances_are_counted_and_partitions_that_are_gone_have_no_lag() -> None:

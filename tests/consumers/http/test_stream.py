@@ -216,7 +216,7 @@ async def streamed(frames: Sequence[bytes], paced: bool) -> list[dict[str, Any]]
         for frame in frames:
             await socket.send(frame)
             if paced:
-                await until(lambda: not (socket.to_server.qsize() or here.worker._in_flight))
+                await until(lambda: not (socket.to_server.qsize() or here.worker.in_flight))
         await socket.send(END)
         found, closed = await socket.rest()
     assert closed.code == 1000

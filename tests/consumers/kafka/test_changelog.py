@@ -18,7 +18,7 @@ from consumers.kafka.output.changelog import (
     to_ranges,
 )
 from consumers.kafka.output.partition_writer import EncodedOutput, encode_newest, encode_with_outbox, find_gravestones
-from stream.sessions.snapshot import Entry, SegmentState, SessionState
+from stream.sessions.snapshot import Entry, LabelState, SegmentState, SessionState
 
 NAMES = st.text(min_size=1, max_size=5)
 
@@ -41,6 +41,36 @@ def test_what_is_written_is_read(name: str, part: str, outbox: list[bytes]) -> N
     assert list(restored.sessions) == [name]
     assert restored.sessions[name].segments == {part: segment(7)}
     assert restored.outbox == ({name: tuple(outbox)} if outbox else {})
+
+
+def with_labels(labels: LabelState) -> SegmentState:
+    return msgspec.structs.replace(segment(7), labels={"ner": labels})
+
+
+class OlderLabels(msgspec.Struct, array_like=True):
+    """Labels as a version reads them that knows no number format."""
+
+    published: bool = False
+    spans: tuple[object, ...] = ()
+    words: bytes = b""
+
+
+def test_the_number_format_of_labels_is_read_and_older_records_and_readers_do_without() -> None:
+    state = with_labels(LabelState(True, (), b"w", "int8/bfloat16"))
+    inline = session(7, closing={"s": state})
+    for entry in (Entry("a", "s", state), Entry("a", None, inline)):
+        key, value = encode_entry(entry, [b"out"])
+        assert value is not None
+        restored = read((key, value))
+        assert restored.sessions["a"].segments == {"s": state}
+        place = SegmentState.__struct_fields__.index("labels")
+        raw = msgspec.msgpack.decode(value)
+        stored = raw[1] if entry.segment else raw[1][SessionState.__struct_fields__.index("closing")]["s"]
+        assert msgspec.convert(stored[place]["ner"], OlderLabels) == OlderLabels(True, (), b"w")
+        stored[place]["ner"].pop()
+        before = read((key, msgspec.msgpack.encode(raw)))
+        assert before.sessions["a"].segments == {"s": with_labels(LabelState(True, (), b"w"))}
+        assert before.outbox == restored.outbox == {"a": (b"out",)}
 
 
 def test_the_newest_record_of_a_session_has_its_outbox() -> None:

@@ -115,7 +115,7 @@ def test_a_password_may_come_from_a_file(tmp_path: Path) -> None:
         (
             {"HEARKEN_SECURITY_PROTOCOL": "SASL_SSL", "HEARKEN_SSL_CAFILE": "/nowhere.pem"},
             "SSL_CAFILE",
-            "no file that we may read",
+            "not a readable file",
         ),
         (
             {"HEARKEN_SECURITY_PROTOCOL": "SASL_SSL", "HEARKEN_SSL_CAFILE": __file__},
@@ -214,4 +214,4 @@ def test_no_client_is_made_without_them() -> None:
             if not names & OPTIONS:
                 bare.append(f"{path.relative_to(ROOT)}:{call.lineno}")
     assert bare == []
-    assert made >= 9, "this test has lost sight of them"
+    assert made >= 8, "this test has lost sight of them"

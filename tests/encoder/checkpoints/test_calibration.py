@@ -21,6 +21,7 @@ from encoder.restart.policy_text import DEFAULT_PRICE, FALLBACK, PolicyError, mo
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from encoder.tagger import load_single_tagger, load_tagger, make_heads
+from tests.encoder.heads.reference import predict
 from tests.tiny import LABELS, tiny_checkpoint
 
 CERTIFICATE = Certificate(
@@ -106,7 +107,7 @@ def test_the_tagger_scales_its_stability_and_knows_its_threshold(folder):
         rng.integers(0, 5, n).astype(np.int32),
     )
     unseen = rng.integers(0, 5, n).astype(np.int32)
-    raw, found = (stability_of(x.predict(*arguments), unseen) for x in (plain, scaled))
+    raw, found = (stability_of(predict(x, *arguments), unseen) for x in (plain, scaled))
     odds = np.log(raw / (1 - raw))
     assert found == pytest.approx(1 / (1 + np.exp(-(0.8 * odds + 0.3))), abs=1e-5)
 
@@ -114,7 +115,7 @@ def test_the_tagger_scales_its_stability_and_knows_its_threshold(folder):
 def test_without_a_head_the_labels_probability_is_scaled():
     p = np.array([0.2, 0.9], np.float32)
     none = np.zeros(2, np.int32)
-    settled = Head(None, 3, 2.0, 1.0).predict(np.zeros((2, 3), np.float32), none, p, p, none)
+    settled = predict(Head(None, 3, 2.0, 1.0), np.zeros((2, 3), np.float32), none, p, p, none)
     assert settled.base == pytest.approx(2 * np.log(p / (1 - p)) + 1, abs=1e-5)
     assert (settled.drift == 0).all()
 

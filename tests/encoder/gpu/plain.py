@@ -11,6 +11,7 @@ from encoder.heads.stability import StabilityLogit, stability_of
 from encoder.restart.policies import Price, RestartPolicy, StabilityThreshold
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
+from tests.encoder.heads.reference import predict
 from tests.encoder.restart.reference import (
     StandingWords,
     combine_heads_reference,
@@ -103,7 +104,7 @@ class PlainResident:
             before = slot.heads[number][first - 1][0] if first else -1
             starts = np.array([0, len(last)], np.int64)
             got = head.decoder.decode(columns[:, : len(head.labels)], starts, np.array([before], np.int32))
-            settled = head.stability.predict(columns, got.labels, got.probability, got.entropy, right)
+            settled = predict(head.stability, columns, got.labels, got.probability, got.entropy, right)
             old = [x[0] for x in slot.heads[number]]
             new = [*zip(got.labels.tolist(), got.probability.tolist(), *(x.tolist() for x in settled), strict=True)]
             slot.heads[number][first:] = new

@@ -17,6 +17,7 @@ from benchmarks.device.resident.restart_kernel import END, FIELDS, SLOT, START, 
 from benchmarks.device.resident.slot_state import SlotState
 from encoder.runtime.gpu.row_layout import lay_out
 from encoder.tagger import make_heads
+from tests.encoder.heads.reference import predict
 from tests.tiny import tiny_checkpoint
 
 TYPES = ["event", "organization", "person", "place", "product", "time"]
@@ -76,7 +77,7 @@ def test_words_are_read_as_the_cpu_reads_them(units: int) -> None:
             own = rows[:, head.first : head.end]
             got = head.decoder.decode(own[:, : len(head.labels)], np.array([0, len(rows)], np.int64), before)
             right = np.arange(len(rows) - 1, -1, -1).astype(np.int32)
-            settled = head.stability.predict(own, got.labels, got.probability, got.entropy, right)
+            settled = predict(head.stability, own, got.labels, got.probability, got.entropy, right)
             here = slice(int(first[i]), len(ends[i]))
             assert state.labels[slot, k, here].tolist() == got.labels.tolist()
             for name, want in (("probability", got.probability), ("base", settled.base), ("drift", settled.drift)):

@@ -22,6 +22,7 @@ from encoder.heads.reader import (
 from encoder.heads.stability_head import HeadStability, StabilityHead
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.heads.word_record import WORD
+from tests.encoder.heads.reference import predict
 
 LABELS = ("O", "B-person", "I-person", "B-place", "I-place")
 UNITS = 8
@@ -89,7 +90,7 @@ def test_reading_is_decoding_and_settling(case):
         left = np.array([before["labels"][first - 1] if first else NO_LABEL], np.int32)
         decoded = decoder.decode(scores[:, : settle.labels], np.array([0, len(scores)]), left)
         right = np.arange(len(scores), dtype=np.int32)[::-1]
-        settled = settle.predict(scores, decoded.labels, decoded.probability, decoded.entropy, right)
+        settled = predict(settle, scores, decoded.labels, decoded.probability, decoded.entropy, right)
         read = after[first:]
         assert read["labels"].tolist() == decoded.labels.tolist()
         assert read["seen"].tolist() == [words] * len(scores)

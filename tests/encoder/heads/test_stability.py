@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from encoder.heads.stability import StabilityLogit, stability_of
-from encoder.heads.stability_head import StabilityHead, make_features, stability_without_head
+from encoder.heads.stability_head import StabilityHead, make_features
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.model.config import HybridConfig
 from encoder.runtime.encoder import HybridEncoder
@@ -27,6 +27,7 @@ from encoder.train.data.text import TextSequence
 from encoder.train.run import run_training
 from encoder.train.stages.live_states import LiveStates, StateCollector
 from encoder.train.stages.stability import draw_points, fit
+from tests.encoder.heads.reference import stability_without_head
 from tests.tiny import LABELS, tiny_checkpoint, tiny_config, tiny_tokenizer
 
 SETS = {"a": LABELS, "b": ("O", "B-x", "I-x")}

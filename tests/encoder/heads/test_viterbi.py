@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from seqeval.metrics.sequence_labeling import get_entities
 from seqeval.scheme import IOB2, Entities
 
-from encoder.heads.viterbi import NO_LABEL, Decoder, decode_reference, labels_to_spans
+from encoder.heads.viterbi import NO_LABEL, Decoder, labels_to_spans
+from tests.encoder.heads.reference import decode_reference
 from tests.tiny import LABELS
 
 ODD_LABELS = ("O", "I-person", "B-person", "B-place", "B-event", "I-event")  # I before B, and a type without I

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from encoder.checkpoints.huggingface.folder import ImportRefused
-from encoder.heads.viterbi import decode_reference
 from encoder.importing import distillation as heal
 from encoder.importing.distillation import hold_out, read_unlabelled
 from encoder.importing.fidelity import ReferenceOutputs, _count_beginnings, first_pieces, measure_rounding, text_batches
@@ -27,6 +26,7 @@ from encoder.train.data.batches import WordPieces
 from encoder.train.data.text import TextSequence
 from encoder.train.stages import loop
 from tests.encoder.foreign import write_foreign
+from tests.encoder.heads.reference import decode_reference
 from tests.encoder.replay import dense_scores
 
 SAID = ("we", "met", "ms", "rice", "in", "paris", "and", "mona", "in", "rome", "she", "went", "to", "ruritania")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from encoder.runtime.cpu.select import choose_kernels
+from encoder.runtime.cpu.unfused_layers import choose_kernels
 from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
 
 FORMATS = [torch.float32, torch.bfloat16]

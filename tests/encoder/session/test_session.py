@@ -9,7 +9,8 @@ from hypothesis import given, settings
 
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import OutOfPages
-from encoder.session.pool import SegmentPlan, SessionPool, run_plans
+from encoder.session.plan import SegmentPlan
+from encoder.session.pool import SessionPool, run_plans
 from tests.encoder.hash_encoder import HashEncoder, SeenEncoder, digest
 from tests.encoder.histories import (
     HISTORIES,
@@ -19,8 +20,10 @@ from tests.encoder.histories import (
     Op,
     Scores,
     assert_same,
+    in_context,
     make_tokens,
     run_step,
+    tokens_held,
 )
 from tests.encoder.slow_encoder import SlowEncoder
 from tests.tiny import tiny_checkpoint, tiny_config
@@ -180,7 +183,7 @@ def test_an_identity_that_was_forgotten_is_free(saved):
         run_plans(pool, [session.plan_update(name, tokens, 0, 0)])
         run_plans(pool, [session.plan_close(name)])
     session.forget_segment("a")
-    assert not session.in_context("a")
+    assert not in_context(session, "a")
     if saved:
         kept, session = session.save_context(), pool.open_session()
         session.load_context(kept)
@@ -209,4 +212,4 @@ def test_free_gives_everything_back():
     run_plans(pool, [session.plan_update("a", make_tokens(20, 0), 0, 0)])
     assert pool.encoder.pages_in_use > 0
     session.free()
-    assert pool.encoder.pages_in_use == session.tokens_held == 0
+    assert pool.encoder.pages_in_use == tokens_held(session) == 0

@@ -3,8 +3,9 @@
 import numpy as np
 
 from encoder.runtime.encoder import HybridEncoder
-from encoder.session.pool import SessionEncoder, SessionPool, run_plans
-from tests.encoder.histories import make_tokens
+from encoder.session.pool import SessionPool, run_plans
+from encoder.session.session_encoder import SessionEncoder
+from tests.encoder.histories import make_tokens, tokens_held
 from tests.tiny import tiny_checkpoint
 
 WORDS = 200_000
@@ -23,7 +24,7 @@ class Watch:
 
     def look(self) -> None:
         self._most_pages = max(self._most_pages, self.pool.encoder.pages_in_use)
-        self._most_held = max(self._most_held, self.session.tokens_held)
+        self._most_held = max(self._most_held, tokens_held(self.session))
 
     def end_part(self) -> None:
         self.pages.append(self._most_pages)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.pool import SessionPool
 from tests.encoder.hash_encoder import HashEncoder
-from tests.encoder.histories import NONE, Offline, assert_same, make_tokens
+from tests.encoder.histories import NONE, Offline, assert_same, make_tokens, tokens_held
 from tests.encoder.rules import score_by_the_rules
 from tests.encoder.session.test_session import STARTS_WORD, hashes
 from tests.tiny import tiny_checkpoint, tiny_config
@@ -65,4 +65,4 @@ def test_the_context_is_bounded_and_edits_reach_what_it_shows():
     offline = Offline(pool)
     segments = [make_tokens(5, i) for i in range(200)]
     offline.score(segments, make_tokens(3, 0))
-    assert offline.session.tokens_held <= 2 * pool.encoder.config.positions
+    assert tokens_held(offline.session) <= 2 * pool.encoder.config.positions

@@ -128,7 +128,8 @@ class EngineMachine(RuleBasedStateMachine):
         self.wide, self.policy, self.limits = wide, policy, limits
         self.taggers = taggers
         self.engine = self.deploy()
-        self.geometry = WindowRules.of(checkpoint(wide).config, tokenizer(wide).starts_word())
+        config = checkpoint(wide).config
+        self.geometry = WindowRules(config.positions, config.window, tokenizer(wide).starts_word())
         self.now, self.offset, self.number = 0.0, 0, 0
         self.sessions: dict[str, Session] = {}
         self.over: dict[str, float] = {}

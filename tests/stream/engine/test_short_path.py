@@ -15,7 +15,8 @@ from stream.engine.engine import Engine
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labelling
 from stream.revisions.emission import parse_emission
-from stream.sessions.snapshot import encode_value, restore_sessions
+from stream.sessions.snapshot import restore_sessions
+from tests.stream.cuts import encode_value
 from tests.stream.helpers import drain
 from tests.stream.hybrid import ACTS, tiny_tagger
 from tests.stream.streams import ALL, messages, steps

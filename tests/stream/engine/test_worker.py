@@ -11,7 +11,7 @@ from stream.engine.worker import StepBatch, Worker, WorkerFailed
 from stream.messages.errors import InputError
 from stream.overload.governor import Governor
 from tests.stream.fake_tagger import FakeLabeller
-from tests.stream.helpers import end, final, revisions_of, tell, update
+from tests.stream.helpers import drain_worker, end, final, revisions_of, tell, update
 from tests.waiting import PATIENCE
 
 
@@ -42,7 +42,7 @@ async def test_results_are_those_of_the_engine():
     reader = asyncio.create_task(collect(worker, batches))
     for offset, message in enumerate(told):
         await worker.submit(message, offset)
-    await worker.drain()
+    await drain_worker(worker)
     assert sum(len(x.result.answered) for x in batches) == len(told)
     assert all(len(x.latencies) == len(x.result.answered) and min(x.latencies, default=0) >= 0 for x in batches)
     await worker.close()
@@ -61,7 +61,7 @@ async def test_bad_input_is_raised_at_once_and_takes_no_place():
         with pytest.raises(InputError, match="unknown_session"):
             await worker.submit(end("nobody"), offset)
     await worker.submit(final("u", "anna"), 3)
-    await worker.drain()
+    await drain_worker(worker)
     await worker.close()
     await reader
     assert [x.result.answered for x in batches] == [[Answer("s", 3)]]
@@ -80,7 +80,7 @@ async def test_submit_waits_while_the_queue_is_full():
     assert not third.done()  # the event loop runs on while the step is held
     labeller.gate.set()
     await third
-    await worker.drain()
+    await drain_worker(worker)
     await worker.close()
     await reader
     assert [x.offset for b in batches for x in b.result.answered] == [0, 1, 2]
@@ -113,7 +113,7 @@ async def test_an_error_of_the_engine_reaches_everyone():
     with pytest.raises(WorkerFailed, match="broken step"):
         await worker.submit(update("u", "anna"), 1)
     with pytest.raises(WorkerFailed, match="broken step"):
-        await worker.drain()
+        await drain_worker(worker)
     await worker.close()
 
 
@@ -157,7 +157,7 @@ async def test_overload_is_told_when_it_begins_and_when_it_ends_even_if_nothing_
     await worker.submit(update("u", "anna met bob"), 1)
     now[0] = 7.0  # while the first step is held
     labeller.gate.set()
-    await worker.drain()
+    await drain_worker(worker)
     assert [x.overload_change.overloaded for x in batches if x.overload_change] == [True]
     assert batches[1].overload_change is not None
     assert batches[1].overload_change.waited == 7.0
@@ -176,12 +176,12 @@ async def test_what_is_put_before_a_wake_finds_itself_in_one_step():
     worker, batches = Worker(Engine(FakeLabeller(), Always()), queue=4), []
     reader = asyncio.create_task(collect(worker, batches))
     await worker.submit(update("u", "anna", session="first"), 0)
-    await worker.drain()
+    await drain_worker(worker)
     for offset in range(1, 6):
         worker.enqueue(update("u", "anna", session=f"s{offset}"), offset)  # one more than there is room for
     assert worker.full
     worker.wake()
-    await worker.drain()
+    await drain_worker(worker)
     assert [len(x.result.answered) for x in batches] == [1, 5]
     assert not worker.full
     with pytest.raises(InputError):
@@ -196,7 +196,7 @@ async def test_who_waits_for_room_wakes_the_engine():
     worker, batches = Worker(Engine(FakeLabeller(), Always()), queue=1), []
     reader = asyncio.create_task(collect(worker, batches))
     await worker.submit(update("u", "anna"), 0)
-    await worker.drain()  # the thread sleeps now
+    await drain_worker(worker)  # the thread sleeps now
     worker.enqueue(update("u", "anna met"), 1)
     async with asyncio.timeout(PATIENCE):
         await worker.wait_for_capacity()
@@ -213,7 +213,7 @@ async def test_a_source_may_rest_while_a_step_runs_and_only_then():
     assert worker.pause_before_submit(3.0) == 0
     await worker.submit(update("u", "anna"), 0)
     assert worker.pause_before_submit(3.0) == 0  # nobody knows yet how long a step takes
-    await worker.drain()
+    await drain_worker(worker)
     assert worker.pause_before_submit(3.0) == 0
     labeller.gate.clear()
     labeller.entered.clear()
@@ -221,7 +221,7 @@ async def test_a_source_may_rest_while_a_step_runs_and_only_then():
     assert worker.pause_before_submit(3.0) == 3.0
     assert worker.pause_before_submit(1e9) == batches[0].step_seconds / 2
     labeller.gate.set()
-    await worker.drain()
+    await drain_worker(worker)
     assert worker.pause_before_submit(3.0) == 0
     await worker.close()
     await reader

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.engine.engine import Engine
 from stream.messages.types import Update, WordTime
-from stream.sessions.snapshot import decode_value, encode_value
-from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
-from tests.stream.fake_tagger import VOCABULARY, fake_labeller
+from stream.sessions.snapshot import Entry, SegmentState
+from tests.stream.cuts import IDLE, REMEMBER, CutRun, decode_value, encode_value, in_groups, restore
+from tests.stream.fake_tagger import VOCABULARY, FakeLabeller, fake_labeller
 from tests.stream.helpers import delete, drain, end, final, tell, update
 from tests.stream.streams import messages, steps
 
@@ -317,3 +317,60 @@ def test_spans_say_who_and_where():
     alone.submit(Update(session="s", segment="v", text="anna met rome"), 2)
     said = [r for result in drain(alone) for r in result.revisions]
     assert [[x.speaker for x in r.spans] for r in said] == [["ann"], ["ann", "ann"]]
+
+
+def engine_in(number_format, names=("fake",)):
+    return Engine(FakeLabeller(names=names, precision=number_format), Last(2))
+
+
+def entries_of(engine, *told, first=0):
+    return [x for each in keep(engine, *told, first=first) for x in each]
+
+
+def restored_by(engine, log, *names):
+    """The counts and the reported differences of an engine that restores the sessions of a log."""
+    for name, saved in restore(log).items():
+        engine.restore(saved, name)
+    reported = [tuple(x) for result in drain(engine) for x in result.format_differences]
+    return engine.stats.restored_other_format, reported
+
+
+@pytest.mark.parametrize("say", [update, final])
+def test_a_restored_session_of_another_number_format_is_counted_and_reported_once(say):
+    log = [x for s in "ab" for x in entries_of(engine_in("int8/bfloat16"), say("u", "anna met bob", session=s))]
+    assert restored_by(engine_in("int8/bfloat16"), log) == (0, [])
+    other = engine_in("bfloat16")
+    assert restored_by(other, log) == (2, [("fake", "bfloat16", "int8/bfloat16")])
+    assert restored_by(other, log) == (4, [])  # counted again, not reported again
+
+
+def test_what_an_engine_wrote_last_is_compared():
+    """An older segment keeps the format of its own last writer, and says nothing of the session's."""
+    log = entries_of(engine_in("int8"), final("a", "anna"), update("b", "bob"))
+    second = engine_in("bfloat16", ("fake", "speech"))
+    assert restored_by(second, log) == (1, [("fake", "bfloat16", "int8")])
+    log += entries_of(second, update("b", "bob met"), first=2)
+    assert restored_by(engine_in("bfloat16", ("fake", "speech")), log) == (0, [])
+    assert restored_by(engine_in("int8", ("fake", "speech")), log) == (
+        1,
+        [("fake", "int8", "bfloat16"), ("speech", "int8", "bfloat16")],
+    )
+
+
+def without_format(entry):
+    """The entry as a version wrote it whose labels had no number format."""
+    raw = msgspec.msgpack.decode(encode_value(entry.value))
+    place = SegmentState.__struct_fields__.index("labels")
+    raw[place] = {name: labels[:3] for name, labels in raw[place].items()}
+    return Entry(entry.session, entry.segment, decode_value(entry.segment, msgspec.msgpack.encode(raw)))
+
+
+def test_states_from_before_the_number_format_are_restored_and_not_reported():
+    told = [update("a", "anna met"), final("a", "anna met bob")]
+    (entry,) = entries_of(engine_in("int8"), told[0])
+    assert entry.value.labels["fake"].number_format == "int8"
+    old = without_format(entry)
+    assert old.value.labels["fake"] == msgspec.structs.replace(entry.value.labels["fake"], number_format="")
+    second, whole = engine_in("bfloat16"), engine_in("bfloat16")
+    assert restored_by(second, [old]) == (0, [])
+    assert tell(second, told[1], first=1) == tell(whole, *told)[-1:]

@@ -6,12 +6,14 @@ from functools import partial
 import msgspec
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never
 from encoder.tokenizer.run_cache import RunCache
 from stream.engine.engine import Engine
+from tests.encoder.runtime.test_packed_linear import skip_unmeasured
 from tests.stream.cuts import IDLE, REMEMBER, CutRun, in_groups, restore
 from tests.stream.helpers import drain, final, tell, update
 from tests.stream.hybrid import tiny_tagger
@@ -181,3 +183,26 @@ def test_a_failed_step_leaves_the_context_as_it_was(monkeypatch):
     lives = [e._sessions.active["s"] for e in (broken, whole)]
     assert lives[0].contexts == lives[1].contexts
     assert (broken.stats.failures, len(calls) > 62) == (0, True)
+
+
+@pytest.mark.parametrize(("before", "after"), [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_finals_are_those_of_the_number_format_that_computes_them(before, after):
+    skip_unmeasured(torch.bfloat16)
+    first, second, alone = (Engine(tiny_tagger(number_format=x), Last(3)) for x in (before, after, after))
+    texts = [" ".join(WORDS[i : i + 12]) for i in (0, 5, 9)]
+    told = [final("a", texts[0]), update("b", texts[1][:20]), final("b", texts[1]), final("c", texts[2])]
+    log = []
+    for offset, message in enumerate(told[:2]):
+        first.submit(message, offset)
+        log += [x for result in drain(first) for x in result.entries]
+    second.restore(restore(log)["s"], "s")
+    (difference,) = [x for result in drain(second) for x in result.format_differences]
+    assert (difference.here, difference.there) == (after, before)
+    whole = [x for x in tell(alone, *told) if x.final][1:]
+    got = [x for x in tell(second, *told[2:], first=2) if x.final]
+    assert [[(s.start, s.end, s.label) for s in x.spans] for x in got] == [
+        [(s.start, s.end, s.label) for s in x.spans] for x in whole
+    ]
+    for x, y in zip(got, whole, strict=True):
+        assert [s.score for s in x.spans] == pytest.approx([s.score for s in y.spans], abs=1e-3)
+    assert any(x.spans for x in whole)

@@ -60,15 +60,20 @@ def _start(
 
 
 @_part
-def _score(query: Any, keys: Any, scores: Any, i: int, k: int, w: int, width: int, size: int, zero: Any) -> None:
-    """Multiply the query at i with one page's keys at k; scores go to w. Two sums, so that neither waits for itself."""
-    even, odd = zero, zero
-    for d in range(0, width - 1, 2):
-        even = fused(query[i + d], load(keys, k + d * size, zero), even)
-        odd = fused(query[i + d + 1], load(keys, k + (d + 1) * size, zero), odd)
-    if width % 2:
-        even = fused(query[i + width - 1], load(keys, k + (width - 1) * size, zero), even)
-    save(scores, w, plus(even, odd))
+def _weighted_sum(
+    weights: Any, i: int, rows: Any, j: int, count: int, width: int, first: Any, zero: Any, out: Any, o: int
+) -> None:
+    """Add `count` rows of `width` numbers from j on, with the weights from i on, to `first`; the result goes to o.
+
+    Two sums, so that neither waits for itself.
+    """
+    even, odd = first, zero
+    for k in range(0, count - 1, 2):
+        even = fused(weights[i + k], load(rows, j + k * width, zero), even)
+        odd = fused(weights[i + k + 1], load(rows, j + (k + 1) * width, zero), odd)
+    if count % 2:
+        even = fused(weights[i + count - 1], load(rows, j + (count - 1) * width, zero), even)
+    save(out, o, plus(even, odd))
 
 
 @_part
@@ -86,18 +91,6 @@ def _softmax(scores: Any, base: int, span: int, start: int, stop: int, size: int
     share = np.float32(1.0) / total(sums)
     for j in range(0, span, size):
         save(scores, base + j, times(load(scores, base + j, zero), share))
-
-
-@_part
-def _mix(scores: Any, values: Any, mixed: Any, i: int, v: int, w: int, width: int, size: int, zero: Any) -> None:
-    """Add one page's values at v, with the weights at w, to the output at i."""
-    even, odd = load(mixed, i, zero), zero
-    for j in range(0, size - 1, 2):
-        even = fused(scores[w + j], load(values, v + j * width, zero), even)
-        odd = fused(scores[w + j + 1], load(values, v + (j + 1) * width, zero), odd)
-    if size % 2:
-        even = fused(scores[w + size - 1], load(values, v + (size - 1) * width, zero), even)
-    save(mixed, i, plus(even, odd))
 
 
 @cache
@@ -127,9 +120,8 @@ def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., No
             for h in range(heads):
                 k = ((base + int(table[pages + p])) * heads + h) * block
                 for i in range(h, (end - begin) * heads, heads):
-                    _score(
-                        scratch, keys, scratch, i * width, k, scores + i * span + (p - low) * size, width, size, zero
-                    )
+                    s = scores + i * span + (p - low) * size
+                    _weighted_sum(scratch, i * width, keys, k, width, size, zero, zero, scratch, s)
         for i in range((end - begin) * heads):
             t = begin + i // heads
             _softmax(scratch, scores + i * span, span, first[t] - low * size, last[t] + 1 - low * size, size, zero)
@@ -138,7 +130,8 @@ def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., No
                 v = ((base + int(table[pages + p])) * heads + h) * block
                 for i in range(h, (end - begin) * heads, heads):
                     w = scores + i * span + (p - low) * size
-                    _mix(scratch, values, scratch, room + i * width, v, w, width, size, nil)
+                    o = room + i * width
+                    _weighted_sum(scratch, w, values, v, size, width, load(scratch, o, nil), nil, scratch, o)
         for i in range(0, (end - begin) * heads * width, width):
             save(out, goal + i, load(scratch, room + i, nil))
 

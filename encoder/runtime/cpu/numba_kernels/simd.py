@@ -8,6 +8,8 @@ numba's cache does not notice changes in a file that a kernel merely imports: af
 """
 
 import operator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -269,34 +271,28 @@ def fused(typing: Context, scale: Context, lanes: Context, total: Context) -> An
     return lanes(types.float32, lanes, lanes), generate
 
 
-@operation
-def plus(typing: Context, left: Context, right: Context) -> Any:
-    """Add lane by lane."""
+def _lane_by_lane(combine: Callable[[Context, Any, Any], Any]) -> Any:
+    """Make an operation that combines two vectors of equal length lane by lane."""
 
-    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        return builder.fadd(*args)
+    @operation
+    def lane_by_lane(typing: Context, left: Context, right: Context) -> Any:
+        def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
+            return combine(builder, *args)
 
-    return left(left, right), generate
+        return left(left, right), generate
 
-
-@operation
-def product(typing: Context, left: Context, right: Context) -> Any:
-    """Multiply lane by lane."""
-
-    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        return builder.fmul(*args)
-
-    return left(left, right), generate
+    return lane_by_lane
 
 
-@operation
-def quotient(typing: Context, left: Context, right: Context) -> Any:
-    """Divide lane by lane."""
+def _maximum(builder: Context, left: Any, right: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", left, right), left, right)
 
-    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        return builder.fdiv(*args)
 
-    return left(left, right), generate
+plus = _lane_by_lane(lambda builder, left, right: builder.fadd(left, right))
+product = _lane_by_lane(lambda builder, left, right: builder.fmul(left, right))
+quotient = _lane_by_lane(lambda builder, left, right: builder.fdiv(left, right))
+larger = _lane_by_lane(_maximum)
+smaller = _lane_by_lane(lambda builder, a, b: builder.select(builder.fcmp_ordered("<", a, b), a, b))
 
 
 @operation
@@ -307,26 +303,6 @@ def times(typing: Context, lanes: Context, scale: Context) -> Any:
         return builder.fmul(args[0], splat(builder, args[1], lanes.count))
 
     return lanes(lanes, types.float32), generate
-
-
-@operation
-def larger(typing: Context, left: Context, right: Context) -> Any:
-    """Take the larger of two, lane by lane."""
-
-    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        return builder.select(builder.fcmp_ordered(">", *args), *args)
-
-    return left(left, right), generate
-
-
-@operation
-def smaller(typing: Context, left: Context, right: Context) -> Any:
-    """Take the smaller of two, lane by lane."""
-
-    def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        return builder.select(builder.fcmp_ordered("<", *args), *args)
-
-    return left(left, right), generate
 
 
 @operation
@@ -389,9 +365,6 @@ def largest(typing: Context, lanes: Context) -> Any:
     """Take the largest lane."""
 
     def generate(context: Context, builder: Context, signature: Context, args: Context) -> Any:
-        def combine(a: Any, b: Any) -> Any:
-            return builder.select(builder.fcmp_ordered(">", a, b), a, b)
-
-        return _folded(builder, args[0], lanes.count, combine)
+        return _folded(builder, args[0], lanes.count, partial(_maximum, builder))
 
     return types.float32(lanes), generate

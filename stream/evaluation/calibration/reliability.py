@@ -74,7 +74,7 @@ def fit_scaling(pairs: StabilityPairs) -> Scaling:
 
 
 def _newton_step(weights: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One step of Newton's method for logistic regression, cut to length 1 so that it cannot run away."""
+    """Return a Newton step of logistic regression, clipped to 1 in each weight so that the fit cannot diverge."""
     p = _sigmoid(weights[0] * x + weights[1])
     miss, curve = y - p, p * (1 - p)
     mean = curve @ x
@@ -86,14 +86,12 @@ def _newton_step(weights: NDArray[np.float64], x: NDArray[np.float64], y: NDArra
 def scale_across(
     units: Sequence[StabilityPairs], fits: Sequence[StabilityPairs], seed: int = 0
 ) -> list[StabilityPairs]:
-    """Map each unit's stabilities with what was fitted on the other half of the units.
-
-    So the mended diagram is not drawn on what it was mended with.
+    """Scale each unit's stabilities with a scaling fitted on the other half of the units (cross-fitting).
 
     Args:
-        units: what is mapped.
-        fits: what is fitted to, of the same units.
-        seed: of the halves.
+        units: predictions that are scaled.
+        fits: predictions of the same units, to which scalings are fitted.
+        seed: seed of the split into halves.
     """
     first = np.random.default_rng(seed).permutation(len(units)) < len(units) // 2
     by_half = [
@@ -115,8 +113,8 @@ def measure_reliability(units: Sequence[StabilityPairs], seed: int = 0) -> Relia
     with np.errstate(invalid="ignore", divide="ignore"):
         stood = drawn[:, 2] / drawn[:, 0]  # (RESAMPLES, BINS)
     filled = total[0] > 0
-    low, high = (_percentile(stood[:, filled], q) for q in (2.5, 97.5))
-    errors = np.array([_ece(x) for x in drawn])
+    low, high = np.nanpercentile(stood[:, filled], (2.5, 97.5), axis=0)
+    ece_low, ece_high = np.percentile([_ece(x) for x in drawn], (2.5, 97.5)).tolist()
     return Reliability(
         pairs=int(total[0].sum()),
         share=(total[0] / max(1.0, total[0].sum())).tolist(),
@@ -125,8 +123,8 @@ def measure_reliability(units: Sequence[StabilityPairs], seed: int = 0) -> Relia
         low=_fill_bins(low, filled),
         high=_fill_bins(high, filled),
         ece=_ece(total),
-        ece_low=float(np.percentile(errors, 2.5)),
-        ece_high=float(np.percentile(errors, 97.5)),
+        ece_low=ece_low,
+        ece_high=ece_high,
     )
 
 
@@ -139,11 +137,6 @@ def _bin(pairs: StabilityPairs) -> NDArray[np.float64]:
 
 def _ece(sums: NDArray[np.float64]) -> float:
     return float(np.abs(sums[1] - sums[2]).sum() / max(1.0, sums[0].sum()))
-
-
-def _percentile(drawn: NDArray[np.float64], q: float) -> NDArray[np.float64]:
-    """Return the percentile of each column over the samples that have predictions in it."""
-    return np.array([np.percentile(column[~np.isnan(column)], q) for column in drawn.T])
 
 
 def _fill_bins(values: NDArray[np.float64], filled: NDArray[np.bool_]) -> list[float | None]:

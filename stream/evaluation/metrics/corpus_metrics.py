@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import fsum
 
 import msgspec
 import numpy as np
@@ -277,4 +278,4 @@ def _quantile(delays: Counter[float], part: float) -> float | None:
 
 def _mean(delays: Counter[float]) -> float | None:
     total = sum(delays.values())
-    return sum(delay * count for delay, count in delays.items()) / total if total else None
+    return fsum(delay * count for delay, count in delays.items()) / total if total else None

@@ -64,7 +64,7 @@ async def test_acknowledgement_by_one_broker_is_the_default() -> None:
 
 def test_nothing_here_asks_for_one_record_at_a_time() -> None:
     """`getone` is seven times slower than `getmany`; `wait_for` around either leaks."""
-    sources = [path.read_text() for path in (ROOT / "consumers").glob("*.py")]
+    sources = [path.read_text() for path in (ROOT / "consumers").rglob("*.py")]
     assert any("getmany(" in source for source in sources)
     assert not [source for source in sources if re.search(r"\.getone\(|async for \w+ in self\._?consumer", source)]
     assert not [source for source in sources if re.search(r"wait_for\([^)]*getmany", source)]

@@ -1,4 +1,4 @@
-"""Condenses what the Kafka client logs while brokers are away: one line an attempt, which is dozens a second."""
+"""Log filter for broker outages: replaces the Kafka client's error lines, dozens a second, by a few with counts."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 INTERVAL_SECONDS = 60.0
-"""Between two lines about the same outage."""
+"""Interval between two lines about the same outage."""
 SETTLE_SECONDS = 1.0
 """The brokers are back when metadata was read and no attempt has failed for this long: one of several may be away."""
 

@@ -14,6 +14,7 @@ from consumers.runtime.capacity import (
     measure_speakers,
     speaker_messages,
 )
+from stream.overload.governor import Governor
 from tests.consumers.fakes import fake_engine
 
 
@@ -69,3 +70,15 @@ def test_a_run_gives_every_session_back_and_its_shares_add_up() -> None:
     assert engine.intake.session_count == 0
     assert engine.stats.sessions == 10
     assert engine.stats.failures == 0
+
+
+def test_a_run_begins_without_the_overload_of_the_run_before() -> None:
+    """One engine serves all runs; after a run with too many speakers a few must still be found to be carried."""
+    engine = fake_engine(["ner"], "", coalesce=True)
+    engine.pricing.governor = governor = Governor(0.5)
+    governor.observe(2.0, 0.0)
+    governor.observe(9.0, 7.0)
+    assert governor.overloaded
+    measure_speakers(engine, 2, 0.3, "after")
+    assert not engine.pricing.restarts_limited
+    assert engine.pricing.governor.target == 0.5

@@ -55,9 +55,9 @@ class CapacityRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure_speakers(engine: Engine, speakers: int, seconds: float, name: str) -> CapacityRun:
-    """Run this many speakers at their own pace, each a session named after `name`, which no earlier run may have had."""
+    """Run this many speakers at their own pace, each a session named after `name`, which must be new to the engine."""
     if (governor := engine.pricing.governor) is not None:
-        # The overload of an earlier run, measured by a clock that begins again, must not limit the restarts of this one.
+        # The clock begins again: the overload of an earlier run must not limit the restarts of this one.
         engine.pricing.governor = Governor(governor.target)
     words, random, duration = _sample_words(), Random(speakers), WARM_UP_SECONDS + seconds
     streams = []

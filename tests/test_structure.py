@@ -14,7 +14,7 @@ LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 MOST_MODULES = 12
 MOST_LINES = 400
 MOST_LINES_OF_THE_ROOMS = 38_000
-"""The aim is 33,000: new code has to make room for itself."""
+"""The aim is 33,000 for what was there when the layout was made, and 5,000 for the doors that came after it."""
 
 
 def modules() -> Iterator[Path]:

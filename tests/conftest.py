@@ -14,6 +14,7 @@ import structlog
 import torch
 from hypothesis import settings
 
+from tests.left_connections import closed_with_their_loop
 from tests.waiting import TEST_PATIENCE, bounded
 
 torch.set_num_threads(1)
@@ -57,6 +58,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def left_connections() -> Iterator[list[str]]:
+    with closed_with_their_loop() as tests:
+        yield tests
 
 
 @pytest.fixture(autouse=True)

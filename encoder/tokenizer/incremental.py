@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from encoder.tokenizer.base import SubwordModel, TokenizerError, Tokens
 from encoder.tokenizer.byte_bpe import BytePair
+from encoder.tokenizer.cleaning import clean_text, spread_text
 from encoder.tokenizer.reading import subword_kind
 from encoder.tokenizer.run_cache import RunCache
 from encoder.tokenizer.wordpiece import WordPiece
@@ -32,6 +33,8 @@ class Encoded(NamedTuple):
     word_token: NDArray[np.int32]  # (words + 1,) first token of each word, and the number of tokens
     buffer: "_GrowingArrays | None" = None
     """The buffer whose beginning the arrays are."""
+    cleaned: str = ""
+    """The text as the model sees it, character for character (`encoder.tokenizer.cleaning`)."""
 
     @property
     def words(self) -> int:
@@ -102,7 +105,8 @@ class IncrementalTokenizer:
 
     def encode(self, text: str) -> Encoded:
         """Encode a text from scratch."""
-        return _extend(EMPTY, 0, text, self._runs.split(text), 0)[0]
+        cleaned = clean_text(text)
+        return _extend(EMPTY, 0, text, cleaned, self._split(cleaned), 0)[0]
 
     def update(self, before: Encoded, text: str) -> tuple[Encoded, int, int]:
         """Encode `text`, given an earlier version of it.
@@ -114,16 +118,28 @@ class IncrementalTokenizer:
         """
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
-        start, is_boundary = common_prefix(before.text, text), self._model.is_boundary
-        if start == len(before.text) and is_boundary(text[start]):  # the change reaches no standing token
-            return _extend(before, len(before.word_start), text, self._runs.split(text[start:]), start)
-        while start and not is_boundary(text[start - 1]):
+        cleaned, is_boundary = clean_text(text), self._model.is_boundary
+        start = common_prefix(before.text, text)
+        if cleaned is not text or before.cleaned is not before.text:  # what follows can change how a text is cleaned
+            start = min(start, common_prefix(before.cleaned, cleaned))
+        if start == len(before.text) and is_boundary(cleaned[start]):  # the change reaches no standing token
+            return _extend(before, len(before.word_start), text, cleaned, self._split(cleaned[start:]), start)
+        while start and not is_boundary(cleaned[start - 1]):
             start -= 1
         words = int(before.word_start.searchsorted(np.int32(start)))
-        return _extend(before, words, text, self._runs.split(text[start:]), start)
+        return _extend(before, words, text, cleaned, self._split(cleaned[start:]), start)
+
+    def _split(self, cleaned: str) -> Tokens:
+        """Split a cleaned text that begins after a boundary."""
+        spread = spread_text(cleaned)
+        if spread is None:
+            return self._runs.split(cleaned)
+        text, places = spread
+        ids, bounds, starts, ends = self._runs.split(text)
+        return Tokens(ids, bounds, [places[start] for start in starts], [places[end - 1] + 1 for end in ends])
 
 
-def _extend(before: Encoded, words: int, text: str, part: Tokens, start: int) -> tuple[Encoded, int, int]:
+def _extend(before: Encoded, words: int, text: str, cleaned: str, part: Tokens, start: int) -> tuple[Encoded, int, int]:
     """Keep the first `words` words of `before`; `part`, from character `start` on, is the rest. See `update`."""
     tokens, stood, held = int(before.word_token[words]), len(before.word_start), len(before.ids)
     same = _count_unchanged_words(before, words, part, start)
@@ -143,6 +159,7 @@ def _extend(before: Encoded, words: int, text: str, part: Tokens, start: int) ->
         buffer.word_end[:new_words],
         buffer.word_token[: new_words + 1],
         buffer,
+        cleaned,
     )
     if words + same == stood and text.startswith(before.text):
         return after, stood, held

@@ -279,8 +279,13 @@ async def test_over_a_real_socket() -> None:
                 with pytest.raises(websockets.ConnectionClosedOK):
                     await socket.recv()
             async with websockets.connect(url) as socket:
+                await socket.send(json.dumps(update("anna")))
                 await socket.send("x" * 3000)
-                with pytest.raises(websockets.ConnectionClosedError) as caught:
-                    await socket.recv()
-                assert caught.value.rcvd is not None
-                assert caught.value.rcvd.code == 1009
+                await socket.send(b"\xff", text=True)
+                await socket.send(json.dumps(update("anna met bob")))
+                await socket.send(json.dumps(END))
+                frames = [json.loads(x) async for x in socket]
+                errors = [(x["reason"], x["frame"]) for x in frames if x["type"] == "error"]
+                assert errors == [("too_large", 1), ("invalid_utf8", 2)]
+                assert frames[-1]["final"]
+                assert len(frames[-1]["spans"]) == 2

@@ -218,7 +218,7 @@ class StreamConnection:
 
     async def _send_fault(self, frame: int) -> None:
         """Answer a frame on which the service itself failed, and log why; the connection goes on."""
-        log.exception("frame_failed", frame=frame)
+        log.error("frame_failed", frame=frame, exc_info=True)
         await self._send_error("internal", "a fault of the service with this frame; its log says why", frame)
 
     async def _send_results(self) -> None:

@@ -45,11 +45,12 @@ class OpenConnections:
 
     def add(self, connection: EvictableConnection, address: str) -> None:
         """Add a new connection; ends another one if there are too many in all, or of this address."""
+        is_proxy = self.settings.is_proxy(address)
         address = client_network(address)
         self._addresses[connection] = address
         self._counts[address] += 1
         self.traffic.open_connections["http"] += 1
-        if self._counts[address] > self._address_limit and not self.settings.is_proxy(address):
+        if self._counts[address] > self._address_limit and not is_proxy:
             self._end_idle(connection, address)
         elif self.traffic.open_connections.total() > self._limit:
             self._end_idle(connection, None)

@@ -5,7 +5,6 @@ import json
 import httpx
 import pytest
 import websockets
-from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from consumers.common.settings import SettingError
 from consumers.http.app import build_app
@@ -119,19 +118,22 @@ async def test_a_page_opens_a_websocket_with_a_ticket_once(path: str) -> None:
             assert (await client.post(f"/v1/label?ticket={ticket}", json={"text": "a"})).status_code == 401
 
 
-def test_without_a_token_a_page_of_an_allowed_origin_needs_no_ticket_and_may_have_one() -> None:
-    app = build_app(make_context(live=LiveModel(), limits={"allow_origins": (PAGE,)}))
-    client = TestClient(app, base_url="http://localhost")
-    ticket = client.post("/v1/ticket", headers={"origin": PAGE}).json()["ticket"]
-    for query in ("", f"?ticket={ticket}"):
-        with client.websocket_connect(f"ws://localhost/v1/live{query}", headers={"origin": PAGE}) as socket:
-            assert socket.receive_json()["type"] == "stats"
-    with (
-        pytest.raises(WebSocketDenialResponse) as refused,
-        client.websocket_connect(f"ws://localhost/v1/live?ticket={ticket}", headers={"origin": "http://evil.example"}),
+async def test_without_a_token_a_page_of_an_allowed_origin_needs_no_ticket_and_may_have_one() -> None:
+    context = make_context(live=LiveModel(), limits={"allow_origins": (PAGE,)})
+    at = bind_socket(context.settings)
+    assert at is not None
+    async with (
+        serve_http(build_app(context), at, context.settings) as address,
+        httpx.AsyncClient(base_url=address) as client,
     ):
-        pass
-    assert refused.value.status_code == 403
+        ticket = (await client.post("/v1/ticket", headers={"origin": PAGE})).json()["ticket"]
+        url = address.replace("http", "ws") + "/v1/live"
+        for query in ("", f"?ticket={ticket}"):
+            async with websockets.connect(url + query, origin=PAGE, proxy=None) as socket:  # type: ignore[arg-type]
+                assert json.loads(await socket.recv())["type"] == "stats"
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            await websockets.connect(f"{url}?ticket={ticket}", origin="http://evil.example", proxy=None)  # type: ignore[arg-type]
+        assert refused.value.response.status_code == 403
 
 
 def test_a_ticket_ends_is_used_once_and_cannot_be_made_up() -> None:

@@ -151,10 +151,10 @@ class _Run:
             core_share=round((usage.cpu - before.cpu) / (usage.at - before.at), 3),
         )
         self.windows.append(window)
-        self.tell(
-            f"{window.at:,.0f} of {self.settings.seconds:,.0f} s: {window.answered:,} answered, p50 "
-            f"{window.p50_ms:,.0f}, p99 {window.p99_ms:,.0f} ms; {window.resident_mib:,.0f} MiB, {100 * window.core_share:.0f} % of a core"
-        )
+        spread = f"p50 {window.p50_ms:,.0f}, p99 {window.p99_ms:,.0f} ms"
+        cost = f"{window.resident_mib:,.0f} MiB, {100 * window.core_share:.0f} % of a core"
+        of = f"{window.at:,.0f} of {self.settings.seconds:,.0f} s"
+        self.tell(f"{of}: {window.answered:,} answered, {spread}; {cost}")
         return usage
 
     def _drain(self) -> None:

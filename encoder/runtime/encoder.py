@@ -14,12 +14,12 @@ from encoder.checkpoints.checkpoint import Checkpoint, head_columns
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.weight_file import packed_weights
-from encoder.runtime.cpu.unfused_layers import UnfusedBody, choose_kernels
 from encoder.runtime.interface import Encoder
-from encoder.runtime.kernels import IntArray, PackedRows
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type
+from encoder.runtime.packed_rows import IntArray, PackedRows
 from encoder.runtime.paged_cache import PagedCache, prefix_rows, tail_rows
 from encoder.runtime.passes import PassPlan
+from encoder.torch_extra import require_torch
 
 
 class Body(Protocol):
@@ -78,6 +78,9 @@ class HybridEncoder(Encoder):
             packed = packed_weights(checkpoint, self.identity, chosen, head)
             self._body = FusedBody(config, cache, chosen, packed, checkpoint.word_table())
         else:
+            require_torch("a model whose widths are no multiples of 16" if kernels == "auto" else f"kernels {kernels}")
+            from encoder.runtime.cpu.unfused_layers import UnfusedBody, choose_kernels
+
             self._body = UnfusedBody(config, cache, checkpoint.weights, head, choose_kernels(kernels), chosen)
         self._warm_up()
 

@@ -11,7 +11,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from encoder.cache_folder import cache_folder, delete_abandoned, keep_newest, write_cached
 from encoder.checkpoints.checkpoint import Checkpoint
@@ -28,7 +27,7 @@ _HEAD: Final = 64
 
 
 def packed_weights(
-    checkpoint: Checkpoint, identity: bytes, numbers: NumberType, head: tuple[Tensor, Tensor]
+    checkpoint: Checkpoint, identity: bytes, numbers: NumberType, head: tuple[NDArray[np.float32], NDArray[np.float32]]
 ) -> PackedWeights:
     """Map a checkpoint's packed weights, after packing them if no process has.
 

@@ -92,7 +92,8 @@ def _check_fallback(kernels: str, number_format: str) -> None:
     """Raise if fused layers were asked for, or are needed, and this processor or model does not support them."""
     if kernels == "fused":
         raise ValueError(
-            f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"
+            f"kernels fused in {number_format} need widths that are multiples of 16, and AVX-512 unless it is float32; "
+            "take auto"
         )
     if number_format == "int8":
         raise NumberFormatError(

@@ -6,7 +6,7 @@ fused layers are so in every format. oneDNN, which computes models that the fuse
 (`encoder.runtime.cpu.packed_linear`) and in bfloat16 by AVX-512, but not in bfloat16 by AMX.
 
     processor                    fused layers    other models
-    no AVX-512                   -               float32
+    no AVX-512                   float32         float32
     AVX-512 without VNNI         float32         float32
     AVX-512 VNNI                 int8            float32
     AVX-512 VNNI and BF16        int8            bfloat16

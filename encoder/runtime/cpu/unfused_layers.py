@@ -1,6 +1,6 @@
 """The layers of an encoder, one operation at a time: packed linears of torch, ragged operations of any `Kernels`.
 
-They run on processors without AVX-512, and the fused layers are tested against them.
+They run models whose widths the fused layers cannot do, and the fused layers are tested against them.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from encoder.runtime.cpu.avx512 import weight_file as packed_file
-from encoder.runtime.cpu.avx512.gemm import PackedWeights
+from encoder.runtime.cpu.avx512.gemm import BLOCK, PackedWeights
 from encoder.runtime.cpu.avx512.weight_file import packed_weights
 from tests.encoder.wide import wide_checkpoint
 
@@ -29,7 +29,7 @@ def packed(seed: int = 0) -> PackedWeights:
 def test_a_second_process_maps_what_the_first_one_packed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = packed()
     (file,) = folder.iterdir()
-    assert file.name == f"{CHECKPOINT.identity().hex()}-int8-1.packed"
+    assert file.name == f"{CHECKPOINT.identity().hex()}-int8-1x{BLOCK}.packed"
     monkeypatch.setattr(packed_file.WeightLayout, "fill", None)  # nothing is packed again
     second = packed()
     assert np.array_equal(first.words, second.words)

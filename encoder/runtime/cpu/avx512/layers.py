@@ -1,4 +1,4 @@
-"""The layers of an encoder, fused: one compiled call a step over packed weights, for processors with AVX-512."""
+"""The layers of an encoder, fused: one compiled call a step over packed weights."""
 
 from typing import Final
 

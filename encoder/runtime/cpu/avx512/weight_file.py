@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from encoder.cache_folder import cache_folder, delete_abandoned, keep_newest, write_cached
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import PackedWeights
+from encoder.runtime.cpu.avx512.gemm import BLOCK, PackedWeights
 from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
 from encoder.runtime.cpu.avx512.workspace import aligned
 
@@ -34,8 +34,8 @@ def packed_weights(
     `head` is the weight (columns, H) and bias (columns,) of its head. The memory is read-only: all processes share it.
     """
     layout = WeightLayout(checkpoint.config, numbers)
-    path = cache_folder() / f"{identity.hex()}-{numbers}-{LAYOUT}.packed"
-    mark = f"hearken {identity.hex()} {numbers} {LAYOUT} {layout.size}".encode().ljust(_HEAD)
+    name = f"{identity.hex()}-{numbers}-{LAYOUT}x{BLOCK}"
+    path, mark = cache_folder() / f"{name}.packed", f"hearken {name} {layout.size}".encode().ljust(_HEAD)
     words = _map(path, mark, layout.size)
     if words is None:
         words = aligned(layout.size, np.int32)

@@ -17,6 +17,7 @@ from consumers.common.json_wrapping import (
     name_bytes,
     unwrap_json,
 )
+from consumers.formats.keys import describe_key
 from stream.messages.types import End, Message, Update
 
 MAX_BYTES = 1 << 20
@@ -161,7 +162,7 @@ def check_key(key: bytes | None, message: Message) -> None:
         BadInput: the key differs from the session.
     """
     if key is not None and key != message.session.encode("utf-8", "surrogatepass"):
-        raise BadInput("key_mismatch", "the record's key is not the message's session")
+        raise BadInput("key_mismatch", describe_key(key, message.session) or "")
 
 
 def make_closed_update(session: str, segment: str, value: bytes) -> Update:

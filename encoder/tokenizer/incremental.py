@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from encoder.tokenizer.base import SubwordModel, TokenizerError, Tokens
 from encoder.tokenizer.byte_bpe import BytePair
 from encoder.tokenizer.cleaning import clean_text, spread_text
+from encoder.tokenizer.reading import subword_kind
 from encoder.tokenizer.run_cache import RunCache
 from encoder.tokenizer.wordpiece import WordPiece
 
@@ -188,15 +189,7 @@ def choose_subword_model(tokenizer: Tokenizer) -> SubwordModel:
         TokenizerError: see `IncrementalTokenizer`.
     """
     spec = json.loads(tokenizer.to_str())
-    found = [(spec[part] or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
-    if found == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]:
-        return WordPiece(spec)
-    if found == [None, "ByteLevel", "BPE"]:
-        return BytePair(spec)
-    raise TokenizerError(
-        "tokenizer: needs BERT's (BertNormalizer, BertPreTokenizer, WordPiece) or RoBERTa's (no normalizer, ByteLevel, "
-        f"BPE), got {', '.join(map(str, found))}"
-    )
+    return WordPiece(spec) if subword_kind(spec) == "WordPiece" else BytePair(spec)
 
 
 def common_prefix(a: str, b: str) -> int:

@@ -226,10 +226,11 @@ def _first_changed_word(before: Encoded, after: Encoded, words: int) -> int:
 
 
 def _same_word(before: Encoded, after: Encoded, word: int) -> bool:
-    """Whether a word has the same place and characters."""
+    """Whether a word has the same place and characters, as received and as cleaned."""
     start, end = before.word_start[word], before.word_end[word]
     return bool(
         start == after.word_start[word]
         and end == after.word_end[word]
         and before.text[start:end] == after.text[start:end]
+        and before.cleaned[start:end] == after.cleaned[start:end]
     )

@@ -122,7 +122,8 @@ def test_update_equals_encode_from_scratch(tokenizer, pair):
     def facts(e: Encoded) -> list[tuple[object, ...]]:
         bounds = zip(e.word_token[:-1], e.word_token[1:], strict=True)
         pieces = [tuple(e.ids[a:b].tolist()) for a, b in bounds]
-        return [(e.word_start[w], e.word_end[w], word_of(e, w), pieces[w]) for w in range(e.words)]
+        words = [(word_of(e, w), shown_word_of(e, w)) for w in range(e.words)]
+        return [*zip(e.word_start.tolist(), e.word_end.tolist(), words, pieces, strict=True)]
 
     a, b = facts(before), facts(after)
     assert a[:word] == b[:word]

@@ -25,7 +25,7 @@ CHECKED_TESTS := tests/encoder/runtime/test_kernel_checks.py tests/encoder/runti
 	tests/stream/engine/test_engine_machine.py tests/stream/engine/test_engine.py tests/stream/engine/test_short_path.py \
 	tests/stream/labelling/test_taggers.py::test_heads_of_a_trunk_may_come_and_go \
 	tests/stream/labelling/test_taggers.py::test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand
-CHECKED := HEARKEN_CHECK_KERNELS=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/numba
+CHECKED := HEARKEN_CHECK_KERNELS=1
 ARGS ?=
 JOBS ?= 2
 BROKER ?=

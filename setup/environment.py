@@ -112,8 +112,10 @@ class Environment:
             if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
                 package = "python{}.{}-venv".format(*sys.version_info)
                 raise SetupError(f"could not make {self.folder} (on Debian and Ubuntu: apt install {package})")
-        version, pip = self._read_version(), self._read("-m", "pip", "--version").split()[1]
-        say(f"{self.folder}: Python {'.'.join(map(str, version))}, pip {pip}")
+        pip = self._read("-m", "pip", "--version").split()
+        if not pip:
+            raise SetupError(f"{self.folder} has no pip: remove the folder, and it is made anew")
+        say(f"{self.folder}: Python {'.'.join(map(str, self._read_version()))}, pip {pip[1]}")
         self.log.write_text("")
 
     def list_pip_settings(self) -> str:
@@ -163,8 +165,9 @@ class Environment:
 
 def _read_lines(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        lines.put(line)
+    with process.stdout:
+        for line in process.stdout:
+            lines.put(line)
     lines.put("")
 
 

@@ -1,8 +1,8 @@
 """Whether `pip install .` works with the pips of stock systems: each in a fresh environment, from wheels alone.
 
-`make check-install` takes all of them (minutes, 2 GB for a while), `ARGS="--only debian-12"` one. A system whose Python is
-not on this machine is resolved, but not installed. `--quick` is one installation, with the oldest pip that a Python here
-can have.
+`make check-install` takes all of them (minutes, 2 GB for a while), `ARGS="--only debian-12"` one. A system whose Python
+is not on this machine is resolved, but not installed. `--quick` is one installation, with the oldest pip that a Python
+here can have.
 """
 
 import argparse

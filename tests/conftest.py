@@ -15,6 +15,7 @@ import structlog
 import torch
 from hypothesis import settings
 
+from tests.left_connections import closed_with_their_loop
 from tests.waiting import TEST_PATIENCE, bounded
 
 torch.set_num_threads(1)
@@ -52,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
             marker = item.get_closest_marker("timeout")
             item.obj = bounded(item.obj, 0.8 * marker.args[0] if marker else TEST_PATIENCE)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def left_connections() -> Iterator[list[str]]:
+    with closed_with_their_loop() as tests:
+        yield tests
 
 
 @pytest.fixture(autouse=True)

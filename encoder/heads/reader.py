@@ -5,12 +5,11 @@ Every segment is decoded by itself, in a fixed order: the result does not depend
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.heads.stability_head import FEATURES, HeadStability
+from encoder.heads.stability_head import FEATURES, HeadStability, StabilityWeights
 from encoder.heads.viterbi import NO_LABEL, Decoder, probability_and_entropy, viterbi
 from encoder.kernel_cache import kernel
 
@@ -26,23 +25,13 @@ BY_INPUT, BY_MODEL, SPANS_UNCHANGED = range(3)
 no span can differ, because all words that came or went are without a label."""
 
 
-class _StabilityWeights(NamedTuple):
-    """A stability head's weights without its hidden layer; 0 units if there is no head."""
-
-    label: NDArray[np.float32]  # (labels, units)
-    features: NDArray[np.float32]  # (units, FEATURES)
-    out: NDArray[np.float32]  # (2, units)
-    bias: NDArray[np.float32]  # (2,)
-    scale: np.float32
-    shift: np.float32
-
-
 class HeadReader:
     """Decodes one tagger's columns of the encoder's scores."""
 
     def __init__(self, decoder: Decoder, stability: HeadStability) -> None:
         self._begin = decoder.begin
-        self._head = _weights(stability)
+        head = _no_head(stability.labels) if stability.head is None else stability.head
+        self._head = *head, np.float32(stability.scale), np.float32(stability.shift)
 
     def read(
         self,
@@ -69,16 +58,10 @@ class HeadReader:
         return changes
 
 
-def _weights(stability: HeadStability) -> _StabilityWeights:
-    head = stability.head
-    scale, shift = np.float32(stability.scale), np.float32(stability.shift)
-    if head is None:
-        sizes: list[tuple[int, ...]] = [(stability.labels, 0), (0, FEATURES), (2, 0), (2,)]
-        label, features, out, bias = (np.zeros(size, np.float32) for size in sizes)
-    else:
-        tensors = (head.label.weight, head.features.weight, head.out.weight, head.out.bias)
-        label, features, out, bias = (np.ascontiguousarray(x.detach().numpy(), np.float32) for x in tensors)
-    return _StabilityWeights(label, features, out, bias, scale, shift)
+def _no_head(labels: int) -> StabilityWeights:
+    """Weights of 0 units."""
+    sizes: list[tuple[int, ...]] = [(labels, 0), (0, FEATURES), (2, 0), (2,)]
+    return StabilityWeights(*(np.zeros(size, np.float32) for size in sizes))
 
 
 @kernel(nogil=True)

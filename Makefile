@@ -39,7 +39,7 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test checked gpu bench faults train lint format lock check-install clean kafka kafka-for-tests
+.PHONY: help setup run test checked gpu bench soak faults train lint format lock check-install clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
@@ -47,6 +47,7 @@ help:
 	@echo 'make checked the tests of kernels, sessions and engine with every access to memory checked'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
+	@echo 'make soak    an hour of load with hostile records: memory, latency and labels: ARGS="--seconds 600"'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
@@ -61,6 +62,9 @@ run: $(RUN) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
 # Comparative benchmarks; by default words a second against re-runs of the same weights by our own dense code.
 bench: $(TEST)
 	@$(VENV)/bin/python -m benchmarks $(BENCH) $(ARGS)
+
+soak: $(TEST)
+	@$(VENV)/bin/python -m benchmarks soak $(ARGS)
 
 # The long form of tests/kafka/test_faults.py: hours. ARGS="--help" lists faults and options.
 faults: $(TEST) $(KAFKA_JARS)

@@ -50,7 +50,9 @@ for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL; do
 done
 
 echo "building the image on $base"
-buildah build --layers "$@" --build-arg "BASE=$base" -f docker/Dockerfile -t localhost/hearken .
+old=$(buildah images --quiet localhost/hearken 2>/dev/null || true)
+buildah build "$@" --build-arg "BASE=$base" -f docker/Dockerfile -t localhost/hearken .
+if [ -n "$old" ]; then buildah rmi "$old" >/dev/null 2>&1 || true; fi
 box=$(buildah from localhost/hearken)
 trap 'buildah rm "$box" >/dev/null' EXIT
 

@@ -239,7 +239,7 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         stored = load_file(folder / "model.safetensors")
         tokenizer = read_tokenizer_file(folder / "tokenizer.json")
         check_ids(tokenizer, config.vocab_size)
-    except (OSError, SafetensorError, TokenizerError) as error:
+    except (OSError, SafetensorError, TokenizerError, KeyError, TypeError) as error:  # the latter: types without arrays
         raise CheckpointError(f"checkpoint {folder}: {to_one_line(str(error))}") from error
     except (AttributeError, KeyError, TypeError) as error:  # what safetensors makes of types that numpy lacks
         raise CheckpointError(
@@ -251,6 +251,7 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error
     if weights.shapes() != weight_shapes(config):
         raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
+    _check_numbers(folder, stored)
     checkpoint = Checkpoint(folder.name, config, weights, tokenizer)
     if not calibrated or not (folder / CALIBRATION).exists():
         return checkpoint
@@ -258,3 +259,24 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         return replace(checkpoint, calibration=load_calibration(folder, checkpoint.identity()))
     except CalibrationError as error:
         raise CheckpointError(str(error)) from error
+
+
+def _check_numbers(folder: Path, stored: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse weights of another type than is written, and numbers that would make every score NaN.
+
+    Raises:
+        CheckpointError: the message names the weight.
+    """
+    for name, weight in stored.items():
+        if name == "word.int8":
+            good = weight.dtype == np.int8
+        elif weight.dtype == np.float16:
+            exponents = np.ascontiguousarray(weight).view(np.uint16) & 0x7C00  # ten times as fast as isfinite
+            good = not (exponents == 0x7C00).any()
+        else:
+            good = weight.dtype == np.float32 and bool(np.isfinite(weight).all())
+        if not good:
+            raise CheckpointError(
+                f"checkpoint {folder}: weight {name!r} ({weight.dtype}) is not finite, or not of the type that is "
+                "written; train or export it again"
+            )

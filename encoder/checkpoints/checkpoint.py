@@ -241,6 +241,10 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         check_ids(tokenizer, config.vocab_size)
     except (OSError, SafetensorError, TokenizerError, KeyError, TypeError) as error:  # the latter: types without arrays
         raise CheckpointError(f"checkpoint {folder}: {to_one_line(str(error))}") from error
+    except (AttributeError, KeyError, TypeError) as error:  # what safetensors makes of types that numpy lacks
+        raise CheckpointError(
+            f"checkpoint {folder}: model.safetensors has numbers other than float16, float32 and int8"
+        ) from error
     try:
         weights = StoredWeights(stored)
     except KeyError as error:

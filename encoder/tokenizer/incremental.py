@@ -112,9 +112,10 @@ class IncrementalTokenizer:
         """Encode `text`, given an earlier version of it.
 
         Returns:
-            The encoded text, equal to `encode(text)`; the first word whose characters (as received or as cleaned)
-            or place changed (the smaller number of words if none did); and likewise the first token that changed. Tokens can stay the same where the
-            word changed: "rice" and "Rice" are the same tokens to an uncased tokenizer.
+            The encoded text, equal to `encode(text)`; the first word whose place or characters, as received or as
+            cleaned, changed (the smaller number of words if none did); and likewise the first token that changed.
+            Tokens can stay the same where the word changed: "rice" and "Rice" are the same tokens to an uncased
+            tokenizer.
         """
         if text == before.text:
             return before, len(before.word_start), len(before.ids)

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from encoder.tokenizer import incremental
 from encoder.tokenizer.base import Tokens
 from encoder.tokenizer.cleaning import clean_text, spread_text
 from encoder.tokenizer.incremental import EMPTY, Encoded, IncrementalTokenizer, TokenizerError
@@ -131,6 +132,40 @@ def test_update_equals_encode_from_scratch(tokenizer, pair):
     x, y = before.ids.tolist(), after.ids.tolist()
     assert x[:token] == y[:token]
     assert token == min(len(x), len(y)) or x[token] != y[token]
+
+
+@both_kinds
+@given(text_pairs(), st.integers(1, 6))
+@example(("a b\n", "a b c d e f"), 1)
+@example(("a  b c d", "a b c d"), 1)
+@example(("=", "=\u0338 a b"), 1)
+@example(("a b c", "a b c"), 1)
+@example(("\u1b44", " 'll"), 1)
+def test_an_update_in_slices_equals_one_update(tokenizer, pair, size):
+    old, new = pair
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(incremental, "_SLICE", size)
+        before = tokenizer.encode(old)
+        slices = 1
+        steps = tokenizer.update_in_slices(before, new)
+        while True:
+            try:
+                next(steps)
+                slices += 1
+            except StopIteration as end:
+                after, word, token = end.value
+                break
+    whole, *changes = tokenizer.update(tokenizer.encode(old), new)
+    assert equal(after, whole)
+    assert [word, token] == changes
+    assert slices <= 1 + len(new) / size
+
+
+@both_kinds
+def test_a_long_text_is_split_in_many_slices(tokenizer):
+    text = "we met anna, " * 5000
+    steps = tokenizer.update_in_slices(EMPTY, text)
+    assert sum(1 for _ in steps) == len(text) // incremental._SLICE
 
 
 @both_kinds

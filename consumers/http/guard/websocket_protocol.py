@@ -144,6 +144,20 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     # Receiving
 
+    def handle_connect(self, event: Any) -> None:
+        """Begin the handshake, and count one that is not valid."""
+        super().handle_connect(event)
+        if self.response.status_code != 101:
+            self._table.traffic.refuse("bad_request")
+
+    def data_received(self, data: bytes) -> None:
+        """Handle received bytes; the first ones are the whole request, and nothing follows one that is not valid."""
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self._table.traffic.refuse("bad_request")
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
+
     def handle_text(self, event: Frame) -> None:
         """Begin a text message."""
         self._begin(event, "text")

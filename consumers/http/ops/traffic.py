@@ -35,6 +35,7 @@ RefusalReason = Literal[
     "token_busy",
     "too_many_texts",
     "too_many_requests",
+    "bad_request",
     "too_large",
     "too_slow",
     "bad_encoding",

@@ -138,17 +138,6 @@ async def test_a_stream_on_which_nothing_comes_is_closed() -> None:
         assert refusals(traffic) == {"idle": 1}
 
 
-async def test_keep_alive_outlives_the_time_of_the_headers() -> None:
-    async with listening(request_seconds=0.02) as (address, _):
-        reader, writer = await asyncio.open_connection(*host_port(address))
-        async with asyncio.timeout(PATIENCE):
-            for _ in range(2):
-                writer.write(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-                assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
-                await asyncio.sleep(0.2)  # several times that
-        writer.close()
-
-
 async def shout(websocket: WebSocket) -> None:
     """Send as much as the client takes, and more."""
     await websocket.accept()

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http import HTTPMethod
-from typing import Literal
+from typing import Literal, get_args
 
 import structlog
 from prometheus_client import Counter as PrometheusCounter
@@ -68,6 +68,8 @@ class HttpTraffic(Collector):
         self._refusals = PrometheusCounter(
             "hearken_http_refusals", "Refused requests and ended connections", ["reason"], registry=None
         )
+        for reason in get_args(RefusalReason):
+            self._refusals.labels(reason)  # 0 from the start, so that the first refusal is an increase
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request, or a WebSocket that has ended (status 101)."""

@@ -125,14 +125,7 @@ def _security(settings: HttpSettings) -> list[Json]:
 
 # requests
 
-_TEXT: Json = {
-    "type": "string",
-    "maxLength": MAX_TEXT_CHARACTERS,
-    "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$",
-    "description": "Any text without control characters.",
-}
-_NOT_BLANK = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
-"""At least one character that is neither white space nor a control character."""
+_TEXT: Json = {"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "description": "Any text."}
 
 
 def _object(required: list[str], **properties: Json) -> Json:
@@ -163,7 +156,7 @@ def _analyze_request() -> Json:
         ["comment", "requestedAttributes"],
         comment=_object(
             ["text"],
-            text={"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "pattern": _NOT_BLANK},
+            text={"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "pattern": perspective.NOT_BLANK},
             type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
         ),
         requestedAttributes={

@@ -4,6 +4,7 @@ Requests, responses and errors have Perspective's shape. The attribute TOXICITY 
 and the span scores are that tagger's spans. The scores are not Perspective's, so clients must choose new thresholds.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -20,12 +21,14 @@ from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, 
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
-from stream.messages.validation import replace_controls
 
 PATHS = ("/v1alpha1/comments:analyze", "/v1/comments:analyze")
 ATTRIBUTE, TAGGER = "TOXICITY", "moderation"
 PROBABILITY = "PROBABILITY"
 LANGUAGE = "en"
+NOT_BLANK = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
+"""Pattern of a character that is neither white space nor a control character: a comment has at least one."""
+_NOT_BLANK = re.compile(NOT_BLANK)
 
 ErrorType = Literal[
     "COMMENT_EMPTY",
@@ -150,8 +153,8 @@ def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:
         AnalyzeRefused: the request cannot be fulfilled.
     """
     comment = request.comment or TextEntry()
-    text = replace_controls(comment.text or "")  # Perspective accepts them; offsets stay the same
-    if not text.strip():
+    text = comment.text or ""
+    if not _NOT_BLANK.search(text):
         raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
         raise AnalyzeRefused("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")

@@ -18,7 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
-from consumers.formats.decode import BadInput
+from consumers.formats.decode import BadInput, decode_json
 from consumers.formats.readers import NORMAL, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
@@ -263,8 +263,8 @@ def _is_close_frame(value: bytes) -> bool:
     if len(value) > 1024 or b'"end"' not in value:
         return False
     try:
-        _CLOSE_FRAME_DECODER.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        decode_json(value, _CLOSE_FRAME_DECODER)
+    except BadInput:
         return False
     return True
 

@@ -80,7 +80,7 @@ BAD: list[tuple[Any, str]] = [
     ({"type": "end", "session": 7}, "invalid_message"),
     ({"type": "end", "session": "nobody"}, "unknown_session"),
     ({"type": "delete", "session": "call", "segment": "x"}, "unknown_segment"),
-    (update("a secret\x07"), "bad_text"),
+    (update("a secret", time=float("nan")), "invalid_message"),
     (update("a", session="x" * 257), "bad_id"),
     (update("a", session="fifth"), "too_many_sessions"),
 ]

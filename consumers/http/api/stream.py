@@ -185,6 +185,7 @@ class StreamConnection:
         while (value := await self._receive()) is None or not _is_close_frame(value):
             await self._handle_frame(value, frame)
             frame += 1
+            await asyncio.sleep(0)  # a frame that was refused has waited for nothing; others have their turn now
         for session in self._client.open_sessions:
             await self._submit(End(session=session), frame)
         self._client.finish()

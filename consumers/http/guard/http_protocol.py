@@ -70,6 +70,12 @@ class GuardedHttpProtocol(H11Protocol):
         super().resume_writing()
         self._watch.stop()
 
+    def shutdown(self) -> None:
+        """Close when the request in progress is answered, because the server stops; at once if nobody reads."""
+        super().shutdown()
+        if self.flow.write_paused:
+            self.transport.abort()
+
     def evict(self) -> None:
         """End the connection at once."""
         self.transport.abort()

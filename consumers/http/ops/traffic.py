@@ -43,6 +43,7 @@ RefusalReason = Literal[
     "no_request",
     "connections_full",
     "not_read",
+    "too_many_frames",
     "idle",
 ]
 """Why a request was refused or a connection ended by the server; docs/watching.md says what each means."""

@@ -15,6 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from consumers.common.settings import SettingError
+from consumers.http.guard import websocket_protocol
 from consumers.http.guard.http_protocol import GuardedHttpProtocol
 from consumers.http.guard.websocket_protocol import TOO_LARGE
 from consumers.http.ops.traffic import HttpTraffic
@@ -307,7 +308,8 @@ async def test_a_huge_frame_is_skipped_while_it_arrives() -> None:
         assert await client.recv() == "'next'"
 
 
-async def test_empty_fragments_take_no_memory() -> None:
+async def test_empty_fragments_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_protocol, "IDLE_FRAMES", 1_000_000)
     settings = HttpSettings(port=0)
     app = Starlette(routes=[WebSocketRoute("/", repeat)])
     async with (

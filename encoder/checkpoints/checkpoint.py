@@ -61,7 +61,7 @@ class Checkpoint:
 
     def identity(self) -> bytes:
         """Give the hash (8 bytes) of configuration, weights and tokenizer; the calibration is not part of it."""
-        digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
+        digest = blake2b(self.config.identity_bytes() + self.tokenizer.to_str().encode(), digest_size=8)
         for name in sorted(self.weights):
             digest.update(name.encode())
             for part in self._parts(name):

@@ -23,7 +23,7 @@ CHECKED_TESTS := tests/encoder/runtime/test_kernel_checks.py tests/encoder/runti
 	tests/stream/engine/test_engine_machine.py tests/stream/engine/test_engine.py tests/stream/engine/test_short_path.py \
 	tests/stream/labelling/test_taggers.py::test_heads_of_a_trunk_may_come_and_go \
 	tests/stream/labelling/test_taggers.py::test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand
-CHECKED := HEARKEN_CHECK_KERNELS=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/numba
+CHECKED := HEARKEN_CHECK_KERNELS=1
 ARGS ?=
 JOBS ?= 2
 BROKER ?=
@@ -37,7 +37,7 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test checked gpu bench faults train lint format lock clean kafka kafka-for-tests
+.PHONY: help setup run test checked gpu bench soak faults train lint format lock clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
@@ -45,6 +45,7 @@ help:
 	@echo 'make checked the tests of kernels, sessions and engine with every access to memory checked'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
+	@echo 'make soak    an hour of load with hostile records: memory, latency and labels: ARGS="--seconds 600"'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
@@ -59,6 +60,9 @@ run: $(STAMP) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
 # Comparative benchmarks; by default words a second against re-runs of the same weights by our own dense code.
 bench: $(STAMP)
 	@$(VENV)/bin/python -m benchmarks $(BENCH) $(ARGS)
+
+soak: $(STAMP)
+	@$(VENV)/bin/python -m benchmarks soak $(ARGS)
 
 # The long form of tests/kafka/test_faults.py: hours. ARGS="--help" lists faults and options.
 faults: $(STAMP) $(KAFKA_JARS)

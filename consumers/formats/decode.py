@@ -5,6 +5,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
+from consumers.formats.keys import describe_key
 from stream.messages.types import Message, Update
 
 MAX_BYTES = 1 << 20
@@ -101,7 +102,7 @@ def check_key(key: bytes | None, message: Message) -> None:
         BadInput: the key differs from the session.
     """
     if key is not None and key != message.session.encode("utf-8", "surrogatepass"):
-        raise BadInput("key_mismatch", "the record's key is not the message's session")
+        raise BadInput("key_mismatch", describe_key(key, message.session) or "")
 
 
 def make_closed_update(session: str, segment: str, value: bytes) -> Update:

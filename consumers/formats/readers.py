@@ -8,6 +8,7 @@ import structlog
 from consumers.common.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, check_choice
 from consumers.formats.base import Format, FormatContext, Segments, read_value
 from consumers.formats.decode import BadInput, check_key, decode_message
+from consumers.formats.keys import describe_key
 from consumers.formats.line_reader import BlockReader, LineReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise
 from stream.messages.types import Message
@@ -65,10 +66,11 @@ class FormatReader:
 
 
 def _session(key: bytes | None) -> str | None:
-    try:
-        return None if key is None else key.decode()
-    except UnicodeDecodeError:
-        raise BadInput("key_mismatch", "the record's key, which names its session, is not UTF-8") from None
+    if key is None:
+        return None
+    if detail := describe_key(key):
+        raise BadInput("key_mismatch", detail)
+    return key.decode()
 
 
 class AutoReader:

@@ -34,7 +34,20 @@ def build_engine(settings: EngineSettings) -> "Engine":
             number.
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
-        return _load(settings)
+        engine = _load(settings)
+    warn_of_cache()
+    return engine
+
+
+def warn_of_cache() -> None:
+    """Log once if nothing could be kept for the next start (`encoder.cache_folder`)."""
+    from encoder.cache_folder import VARIABLE, write_failure
+
+    failure = write_failure()
+    if failure is not None:
+        path, error = failure
+        hint = f"the next start compiles again; set {VARIABLE} to a folder that can be written"
+        structlog.get_logger().warning("cache_not_written", path=str(path), error=error.strerror, hint=hint)
 
 
 def log_loaded(engine: "Engine", **fields: int) -> None:

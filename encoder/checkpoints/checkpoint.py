@@ -18,11 +18,15 @@ from torch import Tensor
 from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
-from encoder.files import write_json
+from encoder.files import check_file, to_one_line, write_json
 from encoder.heads.stability_head import StabilityHead
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
+from encoder.tokenizer.base import TokenizerError
+from encoder.tokenizer.reading import check_ids, read_tokenizer_file
 
+WEIGHTS_BYTES = 8 << 30
+"""Limit of `model.safetensors`: four bytes for each of the most parameters that a configuration may have."""
 _WORDS = "word.weight"
 
 
@@ -166,12 +170,12 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
     folder = find_checkpoint(name)
     config = read_config(folder)
     try:
+        check_file(folder / "model.safetensors", WEIGHTS_BYTES)
         stored = load_file(folder / "model.safetensors")
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {folder}: {error}") from error
-    except Exception as error:  # tokenizers raises bare Exception
-        raise CheckpointError(f"checkpoint {folder}: tokenizer.json cannot be read: {error}") from error
+        tokenizer = read_tokenizer_file(folder / "tokenizer.json")
+        check_ids(tokenizer, config.vocab_size)
+    except (OSError, SafetensorError, TokenizerError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {to_one_line(str(error))}") from error
     try:
         weights = StoredWeights(stored)
     except KeyError as error:

@@ -7,12 +7,12 @@ Every segment is decoded by itself, in a fixed order: the result does not depend
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.stability_head import FEATURES, HeadStability
 from encoder.heads.viterbi import NO_LABEL, Decoder, probability_and_entropy, viterbi
+from encoder.kernel_cache import kernel
 
 STOOD, BEFORE, WORDS, AFTER, FIRST, ROW, CHANGED = range(7)
 """Columns of a segment's description for `HeadReader.read`: number of its standing words, and index of their first old
@@ -81,7 +81,7 @@ def _weights(stability: HeadStability) -> _StabilityWeights:
     return _StabilityWeights(label, features, out, bias, scale, shift)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _read(
     columns: NDArray[np.float32],
     segments: NDArray[np.int64],
@@ -129,7 +129,7 @@ def _read(
         _count_changes(before[old : old + stood], after[new : new + words], changed, changes[s])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: int, changes: NDArray[np.int64]) -> None:
     """Fill a segment's changes (3,); all 0 if it is not known which words the input changed."""
     by_input = by_model = labelled = 0
@@ -147,7 +147,7 @@ def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: i
     changes[SPANS_UNCHANGED] = changed != NOT_GROWN and by_model + labelled == 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fill_features(
     line: NDArray[np.float32],
     classes: int,
@@ -173,7 +173,7 @@ def _fill_features(
     inputs[5] = right == 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _stability_logit(
     products: NDArray[np.float32],
     label: NDArray[np.float32],
@@ -194,7 +194,7 @@ def _stability_logit(
     return np.float32(base), np.float32(drift)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _probability_logit(probability: np.float32) -> np.float32:
     """Compute the base of one word for a checkpoint without a stability head: the logit of the label's probability."""
     p = min(max(probability, _LEAST_PROBABILITY), _MOST_PROBABILITY)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.head import Head
 from encoder.heads.reader import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS
 from encoder.heads.word_record import SIZE, WORD
+from encoder.kernel_cache import kernel
 from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.plan import SegmentRows
 from encoder.tokenizer.incremental import Encoded
@@ -140,7 +140,7 @@ def _segment_inputs(part: SegmentScores, is_single: bool) -> tuple[int, ...]:
     return stood, len(part.encoded.word_start), part.first_changed, part.kept_words, start, count, stands
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _copy_scores(
     inputs: NDArray[np.int64],
     tokens: NDArray[np.int32],

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,7 @@ from encoder.heads.reader import NOT_GROWN
 from encoder.heads.stability import stability_at
 from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
+from encoder.kernel_cache import kernel
 from encoder.restart.policies import RestartPolicy
 from encoder.restart.standing import pack_batch
 from encoder.session.plan import SegmentPlan as EncoderPlan
@@ -292,7 +292,7 @@ class _LazyLabelling(Labelling):
         return getattr(self, name)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fill_arrays(
     words: NDArray[np.void],
     closed: bool,

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
@@ -72,7 +72,7 @@ class PackedWeights(NamedTuple):
     """Offset of the position table (P, width)."""
 
 
-@numba.njit(cache=True)
+@kernel
 def weight_pointers(p: Any) -> Any:
     """Point at all arrays of packed weights."""
     return PackedWeights(
@@ -87,7 +87,7 @@ def make_product(numbers: NumberType) -> Callable[..., None]:
     per_step = PER_STEP[numbers]
     finish = _finish_bytes if numbers == "int8" else _finish
 
-    @numba.njit(cache=True)
+    @kernel
     def multiply(
         packed: Any, which: int, a: Any, begin: int, count: int, scale: Any, zero: Any, sums: Any, out: Any
     ) -> None:
@@ -138,7 +138,7 @@ def make_run(numbers: NumberType) -> Callable[..., None]:
     """Compile one product of arrays, for measurements and tests."""
     multiply = make_product(numbers)
 
-    @numba.njit(cache=True)
+    @kernel
     def run(packed: Any, a: Any, count: int, scale: Any, zero: Any, sums: Any, out: Any) -> None:
         nothing = np.int64(0)
         multiply(
@@ -165,7 +165,7 @@ def _finish_bytes(sums: Any, i: int, words: Any, c: int, factor: Any, scale: Any
     return plus(times(product(x, factor), scale[t]), added)
 
 
-@numba.njit(cache=True)
+@kernel
 def activate(x: Any, out: Any, goal: int, form: int) -> None:
     """Store lanes, after GELU in one of its forms (Hendrycks and Gimpel 2016, section 2)."""
     if form == AS_IS:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.config import HybridConfig
 from encoder.model.number_types import NumberType
 from encoder.runtime.flops import count_flops
 from encoder.runtime.paged_cache import PagedCache
@@ -31,11 +31,6 @@ class Encoder(ABC):
     """A checkpoint and the cache of all its slots. Not thread-safe: one compute thread owns it."""
 
     def __init__(self, checkpoint: Checkpoint, number_format: NumberType, cache: PagedCache) -> None:
-        if checkpoint.config.sink:
-            raise ConfigError(
-                f"checkpoint {checkpoint.name} has an attention sink, which sessions cannot run yet: train it without "
-                "`sink`, or measure it with its dense model"
-            )
         self.config: HybridConfig = checkpoint.config
         self.identity = checkpoint.identity()
         """Of the checkpoint: labels of another one mean nothing here."""

@@ -49,6 +49,8 @@ class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Probability, for each word of unpunctuated examples, that a filler is inserted before it."""
     repetition: float = 0.0
     """Probability, for each word of unpunctuated examples, that it is repeated."""
+    number_words: float = 0.0
+    """Share of unpunctuated examples whose numbers are words ("nineteen thirty nine")."""
     join: bool = False
     """Join neighbouring sequences of a document up to a random length, as running speech has no sentences."""
     sessions: bool = False

@@ -2,14 +2,12 @@
 
 import random
 
-import pytest
 import torch
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.model.framed import FramedModel
-from encoder.runtime.encoder import HybridEncoder
 from encoder.train.data.batches import WordPieces
 from encoder.train.data.sequence import TextSequence
 from encoder.train.stages.distill import set_sinks
@@ -75,9 +73,3 @@ def test_a_configuration_without_a_sink_has_the_identity_that_it_always_had() ->
     assert not any("sink" in name for name in HybridModel(config).state_dict())
     one, two = (tiny_checkpoint(sink=sink) for sink in (False, True))
     assert one.identity() != Checkpoint("x", two.config, one.weights, one.tokenizer).identity()
-
-
-def test_sessions_refuse_a_checkpoint_with_a_sink() -> None:
-    """Until the paged attention has it: left out, it would give other labels without a word."""
-    with pytest.raises(ConfigError, match="attention sink"):
-        HybridEncoder(tiny_checkpoint(sink=True), max_sessions=1)

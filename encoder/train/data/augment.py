@@ -7,6 +7,7 @@ import random
 import re
 
 from encoder.train.config import AugmentConfig
+from encoder.train.data.numbers import say_number
 from encoder.train.data.sequence import UNKNOWN, TextSequence
 
 FILLERS = ("uh", "um", "uh", "um", "er", "you know", "i mean", "like", "well", "so", "okay", "right")
@@ -34,12 +35,17 @@ def join_sequences(sequences: list[TextSequence], rng: random.Random) -> list[li
 
 
 def speak(sequence: TextSequence, options: AugmentConfig, rng: random.Random) -> Piece:
-    """Drop punctuation, say fillers and repeat words; spans stay whole and tags stay valid IOB2."""
+    """Drop punctuation, say fillers and repeat words; spans stay whole and tags stay valid IOB2.
+
+    Numbers become words where `options` and chance say so, in all of the sequence.
+    """
+    in_words = options.number_words > 0 and rng.random() < options.number_words
     words: list[str] = []
     tags: list[str] = []
     inside = False  # whether the span of the word before is still open after dropped words
     for position, (word, tag) in enumerate(zip(sequence.words, sequence.tags, strict=True)):
-        said = _say(word, rng)
+        number = say_number(word, sequence.words[position - 1] if position else "") if in_words else []
+        said = number or _say(word, rng)
         if not said:
             inside = inside and tag.startswith("I-")
             continue

@@ -21,7 +21,7 @@ from encoder.train.stages import dev_score
 from encoder.train.stages.dev_score import score_dev
 from tests.tiny import LABELS, tiny_checkpoint
 
-CHECKPOINT = tiny_checkpoint()
+CHECKPOINT, SUNK = tiny_checkpoint(), tiny_checkpoint(sink=True)
 VOCABULARY = ("we", "met", "rice", "in", "paris", "xu", "peru", "o'neil")
 
 
@@ -35,12 +35,13 @@ def texts(seed: int, count: int) -> list[TextSequence]:
     return rows
 
 
-@given(st.integers(0, 1000), st.integers(1, 20))
-def test_the_dense_layout_gives_the_scores_of_live_sessions(seed: int, count: int) -> None:
-    session = texts(seed, count)
-    model, config = CHECKPOINT.dense_model(), CHECKPOINT.config
-    pieces = WordPieces(CHECKPOINT.tokenizer, LABELS)
-    encoder = HybridEncoder(CHECKPOINT, max_sessions=1, kernels="torch", number_format="float32")
+@given(st.integers(0, 1000), st.integers(1, 20), st.booleans())
+def test_the_dense_layout_gives_the_scores_of_live_sessions(seed: int, count: int, sink: bool) -> None:
+    """Windows slide and contexts are re-anchored: with an attention sink as well as without."""
+    session, checkpoint = texts(seed, count), SUNK if sink else CHECKPOINT
+    model, config = checkpoint.dense_model(), checkpoint.config
+    pieces = WordPieces(checkpoint.tokenizer, LABELS)
+    encoder = HybridEncoder(checkpoint, max_sessions=1, kernels="torch", number_format="float32")
     pool = SessionPool(encoder, max_sessions=1, starts_word=pieces.starts_word)
     live = pool.open_session()
     rules = WindowRules(config.positions, config.window, pieces.starts_word)

@@ -68,6 +68,7 @@ class WeightLayout:
         for _, width in _norms(config):
             norms.append((self._reserve(width), self._reserve(width)))
         self.position = self._reserve(config.positions * config.table_width)
+        self.sinks = self._reserve(config.layers * 2 * config.hidden) if config.sink else 0
         self.products = np.array(products, np.int64)
         self.norms = np.array(norms, np.int64)
 
@@ -84,7 +85,7 @@ class WeightLayout:
     def packed(self, words: NDArray[np.int32]) -> PackedWeights:
         """Give views of the parts of the block `words` (size,)."""
         products, norms = self.products.reshape(-1), self.norms.reshape(-1)
-        return PackedWeights(words, words.view(np.float32), products, norms, self.position)
+        return PackedWeights(words, words.view(np.float32), products, norms, self.position, self.sinks)
 
     def fill(self, words: NDArray[np.int32], weights: Mapping[str, Tensor], head: tuple[Tensor, Tensor]) -> None:
         """Pack weights by name, and the head's own weight and bias, into `words` (size,)."""
@@ -102,6 +103,10 @@ class WeightLayout:
                 packed.reals[offset : offset + width] = weights[f"{name}.{part}"].float().numpy()
         position = weights["position.weight"].float().numpy().reshape(-1)
         packed.reals[self.position : self.position + len(position)] = position
+        for layer in range(self.config.layers if self.config.sink else 0):
+            sink = weights[f"layers.{layer}.sink"].float().numpy().reshape(-1)
+            offset = self.sinks + layer * len(sink)
+            packed.reals[offset : offset + len(sink)] = sink
 
 
 def round_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:

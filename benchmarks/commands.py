@@ -190,11 +190,11 @@ def device(
 ) -> None:
     """Steps, the whole engine and every kernel on a GPU, against the limits of the device."""
     counts = parse_numbers("--sessions", sessions)
-    from encoder.runtime.gpu.device import DeviceError, choose_device
+    from encoder.runtime.gpu.device import CPU, DeviceError, choose_device
     from encoder.tagger import load_single_tagger
 
     with usage_errors():
-        if choose_device(device).type == "cpu":
+        if choose_device(device) == CPU:
             raise DeviceError("--device measures a GPU: use cuda; `dense` measures the CPU")
         from benchmarks.device.report import device_tables
         from benchmarks.device.run import run_device_bench  # imports Triton, which only machines with a GPU have

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from consumers.formats.decode import BadInput, check_value, decode_json, shorten
+from consumers.common.json_wrapping import NAN_DETAIL, has_nan
+from consumers.formats.decode import BadInput, check_no_nan, check_value, decode_json, explain_type_error
 from stream.messages.types import Delete, End, Message
 from stream.messages.validation import check_message
 from stream.messages.word_times import Times
@@ -140,12 +141,14 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> l
     except BadInput:
         raise
     except msgspec.DecodeError as error:
-        raise BadInput("invalid_message", shorten(str(error))) from None
+        raise BadInput("invalid_message", explain_type_error(value, error)) from None
     except RecursionError:
         raise BadInput("invalid_json", "nested too deeply") from None
     except (ValueError, OverflowError):
-        raise BadInput("invalid_message", "a number or a time is invalid") from None
+        nan = f": {NAN_DETAIL}" if value and has_nan(value) else ""
+        raise BadInput("invalid_message", f"a number or a time is invalid{nan}") from None
     for message in messages:
+        check_no_nan(message)
         check_message(message)
     return messages
 

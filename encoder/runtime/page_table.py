@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.kernel_cache import kernel
-from encoder.runtime.kernels import IntArray
+from encoder.runtime.packed_rows import IntArray
 
 Int64Array = NDArray[np.int64]
 

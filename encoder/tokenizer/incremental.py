@@ -115,9 +115,9 @@ class IncrementalTokenizer:
         """Encode `text`, given an earlier version of it.
 
         Returns:
-            The encoded text, equal to `encode(text)`; the first word whose characters or place changed (the smaller
-            number of words if none did); and likewise the first token that changed. Tokens can stay the same where the
-            word changed: "rice" and "Rice" are the same tokens to an uncased tokenizer.
+            The encoded text, equal to `encode(text)`; the first word whose characters (as received or as cleaned) or
+            place changed (the smaller number of words if none did); and likewise the first token that changed. Tokens
+            can stay the same where the word changed: "rice" and "Rice" are the same tokens to an uncased tokenizer.
         """
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
@@ -265,10 +265,11 @@ def _first_changed_word(before: Encoded, after: Encoded, words: int) -> int:
 
 
 def _same_word(before: Encoded, after: Encoded, word: int) -> bool:
-    """Whether a word has the same place and characters."""
+    """Whether a word has the same place and characters, as received and as cleaned."""
     start, end = before.word_start[word], before.word_end[word]
     return bool(
         start == after.word_start[word]
         and end == after.word_end[word]
         and before.text[start:end] == after.text[start:end]
+        and before.cleaned[start:end] == after.cleaned[start:end]
     )

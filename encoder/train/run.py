@@ -146,7 +146,7 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
     else:
         held = [(out / "tagger", _select(data, lambda s: holdout_position(s, config.seed) < options.held))]
     pieces = WordPieces(final.tokenizer, *label_sets.values())
-    weights = dict(final.weights)
+    weights = final.tensors()
     for number, (name, labels) in enumerate(label_sets.items()):
         limit = final.config.positions
         texts = [(folder, _texts(config, pieces, part, number, limit)) for folder, part in held]

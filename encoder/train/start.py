@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows
+from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, restore_rows
 from encoder.checkpoints.huggingface.bert_families import FAMILIES, convert_weights
 from encoder.checkpoints.huggingface.minilm import minilm_raw, minilm_tokenizer
 from encoder.checkpoints.huggingface.onnx_bert import ARCHIVES, read_onnx_bert
@@ -85,11 +85,11 @@ def load_start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]
         tokenizer, weights = pretrained.tokenizer, pretrained.hybrid_weights(shape)
     else:
         checkpoint = load_checkpoint(start)
-        tokenizer, weights = checkpoint.tokenizer, dict(checkpoint.weights)
+        tokenizer, weights = checkpoint.tokenizer, checkpoint.tensors()
     model = HybridModel(shape)
     weights = {k: v for k, v in weights.items() if not k.startswith("head.")}
-    eight_bits, scale = quantize_rows(weights["word.weight"])
-    weights["word.weight"] = eight_bits.float() * scale[:, None]  # train on what will be stored
+    stored = restore_rows(*quantize_rows(weights["word.weight"].numpy()))
+    weights["word.weight"] = torch.from_numpy(stored)  # train on what will be stored
     model.load_state_dict(weights, strict=False)
     torch.nn.init.normal_(model.head.weight, std=0.02)
     torch.nn.init.zeros_(model.head.bias)

@@ -1,10 +1,11 @@
 """The attention sink: what each query sees of it, how it starts, and that checkpoints without one are as they were."""
 
 import random
+from pathlib import Path
 
 import torch
 
-from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.model.framed import FramedModel
@@ -73,3 +74,14 @@ def test_a_configuration_without_a_sink_has_the_identity_that_it_always_had() ->
     assert not any("sink" in name for name in HybridModel(config).state_dict())
     one, two = (tiny_checkpoint(sink=sink) for sink in (False, True))
     assert one.identity() != Checkpoint("x", two.config, one.weights, one.tokenizer).identity()
+
+
+def test_a_checkpoint_with_a_sink_is_written_and_read(tmp_path: Path) -> None:
+    made = tiny_checkpoint(sink=True)
+    save_checkpoint(tmp_path / "x", made.config, made.weights, made.tokenizer)
+    read = load_checkpoint(str(tmp_path / "x"))
+    assert read.config == made.config
+    assert {k: x.shape for k, x in read.tensors().items()} == {k: x.shape for k, x in made.tensors().items()}
+    ids = torch.tensor([[9, 12, 30]])
+    scores = [x.dense_model()(ids, torch.arange(3)[None], torch.full((1, 3), 2)) for x in (made, read)]
+    torch.testing.assert_close(*scores, atol=0.1, rtol=0.1)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from consumers.http.ops.timings import StepTimings
+from consumers.http.ops.traffic import HttpTraffic
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from stream.sessions.stats import EngineStats
@@ -61,10 +62,14 @@ _LABELLED: tuple[tuple[str, str, str, dict[str, Callable[[EngineStats], float]]]
 
 
 def metrics_routes(
-    worker: Worker, service: Service | None = None, timings: StepTimings | None = None
+    worker: Worker,
+    service: Service | None = None,
+    timings: StepTimings | None = None,
+    traffic: HttpTraffic | None = None,
 ) -> list[BaseRoute]:
     """Return the route of `/metrics`, which needs no token."""
     registry = CollectorRegistry()
+    registry.register(traffic or HttpTraffic())
     registry.register(_ServingMetrics(worker, service, timings or StepTimings()))
     ProcessCollector(registry=registry)
 

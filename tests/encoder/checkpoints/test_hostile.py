@@ -12,8 +12,10 @@ from typing import Any
 
 import msgspec
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from encoder.checkpoints.calibration import CalibrationError, load_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -171,6 +173,18 @@ def test_a_token_whose_id_has_no_row_is_refused(folder: Path, number: object) ->
     model = json.loads(path.read_bytes())["model"]
     change(path, model=model | {"vocab": model["vocab"] | {"stranger": number}})
     assert "tokenizer" in refused(folder)
+
+
+@pytest.mark.parametrize("change", ["nan", "infinite", "int64", "bfloat16", "float64", "word.float16", "scale"])
+def test_weights_that_are_no_numbers_of_ours_are_refused(folder: Path, change: str) -> None:
+    stored = load_file(folder / "model.safetensors")
+    name = {"word.float16": "word.int8", "scale": "word.scale"}.get(change, "head.weight")
+    if change in ("nan", "infinite", "scale"):
+        stored[name].view(-1)[0] = float("inf" if change == "infinite" else "nan")
+    else:
+        stored[name] = stored[name].to(getattr(torch, change.removeprefix("word.")))
+    save_file(stored, folder / "model.safetensors")
+    assert name in refused(folder) or change == "bfloat16"
 
 
 @pytest.fixture

@@ -132,7 +132,8 @@ class _Checkpoint:
     """As much of a checkpoint as the encoder reads."""
 
     def __init__(self, config: Any, weights: dict[str, Tensor], tokenizer: Tokenizer) -> None:
-        self.config, self.weights, self.tokenizer = config, weights, tokenizer
+        self.config, self.tokenizer = config, tokenizer
+        self.weights = {name: weight.numpy() for name, weight in weights.items()}
 
     def identity(self) -> bytes:
         return b"12345678"

@@ -9,7 +9,7 @@ import pytest
 COMMON = "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt"
 AVX512 = f"{COMMON},+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd"
 TARGETS = {
-    "haswell": (COMMON, {}),
+    "haswell": (COMMON, {"float32": "vfmadd"}),
     "skylake-avx512": (AVX512, {"float32": "vfmadd"}),
     "cascadelake": (f"{AVX512},+avx512vnni", {"float32": "vfmadd", "int8": "vpdpbusd"}),
     "sapphirerapids": (

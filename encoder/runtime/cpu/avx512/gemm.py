@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
+from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, has_wide_registers, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
     corrected,
     fill,
@@ -37,7 +37,8 @@ from encoder.runtime.cpu.numba_kernels.simd_math import erf, exp_minus
 ROWS: Final = 5
 """Rows of a tile: 20 sums, 4 vectors of columns and one number of each row fit into 32 registers in any order. With six
 rows that depends on the compiler, and sums that do not stay in registers halve the speed."""
-VECTORS: Final = 4
+VECTORS: Final = 4 if has_wide_registers() else 1
+"""Vectors of columns of a tile: with the 16 registers of AVX2, half as wide, five rows of one vector fit."""
 BLOCK: Final = LANES * VECTORS
 """Columns of a block; a product has a whole number of blocks."""
 

@@ -11,12 +11,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from encoder.cache_folder import cache_folder, delete_abandoned, keep_newest, write_cached
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import PackedWeights
+from encoder.runtime.cpu.avx512.gemm import BLOCK, PackedWeights
 from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
 from encoder.runtime.cpu.avx512.workspace import aligned
 
@@ -28,15 +27,15 @@ _HEAD: Final = 64
 
 
 def packed_weights(
-    checkpoint: Checkpoint, identity: bytes, numbers: NumberType, head: tuple[Tensor, Tensor]
+    checkpoint: Checkpoint, identity: bytes, numbers: NumberType, head: tuple[NDArray[np.float32], NDArray[np.float32]]
 ) -> PackedWeights:
     """Map a checkpoint's packed weights, after packing them if no process has.
 
     `head` is the weight (columns, H) and bias (columns,) of its head. The memory is read-only: all processes share it.
     """
     layout = WeightLayout(checkpoint.config, numbers)
-    path = cache_folder() / f"{identity.hex()}-{numbers}-{LAYOUT}.packed"
-    mark = f"hearken {identity.hex()} {numbers} {LAYOUT} {layout.size}".encode().ljust(_HEAD)
+    name = f"{identity.hex()}-{numbers}-{LAYOUT}x{BLOCK}"
+    path, mark = cache_folder() / f"{name}.packed", f"hearken {name} {layout.size}".encode().ljust(_HEAD)
     words = _map(path, mark, layout.size)
     if words is None:
         words = aligned(layout.size, np.int32)

@@ -9,6 +9,7 @@ look. Here the spans of each set are brought to one form, on words and IOB2 tags
 - no span is a function word, or has no letter and no digit.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -28,11 +29,11 @@ PREPOSITIONS = _words("for at on in by from to until till since during of")
 POSSESSIVES = _words("'s ’s ' ’")
 TITLES = _words("""
     mr mrs ms mx miss mister dr doctor sir madam madame monsieur lord lady dame president senator congressman
-    congresswoman representative captain colonel general sergeant lieutenant major admiral commander officer professor
-    prof judge justice governor minister chancellor secretary ambassador commissioner chairman chairwoman mayor king
-    queen prince princess duke duchess count countess baron pope father mother sister brother uncle aunt reverend rev
-    saint st rabbi imam sheikh coach
+    congresswoman representative captain colonel general sergeant lieutenant major admiral professor prof judge justice
+    governor minister chancellor secretary ambassador commissioner chairman chairwoman mayor king queen prince princess
+    pope father mother sister brother uncle aunt reverend rev
 """)
+"""Without those that begin names as often ("Duke Ellington", "St. John")."""
 FUNCTION_WORDS = DETERMINERS | _words("""
     i me you he him she it we they them mine yours ours theirs who whom whose which what where when why how of and or
     but if as to in on at by for from with is are was were be been am do does did have has had will would can could
@@ -42,7 +43,7 @@ FUNCTION_WORDS = DETERMINERS | _words("""
 NATIONALITIES = _words("""
     afghan african albanian algerian american angolan arab arabian arabic argentine argentinian armenian asian
     australian austrian azerbaijani bangladeshi basque belarusian belgian bengali bolivian bosnian brazilian british
-    bulgarian burmese cambodian cameroonian canadian catalan caribbean celtic chadian chechen chilean chinese colombian
+    bulgarian burmese cambodian cameroonian canadian catalan celtic chadian chechen chilean chinese colombian
     congolese croatian cuban cypriot czech danish dutch ecuadorian egyptian emirati english eritrean estonian ethiopian
     european filipino finnish flemish french gambian georgian german ghanaian greek guatemalan haitian hawaiian hebrew
     hindi honduran hungarian icelandic indian indonesian iranian iraqi irish israeli italian jamaican japanese
@@ -55,6 +56,10 @@ NATIONALITIES = _words("""
 """)
 
 
+_ENDED = re.compile(r"([^.]*?\w)(['’][sS])?([.,;:!?]+)?")
+"""A word, a possessive and punctuation; not an abbreviation."""
+
+
 class TagSpan(NamedTuple):
     """A span of words, `end` exclusive."""
 
@@ -64,13 +69,14 @@ class TagSpan(NamedTuple):
 
 
 def apply_convention(sequence: TextSequence, *, capitals: bool = False) -> TextSequence:
-    """Bring the spans of a sequence to the convention; its words are cut at possessives, and split handles joined.
+    """Bring the spans of a sequence to the convention; its words are cut at possessives and punctuation, and split
+    handles joined.
 
     What is cut off a span is "O", and so is what is no name. A labelled handle or hashtag is neither, but unknown: once
     it is said, nobody hears its sign. So is a title alone, which may be a name or a role, and with `capitals` a span
     without a capital letter or digit (for sets that label pronouns and plain nouns too).
     """
-    words, tags = _join_handles(*_split_possessives(sequence.words, sequence.tags))
+    words, tags = _join_handles(*_split_words(sequence.words, sequence.tags))
     found = tuple("O" if tag != UNKNOWN else UNKNOWN for tag in tags)
     out = list(found)
     for span in spans_of(tags):
@@ -134,14 +140,17 @@ def _is_title(word: str) -> bool:
     return word.lower().rstrip(".") in TITLES
 
 
-def _split_possessives(words: tuple[str, ...], tags: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Cut `'s` off words in spans: "Whitlow's" is two words, of which the second continues the span."""
+def _split_words(words: tuple[str, ...], tags: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Cut `'s` and punctuation off the ends of words in spans: "Whitlow's" is two words, of which the second continues
+    the span. Full stops of abbreviations ("U.S.") stay.
+    """
     out: list[tuple[str, str]] = []
     for word, tag in zip(words, tags, strict=True):
-        if tag not in ("O", UNKNOWN) and len(word) > 2 and word[-2] in "'’" and word[-1] in "sS":
-            out += [(word[:-2], tag), (word[-2:], f"I-{tag[2:]}")]
-        else:
+        found = _ENDED.fullmatch(word) if tag not in ("O", UNKNOWN) else None
+        if found is None:
             out.append((word, tag))
+            continue
+        out += [(part, tag if not i else f"I-{tag[2:]}") for i, part in enumerate(x for x in found.groups() if x)]
     return tuple(w for w, _ in out), tuple(t for _, t in out)
 
 

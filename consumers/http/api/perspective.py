@@ -130,7 +130,7 @@ def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported:
         except AnalyzeRefused as error:
             return _error(400, "INVALID_ARGUMENT", str(error), error.details)
         except (TimeoutError, GatewayClosed, WorkerFailed):
-            return _error(503, "UNAVAILABLE", BUSY[1])
+            return _error(503, "UNAVAILABLE", BUSY[1], headers={"retry-after": "5"})
         except NotLabelled:
             return _error(500, "INTERNAL", FAILED[1])
         answer = _make_response(wanted, text, found[TAGGER], threshold)
@@ -140,9 +140,11 @@ def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported:
     return [Route(path, analyze, methods=["POST"]) for path in PATHS]
 
 
-def _error(code: int, status: str, message: str, details: Sequence[Any] = ()) -> Response:
+def _error(
+    code: int, status: str, message: str, details: Sequence[Any] = (), headers: Mapping[str, str] | None = None
+) -> Response:
     error = {"code": code, "message": message, "status": status, "details": list(details)}
-    return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code)
+    return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code, headers)
 
 
 def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:

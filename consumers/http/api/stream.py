@@ -38,8 +38,6 @@ Received = Callable[[str], Segments]
 
 DEFAULT_SESSION = "stream"
 """Session of vendor messages that do not name one."""
-FRAMES_AT_ONCE = 8
-"""Frames of one connection after which others are read, even if it has more."""
 SEND_SECONDS = 20.0
 """Time limit of sending a frame; a client that does not read for this long is too slow."""
 
@@ -188,8 +186,7 @@ class StreamConnection:
         while (value := await self._receive()) is None or not _is_close_frame(value):
             await self._handle_frame(value, frame)
             frame += 1
-            if frame % FRAMES_AT_ONCE == 0:
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a frame that was refused has waited for nothing; others have their turn now
         for session in self._client.open_sessions:
             await self._submit(End(session=session), frame)
         self._client.finish()

@@ -158,6 +158,18 @@ def overload(
 
 
 @app.command()
+def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
+    """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
+    if sys.platform != "linux":
+        raise SettingError("tagger", "starts are measured on Linux")
+    from benchmarks.start import run_start, start_tables
+
+    with usage_errors(), show_progress("start") as progress:
+        report = run_start(tagger, repeats, progress)
+    show_report(start_tables(report), out, "start", report)
+
+
+@app.command()
 def workers(
     tagger: TaggerOption = DEFAULT_TAGGER,
     workers: Annotated[int | None, typer.Option(min=2, help="Processes at once [default: one for each core].")] = None,

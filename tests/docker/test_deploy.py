@@ -161,7 +161,9 @@ def test_compose_gives_workers_time_a_token_and_a_port() -> None:
     assert workers["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports_of_workers()]
     assert workers["read_only"]
     (folder,) = [volume.split(":")[1] for volume in workers["volumes"]]
-    assert all(settings[x].startswith(folder) for x in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"))
+    assert f"HEARKEN_CACHE_DIR={folder} " in DOCKERFILE
+    assert DOCKERFILE.index(f"HEARKEN_CACHE_DIR={folder} ") < DOCKERFILE.index("RUN hearken warm")
+    assert DOCKERFILE.index("USER 10001:10001") < DOCKERFILE.index("RUN hearken warm"), "or the files are root's"
     assert f"install -d -o hearken -g hearken {folder}" in DOCKERFILE, "or the volume is root's"
     assert workers["tmpfs"] == ["/tmp"]
     for service in COMPOSE["services"].values():

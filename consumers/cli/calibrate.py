@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -66,6 +67,9 @@ def calibrate(settings: CalibrateCommand) -> None:
         from encoder.model.config import ConfigError
         from stream.evaluation.calibration.calibrate import CalibrationTask, run_calibration
         from stream.evaluation.replay.examples import EvaluationError
+
+        if settings.out is not None:
+            import_module("matplotlib")  # what is needed last is not to be missed after minutes
 
     gold = settings.gold
     with user_errors("calibrate", CalibrationError, CheckpointError, ConfigError, EvaluationError):

@@ -4,6 +4,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -112,6 +113,9 @@ def evaluate(settings: EvaluateCommand) -> None:
         from encoder.runtime.number_format import NumberFormatError
         from stream.evaluation.replay.examples import EvaluationError
         from stream.revisions.emission import EmissionError
+
+        if settings.out is not None:
+            import_module("matplotlib")  # what is needed last is not to be missed after minutes
 
     with user_errors(
         "evaluate",

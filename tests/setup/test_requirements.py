@@ -1,4 +1,4 @@
-"""requirements.lock pins what pyproject.toml asks for; that there are wheels for it is what `make check-install` asks."""
+"""requirements.lock pins what pyproject.toml asks for. Whether that has wheels, `make check-install` asks pip."""
 
 import tomllib
 from pathlib import Path

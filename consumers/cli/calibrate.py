@@ -59,7 +59,7 @@ class CalibrateCommand:
 
 def calibrate(settings: CalibrateCommand) -> None:
     """Find the cheapest restart price or threshold that keeps a guarantee, and measure the stability head."""
-    with show_loading("torch", log=False):
+    with show_loading("calibration", log=False):
         from encoder.checkpoints.calibration import CalibrationError, save_calibration
         from encoder.checkpoints.checkpoint import load_checkpoint
         from encoder.checkpoints.location import CheckpointError

@@ -104,7 +104,7 @@ class EvaluateCommand:
 
 def evaluate(settings: EvaluateCommand) -> None:
     """Measure taggers and restart policies on labelled sequences, fed word by word, or on recorded streams."""
-    with show_loading("torch", log=False):
+    with show_loading("evaluation", log=False):
         from consumers.cli.evaluation_tables import evaluation_tables
         from consumers.common.errors import OperationFailed
         from encoder.checkpoints.location import CheckpointError

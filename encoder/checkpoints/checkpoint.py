@@ -239,8 +239,12 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         stored = load_file(folder / "model.safetensors")
         tokenizer = read_tokenizer_file(folder / "tokenizer.json")
         check_ids(tokenizer, config.vocab_size)
-    except (OSError, SafetensorError, TokenizerError, KeyError, TypeError) as error:  # the latter: types without arrays
+    except (OSError, SafetensorError, TokenizerError) as error:
         raise CheckpointError(f"checkpoint {folder}: {to_one_line(str(error))}") from error
+    except (AttributeError, KeyError, TypeError) as error:  # what safetensors makes of types that numpy lacks
+        raise CheckpointError(
+            f"checkpoint {folder}: model.safetensors has numbers other than float16, float32 and int8"
+        ) from error
     try:
         weights = StoredWeights(stored)
     except KeyError as error:

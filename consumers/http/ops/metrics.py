@@ -28,6 +28,11 @@ _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
     ("updates_failed", "Updates whose labelling failed", lambda x: x.failures),
     ("revisions", "Revisions that steps produced", lambda x: x.revisions),
     ("sessions_opened", "Sessions that began", lambda x: x.sessions),
+    (
+        "segments_closed_by_limit",
+        "Segments closed because their session had too many open ones",
+        lambda x: x.forced_closings,
+    ),
     ("restored_other_format", "Restored sessions of another number format", lambda x: x.restored_other_format),
     ("words", "Words that updates added or changed", lambda x: x.words),
     ("words_recomputed", "Words whose tail states were computed", lambda x: x.words_recomputed),

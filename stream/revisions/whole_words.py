@@ -36,8 +36,8 @@ NAME_TYPES = frozenset(_NAMES.split())
 """Labels of names, in lower case."""
 _FUNCTION_WORDS = """
     a an the this that these those of in on at to from by with for into onto upon and or nor but so if than as because
-    while although i he she we they me him them my your his her its our their which is are was were be been am do does did has
-    have had not
+    while although i he she we they me him them my your his her its our their which is are was were be been am do does
+    did has have had not
 """
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Words that are no name alone. Others that can be one are left out: "will", "may", "us", "it"."""
@@ -149,7 +149,7 @@ def _fit_extent(text: str, start: int, end: int, is_name: bool) -> tuple[int, in
     while last > first and not text[last - 1].isalnum():
         last -= 1
     if first == last:
-        return None if is_name else (start, end)  # signs alone, such as "****"
+        return _fit_signs(text, start, end, is_name)
     begin, _ = _word_at(text, first)
     word_begin, finish = _word_at(text, last - 1)
     possessive = _POSSESSIVE.search(text, word_begin, finish)
@@ -161,6 +161,21 @@ def _fit_extent(text: str, start: int, end: int, is_name: bool) -> tuple[int, in
     if is_name and FUNCTION_WORDS.issuperset(text[begin:finish].replace(SKIPPED, "").lower().split()):
         return None
     return begin, finish
+
+
+def _fit_signs(text: str, start: int, end: int, is_name: bool) -> tuple[int, int] | None:
+    """Return the extent of the word around signs that are labelled alone; itself if there is none, such as "****"."""
+    begin, finish = _word_at(text, start)
+    if begin < start < finish:
+        return begin, finish
+    if is_name:
+        return None
+    for at in (start - 1, end):
+        if 0 <= at < len(text) and text[at].isalnum():
+            begin, finish = _add_masks(text, *_word_at(text, at), None)
+            if begin <= start and end <= finish:
+                return begin, finish
+    return start, end
 
 
 def _add_masks(text: str, begin: int, finish: int, labelled: tuple[int, int] | None) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labeller, LabellerCounters
-from stream.messages.caller import NOBODY, Caller
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message, Revision
 from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
@@ -123,7 +123,7 @@ class Engine:
         self._words_computed = 0
         """By the last step."""
 
-    def submit(self, message: Message, offset: int, now: float | None = None, caller: Caller = NOBODY) -> bool:
+    def submit(self, message: Message, offset: int, now: float | None = None, caller: CallerId = NOBODY) -> bool:
         """Take one message; later steps apply it.
 
         Args:

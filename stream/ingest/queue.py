@@ -14,7 +14,7 @@ from stream.ingest.comparison import DEFAULT_LIMITS, SegmentLimits, close_receiv
 from stream.ingest.received import ReceivedSegment, ReceivedSession, ReceivedSessions
 from stream.ingest.schedule import Schedule, no_tokens
 from stream.ingest.session_checks import check_in_session
-from stream.messages.caller import NOBODY, Caller
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import End, Message
 from stream.messages.validation import check_message
 from stream.sessions.operations import AlreadyApplied, Operation, PurgeEnded, Restore
@@ -36,7 +36,7 @@ class Intake:
         self._sessions = ReceivedSessions()
         self._schedule = Schedule(coalesce)
 
-    def accept(self, message: Message, offset: int, now: float, caller: Caller = NOBODY) -> bool:
+    def accept(self, message: Message, offset: int, now: float, caller: CallerId = NOBODY) -> bool:
         """Take a message of a caller.
 
         Returns:

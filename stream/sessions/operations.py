@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from stream.messages.caller import NOBODY, Caller
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import ClosedBy
 from stream.messages.word_times import Times
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SavedSession
@@ -36,7 +36,7 @@ class Write(Operation):
     """Estimated number of tokens to compute; 0 for a repeat."""
     superseded: bool = False
     """Whether a newer write of the segment replaced it and took over its answers."""
-    caller: Caller = NOBODY
+    caller: CallerId = NOBODY
     """Whose turn it is; set when it is queued."""
     supersedes: "Write | None" = None
     """The waiting write that it supersedes, until it is queued in its place."""

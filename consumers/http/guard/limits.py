@@ -29,7 +29,7 @@ _Key = str | int
 """What is limited together: an address, or the number of a token."""
 
 
-class Caller:
+class HttpCaller:
     """Who sent a request: an address, and the number of the token that it showed, if any.
 
     Args:
@@ -40,6 +40,11 @@ class Caller:
         self._limits = limits
         self.address = address
         self.keys: tuple[_Key, ...] = (address,) if token is None else (address, token)
+
+    @property
+    def group(self) -> str:
+        """Name of those who share one caller's part of the work: of a token if there are several, else an address."""
+        return f"http {self.keys[-1]}"
 
     @contextmanager
     def hold_texts(self, count: int) -> Iterator[None]:
@@ -67,13 +72,13 @@ class CallerLimits:
         self.texts: Counter[_Key] = Counter()
         self._rates: OrderedDict[_Key, AsyncLimiter] = OrderedDict()
 
-    def identify(self, scope: Scope) -> Caller:
+    def identify(self, scope: Scope) -> HttpCaller:
         """Return who sent a request."""
         client = scope.get("client")
         number = token_number(scope) if self.settings.more_tokens else None
-        return Caller(self, client_network(client[0]) if client else "", number)
+        return HttpCaller(self, client_network(client[0]) if client else "", number)
 
-    async def refuse(self, caller: Caller, total: int) -> Response | None:
+    async def refuse(self, caller: HttpCaller, total: int) -> Response | None:
         """Count a request against its caller's rate; returns an error response if it is beyond a limit.
 
         Args:
@@ -174,10 +179,10 @@ class LimitsMiddleware:
 _CLOSE = {"connection": "close"}
 
 
-def caller_of(connection: HTTPConnection) -> Caller:
+def caller_of(connection: HTTPConnection) -> HttpCaller:
     """Return who sent a request that has passed `LimitsMiddleware`."""
     caller = connection.scope["state"][_CALLER]
-    assert isinstance(caller, Caller)
+    assert isinstance(caller, HttpCaller)
     return caller
 
 

@@ -29,6 +29,15 @@ def log_dead_letter(reason: str, record: ConsumedRecord, count: int) -> None:
         log.warning("dead_letter_written", reason=reason, session=session, **place, count=count)
 
 
+def log_clock_fault(fault: str, record: ConsumedRecord, now: float, count: int) -> None:
+    """Log a timestamp that cannot be the time of production; a missing one is no fault of a clock."""
+    if fault != "missing" and (count == 1 or count % LOG_EVERY == 0):
+        place = {"partition": record.partition, "offset": record.offset}
+        log.warning(
+            "record_clock_wrong", reason=fault, **place, seconds=round(now - record.timestamp / 1000), count=count
+        )
+
+
 def log_failure(failure: Failure, record: ConsumedRecord | None) -> None:
     """Log a failure of the labeller, which is a bug of ours."""
     partition = record.partition if record else None

@@ -128,7 +128,8 @@ async def test_no_session_and_no_text_is_told() -> None:
             assert "confidential" not in answer.text
 
 
-async def test_exactly_once_tells_the_same() -> None:
+async def test_exactly_once_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.kafka.service.service.time.time", lambda: 1000.0)
     kafka = FakeKafka()
     async with serving(kafka, guarantee="exactly_once") as site:
         kafka.now = 999_500
@@ -141,7 +142,10 @@ async def test_exactly_once_tells_the_same() -> None:
     assert told["hearken_produce_to_revision_seconds_sum",] == pytest.approx(1.0)
 
 
-async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revision() -> None:
+async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumers.kafka.service.service.time.time", lambda: 1000.0)
     kafka = FakeKafka()
     async with serving(kafka, now=1000.0) as site:
         kafka.now = 999_800
@@ -155,6 +159,7 @@ async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revisio
         told = await site.read()
     assert told["hearken_produce_to_revision_seconds_count",] == 1
     assert told["hearken_produce_to_revision_seconds_sum",] == pytest.approx(0.2)
+    assert told["hearken_records_untimed_total", "missing"] == 1
 
 
 async def test_lag_is_what_is_there_and_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +293,7 @@ def test_phases_are_booked_as_the_engine_measured_them() -> None:
 def test_a_clock_that_stands_before_the_record_is_no_negative_latency() -> None:
     record = FakeRecord(IN, 0, 0, b"a", b"", timestamp=2_000_000)
     meter = StepTimings(lambda: 1000.0)
-    meter.on_published([InFlightRecord(OffsetTracker(), record), None])
+    meter.on_published([InFlightRecord(OffsetTracker(), record, broker_delay=0.0), None])
     told = {x.name: x.value for metric in meter.collect() for x in metric.samples if "sum" in x.name}
     assert told["hearken_produce_to_revision_seconds_sum"] == 0
 

@@ -18,6 +18,7 @@ from consumers.formats.decode import BadInput, shorten
 from consumers.http.api.caller import GatewayClosed
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, check_size, decode_body, label_texts
+from consumers.http.guard.limits import caller_of
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
@@ -123,7 +124,7 @@ def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported:
             wanted = decode_body(await request.body(), AnalyzeRequest)
             dropped = _drop_unsupported(wanted, request.query_params, drop_unsupported)
             text, threshold = _parse_request(wanted)
-            (found,) = await label_texts(gateway, [text])
+            (found,) = await label_texts(gateway, [text], caller_of(request).group)
         except (BadInput, RequestRefused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
         except AnalyzeRefused as error:

@@ -22,6 +22,7 @@ from consumers.formats.decode import BadInput, decode_json
 from consumers.formats.readers import NORMAL, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
+from consumers.http.guard.limits import caller_of
 from consumers.http.guard.problem import problem
 from consumers.http.guard.websocket_protocol import TOO_LARGE
 from consumers.http.ops.traffic import HttpTraffic
@@ -88,9 +89,9 @@ def stream_routes(
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
-        code, reason = CloseCode.DONE, ""
+        code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
-            async with gateway.client(sessions=settings.max_sessions, shown=True) as client:
+            async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
                 query = read_query(received, client, websocket.query_params)
                 await StreamConnection(websocket, client, *query, settings).run()
         except WebSocketDisconnect:

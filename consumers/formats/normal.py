@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
-from consumers.formats.base import Format, FormatContext
+from consumers.formats.base import Format, FormatContext, Ignored
 from consumers.formats.decode import check_key
 from stream.messages.types import Message
 
 
-def _read(value: Message, context: FormatContext) -> Iterable[Message]:
+def _read(value: Message, context: FormatContext) -> Iterable[Message | Ignored]:
     check_key(None if context.session is None else context.session.encode(), value)
     return (value,)
 

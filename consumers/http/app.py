@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
 
 from consumers.common.worker_board import WorkerSlot
+from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
@@ -42,6 +43,8 @@ class HttpContext:
     slot: WorkerSlot | None = None
     """Slot among several workers of this machine; None for a single one."""
     gateway: Gateway | None = None
+    ignored: IgnoredRecords | None = None
+    """Count of values in which the formats of this process found nothing to label."""
 
 
 def build_app(context: HttpContext) -> Starlette:
@@ -66,12 +69,12 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     settings, worker, service, gateway = context.settings, context.worker, context.service, context.gateway
     names = worker.engine.tagger_names
     routes = health_routes(worker, settings.stall_seconds, service, context.slot)
-    routes += metrics_routes(worker, service, context.timings) + login_routes(settings.token)
+    routes += metrics_routes(worker, service, context.timings, context.ignored) + login_routes(settings.token)
     if context.live is not None:
         routes += live_routes(context.live, worker.engine.stats, service)
     if gateway is not None:
         routes += label_routes(gateway, names) + perspective_routes(gateway, names)
     routes += discovery_routes()
     if gateway is not None:
-        routes += stream_routes(gateway, worker.engine.intake.segments, settings.max_sessions)
+        routes += stream_routes(gateway, worker.engine.intake.segments, settings.max_sessions, context.ignored)
     return routes + openapi_routes(settings, names)

@@ -5,6 +5,7 @@ the number of the frame that it answers. An invalid frame is answered by an erro
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
@@ -19,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput
+from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import NORMAL, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
@@ -67,12 +69,15 @@ class BadQuery(ValueError):
     """The query names an unknown format."""
 
 
-def stream_routes(gateway: Gateway, received: Received, max_sessions: int) -> list[BaseRoute]:
+def stream_routes(
+    gateway: Gateway, received: Received, max_sessions: int, ignored: IgnoredRecords | None = None
+) -> list[BaseRoute]:
     """Return the routes of `/v1/stream`.
 
     Args:
         received: returns the received segments by the engine's name of a session.
         max_sessions: limit of open sessions of one connection.
+        ignored: counts frames in which their format found nothing to label.
     """
 
     async def stream(websocket: WebSocket) -> None:
@@ -80,7 +85,8 @@ def stream_routes(gateway: Gateway, received: Received, max_sessions: int) -> li
         code, reason = CloseCode.DONE, ""
         try:
             async with gateway.client(sessions=max_sessions, shown=True) as client:
-                await StreamConnection(websocket, client, *read_query(received, client, websocket.query_params)).run()
+                query = read_query(received, client, websocket.query_params, ignored)
+                await StreamConnection(websocket, client, *query).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
@@ -105,7 +111,7 @@ _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def read_query(
-    received: Received, client: ClientHandle, query: Mapping[str, str]
+    received: Received, client: ClientHandle, query: Mapping[str, str], ignored: IgnoredRecords | None = None
 ) -> tuple[MessageReader, bytes | None]:
     """Return the reader for the query's format, and the query's session encoded as a record's key.
 
@@ -120,7 +126,7 @@ def read_query(
     session = query.get("session")
     key = None if session is None else session.encode("utf-8", "surrogatepass")
     try:
-        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION), key
+        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION, ignored), key
     except SettingError as error:
         raise BadQuery(error.detail) from None
 
@@ -189,7 +195,7 @@ class StreamConnection:
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:
-        await self._send(StreamError(reason, detail.replace("--format", "?format="), frame))
+        await self._send(StreamError(reason, re.sub("--format ?", "?format=", detail), frame))
 
     async def _send(self, value: Revision | StreamError) -> None:
         async with asyncio.timeout(SEND_SECONDS), self._sending:

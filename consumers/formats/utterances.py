@@ -124,11 +124,8 @@ class _Timeline:
         return closed.segment.applied >= self._offset or is_part_of(update.text, closed.segment.text)
 
     def _says_same(self, closed: _Utterance, update: Update) -> bool:
-        if closed.segment.text == update.text:
-            return True
-        if closed not in self._recent:
-            return False
-        return is_same_utterance(closed.segment, update)
+        is_repeat = closed.segment.text == update.text and not _is_other_speaker(closed.segment, update)
+        return is_repeat or (closed in self._recent and is_same_utterance(closed.segment, update))
 
     def _name(self, stream: int, start: float) -> str:
         scope = self._scope if stream == 1 else f"{self._scope}~{stream}"
@@ -152,9 +149,13 @@ def is_same_utterance(closed: OpenText, update: Update) -> bool:
     """Whether a result at the place of a closed utterance is of that utterance: late, repeated or an edit of it."""
     if not update.final:
         return is_part_of(update.text, closed.text)
-    if None not in (update.speaker, closed.speaker) and update.speaker != closed.speaker:
+    if _is_other_speaker(closed, update):
         return False
     return not update.text.strip() or is_same_text(update.text, closed.text) or _has_same_times(update, closed)
+
+
+def _is_other_speaker(closed: OpenText, update: Update) -> bool:
+    return None not in (update.speaker, closed.speaker) and update.speaker != closed.speaker
 
 
 def _has_same_times(update: Update, segment: OpenText) -> bool:

@@ -42,9 +42,9 @@ class VendorWord(msgspec.Struct):
 
 
 class SpeakerWord(VendorWord):
-    """A vendor's word with the number or name of its speaker."""
+    """A vendor's word with the name of its speaker, which may be a number."""
 
-    speaker: int | str | None = None
+    speaker: str | None = None
 
 
 def add_word_times(update: Update, *readings: Iterable[TimedText]) -> Update:

@@ -54,9 +54,11 @@ def _read(value: _Results, context: FormatContext) -> Iterable[Message | Ignored
         if value.type == "KeepAlive":
             return (Ignored("keep_alive"),)
         return (Ignored("other_event" if value.type else "unknown_shape"),)
-    alternatives = convert(value.channel, _Channel).alternatives if isinstance(value.channel, dict) else []
+    if value.channel is None:
+        return (Ignored("unknown_shape"),)
+    alternatives = convert(value.channel, _Channel).alternatives
     if not alternatives:
-        return (Ignored("no_text" if isinstance(value.channel, dict) else "unknown_shape"),)
+        return (Ignored("no_text"),)
     best, request = alternatives[0], value.metadata.request_id if value.metadata else ""
     channel = str(value.channel_index[0]) if value.channel_index else "0"
     scope = f"{request}/{channel}" if request else channel

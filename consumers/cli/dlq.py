@@ -141,7 +141,8 @@ def letter_fields(letter: "DeadLetter") -> dict[str, object]:
         "from": [letter.origin.topic, letter.origin.partition, letter.origin_offset],
         "bytes": letter.size,
         "key": None if letter.key is None else letter.key.decode("utf-8", "backslashreplace"),
-        "value": letter.value.decode("utf-8", "backslashreplace"),
+        "value": None if letter.value is None else letter.value.decode("utf-8", "backslashreplace"),
+        "headers": [[name, None if x is None else x.decode("utf-8", "backslashreplace")] for name, x in letter.headers],
     }
 
 

@@ -9,6 +9,7 @@ import typer
 
 from consumers.cli import dlq, topics
 from consumers.cli.bench import bench
+from consumers.cli.broker import broker
 from consumers.cli.calibrate import calibrate
 from consumers.cli.config import show_config
 from consumers.cli.demo import demo
@@ -42,6 +43,7 @@ add_command(app, tag, RUN)
 add_command(app, serve, RUN)
 add_command(app, listen, RUN)
 add_command(app, replay, RUN)
+add_command(app, broker, RUN)
 add_command(app, bench, INSPECT)
 add_command(app, evaluate, INSPECT)
 add_command(app, verify, INSPECT)

@@ -8,6 +8,7 @@ import typer
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import SettingError
+from encoder.torch_extra import TorchMissing
 
 
 def end_with_code(job: Callable[[], object]) -> int:
@@ -25,6 +26,8 @@ def end_with_code(job: Callable[[], object]) -> int:
         return _report(error.format_message(), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except TorchMissing as error:
+        return _report(str(error), 2)
     except OperationFailed as error:
         return _report(str(error), 1)
 

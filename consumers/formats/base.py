@@ -11,8 +11,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from consumers.common.json_wrapping import NAN_DETAIL, has_nan
 from consumers.formats.convert import convert
-from consumers.formats.decode import BadInput, check_value, decode_json, shorten
+from consumers.formats.decode import BadInput, check_no_nan, check_value, decode_json, explain_type_error
 from stream.messages.types import Delete, End, Message, Update
 from stream.messages.validation import check_message
 from stream.messages.word_times import Times, WordTiming
@@ -187,21 +188,13 @@ def decode(format: Format, value: bytes | None) -> Any:
     """
     if format.type is None:
         return check_value(value).decode()
-    return convert_json(decode_json(value, _JSON), format.type)
-
-
-def convert_json(decoded: Any, type: Any) -> Any:
-    """Convert decoded JSON to a type.
-
-    Raises:
-        BadInput: it is not of the type; the error contains none of its text.
-    """
+    decoded = decode_json(value, _JSON)
     if isinstance(decoded, list):
-        raise BadInput("invalid_message", "a JSON array: each message must be a record, or a line, of its own")
+        raise BadInput("invalid_message", "this is a list; send its objects one by one")
     try:
-        return convert(decoded, type)
+        return convert(decoded, format.type)
     except msgspec.ValidationError as error:
-        raise BadInput("invalid_message", shorten(str(error))) from None
+        raise BadInput("invalid_message", explain_type_error(value, error)) from None
     except RecursionError:
         raise BadInput("invalid_json", "nested too deeply") from None
 
@@ -219,13 +212,15 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> R
     except BadInput:
         raise
     except msgspec.DecodeError as error:
-        raise BadInput("invalid_message", shorten(str(error))) from None
+        raise BadInput("invalid_message", explain_type_error(value, error)) from None
     except RecursionError:
         raise BadInput("invalid_json", "nested too deeply") from None
     except (ValueError, OverflowError):
-        raise BadInput("invalid_message", "a number or a time is invalid") from None
+        nan = f": {NAN_DETAIL}" if value and has_nan(value) else ""
+        raise BadInput("invalid_message", f"a number or a time is invalid{nan}") from None
     messages = [x for x in found if not isinstance(x, Ignored)]
     for message in messages:
+        check_no_nan(message)
         check_message(message)
     reasons = [x.reason for x in found if isinstance(x, Ignored)]
     return Reading(messages, None if messages else next(iter(reasons), "no_text"))

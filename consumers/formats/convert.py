@@ -179,7 +179,7 @@ def _to_string(value: Any, path: str) -> str:
         return str(value)
     if type(value) is float:
         return str(int(value)) if value.is_integer() else repr(value)
-    raise _error("string", value, path)
+    raise _error("str", value, path)
 
 
 def _to_integer(value: Any, path: str) -> int:
@@ -189,7 +189,7 @@ def _to_integer(value: Any, path: str) -> int:
         return int(value)
     if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
         return int(value.strip().partition(".")[0])
-    raise _error("integer", value, path)
+    raise _error("int", value, path)
 
 
 def _to_float(value: Any, path: str) -> Any:
@@ -198,11 +198,11 @@ def _to_float(value: Any, path: str) -> Any:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
     if type(value) not in (float, int):
-        raise _error("number", value, path)
+        raise _error("float", value, path)
     try:
         number = float(value)
     except OverflowError:
-        raise _error("number", value, path) from None
+        raise _error("float", value, path) from None
     return number if math.isfinite(number) else _ABSENT
 
 
@@ -213,7 +213,7 @@ def _to_boolean(value: Any, path: str) -> bool:
         return bool(value)
     if isinstance(value, str) and value.strip().lower() in _BOOLEANS:
         return _BOOLEANS[value.strip().lower()]
-    raise _error("boolean", value, path)
+    raise _error("bool", value, path)
 
 
 def _to_seconds(value: Any, path: str) -> Any:
@@ -247,7 +247,7 @@ _SCALARS: dict[Any, _Converter] = {
     dict: _to_object,
     Any: lambda value, path: value,
 }
-_JSON_NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
+_JSON_NAMES = {dict: "object", list: "array", str: "str", bool: "bool", int: "int", float: "float"}
 
 
 def _error(wanted: Any, value: Any, path: str) -> msgspec.ValidationError:

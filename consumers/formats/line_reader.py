@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
+from consumers.common.json_wrapping import BYTE_ORDER_MARK
 from consumers.formats.decode import MAX_BYTES
 
 
@@ -166,7 +167,7 @@ class JsonReader(JoiningReader):
         """Open brackets of the value that is not complete yet."""
 
     def _take(self, line: Line) -> None:
-        text = line.value.strip(b" \t\r")
+        text = line.value.removeprefix(BYTE_ORDER_MARK).strip(b" \t\r")
         if self._open:
             self._go_on(line, text)
         elif text[:1] in (b"{", b"[") and not _is_balanced(text) and text[-1:] in _LINE_ENDS and self._count(text):

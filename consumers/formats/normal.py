@@ -8,7 +8,6 @@ from consumers.formats.convert import convert
 from consumers.formats.decode import BadInput, check_key
 from stream.messages.types import Message
 
-
 _STRINGS = ("session", "segment", "text")
 """Fields that must be strings: normal form is our own, and a number there is a mistake that would go on."""
 
@@ -16,7 +15,7 @@ _STRINGS = ("session", "segment", "text")
 def _read(value: dict[str, Any], context: FormatContext) -> Iterable[Message | Ignored]:
     for name in _STRINGS:
         if not isinstance(value.get(name), str | None):
-            raise BadInput("invalid_message", f"Expected `string` - at `$.{name}`")
+            raise BadInput("invalid_message", f"Expected `str` - at `$.{name}`")
     message: Message = convert(value, Message)
     check_key(None if context.session is None else context.session.encode(), message)
     return (message,)

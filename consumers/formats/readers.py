@@ -1,18 +1,17 @@
 """Readers of records and lines: they convert values of a format to messages in normal form."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-import msgspec
 import structlog
 
 from consumers.common.settings import CHAT_REMEMBER_SEGMENTS, DEFAULT_REMEMBER_SEGMENTS, check_choice
 from consumers.formats.base import NOT_UNDERSTOOD, Format, FormatContext, Segments, read_value
 from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.formats.ignored import IgnoredRecords
+from consumers.formats.keys import describe_key
 from consumers.formats.line_reader import BlockReader, JsonReader, LineReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise, recognising_formats
-from consumers.formats.serialisers import describe_bytes, describe_json, describe_key, step_over_prefix
 from stream.messages.types import Message
 
 log = structlog.get_logger()
@@ -66,7 +65,6 @@ class FormatReader:
 
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `MessageReader`."""
-        value = None if value is None else step_over_prefix(value)
         context = FormatContext(_session(key), offset, self._segments, self._default)
         try:
             reading = read_value(self._format, value, context)
@@ -87,16 +85,13 @@ class FormatReader:
             raise BadInput("other_format", self._looks_like(names[0]))
 
     def _explain(self, error: BadInput, value: bytes | None) -> BadInput:
-        """Add to an error what the value is, if that can be told."""
-        if error.reason not in ("invalid_message", "invalid_json", "invalid_utf8") or not value:
+        """Name the format of a value that cannot be read, if only one recognises it."""
+        if error.reason not in ("invalid_message", "invalid_json"):
             return error
         try:
-            described = describe_bytes(value) or describe_json(_decode_any(value))
-            names = [] if described else [x.name for x in recognising_formats(value)]
+            names = [x.name for x in recognising_formats(value)]
         except BadInput:
             return error
-        if described:
-            return BadInput(error.reason, f"{described} ({error.detail})")
         if len(names) == 1 and names != [self._format.name]:
             return BadInput("other_format", f"{self._looks_like(names[0])} ({error.detail})")
         return error
@@ -117,29 +112,16 @@ class NormalReader(FormatReader):
             message = decode_message(value)
         except BadInput:  # it may be as other serialisers write it, which takes longer to read
             return super().read(value, key, offset)
-        try:
-            check_key(key, message)
-        except BadInput as error:
-            raise BadInput(error.reason, (key and describe_key(key)) or error.detail) from None
+        check_key(key, message)
         return (message,)
-
-
-def _decode_any(value: bytes) -> Any:
-    try:
-        return msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _session(key: bytes | None) -> str | None:
     if key is None:
         return None
-    if described := describe_key(key):
-        raise BadInput("key_mismatch", described)
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        raise BadInput("key_mismatch", "the record's key, which names its session, is not UTF-8") from None
+    if detail := describe_key(key):
+        raise BadInput("key_mismatch", detail)
+    return key.decode()
 
 
 class AutoReader:
@@ -160,7 +142,7 @@ class AutoReader:
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `MessageReader`."""
         if self._reader is None:
-            format = self._detector.find(None if value is None else step_over_prefix(value))
+            format = self._detector.find(value)
             log.info("format_detected", format=format.name, offset=offset)
             self._reader = make_reader(format.name, self._segments, self._default, self._ignored)
         return self._reader.read(value, key, offset)

@@ -8,7 +8,7 @@ import msgspec
 from consumers.formats import normal
 from consumers.formats.base import Format
 from consumers.formats.chat import discord, slack, twitch, youtube
-from consumers.formats.decode import BadInput, check_value
+from consumers.formats.decode import BadInput, check_value, decode_json
 from consumers.formats.speech import (
     assemblyai,
     aws_transcribe,
@@ -47,6 +47,7 @@ _MODULES = (
 FORMATS: Mapping[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
 """Formats by their names in `--format`."""
 AUTO = "auto"
+_ANYTHING: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 
 
 class Detector:
@@ -102,7 +103,7 @@ def recognise(value: bytes | None) -> Format:
 def _decode_probe(value: bytes) -> Any:
     """Return the value as a JSON object or array, or as text if it is neither."""
     try:
-        seen = msgspec.json.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+        seen = decode_json(value, _ANYTHING)
+    except BadInput:
         return value.decode()
     return seen if isinstance(seen, dict | list) else value.decode()

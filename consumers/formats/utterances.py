@@ -27,6 +27,8 @@ _SAME_MOMENT = 0.05
 """Seconds by which the extents of a result and of its repetition may differ."""
 _CLOCK_FELL = 0.5
 """Seconds by which the end of an open utterance may move back while its text is rewritten."""
+_MOVED = 1.0
+"""Seconds by which the start of an open utterance of a window may move."""
 _ARRIVAL_FELL = 3.5
 """The same if only the times of results are known, which words keep that they arrived with."""
 _CLOCK_FELL_FAR = 5.0
@@ -145,13 +147,19 @@ _STREAM = re.compile(r"(~[0-9]{1,6})?")
 _START = re.compile(r"-?[0-9]{1,300}(\.[0-9]{3})?")
 
 
-def is_same_utterance(closed: OpenText, update: Update) -> bool:
-    """Whether a result at the place of a closed utterance is of that utterance: late, repeated or an edit of it."""
+def is_same_utterance(closed: OpenText, update: Update, by_times: bool = True) -> bool:
+    """Whether a result at the place of a closed utterance is of that utterance: late, repeated or an edit of it.
+
+    Args:
+        by_times: whether words with the same extent are enough.
+    """
     if not update.final:
         return is_part_of(update.text, closed.text)
     if _is_other_speaker(closed, update):
         return False
-    return not update.text.strip() or is_same_text(update.text, closed.text) or _has_same_times(update, closed)
+    if not update.text.strip() or is_same_text(update.text, closed.text):
+        return True
+    return by_times and _has_same_times(update, closed)
 
 
 def _is_other_speaker(closed: OpenText, update: Update) -> bool:
@@ -219,7 +227,8 @@ def write_windowed(
     segments = context.segments(session)
     for x in _Timeline(context, session, scope).utterances:
         if not x.segment.closed and x.name not in found:
-            moved = any(is_part_of(x.segment.text, update.text) for update, _, _ in window)
+            near = [update.text for update, start, _ in window if start - x.start < _MOVED]
+            moved = not x.segment.text.strip() or any(is_part_of(x.segment.text, text) for text in near)
             if x.start < first and x.end <= first and not moved:
                 yield Update(session=session, segment=x.name, text=x.segment.text, final=True)
             elif x.start < last:

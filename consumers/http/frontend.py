@@ -10,6 +10,7 @@ from consumers.http.api.gateway import Gateway
 from consumers.http.app import HttpContext, build_app
 from consumers.http.live.model import LiveModel, LiveObserver
 from consumers.http.ops.timings import StepTimings
+from consumers.http.ops.traffic import HttpTraffic
 from consumers.http.server import serve_http
 from consumers.http.settings import HttpSettings
 from consumers.kafka.service.observer import ServiceObserver, ServiceObservers
@@ -40,6 +41,7 @@ class HttpFrontend:
         self._worker = worker
         self._ignored = ignored or IgnoredRecords()
         self._timings = StepTimings()
+        self._traffic = HttpTraffic()
         self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
         self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, LiveObserver(self.live)])
@@ -56,9 +58,10 @@ class HttpFrontend:
             live=self.live,
             gateway=self._gateway,
             slot=self._slot,
+            traffic=self._traffic,
             ignored=self._ignored,
         )
-        async with serve_http(build_app(context), at, self._settings) as address:
+        async with serve_http(build_app(context), at, self._settings, self._traffic) as address:
             try:
                 yield address
             finally:

@@ -6,13 +6,17 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from consumers.common.settings import SettingError
-from consumers.http.guard.idle_timeout import IdleTimeoutProtocol
+from consumers.http.guard.http_protocol import GuardedHttpProtocol
+from consumers.http.guard.open_connections import OpenConnections
+from consumers.http.guard.websocket_protocol import GuardedWebSocketProtocol
+from consumers.http.ops.traffic import HttpTraffic
 from consumers.http.settings import HttpSettings
 
 log = structlog.get_logger()
@@ -64,13 +68,15 @@ def bind_socket(settings: HttpSettings, required: bool = False) -> socket.socket
 
 
 @asynccontextmanager
-async def serve_http(app: ASGIApp, at: socket.socket, settings: HttpSettings) -> AsyncIterator[str]:
+async def serve_http(
+    app: ASGIApp, at: socket.socket, settings: HttpSettings, traffic: HttpTraffic | None = None
+) -> AsyncIterator[str]:
     """Serve requests inside the block; yields the address, such as `http://127.0.0.1:8477`."""
+    connections = OpenConnections(settings, traffic or HttpTraffic())
     config = uvicorn.Config(
         app,
-        http=IdleTimeoutProtocol,
-        ws="websockets-sansio",
-        ws_max_size=settings.max_frame_bytes,
+        http=partial(GuardedHttpProtocol, connections=connections),  # type: ignore[arg-type]  # called as a class is
+        ws=partial(GuardedWebSocketProtocol, connections=connections),  # type: ignore[arg-type]
         # A client's pong waits behind all its frames that were not read yet, when many messages are in flight.
         ws_ping_timeout=60.0,
         ws_per_message_deflate=False,  # on one machine or one network it costs more than it saves
@@ -79,8 +85,7 @@ async def serve_http(app: ASGIApp, at: socket.socket, settings: HttpSettings) ->
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        # The last limit, for connections without requests; LimitsMiddleware refuses requests with an error body.
-        limit_concurrency=2 * settings.max_connections + 64,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.grace_seconds,
     )
     server = _Server(config)

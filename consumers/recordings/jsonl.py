@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from consumers.common.errors import RecordingError
-from consumers.formats.decode import BadInput, decode_message
+from consumers.formats.decode import BadInput, decode_json, decode_message
 from stream.messages.types import Message
 
 
@@ -45,8 +45,8 @@ def read_recording(path: Path) -> Iterator[RecordedMessage]:
                 if not value:
                     continue
                 try:
-                    message, time = decode_message(value), _TIME.decode(value).time
-                except (BadInput, msgspec.ValidationError) as error:
+                    message, time = decode_message(value), decode_json(value, _TIME).time
+                except BadInput as error:
                     raise RecordingError(f"{path}, line {number}: {error}") from None
                 if time is not None and isfinite(time):
                     first = time if first is None else first

@@ -13,6 +13,7 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
+from consumers.common.json_wrapping import BYTE_ORDER_MARK
 from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.line_reader import Line, LineReader
@@ -24,8 +25,6 @@ from stream.messages.types import Message, Revision
 TEXT_SESSION = "stdin"
 MAX_PENDING = 1024
 """Largest number of lines in the engine: enough to fill its batches, few enough for early output."""
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class TextReader:
@@ -120,9 +119,7 @@ class TagRun:
         return self._engine.pending > 0
 
     def _submit(self, line: Line) -> None:
-        if line.number == 0 and line.value.startswith(_BOM):
-            line = Line(0, line.value.removeprefix(_BOM))
-        if not line.value.strip():
+        if not line.value.removeprefix(BYTE_ORDER_MARK).strip():
             return
         self.lines += 1
         submitted = 0
@@ -145,13 +142,24 @@ class TagRun:
     def _write(self, revisions: list[Revision]) -> None:
         for revision in revisions:
             if revision.final or not self._final_only:
-                self._out.write(msgspec.json.encode(revision) + b"\n")
+                self._out.write(_encode_line(revision))
         self._out.flush()
 
     def _report(self, line: int, error: str) -> None:
         self.bad += 1
         # Lines are counted from 1, offsets from 0.
         print(f"line {line + 1} (offset {line}): {error}", file=self._errors, flush=True)
+
+
+def _encode_line(revision: Revision) -> bytes:
+    """Encode a revision as one line, also for readers that break lines at U+0085, U+2028 and U+2029."""
+    line = msgspec.json.encode(revision)
+    for breaking, escaped in _LINE_BREAKS:
+        line = line.replace(breaking, escaped)
+    return line + b"\n"
+
+
+_LINE_BREAKS = [(character.encode(), b"\\u%04x" % ord(character)) for character in "\x85\u2028\u2029"]
 
 
 def tag_input(

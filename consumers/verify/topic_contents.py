@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain
 from typing import Protocol
 
 import msgspec
 
 from consumers.common.settings import Guarantee
 from consumers.kafka.in_flight import ConsumedRecord
-from consumers.kafka.output.dead_letter import MAX_KEY, MAX_VALUE
+from consumers.kafka.output.dead_letter import HeaderSequence, original_headers, split_headers
 from consumers.verify.report import VerifyReport
 from stream.messages.types import Revision
 
@@ -20,7 +21,7 @@ decode_revision = msgspec.json.Decoder(Revision).decode
 class ConsumedLetter(ConsumedRecord, Protocol):
     """A dead letter as consumed."""
 
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 Stream = tuple[str, str]
@@ -98,14 +99,38 @@ class DeadLetterCause:
 
     reason: str
     copy: bytes
-    """Digest of key and value."""
+    """Digest of key, value and the record's own headers."""
+    sizes: tuple[int, int]
+    """Bytes of key and value; fewer than those of the record if it was cut."""
+    complete: bool
+    """Whether it has the record's headers."""
+
+    def is_copy_of(self, record: ConsumedRecord) -> bool:
+        """Whether this is the copy of a record, possibly cut."""
+        headers = original_headers(record.headers) if self.complete else ()
+        return self.copy == _digest(record.key, record.value, self.sizes, headers)
 
 
-def digest(record: ConsumedRecord) -> bytes:
-    """Hash the part of a record that its dead letter keeps."""
-    key = b"-" if record.key is None else b"+" + record.key[:MAX_KEY]
-    value = (record.value or b"")[:MAX_VALUE]
-    return blake2b(len(key).to_bytes(4, "big") + key + value, digest_size=16).digest()
+def _digest(key: bytes | None, value: bytes | None, sizes: tuple[int, int], headers: HeaderSequence) -> bytes:
+    whole = blake2b(digest_size=16)
+    for part in (key and key[: sizes[0]], value and value[: sizes[1]], *chain.from_iterable(headers)):
+        data = part.encode() if isinstance(part, str) else part or b""
+        whole.update(len(data).to_bytes(4, "big") + data)
+    return whole.digest()
+
+
+def _read_cause(record: ConsumedLetter, reason: str) -> DeadLetterCause:
+    split = split_headers(record.headers)
+    headers = dict(split[1] if split else record.headers)
+    complete = split is not None and "header_bytes" not in headers
+    sizes = [
+        len(part or b"") if name in headers else 1 << 40  # what was not cut must be the whole
+        for part, name in ((record.key, "key_bytes"), (record.value, "bytes"))
+    ]
+    key_size, value_size = sizes
+    theirs = split[0] if split and complete else ()
+    copy = _digest(record.key, record.value, (key_size, value_size), theirs)
+    return DeadLetterCause(reason, copy, (key_size, value_size), complete)
 
 
 def index_dead_letters(
@@ -114,18 +139,19 @@ def index_dead_letters(
     """Read the dead letters of records of `topic`, by the place of the record."""
     found: dict[Place, DeadLetterCause] = {}
     for record in records:
-        headers = dict(record.headers)
+        split = split_headers(record.headers)
+        headers = dict(split[1] if split else record.headers)
         where = f"dead-letter partition {record.partition}, offset {record.offset}"
         try:
-            source, reason = headers["topic"].decode(), headers["reason"].decode()
-            place = int(headers["partition"]), int(headers["offset"])
+            source, reason = (headers["topic"] or b"").decode(), (headers["reason"] or b"").decode()
+            place = int(headers["partition"] or b""), int(headers["offset"] or b"")
         except (KeyError, ValueError):
             report.add("stray", where, "its headers do not name its source record")
             continue
         if source != topic:
             continue
         report.letters += 1
-        letter = DeadLetterCause(reason, digest(record))
+        letter = _read_cause(record, reason)
         first = found.setdefault(place, letter)
         if first is letter:
             continue

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoder.heads.stability_head import StabilityHead
+from encoder.heads.stability_head import FEATURES
 from encoder.model.config import HybridConfig
 
 
@@ -67,6 +67,31 @@ def span_mask(first: Tensor | None, last: Tensor) -> Tensor:
     if first is not None:
         mask &= keys >= first[..., None]
     return mask[:, None]
+
+
+class StabilityHead(nn.Module):
+    """Two layers over a word's last hidden state, its label and `FEATURES` numbers."""
+
+    def __init__(self, hidden: int, labels: int, units: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(hidden, units)
+        self.label = nn.Embedding(labels, units)
+        self.features = nn.Linear(FEATURES, units, bias=False)
+        self.out = nn.Linear(units, 2)
+
+    def forward(self, products: Tensor, labels: Tensor, features: Tensor) -> Tensor:
+        """Compute base and drift.
+
+        Args:
+            products: (N, units) of the hidden layer with the words' hidden states, bias included.
+            labels: (N,) int64 standing labels.
+            features: (N, FEATURES) as `encoder.heads.stability_head.make_features` has them.
+
+        Returns:
+            (N, 2) base, drift.
+        """
+        z: Tensor = self.out(F.gelu(products + self.label(labels) + self.features(features)))
+        return z
 
 
 class HybridModel(nn.Module):

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-IntArray = NDArray[np.int32]
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 
 class Buffer:
@@ -82,28 +82,6 @@ class Pages:
 
     keys: Buffer
     values: Buffer
-
-
-@dataclass(frozen=True, slots=True)
-class PackedRows:
-    """Metadata of the packed rows of one ragged pass, int32, built once a step.
-
-    Rows starts[s] .. starts[s+1]-1 belong to sequence s and are consecutive tokens.
-    """
-
-    slots: IntArray
-    """(S,) table row of each sequence"""
-    starts: IntArray
-    """(S + 1,) row offsets"""
-    position: IntArray
-    """(T,) index of the token in its sequence"""
-    first: IntArray
-    """(T,) first key the token sees"""
-    last: IntArray
-    """(T,) last key the token sees"""
-
-    def __len__(self) -> int:
-        return len(self.position)
 
 
 class Kernels(Protocol):

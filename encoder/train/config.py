@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from encoder.files import read_fields
 from encoder.model.config import ConfigError
 
 
@@ -135,6 +136,6 @@ def read_train_config(path: Path) -> TrainConfig:
         ConfigError: the file cannot be read, a field is unknown or has the wrong type, or something is missing.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=TrainConfig)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"training configuration {path}: {error}") from error
+        return read_fields(path, TrainConfig, form="TOML")
+    except OSError as error:
+        raise ConfigError(f"training configuration {error}") from error

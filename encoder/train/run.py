@@ -9,7 +9,7 @@ import msgspec
 import torch
 from tokenizers import Tokenizer
 
-from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
+from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, restore_rows, save_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_tokenizer, minilm_weights
 from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
@@ -73,11 +73,11 @@ def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
         tokenizer, weights = minilm_tokenizer(), minilm_weights(shape)
     else:
         checkpoint = load_checkpoint(start)
-        tokenizer, weights = checkpoint.tokenizer, dict(checkpoint.weights)
+        tokenizer, weights = checkpoint.tokenizer, checkpoint.tensors()
     model = HybridModel(shape)
     weights = {k: v for k, v in weights.items() if not k.startswith("head.")}
-    eight_bits, scale = quantize_rows(weights["word.weight"])
-    weights["word.weight"] = eight_bits.float() * scale[:, None]  # train on what will be stored
+    stored = restore_rows(*quantize_rows(weights["word.weight"].numpy()))
+    weights["word.weight"] = torch.from_numpy(stored)  # train on what will be stored
     model.load_state_dict(weights, strict=False)
     torch.nn.init.normal_(model.head.weight, std=0.02)
     torch.nn.init.zeros_(model.head.bias)
@@ -150,7 +150,7 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
     else:
         held = [(out / "tagger", _select(data, lambda s: holdout_position(s, config.seed) < options.held))]
     pieces = WordPieces(final.tokenizer, *label_sets.values())
-    weights = dict(final.weights)
+    weights = final.tensors()
     for number, (name, labels) in enumerate(label_sets.items()):
         limit = final.config.positions
         texts = [(folder, _texts(config, pieces, part, number, limit)) for folder, part in held]

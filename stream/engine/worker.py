@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from stream.engine.engine import Answer, Engine, StepResult
+from stream.messages.caller import NOBODY, Caller
 from stream.messages.types import Message
 from stream.overload.governor import OverloadChange
 
@@ -25,6 +26,8 @@ class StepBatch:
     """Seconds from submit to the end of the step, one for each of `result.answered`."""
     step_seconds: float
     """Duration of the step."""
+    released: int = 0
+    """Places in the queue that `result.answered` gives back."""
     overload_change: OverloadChange | None = None
     """Set if overload began or ended before this step. If it ended because no message comes, the step is empty."""
     ended_at: float = 0.0
@@ -40,7 +43,8 @@ class Worker:
         await worker.close()
 
     A message keeps its place in the queue until the reader of `results` asks for the batch after the one that answers
-    it. A slow reader therefore slows the source down, and memory stays bounded.
+    it. A slow reader therefore slows the source down, and memory stays bounded. An update that supersedes a waiting one
+    of its segment takes no place of its own.
 
     Args:
         engine: belongs to the worker from now on.
@@ -53,7 +57,9 @@ class Worker:
         self._queue = queue
         self._clock = clock
         self.in_flight = 0
-        """Number of messages that were submitted and whose answer the reader of `results` has not dealt with yet."""
+        """Number of places in the queue that are taken: of messages whose answer the reader of `results` has not dealt
+        with yet.
+        """
         self._steps_begun = 0
         self._steps_read = 0
         self._progress_at = 0.0
@@ -63,28 +69,32 @@ class Worker:
         self._progress = asyncio.Event()
         """Set when a message has left the queue, or the worker has stopped."""
         self._batches: asyncio.Queue[StepBatch | None] = asyncio.Queue()
-        self._submitted: defaultdict[Answer, list[float]] = defaultdict(list)
+        self._submitted: defaultdict[Answer, list[tuple[float, bool]]] = defaultdict(list)
+        """When a message came, and whether it has a place in the queue."""
         self._wake = threading.Event()
         self._stopped = False
         self.error: BaseException | None = None
         """The error that stopped the compute thread, if any."""
         self._thread: threading.Thread | None = None
 
-    async def submit(self, message: Message, offset: int) -> None:
-        """Give one message to the engine; waits while the queue is full.
+    async def submit(self, message: Message, offset: int, caller: Caller = NOBODY) -> None:
+        """Give one message of a caller to the engine; waits while the queue is full.
 
         Raises:
             InputError: the message is bad; nothing was changed.
             WorkerFailed: the compute thread stopped.
         """
         await self.wait_for_capacity()
-        self.enqueue(message, offset)
+        self.enqueue(message, offset, caller)
         self.wake()
 
-    def enqueue(self, message: Message, offset: int) -> None:
+    def enqueue(self, message: Message, offset: int, caller: Caller = NOBODY) -> bool:
         """Give one message to the engine even if the queue is full; a step may not see it before `wake`.
 
         For a source with many messages at once, so that one step takes them all.
+
+        Returns:
+            Whether it takes a place in the queue: it does not if it supersedes a waiting update.
 
         Raises:
             InputError, WorkerFailed: as `submit`.
@@ -92,11 +102,12 @@ class Worker:
         self._start_thread()
         self._raise_if_stopped()
         now = self._clock()
-        self.engine.submit(message, offset, now)
+        takes_place = not self.engine.submit(message, offset, now, caller)
         if not self.in_flight:
             self._progress_at = now
-        self._submitted[Answer(message.session, offset)].append(now)
-        self.in_flight += 1
+        self._submitted[Answer(message.session, offset)].append((now, takes_place))
+        self.in_flight += takes_place
+        return takes_place
 
     def wake(self) -> None:
         """Let the compute thread see the messages that were enqueued."""
@@ -140,7 +151,7 @@ class Worker:
         self._start_thread()
         while (batch := await self._batches.get()) is not None:
             yield batch
-            self.in_flight -= len(batch.result.answered)
+            self.in_flight -= batch.released
             self._steps_read += 1
             self._progress.set()
         if self.error is not None:
@@ -197,10 +208,11 @@ class Worker:
     def _deliver(self, result: StepResult, started: float, ended: float, change: OverloadChange | None) -> None:
         self._progress_at = self._clock()
         self._step_seconds = ended - started
-        latencies = [ended - self._pop_submit_time(x) for x in result.answered]
-        self._batches.put_nowait(StepBatch(result, latencies, ended - started, change, ended))
+        answered = [self._pop_submitted(x) for x in result.answered]
+        latencies, released = [ended - came for came, _ in answered], sum(takes_place for _, takes_place in answered)
+        self._batches.put_nowait(StepBatch(result, latencies, ended - started, released, change, ended))
 
-    def _pop_submit_time(self, answer: Answer) -> float:
+    def _pop_submitted(self, answer: Answer) -> tuple[float, bool]:
         times = self._submitted[answer]
         first = times.pop(0)
         if not times:

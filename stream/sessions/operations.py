@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from stream.messages.caller import NOBODY, Caller
 from stream.messages.word_times import Times
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SavedSession
 
@@ -34,6 +35,12 @@ class Write(Operation):
     """Estimated number of tokens to compute; 0 for a repeat."""
     superseded: bool = False
     """Whether a newer write of the segment replaced it and took over its answers."""
+    caller: Caller = NOBODY
+    """Whose turn it is; set when it is queued."""
+    supersedes: "Write | None" = None
+    """The waiting write that it supersedes, until it is queued in its place."""
+    place: int = -1
+    """Its place in the queue of its session."""
     handed_out: bool = False
     """Whether a step has it, so that no newer write can supersede it."""
     held: bool = False

@@ -18,6 +18,7 @@ from aiokafka.errors import (
 )
 
 from consumers.common.settings import ServiceSettings
+from consumers.kafka.client.clients import serialize
 from consumers.kafka.service.service_clients import ServiceClients
 from tests.waiting import PATIENCE
 
@@ -184,6 +185,8 @@ class FakeProducer:
         headers: Any = (),
     ) -> asyncio.Future[Any]:
         self._check_fence()
+        assert (value, key) != (None, None), "as aiokafka"
+        value = serialize(value)
         future = _Ack(loop=asyncio.get_running_loop())
         if self.name:
             assert self.open is not None, "a transactional producer sends in transactions"

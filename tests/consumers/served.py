@@ -7,7 +7,7 @@ import msgspec
 
 from consumers.common.settings import Guarantee
 from consumers.formats.decode import BadInput, check_key, decode_message
-from consumers.kafka.output.dead_letter import dead_letter_headers
+from consumers.kafka.output.dead_letter import copy_record
 from consumers.verify.oracle import RecordedTopics, verify_records
 from consumers.verify.report import VerifyReport
 from encoder.restart.policies import Always, Last, RestartPolicy
@@ -27,7 +27,8 @@ class Record:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    timestamp: int = -1
     topic: str = TOPIC
 
 
@@ -75,17 +76,19 @@ def serve(
 ) -> Run:
     """What a service would make of it; a key decides the partition, no key means the first."""
     inputs, letters = [], []
+    headers = [("traceparent", b"00-11"), ("reason", None), ("reason", b"of its own")]
     ends = [0, 0]
     for key, value in values:
         partition = sum(key or b"") % 2
-        inputs.append(Record(partition, ends[partition], key, value))
+        inputs.append(Record(partition, ends[partition], key, value, headers))
         ends[partition] += 1
     engine = Engine(fake_labeller(*taggers, poison=["poison"]), policy, coalesce=coalesce)
     outputs: list[Record] = []
     by_place = {}
 
     def bury(record: Record, reason: str) -> None:
-        letters.append(Record(0, len(letters), record.key, record.value, dead_letter_headers(reason, "x", record)))
+        letter = copy_record(reason, "x", record)
+        letters.append(Record(0, len(letters), letter.key, letter.value, letter.headers))
 
     def drain() -> None:
         while engine.pending:

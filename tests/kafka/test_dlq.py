@@ -1,6 +1,7 @@
 """`hearken dlq replay` on transactional topics: what only a real broker shows."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -9,12 +10,16 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ProducerFenced
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.client.clients import admin_client
+from consumers.common.settings import Guarantee, ServiceSettings, Topics
+from consumers.kafka.client.clients import NULL_VALUE, admin_client, serialize
 from consumers.kafka.dead_letters.clients import FoundLetter, ReplaySender
 from consumers.kafka.dead_letters.records import DoneOffsets
 from consumers.kafka.dead_letters.replay import ReplayOutcome, ReplayRequest, read_letters, replay_letters
-from consumers.kafka.output.dead_letter import dead_letter_headers
-from tests.kafka.rig import PARTITIONS, Place, take_all
+from consumers.kafka.output.dead_letter import Headers, copy_record, original_headers
+from consumers.kafka.service.service import Service
+from stream.engine.worker import Worker
+from tests.consumers.fakes import fake_engine
+from tests.kafka.rig import PARTITIONS, Place, take, take_all
 from tests.waiting import PATIENCE
 
 DEAD = 0
@@ -44,7 +49,7 @@ async def bury(place: Place, *values: bytes, commit: bool = True) -> None:
             sent = await (await producer.send(place.topic, value, key=value[:1]))
             at = (sent.topic, sent.partition, sent.offset)
             original: ConsumerRecord[bytes, bytes] = ConsumerRecord(*at, 0, 0, value[:1], value, None, 0, 0, [])
-            headers = dead_letter_headers("invalid_json", "why", original)
+            headers = copy_record("invalid_json", "why", original).headers
             await producer.send(dead(place), value, key=value[:1], headers=headers, partition=DEAD)
         await (producer.commit_transaction() if commit else producer.abort_transaction())
 
@@ -125,7 +130,7 @@ async def test_one_that_the_broker_finds_too_large_does_not_hold_back_the_others
             original: ConsumerRecord[bytes, bytes] = ConsumerRecord(
                 place.topic, 0, 0, 0, 0, None, value, None, 0, 0, []
             )
-            headers = dead_letter_headers("labelling_failed", "why", original)
+            headers = copy_record("labelling_failed", "why", original).headers
             await producer.send_and_wait(dead(place), value, headers=headers, partition=DEAD)
     outcome = await run(place)
     assert await again(place) == [b"1", b"3"]
@@ -140,9 +145,53 @@ async def test_a_cut_letter_of_a_transactional_topic_is_read_again(place: Place)
         await producer.send(place.topic, long, key=b"7", partition=1)
         await producer.commit_transaction()
         original: ConsumerRecord[bytes, bytes] = ConsumerRecord(place.topic, 1, 0, 0, 0, b"7", long, None, 0, 0, [])
-        headers = dead_letter_headers("labelling_failed", "why", original)
+        letter = copy_record("labelling_failed", "why", original, limit=2000)
         await producer.begin_transaction()
-        await producer.send(dead(place), long[:1000], key=b"7", headers=headers, partition=DEAD)
+        await producer.send(dead(place), letter.value, key=letter.key, headers=letter.headers, partition=DEAD)
         await producer.commit_transaction()
     assert (await run(place)).left == []
     assert await again(place) == [long]
+
+
+@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+async def test_a_record_is_buried_and_comes_back_byte_for_byte(place: Place, guarantee: Guarantee) -> None:
+    """The whole way: the service buries it, with its headers, a null value, a null key; a replay brings it back."""
+    topics = Topics(input=place.topic, output=place.output, dead_letter=f"{place.run}.dead", state=f"{place.run}.state")
+    settings = ServiceSettings(
+        broker=place.address, topics=topics, group=place.group, guarantee=guarantee, fetch_wait_ms=50
+    )
+    headers = [("traceparent", b"00-11"), ("reason", b"mine"), ("content-type", None), ("traceparent", b"00-22")]
+    originals = [
+        (b"\xff\x00", b"{", headers),
+        (b"k", None, headers),
+        (None, None, headers),
+        (None, b"", []),
+        (b"", b"?", []),
+    ]
+    service, stop = Service(settings, Worker(fake_engine(["ner"], "", coalesce=False))), asyncio.Event()
+    running = asyncio.create_task(service.run(stop))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await service.ready.wait()
+        async with place.producer(value_serializer=serialize) as producer:
+            for key, value, given in originals:
+                sent = NULL_VALUE if value is None and key is None else value
+                await producer.send_and_wait(place.topic, sent, key=key, headers=given)
+        async with place.consumer(topics.dead_letter) as reader:
+            letters = await take(reader, len(originals))
+            assert by_content((x.key, x.value, original_headers(x.headers)) for x in letters) == by_content(originals)
+        async with asyncio.timeout(PATIENCE):
+            request = ReplayRequest(broker=place.address, topic=topics.dead_letter, group=f"{place.group}.dlq")
+            outcome = await replay_letters(request)
+        assert (outcome.sent.total(), outcome.left) == (len(originals), [])
+        async with place.consumer(place.topic) as reader:
+            again = await take(reader, 2 * len(originals))
+        replayed = [(x.key, x.value, original_headers(x.headers)) for x in again if "replays" in dict(x.headers)]
+        assert by_content(replayed) == by_content(originals)
+    finally:
+        stop.set()
+        await running
+
+
+def by_content(records: Iterable[tuple[bytes | None, bytes | None, Headers]]) -> list[str]:
+    return sorted(map(repr, ((key, value, list(headers)) for key, value, headers in records)))

@@ -53,7 +53,7 @@ def _name(segments: Segments, update: Update, start: float) -> str:
     while True:
         name = timed_name(_SCOPE if number == 1 else f"{_SCOPE}~{number}", start)
         standing = segments.get(name)
-        if standing is None or not standing.text.strip() or is_same_utterance(standing, update):
+        if standing is None or not standing.text.strip() or is_same_utterance(standing, update, by_times=False):
             return name
         number += 1
 

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.decode import BadInput, decode_json
 from consumers.http.api.caller import ClientHandle, GatewayClosed, LabellingFailed
 from consumers.http.api.gateway import Gateway
+from consumers.http.guard.limits import caller_of
 from consumers.http.guard.problem import problem
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
@@ -87,7 +88,8 @@ def label_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
     async def label(request: Request) -> Response:
         try:
             texts, wanted = _parse_request(await request.body(), names)
-            found = await label_texts(gateway, texts)
+            with caller_of(request).hold_texts(len(texts)):
+                found = await label_texts(gateway, texts)
         except BadInput as error:
             return problem(400, error.reason, error.detail)
         except RequestRefused as error:

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from consumers.formats.ignored import IgnoredRecords
 from consumers.http.ops.timings import StepTimings
+from consumers.http.ops.traffic import HttpTraffic
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from stream.sessions.stats import EngineStats
@@ -65,10 +66,12 @@ def metrics_routes(
     worker: Worker,
     service: Service | None = None,
     timings: StepTimings | None = None,
+    traffic: HttpTraffic | None = None,
     ignored: IgnoredRecords | None = None,
 ) -> list[BaseRoute]:
     """Return the route of `/metrics`, which needs no token."""
     registry = CollectorRegistry()
+    registry.register(traffic or HttpTraffic())
     registry.register(_ServingMetrics(worker, service, timings or StepTimings(), ignored or IgnoredRecords()))
     ProcessCollector(registry=registry)
 

@@ -29,6 +29,18 @@ REFUSED_SECONDS = 3.0
 """Time for which a connection that a broker refuses is retried."""
 
 
+class NullValue(bytes):
+    """A null value for `send`, which refuses a record with neither key nor value, although Kafka takes one."""
+
+
+NULL_VALUE = NullValue()
+
+
+def serialize(value: bytes | None) -> bytes | None:
+    """Serializer of values of our producers; see `NullValue`."""
+    return None if isinstance(value, NullValue) else value
+
+
 class Client(Protocol):
     """A Kafka client that can be started and stopped."""
 
@@ -64,6 +76,7 @@ def make_service_producer(settings: ServiceSettings, transactional_id: str | Non
         bootstrap_servers=settings.broker,
         max_request_size=MAX_REQUEST,
         max_batch_size=BATCH_BYTES,
+        value_serializer=serialize,
         **options,
         **aiokafka_options(),
     )

@@ -26,7 +26,7 @@ class StoredRecord:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
     timestamp: int
     """Milliseconds since 1970."""
 
@@ -114,6 +114,6 @@ def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Sto
 
 
 def _to_stored_record(record: Any) -> StoredRecord:
-    headers = [(name, value or b"") for name, value in record.headers() or ()]
+    headers = list(record.headers() or ())
     place = record.topic(), record.partition(), record.offset()
     return StoredRecord(*place, record.key(), record.value(), headers, record.timestamp()[1])

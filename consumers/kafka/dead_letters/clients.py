@@ -12,10 +12,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRangeError, ProducerFenced
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.client.clients import C, connect
+from consumers.kafka.client.clients import NULL_VALUE, C, connect, serialize
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
-from consumers.kafka.output.dead_letter import read_replays
+from consumers.kafka.output.dead_letter import original_headers, read_replays
 from consumers.kafka.topics.topics import is_embedded
 
 BROKER_SECONDS = 30.0
@@ -145,6 +145,7 @@ class ReplaySender:
             transactional_id=self._group if self._transactional else None,
             transaction_timeout_ms=int((BROKER_SECONDS + 5) * 1000),
             max_request_size=MAX_REPLAY_REQUEST,
+            value_serializer=serialize,
             **aiokafka_options(),
         )
         producer: AIOKafkaProducer = await connect(make, self._broker, self._patience)
@@ -190,7 +191,8 @@ class ReplaySender:
         acks: list[asyncio.Future[Any]] = []
         try:
             for x in letters:
-                send = partial(self._producer.send, x.origin.topic, x.value, partition=x.origin.partition)
+                value = NULL_VALUE if x.key is None and x.value is None else x.value
+                send = partial(self._producer.send, x.origin.topic, value, partition=x.origin.partition)
                 acks.append(await send(key=x.key, headers=x.replay_headers()))
             await asyncio.gather(*acks)
         except MessageSizeTooLargeError:
@@ -243,5 +245,14 @@ class OriginalRecords:
                 return None
         if not records or records[0].offset != offset or not letter.begins(records[0].key, records[0].value):
             return None
-        replays = max(letter.replays, read_replays(records[0].headers))
-        return replace(letter, key=records[0].key, value=records[0].value or b"", replays=replays)
+        record = records[0]
+        return replace(
+            letter,
+            key=record.key,
+            value=record.value,
+            size=len(record.value or b""),
+            key_size=len(record.key or b""),
+            headers=original_headers(record.headers),
+            headers_left_out=False,
+            replays=max(letter.replays, read_replays(record.headers)),
+        )

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from aiokafka import ConsumerRecord, TopicPartition
 
 from consumers.formats.decode import BadReason
-from consumers.kafka.output.dead_letter import Headers, read_replays
+from consumers.kafka.output.dead_letter import MARKER, Headers, read_replays, split_headers
 from stream.messages.errors import Reason
 
 REASONS = (*get_args(Reason), *get_args(BadReason), "labelling_failed", "revision_too_large")
@@ -39,25 +39,33 @@ class DeadLetter:
     replays: int
     """Number of previous replays of its record."""
     key: bytes | None
-    value: bytes
+    value: bytes | None
+    """None for a tombstone, or if it was not available."""
     size: int
     """Bytes of the original value; more than `value` has if it was cut, -1 if it was not available."""
     key_size: int
+    headers: Headers
+    """Headers of the original record."""
+    headers_left_out: bool = False
+    """Whether they are not in the letter, because they are too large."""
 
     @property
     def is_cut(self) -> bool:
         """Whether the letter holds only the beginning of its record."""
-        return self.size != len(self.value) or self.key_size != len(self.key or b"")
+        sizes = len(self.value or b""), len(self.key or b"")
+        return (self.size, self.key_size) != sizes or self.headers_left_out
 
     def begins(self, key: bytes | None, value: bytes | None) -> bool:
         """Whether this is a copy, possibly cut, of a record with that key and value."""
         same_key = key == self.key if key is None or self.key is None else key.startswith(self.key)
         same_size = len(key or b"") == self.key_size and self.size in (-1, len(value or b""))
-        return same_key and same_size and (value or b"").startswith(self.value)
+        return same_key and same_size and (value or b"").startswith(self.value or b"")
 
     def replay_headers(self) -> Headers:
-        """Return the headers of the replayed record: its origin and its number of replays."""
+        """Return the headers of the replayed record: its own, then its number of replays and its origin."""
         return [
+            *self.headers,
+            (MARKER, str(len(self.headers)).encode()),
             ("replays", str(self.replays + 1).encode()),
             ("reason", self.reason.encode()),
             ("topic", self.origin.topic.encode()),
@@ -71,8 +79,8 @@ class DeadLetter:
 
 def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
     """Read a record of a dead-letter topic; None if the service did not write it."""
-    headers = dict(record.headers)
-    value = record.value or b""
+    theirs, own = split_headers(record.headers) or ([], record.headers)
+    headers, value = dict(own), record.value
     try:
         origin = TopicPartition(headers["topic"].decode(), int(headers["partition"]))
         return DeadLetter(
@@ -85,8 +93,10 @@ def read_letter(record: ConsumerRecord[Any, Any]) -> DeadLetter | None:
             replays=read_replays(record.headers),
             key=record.key,
             value=value,
-            size=int(headers.get("bytes", len(value))),
+            size=int(headers.get("bytes", len(value or b""))),
             key_size=int(headers.get("key_bytes", len(record.key or b""))),
+            headers=theirs,
+            headers_left_out="header_bytes" in headers,
         )
     except (KeyError, ValueError, AttributeError, TypeError):
         return None

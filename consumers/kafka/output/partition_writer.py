@@ -20,9 +20,10 @@ import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from consumers.common.settings import ServiceSettings
+from consumers.kafka.client.clients import NULL_VALUE
 from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
 from consumers.kafka.output.changelog import KeyValue, encode_entry
-from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
+from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter, HeaderSequence
 from consumers.kafka.output.ownership import epoch_headers
 from stream.messages.types import Revision
 from stream.sessions.snapshot import Entry, SessionState
@@ -58,13 +59,26 @@ class EncodedOutput:
 
     entries: list[Entry]
     letters: list[DeadLetterRecord]
-    revisions: list[tuple[str, bytes]] = field(default_factory=list)
-    """Session, and the revision as JSON."""
+    revisions: list["EncodedRevision"] = field(default_factory=list)
     causes: list[InFlightRecord | None] = field(default_factory=list)
     """The record that caused each revision, if one did."""
     unprompted: set[str] = field(default_factory=set)
     """Sessions with revisions not caused by an input record (idle expiry): re-reading the input would not reproduce
     them."""
+
+
+class EncodedRevision(NamedTuple):
+    """A revision as it is written."""
+
+    session: str
+    value: bytes
+    """JSON."""
+    headers: HeaderSequence = ()
+    """Of its trace, as the record that caused it has them."""
+
+
+TRACE_HEADERS = ("traceparent", "tracestate")
+"""Headers of W3C Trace Context, which revisions have from their record."""
 
 
 class WriteTimes(NamedTuple):
@@ -94,15 +108,23 @@ class WriterContext:
     def __post_init__(self) -> None:
         self.limit = self.settings.max_revision_bytes
 
-    def reduce_limit(self, largest: int) -> bool:
-        """Reduce the limit after brokers refused a group whose largest revision had this many bytes.
+    def reduce_limit(self, revision: int, letter: int) -> bool:
+        """Reduce a limit after brokers refused a group: that of the kind whose largest record is the largest.
+
+        Args:
+            revision: bytes of the group's largest revision.
+            letter: bytes of its largest dead letter.
 
         Returns:
             False if brokers accept next to nothing.
         """
-        self.limit = min(self.limit, largest * 3 // 4)
-        log.error("message_too_large_for_brokers", limit=self.limit, topics=self.settings.topics.all)
-        return self.limit >= MIN_LIMIT
+        limit = max(revision, letter) * 3 // 4
+        if letter > revision:
+            limit = self.dead_letters.limit = min(self.dead_letters.limit, limit)
+        else:
+            limit = self.limit = min(self.limit, limit)
+        log.error("message_too_large_for_brokers", limit=limit, topics=self.settings.topics.all)
+        return limit >= MIN_LIMIT
 
 
 class PartitionWriter(ABC):
@@ -126,8 +148,8 @@ class PartitionWriter(ABC):
         self.writing = False
         """Whether a group is being written."""
         self.groups_written = 0
-        self.largest = 0
-        """Bytes of the largest revision of the group that is being written."""
+        self.largest = self.largest_letter = 0
+        """Bytes of the largest revision and of the largest dead letter of the group that is being written."""
 
     def enqueue(self, output: PartitionOutput) -> None:
         """Add to what is written next."""
@@ -168,14 +190,14 @@ class PartitionWriter(ABC):
     def _encode(self, group: Iterable[PartitionOutput]) -> list["EncodedOutput"]:
         """Encode revisions; one that is larger than brokers accept becomes a dead letter."""
         encoded = []
-        self.largest = 0
+        self.largest = self.largest_letter = 0
         for output in group:
             one = EncodedOutput(output.entries, list(output.letters))
             for revision, cause in output.revisions:
                 value = msgspec.json.encode(revision)
                 if len(value) <= self._context.limit:
                     self.largest = max(self.largest, len(value))
-                    one.revisions.append((revision.session, value))
+                    one.revisions.append(EncodedRevision(revision.session, value, _trace_headers(cause)))
                     one.causes.append(cause)
                     if cause is None:
                         one.unprompted.add(revision.session)
@@ -186,6 +208,7 @@ class PartitionWriter(ABC):
                 if cause:
                     letter = self._context.dead_letters.make_letter("revision_too_large", detail, cause.record)
                     one.letters.append(letter)
+            self.largest_letter = max(self.largest_letter, *(x.size for x in one.letters), 0)
             encoded.append(one)
         return encoded
 
@@ -200,16 +223,17 @@ class PartitionWriter(ABC):
         producer: AIOKafkaProducer,
         letters: Iterable[DeadLetterRecord] = (),
         entries: Iterable[KeyValue] = (),
-        revisions: Iterable[tuple[str, bytes]] = (),
+        revisions: Iterable[EncodedRevision] = (),
     ) -> list[Ack]:
         topics, acks = self._settings.topics, list[Ack]()
         for letter in letters:
-            acks.append(await producer.send(topics.dead_letter, letter.value, key=letter.key, headers=letter.headers))
+            value = NULL_VALUE if letter.key is None and letter.value is None else letter.value
+            acks.append(await producer.send(topics.dead_letter, value, key=letter.key, headers=letter.headers))
         for key, value in entries:
             at, headers = self.partition.partition, self._state_headers
             acks.append(await producer.send(topics.state, value, key=key, partition=at, headers=headers))
-        for session, value in revisions:
-            acks.append(await producer.send(topics.output, value, key=session.encode()))
+        for session, encoded, trace in revisions:
+            acks.append(await producer.send(topics.output, encoded, key=session.encode(), headers=trace))
         return acks
 
 
@@ -287,8 +311,8 @@ class AtLeastOnce(PartitionWriter):
         """Write dead letters."""
         await self._wait_for_acks(await self._send(self._producer, letters=letters))
 
-    async def write_revisions(self, revisions: Iterable[tuple[str, bytes]]) -> None:
-        """Write revisions, given as session and encoded value."""
+    async def write_revisions(self, revisions: Iterable[EncodedRevision]) -> None:
+        """Write revisions."""
         await self._wait_for_acks(await self._send(self._producer, revisions=revisions))
 
     async def _wait_for_acks(self, acks: list[Ack]) -> list[Any]:
@@ -297,6 +321,11 @@ class AtLeastOnce(PartitionWriter):
         # An idempotent producer tries without end; without a deadline its failure would stay unknown.
         async with asyncio.timeout(self._settings.delivery_seconds):
             return await asyncio.gather(*acks)
+
+
+def _trace_headers(cause: InFlightRecord | None) -> HeaderSequence:
+    headers = cause.record.headers if cause else ()
+    return [x for x in headers if x[0] in TRACE_HEADERS]
 
 
 def find_gravestones(group: Iterable[EncodedOutput]) -> list[Entry]:
@@ -318,7 +347,7 @@ def encode_with_outbox(group: Iterable[EncodedOutput]) -> list[KeyValue]:
     numbers = count()
     for one in group:
         unprompted |= one.unprompted
-        for session, value in one.revisions:
+        for session, value, _ in one.revisions:
             outbox.setdefault(session, []).append(value)
         for entry in one.entries:
             before = newest.get(entry.session)

@@ -151,7 +151,9 @@ class ConsumeLoop:
             messages = self._reader.read(record.value, record.key, record.offset)
             for message in messages:
                 if self._in_flight.partition_of(message.session) not in (None, partition.topic_partition):
-                    raise BadInput("wrong_partition", "its session lives in another partition; key updates by session")
+                    unkeyed = ", and its key is null" if record.key is None else ""
+                    detail = f"its session lives in another partition{unkeyed}; key updates by session"
+                    raise BadInput("wrong_partition", detail)
         except (BadInput, InputError) as error:
             return self._dead_letter(partition, error.reason, error.detail, taken)
         if not messages or all(partition.is_applied(x.session, record.offset) for x in messages):

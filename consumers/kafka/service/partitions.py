@@ -39,6 +39,7 @@ from consumers.kafka.output.exactly_once import ExactlyOnce
 from consumers.kafka.output.partition_writer import (
     AtLeastOnce,
     ChangelogConflict,
+    EncodedRevision,
     PartitionOutput,
     PartitionWriter,
     WriterContext,
@@ -189,7 +190,8 @@ class Partitions:
             except OperationFailed as error:
                 return self.fail(error)
             except MessageSizeTooLargeError as error:
-                if not self._context.reduce_limit(partition.writer.largest if partition.writer else 0):
+                writer = partition.writer
+                if not self._context.reduce_limit(*((writer.largest, writer.largest_letter) if writer else (0, 0))):
                     return self.fail(ServiceFailed(f"the brokers take hardly any message: {error}"))
             except FATAL_ERRORS as error:
                 return self.fail(ServiceFailed(f"{type(error).__name__}: {error}"))
@@ -321,14 +323,14 @@ class Partitions:
         await writer.write_dead_letters(
             [self._too_large_letter(writer.partition, *pair) for pair in missing if len(pair[1]) > limit]
         )
-        await writer.write_revisions([pair for pair in missing if len(pair[1]) <= limit])
+        await writer.write_revisions([EncodedRevision(*pair) for pair in missing if len(pair[1]) <= limit])
         await writer.write_states([encode_entry(_gravestone(name, restored.sessions[name])) for name in ended])
 
     def _too_large_letter(self, at: TopicPartition, session: str, value: bytes) -> DeadLetterRecord:
         """Make the dead letter of a revision in the outbox that the brokers refused; its message is not at hand."""
         cause = _Cause(at.topic, at.partition, _OFFSET.decode(value).offset, session.encode(), None)
         detail = f"{len(value)} bytes; the brokers took no more than {self._context.limit}"
-        return self._context.dead_letters.make_letter("revision_too_large", detail, cause)
+        return self._context.dead_letters.make_letter("revision_too_large", detail, cause, at_hand=False)
 
     async def _is_unchanged(self, partition: Partition) -> bool:
         """Whether no other member had the partition since the last write (at least once has no fences of the brokers).

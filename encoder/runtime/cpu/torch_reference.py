@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream
+from encoder.runtime.kernels import Buffer, Embedding, Norm, Pages, ResidualStream
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 
 class TorchKernels:

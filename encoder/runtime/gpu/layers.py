@@ -52,13 +52,13 @@ class DeviceTrunk:
         `columns` are weight (columns, H) and bias (columns,) of the head, as `HybridConfig.columns` has them.
         """
         config = checkpoint.config
-        weights = {name: tensor.detach().float().to(device) for name, tensor in checkpoint.weights.items()}
+        weights = {name: tensor.to(device) for name, tensor in checkpoint.tensors().items()}
         self._causal, self._dtype = config.causal_layers, dtype
         self._words, self._places = weights["word.weight"].contiguous(), weights["position.weight"].contiguous()
         self._norm = _norm(weights, "norm", config.layer_norm_eps)
         self._project = None if config.embedding is None else (weights["project.weight"], weights["project.bias"])
         self._layers = [_DeviceLayer(_below(weights, f"layers.{i}."), config, dtype) for i in range(config.layers)]
-        self._head = columns[0].detach().float().to(device), columns[1].detach().float().to(device)
+        self._head = torch.from_numpy(columns[0]).to(device), torch.from_numpy(columns[1]).to(device)
 
     def prefix(
         self,

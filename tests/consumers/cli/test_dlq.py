@@ -17,7 +17,7 @@ from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.brokers.embedded import FETCH_WAIT_MS, EmbeddedBroker
 from consumers.kafka.dead_letters import clients as sender
 from consumers.kafka.dead_letters.replay import LeftLetter, ReplayOutcome, ReplayRequest, replay_letters
-from consumers.kafka.output.dead_letter import MAX_VALUE, dead_letter_headers
+from consumers.kafka.output.dead_letter import MAX_LETTER, copy_record
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
@@ -77,8 +77,8 @@ async def bury(broker: str, *values: bytes, reason: str = "invalid_json", keep: 
             sent = await producer.send_and_wait("in", value if keep else b"other", key=value[:1], headers=headers)
             at = (sent.topic, sent.partition, sent.offset)
             original: Record = ConsumerRecord(*at, 0, 0, value[:1], value, None, 0, 0, headers)
-            letter = dead_letter_headers(reason, "why", original)
-            await producer.send_and_wait("dead", value[:MAX_VALUE], key=value[:1], headers=letter, partition=0)
+            letter = copy_record(reason, "why", original)
+            await producer.send_and_wait("dead", letter.value, key=letter.key, headers=letter.headers, partition=0)
 
 
 async def replayed(broker: str, **wanted: object) -> tuple[ReplayOutcome, list[bytes]]:
@@ -148,7 +148,7 @@ async def test_a_record_that_was_replayed_often_enough_is_left(broker: str) -> N
 
 
 async def test_a_cut_letter_is_read_again_where_it_was(broker: str) -> None:
-    long = b"7" + b"x" * (2 * MAX_VALUE)
+    long = b"7" + b"x" * (2 * MAX_LETTER)
     await bury(broker, long, reason="too_large")
     outcome, new = await replayed(broker)
     assert new == [long]
@@ -156,7 +156,7 @@ async def test_a_cut_letter_is_read_again_where_it_was(broker: str) -> None:
 
 
 async def test_a_cut_letter_whose_original_is_gone_is_left(broker: str) -> None:
-    await bury(broker, b"7" + b"x" * (2 * MAX_VALUE), reason="too_large", keep=False)
+    await bury(broker, b"7" + b"x" * (2 * MAX_LETTER), reason="too_large", keep=False)
     await bury(broker, b"8")
     outcome, new = await replayed(broker)
     assert new == [b"8"]
@@ -169,7 +169,7 @@ async def test_a_letter_without_its_value_takes_the_count_of_its_record_too(brok
         for replays in (b"1", b"3"):
             at = await producer.send_and_wait("in", b"7" + replays, key=b"s", headers=[("replays", replays)])
             original: Record = ConsumerRecord(at.topic, at.partition, at.offset, 0, 0, b"s", None, None, 0, 0, [])
-            headers = dead_letter_headers("revision_too_large", "why", original)
+            headers = copy_record("revision_too_large", "why", original, at_hand=False).headers
             await producer.send_and_wait("dead", b"", key=b"s", headers=headers, partition=0)
     outcome, new = await replayed(broker)
     assert new == [b"71"]

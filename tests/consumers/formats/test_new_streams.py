@@ -1,4 +1,4 @@
-"""A stream of the same session whose clock or numbers begin again: it is labelled while it comes, and what stood stays."""
+"""A stream of the same session whose clock or numbers begin again is labelled while it comes; what stood stays."""
 
 import json
 from typing import Any

@@ -139,7 +139,7 @@ async def test_bad_messages_are_told_by_the_callers_own_names() -> None:
             (delete("u", "call"), "unknown_session"),
             (update("u", "x", session=""), "bad_id"),
             (update("u", "x", session="x" * 257), "bad_id"),
-            (update("u", "\0", "call"), "bad_text"),
+            (update("u", "\ud800", "call"), "bad_text"),
         ]:
             with pytest.raises(InputError, match=reason):
                 await caller.submit(message, 0)

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.kafka.dead_letters.records import MAX_METADATA, DeadLetter, DoneOffsets, TooScattered, read_letter
-from consumers.kafka.output.dead_letter import MAX_KEY, MAX_VALUE, dead_letter_headers, read_replays
+from consumers.kafka.output.dead_letter import (
+    MAX_LETTER,
+    DeadLetterRecord,
+    Headers,
+    copy_record,
+    original_headers,
+    read_replays,
+)
 
 
 def record(
@@ -17,10 +24,12 @@ def record(
     return ConsumerRecord(topic, 2, offset, 5000, 0, key, value, None, 0, 0, headers)
 
 
-def bury(original: ConsumerRecord, reason: str = "invalid_json") -> ConsumerRecord:
-    value, key = original.value, original.key
-    headers = dead_letter_headers(reason, "why", original)
-    return record((value or b"")[:MAX_VALUE], key and key[:MAX_KEY], headers, "dead", 40)
+def bury(original: ConsumerRecord, reason: str = "invalid_json", at_hand: bool = True) -> ConsumerRecord:
+    return stored(copy_record(reason, "why", original, at_hand=at_hand))
+
+
+def stored(letter: DeadLetterRecord) -> ConsumerRecord:
+    return record(letter.value, letter.key, letter.headers, "dead", 40)
 
 
 def read(original: ConsumerRecord) -> DeadLetter:
@@ -35,6 +44,7 @@ def test_a_letter_says_what_it_is_and_where_it_comes_from() -> None:
     assert (letter.location, letter.offset, letter.time) == (TopicPartition("dead", 2), 40, 5.0)
     assert (letter.key, letter.value, letter.replays, letter.is_cut) == (b"s", b"{", 0, False)
     assert dict(letter.replay_headers()) == {
+        "original_headers": b"0",
         "replays": b"1",
         "reason": b"invalid_json",
         "topic": b"in",
@@ -52,11 +62,12 @@ def test_replays_are_counted_up_through_a_second_death() -> None:
 @pytest.mark.parametrize("junk", [None, b"", b"-1", b"x", b"1" * 10, b"\xff", "¹".encode()])
 def test_junk_in_a_header_counts_as_never_replayed(junk: bytes | None) -> None:
     assert read_replays([("replays", junk)]) == 0
-    assert "replays" not in dict(dead_letter_headers("empty", "", record(b"", headers=[("replays", junk)])))
+    assert "replays" not in dict(split_own(record(b"", headers=[("replays", junk)])))
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(b"s", b"x" * (MAX_VALUE + 1)), (b"k" * (MAX_KEY + 1), b"{"), (None, b"y" * (MAX_VALUE + 5))]
+    ("key", "value"),
+    [(b"s", b"x" * (MAX_LETTER + 1)), (b"k" * (MAX_LETTER + 1), b"{"), (None, b"y" * (MAX_LETTER + 5))],
 )
 def test_a_cut_letter_knows_its_whole_record(key: bytes | None, value: bytes) -> None:
     letter = read(record(value, key))
@@ -68,7 +79,7 @@ def test_a_cut_letter_knows_its_whole_record(key: bytes | None, value: bytes) ->
 
 
 def test_a_letter_without_its_value_knows_that_it_had_one() -> None:
-    letter = read_letter(bury(record(None), "revision_too_large"))
+    letter = read_letter(bury(record(None), "revision_too_large", at_hand=False))
     assert letter is not None
     assert letter.is_cut
     assert letter.begins(b"s", b"whatever it was")
@@ -76,6 +87,70 @@ def test_a_letter_without_its_value_knows_that_it_had_one() -> None:
     empty = read_letter(bury(record(None), "empty"))
     assert empty is not None
     assert not empty.is_cut
+
+
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(["traceparent", "reason", "topic", "bytes", "original_headers", "replays", "x"]),
+        st.none() | st.binary(max_size=6) | st.sampled_from([b"0", b"1", b"2", b"3"]),
+    ),
+    max_size=5,
+)
+
+
+@given(st.none() | st.binary(max_size=40), st.none() | st.binary(max_size=40), HEADERS, st.integers(0, 3))
+def test_a_record_comes_back_as_it_was_whatever_its_headers_are(
+    value: bytes | None, key: bytes | None, headers: Headers, deaths: int
+) -> None:
+    """Also with headers that have the names of ours, and after several deaths. Those of a replay do not pile up."""
+    headers = [("mine", b""), *headers]  # an ordinary record: no copy of a letter
+    if original_headers(headers) != headers:
+        return
+    now = record(value, key, headers)
+    for death in range(deaths + 1):
+        letter = read_letter(bury(now))
+        assert letter is not None
+        assert (letter.value, letter.key, letter.headers) == (value, key, headers)
+        assert (letter.reason, letter.origin_offset, letter.is_cut) == ("invalid_json", 7, False)
+        assert letter.replays == death + read_replays(headers)
+        now = record(letter.value, letter.key, letter.replay_headers())
+        assert original_headers(now.headers) == headers
+
+
+@given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 30), st.integers(600, 4000))
+def test_a_letter_keeps_to_its_limit_and_says_what_it_lacks(
+    value_size: int, key_size: int, header_count: int, limit: int
+) -> None:
+    original = record(b"v" * value_size, b"k" * key_size, [("h", b"x" * 50)] * header_count)
+    copied = copy_record("too_large", "why", original, limit=limit)
+    assert copied.size <= limit
+    letter = read_letter(stored(copied))
+    assert letter is not None
+    assert letter.begins(original.key, original.value)
+    whole = (copied.key, copied.value, letter.headers) == (original.key, original.value, original.headers)
+    assert letter.is_cut != whole
+    assert (letter.size, letter.key_size) == (value_size, key_size)
+
+
+def test_a_tombstone_is_no_empty_value() -> None:
+    """Nor a value that is not at hand."""
+    letters = [read(record(None)), read(record(b"")), read_letter(bury(record(None), at_hand=False))]
+    assert [(x.value, x.is_cut) for x in letters if x] == [(None, False), (b"", False), (None, True)]
+
+
+def test_what_an_older_version_has_replayed_or_buried_is_read() -> None:
+    headers = [("replays", b"2"), ("reason", b"empty"), ("topic", b"in"), ("partition", b"0"), ("offset", b"1")]
+    letter = read_letter(bury(record(b"{", headers=headers)))
+    assert letter is not None
+    assert (letter.headers, letter.replays) == ([], 2)
+    older = read_letter(record(b"{", headers=[*headers[1:], ("error", b"why"), ("bytes", b"9")]))
+    assert older is not None
+    assert (older.headers, older.size, older.is_cut) == ([], 9, True)
+
+
+def split_own(original: ConsumerRecord) -> Headers:
+    """Our headers of a record's letter."""
+    return copy_record("empty", "", original).headers[len(original.headers) :]
 
 
 def test_a_letter_shows_no_text() -> None:

@@ -130,7 +130,7 @@ async def test_killed_between_produce_and_commit_nothing_is_lost() -> None:
         (None, None, "empty"),
         (b'{"type":"update","session":"a","segment":"s","text":["secret"]}', b"a", "invalid_message"),
         (update("a", "anna"), b"b", "key_mismatch"),
-        (update("a", "x\u0000"), b"a", "bad_text"),
+        (b"\x00\x00\x00\x00\x07\x02\x0aanna", b"a", "invalid_json"),
         (update("a", "x" * 70_000), b"a", "text_too_long"),
         (update("a", "x" * (1 << 20)), b"a", "too_large"),
         (b'{"type":"end","session":"a"}', b"a", "unknown_session"),
@@ -144,7 +144,7 @@ async def test_bad_records_become_dead_letters_and_the_next_goes_on(
     kafka = FakeKafka()
     async with serving(kafka) as service:
         await kafka.append(IN, update("good", "anna"), b"good")
-        await kafka.append(IN, value, key)
+        await kafka.append(IN, value, key, headers=[("traceparent", b"00-11"), ("reason", None)])
         await kafka.append(IN, update("good", "anna rome"), None)  # a missing key is tolerated
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
     assert [r["offset"] for r in revisions(kafka)][-1] == 2
@@ -152,8 +152,8 @@ async def test_bad_records_become_dead_letters_and_the_next_goes_on(
     assert (header(letter, "reason"), header(letter, "topic")) == (reason, IN)
     assert (header(letter, "partition"), header(letter, "offset")) == ("0", "1")
     assert header(letter, "error")
-    assert letter.key == key
-    assert (value or b"").startswith(letter.value or b"")
+    assert (letter.key, letter.value) == (key, value)
+    assert letter.headers[:3] == [("traceparent", b"00-11"), ("reason", None), ("original_headers", b"2")]
     assert service.dead_letters.counts == {reason: 1}
     assert "secret" not in "".join(capsys.readouterr())
 
@@ -174,6 +174,38 @@ async def test_a_revision_that_is_too_large_is_no_endless_loop(monkeypatch: pyte
         await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
     assert [r["session"] for r in revisions(kafka)] == ["b"]
     assert [header(letter, "reason") for letter in kafka.records(DEAD)] == ["revision_too_large"]
+
+
+async def test_a_letter_that_brokers_refuse_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it must be; revisions keep their limit."""
+    kafka = FakeKafka()
+    plain = kafka.append
+
+    async def refuse(topic: str, value: bytes | None, *rest: object, **named: object) -> FakeRecord:
+        if topic == DEAD and len(value or b"") > 30_000:
+            raise MessageSizeTooLargeError("too large")
+        return await plain(topic, value, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kafka, "append", refuse)
+    async with serving(kafka):
+        await kafka.append(IN, b"x" * 40_000, b"a")
+        await kafka.append(IN, update("b", "anna said " * 5000), b"b")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+    [letter] = kafka.records(DEAD)
+    assert header(letter, "bytes") == "40000"
+    assert 20_000 < len(letter.value or b"") <= 30_000
+    assert [r["session"] for r in revisions(kafka)] == ["b"]
+
+
+async def test_a_revision_has_the_trace_of_its_record() -> None:
+    kafka = FakeKafka()
+    trace = [("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("tracestate", b"a=1")]
+    async with serving(kafka):
+        await kafka.append(IN, update("a", "anna"), b"a", headers=[*trace, ("other", b"x")])
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 1)
+        await kafka.append(IN, update("a", "anna rome"), b"a")
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 2)
+    assert [record.headers for record in kafka.records(OUT)] == [trace, []]
 
 
 @pytest.mark.parametrize("topic", [STATE, OUT])

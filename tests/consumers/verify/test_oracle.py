@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from consumers.cli.main import main
 from consumers.common.settings import Topics
 from consumers.kafka.brokers.embedded import EmbeddedBroker
-from consumers.kafka.output.dead_letter import dead_letter_headers
+from consumers.kafka.output.dead_letter import copy_record
 from encoder.restart.policies import Always, Last
 from stream.engine.engine import Engine
 from tests.consumers.served import STREAM, TAGGERS, TOPIC, Record, Run, encode, good, keyed, read, serve, update
@@ -126,7 +126,7 @@ def two_letters(run: Run) -> None:
 
 
 def other_reason(run: Run) -> None:
-    headers = [("reason", b"too_large"), *run.letters[2].headers[1:]]
+    headers = [*run.letters[2].headers, ("reason", b"too_large")]
     run.letters[2] = replace(run.letters[2], headers=headers)
 
 
@@ -134,9 +134,18 @@ def other_copy(run: Run) -> None:
     run.letters[2] = replace(run.letters[2], value=b"?")
 
 
+def other_header(run: Run) -> None:
+    run.letters[2] = replace(run.letters[2], headers=[("traceparent", b"00-22"), *run.letters[2].headers[1:]])
+
+
+def no_tombstone(run: Run) -> None:
+    [number] = [i for i, x in enumerate(run.letters) if x.value is None]
+    run.letters[number] = replace(run.letters[number], value=b"")
+
+
 def bury_a_good_one(run: Run) -> None:
     record = next(x for x in run.inputs if x.key == b"a" and (x.value or b"").startswith(b'{"type":"update"'))
-    run.letters.append(replace(record, headers=dead_letter_headers("invalid_json", "x", record)))
+    run.letters.append(replace(record, headers=copy_record("invalid_json", "x", record).headers))
 
 
 def no_headers(run: Run) -> None:

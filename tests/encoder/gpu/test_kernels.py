@@ -15,7 +15,8 @@ from encoder.runtime.gpu import row_kernels as rows
 from encoder.runtime.gpu.attention import DevicePages
 from encoder.runtime.gpu.row_kernels import DeviceNorm, DeviceStream
 from encoder.runtime.gpu.row_layout import DeviceRows, lay_out
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream
+from encoder.runtime.kernels import Buffer, Embedding, Norm, Pages, ResidualStream
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 SHAPES = [(2, 8, 4), (3, 5, 3), (2, 32, 16)]  # heads, head_dim, page_size: small, odd, the shipped head
 SLOTS, LENGTH = 5, 70

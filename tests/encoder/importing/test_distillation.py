@@ -164,7 +164,7 @@ def options(tmp_path: Path, **changes: Any) -> ImportOptions:
 
 def weights_of(folder: Path) -> dict[str, Tensor]:
     checkpoint: Checkpoint = load_checkpoint(str(folder))
-    return checkpoint.weights
+    return checkpoint.tensors()
 
 
 def test_healing_brings_the_hybrid_nearer_and_the_report_says_so(tmp_path: Path) -> None:

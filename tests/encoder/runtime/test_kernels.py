@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from encoder.runtime.cpu.unfused_layers import choose_kernels
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
+from encoder.runtime.kernels import Buffer, Embedding, Kernels, Norm, Pages, ResidualStream
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 FORMATS = [torch.float32, torch.bfloat16]
 SHAPES = [(4, 8, 4), (3, 5, 3), (12, 32, 16)]  # heads, head_dim, page_size: small, odd, real

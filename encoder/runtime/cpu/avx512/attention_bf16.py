@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-import numba
 import numpy as np
 
+from encoder.kernel_cache import kernel
 from encoder.runtime.cpu.avx512.microkernel import LANES, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
     fill,
@@ -39,7 +39,7 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
     """Compile the writing of one row's key and value into its page; `width` is head_dim."""
     hidden, half = heads * width, width // 2
 
-    @numba.njit(cache=True)
+    @kernel
     def write(
         qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any, pairs: Any
     ) -> None:
@@ -78,17 +78,17 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
     )
     key_block, value_block = width // 2 * LANES, width * LANES
 
-    @numba.njit(cache=True)
+    @kernel
     def ask_keys(keys: Any, block: int) -> None:
         for line in range(0, key_block, LANES):
             prefetch(keys, block * key_block + line)
 
-    @numba.njit(cache=True)
+    @kernel
     def ask_values(values: Any, block: int) -> None:
         for line in range(0, value_block, 2 * LANES):
             prefetch(values, block * value_block + line)
 
-    @numba.njit(cache=True)
+    @kernel
     def attend(
         queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int, ahead: int,
         first: Any, last: Any, scores: Any, weights: Any, out: Any,
@@ -159,7 +159,7 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
     return attend
 
 
-@numba.njit(cache=True)
+@kernel
 def _weigh(scores: Any, weights: Any, i: int, span: int, start: int, stop: int) -> None:
     """Turn the scores from i on of keys start .. stop-1 into weights, all others into 0; scores[i] is their sum."""
     nil = fill(np.float32(0.0), LANES)

@@ -12,17 +12,17 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 
+from encoder.kernel_cache import kernel
 from encoder.runtime.cpu.numba_kernels.simd import fill, fused, larger, largest, load, plus, save, times, total, within
 from encoder.runtime.cpu.numba_kernels.simd_math import exp_minus
 
 QUERIES = 8  # rows that share one walk over the pages; bounds the scratch memory
 
 
-@numba.njit(cache=True)
+@kernel
 def write(qkv: Any, keys: Any, values: Any, table: Any, slots: Any, starts: Any, position: Any) -> None:
     """Copy the keys and values of (T, 3 * H) rows into their pages; all in one number format."""
     _, heads, width, size = keys.shape
@@ -100,7 +100,7 @@ def make_rows(heads: int, width: int, size: int, parts: int) -> Callable[..., No
     room = QUERIES * heads * width
     scores = 2 * room
 
-    @numba.njit(cache=True)
+    @kernel
     def attend_rows(
         qkv: Any, keys: Any, values: Any, base: int, table: Any, pages: int, begin: int, end: int, first: Any,
         last: Any, scratch: Any, out: Any, goal: int,
@@ -143,7 +143,7 @@ def make_attend(heads: int, width: int, size: int) -> Callable[..., None]:
     """Compile attention for one shape; `width` is head_dim, `size` page_size."""
     attend_rows = make_rows(heads, width, size, 3)
 
-    @numba.njit(cache=True)
+    @kernel
     def attend(
         qkv: Any,
         keys: Any,

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from encoder.runtime.cpu.numba_kernels import attention as numba_attention
 from encoder.runtime.cpu.numba_kernels import rows as numba_rows
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream, numpy_view
+from encoder.runtime.kernels import Buffer, Embedding, Norm, Pages, ResidualStream, numpy_view
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 
 class NumbaKernels:

@@ -158,6 +158,23 @@ def overload(
 
 
 @app.command()
+def fairness(
+    tagger: Annotated[str, typer.Option(help="Taggers of the service, separated by commas.")] = "ner,moderation",
+    sockets: Annotated[int, typer.Option(min=0, help="WebSockets beyond capacity; 0: none.")] = 200,
+    load: Annotated[float, typer.Option(min=0.1, help="Their updates as a multiple of the capacity.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Duration of that.")] = 60.0,
+    quick: QuickOption = False,
+    out: OutOption = None,
+) -> None:
+    """A few words behind others' long texts, and many WebSockets beyond capacity, on `hearken listen`."""
+    from benchmarks.fairness.run import fairness_tables, run_fairness
+
+    with usage_errors(), show_progress("fairness") as progress:
+        report = run_fairness(tagger.split(","), sockets, load, seconds, progress, quick)
+    show_report(fairness_tables(report), out, "fairness", report)
+
+
+@app.command()
 def workers(
     tagger: TaggerOption = DEFAULT_TAGGER,
     workers: Annotated[int | None, typer.Option(min=2, help="Processes at once [default: one for each core].")] = None,

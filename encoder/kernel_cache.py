@@ -20,7 +20,8 @@ compiled code, a pickle: whoever can write the folder can run code.
 import pickle
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, partial
 from hashlib import blake2b
 from pathlib import Path
@@ -30,7 +31,7 @@ from typing import Any, Final, TypeVar, overload
 import llvmlite
 import numba
 import numpy as np
-from numba.core import caching, compiler, dispatcher, extending, serialize
+from numba.core import caching, compiler, dispatcher, event, extending, serialize
 
 from encoder.cache_folder import cache_folder, delete_abandoned, keep_newest, write_cached
 from encoder.kernel_checks import CHECKED
@@ -50,6 +51,8 @@ _Cache: Any = caching._Cache
 _Result: Any = compiler.CompileResult
 _dumps: Any = serialize.dumps
 _config: Any = numba.config
+_Listener: Any = event.Listener
+_install_listener: Any = event.install_listener
 
 
 @overload
@@ -136,6 +139,27 @@ class KernelCache(_Cache):  # type: ignore[misc]
         built = numba.__version__, llvmlite.__version__, sys.implementation.cache_tag, CHECKED
         version = _digest(sources, repr(codegen.magic_tuple()), repr(built), repr(_config.BOUNDSCHECK))[:16]
         return _folder() / f"{self.name}-{shape}-{version}.kernel"
+
+
+class _CompileListener(_Listener):  # type: ignore[misc]
+    """Notes the functions that numba compiles."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def on_start(self, happened: Any) -> None:
+        pass
+
+    def on_end(self, happened: Any) -> None:
+        self.names.append(happened.data["dispatcher"].py_func.__qualname__)
+
+
+@contextmanager
+def count_compiled() -> Iterator[list[str]]:
+    """Note the names of functions that are compiled inside the block, in this process, in the list that it is given."""
+    listener = _CompileListener()
+    with _install_listener("numba:compile", listener):
+        yield listener.names
 
 
 def _folder() -> Path:

@@ -102,7 +102,7 @@ def install(python: Path, folder: Path) -> str:
     environment = {k: x for k, x in os.environ.items() if k != "PYTHONPATH"} | {
         "HEARKEN_CACHE_DIR": str(folder / "cache")
     }
-    hearken = [python.parent / "hearken", "tag", "--input", "text"]
+    hearken: list[str | Path] = [python.parent / "hearken", "tag", "--input", "text"]
     out = run(hearken, input=SENTENCE, cwd=folder, env=environment)
     if '"text":"anna rice"' not in out:
         raise CheckFailed(f"hearken tag did not label {SENTENCE.strip()!r}: {out}")

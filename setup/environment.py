@@ -228,8 +228,8 @@ def use_newer_python() -> None:
 
 def _runs(python: str) -> bool:
     """Whether an interpreter starts: that of a version manager may be a name without a program behind it."""
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.run([python, "-c", "import venv"], check=False, **quiet).returncode == 0
+    none = subprocess.DEVNULL
+    return subprocess.run([python, "-c", "import venv"], check=False, stdout=none, stderr=none).returncode == 0
 
 
 def main() -> int:

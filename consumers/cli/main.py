@@ -24,6 +24,7 @@ from consumers.cli.serve import serve
 from consumers.cli.tag import tag
 from consumers.cli.train import train
 from consumers.cli.verify import verify
+from consumers.cli.warm import warm
 from consumers.common.exit_codes import end_with_code
 
 RUN, INSPECT, TRAIN, OPERATE = "Run", "Inspect", "Train", "Operate"
@@ -52,6 +53,7 @@ add_command(app, show_help, INSPECT, "help")
 add_command(app, train, TRAIN)
 add_command(app, import_checkpoint, TRAIN, "import")
 add_command(app, calibrate, TRAIN)
+add_command(app, warm, OPERATE)
 add_command(topics_app, topics.check)
 add_command(topics_app, topics.create)
 add_command(dlq_app, dlq.list_letters, name="list")

@@ -41,7 +41,7 @@ def tag(settings: TagCommand) -> int:
         raise SettingError("format", "lines of text are of no format: leave --input or --format out")
     check_engine(settings.engine)
     engine = build_engine(settings.engine)
-    from consumers.runtime.tag_lines import TEXT_SESSION, TextReader, tag_input  # imports torch
+    from consumers.runtime.tag_lines import TEXT_SESSION, TextReader, tag_input
 
     configure_logging("warning")
     ignored = IgnoredRecords(warn=False)

@@ -57,6 +57,22 @@ class OffsetTracker:
         self._begun.append(offset)
         self.next = offset + 1
 
+    def pass_gap(self, position: int) -> bool:
+        """Pass offsets that have no record for us: transaction markers, aborted records, records compacted away.
+
+        Args:
+            position: offset that the consumer reads next; every record before it has begun.
+
+        Returns:
+            Whether there were any.
+        """
+        if position <= self.next:
+            return False
+        self.next = position
+        begun = set(self._begun)
+        self._finished = {offset for offset in self._finished if offset >= position or offset in begun}
+        return True
+
     def finish(self, offset: int) -> None:
         """Finish an offset: everything it caused is written, or is part of the transaction that commits it."""
         self._finished.add(offset)
@@ -89,7 +105,7 @@ class InFlightRecord:
     """Messages of the record that are not answered."""
     taken_at: float = 0.0
     broker_delay: float | None = None
-    """Seconds from the record's own timestamp until it was taken; None if it has no timestamp."""
+    """Seconds from the record's own timestamp until it was taken; None if the timestamp says nothing about that."""
     step_started_at: float = 0.0
     """Start of the step that answered its last message."""
     step_ended_at: float = 0.0

@@ -74,7 +74,7 @@ class Checkpoint:
 
     def identity(self) -> bytes:
         """Give the hash (8 bytes) of configuration, weights and tokenizer; the calibration is not part of it."""
-        digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
+        digest = blake2b(self.config.identity_bytes() + self.tokenizer.to_str().encode(), digest_size=8)
         for name in sorted(self.weights):
             digest.update(name.encode())
             for part in self._parts(name):
@@ -175,6 +175,8 @@ def weight_shapes(config: HybridConfig) -> dict[str, tuple[int, ...]]:
         linear(layer + "ff_out", hidden, wide)
         norm(layer + "norm1", hidden)
         norm(layer + "norm2", hidden)
+        if config.sink:
+            shapes[layer + "sink"] = (2, hidden)
     linear("head", config.scores, hidden)
     for i, labels in enumerate(config.label_sets.values() if config.stability else ()):
         head = f"stability.{i}."
@@ -239,8 +241,12 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         stored = load_file(folder / "model.safetensors")
         tokenizer = read_tokenizer_file(folder / "tokenizer.json")
         check_ids(tokenizer, config.vocab_size)
-    except (OSError, SafetensorError, TokenizerError, KeyError, TypeError) as error:  # the latter: types without arrays
+    except (OSError, SafetensorError, TokenizerError) as error:
         raise CheckpointError(f"checkpoint {folder}: {to_one_line(str(error))}") from error
+    except (AttributeError, KeyError, TypeError) as error:  # what safetensors makes of types that numpy lacks
+        raise CheckpointError(
+            f"checkpoint {folder}: model.safetensors has numbers other than float16, float32 and int8"
+        ) from error
     try:
         weights = StoredWeights(stored)
     except KeyError as error:

@@ -20,7 +20,8 @@ from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
 from encoder.train.config import StageConfig, TextSource
 from encoder.train.data.batches import IGNORED, TrainingBatch, WordPieces, make_batches, make_examples
-from encoder.train.data.text import TextSequence, check_words, read_source
+from encoder.train.data.sequence import TextSequence
+from encoder.train.data.text import check_words, read_source
 from encoder.train.stages.distill import hidden_loss, matched_layers
 from encoder.train.stages.loop import StageJob, pick_device
 

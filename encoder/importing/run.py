@@ -30,7 +30,7 @@ from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.train.config import AugmentConfig, StageConfig
 from encoder.train.data.batches import TrainingBatch, WordPieces
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from encoder.train.run import keep_to_one_thread
 from encoder.train.stages.loop import console, run_stage
 

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional as F
 
 from encoder.checkpoints.huggingface.bert_families import Family, choose_family, convert_weights, encoder_fields
 from encoder.checkpoints.huggingface.folder import ImportRefused, read_json, read_weights
@@ -16,11 +14,10 @@ from encoder.importing.label_head import ImportedHead, no_head, read_head, read_
 from encoder.importing.tokenizers import read_tokenizer
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
+from encoder.model.framed import FRAME, FramedModel
 from encoder.tokenizer.base import TokenizerError
 from encoder.tokenizer.reading import check_ids
 
-FRAME = 2
-"""Special tokens around a text: one before it, one after it."""
 PAGE = 16
 WINDOW = 128
 
@@ -50,14 +47,8 @@ class SourceModel:
         Returns:
             L + 1 tensors (B, T, H): the embedding output and each layer's, at the texts' own tokens.
         """
-        end = real.sum(dim=1, keepdim=True) + 1  # (B, 1) place of the closing token
-        framed = F.pad(ids * real, (1, 1))
-        framed[:, 0] = self.opening
-        framed.scatter_(1, end, self.closing)
-        steps = torch.arange(framed.shape[1], device=ids.device).expand(framed.shape)
-        inside = steps <= end
-        last, first = torch.where(inside, end, steps), steps * ~inside  # padding sees itself only
-        return [states[:, 1:-1] for states in self.model.hidden_states(framed, steps, last, first)]
+        framed = FramedModel(self.model, self.opening, self.closing)
+        return [states[:, 1:-1] for states in framed.hidden_states(ids, real)]
 
 
 def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:

@@ -62,6 +62,9 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Width of the embedding tables if it is not `hidden`: a linear layer after their norm widens them (ELECTRA)."""
     gelu: Literal["none", "tanh"] = "none"
     """Approximation of GELU: none (the erf form), or tanh (Hendrycks and Gimpel 2016, section 2)."""
+    sink: bool = False
+    """Whether every layer has an attention sink: a learned key and value that each query sees beside the tokens, in
+    whatever window and at whatever position it is (`encoder.model.dense`)."""
 
     def __post_init__(self) -> None:
         if self.taggers and self.labels != ("O",):
@@ -91,6 +94,16 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """Weights of tables and layers, without norms, biases and heads."""
         layer = self.hidden * (4 * self.hidden + 2 * self.intermediate)
         return (self.vocab_size + self.positions) * self.table_width + self.layers * layer
+
+    def identity_bytes(self) -> bytes:
+        """Encode the configuration for the identity of a checkpoint.
+
+        A field that came later is left out while it has its default, so that older checkpoints keep their identity.
+        """
+        fields: dict[str, object] = msgspec.to_builtins(self)
+        if not self.sink:
+            del fields["sink"]
+        return msgspec.json.encode(fields)
 
     @property
     def label_sets(self) -> dict[str, tuple[str, ...]]:

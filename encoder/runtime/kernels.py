@@ -84,6 +84,14 @@ class Pages:
     values: Buffer
 
 
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Key and value of one layer's attention sink, which every row sees beside the keys in its pages."""
+
+    parts: Buffer
+    """(2, H) float32"""
+
+
 class Kernels(Protocol):
     """Interface of the ragged operations; the implementation is chosen once, when the encoder is made."""
 
@@ -92,7 +100,7 @@ class Kernels(Protocol):
     def embed(self, tokens: IntArray, rows: PackedRows, table: Embedding, dtype: torch.dtype) -> ResidualStream:
         """Embed (T,) token ids at the rows' positions: word + position, normed."""
 
-    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows, sink: Sink | None = None) -> Tensor:
         """Write each row's key and value into its page, then attend.
 
         Args:
@@ -100,6 +108,7 @@ class Kernels(Protocol):
             pages: keys and values of this layer; written.
             table: (slots, pages a slot) int32; has every page that a row writes or sees.
             rows: limits of each query; keys outside a sequence's own rows must be in the pages already.
+            sink: the layer's attention sink, if it has one.
 
         Returns:
             (T, H) in the number format.

@@ -7,10 +7,11 @@ from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
 from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
+from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labeller, LabellerCounters
-from stream.messages.caller import NOBODY, Caller
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message, Revision
 from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
@@ -74,6 +75,8 @@ class Engine:
             again.
         remember_segments: closed segments of a session that can still be edited or deleted. All members of a consumer
             group must have the same value.
+        max_open_segments: segments of a session that can be open; a new one beyond them closes the oldest, whose
+            revision says so (`Revision.closed_by`).
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Engine:
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
         remember_segments: int = REMEMBERED_SEGMENTS,
+        max_open_segments: int = MAX_OPEN_SEGMENTS,
     ) -> None:
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
@@ -99,7 +103,7 @@ class Engine:
         """Names of the taggers, as in revisions, pass by pass."""
         self.pricing = RestartPricing(governor, budget)
         """Which restarts are limited at present, and why."""
-        self.intake = Intake(coalesce, remember_segments)
+        self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
         self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments)
@@ -115,7 +119,7 @@ class Engine:
         self._words_computed = 0
         """By the last step."""
 
-    def submit(self, message: Message, offset: int, now: float | None = None, caller: Caller = NOBODY) -> bool:
+    def submit(self, message: Message, offset: int, now: float | None = None, caller: CallerId = NOBODY) -> bool:
         """Take one message; later steps apply it.
 
         Args:
@@ -257,7 +261,8 @@ class Engine:
         state.begin_change(write.offset, write.fully_applied_through)
         segment = state.open_segment(write)
         closing = write.final and not segment.closed
-        stats.updates += 1
+        stats.updates += write.closed_by is None
+        stats.forced_closings += closing and write.closed_by is not None
         for names, of_pass in self._passes:
             change = measure_change(segment.text, job, of_pass)
             readings = job.after[of_pass]

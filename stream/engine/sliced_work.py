@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from stream.engine.changes import changes_text
 from stream.ingest.caller_shares import CallerShares
 from stream.ingest.schedule import LONG_TOKENS
-from stream.messages.caller import Caller
+from stream.messages.caller_id import CallerId
 from stream.messages.types import Revision
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import Write
@@ -52,7 +52,7 @@ class SlicedOperation:
     """Slices that its caller will have been given when it ends, if no other overtakes it."""
 
     @property
-    def caller(self) -> Caller:
+    def caller(self) -> CallerId:
         """Source of the write."""
         return self.write.caller
 
@@ -63,7 +63,7 @@ class SlicedWork:
     def __init__(self) -> None:
         self._operations: dict[str, SlicedOperation] = {}
         self._shares = CallerShares()
-        self._given: dict[Caller, float] = {}
+        self._given: dict[CallerId, float] = {}
         """Slices of each caller."""
         self.slices = 0
         """Number of slices so far."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from stream.engine.engine import Answer, Engine, StepResult
-from stream.messages.caller import NOBODY, Caller
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message
 from stream.overload.governor import OverloadChange
 
@@ -77,7 +77,7 @@ class Worker:
         """The error that stopped the compute thread, if any."""
         self._thread: threading.Thread | None = None
 
-    async def submit(self, message: Message, offset: int, caller: Caller = NOBODY) -> None:
+    async def submit(self, message: Message, offset: int, caller: CallerId = NOBODY) -> None:
         """Give one message of a caller to the engine; waits while the queue is full.
 
         Raises:
@@ -88,7 +88,7 @@ class Worker:
         self.enqueue(message, offset, caller)
         self.wake()
 
-    def enqueue(self, message: Message, offset: int, caller: Caller = NOBODY) -> bool:
+    def enqueue(self, message: Message, offset: int, caller: CallerId = NOBODY) -> bool:
         """Give one message to the engine even if the queue is full; a step may not see it before `wake`.
 
         For a source with many messages at once, so that one step takes them all.

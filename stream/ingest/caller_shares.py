@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from stream.messages.caller import Caller
+from stream.messages.caller_id import CallerId
 
 
 class CallerShares:
@@ -19,16 +19,16 @@ class CallerShares:
         """What a group was given."""
         return self._groups[name]
 
-    def member(self, caller: Caller) -> float:
+    def member(self, caller: CallerId) -> float:
         """What a member was given."""
         return self._members[caller.group][caller.member]
 
-    def charge(self, caller: Caller, cost: float) -> None:
+    def charge(self, caller: CallerId, cost: float) -> None:
         """Count what a caller was given."""
         self._groups[caller.group] += cost
         self._members[caller.group][caller.member] += cost
 
-    def update(self, waiting: Iterable[Caller]) -> None:
+    def update(self, waiting: Iterable[CallerId]) -> None:
         """Add the callers that began to wait, and forget those that do not wait any more."""
         groups: dict[str, set[str]] = {}
         for caller in waiting:

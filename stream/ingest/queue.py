@@ -10,15 +10,14 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 
 from stream.ingest.coalescing import coalesce_operations
-from stream.ingest.comparison import close_received, compare_message
+from stream.ingest.comparison import DEFAULT_LIMITS, SegmentLimits, close_received, compare_message
 from stream.ingest.received import ReceivedSegment, ReceivedSession, ReceivedSessions
 from stream.ingest.schedule import Schedule, no_tokens
 from stream.ingest.session_checks import check_in_session
-from stream.messages.caller import NOBODY, Caller
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import End, Message
 from stream.messages.validation import check_message
 from stream.sessions.operations import AlreadyApplied, Operation, PurgeEnded, Restore
-from stream.sessions.session import REMEMBERED_SEGMENTS
 from stream.sessions.snapshot import SavedSession
 
 
@@ -27,17 +26,17 @@ class Intake:
 
     Args:
         coalesce: whether a newer update of a segment supersedes one that waits.
-        remember_segments: closed segments of a session that can still be edited or deleted.
+        limits: of the segments of a session.
     """
 
-    def __init__(self, coalesce: bool, remember_segments: int = REMEMBERED_SEGMENTS) -> None:
+    def __init__(self, coalesce: bool, limits: SegmentLimits = DEFAULT_LIMITS) -> None:
         self._coalesce = coalesce
-        self._remember_segments = remember_segments
+        self._limits = limits
         self._lock = Lock()
         self._sessions = ReceivedSessions()
         self._schedule = Schedule(coalesce)
 
-    def accept(self, message: Message, offset: int, now: float, caller: Caller = NOBODY) -> bool:
+    def accept(self, message: Message, offset: int, now: float, caller: CallerId = NOBODY) -> bool:
         """Take a message of a caller.
 
         Returns:
@@ -59,7 +58,7 @@ class Intake:
             check_in_session(message, session)
             if session is None:
                 session = ReceivedSession(now, position=(offset, 0))
-            compared = compare_message(message, session, offset, self._remember_segments)
+            compared = compare_message(message, session, offset, self._limits)
             if isinstance(message, End):
                 self._sessions.mark_ended(message.session, now)
             else:

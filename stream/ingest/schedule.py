@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from stream.ingest.caller_shares import CallerShares
-from stream.messages.caller import NOBODY, Caller
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.sessions.operations import DropSession, EndSession, Operation, Remove, Write
 
 LONG_TOKENS = 768
@@ -26,7 +26,7 @@ class _Waiting:
 @dataclass(slots=True, eq=False)
 class _Queue:
     session: str
-    caller: Caller
+    caller: CallerId
     operations: OrderedDict[int, _Waiting] = field(default_factory=OrderedDict)
     """By arrival."""
 
@@ -69,7 +69,7 @@ class Schedule:
         """Number of callers with an operation that may be handed out."""
         return sum(len(members) for members in list(self._ready.values()))
 
-    def add_operations(self, operations: Iterable[Operation], since: float | None, caller: Caller) -> None:
+    def add_operations(self, operations: Iterable[Operation], since: float | None, caller: CallerId) -> None:
         """Queue operations of one session.
 
         Args:
@@ -172,7 +172,7 @@ class Schedule:
             self._make_ready(queue)
         return taken
 
-    def _take_in_order(self) -> Iterator[tuple[_Queue, Callable[[Caller, float], None]]]:
+    def _take_in_order(self) -> Iterator[tuple[_Queue, Callable[[CallerId, float], None]]]:
         """Yield queues that are ready, and remove them."""
         while self._ready:
             group, members = next(iter(self._ready.items()))
@@ -186,10 +186,10 @@ class Schedule:
                         del self._ready[group]
                     yield queue, _charge_nobody
 
-    def _take_turns(self) -> Iterator[tuple[_Queue, Callable[[Caller, float], None]]]:
+    def _take_turns(self) -> Iterator[tuple[_Queue, Callable[[CallerId, float], None]]]:
         """Yield queues that are ready, and remove them: of the caller that was given least."""
         shares = self._shares
-        shares.update(Caller(group, member) for group, members in self._ready.items() for member in members)
+        shares.update(CallerId(group, member) for group, members in self._ready.items() for member in members)
         groups = [(shares.group(group), number, group) for number, group in enumerate(self._ready)]
         heapq.heapify(groups)
         turns: dict[str, list[tuple[float, int, str]]] = {}
@@ -197,7 +197,7 @@ class Schedule:
             _, number, group = groups[0]
             members = self._ready[group]
             if group not in turns:
-                turns[group] = [(shares.member(Caller(group, x)), place, x) for place, x in enumerate(members)]
+                turns[group] = [(shares.member(CallerId(group, x)), place, x) for place, x in enumerate(members)]
                 heapq.heapify(turns[group])
             _, place, member = turns[group][0]
             queues = members[member]
@@ -208,7 +208,7 @@ class Schedule:
                 del self._ready[group]
             yield queue, shares.charge
             if queues:
-                heapq.heapreplace(turns[group], (shares.member(Caller(group, member)), place, member))
+                heapq.heapreplace(turns[group], (shares.member(CallerId(group, member)), place, member))
             else:
                 heapq.heappop(turns[group])
             if members:
@@ -286,7 +286,7 @@ def _budgeted(cost: int) -> int:
     return cost if cost <= LONG_TOKENS else 1
 
 
-def _charge_nobody(caller: Caller, cost: float) -> None:
+def _charge_nobody(caller: CallerId, cost: float) -> None:
     """Charge nothing: nobody had to wait."""
 
 

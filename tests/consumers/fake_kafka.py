@@ -3,6 +3,7 @@ transactions and fences. Clients have the few methods that the service uses; sev
 """
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -190,8 +191,11 @@ class FakeProducer:
         future = _Ack(loop=asyncio.get_running_loop())
         if self.name:
             assert self.open is not None, "a transactional producer sends in transactions"
-            self.open.append(partial(self.kafka.put, topic, value, key, partition or 0, headers))
-            future.set_result(None)
+            put = partial(self.kafka.put, topic, value, key, partition or 0, headers)
+            end = len(self.kafka.logs[TopicPartition(topic, partition or 0)])
+            before = sum(x.args[0] == topic and x.args[3] == partition for x in self.open)
+            self.open.append(put)
+            future.set_result(FakeRecord(topic, partition or 0, end + before, key, value))
             return future
         if self.stalled is not None:
             self.stalled.append((future, partial(self.kafka.append, topic, value, key, partition or 0, headers)))
@@ -337,8 +341,14 @@ class FakeConsumer(FakeReader):
         self._paused.clear()
         self.expelled = False
 
-    def highwater(self, partition: TopicPartition) -> int | None:
+    def readable_end(self, partition: TopicPartition) -> int | None:
         return len(self.kafka.logs[partition])
+
+    def last_poll_timestamp(self, partition: TopicPartition) -> int:
+        return int(time.time() * 1000)
+
+    def position_now(self, partition: TopicPartition) -> int | None:
+        return self.positions.get(partition)
 
     def assignment(self) -> set[TopicPartition]:
         return set(self.positions)

@@ -26,12 +26,19 @@ from tests.waiting import PATIENCE, run
 
 MAKE = "sets up, or runs all there is; continuous integration types it"
 ENGINE = "needs a container engine, which is not here; tests/docker/test_deploy.py reads its files"
+IMAGE = "docker/check.sh builds the image and starts it, in continuous integration too"
+PIP = "installs from a package index; setup/check_installs.py"
 CLUSTER = "needs a Kubernetes cluster; tests/docker/test_deploy.py reads its files"
 NOT_RUN = {
     "source .venv/bin/activate": "the tests run with this environment's interpreter",
     "make run": "tests/consumers/demo/test_demo.py runs what it runs",
     "make test": MAKE,
     "make setup": MAKE,
+    "make setup TORCH_INDEX=": MAKE,
+    "make setup TORCH_INDEX=https://mirror.example/torch-cpu": MAKE,
+    "pip install .": PIP,
+    "pip install '.[train]' --extra-index-url https://download.pytorch.org/whl/cpu": PIP,
+    "pip install '.[gpu]'": PIP,
     "make train CONFIG=configs/shipped.toml": "trains for hours, on data that is not in the repository",
     'make faults FAULTS=kill ARGS="--rounds 30 --guarantee exactly_once"': "half an hour; tests/kafka/test_faults.py",
     "hearken train my-data/": "trains for minutes; tests/consumers/training/test_pipeline.py has it small",
@@ -55,8 +62,11 @@ NOT_RUN = {
     "last:2": "needs what the page's first command trains; test_own_data.py",
     "hearken import my-ner --out runs/mine --heal calls.txt": "needs a checkpoint of another kind; test_importing.py",
     "export HEARKEN_HTTP_TOKEN=$(openssl rand -hex 24) GRAFANA_PASSWORD=$(openssl rand -hex 12)": ENGINE,
-    "docker build -f docker/Dockerfile -t hearken .": ENGINE,
-    "docker build -f docker/Dockerfile -t hearken:cuda --build-arg VARIANT=cuda .": ENGINE,
+    "buildah build -f docker/Dockerfile -t hearken .": IMAGE,
+    "buildah build -f docker/Dockerfile -t hearken --build-arg BASE=localhost/my-debian .": IMAGE,
+    "buildah build -f docker/Dockerfile -t hearken:gpu --build-arg EXTRAS=gpu .": IMAGE,
+    "docker/check.sh": IMAGE,
+    "docker/check.sh localhost/my-debian": IMAGE,
     "docker compose -f docker/compose.yaml up --build --wait": ENGINE,
     "docker compose -f docker/compose.yaml run --rm sample": ENGINE,
     "kubectl create namespace hearken": CLUSTER,

@@ -18,6 +18,7 @@ from consumers.formats.decode import BadInput, shorten
 from consumers.http.api.caller import GatewayClosed
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, check_size, decode_body, label_texts
+from consumers.http.guard.limits import caller_of
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
@@ -123,13 +124,13 @@ def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported:
             wanted = decode_body(await request.body(), AnalyzeRequest)
             dropped = _drop_unsupported(wanted, request.query_params, drop_unsupported)
             text, threshold = _parse_request(wanted)
-            (found,) = await label_texts(gateway, [text])
+            (found,) = await label_texts(gateway, [text], caller_of(request).group)
         except (BadInput, RequestRefused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
         except AnalyzeRefused as error:
             return _error(400, "INVALID_ARGUMENT", str(error), error.details)
         except (TimeoutError, GatewayClosed, WorkerFailed):
-            return _error(503, "UNAVAILABLE", BUSY[1])
+            return _error(503, "UNAVAILABLE", BUSY[1], headers={"retry-after": "5"})
         except NotLabelled:
             return _error(500, "INTERNAL", FAILED[1])
         answer = _make_response(wanted, text, found[TAGGER], threshold)
@@ -139,9 +140,11 @@ def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported:
     return [Route(path, analyze, methods=["POST"]) for path in PATHS]
 
 
-def _error(code: int, status: str, message: str, details: Sequence[Any] = ()) -> Response:
+def _error(
+    code: int, status: str, message: str, details: Sequence[Any] = (), headers: Mapping[str, str] | None = None
+) -> Response:
     error = {"code": code, "message": message, "status": status, "details": list(details)}
-    return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code)
+    return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code, headers)
 
 
 def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:

@@ -24,6 +24,7 @@ from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import NORMAL, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
+from consumers.http.guard.limits import caller_of
 from consumers.http.guard.problem import problem
 from consumers.http.guard.websocket_protocol import TOO_LARGE
 from consumers.http.ops.traffic import HttpTraffic
@@ -95,9 +96,9 @@ def stream_routes(
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
-        code, reason = CloseCode.DONE, ""
+        code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
-            async with gateway.client(sessions=settings.max_sessions, shown=True) as client:
+            async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
                 query = read_query(received, client, websocket.query_params, ignored)
                 await StreamConnection(websocket, client, *query, settings).run()
         except WebSocketDisconnect:
@@ -192,6 +193,7 @@ class StreamConnection:
         while (value := await self._receive()) is None or not _is_close_frame(value):
             await self._handle_frame(value, frame)
             frame += 1
+            await asyncio.sleep(0)  # a frame that was refused has waited for nothing; others have their turn now
         for session in self._client.open_sessions:
             await self._submit(End(session=session), frame)
         self._client.finish()

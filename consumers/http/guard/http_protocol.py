@@ -50,6 +50,11 @@ class GuardedHttpProtocol(H11Protocol):
         self._watch.stop()
         super().handle_websocket_upgrade(event)
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        self._table.traffic.refuse("bad_request")
+        super().send_400_response(msg)
+
     def on_response_complete(self) -> None:
         """Note that the connection is idle."""
         self._table.mark_idle(self)
@@ -65,9 +70,19 @@ class GuardedHttpProtocol(H11Protocol):
         super().resume_writing()
         self._watch.stop()
 
+    def shutdown(self) -> None:
+        """Close when the request in progress is answered, because the server stops; at once if nobody reads."""
+        super().shutdown()
+        if self.flow.write_paused:
+            self.transport.abort()
+
     def evict(self) -> None:
         """End the connection at once."""
         self.transport.abort()
+
+    def _is_between_requests(self) -> bool:
+        """Whether a response was the last thing that happened, so that the time of keep-alive counts."""
+        return self.timeout_keep_alive_task is not None and not self.conn.trailing_data[0]
 
     def _schedule_check(self) -> None:
         self._timer = self.loop.call_later(self._table.settings.request_seconds, self._check, self.cycle)
@@ -80,7 +95,7 @@ class GuardedHttpProtocol(H11Protocol):
                 self._table.traffic.refuse("not_read")
                 return self.transport.abort()
             self._closing_seen = True
-        elif self.cycle is previous_cycle and not self.is_active and self.timeout_keep_alive_task is None:
+        elif self.cycle is previous_cycle and not self.is_active and not self._is_between_requests():
             self._table.traffic.refuse("no_request")
             self.transport.close()
         self._schedule_check()

@@ -41,6 +41,11 @@ class HttpCaller:
         self.address = address
         self.keys: tuple[_Key, ...] = (address,) if token is None else (address, token)
 
+    @property
+    def group(self) -> str:
+        """Name of those who share one caller's part of the work: of a token if there are several, else an address."""
+        return f"http {self.keys[-1]}"
+
     @contextmanager
     def hold_texts(self, count: int) -> Iterator[None]:
         """Count texts that wait for their labels inside the block.

@@ -20,6 +20,12 @@ from consumers.http.guard.write_watch import WriteWatch
 
 TOO_LARGE = "hearken.too_large"
 """Key of a received ASGI message that was beyond the size limit and is empty therefore."""
+RECEIVE_BYTES = 1 << 14
+"""Bytes that are read of one connection before others have their turn: parsing them takes milliseconds at most."""
+IDLE_FRAMES = 5000
+"""Fragments of a message a second that are read of one connection."""
+CONTROL_COST = 50
+"""A ping or pong counts as so many of these: a client needs one in some seconds, not a hundred in one."""
 _END_SECONDS = 15.0
 """Time after which a connection that is to close is aborted: its client does not read the rest."""
 
@@ -85,10 +91,14 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         """Bytes of the message that is being received."""
         self._too_large = False
         self._end_timer: asyncio.TimerHandle | None = None
+        self._idle_frames = 0
+        """Frames of the current second that bring no message."""
+        self._second = 0.0
 
     def connection_made(self, transport: Any) -> None:
         """Count the connection."""
         super().connection_made(transport)
+        transport.max_size = RECEIVE_BYTES  # of asyncio's transports
         self._watch = WriteWatch(transport, self._table.settings.send_seconds, self._table.traffic)
         self._table.traffic.open_connections["websocket"] += 1
 
@@ -128,6 +138,12 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True
 
+    def shutdown(self) -> None:
+        """Close because the server stops; a client that does not read would not see why."""
+        super().shutdown()
+        if not self.writable.is_set():
+            self.transport.abort()
+
     def keepalive_timeout(self) -> None:
         """End a connection that does not answer pings."""
         super().keepalive_timeout()
@@ -144,6 +160,20 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
 
     # Receiving
 
+    def handle_connect(self, event: Any) -> None:
+        """Begin the handshake, and count one that is not valid."""
+        super().handle_connect(event)
+        if self.response.status_code != 101:
+            self._table.traffic.refuse("bad_request")
+
+    def data_received(self, data: bytes) -> None:
+        """Handle received bytes; the first ones are the whole request, and nothing follows one that is not valid."""
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self._table.traffic.refuse("bad_request")
+            self.transport.write(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            self.transport.close()
+
     def handle_text(self, event: Frame) -> None:
         """Begin a text message."""
         self._begin(event, "text")
@@ -152,8 +182,35 @@ class GuardedWebSocketProtocol(WebSocketsSansIOProtocol):
         """Begin a binary message."""
         self._begin(event, "bytes")
 
+    def handle_ping(self) -> None:
+        """Send the pong that answers a ping."""
+        self._count_idle_frame(CONTROL_COST)
+        super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        """Note an answer to a ping of the server."""
+        self._count_idle_frame(CONTROL_COST)
+        super().handle_pong(event)
+
+    def _count_idle_frame(self, cost: int) -> None:
+        """Count a frame that brings no message; close a connection on which there are too many of them."""
+        now = self.loop.time()
+        if now - self._second >= 1:
+            self._second, self._idle_frames = now, 0
+        self._idle_frames += cost
+        if self._idle_frames > IDLE_FRAMES and not self.close_sent and not self.transport.is_closing():
+            self._table.traffic.refuse("too_many_frames")
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1008})
+            self.conn.fail(1008, "too many pings or fragments")
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.close_sent = True
+            self.transport.close()
+            self._end_later()
+
     def handle_cont(self, event: Frame) -> None:
         """Continue a message, and queue it when it is complete."""
+        if not event.fin:
+            self._count_idle_frame(1)
         self._message += event.data
         if len(self._message) > self._limit or isinstance(event, _SkippedFrame):
             self._too_large = True

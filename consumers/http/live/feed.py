@@ -70,6 +70,7 @@ async def _receive_frames(socket: WebSocket, subscriber: Subscriber) -> None:
             subscriber.watch(decode_json(value, _WATCH_DECODER).session)
         except BadInput as error:
             await socket.send_text(encode_frame({"type": "error", "reason": error.reason, "detail": error.detail}))
+        await asyncio.sleep(0)  # others have their turn between two frames that arrived together
 
 
 _WATCH_DECODER = msgspec.json.Decoder(WatchRequest)

@@ -29,6 +29,11 @@ _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
     ("updates_failed", "Updates whose labelling failed", lambda x: x.failures),
     ("revisions", "Revisions that steps produced", lambda x: x.revisions),
     ("sessions_opened", "Sessions that began", lambda x: x.sessions),
+    (
+        "segments_closed_by_limit",
+        "Segments closed because their session had too many open ones",
+        lambda x: x.forced_closings,
+    ),
     ("restored_other_format", "Restored sessions of another number format", lambda x: x.restored_other_format),
     ("words", "Words that updates added or changed", lambda x: x.words),
     ("words_recomputed", "Words whose tail states were computed", lambda x: x.words_recomputed),
@@ -163,8 +168,10 @@ def _kafka_metrics(service: Service) -> Iterator[Metric]:
     yield _by_label(CounterMetricFamily, "dead_letters", "Records that could not be used", "reason", letters)
     yield CounterMetricFamily("hearken_revisions_delivered", "Revisions that the brokers have", service.revisions)
     yield CounterMetricFamily("hearken_records_done", "Records that are done", service.finished)
+    about = "Records that are in no latency metric, because their timestamp is missing or wrong"
+    yield _by_label(CounterMetricFamily, "records_untimed", about, "reason", service.clock_faults)
     yield _by_label(GaugeMetricFamily, "partitions", "Partitions assigned by the group", "state", states)
-    yield _by_label(GaugeMetricFamily, "lag_messages", "Records that are not done", "partition", messages)
+    yield _by_label(GaugeMetricFamily, "lag_messages", "Offsets that are not done", "partition", messages)
     age = "Age of the last record taken, 0 when all are done"
     yield _by_label(GaugeMetricFamily, "lag_seconds", age, "partition", seconds)
 

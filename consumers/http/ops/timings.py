@@ -51,7 +51,7 @@ class StepTimings(ServiceObserver, Collector):
         """Record the latency of published revisions."""
         now = self._now()
         for cause in causes:
-            if cause is not None and cause.record.timestamp >= 0:
+            if cause is not None and cause.broker_delay is not None:  # else its timestamp is missing or wrong
                 self._latency.observe(max(0.0, now - cause.record.timestamp / 1000))
 
     def on_records_done(self, records: Sequence[InFlightRecord], wrote: WriteTimes) -> None:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http import HTTPMethod
-from typing import Literal
+from typing import Literal, get_args
 
 import structlog
 from prometheus_client import Counter as PrometheusCounter
@@ -35,6 +35,7 @@ RefusalReason = Literal[
     "token_busy",
     "too_many_texts",
     "too_many_requests",
+    "bad_request",
     "too_large",
     "too_slow",
     "bad_encoding",
@@ -42,6 +43,7 @@ RefusalReason = Literal[
     "no_request",
     "connections_full",
     "not_read",
+    "too_many_frames",
     "idle",
 ]
 """Why a request was refused or a connection ended by the server; docs/watching.md says what each means."""
@@ -67,6 +69,8 @@ class HttpTraffic(Collector):
         self._refusals = PrometheusCounter(
             "hearken_http_refusals", "Refused requests and ended connections", ["reason"], registry=None
         )
+        for reason in get_args(RefusalReason):
+            self._refusals.labels(reason)  # 0 from the start, so that the first refusal is an increase
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answered request, or a WebSocket that has ended (status 101)."""

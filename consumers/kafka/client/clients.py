@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
@@ -82,9 +82,30 @@ def make_service_producer(settings: ServiceSettings, transactional_id: str | Non
     )
 
 
-def make_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
+class GroupConsumer(AIOKafkaConsumer):  # type: ignore[misc]
+    """Consumer of the group, with questions that need no waiting."""
+
+    def position_now(self, partition: TopicPartition) -> int | None:
+        """Offset that is read next: after the last record returned, and after what is no record.
+
+        None while there is none: `position` would wait for it, and so for a rebalance that may wait for the caller.
+        """
+        assignment = self._subscription.subscription and self._subscription.subscription.assignment
+        if assignment is None or partition not in assignment.tps:
+            return None
+        state = assignment.state_value(partition)
+        return int(state.position) if state.has_valid_position else None
+
+    def readable_end(self, partition: TopicPartition) -> int | None:
+        """End of what committed transactions let us read, as of the last fetch; None before it."""
+        stable = self.last_stable_offset(partition)
+        end = self.highwater(partition) if stable is None or stable < 0 else stable
+        return None if end is None else int(end)
+
+
+def make_consumer(settings: ServiceSettings) -> GroupConsumer:
     """Make the consumer of the group; it never commits or resets a position by itself."""
-    return AIOKafkaConsumer(
+    return GroupConsumer(
         bootstrap_servers=settings.broker,
         group_id=settings.group,
         group_instance_id=settings.instance_id,

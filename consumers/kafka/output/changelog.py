@@ -29,6 +29,25 @@ class ChangelogError(OperationFailed):
     """The changelog cannot be used; the message names the record and says what to do."""
 
 
+class StateLost(OperationFailed):
+    """The brokers no longer have states that they had acknowledged.
+
+    Args:
+        topic: the state topic.
+        partition: of it.
+        end: offset at which it ends now.
+        known: offset up to which records were acknowledged.
+    """
+
+    def __init__(self, topic: str, partition: int, end: int, known: int) -> None:
+        super().__init__(
+            f"topic {topic}, partition {partition}: it ends at offset {end}, but had records up to {known}. It was"
+            " deleted and created again, or its brokers lost records. Look at its settings (hearken topics check), then"
+            " start again to go on, where open sessions begin anew with rev 1; or with another --group and state topic,"
+            " to label the input from its beginning"
+        )
+
+
 class SchemaHeader(msgspec.Struct, frozen=True, array_like=True):
     """First element of every value: a newer schema is recognised whatever follows."""
 
@@ -65,6 +84,8 @@ class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_default
     """Finished input offsets after an unfinished one (exactly once only)."""
     claim: bool = False
     """Whether a new owner has written it to claim the partition (`ownership.py`)."""
+    position: int = 0
+    """Everything before this input offset was done when it was written, whatever the group's offsets say later."""
 
 
 R = TypeVar("R")
@@ -89,9 +110,11 @@ def encode_entry(entry: Entry, outbox: Sequence[bytes] = (), unprompted: bool = 
     return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox), unprompted))  # type: ignore[arg-type]
 
 
-def encode_partition_record(group: str, topic: str, done: Ranges = (), claim: bool = False) -> KeyValue:
+def encode_partition_record(
+    group: str, topic: str, done: Ranges = (), claim: bool = False, position: int = 0
+) -> KeyValue:
     """Encode the partition's own record."""
-    return PARTITION_KEY, _ENCODER.encode(PartitionRecord(SCHEMA, group, topic, done, claim))
+    return PARTITION_KEY, _ENCODER.encode(PartitionRecord(SCHEMA, group, topic, done, claim, position))
 
 
 def is_claim(value: bytes | None) -> bool:
@@ -112,6 +135,10 @@ class RestoredPartition:
     unprompted: set[str] = field(default_factory=set)
     """Sessions whose outbox has revisions that no input record caused."""
     done: Ranges = ()
+    position: int = 0
+    """Everything before this input offset is done."""
+    has_owner: bool = False
+    """Whether the partition has its own record, which every owner writes."""
 
 
 def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: str, where: str) -> RestoredPartition:
@@ -165,7 +192,7 @@ def _read_partition_record(
             f"{where} keeps the state of group {record.group!r} on topic {record.topic!r}, not of group {group!r} on"
             f" {topic!r}: each needs one of its own. Name another with --state-topic"
         )
-    restored.done = record.done
+    restored.done, restored.position, restored.has_owner = record.done, record.position, True
 
 
 def _read_entry(

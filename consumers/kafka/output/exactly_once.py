@@ -7,18 +7,19 @@ no group generation, so only the producer's epoch can fence a former owner (docs
 
 import asyncio
 import time
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from consumers.kafka.in_flight import OffsetTracker
-from consumers.kafka.output.changelog import Ranges, encode_partition_record, to_ranges
+from consumers.kafka.output.changelog import Ranges, StateLost, encode_partition_record, to_ranges
+from consumers.kafka.output.encoded_output import encode_newest
 from consumers.kafka.output.partition_writer import (
     Ack,
     PartitionOutput,
     PartitionWriter,
     WriterContext,
     WriteTimes,
-    encode_newest,
 )
 
 
@@ -45,6 +46,7 @@ class ExactlyOnce(PartitionWriter):
         self._producer = producer
         self._last_began = 0.0
         self._committed: tuple[int, Ranges] | None = None
+        self.state_end = epoch
 
     async def wait_for_group(self) -> None:
         """Limit transactions to one every `commit_seconds`: each costs the brokers about 30 ms."""
@@ -67,19 +69,30 @@ class ExactlyOnce(PartitionWriter):
             self._context.on_written(done, [], WriteTimes(began, began, began))
             return
         settings = self._settings
-        entries.append(encode_partition_record(settings.group, self.partition.topic, beyond))
+        entries.append(encode_partition_record(settings.group, self.partition.topic, beyond, position=position))
         async with asyncio.timeout(settings.transaction_seconds):
             await self._producer.begin_transaction()
             acks = await self._send(self._producer, letters, entries, revisions)
             try:
                 await self._producer.send_offsets_to_transaction({self.partition: position}, settings.group)
-                await asyncio.gather(*acks)
+                end = self._find_state_end((await asyncio.gather(*acks))[len(letters) : len(letters) + len(entries)])
                 await self._producer.commit_transaction()
             finally:
                 _ignore_errors(acks)
-        self._committed = position, beyond
+        self._committed, self.state_end = (position, beyond), end
         wrote = WriteTimes(began, began, time.monotonic())
         self._context.on_written(done, [x for one in encoded for x in one.causes], wrote)
+
+    def _find_state_end(self, records: list[Any]) -> int:
+        """Find the end of the changelog after these records of a transaction.
+
+        Raises:
+            StateLost: it has become shorter.
+        """
+        for record in records:
+            if record.offset < self.state_end:
+                raise StateLost(record.topic, record.partition, record.offset, self.state_end)
+        return int(records[-1].offset) + 1
 
 
 def _ignore_errors(acks: list[Ack]) -> None:

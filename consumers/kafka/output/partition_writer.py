@@ -12,7 +12,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,11 +21,23 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.client.clients import NULL_VALUE
 from consumers.kafka.in_flight import InFlightRecord, OffsetTracker
-from consumers.kafka.output.changelog import KeyValue, encode_entry
-from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter, HeaderSequence
+from consumers.kafka.output.changelog import (
+    KeyValue,
+    StateLost,
+    encode_entry,
+    encode_partition_record,
+)
+from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
+from consumers.kafka.output.encoded_output import (
+    EncodedOutput,
+    EncodedRevision,
+    encode_with_outbox,
+    find_gravestones,
+    trace_headers,
+)
 from consumers.kafka.output.ownership import epoch_headers
 from stream.messages.types import Revision
-from stream.sessions.snapshot import Entry, SessionState
+from stream.sessions.snapshot import Entry
 
 log = structlog.get_logger()
 
@@ -53,34 +64,6 @@ class PartitionOutput:
     """Records of the changelog that are written again (exactly once only)."""
 
 
-@dataclass(slots=True)
-class EncodedOutput:
-    """A `PartitionOutput` with encoded revisions."""
-
-    entries: list[Entry]
-    letters: list[DeadLetterRecord]
-    revisions: list["EncodedRevision"] = field(default_factory=list)
-    causes: list[InFlightRecord | None] = field(default_factory=list)
-    """The record that caused each revision, if one did."""
-    unprompted: set[str] = field(default_factory=set)
-    """Sessions with revisions not caused by an input record (idle expiry): re-reading the input would not reproduce
-    them."""
-
-
-class EncodedRevision(NamedTuple):
-    """A revision as it is written."""
-
-    session: str
-    value: bytes
-    """JSON."""
-    headers: HeaderSequence = ()
-    """Of its trace, as the record that caused it has them."""
-
-
-TRACE_HEADERS = ("traceparent", "tracestate")
-"""Headers of W3C Trace Context, which revisions have from their record."""
-
-
 class WriteTimes(NamedTuple):
     """When a group was written, in seconds of a monotonic clock."""
 
@@ -89,6 +72,9 @@ class WriteTimes(NamedTuple):
     """When dead letters and states were acknowledged (at least once only)."""
     ended: float
 
+
+NOTE_SECONDS = 10.0
+"""Interval at which the changelog gets the committed offset."""
 
 MIN_LIMIT = 256
 """Bytes of a revision that brokers must accept."""
@@ -148,6 +134,8 @@ class PartitionWriter(ABC):
         self.writing = False
         """Whether a group is being written."""
         self.groups_written = 0
+        self.state_end = epoch
+        """Offset after the last record of this writer in the changelog, as acknowledged."""
         self.largest = self.largest_letter = 0
         """Bytes of the largest revision and of the largest dead letter of the group that is being written."""
 
@@ -187,7 +175,7 @@ class PartitionWriter(ABC):
 
     # Parts of a group
 
-    def _encode(self, group: Iterable[PartitionOutput]) -> list["EncodedOutput"]:
+    def _encode(self, group: Iterable[PartitionOutput]) -> list[EncodedOutput]:
         """Encode revisions; one that is larger than brokers accept becomes a dead letter."""
         encoded = []
         self.largest = self.largest_letter = 0
@@ -197,7 +185,7 @@ class PartitionWriter(ABC):
                 value = msgspec.json.encode(revision)
                 if len(value) <= self._context.limit:
                     self.largest = max(self.largest, len(value))
-                    one.revisions.append(EncodedRevision(revision.session, value, _trace_headers(cause)))
+                    one.revisions.append(EncodedRevision(revision.session, value, trace_headers(cause)))
                     one.causes.append(cause)
                     if cause is None:
                         one.unprompted.add(revision.session)
@@ -248,6 +236,7 @@ class AtLeastOnce(PartitionWriter):
         state_end: end of that partition: everything before it is known.
         producer: shared by all partitions.
         verify: verifies that this member still owns its partitions, or raises.
+        committed: returns the offset that was committed last.
     """
 
     def __init__(
@@ -259,6 +248,7 @@ class AtLeastOnce(PartitionWriter):
         state_end: int,
         producer: AIOKafkaProducer,
         verify: Callable[[], Awaitable[None]],
+        committed: Callable[[], int],
     ) -> None:
         super().__init__(partition, tracker, context, epoch)
         self._producer = producer
@@ -266,7 +256,9 @@ class AtLeastOnce(PartitionWriter):
         self._gravestones: list[KeyValue] = []
         """To be written with the next group, when the outbox of their sessions is published."""
         self.state_end = state_end
-        """Offset after this writer's last record in the changelog, as acknowledged."""
+        self._read_committed = committed
+        self._noted, self._noted_at = tracker.position, time.monotonic()
+        """Committed offset that the changelog has, and when it was written."""
         self._conflict: ChangelogConflict | None = None
 
     async def write_group(self, group: list[PartitionOutput]) -> None:
@@ -276,7 +268,7 @@ class AtLeastOnce(PartitionWriter):
             raise self._conflict
         await self._verify()
         encoded = self._encode(group)
-        entries = [*self._gravestones, *encode_with_outbox(encoded)]
+        entries = [*self._gravestones, *encode_with_outbox(encoded), *self._note_position()]
         self._gravestones = [encode_entry(entry) for entry in find_gravestones(encoded)]
         await self.write_dead_letters([letter for one in encoded for letter in one.letters])
         await self._verify()
@@ -290,14 +282,37 @@ class AtLeastOnce(PartitionWriter):
         if self._gravestones:
             self.wake()  # the revisions of ended sessions are published, so they need no outbox any more
 
+    async def write_position(self) -> None:
+        """Write the committed offset to the changelog, if it is new there: this owner ends in order.
+
+        Raises:
+            KafkaError, TimeoutError, ChangelogConflict, StateLost: it was not written.
+        """
+        if not (self.writing or self._conflict):
+            self._noted_at = -NOTE_SECONDS
+            await self.write_states(self._note_position())
+
+    def _note_position(self) -> list[KeyValue]:
+        """The partition's own record with the committed offset, once in a while: a later owner knows from it what was
+        done, even if somebody resets the offsets of the group.
+        """
+        position = self._read_committed()
+        if position <= self._noted or time.monotonic() - self._noted_at < NOTE_SECONDS:
+            return []
+        self._noted, self._noted_at = position, time.monotonic()
+        return [encode_partition_record(self._settings.group, self.partition.topic, position=position)]
+
     async def write_states(self, entries: Iterable[KeyValue]) -> None:
         """Write to the changelog, and note its end.
 
         Raises:
             ChangelogConflict: the offsets have a gap, so another member has written in between. Nothing that follows
                 from these states may be written: they may be stale.
+            StateLost: the offsets have fallen: the topic is another one, or has lost records.
         """
         for record in await self._wait_for_acks(await self._send(self._producer, entries=entries)):
+            if record.offset < self.state_end:
+                raise StateLost(record.topic, record.partition, record.offset, self.state_end)
             if record.offset != self.state_end:
                 raise ChangelogConflict(f"own state at offset {record.offset}, expected at {self.state_end}")
             self.state_end += 1
@@ -321,49 +336,3 @@ class AtLeastOnce(PartitionWriter):
         # An idempotent producer tries without end; without a deadline its failure would stay unknown.
         async with asyncio.timeout(self._settings.delivery_seconds):
             return await asyncio.gather(*acks)
-
-
-def _trace_headers(cause: InFlightRecord | None) -> HeaderSequence:
-    headers = cause.record.headers if cause else ()
-    return [x for x in headers if x[0] in TRACE_HEADERS]
-
-
-def find_gravestones(group: Iterable[EncodedOutput]) -> list[Entry]:
-    """Find the entries of ended sessions that have neither a later entry in the group nor a tombstone."""
-    last = {entry.session: entry for one in group for entry in one.entries if entry.segment is None or entry.value}
-    return [entry for entry in last.values() if isinstance(entry.value, SessionState) and entry.value.ended]
-
-
-def encode_with_outbox(group: Iterable[EncodedOutput]) -> list[KeyValue]:
-    """Encode a group's entries, each with all revisions of its session, by any tagger, that the group has by then.
-
-    A segment's entry is replaced by a newer one that follows it directly in its session. Others may not be left out:
-    wherever the log is cut, a session must be as it was before or after some message.
-    """
-    outbox: dict[str, list[bytes]] = {}
-    records: dict[int, KeyValue] = {}
-    newest: dict[str, tuple[int, Entry]] = {}
-    unprompted: set[str] = set()
-    numbers = count()
-    for one in group:
-        unprompted |= one.unprompted
-        for session, value, _ in one.revisions:
-            outbox.setdefault(session, []).append(value)
-        for entry in one.entries:
-            before = newest.get(entry.session)
-            if before and entry.segment is not None and before[1].segment == entry.segment:
-                del records[before[0]]
-            number = next(numbers)
-            records[number] = encode_entry(entry, outbox.get(entry.session, ()), entry.session in unprompted)
-            newest[entry.session] = number, entry
-    return list(records.values())
-
-
-def encode_newest(group: Iterable[EncodedOutput]) -> list[KeyValue]:
-    """Encode the newest entry of each key, in order: enough where a group is atomic."""
-    records: dict[tuple[str, str | None], Entry] = {}
-    for one in group:
-        for entry in one.entries:
-            records.pop((entry.session, entry.segment), None)
-            records[entry.session, entry.segment] = entry
-    return [encode_entry(entry) for entry in records.values()]

@@ -5,6 +5,7 @@ Records that cannot be used become dead letters; records that a former owner fin
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -18,11 +19,13 @@ from consumers.formats.readers import MessageReader
 from consumers.kafka.in_flight import ConsumedRecord, InFlightRecord, InFlightRecords, OffsetTracker
 from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
 from consumers.kafka.output.partition_writer import PartitionOutput
-from consumers.kafka.service.event_log import log_dead_letter, log_message
+from consumers.kafka.service.event_log import log_clock_fault, log_dead_letter, log_message
+from consumers.kafka.service.lag import check_clock
 from consumers.kafka.service.membership import GroupMember
 from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.partitions import Partition, Partitions
 from stream.engine.worker import Worker
+from stream.messages.caller_id import CallerId
 from stream.messages.errors import InputError
 from stream.messages.types import Message
 
@@ -70,6 +73,8 @@ class ConsumeLoop:
         """Held while taken records are submitted, and while a rebalance changes the partitions."""
         self.stopping = asyncio.Event()
         """Set when no more records are to be taken."""
+        self.clock_faults: Counter[str] = Counter()
+        """Records whose timestamp says nothing about their latency, by reason."""
 
     async def run(self) -> None:
         """Take records until `stopping` is set."""
@@ -88,6 +93,7 @@ class ConsumeLoop:
             async with self.lock:
                 try:
                     await self._handle_batches(batches, trackers)
+                    self._pass_gaps()
                 finally:
                     self._worker.wake()  # once, so that the next step finds all of them
             if rest := self._worker.pause_before_submit(PAUSE_SECONDS):
@@ -107,6 +113,21 @@ class ConsumeLoop:
                 # Records that were fetched before the partition was closed and opened again will be read again.
                 if (partition := self._partitions.find_open(at)) and partition.tracker is trackers.get(at):
                     self._handle_record(partition, record)
+
+    def _pass_gaps(self) -> None:
+        """Move on over offsets without records, such as transaction markers: commits and lag count them."""
+        if self.stopping.is_set() or not (self._exactly_once or self._group.assignment_known.is_set()):
+            return  # records that were returned may not have begun
+        consumer = self._group.consumer
+        for at in consumer.assignment():
+            partition, position = self._partitions.find_open(at), consumer.position_now(at)
+            if partition is None or position is None:
+                continue
+            if partition.tracker.pass_gap(position) and self._exactly_once and partition.writer:
+                partition.writer.wake()  # commits with a transaction
+            if (end := consumer.readable_end(at)) is not None and partition.tracker.next >= end:
+                polled = consumer.last_poll_timestamp(at)
+                partition.read_to_end_at = None if polled is None else polled / 1000
 
     async def _wait_for_capacity(self) -> bool:
         """Pause all partitions while there is no capacity. Polling goes on, or the group would expel this member.
@@ -138,12 +159,14 @@ class ConsumeLoop:
     def _handle_record(self, partition: Partition, record: ConsumedRecord) -> None:
         if record.offset < partition.tracker.next or not (self._exactly_once or self._group.assignment_known.is_set()):
             return  # fetched before its partition was restored, or during a rebalance: it will be read again
-        taken = self._in_flight.begin(partition.tracker, record)
-        if record.timestamp >= 0:
-            partition.last_timestamp = record.timestamp / 1000
-            taken.broker_delay = max(0.0, time.time() - partition.last_timestamp)
-        else:
+        taken, now = self._in_flight.begin(partition.tracker, record), time.time()
+        if fault := check_clock(record.timestamp, now, partition.read_to_end_at):
             partition.last_timestamp = None
+            self.clock_faults[fault] += 1
+            log_clock_fault(fault, record, now, self.clock_faults[fault])
+        else:
+            partition.last_timestamp = record.timestamp / 1000
+            taken.broker_delay = max(0.0, now - partition.last_timestamp)
         if record.offset in partition.done_offsets:
             partition.done_offsets.discard(record.offset)
             return self._mark_done(partition, taken)
@@ -163,10 +186,11 @@ class ConsumeLoop:
     def _submit(self, partition: Partition, messages: Sequence[Message], taken: InFlightRecord) -> None:
         """Submit a record's messages. The record is done when all are answered; a refused one does not stop others."""
         taken.unanswered = len(messages)
+        caller = CallerId(f"{taken.record.topic}/{taken.record.partition}")
         refused: InputError | None = None
         for message in messages:
             try:
-                self._worker.enqueue(message, taken.record.offset)
+                self._worker.enqueue(message, taken.record.offset, caller)
             except InputError as error:
                 refused = refused or error
                 last = taken.count_answer()

@@ -6,7 +6,7 @@ from consumers.kafka.in_flight import ConsumedRecord
 from stream.messages.types import Message, Update
 from stream.messages.validation import MAX_ID
 from stream.overload.governor import OverloadChange
-from stream.sessions.step_result import Failure, FormatDifference
+from stream.sessions.step_result import Failure, FormatDifference, StepResult
 
 log = structlog.get_logger()
 
@@ -29,6 +29,15 @@ def log_dead_letter(reason: str, record: ConsumedRecord, count: int) -> None:
         log.warning("dead_letter_written", reason=reason, session=session, **place, count=count)
 
 
+def log_clock_fault(fault: str, record: ConsumedRecord, now: float, count: int) -> None:
+    """Log a timestamp that cannot be the time of production; a missing one is no fault of a clock."""
+    if fault != "missing" and (count == 1 or count % LOG_EVERY == 0):
+        place = {"partition": record.partition, "offset": record.offset}
+        log.warning(
+            "record_clock_wrong", reason=fault, **place, seconds=round(now - record.timestamp / 1000), count=count
+        )
+
+
 def log_failure(failure: Failure, record: ConsumedRecord | None) -> None:
     """Log a failure of the labeller, which is a bug of ours."""
     partition = record.partition if record else None
@@ -39,6 +48,19 @@ def log_failure(failure: Failure, record: ConsumedRecord | None) -> None:
 def log_format_difference(difference: FormatDifference) -> None:
     """Log that a worker of another number format has written sessions of this one."""
     log.warning("number_formats_differ", **difference._asdict())
+
+
+def log_forced_closings(result: StepResult, count: int) -> None:
+    """Log that sessions have too many open segments: the first time, and then about every thousandth.
+
+    Args:
+        result: of a step that closed segments because of the limit.
+        count: such segments so far, with those of the step.
+    """
+    new = result.stats.forced_closings
+    if count == new or count // LOG_EVERY > (count - new) // LOG_EVERY:
+        revision = next((x for x in result.revisions if x.closed_by == "open_segments"), None)
+        log.warning("segments_closed_by_limit", session=revision.session if revision else None, count=count)
 
 
 def log_overload_change(change: OverloadChange) -> None:

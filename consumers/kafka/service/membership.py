@@ -63,6 +63,10 @@ class GroupMember:
         await self.assignment_known.wait()
         await self._commit(positions)
 
+    def committed(self, partition: TopicPartition) -> int:
+        """Offset of a partition that this member has committed last; 0 if none."""
+        return self._committed.get(partition, 0)
+
     async def _commit(self, positions: Mapping[TopicPartition, int]) -> None:
         if not positions:
             return

@@ -7,11 +7,9 @@ still runs, and it swallows what a listener raises. So the listener only starts 
 
 import asyncio
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -34,22 +32,22 @@ from consumers.kafka.output.changelog import (
     encode_partition_record,
     from_ranges,
 )
-from consumers.kafka.output.dead_letter import DeadLetterRecord
 from consumers.kafka.output.exactly_once import ExactlyOnce
 from consumers.kafka.output.partition_writer import (
     AtLeastOnce,
     ChangelogConflict,
-    EncodedRevision,
     PartitionOutput,
     PartitionWriter,
     WriterContext,
 )
+from consumers.kafka.output.republishing import republish_missing
 from consumers.kafka.service.membership import GroupMember, MembershipLost
 from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.restore import ChangelogReader, find_start
 from consumers.kafka.service.service_clients import ServiceClients
+from consumers.kafka.service.state_history import StateHistory
 from stream.engine.worker import Worker
-from stream.sessions.snapshot import Entry, SavedSession, SessionState
+from stream.sessions.snapshot import Entry, SavedSession
 
 log = structlog.get_logger()
 
@@ -82,7 +80,9 @@ class Partition:
     done_offsets: set[int] = field(default_factory=set)
     """Offsets at or after the start that a former owner finished."""
     last_timestamp: float | None = None
-    """Timestamp of the last record that was taken, in seconds since 1970."""
+    """Timestamp of the last record that was taken, in seconds since 1970; None if it has none or a wrong one."""
+    read_to_end_at: float | None = None
+    """When the last record there was had been taken, in seconds since 1970."""
 
     def is_applied(self, session: str, offset: int) -> bool:
         """Whether the restored state of the session contains this message already."""
@@ -122,6 +122,7 @@ class Partitions:
         self._restores = asyncio.Semaphore(MAX_RESTORES)
         self._exactly_once = settings.guarantee == "exactly_once"
         self.assigned: dict[TopicPartition, Partition] = {}
+        self._history = StateHistory(settings)
         self.failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails when the service cannot go on."""
         self.ready = asyncio.Event()
@@ -230,14 +231,16 @@ class Partitions:
             make = partial(self._clients.reader, settings)
             reader: AIOKafkaConsumer = await connect(make, settings.broker, settings.connect_seconds)
             try:
+                await self._history.check_end(reader, state)
                 changelog = ChangelogReader(reader, state, settings.group, at.topic)
                 restored = await changelog.read()
+                has_state = restored.has_owner or bool(restored.sessions)
                 start = await find_start(self._group.consumer, at, restored, settings.on_lost_input)
                 if self._exactly_once:
                     epoch = changelog.end  # the producer is fenced: no former owner writes any more
                 else:
                     await self._group.commit({at: start.offset})  # proves that the partition is ours, before the claim
-                    epoch = await self._claim(producer, at, restored)
+                    epoch = await self._claim(producer, at, restored, start.offset)
                     restored = await changelog.read(epoch + 1)
             finally:
                 await stop_client(reader)
@@ -249,6 +252,7 @@ class Partitions:
         if start.topic_recreated:
             forgotten = [x for name, saved in restored.sessions.items() for x in _tombstones(name, saved)]
             restored = RestoredPartition()
+        self._history.add_opening(at.partition, changelog.end, start, has_state)
         partition.applied = {name: saved.offset for name, saved in restored.sessions.items()}
         partition.last_applied = max(partition.applied.values(), default=-1)
         partition.done_offsets = {offset for offset in from_ranges(restored.done) if offset >= start.offset}
@@ -257,11 +261,15 @@ class Partitions:
         if self._exactly_once:
             partition.writer = ExactlyOnce(at, tracker, self._context, epoch, producer)
             partition.writer.enqueue(PartitionOutput(entries=forgotten, repairs=repairs))
+            if start.reset_to is not None:
+                partition.writer.wake()
         else:
-            verify = self._group.verify
-            partition.writer = writer = AtLeastOnce(at, tracker, self._context, epoch, changelog.end, producer, verify)
+            verify, committed = self._group.verify, partial(self._group.committed, at)
+            partition.writer = writer = AtLeastOnce(
+                at, tracker, self._context, epoch, changelog.end, producer, verify, committed
+            )
             await writer.write_states([*repairs, *(encode_entry(entry) for entry in forgotten)])
-            await self._republish_missing(writer, restored, start.offset)
+            await republish_missing(writer, restored, start.offset, self._context)
         self._group.consumer.seek(at, start.offset)
         partition.is_open = True
         self._group.consumer.resume(at)
@@ -271,10 +279,17 @@ class Partitions:
         log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
         self._observer.on_restored(sessions, seconds)
 
-    async def _claim(self, producer: AIOKafkaProducer, at: TopicPartition, restored: RestoredPartition) -> int:
+    async def write_positions(self) -> None:
+        """Write the committed offsets to the changelog (at least once): this member ends in order."""
+        writers = [partition.writer for partition in self.assigned.values() if partition.is_open]
+        await asyncio.gather(*(x.write_position() for x in writers if isinstance(x, AtLeastOnce)))
+
+    async def _claim(
+        self, producer: AIOKafkaProducer, at: TopicPartition, restored: RestoredPartition, position: int
+    ) -> int:
         """Claim the partition's changelog; returns the offset of the claim, from which on former owners are fenced."""
         topics, settings = self._settings.topics, self._settings
-        key, value = encode_partition_record(settings.group, at.topic, restored.done, claim=True)
+        key, value = encode_partition_record(settings.group, at.topic, restored.done, True, position)
         async with asyncio.timeout(settings.delivery_seconds):
             ack = await producer.send(topics.state, value, key=key, partition=at.partition)
             return int((await ack).offset)
@@ -310,28 +325,6 @@ class Partitions:
             self._worker.engine.restore(saved, name, time.monotonic())
             self._in_flight.assign_session(name, at)
 
-    async def _republish_missing(self, writer: AtLeastOnce, restored: RestoredPartition, position: int) -> None:
-        """Publish the revisions in the outbox that a former owner may not have published."""
-        ended = [name for name in restored.outbox if restored.sessions[name].ended]
-        missing = [
-            (name, value)
-            for name, outbox in restored.outbox.items()
-            for value in outbox
-            if name in ended or name in restored.unprompted or _OFFSET.decode(value).offset >= position
-        ]
-        limit = self._context.limit
-        await writer.write_dead_letters(
-            [self._too_large_letter(writer.partition, *pair) for pair in missing if len(pair[1]) > limit]
-        )
-        await writer.write_revisions([EncodedRevision(*pair) for pair in missing if len(pair[1]) <= limit])
-        await writer.write_states([encode_entry(_gravestone(name, restored.sessions[name])) for name in ended])
-
-    def _too_large_letter(self, at: TopicPartition, session: str, value: bytes) -> DeadLetterRecord:
-        """Make the dead letter of a revision in the outbox that the brokers refused; its message is not at hand."""
-        cause = _Cause(at.topic, at.partition, _OFFSET.decode(value).offset, session.encode(), None)
-        detail = f"{len(value)} bytes; the brokers took no more than {self._context.limit}"
-        return self._context.dead_letters.make_letter("revision_too_large", detail, cause, at_hand=False)
-
     async def _is_unchanged(self, partition: Partition) -> bool:
         """Whether no other member had the partition since the last write (at least once has no fences of the brokers).
 
@@ -348,52 +341,24 @@ class Partitions:
 
     def _reset(self, partition: Partition) -> None:
         """Close a partition and forget its sessions."""
+        if partition.writer is not None:
+            self._history.add_end(partition.topic_partition.partition, partition.writer.state_end)
         partition.is_open = False
         self.ready.clear()
         for session in self._in_flight.drop_partition(partition.topic_partition, partition.tracker):
             self._worker.engine.drop(session)
             self._observer.on_session_dropped(session)
         partition.writer, partition.last_timestamp, partition.last_applied = None, None, -1
+        partition.read_to_end_at = None
         partition.applied, partition.done_offsets = {}, set()
 
     def _update_ready(self) -> None:
         if self.assigned and all(partition.is_open for partition in self.assigned.values()):
             self.ready.set()
+            self._history.report()
         else:
             self.ready.clear()
 
 
 def _tombstones(session: str, saved: SavedSession) -> list[Entry]:
     return [Entry(session, name, None) for name in (*saved.segments, None)]
-
-
-def _gravestone(session: str, saved: SavedSession) -> Entry:
-    head = SessionState(
-        seq=saved.seq,
-        counters=saved.counters,
-        offset=saved.offset,
-        ended=True,
-        life_started_at=saved.life_started_at,
-        labels_void_before=saved.labels_void_before,
-    )
-    return Entry(session, None, head)
-
-
-@dataclass(slots=True)
-class _Cause:
-    """Place of a record that is not at hand, as a `ConsumedRecord`."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
-    timestamp: int = -1
-
-
-class _Offset(msgspec.Struct):
-    offset: int
-
-
-_OFFSET = msgspec.json.Decoder(_Offset)

@@ -30,6 +30,8 @@ class PartitionStart:
     offset: int
     topic_recreated: bool = False
     """Whether the topic is not the one that the states were made from, so that they mean nothing."""
+    reset_to: int | None = None
+    """Earlier offset of the group, if somebody has reset it: what lies between was done before, and is skipped."""
 
 
 class ChangelogReader:
@@ -97,13 +99,18 @@ async def find_start(
     first = (await consumer.beginning_offsets([partition]))[partition]
     end = (await consumer.end_offsets([partition]))[partition]
     # Brokers delete commits with their topic, so the applied offsets may be the only trace of the old topic.
-    reached = max(committed or 0, *(saved.offset + 1 for saved in restored.sessions.values()), 0)
+    done = restored.position
+    reached = max(committed or 0, done, *(saved.offset + 1 for saved in restored.sessions.values()))
     if reached > end:
         what = f"offset {reached} was reached, but the topic ends at {end}: it was deleted and created again"
         _report_lost_input(what, f"read it from {first} on, with no session open", partition, on_lost)
         return PartitionStart(first, topic_recreated=True)
-    if committed is None:
+    if committed is None and not done:
         return PartitionStart(first)
+    reset_to = max(committed or 0, first)
+    if done > reset_to:
+        return PartitionStart(done, reset_to=reset_to)
+    committed = max(committed or 0, done)
     if committed < first:
         gone = first - committed
         what = f"offset {committed} is next, but the brokers have only {first} and later (retention): {gone} are gone"

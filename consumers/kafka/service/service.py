@@ -8,7 +8,7 @@ the same transaction.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -22,10 +22,11 @@ from consumers.common.settings import ServiceSettings
 from consumers.formats.readers import MessageReader, NormalReader
 from consumers.kafka.client.clients import connect, stop_client
 from consumers.kafka.in_flight import InFlightRecord, InFlightRecords
+from consumers.kafka.output.changelog import StateLost
 from consumers.kafka.output.dead_letter import DeadLetterWriter
-from consumers.kafka.output.partition_writer import WriterContext, WriteTimes
+from consumers.kafka.output.partition_writer import ChangelogConflict, WriterContext, WriteTimes
 from consumers.kafka.service.consume_loop import ConsumeLoop
-from consumers.kafka.service.event_log import log_overload_change
+from consumers.kafka.service.event_log import log_forced_closings, log_overload_change
 from consumers.kafka.service.lag import PartitionLag, find_lags
 from consumers.kafka.service.membership import GroupMember, MembershipLost, RebalanceListener
 from consumers.kafka.service.observer import ServiceObserver
@@ -35,6 +36,10 @@ from consumers.kafka.service.service_clients import ServiceClients
 from stream.engine.worker import Worker
 
 log = structlog.get_logger()
+
+
+NOTE_SECONDS = 2.0
+"""Time for the last, dispensable write of a service that ends."""
 
 
 class Service:
@@ -105,6 +110,11 @@ class Service:
         """
         return self._in_flight.stuck_seconds, max(self._settings.delivery_seconds, self._settings.transaction_seconds)
 
+    @property
+    def clock_faults(self) -> Mapping[str, int]:
+        """Number of records whose timestamp says nothing about their latency, by reason."""
+        return self._consume_loop.clock_faults
+
     def lags(self) -> list[PartitionLag]:
         """Consumer lag of the open partitions."""
         if not self._partitions.assigned:
@@ -166,9 +176,11 @@ class Service:
                 task.cancel()
             await asyncio.gather(stopping, *tasks, return_exceptions=True)
             if not self._exactly_once:
-                with suppress(KafkaError, TimeoutError, MembershipLost):
+                with suppress(KafkaError, TimeoutError, MembershipLost, ChangelogConflict, StateLost):
                     async with asyncio.timeout(settings.shutdown_seconds):
                         await self._group.commit_all()
+                    async with asyncio.timeout(NOTE_SECONDS):
+                        await self._partitions.write_positions()
             self._left = True
             await self._partitions.close_all()
             log.info("stopped", revisions=self.revisions, dead_letters=dict(self.dead_letters.counts))
@@ -198,10 +210,14 @@ class Service:
     # Results
 
     async def _publish(self) -> None:
+        forced_closings = 0
         async for batch in self._worker.results():
             self._observer.on_step(batch)
             if batch.overload_change:
                 log_overload_change(batch.overload_change)
+            if new := batch.result.stats.forced_closings:
+                forced_closings += new
+                log_forced_closings(batch.result, forced_closings)
             for at, output in route_step(batch, self._in_flight, self._consume_loop.make_letter).items():
                 opened = self._partitions.find_open(at)
                 if opened and opened.writer:

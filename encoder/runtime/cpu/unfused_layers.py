@@ -15,7 +15,7 @@ from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.numba_kernels.kernels import NumbaKernels
 from encoder.runtime.cpu.packed_linear import PackedLinear, RoundedLinear
 from encoder.runtime.cpu.torch_reference import TorchKernels
-from encoder.runtime.kernels import Buffer, Embedding, Kernels, Norm, Pages, ResidualStream
+from encoder.runtime.kernels import Buffer, Embedding, Kernels, Norm, Pages, ResidualStream, Sink
 from encoder.runtime.packed_rows import IntArray, PackedRows
 from encoder.runtime.paged_cache import PageBlock, PagedCache
 
@@ -36,12 +36,13 @@ class _PackedLayer:
         self.qkv, self.out = linear("qkv"), linear("out")
         self.ff_in, self.ff_out = linear("ff_in", gelu=True), linear("ff_out")
         self.norm1, self.norm2 = _norm(weights, "norm1", eps), _norm(weights, "norm2", eps)
+        self.sink = Sink(_held(weights["sink"])) if config.sink else None
 
     def forward(
         self, x: ResidualStream, kernels: Kernels, pages: Pages, table: IntArray, rows: PackedRows
     ) -> ResidualStream:
         """Map the stream of T packed tokens to the next layer's; writes their keys and values."""
-        seen = kernels.attend(self.qkv(x.cast.tensor), pages, table, rows)
+        seen = kernels.attend(self.qkv(x.cast.tensor), pages, table, rows, self.sink)
         x = kernels.add_norm(x, self.out(seen), self.norm1)
         return kernels.add_norm(x, self.ff_out(self.ff_in(x.cast.tensor)), self.norm2)
 

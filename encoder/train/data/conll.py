@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from encoder.files import read_text_file, to_one_line
 from encoder.model.config import ConfigError
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 
 MARKS = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
 """Prefixes of all tagging schemes, and their IOB2 prefix inside a span."""

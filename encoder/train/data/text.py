@@ -10,21 +10,22 @@ import msgspec
 from encoder.files import read_text_file, to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
+from encoder.train.data.convention import apply_convention
+from encoder.train.data.documents import is_document_file, read_documents
+from encoder.train.data.sequence import UNKNOWN, TextSequence
 
-UNKNOWN = "?"
-"""The tag of a word whose label is not known."""
 LONGEST_WORD = 10_000
 """Limit of characters of a word of training text."""
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
-@dataclass(frozen=True, slots=True)
-class TextSequence:
-    """One sequence (sentence, comment) of a document; `tags` are IOB2, or all "O" where nothing is labelled."""
+@dataclass(frozen=True)
+class LabelledCorpus:
+    """Labelled text: sources, their sequences and their taggers, numbered as the configuration's label sets."""
 
-    document: str
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
+    sources: tuple[TextSource, ...]
+    sequences: list[list[TextSequence]]
+    taggers: tuple[int, ...]
 
 
 def read_source(source: TextSource) -> list[TextSequence]:
@@ -37,8 +38,10 @@ def read_source(source: TextSource) -> list[TextSequence]:
     if not path.is_file():
         raise ConfigError(f"training data: {path} is not a file")
     reader = {".conll": _read_conll, ".jsonl": _read_jsonl}.get(path.suffix)
+    if is_document_file(path):
+        reader = _read_documents
     if reader is None:
-        raise ConfigError(f"training data: {path} must end in .conll or .jsonl")
+        raise ConfigError(f"training data: {path} must end in .conll, .jsonl or .jsonl.gz")
     kept = [
         sequence
         for facts, sequence in reader(path, source)
@@ -47,7 +50,11 @@ def read_source(source: TextSource) -> list[TextSequence]:
     if not kept:
         raise ConfigError(f"training data: {path} has no sequence that fits `where`")
     check_words(path, kept)
-    return [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept] * source.repeat
+    read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
+    if source.convention:
+        read = [apply_convention(s, capitals=source.convention == "capitalised names") for s in read]
+    whole = int(source.repeat)
+    return read * whole + read[:: round(1 / (source.repeat - whole))] if source.repeat != whole else read * whole
 
 
 def check_words(path: Path, sequences: list[TextSequence]) -> list[TextSequence]:
@@ -114,7 +121,7 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             # one tag a word, as in part-of-speech data, is a span of one word
             tags.append(cells[1] if re.fullmatch(r"O|[BI]-\S+", cells[1]) else f"B-{cells[1]}")
         elif words:
-            document = facts.get("doc") or facts.get("document") or ""
+            document = facts.get("doc") or facts.get("document") or facts.get("call") or ""
             yield facts, TextSequence(document, tuple(words), tuple(tags))
             facts, words, tags = {}, [], []
 
@@ -143,6 +150,14 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
                 tags[i] = ("B-" if i == inside[0] else "I-") + label
         if words:
             yield {}, TextSequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
+
+
+def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
+    for name, texts in read_documents(path):
+        for text in texts:
+            words = tuple((re.sub(source.drop, " ", text) if source.drop else text).split())
+            if words:
+                yield {}, TextSequence(name, words, ("O",) * len(words))
 
 
 def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:

@@ -166,9 +166,11 @@ def test_what_is_inside_after_the_last_byte_comes_out() -> None:
 
 
 def refusals(traffic: HttpTraffic) -> dict[str, float]:
+    """Refusals by reason, without those that did not happen."""
     return {
         sample.labels["reason"]: sample.value
         for metric in traffic.collect()
         if metric.name == "hearken_http_refusals"
         for sample in metric.samples
+        if sample.value
     }

@@ -15,8 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
 
 from consumers.http.app import build_app
+from consumers.http.guard import websocket_protocol
 from consumers.http.guard.open_connections import OpenConnections
 from consumers.http.live.model import LiveModel
 from consumers.http.ops.traffic import HttpTraffic
@@ -138,17 +140,6 @@ async def test_a_stream_on_which_nothing_comes_is_closed() -> None:
         assert refusals(traffic) == {"idle": 1}
 
 
-async def test_keep_alive_outlives_the_time_of_the_headers() -> None:
-    async with listening(request_seconds=0.02) as (address, _):
-        reader, writer = await asyncio.open_connection(*host_port(address))
-        async with asyncio.timeout(PATIENCE):
-            for _ in range(2):
-                writer.write(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-                assert (await reader.readuntil(b"}")).startswith(b"HTTP/1.1 200")
-                await asyncio.sleep(0.2)  # several times that
-        writer.close()
-
-
 async def shout(websocket: WebSocket) -> None:
     """Send as much as the client takes, and more."""
     await websocket.accept()
@@ -195,7 +186,56 @@ async def test_who_takes_nothing_of_what_is_sent_is_let_go(said: bytes) -> None:
         writer.transport.abort()
 
 
-async def test_pongs_that_nobody_reads_take_no_memory() -> None:
+@pytest.mark.parametrize(
+    "frames", [PING, PING[:1] + b"\x80" + bytes(4), b"\x8a\x80" + bytes(4), b"\x00\x80" + bytes(4)]
+)
+async def test_who_sends_frames_without_end_that_bring_nothing_is_let_go(frames: bytes) -> None:
+    async with listening(TALKERS) as (address, traffic):
+        reader, writer = await asyncio.open_connection(*host_port(address))
+        writer.write(HANDSHAKE % b"/listen")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        writer.write(b"\x01\x80" + bytes(4) + frames * 50_000)
+        await until(lambda: refusals(traffic) == {"too_many_frames": 1})
+        await until(lambda: traffic.open_connections["websocket"] == 0)
+        writer.transport.abort()
+
+
+async def test_a_stream_of_refused_frames_leaves_others_their_turn() -> None:
+    async with listening() as (address, _):
+        turns, done = 0, asyncio.Event()
+
+        async def count() -> None:
+            nonlocal turns
+            while not done.is_set():
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        async with websockets.connect(address.replace("http", "ws") + "/v1/stream", proxy=None) as socket:
+            before = turns
+            socket.transport.write((b"\x81\x81" + bytes(4) + b"{") * 2000)  # they arrive together
+            for _ in range(2000):
+                await socket.recv()
+            assert turns - before > 1000
+        done.set()
+        await counting
+
+
+async def test_a_stop_does_not_wait_for_who_does_not_read() -> None:
+    with capture_logs() as logged:
+        async with listening(TALKERS, send_seconds=3600.0, grace_seconds=100_000) as (address, traffic):
+            writer = await unread(address, HANDSHAKE % b"/shout")
+            other = await unread(address, b"GET /give HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            await until(lambda: traffic.open_connections == {"http": 1, "websocket": 1})
+            await asyncio.sleep(0.1)
+        for x in (writer, other):
+            x.transport.abort()
+    assert {x["log_level"] for x in logged} <= {"info"}
+
+
+async def test_pongs_that_nobody_reads_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_protocol, "IDLE_FRAMES", 1 << 40)
     async with listening(TALKERS, send_seconds=3600.0) as (address, traffic):
         writer = await unread(address, HANDSHAKE % b"/listen")
         await until(lambda: traffic.open_connections["websocket"] == 1)
@@ -211,6 +251,8 @@ async def test_pongs_that_nobody_reads_take_no_memory() -> None:
                 stuck += 1
                 await asyncio.sleep(0.01)
             assert tracemalloc.get_traced_memory()[0] < 4 << 20
+            assert traffic.open_connections["websocket"] == 1
+            assert refusals(traffic) == {}
         finally:
             tracemalloc.stop()
             writer.transport.abort()
@@ -221,7 +263,7 @@ async def test_who_reads_late_gets_everything() -> None:
         listening(TALKERS, send_seconds=3600.0) as (address, _),
         websockets.connect(address.replace("http", "ws") + "/listen", proxy=None) as socket,
     ):
-        pongs = [await socket.ping() for _ in range(3000)]
+        pongs = [await socket.ping() for _ in range(80)]
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*pongs)
 

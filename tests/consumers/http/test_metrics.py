@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
@@ -127,7 +128,8 @@ async def test_no_session_and_no_text_is_told() -> None:
             assert "confidential" not in answer.text
 
 
-async def test_exactly_once_tells_the_same() -> None:
+async def test_exactly_once_tells_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("consumers.kafka.service.service.time.time", lambda: 1000.0)
     kafka = FakeKafka()
     async with serving(kafka, guarantee="exactly_once") as site:
         kafka.now = 999_500
@@ -140,7 +142,10 @@ async def test_exactly_once_tells_the_same() -> None:
     assert told["hearken_produce_to_revision_seconds_sum",] == pytest.approx(1.0)
 
 
-async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revision() -> None:
+async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("consumers.kafka.service.service.time.time", lambda: 1000.0)
     kafka = FakeKafka()
     async with serving(kafka, now=1000.0) as site:
         kafka.now = 999_800
@@ -154,6 +159,7 @@ async def test_latency_is_from_the_records_timestamp_to_the_acknowledged_revisio
         told = await site.read()
     assert told["hearken_produce_to_revision_seconds_count",] == 1
     assert told["hearken_produce_to_revision_seconds_sum",] == pytest.approx(0.2)
+    assert told["hearken_records_untimed_total", "missing"] == 1
 
 
 async def test_lag_is_what_is_there_and_not_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +209,20 @@ async def test_a_restore_from_another_number_format_is_told(monkeypatch: pytest.
     assert told["hearken_restored_other_format_total",] == 2
     (said,) = [x for x in logs if x["event"] == "number_formats_differ"]
     assert (said["log_level"], said["tagger"], said["here"], said["there"]) == ("warning", "ner", "bfloat16", "exact")
+
+
+async def test_closings_by_the_limit_of_open_segments_are_counted_and_told_once_in_a_while() -> None:
+    kafka = FakeKafka()
+    with capture_logs() as logs:
+        async with serving(kafka) as site:
+            for number in range(70):
+                message = Update(session="a", segment=f"u{number}", text="anna")
+                await kafka.append(IN, msgspec.json.encode(message), b"a")
+            await kafka.until(lambda: kafka.committed.get(FIRST) == 70)
+            assert (await site.read())["hearken_segments_closed_by_limit_total",] == 6
+    told = [x for x in logs if x["event"] == "segments_closed_by_limit"]
+    assert (told[0]["session"], told[0]["log_level"]) == ("a", "warning")
+    assert len(told) == 1
 
 
 async def test_rebalances_are_counted_and_partitions_that_are_gone_have_no_lag() -> None:
@@ -273,7 +293,7 @@ def test_phases_are_booked_as_the_engine_measured_them() -> None:
 def test_a_clock_that_stands_before_the_record_is_no_negative_latency() -> None:
     record = FakeRecord(IN, 0, 0, b"a", b"", timestamp=2_000_000)
     meter = StepTimings(lambda: 1000.0)
-    meter.on_published([InFlightRecord(OffsetTracker(), record), None])
+    meter.on_published([InFlightRecord(OffsetTracker(), record, broker_delay=0.0), None])
     told = {x.name: x.value for metric in meter.collect() for x in metric.samples if "sum" in x.name}
     assert told["hearken_produce_to_revision_seconds_sum"] == 0
 

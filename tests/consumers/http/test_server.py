@@ -1,6 +1,7 @@
 """The server on a real socket: its start and its end, and what it takes of a WebSocket."""
 
 import asyncio
+import resource
 import socket
 import tracemalloc
 
@@ -14,10 +15,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from consumers.common.settings import SettingError
+from consumers.http.guard import websocket_protocol
 from consumers.http.guard.http_protocol import GuardedHttpProtocol
 from consumers.http.guard.websocket_protocol import TOO_LARGE
-from consumers.http.server import bind_socket, serve_http
-from consumers.http.settings import HttpSettings
+from consumers.http.ops.traffic import HttpTraffic
+from consumers.http.server import OTHER_FILES, bind_socket, serve_http
+from consumers.http.settings import SPARE_CONNECTIONS, HttpSettings
+from tests.consumers.http.test_body_encoding import refusals
 from tests.waiting import PATIENCE
 
 
@@ -134,6 +138,85 @@ async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watc
         writer.close()
 
 
+async def test_between_two_requests_a_connection_has_the_time_of_keep_alive(watched: list[GuardedHttpProtocol]) -> None:
+    settings = HttpSettings(port=0)
+    async with serve_http(APP, bound(settings), settings) as address, httpx.AsyncClient() as client:
+        assert (await client.get(address)).text == "hello"
+        (protocol,) = watched
+        protocol._check(protocol.cycle)
+        assert (await client.get(address)).text == "hello"
+        assert len({id(x) for x in watched}) == 1, "it is the same connection"
+        assert protocol.timeout_keep_alive == settings.keep_alive_seconds
+
+
+async def test_an_answer_whose_rest_nobody_takes_is_given_up(watched: list[GuardedHttpProtocol]) -> None:
+    async def give(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("x" * 30_000_000, headers={"connection": "close"})
+
+    settings, traffic = HttpSettings(port=0, send_seconds=3600), HttpTraffic()
+    app = Starlette(routes=[Route("/", give)])
+    async with asyncio.timeout(PATIENCE), serve_http(app, bound(settings), settings, traffic) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]), limit=1000)
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        (protocol,) = watched
+        while not protocol.transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        protocol._check(protocol.cycle)
+        assert traffic.open_connections["http"] == 1, "it has some time to take the rest"
+        protocol._check(protocol.cycle)
+        while traffic.open_connections["http"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        writer.close()
+
+
+UPGRADE = b"GET /echo HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01 this is TLS\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        UPGRADE + b"\r\n",
+        UPGRADE + b"sec-websocket-version: 12\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        UPGRADE + b"sec-websocket-version: 13\r\nsec-websocket-key: short\r\n\r\n",
+        UPGRADE + b"x: " + b"x" * 10_000 + b"\r\n\r\n",
+        UPGRADE + b"".join(b"x-%d: x\r\n" % i for i in range(300)) + b"\r\n",
+    ],
+)
+async def test_what_is_no_request_is_answered_counted_and_not_logged(
+    said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, traffic = HttpSettings(port=0), HttpTraffic()
+    async with asyncio.timeout(PATIENCE), serve_http(APP, bound(settings), settings, traffic) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
+        writer.write(said)
+        assert (await reader.read()).split(b" ")[1] in (b"400", b"426")
+        writer.close()
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(address)).text == "hello"
+    assert refusals(traffic) == {"bad_request": 1}
+    assert complaints(caplog) == []
+
+
+def test_connections_for_which_there_are_no_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, now = [], [256, 4096]
+
+    def change(_: int, wanted: tuple[int, int]) -> None:
+        limits.append(wanted)
+
+    monkeypatch.setattr("resource.getrlimit", lambda _: tuple(now))
+    monkeypatch.setattr("resource.setrlimit", change)
+    with bound(HttpSettings(port=0, max_connections=2000)):
+        assert limits == [(2000 + SPARE_CONNECTIONS + OTHER_FILES, 4096)]
+    with pytest.raises(SettingError, match=r"--http-connections .*4096 \(ulimit -n\)"):
+        bind_socket(HttpSettings(port=0, max_connections=4000))
+    now[:] = [1 << 20, resource.RLIM_INFINITY]
+    with bound(HttpSettings(port=0, max_connections=4000)):
+        assert len(limits) == 1
+
+
 async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[GuardedHttpProtocol]) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
 
@@ -225,7 +308,8 @@ async def test_a_huge_frame_is_skipped_while_it_arrives() -> None:
         assert await client.recv() == "'next'"
 
 
-async def test_empty_fragments_take_no_memory() -> None:
+async def test_empty_fragments_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_protocol, "IDLE_FRAMES", 1_000_000)
     settings = HttpSettings(port=0)
     app = Starlette(routes=[WebSocketRoute("/", repeat)])
     async with (

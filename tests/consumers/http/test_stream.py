@@ -19,6 +19,7 @@ from consumers.http.api import stream
 from consumers.http.app import build_app
 from consumers.http.server import bind_socket, serve_http
 from consumers.runtime.tag_lines import TagRun
+from stream.messages.caller_id import CallerId
 from stream.messages.types import Message
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.gateways import Served, served, until
@@ -329,14 +330,14 @@ async def test_a_fault_of_a_reader_is_answered_and_nothing_else_is_lost(
 
 async def test_a_fault_with_one_message_is_answered_and_the_next_is_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
     async with served() as here, talking(here) as socket:
-        submit = here.worker.submit
+        enqueue = here.worker.enqueue
 
-        async def submit_some(message: Message, offset: int) -> None:
+        def enqueue_some(message: Message, offset: int, caller: CallerId) -> bool:
             if offset == 1:
                 raise ZeroDivisionError
-            await submit(message, offset)
+            return enqueue(message, offset, caller)
 
-        monkeypatch.setattr(here.worker, "submit", submit_some)
+        monkeypatch.setattr(here.worker, "enqueue", enqueue_some)
         await socket.send(update("anna"), update("rome", "other"), update("anna met bob"), END)
         frames, closed = await socket.rest()
         assert [(x["reason"], x["frame"]) for x in frames if x["type"] == "error"] == [("internal", 1)]

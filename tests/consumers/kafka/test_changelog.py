@@ -17,7 +17,13 @@ from consumers.kafka.output.changelog import (
     read_changelog,
     to_ranges,
 )
-from consumers.kafka.output.partition_writer import EncodedOutput, encode_newest, encode_with_outbox, find_gravestones
+from consumers.kafka.output.encoded_output import (
+    EncodedOutput,
+    EncodedRevision,
+    encode_newest,
+    encode_with_outbox,
+    find_gravestones,
+)
 from stream.sessions.snapshot import Entry, LabelState, SegmentState, SessionState
 
 NAMES = st.text(min_size=1, max_size=5)
@@ -122,7 +128,7 @@ def test_foreign_and_newer_records_are_refused(pair: KeyValue, words: str) -> No
 
 
 def outgoing(*entries: Entry, told: tuple[tuple[str, bytes], ...] = ()) -> EncodedOutput:
-    return EncodedOutput(list(entries), [], list(told))
+    return EncodedOutput(list(entries), [], [EncodedRevision(*x) for x in told])
 
 
 def test_a_newer_entry_replaces_an_older_one_and_carries_its_revisions() -> None:

@@ -97,7 +97,7 @@ async def test_it_is_not_ready_while_a_partition_is_restored() -> None:
         assert kafka.consumer is not None
         await kafka.consumer.rebalance([0])
         await service.ready.wait()
-        kafka.hold, kafka.logs[TopicPartition(STATE, 1)] = True, []
+        kafka.hold = True
         await kafka.consumer.rebalance([0, 1])
         assert not service.ready.is_set()
         await kafka.until(lambda: kafka.unacknowledged)
@@ -198,7 +198,7 @@ async def test_who_speaks_again_while_forgotten_is_heard(monkeypatch: pytest.Mon
         await kafka.until(lambda: kafka.committed.get(FIRST) == 3)
     assert [r["offset"] for r in revisions(kafka)][-1] == 2
     assert encode_entry(Entry("a", None, None)) in [(x.key, x.value) for x in kafka.records(STATE)]
-    assert kafka.records(STATE)[-1].key == b'["a","s"]'
+    assert [x.key for x in kafka.records(STATE) if x.key != b"[]"][-1] == b'["a","s"]'
 
 
 async def test_sessions_that_never_were_are_not_remembered() -> None:

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file as torch_save
 
 from encoder.checkpoints.checkpoint import (
     Checkpoint,
@@ -12,7 +15,11 @@ from encoder.checkpoints.checkpoint import (
     quantize_rows,
     restore_rows,
     save_checkpoint,
+    weight_shapes,
 )
+from encoder.checkpoints.location import CheckpointError
+from encoder.model.config import HybridConfig
+from encoder.model.dense import HybridModel
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from tests.encoder.wide import needs, wide_checkpoint
@@ -24,6 +31,22 @@ def stored(tmp_path: Path) -> Checkpoint:
     given = wide_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS[:3]}, stability=4)
     save_checkpoint(tmp_path, given.config, dict(given.weights), given.tokenizer)
     return load_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float8_e4m3fn])
+def test_numbers_that_numpy_lacks_are_refused(kind: torch.dtype, stored: Checkpoint, tmp_path: Path) -> None:
+    given = {name: weight.to(kind) for name, weight in stored.tensors().items()}
+    torch_save(given, tmp_path / "model.safetensors")
+    with pytest.raises(CheckpointError, match="other than float16, float32 and int8"):
+        load_checkpoint(str(tmp_path))
+
+
+def test_shapes_are_those_of_the_dense_model(stored: Checkpoint) -> None:
+    wide = msgspec.structs.replace(stored.config, hidden=96, embedding=32)
+    for config in (stored.config, wide, HybridConfig(), HybridConfig(stability=8)):
+        with torch.device("meta"):
+            dense = HybridModel(config).state_dict()
+        assert weight_shapes(config) == {name: tuple(weight.shape) for name, weight in dense.items()}
 
 
 def dense(checkpoint: Checkpoint) -> Checkpoint:

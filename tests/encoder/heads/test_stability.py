@@ -23,7 +23,7 @@ from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage, read_train_config
 from encoder.train.data.batches import TrainingExample
 from encoder.train.data.holdout import holdout_position
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from encoder.train.run import run_training
 from encoder.train.stages.live_states import LiveStates, StateCollector
 from encoder.train.stages.stability import draw_points, fit
@@ -97,7 +97,7 @@ def example(rng: random.Random, words: int) -> TrainingExample:
     counts = [rng.choice((1, 1, 2)) for _ in range(words)]
     word = np.repeat(np.arange(words), counts)
     ids = np.array([rng.randrange(3, 30) for _ in word], np.int64)
-    return TrainingExample(ids, np.zeros(len(ids), np.int64), word, np.zeros(len(ids), np.int64), 0)
+    return TrainingExample(ids, np.zeros(len(ids), np.int64), word, *np.zeros((2, len(ids)), np.int64))
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_what_stands_is_the_label_of_the_whole_text(collector: StateCollector):
 
 def _begin(text: TrainingExample, words: int) -> TrainingExample:
     end = int(np.searchsorted(text.word, words))
-    return TrainingExample(text.ids[:end], text.labels[:end], text.word[:end], text.sentence[:end], 0)
+    return TrainingExample(text.ids[:end], text.labels[:end], text.word[:end], text.sentence[:end], text.known[:end])
 
 
 def test_the_head_learns_what_decides():

@@ -23,7 +23,7 @@ from encoder.importing.source_model import SourceModel, make_hybrid, read_origin
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
 from encoder.train.data.batches import WordPieces
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from encoder.train.stages import loop
 from tests.encoder.foreign import write_foreign
 from tests.encoder.heads.reference import decode_reference

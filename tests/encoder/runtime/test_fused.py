@@ -20,8 +20,8 @@ from tests.encoder.runtime.test_encoder_property import SLOTS, History
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint
 from tests.tiny import tiny_config
 
-VARIANTS: dict[int, dict[str, object]] = {0: {}, 1: {"embedding": 32, "gelu": "tanh"}, 2: {}}
-"""By causal layers: narrow tables once, as ELECTRA has."""
+VARIANTS: dict[int, dict[str, object]] = {0: {}, 1: {"embedding": 32, "gelu": "tanh"}, 2: {}, 3: {"sink": True}}
+"""By causal layers: narrow tables once, as ELECTRA has; an attention sink once."""
 PAGES = 20
 """Four full slots would need 36."""
 
@@ -99,14 +99,16 @@ def test_any_history_in_float32_equals_a_dense_replay(causal_layers: int, data: 
         history.free()
 
 
-@pytest.mark.parametrize("numbers", ["bfloat16", "int8"])
+@pytest.mark.parametrize(("numbers", "causal_layers"), [("bfloat16", 2), ("int8", 2), ("bfloat16", 3)])
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_history_equals_each_slot_alone_bit_for_bit(numbers: NumberType, data: st.DataObject) -> None:
-    history = FusedHistory(2, numbers)
+def test_any_history_equals_each_slot_alone_bit_for_bit(
+    numbers: NumberType, causal_layers: int, data: st.DataObject
+) -> None:
+    history = FusedHistory(causal_layers, numbers)
     try:
         run(data, history, 12)
-        history.assert_alone(shared(2, numbers)[1])
+        history.assert_alone(shared(causal_layers, numbers)[1])
     finally:
         history.free()
 
@@ -130,7 +132,8 @@ def test_a_text_in_words_ends_as_the_text_in_one_piece(numbers: NumberType) -> N
 
 
 @pytest.mark.parametrize(
-    ("numbers", "tolerance", "causal_layers"), [("float32", 1e-5, 2), ("bfloat16", 0.05, 2), ("int8", 0.1, 2)]
+    ("numbers", "tolerance", "causal_layers"),
+    [("float32", 1e-5, 2), ("bfloat16", 0.05, 2), ("int8", 0.1, 2), ("float32", 1e-5, 3), ("bfloat16", 0.05, 3)],
 )
 def test_all_formats_are_close_to_the_plain_layers(numbers: NumberType, tolerance: float, causal_layers: int) -> None:
     encoder = fused(causal_layers, numbers, pages=None)

@@ -74,7 +74,7 @@ class Parts:
         self.out = np.zeros(3 * BLOCK, np.float32)
 
     def run(self) -> None:
-        packed = PackedWeights(self.words, self.words.view(np.float32), self.products, np.zeros(2, np.int64), 0)
+        packed = PackedWeights(self.words, self.words.view(np.float32), self.products, np.zeros(2, np.int64), 0, 0)
         make_run(self.numbers)(packed, self.a, self.count, self.scale, self.zero, self.sums, self.out)
 
 

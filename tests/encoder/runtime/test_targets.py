@@ -31,7 +31,7 @@ def kind(dtype, count=1):
     return numba.typeof(np.zeros((2,) * count, dtype))
 
 words = kind(np.int32)
-packed = numba.typeof(PackedWeights(*[np.zeros(2, x) for x in (np.int32, np.float32, np.int64, np.int64)], 0))
+packed = numba.typeof(PackedWeights(*[np.zeros(2, x) for x in (np.int32, np.float32, np.int64, np.int64)], 0, 0))
 for numbers in ("float32", "bfloat16", "int8"):
     if can_multiply(numbers):
         run = make_run(numbers)
@@ -40,7 +40,7 @@ for numbers in ("float32", "bfloat16", "int8"):
         run.compile(given)
         print(numbers, *sorted({x for code in run.inspect_asm().values() for x in code.split() if x[:1] == "v"}))
 attend, floats = make_attend(2, 16, 16), kind(np.float32)
-attend.compile((floats, floats, floats, kind(np.int32, 2), words, words, words, words, floats, floats))
+attend.compile((floats, floats, floats, kind(np.int32, 2), words, words, words, words, floats, floats, floats))
 print("attend", *sorted({x for code in attend.inspect_asm().values() for x in code.split() if x[:1] == "v"}))
 """
 

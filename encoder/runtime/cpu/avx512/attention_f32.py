@@ -37,17 +37,19 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
 
 
 @cache
-def make_attend(heads: int, width: int) -> Callable[..., None]:
+def make_attend(heads: int, width: int, sink: bool) -> Callable[..., None]:
     """Compile what `encoder.runtime.cpu.avx512.attention_bf16.make_attend` does, in float32; `scores` is all of the
     scratch.
     """
-    attend_rows = make_rows(heads, width, LANES, 1)
+    attend_rows = make_rows(heads, width, LANES, 1, sink)
 
     @kernel
     def attend(
         queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int, ahead: int,
-        first: Any, last: Any, scores: Any, weights: Any, out: Any,
+        first: Any, last: Any, scores: Any, weights: Any, sinks: Any, place: int, out: Any,
     ) -> None:  # fmt: skip
-        attend_rows(queries, keys, values, base, table, pages, begin, begin + count, first, last, scores, out, 0)
+        attend_rows(
+            queries, keys, values, base, table, pages, begin, begin + count, first, last, scores, sinks, place, out, 0
+        )
 
     return attend

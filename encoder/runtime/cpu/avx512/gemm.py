@@ -71,13 +71,15 @@ class PackedWeights(NamedTuple):
     """(norms * 2,) offsets of weight and bias"""
     position: int
     """Offset of the position table (P, width)."""
+    sinks: int
+    """Offset of the layers' sinks (layers, 2, H), where there are any."""
 
 
 @kernel
 def weight_pointers(p: Any) -> Any:
     """Point at all arrays of packed weights."""
     return PackedWeights(
-        pointer_to(p.words), pointer_to(p.reals), pointer_to(p.products), pointer_to(p.norms), p.position
+        pointer_to(p.words), pointer_to(p.reals), pointer_to(p.products), pointer_to(p.norms), p.position, p.sinks
     )
 
 

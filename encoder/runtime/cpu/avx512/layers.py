@@ -39,7 +39,9 @@ class FusedBody:
         table, scale = words
         self._words = np.ascontiguousarray(table).reshape(-1)
         self._scale = np.ones(len(table), np.float32) if scale is None else scale
-        self._shape = StepShape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
+        self._shape = StepShape(
+            config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps, config.sink
+        )
         self._run = make_step(self._shape, config.table_width)
         self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))
         self._boundary = cache.boundary.reshape(-1)

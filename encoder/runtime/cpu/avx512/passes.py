@@ -26,7 +26,8 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
     """Compile a run of layers for one shape."""
     hidden, wide_width, heads, eps = shape.hidden, shape.intermediate, shape.heads, shape.eps
     pages = page_dots if shape.page_numbers == "bfloat16" else page_floats
-    write, attend = pages.make_write(heads, hidden // heads), pages.make_attend(heads, hidden // heads)
+    write = pages.make_write(heads, hidden // heads)
+    attend = pages.make_attend(heads, hidden // heads, shape.sink)
     multiply, cast = make_product(shape.numbers), make_cast(shape.numbers)
     wide_span, qkv_span, span = padded(wide_width), padded(3 * hidden), padded(hidden)
 
@@ -44,7 +45,7 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
                 )  # fmt: skip
 
     @kernel
-    def attend_rows(arena: Any, where: Any, extent: Any, held: Any, base: int) -> None:
+    def attend_rows(arena: Any, packed: Any, layer: int, where: Any, extent: Any, held: Any, base: int) -> None:
         """Attend from all rows, and cast the results for the next product."""
         for s in range(extent.sequences):
             row = where.slots[s] * extent.pages
@@ -54,7 +55,8 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
                 count = min(QUERIES, where.starts[s + 1] - begin)
                 attend(
                     arena.queries, begin, count, held.keys, held.values, base, where.table, row, ahead,
-                    where.first, where.last, arena.scores, arena.weights, arena.mixed,
+                    where.first, where.last, arena.scores, arena.weights, packed.reals,
+                    packed.sinks + layer * 2 * hidden, arena.mixed,
                 )  # fmt: skip
                 for t in range(begin, begin + count):
                     cast(arena.mixed, (t - begin) * hidden, hidden, arena.cast, t * hidden, arena.scale, arena.zero, t)
@@ -94,7 +96,7 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
         for layer in range(start, stop):
             base = (layer - start) * held.pages
             project_qkv(arena, packed, layer, where, held, base, total)
-            attend_rows(arena, where, extent, held, base)
+            attend_rows(arena, packed, layer, where, extent, held, base)
             for begin in range(0, total, CHUNK):
                 feed_forward(arena, packed, layer, begin, min(CHUNK, total - begin))
 

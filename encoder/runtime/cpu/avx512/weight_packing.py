@@ -66,6 +66,7 @@ class WeightLayout:
         for _, width in _norms(config):
             norms.append((self._reserve(width), self._reserve(width)))
         self.position = self._reserve(config.positions * config.table_width)
+        self.sinks = self._reserve(config.layers * 2 * config.hidden) if config.sink else 0
         self.products = np.array(products, np.int64)
         self.norms = np.array(norms, np.int64)
 
@@ -82,7 +83,7 @@ class WeightLayout:
     def packed(self, words: NDArray[np.int32]) -> PackedWeights:
         """Give views of the parts of the block `words` (size,)."""
         products, norms = self.products.reshape(-1), self.norms.reshape(-1)
-        return PackedWeights(words, words.view(np.float32), products, norms, self.position)
+        return PackedWeights(words, words.view(np.float32), products, norms, self.position, self.sinks)
 
     def fill(
         self,
@@ -105,6 +106,10 @@ class WeightLayout:
                 packed.reals[offset : offset + width] = weights[f"{name}.{part}"]
         position = weights["position.weight"].reshape(-1)
         packed.reals[self.position : self.position + len(position)] = position
+        for layer in range(self.config.layers if self.config.sink else 0):
+            sink = weights[f"layers.{layer}.sink"].reshape(-1)
+            offset = self.sinks + layer * len(sink)
+            packed.reals[offset : offset + len(sink)] = sink
 
 
 def round_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:

@@ -32,6 +32,8 @@ class StepShape(NamedTuple):
     page_numbers: NumberType
     """Of cached keys and values: float32 or bfloat16."""
     eps: float
+    sink: bool
+    """Whether every layer has an attention sink."""
 
 
 class Workspace(NamedTuple):

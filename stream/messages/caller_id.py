@@ -1,9 +1,9 @@
-"""Callers: whose messages they are."""
+"""Identity of a caller: whose messages they are."""
 
 from typing import NamedTuple
 
 
-class Caller(NamedTuple):
+class CallerId(NamedTuple):
     """Source of messages. Groups share out the work equally, then the members of each group its share."""
 
     group: str = ""
@@ -12,5 +12,5 @@ class Caller(NamedTuple):
     """One connection or request of the group."""
 
 
-NOBODY = Caller()
+NOBODY = CallerId()
 """Source of messages where there is only one."""

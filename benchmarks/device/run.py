@@ -62,11 +62,11 @@ def _run(
         device=torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu, interpreted",
         policy=policy,
         words=words,
-        number_format=str(encoder.dtype).removeprefix("torch."),
+        number_format=encoder.page_numbers,
         limits=limits,
         rows=[*rows, full],
         engine=engine,
-        kernels=compare_kernels(tagger.config, encoder.dtype, place, limits, tiny),
+        kernels=compare_kernels(tagger.config, getattr(torch, encoder.page_numbers), place, limits, tiny),
     )
 
 

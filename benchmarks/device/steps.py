@@ -13,6 +13,7 @@ from benchmarks.device.report import Limits, StepRow
 from benchmarks.device.resident.interface import SlotRequest
 from benchmarks.device.resident.step import DeviceResidentStep
 from benchmarks.device.trace import Trace, trace
+from encoder.model.number_types import ITEM_BYTES
 from encoder.restart.policies import RestartPolicy
 from encoder.runtime.gpu.encoder import DeviceEncoder
 from encoder.tagger import Tagger
@@ -206,7 +207,7 @@ def _linear_flops(stage: DeviceSetup, appended: float, computed: float) -> float
 
 def _least_bytes(stage: DeviceSetup, appended: float, computed: float, held: float) -> float:
     """Return the bytes of weights read once, keys and values of all tokens read, and those of computed ones written."""
-    config, size = stage.tagger.config, stage.encoder.dtype.itemsize
+    config, size = stage.tagger.config, ITEM_BYTES[stage.encoder.page_numbers]
     weights = config.layers * config.hidden * (4 * config.hidden + 2 * config.intermediate) * size
     tokens = config.layers * held + config.causal_layers * appended + config.tail_layers * computed
     return weights + 4 * config.hidden * config.columns + 2 * config.hidden * size * tokens

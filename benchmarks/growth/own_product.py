@@ -19,7 +19,7 @@ def own_product(rows: int, hidden: int, wide: int, numbers: NumberType) -> list[
     words.setflags(write=False)  # as mapped weights are, for which it is compiled
     parts = [(steps + i) * width for i in range(3)]
     products = np.array([0, *parts, steps, width // BLOCK, AS_IS], np.int64)
-    packed = PackedWeights(words, words.view(np.float32), products, np.zeros(2, np.int64), 0)
+    packed = PackedWeights(words, words.view(np.float32), products, np.zeros(2, np.int64), 0, 0)
     a = aligned(rows * steps * PER_STEP[numbers], NUMPY[numbers])
     scale, zero = aligned(rows, np.float32), aligned(rows, np.int32)
     sums = aligned(ROWS * BLOCK, np.int32 if numbers == "int8" else np.float32)

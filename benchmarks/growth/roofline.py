@@ -16,6 +16,7 @@ from benchmarks.growth.subject import Subject
 from benchmarks.harness.engine_feed import Elapsed, EngineFeed
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.texts import make_texts
+from encoder.model.number_types import ITEM_BYTES
 from stream.messages.types import Message, Update
 
 ITEM = {"float32": 4, "bfloat16": 2, "int8": 1}
@@ -115,7 +116,7 @@ def _messages(texts: Sequence[Sequence[str]], said: Sequence[int], more: int) ->
 
 def _bytes(subject: Subject, texts: Sequence[Sequence[str]], said: Sequence[int]) -> float:
     """Return the least bytes of a step: weights once, and the keys and values that each text's words see."""
-    config, item = subject.tagger.config, subject.tagger.encoder.dtype.itemsize
+    config, item = subject.tagger.config, ITEM_BYTES[subject.tagger.encoder.page_numbers]
     a_layer = config.hidden * (4 * config.hidden + 2 * config.intermediate) * ITEM[subject.tagger.encoder.number_format]
     weights = config.layers * a_layer + 4 * config.hidden * config.columns
     tokens = [len(subject.tagger.tokenizer.encode(" ".join(text[:n])).ids) for text, n in zip(texts, said, strict=True)]

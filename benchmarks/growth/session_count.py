@@ -10,6 +10,7 @@ from benchmarks.harness.engine_feed import NO_TIME, EngineFeed
 from benchmarks.harness.machine import resident_bytes
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.texts import make_texts, speak_in_turns
+from encoder.model.number_types import ITEM_BYTES
 
 ENOUGH = 100
 """Additional sessions from which on the growth of the process is theirs and not noise."""
@@ -96,5 +97,5 @@ def most_bytes(subject: Subject) -> float:
 def _page_bytes(subject: Subject) -> tuple[int, int]:
     """Return the bytes of a prefix page (keys and values) and of a tail page (boundary states as well)."""
     config = subject.tagger.config
-    a_layer = 2 * config.page_size * config.hidden * subject.tagger.encoder.dtype.itemsize
+    a_layer = 2 * config.page_size * config.hidden * ITEM_BYTES[subject.tagger.encoder.page_numbers]
     return config.causal_layers * a_layer, config.tail_layers * a_layer + 4 * config.page_size * config.hidden

@@ -8,6 +8,7 @@ import msgspec
 import torch
 
 from benchmarks.harness.machine import Setting, available_bytes, setting_of
+from encoder.model.number_types import ITEM_BYTES
 from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
 
@@ -65,5 +66,5 @@ def _pages(tagger: Tagger, sessions: int) -> int:
 def _fitting(tagger: Tagger) -> int:
     """Return how many pages of the larger kind half of the available memory holds."""
     config = tagger.config
-    token = config.hidden * (2 * tagger.encoder.dtype.itemsize * config.tail_layers + 4)
+    token = config.hidden * (2 * ITEM_BYTES[tagger.encoder.page_numbers] * config.tail_layers + 4)
     return available_bytes() // 2 // (config.page_size * token)

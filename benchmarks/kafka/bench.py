@@ -59,7 +59,7 @@ def run_kafka(
     cores = Cores.divide()
     runs: list[KafkaRun] = []
     carried: dict[str, int] = {}
-    with _pinned_beside(cores), _open_broker(settings) as address:
+    with pinned_beside(cores), open_bench_broker(settings) as address:
         for guarantee in settings.guarantees:
             with _service_bench(settings, guarantee, address, cores, tell) as bench:
 
@@ -95,7 +95,7 @@ def run_kafka(
 
 
 @contextmanager
-def _pinned_beside(cores: Cores) -> Iterator[None]:
+def pinned_beside(cores: Cores) -> Iterator[None]:
     """Keep this process, and a broker that it starts, off the service's core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores.others)
@@ -106,7 +106,8 @@ def _pinned_beside(cores: Cores) -> Iterator[None]:
 
 
 @contextmanager
-def _open_broker(settings: KafkaBenchSettings) -> Iterator[str]:
+def open_bench_broker(settings: KafkaBenchSettings) -> Iterator[str]:
+    """Yield the address of the broker: the given one, or one that runs for the block."""
     if isinstance(settings.broker, str):
         yield settings.broker
     elif settings.broker is OwnBroker.APACHE:
@@ -127,14 +128,15 @@ def _service_bench(
     with tempfile.TemporaryDirectory(prefix="hearken-bench-") as folder:
         tell(f"{guarantee}: the service starts")
         with (
-            running_service(_flags(settings, env, guarantee), cores, Path(folder), settings.command) as served,
+            running_service(service_flags(settings, env, guarantee), cores, Path(folder), settings.command) as served,
             closing(OutputReader(broker, topics, env.run)) as reader,
         ):
             sender = Sender(broker, topics.input, settings.partitions)
             yield ServiceBench(guarantee, served, sender, reader, settings.partitions, tell)
 
 
-def _flags(settings: KafkaBenchSettings, env: RunEnvironment, guarantee: Guarantee) -> list[str]:
+def service_flags(settings: KafkaBenchSettings, env: RunEnvironment, guarantee: Guarantee) -> list[str]:
+    """Give the flags of `hearken serve` for the topics of a run."""
     topics = env.topics
     flags = {
         "broker": env.address,

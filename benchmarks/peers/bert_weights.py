@@ -43,14 +43,14 @@ def make_bert(checkpoint: Checkpoint, attention: str = "sdpa") -> Any:
         attn_implementation=attention,
     )
     model: Any = BertForTokenClassification(shape)
-    model.load_state_dict(_named(checkpoint.weights, config.layers), strict=True)
+    model.load_state_dict(_named(checkpoint.tensors(), config.layers), strict=True)
     return model.eval()
 
 
 def dense_twin(checkpoint: Checkpoint) -> HybridModel:
     """Build our own dense model of the same weights with no causal layer: what every peer's scores must equal."""
     model = HybridModel(msgspec.structs.replace(checkpoint.config, causal_layers=0))
-    model.load_state_dict(checkpoint.weights)
+    model.load_state_dict(checkpoint.tensors())
     return model.eval()
 
 

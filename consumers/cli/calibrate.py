@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -58,7 +59,7 @@ class CalibrateCommand:
 
 def calibrate(settings: CalibrateCommand) -> None:
     """Find the cheapest restart price or threshold that keeps a guarantee, and measure the stability head."""
-    with show_loading("torch", log=False):
+    with show_loading("calibration", log=False):
         from encoder.checkpoints.calibration import CalibrationError, save_calibration
         from encoder.checkpoints.checkpoint import load_checkpoint
         from encoder.checkpoints.location import CheckpointError
@@ -66,6 +67,9 @@ def calibrate(settings: CalibrateCommand) -> None:
         from encoder.model.config import ConfigError
         from stream.evaluation.calibration.calibrate import CalibrationTask, run_calibration
         from stream.evaluation.replay.examples import EvaluationError
+
+        if settings.out is not None:
+            import_module("matplotlib")  # what is needed last is not to be missed after minutes
 
     gold = settings.gold
     with user_errors("calibrate", CalibrationError, CheckpointError, ConfigError, EvaluationError):

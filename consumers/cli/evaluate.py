@@ -4,6 +4,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,7 +104,7 @@ class EvaluateCommand:
 
 def evaluate(settings: EvaluateCommand) -> None:
     """Measure taggers and restart policies on labelled sequences, fed word by word, or on recorded streams."""
-    with show_loading("torch", log=False):
+    with show_loading("evaluation", log=False):
         from consumers.cli.evaluation_tables import evaluation_tables
         from consumers.common.errors import OperationFailed
         from encoder.checkpoints.location import CheckpointError
@@ -112,6 +113,9 @@ def evaluate(settings: EvaluateCommand) -> None:
         from encoder.runtime.number_format import NumberFormatError
         from stream.evaluation.replay.examples import EvaluationError
         from stream.revisions.emission import EmissionError
+
+        if settings.out is not None:
+            import_module("matplotlib")  # what is needed last is not to be missed after minutes
 
     with user_errors(
         "evaluate",

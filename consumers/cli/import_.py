@@ -10,6 +10,7 @@ import typer
 from consumers.common.console import console, make_table, show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import setting
+from encoder.torch_extra import require_torch
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,6 +62,7 @@ class ImportCommand:
 
 def import_checkpoint(settings: ImportCommand) -> None:
     """Make a hybrid of a BERT-family checkpoint, heal it on your text, and measure what is lost."""
+    require_torch("hearken import")
     with show_loading("torch", log=False):
         from encoder.checkpoints.huggingface.folder import ImportRefused
         from encoder.checkpoints.location import CheckpointError

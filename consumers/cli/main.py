@@ -9,6 +9,7 @@ import typer
 
 from consumers.cli import dlq, topics
 from consumers.cli.bench import bench
+from consumers.cli.broker import broker
 from consumers.cli.calibrate import calibrate
 from consumers.cli.config import show_config
 from consumers.cli.demo import demo
@@ -23,6 +24,7 @@ from consumers.cli.serve import serve
 from consumers.cli.tag import tag
 from consumers.cli.train import train
 from consumers.cli.verify import verify
+from consumers.cli.warm import warm
 from consumers.common.exit_codes import end_with_code
 
 RUN, INSPECT, TRAIN, OPERATE = "Run", "Inspect", "Train", "Operate"
@@ -42,6 +44,7 @@ add_command(app, tag, RUN)
 add_command(app, serve, RUN)
 add_command(app, listen, RUN)
 add_command(app, replay, RUN)
+add_command(app, broker, RUN)
 add_command(app, bench, INSPECT)
 add_command(app, evaluate, INSPECT)
 add_command(app, verify, INSPECT)
@@ -50,6 +53,7 @@ add_command(app, show_help, INSPECT, "help")
 add_command(app, train, TRAIN)
 add_command(app, import_checkpoint, TRAIN, "import")
 add_command(app, calibrate, TRAIN)
+add_command(app, warm, OPERATE)
 add_command(topics_app, topics.check)
 add_command(topics_app, topics.create)
 add_command(dlq_app, dlq.list_letters, name="list")

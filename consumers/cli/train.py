@@ -12,6 +12,7 @@ import typer
 from consumers.common.console import show_loading
 from consumers.common.exit_codes import user_errors
 from consumers.common.settings import setting
+from encoder.torch_extra import require_torch
 
 SHIPPED_TRUNK = "english"
 """The meaning of `--start base`: the trunk of the shipped taggers, which needs no download."""
@@ -60,6 +61,7 @@ def train(settings: TrainCommand) -> None:
     With a TOML file instead of a folder, what the file describes is trained. The same command continues an interrupted
     run.
     """
+    require_torch("hearken train")
     with show_loading("torch", log=False):
         from encoder.checkpoints.location import CheckpointError
         from encoder.model.config import ConfigError

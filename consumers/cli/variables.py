@@ -19,9 +19,10 @@ def warn_unknown_variables(root: Any) -> None:
     """Warn on standard error of variables `HEARKEN_*` that set nothing: a typo would else go unnoticed."""
     from consumers.http.settings import TOKEN_VARIABLE
     from consumers.kafka.client.security import variable_names
+    from encoder.cache_folder import VARIABLE as CACHE_VARIABLE
 
     known = {str(param.envvar) for _, command in commands_of(root) for param in command.params}
-    known |= {TOKEN_VARIABLE, *variable_names()}
+    known |= {TOKEN_VARIABLE, CACHE_VARIABLE, *variable_names()}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known and not _FOREIGN.fullmatch(name):
             typer.echo(f"hearken: warning: {name} sets nothing{suggest(name, known)}", err=True)

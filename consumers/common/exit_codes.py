@@ -8,6 +8,10 @@ import typer
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import SettingError
+from encoder.torch_extra import TorchMissing
+
+EXTRAS = {"torch": "train", "matplotlib": "train", "triton": "gpu"}
+"""Packages that a plain installation does not have, and the extras that bring them."""
 
 
 def end_with_code(job: Callable[[], object]) -> int:
@@ -25,6 +29,13 @@ def end_with_code(job: Callable[[], object]) -> int:
         return _report(error.format_message(), error.exit_code)
     except (typer.Abort, KeyboardInterrupt):
         return 130
+    except TorchMissing as error:
+        return _report(str(error), 2)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        return _report(f"this command needs {package}: pip install 'hearken[{EXTRAS[package]}]'", 2)
     except OperationFailed as error:
         return _report(str(error), 1)
 

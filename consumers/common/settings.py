@@ -331,8 +331,12 @@ def check_choice(name: str, value: str, known: Iterable[str]) -> None:
 
 def parse_taggers(given: Sequence[str] | None) -> list[str]:
     """Names of taggers: from repeated flags, else from the variable (separated by commas), else the default."""
-    named = list(given or ()) or os.environ.get(TAGGER_VARIABLE, "").split(",")
-    return [x.strip() for x in named if x.strip()] or [DEFAULT_TAGGER]
+    return split_names(given or [os.environ.get(TAGGER_VARIABLE, "")]) or [DEFAULT_TAGGER]
+
+
+def split_names(given: Sequence[str] | None) -> list[str]:
+    """Names of a setting that may be given several times: each value may hold several, separated by commas."""
+    return [x.strip() for part in given or () for x in part.split(",") if x.strip()]
 
 
 def parse_speed(speed: str) -> float | None:

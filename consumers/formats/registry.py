@@ -8,7 +8,7 @@ import msgspec
 from consumers.formats import normal
 from consumers.formats.base import Format
 from consumers.formats.chat import discord, slack, twitch, youtube
-from consumers.formats.decode import BadInput, check_value
+from consumers.formats.decode import BadInput, check_value, decode_json
 from consumers.formats.speech import (
     assemblyai,
     aws_transcribe,
@@ -47,6 +47,7 @@ _MODULES = (
 FORMATS: Mapping[str, Format] = {module.FORMAT.name: module.FORMAT for module in _MODULES}
 """Formats by their names in `--format`."""
 AUTO = "auto"
+_ANYTHING: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 
 
 class Detector:
@@ -70,25 +71,39 @@ class Detector:
         return self.decided
 
 
+def recognising_formats(value: bytes | None) -> list[Format]:
+    """Return the formats that recognise a value.
+
+    Raises:
+        BadInput: it is not text.
+    """
+    seen = _decode_probe(check_value(value))
+    formats = (x for x in FORMATS.values() if isinstance(seen, str if x.type is None else dict))
+    return [format for format in formats if format.recognises(seen)]
+
+
 def recognise(value: bytes | None) -> Format:
     """Return the only format that recognises a value.
 
     Raises:
         BadInput: no format or several recognise it, or it is not text.
     """
-    seen = _decode_probe(check_value(value))
-    formats = (x for x in FORMATS.values() if isinstance(seen, str if x.type is None else dict))
-    found = [format for format in formats if format.recognises(seen)]
+    found = recognising_formats(value)
     if len(found) == 1:
         return found[0]
-    which = "no format is known to look so" if not found else "could be " + " or ".join(x.name for x in found)
-    raise BadInput("unknown_format", f"{which}: name one with --format")
+    if found:
+        raise BadInput("unknown_format", f"could be {' or '.join(x.name for x in found)}: name one with --format")
+    raise BadInput(
+        "unknown_format",
+        "no format is known to look so: if it is one of those in docs/formats.md, name it with --format; "
+        "otherwise convert it to the normal form (docs/messages.md)",
+    )
 
 
 def _decode_probe(value: bytes) -> Any:
     """Return the value as a JSON object or array, or as text if it is neither."""
     try:
-        seen = msgspec.json.decode(value)
-    except (msgspec.DecodeError, RecursionError):
+        seen = decode_json(value, _ANYTHING)
+    except BadInput:
         return value.decode()
     return seen if isinstance(seen, dict | list) else value.decode()

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.app import HttpContext, build_app
 from consumers.http.live.model import LiveModel, LiveObserver
 from consumers.http.ops.timings import StepTimings
+from consumers.http.ops.traffic import HttpTraffic
 from consumers.http.server import serve_http
 from consumers.http.settings import HttpSettings
 from consumers.kafka.service.observer import ServiceObserver, ServiceObservers
@@ -24,13 +26,22 @@ class HttpFrontend:
 
     Args:
         slot: of this process among several workers of the machine; None for a single one.
+        ignored: count of values in which the formats of this process found nothing to label.
     """
 
-    def __init__(self, settings: HttpSettings, worker: Worker, slot: "WorkerSlot | None" = None) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        worker: Worker,
+        slot: "WorkerSlot | None" = None,
+        ignored: IgnoredRecords | None = None,
+    ) -> None:
         self._settings = settings
         self._slot = slot
         self._worker = worker
+        self._ignored = ignored or IgnoredRecords()
         self._timings = StepTimings()
+        self._traffic = HttpTraffic()
         self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
         self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, LiveObserver(self.live)])
@@ -47,8 +58,10 @@ class HttpFrontend:
             live=self.live,
             gateway=self._gateway,
             slot=self._slot,
+            traffic=self._traffic,
+            ignored=self._ignored,
         )
-        async with serve_http(build_app(context), at, self._settings) as address:
+        async with serve_http(build_app(context), at, self._settings, self._traffic) as address:
             try:
                 yield address
             finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from consumers.common.errors import RecordingError
-from consumers.formats.decode import BadInput, decode_message
+from consumers.formats.decode import BadInput, decode_json, decode_message
 from consumers.formats.line_reader import LineReader
 from stream.messages.types import Message
 
@@ -64,7 +64,7 @@ def read_recording(path: Path, on_bad: OnBad | None = None, *, raw: bool = False
         RecordingError: the file cannot be read, or a line is not a message and there is no `on_bad`.
     """
     pace, report, session = Pace(), on_bad or stop_at(path), None
-    for number, line in read_lines(path):
+    for number, line in read_file_lines(path):
         message, told = None, _Timed()
         try:
             message = decode_message(line)
@@ -73,10 +73,10 @@ def read_recording(path: Path, on_bad: OnBad | None = None, *, raw: bool = False
                 report(number, f"{error.reason}: {error.detail}")
                 continue
         try:
-            told = _TIMED.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if message is not None and isinstance(error, msgspec.ValidationError) and not raw:
-                report(number, f"invalid_message: {error}")
+            told = decode_json(line, _TIMED)
+        except BadInput as error:
+            if message is not None and not raw:
+                report(number, f"{error.reason}: {error.detail}")
                 continue
         if told.time is not None:
             pace.add(told.time, told.time)
@@ -84,7 +84,7 @@ def read_recording(path: Path, on_bad: OnBad | None = None, *, raw: bool = False
         yield RecordedMessage(session, message, line, pace.due)
 
 
-def read_lines(path: Path, open_lines: Callable[..., LineReader] = LineReader) -> Iterator[tuple[int, bytes]]:
+def read_file_lines(path: Path, open_lines: Callable[..., LineReader] = LineReader) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file that are not empty, with their numbers from 1; see `consumers.formats.line_reader`.
 
     Raises:

@@ -9,7 +9,7 @@ import msgspec
 
 from consumers.formats.decode import BadInput
 from consumers.formats.readers import MessageReader, make_reader, open_line_reader
-from consumers.recordings.jsonl import OnBad, Pace, RecordedMessage, read_lines, stop_at
+from consumers.recordings.jsonl import OnBad, Pace, RecordedMessage, read_file_lines, stop_at
 from stream.ingest.queue import Intake
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Update
@@ -61,7 +61,7 @@ class VendorFile:
         key = None if self.session is None else self.session.encode()
         sessions, session = VendorSessions(), self.session
         reader = make_reader(self.format, sessions.segments, self.path.stem)
-        for number, value in read_lines(self.path, partial(open_line_reader, self.format)):
+        for number, value in read_file_lines(self.path, partial(open_line_reader, self.format)):
             messages, error = _read_messages(reader, sessions, value, key, number - 1)
             times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]
             if times:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_engine(settings: EngineSettings) -> None:
-    """Check all names, without torch: commands refuse a wrong one at once, before anything that takes long.
+    """Check all names, without loading anything: commands refuse a wrong one at once, before anything that takes long.
 
     Raises:
         SettingError: an unknown tagger, policy or emission level, or a tagger is named twice.
@@ -27,14 +27,27 @@ def check_engine(settings: EngineSettings) -> None:
 
 
 def build_engine(settings: EngineSettings) -> "Engine":
-    """Load taggers and build an engine. Takes seconds, and shows it; torch is only imported here.
+    """Load taggers and build an engine. Takes seconds, and shows it.
 
     Raises:
         SettingError: see `check_engine`; or the device is missing, a checkpoint is damaged, or the policy needs a
             number.
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
-        return _load(settings)
+        engine = _load(settings)
+    warn_of_cache()
+    return engine
+
+
+def warn_of_cache() -> None:
+    """Log once if nothing could be kept for the next start (`encoder.cache_folder`)."""
+    from encoder.cache_folder import VARIABLE, write_failure
+
+    failure = write_failure()
+    if failure is not None:
+        path, error = failure
+        hint = f"the next start compiles again; set {VARIABLE} to a folder that can be written"
+        structlog.get_logger().warning("cache_not_written", path=str(path), error=error.strerror, hint=hint)
 
 
 def log_loaded(engine: "Engine", **fields: int) -> None:
@@ -44,11 +57,9 @@ def log_loaded(engine: "Engine", **fields: int) -> None:
 
 
 def _load(settings: EngineSettings) -> "Engine":
-    # Compute has one core, Kafka and the event loop the other. `set_num_threads` alone is too late: it reaches the
-    # compute thread only with torch's first loop there, and oneDNN uses two threads until then.
+    # Compute has one core, Kafka and the event loop the other. Where torch computes, `set_num_threads` alone is too
+    # late: it reaches the compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    import torch
-
     from encoder.checkpoints.location import CheckpointError
     from encoder.restart.policies import parse_policy
     from encoder.restart.policy_text import PolicyError, most_cautious_policy, resolve_policy
@@ -61,7 +72,6 @@ def _load(settings: EngineSettings) -> "Engine":
     from stream.overload.budget import Budget
     from stream.overload.governor import Governor
 
-    torch.set_num_threads(1)
     try:
         labellers = [
             HybridLabeller(

@@ -34,7 +34,7 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
     assert listener is not None
     with listener, stopped_by_signals() as stop:
         engine = await asyncio.to_thread(make_engine)
-        from consumers.http.frontend import HttpFrontend  # imports torch
+        from consumers.http.frontend import HttpFrontend  # slow to import
         from stream.engine.worker import Worker
 
         log_loaded(engine)

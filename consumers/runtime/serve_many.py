@@ -5,7 +5,6 @@ at the next ones.
 """
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from consumers.common.cores import usable_cores
 from consumers.common.exit_codes import end_with_code
 from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.settings import ServiceSettings, SettingError
@@ -35,13 +35,19 @@ def check_workers(count: int) -> None:
     """Check the number of workers.
 
     Raises:
-        SettingError: this system cannot run several workers.
+        SettingError: this system cannot run several workers, or this process may not use as many cores.
     """
     if count > 1 and sys.platform != "linux":
         raise SettingError(
             "workers",
             f"several workers under one command are for Linux; here, start {count} times `hearken serve` with the"
             " same --group, and an --http-port for each",
+        )
+    if count > 1 and count > (cores := usable_cores()):
+        raise SettingError(
+            "workers",
+            f"each worker needs a core, and this process may use {cores} (its affinity and the CPU quota of its"
+            f" container), so at most {cores} workers, not {count}",
         )
 
 
@@ -67,8 +73,6 @@ def serve_many(
     _import_early(http)
     tune_interpreter()
     log_loaded(engine, workers=count)
-    if count > (cores := len(os.sched_getaffinity(0))):
-        log.warning("more_workers_than_cores", workers=count, cores=cores)
 
     def work(slot: WorkerSlot) -> int:
         configure_log(slot.worker)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from encoder.files import write_json
+from encoder.files import read_fields, write_json
 
 FILE = "calibration.json"
 
@@ -107,11 +107,11 @@ def load_calibration(folder: Path, identity: bytes) -> dict[str, Calibration]:
     """
     path = folder / FILE
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=CalibrationFile)
+        stored = read_fields(path, CalibrationFile)
     except FileNotFoundError:
         return {}
-    except (OSError, msgspec.DecodeError) as error:
-        raise CalibrationError(f"{path}: {error}; delete it, or run `hearken calibrate` again") from error
+    except OSError as error:
+        raise CalibrationError(f"{error}; delete it, or run `hearken calibrate` again") from error
     if stored.checkpoint != identity.hex():
         raise CalibrationError(f"{path} is of other weights; delete it, or run `hearken calibrate` again")
     return stored.taggers

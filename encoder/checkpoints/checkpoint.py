@@ -7,35 +7,48 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
-from encoder.files import write_json
-from encoder.heads.stability_head import StabilityHead
+from encoder.files import check_file, to_one_line, write_json
+from encoder.heads.stability_head import FEATURES, StabilityWeights
 from encoder.model.config import HybridConfig
-from encoder.model.dense import HybridModel
+from encoder.tokenizer.base import TokenizerError
+from encoder.tokenizer.reading import check_ids, read_tokenizer_file
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from encoder.model.dense import HybridModel
+
+FloatArray = NDArray[np.float32]
+
+WEIGHTS_BYTES = 8 << 30
+"""Limit of `model.safetensors`: four bytes for each of the most parameters that a configuration may have."""
 _WORDS = "word.weight"
 
 
-class StoredWeights(Mapping[str, Tensor]):
-    """Weights as a checkpoint stores them, in 8 and 16 bits and mapped from its file; items are float32."""
+class StoredWeights(Mapping[str, FloatArray]):
+    """Weights as a checkpoint stores them, in 8 and 16 bits; items are float32."""
 
-    def __init__(self, stored: Mapping[str, Tensor]) -> None:
-        """Wrap stored tensors; raises KeyError if the word table is missing."""
+    def __init__(self, stored: Mapping[str, NDArray[Any]]) -> None:
+        """Wrap stored arrays; raises KeyError if the word table is missing."""
         self._stored = {name: tensor for name, tensor in stored.items() if not name.startswith("word.")}
         self.words, self.scale = stored["word.int8"], stored["word.scale"]
 
-    def __getitem__(self, name: str) -> Tensor:
-        return self.words.float() * self.scale[:, None] if name == _WORDS else self._stored[name].float()
+    def __getitem__(self, name: str) -> FloatArray:
+        if name == _WORDS:
+            return restore_rows(self.words, self.scale)
+        return self._stored[name].astype(np.float32)
 
     def __iter__(self) -> Iterator[str]:
         yield from (*self._stored, _WORDS)
@@ -43,9 +56,9 @@ class StoredWeights(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self._stored) + 1
 
-    def shapes(self) -> dict[str, torch.Size]:
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         """Give the shape of each weight, by name."""
-        return {name: tensor.shape for name, tensor in self._stored.items()} | {_WORDS: self.words.shape}
+        return {name: array.shape for name, array in self._stored.items()} | {_WORDS: self.words.shape}
 
 
 @dataclass(frozen=True)
@@ -54,46 +67,44 @@ class Checkpoint:
 
     name: str
     config: HybridConfig
-    weights: Mapping[str, Tensor]
+    weights: Mapping[str, FloatArray]
     tokenizer: Tokenizer
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     """By the name of the label set; some or all may be missing."""
 
     def identity(self) -> bytes:
         """Give the hash (8 bytes) of configuration, weights and tokenizer; the calibration is not part of it."""
-        digest = blake2b(msgspec.json.encode(self.config) + self.tokenizer.to_str().encode(), digest_size=8)
+        digest = blake2b(self.config.identity_bytes() + self.tokenizer.to_str().encode(), digest_size=8)
         for name in sorted(self.weights):
             digest.update(name.encode())
             for part in self._parts(name):
-                digest.update(part.contiguous().numpy().data)
+                digest.update(np.ascontiguousarray(part).data)
         return digest.digest()
 
-    def _parts(self, name: str) -> Iterator[Tensor]:
+    def _parts(self, name: str) -> Iterator[FloatArray]:
         """Give one weight in float32; a stored word table in parts, because it is large and never needed in full."""
         if name != _WORDS or not isinstance(self.weights, StoredWeights):
             yield self.weights[name]
             return
         table, scale = self.weights.words, self.weights.scale
         for i in range(0, len(table), 1024):
-            yield table[i : i + 1024].float() * scale[i : i + 1024, None]
+            yield restore_rows(table[i : i + 1024], scale[i : i + 1024])
 
-    def word_table(self) -> tuple[Tensor, Tensor | None]:
+    def word_table(self) -> tuple[NDArray[np.generic], FloatArray | None]:
         """Give the word table (V, width): int8 and its rows' float32 scales (V,) as stored; else float32 and None."""
         if isinstance(self.weights, StoredWeights):
             return self.weights.words, self.weights.scale
         return self.weights[_WORDS], None
 
-    def stability_heads(self) -> list[StabilityHead | None]:
-        """Make the stability head of each label set, in their order; None if it has none."""
-        heads: list[StabilityHead | None] = []
-        for i, labels in enumerate(self.config.label_sets.values()):
-            if not self.config.stability:
-                heads.append(None)
-                continue
-            head, own = StabilityHead(self.config.hidden, len(labels), self.config.stability), f"stability.{i}."
-            head.load_state_dict({k.removeprefix(own): self.weights[k] for k in self.weights if k.startswith(own)})
-            heads.append(head.eval())
-        return heads
+    def stability_heads(self) -> list[StabilityWeights | None]:
+        """Give the stability head of each label set, in their order; None if it has none."""
+        if not self.config.stability:
+            return [None] * len(self.config.label_sets)
+        parts = "label.weight", "features.weight", "out.weight", "out.bias"
+        return [
+            StabilityWeights(*(np.ascontiguousarray(self.weights[f"stability.{i}.{part}"]) for part in parts))
+            for i in range(len(self.config.label_sets))
+        ]
 
     def single_head(self, head: str) -> "Checkpoint":
         """Make a checkpoint with one of several heads: its labels, its stability head, its calibration."""
@@ -108,56 +119,116 @@ class Checkpoint:
         weights |= {"stability.0." + k.removeprefix(own): v for k, v in given.items() if k.startswith(own)}
         config = msgspec.structs.replace(self.config, labels=labels, taggers={})
         known = {"": self.calibration[head]} if head in self.calibration else {}
-        kept: Mapping[str, Tensor] = weights
+        kept: Mapping[str, FloatArray] = weights
         if isinstance(self.weights, StoredWeights):
             kept = StoredWeights(weights | {"word.int8": self.weights.words, "word.scale": self.weights.scale})
         return Checkpoint(head, config, kept, self.tokenizer, known)
 
-    def dense_model(self) -> HybridModel:
-        """Make the dense model with these weights, in evaluation mode, float32, on the CPU."""
+    def tensors(self) -> "dict[str, Tensor]":
+        """Copy the weights to torch, float32, on the CPU."""
+        import torch
+
+        return {name: torch.from_numpy(np.array(self.weights[name], np.float32)) for name in self.weights}
+
+    def dense_model(self) -> "HybridModel":
+        """Make the dense model with these weights, in evaluation mode, float32, on the CPU; needs torch."""
+        from encoder.model.dense import HybridModel
+
         model = HybridModel(self.config)
-        model.load_state_dict(dict(self.weights))
+        model.load_state_dict(self.tensors())
         return model.eval()
 
 
-def head_columns(config: HybridConfig, weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+def head_columns(config: HybridConfig, weights: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
     """Give weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's units."""
     counts = [len(labels) for labels in config.label_sets.values()]
-    found: list[list[Tensor]] = []
+    found: list[FloatArray] = []
     for name in ("weight", "bias"):
-        parts = list(torch.split(weights[f"head.{name}"], counts))
+        parts = np.split(weights[f"head.{name}"], np.cumsum(counts)[:-1])
         if config.stability:
             parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
-        found.append(parts)
-    return torch.cat(found[0]), torch.cat(found[1])
+        found.append(np.concatenate(parts))
+    return found[0], found[1]
 
 
-def quantize_rows(table: Tensor) -> tuple[Tensor, Tensor]:
+def weight_shapes(config: HybridConfig) -> dict[str, tuple[int, ...]]:
+    """Give the shape of each weight of a checkpoint with this configuration, by name."""
+    hidden, wide, table = config.hidden, config.intermediate, config.table_width
+    shapes: dict[str, tuple[int, ...]] = {
+        _WORDS: (config.vocab_size, table), "position.weight": (config.positions, table)
+    }  # fmt: skip
+
+    def linear(name: str, outputs: int, inputs: int) -> None:
+        shapes.update({f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)})
+
+    def norm(name: str, width: int) -> None:
+        shapes.update({f"{name}.weight": (width,), f"{name}.bias": (width,)})
+
+    norm("norm", table)
+    if config.embedding is not None:
+        linear("project", hidden, config.embedding)
+    for i in range(config.layers):
+        layer = f"layers.{i}."
+        linear(layer + "qkv", 3 * hidden, hidden)
+        linear(layer + "out", hidden, hidden)
+        linear(layer + "ff_in", wide, hidden)
+        linear(layer + "ff_out", hidden, wide)
+        norm(layer + "norm1", hidden)
+        norm(layer + "norm2", hidden)
+        if config.sink:
+            shapes[layer + "sink"] = (2, hidden)
+    linear("head", config.scores, hidden)
+    for i, labels in enumerate(config.label_sets.values() if config.stability else ()):
+        head = f"stability.{i}."
+        linear(head + "hidden", config.stability, hidden)
+        linear(head + "out", 2, config.stability)
+        shapes[head + "label.weight"] = (len(labels), config.stability)
+        shapes[head + "features.weight"] = (config.stability, FEATURES)
+    return shapes
+
+
+def quantize_rows(table: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
     """Quantise each row of a (V, H) table to int8 with its own scale; gives (V, H) int8 and (V,) float32."""
-    scale = table.abs().amax(dim=1).clamp(min=1e-8) / 127.0
-    return (table / scale[:, None]).round().to(torch.int8), scale
+    scale = np.maximum(np.abs(table).max(axis=1), np.float32(1e-8)) / np.float32(127.0)
+    return np.rint(table / scale[:, None]).astype(np.int8), scale
 
 
-def save_checkpoint(folder: Path, config: HybridConfig, weights: dict[str, Tensor], tokenizer: Tokenizer) -> None:
+def restore_rows(numbers: NDArray[np.int8], scale: FloatArray) -> FloatArray:
+    """Give the (V, H) float32 table that quantised rows stand for."""
+    table: FloatArray = numbers.astype(np.float32) * scale[:, None]
+    return table
+
+
+def save_checkpoint(folder: Path, config: HybridConfig, weights: Mapping[str, Any], tokenizer: Tokenizer) -> None:
     """Write a checkpoint: word embeddings in 8 bits with one scale a row, everything else in half precision.
 
-    A calibration in the folder is deleted, because it is of other weights.
+    A calibration in the folder is deleted, because it is of other weights. `weights` are float32 arrays, or tensors of
+    torch on any device.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CALIBRATION).unlink(missing_ok=True)
-    stored: dict[str, Tensor] = {}
-    for name, tensor in weights.items():
-        if name == "word.weight":
-            stored["word.int8"], stored["word.scale"] = quantize_rows(tensor.detach().float().cpu())
+    stored: dict[str, NDArray[Any]] = {}
+    for name in weights:
+        weight = _to_array(weights[name])
+        if name == _WORDS:
+            stored["word.int8"], stored["word.scale"] = quantize_rows(weight)
         else:
-            stored[name] = tensor.detach().to("cpu", torch.float16).contiguous()
+            with np.errstate(over="ignore"):  # what is beyond half precision becomes infinite; callers check
+                stored[name] = np.ascontiguousarray(weight.astype(np.float16))
     save_file(stored, folder / "model.safetensors")
     write_json(folder / "config.json", config)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
 
 
+def _to_array(weight: Any) -> FloatArray:
+    """Give a tensor's or an array's numbers as float32."""
+    given = weight.detach().float().cpu().numpy() if hasattr(weight, "detach") else weight
+    array: FloatArray = np.asarray(given, np.float32)
+    return array
+
+
 def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
-    """Load a shipped tagger by name, or a checkpoint folder by path, to float32 on the CPU; with its calibration.
+    """Load a shipped tagger by name, or a checkpoint folder by path, with its calibration.
 
     Raises:
         CheckpointError: a file is missing, damaged or does not fit the configuration, or the calibration is of other
@@ -166,20 +237,23 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
     folder = find_checkpoint(name)
     config = read_config(folder)
     try:
+        check_file(folder / "model.safetensors", WEIGHTS_BYTES)
         stored = load_file(folder / "model.safetensors")
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"checkpoint {folder}: {error}") from error
-    except Exception as error:  # tokenizers raises bare Exception
-        raise CheckpointError(f"checkpoint {folder}: tokenizer.json cannot be read: {error}") from error
+        tokenizer = read_tokenizer_file(folder / "tokenizer.json")
+        check_ids(tokenizer, config.vocab_size)
+    except (OSError, SafetensorError, TokenizerError) as error:
+        raise CheckpointError(f"checkpoint {folder}: {to_one_line(str(error))}") from error
+    except (AttributeError, KeyError, TypeError) as error:  # what safetensors makes of types that numpy lacks
+        raise CheckpointError(
+            f"checkpoint {folder}: model.safetensors has numbers other than float16, float32 and int8"
+        ) from error
     try:
         weights = StoredWeights(stored)
     except KeyError as error:
         raise CheckpointError(f"checkpoint {folder}: model.safetensors lacks {error}") from error
-    with torch.device("meta"):  # only the shapes are needed
-        expected = {key: value.shape for key, value in HybridModel(config).state_dict().items()}
-    if weights.shapes() != expected:
+    if weights.shapes() != weight_shapes(config):
         raise CheckpointError(f"checkpoint {folder}: the weights do not fit config.json; train or export it again")
+    _check_numbers(folder, stored)
     checkpoint = Checkpoint(folder.name, config, weights, tokenizer)
     if not calibrated or not (folder / CALIBRATION).exists():
         return checkpoint
@@ -187,3 +261,24 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
         return replace(checkpoint, calibration=load_calibration(folder, checkpoint.identity()))
     except CalibrationError as error:
         raise CheckpointError(str(error)) from error
+
+
+def _check_numbers(folder: Path, stored: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse weights of another type than is written, and numbers that would make every score NaN.
+
+    Raises:
+        CheckpointError: the message names the weight.
+    """
+    for name, weight in stored.items():
+        if name == "word.int8":
+            good = weight.dtype == np.int8
+        elif weight.dtype == np.float16:
+            exponents = np.ascontiguousarray(weight).view(np.uint16) & 0x7C00  # ten times as fast as isfinite
+            good = not (exponents == 0x7C00).any()
+        else:
+            good = weight.dtype == np.float32 and bool(np.isfinite(weight).all())
+        if not good:
+            raise CheckpointError(
+                f"checkpoint {folder}: weight {name!r} ({weight.dtype}) is not finite, or not of the type that is "
+                "written; train or export it again"
+            )

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import msgspec
-
-from encoder.model.config import ConfigError, HybridConfig
+from encoder.files import read_fields
+from encoder.model.config import HybridConfig
 
 SHIPPED = Path(__file__).parent
 """Folder of the shipped checkpoints."""
@@ -36,6 +35,6 @@ def read_config(folder: Path) -> HybridConfig:
         CheckpointError: the file cannot be read, or the configuration is invalid.
     """
     try:
-        return msgspec.json.decode((folder / "config.json").read_bytes(), type=HybridConfig)
-    except (OSError, msgspec.DecodeError, ConfigError) as error:
+        return read_fields(folder / "config.json", HybridConfig)
+    except OSError as error:
         raise CheckpointError(f"checkpoint {folder}: {error}") from error

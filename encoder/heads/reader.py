@@ -5,14 +5,14 @@ Every segment is decoded by itself, in a fixed order: the result does not depend
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Generator
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.heads.stability_head import FEATURES, HeadStability
+from encoder.heads.stability_head import FEATURES, HeadStability, StabilityWeights
 from encoder.heads.viterbi import NO_LABEL, Decoder, probability_and_entropy, viterbi
+from encoder.kernel_cache import kernel
 
 STOOD, BEFORE, WORDS, AFTER, FIRST, ROW, CHANGED = range(7)
 """Columns of a segment's description for `HeadReader.read`: number of its standing words, and index of their first old
@@ -26,23 +26,13 @@ BY_INPUT, BY_MODEL, SPANS_UNCHANGED = range(3)
 no span can differ, because all words that came or went are without a label."""
 
 
-class _StabilityWeights(NamedTuple):
-    """A stability head's weights without its hidden layer; 0 units if there is no head."""
-
-    label: NDArray[np.float32]  # (labels, units)
-    features: NDArray[np.float32]  # (units, FEATURES)
-    out: NDArray[np.float32]  # (2, units)
-    bias: NDArray[np.float32]  # (2,)
-    scale: np.float32
-    shift: np.float32
-
-
 class HeadReader:
     """Decodes one tagger's columns of the encoder's scores."""
 
     def __init__(self, decoder: Decoder, stability: HeadStability) -> None:
         self._begin = decoder.begin
-        self._head = _weights(stability)
+        head = _no_head(stability.labels) if stability.head is None else stability.head
+        self._head = *head, np.float32(stability.scale), np.float32(stability.shift)
 
     def read(
         self,
@@ -68,20 +58,45 @@ class HeadReader:
         _read(columns, segments, before, after, self._begin, *self._head, changes)
         return changes
 
+    def read_in_slices(
+        self,
+        columns: NDArray[np.float32],
+        segment: NDArray[np.int64],
+        before: NDArray[np.void],
+        after: NDArray[np.void],
+        size: int,
+    ) -> Generator[None, None, NDArray[np.int64]]:
+        """Do what `read` does with one segment, and yield after each `size` words.
 
-def _weights(stability: HeadStability) -> _StabilityWeights:
-    head = stability.head
-    scale, shift = np.float32(stability.scale), np.float32(stability.shift)
-    if head is None:
-        sizes: list[tuple[int, ...]] = [(stability.labels, 0), (0, FEATURES), (2, 0), (2,)]
-        label, features, out, bias = (np.zeros(size, np.float32) for size in sizes)
-    else:
-        tensors = (head.label.weight, head.features.weight, head.out.weight, head.out.bias)
-        label, features, out, bias = (np.ascontiguousarray(x.detach().numpy(), np.float32) for x in tensors)
-    return _StabilityWeights(label, features, out, bias, scale, shift)
+        Args:
+            columns, before, after: as for `read`.
+            segment: (7,) its description.
+            size: words.
+
+        Returns:
+            (3,) changes.
+
+        Raises:
+            IndexError: as for `read`.
+        """
+        changes, labels = np.empty(3, np.int64), np.empty(max(0, segment[WORDS] - segment[FIRST]), np.int32)
+        _read_labels(columns, segment, before, after, self._begin, labels)
+        for start in range(0, len(labels), size):
+            yield
+            end = min(start + size, len(labels))
+            _read_records(columns, segment, after, len(self._begin), *self._head, labels, start, end)
+        stood, old, words, new, changed = segment[[STOOD, BEFORE, WORDS, AFTER, CHANGED]].tolist()
+        _count_changes(before[old : old + stood], after[new : new + words], changed, changes)
+        return changes
 
 
-@numba.njit(cache=True, nogil=True)
+def _no_head(labels: int) -> StabilityWeights:
+    """Weights of 0 units."""
+    sizes: list[tuple[int, ...]] = [(labels, 0), (0, FEATURES), (2, 0), (2,)]
+    return StabilityWeights(*(np.zeros(size, np.float32) for size in sizes))
+
+
+@kernel(nogil=True)
 def _read(
     columns: NDArray[np.float32],
     segments: NDArray[np.int64],
@@ -96,40 +111,92 @@ def _read(
     shift: np.float32,
     changes: NDArray[np.int64],
 ) -> None:
-    classes, units = len(begin), len(features)
     most = 0
     for s in range(len(segments)):
         most = max(most, segments[s, WORDS] - segments[s, FIRST])
+    classes = len(begin)
     back, labels = np.empty((most, classes), np.int32), np.empty(most, np.int32)
     score, last = np.empty(classes), np.empty(classes)
-    inputs = np.empty(FEATURES, np.float32)
     for s in range(len(segments)):
-        stood, old, words, new, first, row, changed = segments[s]
-        if not (0 <= first <= stood <= len(before) - old and first <= words <= len(after) - new):
-            raise IndexError("words that stand lie outside the records of before or after")
-        if first < words and not 0 <= row + first < row + words <= len(columns):
-            raise IndexError("words to be read have no scores")
-        for i in range(first):
-            after[new + i] = before[old + i]
-        if first < words:
-            left = np.int64(before[old + first - 1].labels) if first else np.int64(NO_LABEL)
-            logits = columns[row + first : row + words]
-            viterbi(logits, left, begin, score, last, back, labels)
-            for i in range(words - first):
-                line = logits[i]
-                one = after[new + first + i]
-                p, entropy = probability_and_entropy(line, classes, labels[i])
-                one.labels, one.probability, one.entropy = labels[i], p, entropy
-                if units:
-                    _fill_features(line, classes, labels[i], p, entropy, words - 1 - first - i, inputs)
-                    base, drift = _stability_logit(line[classes:], label[labels[i]], features, out, bias, inputs)
-                else:
-                    base, drift = _probability_logit(p), np.float32(0)
-                one.base, one.drift, one.seen = scale * base + shift, scale * drift, words
+        stood, old, words, new, first, _, changed = segments[s]
+        _fill_labels(columns, segments[s], before, after, begin, score, last, back, labels)
+        _read_records(
+            columns, segments[s], after, classes, label, features, out, bias, scale, shift, labels, 0, words - first
+        )
         _count_changes(before[old : old + stood], after[new : new + words], changed, changes[s])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
+def _read_labels(
+    columns: NDArray[np.float32],
+    segment: NDArray[np.int64],
+    before: NDArray[np.void],
+    after: NDArray[np.void],
+    begin: NDArray[np.int32],
+    labels: NDArray[np.int32],
+) -> None:
+    """Decode the labels of one segment's words from the first to be decoded on; keep the records before it."""
+    score, last, back = np.empty(len(begin)), np.empty(len(begin)), np.empty((len(labels), len(begin)), np.int32)
+    _fill_labels(columns, segment, before, after, begin, score, last, back, labels)
+
+
+@kernel(nogil=True)
+def _fill_labels(
+    columns: NDArray[np.float32],
+    segment: NDArray[np.int64],
+    before: NDArray[np.void],
+    after: NDArray[np.void],
+    begin: NDArray[np.int32],
+    score: NDArray[np.float64],
+    last: NDArray[np.float64],
+    back: NDArray[np.int32],
+    labels: NDArray[np.int32],
+) -> None:
+    stood, old, words, new, first, row, _ = segment
+    if not (0 <= first <= stood <= len(before) - old and first <= words <= len(after) - new):
+        raise IndexError("words that stand lie outside the records of before or after")
+    if first < words and not 0 <= row + first < row + words <= len(columns):
+        raise IndexError("words to be read have no scores")
+    for i in range(first):
+        after[new + i] = before[old + i]
+    if first < words:
+        left = np.int64(before[old + first - 1].labels) if first else np.int64(NO_LABEL)
+        viterbi(columns[row + first : row + words], left, begin, score, last, back, labels)
+
+
+@kernel(nogil=True)
+def _read_records(
+    columns: NDArray[np.float32],
+    segment: NDArray[np.int64],
+    after: NDArray[np.void],
+    classes: int,
+    label: NDArray[np.float32],
+    features: NDArray[np.float32],
+    out: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    scale: np.float32,
+    shift: np.float32,
+    labels: NDArray[np.int32],
+    start: int,
+    end: int,
+) -> None:
+    """Fill the records of the words start..end, counted from the first one to be decoded."""
+    _, _, words, new, first, row, _ = segment
+    units, inputs = len(features), np.empty(FEATURES, np.float32)
+    for i in range(start, end):
+        line = columns[row + first + i]
+        one = after[new + first + i]
+        p, entropy = probability_and_entropy(line, classes, labels[i])
+        one.labels, one.probability, one.entropy = labels[i], p, entropy
+        if units:
+            _fill_features(line, classes, labels[i], p, entropy, words - 1 - first - i, inputs)
+            base, drift = _stability_logit(line[classes:], label[labels[i]], features, out, bias, inputs)
+        else:
+            base, drift = _probability_logit(p), np.float32(0)
+        one.base, one.drift, one.seen = scale * base + shift, scale * drift, words
+
+
+@kernel(nogil=True)
 def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: int, changes: NDArray[np.int64]) -> None:
     """Fill a segment's changes (3,); all 0 if it is not known which words the input changed."""
     by_input = by_model = labelled = 0
@@ -147,7 +214,7 @@ def _count_changes(before: NDArray[np.void], after: NDArray[np.void], changed: i
     changes[SPANS_UNCHANGED] = changed != NOT_GROWN and by_model + labelled == 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fill_features(
     line: NDArray[np.float32],
     classes: int,
@@ -173,7 +240,7 @@ def _fill_features(
     inputs[5] = right == 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _stability_logit(
     products: NDArray[np.float32],
     label: NDArray[np.float32],
@@ -194,7 +261,7 @@ def _stability_logit(
     return np.float32(base), np.float32(drift)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _probability_logit(probability: np.float32) -> np.float32:
     """Compute the base of one word for a checkpoint without a stability head: the logit of the label's probability."""
     p = min(max(probability, _LEAST_PROBABILITY), _MOST_PROBABILITY)

@@ -10,9 +10,10 @@ which the stability at any later step follows without another evaluation:
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from encoder.kernel_cache import kernel
 
 
 class StabilityLogit(NamedTuple):
@@ -22,7 +23,7 @@ class StabilityLogit(NamedTuple):
     drift: NDArray[np.float32]  # (words,) change of the logit for each unit of log(1 + unseen words)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def stability_at(base: np.float32, drift: np.float32, unseen: int | np.int64) -> np.float32:
     """Give the stability of one word. Every caller uses this function, so that the result is the same everywhere.
 
@@ -33,7 +34,7 @@ def stability_at(base: np.float32, drift: np.float32, unseen: int | np.int64) ->
     return stability
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def stability_of(logit: StabilityLogit, unseen: NDArray[np.int32]) -> NDArray[np.float32]:
     """Give the stability (words,), 0..1, of words that have not seen the last `unseen` (words,) words."""
     stability = np.empty(len(unseen), np.float32)

@@ -5,40 +5,27 @@ The products of its hidden layer with the word's last hidden state are columns o
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 FEATURES = 6
 """Number of inputs beside the hidden state and the label: entropy, margin to the second label, probability, distance of
 the label from the best, words seen to the right, and whether there are none."""
 
 
-class StabilityHead(nn.Module):
-    """Two layers over a word's last hidden state, its label and `FEATURES` numbers."""
+class StabilityWeights(NamedTuple):
+    """Weights of a stability head but its hidden layer, float32."""
 
-    def __init__(self, hidden: int, labels: int, units: int) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(hidden, units)
-        self.label = nn.Embedding(labels, units)
-        self.features = nn.Linear(FEATURES, units, bias=False)
-        self.out = nn.Linear(units, 2)
-
-    def forward(self, products: Tensor, labels: Tensor, features: Tensor) -> Tensor:
-        """Compute base and drift.
-
-        Args:
-            products: (N, units) of the hidden layer with the words' hidden states, bias included.
-            labels: (N,) int64 standing labels.
-            features: (N, FEATURES) as `make_features` has them.
-
-        Returns:
-            (N, 2) base, drift.
-        """
-        z: Tensor = self.out(F.gelu(products + self.label(labels) + self.features(features)))
-        return z
+    label: NDArray[np.float32]
+    """(labels, units) embedding of the label"""
+    features: NDArray[np.float32]
+    """(units, FEATURES)"""
+    out: NDArray[np.float32]
+    """(2, units)"""
+    bias: NDArray[np.float32]
+    """(2,)"""
 
 
 def make_features(
@@ -79,7 +66,7 @@ def make_features(
 class HeadStability:
     """Stability of one tagger's labels: its stability head, and the scale and shift that calibration found."""
 
-    head: StabilityHead | None
+    head: StabilityWeights | None
     """None: a checkpoint without a stability head."""
     labels: int
     scale: float = 1.0

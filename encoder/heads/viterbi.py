@@ -7,9 +7,10 @@ which is never changed. So an append alone never flips a label.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from encoder.kernel_cache import kernel
 
 NO_LABEL = -1
 """The label before the first word of a segment."""
@@ -48,7 +49,7 @@ class Decoder:
         return decoded
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _decode(
     logits: NDArray[np.float32],
     starts: NDArray[np.int64],
@@ -69,7 +70,7 @@ def _decode(
         probability[i], entropy[i] = probability_and_entropy(logits[i], classes, labels[i])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def viterbi(
     logits: NDArray[np.float32],
     before: int | np.int64,
@@ -117,7 +118,7 @@ def viterbi(
     labels[0] = best
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def probability_and_entropy(logits: NDArray[np.float32], classes: int, label: int) -> tuple[np.float32, np.float32]:
     """Give the softmax probability of a word's label, and the entropy (nats) of its first `classes` scores."""
     top = logits[0]

@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from encoder.files import FileRefused, read_text_file
 from encoder.importing.fidelity import LabelPiece, first_pieces
 from encoder.importing.source_model import SourceModel
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
 from encoder.train.config import StageConfig, TextSource
 from encoder.train.data.batches import IGNORED, TrainingBatch, WordPieces, make_batches, make_examples
-from encoder.train.data.text import TextSequence, read_source
+from encoder.train.data.sequence import TextSequence
+from encoder.train.data.text import check_words, read_source
 from encoder.train.stages.distill import hidden_loss, matched_layers
 from encoder.train.stages.loop import StageJob, pick_device
 
@@ -44,11 +46,13 @@ def read_unlabelled(path: Path) -> list[TextSequence]:
 
 def _read_lines(path: Path) -> list[TextSequence]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text_file(path).splitlines()
+    except FileRefused as error:
+        raise ConfigError(str(error)) from error
+    except OSError as error:
         raise ConfigError(f"{path}: {error}") from error
     split = [tuple(line.split()) for line in lines]
-    return [TextSequence(str(path), words, ("O",) * len(words)) for words in split if words]
+    return check_words(path, [TextSequence(str(path), words, ("O",) * len(words)) for words in split if words])
 
 
 def hold_out(sequences: list[TextSequence], seed: int) -> tuple[list[TextSequence], list[TextSequence]]:

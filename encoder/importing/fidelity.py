@@ -18,7 +18,7 @@ from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.train.config import StageConfig
 from encoder.train.data.batches import IGNORED, TrainingBatch, TrainingExample, WordPieces, make_batches
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from encoder.train.stages.loop import pick_device
 
 LabelPiece = Literal["first", "last"]
@@ -64,7 +64,9 @@ def random_batches(config: HybridConfig, count: int = 64, length: int = 32) -> l
     """Batch random pieces, each a word, for when there is no text."""
     ids = np.random.default_rng(0).integers(0, config.vocab_size, (count, length))
     zeros, steps = np.zeros(length, np.int64), np.arange(length)
-    return make_batches([TrainingExample(row, zeros, steps, zeros, 0) for row in ids], config, _STAGE, random.Random(0))
+    return make_batches(
+        [TrainingExample(row, zeros, steps, zeros, zeros) for row in ids], config, _STAGE, random.Random(0)
+    )
 
 
 def first_pieces(last: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,10 +8,11 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import msgspec
+import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, quantize_rows, save_checkpoint
+from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, quantize_rows, restore_rows, save_checkpoint
 from encoder.checkpoints.huggingface.folder import ImportRefused
 from encoder.files import write_json
 from encoder.importing.distillation import heal_job, hold_out, read_unlabelled
@@ -29,7 +30,7 @@ from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
 from encoder.train.config import AugmentConfig, StageConfig
 from encoder.train.data.batches import TrainingBatch, WordPieces
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from encoder.train.run import keep_to_one_thread
 from encoder.train.stages.loop import console, run_stage
 
@@ -193,8 +194,8 @@ def _measure_steps(
 def _heal(
     options: ImportOptions, original: SourceModel, student: HybridModel, pieces: WordPieces, learned: list[TextSequence]
 ) -> None:
-    eight_bits, scale = quantize_rows(student.word.weight.detach())
-    student.word.weight.data = eight_bits.float() * scale[:, None]  # heal what will be stored
+    stored = restore_rows(*quantize_rows(student.word.weight.detach().numpy()))
+    student.word.weight.data = torch.from_numpy(stored)  # heal what will be stored
     stage = StageConfig(
         epochs=options.epochs,
         lr=options.lr,

@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn import functional as F
 
 from encoder.checkpoints.huggingface.bert_families import Family, choose_family, convert_weights, encoder_fields
 from encoder.checkpoints.huggingface.folder import ImportRefused, read_json, read_weights
@@ -16,9 +14,10 @@ from encoder.importing.label_head import ImportedHead, no_head, read_head, read_
 from encoder.importing.tokenizers import read_tokenizer
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
+from encoder.model.framed import FRAME, FramedModel
+from encoder.tokenizer.base import TokenizerError
+from encoder.tokenizer.reading import check_ids
 
-FRAME = 2
-"""Special tokens around a text: one before it, one after it."""
 PAGE = 16
 WINDOW = 128
 
@@ -48,14 +47,8 @@ class SourceModel:
         Returns:
             L + 1 tensors (B, T, H): the embedding output and each layer's, at the texts' own tokens.
         """
-        end = real.sum(dim=1, keepdim=True) + 1  # (B, 1) place of the closing token
-        framed = F.pad(ids * real, (1, 1))
-        framed[:, 0] = self.opening
-        framed.scatter_(1, end, self.closing)
-        steps = torch.arange(framed.shape[1], device=ids.device).expand(framed.shape)
-        inside = steps <= end
-        last, first = torch.where(inside, end, steps), steps * ~inside  # padding sees itself only
-        return [states[:, 1:-1] for states in self.model.hidden_states(framed, steps, last, first)]
+        framed = FramedModel(self.model, self.opening, self.closing)
+        return [states[:, 1:-1] for states in framed.hidden_states(ids, real)]
 
 
 def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
@@ -77,7 +70,7 @@ def read_original(folder: Path, *, with_head: bool = True) -> SourceModel:
     tokenizer = read_tokenizer(folder)
     raw = read_weights(folder)
     tagger = with_head and any(
-        str(name).endswith("ForTokenClassification") for name in source.get("architectures") or ()
+        str(name).endswith("ForTokenClassification") for name in _names(source.get("architectures"))
     )
     head = _head(source, raw) if tagger else no_head(fields["hidden"])
     skip = _rows_before(family, source)
@@ -130,6 +123,10 @@ def make_hybrid(
     return shape, weights
 
 
+def _names(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []
+
+
 def _head(config: dict[str, Any], raw: dict[str, Tensor]) -> ImportedHead:
     if "classifier.weight" not in raw or "classifier.bias" not in raw:
         raise ImportRefused("the weights lack the token-classification head (classifier.weight, classifier.bias)")
@@ -142,18 +139,16 @@ def _rows_before(family: Family, config: dict[str, Any]) -> int:
     if not family.positions_after_padding:
         return 0
     padding = config.get("pad_token_id")
-    if not isinstance(padding, int):
+    if type(padding) is not int or padding < 0:
         raise ImportRefused("config.json: no pad_token_id, from which RoBERTa counts positions")
     return padding + 1
 
 
 def _check_tokenizer(tokenizer: Tokenizer, config: HybridConfig) -> None:
-    most = max(tokenizer.get_vocab(with_added_tokens=True).values())
-    if most >= config.vocab_size:
-        raise ImportRefused(
-            f"the tokenizer has ids up to {most}, but the model only {config.vocab_size} embeddings: "
-            "they are not of the same checkpoint"
-        )
+    try:
+        check_ids(tokenizer, config.vocab_size)
+    except TokenizerError as error:
+        raise ImportRefused(f"{error}: they are not of the same checkpoint") from error
 
 
 def _special(tokenizer: Tokenizer, name: str) -> int:

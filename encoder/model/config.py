@@ -9,6 +9,27 @@ class ConfigError(ValueError):
     """A configuration is invalid; the message names the field and says what to do."""
 
 
+LIMITS = {
+    "stability": (0, 4096),
+    "layers": (1, 128),
+    "causal_layers": (0, 127),
+    "hidden": (1, 16_384),
+    "heads": (1, 1024),
+    "intermediate": (1, 65_536),
+    "vocab_size": (1, 1 << 22),
+    "positions": (1, 1 << 20),
+    "window": (1, 1 << 19),
+    "page_size": (1, 4096),
+    "embedding": (1, 16_384),
+}
+"""Least and most of each size. They keep the cost of a configuration that somebody else has written within bounds; the
+largest published encoders are well below them."""
+MOST_PARAMETERS = 1 << 31
+MOST_TAGGERS = 256
+MOST_LABELS = 4096
+LONGEST_LABEL = 200
+
+
 class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Shape of a hybrid encoder and of its caches (docs/architecture.md, "The model").
 
@@ -41,24 +62,48 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Width of the embedding tables if it is not `hidden`: a linear layer after their norm widens them (ELECTRA)."""
     gelu: Literal["none", "tanh"] = "none"
     """Approximation of GELU: none (the erf form), or tanh (Hendrycks and Gimpel 2016, section 2)."""
+    sink: bool = False
+    """Whether every layer has an attention sink: a learned key and value that each query sees beside the tokens, in
+    whatever window and at whatever position it is (`encoder.model.dense`)."""
 
     def __post_init__(self) -> None:
+        if self.taggers and self.labels != ("O",):
+            raise ConfigError("configuration: give either `labels` or `taggers`, not both")
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ConfigError(f"configuration: {name} must be {least:,} to {most:,}, not {value}")
         for labels in self.label_sets.values():
             _check_labels(labels)
         checks = [
-            (not self.taggers or self.labels == ("O",), "give either `labels` or `taggers`, not both"),
-            (self.stability >= 0, "stability must be at least 0"),
-            (0 <= self.causal_layers < self.layers, "causal_layers must be at least 0 and less than layers"),
-            (self.hidden % self.heads == 0, "hidden must be a multiple of heads"),
-            (self.embedding is None or self.embedding >= 1, "embedding must be at least 1"),
-            (self.page_size >= 1, "page_size must be at least 1"),
-            (self.positions % self.page_size == 0, "positions must be a multiple of page_size"),
-            (self.window % (2 * self.page_size) == 0, "window must be a multiple of twice page_size"),
-            (0 < self.window <= self.positions // 2, "window must be at most half of positions"),
+            (len(self.taggers) <= MOST_TAGGERS, f"at most {MOST_TAGGERS} taggers", len(self.taggers)),
+            (self.causal_layers < self.layers, "causal_layers must be less than layers", self.causal_layers),
+            (self.hidden % self.heads == 0, "hidden must be a multiple of heads", self.heads),
+            (0 < self.layer_norm_eps < 1, "layer_norm_eps must be between 0 and 1", self.layer_norm_eps),
+            (self.positions % self.page_size == 0, "positions must be a multiple of page_size", self.positions),
+            (self.window % (2 * self.page_size) == 0, "window must be a multiple of twice page_size", self.window),
+            (self.window <= self.positions // 2, "window must be at most half of positions", self.window),
+            (self.parameters <= MOST_PARAMETERS, f"at most {MOST_PARAMETERS:,} parameters", self.parameters),
         ]
-        for good, message in checks:
+        for good, message, value in checks:
             if not good:
-                raise ConfigError(f"configuration: {message} (got {self})")
+                raise ConfigError(f"configuration: {message} (got {value})")
+
+    @property
+    def parameters(self) -> int:
+        """Weights of tables and layers, without norms, biases and heads."""
+        layer = self.hidden * (4 * self.hidden + 2 * self.intermediate)
+        return (self.vocab_size + self.positions) * self.table_width + self.layers * layer
+
+    def identity_bytes(self) -> bytes:
+        """Encode the configuration for the identity of a checkpoint.
+
+        A field that came later is left out while it has its default, so that older checkpoints keep their identity.
+        """
+        fields: dict[str, object] = msgspec.to_builtins(self)
+        if not self.sink:
+            del fields["sink"]
+        return msgspec.json.encode(fields)
 
     @property
     def label_sets(self) -> dict[str, tuple[str, ...]]:
@@ -92,18 +137,22 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:
+    known = set(labels)
     checks = [
+        (len(labels) <= MOST_LABELS, f"a tagger has at most {MOST_LABELS} labels"),
+        (all(len(x) <= LONGEST_LABEL for x in labels), f"a label has at most {LONGEST_LABEL} characters"),
         (bool(labels) and labels[0] == "O", 'labels must begin with "O"'),
-        (len(set(labels)) == len(labels), "labels must not repeat"),
+        (len(known) == len(labels), "labels must not repeat"),
         (
             all(x[:2] in ("B-", "I-") and len(x) > 2 for x in labels[1:]),
             'labels after "O" must look like B-type or I-type',
         ),
         (
-            all("B-" + x[2:] in labels for x in labels if x.startswith("I-")),
+            all("B-" + x[2:] in known for x in labels if x.startswith("I-")),
             "every I-type label needs its B-type label",
         ),
     ]
     for good, message in checks:
         if not good:
-            raise ConfigError(f"configuration: {message} (got {labels})")
+            shown = ", ".join(x[:40] for x in labels[:10])
+            raise ConfigError(f"configuration: {message} (got {len(labels)} labels: {shown})")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoder.heads.stability_head import StabilityHead
+from encoder.heads.stability_head import FEATURES
 from encoder.model.config import HybridConfig
 
 
@@ -21,6 +21,8 @@ class Layer(nn.Module):
         super().__init__()
         self.heads, self.gelu = config.heads, config.gelu
         self.qkv = nn.Linear(config.hidden, 3 * config.hidden)
+        self.sink = nn.Parameter(torch.zeros(2, config.hidden)) if config.sink else None
+        """Key and value of the attention sink."""
         self.out = nn.Linear(config.hidden, config.hidden)
         self.norm1 = nn.LayerNorm(config.hidden, eps=config.layer_norm_eps)
         self.ff_in = nn.Linear(config.hidden, config.intermediate)
@@ -31,6 +33,10 @@ class Layer(nn.Module):
         """Map (B, T, H) to (B, T, H); `mask` is (B, 1, T, T) bool, true where a query sees a key; None sees all."""
         batch, length, hidden = x.shape
         q, k, v = self.qkv(x).view(batch, length, 3, self.heads, hidden // self.heads).permute(2, 0, 3, 1, 4)
+        if self.sink is not None:
+            key, value = self.sink.to(k.dtype).view(2, 1, self.heads, 1, -1).expand(-1, batch, -1, -1, -1)
+            k, v = torch.cat([key, k], dim=2), torch.cat([value, v], dim=2)
+            mask = None if mask is None else F.pad(mask, (1, 0), value=True)
         attend = _attend_by_matmul if self.training and x.device.type == "cpu" else F.scaled_dot_product_attention
         seen: Tensor = attend(q, k, v, attn_mask=mask)  # (B, heads, T, head_dim)
         seen = self.out(seen.transpose(1, 2).reshape(batch, length, hidden))
@@ -67,6 +73,31 @@ def span_mask(first: Tensor | None, last: Tensor) -> Tensor:
     if first is not None:
         mask &= keys >= first[..., None]
     return mask[:, None]
+
+
+class StabilityHead(nn.Module):
+    """Two layers over a word's last hidden state, its label and `FEATURES` numbers."""
+
+    def __init__(self, hidden: int, labels: int, units: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(hidden, units)
+        self.label = nn.Embedding(labels, units)
+        self.features = nn.Linear(FEATURES, units, bias=False)
+        self.out = nn.Linear(units, 2)
+
+    def forward(self, products: Tensor, labels: Tensor, features: Tensor) -> Tensor:
+        """Compute base and drift.
+
+        Args:
+            products: (N, units) of the hidden layer with the words' hidden states, bias included.
+            labels: (N,) int64 standing labels.
+            features: (N, FEATURES) as `encoder.heads.stability_head.make_features` has them.
+
+        Returns:
+            (N, 2) base, drift.
+        """
+        z: Tensor = self.out(F.gelu(products + self.label(labels) + self.features(features)))
+        return z
 
 
 class HybridModel(nn.Module):

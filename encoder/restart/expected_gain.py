@@ -16,10 +16,10 @@ only a few per cent dearer than the first. What is spent in the end is measured,
 (`stream.overload.budget`).
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.kernel_cache import kernel
 from encoder.restart.standing import PolicyBatch, combine_heads
 
 RESOLVED = 0.4
@@ -34,7 +34,7 @@ def expected_changes(batch: PolicyBatch, segment: int) -> NDArray[np.float64]:
     return changes
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fill_segment_changes(
     words: NDArray[np.void], first: int, standing: int, count: int, changes: NDArray[np.float64]
 ) -> None:
@@ -43,7 +43,7 @@ def _fill_segment_changes(
     fill_changes(stability, seen, count, changes)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def fill_changes(
     stability: NDArray[np.float32], seen: NDArray[np.int32], count: int, changes: NDArray[np.float64]
 ) -> None:
@@ -62,7 +62,7 @@ def fill_changes(
         changes[i] = RESOLVED * doubt * np.log((right + 0.5) / (was + 0.5))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def best_point(changes: NDArray[np.float64], point: int, price: float) -> int:
     """Give the restart point, not before `point`, whose expected changes exceed the price of its words by most.
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.kernel_cache import kernel
 from encoder.restart.expected_gain import best_point, fill_changes
 from encoder.restart.policy_text import read_policy
 from encoder.restart.standing import PolicyBatch, combine_heads
@@ -120,7 +120,7 @@ def _find_points(find: Callable[..., None], batch: PolicyBatch, number: float | 
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _find_uncertain(
     words: NDArray[np.void], segments: NDArray[np.int64], threshold: np.float32, points: NDArray[np.int64]
 ) -> None:
@@ -133,7 +133,7 @@ def _find_uncertain(
         points[s] = point
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _highest_entropy(words: NDArray[np.void], index: int) -> np.float32:
     highest = np.float32(0)
     for tagger in range(len(words)):
@@ -141,7 +141,7 @@ def _highest_entropy(words: NDArray[np.void], index: int) -> np.float32:
     return highest
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _find_unstable(
     words: NDArray[np.void], segments: NDArray[np.int64], threshold: np.float32, points: NDArray[np.int64]
 ) -> None:
@@ -158,7 +158,7 @@ def _find_unstable(
                 break
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _find_best(words: NDArray[np.void], segments: NDArray[np.int64], price: float, points: NDArray[np.int64]) -> None:
     """Fill the point of each segment whose expected changes exceed the price of its words by most."""
     most = _most_standing(segments)
@@ -171,7 +171,7 @@ def _find_best(words: NDArray[np.void], segments: NDArray[np.int64], price: floa
         points[s] = best_point(changes[:standing], 0, price)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _most_standing(segments: NDArray[np.int64]) -> int:
     most = 0
     for s in range(len(segments)):

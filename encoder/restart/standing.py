@@ -6,12 +6,12 @@ A word stands if neither it nor a word before it has changed since it was comput
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.stability import stability_at
 from encoder.heads.word_record import WORD
+from encoder.kernel_cache import kernel
 
 
 class PolicyBatch(NamedTuple):
@@ -44,7 +44,7 @@ def pack_batch(data: Sequence[Sequence[bytes]], segments: Sequence[tuple[int, in
     return PolicyBatch(words, packed)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def combine_heads(
     words: NDArray[np.void],
     first: int,

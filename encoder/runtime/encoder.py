@@ -14,12 +14,12 @@ from encoder.checkpoints.checkpoint import Checkpoint, head_columns
 from encoder.runtime.cpu.avx512.layers import FusedBody, fits
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
 from encoder.runtime.cpu.avx512.weight_file import packed_weights
-from encoder.runtime.cpu.unfused_layers import UnfusedBody, choose_kernels
 from encoder.runtime.interface import Encoder
-from encoder.runtime.kernels import IntArray, PackedRows
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type
+from encoder.runtime.packed_rows import IntArray, PackedRows
 from encoder.runtime.paged_cache import PagedCache, prefix_rows, tail_rows
 from encoder.runtime.passes import PassPlan
+from encoder.torch_extra import require_torch
 
 
 class Body(Protocol):
@@ -78,6 +78,9 @@ class HybridEncoder(Encoder):
             packed = packed_weights(checkpoint, self.identity, chosen, head)
             self._body = FusedBody(config, cache, chosen, packed, checkpoint.word_table())
         else:
+            require_torch("a model whose widths are no multiples of 16" if kernels == "auto" else f"kernels {kernels}")
+            from encoder.runtime.cpu.unfused_layers import UnfusedBody, choose_kernels
+
             self._body = UnfusedBody(config, cache, checkpoint.weights, head, choose_kernels(kernels), chosen)
         self._warm_up()
 
@@ -89,7 +92,8 @@ def _check_fallback(kernels: str, number_format: str) -> None:
     """Raise if fused layers were asked for, or are needed, and this processor or model does not support them."""
     if kernels == "fused":
         raise ValueError(
-            f"kernels fused in {number_format} need AVX-512 and widths that are multiples of 16; take auto"
+            f"kernels fused in {number_format} need widths that are multiples of 16, and AVX-512 unless it is float32; "
+            "take auto"
         )
     if number_format == "int8":
         raise NumberFormatError(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from encoder.checkpoints.checkpoint import Checkpoint
@@ -40,9 +39,9 @@ class Encoder(ABC):
         self._planned: tuple[tuple[Pass, ...], int, PassPlan] | None = None
 
     @property
-    def dtype(self) -> torch.dtype:
-        """Of cached keys and values."""
-        return self.cache.dtype
+    def page_numbers(self) -> NumberType:
+        """Number type of cached keys and values: float32 or bfloat16."""
+        return self.cache.numbers
 
     @property
     def precision(self) -> str:
@@ -50,7 +49,7 @@ class Encoder(ABC):
 
         Encoders of another precision may label a few words otherwise.
         """
-        pages = str(self.dtype).removeprefix("torch.")
+        pages = self.page_numbers
         return self.number_format if pages == self.number_format else f"{self.number_format}/{pages}"
 
     def open_slot(self) -> int:

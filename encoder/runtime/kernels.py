@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-IntArray = NDArray[np.int32]
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 
 class Buffer:
@@ -85,25 +85,11 @@ class Pages:
 
 
 @dataclass(frozen=True, slots=True)
-class PackedRows:
-    """Metadata of the packed rows of one ragged pass, int32, built once a step.
+class Sink:
+    """Key and value of one layer's attention sink, which every row sees beside the keys in its pages."""
 
-    Rows starts[s] .. starts[s+1]-1 belong to sequence s and are consecutive tokens.
-    """
-
-    slots: IntArray
-    """(S,) table row of each sequence"""
-    starts: IntArray
-    """(S + 1,) row offsets"""
-    position: IntArray
-    """(T,) index of the token in its sequence"""
-    first: IntArray
-    """(T,) first key the token sees"""
-    last: IntArray
-    """(T,) last key the token sees"""
-
-    def __len__(self) -> int:
-        return len(self.position)
+    parts: Buffer
+    """(2, H) float32"""
 
 
 class Kernels(Protocol):
@@ -114,7 +100,7 @@ class Kernels(Protocol):
     def embed(self, tokens: IntArray, rows: PackedRows, table: Embedding, dtype: torch.dtype) -> ResidualStream:
         """Embed (T,) token ids at the rows' positions: word + position, normed."""
 
-    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows, sink: Sink | None = None) -> Tensor:
         """Write each row's key and value into its page, then attend.
 
         Args:
@@ -122,6 +108,7 @@ class Kernels(Protocol):
             pages: keys and values of this layer; written.
             table: (slots, pages a slot) int32; has every page that a row writes or sees.
             rows: limits of each query; keys outside a sequence's own rows must be in the pages already.
+            sink: the layer's attention sink, if it has one.
 
         Returns:
             (T, H) in the number format.

@@ -6,7 +6,7 @@ fused layers are so in every format. oneDNN, which computes models that the fuse
 (`encoder.runtime.cpu.packed_linear`) and in bfloat16 by AVX-512, but not in bfloat16 by AMX.
 
     processor                    fused layers    other models
-    no AVX-512                   -               float32
+    no AVX-512                   float32         float32
     AVX-512 without VNNI         float32         float32
     AVX-512 VNNI                 int8            float32
     AVX-512 VNNI and BF16        int8            bfloat16
@@ -15,8 +15,6 @@ fused layers are so in every format. oneDNN, which computes models that the fuse
 
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
-
-import torch
 
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import can_multiply
@@ -75,11 +73,11 @@ def read_features() -> ProcessorFeatures:
     )
 
 
-def page_type(number_format: NumberType, *, fused: bool = True) -> torch.dtype:
-    """Give the type of cached keys and values for linears of this number type."""
+def page_type(number_format: NumberType, *, fused: bool = True) -> NumberType:
+    """Give the type of cached keys and values for linears of this number type: float32 or bfloat16."""
     if number_format == "int8":
-        return torch.bfloat16 if fused and can_multiply("bfloat16") else torch.float32
-    return torch.bfloat16 if number_format == "bfloat16" else torch.float32
+        return "bfloat16" if fused and can_multiply("bfloat16") else "float32"
+    return number_format
 
 
 def _processor_flags() -> frozenset[str]:

@@ -7,11 +7,11 @@ slot is one row of four: length, held, first, end. `length` tokens are cached, b
 
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.kernels import IntArray
+from encoder.kernel_cache import kernel
+from encoder.runtime.packed_rows import IntArray
 
 Int64Array = NDArray[np.int64]
 
@@ -31,7 +31,7 @@ BAD_RESTART: Final = 7
 NOT_STANDING: Final = 8
 
 
-@numba.njit(cache=True)
+@kernel
 def check_request(request: Int64Array, state: Int64Array, positions: int, window_size: int) -> int:
     """Check one request against its slot's state (4,); gives `OK` or the code of the first rule that it breaks."""
     keep, count, window, restart = request[1], request[2], request[3], request[4]
@@ -51,7 +51,7 @@ def check_request(request: Int64Array, state: Int64Array, positions: int, window
     return OK
 
 
-@numba.njit(cache=True)
+@kernel
 def check_requests(
     requests: Int64Array, state: Int64Array, opened: NDArray[np.bool_], positions: int, window_size: int
 ) -> tuple[int, int]:
@@ -70,7 +70,7 @@ def check_requests(
     return OK, len(requests)
 
 
-@numba.njit(cache=True)
+@kernel
 def next_state(request: Int64Array, state: Int64Array, page_size: int) -> tuple[int, int, int, int]:
     """Give the state (length, held, first, end) of a slot after a request."""
     keep, window, restart = request[1], request[3], request[4]
@@ -85,7 +85,7 @@ def next_state(request: Int64Array, state: Int64Array, page_size: int) -> tuple[
     return n, held, first, end
 
 
-@numba.njit(cache=True)
+@kernel
 def page_range(length: int, held: int, page_size: int) -> tuple[int, int]:
     """Give the entries (start, stop) of a table row that hold pages for tokens held .. length-1."""
     if length <= held:
@@ -93,7 +93,7 @@ def page_range(length: int, held: int, page_size: int) -> tuple[int, int]:
     return held // page_size, (length + page_size - 1) // page_size
 
 
-@numba.njit(cache=True)
+@kernel
 def count_new_pages(requests: Int64Array, state: Int64Array, page_size: int, has_prefix: bool) -> int:
     """Count the pages that these requests take beyond those they give back; may be negative."""
     new = 0
@@ -108,7 +108,7 @@ def count_new_pages(requests: Int64Array, state: Int64Array, page_size: int, has
     return new
 
 
-@numba.njit(cache=True)
+@kernel
 def release_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
     """Put the pages of table row entries start .. stop-1 back on the stack of free pages."""
     for j in range(start, stop):
@@ -118,7 +118,7 @@ def release_pages(table: IntArray, start: int, stop: int, free: IntArray, left: 
             table[j] = -1
 
 
-@numba.njit(cache=True)
+@kernel
 def take_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int64Array) -> None:
     """Take a free page for each of the table row entries start .. stop-1 that has none."""
     for j in range(start, stop):
@@ -127,7 +127,7 @@ def take_pages(table: IntArray, start: int, stop: int, free: IntArray, left: Int
             table[j] = free[left[0]]
 
 
-@numba.njit(cache=True)
+@kernel
 def move_pages(
     requests: Int64Array,
     state: Int64Array,
@@ -160,7 +160,7 @@ def move_pages(
                 take_pages(table[slot], a, b, free, left)
 
 
-@numba.njit(cache=True)
+@kernel
 def move_state(requests: Int64Array, state: Int64Array, page_size: int) -> None:
     """Apply the requests to the slots' states (slots, 4)."""
     for i in range(len(requests)):
@@ -172,7 +172,7 @@ def move_state(requests: Int64Array, state: Int64Array, page_size: int) -> None:
         state[slot, END] = end
 
 
-@numba.njit(cache=True)
+@kernel
 def fill_rows(requests: Int64Array, tail: bool, slots: IntArray, starts: IntArray, rows: IntArray) -> int:
     """Fill the metadata of the prefix's rows (appended tokens) or of the tail's (tokens from the restart point on).
 

@@ -5,17 +5,17 @@ tail pages hold the standing keys and values of the tail layers, and the boundar
 The cache knows nothing of segments or words, nor of why a slot is cut.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
+from encoder.model.number_types import ITEM_BYTES, NumberType
 from encoder.runtime import page_table as paging
-from encoder.runtime.kernels import Buffer, IntArray, PackedRows, Pages
+from encoder.runtime.packed_rows import IntArray, PackedRows
 from encoder.runtime.passes import OutOfPages, Pass, PassPlan
 
 _DEFAULT_BYTES = 2 << 30
@@ -37,14 +37,12 @@ _RULES = {
 class PageBlock:
     """Pages of several layers in one piece of memory, layer after layer."""
 
-    keys: Buffer
-    """flat"""
-    values: Buffer
+    keys: NDArray[np.generic]
+    """flat float32, or uint16 for bfloat16 (which numpy lacks)"""
+    values: NDArray[np.generic]
     """flat"""
     pages: int
     """Pages of one layer."""
-    layers: list[Pages]
-    """Views of the same memory, one a layer."""
 
 
 class _Pool:
@@ -66,8 +64,8 @@ class PagedCache:
     All memory is reserved at once, but the system provides it only when a page is first written.
     """
 
-    def __init__(self, config: HybridConfig, dtype: torch.dtype, max_sessions: int, max_pages: int | None) -> None:
-        """Reserve pages of `dtype`; `max_pages` defaults to what all slots can fill, but at most about 2 GiB.
+    def __init__(self, config: HybridConfig, numbers: NumberType, max_sessions: int, max_pages: int | None) -> None:
+        """Reserve pages of float32 or bfloat16; by default as many as all slots can fill, but at most about 2 GiB.
 
         Raises:
             ValueError: max_sessions below 1, or fewer pages than one slot can fill.
@@ -77,7 +75,7 @@ class PagedCache:
         prefix_a_slot = a_slot if config.causal_layers else 0
         fill = prefix_a_slot + tail_a_slot
         if max_pages is None:
-            page_bytes = config.page_size * config.hidden * (2 * dtype.itemsize * config.tail_layers + 4)
+            page_bytes = config.page_size * config.hidden * (2 * ITEM_BYTES[numbers] * config.tail_layers + 4)
             max_pages = max(min(max_sessions * fill, _DEFAULT_BYTES // page_bytes), fill)
         if max_sessions < 1:
             raise ValueError(f"max_sessions must be at least 1 (got {max_sessions})")
@@ -94,26 +92,23 @@ class PagedCache:
         self.tail_table: IntArray = np.full((max_sessions, a_slot), -1, np.int32)
         self._prefix_pool = _Pool(min(max_pages, max_sessions * prefix_a_slot))
         self._tail_pool = _Pool(min(max_pages, max_sessions * tail_a_slot))
-        self.dtype = dtype
-        self._reserve_pages(dtype, self._prefix_pool.pages, self._tail_pool.pages)
+        self.numbers: NumberType = numbers
+        """Of keys and values."""
+        self._reserve_pages(self._prefix_pool.pages, self._tail_pool.pages)
 
-    def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
+    def _reserve_pages(self, prefix_pages: int, tail_pages: int) -> None:
         """Make the pages, on the CPU; `encoder.runtime.gpu.encoder` makes them on a device."""
         config = self.config
-        self.prefix_block = _reserve(config, dtype, config.causal_layers, prefix_pages)
-        self.tail_block = _reserve(config, dtype, config.tail_layers, tail_pages)
-        self.boundary = _zeros((tail_pages, config.page_size, config.hidden), torch.float32)
+        self.prefix_block = self._reserve_block(config.causal_layers, prefix_pages)
+        self.tail_block = self._reserve_block(config.tail_layers, tail_pages)
+        boundary: NDArray[np.float32] = _zeros(tail_pages * config.page_size * config.hidden, np.float32)
+        self.boundary = boundary.reshape(tail_pages, config.page_size, config.hidden)
         """(tail pages, page_size, H) float32"""
 
-    @property
-    def prefix(self) -> list[Pages]:
-        """Pages of each causal layer."""
-        return self.prefix_block.layers
-
-    @property
-    def tail(self) -> list[Pages]:
-        """Pages of each tail layer."""
-        return self.tail_block.layers
+    def _reserve_block(self, layers: int, pages: int) -> PageBlock:
+        kind = np.uint16 if self.numbers == "bfloat16" else np.float32
+        size = layers * pages * self.config.page_size * self.config.hidden
+        return PageBlock(_zeros(size, kind), _zeros(size, kind), pages)
 
     @property
     def pages_in_use(self) -> int:
@@ -211,21 +206,11 @@ def _rows(requests: NDArray[np.int64], tail: bool, total: int) -> PackedRows:
     return PackedRows(slots[:count], starts[: count + 1], rows[0], rows[1], rows[2])
 
 
-def _reserve(config: HybridConfig, dtype: torch.dtype, layers: int, pages: int) -> PageBlock:
-    """Reserve keys and values of each layer."""
-    keys = (layers, pages, config.heads, config.head_dim, config.page_size)
-    values = (layers, pages, config.heads, config.page_size, config.head_dim)
-    all_keys, all_values = _zeros(keys, dtype).tensor, _zeros(values, dtype).tensor
-    parts = [Pages(Buffer(all_keys[i]), Buffer(all_values[i])) for i in range(layers)]
-    return PageBlock(Buffer(all_keys.view(-1)), Buffer(all_values.view(-1)), pages, parts)
+def _zeros(size: int, kind: type[np.generic]) -> NDArray[Any]:
+    """Reserve zeroed memory, flat and aligned to cache lines, that the system provides only when it is first written.
 
-
-def _zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Buffer:
-    """Reserve zeroed memory, aligned to cache lines, that the system provides only when it is first written.
-
-    It is zeroed because a masked value is multiplied by zero and must be finite. `torch.zeros` would write all of it.
+    It is zeroed because a masked value is multiplied by zero and must be finite.
     """
-    size = math.prod(shape) * dtype.itemsize
-    raw = np.zeros(size + 64, np.uint8)
+    raw = np.zeros(size * np.dtype(kind).itemsize + 64, np.uint8)
     start = -raw.ctypes.data % 64
-    return Buffer(torch.from_numpy(raw[start : start + size]).view(dtype).view(shape))
+    return raw[start : start + size * np.dtype(kind).itemsize].view(kind)

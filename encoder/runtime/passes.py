@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.runtime.kernels import IntArray
+from encoder.runtime.packed_rows import IntArray
 
 
 class OutOfPages(Exception):

@@ -115,6 +115,11 @@ class SegmentPlan:
             logits[rows.first - first : rows.first - first + len(rows.logits)] = rows.logits
         return [SegmentRows(first, logits)]
 
+    def take_rows(self) -> list[SegmentRows]:
+        """Give the new scores of the passes since the last call, in their order, and forget them."""
+        rows, self._rows = self._rows, []
+        return rows
+
     def add_scores(self, first: int, end: int, first_restartable: int, logits: NDArray[np.float32]) -> None:
         """Add the scores (end - first, columns) of the tokens first..end, which one pass took through the tail.
 

@@ -4,7 +4,7 @@ The interface of the session level; what a session computes, and why, is in `enc
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,19 +64,37 @@ class SessionPool:
 
     def run(self, plans: Sequence[SegmentPlan]) -> None:
         """Run plans until all are done; each round is one packed step with the next pass of each plan."""
-        active = list(plans)
-        limit = self._max_sessions
+        active, limit = list(plans), self._max_sessions
         while active := [plan for plan in active if not self._is_done(plan)]:
-            batch = active[:limit]
-            self._assign_slots(batch)
-            steps = [(plan, one) for plan in batch if (one := plan.session.next_pass(plan)) is not None]
-            try:
-                self._step(steps)
-            except OutOfPages:
-                if not self._evict_others(batch, active, [one for _, one in steps]):
-                    if len(steps) < 2:
-                        raise
-                    limit = len(steps) // 2
+            limit = self._run_round(active, limit)
+
+    def run_in_slices(self, plan: SegmentPlan) -> Iterator[None]:
+        """Run one plan, and yield after each of its passes; plans of other sessions may be run meanwhile.
+
+        A session that is evicted meanwhile begins again, and is then run to its end at once. Otherwise two sessions
+        that need the same memory would take it from each other for ever.
+        """
+        begun = evicted = False
+        while not self._is_done(plan):
+            evicted = evicted or (begun and plan.session.slot is None)
+            self._run_round([plan], 1)
+            begun = True
+            if not evicted:
+                yield
+
+    def _run_round(self, active: list[SegmentPlan], limit: int) -> int:
+        """Run the next pass of the first `limit` plans; returns how many plans fit into the next round."""
+        batch = active[:limit]
+        self._assign_slots(batch)
+        steps = [(plan, one) for plan in batch if (one := plan.session.next_pass(plan)) is not None]
+        try:
+            self._step(steps)
+        except OutOfPages:
+            if not self._evict_others(batch, active, [one for _, one in steps]):
+                if len(steps) < 2:
+                    raise
+                return len(steps) // 2
+        return limit
 
     def _is_done(self, plan: SegmentPlan) -> bool:
         return plan.done and plan.session.next_pass(plan) is None

@@ -145,6 +145,18 @@ class SessionEncoder:
         return StandingRead(opened.context_version, opened.computed_together)
 
     @property
+    def missing_tokens(self) -> int:
+        """Number of tokens of closed segments that the next plan computes again, because they are not cached."""
+        return self._context.length if self.slot is None else 0
+
+    def holds_segment(self, segment: Hashable) -> bool:
+        """Tell whether an open segment's tokens are cached, so that its next plan continues them."""
+        opened, current = self._open.get(segment), self._current
+        if opened is None or current is None or current.segment is not opened or opened.scores_missing:
+            return False
+        return opened.context_version == self._context.version
+
+    @property
     def reanchors(self) -> int:
         """Number of closings that re-anchored the context."""
         return self._context.reanchors

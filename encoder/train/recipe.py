@@ -9,7 +9,7 @@ from encoder.files import replace_file
 from encoder.model.config import ConfigError
 from encoder.train.config import TrainConfig, read_train_config
 from encoder.train.data.folder import TrainingFolder, count_words
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 
 WORDS_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 600_000, 4, 20
 """Epochs are chosen so that training sees this many words: five for the 117,000 words of SNIPS, which was measured."""

@@ -7,20 +7,21 @@ from pathlib import Path
 
 import msgspec
 import torch
-from tokenizers import Tokenizer
 
-from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, save_checkpoint
-from encoder.checkpoints.huggingface.minilm import minilm_tokenizer, minilm_weights
+from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel
+from encoder.model.framed import FramedModel
 from encoder.train.config import StabilityStage, TextSource, TrainConfig
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
 from encoder.train.data.holdout import holdout_position
-from encoder.train.data.text import TextSequence, label_names, read_source
-from encoder.train.stages.distill import distill_job
+from encoder.train.data.sequence import TextSequence
+from encoder.train.data.text import LabelledCorpus, label_names, read_source
+from encoder.train.stages.distill import distill_job, set_sinks
 from encoder.train.stages.loop import console, run_stage
 from encoder.train.stages.stability import HeldOutSource, train_stability
-from encoder.train.stages.tagger import LabelledCorpus, tagger_job
+from encoder.train.stages.tagger import tagger_job
+from encoder.train.start import MINILM, load_start, read_pretrained
 
 LabelSets = dict[str, tuple[str, ...]]
 """Label names by tagger."""
@@ -67,31 +68,14 @@ def keep_to_one_thread() -> None:
         torch.set_num_threads(1)
 
 
-def _start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
-    """Make a model of this shape from MiniLM or a checkpoint; the head is new, embeddings are frozen and as shipped."""
-    if start == "minilm":
-        tokenizer, weights = minilm_tokenizer(), minilm_weights(shape)
-    else:
-        checkpoint = load_checkpoint(start)
-        tokenizer, weights = checkpoint.tokenizer, dict(checkpoint.weights)
-    model = HybridModel(shape)
-    weights = {k: v for k, v in weights.items() if not k.startswith("head.")}
-    eight_bits, scale = quantize_rows(weights["word.weight"])
-    weights["word.weight"] = eight_bits.float() * scale[:, None]  # train on what will be stored
-    model.load_state_dict(weights, strict=False)
-    torch.nn.init.normal_(model.head.weight, std=0.02)
-    torch.nn.init.zeros_(model.head.bias)
-    model.word.requires_grad_(False)
-    model.position.requires_grad_(False)
-    return model, tokenizer
-
-
 def _shape(config: TrainConfig, label_sets: LabelSets, start: str) -> HybridConfig:
     """Take the shape from the checkpoint that training starts from, or from the run's configuration."""
     alone = [*label_sets] == [""]
     labels, taggers = (label_sets[""], {}) if alone else (("O",), label_sets)
-    if start == "minilm":
-        own = HybridConfig(layers=config.layers, causal_layers=config.causal_layers, window=config.window)
+    if read_pretrained(start) is not None:
+        own = HybridConfig(
+            layers=config.layers, causal_layers=config.causal_layers, window=config.window, sink=config.sink
+        )
         return msgspec.structs.replace(own, labels=labels, taggers=taggers)
     return msgspec.structs.replace(load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0)
 
@@ -99,15 +83,27 @@ def _shape(config: TrainConfig, label_sets: LabelSets, start: str) -> HybridConf
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     assert config.distill
     shape = _shape(config, {"": ("O",)}, config.start)
-    student, tokenizer = _start(config.start, shape)
+    student, tokenizer = load_start(config.start, shape)
     student.head.requires_grad_(False)
-    teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0))
-    teacher.load_state_dict({**minilm_weights(teacher.config), **student.head.state_dict(prefix="head.")})
     texts = [sequence for source in config.texts for sequence in read_source(source)]
     console.print(f"distill: {len(texts):,} sequences, C = {shape.causal_layers}", highlight=False)
     pieces = WordPieces(tokenizer, shape.labels)
+    teacher = _original(config, shape)
+    if isinstance(teacher, FramedModel) and read_pretrained(config.start) is not None:
+        set_sinks(student, teacher, pieces, texts)
     run_stage(distill_job(student, teacher, pieces, texts, config.distill), out, config.seed, config.save_seconds)
     save_checkpoint(written, shape, student.state_dict(), tokenizer)
+
+
+def _original(config: TrainConfig, shape: HybridConfig) -> HybridModel | FramedModel:
+    """Make the bidirectional model that the distillation imitates; between special tokens if there is a sink."""
+    pretrained = read_pretrained(config.original or config.start) or read_pretrained(MINILM)
+    assert pretrained is not None
+    if shape.sink:
+        return pretrained.teacher(shape.layers)
+    teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0))
+    teacher.load_state_dict(pretrained.hybrid_weights(teacher.config), strict=False)
+    return teacher
 
 
 def _tag(config: TrainConfig, start: str, out: Path) -> None:
@@ -125,7 +121,7 @@ def _tune(
     """Train the taggers of the run on some of its data; writes `out/tagger`."""
     assert config.tagger
     shape = _shape(config, label_sets, start)
-    model, tokenizer = _start(start, shape)
+    model, tokenizer = load_start(start, shape)
     for name, labels in label_sets.items():
         console.print(f"tagger {name}: labels {', '.join(labels)}", highlight=False)
     console.print(f"tagger: {sum(map(len, data.sequences)):,} sequences", highlight=False)
@@ -150,7 +146,7 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
     else:
         held = [(out / "tagger", _select(data, lambda s: holdout_position(s, config.seed) < options.held))]
     pieces = WordPieces(final.tokenizer, *label_sets.values())
-    weights = dict(final.weights)
+    weights = final.tensors()
     for number, (name, labels) in enumerate(label_sets.items()):
         limit = final.config.positions
         texts = [(folder, _texts(config, pieces, part, number, limit)) for folder, part in held]

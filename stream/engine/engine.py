@@ -1,20 +1,26 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
+from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
+from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labeller, LabellerCounters
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message, Revision
 from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.emission import LOW, Emission
-from stream.sessions.operations import Operation, Remove, Write
+from stream.revisions.span_diff import Difference
+from stream.sessions.active_session import ActiveSession
+from stream.sessions.operations import DropSession, Operation, Remove, Write
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
 from stream.sessions.snapshot import Entry, SavedSession
@@ -22,6 +28,9 @@ from stream.sessions.stats import EngineStats
 from stream.sessions.step_result import Answer, Failure, StepResult
 
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
+
+TOKENS_PER_EXTRA_SLICE = 1024
+"""A step that labels this many tokens works on one slice more of long texts: so these have a share under any load."""
 
 
 class PhaseTimer:
@@ -56,7 +65,8 @@ class Engine:
         policy: where restarts begin, from `encoder.restart.policies`.
         coalesce: whether only the newest of several waiting updates of one segment is computed, as a live service
             wants it; otherwise each update has a step of its own, so that the labels after each can be measured.
-        token_budget: approximate number of tokens that one step takes; it takes at least one update.
+        token_budget: approximate number of tokens that one step takes; it takes at least one update. An update that
+            needs more than `LONG_TOKENS` is worked on in slices, by several steps.
         idle_seconds: `expire` closes sessions that had no message for this long; None never closes any.
         emission: how stable a span must be before it is published, and before it is changed; by default all are
             published at once.
@@ -66,6 +76,10 @@ class Engine:
             again.
         remember_segments: closed segments of a session that can still be edited or deleted. All members of a consumer
             group must have the same value.
+        max_open_segments: segments of a session that can be open; a new one beyond them closes the oldest, whose
+            revision says so (`Revision.closed_by`).
+        whole_words: whether spans are of whole words (`stream.revisions.whole_words`), or just of those that the tagger
+            labelled, which evaluations measure.
     """
 
     def __init__(
@@ -81,6 +95,8 @@ class Engine:
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
         remember_segments: int = REMEMBERED_SEGMENTS,
+        max_open_segments: int = MAX_OPEN_SEGMENTS,
+        whole_words: bool = True,
     ) -> None:
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
@@ -91,26 +107,40 @@ class Engine:
         """Names of the taggers, as in revisions, pass by pass."""
         self.pricing = RestartPricing(governor, budget)
         """Which restarts are limited at present, and why."""
-        self.intake = Intake(coalesce, remember_segments)
+        self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
         self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments)
         self._passes = _slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._emission = emission
+        self._diff_for_tagger = partial(diff_for_tagger, emission=emission, whole_words=whole_words)
+        self.sliced = SlicedWork()
+        """Long operations in progress."""
+        self._worked_on_slices = False
+        """In the last step."""
         self._now = 0.0
         self._words_computed = 0
         """By the last step."""
 
-    def submit(self, message: Message, offset: int, now: float | None = None) -> None:
-        """Take one message; later steps apply it. `now` is the time by any monotonic clock, for idle expiry.
+    def submit(self, message: Message, offset: int, now: float | None = None, caller: CallerId = NOBODY) -> bool:
+        """Take one message; later steps apply it.
+
+        Args:
+            message: in normal form.
+            offset: of the message in its source.
+            now: the time by any monotonic clock, for idle expiry.
+            caller: its source; while more waits than a step takes, callers take turns.
+
+        Returns:
+            Whether it takes the place of an update that waited.
 
         Raises:
             InputError: the message is bad; nothing was changed.
         """
-        self.intake.accept(message, offset, self._now if now is None else now)
+        supersedes = self.intake.accept(message, offset, self._now if now is None else now, caller)
         self._now = self._now if now is None else now
+        return supersedes
 
     def expire(self, now: float) -> int:
         """Close sessions idle for `idle_seconds`, as an End would; later steps publish it. Returns their number.
@@ -136,8 +166,10 @@ class Engine:
 
     @property
     def pending(self) -> int:
-        """Number of operations that wait for a step: 0, between steps, when all submitted messages are answered."""
-        return self.intake.waiting
+        """Number of operations that wait for a step, or are worked on in slices: 0, between steps, when all submitted
+        messages are answered.
+        """
+        return self.intake.waiting + len(self.sliced)
 
     def update_load(self, now: float, *, crowded: bool = False) -> OverloadChange | None:
         """Report the time to governor and budget, before a step or while idle; tells if limiting restarts begins or
@@ -156,7 +188,7 @@ class Engine:
         self._charge_budget("seconds", seconds)
 
     def step(self, clock: Callable[[], float] | None = None) -> StepResult:
-        """Label what waits, at most one update of each session, oldest first, up to the token budget.
+        """Label what waits, at most one update of each session, up to the token budget; work on slices of long ones.
 
         A clock is only used to measure the duration of each phase: `StepResult.phase_seconds`.
         """
@@ -171,21 +203,29 @@ class Engine:
             jobs = self._isolate(jobs, result)
             timer.end("isolate")
         self._emit(jobs, result)
-        self._count_step(result, before)
         timer.end("emit")
+        if self.sliced:
+            self._work_on_slices(jobs, result)
+            timer.end("slices")
+        self._count_step(result, before)
         return result
 
     def _schedule(self, result: StepResult) -> list[SegmentJob]:
         """Take waiting operations; those that need no labelling are applied at once."""
         jobs = []
-        for operation in self.intake.take_operations(self._token_budget):
+        for operation in self.intake.take_operations(self._token_budget, self._sessions.missing_tokens):
             try:
                 if isinstance(operation, Write):
                     session = self._sessions.activate_session(operation.session, result)
+                    if needs_slices(session, operation):
+                        self._begin_slices(session, operation)
+                        continue
                     if changes_text(session.state, operation):
                         before = session.previous_readings(operation.segment) or self._no_words
                         jobs.append(SegmentJob(session, operation, before))
                         continue
+                elif isinstance(operation, DropSession) and (dropped := self.sliced.remove(operation.session)):
+                    self._mark_answered(dropped.write, result)
                 self._sessions.apply_operation(operation, result)
                 self._mark_answered(operation, result)
             except Exception as error:
@@ -216,13 +256,17 @@ class Engine:
             self._mark_answered(job.write, result)
 
     def _revise(self, job: SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
-        """Apply one labelled update: measure its changes pass by pass, compare with the readers' spans, commit."""
+        """Apply one labelled update: compare it with what readers have, and commit."""
+        return job.session.commit_update(job.write, job.after, list(self._compare(job, stats)))
+
+    def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference]]:
+        """Measure the changes of an update pass by pass; yields, by tagger, the difference from the readers' spans."""
         write, state = job.write, job.session.state
         state.begin_change(write.offset, write.fully_applied_through)
         segment = state.open_segment(write)
         closing = write.final and not segment.closed
-        stats.updates += 1
-        differences = []
+        stats.updates += write.closed_by is None
+        stats.forced_closings += closing and write.closed_by is not None
         for names, of_pass in self._passes:
             change = measure_change(segment.text, job, of_pass)
             readings = job.after[of_pass]
@@ -230,9 +274,68 @@ class Engine:
             stats.count_work(readings[0].work, closing, change.flips)
             for name, reading in zip(names, readings, strict=True):
                 if closing or not spans_unchanged(segment, name, reading):
-                    difference = diff_for_tagger(job, segment, name, reading, change.rewritten, self._emission)
-                    differences.append((name, difference))
-        return job.session.commit_update(write, job.after, differences)
+                    yield name, self._diff_for_tagger(job, segment, name, reading, change.rewritten)
+
+    def _begin_slices(self, session: ActiveSession, write: Write) -> None:
+        """Let the session wait until the write has been worked on in slices."""
+        self.intake.block(write.session)
+        operation = SlicedOperation(write)
+        operation.work = self._label_in_slices(session, operation)
+        self.sliced.add(operation, max(write.cost, len(write.text) // 4))
+
+    def _label_in_slices(self, session: ActiveSession, operation: SlicedOperation) -> Generator[None, None, Changes]:
+        """Do for one write what `_schedule`, `_label` and `_revise` do, slice by slice."""
+        write, labels = operation.write, session.labels
+        yield from labels.restore_in_slices(write.segment)
+        if not changes_text(session.state, write):
+            result = StepResult(stats=operation.stats)
+            self._sessions.apply_operation(write, result)
+            return result.revisions, result.entries
+        job = SegmentJob(session, write, session.previous_readings(write.segment) or self._no_words)
+        job.after = yield from self.labeller.label_in_slices(labels, write.segment, write.text, write.final)
+        differences = []
+        for difference in self._compare(job, operation.stats):
+            yield
+            differences.append(difference)
+        yield
+        return session.commit_update(write, job.after, differences)
+
+    def _work_on_slices(self, jobs: list[SegmentJob], result: StepResult) -> None:
+        """Work on long writes, but not in two steps on end that label others too: those wait for one slice at most."""
+        if jobs and self._worked_on_slices:
+            self._worked_on_slices = False
+            return
+        self._worked_on_slices = True
+        for _ in range(1 + sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE):
+            if self.sliced:
+                self._work_on_slice(self.sliced.next(), result)
+
+    def _work_on_slice(self, operation: SlicedOperation, result: StepResult) -> None:
+        try:
+            next(operation.work)
+            return
+        except StopIteration as end:
+            revisions, entries = end.value
+            result.revisions += revisions
+            result.entries += entries
+            result.stats.add(operation.stats)
+            self._mark_answered(operation.write, result)
+        except Exception:
+            self._label_whole(operation.write, result)
+        self.sliced.remove(operation.write.session)
+        self.intake.unblock(operation.write.session)
+
+    def _label_whole(self, write: Write, result: StepResult) -> None:
+        """Label a write at once after a slice of it has failed; gives up if that fails too."""
+        session = self._sessions.active[write.session]
+        try:
+            self._sessions.rebuild_labels(session)
+            job = SegmentJob(session, write, session.previous_readings(write.segment) or self._no_words)
+            self._label([job], PhaseTimer(None, {}))
+        except Exception as error:
+            self._give_up(write, error, result)
+        else:
+            self._emit([job], result)
 
     def _mark_answered(self, operation: Operation, result: StepResult) -> None:
         result.answered += [Answer(operation.session, offset) for offset in operation.answers]

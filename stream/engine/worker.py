@@ -1,6 +1,7 @@
 """Worker: runs an engine in one compute thread, behind a bounded queue, for an asyncio event loop."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -8,8 +9,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from stream.engine.engine import Answer, Engine, StepResult
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message
 from stream.overload.governor import OverloadChange
+
+QUIET_TURNS = 3
+"""Iterations of the event loop without a message after which it has read what was there."""
+LOOP_SECONDS = 0.2
+"""The longest time that a step waits for that."""
+SWITCH_SECONDS = 0.001
+"""Time after which the compute thread lets the event loop go on. A fifth of Python's own: each time that the event loop
+reads or writes a socket while the compute thread runs Python, it waits for this long.
+"""
 
 
 class WorkerFailed(RuntimeError):
@@ -25,6 +36,8 @@ class StepBatch:
     """Seconds from submit to the end of the step, one for each of `result.answered`."""
     step_seconds: float
     """Duration of the step."""
+    released: int = 0
+    """Places in the queue that `result.answered` gives back."""
     overload_change: OverloadChange | None = None
     """Set if overload began or ended before this step. If it ended because no message comes, the step is empty."""
     ended_at: float = 0.0
@@ -40,7 +53,8 @@ class Worker:
         await worker.close()
 
     A message keeps its place in the queue until the reader of `results` asks for the batch after the one that answers
-    it. A slow reader therefore slows the source down, and memory stays bounded.
+    it. A slow reader therefore slows the source down, and memory stays bounded. An update that supersedes a waiting one
+    of its segment takes no place of its own.
 
     Args:
         engine: belongs to the worker from now on.
@@ -53,7 +67,11 @@ class Worker:
         self._queue = queue
         self._clock = clock
         self.in_flight = 0
-        """Number of messages that were submitted and whose answer the reader of `results` has not dealt with yet."""
+        """Number of places in the queue that are taken: of messages whose answer the reader of `results` has not dealt
+        with yet.
+        """
+        self._enqueued = 0
+        """Number of messages so far."""
         self._steps_begun = 0
         self._steps_read = 0
         self._progress_at = 0.0
@@ -63,28 +81,32 @@ class Worker:
         self._progress = asyncio.Event()
         """Set when a message has left the queue, or the worker has stopped."""
         self._batches: asyncio.Queue[StepBatch | None] = asyncio.Queue()
-        self._submitted: defaultdict[Answer, list[float]] = defaultdict(list)
+        self._submitted: defaultdict[Answer, list[tuple[float, bool]]] = defaultdict(list)
+        """When a message came, and whether it has a place in the queue."""
         self._wake = threading.Event()
         self._stopped = False
         self.error: BaseException | None = None
         """The error that stopped the compute thread, if any."""
         self._thread: threading.Thread | None = None
 
-    async def submit(self, message: Message, offset: int) -> None:
-        """Give one message to the engine; waits while the queue is full.
+    async def submit(self, message: Message, offset: int, caller: CallerId = NOBODY) -> None:
+        """Give one message of a caller to the engine; waits while the queue is full.
 
         Raises:
             InputError: the message is bad; nothing was changed.
             WorkerFailed: the compute thread stopped.
         """
         await self.wait_for_capacity()
-        self.enqueue(message, offset)
+        self.enqueue(message, offset, caller)
         self.wake()
 
-    def enqueue(self, message: Message, offset: int) -> None:
+    def enqueue(self, message: Message, offset: int, caller: CallerId = NOBODY) -> bool:
         """Give one message to the engine even if the queue is full; a step may not see it before `wake`.
 
         For a source with many messages at once, so that one step takes them all.
+
+        Returns:
+            Whether it takes a place in the queue: it does not if it supersedes a waiting update.
 
         Raises:
             InputError, WorkerFailed: as `submit`.
@@ -92,11 +114,13 @@ class Worker:
         self._start_thread()
         self._raise_if_stopped()
         now = self._clock()
-        self.engine.submit(message, offset, now)
+        takes_place = not self.engine.submit(message, offset, now, caller)
         if not self.in_flight:
             self._progress_at = now
-        self._submitted[Answer(message.session, offset)].append(now)
-        self.in_flight += 1
+        self._submitted[Answer(message.session, offset)].append((now, takes_place))
+        self.in_flight += takes_place
+        self._enqueued += 1
+        return takes_place
 
     def wake(self) -> None:
         """Let the compute thread see the messages that were enqueued."""
@@ -140,7 +164,7 @@ class Worker:
         self._start_thread()
         while (batch := await self._batches.get()) is not None:
             yield batch
-            self.in_flight -= len(batch.result.answered)
+            self.in_flight -= batch.released
             self._steps_read += 1
             self._progress.set()
         if self.error is not None:
@@ -172,16 +196,21 @@ class Worker:
     def _start_thread(self) -> None:
         if self._thread is None and not self._stopped:
             loop = asyncio.get_running_loop()
+            sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
             self._thread = threading.Thread(target=self._run_steps, args=(loop,), name="hearken-compute", daemon=True)
             self._thread.start()
 
     def _run_steps(self, loop: asyncio.AbstractEventLoop) -> None:
         """Body of the compute thread."""
+        superseded = False
+        """Whether the last step found many updates that newer ones had superseded: more come than are labelled."""
         try:
             while not self._stopped:
                 if not self.engine.pending:
                     self._wake.wait(self._idle_seconds())
                     self._wake.clear()
+                elif superseded:
+                    self._let_loop_read(loop)
                 started = self._clock()
                 self.engine.expire(started)
                 change = self.engine.update_load(started, crowded=self.in_flight > self._queue / 2)
@@ -189,18 +218,38 @@ class Worker:
                     self._steps_begun += 1
                     result = self.engine.step(self._clock)
                     ended = self._clock()
+                    superseded = result.stats.coalesced > len(result.answered) / 4
                     self.engine.record_step_time(ended - started)
                     loop.call_soon_threadsafe(self._deliver, result, started, ended, change)
         except BaseException as error:
             loop.call_soon_threadsafe(self._fail, error)
 
+    def _let_loop_read(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until the event loop has read what its sources have sent.
+
+        Otherwise the compute thread takes the time that reading needs, and labels texts that are long superseded while
+        the newest ones wait in the sockets' buffers.
+        """
+        read, until = threading.Event(), self._clock() + LOOP_SECONDS
+
+        def turn(quiet: int, enqueued: int) -> None:
+            quiet = quiet + 1 if enqueued == self._enqueued else 0
+            if quiet < QUIET_TURNS and self._clock() < until:
+                loop.call_soon(turn, quiet, self._enqueued)
+            else:
+                read.set()
+
+        loop.call_soon_threadsafe(turn, 0, -1)
+        read.wait(2 * LOOP_SECONDS)
+
     def _deliver(self, result: StepResult, started: float, ended: float, change: OverloadChange | None) -> None:
         self._progress_at = self._clock()
         self._step_seconds = ended - started
-        latencies = [ended - self._pop_submit_time(x) for x in result.answered]
-        self._batches.put_nowait(StepBatch(result, latencies, ended - started, change, ended))
+        answered = [self._pop_submitted(x) for x in result.answered]
+        latencies, released = [ended - came for came, _ in answered], sum(takes_place for _, takes_place in answered)
+        self._batches.put_nowait(StepBatch(result, latencies, ended - started, released, change, ended))
 
-    def _pop_submit_time(self, answer: Answer) -> float:
+    def _pop_submitted(self, answer: Answer) -> tuple[float, bool]:
         times = self._submitted[answer]
         first = times.pop(0)
         if not times:

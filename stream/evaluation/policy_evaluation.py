@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import product, zip_longest
 
-import torch
-
 from encoder.progress import progress_bar
 from encoder.restart.policies import Always, RestartPolicy, parse_policy
 from encoder.restart.policy_text import resolve_policy
@@ -64,7 +62,6 @@ def run_evaluation(task: EvaluationTask, command: str = "") -> EvaluationReport:
         EvaluationError: the file has types that a tagger lacks, or a baseline is not bidirectional.
         PolicyError: a policy cannot be parsed.
     """
-    torch.set_num_threads(1)
     _check(task)
     results: list[PolicyResult] = []
     with progress_bar() as bar:

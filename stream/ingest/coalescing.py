@@ -36,7 +36,10 @@ def coalesce_operations(compared: Sequence[ComparedOperation], coalesce: bool) -
 
 def _supersede(old: Write, new: Operation) -> None:
     old.superseded = True
-    new.answers = [*old.answers, *new.answers]
+    old.answers += new.answers  # in place: there may be thousands
+    new.answers, old.answers = old.answers, []
+    if isinstance(new, Write):
+        new.supersedes = old
 
 
 def _was_overtaken(write: Write, session: ReceivedSession, segment: ReceivedSegment) -> bool:

@@ -9,7 +9,21 @@ from stream.ingest.received import ReceivedSegment, ReceivedSession
 from stream.messages.types import Delete, End, Message, Update
 from stream.messages.word_times import retime
 from stream.sessions.operations import EndSession, Operation, Remove, Write
-from stream.sessions.session import close_and_forget
+from stream.sessions.session import REMEMBERED_SEGMENTS, close_and_forget
+
+MAX_OPEN_SEGMENTS = 64
+
+
+class SegmentLimits(NamedTuple):
+    """Limits of the segments of one session."""
+
+    open: int = MAX_OPEN_SEGMENTS
+    """Segments that can be open at the same time; a new one closes the oldest."""
+    remembered: int = REMEMBERED_SEGMENTS
+    """Closed segments that can still be edited or deleted."""
+
+
+DEFAULT_LIMITS = SegmentLimits()
 
 
 class ComparedOperation(NamedTuple):
@@ -21,11 +35,12 @@ class ComparedOperation(NamedTuple):
 
 
 def compare_message(
-    message: Message, session: ReceivedSession, offset: int, remember_segments: int
+    message: Message, session: ReceivedSession, offset: int, limits: SegmentLimits
 ) -> list[ComparedOperation]:
     """Apply a message that has passed `check_in_session` to its session as received, a new one if none is active."""
     if isinstance(message, Update):
-        return [_compare_update(message, session, offset, remember_segments)]
+        closings = _close_oldest(message, session, offset, limits)
+        return [*closings, _compare_update(message, session, offset, limits.remembered)]
     if isinstance(message, Delete):
         session.offset = offset
         removed = session.segments.pop(message.segment)
@@ -47,6 +62,27 @@ def close_received(name: str, session: ReceivedSession, offset: int, answers: li
             ComparedOperation(_write(name, [], segment_name, segment, True, offset, cost), session, segment)
         )
     return [*closings, ComparedOperation(EndSession(name, answers, offset), session)]
+
+
+def _close_oldest(
+    update: Update, session: ReceivedSession, offset: int, limits: SegmentLimits
+) -> list[ComparedOperation]:
+    """Close the segment that opened first, with its text as received, if an update opens one beyond the limit.
+
+    The write says which message of that segment was the last: one that comes later, even in the same record, edits it.
+    """
+    if update.segment in session.segments or update.final:
+        return []
+    if sum(not x.closed for x in session.segments.values()) < limits.open:
+        return []
+    name = session.open_segments()[0]
+    segment = session.segments[name]
+    cost = _estimate_tokens(segment.text, segment.text, whole=True)
+    write = _write(update.session, [], name, segment, True, offset, cost)
+    write.applied = segment.applied if segment.waiting is None else segment.waiting.offset
+    write.closed_by = "open_segments"
+    close_and_forget(session.segments, name, limits.remembered)
+    return [ComparedOperation(write, session, segment)]
 
 
 def _compare_update(update: Update, session: ReceivedSession, offset: int, remember_segments: int) -> ComparedOperation:

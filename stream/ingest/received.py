@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import End, Message
 from stream.messages.word_times import Times
 from stream.sessions.operations import Write
@@ -44,6 +45,8 @@ class ReceivedSession:
     last_applied: int = -1
     """The last message of any segment in the restored state. An earlier message that is not in it had been overtaken:
     before it was applied, a newer update of its segment had arrived, which is later than `last_applied`."""
+    caller: CallerId = NOBODY
+    """Source of its last message."""
     position: Opened = NEVER_OPENED
     """Offset of the newest message, and its position among the session's messages at that offset."""
 

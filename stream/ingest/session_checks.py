@@ -5,15 +5,12 @@ from stream.messages.errors import InputError
 from stream.messages.types import Delete, Message, Update
 from stream.messages.validation import check_length
 
-MAX_OPEN = 64
-"""Maximum number of open segments of one session."""
-
 
 def check_in_session(message: Message, session: ReceivedSession | None) -> None:
     """Check that a message can be applied to its session; `session` is None if it is not active.
 
     Raises:
-        InputError: unknown_session, unknown_segment, text_too_long or too_many_segments.
+        InputError: unknown_session, unknown_segment or text_too_long.
     """
     if isinstance(message, Update):
         if session is not None:
@@ -26,8 +23,5 @@ def check_in_session(message: Message, session: ReceivedSession | None) -> None:
 
 def _check_update(update: Update, session: ReceivedSession) -> None:
     segment = session.segments.get(update.segment)
-    if segment is not None:
-        if update.mode == "append":
-            check_length(len(segment.text) + len(update.text))
-    elif sum(not x.closed for x in session.segments.values()) >= MAX_OPEN:
-        raise InputError("too_many_segments", f"session {update.session!r} has {MAX_OPEN} open segments")
+    if segment is not None and update.mode == "append":
+        check_length(len(segment.text) + len(update.text))

@@ -1,16 +1,16 @@
 """Batched decoding: label scores of all segments of one step to label records, in a few calls for each tagger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.head import Head
 from encoder.heads.reader import AFTER, BEFORE, CHANGED, FIRST, NOT_GROWN, ROW, STOOD, WORDS
 from encoder.heads.word_record import SIZE, WORD
+from encoder.kernel_cache import kernel
 from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.plan import SegmentRows
 from encoder.tokenizer.incremental import Encoded
@@ -69,8 +69,8 @@ def decode_segments(parts: Sequence[SegmentScores], heads: Sequence[Head], colum
     decoded, begin, void = [], 0, (False,) * len(heads)
     for i, (part, end) in enumerate(zip(parts, ends.tolist(), strict=True)):
         words = LabelledWords(part.encoded, kept_scores[i], tuple([x[begin:end] for x in after]), void)
-        growth = tuple([_segment_growth(part, *found[i]) for found in changes])
-        decoded.append(DecodedSegment(words, _segment_work(part, counts[i]), growth))
+        growth = tuple([segment_growth(part, *found[i]) for found in changes])
+        decoded.append(DecodedSegment(words, segment_work(part, counts[i]), growth))
         begin = end
     return decoded
 
@@ -116,7 +116,7 @@ def _gather_scores(
             own[first:end] = scores[row : row + end - first]
         elif part.rows or part.closing:
             counts[i] = _copy_all_scores(part, own)
-            segments[i, FIRST], segments[i, ROW] = _first_word_to_read(part), used
+            segments[i, FIRST], segments[i, ROW] = first_word_to_read(part, [rows.first for rows in part.rows]), used
             whole.append(own[:words])
             used += words
         elif part.kept_words < words or (words and True in part.unread_heads):
@@ -140,7 +140,7 @@ def _segment_inputs(part: SegmentScores, is_single: bool) -> tuple[int, ...]:
     return stood, len(part.encoded.word_start), part.first_changed, part.kept_words, start, count, stands
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _copy_scores(
     inputs: NDArray[np.int64],
     tokens: NDArray[np.int32],
@@ -185,31 +185,61 @@ def _copy_scores(
 def _copy_all_scores(part: SegmentScores, scores: NDArray[np.float32]) -> int:
     """Copy all rows of a segment, later ones over earlier ones; returns the words computed by all its passes."""
     last = part.encoded.word_token[1:] - 1  # (words,)
-    for rows in part.rows:
-        a, b = last.searchsorted((rows.first, rows.first + len(rows.logits)))
-        scores[a:b] = rows.logits[last[a:b] - rows.first]
+    copy_rows(part.rows, last, scores)
+    return count_computed_words(part, last)
+
+
+def copy_rows(rows: Iterable[SegmentRows], last: NDArray[np.int32], scores: NDArray[np.float32]) -> None:
+    """Copy the rows of words out of rows of tokens.
+
+    Args:
+        rows: later ones replace earlier ones.
+        last: (words,) last token of each word.
+        scores: (words or more, columns) receives the rows.
+    """
+    for one in rows:
+        a, b = last.searchsorted((one.first, one.first + len(one.logits)))
+        scores[a:b] = one.logits[last[a:b] - one.first]
+
+
+def count_computed_words(part: SegmentScores, last: NDArray[np.int32]) -> int:
+    """Count the words that all passes of a segment computed; `last` are the last tokens of its words (words,)."""
     bounds = [last.searchsorted(ends) for x in part.encoder_passes for ends in x.ranges]
     return sum(int(b - a) for a, b in bounds)
 
 
-def _first_word_to_read(part: SegmentScores) -> int:
-    """Return the first word to decode. At the close it is 0, so that no label depends on earlier updates."""
+def first_word_to_read(part: SegmentScores, first_rows: Iterable[int]) -> int:
+    """Return the first word to decode, given the first tokens of all new rows.
+
+    At the close it is 0, so that no label depends on earlier updates.
+    """
     if part.closing:
         return 0
     stands = part.encoder_passes[0].final_tokens if part.encoder_passes else 0
     last = part.encoded.word_token[1:] - 1
-    return min([part.kept_words, *(int(last.searchsorted(max(rows.first, stands))) for rows in part.rows)])
+    return min([part.kept_words, *(int(last.searchsorted(max(first, stands))) for first in first_rows)])
 
 
-def _segment_growth(part: SegmentScores, by_input: int, by_model: int, unchanged: int) -> Growth | None:
+def segment_growth(part: SegmentScores, by_input: int, by_model: int, unchanged: int) -> Growth | None:
+    """Return the growth of one tagger's reading; None unless the text only grew."""
     if part.first_changed == NOT_GROWN or part.before is None:
         return None
     encoded, before, changed = part.encoded, part.before.encoded, part.first_changed
     rewritten = int(before.word_start[changed]) if changed < len(before.word_start) else None
-    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(unchanged))
+    same = bool(unchanged) and not _continues_word(encoded, changed)
+    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, same)
 
 
-def _segment_work(part: SegmentScores, words: int) -> PlanWork:
+def _continues_word(encoded: Encoded, word: int) -> bool:
+    """Tell whether no white space is before a word: it may change the extent of a span of the word before it."""
+    if not 0 < word < len(encoded.word_start):
+        return False
+    between = encoded.cleaned[encoded.word_end[word - 1] : encoded.word_start[word]]
+    return not any(map(str.isspace, between))
+
+
+def segment_work(part: SegmentScores, words: int) -> PlanWork:
+    """Sum the work of a segment's passes, which computed this many words."""
     if len(part.encoder_passes) == 1:
         plan = part.encoder_passes[0]
         return PlanWork(plan.kind, words, plan.computed)

@@ -6,28 +6,29 @@ would not have restarted; it then gives them the labels of the newest states. Th
 under a policy that looks at no labels (always, never, last), revisions.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from encoder.heads.head import Head
 from encoder.heads.reader import NOT_GROWN
 from encoder.heads.stability import stability_at
 from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
+from encoder.kernel_cache import kernel
 from encoder.restart.policies import RestartPolicy
 from encoder.restart.standing import pack_batch
 from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.pool import run_plans
 from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
-from stream.labelling.batch_decode import SegmentScores, decode_segments
+from stream.labelling.batch_decode import DecodedSegment, SegmentScores, decode_segments
 from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words
 from stream.labelling.labeller import Growth, LabellerCounters, Labelling, PlanWork, SavedSegment
+from stream.labelling.sliced_decode import CollectedScores
 
 _NOTHING = PlanWork()
 
@@ -52,14 +53,14 @@ class HybridSessionLabels:
 
     def __init__(
         self,
-        tagger: Tagger,
-        heads: Sequence[Head],
+        labeller: "HybridLabeller",
         policy: RestartPolicy,
         saved: Sequence[SavedSegment] = (),
         context: bytes = b"",
     ) -> None:
-        self._tagger = tagger
-        self._heads = heads
+        self._labeller = labeller
+        self._tagger = tagger = labeller._tagger
+        self._heads = heads = labeller.heads
         self._names = tuple([head.name for head in heads])
         self._fingerprint = tagger.encoder.identity
         self.policy = policy
@@ -68,16 +69,33 @@ class HybridSessionLabels:
         self._closed: dict[str, LabelledWords] = {}
         self._restored = {x.segment: x for x in saved}
         """Restored segments that have not been used yet."""
+        self.uncomputed: list[SavedSegment] = []
+        """Closed segments that wait to be computed, in order of closing."""
+        self._catches_up = False
         self._reanchors = 0
         if context:
             self._session.load_context(context)
 
     def plan_segment(self, segment: str, text: str, closing: bool) -> _SegmentPlan:
         """Tokenise the new text of a segment and cut off what was rewritten."""
-        self._restore_words(segment)
+        self._restore(segment)
+        before = self._open.get(segment) or self._closed.get(segment)
+        return self._plan(
+            segment, closing, before, *self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
+        )
+
+    def plan_in_slices(self, segment: str, text: str, closing: bool) -> Generator[None, None, _SegmentPlan]:
+        """Do what `plan_segment` does, slice by slice."""
+        yield from self.restore_in_slices(segment)
+        before = self._open.get(segment) or self._closed.get(segment)
+        found = yield from self._tagger.tokenizer.update_in_slices(before.encoded if before else EMPTY, text)
+        return self._plan(segment, closing, before, *found)
+
+    def _plan(
+        self, segment: str, closing: bool, before: LabelledWords | None, encoded: Encoded, word: int, token: int
+    ) -> _SegmentPlan:
+        """Plan a tokenised text; `word` and `token` are the first that changed."""
         is_edit = segment in self._closed
-        before = (self._closed if is_edit else self._open).get(segment)
-        encoded, word, token = self._tagger.tokenizer.update(before.encoded if before else EMPTY, text)
         plan = _SegmentPlan(
             encoded, before, 0, NOT_GROWN, closing and not is_edit, (), [], [], self, segment, is_edit, token
         )
@@ -87,7 +105,7 @@ class HybridSessionLabels:
             void = True in before.void
             if void:
                 plan.unread_heads = before.void
-            elif not closing and not is_edit and text.startswith(before.encoded.text):
+            elif not closing and not is_edit and encoded.text.startswith(before.encoded.text):
                 plan.first_changed = word
             if not void and token == len(before.encoded.ids) == len(encoded.ids):
                 return plan  # only white space or case changed: the encoder sees the same tokens
@@ -131,6 +149,7 @@ class HybridSessionLabels:
         self._closed.pop(segment, None)
         self._open.pop(segment, None)
         self._restored.pop(segment, None)
+        self.uncomputed = [x for x in self.uncomputed if x.segment != segment]
         self._session.delete_segment(segment)
 
     def forget_segment(self, segment: str) -> None:
@@ -141,31 +160,67 @@ class HybridSessionLabels:
 
     def restored_readings(self, segment: str) -> tuple[Labelling, ...]:
         """Return the saved reading of a restored segment by each tagger."""
-        self._restore_words(segment)
+        self._restore(segment)
         words, closed = self._open.get(segment) or self._closed[segment], segment in self._closed
         return tuple(_LazyLabelling(words, number, None, closed, _NOTHING) for number in range(len(self._heads)))
 
     def save_segment(self, segment: str) -> dict[str, bytes]:
         """Return the label records of a segment with the model's fingerprint; empty for an unknown segment."""
+        for x in self.uncomputed:
+            if x.segment == segment:
+                return dict(x.words)
         if segment in self._restored:
             return {name: self._restored[segment].words.get(name) or UNREAD_WORDS for name in self._names}
         words = self._open.get(segment) or self._closed.get(segment)
         return {} if words is None else pack_words(words, self._names, self._fingerprint)
 
     def save_context(self) -> tuple[bytes, ...]:
-        """Return the closed context with the model's fingerprint."""
-        return (self._fingerprint + self._session.save_context(),)
+        """Return the closed context with the model's fingerprint; nothing while closed segments wait to be computed."""
+        return () if self.behind else (self._fingerprint + self._session.save_context(),)
 
     def free(self) -> None:
         """Release the session."""
         self._session.free()
 
-    def _restore_words(self, segment: str) -> None:
+    @property
+    def behind(self) -> bool:
+        """Tell whether closed segments wait to be computed (`SessionLabels.behind`)."""
+        return bool(self.uncomputed)
+
+    @property
+    def missing_tokens(self) -> int:
+        """Tokens of closed segments that the next plan computes again (`SessionLabels.missing_tokens`)."""
+        return self._session.missing_tokens + sum(len(x.text) // 4 for x in self.uncomputed)
+
+    def holds_segment(self, segment: str) -> bool:
+        """Tell whether the states of an open segment are cached (`SessionLabels.holds_segment`)."""
+        return self._session.holds_segment(segment)
+
+    def restore_in_slices(self, segment: str) -> Generator[None, None, None]:
+        """Compute the closed segments that wait, and decode what was saved of `segment`; yields between slices."""
+        if self.uncomputed and not self._catches_up:
+            self._catches_up = True
+            while self.uncomputed:
+                x = self.uncomputed[0]
+                yield from self._labeller.label_in_slices(self, x.segment, x.text, True)
+                del self.uncomputed[0]
+            self._catches_up = False
+        if segment in self._restored:
+            encoded, _, _ = yield from self._tagger.tokenizer.update_in_slices(EMPTY, self._restored[segment].text)
+            self._restore_words(segment, encoded)
+
+    def _restore(self, segment: str) -> None:
+        """Do what `restore_in_slices` does, at once."""
+        if self.uncomputed:
+            deque(self.restore_in_slices(segment), maxlen=0)
+        self._restore_words(segment)
+
+    def _restore_words(self, segment: str, encoded: Encoded | None = None) -> None:
         """Decode the words of a restored segment."""
         restored = self._restored.pop(segment, None)
         if restored is None:
             return
-        encoded = self._tagger.tokenizer.encode(restored.text)
+        encoded = encoded or self._tagger.tokenizer.encode(restored.text)
         words = unpack_words(encoded, restored.words, self._names, self._fingerprint)
         if restored.closed:
             self._closed[segment] = words
@@ -198,13 +253,10 @@ class HybridLabeller:
         identity = self._tagger.encoder.identity
         for context in contexts:
             if context.startswith(identity):
-                return HybridSessionLabels(self._tagger, self.heads, policy, saved, context[len(identity) :])
+                return HybridSessionLabels(self, policy, saved, context[len(identity) :])
         still_open = [x._replace(words={}) if closed else x for x in saved if not x.closed]
-        labels = HybridSessionLabels(self._tagger, self.heads, policy, still_open)
-        for x in closed:
-            plan = labels.plan_segment(x.segment, x.text, closing=True)
-            self.compute([plan])
-            self.decode([plan])
+        labels = HybridSessionLabels(self, policy, still_open)
+        labels.uncomputed = closed
         return labels
 
     def choose_restarts(self, plans: Sequence[_SegmentPlan]) -> None:
@@ -228,14 +280,39 @@ class HybridLabeller:
         """Decode the computed plans, packed."""
         found: list[tuple[Labelling, ...]] = []
         for plan, read in zip(plans, decode_segments(plans, self.heads, self._tagger.config.columns), strict=True):
-            plan.labels.store_labels(plan, read.words)
-            closed = plan.closing or plan.is_edit
-            readings = [
-                _LazyLabelling(read.words, number, head.labels, closed, read.work, growth)
-                for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
-            ]
-            found.append(tuple(readings))
+            found.append(self._store(plan, read))
         return found
+
+    def label_in_slices(
+        self, labels: HybridSessionLabels, segment: str, text: str, closing: bool
+    ) -> Generator[None, None, tuple[Labelling, ...]]:
+        """Label one long text slice by slice (`Labeller.label_in_slices`)."""
+        plan = yield from labels.plan_in_slices(segment, text, closing)
+        self.choose_restarts([plan])
+        scores = CollectedScores(plan, self._tagger.config.columns)
+        if plan.encoder_plan is not None:
+            yield from self._run_in_slices(plan, plan.encoder_plan, scores)
+        if plan.closing:
+            yield from self._run_in_slices(plan, labels.plan_close(segment), scores)
+        self._reanchors += labels.take_reanchors()
+        return self._store(plan, (yield from scores.decode(self.heads)))
+
+    def _store(self, plan: _SegmentPlan, read: DecodedSegment) -> tuple[Labelling, ...]:
+        """Store the words of a plan, and give the reading of each head."""
+        plan.labels.store_labels(plan, read.words)
+        closed = plan.closing or plan.is_edit
+        readings = [
+            _LazyLabelling(read.words, number, head.labels, closed, read.work, growth)
+            for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
+        ]
+        return tuple(readings)
+
+    def _run_in_slices(self, plan: _SegmentPlan, compute: EncoderPlan, scores: CollectedScores) -> Iterator[None]:
+        plan.encoder_passes.append(compute)
+        for _ in self._tagger.sessions.run_in_slices(compute):
+            scores.take_rows(compute)
+            yield
+        scores.take_rows(compute)
 
     def counters(self) -> LabellerCounters:
         """Return the counts so far."""
@@ -292,7 +369,7 @@ class _LazyLabelling(Labelling):
         return getattr(self, name)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _fill_arrays(
     words: NDArray[np.void],
     closed: bool,

@@ -4,7 +4,7 @@ A labeller has one tagger or several. Taggers of one *pass* share its computatio
 *reading* of a segment by a tagger is one `Labelling`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -94,6 +94,23 @@ class SessionLabels(Protocol[P_co]):
         A new segment opens; a closed one is computed whole.
         """
 
+    @property
+    def behind(self) -> bool:
+        """Whether closed segments wait to be computed, because no context of this model was restored."""
+
+    @property
+    def missing_tokens(self) -> int:
+        """Number of tokens of closed segments that the next plan computes again, because they are not cached."""
+
+    def holds_segment(self, segment: str) -> bool:
+        """Tell whether the states of an open segment are cached, so that its next plan computes no more than changed.
+
+        It may be false although they are.
+        """
+
+    def restore_in_slices(self, segment: str) -> Iterator[None]:
+        """Compute the closed segments that wait, and read what was saved of `segment`; yields between slices."""
+
     def delete_segment(self, segment: str) -> None:
         """Remove a segment, also from the closed context; an unknown one is ignored."""
 
@@ -146,11 +163,12 @@ class Labeller(Protocol[P]):
     def open_session(
         self, policy: RestartPolicy, saved: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> SessionLabels[P]:
-        """Begin a session, or continue a saved one.
+        """Begin a session, or continue a saved one. Computes nothing.
 
-        Computes nothing, unless no context is of this model: then the closed segments are computed whole, one after
-        the other, which is the closest to their context that can be had. A tagger without saved labels of this model
-        for a segment has none; it labels all words of the segment with its next plan.
+        If no context is of this model, the closed segments are computed whole before the session's next plan
+        (`SessionLabels.behind`), one after the other, which is the closest to their context that can be had. A tagger
+        without saved labels of this model for a segment has none; it labels all words of the segment with its next
+        plan.
 
         Args:
             policy: where restarts begin.
@@ -166,6 +184,19 @@ class Labeller(Protocol[P]):
 
     def decode(self, plans: Sequence[P]) -> list[tuple[Labelling, ...]]:
         """Decode computed plans: a reading of the whole segment by each tagger, in order of `passes`."""
+
+    def label_in_slices(
+        self, labels: Any, segment: str, text: str, closing: bool
+    ) -> Generator[None, None, tuple[Labelling, ...]]:
+        """Plan, compute and decode the new text of one segment, and yield after each slice, of about one full window.
+
+        Plans of other sessions may be computed meanwhile. The readings are those of `plan_segment`, `compute` and
+        `decode`, bit for bit.
+
+        Args:
+            labels: the session's, from `open_session`.
+            segment, text, closing: as for `SessionLabels.plan_segment`.
+        """
 
     def counters(self) -> LabellerCounters:
         """Return the counts so far; may be called while a step runs."""

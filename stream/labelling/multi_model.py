@@ -1,6 +1,6 @@
 """Labeller of several models: one text and one state, and a pass of each model over every update."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -17,6 +17,30 @@ class MultiModelSessionLabels:
     def plan_segment(self, segment: str, text: str, closing: bool) -> list[Any]:
         """Return a plan of each model, which has its own restart point."""
         return [part.plan_segment(segment, text, closing) for part in self._parts]
+
+    @property
+    def parts(self) -> Sequence[SessionLabels[Any]]:
+        """Labels by each model."""
+        return self._parts
+
+    @property
+    def behind(self) -> bool:
+        """Tell whether any model has closed segments to compute."""
+        return any(part.behind for part in self._parts)
+
+    @property
+    def missing_tokens(self) -> int:
+        """Return the largest number of any model."""
+        return max(part.missing_tokens for part in self._parts)
+
+    def holds_segment(self, segment: str) -> bool:
+        """Tell whether all models hold the segment."""
+        return all(part.holds_segment(segment) for part in self._parts)
+
+    def restore_in_slices(self, segment: str) -> Iterator[None]:
+        """Restore a segment in each model."""
+        for part in self._parts:
+            yield from part.restore_in_slices(segment)
 
     def delete_segment(self, segment: str) -> None:
         """Remove a segment from each model."""
@@ -76,6 +100,15 @@ class MultiModelLabeller:
         columns = zip(self._labellers, zip(*plans, strict=True), strict=False)  # no plans, no columns
         parts = [labeller.decode(own) for labeller, own in columns]
         return [tuple(chain.from_iterable(readings)) for readings in zip(*parts, strict=True)]
+
+    def label_in_slices(
+        self, labels: MultiModelSessionLabels, segment: str, text: str, closing: bool
+    ) -> Generator[None, None, tuple[Labelling, ...]]:
+        """Label one long text slice by slice, model by model."""
+        readings: list[Labelling] = []
+        for labeller, part in zip(self._labellers, labels.parts, strict=True):
+            readings += yield from labeller.label_in_slices(part, segment, text, closing)
+        return tuple(readings)
 
     def counters(self) -> LabellerCounters:
         """Return the sums of the counts of all models."""

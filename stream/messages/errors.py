@@ -7,7 +7,6 @@ Reason = Literal[
     "bad_text",
     "bad_time",
     "text_too_long",
-    "too_many_segments",
     "unknown_session",
     "unknown_segment",
     "words_mismatch",

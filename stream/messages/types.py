@@ -73,6 +73,8 @@ class Was(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Cause = Literal["input", "model", "delete"]
+ClosedBy = Literal["open_segments"]
+"""`open_segments`: the session opened more segments than can be open, and this was the oldest."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,3 +111,5 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, tag="revision"):
     retracted: tuple[Retracted, ...] = ()
     score: float | None = None
     """Probability that the segment has any label: the highest of its words. None if it has no word."""
+    closed_by: ClosedBy | msgspec.UnsetType = msgspec.UNSET
+    """Why the service closed the segment although its source did not; absent in all other revisions."""

@@ -11,7 +11,7 @@ MAX_TEXT = 1 << 16
 MAX_ID = 256
 """Maximum number of characters in the id of a session or segment."""
 
-_BAD_IN_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BAD_IN_ID = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _WORD = re.compile(r"\S+")
 
@@ -31,16 +31,16 @@ def check_message(message: Message) -> None:
 
 
 def check_text(text: str) -> None:
-    """Check the text of one segment.
+    """Check the text of one segment. Control characters are no fault: the model is given a cleaned text.
+
+    Halves of surrogate pairs cannot be stored as UTF-8; what decodes messages puts U+FFFD in their place.
 
     Raises:
         InputError: text_too_long or bad_text.
     """
     check_length(len(text))
-    if not text.isprintable() and (bad := _BAD_IN_TEXT.search(text)):  # isprintable() is fast and excludes both
-        raise InputError(
-            "bad_text", f"character U+{ord(bad[0]):04X} at {bad.start()} is a control character or a surrogate"
-        )
+    if not text.isascii() and (bad := _SURROGATE.search(text)):
+        raise InputError("bad_text", f"character U+{ord(bad[0]):04X} at {bad.start()} is half of a surrogate pair")
 
 
 def check_length(characters: int) -> None:
@@ -51,11 +51,6 @@ def check_length(characters: int) -> None:
     """
     if characters > MAX_TEXT:
         raise InputError("text_too_long", f"a segment has at most {MAX_TEXT} characters, this one has {characters}")
-
-
-def replace_controls(text: str) -> str:
-    """Replace each character that `check_text` refuses with a blank, so offsets do not change."""
-    return _BAD_IN_TEXT.sub(" ", text)
 
 
 def _count_words(text: str) -> int:

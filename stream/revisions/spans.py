@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from encoder.kernel_cache import kernel
 from encoder.tokenizer.incremental import common_prefix
 from stream.labelling.labeller import Labelling
 from stream.messages.types import Span
@@ -86,7 +86,7 @@ def find_spans(
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _measure_spans(
     bounds: NDArray[np.int64],
     starts: NDArray[np.int32],
@@ -133,7 +133,7 @@ def score_segment(reading: Labelling) -> float | None:
     return round(float(_highest_label_probability(reading.labels, reading.probability)), 4)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel(nogil=True)
 def _highest_label_probability(labels: NDArray[np.int32], probability: NDArray[np.float32]) -> np.float32:
     most = np.float32(0)
     for i in range(len(labels)):

@@ -74,7 +74,8 @@ class ActiveSession:
         self.readings[name] = readings
         forgotten = self.close_segment(name) if closing else ()
         words = self.save_segment(name)
-        revisions = [self.state.revise(tagger, name, x) for tagger, x in differences if x or closing]
+        closed_by = write.closed_by if closing else None
+        revisions = [self.state.revise(tagger, name, x, closed_by) for tagger, x in differences if x or closing]
         return revisions, self.snapshot_entries_after_write(name, words, forgotten)
 
     def save_segment(self, name: str) -> dict[str, bytes]:

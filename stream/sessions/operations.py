@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from stream.messages.caller_id import NOBODY, CallerId
+from stream.messages.types import ClosedBy
 from stream.messages.word_times import Times
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SavedSession
 
@@ -34,8 +36,18 @@ class Write(Operation):
     """Estimated number of tokens to compute; 0 for a repeat."""
     superseded: bool = False
     """Whether a newer write of the segment replaced it and took over its answers."""
+    caller: CallerId = NOBODY
+    """Whose turn it is; set when it is queued."""
+    supersedes: "Write | None" = None
+    """The waiting write that it supersedes, until it is queued in its place."""
+    place: int = -1
+    """Its place in the queue of its session."""
     handed_out: bool = False
     """Whether a step has it, so that no newer write can supersede it."""
+    applied: int | None = None
+    """The last message of the segment that is in the text, if that is not the one at `offset`."""
+    closed_by: ClosedBy | None = None
+    """Why the service closes the segment by itself, with the text as received; None: a message says what is written."""
     held: bool = False
     """Whether it is kept out of the queue until the newer update comes that had overtaken it before a crash."""
 

@@ -50,6 +50,14 @@ class SessionRegistry:
                 session.restore_labels(self._labeller, self._policy, saved)
         return session
 
+    def missing_tokens(self, name: str) -> int:
+        """Estimate the tokens of a session that have to be computed before anything new of it."""
+        session = self.active.get(name)
+        if session is not None:
+            return session.labels.missing_tokens
+        saved = self.restored.get(name)
+        return 0 if saved is None else sum(map(len, saved.contexts)) // 4
+
     def apply_operation(self, operation: Operation, result: StepResult) -> None:
         """Apply an operation that needs no labelling; a `Write` only if it does not change the text."""
         if isinstance(operation, Write):

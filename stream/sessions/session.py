@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from stream.messages.types import Revision, Span
+from stream.messages.types import ClosedBy, Revision, Span
 from stream.messages.word_times import Times
 from stream.revisions.span_diff import Difference, retract
 from stream.sessions.operations import Write
@@ -81,11 +81,11 @@ class Session(msgspec.Struct):
         self.fully_applied_through = max(self.fully_applied_through, fully_applied_through)
 
     def open_segment(self, write: Write) -> Segment:
-        """Return the segment of a write, a new one if it is unknown, and mark it as changed by the current message."""
+        """Return the segment of a write, a new one if it is unknown, and mark it as changed by the write's message."""
         segment = self.segments.get(write.segment)
         if segment is None:
             segment = self.segments[write.segment] = Segment(order=self.seq, opened=write.opened)
-        segment.applied = self.offset
+        segment.applied = self.offset if write.applied is None else write.applied
         return segment
 
     def close_segment(self, name: str, remember_segments: int) -> dict[str, Segment]:
@@ -101,7 +101,7 @@ class Session(msgspec.Struct):
         """Return the counters of a tagger, new ones if it has none."""
         return self.counters.setdefault(tagger, Counters())
 
-    def revise(self, tagger: str, name: str, difference: Difference) -> Revision:
+    def revise(self, tagger: str, name: str, difference: Difference, closed_by: ClosedBy | None = None) -> Revision:
         """Store the new spans of a segment and make the revision that tells readers of them."""
         segment, shown, counters = self.segments[name], self.spans_of(tagger, name), self.counters_of(tagger)
         shown.spans, shown.packed = difference.spans, None
@@ -120,6 +120,7 @@ class Session(msgspec.Struct):
             changed=tuple(difference.changed),
             retracted=tuple(difference.retracted),
             score=difference.score,
+            closed_by=closed_by or msgspec.UNSET,
         )
 
     def retract_segment(self, taggers: Iterable[str], name: str) -> list[Revision]:

@@ -38,6 +38,8 @@ class EngineStats(msgspec.Struct):
     full_restarts: int = 0
     closing_restarts: int = 0
     """Closings that computed the segment again."""
+    forced_closings: int = 0
+    """Segments that were closed because their session had too many open ones."""
     restarts_shortened: int = 0
     """Restarts that began later than the policy asked for, because of overload or of a spent budget."""
     forgone_changes: float = 0.0

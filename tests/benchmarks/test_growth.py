@@ -19,6 +19,7 @@ from benchmarks.harness.interleaved import interleave
 from benchmarks.harness.texts import closes, make_texts, open_words
 from benchmarks.report.growth_tables import growth_tables
 from encoder.checkpoints.checkpoint import save_checkpoint
+from encoder.model.number_types import ITEM_BYTES
 from stream.messages.types import Update
 from tests.tiny import tiny_checkpoint
 
@@ -152,7 +153,7 @@ def test_the_floor_of_a_step_is_the_longer_of_its_two(subject):
 def test_the_bytes_of_a_step_are_weights_and_what_its_words_see(subject):
     config = subject.tagger.config
     (one,) = measure_floors(subject, [1], none)
-    item = subject.tagger.encoder.dtype.itemsize
+    item = ITEM_BYTES[subject.tagger.encoder.page_numbers]
     layer = config.hidden * (4 * config.hidden + 2 * config.intermediate)
     weights = config.layers * layer * ITEM[subject.tagger.encoder.number_format] + 4 * config.hidden * config.columns
     (text,) = make_texts(1, FIRST + 20 + ROUNDS)

@@ -34,6 +34,7 @@ async def expose() -> str:
         await kafka.append(IN, value, None, 0)
     async with serving(kafka) as site:
         await kafka.until(lambda: site.service.finished == 3)
+        await site.client.get("/nothing")
         return (await site.client.get("/metrics")).text
 
 

@@ -33,7 +33,7 @@ class Command:
 
 
 def read_page(page: Path) -> list[Saved | Command]:
-    """The steps of a page. A block of data or Python after "Save as `NAME`" is that file."""
+    """The steps of a page. A block of data, settings or Python after "Save as `NAME`" is that file."""
     text = page.read_text("utf-8")
     steps: list[Saved | Command] = []
     told = 0
@@ -43,7 +43,7 @@ def read_page(page: Path) -> list[Saved | Command]:
         told = fence.end()
         if kind == "sh":
             steps += [Command(line) for line in _lines(body)]
-        elif names and kind in ("jsonl", "python"):
+        elif names and kind in ("jsonl", "python", "toml"):
             steps.append(Saved(names[-1], body))
     return steps
 

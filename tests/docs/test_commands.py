@@ -24,16 +24,21 @@ from encoder.checkpoints.location import SHIPPED
 from tests.docs.documented import PAGES, ROOT, Command, Saved, read_page
 from tests.waiting import PATIENCE, run
 
-"""Seconds after which a test gives up: far more than anything here takes."""
-
 MAKE = "sets up, or runs all there is; continuous integration types it"
 ENGINE = "needs a container engine, which is not here; tests/docker/test_deploy.py reads its files"
+IMAGE = "docker/check.sh builds the image and starts it, in continuous integration too"
+PIP = "installs from a package index; setup/check_installs.py"
 CLUSTER = "needs a Kubernetes cluster; tests/docker/test_deploy.py reads its files"
 NOT_RUN = {
     "source .venv/bin/activate": "the tests run with this environment's interpreter",
     "make run": "tests/consumers/demo/test_demo.py runs what it runs",
     "make test": MAKE,
     "make setup": MAKE,
+    "make setup TORCH_INDEX=": MAKE,
+    "make setup TORCH_INDEX=https://mirror.example/torch-cpu": MAKE,
+    "pip install .": PIP,
+    "pip install '.[train]' --extra-index-url https://download.pytorch.org/whl/cpu": PIP,
+    "pip install '.[gpu]'": PIP,
     "make train CONFIG=configs/shipped.toml": "trains for hours, on data that is not in the repository",
     'make faults FAULTS=kill ARGS="--rounds 30 --guarantee exactly_once"': "half an hour; tests/kafka/test_faults.py",
     "hearken train my-data/": "trains for minutes; tests/consumers/training/test_pipeline.py has it small",
@@ -57,8 +62,11 @@ NOT_RUN = {
     "last:2": "needs what the page's first command trains; test_own_data.py",
     "hearken import my-ner --out runs/mine --heal calls.txt": "needs a checkpoint of another kind; test_importing.py",
     "export HEARKEN_HTTP_TOKEN=$(openssl rand -hex 24) GRAFANA_PASSWORD=$(openssl rand -hex 12)": ENGINE,
-    "docker build -f docker/Dockerfile -t hearken .": ENGINE,
-    "docker build -f docker/Dockerfile -t hearken:cuda --build-arg VARIANT=cuda .": ENGINE,
+    "buildah build -f docker/Dockerfile -t hearken .": IMAGE,
+    "buildah build -f docker/Dockerfile -t hearken --build-arg BASE=localhost/my-debian .": IMAGE,
+    "buildah build -f docker/Dockerfile -t hearken:gpu --build-arg EXTRAS=gpu .": IMAGE,
+    "docker/check.sh": IMAGE,
+    "docker/check.sh localhost/my-debian": IMAGE,
     "docker compose -f docker/compose.yaml up --build --wait": ENGINE,
     "docker compose -f docker/compose.yaml run --rm sample": ENGINE,
     "kubectl create namespace hearken": CLUSTER,
@@ -92,6 +100,11 @@ def test_the_table_lists_only_what_pages_have_and_what_is_not_run_is_not_more_th
 class Shell:
     """Where a page's commands run."""
 
+    serve_program = ("tests.kafka.light_worker",)
+    """Module that stands for `hearken` in `hearken serve` and `hearken listen`."""
+    group_each = True
+    """Whether each service gets a group of its own: the embedded broker takes one member of a group."""
+
     def __init__(self, folder: Path, broker: str, stack: ExitStack) -> None:
         self.folder = folder
         self.broker = broker
@@ -100,15 +113,21 @@ class Shell:
         self._stack = stack
         self._started = 0
 
+    def save(self, file: Saved) -> None:
+        """Save a file of the page."""
+        (self.folder / file.name).write_text(file.text.replace("localhost:9092", self.broker))
+
     def run(self, command: Command) -> None:
         """Run one command; what goes on until it is told to stop does so until the page ends."""
-        text = command.text.replace("localhost:9092", self.broker).replace("localhost:8477", self.http)
+        text = re.sub(r"localhost:84\d\d", self.http, command.text.replace("localhost:9092", self.broker))
         words = Command(re.sub(r"--speed [0-9]+", "--speed max", text)).words
         if words[0] == "python":
             self.readers.append((words[1], self._start([sys.executable, words[1]], "stdout", -signal.SIGTERM)))
         elif words[0] == "curl":
             done = run([*words, "--fail-with-body"], capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
+        elif words[1] == "broker":
+            self.start_broker()
         elif words[1] in ("serve", "listen"):
             self._serve(words[1:])
         else:
@@ -124,10 +143,16 @@ class Shell:
             patch.setattr(sys, "stdin", lines)
             assert main(words) == 0
 
+    def start_broker(self) -> None:
+        """Run `hearken broker` at a free port until the page ends; commands and saved files name it from now on."""
+        said = self._start([sys.executable, "-m", "consumers.cli.main", "broker", "--port", "0"], "stdout", 0)
+        self.broker = re.findall(r"127\.0\.0\.1:\d+", said.get(timeout=PATIENCE))[0]
+        os.environ["HEARKEN_BROKER"] = self.broker  # undone with what `shell` sets
+
     def _serve(self, words: list[str]) -> None:
-        words = [word for word in words if word not in ("--http-port", "8477")]
+        words = [word for word in words if not re.fullmatch(r"--http-port|84\d\d", word)]
         words += ["--http-port", "0"] if words[0] == "listen" else []
-        log = self._start([sys.executable, "-m", "tests.kafka.light_worker", *words], "stderr", 0)
+        log = self._start([sys.executable, "-m", *self.serve_program, *words], "stderr", 0)
         event = "restored" if words[0] == "serve" else "http_started"
         while (said := json.loads(log.get(timeout=PATIENCE)))["event"] != event:
             pass
@@ -135,8 +160,10 @@ class Shell:
             self.http = said["address"].removeprefix("http://").rstrip("/")
 
     def _start(self, command: list[str], heard: str, ends_with: int) -> "queue.Queue[str]":
-        self._started += 1  # the embedded broker takes one member of a group
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "HEARKEN_GROUP": f"{self.folder.name}-{self._started}"}
+        self._started += 1
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        if self.group_each:
+            environment["HEARKEN_GROUP"] = f"{self.folder.name}-{self._started}"
         pipe = {heard: subprocess.PIPE}
         process = subprocess.Popen(command, cwd=self.folder, env=environment, text=True, **pipe)  # type: ignore[call-overload]
         lines: queue.Queue[str] = queue.Queue()
@@ -199,7 +226,7 @@ def test_a_page_can_be_worked_through(page: str, tmp_path: Path) -> None:
     with shell(tmp_path) as at:
         for step in STEPS[page]:
             if isinstance(step, Saved):
-                (tmp_path / step.name).write_text(step.text.replace("localhost:9092", at.broker))
+                at.save(step)
             elif step.text not in NOT_RUN:
                 at.run(step)
         for name, lines in at.readers:

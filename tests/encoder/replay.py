@@ -38,7 +38,10 @@ class Replay:
         for i, layer in enumerate(list(self.model.layers)[config.causal_layers :]):
             q, k, v = layer.qkv(x).view(-1, 3, config.heads, config.head_dim).unbind(1)
             self.standing[i, 0, one.restart :], self.standing[i, 1, one.restart :] = k, v
-            seen = self.standing[i, :, one.window :].transpose(1, 2)  # (2, heads, keys, head_dim)
+            seen = self.standing[i, :, one.window :]
+            if layer.sink is not None:
+                seen = torch.cat((layer.sink.view(2, 1, config.heads, config.head_dim), seen), 1)
+            seen = seen.transpose(1, 2)  # (2, heads, keys, head_dim)
             mixed = F.scaled_dot_product_attention(q.transpose(0, 1)[None], seen[0][None], seen[1][None])[0]
             x = layer.norm1(x + layer.out(mixed.transpose(0, 1).reshape(len(x), -1)))
             x = layer.norm2(x + layer.ff_out(F.gelu(layer.ff_in(x), approximate=config.gelu)))

@@ -29,7 +29,7 @@ def make_light() -> None:
     """Keep out what is slow to import and not needed for a labeller from word lists."""
     _stand_in("encoder.tagger", Tagger=type("Tagger", (), {}))
     _stand_in("stream.labelling.hybrid", HybridLabeller=type("HybridLabeller", (), {}))
-    _stand_in("numba", njit=_bare, guvectorize=_bare, prange=range)
+    _stand_in("encoder.kernel_cache", kernel=_bare)
 
 
 def light_engine(settings: EngineSettings) -> Any:

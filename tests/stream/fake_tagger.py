@@ -5,7 +5,7 @@ name; "there" is what the closed segment before ended in. It restarts by the sam
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", ".
 NAMES = ("O", "B-person", "I-person", "B-place", "I-place")
 CONTEXT = 3
 """Closed segments that can be seen."""
+SLICE = 256
+"""Characters of one slice."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
@@ -84,6 +86,20 @@ class FakeLive:
             same = kept == len(words) == len(before.words) and before.left == self._left(segment)
             point = len(words) if before.whole and same else 0
         return FakePlan(self, segment, text, closing, kept, point)
+
+    @property
+    def behind(self) -> bool:
+        return False
+
+    @property
+    def missing_tokens(self) -> int:
+        return 0
+
+    def holds_segment(self, segment: str) -> bool:
+        return segment in self.standing
+
+    def restore_in_slices(self, segment: str) -> Iterator[None]:
+        yield from ()
 
     def delete_segment(self, segment: str) -> None:
         self.standing.pop(segment, None)
@@ -264,6 +280,16 @@ class FakeLabeller:
 
     def decode(self, plans: Sequence[FakePlan]) -> list[tuple[Labelling, ...]]:
         return [plan.live.read(plan) for plan in plans]
+
+    def label_in_slices(
+        self, labels: FakeLive, segment: str, text: str, closing: bool
+    ) -> Generator[None, None, tuple[Labelling, ...]]:
+        plan = labels.plan_segment(segment, text, closing)
+        for _ in range(len(text) // SLICE):
+            yield
+        self.compute([plan])
+        yield
+        return self.decode([plan])[0]
 
     def counters(self) -> LabellerCounters:
         return LabellerCounters(flops=sum(self.steps))

@@ -44,10 +44,11 @@ def bring_heads(heads: Sequence[Head], device: torch.device) -> DeviceHeads:
     for i, head in enumerate(heads):
         begins[i, : len(head.labels)] = _begins(head.labels)
         constants[i, 2], constants[i, 3] = head.stability.scale, head.stability.shift
-        if (module := head.stability.head) is not None:
-            label_rows[i, : len(head.labels)] = module.label.weight.detach()
-            feature_rows[i] = module.features.weight.detach().T
-            out_rows[i], constants[i, :2] = module.out.weight.detach(), module.out.bias.detach()
+        if head.stability.head is not None:
+            label, features, out, bias = map(torch.from_numpy, head.stability.head)
+            label_rows[i, : len(head.labels)] = label
+            feature_rows[i] = features.T
+            out_rows[i], constants[i, :2] = out, bias
     return DeviceHeads(
         torch.tensor([head.first for head in heads], dtype=torch.int32, device=device),
         torch.tensor([len(head.labels) for head in heads], dtype=torch.int32, device=device),

@@ -4,13 +4,16 @@ queue of its results. Made by `consumers.http.api.gateway.Gateway`.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from stream.messages.caller_id import CallerId
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision, Update
 from stream.messages.validation import MAX_ID, check_message
 
+MAX_SUPERSEDED = 8192
+"""Unanswered messages of one client beyond which updates count against its limit even if they supersede others."""
 MAX_QUEUED_RESULTS = 4096
 """Results queued for one client. The limit on messages in flight keeps the queue shorter unless many segments close at
 once.
@@ -41,7 +44,7 @@ class LabellingFailed:
 
 
 Result = Revision | LabellingFailed
-_Mark = Literal["answered", "over", "closed", "slow"]
+_Mark = Literal["answered", "superseded", "over", "closed", "slow"]
 
 
 @dataclass(slots=True, eq=False)
@@ -54,14 +57,22 @@ class ClientSession:
     engine_id: str
     """Name that the engine uses."""
     ended: bool = False
-    in_flight: int = 0
-    """Messages without an answer."""
+    unanswered: list[tuple[int, bool]] = field(default_factory=list)
+    """Offsets of the messages without an answer, in order, and whether they count against the limits in flight."""
+
+    def take_answer(self, offset: int) -> bool:
+        """Remove the first unanswered message with that offset; returns whether it counts against the limits."""
+        index = next(i for i, (known, _) in enumerate(self.unanswered) if known == offset)
+        return self.unanswered.pop(index)[1]
 
 
 class Submitter(Protocol):
     """The part of the gateway that clients use."""
 
-    async def submit(self, session: ClientSession, message: Message, offset: int) -> None:
+    def supersedes_waiting(self, session: ClientSession, message: Message) -> bool:
+        """Tell whether a message of a session would take the place of an update that waits."""
+
+    async def submit(self, session: ClientSession, message: Message, offset: int, takes_place: bool) -> None:
         """Submit a message under the engine's name of its session."""
 
     def forget(self, sessions: Iterable[ClientSession]) -> None:
@@ -73,16 +84,16 @@ class ClientHandle:
 
     Args:
         gateway: submits messages to the worker.
-        prefix: beginning of the engine's names of its sessions.
+        caller: whose turn it is in the engine; `member` begins the engine's names of its sessions.
         sessions: limit of open sessions.
         in_flight: limit of messages whose results have not been read.
         shown: whether its messages are reported to observers (the live page).
     """
 
-    def __init__(self, gateway: Submitter, prefix: str, sessions: int, in_flight: int, shown: bool) -> None:
+    def __init__(self, gateway: Submitter, caller: CallerId, sessions: int, in_flight: int, shown: bool) -> None:
         self._gateway = gateway
         self.shown = shown
-        self._prefix = prefix
+        self.caller = caller
         self._max_sessions = sessions
         self._capacity = asyncio.Semaphore(in_flight)
         self._sessions: dict[str, ClientSession] = {}
@@ -95,6 +106,8 @@ class ClientHandle:
     async def submit(self, message: Message, offset: int) -> None:
         """Submit one message to the engine; waits while too many are in flight.
 
+        An update that supersedes a waiting one of its segment never waits: it takes the place of that one.
+
         Args:
             message: in normal form; its session belongs to this client alone.
             offset: `offset` of the revisions that answer it; must not decrease.
@@ -105,11 +118,17 @@ class ClientHandle:
             WorkerFailed: the compute thread stopped.
         """
         check_message(message)
-        await self._capacity.acquire()
+        held = self._sessions.get(message.session)
+        takes_place = (
+            held is None or self._unread > MAX_SUPERSEDED or not self._gateway.supersedes_waiting(held, message)
+        )
+        if takes_place:
+            await self._capacity.acquire()
         try:
-            await self._submit(message, offset)
+            await self._submit(message, offset, takes_place)
         except BaseException:
-            self._capacity.release()
+            if takes_place:
+                self._capacity.release()
             raise
         self._unread += 1
 
@@ -134,7 +153,7 @@ class ClientHandle:
                 raise ClientTooSlow("results were not read for too long")
             elif item == "closed":
                 raise GatewayClosed("the service stops")
-            elif item == "over" or self._is_last():
+            elif item == "over" or self._is_last(item == "answered"):
                 return
 
     def engine_id(self, session: str) -> str | None:
@@ -147,16 +166,17 @@ class ClientHandle:
         """Names of the sessions that have not ended."""
         return [name for name, held in self._sessions.items() if not held.ended]
 
-    def _is_last(self) -> bool:
+    def _is_last(self, takes_place: bool = True) -> bool:
         """Release the capacity of a message whose results are all read; returns whether it was the last."""
         self._unread -= 1
-        self._capacity.release()
+        if takes_place:
+            self._capacity.release()
         return self._finished and not self._unread
 
-    async def _submit(self, message: Message, offset: int) -> None:
+    async def _submit(self, message: Message, offset: int, takes_place: bool) -> None:
         held = self._find_session(message)
         try:
-            await self._gateway.submit(held, message, offset)
+            await self._gateway.submit(held, message, offset, takes_place)
         except BaseException as error:
             if held.name not in self._sessions:
                 self._gateway.forget([held])
@@ -179,11 +199,11 @@ class ClientHandle:
         self._forget_ended()
         self._sessions_made += 1
         name = message.session
-        return ClientSession(self, name, f"{self._prefix}/{self._sessions_made}/{name}"[:MAX_ID])
+        return ClientSession(self, name, f"{self.caller.member}/{self._sessions_made}/{name}"[:MAX_ID])
 
     def _forget_ended(self) -> None:
         """Forget the oldest ended sessions beyond the limit; a remembered one continues its `rev` if it goes on."""
-        over = [held for held in self._sessions.values() if held.ended and not held.in_flight]
+        over = [held for held in self._sessions.values() if held.ended and not held.unanswered]
         for held in over[: max(0, len(over) - self._max_sessions + 1)]:
             self._gateway.forget([held])
             del self._sessions[held.name]
@@ -199,10 +219,9 @@ class ClientHandle:
             self._results.get_nowait()
         self._results.put_nowait("slow")
 
-    def count_answer(self, held: ClientSession) -> None:
-        """Count one of a session's messages as answered."""
-        held.in_flight -= 1
-        self._results.put_nowait("answered")
+    def count_answer(self, takes_place: bool) -> None:
+        """Count a message as answered; `takes_place` tells whether it counts against the limit in flight."""
+        self._results.put_nowait("answered" if takes_place else "superseded")
 
     def close(self) -> None:
         """End `results`: the service stops."""

@@ -17,11 +17,12 @@ import msgspec
 from consumers.http.api.caller import ClientHandle, ClientSession, GatewayClosed, LabellingFailed
 from consumers.kafka.service.observer import ServiceObserver
 from stream.engine.worker import StepBatch, Worker
-from stream.messages.types import End, Message
+from stream.messages.caller_id import CallerId
+from stream.messages.types import End, Message, Update
 from stream.sessions.snapshot import SessionState
 
-IN_FLIGHT = 256
-"""Limit of messages in flight of all clients together."""
+IN_FLIGHT = 512
+"""Limit of messages in flight of all clients together: two of each of as many connections as there are at most."""
 
 
 def _ignore(message: Message) -> None:
@@ -50,10 +51,13 @@ class Gateway(ServiceObserver):
         self._closed = False
 
     @asynccontextmanager
-    async def client(self, *, sessions: int, in_flight: int = 64, shown: bool = False) -> AsyncIterator[ClientHandle]:
+    async def client(
+        self, *, sessions: int, in_flight: int = 64, shown: bool = False, group: str = ""
+    ) -> AsyncIterator[ClientHandle]:
         """Serve a client inside the block.
 
         Args:
+            group: clients that share one caller's part of the work.
             sessions: limit of its open sessions.
             in_flight: limit of its messages whose results have not been read.
             shown: whether its messages are reported (`heard`).
@@ -64,7 +68,8 @@ class Gateway(ServiceObserver):
         if self._closed:
             raise GatewayClosed("the service stops")
         self._clients_made += 1
-        client = ClientHandle(self, f"{self.prefix}/{self._clients_made}", sessions, in_flight, shown)
+        caller = CallerId(group, f"{self.prefix}/{self._clients_made}")
+        client = ClientHandle(self, caller, sessions, in_flight, shown)
         self._clients.add(client)
         try:
             yield client
@@ -83,11 +88,13 @@ class Gateway(ServiceObserver):
                 held.client.put(LabellingFailed(held.name, failure.segment, failure.offset))
         for answer in result.answered:
             if held := self._sessions.get(answer.session):
-                self._capacity.release()
-                held.client.count_answer(held)
+                takes_place = held.take_answer(answer.offset)
+                if takes_place:
+                    self._capacity.release()
+                held.client.count_answer(takes_place)
         for session, value in {x.session: x.value for x in result.entries if x.value is not None}.items():
             held = self._sessions.get(session)
-            if held and not held.in_flight:  # otherwise the session has been reopened
+            if held and not held.unanswered:  # otherwise the session has been reopened
                 held.ended = isinstance(value, SessionState) and value.ended
 
     def close(self) -> None:
@@ -96,24 +103,36 @@ class Gateway(ServiceObserver):
         for client in self._clients:
             client.close()
 
-    async def submit(self, session: ClientSession, message: Message, offset: int) -> None:
+    def supersedes_waiting(self, session: ClientSession, message: Message) -> bool:
+        """Tell whether a message of a session would take the place of an update that waits."""
+        intake = self._worker.engine.intake
+        return isinstance(message, Update) and intake.supersedes_waiting(session.engine_id, message.segment)
+
+    async def submit(self, session: ClientSession, message: Message, offset: int, takes_place: bool) -> None:
         """Submit a message under the engine's name of its session.
+
+        Args:
+            session, message, offset: the message; its offset is not below those before.
+            takes_place: whether it counts against the limit; it waits while too many do.
 
         Raises:
             GatewayClosed: the service stops.
         """
         if self._closed:
             raise GatewayClosed("the service stops")
-        await self._capacity.acquire()
+        if takes_place:
+            await self._capacity.acquire()
         self._sessions[session.engine_id] = session
-        session.in_flight += 1
+        session.unanswered.append((offset, takes_place))
         message = msgspec.structs.replace(message, session=session.engine_id)
         try:
-            await self._worker.submit(message, offset)
+            self._worker.enqueue(message, offset, session.client.caller)
         except BaseException:
-            session.in_flight -= 1
-            self._capacity.release()
+            session.unanswered.pop()
+            if takes_place:
+                self._capacity.release()
             raise
+        self._worker.wake()
         if session.client.shown:
             self._on_message(message)
 
@@ -124,6 +143,7 @@ class Gateway(ServiceObserver):
                 self._worker.engine.drop(held.engine_id)
                 if held.client.shown and not held.ended:
                     self._on_message(End(session=held.engine_id))
-                for _ in range(held.in_flight):
-                    self._capacity.release()
-                held.in_flight = 0
+                for _, takes_place in held.unanswered:
+                    if takes_place:
+                        self._capacity.release()
+                held.unanswered.clear()

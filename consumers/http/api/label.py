@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.decode import BadInput, decode_json
 from consumers.http.api.caller import ClientHandle, GatewayClosed, LabellingFailed
 from consumers.http.api.gateway import Gateway
+from consumers.http.guard.limits import caller_of
 from consumers.http.guard.problem import problem
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
@@ -21,7 +22,7 @@ from stream.messages.validation import check_text
 MAX_TEXTS = 256
 """Limit of texts in one request."""
 MAX_TEXT_CHARACTERS = 20_000
-"""Limit of one text: it is labelled in one step, and all live text waits meanwhile."""
+"""Limit of one text: longer ones may need more time than a request has."""
 LABEL_SECONDS = 60.0
 """Time limit of a request."""
 
@@ -87,7 +88,9 @@ def label_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
     async def label(request: Request) -> Response:
         try:
             texts, wanted = _parse_request(await request.body(), names)
-            found = await label_texts(gateway, texts)
+            caller = caller_of(request)
+            with caller.hold_texts(len(texts)):
+                found = await label_texts(gateway, texts, caller.group)
         except BadInput as error:
             return problem(400, error.reason, error.detail)
         except RequestRefused as error:
@@ -106,11 +109,12 @@ BUSY = ("busy", f"not labelled within {LABEL_SECONDS:g} seconds, or the service 
 FAILED = ("labelling_failed", "labelling failed, which is a fault of the service; its log says why")
 
 
-async def label_texts(gateway: Gateway, texts: Sequence[str]) -> list[dict[str, Revision]]:
+async def label_texts(gateway: Gateway, texts: Sequence[str], group: str) -> list[dict[str, Revision]]:
     """Label texts independently; returns the final revision of each text by tagger name.
 
     Args:
         texts: accepted by `check_size` and `check_text`.
+        group: of the client (`Gateway.client`).
 
     Raises:
         TimeoutError: labelling took more than `LABEL_SECONDS`.
@@ -118,7 +122,7 @@ async def label_texts(gateway: Gateway, texts: Sequence[str]) -> list[dict[str, 
         NotLabelled: labelling failed on one of the texts.
     """
     found: list[dict[str, Revision]] = [{} for _ in texts]
-    async with asyncio.timeout(LABEL_SECONDS), gateway.client(sessions=len(texts)) as client:
+    async with asyncio.timeout(LABEL_SECONDS), gateway.client(sessions=len(texts), group=group) as client:
         submitting = asyncio.create_task(_submit(client, texts))
         try:
             async for result in client.results():

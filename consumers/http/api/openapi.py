@@ -15,6 +15,7 @@ from consumers.http.api import perspective, perspective_discovery
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
+from consumers.http.guard.tickets import TICKET_SECONDS, TicketResponse
 from consumers.http.settings import HttpSettings
 from stream.messages.types import Message, Revision
 from stream.messages.validation import MAX_ID
@@ -59,7 +60,17 @@ class Readiness(msgspec.Struct):
     why: list[str]
 
 
-_TYPES = (LabelResponse, perspective.AnalyzeResponse, Problem, GoogleProblem, Health, Readiness, StreamError, Revision)
+_TYPES = (
+    LabelResponse,
+    perspective.AnalyzeResponse,
+    TicketResponse,
+    Problem,
+    GoogleProblem,
+    Health,
+    Readiness,
+    StreamError,
+    Revision,
+)
 
 
 def openapi_routes(settings: HttpSettings, names: tuple[str, ...]) -> list[BaseRoute]:
@@ -87,6 +98,7 @@ def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
         perspective_discovery.PATH: {"get": _open("For Google's client libraries", description)},
         "/v1/label": {"post": _label(names)},
         "/v1/stream": {"get": _stream()},
+        "/v1/ticket": {"post": _ticket()},
     }
     paths |= {path: {"post": {**_analyze(), "security": keyed}} for path in perspective.PATHS}
     return {
@@ -113,14 +125,7 @@ def _security(settings: HttpSettings) -> list[Json]:
 
 # requests
 
-_TEXT: Json = {
-    "type": "string",
-    "maxLength": MAX_TEXT_CHARACTERS,
-    "pattern": "^[^\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f]*$",
-    "description": "Any text without control characters.",
-}
-_NOT_BLANK = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
-"""At least one character that is neither white space nor a control character."""
+_TEXT: Json = {"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "description": "Any text."}
 
 
 def _object(required: list[str], **properties: Json) -> Json:
@@ -151,7 +156,7 @@ def _analyze_request() -> Json:
         ["comment", "requestedAttributes"],
         comment=_object(
             ["text"],
-            text={"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "pattern": _NOT_BLANK},
+            text={"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "pattern": perspective.NOT_BLANK},
             type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
         ),
         requestedAttributes={
@@ -166,6 +171,10 @@ def _analyze_request() -> Json:
             "description": "English has to be among them.",
         },
         clientToken={"type": ["string", "null"]},
+        dropUnsupportedAttributes={
+            "type": ["boolean", "null"],
+            "description": "Leave attributes that are not offered out of the answer. By default as the service is set.",
+        },
     )
 
 
@@ -174,12 +183,12 @@ def _analyze_request() -> Json:
 
 def _operation(summary: str, answers: Json, **more: Any) -> Json:
     """Describe an operation that needs the token, if one is set."""
-    return {"summary": summary, "responses": {**answers, **_problems(401, 403, 405, 500, 503)}, **more}
+    return {"summary": summary, "responses": {**answers, **_problems(401, 403, 405, 415, 429, 500, 503)}, **more}
 
 
 def _open(summary: str, answers: Json) -> Json:
     """Describe an operation that needs no token."""
-    return {"summary": summary, "responses": {**_problems(403, 405, 500), **answers}, "security": []}
+    return {"summary": summary, "responses": {**_problems(403, 405, 415, 500), **answers}, "security": []}
 
 
 def _label(names: tuple[str, ...]) -> Json:
@@ -192,9 +201,8 @@ def _analyze() -> Json:
     either: Json = {"anyOf": [_ref("Problem"), _ref("GoogleProblem")]}
     answers = {
         **_answers("AnalyzeResponse", 200),
-        **_problems(401, 403, 405, 408, 413),
-        **_answers("GoogleProblem", 400),
-        **{str(code): _content(either, "Problem or GoogleProblem") for code in (500, 503)},
+        **_problems(401, 403, 405, 408, 413, 415, 429),
+        **{str(code): _content(either, "Problem or GoogleProblem") for code in (400, 500, 503)},
     }
     about = (
         "The request and response of Perspective's AnalyzeComment; `begin` and `end` are UTF-16 code units."
@@ -213,12 +221,21 @@ def _stream() -> Json:
     )
     query = {
         "format": {"enum": [*FORMATS, AUTO], "default": "normal"},
+        "ticket": {"type": "string", "description": "Instead of the token, from /v1/ticket."},
         "session": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
     }
     parameters = [{"name": name, "in": "query", "required": False, "schema": x} for name, x in query.items()]
     frames = {"client": _ref("Message"), "server": {"oneOf": [_ref("Revision"), _ref("StreamError")]}}
     answers = {"101": {"description": "The connection is a WebSocket now"}, **_problems(426)}
     return _operation("Label a stream", answers, description=about, parameters=parameters, **{"x-frames": frames})
+
+
+def _ticket() -> Json:
+    about = (
+        f"A ticket opens one WebSocket within {TICKET_SECONDS} seconds, as its query parameter `ticket`, where no"
+        " header can be sent."
+    )
+    return _operation("Exchange the token for a ticket", _answers("TicketResponse", 200), description=about)
 
 
 # parts

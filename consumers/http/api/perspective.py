@@ -4,8 +4,9 @@ Requests, responses and errors have Perspective's shape. The attribute TOXICITY 
 and the span scores are that tagger's spans. The scores are not Perspective's, so clients must choose new thresholds.
 """
 
+import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -17,15 +18,18 @@ from consumers.formats.decode import BadInput, shorten
 from consumers.http.api.caller import GatewayClosed
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, check_size, decode_body, label_texts
+from consumers.http.guard.limits import caller_of
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
-from stream.messages.validation import replace_controls
 
 PATHS = ("/v1alpha1/comments:analyze", "/v1/comments:analyze")
 ATTRIBUTE, TAGGER = "TOXICITY", "moderation"
 PROBABILITY = "PROBABILITY"
 LANGUAGE = "en"
+NOT_BLANK = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
+"""Pattern of a character that is neither white space nor a control character: a comment has at least one."""
+_NOT_BLANK = re.compile(NOT_BLANK)
 
 ErrorType = Literal[
     "COMMENT_EMPTY",
@@ -59,6 +63,8 @@ class AnalyzeRequest(msgspec.Struct, rename="camel"):
     span_annotations: bool | None = None
     languages: list[str] | None = None
     client_token: str | None = None
+    drop_unsupported_attributes: bool | None = None
+    """Leave attributes that are not offered out of the answer; an addition to Perspective's fields."""
 
 
 class Score(msgspec.Struct):
@@ -89,6 +95,8 @@ class AnalyzeResponse(msgspec.Struct, rename="camel", omit_defaults=True):
     languages: list[str]
     attribute_scores: dict[str, AttributeScores] = {}
     client_token: str | None = None
+    unsupported_attributes: list[str] = []
+    """Requested attributes that were left out."""
 
 
 class AnalyzeRefused(ValueError):
@@ -100,8 +108,13 @@ class AnalyzeRefused(ValueError):
         self.details = [detail] if kind else []
 
 
-def perspective_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
-    """Return the routes of `comments:analyze`; `names` are the running taggers."""
+def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported: bool = False) -> list[BaseRoute]:
+    """Return the routes of `comments:analyze`.
+
+    Args:
+        names: the running taggers.
+        drop_unsupported: leave attributes that are not offered out of the answer, unless a request says otherwise.
+    """
     has_tagger = TAGGER in names
 
     async def analyze(request: Request) -> Response:
@@ -109,25 +122,29 @@ def perspective_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute
             return _error(400, "FAILED_PRECONDITION", f"the service must be started with --tagger {TAGGER} for this")
         try:
             wanted = decode_body(await request.body(), AnalyzeRequest)
+            dropped = _drop_unsupported(wanted, request.query_params, drop_unsupported)
             text, threshold = _parse_request(wanted)
-            (found,) = await label_texts(gateway, [text])
+            (found,) = await label_texts(gateway, [text], caller_of(request).group)
         except (BadInput, RequestRefused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
         except AnalyzeRefused as error:
             return _error(400, "INVALID_ARGUMENT", str(error), error.details)
         except (TimeoutError, GatewayClosed, WorkerFailed):
-            return _error(503, "UNAVAILABLE", BUSY[1])
+            return _error(503, "UNAVAILABLE", BUSY[1], headers={"retry-after": "5"})
         except NotLabelled:
             return _error(500, "INTERNAL", FAILED[1])
-        body = msgspec.json.encode(_make_response(wanted, text, found[TAGGER], threshold))
-        return Response(body, media_type="application/json")
+        answer = _make_response(wanted, text, found[TAGGER], threshold)
+        answer.unsupported_attributes = dropped
+        return Response(msgspec.json.encode(answer), media_type="application/json")
 
     return [Route(path, analyze, methods=["POST"]) for path in PATHS]
 
 
-def _error(code: int, status: str, message: str, details: Sequence[Any] = ()) -> Response:
+def _error(
+    code: int, status: str, message: str, details: Sequence[Any] = (), headers: Mapping[str, str] | None = None
+) -> Response:
     error = {"code": code, "message": message, "status": status, "details": list(details)}
-    return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code)
+    return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code, headers)
 
 
 def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:
@@ -137,8 +154,8 @@ def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:
         AnalyzeRefused: the request cannot be fulfilled.
     """
     comment = request.comment or TextEntry()
-    text = replace_controls(comment.text or "")  # Perspective accepts them; offsets stay the same
-    if not text.strip():
+    text = comment.text or ""
+    if not _NOT_BLANK.search(text):
         raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
         raise AnalyzeRefused("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")
@@ -149,6 +166,21 @@ def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:
     except InputError as error:
         raise AnalyzeRefused(f"Comment text too long: {error.detail}", "COMMENT_TOO_LONG") from None
     return text, parameters.score_threshold
+
+
+def _drop_unsupported(request: AnalyzeRequest, query: Mapping[str, str], default: bool) -> list[str]:
+    """Remove attributes that are not offered from a request, if it or the service says so; returns their names.
+
+    They stay if nothing would be left to answer.
+    """
+    wanted = request.drop_unsupported_attributes
+    if wanted is None and (given := query.get("dropUnsupportedAttributes")) is not None:
+        wanted = given.lower() in ("", "1", "true")
+    requested = request.requested_attributes or {}
+    if ATTRIBUTE not in requested or not (default if wanted is None else wanted):
+        return []
+    request.requested_attributes = {ATTRIBUTE: requested[ATTRIBUTE]}
+    return [_quote(name) for name in requested if name != ATTRIBUTE]
 
 
 def _check_attributes(requested: dict[str, AttributeParameters | None]) -> AttributeParameters:

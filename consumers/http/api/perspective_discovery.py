@@ -49,7 +49,6 @@ def describe_service(root: str) -> dict[str, Any]:
         "rootUrl": root,
         "servicePath": "",
         "baseUrl": root,
-        "batchPath": "batch",
         "parameters": {"key": {"type": "string", "location": "query", "description": "The service's token."}},
         "schemas": schemas,
         "resources": {"comments": {"methods": {"analyze": analyze}}},

@@ -5,6 +5,7 @@ the number of the frame that it answers. An invalid frame is answered by an erro
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
@@ -18,11 +19,16 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
-from consumers.formats.decode import BadInput
+from consumers.formats.decode import BadInput, decode_json
+from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import NORMAL, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
+from consumers.http.guard.limits import caller_of
 from consumers.http.guard.problem import problem
+from consumers.http.guard.websocket_protocol import TOO_LARGE
+from consumers.http.ops.traffic import HttpTraffic
+from consumers.http.settings import HttpSettings
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
@@ -46,6 +52,7 @@ class CloseCode(IntEnum):
     FAILED = 1011
     BAD_QUERY = 4400
     TOO_SLOW = 4408
+    IDLE = 4410
 
 
 class CloseFrame(msgspec.Struct, tag="end"):
@@ -67,26 +74,43 @@ class BadQuery(ValueError):
     """The query names an unknown format."""
 
 
-def stream_routes(gateway: Gateway, received: Received, max_sessions: int) -> list[BaseRoute]:
+class StreamIdle(RuntimeError):
+    """The client has sent no frame for too long."""
+
+
+def stream_routes(
+    gateway: Gateway,
+    received: Received,
+    settings: HttpSettings,
+    traffic: HttpTraffic,
+    ignored: IgnoredRecords | None = None,
+) -> list[BaseRoute]:
     """Return the routes of `/v1/stream`.
 
     Args:
         received: returns the received segments by the engine's name of a session.
-        max_sessions: limit of open sessions of one connection.
+        settings: limits of one connection.
+        traffic: counts the connections that are ended.
+        ignored: counts frames in which their format found nothing to label.
     """
 
     async def stream(websocket: WebSocket) -> None:
         await websocket.accept()
-        code, reason = CloseCode.DONE, ""
+        code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
-            async with gateway.client(sessions=max_sessions, shown=True) as client:
-                await StreamConnection(websocket, client, *read_query(received, client, websocket.query_params)).run()
+            async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
+                query = read_query(received, client, websocket.query_params, ignored)
+                await StreamConnection(websocket, client, *query, settings).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
             code, reason = CloseCode.BAD_QUERY, "the query cannot be fulfilled; the error before says why"
             await websocket.send_text(_encode(StreamError("bad_query", str(error), None)))
+        except StreamIdle:
+            traffic.refuse("idle")
+            code, reason = CloseCode.IDLE, "no frame came for too long; connect again when there is one"
         except (ClientTooSlow, TimeoutError):
+            traffic.refuse("not_read")
             code, reason = CloseCode.TOO_SLOW, "revisions were not read for too long; read while you send"
         except (GatewayClosed, WorkerFailed):
             code, reason = CloseCode.STOPPING, "the service stops; connect again and resend open segments"
@@ -105,7 +129,7 @@ _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def read_query(
-    received: Received, client: ClientHandle, query: Mapping[str, str]
+    received: Received, client: ClientHandle, query: Mapping[str, str], ignored: IgnoredRecords | None = None
 ) -> tuple[MessageReader, bytes | None]:
     """Return the reader for the query's format, and the query's session encoded as a record's key.
 
@@ -120,7 +144,7 @@ def read_query(
     session = query.get("session")
     key = None if session is None else session.encode("utf-8", "surrogatepass")
     try:
-        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION), key
+        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION, ignored), key
     except SettingError as error:
         raise BadQuery(error.detail) from None
 
@@ -128,7 +152,15 @@ def read_query(
 class StreamConnection:
     """One WebSocket connection, served by two tasks: one reads frames, the other sends results."""
 
-    def __init__(self, websocket: WebSocket, client: ClientHandle, reader: MessageReader, key: bytes | None) -> None:
+    def __init__(
+        self,
+        websocket: WebSocket,
+        client: ClientHandle,
+        reader: MessageReader,
+        key: bytes | None,
+        settings: HttpSettings,
+    ) -> None:
+        self._settings = settings
         self._websocket = websocket
         self._client = client
         self._reader = reader
@@ -141,6 +173,7 @@ class StreamConnection:
         Raises:
             WebSocketDisconnect: the client has disconnected.
             ClientTooSlow, TimeoutError: the client does not read.
+            StreamIdle: the client does not send.
             GatewayClosed, WorkerFailed: the service stops.
         """
         reading, sending = asyncio.create_task(self._read_frames()), asyncio.create_task(self._send_results())
@@ -157,18 +190,25 @@ class StreamConnection:
     async def _read_frames(self) -> None:
         """Read frames until the client's last one, then end its open sessions."""
         frame = 0
-        while not _is_close_frame(value := await self._receive()):
+        while (value := await self._receive()) is None or not _is_close_frame(value):
             await self._handle_frame(value, frame)
             frame += 1
+            await asyncio.sleep(0)  # a frame that was refused has waited for nothing; others have their turn now
         for session in self._client.open_sessions:
             await self._submit(End(session=session), frame)
         self._client.finish()
 
-    async def _handle_frame(self, value: bytes, frame: int) -> None:
+    async def _handle_frame(self, value: bytes | None, frame: int) -> None:
+        """Read one frame (None: it was too large) and submit its messages; whatever is wrong with it is answered."""
+        if value is None:
+            detail = f"a frame has at most {self._settings.max_frame_bytes} bytes; this one was skipped"
+            return await self._send_error("too_large", detail, frame)
         try:
             messages = self._reader.read(value, self._key, frame)
         except BadInput as error:
             return await self._send_error(error.reason, error.detail, frame)
+        except Exception:
+            return await self._send_fault(frame)
         for message in messages:
             await self._submit(message, frame)
 
@@ -180,6 +220,15 @@ class StreamConnection:
             await self._send_error(error.reason, error.detail, frame)
         except TooManySessions as error:
             await self._send_error("too_many_sessions", str(error), frame)
+        except (GatewayClosed, WorkerFailed):
+            raise
+        except Exception:
+            await self._send_fault(frame)
+
+    async def _send_fault(self, frame: int) -> None:
+        """Answer a frame on which the service itself failed, and log why; the connection goes on."""
+        log.error("frame_failed", frame=frame, exc_info=True)
+        await self._send_error("internal", "a fault of the service with this frame; its log says why", frame)
 
     async def _send_results(self) -> None:
         async for result in self._client.results():
@@ -189,14 +238,21 @@ class StreamConnection:
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:
-        await self._send(StreamError(reason, detail.replace("--format", "?format="), frame))
+        await self._send(StreamError(reason, re.sub("--format ?", "?format=", detail), frame))
 
     async def _send(self, value: Revision | StreamError) -> None:
         async with asyncio.timeout(SEND_SECONDS), self._sending:
             await self._websocket.send_text(_encode(value))
 
-    async def _receive(self) -> bytes:
-        message = await self._websocket.receive()
+    async def _receive(self) -> bytes | None:
+        """Return the next frame; None if it was too large."""
+        try:
+            async with asyncio.timeout(self._settings.idle_seconds):
+                message = await self._websocket.receive()
+        except TimeoutError:
+            raise StreamIdle from None
+        if message.get(TOO_LARGE):
+            return None
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", 1005))
         text: str | None = message.get("text")
@@ -216,8 +272,8 @@ def _is_close_frame(value: bytes) -> bool:
     if len(value) > 1024 or b'"end"' not in value:
         return False
     try:
-        _CLOSE_FRAME_DECODER.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        decode_json(value, _CLOSE_FRAME_DECODER)
+    except BadInput:
         return False
     return True
 

@@ -1,6 +1,7 @@
 """Login form for browsers: exchanges the token for a cookie that is valid for a week and hidden from scripts."""
 
 import time
+from collections.abc import Sequence
 from urllib.parse import parse_qs
 
 from starlette.requests import Request
@@ -8,6 +9,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from consumers.http.guard.auth import COOKIE, COOKIE_SECONDS, equals_secret, make_cookie
+from consumers.http.guard.open_connections import client_network
+from consumers.http.guard.wrong_tokens import WrongTokens
+from consumers.http.ops.traffic import HttpTraffic
 
 _FORM = """<!doctype html>
 <html lang="en">
@@ -33,18 +37,31 @@ _FORM = """<!doctype html>
 """
 
 
-def login_routes(token: str | None) -> list[BaseRoute]:
+def login_routes(tokens: Sequence[str], wrong_tokens: WrongTokens, traffic: HttpTraffic) -> list[BaseRoute]:
     """Return the routes of the login form and its target."""
 
+    def wait(seconds: int) -> Response:
+        traffic.refuse("wait_after_wrong_tokens")
+        message = f"Too many wrong tokens came from this address. Try again in {seconds} seconds."
+        return HTMLResponse(_FORM.format(message=message), 429, {"retry-after": str(seconds)})
+
     async def show(request: Request) -> Response:
-        return HTMLResponse(_FORM.format(message="")) if token else RedirectResponse("/", 303)
+        return HTMLResponse(_FORM.format(message="")) if tokens else RedirectResponse("/", 303)
 
     async def enter(request: Request) -> Response:
-        if token is None:
+        if not tokens:
             return RedirectResponse("/", 303)
+        address = client_network(request.client.host) if request.client else ""
+        if seconds := wrong_tokens.seconds_to_wait(address):
+            return wait(seconds)
         shown = parse_qs((await request.body()).decode("utf-8", "replace")[:4096]).get("token", [""])[0]
-        if not equals_secret(shown.strip(), token):
+        token = next((x for x in tokens if equals_secret(shown.strip(), x)), None)
+        if token is None:
+            if seconds := wrong_tokens.reject(address):
+                return wait(seconds)
+            traffic.refuse("wrong_token")
             return HTMLResponse(_FORM.format(message="That is not the token."), 401)
+        wrong_tokens.accept(address)
         response = RedirectResponse("/", 303)
         # The Origin has the scheme that the browser used, also behind a proxy that terminates TLS.
         is_secure = request.headers.get("origin", "").startswith("https:")

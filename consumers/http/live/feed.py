@@ -6,13 +6,14 @@ style or address except the page's own files.
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from consumers.formats.decode import BadInput, decode_json
+from consumers.http.guard.websocket_protocol import TOO_LARGE
 from consumers.http.live.model import LiveModel
 from consumers.http.live.rates import RateMeter
 from consumers.http.live.static_files import page_routes
@@ -48,28 +49,31 @@ def live_routes(live: LiveModel, stats: EngineStats, service: "Service | None") 
             for task in tasks:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
-        if isinstance(results[0], _BadFrame):
-            with suppress(RuntimeError, WebSocketDisconnect):
-                await socket.close(1003, "not understood")
         for result in results:
-            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect | _BadFrame):
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
                 raise result
 
     return [*page_routes(), WebSocketRoute("/v1/live", feed)]
 
 
-class _BadFrame(Exception):
-    """The page sent a frame that is not a `WatchRequest`."""
-
-
 async def _receive_frames(socket: WebSocket, subscriber: Subscriber) -> None:
-    """Handle the frames that the page sends."""
+    """Handle the frames that the page sends; one that is no `WatchRequest` is answered, and the next one is read."""
     while True:
+        message = await socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", 1005))
         try:
-            request = msgspec.json.decode(await socket.receive_text(), type=WatchRequest)
-        except (msgspec.DecodeError, KeyError) as error:  # starlette raises KeyError for a binary frame
-            raise _BadFrame from error
-        subscriber.watch(request.session)
+            if message.get(TOO_LARGE):
+                raise BadInput("too_large", "this frame was skipped")
+            text = message.get("text")
+            value = message["bytes"] if text is None else text.encode("utf-8", "surrogatepass")
+            subscriber.watch(decode_json(value, _WATCH_DECODER).session)
+        except BadInput as error:
+            await socket.send_text(encode_frame({"type": "error", "reason": error.reason, "detail": error.detail}))
+        await asyncio.sleep(0)  # others have their turn between two frames that arrived together
+
+
+_WATCH_DECODER = msgspec.json.Decoder(WatchRequest)
 
 
 async def _send_frames(

@@ -14,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from consumers.formats.ignored import IgnoredRecords
 from consumers.http.ops.timings import StepTimings
+from consumers.http.ops.traffic import HttpTraffic
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from stream.sessions.stats import EngineStats
@@ -27,6 +29,11 @@ _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
     ("updates_failed", "Updates whose labelling failed", lambda x: x.failures),
     ("revisions", "Revisions that steps produced", lambda x: x.revisions),
     ("sessions_opened", "Sessions that began", lambda x: x.sessions),
+    (
+        "segments_closed_by_limit",
+        "Segments closed because their session had too many open ones",
+        lambda x: x.forced_closings,
+    ),
     ("restored_other_format", "Restored sessions of another number format", lambda x: x.restored_other_format),
     ("words", "Words that updates added or changed", lambda x: x.words),
     ("words_recomputed", "Words whose tail states were computed", lambda x: x.words_recomputed),
@@ -61,11 +68,16 @@ _LABELLED: tuple[tuple[str, str, str, dict[str, Callable[[EngineStats], float]]]
 
 
 def metrics_routes(
-    worker: Worker, service: Service | None = None, timings: StepTimings | None = None
+    worker: Worker,
+    service: Service | None = None,
+    timings: StepTimings | None = None,
+    traffic: HttpTraffic | None = None,
+    ignored: IgnoredRecords | None = None,
 ) -> list[BaseRoute]:
     """Return the route of `/metrics`, which needs no token."""
     registry = CollectorRegistry()
-    registry.register(_ServingMetrics(worker, service, timings or StepTimings()))
+    registry.register(traffic or HttpTraffic())
+    registry.register(_ServingMetrics(worker, service, timings or StepTimings(), ignored or IgnoredRecords()))
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
@@ -78,8 +90,9 @@ def metrics_routes(
 class _ServingMetrics(Collector):
     """Collects all metrics of a serving process."""
 
-    def __init__(self, worker: Worker, service: Service | None, timings: StepTimings) -> None:
+    def __init__(self, worker: Worker, service: Service | None, timings: StepTimings, ignored: IgnoredRecords) -> None:
         self._worker = worker
+        self._ignored = ignored
         self._service = service
         self._timings = timings
 
@@ -89,6 +102,7 @@ class _ServingMetrics(Collector):
         yield from _engine_counters(self._worker.engine.stats)
         yield from _engine_gauges(self._worker)
         yield from self._timings.collect()
+        yield _ignored_records(self._ignored)
         if self._service is not None:
             yield from _kafka_metrics(self._service)
 
@@ -135,6 +149,14 @@ def _engine_gauges(worker: Worker) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"hearken_{name}", description, value)
     pages = {"used": counters.pages_used, "free": counters.pages_free}
     yield _by_label(GaugeMetricFamily, "cache_pages", "Pages of the encoder's cache", "state", pages)
+
+
+def _ignored_records(ignored: IgnoredRecords) -> Metric:
+    about = "Records and frames in which their format found nothing to label"
+    family = CounterMetricFamily("hearken_records_ignored", about, labels=["format", "reason"])
+    for kind, count in sorted(ignored.counts.items()):
+        family.add_metric(kind, count)
+    return family
 
 
 def _kafka_metrics(service: Service) -> Iterator[Metric]:

@@ -15,7 +15,7 @@ from stream.engine.worker import StepBatch
 STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 RESTORE_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
-STEP_PHASES = ("schedule", "point", "encode", "decode", "isolate", "emit", "step")
+STEP_PHASES = ("schedule", "point", "encode", "decode", "isolate", "emit", "slices", "step")
 """Phases of the engine's step, and `step` for the whole. `encode` covers prefix and tail."""
 
 

@@ -26,6 +26,7 @@ from consumers.kafka.service.membership import GroupMember
 from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.partitions import Partition, Partitions
 from stream.engine.worker import Worker
+from stream.messages.caller_id import CallerId
 from stream.messages.errors import InputError
 from stream.messages.types import Message
 
@@ -192,10 +193,11 @@ class ConsumeLoop:
     def _submit(self, partition: Partition, messages: Sequence[Message], taken: InFlightRecord) -> None:
         """Submit a record's messages. The record is done when all are answered; a refused one does not stop others."""
         taken.unanswered = len(messages)
+        caller = CallerId(f"{taken.record.topic}/{taken.record.partition}")
         refused: InputError | None = None
         for message in messages:
             try:
-                self._worker.enqueue(message, taken.record.offset)
+                self._worker.enqueue(message, taken.record.offset, caller)
             except InputError as error:
                 refused = refused or error
                 last = taken.count_answer()

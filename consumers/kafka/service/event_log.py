@@ -6,7 +6,7 @@ from consumers.kafka.in_flight import ConsumedRecord
 from stream.messages.types import Message, Update
 from stream.messages.validation import MAX_ID
 from stream.overload.governor import OverloadChange
-from stream.sessions.step_result import Failure, FormatDifference
+from stream.sessions.step_result import Failure, FormatDifference, StepResult
 
 log = structlog.get_logger()
 
@@ -48,6 +48,19 @@ def log_failure(failure: Failure, record: ConsumedRecord | None) -> None:
 def log_format_difference(difference: FormatDifference) -> None:
     """Log that a worker of another number format has written sessions of this one."""
     log.warning("number_formats_differ", **difference._asdict())
+
+
+def log_forced_closings(result: StepResult, count: int) -> None:
+    """Log that sessions have too many open segments: the first time, and then about every thousandth.
+
+    Args:
+        result: of a step that closed segments because of the limit.
+        count: such segments so far, with those of the step.
+    """
+    new = result.stats.forced_closings
+    if count == new or count // LOG_EVERY > (count - new) // LOG_EVERY:
+        revision = next((x for x in result.revisions if x.closed_by == "open_segments"), None)
+        log.warning("segments_closed_by_limit", session=revision.session if revision else None, count=count)
 
 
 def log_overload_change(change: OverloadChange) -> None:

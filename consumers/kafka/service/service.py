@@ -26,7 +26,7 @@ from consumers.kafka.output.changelog import StateLost
 from consumers.kafka.output.dead_letter import DeadLetterWriter
 from consumers.kafka.output.partition_writer import ChangelogConflict, WriterContext, WriteTimes
 from consumers.kafka.service.consume_loop import ConsumeLoop
-from consumers.kafka.service.event_log import log_overload_change
+from consumers.kafka.service.event_log import log_forced_closings, log_overload_change
 from consumers.kafka.service.lag import PartitionLag, find_lags
 from consumers.kafka.service.membership import GroupMember, MembershipLost, RebalanceListener
 from consumers.kafka.service.observer import ServiceObserver
@@ -218,10 +218,14 @@ class Service:
     # Results
 
     async def _publish(self) -> None:
+        forced_closings = 0
         async for batch in self._worker.results():
             self._observer.on_step(batch)
             if batch.overload_change:
                 log_overload_change(batch.overload_change)
+            if new := batch.result.stats.forced_closings:
+                forced_closings += new
+                log_forced_closings(batch.result, forced_closings)
             for at, output in route_step(batch, self._in_flight, self._consume_loop.make_letter).items():
                 opened = self._partitions.find_open(at)
                 if opened and opened.writer:

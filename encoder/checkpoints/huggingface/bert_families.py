@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from encoder.checkpoints.huggingface.folder import ImportRefused
+from encoder.files import to_one_line
 from encoder.model.config import HybridConfig
 
 GELU = {"gelu": "none", "gelu_python": "none", "gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu_fast": "tanh"}
@@ -83,20 +84,25 @@ def choose_family(config: dict[str, Any], path: Path) -> Family:
     Raises:
         ImportRefused: another kind of model, or another kind of position, activation or attention.
     """
-    kind = config.get("model_type")
+    kind = str(config.get("model_type"))
     if kind in ("xlm-roberta", "camembert"):
         raise ImportRefused(
             f"{path}: model_type {kind!r} has a SentencePiece tokenizer, which cannot follow live text yet"
         )
     if kind not in FAMILIES:
-        raise ImportRefused(f"{path}: model_type {kind!r} is not one of {', '.join(FAMILIES)}")
+        raise ImportRefused(
+            f"{path}: model_type {to_one_line(repr(config.get('model_type')), 60)} is not one of {', '.join(FAMILIES)}"
+        )
     family = FAMILIES[kind]
     positions = config.get("position_embedding_type", "absolute")
     if positions != "absolute":
-        raise ImportRefused(f"{path}: position_embedding_type {positions!r} is not supported, only absolute positions")
-    if config.get(family.activation, "gelu") not in GELU:
         raise ImportRefused(
-            f"{path}: {family.activation} {config[family.activation]!r} is not supported, only {', '.join(GELU)}"
+            f"{path}: position_embedding_type {to_one_line(str(positions), 60)!r}, only absolute is supported"
+        )
+    activation = str(config.get(family.activation, "gelu"))
+    if activation not in GELU:
+        raise ImportRefused(
+            f"{path}: {family.activation} {to_one_line(activation, 60)!r} is not supported, only {', '.join(GELU)}"
         )
     if config.get("is_decoder") or config.get("add_cross_attention"):
         raise ImportRefused(f"{path}: a decoder; only encoders can be imported")
@@ -109,13 +115,16 @@ def encoder_fields(family: Family, config: dict[str, Any], path: Path) -> dict[s
     Raises:
         ImportRefused: a size is missing.
     """
-    missing = [theirs for theirs in family.sizes if not isinstance(config.get(theirs), int)]
+    missing = [theirs for theirs in family.sizes if type(config.get(theirs)) is not int]
     if missing:
         raise ImportRefused(f"{path}: no {', '.join(missing)}")
     fields: dict[str, Any] = {ours: config[theirs] for ours, theirs in zip(SIZES, family.sizes, strict=True)}
     fields["gelu"] = GELU[config.get(family.activation, "gelu")]
-    fields["layer_norm_eps"] = float(config.get("layer_norm_eps", 1e-12)) if family.has_norm_eps else 1e-12
+    epsilon = config.get("layer_norm_eps", 1e-12) if family.has_norm_eps else 1e-12
     width = config.get("embedding_size", fields["hidden"])
+    if type(epsilon) not in (int, float) or type(width) is not int:
+        raise ImportRefused(f"{path}: layer_norm_eps and embedding_size must be numbers")
+    fields["layer_norm_eps"] = float(epsilon)
     if family.narrow_tables and width != fields["hidden"]:
         fields["embedding"] = width
     return fields

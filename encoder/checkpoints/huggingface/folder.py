@@ -3,13 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from encoder.files import FileRefused, check_file, read_fields
+
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+WEIGHTS_BYTES = 8 << 30
+JSON_BYTES = 16 << 20
+MOST_FILES = 100
 
 
 class ImportRefused(ValueError):
@@ -23,9 +27,11 @@ def read_json(path: Path) -> dict[str, Any]:
         ImportRefused: the file is missing or holds something else.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.DecodeError) as error:
-        raise ImportRefused(f"{path}: {error}") from error
+        return read_fields(path, dict[str, Any], JSON_BYTES)
+    except FileRefused as error:
+        raise ImportRefused(str(error)) from error
+    except OSError as error:
+        raise ImportRefused(f"{path}: {error.strerror or error}") from error
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -37,6 +43,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     raw: dict[str, Tensor] = {}
     for name in _weight_files(folder):
         try:
+            check_file(folder / name, WEIGHTS_BYTES)
             raw |= load_file(folder / name)
         except (OSError, SafetensorError) as error:
             raise ImportRefused(f"{folder / name}: {error}") from error
@@ -53,7 +60,7 @@ def _weight_files(folder: Path) -> list[str]:
     if (folder / INDEX).is_file():
         listed = read_json(folder / INDEX).get("weight_map")
         names = sorted(set(listed.values())) if isinstance(listed, dict) else []
-        if names and all(isinstance(name, str) and Path(name).name == name for name in names):
+        if 0 < len(names) <= MOST_FILES and all(isinstance(name, str) and Path(name).name == name for name in names):
             return names
         raise ImportRefused(f"{folder / INDEX}: no weight_map that names files beside it")
     pickles = sorted(path.name for path in folder.glob("*.bin"))

@@ -7,8 +7,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from encoder.checkpoints.huggingface.bert_families import FAMILIES, convert_weights
-from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.config import ConfigError
 
 
 def minilm_folder() -> Path:
@@ -31,10 +30,6 @@ def minilm_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def minilm_weights(config: HybridConfig) -> dict[str, Tensor]:
-    """Map MiniLM's weights to `HybridModel`'s names, without the head.
-
-    Positions start at MiniLM's second row: its first was always [CLS], which live text does not have.
-    """
-    raw = load_file(minilm_folder() / "model.safetensors")
-    return convert_weights(FAMILIES["bert"], config, {name: x.float() for name, x in raw.items()}, skip=1)
+def minilm_raw() -> dict[str, Tensor]:
+    """Load MiniLM's weights by transformers' names, float32."""
+    return {name: x.float() for name, x in load_file(minilm_folder() / "model.safetensors").items()}

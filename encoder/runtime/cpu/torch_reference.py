@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream
+from encoder.runtime.kernels import Buffer, Embedding, Norm, Pages, ResidualStream, Sink
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 
 class TorchKernels:
@@ -18,7 +19,7 @@ class TorchKernels:
         position = table.position.tensor[torch.from_numpy(rows.position).long()]
         return _stream(_norm(word + position, table.norm), dtype)
 
-    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows, sink: Sink | None = None) -> Tensor:
         """See `Kernels.attend`."""
         keys, values = pages.keys.tensor, pages.values.tensor
         heads, width = keys.shape[1], keys.shape[2]
@@ -36,6 +37,10 @@ class TorchKernels:
             index = torch.arange(seen_k.shape[1])
             first, last = torch.from_numpy(rows.first[part]), torch.from_numpy(rows.last[part])
             mask = (index >= first[:, None]) & (index <= last[:, None])  # (queries, keys)
+            if sink is not None:
+                key, value = sink.parts.tensor.view(2, heads, 1, width)
+                seen_k, seen_v = torch.cat([key, seen_k], dim=1), torch.cat([value, seen_v], dim=1)
+                mask = F.pad(mask, (1, 0), value=True)
             query = q[part].transpose(0, 1).float()
             seen = F.scaled_dot_product_attention(query[None], seen_k[None], seen_v[None], attn_mask=mask)[0]
             out[part] = seen.transpose(0, 1).to(out.dtype)

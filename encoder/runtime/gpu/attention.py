@@ -70,6 +70,7 @@ def attend_pages(
     first,
     last,
     totals,
+    sink,
     out,
     scale,
     pages_a_slot,
@@ -79,6 +80,7 @@ def attend_pages(
     BLOCK_Q: tl.constexpr,
     BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
+    SINK: tl.constexpr,
 ):
     """Attend with up to BLOCK_Q rows of one request and one head; online softmax (Milakov and Gimelshein 2018)."""
     block = tl.program_id(0)
@@ -96,9 +98,17 @@ def attend_pages(
         q = tl.load(qkv + at, live[:, None] & inner, 0.0)
         begin = tl.min(low, 0) // BLOCK_K * BLOCK_K
         end = tl.max(high, 0) + 1
-        best = tl.full([BLOCK_Q], -float("inf"), tl.float32)
-        mass = tl.zeros([BLOCK_Q], tl.float32)
-        seen = tl.zeros([BLOCK_Q, BLOCK_D], tl.float32)
+        if SINK:  # its score and value are what the sums begin with
+            own = head * DIM + d
+            sink_key = tl.load(sink + own, d < DIM, 0.0)
+            best = tl.sum(q.to(tl.float32) * sink_key[None, :], 1) * scale
+            mass = tl.full([BLOCK_Q], 1.0, tl.float32)
+            sink_value = tl.load(sink + HEADS * DIM + own, d < DIM, 0.0)
+            seen = tl.zeros([BLOCK_Q, BLOCK_D], tl.float32) + sink_value[None, :]
+        else:
+            best = tl.full([BLOCK_Q], -float("inf"), tl.float32)
+            mass = tl.zeros([BLOCK_Q], tl.float32)
+            seen = tl.zeros([BLOCK_Q, BLOCK_D], tl.float32)
         for base in range(begin, end, BLOCK_K):
             j = base + tl.arange(0, BLOCK_K)
             page = tl.load(table + sequence * pages_a_slot + j // PAGE, j < end, -1)
@@ -131,7 +141,7 @@ def write(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> N
     )  # fmt: skip
 
 
-def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> Tensor:
+def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows, sink: Tensor | None = None) -> Tensor:
     """Attend to the keys and values in the pages.
 
     Args:
@@ -139,6 +149,7 @@ def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> 
         pages: of this layer; they already have the rows' own keys and values (`write`).
         table: (S, pages a slot) int32 pages of each request; every page that a row sees is there, others may be -1.
         rows: limits of each query.
+        sink: (2, H) float32 key and value of the layer's attention sink, if it has one.
 
     Returns:
         (T, H) in the number format of `qkv`.
@@ -146,8 +157,10 @@ def attend(qkv: Tensor, pages: DevicePages, table: Tensor, rows: DeviceRows) -> 
     _, heads, size, dim = pages.keys.shape
     out = torch.empty(len(qkv), heads * dim, dtype=qkv.dtype, device=qkv.device)
     attend_pages[(len(rows.blocks), heads)](
-        qkv, pages.keys, pages.values, table, rows.blocks, rows.first, rows.last, rows.totals, out,
+        qkv, pages.keys, pages.values, table, rows.blocks, rows.first, rows.last, rows.totals,
+        out if sink is None else sink, out,
         dim**-0.5 * math.log2(math.e), table.shape[1],
-        HEADS=heads, DIM=dim, PAGE=size, BLOCK_Q=QUERIES, BLOCK_K=KEYS, BLOCK_D=max(16, power(dim)), num_warps=2,
+        HEADS=heads, DIM=dim, PAGE=size, BLOCK_Q=QUERIES, BLOCK_K=KEYS, BLOCK_D=max(16, power(dim)),
+        SINK=sink is not None, num_warps=2,
     )  # fmt: skip
     return out

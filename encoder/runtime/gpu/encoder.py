@@ -37,10 +37,10 @@ class DeviceCache(PagedCache):
         self.device = device
         if max_pages is None and device.type == "cuda":
             max_pages = _affordable(config, dtype, device, max_sessions)
-        super().__init__(config, dtype, max_sessions, max_pages)
+        super().__init__(config, "bfloat16" if dtype == torch.bfloat16 else "float32", max_sessions, max_pages)
 
-    def _reserve_pages(self, dtype: torch.dtype, prefix_pages: int, tail_pages: int) -> None:
-        config = self.config
+    def _reserve_pages(self, prefix_pages: int, tail_pages: int) -> None:
+        config, dtype = self.config, torch.bfloat16 if self.numbers == "bfloat16" else torch.float32
         self.prefix_pages = [self._pages(dtype, prefix_pages) for _ in range(config.causal_layers)]
         self.tail_pages = [self._pages(dtype, tail_pages) for _ in range(config.tail_layers)]
         self.boundary_pages = torch.zeros(tail_pages, config.page_size, config.hidden, device=self.device)

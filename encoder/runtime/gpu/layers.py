@@ -30,12 +30,13 @@ class _DeviceLayer:
         self.wide, self.wide_bias = weights["ff_in.weight"].to(dtype), weights["ff_in.bias"]
         self.narrow, self.narrow_bias = weights["ff_out.weight"].to(dtype), weights["ff_out.bias"]
         self.norm1, self.norm2 = _norm(weights, "norm1", eps), _norm(weights, "norm2", eps)
+        self.sink = weights["sink"].contiguous() if config.sink else None
 
     def forward(self, x: DeviceStream, pages: DevicePages, table: Tensor, packed: DeviceRows) -> DeviceStream:
         """Map the stream of T packed tokens to the next layer's; writes their keys and values."""
         qkv = F.linear(x.cast, self.qkv, self.qkv_bias)
         attention.write(qkv, pages, table, packed)
-        seen = attention.attend(qkv, pages, table, packed)
+        seen = attention.attend(qkv, pages, table, packed, self.sink)
         x = rows.add_norm(x, F.linear(seen, self.out), self.out_bias, self.norm1, packed)
         wide = rows.gelu(F.linear(x.cast, self.wide), self.wide_bias, packed, tanh=self.tanh)
         return rows.add_norm(x, F.linear(wide, self.narrow), self.narrow_bias, self.norm2, packed)
@@ -52,13 +53,13 @@ class DeviceTrunk:
         `columns` are weight (columns, H) and bias (columns,) of the head, as `HybridConfig.columns` has them.
         """
         config = checkpoint.config
-        weights = {name: tensor.detach().float().to(device) for name, tensor in checkpoint.weights.items()}
+        weights = {name: tensor.to(device) for name, tensor in checkpoint.tensors().items()}
         self._causal, self._dtype = config.causal_layers, dtype
         self._words, self._places = weights["word.weight"].contiguous(), weights["position.weight"].contiguous()
         self._norm = _norm(weights, "norm", config.layer_norm_eps)
         self._project = None if config.embedding is None else (weights["project.weight"], weights["project.bias"])
         self._layers = [_DeviceLayer(_below(weights, f"layers.{i}."), config, dtype) for i in range(config.layers)]
-        self._head = columns[0].detach().float().to(device), columns[1].detach().float().to(device)
+        self._head = torch.from_numpy(columns[0]).to(device), torch.from_numpy(columns[1]).to(device)
 
     def prefix(
         self,

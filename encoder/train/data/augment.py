@@ -7,9 +7,12 @@ import random
 import re
 
 from encoder.train.config import AugmentConfig
-from encoder.train.data.text import TextSequence
+from encoder.train.data.numbers import say_number
+from encoder.train.data.sequence import UNKNOWN, TextSequence
 
 FILLERS = ("uh", "um", "uh", "um", "er", "you know", "i mean", "like", "well", "so", "okay", "right")
+CLITIC = re.compile(r"['’](s|m|re|ve|ll|d|t)", re.IGNORECASE)
+NOT_SAID = re.compile(r"[^\w'’]+|_+")
 LENGTHS = ((0.30, 1), (0.20, 50), (0.30, 100), (0.15, 200), (0.05, 380))
 """Share of examples and the words they are joined up to; most live segments are short, sessions are long."""
 
@@ -32,12 +35,18 @@ def join_sequences(sequences: list[TextSequence], rng: random.Random) -> list[li
 
 
 def speak(sequence: TextSequence, options: AugmentConfig, rng: random.Random) -> Piece:
-    """Drop punctuation, say fillers and repeat words; spans stay whole and tags stay valid IOB2."""
+    """Drop punctuation, say fillers and repeat words; spans stay whole and tags stay valid IOB2.
+
+    Numbers become words where `options` and chance say so, in all of the sequence.
+    """
+    in_words = options.number_words > 0 and rng.random() < options.number_words
     words: list[str] = []
     tags: list[str] = []
     inside = False  # whether the span of the word before is still open after dropped words
     for position, (word, tag) in enumerate(zip(sequence.words, sequence.tags, strict=True)):
-        if not any(c.isalnum() for c in word):
+        number = say_number(word, sequence.words[position - 1] if position else "") if in_words else []
+        said = number or _say(word, rng)
+        if not said:
             inside = inside and tag.startswith("I-")
             continue
         if tag.startswith("I-") and not (inside and tags and tags[-1][2:] == tag[2:]):
@@ -46,17 +55,18 @@ def speak(sequence: TextSequence, options: AugmentConfig, rng: random.Random) ->
             filler = rng.choice(FILLERS).split()
             words += filler
             tags += ["O"] * len(filler)
-        word = _say(word, rng)
         follows = sequence.tags[position + 1] if position + 1 < len(sequence.tags) else "O"
         twice = tag == "O" and not follows.startswith("I-") and rng.random() < options.repetition
-        words += [word, word] if twice else [word]
-        tags += [tag, tag] if twice else [tag]
+        words += [*said, *said] if twice else said
+        inner = f"I-{tag[2:]}" if tag not in ("O", UNKNOWN) else tag
+        tags += [tag, *[inner] * (len(said) - 1)] * (2 if twice else 1)
         inside = tag != "O"
     return words, tags
 
 
-def _say(word: str, rng: random.Random) -> str:
-    """Write abbreviations as recognisers do: "u.s." as "u s" half the time; drop a trailing full stop."""
-    if re.fullmatch(r"(\w\.)+\w?\.?", word):
-        return word.replace(".", " ").strip() if rng.random() < 0.5 else word
-    return word.rstrip(".") or word
+def _say(word: str, rng: random.Random) -> list[str]:
+    """Write a word as recognisers do: letters, digits and apostrophes; "u.s." as "u s" half the time."""
+    if re.fullmatch(r"(\w\.)+\w?\.?", word) and rng.random() < 0.5:
+        return [word.lower()]
+    parts = (part if CLITIC.fullmatch(part) else part.strip("'’") for part in NOT_SAID.sub(" ", word).split())
+    return [part for part in parts if any(c.isalnum() for c in part)]

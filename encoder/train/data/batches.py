@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,14 +12,21 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from encoder.model.config import HybridConfig
+from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import AugmentConfig, StageConfig
 from encoder.train.data.augment import Piece, join_sequences, speak
-from encoder.train.data.text import UNKNOWN, TextSequence
+from encoder.train.data.sequence import UNKNOWN, TextSequence
+from encoder.train.data.sessions import make_sessions
 
 IGNORED = -100
 BLOCK_MEANS = (1, 2, 3, 5, 8)
 CUT = {"random": 0.3, "prefix": 0.65, "one": 0.0}
 """Share of the sequences that are cut to a random prefix."""
+LONG, USUAL = 0.2, 256
+"""Share of the made-up sessions whose examples may use all positions, and the tokens of the others' at most: long ones
+cost twice as much a token, and the tail sees no further than its window."""
+RESTARTED = 0.3
+"""Share of the segments that are two blocks where all others are one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +37,7 @@ class TrainingExample:
     labels: NDArray[np.int64]  # (T,) at the last piece of a word, else IGNORED
     word: NDArray[np.int64]  # (T,) index of the token's word
     sentence: NDArray[np.int64]  # (T,) index of the token's sentence
-    known: int  # which label set annotates it: row of the tagger's table of possible labels
+    known: NDArray[np.int64]  # (T,) the token's source: row of the tagger's table of possible labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class TrainingBatch:
     tail_last: Tensor  # (B, T) int64
     tail_first: Tensor  # (B, T) int64
     labels: Tensor  # (B, T) int64
-    known: Tensor  # (B,) int64
+    known: Tensor  # (B, T) int64
     real: Tensor  # (B, T) bool
 
     def to(self, device: torch.device) -> "TrainingBatch":
@@ -77,26 +85,74 @@ class WordPieces:
             self._units[word] = found
         return found
 
+    @cached_property
+    def starts_word(self) -> NDArray[np.bool_]:
+        """(vocabulary,) tokens that begin a word."""
+        return IncrementalTokenizer(self._tokenizer).starts_word()
+
+    def texts(self, ids: NDArray[np.int64], first: int, last: NDArray[np.int64]) -> list[str]:
+        """Give the text of the words that end at the tokens `last`, of which the first begins at token `first`."""
+        firsts = [first, *(last[:-1] + 1).tolist()]
+        return [self._tokenizer.decode(ids[a : b + 1].tolist()) for a, b in zip(firsts, last.tolist(), strict=True)]
+
     def example(self, pieces: list[Piece], known: int, limit: int, tagger: int = 0) -> TrainingExample:
-        """Turn sentences into one example of at most `limit` tokens; a cut falls between words."""
+        """Turn sentences of one source into one example of at most `limit` tokens; a cut falls between words."""
+        made = _OpenExample()
+        for words, tags in pieces:
+            made.add(self.sentence(words, tags, known, limit - len(made), tagger))
+        return made.close()
+
+    def sentence(
+        self, words: Seq[str], tags: Seq[str], known: int, limit: int | None = None, tagger: int = 0
+    ) -> TrainingExample:
+        """Turn a sentence into an example, cut between words to at most `limit` tokens."""
         index = self._index[tagger]
         ids: list[int] = []
         labels: list[int] = []
         word: list[int] = []
-        sentence: list[int] = []
-        words = [(n, word, tag) for n, (ws, ts) in enumerate(pieces) for word, tag in zip(ws, ts, strict=True)]
-        for number, text, tag in words:
+        for text, tag in zip(words, tags, strict=True):
             units = self.units(text)
-            if len(ids) + sum(map(len, units)) > limit:
+            if limit is not None and len(ids) + sum(map(len, units)) > limit:
                 break
             for i, unit in enumerate(units):
                 inner = "I-" + tag[2:] if i and tag not in ("O", UNKNOWN) else tag
                 ids += unit
                 labels += [IGNORED] * (len(unit) - 1) + [IGNORED if tag == UNKNOWN else index.get(inner, index["O"])]
                 word += [word[-1] + 1 if word else 0] * len(unit)
-                sentence += [number] * len(unit)
-        arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, sentence)]
-        return TrainingExample(arrays[0], arrays[1], arrays[2], arrays[3], known)
+        arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, [0] * len(ids), [known] * len(ids))]
+        return TrainingExample(*arrays)
+
+
+class _OpenExample:
+    """An example that grows by sentences."""
+
+    def __init__(self) -> None:
+        self._parts: list[TrainingExample] = []
+        self._tokens = self._words = 0
+        self._segment = -1  # number of the last segment
+
+    def __len__(self) -> int:
+        return self._tokens
+
+    def add(self, part: TrainingExample, *, opens: bool = True) -> None:
+        """Append a sentence; it opens a segment, or continues the last one."""
+        if not len(part.ids):
+            return
+        self._segment += opens or not self._parts
+        word, segment = part.word + self._words, np.full(len(part.ids), self._segment)
+        self._parts.append(replace(part, word=word, sentence=segment))
+        self._tokens += len(part.ids)
+        self._words = int(word[-1]) + 1
+
+    def close(self) -> TrainingExample:
+        """Give the example, and begin another."""
+        empty = np.zeros(0, dtype=np.int64)
+        names = TrainingExample.__slots__
+        made = TrainingExample(*(np.concatenate([empty, *(getattr(x, n) for x in self._parts)]) for n in names))
+        self._parts = []
+        self._tokens = self._words = 0
+        self._segment = -1
+        return made
 
 
 def make_examples(
@@ -107,10 +163,12 @@ def make_examples(
     rng: random.Random,
     taggers: Seq[int] | None = None,
 ) -> list[TrainingExample]:
-    """Join, speak and tokenise every source once; source i becomes examples of `known` i.
+    """Join, speak and tokenise every source once; tokens of source i have `known` i.
 
     `taggers` numbers the tagger that each source teaches; None: the only one.
     """
+    if augment.sessions:
+        return _session_examples(pieces, sources, augment, limit, rng, taggers)
     examples = []
     for known, sequences in enumerate(sources):
         runs = join_sequences(list(sequences), rng) if augment.join else [[s] for s in sequences]
@@ -123,21 +181,49 @@ def make_examples(
     return examples
 
 
+def _session_examples(
+    pieces: WordPieces,
+    sources: Seq[Seq[TextSequence]],
+    augment: AugmentConfig,
+    limit: int,
+    rng: random.Random,
+    taggers: Seq[int] | None,
+) -> list[TrainingExample]:
+    """Make examples of made-up sessions; one that is longer than an example may be goes on in the next."""
+    examples = []
+    made = _OpenExample()
+    positions = limit
+    for session in make_sessions(sources, rng):
+        spoken = rng.random() < augment.unpunctuated
+        limit = positions if rng.random() < LONG else min(positions, USUAL)
+        for row in session:
+            words, tags = (
+                speak(row.sequence, augment, rng) if spoken else (list(row.sequence.words), list(row.sequence.tags))
+            )
+            part = pieces.sentence(words, tags, row.source, limit, taggers[row.source] if taggers else 0)
+            if len(made) + len(part.ids) > limit:
+                examples.append(made.close())
+            made.add(part, opens=row.opens)
+        if len(made):
+            examples.append(made.close())
+    return examples
+
+
 def cut_to_prefix(example: TrainingExample, rng: random.Random) -> TrainingExample:
-    """Cut an example after a random word, as live text is cut by time."""
+    """Cut an example after a random word of its last segment, as live text is cut by time."""
     words = int(example.word[-1]) + 1
-    end = int(np.searchsorted(example.word, rng.randint(1, words)))
-    return TrainingExample(
-        example.ids[:end], example.labels[:end], example.word[:end], example.sentence[:end], example.known
-    )
+    before = int(example.word[np.searchsorted(example.sentence, example.sentence[-1])])
+    end = int(np.searchsorted(example.word, rng.randint(before + 1, words)))
+    return TrainingExample(*(getattr(example, name)[:end] for name in TrainingExample.__slots__))
 
 
 def block_ends(example: TrainingExample, rng: random.Random, window: int) -> NDArray[np.int64]:
     """Draw a random partition at word ends; returns (T,) the last token of each token's block.
 
     It is the mask of block training (docs/architecture.md, "Training").
-    35 %: every sentence is one block (how closed segments are computed); else sentences before a random one are blocks,
-    and the rest has blocks of a mean length of 1, 2, 3, 5 or 8 words. No block is longer than half the window.
+    35 %: every segment is one block (how closed ones are computed), or two: what an open one had when it was restarted
+    whole, and what came then. Else segments before a random one are blocks, and the rest has blocks of a mean length of
+    1, 2, 3, 5 or 8 words. No block is longer than half the window.
     """
     words = int(example.word[-1]) + 1
     sentence_of = np.zeros(words, dtype=np.int64)
@@ -149,6 +235,11 @@ def block_ends(example: TrainingExample, rng: random.Random, window: int) -> NDA
         first_open = rng.randint(0, int(sentence_of[-1]))
         opened = sentence_of >= first_open
         starts |= opened & (noise.random(words) < 1.0 / rng.choice(BLOCK_MEANS))
+    else:
+        firsts = np.r_[np.flatnonzero(starts), words] if starts[0] else np.r_[0, np.flatnonzero(starts), words]
+        for first, end in zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True):
+            if rng.random() < RESTARTED and end - first > 1:
+                starts[rng.randint(first + 1, end - 1)] = True
     token_starts = starts[example.word] & np.r_[True, example.word[1:] != example.word[:-1]]
     token_starts[0] = True
     return _ends(_limit_blocks(token_starts, example.word, window // 2))
@@ -175,10 +266,20 @@ def _ends(starts: NDArray[np.bool_]) -> NDArray[np.int64]:
     return ends
 
 
-def tail_first(ends: NDArray[np.int64], window: int) -> NDArray[np.int64]:
-    """First key of each tail query: windows move in halves, so that n - first stays at most `window`, live as here."""
+def tail_first(ends: NDArray[np.int64], segment: NDArray[np.int64], window: int) -> NDArray[np.int64]:
+    """Find the first key of each tail query, as live (`encoder.session.closed_context.WindowRules.window_at`).
+
+    Args:
+        ends: (T,) the last token of each token's block.
+        segment: (T,) the number of each token's segment; they rise.
+        window: tokens that the tail may see.
+
+    Returns:
+        (T,) half a window before the segment's start, moved on in halves so that a block's end is inside the window.
+    """
     half = window // 2
-    first: NDArray[np.int64] = np.maximum(0, -(-(ends + 1 - window) // half) * half)
+    opening = np.maximum(0, np.searchsorted(segment, segment) - half)
+    first: NDArray[np.int64] = opening + half * np.maximum(0, -(-(ends + 1 - window - opening) // half))
     return first
 
 
@@ -205,6 +306,7 @@ def _pad(
 ) -> TrainingBatch:
     shape = (len(examples), max(len(e.ids) for e in examples))
     ids, labels = np.zeros(shape, dtype=np.int64), np.full(shape, IGNORED, dtype=np.int64)
+    known = np.zeros(shape, dtype=np.int64)
     positions = np.tile(np.arange(shape[1]), (shape[0], 1))
     last, first, real = positions.copy(), positions.copy(), np.zeros(shape, dtype=bool)
     for row, example in enumerate(examples):
@@ -214,8 +316,8 @@ def _pad(
         else:
             ends = _ends(_limit_blocks(np.arange(n) == 0, example.word, config.window))
         ids[row, :n], labels[row, :n], last[row, :n] = example.ids, example.labels, ends
-        first[row, :n], real[row, :n] = tail_first(ends, config.window), True
-    known = np.array([e.known for e in examples])
+        first[row, :n] = tail_first(ends, example.sentence, config.window)
+        real[row, :n], known[row, :n] = True, example.known
     return TrainingBatch(
         *(torch.from_numpy(np.ascontiguousarray(x)) for x in (ids, positions, last, first, labels, known, real))
     )

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from encoder.files import read_text_file, to_one_line
 from encoder.model.config import ConfigError
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 
 MARKS = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
 """Prefixes of all tagging schemes, and their IOB2 prefix inside a span."""
@@ -79,14 +80,10 @@ def read_utf8(path: Path) -> str:
     Raises:
         ConfigError: it is no such file.
     """
-    data = path.read_bytes()
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ConfigError(
-            f"{path}, line {line}: not UTF-8; save it as UTF-8, for example: iconv -f latin1 -t utf-8 OLD > NEW"
-        ) from error
+        return read_text_file(path).replace("\r\n", "\n").replace("\r", "\n")
+    except OSError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _blocks(path: Path) -> Iterator[ConllSequence]:
@@ -114,7 +111,7 @@ def _row(path: Path, number: int, line: str) -> ConllRow:
     if len(cells) < 2 or not cells[0] or not re.fullmatch(r"\S+", cells[-1]):
         raise ConfigError(
             f"{path}, line {number}: expected a word and its tag, separated by a tab or spaces (the last column is the "
-            f"tag), found {line!r}"
+            f"tag), found {to_one_line(repr(line))}"
         )
     return ConllRow(number, cells[0], cells[-1])
 

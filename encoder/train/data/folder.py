@@ -11,7 +11,8 @@ from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_columns
 from encoder.train.data.holdout import holdout_position
 from encoder.train.data.jsonl import read_lines
-from encoder.train.data.text import TextSequence as Sentence
+from encoder.train.data.sequence import TextSequence as Sentence
+from encoder.train.data.text import check_words
 
 FEWEST = {"train": 40, "dev": 10, "test": 1}
 """Sequences that each part must have: from fewer nothing is learned, by fewer nothing is measured."""
@@ -65,6 +66,7 @@ def read_folder(folder: Path, seed: int) -> TrainingFolder:
         sequences, file_notes = READERS[path.suffix](path)
         if not sequences:
             raise ConfigError(f"{path} is empty: label some text in it, or move it away")
+        check_words(path, sequences)
         cut = [piece for number, x in enumerate(sequences) for piece in _cut(x, f"{path.name}:{number + 1}")]
         if len(cut) > len(sequences):
             file_notes = [
@@ -86,7 +88,7 @@ def read_folder(folder: Path, seed: int) -> TrainingFolder:
 
 
 def _files(folder: Path) -> list[Path]:
-    there = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    there = sorted(path for path in folder.iterdir() if not path.is_dir() and not path.name.startswith("."))
     found = [path for path in there if path.suffix in READERS]
     if found:
         return found

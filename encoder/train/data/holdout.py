@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 
 
 def holdout_position(sequence: TextSequence, seed: int) -> float:

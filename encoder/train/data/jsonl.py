@@ -1,14 +1,17 @@
 """Reading JSON lines, `text` with spans in characters, into words with IOB2 tags."""
 
 import re
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from encoder.files import to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_utf8
-from encoder.train.data.text import WORD, TextSequence
+from encoder.train.data.sequence import TextSequence
+from encoder.train.data.text import WORD
 
 SPANS = ("spans", "entities", "labels", "label")
 """Fields that annotation tools keep spans in; a line has one of them at most."""
@@ -48,8 +51,8 @@ def read_lines(path: Path) -> tuple[list[TextSequence], list[str]]:
 def _decode(line: str, where: str) -> dict[str, Any]:
     try:
         row = msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{where}: {error}; each line must be one JSON object") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConfigError(f"{where}: {to_one_line(str(error))}; each line must be one JSON object") from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
         raise ConfigError(f'{where}: expected an object with "text" and "spans": [[start, end, "label"], ...]')
     return row
@@ -61,7 +64,9 @@ def _spans_of(row: dict[str, Any], where: str) -> list[Any]:
         raise ConfigError(f"{where}: has {' and '.join(map(repr, fields))}: keep the one that holds the spans")
     found = row[fields[0]] if fields else []
     if not isinstance(found, list):
-        raise ConfigError(f'{where}: {fields[0]!r} must be a list of [start, end, "label"], not {found!r}')
+        raise ConfigError(
+            f'{where}: {fields[0]!r} must be a list of [start, end, "label"], not {to_one_line(repr(found))}'
+        )
     return found
 
 
@@ -74,7 +79,8 @@ def _span(raw: Any, length: int, where: str) -> AnnotatedSpan:
         isinstance(parts, list) and len(parts) == 3 and [type(x) for x in parts] == [int, int, str] and parts[2].strip()
     ):
         raise ConfigError(
-            f'{where}: span {raw!r} must be [start, end, "label"] or {{"start", "end", "label"}}, in characters'
+            f'{where}: span {to_one_line(repr(raw))} must be [start, end, "label"] or {{"start", "end", "label"}}, in '
+            "characters"
         )
     span = AnnotatedSpan(*parts)
     if not 0 <= span.start < span.end <= length:
@@ -84,9 +90,10 @@ def _span(raw: Any, length: int, where: str) -> AnnotatedSpan:
 
 def _tag(text: str, spans: list[AnnotatedSpan], where: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     words = list(WORD.finditer(text))
+    starts, ends = [m.start() for m in words], [m.end() for m in words]
     tags = ["O"] * len(words)
     for span in spans:
-        inside = [i for i, m in enumerate(words) if m.start() < span.end and m.end() > span.start]
+        inside = range(bisect_right(ends, span.start), bisect_left(starts, span.end))
         if not inside:
             raise ConfigError(f"{where}: span {list(span)} holds no word: {text[span.start : span.end]!r}")
         taken = next((i for i in inside if tags[i] != "O"), None)

@@ -7,21 +7,25 @@ from pathlib import Path
 
 import msgspec
 
+from encoder.files import read_text_file, to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
+from encoder.train.data.convention import apply_convention
+from encoder.train.data.documents import is_document_file, read_documents
+from encoder.train.data.sequence import UNKNOWN, TextSequence
 
-UNKNOWN = "?"
-"""The tag of a word whose label is not known."""
+LONGEST_WORD = 10_000
+"""Limit of characters of a word of training text."""
 WORD = re.compile(r"\w+|[^\w\s]")
 
 
-@dataclass(frozen=True, slots=True)
-class TextSequence:
-    """One sequence (sentence, comment) of a document; `tags` are IOB2, or all "O" where nothing is labelled."""
+@dataclass(frozen=True)
+class LabelledCorpus:
+    """Labelled text: sources, their sequences and their taggers, numbered as the configuration's label sets."""
 
-    document: str
-    words: tuple[str, ...]
-    tags: tuple[str, ...]
+    sources: tuple[TextSource, ...]
+    sequences: list[list[TextSequence]]
+    taggers: tuple[int, ...]
 
 
 def read_source(source: TextSource) -> list[TextSequence]:
@@ -34,8 +38,10 @@ def read_source(source: TextSource) -> list[TextSequence]:
     if not path.is_file():
         raise ConfigError(f"training data: {path} is not a file")
     reader = {".conll": _read_conll, ".jsonl": _read_jsonl}.get(path.suffix)
+    if is_document_file(path):
+        reader = _read_documents
     if reader is None:
-        raise ConfigError(f"training data: {path} must end in .conll or .jsonl")
+        raise ConfigError(f"training data: {path} must end in .conll, .jsonl or .jsonl.gz")
     kept = [
         sequence
         for facts, sequence in reader(path, source)
@@ -43,7 +49,35 @@ def read_source(source: TextSource) -> list[TextSequence]:
     ]
     if not kept:
         raise ConfigError(f"training data: {path} has no sequence that fits `where`")
-    return [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept] * source.repeat
+    check_words(path, kept)
+    read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
+    if source.convention:
+        read = [apply_convention(s, capitals=source.convention == "capitalised names") for s in read]
+    whole = int(source.repeat)
+    return read * whole + read[:: round(1 / (source.repeat - whole))] if source.repeat != whole else read * whole
+
+
+def check_words(path: Path, sequences: list[TextSequence]) -> list[TextSequence]:
+    """Refuse a word that no tokenizer is made for; gives the sequences.
+
+    Raises:
+        ConfigError: a word is longer than `LONGEST_WORD` characters.
+    """
+    for sequence in sequences:
+        word = max(sequence.words, key=len, default="")
+        if len(word) > LONGEST_WORD:
+            raise ConfigError(
+                f"{path}: a word of {len(word):,} characters ({word[:20]!r}...), at most {LONGEST_WORD:,} are trained "
+                "on; take it out, or put blanks between its words"
+            )
+    return sequences
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_text_file(path)
+    except OSError as error:
+        raise ConfigError(f"training data: {error}") from error
 
 
 def _rename(tags: tuple[str, ...], labels: dict[str, str]) -> tuple[str, ...]:
@@ -73,19 +107,21 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
     facts: dict[str, str] = {}
     words: list[str] = []
     tags: list[str] = []
-    for number, line in enumerate([*path.read_text(encoding="utf-8").split("\n"), ""], 1):
+    for number, line in enumerate([*_read(path).split("\n"), ""], 1):
         if line.startswith("# ") and " = " in line and not words:
             key, _, value = line[2:].partition(" = ")
             facts[key] = value.strip()
         elif line.strip():
             cells = line.split("\t")
             if len(cells) != 2 or not re.fullmatch(r"\S+", cells[1]):
-                raise ConfigError(f"training data: {path}, line {number}: expected token<TAB>tag, found {line!r}")
+                raise ConfigError(
+                    f"training data: {path}, line {number}: expected token<TAB>tag, found {to_one_line(repr(line))}"
+                )
             words.append(cells[0])
             # one tag a word, as in part-of-speech data, is a span of one word
             tags.append(cells[1] if re.fullmatch(r"O|[BI]-\S+", cells[1]) else f"B-{cells[1]}")
         elif words:
-            document = facts.get("doc") or facts.get("document") or ""
+            document = facts.get("doc") or facts.get("document") or facts.get("call") or ""
             yield facts, TextSequence(document, tuple(words), tuple(tags))
             facts, words, tags = {}, [], []
 
@@ -96,11 +132,13 @@ class _TextRow(msgspec.Struct):
 
 
 def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    for number, line in enumerate(_read(path).split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             row = msgspec.json.decode(line, type=_TextRow)
-        except msgspec.DecodeError as error:
-            raise ConfigError(f"training data: {path}, line {number}: {error}") from error
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ConfigError(f"training data: {path}, line {number}: {to_one_line(str(error))}") from error
         if source.drop and row.spans:
             raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
         text = re.sub(source.drop, " ", row.text) if source.drop else row.text
@@ -112,6 +150,14 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
                 tags[i] = ("B-" if i == inside[0] else "I-") + label
         if words:
             yield {}, TextSequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
+
+
+def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
+    for name, texts in read_documents(path):
+        for text in texts:
+            words = tuple((re.sub(source.drop, " ", text) if source.drop else text).split())
+            if words:
+                yield {}, TextSequence(name, words, ("O",) * len(words))
 
 
 def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.heads.stability import StabilityLogit, stability_of
-from encoder.heads.stability_head import StabilityHead, make_features
+from encoder.heads.stability_head import make_features
 from encoder.heads.viterbi import NO_LABEL, Decoder
+from encoder.model.dense import StabilityHead
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.plan import SegmentPlan
 from encoder.session.pool import SessionPool, run_plans
@@ -67,8 +68,8 @@ def with_hidden_states(checkpoint: Checkpoint) -> Checkpoint:
     config = replace(checkpoint.config, stability=checkpoint.config.hidden)
     weights = {k: v for k, v in checkpoint.weights.items() if not k.startswith("stability.")}
     for i in range(len(config.label_sets)):
-        weights[f"stability.{i}.hidden.weight"] = torch.eye(config.hidden)
-        weights[f"stability.{i}.hidden.bias"] = torch.zeros(config.hidden)
+        weights[f"stability.{i}.hidden.weight"] = np.eye(config.hidden, dtype=np.float32)
+        weights[f"stability.{i}.hidden.bias"] = np.zeros(config.hidden, np.float32)
     return Checkpoint(checkpoint.name, config, weights, checkpoint.tokenizer)
 
 

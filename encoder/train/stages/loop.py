@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,6 +20,8 @@ from encoder.train.data.batches import TrainingBatch
 console = Console(stderr=True)
 PLAIN_SECONDS = 20.0
 """How often a line of progress is printed where there is no terminal for a bar."""
+LOG_SECONDS = 60.0
+"""How often the figures of the run are appended to its file."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,17 @@ def bf16_is_faster(device: torch.device) -> bool:
 
 
 def learning_rate(stage: StageConfig, done: float) -> float:
-    """Linear warm-up, then linear decay to zero; `done` is the share of the stage that is done, 0..1."""
+    """Linear warm-up, perhaps a constant part, then linear decay to zero; `done` is the share that is done, 0..1."""
     if done < stage.warmup:
         return stage.lr * done / stage.warmup
-    return stage.lr * max(0.0, 1.0 - done) / (1.0 - stage.warmup)
+    return stage.lr * min(1.0, max(0.0, 1.0 - done) / (stage.decay * (1.0 - stage.warmup)))
 
 
 def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> None:
     """Run a stage to its end, from `folder/<name>.state.pt` if a killed run left one.
 
-    The state is replaced atomically, so a kill at any moment loses at most `save_seconds` of work.
+    The state is replaced atomically, so a kill at any moment loses at most `save_seconds` of work. Figures of the run
+    are appended to `folder/<name>.jsonl`.
     """
     device = pick_device()
     job.model.to(device).train()
@@ -78,7 +82,7 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[shown]}"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
         bar = progress.add_task(job.name, total=job.stage.epochs, completed=first, shown="")
-        saved = printed = begun = time.monotonic()
+        saved = printed = logged = begun = time.monotonic()
         average, tokens = 0.0, 0
         for epoch in range(first, epochs):
             prepared = time.monotonic()
@@ -109,6 +113,18 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
                 if not console.is_terminal and time.monotonic() - printed > PLAIN_SECONDS:
                     console.print(f"{job.name}: {done:.1%} {shown}", highlight=False)
                     printed = time.monotonic()
+                if time.monotonic() - logged > LOG_SECONDS:
+                    rate_now = learning_rate(job.stage, done)
+                    _log(
+                        folder / f"{job.name}.jsonl",
+                        epoch=epoch,
+                        step=step,
+                        done=done,
+                        loss=average,
+                        lr=rate_now,
+                        tokens_per_second=rate,
+                    )
+                    logged = time.monotonic()
                 if time.monotonic() - saved > save_seconds:
                     _save_state(state_file, job.model, optimizer, epoch, step + 1)
                     saved = time.monotonic()
@@ -117,8 +133,14 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
             note = job.after_epoch(epoch)
             job.model.train()
             console.print(f"{job.name}: epoch {epoch + 1} of {epochs}, loss {average:.4f} {note}", highlight=False)
+            _log(folder / f"{job.name}.jsonl", epoch=epoch + 1, loss=average, note=note)
             _save_state(state_file, job.model, optimizer, epoch + 1, 0)
     job.model.eval()
+
+
+def _log(path: Path, **figures: object) -> None:
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode({"time": round(time.time()), **figures}) + b"\n")
 
 
 def _save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, epoch: int, step: int) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from encoder.checkpoints.checkpoint import Checkpoint
-from encoder.heads.stability_head import StabilityHead
+from encoder.model.dense import StabilityHead
 from encoder.progress import progress_bar
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage

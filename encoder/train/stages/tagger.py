@@ -5,32 +5,22 @@ hybrid, which has seen part of an example, learns the scores that the teacher gi
 """
 
 import random
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.heads.viterbi import NO_LABEL, Decoder, labels_to_spans
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
-from encoder.train.config import AugmentConfig, StageConfig, TextSource
+from encoder.train.config import StageConfig, TextSource
 from encoder.train.data.batches import IGNORED, TrainingBatch, WordPieces, make_batches, make_examples
-from encoder.train.data.text import TextSequence
+from encoder.train.data.text import LabelledCorpus
+from encoder.train.stages.dev_score import score_dev
 from encoder.train.stages.loop import StageJob, pick_device
 
 TEMPERATURE = 2.0
 """Of the imitated scores."""
-
-
-@dataclass(frozen=True)
-class LabelledCorpus:
-    """Labelled text: sources, their sequences and their taggers, numbered as the configuration's label sets."""
-
-    sources: tuple[TextSource, ...]
-    sequences: list[list[TextSequence]]
-    taggers: tuple[int, ...]
 
 
 def possible_labels(labels: tuple[str, ...], sources: tuple[TextSource, ...]) -> Tensor:
@@ -87,7 +77,7 @@ def tagger_job(
     def loss(batch: TrainingBatch) -> Tensor:
         logits: Tensor = model(batch.ids, batch.positions, batch.tail_last, batch.tail_first).float()
         labelled = batch.labels != IGNORED
-        known = batch.known[:, None].expand_as(batch.labels)[labelled]
+        known = batch.known[labelled]
         scores = logits[labelled].masked_fill(~own[known], -torch.inf).log_softmax(-1)
         allowed = possible[known, batch.labels[labelled]]
         right = -scores.masked_fill(~allowed, -torch.inf).logsumexp(-1)
@@ -97,13 +87,8 @@ def tagger_job(
         return (1 - stage.imitate) * right.mean() + stage.imitate * apart
 
     def after_epoch(epoch: int) -> str:
-        figures = {
-            f"{tagger} {form}".strip(): dev_f1(model, pieces, dev, DEV_FORMS[form], i)
-            for i, tagger in enumerate(config.label_sets)
-            for form in DEV_FORMS
-            if i in dev.taggers
-        }
-        return ", ".join(f"dev F1 {name} {value:.2f}" for name, value in figures.items())
+        rows = score_dev(model, pieces, dev)
+        return ", ".join(f"dev F1 {row.name} {row.f1:.2f}" for row in rows)
 
     return StageJob("tagger", model, stage, batches, loss, after_epoch)
 
@@ -121,44 +106,16 @@ def _distance(
     whole = torch.where(batch.real, end, batch.tail_last)
     total, words = logits.new_zeros(()), 0
     for number, teacher in teachers.items():
-        rows = tagger == number
-        at = labelled[rows]
-        if not at.any():
+        taught = labelled & (tagger == number)  # (B, T)
+        rows = taught.any(dim=1)
+        if not rows.any():
             continue
+        at = taught[rows]
         with torch.no_grad():
             first = batch.tail_first[rows] * ~batch.real[rows]
             wanted = teacher(batch.ids[rows], batch.positions[rows], whole[rows], first)[at].float()
-        mine = own[batch.known[rows][0]]
+        mine = own[batch.known[rows][at][0]]
         got = (logits[rows][at][:, mine] / TEMPERATURE).log_softmax(-1)
         apart = F.kl_div(got, (wanted / TEMPERATURE).log_softmax(-1), reduction="sum", log_target=True)
         total, words = total + apart * TEMPERATURE**2, words + len(wanted)
     return total / max(1, words)
-
-
-DEV_FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
-
-
-def dev_f1(model: HybridModel, pieces: WordPieces, dev: LabelledCorpus, form: AugmentConfig, tagger: int = 0) -> float:
-    """Span F1 in percent of one tagger re-run on whole sequences, each one block (offline, for choosing)."""
-    device = pick_device()
-    sets = [*model.config.label_sets.values()]
-    names, column = sets[tagger], sum(map(len, sets[:tagger]))
-    decoder = Decoder(names)
-    sequences = [x for x, number in zip(dev.sequences, dev.taggers, strict=True) if number == tagger]
-    stage = StageConfig(epochs=1, blocks="one", batch_tokens=4096)
-    taggers = [tagger] * len(sequences)
-    examples = make_examples(pieces, sequences, form, model.config.positions, random.Random(0), taggers)
-    counts = np.zeros(3, dtype=np.int64)  # spans found, spans in the gold, both
-    with torch.inference_mode():
-        for batch in make_batches(examples, model.config, stage, random.Random(0)):
-            b = batch.to(device)
-            logits = model(b.ids, b.positions, b.tail_last, b.tail_first).float().cpu().numpy()
-            for row, labels in zip(logits, batch.labels.numpy(), strict=True):
-                words = labels != IGNORED
-                ends = np.array([0, words.sum()], np.int64)
-                scores = row[words][:, column : column + len(names)]
-                read = decoder.decode(scores, ends, np.array([NO_LABEL], np.int32)).labels
-                found = set(labels_to_spans(read, names))
-                gold = set(labels_to_spans(labels[words] - column, names))
-                counts += (len(found), len(gold), len(found & gold))
-    return float(200.0 * counts[2] / max(1, counts[0] + counts[1]))

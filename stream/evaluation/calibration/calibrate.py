@@ -13,7 +13,6 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-import torch
 
 from encoder.checkpoints.calibration import Calibration, Certificate
 from encoder.progress import progress_bar
@@ -124,7 +123,6 @@ def run_calibration(task: CalibrationTask) -> CalibrationReport:
         ConfigError: the file cannot be read.
         EvaluationError: the file has types that the tagger lacks, or a number is out of range.
     """
-    torch.set_num_threads(1)
     _check_task(task)
     tagger = load_single_tagger(task.tagger, calibrated=False)
     trial, unit = _read(task, tagger)

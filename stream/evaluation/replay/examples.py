@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.train.config import TextSource
+from encoder.train.data.sequence import TextSequence as Sentence
 from encoder.train.data.text import WORD, read_source
-from encoder.train.data.text import TextSequence as Sentence
 from stream.evaluation.metrics.chart_metrics import Extents, Labels
 from stream.evaluation.replay.running_speech import join_sentences
 from stream.labelling.labeller import Labelling
@@ -112,7 +112,7 @@ def _read_marked(
     path: Path, numbers: dict[str, int], sentences: Sequence[Sentence], rename: dict[str, str]
 ) -> list[LabelledText]:
     """Read examples with the characters of the file, which the words of `read_source` have lost."""
-    rows = (msgspec.json.decode(line, type=_JsonRow) for line in path.read_bytes().splitlines())
+    rows = (msgspec.json.decode(line, type=_JsonRow) for line in path.read_bytes().split(b"\n") if line.strip())
     examples = []
     for row, sentence in zip((row for row in rows if WORD.search(row.text)), sentences, strict=False):
         ends = np.array([m.end() for m in WORD.finditer(row.text)], np.int32)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from encoder.train.config import AugmentConfig
 from encoder.train.data.augment import speak
-from encoder.train.data.text import TextSequence as Sentence
+from encoder.train.data.sequence import TextSequence as Sentence
 
 SEGMENTS = 16
 """Maximum number of joined segments in a session. A longer document is split, so that more sessions run at once."""

@@ -13,12 +13,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from consumers.http.guard.body_encoding import BodyEncodingMiddleware
 from consumers.http.guard.limits import LimitsMiddleware
 from consumers.http.guard.problem import on_http_exception
+from consumers.http.ops.traffic import HttpTraffic
 from consumers.http.settings import HttpSettings
 
 
-def make_client(**limits: Any) -> tuple[httpx.AsyncClient, asyncio.Event, asyncio.Event]:
+def make_client(
+    traffic: HttpTraffic | None = None, address: str = "192.0.2.1", **limits: Any
+) -> tuple[httpx.AsyncClient, asyncio.Event, asyncio.Event]:
+    traffic = traffic or HttpTraffic()
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def count(request: Request) -> PlainTextResponse:
@@ -34,10 +39,13 @@ def make_client(**limits: Any) -> tuple[httpx.AsyncClient, asyncio.Event, asynci
 
     app = Starlette(
         routes=[Route("/count", count, methods=["POST"]), Route("/wait", wait), Route("/healthz", healthz)],
-        middleware=[Middleware(LimitsMiddleware, HttpSettings(**limits))],
+        middleware=[
+            Middleware(LimitsMiddleware, HttpSettings(**limits), traffic),
+            Middleware(BodyEncodingMiddleware, HttpSettings(**limits), traffic),
+        ],
         exception_handlers={HTTPException: on_http_exception},
     )
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(app, client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://localhost"), entered, leave
 
 
@@ -63,7 +71,7 @@ async def test_a_larger_one_is_not(announced: bool) -> None:
 
 
 async def test_a_body_that_never_comes_is_not_waited_for() -> None:
-    client, _, _ = make_client(body_seconds=0.01)
+    client, _, _ = make_client(request_seconds=0.01)
 
     async def never() -> AsyncIterator[bytes]:
         yield b"x"

@@ -80,15 +80,30 @@ async def test_a_page_that_falls_behind_is_sent_a_snapshot_and_nobody_waits() ->
         assert (await read(socket, "text"))["text"] == "short"
 
 
-@pytest.mark.parametrize("said", ["{", '{"type":"watch"}', '{"type":"watch","session":7}', '{"type":"other"}', b"\x00"])
-async def test_what_is_no_wish_to_watch_ends_the_connection(said: str | bytes) -> None:
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("{", "invalid_json"),
+        ('{"type":"watch"}', "invalid_message"),
+        ('{"type":"watch","session":7}', "invalid_message"),
+        ('{"type":"other"}', "invalid_message"),
+        ("", "empty"),
+        ('{"type":"watch","session":"a","x":' + "[" * 100_000, "invalid_json"),
+        (b"\x00", "invalid_json"),
+        (b"\xff", "invalid_utf8"),
+        ("x" * (1 << 21), "too_large"),
+    ],
+)
+async def test_what_is_no_wish_to_watch_is_answered_and_the_next_frame_is_read(said: str | bytes, reason: str) -> None:
     live = LiveModel(TAGGERS)
+    Stage(live).say("we met bob")
     async with page_site(live) as address, websockets.connect(feed(address)) as socket:
         await socket.send(said)
-        async with asyncio.timeout(PATIENCE):
-            await socket.wait_closed()
-        assert socket.close_code == 1003
-        assert not live._subscribers
+        answer = await read(socket, "error")
+        assert answer["reason"] == reason
+        assert answer["detail"]
+        await socket.send(b'{"type":"watch","session":"call-17"}')  # a binary frame is as good as a text frame
+        assert (await read(socket, "session"))["segments"][0]["text"] == "we met bob"
 
 
 async def test_pages_that_go_away_are_forgotten() -> None:

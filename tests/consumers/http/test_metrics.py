@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
@@ -208,6 +209,20 @@ async def test_a_restore_from_another_number_format_is_told(monkeypatch: pytest.
     assert told["hearken_restored_other_format_total",] == 2
     (said,) = [x for x in logs if x["event"] == "number_formats_differ"]
     assert (said["log_level"], said["tagger"], said["here"], said["there"]) == ("warning", "ner", "bfloat16", "exact")
+
+
+async def test_closings_by_the_limit_of_open_segments_are_counted_and_told_once_in_a_while() -> None:
+    kafka = FakeKafka()
+    with capture_logs() as logs:
+        async with serving(kafka) as site:
+            for number in range(70):
+                message = Update(session="a", segment=f"u{number}", text="anna")
+                await kafka.append(IN, msgspec.json.encode(message), b"a")
+            await kafka.until(lambda: kafka.committed.get(FIRST) == 70)
+            assert (await site.read())["hearken_segments_closed_by_limit_total",] == 6
+    told = [x for x in logs if x["event"] == "segments_closed_by_limit"]
+    assert (told[0]["session"], told[0]["log_level"]) == ("a", "warning")
+    assert len(told) == 1
 
 
 async def test_rebalances_are_counted_and_partitions_that_are_gone_have_no_lag() -> None:

@@ -37,6 +37,7 @@ PATHS = [
     "/$discovery/rest",
     "/v1/label",
     "/v1/stream",
+    "/v1/ticket",
     "/v1alpha1/comments:analyze",
 ]
 FOR_PEOPLE = {"/login", *(x.path for x in page_routes() if isinstance(x, Route))}

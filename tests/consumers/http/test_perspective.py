@@ -168,3 +168,49 @@ def test_offsets_count_as_utf16_does(text: str) -> None:
     units = Utf16(text)
     for offset in range(len(text) + 1):
         assert units.at(offset) == len(text[:offset].encode("utf-16-le")) // 2
+
+
+def several(**more: Any) -> dict[str, Any]:
+    attributes = {"INSULT": {}, "TOXICITY": {"scoreThreshold": 0.5}, "SPAM": None}
+    return {"comment": {"text": "we met anna"}, "requestedAttributes": attributes, **more}
+
+
+@pytest.mark.parametrize(
+    ("default", "said", "query", "answered"),
+    [
+        (False, {}, {}, False),
+        (True, {}, {}, True),
+        (False, {"dropUnsupportedAttributes": True}, {}, True),
+        (True, {"dropUnsupportedAttributes": False}, {}, False),
+        (True, {"dropUnsupportedAttributes": None}, {}, True),
+        (False, {}, {"dropUnsupportedAttributes": "true"}, True),
+        (True, {}, {"dropUnsupportedAttributes": "false"}, False),
+        (False, {"dropUnsupportedAttributes": False}, {"dropUnsupportedAttributes": "true"}, False),
+    ],
+)
+async def test_attributes_that_are_not_offered_are_left_out_if_that_is_wanted(
+    default: bool, said: dict[str, Any], query: dict[str, str], answered: bool
+) -> None:
+    async with served(taggers=["moderation"]) as here:
+        limits = {"drop_unsupported_attributes": default}
+        async with asking(make_context(worker=here.worker, gateway=here.desk, limits=limits)) as client:
+            response = await client.post(PATH, json=several(**said), params=query)
+            alone = await client.post(PATH, json=request(**said), params=query)
+    assert alone.status_code == 200
+    assert "unsupportedAttributes" not in alone.json()
+    if answered:
+        assert response.status_code == 200
+        assert response.json()["attributeScores"].keys() == {"TOXICITY"}
+        assert response.json()["unsupportedAttributes"] == ["INSULT", "SPAM"]
+    else:
+        assert response.status_code == 400
+        assert "Unknown requested attribute: INSULT" in response.json()["error"]["message"]
+
+
+async def test_a_request_of_which_nothing_would_be_left_is_refused_all_the_same() -> None:
+    body = {**several(), "requestedAttributes": {"INSULT": {}}, "dropUnsupportedAttributes": True}
+    async with asked() as client:
+        response = await client.post(PATH, json=body)
+        assert response.status_code == 400
+        empty = await client.post(PATH, json={**body, "requestedAttributes": {}})
+        assert empty.json()["error"]["details"][0]["errorType"] == "NO_REQUESTED_ATTRIBUTES"

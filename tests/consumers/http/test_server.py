@@ -1,7 +1,9 @@
 """The server on a real socket: its start and its end, and what it takes of a WebSocket."""
 
 import asyncio
+import resource
 import socket
+import tracemalloc
 
 import httpx
 import pytest
@@ -13,9 +15,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from consumers.common.settings import SettingError
-from consumers.http.guard.idle_timeout import IdleTimeoutProtocol
-from consumers.http.server import bind_socket, serve_http
-from consumers.http.settings import HttpSettings
+from consumers.http.guard import websocket_protocol
+from consumers.http.guard.http_protocol import GuardedHttpProtocol
+from consumers.http.guard.websocket_protocol import TOO_LARGE
+from consumers.http.ops.traffic import HttpTraffic
+from consumers.http.server import OTHER_FILES, bind_socket, serve_http
+from consumers.http.settings import SPARE_CONNECTIONS, HttpSettings
+from tests.consumers.http.test_body_encoding import refusals
 from tests.waiting import PATIENCE
 
 
@@ -97,10 +103,10 @@ async def test_a_request_that_does_not_end_is_cut_off() -> None:
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> list[IdleTimeoutProtocol]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> list[GuardedHttpProtocol]:
     """Connections that would be looked at later, each as often as it would."""
-    seen: list[IdleTimeoutProtocol] = []
-    monkeypatch.setattr(IdleTimeoutProtocol, "_schedule_check", lambda self: seen.append(self))
+    seen: list[GuardedHttpProtocol] = []
+    monkeypatch.setattr(GuardedHttpProtocol, "_schedule_check", lambda self: seen.append(self))
     return seen
 
 
@@ -109,16 +115,15 @@ async def ended(reader: asyncio.StreamReader) -> bool:
         return not await reader.read()
 
 
-async def test_who_connects_and_says_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("consumers.http.guard.idle_timeout.IDLE_SECONDS", 0.05)
-    settings = HttpSettings(port=0)
+async def test_who_connects_and_says_nothing_is_let_go() -> None:
+    settings = HttpSettings(port=0, request_seconds=0.05)
     async with serve_http(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
         assert await ended(reader)
         writer.close()
 
 
-async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[IdleTimeoutProtocol]) -> None:
+async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watched: list[GuardedHttpProtocol]) -> None:
     settings = HttpSettings(port=0)
     async with serve_http(APP, bound(settings), settings) as address:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
@@ -133,7 +138,86 @@ async def test_who_dribbles_headers_is_let_go_however_often_he_asked_before(watc
         writer.close()
 
 
-async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[IdleTimeoutProtocol]) -> None:
+async def test_between_two_requests_a_connection_has_the_time_of_keep_alive(watched: list[GuardedHttpProtocol]) -> None:
+    settings = HttpSettings(port=0)
+    async with serve_http(APP, bound(settings), settings) as address, httpx.AsyncClient() as client:
+        assert (await client.get(address)).text == "hello"
+        (protocol,) = watched
+        protocol._check(protocol.cycle)
+        assert (await client.get(address)).text == "hello"
+        assert len({id(x) for x in watched}) == 1, "it is the same connection"
+        assert protocol.timeout_keep_alive == settings.keep_alive_seconds
+
+
+async def test_an_answer_whose_rest_nobody_takes_is_given_up(watched: list[GuardedHttpProtocol]) -> None:
+    async def give(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("x" * 30_000_000, headers={"connection": "close"})
+
+    settings, traffic = HttpSettings(port=0, send_seconds=3600), HttpTraffic()
+    app = Starlette(routes=[Route("/", give)])
+    async with asyncio.timeout(PATIENCE), serve_http(app, bound(settings), settings, traffic) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]), limit=1000)
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        (protocol,) = watched
+        while not protocol.transport.is_closing():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        protocol._check(protocol.cycle)
+        assert traffic.open_connections["http"] == 1, "it has some time to take the rest"
+        protocol._check(protocol.cycle)
+        while traffic.open_connections["http"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        writer.close()
+
+
+UPGRADE = b"GET /echo HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\x16\x03\x01 this is TLS\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        UPGRADE + b"\r\n",
+        UPGRADE + b"sec-websocket-version: 12\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+        UPGRADE + b"sec-websocket-version: 13\r\nsec-websocket-key: short\r\n\r\n",
+        UPGRADE + b"x: " + b"x" * 10_000 + b"\r\n\r\n",
+        UPGRADE + b"".join(b"x-%d: x\r\n" % i for i in range(300)) + b"\r\n",
+    ],
+)
+async def test_what_is_no_request_is_answered_counted_and_not_logged(
+    said: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings, traffic = HttpSettings(port=0), HttpTraffic()
+    async with asyncio.timeout(PATIENCE), serve_http(APP, bound(settings), settings, traffic) as address:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rsplit(":", 1)[1]))
+        writer.write(said)
+        assert (await reader.read()).split(b" ")[1] in (b"400", b"426")
+        writer.close()
+        async with httpx.AsyncClient() as client:
+            assert (await client.get(address)).text == "hello"
+    assert refusals(traffic) == {"bad_request": 1}
+    assert complaints(caplog) == []
+
+
+def test_connections_for_which_there_are_no_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, now = [], [256, 4096]
+
+    def change(_: int, wanted: tuple[int, int]) -> None:
+        limits.append(wanted)
+
+    monkeypatch.setattr("resource.getrlimit", lambda _: tuple(now))
+    monkeypatch.setattr("resource.setrlimit", change)
+    with bound(HttpSettings(port=0, max_connections=2000)):
+        assert limits == [(2000 + SPARE_CONNECTIONS + OTHER_FILES, 4096)]
+    with pytest.raises(SettingError, match=r"--http-connections .*4096 \(ulimit -n\)"):
+        bind_socket(HttpSettings(port=0, max_connections=4000))
+    now[:] = [1 << 20, resource.RLIM_INFINITY]
+    with bound(HttpSettings(port=0, max_connections=4000)):
+        assert len(limits) == 1
+
+
+async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched: list[GuardedHttpProtocol]) -> None:
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def wait(request: Request) -> PlainTextResponse:
@@ -160,14 +244,105 @@ async def test_who_listens_to_a_websocket_or_waits_for_an_answer_is_not(watched:
     assert len(watched) == 3  # the connection of the request is looked at again
 
 
-async def test_a_message_that_is_too_large_ends_its_websocket() -> None:
+async def repeat(websocket: WebSocket) -> None:
+    """Say of each message what arrived."""
+    await websocket.accept()
+    while (message := await websocket.receive())["type"] == "websocket.receive":
+        said = "too large" if message.get(TOO_LARGE) else message.get("text", message.get("bytes"))
+        await websocket.send_text(repr(said))
+
+
+async def test_frames_that_libraries_would_hang_up_on_reach_the_endpoint_and_so_do_the_next_ones() -> None:
     settings = HttpSettings(port=0, max_frame_bytes=100)
-    async with serve_http(APP, bound(settings), settings) as address:
-        async with websockets.connect(address.replace("http", "ws") + "/echo", proxy=None) as client:
-            await client.send("x" * 100)
-            assert await client.recv() == "x" * 100
-            await client.send("x" * 101)
-            with pytest.raises(websockets.ConnectionClosed) as closed:
-                await client.recv()
-        assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == 1009  # message too big
+    app = Starlette(routes=[WebSocketRoute("/", repeat)])
+    async with (
+        asyncio.timeout(PATIENCE),
+        serve_http(app, bound(settings), settings) as address,
+        websockets.connect(address.replace("http", "ws"), proxy=None) as client,
+    ):
+        for sent, said in [
+            ("x" * 100, repr("x" * 100)),
+            ("x" * 101, "'too large'"),
+            (b"y" * 3_000_000, "'too large'"),
+            (["x" * 60, "x" * 40], repr("x" * 100)),
+            (["x" * 60, "x" * 41], "'too large'"),
+            (["x" * 200, "y"], "'too large'"),
+            (["y", "x" * 200, "y"], "'too large'"),
+            ([b"1", b"2"], repr(b"12")),
+            ("", "''"),
+        ]:
+            await client.send(sent)
+            assert await client.recv() == said
+        await client.send(b"caf\xff", text=True)
+        assert await client.recv() == repr(b"caf\xff")
+        await client.send("next")
+        assert await client.recv() == "'next'"
+
+
+async def test_a_huge_frame_is_skipped_while_it_arrives() -> None:
+    settings = HttpSettings(port=0, max_frame_bytes=1000)
+    app = Starlette(routes=[WebSocketRoute("/", repeat)])
+    async with (
+        asyncio.timeout(PATIENCE),
+        serve_http(app, bound(settings), settings) as address,
+        websockets.connect(address.replace("http", "ws"), proxy=None) as client,
+    ):
+        peaks = []
+        tracemalloc.start()
+        try:
+            for size in (20_000_000, 40_000_000):
+                tracemalloc.reset_peak()
+                before = tracemalloc.get_traced_memory()[0]
+                header = bytes([0x82, 0xFF]) + size.to_bytes(8, "big") + bytes(4)
+                client.transport.write(header)
+                for _ in range(size // 1_000_000):
+                    client.transport.write(bytes(1_000_000))
+                    while client.transport.get_write_buffer_size():  # noqa: ASYNC110
+                        await asyncio.sleep(0)
+                assert await client.recv() == "'too large'"
+                peaks.append(tracemalloc.get_traced_memory()[1] - before)
+        finally:
+            tracemalloc.stop()
+        assert max(peaks) < 10_000_000
+        await client.send("next")
+        assert await client.recv() == "'next'"
+
+
+async def test_empty_fragments_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_protocol, "IDLE_FRAMES", 1_000_000)
+    settings = HttpSettings(port=0)
+    app = Starlette(routes=[WebSocketRoute("/", repeat)])
+    async with (
+        asyncio.timeout(PATIENCE),
+        serve_http(app, bound(settings), settings) as address,
+        websockets.connect(address.replace("http", "ws"), proxy=None) as client,
+    ):
+        client.transport.write(bytes([0x01, 0x80]) + bytes(4))
+        empty = (bytes([0x00, 0x80]) + bytes(4)) * 10_000
+        for _ in range(10):
+            client.transport.write(empty)
+        client.transport.write(bytes([0x80, 0x81]) + bytes(4) + b"x")
+        assert await client.recv() == "'x'"
+
+
+def complaints(server_log: pytest.LogCaptureFixture) -> list[str]:
+    return [x.getMessage() for x in server_log.records if x.levelname in ("ERROR", "CRITICAL", "WARNING")]
+
+
+async def test_a_refused_upgrade_is_no_error_of_the_service(caplog: pytest.LogCaptureFixture) -> None:
+    async def refuse(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(PlainTextResponse("not you", 403))
+
+    settings = HttpSettings(port=0)
+    app = Starlette(routes=[WebSocketRoute("/", refuse), WebSocketRoute("/echo", echo)])
+    async with asyncio.timeout(PATIENCE), serve_http(app, bound(settings), settings) as address:
+        url = address.replace("http", "ws")
+        for _ in range(2):
+            with pytest.raises(websockets.InvalidStatus) as refused:
+                await websockets.connect(url, proxy=None)
+            assert refused.value.response.status_code == 403
+            assert refused.value.response.body == b"not you"
+        async with websockets.connect(url + "/echo", proxy=None) as client:
+            await client.send("anna")
+            assert await client.recv() == "anna"
+    assert complaints(caplog) == []

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import websockets
 from hypothesis import given
+from structlog.testing import capture_logs
 
 from consumers.formats.line_reader import LineReader
 from consumers.formats.readers import NormalReader
@@ -18,6 +19,7 @@ from consumers.http.api import stream
 from consumers.http.app import build_app
 from consumers.http.server import bind_socket, serve_http
 from consumers.runtime.tag_lines import TagRun
+from stream.messages.caller_id import CallerId
 from stream.messages.types import Message
 from tests.consumers.fakes import fake_engine
 from tests.consumers.http.gateways import Served, served, until
@@ -79,7 +81,7 @@ BAD: list[tuple[Any, str]] = [
     ({"type": "end", "session": 7}, "invalid_message"),
     ({"type": "end", "session": "nobody"}, "unknown_session"),
     ({"type": "delete", "session": "call", "segment": "x"}, "unknown_segment"),
-    (update("a secret\x07"), "bad_text"),
+    (update("a secret", time=float("nan")), "invalid_message"),
     (update("a", session="x" * 257), "bad_id"),
     (update("a", session="fifth"), "too_many_sessions"),
 ]
@@ -279,8 +281,110 @@ async def test_over_a_real_socket() -> None:
                 with pytest.raises(websockets.ConnectionClosedOK):
                     await socket.recv()
             async with websockets.connect(url) as socket:
+                await socket.send(json.dumps(update("anna")))
                 await socket.send("x" * 3000)
-                with pytest.raises(websockets.ConnectionClosedError) as caught:
-                    await socket.recv()
-                assert caught.value.rcvd is not None
-                assert caught.value.rcvd.code == 1009
+                await socket.send(b"\xff", text=True)
+                await socket.send(json.dumps(update("anna met bob")))
+                await socket.send(json.dumps(END))
+                frames = [json.loads(x) async for x in socket]
+                errors = [(x["reason"], x["frame"]) for x in frames if x["type"] == "error"]
+                assert errors == [("too_large", 1), ("invalid_utf8", 2)]
+                assert frames[-1]["final"]
+                assert len(frames[-1]["spans"]) == 2
+
+
+class Broken:
+    """A reader with a fault."""
+
+    def __init__(self, error: Callable[[], Exception]) -> None:
+        self._error = error
+        self._reader = NormalReader()
+
+    def read(self, value: bytes, key: bytes | None, offset: int) -> list[Message]:
+        if b"break" in value:
+            raise self._error()
+        return self._reader.read(value, key, offset)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError, RecursionError, UnicodeEncodeError, OverflowError, MemoryError, ValueError]
+)
+async def test_a_fault_of_a_reader_is_answered_and_nothing_else_is_lost(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make_error() -> Exception:
+        return error("utf-8", "", 0, 1, "secret") if error is UnicodeEncodeError else error("secret")
+
+    monkeypatch.setattr(stream, "make_reader", lambda *_: Broken(make_error))
+    with capture_logs() as logged:
+        async with served() as here, talking(here) as socket:
+            await socket.send(update("anna"), "break", update("anna met bob"), END)
+            frames, closed = await socket.rest()
+    assert [(x["reason"], x["frame"]) for x in frames if x["type"] == "error"] == [("internal", 1)]
+    assert "secret" not in json.dumps(frames)
+    (final,) = (x for x in frames if x.get("final"))
+    assert [x["text"] for x in final["spans"]] == ["anna", "bob"]
+    assert closed.code == 1000
+    assert [x["frame"] for x in logged if x["event"] == "frame_failed"] == [1]
+
+
+async def test_a_fault_with_one_message_is_answered_and_the_next_is_labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with served() as here, talking(here) as socket:
+        enqueue = here.worker.enqueue
+
+        def enqueue_some(message: Message, offset: int, caller: CallerId) -> bool:
+            if offset == 1:
+                raise ZeroDivisionError
+            return enqueue(message, offset, caller)
+
+        monkeypatch.setattr(here.worker, "enqueue", enqueue_some)
+        await socket.send(update("anna"), update("rome", "other"), update("anna met bob"), END)
+        frames, closed = await socket.rest()
+        assert [(x["reason"], x["frame"]) for x in frames if x["type"] == "error"] == [("internal", 1)]
+        assert [x["text"] for x in frames[-1]["spans"]] == ["anna", "bob"]
+        assert closed.code == 1000
+
+
+BAD_FRAMES: list[tuple[str | bytes, str]] = [
+    ("", "empty"),
+    (b"", "empty"),
+    ("{", "invalid_json"),
+    ("[" * 100_000, "invalid_message"),
+    ('{"type":"update","session":"a","segment":"u","text":"x","more":' + "[" * 100_000, "invalid_json"),
+    (b"\xff\xfe", "invalid_utf8"),
+    (b"\x00\x01", "invalid_json"),
+    ("7", "invalid_message"),
+    ("null", "invalid_message"),
+    ('{"type":"dance"}', "invalid_message"),
+    ('{"type":"update","session":"a"}', "invalid_message"),
+    ('{"type":"update","session":7,"segment":"u","text":"x"}', "invalid_message"),
+    ('{"type":"delete","session":"a","segment":"never"}', "unknown_session"),
+    ("x" * (1 << 21), "too_large"),
+]
+
+
+@pytest.mark.parametrize("query", ["", "format=auto", "format=deepgram", "format=vosk"])
+async def test_whatever_comes_the_next_frame_is_read(query: str) -> None:
+    async with served() as here, talking(here, query) as socket:
+        for said, _ in BAD_FRAMES:
+            await socket.send(said)
+        await socket.send(END)
+        frames, closed = await socket.rest()
+        assert closed.code == 1000
+        if not query:
+            assert [(x["reason"], x["frame"]) for x in frames] == [(x, i) for i, (_, x) in enumerate(BAD_FRAMES)]
+        assert not {"internal", "labelling_failed"} & {x.get("reason") for x in frames}
+
+
+async def test_bad_frames_between_good_ones_change_nothing() -> None:
+    good = [update("anna"), update("anna met"), update("anna met bob", final=True)]
+    async with served() as here, talking(here) as socket:
+        for frame in good:
+            for said, _ in BAD_FRAMES[:-1]:
+                await socket.send(said)
+            await socket.send(frame, {**frame, "unheard_of": [{"a": None}] * 10})
+        await socket.send(END)
+        frames, closed = await socket.rest()
+        finals = [x for x in frames if x.get("final")]
+        assert [x["text"] for x in finals[0]["spans"]] == ["anna", "bob"]
+        assert closed.code == 1000

@@ -34,8 +34,12 @@ Taggers = tuple[str, ...]
 TAGGERS: list[Taggers] = [("ner",), ("ner", "speech"), ("speech@other", "ner", "b@third")]
 
 
+OPEN = 3
+"""Segments of a session that can be open, few enough that scripts get there."""
+
+
 def engine(policy: RestartPolicy, coalesce: bool, taggers: Taggers = TAGGERS[0]) -> Engine:
-    return Engine(fake_labeller(*taggers), policy, coalesce=coalesce)
+    return Engine(fake_labeller(*taggers), policy, coalesce=coalesce, max_open_segments=OPEN)
 
 
 def partition_of(session: str) -> int:

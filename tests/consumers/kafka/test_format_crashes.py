@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from consumers.formats.base import Format, FormatContext
 from encoder.restart.policies import Always, Last
@@ -18,6 +19,7 @@ from tests.consumers.fake_kafka import DEAD, IN, FakeKafka
 from tests.consumers.kafka.test_crashes import (
     DEATHS,
     GUARANTEES,
+    OPEN,
     WITHOUT_FIXTURES,
     Guarantee,
     by_session,
@@ -151,18 +153,21 @@ def test_whatever_is_coalesced_readers_end_with_the_same(
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
-async def test_what_is_refused_of_a_record_is_buried_once_and_spoils_nothing_else(guarantee: Guarantee) -> None:
-    window = _Window([(i, "anna", False) for i in range(70)])
-    kafka = await crash([(0, msgspec.json.encode(window))], [], guarantee, False, WINDOW)
-    told = [(r.segment, [x.text for x in r.spans]) for r in read(kafka, guarantee)]
-    assert told == [(f"w{i}", ["anna"]) for i in range(64)]  # a session has no more open segments
-    letters = [dict(letter.headers)["reason"] for letter in kafka.records(DEAD)]
-    assert letters == [b"too_many_segments"]
+@pytest.mark.parametrize("death", [None, 1, 3, 5, 8])
+async def test_a_record_that_opens_too_many_segments_closes_the_oldest(guarantee: Guarantee, death: int | None) -> None:
+    window = _Window([(i, "anna", False) for i in range(12)])
+    kafka = await crash([(0, msgspec.json.encode(window))], [death] if death else [], guarantee, False, WINDOW)
+    told = {(r.segment, r.final, r.closed_by) for r in read(kafka, guarantee)}
+    first = len(window.segments) - OPEN
+    assert {x for x in told if x[1]} == {(f"w{i}", True, "open_segments") for i in range(first)}
+    assert {x for x in told if not x[1]} == {(f"w{i}", False, UNSET) for i in range(len(window.segments))}
+    assert not kafka.records(DEAD)
 
 
 @pytest.mark.parametrize("guarantee", GUARANTEES)
 async def test_records_that_are_refused_whole_or_say_nothing_do_not_hold_the_partition_up(guarantee: Guarantee) -> None:
-    values = [_Window([(0, "\x01", False), (1, "\x01", False)]), _Window([]), _Window([(0, "anna", True)])]
+    long = "x" * 70_000
+    values = [_Window([(0, long, False), (1, long, False)]), _Window([]), _Window([(0, "anna", True)])]
     kafka = await crash([(0, msgspec.json.encode(x)) for x in values], [], guarantee, False, WINDOW)
     assert [(r.segment, r.offset) for r in read(kafka, guarantee)] == [("w0", 2)]
     assert len(kafka.records(DEAD)) == 1

@@ -15,7 +15,8 @@ from encoder.runtime.gpu import row_kernels as rows
 from encoder.runtime.gpu.attention import DevicePages
 from encoder.runtime.gpu.row_kernels import DeviceNorm, DeviceStream
 from encoder.runtime.gpu.row_layout import DeviceRows, lay_out
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream
+from encoder.runtime.kernels import Buffer, Embedding, Norm, Pages, ResidualStream, Sink
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 SHAPES = [(2, 8, 4), (3, 5, 3), (2, 32, 16)]  # heads, head_dim, page_size: small, odd, the shipped head
 SLOTS, LENGTH = 5, 70
@@ -77,8 +78,10 @@ def some_norm(rng: np.random.Generator, width: int) -> tuple[Norm, DeviceNorm]:
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("shape", SHAPES)
 @some(3)
-@given(seed=st.integers(0, 1 << 30), causal=st.booleans(), spare=st.sampled_from([0, 17]))
-def test_write_and_attend(shape: tuple[int, int, int], dtype: torch.dtype, seed: int, causal: bool, spare: int) -> None:
+@given(seed=st.integers(0, 1 << 30), causal=st.booleans(), spare=st.sampled_from([0, 17]), sunk=st.booleans())
+def test_write_and_attend(
+    shape: tuple[int, int, int], dtype: torch.dtype, seed: int, causal: bool, spare: int, sunk: bool
+) -> None:
     rng = np.random.default_rng(seed)
     heads, width, size = shape
     ragged = Ragged(rng, size, causal, spare)
@@ -86,12 +89,14 @@ def test_write_and_attend(shape: tuple[int, int, int], dtype: torch.dtype, seed:
     keys, values = normal(rng, count, heads, size, width).to(dtype), normal(rng, count, heads, size, width).to(dtype)
     qkv = normal(rng, ragged.total, 3 * heads * width).to(dtype)
     theirs = Pages(Buffer(keys.transpose(2, 3).contiguous()), Buffer(values.clone()))
-    want = REFERENCE.attend(qkv, theirs, ragged.table, ragged.rows)
+    parts = 3 * normal(rng, 2, heads * width)
+    want = REFERENCE.attend(qkv, theirs, ragged.table, ragged.rows, Sink(Buffer(parts)) if sunk else None)
     ours = DevicePages(keys.to(DEVICE), values.to(DEVICE))
     attention.write(ragged.wide(qkv), ours, ragged.request_table, ragged.packed)
     assert torch.equal(ours.keys.cpu(), theirs.keys.tensor.transpose(2, 3))
     assert torch.equal(ours.values.cpu(), theirs.values.tensor)
-    got = attention.attend(ragged.wide(qkv), ours, ragged.request_table, ragged.packed)
+    own = parts.to(DEVICE) if sunk else None
+    got = attention.attend(ragged.wide(qkv), ours, ragged.request_table, ragged.packed, own)
     close(got[: ragged.total], want)
 
 

@@ -50,11 +50,11 @@ class Writer:
 
     def draw(self, data: st.DataObject, room: int) -> SlotRequest | None:
         """Say some words more, having taken some back, or part of the last one; or close it."""
-        kind = data.draw(st.sampled_from(["grow", "grow", "grow", "rewrite", "shorten", "close"]), "kind")
+        kind = data.draw(st.sampled_from(["grow", "grow", "grow", "rewrite", "to_one_line", "close"]), "kind")
         before, words = self.words, list(self.words)
         if kind == "rewrite" and words:
             del words[data.draw(st.integers(0, len(words) - 1), "from") :]
-        if kind == "shorten" and words:
+        if kind == "to_one_line" and words:
             words[-1] = words[-1][: data.draw(st.integers(1, len(words[-1])), "pieces")]
         if kind in ("grow", "rewrite"):
             for _ in range(data.draw(st.integers(1, 3), "words")):

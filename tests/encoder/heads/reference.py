@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from encoder.heads.stability import StabilityLogit
 from encoder.heads.stability_head import HeadStability, make_features
 from encoder.heads.viterbi import Decoded
+from encoder.model.dense import StabilityHead
 
 _EDGE = 1e-6
 
@@ -67,7 +68,12 @@ def predict(
         logits, products = columns[:, : stability.labels], columns[:, stability.labels :]
         features = make_features(logits, labels, probability, entropy, right)
         with torch.inference_mode():
-            out = stability.head(
+            units = len(stability.head.features)
+            head = StabilityHead(1, stability.labels, units)
+            names = "label.weight", "features.weight", "out.weight", "out.bias"
+            weights = dict(zip(names, map(torch.from_numpy, stability.head), strict=True))
+            head.load_state_dict(weights, strict=False)
+            out = head(
                 torch.from_numpy(np.ascontiguousarray(products)),
                 torch.from_numpy(labels.astype(np.int64)),
                 torch.from_numpy(features),

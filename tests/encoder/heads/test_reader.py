@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +18,7 @@ from encoder.heads.reader import (
     WORDS,
     HeadReader,
 )
-from encoder.heads.stability_head import HeadStability, StabilityHead
+from encoder.heads.stability_head import FEATURES, HeadStability, StabilityWeights
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.heads.word_record import WORD
 from tests.encoder.heads.reference import predict
@@ -31,11 +30,9 @@ UNITS = 8
 def stability(labels: int, units: int) -> HeadStability:
     if not units:
         return HeadStability(None, labels, 1.3, -0.2)
-    torch.manual_seed(labels)
-    head = StabilityHead(4, labels, units)
-    with torch.no_grad():
-        for weight in head.parameters():
-            weight.normal_(0, 0.7)
+    rng = np.random.default_rng(labels)
+    sizes = (labels, units), (units, FEATURES), (2, units), (2,)
+    head = StabilityWeights(*(rng.normal(0, 0.7, size).astype(np.float32) for size in sizes))
     return HeadStability(head, labels, 1.3, -0.2)
 
 

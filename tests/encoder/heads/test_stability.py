@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from encoder.heads.stability import StabilityLogit, stability_of
-from encoder.heads.stability_head import StabilityHead, make_features
+from encoder.heads.stability_head import StabilityWeights, make_features
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.model.config import HybridConfig
 from encoder.runtime.encoder import HybridEncoder
@@ -23,7 +23,7 @@ from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage, read_train_config
 from encoder.train.data.batches import TrainingExample
 from encoder.train.data.holdout import holdout_position
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from encoder.train.run import run_training
 from encoder.train.stages.live_states import LiveStates, StateCollector
 from encoder.train.stages.stability import draw_points, fit
@@ -86,7 +86,8 @@ def _full_shape() -> dict[str, int]:
 def _empty(config: HybridConfig) -> Checkpoint:
     from encoder.model.dense import HybridModel
 
-    return Checkpoint("empty", config, HybridModel(config).state_dict(), tiny_tokenizer())
+    weights = {name: weight.numpy() for name, weight in HybridModel(config).state_dict().items()}
+    return Checkpoint("empty", config, weights, tiny_tokenizer())
 
 
 # states
@@ -96,7 +97,7 @@ def example(rng: random.Random, words: int) -> TrainingExample:
     counts = [rng.choice((1, 1, 2)) for _ in range(words)]
     word = np.repeat(np.arange(words), counts)
     ids = np.array([rng.randrange(3, 30) for _ in word], np.int64)
-    return TrainingExample(ids, np.zeros(len(ids), np.int64), word, np.zeros(len(ids), np.int64), 0)
+    return TrainingExample(ids, np.zeros(len(ids), np.int64), word, *np.zeros((2, len(ids)), np.int64))
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +162,7 @@ def test_what_stands_is_the_label_of_the_whole_text(collector: StateCollector):
 
 def _begin(text: TrainingExample, words: int) -> TrainingExample:
     end = int(np.searchsorted(text.word, words))
-    return TrainingExample(text.ids[:end], text.labels[:end], text.word[:end], text.sentence[:end], 0)
+    return TrainingExample(text.ids[:end], text.labels[:end], text.word[:end], text.sentence[:end], text.known[:end])
 
 
 def test_the_head_learns_what_decides():
@@ -225,9 +226,9 @@ def test_a_run_ends_with_a_head_that_loads(tmp_path: Path, how: str):
     assert written.name == "stable"
     stable, plain = load_checkpoint(str(written)), load_checkpoint(str(written.parent / "tagger"))
     assert (stable.config.stability, plain.config.stability) == (StabilityStage().units, 0)
-    assert all(torch.equal(stable.weights[name], weight) for name, weight in plain.weights.items())
+    assert all(np.array_equal(stable.weights[name], weight) for name, weight in plain.weights.items())
     (head,) = make_heads(stable)
-    assert isinstance(head.stability.head, StabilityHead)
+    assert isinstance(head.stability.head, StabilityWeights)
     assert plain.weights["head.bias"][0] < -90
     assert (written.parent / "fold2" / "tagger").exists() == (how == "folds = 2")
 

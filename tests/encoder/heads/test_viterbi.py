@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB2, Entities
 
 from encoder.heads.viterbi import NO_LABEL, Decoder, labels_to_spans
 from tests.encoder.heads.reference import decode_reference
+from tests.iob2 import conll_entities, strict_entities
 from tests.tiny import LABELS
 
 ODD_LABELS = ("O", "I-person", "B-person", "B-place", "B-event", "I-event")  # I before B, and a type without I
@@ -66,7 +65,7 @@ def test_doubt_of_known_rows():
 @given(st.lists(st.integers(0, len(LABELS) - 1), max_size=12))
 def test_spans_are_strict_iob2(labels):
     names = [LABELS[i] for i in labels]
-    wanted = [(e.start, e.end, e.tag) for e in Entities([names], IOB2).entities[0]]
+    wanted = strict_entities(names)
     assert labels_to_spans(labels, LABELS) == wanted
     if valid(LABELS, tuple(labels), NO_LABEL):
-        assert [(a, b + 1, kind) for kind, a, b in get_entities(names)] == wanted
+        assert conll_entities(names) == wanted

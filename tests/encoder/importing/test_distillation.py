@@ -23,7 +23,7 @@ from encoder.importing.source_model import SourceModel, make_hybrid, read_origin
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel
 from encoder.train.data.batches import WordPieces
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from encoder.train.stages import loop
 from tests.encoder.foreign import write_foreign
 from tests.encoder.heads.reference import decode_reference
@@ -164,7 +164,7 @@ def options(tmp_path: Path, **changes: Any) -> ImportOptions:
 
 def weights_of(folder: Path) -> dict[str, Tensor]:
     checkpoint: Checkpoint = load_checkpoint(str(folder))
-    return checkpoint.weights
+    return checkpoint.tensors()
 
 
 def test_healing_brings_the_hybrid_nearer_and_the_report_says_so(tmp_path: Path) -> None:

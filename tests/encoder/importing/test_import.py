@@ -132,7 +132,8 @@ class _Checkpoint:
     """As much of a checkpoint as the encoder reads."""
 
     def __init__(self, config: Any, weights: dict[str, Tensor], tokenizer: Tokenizer) -> None:
-        self.config, self.weights, self.tokenizer = config, weights, tokenizer
+        self.config, self.tokenizer = config, tokenizer
+        self.weights = {name: weight.numpy() for name, weight in weights.items()}
 
     def identity(self) -> bytes:
         return b"12345678"
@@ -276,7 +277,7 @@ def small_vocabulary(folder: Path) -> None:
         (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors"),
         (lambda f: (f / "model.safetensors").write_bytes(b"12345678"), "model.safetensors"),
         (lambda f: (f / "tokenizer.json").unlink(), "neither tokenizer.json"),
-        (lambda f: (f / "tokenizer.json").write_text("{}"), "cannot be read"),
+        (lambda f: (f / "tokenizer.json").write_text("{}"), "needs BERT's"),
         (to_pickle, "pickle can run any code.*save_pretrained"),
         (lose_a_weight, "lack 'encoder.layer.1.output.dense.bias'"),
         (small_vocabulary, "not of the same checkpoint"),
@@ -285,7 +286,7 @@ def small_vocabulary(folder: Path) -> None:
 def test_what_cannot_be_imported_is_refused_with_a_reason(tmp_path: Path, damage: Any, message: str) -> None:
     write_foreign(tmp_path, "bert")
     damage(tmp_path)
-    with pytest.raises(ImportRefused, match=message):
+    with pytest.raises((ImportRefused, TokenizerError), match=message):
         read_original(tmp_path)
 
 

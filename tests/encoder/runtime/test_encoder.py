@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.interface import Scores
-from encoder.runtime.kernels import IntArray
+from encoder.runtime.packed_rows import IntArray
 from encoder.runtime.passes import OutOfPages, Pass
 from tests.encoder.replay import Replay, dense_scores
 from tests.encoder.runtime.slots import evict_slot, slot_length

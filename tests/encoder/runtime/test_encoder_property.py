@@ -18,7 +18,10 @@ from tests.tiny import tiny_checkpoint
 SLOTS = 4
 MAX_PAGES = {0: 10}  # four full slots would need 68, without a prefix 20
 TOLERANCE = 1e-4
-VARIANTS: dict[int, dict[str, object]] = {1: {"embedding": 20, "gelu": "tanh"}}  # narrow tables, as ELECTRA has
+VARIANTS: dict[int, dict[str, object]] = {
+    1: {"embedding": 20, "gelu": "tanh"},  # narrow tables, as ELECTRA has
+    3: {"sink": True},
+}
 
 
 @cache

@@ -4,7 +4,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -21,8 +20,8 @@ from tests.encoder.runtime.test_encoder_property import SLOTS, History
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint
 from tests.tiny import tiny_config
 
-VARIANTS: dict[int, dict[str, object]] = {0: {}, 1: {"embedding": 32, "gelu": "tanh"}, 2: {}}
-"""By causal layers: narrow tables once, as ELECTRA has."""
+VARIANTS: dict[int, dict[str, object]] = {0: {}, 1: {"embedding": 32, "gelu": "tanh"}, 2: {}, 3: {"sink": True}}
+"""By causal layers: narrow tables once, as ELECTRA has; an attention sink once."""
 PAGES = 20
 """Four full slots would need 36."""
 
@@ -100,14 +99,16 @@ def test_any_history_in_float32_equals_a_dense_replay(causal_layers: int, data: 
         history.free()
 
 
-@pytest.mark.parametrize("numbers", ["bfloat16", "int8"])
+@pytest.mark.parametrize(("numbers", "causal_layers"), [("bfloat16", 2), ("int8", 2), ("bfloat16", 3)])
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_any_history_equals_each_slot_alone_bit_for_bit(numbers: NumberType, data: st.DataObject) -> None:
-    history = FusedHistory(2, numbers)
+def test_any_history_equals_each_slot_alone_bit_for_bit(
+    numbers: NumberType, causal_layers: int, data: st.DataObject
+) -> None:
+    history = FusedHistory(causal_layers, numbers)
     try:
         run(data, history, 12)
-        history.assert_alone(shared(2, numbers)[1])
+        history.assert_alone(shared(causal_layers, numbers)[1])
     finally:
         history.free()
 
@@ -131,7 +132,8 @@ def test_a_text_in_words_ends_as_the_text_in_one_piece(numbers: NumberType) -> N
 
 
 @pytest.mark.parametrize(
-    ("numbers", "tolerance", "causal_layers"), [("float32", 1e-5, 2), ("bfloat16", 0.05, 2), ("int8", 0.1, 2)]
+    ("numbers", "tolerance", "causal_layers"),
+    [("float32", 1e-5, 2), ("bfloat16", 0.05, 2), ("int8", 0.1, 2), ("float32", 1e-5, 3), ("bfloat16", 0.05, 3)],
 )
 def test_all_formats_are_close_to_the_plain_layers(numbers: NumberType, tolerance: float, causal_layers: int) -> None:
     encoder = fused(causal_layers, numbers, pages=None)
@@ -150,7 +152,7 @@ def test_int8_keeps_pages_in_float32_where_there_is_no_bfloat16(monkeypatch: pyt
     half = fused(2, "int8", pages=None)
     monkeypatch.setattr(choosing, "can_multiply", lambda numbers: numbers != "bfloat16")
     full = fused(2, "int8", pages=None)
-    assert (half.dtype, full.dtype) == (torch.bfloat16, torch.float32)
+    assert (half.page_numbers, full.page_numbers) == ("bfloat16", "float32")
     reference = HybridEncoder(wide_checkpoint(causal_layers=2), max_sessions=2, kernels="torch", number_format="int8")
     ids, found = some_ids(28), []
     for e in (full, half, reference):

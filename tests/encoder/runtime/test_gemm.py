@@ -40,7 +40,7 @@ class Product:
         reals[size + 2 * width : size + 2 * width + len(bias)] = bias
         places = [0, size, size + width, size + 2 * width, self.steps, width // BLOCK, form]
         words.setflags(write=False)
-        self.packed = PackedWeights(words, words.view(np.float32), np.array(places), np.zeros(2, np.int64), 0)
+        self.packed = PackedWeights(words, words.view(np.float32), np.array(places), np.zeros(2, np.int64), 0, 0)
         self.width = width
 
     def __call__(self, x: Floats) -> Floats:

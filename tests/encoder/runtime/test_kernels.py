@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from encoder.runtime.cpu.unfused_layers import choose_kernels
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Kernels, Norm, PackedRows, Pages, ResidualStream
+from encoder.runtime.kernels import Buffer, Embedding, Kernels, Norm, Pages, ResidualStream, Sink
+from encoder.runtime.packed_rows import IntArray, PackedRows
 
 FORMATS = [torch.float32, torch.bfloat16]
 SHAPES = [(4, 8, 4), (3, 5, 3), (12, 32, 16)]  # heads, head_dim, page_size: small, odd, real
@@ -62,14 +63,18 @@ def close(got: torch.Tensor, want: torch.Tensor) -> None:
 @pytest.mark.parametrize("dtype", FORMATS)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("causal", [True, False])
-def test_attention_equals_the_reference(dtype: torch.dtype, shape: tuple[int, int, int], causal: bool) -> None:
+@pytest.mark.parametrize("sunk", [False, True])
+def test_attention_equals_the_reference(
+    dtype: torch.dtype, shape: tuple[int, int, int], causal: bool, sunk: bool
+) -> None:
     rng = np.random.default_rng(1)
     heads, width, size = shape
     rows, table = some_rows(rng, causal, [4, 0, 3, 5]), some_table(rng, size)
     qkv = normal(rng, len(rows), 3 * heads * width).to(dtype)
     first = some_pages(rng, shape, dtype)
     second = copied(first)
-    close(NUMBA.attend(qkv, first, table, rows), TORCH.attend(qkv, second, table, rows))
+    sink = Sink(Buffer(3 * normal(rng, 2, heads * width))) if sunk else None
+    close(NUMBA.attend(qkv, first, table, rows, sink), TORCH.attend(qkv, second, table, rows, sink))
     assert torch.equal(first.keys.tensor, second.keys.tensor)
     assert torch.equal(first.values.tensor, second.values.tensor)
 

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import torch
 
 from encoder.runtime.paged_cache import PagedCache, prefix_rows, tail_rows
 from encoder.runtime.passes import OutOfPages, Pass
@@ -15,7 +14,7 @@ CONFIG = tiny_config()  # P = 48, W = 16, pages of 4
 
 
 def cache(max_sessions: int = 3, max_pages: int | None = None, **changes: object) -> PagedCache:
-    return PagedCache(tiny_config(**changes), torch.float32, max_sessions, max_pages)
+    return PagedCache(tiny_config(**changes), "float32", max_sessions, max_pages)
 
 
 def one(slot: int, keep: int, count: int, window: int = 0, restart: int | None = None) -> Pass:

@@ -9,7 +9,7 @@ import pytest
 COMMON = "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt"
 AVX512 = f"{COMMON},+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd"
 TARGETS = {
-    "haswell": (COMMON, {}),
+    "haswell": (COMMON, {"float32": "vfmadd"}),
     "skylake-avx512": (AVX512, {"float32": "vfmadd"}),
     "cascadelake": (f"{AVX512},+avx512vnni", {"float32": "vfmadd", "int8": "vpdpbusd"}),
     "sapphirerapids": (
@@ -31,7 +31,7 @@ def kind(dtype, count=1):
     return numba.typeof(np.zeros((2,) * count, dtype))
 
 words = kind(np.int32)
-packed = numba.typeof(PackedWeights(*[np.zeros(2, x) for x in (np.int32, np.float32, np.int64, np.int64)], 0))
+packed = numba.typeof(PackedWeights(*[np.zeros(2, x) for x in (np.int32, np.float32, np.int64, np.int64)], 0, 0))
 for numbers in ("float32", "bfloat16", "int8"):
     if can_multiply(numbers):
         run = make_run(numbers)
@@ -40,7 +40,7 @@ for numbers in ("float32", "bfloat16", "int8"):
         run.compile(given)
         print(numbers, *sorted({x for code in run.inspect_asm().values() for x in code.split() if x[:1] == "v"}))
 attend, floats = make_attend(2, 16, 16), kind(np.float32)
-attend.compile((floats, floats, floats, kind(np.int32, 2), words, words, words, words, floats, floats))
+attend.compile((floats, floats, floats, kind(np.int32, 2), words, words, words, words, floats, floats, floats))
 print("attend", *sorted({x for code in attend.inspect_asm().values() for x in code.split() if x[:1] == "v"}))
 """
 
@@ -49,7 +49,7 @@ print("attend", *sorted({x for code in attend.inspect_asm().values() for x in co
 def test_products_are_compiled_for_each_class_of_processors(processor: str, tmp_path: object) -> None:
     features, products = TARGETS[processor]
     given = os.environ | {
-        "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path),
+        "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": features, "HEARKEN_CACHE_DIR": str(tmp_path),
     }  # fmt: skip
     run = subprocess.run(
         [sys.executable, "-c", COMPILE], env=given, capture_output=True, text=True, timeout=170, check=False

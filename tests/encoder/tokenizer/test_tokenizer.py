@@ -6,7 +6,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from encoder.tokenizer import incremental
 from encoder.tokenizer.base import Tokens
+from encoder.tokenizer.cleaning import clean_text, spread_text
 from encoder.tokenizer.incremental import EMPTY, Encoded, IncrementalTokenizer, TokenizerError
 from encoder.tokenizer.run_cache import RunCache
 from tests.tiny import WORDS, tiny_byte_tokenizer, tiny_tokenizer
@@ -22,9 +24,21 @@ FIELDS = ("ids", "word_start", "word_end", "word_token")
 
 SPACES_AND_MARKS = " \t\n\u00a0\u2003\u3000\u0301\u0338\u200d\u200b\ufe0f\ufffd\x00\x01\x85\x1c\u1b44\u302e"
 LETTERS = "abc.,=<'-中文가İßé≠≮\u1112\u1161\u11ab\ufb01\U0001f469\U0001f4bb\U0001f3fd\U00020000"
-SIGNS = st.sampled_from([*SPACES_AND_MARKS, *LETTERS, "[CLS]", "[SEP]", "##a", "<s>", "<mask>", "'s", " 'll"])
+DISGUISES = [*"стшοａＢ𝓬Ⓐᴀ", "аѕѕ", "\x1b[31", "\x1b", "[", "0m", "\x07", "\x0c", "\u202e", "\U000e0061"]
+MARKUP = ["[CLS]", "[SEP]", "##a", "<s>", "<mask>", "'s", " 'll"]
+SIGNS = st.sampled_from([*SPACES_AND_MARKS, *LETTERS, *DISGUISES, *MARKUP])
 PIECES = st.one_of(SIGNS, st.sampled_from([w + " " for w in WORDS]), st.characters(exclude_categories=["Cs"]))
 TEXTS = st.lists(PIECES, max_size=14).map("".join)
+
+
+def model_text(cleaned: str) -> str:
+    spread = spread_text(cleaned)
+    return cleaned if spread is None else spread[0]
+
+
+def shown_word_of(encoded, index):
+    """What the model sees of a word."""
+    return model_text(encoded.cleaned[encoded.word_start[index] : encoded.word_end[index]])
 
 
 def word_of(encoded, index):
@@ -38,7 +52,8 @@ def text_pairs(draw: st.DrawFn) -> tuple[str, str]:
 
 
 def equal(a: Encoded, b: Encoded) -> bool:
-    return a.text == b.text and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in FIELDS)
+    same_text = (a.text, a.cleaned) == (b.text, b.cleaned)
+    return same_text and all(np.array_equal(getattr(a, f), getattr(b, f)) for f in FIELDS)
 
 
 @given(TEXTS)
@@ -48,7 +63,7 @@ def equal(a: Encoded, b: Encoded) -> bool:
 @example("x" * 120 + " a")
 def test_encode_equals_the_plain_tokenizer_and_offsets_are_places_in_the_text(text):
     encoded = TOKENIZER.encode(text)
-    plain = WHOLE.encode(text, add_special_tokens=False)
+    plain = WHOLE.encode(model_text(clean_text(text)), add_special_tokens=False)
     assert encoded.ids.tolist() == plain.ids
     assert {getattr(encoded, f).dtype for f in FIELDS} == {np.dtype(np.int32)}
     assert encoded.word_token[0] == 0
@@ -58,9 +73,9 @@ def test_encode_equals_the_plain_tokenizer_and_offsets_are_places_in_the_text(te
     assert (encoded.word_end[:-1] <= encoded.word_start[1:]).all()
     assert (encoded.word_end <= len(text)).all()
     for w in range(encoded.words):  # a word's own characters give the word's own pieces
-        if unicodedata.category(word_of(encoded, w)[0])[0] == "M":
+        if unicodedata.category(shown_word_of(encoded, w).strip()[0])[0] == "M":
             continue  # marks without a letter are put into canonical order first
-        alone = WHOLE.encode(word_of(encoded, w), add_special_tokens=False)
+        alone = WHOLE.encode(shown_word_of(encoded, w), add_special_tokens=False)
         assert alone.ids == encoded.ids[encoded.word_token[w] : encoded.word_token[w + 1]].tolist()
 
 
@@ -70,8 +85,9 @@ def test_encode_equals_the_plain_tokenizer_and_offsets_are_places_in_the_text(te
 @example("a\x85b \x1c \u180e \u200b")
 def test_byte_pairs_are_the_plain_tokenizers_of_runs_one_space_apart(text):
     encoded = BYTES.encode(text)
-    plain = WHOLE_BYTES.encode(" ".join(text.split()), add_special_tokens=False)
-    assert encoded.ids.tolist() == (plain.ids if text.split() else [])
+    runs = model_text(clean_text(text)).split()
+    plain = WHOLE_BYTES.encode(" ".join(runs), add_special_tokens=False)
+    assert encoded.ids.tolist() == (plain.ids if runs else [])
     assert {getattr(encoded, f).dtype for f in FIELDS} == {np.dtype(np.int32)}
     assert encoded.word_token[0] == 0
     assert (np.diff(encoded.word_token) > 0).all()
@@ -79,11 +95,11 @@ def test_byte_pairs_are_the_plain_tokenizers_of_runs_one_space_apart(text):
     spell = decoders.ByteLevel()
     for w in range(encoded.words):  # a word is what its own pieces spell; no word is white space
         pieces = [WHOLE_BYTES.id_to_token(i) for i in encoded.ids[encoded.word_token[w] : encoded.word_token[w + 1]]]
-        assert spell.decode(pieces).removeprefix(" ") == word_of(encoded, w)
-        assert word_of(encoded, w) == word_of(encoded, w).strip() != ""
-        begins_run = encoded.word_start[w] == 0 or text[encoded.word_start[w] - 1].isspace()
-        assert BYTES.starts_word()[encoded.ids[encoded.word_token[w]]] == begins_run
-    assert "".join(word_of(encoded, w) for w in range(encoded.words)) == "".join(text.split())
+        shown = shown_word_of(encoded, w).strip()
+        spelled = spell.decode(pieces).removeprefix(" ")
+        assert spelled == shown or (word_of(encoded, w) in "\ufb00\ufb01" and spelled in shown)
+    assert "".join(shown_word_of(encoded, w).strip() for w in range(encoded.words)) == "".join(runs)
+    assert np.count_nonzero(BYTES.starts_word()[encoded.ids]) == len(runs)
 
 
 @both_kinds
@@ -95,6 +111,9 @@ def test_byte_pairs_are_the_plain_tokenizers_of_runs_one_space_apart(text):
 @example(("  we", " \x1fwe"))
 @example(("=", "=\u0338"))
 @example(("a\u0301", "a\u0302"))
+@example(("аѕѕ ", "аѕѕ we "))
+@example(("x\x1b[3 we", "x\x1b[3 we\x07"))
+@example(("we\x07", "we\x08"))
 def test_update_equals_encode_from_scratch(tokenizer, pair):
     old, new = pair
     before, scratch = tokenizer.encode(old), tokenizer.encode(new)
@@ -104,7 +123,8 @@ def test_update_equals_encode_from_scratch(tokenizer, pair):
     def facts(e: Encoded) -> list[tuple[object, ...]]:
         bounds = zip(e.word_token[:-1], e.word_token[1:], strict=True)
         pieces = [tuple(e.ids[a:b].tolist()) for a, b in bounds]
-        return [(e.word_start[w], e.word_end[w], word_of(e, w), pieces[w]) for w in range(e.words)]
+        words = [(word_of(e, w), shown_word_of(e, w)) for w in range(e.words)]
+        return [*zip(e.word_start.tolist(), e.word_end.tolist(), words, pieces, strict=True)]
 
     a, b = facts(before), facts(after)
     assert a[:word] == b[:word]
@@ -112,6 +132,40 @@ def test_update_equals_encode_from_scratch(tokenizer, pair):
     x, y = before.ids.tolist(), after.ids.tolist()
     assert x[:token] == y[:token]
     assert token == min(len(x), len(y)) or x[token] != y[token]
+
+
+@both_kinds
+@given(text_pairs(), st.integers(1, 6))
+@example(("a b\n", "a b c d e f"), 1)
+@example(("a  b c d", "a b c d"), 1)
+@example(("=", "=\u0338 a b"), 1)
+@example(("a b c", "a b c"), 1)
+@example(("\u1b44", " 'll"), 1)
+def test_an_update_in_slices_equals_one_update(tokenizer, pair, size):
+    old, new = pair
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(incremental, "_SLICE", size)
+        before = tokenizer.encode(old)
+        slices = 1
+        steps = tokenizer.update_in_slices(before, new)
+        while True:
+            try:
+                next(steps)
+                slices += 1
+            except StopIteration as end:
+                after, word, token = end.value
+                break
+    whole, *changes = tokenizer.update(tokenizer.encode(old), new)
+    assert equal(after, whole)
+    assert [word, token] == changes
+    assert slices <= 1 + len(new) / size
+
+
+@both_kinds
+def test_a_long_text_is_split_in_many_slices(tokenizer):
+    text = "we met anna, " * 5000
+    steps = tokenizer.update_in_slices(EMPTY, text)
+    assert sum(1 for _ in steps) == len(text) // incremental._SLICE
 
 
 @both_kinds

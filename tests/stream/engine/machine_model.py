@@ -15,8 +15,8 @@ from tests.stream.helpers import drain, final
 from tests.stream.hybrid import ACTS, tiny_tagger
 from tests.tiny import LABELS, tiny_checkpoint
 
-IDLE, REMEMBER, REMEMBERED = 20.0, 40.0, 3
-SESSIONS, SEGMENTS = ("s0", "s1"), ("u0", "u1", "u2", "u3")
+IDLE, REMEMBER, REMEMBERED, OPEN = 20.0, 40.0, 3, 3
+SESSIONS, SEGMENTS = ("s0", "s1"), ("u0", "u1", "u2", "u3", "u4")
 TAGGERS = ("a", "b")
 DEPLOYMENTS = (("a",), ("b",), ("a", "b"), ("b", "a"))
 Found = tuple[tuple[int, int, str], ...]
@@ -100,6 +100,8 @@ class Expected:
     """What taggers say that read all words anew."""
     closing: bool
     """Every tagger tells of it; else only those for which it changes anything."""
+    forced: bool = False
+    """Whether the limit of open segments closed it."""
 
 
 def changed(how: str, old: str, words: list[str], at: int) -> str:

@@ -21,6 +21,7 @@ from tests.stream.cuts import restore
 from tests.stream.engine.machine_model import (
     DEPLOYMENTS,
     IDLE,
+    OPEN,
     REMEMBER,
     REMEMBERED,
     SEGMENTS,
@@ -80,6 +81,7 @@ class EngineMachine(RuleBasedStateMachine):
             idle_seconds=IDLE,
             remember_seconds=REMEMBER,
             remember_segments=REMEMBERED,
+            max_open_segments=OPEN,
         )
 
     # messages
@@ -150,6 +152,9 @@ class EngineMachine(RuleBasedStateMachine):
         known.seen = self.now
         segment = known.segments.get(name)
         if segment is None:
+            is_open = [x for x, one in known.segments.items() if not one.closed]
+            if len(is_open) >= OPEN and not closes:
+                self.close(session, is_open[0], self.offset - 1, forced=True)
             self.number += 1
             segment = known.segments[name] = Segment(self.number)
         was, segment.text = segment.text, text
@@ -169,13 +174,13 @@ class EngineMachine(RuleBasedStateMachine):
             anew = self.anew(tuple(known.history.values()), segment.text)
         self.expect(known, name, self.offset - 1, self.standing(segment, was, anew), anew)
 
-    def close(self, session: str, name: str, offset: int) -> None:
+    def close(self, session: str, name: str, offset: int, forced: bool = False) -> None:
         known = self.sessions[session]
         segment = known.segments.pop(name)
         known.segments[name] = segment
         segment.closed = True
         anew = self.anew(tuple(known.history.values()), segment.text)
-        self.expect(known, name, offset, anew, anew, closing=True)
+        self.expect(known, name, offset, anew, anew, closing=True, forced=forced)
         known.history[segment.number] = segment.text
         known.context.append_segment(ClosedSegment(segment.number, self.tokens(segment.text)))
         closed = [x for x, one in known.segments.items() if one.closed]
@@ -218,14 +223,21 @@ class EngineMachine(RuleBasedStateMachine):
             known.history[segment.number] = text
 
     def expect(
-        self, known: Session, name: str, offset: int, says: Says | None, anew: Says | None, closing: bool = False
+        self,
+        known: Session,
+        name: str,
+        offset: int,
+        says: Says | None,
+        anew: Says | None,
+        closing: bool = False,
+        forced: bool = False,
     ) -> None:
         segment = known.segments[name]
         segment.says, segment.readers = says, self.taggers
         self.touched.append(segment)
         self.numbers[known.name, name, offset] = segment.number
         if says is not None and anew is not None:
-            self.expected.append(Expected(known.name, name, offset, segment.number, says, anew, closing))
+            self.expected.append(Expected(known.name, name, offset, segment.number, says, anew, closing, forced))
         for tagger in set(TAGGERS) - set(self.taggers):  # it is written without them
             self.shown[tagger, segment.number] = ()
 
@@ -348,6 +360,8 @@ class EngineMachine(RuleBasedStateMachine):
             while told and told[0].offset <= one.offset:
                 x = told.pop(0)
                 self.shown[x.tagger, one.number] = spans_of(x)
+                if x.offset == one.offset:
+                    assert (x.closed_by == "open_segments") == one.forced, (x, one)
                 taggers |= {x.tagger} if x.offset == one.offset else set()
             for tagger in surely | taggers:
                 shown = self.shown.get((tagger, one.number), ())

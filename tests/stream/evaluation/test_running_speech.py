@@ -3,7 +3,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encoder.train.data.text import TextSequence
+from encoder.train.data.sequence import TextSequence
 from stream.evaluation.replay.running_speech import SEGMENTS, join_sentences
 
 

@@ -1,1 +1,1 @@
-"""Fused AVX-512 layers."""
+"""Fused layers: made for AVX-512, in float32 for any processor."""

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
-import numba
 import numpy as np
 
+from encoder.kernel_cache import kernel
 from encoder.runtime.cpu.avx512.microkernel import LANES, make_tile
+from encoder.runtime.cpu.numba_kernels.attention import dot
 from encoder.runtime.cpu.numba_kernels.simd import (
     fill,
     larger,
@@ -39,7 +40,7 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
     """Compile the writing of one row's key and value into its page; `width` is head_dim."""
     hidden, half = heads * width, width // 2
 
-    @numba.njit(cache=True)
+    @kernel
     def write(
         qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any, pairs: Any
     ) -> None:
@@ -69,8 +70,8 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
 
 
 @cache
-def make_attend(heads: int, width: int) -> Callable[..., None]:
-    """Compile attention of a few rows of one sequence, for pages of 16 tokens."""
+def make_attend(heads: int, width: int, sink: bool) -> Callable[..., None]:
+    """Compile attention of a few rows of one sequence, for pages of 16 tokens; `sink`: there is an attention sink."""
     hidden, columns = heads * width, width // LANES
     score1, score2, score3, score4 = (make_tile("bfloat16", rows, 1, steps=width // 2) for rows in range(1, 5))
     mix1, mix2, mix3, mix4 = (
@@ -78,20 +79,20 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
     )
     key_block, value_block = width // 2 * LANES, width * LANES
 
-    @numba.njit(cache=True)
+    @kernel
     def ask_keys(keys: Any, block: int) -> None:
         for line in range(0, key_block, LANES):
             prefetch(keys, block * key_block + line)
 
-    @numba.njit(cache=True)
+    @kernel
     def ask_values(values: Any, block: int) -> None:
         for line in range(0, value_block, 2 * LANES):
             prefetch(values, block * value_block + line)
 
-    @numba.njit(cache=True)
+    @kernel
     def attend(
         queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int, ahead: int,
-        first: Any, last: Any, scores: Any, weights: Any, out: Any,
+        first: Any, last: Any, scores: Any, weights: Any, sinks: Any, place: int, out: Any,
     ) -> None:  # fmt: skip
         """Attend from rows begin .. begin+count-1, at most `QUERIES`.
 
@@ -104,6 +105,7 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
             ahead: the page whose keys will be read next: memory is slow to begin.
             first: (T,) first key of each row; `last` (T,) its last.
             scores: (QUERIES * heads * keys,) float32 scratch; `weights` as many uint16.
+            sinks: float32; the layer's sink (2 * H,) lies there from `place` on.
             out: (count * H,) float32.
         """
         low, high = first[begin], last[begin]
@@ -128,13 +130,21 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
                     score3(queries, q, width_q, keys, k, 0, scores, s, width_s)
                 else:
                     score4(queries, q, width_q, keys, k, 0, scores, s, width_s)
+        nil = fill(np.float32(0.0), LANES)
         for i in range(count):
             start, stop = first[begin + i] - low * LANES, last[begin + i] + 1 - low * LANES
             for h in range(heads):
-                _weigh(scores, weights, (i * heads + h) * span, span, start, stop)
-        nil = fill(np.float32(0.0), LANES)
-        for j in range(0, count * hidden, LANES):
-            save(out, j, nil)
+                if sink:
+                    key = place + h * width
+                    beside = dot(queries, (begin + i) * hidden + h * width, sinks, key, width, LANES, nil)
+                    weight = _weigh_beside(scores, weights, (i * heads + h) * span, span, start, stop, beside)
+                    for j in range(0, width, LANES):
+                        save(out, i * hidden + h * width + j, times(load(sinks, key + hidden + j, nil), weight))
+                else:
+                    _weigh(scores, weights, (i * heads + h) * span, span, start, stop)
+        if not sink:
+            for j in range(0, count * hidden, LANES):
+                save(out, j, nil)
         for p in range(low, high):
             page = (base + table[pages + p]) * heads
             for h in range(heads):
@@ -159,7 +169,7 @@ def make_attend(heads: int, width: int) -> Callable[..., None]:
     return attend
 
 
-@numba.njit(cache=True)
+@kernel
 def _weigh(scores: Any, weights: Any, i: int, span: int, start: int, stop: int) -> None:
     """Turn the scores from i on of keys start .. stop-1 into weights, all others into 0; scores[i] is their sum."""
     nil = fill(np.float32(0.0), LANES)
@@ -173,3 +183,21 @@ def _weigh(scores: Any, weights: Any, i: int, span: int, start: int, stop: int) 
         save(weights, i + j, weight)
         sums = plus(sums, weight)
     scores[i] = total(sums)
+
+
+@kernel
+def _weigh_beside(scores: Any, weights: Any, i: int, span: int, start: int, stop: int, beside: Any) -> Any:
+    """Do as `_weigh`, with one more score, whose weight is in the sum and is returned."""
+    nil = fill(np.float32(0.0), LANES)
+    tops = fill(beside, LANES)
+    for j in range(0, span, LANES):
+        tops = larger(tops, within(load(scores, i + j, nil), start - j, stop - j, np.float32(-1e30)))
+    top = largest(tops)
+    first = largest(exp_minus(fill(beside, LANES), top))
+    sums = nil
+    for j in range(0, span, LANES):
+        weight = within(exp_minus(load(scores, i + j, nil), top), start - j, stop - j, np.float32(0.0))
+        save(weights, i + j, weight)
+        sums = plus(sums, weight)
+    scores[i] = total(sums) + first
+    return first

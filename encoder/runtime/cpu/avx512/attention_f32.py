@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
+from encoder.kernel_cache import kernel
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.attention import make_rows
 from encoder.runtime.cpu.numba_kernels.simd import fill, load, save
@@ -19,7 +19,7 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
     """Compile what `encoder.runtime.cpu.avx512.attention_bf16.make_write` does, in float32."""
     hidden = heads * width
 
-    @numba.njit(cache=True)
+    @kernel
     def write(
         qkv: Any, i: int, queries: Any, t: int, keys: Any, values: Any, base: int, offset: int, row: Any, pairs: Any
     ) -> None:
@@ -37,17 +37,19 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
 
 
 @cache
-def make_attend(heads: int, width: int) -> Callable[..., None]:
+def make_attend(heads: int, width: int, sink: bool) -> Callable[..., None]:
     """Compile what `encoder.runtime.cpu.avx512.attention_bf16.make_attend` does, in float32; `scores` is all of the
     scratch.
     """
-    attend_rows = make_rows(heads, width, LANES, 1)
+    attend_rows = make_rows(heads, width, LANES, 1, sink)
 
-    @numba.njit(cache=True)
+    @kernel
     def attend(
         queries: Any, begin: int, count: int, keys: Any, values: Any, base: int, table: Any, pages: int, ahead: int,
-        first: Any, last: Any, scores: Any, weights: Any, out: Any,
+        first: Any, last: Any, scores: Any, weights: Any, sinks: Any, place: int, out: Any,
     ) -> None:  # fmt: skip
-        attend_rows(queries, keys, values, base, table, pages, begin, begin + count, first, last, scores, out, 0)
+        attend_rows(
+            queries, keys, values, base, table, pages, begin, begin + count, first, last, scores, sinks, place, out, 0
+        )
 
     return attend

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numba.extending import register_jitable
 from numpy.typing import NDArray
 
+from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, make_tile
+from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, has_wide_registers, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
     corrected,
     fill,
@@ -37,7 +37,8 @@ from encoder.runtime.cpu.numba_kernels.simd_math import erf, exp_minus
 ROWS: Final = 5
 """Rows of a tile: 20 sums, 4 vectors of columns and one number of each row fit into 32 registers in any order. With six
 rows that depends on the compiler, and sums that do not stay in registers halve the speed."""
-VECTORS: Final = 4
+VECTORS: Final = 4 if has_wide_registers() else 1
+"""Vectors of columns of a tile: with the 16 registers of AVX2, half as wide, five rows of one vector fit."""
 BLOCK: Final = LANES * VECTORS
 """Columns of a block; a product has a whole number of blocks."""
 
@@ -70,13 +71,15 @@ class PackedWeights(NamedTuple):
     """(norms * 2,) offsets of weight and bias"""
     position: int
     """Offset of the position table (P, width)."""
+    sinks: int
+    """Offset of the layers' sinks (layers, 2, H), where there are any."""
 
 
-@numba.njit(cache=True)
+@kernel
 def weight_pointers(p: Any) -> Any:
     """Point at all arrays of packed weights."""
     return PackedWeights(
-        pointer_to(p.words), pointer_to(p.reals), pointer_to(p.products), pointer_to(p.norms), p.position
+        pointer_to(p.words), pointer_to(p.reals), pointer_to(p.products), pointer_to(p.norms), p.position, p.sinks
     )
 
 
@@ -87,7 +90,7 @@ def make_product(numbers: NumberType) -> Callable[..., None]:
     per_step = PER_STEP[numbers]
     finish = _finish_bytes if numbers == "int8" else _finish
 
-    @numba.njit(cache=True)
+    @kernel
     def multiply(
         packed: Any, which: int, a: Any, begin: int, count: int, scale: Any, zero: Any, sums: Any, out: Any
     ) -> None:
@@ -138,7 +141,7 @@ def make_run(numbers: NumberType) -> Callable[..., None]:
     """Compile one product of arrays, for measurements and tests."""
     multiply = make_product(numbers)
 
-    @numba.njit(cache=True)
+    @kernel
     def run(packed: Any, a: Any, count: int, scale: Any, zero: Any, sums: Any, out: Any) -> None:
         nothing = np.int64(0)
         multiply(
@@ -165,7 +168,7 @@ def _finish_bytes(sums: Any, i: int, words: Any, c: int, factor: Any, scale: Any
     return plus(times(product(x, factor), scale[t]), added)
 
 
-@numba.njit(cache=True)
+@kernel
 def activate(x: Any, out: Any, goal: int, form: int) -> None:
     """Store lanes, after GELU in one of its forms (Hendrycks and Gimpel 2016, section 2)."""
     if form == AS_IS:

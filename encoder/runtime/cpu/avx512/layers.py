@@ -1,11 +1,9 @@
-"""The layers of an encoder, fused: one compiled call a step over packed weights, for processors with AVX-512."""
+"""The layers of an encoder, fused: one compiled call a step over packed weights."""
 
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from encoder.model.config import HybridConfig
 from encoder.model.number_types import NumberType
@@ -13,7 +11,7 @@ from encoder.runtime.cpu.avx512.gemm import PackedWeights
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.avx512.step import make_step
 from encoder.runtime.cpu.avx512.workspace import PagePool, RowTable, StepShape, Workspace, reserve
-from encoder.runtime.kernels import IntArray, PackedRows
+from encoder.runtime.packed_rows import IntArray, PackedRows
 from encoder.runtime.paged_cache import PageBlock, PagedCache
 
 _LEAST_ROWS: Final = 64
@@ -34,17 +32,19 @@ class FusedBody:
         cache: PagedCache,
         numbers: NumberType,
         packed: PackedWeights,
-        words: tuple[Tensor, Tensor | None],
+        words: tuple[NDArray[np.generic], NDArray[np.float32] | None],
     ) -> None:
-        pages: NumberType = "bfloat16" if cache.dtype == torch.bfloat16 else "float32"
+        pages = cache.numbers
         self._config, self._cache, self._packed = config, cache, packed
         table, scale = words
-        self._words = table.contiguous().numpy().reshape(-1)
-        self._scale = np.ones(len(table), np.float32) if scale is None else scale.float().contiguous().numpy()
-        self._shape = StepShape(config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps)
+        self._words = np.ascontiguousarray(table).reshape(-1)
+        self._scale = np.ones(len(table), np.float32) if scale is None else scale
+        self._shape = StepShape(
+            config.hidden, config.intermediate, config.heads, numbers, pages, config.layer_norm_eps, config.sink
+        )
         self._run = make_step(self._shape, config.table_width)
         self._prefix, self._tail = (_held(block, pages) for block in (cache.prefix_block, cache.tail_block))
-        self._boundary = cache.boundary.view.reshape(-1)
+        self._boundary = cache.boundary.reshape(-1)
         self._rows = 0
         self._arena = self._workspace(_LEAST_ROWS)
 
@@ -71,8 +71,8 @@ class FusedBody:
 
 def _held(block: PageBlock, numbers: NumberType) -> PagePool:
     """Keys of bfloat16 are written in pairs."""
-    keys = block.keys.view
-    return PagePool(keys.view(np.int32) if numbers == "bfloat16" else keys, block.values.view, block.pages)
+    keys = block.keys.view(np.int32) if numbers == "bfloat16" else block.keys
+    return PagePool(keys, block.values, block.pages)
 
 
 def _where(table: IntArray, rows: PackedRows) -> RowTable:

@@ -5,8 +5,8 @@ summed over. One step takes a double word of each row, spreads it over 16 lanes,
 of 16 columns that lie side by side. A row's sums are added in the order of the steps, alone: its bits do not depend on
 which rows share the tile.
 
-The processor must have AVX-512, and VNNI or BF16 for those numbers: ask `can_multiply` before anything is compiled.
-numba keeps compiled code apart by the processor's name and features, so another machine never meets it.
+float32 is compiled for any processor: LLVM makes two or four vectors of one where 16 lanes are too many for it. Bytes
+and bfloat16 need AVX-512 with VNNI or BF16: ask `can_multiply` before anything is compiled.
 """
 
 from collections.abc import Callable
@@ -43,14 +43,25 @@ _DOTS = {
 }
 
 
-_NEEDS = {"float32": "+avx512f", "bfloat16": "+avx512bf16", "int8": "+avx512vnni"}
+_WIDE: Final = "+avx512f"
+_NEEDS: Final[dict[NumberType, set[str]]] = {
+    "float32": set(), "bfloat16": {_WIDE, "+avx512bf16"}, "int8": {_WIDE, "+avx512vnni"}
+}  # fmt: skip
 
 
 @cache
+def _features() -> frozenset[str]:
+    return frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+
+
 def can_multiply(numbers: NumberType) -> bool:
     """Tell whether numba compiles for a processor with the instructions for these products."""
-    features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
-    return {_NEEDS["float32"], _NEEDS[numbers]} <= set(features)
+    return _NEEDS[numbers] <= _features()
+
+
+def has_wide_registers() -> bool:
+    """Tell whether the processor has 32 registers of 16 lanes (AVX-512)."""
+    return _WIDE in _features()
 
 
 @cache

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
+from encoder.kernel_cache import kernel
 from encoder.runtime.cpu.avx512 import attention_bf16 as page_dots
 from encoder.runtime.cpu.avx512 import attention_f32 as page_floats
 from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
@@ -26,11 +26,12 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
     """Compile a run of layers for one shape."""
     hidden, wide_width, heads, eps = shape.hidden, shape.intermediate, shape.heads, shape.eps
     pages = page_dots if shape.page_numbers == "bfloat16" else page_floats
-    write, attend = pages.make_write(heads, hidden // heads), pages.make_attend(heads, hidden // heads)
+    write = pages.make_write(heads, hidden // heads)
+    attend = pages.make_attend(heads, hidden // heads, shape.sink)
     multiply, cast = make_product(shape.numbers), make_cast(shape.numbers)
     wide_span, qkv_span, span = padded(wide_width), padded(3 * hidden), padded(hidden)
 
-    @numba.njit(cache=True)
+    @kernel
     def project_qkv(arena: Any, packed: Any, layer: int, where: Any, held: Any, base: int, total: int) -> None:
         """Compute queries, keys and values of all rows; keys and values go to their pages."""
         for begin in range(0, total, CHUNK):
@@ -43,8 +44,8 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
                     base + arena.page[t], where.position[t] % LANES, arena.row, arena.pairs,
                 )  # fmt: skip
 
-    @numba.njit(cache=True)
-    def attend_rows(arena: Any, where: Any, extent: Any, held: Any, base: int) -> None:
+    @kernel
+    def attend_rows(arena: Any, packed: Any, layer: int, where: Any, extent: Any, held: Any, base: int) -> None:
         """Attend from all rows, and cast the results for the next product."""
         for s in range(extent.sequences):
             row = where.slots[s] * extent.pages
@@ -54,19 +55,20 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
                 count = min(QUERIES, where.starts[s + 1] - begin)
                 attend(
                     arena.queries, begin, count, held.keys, held.values, base, where.table, row, ahead,
-                    where.first, where.last, arena.scores, arena.weights, arena.mixed,
+                    where.first, where.last, arena.scores, arena.weights, packed.reals,
+                    packed.sinks + layer * 2 * hidden, arena.mixed,
                 )  # fmt: skip
                 for t in range(begin, begin + count):
                     cast(arena.mixed, (t - begin) * hidden, hidden, arena.cast, t * hidden, arena.scale, arena.zero, t)
 
-    @numba.njit(cache=True)
+    @kernel
     def add_and_norm(arena: Any, packed: Any, norm: int, t: int, i: int) -> None:
         """Add a sublayer's output to row t, norm it, and cast it for the next product."""
         add_row(arena.x, t * hidden, hidden, arena.chunk, i * span)
         norm_row(arena.x, t * hidden, hidden, packed.reals, packed.norms[2 * norm], packed.norms[2 * norm + 1], eps)
         cast(arena.x, t * hidden, hidden, arena.cast, t * hidden, arena.scale, arena.zero, t)
 
-    @numba.njit(cache=True)
+    @kernel
     def feed_forward(arena: Any, packed: Any, layer: int, begin: int, count: int) -> None:
         """Take a chunk of rows from the attention's output to the end of the layer."""
         chunk, first = arena.chunk, 4 * layer
@@ -82,7 +84,7 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
         for i in range(count):
             add_and_norm(arena, packed, 2 * layer + 1, begin + i, i)
 
-    @numba.njit(cache=True)
+    @kernel
     def layers(arena: Any, packed: Any, where: Any, extent: Any, held: Any, start: int, stop: int) -> None:
         """Take `arena.x` through layers start .. stop-1 and fill their pages. All arguments are pointers."""
         total = extent.rows
@@ -94,7 +96,7 @@ def make_layers(shape: StepShape) -> Callable[..., None]:
         for layer in range(start, stop):
             base = (layer - start) * held.pages
             project_qkv(arena, packed, layer, where, held, base, total)
-            attend_rows(arena, where, extent, held, base)
+            attend_rows(arena, packed, layer, where, extent, held, base)
             for begin in range(0, total, CHUNK):
                 feed_forward(arena, packed, layer, begin, min(CHUNK, total - begin))
 

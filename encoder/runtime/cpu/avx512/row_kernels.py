@@ -8,9 +8,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
+from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.simd import (
@@ -33,7 +33,7 @@ def make_cast(numbers: NumberType) -> Callable[..., None]:
     return cast_bytes if numbers == "int8" else cast_real
 
 
-@numba.njit(cache=True)
+@kernel
 def cast_real(x: Any, i: int, count: int, out: Any, o: int, scale: Any, zero: Any, t: int) -> None:
     """Store a row as float32, or as bfloat16 in uint16."""
     nil = fill(np.float32(0.0), LANES)
@@ -41,7 +41,7 @@ def cast_real(x: Any, i: int, count: int, out: Any, o: int, scale: Any, zero: An
         save(out, o + j, load(x, i + j, nil))
 
 
-@numba.njit(cache=True)
+@kernel
 def cast_bytes(x: Any, i: int, count: int, out: Any, o: int, scale: Any, zero: Any, t: int) -> None:
     """Store a row as uint8, its scale and zero point at t."""
     nil = fill(np.float32(0.0), LANES)
@@ -61,7 +61,7 @@ def cast_bytes(x: Any, i: int, count: int, out: Any, o: int, scale: Any, zero: A
         save(out, o + j, smaller(plus(times(load(x, i + j, nil), inverse), shift), top))
 
 
-@numba.njit(cache=True)
+@kernel
 def norm_row(x: Any, i: int, count: int, reals: Any, weight: int, bias: int, eps: float) -> None:
     """Layer norm of `count` float32 of `x` from i on, in place; its parameters lie in `reals`."""
     nil = fill(np.float32(0.0), LANES)
@@ -80,7 +80,7 @@ def norm_row(x: Any, i: int, count: int, reals: Any, weight: int, bias: int, eps
         save(x, i + j, plus(product(row, load(reals, weight + j, nil)), load(reals, bias + j, nil)))
 
 
-@numba.njit(cache=True)
+@kernel
 def add_row(x: Any, i: int, count: int, other: Any, o: int) -> None:
     """Add `count` float32 of `other` from o on to those of `x` from i on, in place."""
     nil = fill(np.float32(0.0), LANES)

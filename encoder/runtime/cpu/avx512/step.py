@@ -7,9 +7,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
+from encoder.kernel_cache import kernel
 from encoder.runtime.cpu.avx512.gemm import BLOCK, make_product, padded, weight_pointers
 from encoder.runtime.cpu.avx512.microkernel import LANES
 from encoder.runtime.cpu.avx512.passes import make_layers
@@ -31,7 +31,7 @@ def make_begin(shape: StepShape, table_width: int) -> Callable[..., None]:
     hidden, eps, span = shape.hidden, shape.eps, padded(shape.hidden)
     multiply = make_product("float32")
 
-    @numba.njit(cache=True)
+    @kernel
     def embed(token: int, position: int, words: Any, scale: Any, packed: Any, norm: int, out: Any, o: int) -> None:
         """Add a row of each table and norm the sum."""
         nil = fill(np.float32(0.0), LANES)
@@ -41,7 +41,7 @@ def make_begin(shape: StepShape, table_width: int) -> Callable[..., None]:
             save(out, o + j, plus(word, load(packed.reals, place + j, nil)))
         norm_row(out, o, table_width, packed.reals, packed.norms[2 * norm], packed.norms[2 * norm + 1], eps)
 
-    @numba.njit(cache=True)
+    @kernel
     def begin(
         tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, where: Any, total: int, norm: int, which: int
     ) -> None:
@@ -49,7 +49,7 @@ def make_begin(shape: StepShape, table_width: int) -> Callable[..., None]:
         for t in range(total):
             embed(tokens[t], where.position[t], words, scale, packed, norm, arena.x, t * hidden)
 
-    @numba.njit(cache=True)
+    @kernel
     def begin_narrow(
         tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, where: Any, total: int, norm: int, which: int
     ) -> None:
@@ -73,14 +73,14 @@ def make_step(shape: StepShape, table_width: int) -> Callable[..., None]:
     hidden = shape.hidden
     begin, layers, multiply = make_begin(shape, table_width), make_layers(shape), make_product("float32")
 
-    @numba.njit(cache=True)
+    @kernel
     def place_of(where: Any, extent: Any, table: Any, s: int, t: int) -> Any:
         """Find where the state of row t of sequence s lies in the boundary; negative where it has no page."""
         page = np.int64(table[where.slots[s] * extent.pages + where.position[t] // LANES])
         return (page * LANES + where.position[t] % LANES) * hidden
 
     # Without the interpreter: an event loop in another thread would wait for it until the step is over.
-    @numba.njit(cache=True, nogil=True)
+    @kernel(nogil=True)
     def step(
         tokens: Any, words: Any, scale: Any, arena: Any, packed: Any, boundary: Any, appended: Any, prefix: Any,
         computed: Any, tail: Any, causal: int, total: int, columns: int, logits: Any,
@@ -134,7 +134,7 @@ def make_step(shape: StepShape, table_width: int) -> Callable[..., None]:
     return step
 
 
-@numba.njit(cache=True)
+@kernel
 def copy_row(x: Any, i: int, out: Any, o: int, count: int) -> None:
     """Copy `count` float32, a multiple of 16."""
     nil = fill(np.float32(0.0), LANES)

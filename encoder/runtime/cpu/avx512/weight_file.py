@@ -1,44 +1,41 @@
 """Packed weights in a file that every process maps: they are packed once on a machine, and in its memory once.
 
-The file lies under `$XDG_CACHE_HOME/hearken` (else `~/.cache/hearken`), named by what it was made from: the identity of
-the checkpoint, the kind of numbers and the layout. It is written aside and renamed, so that nobody reads half of one.
-Where nothing can be written, the weights are packed into this process's own memory.
+The file lies in `encoder.cache_folder`, named by what it was made from: the identity of the checkpoint, the kind of
+numbers and the layout. Where nothing can be written, the weights are packed into this process's own memory.
 """
 
-import contextlib
 import mmap
 import os
-import tempfile
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
+from encoder.cache_folder import cache_folder, delete_abandoned, keep_newest, write_cached
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import PackedWeights
+from encoder.runtime.cpu.avx512.gemm import BLOCK, PackedWeights
 from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
 from encoder.runtime.cpu.avx512.workspace import aligned
 
 KEPT: Final = 12
-"""Files that are kept; the least recently used are deleted."""
+"""Files that are kept, those that were written last."""
 
 _HEAD: Final = 64
 """Bytes before the weights, a cache line."""
 
 
 def packed_weights(
-    checkpoint: Checkpoint, identity: bytes, numbers: NumberType, head: tuple[Tensor, Tensor]
+    checkpoint: Checkpoint, identity: bytes, numbers: NumberType, head: tuple[NDArray[np.float32], NDArray[np.float32]]
 ) -> PackedWeights:
     """Map a checkpoint's packed weights, after packing them if no process has.
 
     `head` is the weight (columns, H) and bias (columns,) of its head. The memory is read-only: all processes share it.
     """
     layout = WeightLayout(checkpoint.config, numbers)
-    path = cache_folder() / f"{identity.hex()}-{numbers}-{LAYOUT}.packed"
-    mark = f"hearken {identity.hex()} {numbers} {LAYOUT} {layout.size}".encode().ljust(_HEAD)
+    name = f"{identity.hex()}-{numbers}-{LAYOUT}x{BLOCK}"
+    path, mark = cache_folder() / f"{name}.packed", f"hearken {name} {layout.size}".encode().ljust(_HEAD)
     words = _map(path, mark, layout.size)
     if words is None:
         words = aligned(layout.size, np.int32)
@@ -49,12 +46,6 @@ def packed_weights(
     return layout.packed(words)
 
 
-def cache_folder() -> Path:
-    """Give the folder for files that can be deleted at any time."""
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "hearken"
-
-
 def _map(path: Path, mark: bytes, size: int) -> NDArray[np.int32] | None:
     """Map a file's weights, (size,); None if it is missing or invalid."""
     try:
@@ -62,28 +53,15 @@ def _map(path: Path, mark: bytes, size: int) -> NDArray[np.int32] | None:
             if file.read(_HEAD) != mark or os.fstat(file.fileno()).st_size != _HEAD + 4 * size:
                 return None
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        with contextlib.suppress(OSError):
-            os.utime(path)  # so that the least recently used is known
     except OSError:
         return None
     return np.frombuffer(mapped, np.int32, size, _HEAD)
 
 
 def _write(path: Path, mark: bytes, words: NDArray[np.int32]) -> bool:
-    """Write a file atomically; gives whether that was possible."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(mark)
-            file.write(words.data)
-        os.replace(file.name, path)
-        _tidy(path.parent)
-    except OSError:
+    """Write a file, and delete the oldest; gives whether it was written."""
+    if not write_cached(path, mark, words.data):
         return False
+    keep_newest(path.parent.glob("*.packed"), KEPT)
+    delete_abandoned(path.parent)
     return True
-
-
-def _tidy(folder: Path) -> None:
-    files = sorted(folder.glob("*.packed"), key=lambda path: path.stat().st_mtime)
-    for path in files[:-KEPT]:
-        path.unlink(missing_ok=True)

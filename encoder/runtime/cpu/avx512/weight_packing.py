@@ -9,9 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from encoder.model.config import HybridConfig
 from encoder.model.number_types import NumberType
@@ -68,6 +66,7 @@ class WeightLayout:
         for _, width in _norms(config):
             norms.append((self._reserve(width), self._reserve(width)))
         self.position = self._reserve(config.positions * config.table_width)
+        self.sinks = self._reserve(config.layers * 2 * config.hidden) if config.sink else 0
         self.products = np.array(products, np.int64)
         self.norms = np.array(norms, np.int64)
 
@@ -84,30 +83,46 @@ class WeightLayout:
     def packed(self, words: NDArray[np.int32]) -> PackedWeights:
         """Give views of the parts of the block `words` (size,)."""
         products, norms = self.products.reshape(-1), self.norms.reshape(-1)
-        return PackedWeights(words, words.view(np.float32), products, norms, self.position)
+        return PackedWeights(words, words.view(np.float32), products, norms, self.position, self.sinks)
 
-    def fill(self, words: NDArray[np.int32], weights: Mapping[str, Tensor], head: tuple[Tensor, Tensor]) -> None:
+    def fill(
+        self,
+        words: NDArray[np.int32],
+        weights: Mapping[str, NDArray[np.float32]],
+        head: tuple[NDArray[np.float32], NDArray[np.float32]],
+    ) -> None:
         """Pack weights by name, and the head's own weight and bias, into `words` (size,)."""
         packed = self.packed(words)
         for (name, kind, _, _), row in zip(_products(self.config, self.numbers), self.products.tolist(), strict=True):
             weight, bias = head if name == "head" else (weights[f"{name}.weight"], weights[f"{name}.bias"])
-            scale, columns, numbers = _rounded(weight.float().numpy(), kind)
+            scale, columns, numbers = _rounded(weight, kind)
             steps, blocks = row[4:6]
             words[row[0] : row[0] + steps * blocks * BLOCK] = _laid_out(numbers, steps * PER_STEP[kind], blocks)
             packed.reals[row[1] : row[1] + len(scale)] = scale
             words[row[2] : row[2] + len(columns)] = columns
-            packed.reals[row[3] : row[3] + len(bias)] = bias.float().numpy()
+            packed.reals[row[3] : row[3] + len(bias)] = bias
         for (name, width), offsets in zip(_norms(self.config), self.norms.tolist(), strict=True):
             for part, offset in zip(("weight", "bias"), offsets, strict=True):
-                packed.reals[offset : offset + width] = weights[f"{name}.{part}"].float().numpy()
-        position = weights["position.weight"].float().numpy().reshape(-1)
+                packed.reals[offset : offset + width] = weights[f"{name}.{part}"]
+        position = weights["position.weight"].reshape(-1)
         packed.reals[self.position : self.position + len(position)] = position
+        for layer in range(self.config.layers if self.config.sink else 0):
+            sink = weights[f"layers.{layer}.sink"].reshape(-1)
+            offset = self.sinks + layer * len(sink)
+            packed.reals[offset : offset + len(sink)] = sink
 
 
 def round_columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
     """Round a weight (N, K) to int8 with a scale for each of its N outputs: (N,) and (N, K)."""
     scale = np.maximum(np.abs(weight).max(axis=1), np.float32(1e-30)) / np.float32(127.0)
     return scale, np.rint(weight / scale[:, None]).astype(np.int8)
+
+
+def round_to_bfloat16(x: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round finite float32 to bfloat16, to the nearest and to even in between; its bits as uint16."""
+    bits = np.ascontiguousarray(x).view(np.uint32)
+    odd = bits >> np.uint32(16) & np.uint32(1)
+    return (bits + np.uint32(0x7FFF) + odd >> np.uint32(16)).astype(np.uint16)
 
 
 def _rounded(
@@ -119,8 +134,7 @@ def _rounded(
         return scale, whole.sum(axis=1, dtype=np.int32), whole
     none = np.zeros(0, np.int32)
     if kind == "bfloat16":
-        half = torch.from_numpy(weight).to(torch.bfloat16).view(torch.int16).numpy()
-        return none.view(np.float32), none, half
+        return none.view(np.float32), none, round_to_bfloat16(weight)
     return none.view(np.float32), none, weight
 
 

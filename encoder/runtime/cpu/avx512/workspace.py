@@ -6,10 +6,10 @@ numba reads named tuples as they are, so that one call takes a handful of argume
 import math
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
 from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
 from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, padded
@@ -32,6 +32,8 @@ class StepShape(NamedTuple):
     page_numbers: NumberType
     """Of cached keys and values: float32 or bfloat16."""
     eps: float
+    sink: bool
+    """Whether every layer has an attention sink."""
 
 
 class Workspace(NamedTuple):
@@ -143,7 +145,7 @@ def aligned(count: int, kind: Any) -> NDArray[Any]:
     return raw[start : start + size].view(kind)
 
 
-@numba.njit(cache=True)
+@kernel
 def arena_pointers(a: Any) -> Any:
     """Point at all arrays of a workspace."""
     return Workspace(
@@ -154,7 +156,7 @@ def arena_pointers(a: Any) -> Any:
     )  # fmt: skip
 
 
-@numba.njit(cache=True)
+@kernel
 def row_table_pointers(w: Any) -> Any:
     """Point at all arrays of a row table."""
     return RowTable(
@@ -163,13 +165,13 @@ def row_table_pointers(w: Any) -> Any:
     )  # fmt: skip
 
 
-@numba.njit(cache=True)
+@kernel
 def row_counts(w: Any) -> Any:
     """Count the rows, sequences and pages a slot of a row table."""
     return RowCounts(len(w.position), len(w.slots), w.table.shape[1])
 
 
-@numba.njit(cache=True)
+@kernel
 def page_pool_pointers(h: Any) -> Any:
     """Point at all arrays of a page pool."""
     return PagePool(pointer_to(h.keys), pointer_to(h.values), h.pages)

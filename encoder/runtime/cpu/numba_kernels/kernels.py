@@ -6,7 +6,10 @@ from torch import Tensor
 
 from encoder.runtime.cpu.numba_kernels import attention as numba_attention
 from encoder.runtime.cpu.numba_kernels import rows as numba_rows
-from encoder.runtime.kernels import Buffer, Embedding, IntArray, Norm, PackedRows, Pages, ResidualStream, numpy_view
+from encoder.runtime.kernels import Buffer, Embedding, Norm, Pages, ResidualStream, Sink, numpy_view
+from encoder.runtime.packed_rows import IntArray, PackedRows
+
+_NO_SINK = np.zeros(0, np.float32)
 
 
 class NumbaKernels:
@@ -23,7 +26,7 @@ class NumbaKernels:
         np.take(table.word.view, tokens, axis=0, out=out.full.view, mode="clip")  # the only mode that does not copy
         return self.add_norm(out, torch.from_numpy(table.position.view[rows.position]), table.norm)
 
-    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows) -> Tensor:
+    def attend(self, qkv: Tensor, pages: Pages, table: IntArray, rows: PackedRows, sink: Sink | None = None) -> Tensor:
         """See `Kernels.attend`."""
         keys, values = pages.keys.view, pages.values.view
         _, heads, width, size = keys.shape
@@ -33,9 +36,10 @@ class NumbaKernels:
         if len(self._scratch) < room:
             self._scratch = np.empty(room, np.float32)
         numba_attention.write(flat, keys, values, table, rows.slots, rows.starts, rows.position)
-        numba_attention.make_attend(heads, width, size)(
+        numba_attention.make_attend(heads, width, size, sink is not None)(
             flat.reshape(-1), keys.reshape(-1), values.reshape(-1), table,
-            rows.slots, rows.starts, rows.first, rows.last, self._scratch, out.view.reshape(-1),
+            rows.slots, rows.starts, rows.first, rows.last, self._scratch,
+            _NO_SINK if sink is None else sink.parts.view.reshape(-1), out.view.reshape(-1),
         )  # fmt: skip
         return out.tensor
 

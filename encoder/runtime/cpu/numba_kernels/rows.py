@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
+from encoder.kernel_cache import kernel
 from encoder.runtime.cpu.numba_kernels.simd import fill, load, plus, product, save, times, total
 
 
@@ -21,7 +21,7 @@ def make_add_norm(hidden: int) -> Callable[..., None]:
     count = math.gcd(hidden, 16)
     part = 1.0 / hidden
 
-    @numba.njit(cache=True)
+    @kernel
     def add_norm(full: Any, delta: Any, weight: Any, bias: Any, eps: float, cast: Any) -> None:
         """Add (T * H,) `delta`, in the linears' number format, to float32 `full` in place, norm, and fill `cast`."""
         zero = fill(0.0, count)
@@ -52,7 +52,7 @@ def make_gather(hidden: int) -> Callable[..., None]:
     """Compile the gather of boundary states for one width."""
     count = math.gcd(hidden, 16)
 
-    @numba.njit(cache=True)
+    @kernel
     def gather(pages: Any, size: int, table: Any, slots: Any, starts: Any, position: Any, full: Any, cast: Any) -> None:
         """Read rows back from flat pages (N * page_size * H,)."""
         zero = fill(0.0, count)
@@ -68,7 +68,7 @@ def make_gather(hidden: int) -> Callable[..., None]:
     return gather
 
 
-@numba.njit(cache=True)
+@kernel
 def store(full: Any, pages: Any, table: Any, slots: Any, starts: Any, position: Any) -> None:
     """Write (T, H) rows into pages (N, page_size, H); skip rows without a page."""
     size = pages.shape[1]

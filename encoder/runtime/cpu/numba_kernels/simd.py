@@ -3,8 +3,6 @@
 numba's own loops store and load a running sum at every step, because it cannot rule out that arrays overlap; that
 triples the cost of attention. These few operations compile to LLVM vectors of any length, on any CPU. Each keeps its
 lanes apart or adds them in a fixed order, so results do not depend on where a row lies.
-
-numba's cache does not notice changes in a file that a kernel merely imports: after an edit here, remove `__pycache__`.
 """
 
 import operator

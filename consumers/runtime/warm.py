@@ -1,0 +1,111 @@
+"""Filling the cache folder: what labelling on this processor compiles and packs, done before it is needed.
+
+The sample interview is labelled under every kind of restart policy, with sessions that are edited, evicted from memory
+by a restart and restored, so that every kernel meets every type of argument that it meets live.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from consumers.common.errors import OperationFailed
+from consumers.common.settings import DEFAULT_POLICY, EngineSettings
+from consumers.formats.decode import decode_message
+from consumers.runtime.engine_factory import build_engine
+from encoder.cache_folder import VARIABLE, cache_folder, write_failure
+from encoder.kernel_cache import count_compiled
+from stream.engine.engine import Engine
+from stream.messages.types import Delete, End, Message, Update
+from stream.sessions.snapshot import Entry, restore_sessions
+
+SAMPLE = Path(__file__).parents[1] / "samples" / "interview.jsonl"
+MESSAGES = 120
+TOGETHER = 4
+"""Messages that are submitted before a step."""
+POLICIES = (DEFAULT_POLICY, "last:3", "entropy:0.5", "stability:0.9", "whether:0.9", "price:0.005", "always", "never")
+
+
+def warm_cache(settings: EngineSettings, tell: Callable[[str], None]) -> None:
+    """Compile and pack all that these taggers need here; `tell` is given a line for each part.
+
+    Raises:
+        OperationFailed: the folder cannot be written.
+        SettingError: see `consumers.runtime.engine_factory.build_engine`.
+    """
+    tell(f"{'folder':<14}{cache_folder()}")
+    _check_folder(cache_folder())
+    started = time.perf_counter()
+    with count_compiled() as compiled:
+        for policy in POLICIES:
+            before, begun = len(compiled), time.perf_counter()
+            budget = (
+                1e-3 if policy == "always" else settings.budget_gflops
+            )  # a budget prices restarts, as overload does
+            words = _label_sample(replace(settings, policy=policy, budget_gflops=budget))
+            seconds = time.perf_counter() - begun
+            tell(f"{policy:<14}{words} words labelled, {len(compiled) - before} functions compiled, {seconds:.1f} s")
+    if (failure := write_failure()) is not None:
+        raise _refusal(failure[0], failure[1].strerror)
+    files = [path for path in cache_folder().rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    tell(f"{'done':<14}{len(files)} files, {size:.1f} MB, {time.perf_counter() - started:.1f} s")
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before anything is compiled for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refusal(folder, error.strerror) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refusal(folder, "it is read-only")
+
+
+def _refusal(path: Path, reason: str | None) -> OperationFailed:
+    return OperationFailed(f"{path} cannot be written: {reason}; set {VARIABLE} to a folder that can")
+
+
+def _label_sample(settings: EngineSettings) -> int:
+    """Label the sample with an engine, and go on with another that restores its sessions; gives the words labelled."""
+    messages = list(enumerate(_sample()))
+    engine = build_engine(settings)
+    entries, words = _run(engine, messages[: MESSAGES // 2])
+    following = build_engine(settings)
+    for session, saved in restore_sessions(entries).items():
+        following.restore(saved, session)
+    _, rest = _run(following, messages[MESSAGES // 2 :])
+    return words + rest
+
+
+def _sample() -> Iterator[Message]:
+    """Messages of the sample, some of which are edited or deleted after they closed; at last, the session ends."""
+    with SAMPLE.open("rb") as lines:
+        for number, line in enumerate(islice(lines, MESSAGES)):
+            message = decode_message(line)
+            yield message
+            if isinstance(message, Update) and number % 10 == 9:
+                text = message.text
+                yield Update(session=message.session, segment=message.segment, text=f"well {text}", final=True)
+                yield Update(session=message.session, segment=message.segment, text=text[: len(text) // 2], final=True)
+                if number % 20 == 19:
+                    yield Delete(session=message.session, segment=message.segment)
+    yield End(session=message.session)
+
+
+def _run(engine: Engine, messages: list[tuple[int, Message]]) -> tuple[list[Entry], int]:
+    """Step an engine through messages; gives the entries of its state, and the words that it labelled."""
+    entries: list[Entry] = []
+    words = 0
+    for start in range(0, len(messages), TOGETHER):
+        for offset, message in messages[start : start + TOGETHER]:
+            engine.submit(message, offset)
+        while engine.pending:
+            result = engine.step()
+            for failure in result.failures:
+                raise failure.error
+            entries += result.entries
+            words += result.stats.words
+    return entries, words

@@ -1,0 +1,98 @@
+"""What a training run starts from: a pretrained bidirectional encoder, or a checkpoint of Hearken's own."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from encoder.checkpoints.checkpoint import load_checkpoint, quantize_rows, restore_rows
+from encoder.checkpoints.huggingface.bert_families import FAMILIES, convert_weights
+from encoder.checkpoints.huggingface.minilm import minilm_raw, minilm_tokenizer
+from encoder.checkpoints.huggingface.onnx_bert import ARCHIVES, read_onnx_bert
+from encoder.model.config import ConfigError, HybridConfig
+from encoder.model.dense import HybridModel
+from encoder.model.framed import FramedModel
+
+MINILM = "minilm"
+POSITIONS = 512
+"""Rows of the position tables of these encoders."""
+
+
+@dataclass(frozen=True)
+class PretrainedEncoder:
+    """A BERT encoder as it was pretrained: weights by transformers' names (float32) and its tokenizer."""
+
+    weights: Mapping[str, Tensor]
+    tokenizer: Tokenizer
+
+    @property
+    def layers(self) -> int:
+        """Number of layers that the weights have."""
+        return len({name.split(".")[2] for name in self.weights if name.startswith("encoder.layer.")})
+
+    def hybrid_weights(self, config: HybridConfig) -> dict[str, Tensor]:
+        """Map the weights to `HybridModel`'s names, without the head; of more layers than `config` has the first.
+
+        Positions start at the second row: the first is that of [CLS], which live text does not have.
+        """
+        if config.layers > self.layers:
+            raise ConfigError(f"training configuration: layers = {config.layers}, but the start has {self.layers}")
+        return convert_weights(FAMILIES["bert"], config, dict(self.weights), skip=1)
+
+    def teacher(self, layers: int) -> FramedModel:
+        """Make the bidirectional model of the first `layers` layers, in evaluation mode."""
+        width, inner = (self.weights[name].shape for name in (_WORDS, "encoder.layer.0.intermediate.dense.weight"))
+        config = HybridConfig(
+            layers=layers,
+            causal_layers=0,
+            hidden=width[1],
+            intermediate=inner[0],
+            vocab_size=width[0],
+            positions=POSITIONS,
+        )
+        model = HybridModel(config)
+        model.load_state_dict(convert_weights(FAMILIES["bert"], config, dict(self.weights), skip=0), strict=False)
+        opening, closing = (self.tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
+        if opening is None or closing is None:
+            raise ConfigError("training configuration: the start's tokenizer has no [CLS] and [SEP]")
+        return FramedModel(model.eval(), opening, closing)
+
+
+_WORDS = "embeddings.word_embeddings.weight"
+
+
+def read_pretrained(start: str) -> PretrainedEncoder | None:
+    """Read a pretrained encoder: "minilm", or an ONNX export (`.onnx`, or an archive that holds one); None: neither.
+
+    Raises:
+        ConfigError: MiniLM's package is not installed.
+        ImportRefused: the file cannot be read.
+    """
+    if start == MINILM:
+        return PretrainedEncoder(minilm_raw(), minilm_tokenizer())
+    if Path(start).suffix in (".onnx", *ARCHIVES):
+        return PretrainedEncoder(*read_onnx_bert(Path(start)))
+    return None
+
+
+def load_start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
+    """Make a model of this shape; the head is new, and embeddings are frozen as they will be stored."""
+    pretrained = read_pretrained(start)
+    if pretrained is not None:
+        tokenizer, weights = pretrained.tokenizer, pretrained.hybrid_weights(shape)
+    else:
+        checkpoint = load_checkpoint(start)
+        tokenizer, weights = checkpoint.tokenizer, checkpoint.tensors()
+    model = HybridModel(shape)
+    weights = {k: v for k, v in weights.items() if not k.startswith("head.")}
+    stored = restore_rows(*quantize_rows(weights["word.weight"].numpy()))
+    weights["word.weight"] = torch.from_numpy(stored)  # train on what will be stored
+    model.load_state_dict(weights, strict=False)
+    torch.nn.init.normal_(model.head.weight, std=0.02)
+    torch.nn.init.zeros_(model.head.bias)
+    model.word.requires_grad_(False)
+    model.position.requires_grad_(False)
+    return model, tokenizer

@@ -1,0 +1,1 @@
+"""Set-up of the repository's environment, and checks of installations. Not part of the package."""

@@ -7,6 +7,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -23,7 +24,7 @@ from consumers.http.guard.body_encoding import BodyEncodingMiddleware
 from consumers.http.guard.headers import SecurityHeadersMiddleware
 from consumers.http.guard.limits import LimitsMiddleware
 from consumers.http.guard.login import login_routes
-from consumers.http.guard.problem import on_failure, on_http_exception
+from consumers.http.guard.problem import on_disconnect, on_failure, on_http_exception
 from consumers.http.guard.tickets import Tickets, ticket_routes
 from consumers.http.guard.wrong_tokens import WrongTokens
 from consumers.http.live.feed import live_routes
@@ -78,7 +79,11 @@ def build_app(context: HttpContext) -> Starlette:
             Middleware(LimitsMiddleware, settings, traffic),
             Middleware(BodyEncodingMiddleware, settings, traffic),
         ],
-        exception_handlers={HTTPException: on_http_exception, Exception: on_failure},
+        exception_handlers={
+            HTTPException: on_http_exception,
+            ClientDisconnect: on_disconnect,
+            Exception: on_failure,
+        },
     )
 
 

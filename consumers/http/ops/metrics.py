@@ -170,6 +170,8 @@ def _kafka_metrics(service: Service) -> Iterator[Metric]:
     yield CounterMetricFamily("hearken_records_done", "Records that are done", service.finished)
     about = "Records that are in no latency metric, because their timestamp is missing or wrong"
     yield _by_label(CounterMetricFamily, "records_untimed", about, "reason", service.clock_faults)
+    severities = {name: sum(x.severity == name for x in service.topic_problems) for name in ("error", "warning")}
+    yield _by_label(GaugeMetricFamily, "topic_problems", "Wrong settings of topics", "severity", severities)
     yield _by_label(GaugeMetricFamily, "partitions", "Partitions assigned by the group", "state", states)
     yield _by_label(GaugeMetricFamily, "lag_messages", "Offsets that are not done", "partition", messages)
     age = "Age of the last record taken, 0 when all are done"

@@ -158,6 +158,18 @@ def overload(
 
 
 @app.command()
+def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
+    """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
+    if sys.platform != "linux":
+        raise SettingError("tagger", "starts are measured on Linux")
+    from benchmarks.start import run_start, start_tables
+
+    with usage_errors(), show_progress("start") as progress:
+        report = run_start(tagger, repeats, progress)
+    show_report(start_tables(report), out, "start", report)
+
+
+@app.command()
 def fairness(
     tagger: Annotated[str, typer.Option(help="Taggers of the service, separated by commas.")] = "ner,moderation",
     sockets: Annotated[int, typer.Option(min=0, help="WebSockets beyond capacity; 0: none.")] = 200,

@@ -46,6 +46,7 @@ def write_cached(path: Path, *parts: Any) -> bool:
             try:
                 for part in parts:
                     file.write(part)
+                os.chmod(aside, 0o644)  # whoever may read the folder: a root's `hearken warm` is for others
                 file.close()
                 os.replace(aside, path)
             except BaseException:

@@ -33,6 +33,7 @@ BadReason = Literal[
     "wrong_partition",
     "no_session",
     "unknown_format",
+    "other_format",
 ]
 
 _DECODER: "msgspec.json.Decoder[Message]" = msgspec.json.Decoder(Message)

@@ -53,7 +53,6 @@ UNNEEDED = {
     "confluent_kafka",
     "aiokafka",
     "prometheus_client",
-    "rich",
 }
 
 

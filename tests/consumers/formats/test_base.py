@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.formats.base import FormatContext, delete_segment
+from consumers.formats.base import FormatContext, Ignored, delete_segment
 from consumers.formats.decode import BadInput
 from consumers.formats.utterances import timed_name, write_timed
 from consumers.formats.word_times import TimedText, add_word_times
@@ -53,8 +53,8 @@ def test_read_again_after_a_crash_a_message_finds_the_segment_that_it_was_in() -
 
 def test_only_what_stands_is_taken_back() -> None:
     assert delete_segment(around({"u": Standing()}), "s", "u") == [Delete(session="s", segment="u")]
-    assert delete_segment(around({}), "s", "u") == []
-    assert around({}).end_session() == []
+    assert delete_segment(around({}), "s", "u") == [Ignored("nothing_to_delete")]
+    assert around({}).end_session() == [Ignored("metadata")]
 
 
 def result(start: float, end: float, final: bool, text: str = "hello") -> tuple[Update, float, float]:
@@ -62,15 +62,15 @@ def result(start: float, end: float, final: bool, text: str = "hello") -> tuple[
 
 
 def told(segments: dict[str, Standing], heard: tuple[Update, float, float]) -> list[str]:
-    found = write_timed(around(segments), "c", *heard)
-    return [f"-{x.segment}" if isinstance(x, Delete) else x.segment for x in found]  # type: ignore[union-attr]
+    found = [x for x in write_timed(around(segments), "c", *heard) if not isinstance(x, Ignored)]
+    return [f"-{x.segment}" if isinstance(x, Delete) else x.segment for x in found]
 
 
 def test_a_result_that_begins_elsewhere_replaces_the_open_one() -> None:
     assert told({"c@1.000": Standing()}, result(1.2, 3, final=False)) == ["-c@1.000", "c@1.200"]
     assert told({"c@1.000": Standing()}, result(1.2, 3, final=True)) == ["-c@1.000", "c@1.200"]
     assert told({"d@1.000": Standing()}, result(1.2, 3, final=True)) == ["c@1.200"]
-    assert told({"c@1.000": Standing(closed=True)}, result(1.2, 3, final=True)) == ["c@1.200"]
+    assert told({"c@1.000": Standing(closed=True, times=(WordTiming(1.0, 1.2),))}, result(1.2, 3, True)) == ["c@1.200"]
 
 
 def test_a_final_result_leaves_what_is_said_after_it() -> None:
@@ -78,10 +78,20 @@ def test_a_final_result_leaves_what_is_said_after_it() -> None:
 
 
 def test_an_interim_result_of_what_has_closed_is_late() -> None:
-    closed = {"c@1.000": Standing(closed=True, times=(WordTiming(1.0, 3.0),))}
+    closed = {"c@1.000": Standing("hello there anna", closed=True, times=(WordTiming(1.0, 3.0),) * 3)}
     assert told(closed, result(1.1, 2.5, final=False)) == []
     assert told(closed, result(2.9, 5.0, final=False)) == ["c@2.900"]
     assert told(closed, result(1.0, 3.5, final=False)) == []
+
+
+def test_an_interim_result_that_says_something_else_is_of_another_stream() -> None:
+    closed = {"c@1.000": Standing("hello there anna", closed=True, times=(WordTiming(1.0, 3.0),) * 3)}
+    assert told(closed, result(1.0, 2.5, final=False, text="bob is here")) == ["c~2@1.000"]
+    assert told(closed, result(1.1, 2.5, final=False, text="bob is here")) == ["c~2@1.100"]
+    both = closed | {"c~2@1.000": Standing("bob is here")}
+    assert told(both, result(1.0, 2.8, final=True, text="rome is here")) == ["c~2@1.000"]
+    assert told(both, result(3.5, 4.0, final=False, text="yes")) == ["-c~2@1.000", "c~2@3.500"]
+    assert told({"c@9.000": Standing("open since")}, result(1.0, 2.0, final=False)) == ["c~2@1.000"]
 
 
 def test_an_empty_result_opens_nothing_and_takes_back_what_was_none() -> None:

@@ -19,7 +19,11 @@ not_run() {
 make_base() {
     echo 'making a base image with debootstrap: a minute or two, once'
     folder=$(mktemp -d)
-    debootstrap --variant=minbase bookworm "$folder" >"$folder.log" 2>&1 || { tail -5 "$folder.log"; rm -rf "$folder" "$folder.log"; return 1; }
+    if ! debootstrap --variant=minbase bookworm "$folder" >"$folder.log" 2>&1; then
+        tail -5 "$folder.log"
+        rm -rf "$folder" "$folder.log"
+        return 1
+    fi
     box=$(buildah from scratch)
     buildah copy --quiet "$box" "$folder" / >/dev/null
     buildah commit --quiet "$box" localhost/hearken-base >/dev/null
@@ -28,6 +32,8 @@ make_base() {
 }
 
 command -v buildah >/dev/null || not_run 'there is no buildah'
+box=$(buildah from scratch 2>/dev/null) || not_run 'buildah does not work here'
+buildah rm "$box" >/dev/null
 base="${1:-}"
 if [ -z "$base" ]; then
     if buildah inspect --type image localhost/hearken-base >/dev/null 2>&1 ||

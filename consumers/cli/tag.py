@@ -30,6 +30,8 @@ class TagCommand:
 def tag(settings: TagCommand) -> int:
     """Label lines of standard input; revisions go to standard output."""
     configure_logging("info")
+    from consumers.formats.ignored import IgnoredRecords
+    from consumers.formats.line_reader import LineReader
     from consumers.formats.readers import NORMAL, check_format, make_reader, open_line_reader
     from consumers.runtime.engine_factory import build_engine, check_engine
 
@@ -42,7 +44,9 @@ def tag(settings: TagCommand) -> int:
     from consumers.runtime.tag_lines import TEXT_SESSION, TextReader, tag_input
 
     configure_logging("warning")
-    reader = TextReader() if is_text else make_reader(settings.format, engine.intake.segments, TEXT_SESSION)
+    ignored = IgnoredRecords(warn=False)
+    reader = TextReader() if is_text else make_reader(settings.format, engine.intake.segments, TEXT_SESSION, ignored)
+    open_lines = LineReader if is_text else partial(open_line_reader, settings.format)
     if sys.stdin.isatty():
         print(f"reading {settings.input} from the terminal, one per line; Ctrl-D ends", file=sys.stderr)
-    return tag_input(engine, reader, settings.final_only, settings.session, partial(open_line_reader, settings.format))
+    return tag_input(engine, reader, settings.final_only, settings.session, open_lines, ignored)

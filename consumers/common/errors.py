@@ -16,6 +16,10 @@ class AccessRefused(BrokerUnreachable):
     """A broker refused the connection; the message names the variable to correct."""
 
 
+class NotAuthorised(OperationFailed):
+    """The brokers know us, and do not allow us something; the message names the operation that an ACL must allow."""
+
+
 class RecordingError(OperationFailed):
     """A file is not a recorded stream; the message names file and line."""
 

@@ -6,17 +6,17 @@ the session as received, which is saved and restored with the session: so format
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from consumers.common.json_wrapping import NAN_DETAIL, has_nan
+from consumers.formats.convert import convert
 from consumers.formats.decode import BadInput, check_no_nan, check_value, decode_json, explain_type_error
-from stream.messages.types import Delete, End, Message
+from stream.messages.types import Delete, End, Message, Update
 from stream.messages.validation import check_message
-from stream.messages.word_times import Times
+from stream.messages.word_times import Times, WordTiming
 
 
 class OpenText(Protocol):
@@ -28,6 +28,17 @@ class OpenText(Protocol):
     speaker: str | None
     applied: int
     """Offset of the last message in its text when it was restored after a crash; -1 otherwise."""
+
+
+@dataclass(slots=True)
+class _WrittenText:
+    """A segment as a message of the same value leaves it."""
+
+    text: str
+    closed: bool
+    times: Times
+    speaker: str | None
+    applied: int = -1
 
 
 Segments = Mapping[str, OpenText]
@@ -59,10 +70,25 @@ class FormatContext:
             raise BadInput("no_session", "nothing says which session this is: key the records by session")
         return session
 
-    def end_session(self, own: str | None = None) -> list[Message]:
+    def end_session(self, own: str | None = None) -> "list[Message | Ignored]":
         """Return the session's `End` if it has segments: the vendor's connection has ended or restarted."""
         known = [x for x in (self.session, own, self.default) if x is not None]
-        return [End(session=known[0])] if known and self.segments(known[0]) else []
+        return [End(session=known[0])] if known and self.segments(known[0]) else [Ignored("metadata")]
+
+    def after(self, messages: "Iterable[Message | Ignored]") -> "FormatContext":
+        """Return the context of what follows in the same value: with the texts as these messages leave them."""
+        changed = [x for x in messages if isinstance(x, Update | Delete)]
+        if not changed:
+            return self
+        received = {x.session: dict(self.segments(x.session)) for x in changed}
+        for x in changed:
+            before = received[x.session].pop(x.segment, None)
+            if isinstance(x, Update):
+                closed = x.final or (before is not None and before.closed)
+                received[x.session][x.segment] = _WrittenText(
+                    x.text, closed, _times(x), x.speaker or (before.speaker if before else None)
+                )
+        return replace(self, segments=lambda session: received.get(session) or self.segments(session))
 
     def open_segment(self, session: str, scope: str) -> str:
         """Return the name of a scope's open segment, or a new name; for vendors that do not name segments.
@@ -82,6 +108,12 @@ class FormatContext:
         return f"{scope}:{self.offset}"
 
 
+def _times(update: Update) -> Times:
+    if update.words is not None:
+        return tuple(WordTiming(x.start, x.end, x.speaker) for x in update.words)
+    return () if update.time is None else (WordTiming(update.time, update.time),) * len(update.text.split())
+
+
 def opening_offset(name: str, scope: str) -> float | None:
     """Return the offset in a name made by `FormatContext.open_segment` for a scope; None for other names."""
     begin, _, offset = name.rpartition(":")
@@ -92,24 +124,60 @@ _OFFSET = re.compile(r"[0-9]{1,19}(\.5)?")
 """`.5` marks a segment opened by the same message that closed the one before."""
 
 
+IgnoredReason = Literal[
+    "keep_alive", "metadata", "no_text", "late", "repeat", "nothing_to_delete", "other_event", "unknown_shape"
+]
+"""Why a format finds nothing to label in a value:
+
+- `keep_alive`: a heartbeat.
+- `metadata`: about the connection, the audio or a speaker; it never has text.
+- `no_text`: a message that may have text, and has none (silence, a picture).
+- `late`: an interim result of an utterance whose final result has been read.
+- `repeat`: it says what has been read already.
+- `nothing_to_delete`: it deletes or replaces a message that is not known (any more).
+- `other_event`: an event of the vendor that is not read (a reaction, a translation).
+- `unknown_shape`: none of the fields that the format reads is there.
+"""
+NOT_UNDERSTOOD: tuple[IgnoredReason, ...] = ("other_event", "unknown_shape")
+"""Reasons for which a value may be of another format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Something in a value that gives no message."""
+
+    reason: IgnoredReason
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a format reads in one value: its messages, or the reason why there is none."""
+
+    messages: list[Message]
+    ignored: IgnoredReason | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """One vendor's format.
 
-    `read` returns at most one message for each segment, and none for vendor messages without text.
+    `read` returns at most one message for each segment. Where it finds nothing it returns the reason.
     """
 
     name: str
     """Name in `--format`."""
-    read: Callable[[Any, FormatContext], Iterable[Message]]
+    read: Callable[[Any, FormatContext], Iterable[Message | Ignored]]
     recognises: Callable[[Any], bool]
     """Whether a value can be of this format only: a decoded JSON object, or a `str` if `type` is None."""
     type: Any = None
-    """Type that msgspec decodes a value to for `read`; None: `read` gets the value as `str`."""
+    """Type that a value is converted to for `read` (`consumers.formats.convert`); None: `read` gets it as `str`."""
     blocks: bool = False
     """Messages in files are blocks separated by empty lines, not lines."""
     chat: bool = False
     """Messages can be edited and deleted long after they were sent."""
+
+
+_JSON: "msgspec.json.Decoder[Any]" = msgspec.json.Decoder()
 
 
 def decode(format: Format, value: bytes | None) -> Any:
@@ -120,15 +188,18 @@ def decode(format: Format, value: bytes | None) -> Any:
     """
     if format.type is None:
         return check_value(value).decode()
-    return decode_json(value, _decoder(format.type))
+    decoded = decode_json(value, _JSON)
+    if isinstance(decoded, list):
+        raise BadInput("invalid_message", "this is a list; send its objects one by one")
+    try:
+        return convert(decoded, format.type)
+    except msgspec.ValidationError as error:
+        raise BadInput("invalid_message", explain_type_error(value, error)) from None
+    except RecursionError:
+        raise BadInput("invalid_json", "nested too deeply") from None
 
 
-@cache
-def _decoder(type: Any) -> "msgspec.json.Decoder[Any]":
-    return msgspec.json.Decoder(type)
-
-
-def read_value(format: Format, value: bytes | None, context: FormatContext) -> list[Message]:
+def read_value(format: Format, value: bytes | None, context: FormatContext) -> Reading:
     """Convert one value to messages in normal form; all are checked, so that either all can be applied or none.
 
     Raises:
@@ -137,7 +208,7 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> l
     """
     decoded = decode(format, value)
     try:
-        messages = list(format.read(decoded, context))
+        found = list(format.read(decoded, context))
     except BadInput:
         raise
     except msgspec.DecodeError as error:
@@ -147,12 +218,15 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> l
     except (ValueError, OverflowError):
         nan = f": {NAN_DETAIL}" if value and has_nan(value) else ""
         raise BadInput("invalid_message", f"a number or a time is invalid{nan}") from None
+    messages = [x for x in found if not isinstance(x, Ignored)]
     for message in messages:
         check_no_nan(message)
         check_message(message)
-    return messages
+    reasons = [x.reason for x in found if isinstance(x, Ignored)]
+    return Reading(messages, None if messages else next(iter(reasons), "no_text"))
 
 
-def delete_segment(context: FormatContext, session: str, segment: str) -> list[Message]:
+def delete_segment(context: FormatContext, session: str, segment: str) -> list[Message | Ignored]:
     """Return the `Delete` of a segment, if it exists."""
-    return [Delete(session=session, segment=segment)] if segment in context.segments(session) else []
+    exists = segment in context.segments(session)
+    return [Delete(session=session, segment=segment) if exists else Ignored("nothing_to_delete")]

@@ -33,6 +33,8 @@ BadReason = Literal[
     "wrong_partition",
     "no_session",
     "unknown_format",
+    "reader_failed",
+    "other_format",
 ]
 
 _DECODER: "msgspec.json.Decoder[Message]" = msgspec.json.Decoder(Message)

@@ -71,19 +71,33 @@ class Detector:
         return self.decided
 
 
+def recognising_formats(value: bytes | None) -> list[Format]:
+    """Return the formats that recognise a value.
+
+    Raises:
+        BadInput: it is not text.
+    """
+    seen = _decode_probe(check_value(value))
+    formats = (x for x in FORMATS.values() if isinstance(seen, str if x.type is None else dict))
+    return [format for format in formats if format.recognises(seen)]
+
+
 def recognise(value: bytes | None) -> Format:
     """Return the only format that recognises a value.
 
     Raises:
         BadInput: no format or several recognise it, or it is not text.
     """
-    seen = _decode_probe(check_value(value))
-    formats = (x for x in FORMATS.values() if isinstance(seen, str if x.type is None else dict))
-    found = [format for format in formats if format.recognises(seen)]
+    found = recognising_formats(value)
     if len(found) == 1:
         return found[0]
-    which = "no format is known to look so" if not found else "could be " + " or ".join(x.name for x in found)
-    raise BadInput("unknown_format", f"{which}: name one with --format")
+    if found:
+        raise BadInput("unknown_format", f"could be {' or '.join(x.name for x in found)}: name one with --format")
+    raise BadInput(
+        "unknown_format",
+        "no format is known to look so: if it is one of those in docs/formats.md, name it with --format; "
+        "otherwise convert it to the normal form (docs/messages.md)",
+    )
 
 
 def _decode_probe(value: bytes) -> Any:

@@ -9,12 +9,16 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace as changed
 
+from consumers.formats.convert import Seconds
+from consumers.formats.similarity import normalise_word
 from stream.messages.types import Update, WordTime
 from stream.messages.word_times import Times
 
 _WORD = re.compile(r"\S+")
 _MIN_SIMILARITY = 0.5
-"""Minimum similarity of the text's words and the vendor's words (0 to 1)."""
+"""Share of the words of the shorter side (the text, or the vendor's list) that must match."""
+_MAX_PIECES = 4
+"""Pieces that one word at an end of the text may replace; a list that covers more than the text has others there."""
 _MATCH_LIMIT = 250_000
 """Limit of (words of the text) x (words of the vendor) for the comparison, which bounds its cost."""
 
@@ -33,28 +37,30 @@ class VendorWord(msgspec.Struct):
     """A word with its times in seconds, in the JSON of several vendors."""
 
     word: str = ""
-    start: float | None = None
-    end: float | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
 
 
 class SpeakerWord(VendorWord):
-    """A vendor's word with the number or name of its speaker."""
+    """A vendor's word with the name of its speaker, which may be a number."""
 
-    speaker: int | str | None = None
+    speaker: str | None = None
 
 
 def add_word_times(update: Update, *readings: Iterable[TimedText]) -> Update:
     """Return the update with times and speakers of its words.
 
+    The vendor's list may cover more or less than the text: words without a counterpart get the moment between their
+    neighbours. If too few words match, the update is returned unchanged.
+
     Args:
         update: its text determines the words.
         readings: the vendor's words in each of its spellings; the first that can be aligned with the text is taken.
-            If none can, the update is returned unchanged.
     """
     words = _WORD.findall(update.text)
     for reading in readings:
         pieces = [piece for piece in reading if piece.text.strip()]
-        aligned = _align(words, pieces) if pieces else None
+        aligned = _align(words, pieces) if words and pieces else None
         if aligned:
             return add_speakers(update, aligned)
     return update
@@ -79,18 +85,42 @@ def _align(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText]
     found = _align_by_characters(words, pieces)
     if found is None and len(words) == len(pieces):
         found = list(pieces)
-    if found is None:
-        found = _align_by_similarity(words, pieces)
-    return found if found and all(x.start is not None and x.end is not None for x in found) else None
+    if found is None and len(pieces) > 2 * len(words):  # a list of all words so far: this text is its end
+        found = _align_by_similarity(words, pieces[-2 * len(words) :])
+    return _fill_gaps(found or _align_by_similarity(words, pieces))
+
+
+def _fill_gaps(found: list[TimedText] | None) -> list[TimedText] | None:
+    """Give words without times the moment between their neighbours; None if no word has any."""
+    timed = [i for i, x in enumerate(found or ()) if x.start is not None and x.end is not None]
+    if not found or not timed:
+        return None
+    if len(timed) == len(found):
+        return found
+    filled = list(found)
+    known = set(timed)
+    for i, x in enumerate(found):
+        if i not in known:
+            before = [j for j in timed if j < i][-1:]
+            moment = found[before[0]].end if before else found[timed[0]].start
+            filled[i] = replace(x, start=moment, end=moment)
+    return filled
 
 
 def _align_by_characters(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
+    """Align words and pieces of the same characters; pieces before the words, or behind them, are left out."""
     letters = ["".join(piece.text.split()) for piece in pieces]
-    if "".join(letters) != "".join(words):
-        return None
+    text, said = "".join(words), "".join(letters)
+    if said != text:
+        for part in (_drop_before(letters, said, text), _drop_behind(letters, said, text)):
+            if part is not None:
+                pieces, letters = pieces[part], letters[part]
+                break
+        else:
+            return None
     last_end, total = [], 0
-    for part in letters:
-        total += len(part)
+    for part_of in letters:
+        total += len(part_of)
         last_end.append(total)
     found, at, piece = [], 0, 0
     for word in words:
@@ -104,20 +134,53 @@ def _align_by_characters(words: Sequence[str], pieces: Sequence[TimedText]) -> l
     return found
 
 
+def _drop_before(letters: Sequence[str], said: str, text: str) -> slice | None:
+    """Return the last pieces whose characters are the text."""
+    rest = len(said) - len(text)
+    if rest <= 0 or not said.endswith(text):
+        return None
+    for i, part in enumerate(letters):
+        rest -= len(part)
+        if rest <= 0:
+            return slice(i + 1, None) if rest == 0 else None
+    return None
+
+
+def _drop_behind(letters: Sequence[str], said: str, text: str) -> slice | None:
+    """Return the first pieces whose characters are the text."""
+    if len(said) <= len(text) or not said.startswith(text):
+        return None
+    total = 0
+    for i, part in enumerate(letters):
+        total += len(part)
+        if total >= len(text):
+            return slice(0, i + 1) if total == len(text) else None
+    return None
+
+
 def _align_by_similarity(words: Sequence[str], pieces: Sequence[TimedText]) -> list[TimedText] | None:
     """Align words that are spelled differently ("$20", "twenty dollars") by the equal words between them."""
     if len(words) * len(pieces) > _MATCH_LIMIT:
         return None
-    match = SequenceMatcher(None, [_normalise(x) for x in words], [_normalise(x.text) for x in pieces], autojunk=False)
-    if match.ratio() < _MIN_SIMILARITY:
+    given = [normalise_word(x) for x in words]
+    match = SequenceMatcher(None, given, [normalise_word(x.text) for x in pieces], autojunk=False)
+    codes = match.get_opcodes()
+    equal = sum(stop - begin for kind, begin, stop, _, _ in codes if kind == "equal")
+    if equal < _MIN_SIMILARITY * min(len(words), len(pieces)) or not equal:
         return None
     found: list[TimedText] = []
-    for kind, begin, stop, first, last in match.get_opcodes():
+    for kind, begin, stop, first, last in codes:
         if kind == "equal":
             found += pieces[first:last]
         elif begin < stop:
             meant = pieces[first:last] or _gap(pieces[:first], pieces[last:])
-            found += [_merge(word, meant) for word in words[begin:stop]]
+            within = begin > 0 and stop < len(words)
+            if within or first == last or stop - begin >= last - first:
+                found += [_merge(word, meant) for word in words[begin:stop]]
+            else:  # at an end, where the list may cover more than the text
+                width = _MAX_PIECES * (stop - begin)
+                nearest = meant[-width:] if begin == 0 else meant[:width]
+                found += [_merge(word, nearest) for word in words[begin:stop]]
     return found
 
 
@@ -126,10 +189,6 @@ def _gap(before: Sequence[TimedText], behind: Sequence[TimedText]) -> list[Timed
     if behind:
         return [replace(behind[0], end=behind[0].start)]
     return [replace(x, start=x.end) for x in before[-1:]]
-
-
-def _normalise(word: str) -> str:
-    return "".join(x for x in word.casefold() if x.isalnum()) or word
 
 
 def _merge(word: str, pieces: Sequence[TimedText]) -> TimedText:

@@ -7,10 +7,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from consumers.common.worker_board import WorkerSlot
+from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
@@ -22,7 +24,7 @@ from consumers.http.guard.body_encoding import BodyEncodingMiddleware
 from consumers.http.guard.headers import SecurityHeadersMiddleware
 from consumers.http.guard.limits import LimitsMiddleware
 from consumers.http.guard.login import login_routes
-from consumers.http.guard.problem import on_failure, on_http_exception
+from consumers.http.guard.problem import on_disconnect, on_failure, on_http_exception
 from consumers.http.guard.tickets import Tickets, ticket_routes
 from consumers.http.guard.wrong_tokens import WrongTokens
 from consumers.http.live.feed import live_routes
@@ -50,6 +52,8 @@ class HttpContext:
     """Slot among several workers of this machine; None for a single one."""
     gateway: Gateway | None = None
     traffic: HttpTraffic = field(default_factory=HttpTraffic)
+    ignored: IgnoredRecords | None = None
+    """Count of values in which the formats of this process found nothing to label."""
 
 
 def build_app(context: HttpContext) -> Starlette:
@@ -75,7 +79,11 @@ def build_app(context: HttpContext) -> Starlette:
             Middleware(LimitsMiddleware, settings, traffic),
             Middleware(BodyEncodingMiddleware, settings, traffic),
         ],
-        exception_handlers={HTTPException: on_http_exception, Exception: on_failure},
+        exception_handlers={
+            HTTPException: on_http_exception,
+            ClientDisconnect: on_disconnect,
+            Exception: on_failure,
+        },
     )
 
 
@@ -106,7 +114,7 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     settings, worker, service, gateway = context.settings, context.worker, context.service, context.gateway
     names = worker.engine.tagger_names
     routes = health_routes(worker, settings.stall_seconds, service, context.slot)
-    routes += metrics_routes(worker, service, context.timings, context.traffic)
+    routes += metrics_routes(worker, service, context.timings, context.traffic, context.ignored)
     if context.live is not None:
         routes += live_routes(context.live, worker.engine.stats, service)
     if gateway is not None:
@@ -115,5 +123,5 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     routes += discovery_routes()
     if gateway is not None:
         received = worker.engine.intake.segments
-        routes += stream_routes(gateway, received, settings, context.traffic)
+        routes += stream_routes(gateway, received, settings, context.traffic, context.ignored)
     return routes + openapi_routes(settings, names)

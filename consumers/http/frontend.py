@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.app import HttpContext, build_app
 from consumers.http.live.model import LiveModel, LiveObserver
@@ -25,12 +26,20 @@ class HttpFrontend:
 
     Args:
         slot: of this process among several workers of the machine; None for a single one.
+        ignored: count of values in which the formats of this process found nothing to label.
     """
 
-    def __init__(self, settings: HttpSettings, worker: Worker, slot: "WorkerSlot | None" = None) -> None:
+    def __init__(
+        self,
+        settings: HttpSettings,
+        worker: Worker,
+        slot: "WorkerSlot | None" = None,
+        ignored: IgnoredRecords | None = None,
+    ) -> None:
         self._settings = settings
         self._slot = slot
         self._worker = worker
+        self._ignored = ignored or IgnoredRecords()
         self._timings = StepTimings()
         self._traffic = HttpTraffic()
         self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
@@ -50,6 +59,7 @@ class HttpFrontend:
             gateway=self._gateway,
             slot=self._slot,
             traffic=self._traffic,
+            ignored=self._ignored,
         )
         async with serve_http(build_app(context), at, self._settings, self._traffic) as address:
             try:

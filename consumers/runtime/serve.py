@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from consumers.common.gc_tuning import tune_interpreter
 from consumers.common.settings import ServiceSettings
 from consumers.common.worker_board import WorkerSlot
+from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import NORMAL, make_reader
 from consumers.http.settings import HttpSettings
 from consumers.runtime.engine_factory import log_loaded
@@ -131,7 +132,8 @@ async def _run(
     from consumers.kafka.service.service import Service
     from stream.engine.worker import Worker
 
-    worker, reader = Worker(engine, queue=settings.in_flight), make_reader(format, engine.intake.segments)
+    worker, ignored = Worker(engine, queue=settings.in_flight), IgnoredRecords()
+    reader = make_reader(format, engine.intake.segments, ignored=ignored)
     slot = member.slot if member else None
     if http is None or listener is None:
         service = Service(settings, worker, reader=reader)
@@ -139,7 +141,7 @@ async def _run(
             return await service.run(stop)
     from consumers.http.frontend import HttpFrontend
 
-    front = HttpFrontend(http, worker, slot)
+    front = HttpFrontend(http, worker, slot, ignored)
     service = Service(settings, worker, observer=front.observer, reader=reader)
     async with sending_heartbeats(slot, worker, service), front.serve(listener, service):
         await service.run(stop)

@@ -15,6 +15,7 @@ import msgspec
 
 from consumers.common.json_wrapping import BYTE_ORDER_MARK
 from consumers.formats.decode import BadInput, make_closed_update
+from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.line_reader import Line, LineReader
 from consumers.formats.readers import MessageReader
 from stream.engine.engine import Engine, StepResult
@@ -74,6 +75,7 @@ class TagRun:
 
     Attributes:
         bad: number of errors so far.
+        lines: number of lines, or messages of several lines, that are not empty.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class TagRun:
         self._errors = errors
         self._order = OrderedOutput()
         self.bad = 0
+        self.lines = 0
 
     def run(self, lines: LineReader) -> None:
         """Read to the end; revisions are written as soon as the available lines are processed.
@@ -118,6 +121,7 @@ class TagRun:
     def _submit(self, line: Line) -> None:
         if not line.value.removeprefix(BYTE_ORDER_MARK).strip():
             return
+        self.lines += 1
         submitted = 0
         try:
             for message in self._reader.read(line.value, self._key, line.number):
@@ -164,10 +168,12 @@ def tag_input(
     final_only: bool,
     session: str | None = None,
     open_lines: Callable[[BinaryIO], LineReader] = LineReader,
+    ignored: IgnoredRecords | None = None,
 ) -> int:
-    """Label standard input to standard output; returns the exit code, 1 if there was an error.
+    """Label standard input to standard output; returns the exit code, 1 if there was an error or all was ignored.
 
-    The parameters are those of `TagRun`; `open_lines` splits standard input into messages.
+    The parameters are those of `TagRun`; `open_lines` splits standard input into messages; `ignored` has counted the
+    lines in which the reader found nothing to label.
     """
     run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
     # A buffer of its own: at exit Python fails on sys.stdin while a thread still reads from it.
@@ -176,4 +182,10 @@ def tag_input(
     stream.close()  # at its end, so that no thread reads from it
     if run.bad:
         print(f"{run.bad} bad line{'s' if run.bad > 1 else ''}", file=sys.stderr)
-    return 1 if run.bad else 0
+    if ignored is None or not ignored.total:
+        return 1 if run.bad else 0
+    print(f"{ignored.total} of {run.lines} lines had nothing to label: {ignored.describe()}", file=sys.stderr)
+    all_ignored = ignored.total == run.lines
+    if all_ignored:
+        print("no line had anything to label; is --format right? (docs/formats.md)", file=sys.stderr)
+    return 1 if run.bad or all_ignored else 0

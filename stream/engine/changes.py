@@ -8,6 +8,7 @@ from stream.labelling.labeller import Growth, Labelling
 from stream.revisions.emission import Emission
 from stream.revisions.span_diff import Difference, diff_spans
 from stream.revisions.spans import LabelFlips, count_flips, find_spans, first_change, score_segment
+from stream.revisions.whole_words import fit_to_words
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import Write
 from stream.sessions.session import Segment, Session
@@ -61,7 +62,14 @@ def sum_growth(growths: Sequence[Growth | None]) -> UpdateChange | None:
 
 
 def diff_for_tagger(
-    job: SegmentJob, segment: Segment, tagger: str, reading: Labelling, rewritten: int | None, emission: Emission
+    job: SegmentJob,
+    segment: Segment,
+    tagger: str,
+    reading: Labelling,
+    rewritten: int | None,
+    *,
+    emission: Emission,
+    whole_words: bool,
 ) -> Difference:
     """Compare the spans that the readers of one tagger are to have with those that they have.
 
@@ -70,11 +78,12 @@ def diff_for_tagger(
     write, state = job.write, job.session.state
     shown = state.spans_of(tagger, write.segment)
     final = write.final or segment.closed
-    published = emission.choose_spans(segment.text, shown.spans, write.text, reading, final)
+    fitted = fit_to_words(write.text, reading) if whole_words else reading
+    published = emission.choose_spans(segment.text, shown.spans, write.text, fitted, final)
     found = find_spans(write.text, write.times, published, write.speaker, write.channel)
     next_id = state.counters_of(tagger).next_span
     difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
-    shown.complete = published is reading or list(published.spans) == list(reading.spans)
+    shown.complete = published is fitted or list(published.spans) == list(fitted.spans)
     difference.score = score_segment(reading)
     return difference
 

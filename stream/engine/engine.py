@@ -1,6 +1,7 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
@@ -29,7 +30,10 @@ from stream.sessions.step_result import Answer, Failure, StepResult
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
 TOKENS_PER_EXTRA_SLICE = 1024
-"""A step that labels this many tokens works on one slice more of long texts: so these have a share under any load."""
+"""A step that labels this many tokens works on one slice more for each caller with long texts, up to
+`MAX_CALLERS_TOGETHER`: so these have a share under any load.
+"""
+MAX_CALLERS_TOGETHER = 4
 
 
 class PhaseTimer:
@@ -77,6 +81,8 @@ class Engine:
             group must have the same value.
         max_open_segments: segments of a session that can be open; a new one beyond them closes the oldest, whose
             revision says so (`Revision.closed_by`).
+        whole_words: whether spans are of whole words (`stream.revisions.whole_words`), or just of those that the tagger
+            labelled, which evaluations measure.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class Engine:
         remember_seconds: float = 3600.0,
         remember_segments: int = REMEMBERED_SEGMENTS,
         max_open_segments: int = MAX_OPEN_SEGMENTS,
+        whole_words: bool = True,
     ) -> None:
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
@@ -110,7 +117,7 @@ class Engine:
         self._passes = _slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._emission = emission
+        self._diff_for_tagger = partial(diff_for_tagger, emission=emission, whole_words=whole_words)
         self.sliced = SlicedWork()
         """Long operations in progress."""
         self._worked_on_slices = False
@@ -270,7 +277,7 @@ class Engine:
             stats.count_work(readings[0].work, closing, change.flips)
             for name, reading in zip(names, readings, strict=True):
                 if closing or not spans_unchanged(segment, name, reading):
-                    yield name, diff_for_tagger(job, segment, name, reading, change.rewritten, self._emission)
+                    yield name, self._diff_for_tagger(job, segment, name, reading, change.rewritten)
 
     def _begin_slices(self, session: ActiveSession, write: Write) -> None:
         """Let the session wait until the write has been worked on in slices."""
@@ -302,7 +309,8 @@ class Engine:
             self._worked_on_slices = False
             return
         self._worked_on_slices = True
-        for _ in range(1 + sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE):
+        extra = sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE
+        for _ in range(1 + extra * min(self.sliced.callers, MAX_CALLERS_TOGETHER)):
             if self.sliced:
                 self._work_on_slice(self.sliced.next(), result)
 

@@ -1,6 +1,7 @@
 """Worker: runs an engine in one compute thread, behind a bounded queue, for an asyncio event loop."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -11,6 +12,15 @@ from stream.engine.engine import Answer, Engine, StepResult
 from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message
 from stream.overload.governor import OverloadChange
+
+QUIET_TURNS = 3
+"""Iterations of the event loop without a message after which it has read what was there."""
+LOOP_SECONDS = 0.2
+"""The longest time that a step waits for that."""
+SWITCH_SECONDS = 0.001
+"""Time after which the compute thread lets the event loop go on. A fifth of Python's own: each time that the event loop
+reads or writes a socket while the compute thread runs Python, it waits for this long.
+"""
 
 
 class WorkerFailed(RuntimeError):
@@ -60,6 +70,8 @@ class Worker:
         """Number of places in the queue that are taken: of messages whose answer the reader of `results` has not dealt
         with yet.
         """
+        self._enqueued = 0
+        """Number of messages so far."""
         self._steps_begun = 0
         self._steps_read = 0
         self._progress_at = 0.0
@@ -107,6 +119,7 @@ class Worker:
             self._progress_at = now
         self._submitted[Answer(message.session, offset)].append((now, takes_place))
         self.in_flight += takes_place
+        self._enqueued += 1
         return takes_place
 
     def wake(self) -> None:
@@ -183,16 +196,21 @@ class Worker:
     def _start_thread(self) -> None:
         if self._thread is None and not self._stopped:
             loop = asyncio.get_running_loop()
+            sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
             self._thread = threading.Thread(target=self._run_steps, args=(loop,), name="hearken-compute", daemon=True)
             self._thread.start()
 
     def _run_steps(self, loop: asyncio.AbstractEventLoop) -> None:
         """Body of the compute thread."""
+        superseded = False
+        """Whether the last step found many updates that newer ones had superseded: more come than are labelled."""
         try:
             while not self._stopped:
                 if not self.engine.pending:
                     self._wake.wait(self._idle_seconds())
                     self._wake.clear()
+                elif superseded:
+                    self._let_loop_read(loop)
                 started = self._clock()
                 self.engine.expire(started)
                 change = self.engine.update_load(started, crowded=self.in_flight > self._queue / 2)
@@ -200,10 +218,29 @@ class Worker:
                     self._steps_begun += 1
                     result = self.engine.step(self._clock)
                     ended = self._clock()
+                    superseded = result.stats.coalesced > len(result.answered) / 4
                     self.engine.record_step_time(ended - started)
                     loop.call_soon_threadsafe(self._deliver, result, started, ended, change)
         except BaseException as error:
             loop.call_soon_threadsafe(self._fail, error)
+
+    def _let_loop_read(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wait until the event loop has read what its sources have sent.
+
+        Otherwise the compute thread takes the time that reading needs, and labels texts that are long superseded while
+        the newest ones wait in the sockets' buffers.
+        """
+        read, until = threading.Event(), self._clock() + LOOP_SECONDS
+
+        def turn(quiet: int, enqueued: int) -> None:
+            quiet = quiet + 1 if enqueued == self._enqueued else 0
+            if quiet < QUIET_TURNS and self._clock() < until:
+                loop.call_soon(turn, quiet, self._enqueued)
+            else:
+                read.set()
+
+        loop.call_soon_threadsafe(turn, 0, -1)
+        read.wait(2 * LOOP_SECONDS)
 
     def _deliver(self, result: StepResult, started: float, ended: float, change: OverloadChange | None) -> None:
         self._progress_at = self._clock()

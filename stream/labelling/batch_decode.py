@@ -226,7 +226,16 @@ def segment_growth(part: SegmentScores, by_input: int, by_model: int, unchanged:
         return None
     encoded, before, changed = part.encoded, part.before.encoded, part.first_changed
     rewritten = int(before.word_start[changed]) if changed < len(before.word_start) else None
-    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, bool(unchanged))
+    same = bool(unchanged) and not _continues_word(encoded, changed)
+    return Growth(len(encoded.word_start) - changed, rewritten, by_input, by_model, same)
+
+
+def _continues_word(encoded: Encoded, word: int) -> bool:
+    """Tell whether no white space is before a word: it may change the extent of a span of the word before it."""
+    if not 0 < word < len(encoded.word_start):
+        return False
+    between = encoded.cleaned[encoded.word_end[word - 1] : encoded.word_start[word]]
+    return not any(map(str.isspace, between))
 
 
 def segment_work(part: SegmentScores, words: int) -> PlanWork:

@@ -21,9 +21,17 @@ from aiokafka.errors import (
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.client.clients import serialize
 from consumers.kafka.service.service_clients import ServiceClients
+from consumers.kafka.topics.watch import TopicWatch
 from tests.waiting import PATIENCE
 
 IN, OUT, DEAD, STATE = "hearken.updates", "hearken.revisions", "hearken.dead-letters", "hearken.state"
+
+
+class IdleWatch(TopicWatch):
+    """Topics in memory have no settings."""
+
+    async def run(self, on_look: Callable[[], Awaitable[None]]) -> None:
+        await asyncio.Event().wait()
 
 
 @dataclass
@@ -78,6 +86,7 @@ class FakeKafka:
             consumer=lambda settings: FakeConsumer(self, settings),
             reader=lambda settings: FakeReader(self),
             prepare=self.prepare,
+            watch=IdleWatch,
         )
 
     async def prepare(self, settings: ServiceSettings) -> None:

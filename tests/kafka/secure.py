@@ -10,6 +10,8 @@ from consumers.kafka.brokers.apache_kafka import ApacheKafka, find_jars, free_po
 from tests.waiting import run
 
 USER, PASSWORD = "labeller", "correct-horse-9"
+LIMITED = "limited"
+"""A user with the same password that may do only what ACLs allow; it logs in with PLAIN."""
 
 PROPERTIES = """
 listeners=PLAINTEXT://127.0.0.1:{{port}},LOGIN://127.0.0.1:{login},MUTUAL://127.0.0.1:{mutual},CONTROLLER://127.0.0.1:{{controller}}
@@ -22,7 +24,9 @@ ssl.truststore.location={folder}/authority.pem
 listener.name.mutual.ssl.client.auth=required
 sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
 listener.name.login.scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;
-listener.name.login.plain.sasl.jaas.config={security}.plain.PlainLoginModule required user_{user}="{password}";
+listener.name.login.plain.sasl.jaas.config={security}.plain.PlainLoginModule required {users};
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:{user};User:CN=worker
 """
 
 
@@ -31,7 +35,7 @@ class SecureKafka:
     """Where it is, by listener, and what its clients need.
 
     Attributes:
-        plain: the address that the broker itself and a test's own reader use.
+        plain: the address that the broker itself and a test's own reader use, which may do anything.
         login: SASL_SSL, with `USER` and `PASSWORD`; the certificate is localhost's.
         mutual: SSL; clients show a certificate.
         folder: of authority.pem, stranger.pem (another authority), worker.pem and worker.key.
@@ -57,7 +61,7 @@ def secure_kafka() -> Iterator[SecureKafka]:
             mutual=mutual,
             folder=folder,
             user=USER,
-            password=PASSWORD,
+            users=f'user_{USER}="{PASSWORD}" user_{LIMITED}="{PASSWORD}"',
             security="org.apache.kafka.common.security",
         )
         users = ["--add-scram", f"SCRAM-SHA-512=[name={USER},password={PASSWORD}]"]

@@ -1,9 +1,13 @@
-"""Shared rules of chats: a message is a closed segment of its channel; edits replace it, deletes remove it."""
+"""Shared rules of chats: a message is a closed segment of its channel; edits replace it, deletes remove it.
 
-from collections.abc import Callable
+The text of a message is what people see, each part once: the text itself, then the parts that are shown with it and say
+something else (blocks, embeds, attachments, forwarded messages), each on a line of its own.
+"""
+
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from consumers.formats.base import FormatContext
+from consumers.formats.base import FormatContext, Ignored, IgnoredReason
 from stream.messages.types import Delete, Message, Update
 
 
@@ -14,6 +18,11 @@ class ChatChannel:
         self._session = session
         self._existing = context.segments(session)
         self._changes: dict[str, Update | None] = {}
+        self._without_text = False
+
+    def text_of(self, name: str) -> str:
+        """Text of a message as it stands; empty if it is unknown."""
+        return self._existing[name].text if name in self._existing else ""
 
     def write(self, name: str, text: str, author: str | None, time: float | None = None) -> None:
         """Write or edit a message. One without text (a picture, a join) is ignored, unless it had text before."""
@@ -21,6 +30,8 @@ class ChatChannel:
             self._changes[name] = Update(
                 session=self._session, segment=name, text=text, final=True, time=time, speaker=author
             )
+        else:
+            self._without_text = True
 
     def delete(self, name: str) -> None:
         """Delete a message."""
@@ -34,11 +45,17 @@ class ChatChannel:
         """Delete all messages of the channel."""
         self._delete_matching(lambda _: True)
 
-    def messages(self) -> list[Message]:
-        """Return one message for each changed segment; only existing segments are deleted."""
+    def messages(self, otherwise: IgnoredReason) -> list[Message | Ignored]:
+        """Return one message for each changed segment; only existing segments are deleted.
+
+        Args:
+            otherwise: why there is none, if neither a text nor a message to delete is missing.
+        """
         updates = [x for x in self._changes.values() if x is not None]
         deleted = [name for name, x in self._changes.items() if x is None and name in self._existing]
-        return [*(Delete(session=self._session, segment=name) for name in deleted), *updates]
+        if updates or deleted:
+            return [*(Delete(session=self._session, segment=name) for name in deleted), *updates]
+        return [Ignored("no_text" if self._without_text else "nothing_to_delete" if self._changes else otherwise)]
 
     def _delete_matching(self, matches: Callable[[str | None], bool]) -> None:
         speakers = {name: x.speaker for name, x in self._existing.items()}
@@ -46,6 +63,27 @@ class ChatChannel:
         for name, speaker in speakers.items():
             if matches(speaker):
                 self.delete(name)
+
+
+def join_seen(text: str, parts: Iterable[str | None]) -> str:
+    """Return a text followed by the parts that say something else, a line each.
+
+    A part whose letters and digits stand in what precedes it is left out: platforms send words in several forms.
+    """
+    shown, letters = text, _letters(text)
+    for part in parts:
+        if part is None or not part.strip():
+            continue
+        said = _letters(part)
+        if said in letters if said else part.strip() in shown:
+            continue
+        shown = f"{shown}\n{part.strip()}" if shown.strip() else part
+        letters += " " + said
+    return shown
+
+
+def _letters(text: str) -> str:
+    return "".join(x for x in text.casefold() if x.isalnum())
 
 
 def parse_timestamp(stamp: str | None) -> float | None:

@@ -2,7 +2,7 @@
 
 A session is a channel, a segment a message by its `ts`. Slack sends typed `&`, `<` and `>` as entities, which are
 unescaped, so that the text is what people see. Mentions and links (`<@U123>`) stay as sent, because only Slack knows
-their displayed text.
+their displayed text. Blocks and attachments are read with the text.
 """
 
 from collections.abc import Iterable
@@ -10,8 +10,10 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext
-from consumers.formats.chat.base import ChatChannel
+from consumers.formats.base import Format, FormatContext, Ignored, IgnoredReason
+from consumers.formats.chat.base import ChatChannel, join_seen
+from consumers.formats.chat.slack_text import attachment_texts, block_texts, unescape
+from consumers.formats.convert import convert
 from stream.messages.types import Message
 
 
@@ -21,6 +23,8 @@ class _SlackMessage(msgspec.Struct):
     bot_id: str | None = None
     text: str | None = None
     ts: str | None = None
+    blocks: Any = None
+    attachments: Any = None
 
 
 class _SlackEvent(_SlackMessage):
@@ -29,39 +33,68 @@ class _SlackEvent(_SlackMessage):
     message: _SlackMessage | None = None
 
 
-class _Callback(msgspec.Struct):
-    event: msgspec.Raw = msgspec.Raw()
-
-
 class _SlackValue(msgspec.Struct):
     type: str = ""
-    event: msgspec.Raw = msgspec.Raw()
-    payload: _Callback | None = None
+    event: Any = None
+    payload: Any = None
 
 
-_TEXT_SUBTYPES = (None, "bot_message", "me_message", "thread_broadcast", "file_share")
+_TEXT_SUBTYPES = (
+    None,
+    "bot_message",
+    "me_message",
+    "thread_broadcast",
+    "reply_broadcast",
+    "file_share",
+    "channel_topic",
+    "channel_purpose",
+    "channel_name",
+    "group_topic",
+    "group_purpose",
+    "group_name",
+)
+"""What people write: messages, and topics, purposes and names of channels."""
+_CONTROL: dict[str, IgnoredReason] = {
+    "ping": "keep_alive",
+    "pong": "keep_alive",
+    "hello": "metadata",
+    "disconnect": "metadata",
+    "url_verification": "metadata",
+    "app_rate_limited": "metadata",
+}
 
 
-def _read(value: msgspec.Raw, context: FormatContext) -> Iterable[Message]:
-    event = _unwrap(value)
-    if event is None or event.channel is None:
-        return ()
+def _read(value: dict[str, Any], context: FormatContext) -> Iterable[Message | Ignored]:
+    found = _unwrap(value)
+    if isinstance(found, Ignored):
+        return (found,)
+    event = convert(found, _SlackEvent)
+    if event.channel is None:
+        return (Ignored("unknown_shape"),)
     chat = ChatChannel(context, context.session_name(event.channel))
     if event.subtype == "message_deleted" and event.deleted_ts is not None:
         chat.delete(event.deleted_ts)
     elif event.subtype == "message_changed" and event.message is not None:
         _apply(event.message, chat)
     elif event.subtype in _TEXT_SUBTYPES:
+        if event.ts is None:
+            return (Ignored("unknown_shape"),)
         _apply(event, chat)
-    return chat.messages()
+    return chat.messages(otherwise="other_event")
 
 
-def _unwrap(value: msgspec.Raw) -> _SlackEvent | None:
-    """Return the message of an envelope; None for other events, whose fields may have other types."""
-    envelope = msgspec.json.decode(value, type=_SlackValue)
-    inner = bytes(envelope.payload.event) if envelope.payload else bytes(envelope.event)
-    kind = msgspec.json.decode(inner, type=_SlackValue).type if inner else envelope.type
-    return msgspec.json.decode(inner or value, type=_SlackEvent) if kind == "message" else None
+def _unwrap(value: dict[str, Any]) -> dict[str, Any] | Ignored:
+    """Return the message of an envelope; other events, whose fields may have other types, are ignored."""
+    envelope = convert(value, _SlackValue)
+    payload = envelope.payload if isinstance(envelope.payload, dict) else {}
+    inner = payload.get("event") if payload else envelope.event
+    if inner is None:
+        if envelope.type == "message":
+            return value
+        return Ignored(_CONTROL.get(envelope.type, "other_event" if envelope.type else "unknown_shape"))
+    if isinstance(inner, dict) and inner.get("type") == "message":
+        return inner
+    return Ignored("other_event")
 
 
 def _apply(message: _SlackMessage, chat: ChatChannel) -> None:
@@ -70,11 +103,9 @@ def _apply(message: _SlackMessage, chat: ChatChannel) -> None:
     if message.subtype == "tombstone":  # a deleted message whose thread goes on
         chat.delete(message.ts)
         return
-    chat.write(message.ts, _unescape(message.text or ""), message.user or message.bot_id, float(message.ts))
-
-
-def _unescape(text: str) -> str:
-    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    parts = [*block_texts(message.blocks), *attachment_texts(message.attachments)]
+    text = join_seen(unescape(message.text or ""), parts)
+    chat.write(message.ts, text, message.user or message.bot_id, float(message.ts))
 
 
 def _recognises(value: dict[str, Any]) -> bool:
@@ -85,4 +116,4 @@ def _recognises(value: dict[str, Any]) -> bool:
     return value.get("type") == "event_callback"
 
 
-FORMAT = Format("slack", _read, _recognises, msgspec.Raw, chat=True)
+FORMAT = Format("slack", _read, _recognises, dict, chat=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import write_named
+from consumers.formats.base import Format, FormatContext, Ignored
+from consumers.formats.utterances import write_numbered
 from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
@@ -20,11 +20,11 @@ class _AssemblyWord(msgspec.Struct):
     text: str = ""
     start: float | None = None
     end: float | None = None
-    speaker: str | int | None = None
+    speaker: str | None = None
 
 
 class _AssemblyTurn(msgspec.Struct):
-    type: str
+    type: str = ""
     turn_order: int = 0
     turn_is_formatted: bool = False
     end_of_turn: bool = False
@@ -33,30 +33,31 @@ class _AssemblyTurn(msgspec.Struct):
     speaker_label: str | None = None
 
 
-def _read(value: _AssemblyTurn, context: FormatContext) -> Iterable[Message]:
+def _read(value: _AssemblyTurn, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.type in ("Begin", "Termination"):
         return context.end_session()
+    if value.type in ("SpeechStarted", "Error"):
+        return (Ignored("metadata"),)
     if value.type != "Turn":
-        return ()
-    session = context.session_name()
+        return (Ignored("other_event" if value.type else "unknown_shape"),)
     update = Update(
-        session=session,
-        segment=f"turn-{value.turn_order}",
+        session=context.session_name(),
+        segment="",
         text=_text(value),
         final=value.end_of_turn,
         time=_seconds(value.words[-1].end) if value.words else None,
         speaker=value.speaker_label,
     )
     pieces = [TimedText(x.text, _seconds(x.start), _seconds(x.end), to_name(x.speaker)) for x in value.words]
-    existing = context.segments(session).get(update.segment)
-    if existing is not None and existing.closed and not value.turn_is_formatted:
-        return ()  # the formatted turn may have come already and must not be undone
-    return write_named(existing, add_word_times(update, pieces))
+    # The formatted turn may have come already and must not be undone.
+    return write_numbered(
+        context, "turn", add_word_times(update, pieces), value.turn_order, edits=value.turn_is_formatted
+    )
 
 
 def _text(value: _AssemblyTurn) -> str:
     spoken, words = value.transcript.split(), [x.text for x in value.words]
-    if value.end_of_turn or [x.strip() for x in words[: len(spoken)]] != spoken:
+    if len(words) <= len(spoken) or [x.strip() for x in words[: len(spoken)]] != spoken:
         return value.transcript
     return " ".join([*spoken, *words[len(spoken) :]])
 

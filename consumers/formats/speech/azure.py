@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import timed_name, write_timed
+from consumers.formats.base import Format, FormatContext, Ignored
+from consumers.formats.convert import Seconds, convert
+from consumers.formats.utterances import write_timed
 from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
@@ -27,8 +28,8 @@ class _AzureWord(msgspec.Struct, rename="pascal"):
 class _Best(msgspec.Struct, rename="pascal"):
     display: str | None = None
     lexical: str = ""
-    words: list[_AzureWord] | None = None
-    display_words: list[_AzureWord] | None = None
+    words: list[_AzureWord] = []
+    display_words: list[_AzureWord] = []
 
 
 class _AzureResult(msgspec.Struct, rename="pascal"):
@@ -36,25 +37,35 @@ class _AzureResult(msgspec.Struct, rename="pascal"):
     recognition_status: str | None = None
     display_text: str | None = None
     offset: float | None = None
-    duration: float = 0.0
-    best: list[_Best] | None = msgspec.field(name="NBest", default=None)
+    offset_in_ticks: float | None = None
+    """Name of the offset in the result objects of SDKs."""
+    duration: float | str = 0.0
+    best: list[_Best] = msgspec.field(name="NBest", default=[])
     speaker_id: str | None = None
-    channel: int | str | None = None
+    channel: str | None = None
+    reason: str | None = None
+    """State of a result object: its name or its number."""
 
 
-def _read(value: _AzureResult, context: FormatContext) -> Iterable[Message]:
-    is_final = value.recognition_status is not None
-    if value.offset is None or (value.text is None and not is_final):
-        return ()
+_RECOGNIZED, _CLOSED = ("RecognizedSpeech", "3"), ("NoMatch", "0", "Canceled", "1")
+
+
+def _read(value: _AzureResult, context: FormatContext) -> Iterable[Message | Ignored]:
+    status = value.recognition_status
+    is_final = status is not None or value.reason in (*_RECOGNIZED, *_CLOSED)
+    if value.text is None and not is_final:
+        return (Ignored("unknown_shape" if value.offset is None else "metadata"),)
     best = value.best[0] if value.best else _Best()
-    text = (value.display_text or best.display or best.lexical) if is_final else value.text
-    start, end = value.offset / _TICKS, (value.offset + value.duration) / _TICKS
+    text = (value.display_text or best.display or best.lexical or value.text) if is_final else value.text
+    offset = value.offset_in_ticks if value.offset is None else value.offset
+    start = (offset or 0.0) / _TICKS
+    end = start + _duration(value.duration)
     channel = to_name(value.channel)
     scope = f"channel-{channel}" if channel else "audio"
     update = Update(
         session=context.session_name(),
-        segment=timed_name(scope, start),
-        text=(text or "") if value.recognition_status in (None, "Success") else "",
+        segment="",
+        text=(text or "") if status in (None, "Success", "0") and value.reason not in _CLOSED else "",
         final=is_final,
         time=end,
         speaker=None if value.speaker_id == "Unknown" else to_name(value.speaker_id),
@@ -64,10 +75,15 @@ def _read(value: _AzureResult, context: FormatContext) -> Iterable[Message]:
     return write_timed(context, scope, update, start, end)
 
 
-def _pieces(words: list[_AzureWord] | None) -> list[TimedText]:
-    return [
-        TimedText(x.display_text or x.word, x.offset / _TICKS, (x.offset + x.duration) / _TICKS) for x in words or []
-    ]
+def _duration(value: float | str) -> float:
+    """Seconds of a duration: ticks, or a time span as .NET and Java write it."""
+    if isinstance(value, str) and not value.strip().isdigit():
+        return float(convert(value, Seconds))
+    return float(value) / _TICKS
+
+
+def _pieces(words: list[_AzureWord]) -> list[TimedText]:
+    return [TimedText(x.display_text or x.word, x.offset / _TICKS, (x.offset + x.duration) / _TICKS) for x in words]
 
 
 def _recognises(value: dict[str, Any]) -> bool:

@@ -1,126 +1,101 @@
 """Captions (WebVTT or SRT): a cue is a closed segment, named by its start.
 
-A value is one or several cues, separated by empty lines as in files. Roll-up captions repeat the lines that are still
-on the screen; repeated lines are dropped. Cues may be sent again, as in live segments of a stream; a cue with changed
-text replaces the earlier one.
+A value is one or several cues, separated by empty lines as in files (`consumers.formats.speech.cue_parser`). Roll-up
+captions repeat the lines that are still on the screen; repeated lines are dropped, unless another voice says them.
+Cues may be sent again, as in live segments of a stream; a cue with changed text replaces the earlier one, and one that
+begins at the same time and says something else is a cue of its own.
 """
 
-import html
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
-from consumers.formats.base import Format, FormatContext, OpenText
-from consumers.formats.decode import BadInput
-from consumers.formats.utterances import start_in_name, timed_name
+from msgspec.structs import replace
+
+from consumers.formats.base import Format, FormatContext, Ignored, Segments
+from consumers.formats.speech.cue_parser import Cue, is_caption, parse_cues
+from consumers.formats.utterances import is_same_utterance, start_in_name, timed_name
 from consumers.formats.word_times import TimedText, add_word_times, last_end
 from stream.messages.types import Message, Update
 
-_TIMING = re.compile(r"[ \t]*(\S+)[ \t]+-->[ \t]+(\S+)")
-_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{2}):(\d{2})[.,](\d{3})")
-_HEADER = re.compile(r"\ufeff?(WEBVTT|NOTE|STYLE|REGION)\b")
-_EMPTY = re.compile(r"\n[ \t]*\n")
-_TAG = re.compile(r"<([^<>]*)>|\{\\[^{}]*\}")
 _CONTINUES_WITHIN = 0.1
 """A cue that repeats the previous text within this time (seconds) after its end continues it."""
 _SCREEN_CUES = 4
 """Number of previous cues whose lines may still be on the screen."""
 _SCOPE = "cue"
 
-
-@dataclass(frozen=True, slots=True)
-class _Cue:
-    start: float
-    end: float
-    lines: tuple[tuple[TimedText, ...], ...]
-
-    def texts(self) -> list[str]:
-        return ["".join(piece.text for piece in line).strip() for line in self.lines]
+_Line = tuple[str, str | None]
+"""Text of a line and its voice."""
 
 
-def _read(value: str, context: FormatContext) -> Iterator[Message]:
+def _read(value: str, context: FormatContext) -> Iterator[Message | Ignored]:
     session = context.session_name()
-    updates: dict[str, tuple[_Cue, Update]] = {}
-    for block in _EMPTY.split(value.replace("\r\n", "\n").strip("\n")):
-        cue = _parse(block)
-        if cue is None:
-            continue
-        segment = timed_name(_SCOPE, cue.start)
-        shown = _lines_on_screen(context.segments(session), {name: x for name, (_, x) in updates.items()}, cue.start)
-        new = _drop_repeats(cue, *shown)
+    cues = parse_cues(value)
+    if not cues:
+        yield Ignored("metadata")
+        return
+    updates: dict[str, Update] = {}
+    for cue in cues:
+        segments = context.after(updates.values()).segments(session)
+        new = _drop_repeats(cue, *_lines_on_screen(segments, cue.start)) if cue.rolls_up else _filled(cue)
         text = "\n".join("".join(piece.text for piece in line).strip() for line in new)
-        if text or segment in context.segments(session):
-            update = Update(session=session, segment=segment, text=text, final=True, time=cue.end)
-            updates[segment] = cue, add_word_times(update, [piece for line in new for piece in line])
-    for _, update in updates.values():
-        yield update
+        update = Update(session=session, segment="", text=text, final=True, time=cue.end)
+        update = add_word_times(update, [piece for line in new for piece in line])
+        name = _name(segments, update, cue.start)
+        if text or name in segments:
+            updates[name] = replace(update, segment=name)
+        else:
+            yield Ignored("repeat" if any(cue.line_texts()) else "no_text")
+    yield from updates.values()
 
 
-def _lines_on_screen(
-    existing: Mapping[str, OpenText], updates: Mapping[str, Update], before: float
-) -> tuple[list[str], float | None]:
+def _name(segments: Segments, update: Update, start: float) -> str:
+    """Return the name of the cue that an update writes: one that stands with this start and text, or a new one."""
+    number = 1
+    while True:
+        name = timed_name(_SCOPE if number == 1 else f"{_SCOPE}~{number}", start)
+        standing = segments.get(name)
+        if standing is None or not standing.text.strip() or is_same_utterance(standing, update, by_times=False):
+            return name
+        number += 1
+
+
+def _lines_on_screen(segments: Segments, before: float) -> tuple[list[_Line], float | None]:
     """Return the lines of the last cues before a time, and the end of the last one."""
-    cues = {name: (x.text, last_end(x.times)) for name, x in existing.items()}
-    cues |= {name: (x.text, x.time) for name, x in updates.items()}
-    begun = {start: told for name, told in cues.items() if (start := start_in_name(name, _SCOPE)) is not None}
-    earlier = [begun[start] for start in sorted(begun) if start < before][-_SCREEN_CUES:]
-    lines = [line for text, _ in earlier for line in text.split("\n") if line]
-    return lines, earlier[-1][1] if earlier else None
+    starts = {name: start for name in segments if (start := start_in_name(name, _SCOPE)) is not None and start < before}
+    earlier = sorted(starts, key=lambda name: starts[name])[-_SCREEN_CUES:]
+    lines = [line for name in earlier for line in _lines_of(segments, name)]
+    return lines, last_end(segments[earlier[-1]].times) if earlier else None
 
 
-def _drop_repeats(cue: _Cue, shown: Sequence[str], end: float | None) -> Sequence[tuple[TimedText, ...]]:
-    filled = [line for line, text in zip(cue.lines, cue.texts(), strict=True) if text]
-    texts = [text for text in cue.texts() if text]
-    for count in range(min(len(texts), len(shown)), 0, -1):
-        goes_on = len(texts) > 1 or (end is not None and cue.start - end <= _CONTINUES_WITHIN)
-        if goes_on and texts[:count] == list(shown[-count:]):
+def _lines_of(segments: Segments, name: str) -> Iterator[_Line]:
+    segment = segments[name]
+    word = 0
+    for line in segment.text.split("\n"):
+        time = segment.times[word] if word < len(segment.times) else None
+        word += len(line.split())
+        if line:
+            yield line, (time.speaker if time is not None else None) or segment.speaker
+
+
+def _drop_repeats(cue: Cue, shown: Sequence[_Line], end: float | None) -> Sequence[tuple[TimedText, ...]]:
+    filled = _filled(cue)
+    lines = [("".join(x.text for x in line).strip(), _voice(line)) for line in filled]
+    for count in range(min(len(lines), len(shown)), 0, -1):
+        goes_on = len(lines) > 1 or (end is not None and cue.start - end <= _CONTINUES_WITHIN)
+        if goes_on and all(_repeats(*pair) for pair in zip(lines, shown[-count:], strict=False)):
             return filled[count:]
     return filled
 
 
-def _parse(block: str) -> _Cue | None:
-    """Return the cue of a block; None for a header, a note or a style."""
-    if not block.strip() or _HEADER.match(block):
-        return None
-    rows = block.split("\n")
-    for number, row in enumerate(rows[:2]):  # an identifier may precede the times
-        if (timing := _TIMING.match(row)) is not None:
-            start, end = _seconds(timing[1]), _seconds(timing[2])
-            return _Cue(start, end, tuple(_pieces(rows[number + 1 :], start, end)))
-    raise BadInput("invalid_message", "not a caption: no line of times (BEGIN --> END)")
+def _repeats(line: _Line, shown: _Line) -> bool:
+    return line[0] == shown[0] and (None in (line[1], shown[1]) or line[1] == shown[1])
 
 
-def _pieces(rows: Sequence[str], start: float, end: float) -> Iterator[tuple[TimedText, ...]]:
-    """Return the words of each line with the times and voices marked in it."""
-    at, voice = start, None
-    for row in rows:
-        line: list[TimedText] = []
-        position = 0
-        for tag in [*_TAG.finditer(row), None]:
-            text = html.unescape(row[position : tag.start() if tag else len(row)])
-            position = tag.end() if tag else len(row)
-            line += [TimedText(x, at, end, voice) for x in re.findall(r"\s+|\S+", text)]
-            mark = (tag[1] or "") if tag else ""
-            if _CLOCK.fullmatch(mark):
-                at = _seconds(mark)
-                line = [TimedText(x.text, x.start, min(at, x.end or at), x.speaker) for x in line]
-            elif mark[:2] in ("v ", "v."):
-                voice = html.unescape(mark.partition(" ")[2]).strip() or None
-            elif mark == "/v":
-                voice = None
-        yield tuple(line)
+def _filled(cue: Cue) -> Sequence[tuple[TimedText, ...]]:
+    return [line for line, text in zip(cue.lines, cue.line_texts(), strict=True) if text]
 
 
-def _seconds(clock: str) -> float:
-    parts = _CLOCK.fullmatch(clock)
-    if parts is None:
-        raise BadInput("invalid_message", "not a time of a caption (00:00:00.000)")
-    hours, minutes, seconds, thousandths = (int(part or 0) for part in parts.groups())
-    return hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+def _voice(line: Sequence[TimedText]) -> str | None:
+    return next((x.speaker for x in line if x.text.strip()), None)
 
 
-def _recognises(value: str) -> bool:
-    return _HEADER.match(value) is not None or any(_TIMING.match(row) for row in value.split("\n")[:3])
-
-
-FORMAT = Format("captions", _read, _recognises, blocks=True)
+FORMAT = Format("captions", _read, is_caption, blocks=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import timed_name, write_timed
+from consumers.formats.base import Format, FormatContext, Ignored
+from consumers.formats.convert import Seconds, convert
+from consumers.formats.utterances import write_timed
 from consumers.formats.word_times import SpeakerWord, TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
@@ -33,26 +34,38 @@ class _DeepgramMetadata(msgspec.Struct):
 
 
 class _Results(msgspec.Struct):
-    type: str
-    start: float = 0.0
-    duration: float = 0.0
+    type: str = ""
+    start: Seconds = 0.0
+    duration: Seconds = 0.0
     is_final: bool = False
-    channel: _Channel | list[int] | None = None
+    channel: Any = None
     """A list in `SpeechStarted` and `UtteranceEnd`."""
     channel_index: list[int] = []
     metadata: _DeepgramMetadata | None = None
 
 
-def _read(value: _Results, context: FormatContext) -> Iterable[Message]:
-    if value.type != "Results" or not isinstance(value.channel, _Channel) or not value.channel.alternatives:
-        return ()
-    best, request = value.channel.alternatives[0], value.metadata.request_id if value.metadata else ""
+_METADATA = ("Metadata", "SpeechStarted", "UtteranceEnd", "Connected", "Warning", "Error", "Open", "Close")
+
+
+def _read(value: _Results, context: FormatContext) -> Iterable[Message | Ignored]:
+    if value.type != "Results":
+        if value.type in _METADATA:
+            return (Ignored("metadata"),)
+        if value.type == "KeepAlive":
+            return (Ignored("keep_alive"),)
+        return (Ignored("other_event" if value.type else "unknown_shape"),)
+    if value.channel is None:
+        return (Ignored("unknown_shape"),)
+    alternatives = convert(value.channel, _Channel).alternatives
+    if not alternatives:
+        return (Ignored("no_text"),)
+    best, request = alternatives[0], value.metadata.request_id if value.metadata else ""
     channel = str(value.channel_index[0]) if value.channel_index else "0"
-    scope = f"{request[:8]}/{channel}" if request else channel
+    scope = f"{request}/{channel}" if request else channel
     end = value.start + value.duration
     update = Update(
         session=context.session_name(request or None),
-        segment=timed_name(scope, value.start),
+        segment="",
         text=best.transcript,
         final=value.is_final,
         time=end,
@@ -71,7 +84,7 @@ def _pieces(best: _DeepgramAlternative, punctuated: bool) -> list[TimedText]:
 
 def _recognises(value: dict[str, Any]) -> bool:
     if value.get("type") == "Results":
-        return "channel_index" in value and isinstance(value.get("channel"), dict)
+        return isinstance(value.get("channel"), dict) and not {"channel_index", "channelIndex"}.isdisjoint(value)
     if value.get("type") == "Metadata":
         return "request_id" in value
     # AssemblyAI has a `SpeechStarted` too, without a channel

@@ -8,44 +8,47 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext
-from consumers.formats.utterances import write_named
+from consumers.formats.base import Format, FormatContext, Ignored
+from consumers.formats.convert import Seconds
+from consumers.formats.utterances import write_numbered
 from consumers.formats.word_times import SpeakerWord, TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 
 class _TurnInfo(msgspec.Struct):
-    type: str
+    type: str = ""
     event: str = ""
     request_id: str = ""
     turn_index: int = 0
     transcript: str = ""
     words: list[SpeakerWord] = []
-    audio_window_end: float | None = None
+    audio_window_end: Seconds | None = None
 
 
 _EVENTS = ("StartOfTurn", "Update", "EagerEndOfTurn", "TurnResumed", "EndOfTurn")
+_METADATA = ("Connected", "Error", "FatalError", "ConfigureSuccess", "ConfigureFailure")
 
 
-def _read(value: _TurnInfo, context: FormatContext) -> Iterable[Message]:
+def _read(value: _TurnInfo, context: FormatContext) -> Iterable[Message | Ignored]:
+    if value.type in _METADATA:
+        return (Ignored("metadata"),)
     if value.type != "TurnInfo" or value.event not in _EVENTS:
-        return ()
-    session = context.session_name(value.request_id or None)
-    turn = f"turn-{value.turn_index}"
+        return (Ignored("other_event" if value.type else "unknown_shape"),)
     update = Update(
-        session=session,
-        segment=f"{value.request_id[:8]}/{turn}" if value.request_id else turn,
+        session=context.session_name(value.request_id or None),
+        segment="",
         text=value.transcript,
         final=value.event == "EndOfTurn",
         time=value.audio_window_end,
     )
     pieces = [TimedText(x.word, x.start, x.end, to_name(x.speaker)) for x in value.words]
-    return write_named(context.segments(session).get(update.segment), add_word_times(update, pieces))
+    scope = f"{value.request_id}/turn" if value.request_id else "turn"
+    return write_numbered(context, scope, add_word_times(update, pieces), value.turn_index)
 
 
 def _recognises(value: dict[str, Any]) -> bool:
     connected = value.get("type") == "Connected" and "sequence_id" in value
-    return connected or (value.get("type") == "TurnInfo" and "turn_index" in value)
+    return connected or (value.get("type") == "TurnInfo" and not {"turn_index", "turnIndex"}.isdisjoint(value))
 
 
 FORMAT = Format("deepgram-flux", _read, _recognises, _TurnInfo)

@@ -5,59 +5,57 @@ unstable part of one response form one text; a final part comes first and closes
 (0.0 means that it was not set).
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from consumers.formats.base import Format, FormatContext
+from consumers.formats.base import Format, FormatContext, Ignored
+from consumers.formats.convert import Seconds
 from consumers.formats.utterances import write_named, write_unnamed
 from consumers.formats.word_times import TimedText, add_word_times, to_name
 from stream.messages.types import Message, Update
 
 
-class _Duration(msgspec.Struct):
-    seconds: float = 0.0
-    nanos: float = 0.0
-
-
-_Time = _Duration | str | None
-"""The JSON form of a protobuf duration is "1.500s"; some clients send its fields."""
-
-
 class _GoogleWord(msgspec.Struct):
     word: str = ""
-    start_time: _Time = None
-    end_time: _Time = None
-    start_offset: _Time = None
-    end_offset: _Time = None
+    start_time: Seconds | None = None
+    end_time: Seconds | None = None
+    start_offset: Seconds | None = None
+    end_offset: Seconds | None = None
     speaker_tag: int = 0
     speaker_label: str = ""
 
 
 class _GoogleAlternative(msgspec.Struct):
     transcript: str = ""
-    words: list[dict[str, Any]] = []
+    words: list[_GoogleWord] = []
 
 
 class _GoogleResult(msgspec.Struct):
     alternatives: list[_GoogleAlternative] = []
     is_final: bool = False
-    result_end_time: _Time = None
-    result_end_offset: _Time = None
+    result_end_time: Seconds | None = None
+    result_end_offset: Seconds | None = None
     channel_tag: int = 0
 
 
 class _Response(msgspec.Struct):
-    results: list[dict[str, Any]] = []
+    results: list[_GoogleResult] | None = None
+    speech_event_type: Any = None
+    error: Any = None
+    metadata: Any = None
+    total_billed_time: Any = None
 
 
-def _read(value: _Response, context: FormatContext) -> Iterator[Message]:
+def _read(value: _Response, context: FormatContext) -> Iterator[Message | Ignored]:
+    if not value.results:
+        known = (value.results, value.speech_event_type, value.error, value.metadata, value.total_billed_time)
+        yield Ignored("unknown_shape" if known == (None,) * len(known) else "metadata")
+        return
     channels: dict[int, list[_GoogleResult]] = {}
-    for fields in value.results:
-        result = msgspec.convert(_snake_case(fields), _GoogleResult)
+    for result in value.results:
         if result.alternatives:
             channels.setdefault(result.channel_tag, []).append(result)
     for channel, results in channels.items():
@@ -81,31 +79,19 @@ def _join(context: FormatContext, channel: int, results: Sequence[_GoogleResult]
         segment="",
         text="".join(x.alternatives[0].transcript for x in results),
         final=last.is_final,
-        time=_seconds(last.result_end_time or last.result_end_offset),
+        time=last.result_end_offset if last.result_end_time is None else last.result_end_time,
         channel=str(channel) if channel else None,
     )
-    words = [msgspec.convert(_snake_case(word), _GoogleWord) for x in results for word in x.alternatives[0].words]
-    return add_word_times(update, [_timed_text(word) for word in words])
+    return add_word_times(update, [_timed_text(word) for x in results for word in x.alternatives[0].words])
 
 
 def _timed_text(word: _GoogleWord) -> TimedText:
-    # JSON omits a start of zero.
-    start, end = _seconds(word.start_time or word.start_offset), _seconds(word.end_time or word.end_offset)
-    start = 0.0 if start is None and end is not None else start
+    start = word.start_offset if word.start_time is None else word.start_time
+    end = word.end_offset if word.end_time is None else word.end_time
+    start = 0.0 if start is None and end is not None else start  # JSON omits a start of zero
     return TimedText(word.word, start, end, to_name(word.speaker_label or word.speaker_tag or None))
 
 
-def _seconds(time: _Time) -> float | None:
-    if isinstance(time, str):
-        return float(time.removesuffix("s"))
-    return None if time is None else time.seconds + time.nanos / 1e9
-
-
-def _snake_case(fields: dict[str, Any]) -> dict[str, Any]:
-    return {_CAPITAL.sub(lambda x: "_" + x[0].lower(), name): value for name, value in fields.items()}
-
-
-_CAPITAL = re.compile("[A-Z]")
 _RESULT_FIELDS = {
     "stability",
     "isFinal",

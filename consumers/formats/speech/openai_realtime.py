@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext, delete_segment
+from consumers.formats.base import Format, FormatContext, Ignored, OpenText, delete_segment
+from consumers.formats.convert import Seconds
 from consumers.formats.utterances import write_named
 from consumers.formats.word_times import TimedText, add_word_times
 from stream.messages.types import Message, Update
@@ -17,21 +18,30 @@ _PREFIX = "conversation.item.input_audio_transcription."
 
 
 class _OpenaiEvent(msgspec.Struct):
-    type: str
+    type: str = ""
     item_id: str = ""
     content_index: int = 0
     delta: str = ""
     transcript: str = ""
     text: str = ""
     speaker: str | None = None
-    start: float | None = None
-    end: float | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    status: str | None = None
+    """`in_progress`: servers with this interface send the text so far as `completed`."""
 
 
-def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message]:
+_KINDS = ("delta", "segment", "completed", "failed", "conversation.item.deleted")
+_METADATA = ("session.", "transcription_session.", "input_audio_buffer.", "conversation.", "rate_limits.", "error")
+
+
+def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message | Ignored]:
     kind = value.type.removeprefix(_PREFIX)
-    if not value.item_id or kind not in ("delta", "segment", "completed", "failed", "conversation.item.deleted"):
-        return ()
+    if kind not in _KINDS:
+        is_known = value.type.startswith(_METADATA)
+        return (Ignored("metadata" if is_known else "other_event" if value.type else "unknown_shape"),)
+    if not value.item_id:
+        return (Ignored("unknown_shape"),)
     session = context.session_name()
     segment = f"{value.item_id}/{value.content_index}" if value.content_index else value.item_id
     if kind == "conversation.item.deleted":
@@ -41,20 +51,28 @@ def _read(value: _OpenaiEvent, context: FormatContext) -> Iterable[Message]:
         text = existing.text if existing else ""
         return write_named(existing, Update(session=session, segment=segment, text=text, final=True))
     if kind == "completed":
-        return write_named(existing, Update(session=session, segment=segment, text=value.transcript, final=True))
+        final = value.status != "in_progress"
+        return write_named(existing, Update(session=session, segment=segment, text=value.transcript, final=final))
     if existing is not None and existing.closed:
-        return ()
+        return (Ignored("late"),)
     if kind == "delta":
         return _append(session, segment, value.delta)
-    if existing is not None and value.text.strip() in existing.text:
-        return ()  # already received as deltas
+    if existing is not None and _is_known(existing, value):
+        return (Ignored("repeat"),)
     text = value.text if existing is None or value.text[:1].isspace() else f" {value.text}"
     return _append(session, segment, text, [TimedText(x, value.start, value.end, value.speaker) for x in text.split()])
 
 
-def _append(session: str, segment: str, text: str, pieces: Iterable[TimedText] = ()) -> Iterable[Message]:
+def _is_known(existing: OpenText, value: _OpenaiEvent) -> bool:
+    """Whether a segment of a diarizing model has been received, as deltas (which have no times) or as itself."""
+    if not any(existing.times):
+        return value.text.strip() in existing.text
+    return any(x is not None and x[:2] == (value.start, value.end) for x in existing.times)
+
+
+def _append(session: str, segment: str, text: str, pieces: Iterable[TimedText] = ()) -> Iterable[Message | Ignored]:
     update = Update(session=session, segment=segment, text=text, mode="append")
-    return (add_word_times(update, pieces),) if text else ()
+    return (add_word_times(update, pieces) if text.strip() else update if text else Ignored("no_text"),)
 
 
 def _recognises(value: dict[str, Any]) -> bool:

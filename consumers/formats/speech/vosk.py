@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext
+from consumers.formats.base import Format, FormatContext, Ignored
 from consumers.formats.utterances import write_unnamed
 from consumers.formats.word_times import TimedText, VendorWord, add_word_times
 from stream.messages.types import Message, Update
@@ -25,7 +25,7 @@ class _VoskResult(msgspec.Struct):
     """Replaces `text` if several are requested; the best is first."""
 
 
-def _read(value: _VoskResult, context: FormatContext) -> Iterable[Message]:
+def _read(value: _VoskResult, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.partial is not None:
         text, words, final = value.partial, value.partial_result, False
     elif value.text is not None:
@@ -33,7 +33,7 @@ def _read(value: _VoskResult, context: FormatContext) -> Iterable[Message]:
     elif value.alternatives:
         text, words, final = value.alternatives[0].text, value.alternatives[0].result, True
     else:
-        return ()
+        return (Ignored("unknown_shape"),)
     update = Update(session=context.session_name(), segment="", text=text, final=final)
     return write_unnamed(context, "audio", add_word_times(update, [TimedText(x.word, x.start, x.end) for x in words]))
 
@@ -42,7 +42,9 @@ _SHAPES = ({"partial", "partial_result"}, {"text", "result", "spk", "spk_frames"
 
 
 def _recognises(value: dict[str, Any]) -> bool:
-    return bool(value) and any(value.keys() <= shape and isinstance(_first(value), str | list) for shape in _SHAPES)
+    if not value or value.keys() == {"text"}:  # any program's JSON may have a text
+        return False
+    return any(value.keys() <= shape and isinstance(_first(value), str | list) for shape in _SHAPES)
 
 
 def _first(value: dict[str, Any]) -> Any:

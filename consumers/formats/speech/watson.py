@@ -9,15 +9,16 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext, OpenText
-from consumers.formats.utterances import write_named
+from consumers.formats.base import Format, FormatContext, Ignored, OpenText
+from consumers.formats.convert import Seconds
+from consumers.formats.utterances import Result, number_scope, write_numbered
 from consumers.formats.word_times import TimedText, add_speakers, add_word_times
 from stream.messages.types import Message, Update, WordTime
 
 
 class _WatsonAlternative(msgspec.Struct):
     transcript: str = ""
-    timestamps: list[tuple[str, float, float]] = []
+    timestamps: list[tuple[str, Seconds, Seconds]] = []
 
 
 class _WatsonResult(msgspec.Struct):
@@ -26,8 +27,8 @@ class _WatsonResult(msgspec.Struct):
 
 
 class _Label(msgspec.Struct):
-    speaker: int
-    start: float = msgspec.field(name="from", default=-1.0)
+    speaker: str
+    start: Seconds = msgspec.field(name="from", default=-1.0)
 
 
 class _WatsonEvent(msgspec.Struct):
@@ -35,28 +36,44 @@ class _WatsonEvent(msgspec.Struct):
     results: list[_WatsonResult] = []
     speaker_labels: list[_Label] = []
     state: str | None = None
+    error: Any = None
+    warnings: Any = None
+    processing_metrics: Any = None
+    audio_metrics: Any = None
 
 
-def _read(value: _WatsonEvent, context: FormatContext) -> Iterable[Message]:
+_SCOPE = "result"
+
+
+def _read(value: _WatsonEvent, context: FormatContext) -> Iterable[Message | Ignored]:
     if value.state is not None:
         return context.end_session()
     if not value.results and not value.speaker_labels:
-        return ()
+        known = (value.error, value.warnings, value.processing_metrics, value.audio_metrics)
+        return (Ignored("unknown_shape" if known == (None,) * len(known) else "metadata"),)
     session = context.session_name()
-    existing = context.segments(session)
-    speakers = _known_speakers(existing) | {_hundredths(x.start): str(x.speaker) for x in value.speaker_labels}
-    updates = {x.segment: _set_speakers(x, speakers) for x in _results(value, session)}
-    if value.speaker_labels:
-        updates = {x.segment: x for x in _relabelled(session, existing, speakers)} | updates
-    return [message for name, update in updates.items() for message in write_named(existing.get(name), update)]
+    labels = {_hundredths(x.start): x.speaker for x in value.speaker_labels}
+    messages: dict[str, Result] = {}
+    for index, update in enumerate(_results(value, session), value.result_index):
+        for message in write_numbered(context, _SCOPE, update, index):
+            if isinstance(message, Update):
+                known_speakers = _known_speakers(_of_stream(context, session, message.segment)) | labels
+                message = _set_speakers(message, known_speakers)
+            messages["" if isinstance(message, Ignored) else message.segment] = message
+    if labels:
+        latest = next(reversed([x for x in messages if x] or _numbered_names(context, session)), "")
+        standing = _of_stream(context, session, latest)
+        speakers = _known_speakers(standing) | labels
+        messages = {x.segment: x for x in _relabelled(session, standing, speakers)} | messages
+    return messages.values() or (Ignored("metadata"),)
 
 
 def _results(value: _WatsonEvent, session: str) -> Iterator[Update]:
-    for index, result in enumerate(value.results, value.result_index):
+    for result in value.results:
         best = result.alternatives[0] if result.alternatives else _WatsonAlternative()
         update = Update(
             session=session,
-            segment=f"result-{index}",
+            segment="",
             text=best.transcript,
             final=result.final,
             time=best.timestamps[-1][2] if best.timestamps else None,
@@ -64,11 +81,21 @@ def _results(value: _WatsonEvent, session: str) -> Iterator[Update]:
         yield add_word_times(update, [TimedText(word, start, end) for word, start, end in best.timestamps])
 
 
+def _numbered_names(context: FormatContext, session: str) -> list[str]:
+    return [name for name in context.segments(session) if number_scope(name, _SCOPE)]
+
+
+def _of_stream(context: FormatContext, session: str, segment: str) -> Mapping[str, OpenText]:
+    """Segments of the connection that a segment is of: in another one, times and speakers mean something else."""
+    scope = number_scope(segment, _SCOPE)
+    return {name: x for name, x in context.segments(session).items() if number_scope(name, _SCOPE) == scope}
+
+
 def _relabelled(session: str, existing: Mapping[str, OpenText], speakers: Mapping[int, str]) -> Iterator[Update]:
     """Updates of segments whose speakers have changed, because labels come after the words."""
     for name, segment in existing.items():
         words = tuple(WordTime(*x) for x in segment.times if x is not None)
-        if name.startswith("result-") and words and len(words) == len(segment.times):
+        if words and len(words) == len(segment.times):
             update = Update(session=session, segment=name, text=segment.text, final=segment.closed, words=words)
             update = _set_speakers(update, speakers)
             if (update.speaker, update.words) != (segment.speaker, words):

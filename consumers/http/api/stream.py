@@ -5,6 +5,7 @@ the number of the frame that it answers. An invalid frame is answered by an erro
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import IntEnum
@@ -19,6 +20,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput, decode_json
+from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import NORMAL, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
@@ -77,7 +79,11 @@ class StreamIdle(RuntimeError):
 
 
 def stream_routes(
-    gateway: Gateway, received: Received, settings: HttpSettings, traffic: HttpTraffic
+    gateway: Gateway,
+    received: Received,
+    settings: HttpSettings,
+    traffic: HttpTraffic,
+    ignored: IgnoredRecords | None = None,
 ) -> list[BaseRoute]:
     """Return the routes of `/v1/stream`.
 
@@ -85,6 +91,7 @@ def stream_routes(
         received: returns the received segments by the engine's name of a session.
         settings: limits of one connection.
         traffic: counts the connections that are ended.
+        ignored: counts frames in which their format found nothing to label.
     """
 
     async def stream(websocket: WebSocket) -> None:
@@ -92,7 +99,7 @@ def stream_routes(
         code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
             async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
-                query = read_query(received, client, websocket.query_params)
+                query = read_query(received, client, websocket.query_params, ignored)
                 await StreamConnection(websocket, client, *query, settings).run()
         except WebSocketDisconnect:
             return
@@ -122,7 +129,7 @@ _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def read_query(
-    received: Received, client: ClientHandle, query: Mapping[str, str]
+    received: Received, client: ClientHandle, query: Mapping[str, str], ignored: IgnoredRecords | None = None
 ) -> tuple[MessageReader, bytes | None]:
     """Return the reader for the query's format, and the query's session encoded as a record's key.
 
@@ -137,7 +144,7 @@ def read_query(
     session = query.get("session")
     key = None if session is None else session.encode("utf-8", "surrogatepass")
     try:
-        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION), key
+        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION, ignored), key
     except SettingError as error:
         raise BadQuery(error.detail) from None
 
@@ -231,7 +238,7 @@ class StreamConnection:
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:
-        await self._send(StreamError(reason, detail.replace("--format", "?format="), frame))
+        await self._send(StreamError(reason, re.sub("--format ?", "?format=", detail), frame))
 
     async def _send(self, value: Revision | StreamError) -> None:
         async with asyncio.timeout(SEND_SECONDS), self._sending:

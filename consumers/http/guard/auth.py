@@ -28,7 +28,10 @@ from consumers.http.guard.wrong_tokens import WrongTokens
 from consumers.http.ops.traffic import HttpTraffic, RefusalReason
 from consumers.http.settings import HttpSettings
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/metrics", "/login", "/$discovery/rest"})
+PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths of those who watch over the service. They are answered when all limits are reached."""
+LOGIN_PATH = "/login"
+PUBLIC_PATHS = PROBE_PATHS | {LOGIN_PATH, "/$discovery/rest"}
 """Paths that need no token, because they expose no session and no text."""
 KEY_PATH_SUFFIX = "/comments:analyze"
 COOKIE = "hearken"

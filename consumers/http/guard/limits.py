@@ -15,12 +15,14 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from consumers.http.guard.auth import PUBLIC_PATHS, token_number
+from consumers.http.guard.auth import LOGIN_PATH, PROBE_PATHS, PUBLIC_PATHS, token_number
 from consumers.http.guard.open_connections import client_network
 from consumers.http.guard.problem import RequestProblem, problem
 from consumers.http.ops.traffic import HttpTraffic, RefusalReason
 from consumers.http.settings import HttpSettings
 
+MAX_LOGIN_BYTES = 4096
+"""Limit of the body of a login, which anybody may send."""
 MAX_RATES = 4096
 """Limit of callers whose rate is known; the one that was quiet longest is forgotten first, and starts afresh."""
 _CALLER = "hearken_caller"
@@ -78,15 +80,19 @@ class CallerLimits:
         number = token_number(scope) if self.settings.more_tokens else None
         return HttpCaller(self, client_network(client[0]) if client else "", number)
 
-    async def refuse(self, caller: HttpCaller, total: int) -> Response | None:
-        """Count a request against its caller's rate; returns an error response if it is beyond a limit.
+    async def refuse_rate(self, caller: HttpCaller) -> Response | None:
+        """Count a request against its caller's rate; returns an error response if it is beyond it."""
+        for key in caller.keys:
+            if not await self._within_rate(key):
+                return self._refusal(429, "too_many_requests", "too many requests a second; send fewer, or later")
+        return None
+
+    def refuse_busy(self, caller: HttpCaller, total: int) -> Response | None:
+        """Return an error response if there are too many requests in flight.
 
         Args:
             total: requests and WebSockets in flight of all callers.
         """
-        for key in caller.keys:
-            if not await self._within_rate(key):
-                return self._refusal(429, "too_many_requests", "too many requests a second; send fewer, or later")
         if total >= self.settings.max_connections:
             return self._refusal(503, "busy", "too many requests at once; try again later")
         for key in caller.keys:
@@ -134,11 +140,15 @@ class LimitsMiddleware:
         """Handle one ASGI connection."""
         if scope["type"] == "http":
             receive = self._limit_body(scope, receive)
-        if scope["type"] not in ("http", "websocket") or scope["path"] in PUBLIC_PATHS:
+        path = scope.get("path")
+        if scope["type"] not in ("http", "websocket") or path in PROBE_PATHS:
             return await self._app(scope, receive, send)
         caller = self._limits.identify(scope)
-        if refusal := await self._limits.refuse(caller, self._in_flight):
-            return await refusal(scope, receive, send)
+        refusal = await self._limits.refuse_rate(caller)
+        if refusal is None and path not in PUBLIC_PATHS:  # strangers must not take the places of those with a token
+            refusal = self._limits.refuse_busy(caller, self._in_flight)
+        if refusal or path in PUBLIC_PATHS:
+            return await (refusal or self._app)(scope, receive, send)
         scope.setdefault("state", {})[_CALLER] = caller
         self._in_flight += 1
         try:
@@ -150,6 +160,8 @@ class LimitsMiddleware:
     def _limit_body(self, scope: Scope, receive: Receive) -> Receive:
         """Wrap `receive`: refuse a body that is too large, whatever its content-length says, or too slow."""
         limit, seconds = self._settings.max_body_bytes, self._settings.request_seconds
+        if scope["path"] == LOGIN_PATH:
+            limit = min(limit, MAX_LOGIN_BYTES)
         content_length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         until = asyncio.get_running_loop().time() + seconds
         size, complete = 0, False

@@ -8,6 +8,8 @@ from starlette.responses import JSONResponse, Response
 
 from consumers.http.guard.headers import SECURITY_HEADERS
 
+CLIENT_GONE = 499
+"""Status in metrics and the access log of requests whose client has gone (nginx has it too)."""
 _ERROR_CODES = {404: "not_found", 405: "method_not_allowed", 500: "internal"}
 
 
@@ -40,6 +42,11 @@ async def on_http_exception(request: Request, error: Exception) -> Response:
     given = error.error if isinstance(error, RequestProblem) else None
     code = given or _ERROR_CODES.get(error.status_code, "refused")
     return problem(error.status_code, code, error.detail, error.headers)
+
+
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """End a request whose client has gone before its body was complete; nobody reads the response."""
+    return problem(CLIENT_GONE, "client_gone", "the client has closed the connection")
 
 
 async def on_failure(request: Request, error: Exception) -> Response:

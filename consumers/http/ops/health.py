@@ -37,6 +37,8 @@ def health_routes(
     async def healthz(request: Request) -> JSONResponse:
         problems = find_problems()
         body = {"status": "stuck" if problems else "ok", "why": problems, **_progress(worker)}
+        if service is not None:
+            body["topics"] = [str(problem) for problem in service.topic_problems]
         return JSONResponse(body | _worker_states(slot), 503 if problems else 200)
 
     async def readyz(request: Request) -> JSONResponse:

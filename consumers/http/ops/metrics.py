@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from consumers.formats.ignored import IgnoredRecords
 from consumers.http.ops.timings import StepTimings
 from consumers.http.ops.traffic import HttpTraffic
 from consumers.kafka.service.service import Service
@@ -71,11 +72,12 @@ def metrics_routes(
     service: Service | None = None,
     timings: StepTimings | None = None,
     traffic: HttpTraffic | None = None,
+    ignored: IgnoredRecords | None = None,
 ) -> list[BaseRoute]:
     """Return the route of `/metrics`, which needs no token."""
     registry = CollectorRegistry()
     registry.register(traffic or HttpTraffic())
-    registry.register(_ServingMetrics(worker, service, timings or StepTimings()))
+    registry.register(_ServingMetrics(worker, service, timings or StepTimings(), ignored or IgnoredRecords()))
     ProcessCollector(registry=registry)
 
     async def metrics(request: Request) -> Response:
@@ -88,8 +90,9 @@ def metrics_routes(
 class _ServingMetrics(Collector):
     """Collects all metrics of a serving process."""
 
-    def __init__(self, worker: Worker, service: Service | None, timings: StepTimings) -> None:
+    def __init__(self, worker: Worker, service: Service | None, timings: StepTimings, ignored: IgnoredRecords) -> None:
         self._worker = worker
+        self._ignored = ignored
         self._service = service
         self._timings = timings
 
@@ -97,8 +100,11 @@ class _ServingMetrics(Collector):
         yield _build_info(self._worker)
         yield _number_formats(self._worker)
         yield from _engine_counters(self._worker.engine.stats)
+        slices = "Slices of long texts that were worked on"
+        yield CounterMetricFamily("hearken_slices", slices, self._worker.engine.sliced.slices)
         yield from _engine_gauges(self._worker)
         yield from self._timings.collect()
+        yield _ignored_records(self._ignored)
         if self._service is not None:
             yield from _kafka_metrics(self._service)
 
@@ -136,6 +142,8 @@ def _engine_gauges(worker: Worker) -> Iterator[Metric]:
         ("segments_open", "Segments that may still be rewritten", engine.intake.open_segment_count),
         ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
         ("queue_age_seconds", "Time that the next message has waited for its step", worker.queue_age),
+        ("callers_waiting", "Callers whose turn a step has not come to yet", engine.intake.waiting_callers),
+        ("long_updates", "Long texts that are labelled in slices at present", len(engine.sliced)),
         ("overload", "1 while restarts are shortened", engine.pricing.restarts_limited),
         ("restart_price", price, engine.pricing.price),
     ]
@@ -145,6 +153,14 @@ def _engine_gauges(worker: Worker) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"hearken_{name}", description, value)
     pages = {"used": counters.pages_used, "free": counters.pages_free}
     yield _by_label(GaugeMetricFamily, "cache_pages", "Pages of the encoder's cache", "state", pages)
+
+
+def _ignored_records(ignored: IgnoredRecords) -> Metric:
+    about = "Records and frames in which their format found nothing to label"
+    family = CounterMetricFamily("hearken_records_ignored", about, labels=["format", "reason"])
+    for kind, count in sorted(ignored.counts.items()):
+        family.add_metric(kind, count)
+    return family
 
 
 def _kafka_metrics(service: Service) -> Iterator[Metric]:
@@ -158,6 +174,8 @@ def _kafka_metrics(service: Service) -> Iterator[Metric]:
     yield CounterMetricFamily("hearken_records_done", "Records that are done", service.finished)
     about = "Records that are in no latency metric, because their timestamp is missing or wrong"
     yield _by_label(CounterMetricFamily, "records_untimed", about, "reason", service.clock_faults)
+    severities = {name: sum(x.severity == name for x in service.topic_problems) for name in ("error", "warning")}
+    yield _by_label(GaugeMetricFamily, "topic_problems", "Wrong settings of topics", "severity", severities)
     yield _by_label(GaugeMetricFamily, "partitions", "Partitions assigned by the group", "state", states)
     yield _by_label(GaugeMetricFamily, "lag_messages", "Offsets that are not done", "partition", messages)
     age = "Age of the last record taken, 0 when all are done"

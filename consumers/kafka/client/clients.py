@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from consumers.common.errors import AccessRefused, BrokerUnreachable, OperationFailed
 from consumers.common.settings import ServiceSettings
-from consumers.kafka.client.diagnosis import find_refusal
+from consumers.kafka.client.diagnosis import AUTHORIZATION_ERRORS, explain_authorization, find_refusal
 from consumers.kafka.client.security import aiokafka_options, read_security
 
 MAX_REQUEST = 8 << 20
@@ -163,6 +163,7 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
     Raises:
         BrokerUnreachable: no broker answered in time.
         AccessRefused: the broker refused the connection; the message names the variable to correct.
+        NotAuthorised: the broker knows us and does not allow it.
     """
     clock = asyncio.get_running_loop().time
     started = clock()
@@ -174,6 +175,9 @@ async def connect(make: Callable[[], C], broker: str, patience: float) -> C:
             await client.start()
         except (KafkaError, OSError) as error:
             await stop_client(client)
+            if isinstance(error, AUTHORIZATION_ERRORS):
+                transactions = getattr(client, "_txn_manager", None)
+                raise explain_authorization(error, getattr(transactions, "transactional_id", None) or "") from error
             refusal = await find_refusal(broker)
             if refusal and clock() + pause > min(deadline, started + REFUSED_SECONDS):
                 raise AccessRefused(f"{broker}: {refusal}") from error
@@ -212,6 +216,8 @@ async def admin_client(broker: str, patience: float) -> AsyncIterator[AIOKafkaAd
     admin: Admin = await connect(partial(Admin, broker), broker, patience)
     try:
         yield admin
+    except AUTHORIZATION_ERRORS as error:
+        raise explain_authorization(error) from error
     except KafkaError as error:
         raise OperationFailed(f"{broker}: {type(error).__name__}: {error}") from error
     finally:

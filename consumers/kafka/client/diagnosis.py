@@ -1,11 +1,20 @@
-"""Diagnosis of refused connections by a test connection, because aiokafka reports only that it could not connect."""
+"""Diagnosis of refused connections, by a test connection, and of missing rights: aiokafka names neither cause."""
 
 import asyncio
 import ssl
 
 from aiokafka.conn import AIOKafkaConnection, create_conn
-from aiokafka.errors import KafkaError, SaslAuthenticationFailed, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnsupportedSaslMechanismError,
+)
 
+from consumers.common.errors import NotAuthorised
 from consumers.kafka.client.security import Security, read_security
 
 PROBE_SECONDS = 10.0
@@ -37,6 +46,39 @@ async def find_refusal(broker: str) -> str | None:
         await connection.close()
         return None
     return None
+
+
+AUTHORIZATION_ERRORS = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    ClusterAuthorizationFailedError,
+)
+
+
+def explain_right(operations: str, subject: str) -> str:
+    """One line about an operation that no ACL allows us; `subject` is such as `topic updates`."""
+    return f"not authorised: {operations} on {subject}; an ACL must allow it"
+
+
+def explain_authorization(error: KafkaError, name: str = "") -> NotAuthorised:
+    """Name the operation that is missing, given one of `AUTHORIZATION_ERRORS`.
+
+    Args:
+        error: of a client.
+        name: of the group, or of the transactional id.
+    """
+    if isinstance(error, TopicAuthorizationFailedError):
+        names = next((x for x in error.args if x), name or "a topic of the service")
+        topics = names if isinstance(names, str) else ", ".join(sorted(map(str, names)))
+        return NotAuthorised(
+            explain_right("Read or Write (input: Read; state: both; others: Write)", f"topic {topics}")
+        )
+    if isinstance(error, GroupAuthorizationFailedError):
+        return NotAuthorised(explain_right("Read", f"group {name}"))
+    if isinstance(error, TransactionalIdAuthorizationFailed):
+        return NotAuthorised(explain_right("Write and Describe", f"transactional id {name}"))
+    return NotAuthorised(explain_right("IdempotentWrite or Create", "the cluster"))
 
 
 def _hosts(broker: str) -> list[tuple[str, int]]:

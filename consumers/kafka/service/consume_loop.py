@@ -16,6 +16,7 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from consumers.common.settings import ServiceSettings
 from consumers.formats.decode import BadInput
 from consumers.formats.readers import MessageReader
+from consumers.kafka.client.diagnosis import AUTHORIZATION_ERRORS, explain_authorization
 from consumers.kafka.in_flight import ConsumedRecord, InFlightRecord, InFlightRecords, OffsetTracker
 from consumers.kafka.output.dead_letter import DeadLetterRecord, DeadLetterWriter
 from consumers.kafka.output.partition_writer import PartitionOutput
@@ -77,7 +78,11 @@ class ConsumeLoop:
         """Records whose timestamp says nothing about their latency, by reason."""
 
     async def run(self) -> None:
-        """Take records until `stopping` is set."""
+        """Take records until `stopping` is set.
+
+        Raises:
+            NotAuthorised: we may not read them, or not join the group.
+        """
         consumer = self._group.consumer
         while not self.stopping.is_set():
             wait_ms = 0 if await self._wait_for_capacity() else 200
@@ -86,6 +91,8 @@ class ConsumeLoop:
             except NoOffsetForPartitionError:
                 await asyncio.sleep(0.05)  # its restore has not set the position yet
                 continue
+            except AUTHORIZATION_ERRORS as error:
+                raise explain_authorization(error, self._group.name) from error
             except OffsetOutOfRangeError as error:
                 await self._reopen(error.args[0])
                 continue

@@ -31,6 +31,7 @@ class GroupMember:
 
     def __init__(self, settings: ServiceSettings, positions: Callable[[], Mapping[TopicPartition, int]]) -> None:
         self._settings = settings
+        self.name = settings.group
         self._positions = positions
         self._committed: dict[TopicPartition, int] = {}
         self._committing = asyncio.Lock()

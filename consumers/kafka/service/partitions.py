@@ -12,18 +12,12 @@ from functools import partial
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import (
-    ClusterAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    KafkaError,
-    MessageSizeTooLargeError,
-    TopicAuthorizationFailedError,
-    UnsupportedVersionError,
-)
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, UnsupportedVersionError
 
 from consumers.common.errors import OperationFailed, ServiceFailed
 from consumers.common.settings import ServiceSettings
 from consumers.kafka.client.clients import connect, stop_client
+from consumers.kafka.client.diagnosis import AUTHORIZATION_ERRORS, explain_authorization
 from consumers.kafka.in_flight import InFlightRecords, OffsetTracker
 from consumers.kafka.output.changelog import (
     ChangelogError,
@@ -53,14 +47,6 @@ log = structlog.get_logger()
 
 MAX_RESTORES = 4
 """Maximum number of partitions that are restored at the same time."""
-
-FATAL_ERRORS = (
-    TopicAuthorizationFailedError,
-    GroupAuthorizationFailedError,
-    ClusterAuthorizationFailedError,
-    UnsupportedVersionError,
-)
-"""Errors that a repetition cannot cure."""
 
 
 @dataclass(eq=False, slots=True)
@@ -194,7 +180,9 @@ class Partitions:
                 writer = partition.writer
                 if not self._context.reduce_limit(*((writer.largest, writer.largest_letter) if writer else (0, 0))):
                     return self.fail(ServiceFailed(f"the brokers take hardly any message: {error}"))
-            except FATAL_ERRORS as error:
+            except AUTHORIZATION_ERRORS as error:
+                return self.fail(explain_authorization(error, self._settings.group))
+            except UnsupportedVersionError as error:
                 return self.fail(ServiceFailed(f"{type(error).__name__}: {error}"))
             except (KafkaError, TimeoutError, OSError, MembershipLost, ChangelogConflict) as error:
                 log.warning(
@@ -278,6 +266,19 @@ class Partitions:
         seconds = time.monotonic() - began
         log.info("restored", partition=at.partition, offset=start.offset, sessions=sessions, seconds=round(seconds, 3))
         self._observer.on_restored(sessions, seconds)
+
+    async def check_states(self) -> None:
+        """Check that the changelogs of idle partitions still have what was written; writers that are at work find out.
+
+        Raises:
+            StateLost: one has not.
+            KafkaError: the brokers do not answer.
+        """
+        for at, partition in list(self.assigned.items()):
+            if partition.is_open and partition.writer and not partition.writer.writing:
+                self._history.add_end(at.partition, partition.writer.state_end)
+                state = TopicPartition(self._settings.topics.state, at.partition)
+                await self._history.check_end(self._group.consumer, state)
 
     async def write_positions(self) -> None:
         """Write the committed offsets to the changelog (at least once): this member ends in order."""

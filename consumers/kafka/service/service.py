@@ -33,6 +33,7 @@ from consumers.kafka.service.observer import ServiceObserver
 from consumers.kafka.service.partitions import Partitions
 from consumers.kafka.service.routing import route_step
 from consumers.kafka.service.service_clients import ServiceClients
+from consumers.kafka.topics.topics import TopicProblem
 from stream.engine.worker import Worker
 
 log = structlog.get_logger()
@@ -82,6 +83,7 @@ class Service:
             self.dead_letters,
             self._observer,
         )
+        self._watch = self._clients.watch(settings)
         self._exactly_once = settings.guarantee == "exactly_once"
         self._left = False
         self.ready = self._partitions.ready
@@ -114,6 +116,11 @@ class Service:
     def clock_faults(self) -> Mapping[str, int]:
         """Number of records whose timestamp says nothing about their latency, by reason."""
         return self._consume_loop.clock_faults
+
+    @property
+    def topic_problems(self) -> list[TopicProblem]:
+        """What is wrong with the topics, as of the last look."""
+        return self._watch.problems
 
     def lags(self) -> list[PartitionLag]:
         """Consumer lag of the open partitions."""
@@ -159,7 +166,8 @@ class Service:
             group=settings.group,
             guarantee=settings.guarantee,
         )
-        jobs = [self._consume_loop.run(), self._publish(), self._commit_regularly()]
+        watching = self._watch.run(self._partitions.check_states)
+        jobs = [self._consume_loop.run(), self._publish(), self._commit_regularly(), watching]
         tasks = [asyncio.create_task(job) for job in jobs]
         stopping = asyncio.create_task(stop.wait())
         failure: asyncio.Future[None] = self._partitions.failure

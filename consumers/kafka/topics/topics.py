@@ -12,6 +12,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     IncompatibleBrokerVersion,
     KafkaConnectionError,
     KafkaTimeoutError,
@@ -19,13 +20,16 @@ from aiokafka.errors import (
     NodeNotReadyError,
     RequestTimedOutError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
-from consumers.common.errors import BrokerUnreachable, OperationFailed, ServiceFailed
-from consumers.common.settings import ServiceSettings, Topics
+from consumers.common.errors import BrokerUnreachable, NotAuthorised, OperationFailed, ServiceFailed
+from consumers.common.settings import ServiceSettings, Topics, suggest
 from consumers.kafka.client.clients import admin_client
+from consumers.kafka.client.diagnosis import explain_right
+from consumers.kafka.topics.metadata import describe_topics, read_operations
 from consumers.kafka.topics.rules import DEFAULT_PARTITIONS, WANTED, TopicRole, find_faults
 
 log = structlog.get_logger()
@@ -33,6 +37,16 @@ log = structlog.get_logger()
 ROLES: tuple[TopicRole, ...] = get_args(TopicRole)
 
 BROKER_AWAY_ERRORS = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
+NEEDED: dict[TopicRole, frozenset[str]] = {
+    "input": frozenset(["Read"]),
+    "output": frozenset(["Write"]),
+    "dead_letter": frozenset(["Write"]),
+    "state": frozenset(["Read", "Write"]),
+}
+"""Operations that the service performs on its topics."""
+
+MISSING = "it does not exist; create it: hearken topics create"
+
 RETRY_SECONDS = 1.0
 APPEAR_SECONDS = 15.0
 """Time limit for the leaders of a new topic's partitions."""
@@ -68,6 +82,8 @@ class ExistingTopic:
     partitions: int
     replication: int
     configs: Mapping[str, str] | None = field(repr=False)
+    operations: frozenset[str] | None = None
+    """Operations that we may perform on it; None if the broker does not tell."""
 
 
 async def prepare_topics(settings: ServiceSettings) -> None:
@@ -78,6 +94,7 @@ async def prepare_topics(settings: ServiceSettings) -> None:
     Raises:
         BrokerUnreachable: no broker answered.
         ServiceFailed: a topic has a setting that loses records, or cannot be created.
+        NotAuthorised: we may not describe or create a topic.
         OperationFailed: the brokers went away and did not come back, or refused.
     """
     clock = asyncio.get_running_loop().time
@@ -101,7 +118,9 @@ async def _prepare_once(settings: ServiceSettings) -> None:
                 raise ServiceFailed("the embedded broker does not support transactions; use Apache Kafka")
             if made := await create_topics(admin, settings.topics):
                 log.info("topics_created", topics=made)
-            problems = await check_topics(admin, settings.topics)
+            problems = await check_topics(admin, settings.topics, rights=True)
+    except NotAuthorised:
+        raise
     except OperationFailed as error:
         if "Authorization" not in str(error):
             raise
@@ -115,7 +134,7 @@ async def _prepare_once(settings: ServiceSettings) -> None:
 
 
 async def check_topics(
-    admin: AIOKafkaAdminClient, names: Topics, roles: Collection[TopicRole] = ROLES
+    admin: AIOKafkaAdminClient, names: Topics, roles: Collection[TopicRole] = ROLES, *, rights: bool = False
 ) -> list[TopicProblem]:
     """Return all faults of the topics; changes nothing.
 
@@ -123,8 +142,10 @@ async def check_topics(
 
     Args:
         roles: topics to check. The state topic is always compared with the input's partitions.
+        rights: whether we are the service, which must be allowed to read and write them.
 
     Raises:
+        NotAuthorised: we may not describe a topic.
         KafkaError: the broker does not answer, or refuses access.
     """
     found = await find_topics(admin, names)
@@ -132,9 +153,14 @@ async def check_topics(
     for role in (role for role in ROLES if role in roles):
         name, topic = getattr(names, role), found.get(role)
         if topic is None:
-            problems.append(TopicProblem(name, "it does not exist; create it: hearken topics create"))
+            problems.append(TopicProblem(name, MISSING))
             continue
-        if topic.configs is not None:
+        if rights and topic.operations is not None and (missing := NEEDED[role] - topic.operations):
+            problems.append(TopicProblem(name, explain_right(" and ".join(sorted(missing)), f"topic {name}")))
+        if topic.operations is not None and "DescribeConfigs" not in topic.operations:
+            detail = f"its settings are not checked; {explain_right('DescribeConfigs', f'topic {name}')}"
+            problems.append(TopicProblem(name, detail, "warning"))
+        elif topic.configs is not None:
             faults = find_faults(role, topic.configs, topic.replication)
             problems += [TopicProblem(name, fault.detail, fault.severity) for fault in faults]
         if role == "state" and "input" in found and topic.partitions != found["input"].partitions:
@@ -184,12 +210,21 @@ async def create_topics(
     if not new:
         return []
     answer = await admin.create_topics(new)
-    made = []
+    made, refused = [], []
     for name, code, message in answer.topic_errors:
         if code == 0:
             made.append(name)
+        elif code in (TopicAuthorizationFailedError.errno, ClusterAuthorizationFailedError.errno):
+            refused.append(name)
         elif code != TopicAlreadyExistsError.errno:  # another member may have created it first
             raise OperationFailed(f"topic {name} was not created: {message or for_code(code).__name__}")
+    if refused:
+        topics = ", ".join(sorted(refused))
+        right = explain_right("Create", f"topic {topics} (or on the cluster)")
+        raise NotAuthorised(
+            f"topic {topics} does not exist, and was not created: {right}, or somebody with more rights creates it:"
+            " hearken topics create"
+        )
     await _wait_for_leaders(admin, [topic.name for topic in new])
     return made
 
@@ -198,13 +233,16 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[TopicRo
     """Describe the existing topics.
 
     Raises:
-        KafkaError: the broker does not answer, or refuses access.
+        NotAuthorised: we may not even know whether a topic exists.
+        KafkaError: the broker does not answer.
     """
     wanted: dict[str, TopicRole] = {getattr(names, role): role for role in ROLES}
     # Describing a topic by name creates it, with wrong settings, if brokers may create topics. The embedded broker
     # offers no other way.
-    asked = list(wanted) if await is_embedded(admin) else None
-    described = [topic for topic in await admin.describe_topics(asked) if topic["topic"] in wanted and _exists(topic)]
+    embedded = await is_embedded(admin)
+    described = await (admin.describe_topics(list(wanted)) if embedded else describe_topics(admin, list(wanted)))
+    _check_describe(described)
+    described = [topic for topic in described if _exists(topic)]
     configs = await _read_configs(admin, [topic["topic"] for topic in described])
     return {
         wanted[topic["topic"]]: ExistingTopic(
@@ -212,9 +250,44 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[TopicRo
             len(topic["partitions"]),
             min((len(partition["replicas"]) for partition in topic["partitions"]), default=0),
             configs.get(topic["topic"]),
+            read_operations(topic),
         )
         for topic in described
     }
+
+
+def _check_describe(described: Sequence[Mapping[str, Any]]) -> None:
+    """Check that we may describe the topics.
+
+    Raises:
+        NotAuthorised: we may not.
+    """
+    hidden = [x["topic"] for x in described if x["error_code"] == TopicAuthorizationFailedError.errno]
+    if hidden:
+        detail = explain_right("Describe (which Read and Write imply)", f"topic {', '.join(hidden)}")
+        raise NotAuthorised(f"{detail}. Whether it exists, the broker does not say")
+
+
+async def check_topic(admin: AIOKafkaAdminClient, topic: str) -> None:
+    """Check that a topic exists and that we may write to it; creates none, except on the embedded broker.
+
+    Raises:
+        NotAuthorised: we may not describe or write it.
+        OperationFailed: there is no such topic.
+        KafkaError: the broker does not answer.
+    """
+    if await is_embedded(admin):
+        return
+    described = await describe_topics(admin, [topic])
+    _check_describe(described)
+    if not all(_exists(x) for x in described):
+        hint = suggest(topic, await admin.list_topics())
+        raise OperationFailed(
+            f"there is no topic {topic}{hint}; create it: hearken topics create --input-topic {topic}"
+        )
+    operations = read_operations(described[0])
+    if operations is not None and "Write" not in operations:
+        raise NotAuthorised(explain_right("Write", f"topic {topic}"))
 
 
 async def is_embedded(admin: AIOKafkaAdminClient) -> bool:
@@ -265,6 +338,7 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, names: Sequence[str]) ->
         async with asyncio.timeout(APPEAR_SECONDS):
             while True:
                 found = await admin.describe_topics(list(names))
+                _check_describe(found)
                 partitions = [partition for topic in found for partition in topic["partitions"] or [{"leader": -1}]]
                 if all(partition["leader"] >= 0 for partition in partitions):
                     return

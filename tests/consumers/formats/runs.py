@@ -56,7 +56,8 @@ class Run:
 
     def _take(self, value: bytes, offset: int) -> None:
         try:
-            messages = read_value(self.format, value, FormatContext(self.session, offset, self.engine.intake.segments))
+            context = FormatContext(self.session, offset, self.engine.intake.segments)
+            messages = read_value(self.format, value, context).messages
         except BadInput as error:
             self.bad.append(error)
             return

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from consumers.formats.base import FormatContext, delete_segment
+from consumers.formats.base import FormatContext, Ignored, delete_segment
 from consumers.formats.decode import BadInput
 from consumers.formats.utterances import timed_name, write_timed
 from consumers.formats.word_times import TimedText, add_word_times
@@ -53,8 +53,8 @@ def test_read_again_after_a_crash_a_message_finds_the_segment_that_it_was_in() -
 
 def test_only_what_stands_is_taken_back() -> None:
     assert delete_segment(around({"u": Standing()}), "s", "u") == [Delete(session="s", segment="u")]
-    assert delete_segment(around({}), "s", "u") == []
-    assert around({}).end_session() == []
+    assert delete_segment(around({}), "s", "u") == [Ignored("nothing_to_delete")]
+    assert around({}).end_session() == [Ignored("metadata")]
 
 
 def result(start: float, end: float, final: bool, text: str = "hello") -> tuple[Update, float, float]:
@@ -62,15 +62,15 @@ def result(start: float, end: float, final: bool, text: str = "hello") -> tuple[
 
 
 def told(segments: dict[str, Standing], heard: tuple[Update, float, float]) -> list[str]:
-    found = write_timed(around(segments), "c", *heard)
-    return [f"-{x.segment}" if isinstance(x, Delete) else x.segment for x in found]  # type: ignore[union-attr]
+    found = [x for x in write_timed(around(segments), "c", *heard) if not isinstance(x, Ignored)]
+    return [f"-{x.segment}" if isinstance(x, Delete) else x.segment for x in found]
 
 
 def test_a_result_that_begins_elsewhere_replaces_the_open_one() -> None:
     assert told({"c@1.000": Standing()}, result(1.2, 3, final=False)) == ["-c@1.000", "c@1.200"]
     assert told({"c@1.000": Standing()}, result(1.2, 3, final=True)) == ["-c@1.000", "c@1.200"]
     assert told({"d@1.000": Standing()}, result(1.2, 3, final=True)) == ["c@1.200"]
-    assert told({"c@1.000": Standing(closed=True)}, result(1.2, 3, final=True)) == ["c@1.200"]
+    assert told({"c@1.000": Standing(closed=True, times=(WordTiming(1.0, 1.2),))}, result(1.2, 3, True)) == ["c@1.200"]
 
 
 def test_a_final_result_leaves_what_is_said_after_it() -> None:
@@ -78,10 +78,20 @@ def test_a_final_result_leaves_what_is_said_after_it() -> None:
 
 
 def test_an_interim_result_of_what_has_closed_is_late() -> None:
-    closed = {"c@1.000": Standing(closed=True, times=(WordTiming(1.0, 3.0),))}
+    closed = {"c@1.000": Standing("hello there anna", closed=True, times=(WordTiming(1.0, 3.0),) * 3)}
     assert told(closed, result(1.1, 2.5, final=False)) == []
     assert told(closed, result(2.9, 5.0, final=False)) == ["c@2.900"]
     assert told(closed, result(1.0, 3.5, final=False)) == []
+
+
+def test_an_interim_result_that_says_something_else_is_of_another_stream() -> None:
+    closed = {"c@1.000": Standing("hello there anna", closed=True, times=(WordTiming(1.0, 3.0),) * 3)}
+    assert told(closed, result(1.0, 2.5, final=False, text="bob is here")) == ["c~2@1.000"]
+    assert told(closed, result(1.1, 2.5, final=False, text="bob is here")) == ["c~2@1.100"]
+    both = closed | {"c~2@1.000": Standing("bob is here")}
+    assert told(both, result(1.0, 2.8, final=True, text="rome is here")) == ["c~2@1.000"]
+    assert told(both, result(3.5, 4.0, final=False, text="yes")) == ["-c~2@1.000", "c~2@3.500"]
+    assert told({"c@9.000": Standing("open since")}, result(1.0, 2.0, final=False)) == ["c~2@1.000"]
 
 
 def test_an_empty_result_opens_nothing_and_takes_back_what_was_none() -> None:
@@ -113,6 +123,39 @@ def test_words_that_are_spelt_otherwise_go_by_their_place() -> None:
     plain = tuple(WordTime(i, i + 1) for i in range(5))
     assert words("So, pay twenty thousand dollars now", *pieces).words == (WordTime(0, 0), *plain)
     assert words("pay twenty thousand dollars now then", *pieces).words == (*plain, WordTime(5, 5))
+
+
+PIECES = [TimedText(x, i, i + 1) for i, x in enumerate(["we", "met", "Greta", "Lund", "in", "Turin", "at", "noon"])]
+
+
+def test_a_list_of_words_may_cover_more_than_the_text() -> None:
+    """Google's lists have all words so far; others end before or after the text."""
+    assert words("in Turin at noon", *PIECES).words == tuple(WordTime(i, i + 1) for i in range(4, 8))
+    assert words("we met Greta", *PIECES).words == tuple(WordTime(i, i + 1) for i in range(3))
+    assert words("In Turin, at noon!", *PIECES).words == tuple(WordTime(i, i + 1) for i in range(4, 8))
+    twice = [*PIECES, *(TimedText(x.text, x.start + 10, x.end + 10) for x in PIECES if x.start is not None and x.end)]
+    assert words("in Turin at noon", *twice[:-1], TimedText("noon", 17, 18)).words is not None
+    assert words("at noon", *PIECES, *PIECES[:4], TimedText("at", 20, 21), TimedText("noon", 21, 22)).words == (
+        WordTime(20, 21),
+        WordTime(21, 22),
+    )
+
+
+def test_a_list_of_words_may_cover_less_than_the_text() -> None:
+    text = "we met Greta Lund in Turin at noon"
+    for first, last in ((0, 3), (2, 6), (5, 8), (0, 1)):
+        found = words(text, *PIECES[first:last])
+        assert found.text == text
+        assert found.words is not None
+        assert found.words[first:last] == tuple(WordTime(i, i + 1) for i in range(first, last))
+        assert len(found.words) == 8
+    assert words(text, TimedText("other", 0, 1), TimedText("words", 1, 2)).words is None
+
+
+def test_words_without_times_have_the_moment_between_their_neighbours() -> None:
+    pieces = [TimedText("we", 0, 1), TimedText("met"), TimedText("Greta", 4, 5), TimedText("Lund", None, 7)]
+    assert words("we met Greta Lund", *pieces).words == (WordTime(0, 1), WordTime(1, 1), WordTime(4, 5), WordTime(5, 5))
+    assert words("we met", TimedText("we"), TimedText("met")).words is None
 
 
 def test_speakers_go_with_the_segment_if_it_has_one_and_with_the_words_if_it_has_several() -> None:

@@ -52,11 +52,11 @@ def with_field(name: str, token: str) -> bytes:
 )
 def test_what_is_around_a_value_is_taken_off(value: bytes) -> None:
     assert read(value) == read(VALUE)
-    vosk = value.replace(VALUE, b'{"text": "hi"}').replace(
-        json.dumps(VALUE.decode())[1:-1].encode(), rb"{\"text\": \"hi\"}"
+    vosk = value.replace(VALUE, b'{"text": "hi", "result": []}').replace(
+        json.dumps(VALUE.decode())[1:-1].encode(), rb"{\"text\": \"hi\", \"result\": []}"
     )
     if b"anna" not in vosk:
-        (message,) = read_value(FORMATS["vosk"], vosk, FormatContext("s", 0, lambda _: {}))
+        (message,) = read_value(FORMATS["vosk"], vosk, FormatContext("s", 0, lambda _: {})).messages
         assert isinstance(message, Update)
         assert message.text == "hi"
         assert recognise(vosk).name == "vosk"
@@ -127,7 +127,7 @@ def test_nan_in_a_field_that_is_read_is_named(name: str, token: str) -> None:
 
 def test_nan_in_a_vendors_message() -> None:
     context = FormatContext("s", 0, lambda _: {})
-    (message,) = read_value(FORMATS["vosk"], b'{"text": "hi", "spk_frames": NaN}', context)
+    (message,) = read_value(FORMATS["vosk"], b'{"text": "hi", "spk_frames": NaN}', context).messages
     assert isinstance(message, Update)
     with pytest.raises(BadInput, match="NaN"):
         read_value(FORMATS["vosk"], b'{"text": NaN}', context)

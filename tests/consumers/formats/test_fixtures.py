@@ -10,12 +10,15 @@ WITH_SESSIONS = {"twitch": "900", "youtube": "chat-A", "slack": "C024", "discord
 STANDS = {
     "normal": {"u1": "we met ms rice in rome"},
     "deepgram": {
-        "5a3c1f20/0@0.000": "My name is Nadia Brandt.",
-        "5a3c1f20/0@2.500": "I called Monday. Did you?",
-        "5a3c1f20/1@4.500": "This is Omar.",
-        "77777777/0@0.000": "Sorry, I was cut off.",
+        "5a3c1f20-0000-4000-8000-00000000000a/0@0.000": "My name is Nadia Brandt.",
+        "5a3c1f20-0000-4000-8000-00000000000a/0@2.500": "I called Monday. Did you?",
+        "5a3c1f20-0000-4000-8000-00000000000a/1@4.500": "This is Omar.",
+        "77777777-0000-4000-8000-00000000000b/0@0.000": "Sorry, I was cut off.",
     },
-    "deepgram-flux": {"9d0c77e1/turn-0": "Is Priya in Lisbon?", "9d0c77e1/turn-2": "Thanks ..."},
+    "deepgram-flux": {
+        "9d0c77e1-0000-4000-8000-00000000000c/turn-0": "Is Priya in Lisbon?",
+        "9d0c77e1-0000-4000-8000-00000000000c/turn-2": "Thanks ...",
+    },
     "aws-transcribe": {"ch_0@0.025": "We met Ines, in Oslo.", "ch_1@2.900": "Goodbye ..."},
     "assemblyai": {"turn-0": "Hi, Sofia.", "turn-1": "is lena ..."},
     "google": {"audio:1": "who is tariq", "channel-2:7": " he is here", "channel-2:8.5": " and gone ..."},
@@ -23,10 +26,10 @@ STANDS = {
     "openai-realtime": {"item_A1": "I spoke with Yuki Tanabe.", "item_B2": "Good"},
     "vosk": {"audio:1": "ask mira forster", "audio:6": "yes", "audio:8": "yes", "audio:12": "bye"},
     "whisperlive": {
-        "c0ffee00@0.000": " Ana came from Turin.",
-        "c0ffee00@2.100": " She met Bo.",
-        "c0ffee00@4.000": " Then they left.",
-        "c0ffee00@6.000": " Well ...",
+        "c0ffee00-1111@0.000": " Ana came from Turin.",
+        "c0ffee00-1111@2.100": " She met Bo.",
+        "c0ffee00-1111@4.000": " Then they left.",
+        "c0ffee00-1111@6.000": " Well ...",
     },
     "whisper-streaming": {"audio:0": "Here is Mr Anders Holm.", "audio:4": " He lives in Kyoto ..."},
     "watson": {"result-0": "hello this is Greta ", "result-1": "hi Greta it's Noor "},
@@ -83,9 +86,18 @@ def test_a_record_without_any_session_is_bad(name: str) -> None:
 
 def test_words_have_the_times_and_the_speakers_of_their_vendor() -> None:
     deepgram = run("deepgram").segments()
-    assert said(deepgram["5a3c1f20/0@0.000"])[3:] == [("Nadia", 1.0, 1.6, None), ("Brandt.", 1.6, 2.2, None)]
-    assert (deepgram["5a3c1f20/0@0.000"].speaker, deepgram["5a3c1f20/0@0.000"].channel) == ("0", "0")
-    assert said(deepgram["5a3c1f20/0@2.500"])[2:4] == [("Monday.", 3.2, 3.7, "0"), ("Did", 3.8, 4.0, "1")]
+    assert said(deepgram["5a3c1f20-0000-4000-8000-00000000000a/0@0.000"])[3:] == [
+        ("Nadia", 1.0, 1.6, None),
+        ("Brandt.", 1.6, 2.2, None),
+    ]
+    assert (
+        deepgram["5a3c1f20-0000-4000-8000-00000000000a/0@0.000"].speaker,
+        deepgram["5a3c1f20-0000-4000-8000-00000000000a/0@0.000"].channel,
+    ) == ("0", "0")
+    assert said(deepgram["5a3c1f20-0000-4000-8000-00000000000a/0@2.500"])[2:4] == [
+        ("Monday.", 3.2, 3.7, "0"),
+        ("Did", 3.8, 4.0, "1"),
+    ]
     aws = run("aws-transcribe").segments()["ch_0@0.025"]
     assert said(aws) == [
         ("We", 0.1, 0.3, "0"),
@@ -105,11 +117,14 @@ def test_words_have_the_times_and_the_speakers_of_their_vendor() -> None:
     assert (said(assembly), assembly.speaker) == ([("Hi,", 1.92, 2.0, None), ("Sofia.", 2.8, 3.1, None)], "A")
     vosk = run("vosk").segments()["audio:1"]
     assert said(vosk)[2] == ("forster", 0.9, 1.4, None)
-    flux = run("deepgram-flux").segments()["9d0c77e1/turn-0"]
+    flux = run("deepgram-flux").segments()["9d0c77e1-0000-4000-8000-00000000000c/turn-0"]
     assert said(flux)[3] == ("Lisbon?", 1.3, 1.9, None)
     live = run("whisperlive").segments()
-    assert (said(live["c0ffee00@0.000"])[0], live["c0ffee00@0.000"].speaker) == (("Ana", 0.0, 2.0, None), "SPEAKER_00")
-    assert said(live["c0ffee00@4.000"])[2] == ("left.", 4.8, 5.5, None)
+    assert (said(live["c0ffee00-1111@0.000"])[0], live["c0ffee00-1111@0.000"].speaker) == (
+        ("Ana", 0.0, 2.0, None),
+        "SPEAKER_00",
+    )
+    assert said(live["c0ffee00-1111@4.000"])[2] == ("left.", 4.8, 5.5, None)
     lines = run("whisper-streaming").segments()["audio:0"]
     assert said(lines)[1:3] == [("is", 0.0, 1.72, None), ("Mr", 1.72, 2.9, None)]
     cues = run("captions").segments()

@@ -28,7 +28,8 @@ def test_every_value_of_a_fixture_is_of_its_own_format_or_of_no_other(name: str)
             refused.append(error.reason)
     assert set(refused) <= {"unknown_format"}
     assert set(seen) == {name}
-    assert len(seen) >= len(fixture(name)) - 2, "what a vendor sends should mostly tell that it does"
+    unsure = 3 if name == "vosk" else 2  # its bare texts could be any program's
+    assert len(seen) >= len(fixture(name)) - unsure, "what a vendor sends should mostly tell that it does"
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -48,17 +49,21 @@ def test_a_topic_is_decided_once(name: str) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (b'{"hello": "world"}', "no format is known to look so: name one with --format"),
-        (b"just a line of text", "no format is known to look so: name one with --format"),
-        (b"[1, 2]", "no format is known to look so: name one with --format"),
-        (b"17", "no format is known to look so: name one with --format"),
+        (b'{"hello": "world"}', "no format is known to look so: if it is one of those in docs/formats.md"),
+        (b'{"text": "any program may write this"}', "no format is known to look so"),
+        (b'{"tokens": [{"text": "We", "is_final": true}]}', "otherwise convert it to the normal form"),
+        (b"just a line of text", "name it with --format"),
+        (b"[1, 2]", "no format is known to look so"),
+        (b"17", "no format is known to look so"),
+        (b"x --> y", "no format is known to look so"),
     ],
 )
 def test_what_no_format_has_decides_nothing(value: bytes, said: str) -> None:
     detector = Detector()
     with pytest.raises(BadInput) as bad:
         detector.find(value)
-    assert (bad.value.reason, bad.value.detail) == ("unknown_format", said)
+    assert bad.value.reason == "unknown_format"
+    assert said in bad.value.detail
     assert detector.decided is None
 
 

@@ -72,11 +72,20 @@ def _change(kind: str, heard: tuple[Word, ...], truth: tuple[Word, ...]) -> tupl
 
 
 def disturbed(results: Sequence[Result], swaps: Sequence[int], again: Sequence[int]) -> list[Result]:
-    """Neighbours swapped, and some sent again right behind themselves."""
+    """Neighbours swapped, and some sent again right behind themselves.
+
+    Interim results that say other words and come after the final one are left out: only a new stream sends such.
+    """
     told = list(results)
     for position in swaps:
         at = position % len(told)
         told[at : at + 2] = reversed(told[at : at + 2])
+    finals = {x.number: (at, {word for word, _, _ in x.words}) for at, x in enumerate(told) if x.final}
+    told = [
+        x
+        for at, x in enumerate(told)
+        if x.final or at < finals[x.number][0] or {word for word, _, _ in x.words} <= finals[x.number][1]
+    ]
     for position in sorted((x % len(told) for x in again), reverse=True):
         told.insert(position, told[position])
     return told

@@ -1,6 +1,8 @@
 """Limits of one address and one token: what is beyond them is told when to come back, and others do not notice."""
 
 import asyncio
+import gzip
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -129,16 +131,43 @@ async def test_the_rate_is_of_one_address() -> None:
 
 
 async def test_who_was_too_fast_may_go_on_later() -> None:
-    app, _ = site(requests_per_second=50.0)
-    async with client(app) as same, asyncio.timeout(PATIENCE):
-        seen = set()
-        while seen != {404, 429}:
-            seen |= {(await same.get("/nothing")).status_code for _ in range(100)}
-        limited = 429
-        while limited == 429:
-            await asyncio.sleep(0.05)
-            limited = (await same.get("/nothing")).status_code
-        assert limited == 404
+    limits = CallerLimits(HttpSettings(requests_per_second=0.001), HttpTraffic())
+    caller = limits.identify({"client": ("192.0.2.1", 1)})
+    assert await limits.refuse_rate(caller) is None
+    assert await limits.refuse_rate(caller) is not None
+    limits._rates[caller.address]._last_check -= 1001  # as if so many seconds had gone by
+    assert await limits.refuse_rate(caller) is None
+
+
+async def test_strangers_take_no_places_and_have_a_rate_too() -> None:
+    app, traffic = site(token=TOKEN, max_connections=1, requests_per_second=0.001)
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        entered.set()
+        await leave.wait()
+        yield b"token=x"
+
+    async with client(app) as stranger, client(app, "192.0.2.2", TOKEN) as other:
+        slow = asyncio.create_task(stranger.post("/login", content=body()))
+        await entered.wait()
+        assert (await other.get("/nothing")).status_code == 404
+        leave.set()
+        assert (await slow).status_code == 401
+        for path in ("/login", "/$discovery/rest"):
+            assert (await stranger.get(path)).status_code == 429
+        assert (await stranger.get("/metrics")).status_code == 200
+    assert refusals(traffic) == {"wrong_token": 1, "too_many_requests": 2}
+
+
+async def test_a_login_is_short() -> None:
+    app, traffic = site(token=TOKEN)
+    async with client(app) as stranger:
+        for content in (b"token=" + b"x" * 5000, gzip.compress(b"token=" + b"x" * 1_000_000)):
+            headers = {"content-encoding": "gzip"} if content[0] == 0x1F else {}
+            refused = await stranger.post("/login", content=content, headers=headers)
+            assert refused.status_code in (401, 413)
+    assert refusals(traffic)["too_large"] == 1
 
 
 async def test_the_rate_is_of_one_token_where_there_are_several() -> None:
@@ -165,7 +194,7 @@ async def test_rates_of_few_callers_are_remembered(monkeypatch: pytest.MonkeyPat
     limits = CallerLimits(HttpSettings(), HttpTraffic())
     for i in range(100):
         caller = limits.identify({"client": (f"192.0.2.{i}", 1)})
-        assert await limits.refuse(caller, 0) is None
+        assert await limits.refuse_rate(caller) is None
     assert len(limits._rates) == 10
 
 

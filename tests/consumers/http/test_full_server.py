@@ -25,8 +25,9 @@ from consumers.http.ops.traffic import HttpTraffic
 from consumers.http.server import bind_socket, serve_http
 from consumers.http.settings import SPARE_CONNECTIONS, HttpSettings
 from tests.consumers.http.gateways import served, until
-from tests.consumers.http.sites import make_context
+from tests.consumers.http.sites import TOKEN, make_context
 from tests.consumers.http.test_body_encoding import refusals
+from tests.consumers.http.test_traffic import requests
 from tests.waiting import PATIENCE
 
 PROBES = ("/healthz", "/readyz", "/metrics")
@@ -42,12 +43,12 @@ HALVES = [
 
 @asynccontextmanager
 async def listening(
-    app: Any = None, traffic: HttpTraffic | None = None, **limits: Any
+    app: Any = None, traffic: HttpTraffic | None = None, token: str | None = None, **limits: Any
 ) -> AsyncIterator[tuple[str, HttpTraffic]]:
     traffic = traffic or HttpTraffic()
-    async with served() as here:
+    async with served(taggers=["moderation"]) as here:
         parts = {"worker": here.worker, "gateway": here.desk, "live": LiveModel()}
-        context = make_context(limits=limits, traffic=traffic, **parts)
+        context = make_context(token=token, limits=limits, traffic=traffic, **parts)
         at = bind_socket(context.settings)
         assert at is not None
         async with serve_http(app or build_app(context), at, context.settings, traffic) as address:
@@ -138,6 +139,21 @@ async def test_a_stream_on_which_nothing_comes_is_closed() -> None:
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 4410
         assert refusals(traffic) == {"idle": 1}
+
+
+@pytest.mark.parametrize("path", ["/v1/label", "/v1alpha1/comments:analyze", "/login"])
+async def test_who_goes_in_the_middle_of_a_request_is_no_error_of_the_service(
+    path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with listening(token=TOKEN) as (address, traffic):
+        reader, writer = await asyncio.open_connection(*host_port(address))
+        head = f"POST {path}?key={TOKEN} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\n"
+        writer.write(f"{head}content-length: 100\r\nexpect: 100-continue\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 100")  # the body is being waited for
+        writer.transport.abort()
+        await until(lambda: traffic.open_connections.total() == 0)
+        await until(lambda: (path, "POST", "499") in requests(traffic))
+    assert [x.getMessage() for x in caplog.records if x.levelname in ("WARNING", "ERROR")] == []
 
 
 async def shout(websocket: WebSocket) -> None:

@@ -28,7 +28,7 @@ def failures(monkeypatch: pytest.MonkeyPatch) -> list[KafkaError]:
             raise waiting.pop(0)
         return []
 
-    async def check(*_: object) -> list[object]:
+    async def check(*_: object, rights: bool) -> list[object]:
         return []
 
     monkeypatch.setattr(topics, "RETRY_SECONDS", 0.01)

@@ -23,6 +23,7 @@ from tests.stream.streams import ALL, messages, steps
 from tests.tiny import LABELS, WORDS, tiny_checkpoint
 
 PLAIN = ["we", "met", "in", "and", "the", "x", "e\u0301", ",", *WORDS]
+SIGNS = ["*", "*x", "-", ".", "'s", "x!", "\u200b", "😀", "("]
 CALM = 9.0
 """Added to the score of no label."""
 POLICIES = ["price:0.01", "stability:0.6", "never", "last:2", "always"]
@@ -72,7 +73,7 @@ def run(labeller: HybridLabeller, told, policy: str, level: str, crash: int, coa
 
 @pytest.mark.parametrize("heads", [1, 2])
 @given(
-    script=steps(PLAIN, [*ALL, *["append", "delta"] * 8], most=25),
+    script=steps([*PLAIN, *SIGNS], [*ALL, *["append", "delta"] * 8], most=25),
     policy=st.sampled_from(POLICIES),
     level=st.sampled_from(["low", "0.52:0.5", "medium"]),
     crash=st.integers(0, 30),

@@ -225,3 +225,50 @@ async def test_a_source_may_rest_while_a_step_runs_and_only_then():
     assert worker.pause_before_submit(3.0) == 0
     await worker.close()
     await reader
+
+
+async def test_a_step_waits_until_what_supersedes_its_updates_is_read(monkeypatch):
+    monkeypatch.setattr("stream.engine.worker.LOOP_SECONDS", PATIENCE)
+    labeller = Gated()
+    worker, texts = Worker(Engine(labeller, Always(), coalesce=True)), [f"anna {number}" for number in range(60)]
+    reading = asyncio.create_task(read_offsets(worker))
+    await worker.submit(update("u", "anna", session="first"), 0)
+    assert await asyncio.to_thread(labeller.entered.wait, PATIENCE)
+
+    def say(offset: int) -> None:
+        """One frame in each iteration of the event loop, as sockets are read."""
+        worker.enqueue(update("u", texts[offset]), offset)
+        worker.wake()
+        if offset == 20:
+            labeller.gate.set()
+        if offset + 1 < len(texts):
+            asyncio.get_running_loop().call_soon(say, offset + 1)
+
+    say(0)
+    await drain_worker(worker)
+    await worker.close()
+    # The step after the gate opens finds updates that were superseded; from then on each step waits for the newest.
+    labelled = [offset for session, offset in await reading if session == "s"]
+    assert labelled[-1] == len(texts) - 1
+    assert len(labelled) <= 2
+
+
+async def read_offsets(worker: Worker) -> list[tuple[str, int]]:
+    return [(x.session, x.offset) async for batch in worker.results() for x in batch.result.revisions]
+
+
+async def test_updates_that_supersede_others_take_no_place_in_the_queue():
+    labeller = Gated()
+    worker = Worker(Engine(labeller, Always(), coalesce=True), queue=3)
+    reading = asyncio.create_task(read_offsets(worker))
+    await worker.submit(update("u", "anna", session="first"), 0)
+    assert await asyncio.to_thread(labeller.entered.wait, PATIENCE)
+    for offset in range(100):
+        assert worker.enqueue(update("u", f"anna {offset}"), offset) == (offset == 0)
+    assert worker.enqueue(final("v", "rome"), 100)
+    assert (worker.in_flight, worker.full) == (3, True)
+    labeller.gate.set()
+    await drain_worker(worker)
+    assert worker.in_flight == 0
+    await worker.close()
+    assert [offset for session, offset in await reading if session == "s"] == [99, 100]

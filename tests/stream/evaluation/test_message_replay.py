@@ -34,7 +34,7 @@ def spelt_out(script):
 
 
 def engine_stats(policy, told):
-    engine = Engine(tiny_tagger(), parse_policy(policy))
+    engine = Engine(tiny_tagger(), parse_policy(policy), whole_words=False)
     for offset, message in enumerate(told):
         engine.submit(message, offset)
         while engine.pending:

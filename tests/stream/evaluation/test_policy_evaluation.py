@@ -63,7 +63,7 @@ def tiny(tmp_path_factory):
 
 def charts_of_revisions(tagger, policy, examples, names, closing):
     """What a reader of the revisions sees after each word; labels by the last character of each word."""
-    engine, offset = Engine(tagger, policy), 0
+    engine, offset = Engine(tagger, policy, whole_words=False), 0
     rows = [[] for _ in examples]
     spans = [()] * len(examples)
     for t in range(max(len(x.ends) for x in examples)):
@@ -254,7 +254,7 @@ def test_character_f1_compares_what_the_last_revision_shows(tiny):
     closed = evaluate_policy(tiny, "last:2", marked, name="tiny", closing=True)[1].metrics
     scores = []
     for made in marked:
-        engine = Engine(tiny, parse_policy("last:2"))
+        engine = Engine(tiny, parse_policy("last:2"), whole_words=False)
         engine.submit(Update(session="s", segment="1", text=made.text, final=True), 0)
         [revision] = engine.step().revisions
         found = {i for span in revision.spans for i in range(span.start, span.end)}

@@ -80,7 +80,7 @@ def test_recorded_streams_are_shown_as_an_engine_shows_them(script):
     replay = replay_messages(parse_policy("last:2"), told, EmissionLevels(LABELS, TINY_LEVELS))
     found = replay.run()
     for emission, charts in zip(TINY_LEVELS, replay.charts_shown, strict=True):
-        engine = Engine(tiny_tagger(), parse_policy("last:2"), emission=emission)
+        engine = Engine(tiny_tagger(), parse_policy("last:2"), emission=emission, whole_words=False)
         for offset, message in enumerate(told):
             engine.submit(message, offset)
         revisions = revisions_of(drain(engine))

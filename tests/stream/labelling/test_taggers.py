@@ -291,7 +291,7 @@ def test_a_head_that_is_new_reads_a_segment_whose_tokens_all_stand(count, policy
     got = told_without_failure(engine, update("x", again), first=2)
     assert readings_of(engine, "x")[0] == readings_of(whole, "x")[0]
     assert [x.rev for x in got if x.tagger == "a"] == [1] * any(readings_of(engine, "x")[0])
-    more = [update("x", again + " and peru"), final("x", again + " and peru in"), final("u", "She went to rome ")]
+    more = [update("x", again + " and peru"), final("x", again + " and peru in"), final("u", "She WENT to ROME ")]
     after = told_without_failure(engine, *more, first=3)
     assert finals_of(said_by("a", after)["s"]) == finals_of(said_by("a", tell(whole, *more, first=3))["s"])
 

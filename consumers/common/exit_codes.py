@@ -43,10 +43,11 @@ def end_with_code(job: Callable[[], object]) -> int:
         drop_output()
         return 1
     except OSError as error:
+        if error.filename is not None:
+            return _report(f"{error.filename}: {error.strerror}", 1)
         if not is_unwritable(error):
             raise
-        where = error.filename or "standard output"
-        code = _report(f"{where} cannot be written: {error.strerror}", 1)
+        code = _report(f"standard output cannot be written: {error.strerror}", 1)
         drop_output()
         return code
 

@@ -1,7 +1,7 @@
 """Standard output and standard error of a process, where they may be closed, or full.
 
-A log that cannot be written ends nothing: lines are lost, counted (`hearken_log_lines_lost_total`), and reported when the
-log can be written again. Standard output carries results: a command that cannot write them ends with an error.
+A log that cannot be written ends nothing: lines are lost, counted (`hearken_log_lines_lost_total`), and reported when
+the log can be written again. Standard output carries results: a command that cannot write them ends with an error.
 """
 
 import errno

@@ -34,6 +34,7 @@ BadReason = Literal[
     "wrong_partition",
     "no_session",
     "unknown_format",
+    "reader_failed",
     "other_format",
 ]
 

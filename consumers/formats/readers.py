@@ -12,6 +12,7 @@ from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.keys import describe_key
 from consumers.formats.line_reader import BlockReader, JsonReader, LineReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise, recognising_formats
+from stream.messages.errors import InputError
 from stream.messages.types import Message
 
 log = structlog.get_logger()
@@ -70,6 +71,12 @@ class FormatReader:
             reading = read_value(self._format, value, context)
         except BadInput as error:
             raise self._explain(error, value) from None
+        except InputError:
+            raise
+        except Exception as error:  # a fault of ours in one value must not end a service, a file or a connection
+            log.error("reader_failed", format=self._format.name, offset=offset, exc_info=error)
+            detail = f"the reader of {self._format.name} failed on it ({type(error).__name__}): please report it"
+            raise BadInput("reader_failed", detail) from None
         if not self._confirmed or reading.ignored in NOT_UNDERSTOOD:
             self._compare_formats(value)
         if reading.ignored is not None:

@@ -30,7 +30,10 @@ from stream.sessions.step_result import Answer, Failure, StepResult
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
 TOKENS_PER_EXTRA_SLICE = 1024
-"""A step that labels this many tokens works on one slice more of long texts: so these have a share under any load."""
+"""A step that labels this many tokens works on one slice more for each caller with long texts, up to
+`MAX_CALLERS_TOGETHER`: so these have a share under any load.
+"""
+MAX_CALLERS_TOGETHER = 4
 
 
 class PhaseTimer:
@@ -306,7 +309,8 @@ class Engine:
             self._worked_on_slices = False
             return
         self._worked_on_slices = True
-        for _ in range(1 + sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE):
+        extra = sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE
+        for _ in range(1 + extra * min(self.sliced.callers, MAX_CALLERS_TOGETHER)):
             if self.sliced:
                 self._work_on_slice(self.sliced.next(), result)
 

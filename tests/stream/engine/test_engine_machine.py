@@ -44,7 +44,6 @@ from tests.stream.helpers import drain
 from tests.stream.hybrid import tiny_tagger
 from tests.stream.labelling.test_hybrid import VOCABULARY
 
-
 SIGNS = ["o'neil", "x-ray", "-", "'s", "f*ck", "**", "rice😀", "\u202e", "ri\x07ce", "p\u0430ris", "(", "ｐａris"]
 """Words that a tokenizer cuts, and characters that the model does not see."""
 

@@ -7,7 +7,7 @@ something else. It opens a new *stream* of its scope, which is part of the names
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -56,14 +56,20 @@ def timed_name(scope: str, start: float) -> str:
     return f"{scope}@{start:.3f}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Utterance:
+class _Utterance(NamedTuple):
+    """One utterance that stands."""
+
     stream: int
     """Number of its stream in the scope, from 1."""
     start: float
-    end: float
     name: str
     segment: OpenText
+    is_numbered: bool
+
+    @property
+    def end(self) -> float:
+        """End of its last word, as far as it is known; of a numbered one the next number."""
+        return self.start + 1 if self.is_numbered else max(self.start, last_end(self.segment.times) or 0.0)
 
     def overlaps(self, start: float, end: float) -> float:
         return min(end, self.end) - max(start, self.start)
@@ -77,14 +83,11 @@ class _Timeline:
         self._scope = scope
         self._separator = separator
         self.utterances = [
-            _Utterance(*place, self._end(place[1], x), name, x)
+            _Utterance(*place, name, x, separator == "-")
             for name, x in context.segments(session).items()
             if (place := _place_in_name(name, scope, separator)) is not None
         ]
         self._recent = [x for x in self.utterances if x.segment.closed][-_RECENT:]
-
-    def _end(self, start: float, segment: OpenText) -> float:
-        return start + 1 if self._separator == "-" else max(start, last_end(segment.times) or 0.0)
 
     def find(self, update: Update, start: float, end: float) -> tuple[int, str] | Ignored:
         """Return the stream and the name of the utterance that a result belongs to, which may be a new one."""
@@ -115,10 +118,12 @@ class _Timeline:
         """Whether an utterance and a result cannot be of the same stream."""
         if self._separator == "-":
             return x.start == start or x.start > start + _RECENT
-        if x.segment.closed:
-            within = x.overlaps(start, end) > (end - start) / 2
-            return x.start == start or x.start > start + _FAR_BACK or (within and bool(update.text.strip()))
-        return not update.final and x.start >= end
+        if not x.segment.closed:
+            return not update.final and x.start >= end
+        if x.start == start or x.start > start + _FAR_BACK:
+            return True
+        is_near = any(x is y for y in self._recent) and bool(update.text.strip())
+        return is_near and x.overlaps(start, end) > (end - start) / 2
 
     def _makes_late(self, closed: _Utterance, update: Update, start: float, end: float) -> bool:
         if closed.overlaps(start, end) <= (end - start) / 2:
@@ -127,7 +132,7 @@ class _Timeline:
 
     def _says_same(self, closed: _Utterance, update: Update) -> bool:
         is_repeat = closed.segment.text == update.text and not _is_other_speaker(closed.segment, update)
-        return is_repeat or (closed in self._recent and is_same_utterance(closed.segment, update))
+        return is_repeat or (any(closed is x for x in self._recent) and is_same_utterance(closed.segment, update))
 
     def _name(self, stream: int, start: float) -> str:
         scope = self._scope if stream == 1 else f"{self._scope}~{stream}"
@@ -136,15 +141,14 @@ class _Timeline:
 
 def _place_in_name(name: str, scope: str, separator: str) -> tuple[int, float] | None:
     """Return the stream and the start, or the number, in a name of a scope; None for other names."""
-    head, _, start = name.rpartition(separator)
-    stream = head.removeprefix(scope)
-    if not head.startswith(scope) or not _STREAM.fullmatch(stream) or not _START.fullmatch(start):
+    if not name.startswith(scope):
         return None
-    return int(stream[1:] or 1), float(start)
+    found = _PLACES[separator].fullmatch(name, len(scope))
+    return None if found is None else (int(found[1] or 1), float(found[2]))
 
 
-_STREAM = re.compile(r"(~[0-9]{1,6})?")
-_START = re.compile(r"-?[0-9]{1,300}(\.[0-9]{3})?")
+_PLACES = {x: re.compile(rf"(?:~([0-9]{{1,6}}))?{x}(-?[0-9]{{1,300}}(?:\.[0-9]{{3}})?)") for x in "@-"}
+"""What follows the scope in a name: the number of the stream, and the start or number of the utterance."""
 
 
 def is_same_utterance(closed: OpenText, update: Update, by_times: bool = True) -> bool:

@@ -3,6 +3,7 @@
 No file of it can contain code that is run.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -35,30 +36,46 @@ FloatArray = NDArray[np.float32]
 WEIGHTS_BYTES = 8 << 30
 """Limit of `model.safetensors`: four bytes for each of the most parameters that a configuration may have."""
 _WORDS = "word.weight"
+_INT8, _SCALE = ".int8", ".scale"
+_MATRICES = re.compile(r"layers\.\d+\.(qkv|out|ff_in|ff_out)\.weight")
+"""Weights that may be stored in 8 bits, beside the word table."""
 
 
 class StoredWeights(Mapping[str, FloatArray]):
-    """Weights as a checkpoint stores them, in 8 and 16 bits; items are float32."""
+    """Weights as a checkpoint stores them, in 8 and 16 bits; items are float32.
+
+    A matrix in 8 bits is two arrays: `x.int8` and `x.scale`, a scale for each row, are `x.weight`.
+    """
 
     def __init__(self, stored: Mapping[str, NDArray[Any]]) -> None:
-        """Wrap stored arrays; raises KeyError if the word table is missing."""
-        self._stored = {name: tensor for name, tensor in stored.items() if not name.startswith("word.")}
+        """Wrap stored arrays; raises KeyError if the word table is missing, or an array's scale."""
+        self.arrays = stored
+        """By their names in the file."""
+        own = [name.removesuffix(_INT8) for name in stored if name.endswith(_INT8)]
+        own = [name for name in own if name == "word" or _MATRICES.fullmatch(f"{name}.weight")]
+        self._rounded = {f"{name}.weight": (stored[name + _INT8], stored[name + _SCALE]) for name in own}
+        parts = {name + end for name in own for end in (_INT8, _SCALE)}
+        self._plain = {name: array for name, array in stored.items() if name not in parts}
         self.words, self.scale = stored["word.int8"], stored["word.scale"]
 
     def __getitem__(self, name: str) -> FloatArray:
-        if name == _WORDS:
-            return restore_rows(self.words, self.scale)
-        return self._stored[name].astype(np.float32)
+        if name in self._rounded:
+            return restore_rows(*self._rounded[name])
+        return self._plain[name].astype(np.float32)
 
     def __iter__(self) -> Iterator[str]:
-        yield from (*self._stored, _WORDS)
+        yield from (*self._plain, *self._rounded)
 
     def __len__(self) -> int:
-        return len(self._stored) + 1
+        return len(self._plain) + len(self._rounded)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Give the shape of each weight, by name."""
-        return {name: array.shape for name, array in self._stored.items()} | {_WORDS: self.words.shape}
+        """Give the shape of each weight, by name; that of a matrix whose scales do not fit it is no shape of any."""
+        rounded = {
+            name: array.shape if scale.shape == array.shape[:1] else ()
+            for name, (array, scale) in self._rounded.items()
+        }
+        return {name: array.shape for name, array in self._plain.items()} | rounded
 
 
 @dataclass(frozen=True)
@@ -112,16 +129,14 @@ class Checkpoint:
         number, labels = names.index(head), self.config.taggers[head]
         first = sum(len(self.config.taggers[name]) for name in names[:number])
         own = f"stability.{number}."
-        given = self.weights._stored if isinstance(self.weights, StoredWeights) else self.weights
+        given = self.weights.arrays if isinstance(self.weights, StoredWeights) else self.weights
         weights = {k: v for k, v in given.items() if not k.startswith(("head.", "stability."))}
         for part in ("weight", "bias"):
             weights[f"head.{part}"] = given[f"head.{part}"][first : first + len(labels)]
         weights |= {"stability.0." + k.removeprefix(own): v for k, v in given.items() if k.startswith(own)}
         config = msgspec.structs.replace(self.config, labels=labels, taggers={})
         known = {"": self.calibration[head]} if head in self.calibration else {}
-        kept: Mapping[str, FloatArray] = weights
-        if isinstance(self.weights, StoredWeights):
-            kept = StoredWeights(weights | {"word.int8": self.weights.words, "word.scale": self.weights.scale})
+        kept: Mapping[str, FloatArray] = StoredWeights(weights) if isinstance(self.weights, StoredWeights) else weights
         return Checkpoint(head, config, kept, self.tokenizer, known)
 
     def tensors(self) -> "dict[str, Tensor]":
@@ -199,8 +214,13 @@ def restore_rows(numbers: NDArray[np.int8], scale: FloatArray) -> FloatArray:
     return table
 
 
-def save_checkpoint(folder: Path, config: HybridConfig, weights: Mapping[str, Any], tokenizer: Tokenizer) -> None:
+def save_checkpoint(
+    folder: Path, config: HybridConfig, weights: Mapping[str, Any], tokenizer: Tokenizer, *, eight_bits: bool = False
+) -> None:
     """Write a checkpoint: word embeddings in 8 bits with one scale a row, everything else in half precision.
+
+    `eight_bits`: the matrices of the layers are in 8 bits too. Linears of int8 round them in the same way, so there
+    nothing is lost; the file has half the size.
 
     A calibration in the folder is deleted, because it is of other weights. `weights` are float32 arrays, or tensors of
     torch on any device.
@@ -210,8 +230,9 @@ def save_checkpoint(folder: Path, config: HybridConfig, weights: Mapping[str, An
     stored: dict[str, NDArray[Any]] = {}
     for name in weights:
         weight = _to_array(weights[name])
-        if name == _WORDS:
-            stored["word.int8"], stored["word.scale"] = quantize_rows(weight)
+        if name == _WORDS or (eight_bits and _MATRICES.fullmatch(name)):
+            own = name.removesuffix(".weight")
+            stored[own + _INT8], stored[own + _SCALE] = quantize_rows(weight)
         else:
             with np.errstate(over="ignore"):  # what is beyond half precision becomes infinite; callers check
                 stored[name] = np.ascontiguousarray(weight.astype(np.float16))
@@ -270,7 +291,7 @@ def _check_numbers(folder: Path, stored: Mapping[str, NDArray[Any]]) -> None:
         CheckpointError: the message names the weight.
     """
     for name, weight in stored.items():
-        if name == "word.int8":
+        if name.endswith(_INT8):
             good = weight.dtype == np.int8
         elif weight.dtype == np.float16:
             exponents = np.ascontiguousarray(weight).view(np.uint16) & 0x7C00  # ten times as fast as isfinite

@@ -133,7 +133,7 @@ def _tune(
         with torch.no_grad():
             model.head.bias[first] -= config.against_o.get(name, 0.0)
         first += len(labels)
-    save_checkpoint(out / "tagger", shape, model.state_dict(), tokenizer)
+    save_checkpoint(out / "tagger", shape, model.state_dict(), tokenizer, eight_bits=config.eight_bits)
 
 
 def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
@@ -155,7 +155,8 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
             raise ConfigError(f"[stability]: no text is held back for tagger {name!r}: raise `held`, or use `folds`")
         head = train_stability(sources, number, len(labels), options, config.seed)
         weights |= {f"stability.{number}.{key}": value for key, value in head.state_dict().items()}
-    save_checkpoint(written, msgspec.structs.replace(final.config, stability=options.units), weights, final.tokenizer)
+    shape = msgspec.structs.replace(final.config, stability=options.units)
+    save_checkpoint(written, shape, weights, final.tokenizer, eight_bits=config.eight_bits)
 
 
 def _fold(

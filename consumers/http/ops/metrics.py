@@ -101,6 +101,8 @@ class _ServingMetrics(Collector):
         yield _build_info(self._worker)
         yield _number_formats(self._worker)
         yield from _engine_counters(self._worker.engine.stats)
+        slices = "Slices of long texts that were worked on"
+        yield CounterMetricFamily("hearken_slices", slices, self._worker.engine.sliced.slices)
         yield from _engine_gauges(self._worker)
         yield from self._timings.collect()
         about = "Lines of the log that could not be written"
@@ -143,6 +145,8 @@ def _engine_gauges(worker: Worker) -> Iterator[Metric]:
         ("segments_open", "Segments that may still be rewritten", engine.intake.open_segment_count),
         ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
         ("queue_age_seconds", "Time that the next message has waited for its step", worker.queue_age),
+        ("callers_waiting", "Callers whose turn a step has not come to yet", engine.intake.waiting_callers),
+        ("long_updates", "Long texts that are labelled in slices at present", len(engine.sliced)),
         ("overload", "1 while restarts are shortened", engine.pricing.restarts_limited),
         ("restart_price", price, engine.pricing.price),
     ]

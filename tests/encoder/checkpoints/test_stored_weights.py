@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from safetensors.torch import save_file as torch_save
 
 from encoder.checkpoints.checkpoint import (
@@ -20,6 +21,7 @@ from encoder.checkpoints.checkpoint import (
 from encoder.checkpoints.location import CheckpointError
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
+from encoder.runtime.cpu.avx512.weight_packing import round_columns
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from tests.encoder.wide import needs, wide_checkpoint
@@ -90,3 +92,46 @@ def test_rows_keep_their_own_scale() -> None:
     table = np.array([[1.0, -0.5], [100.0, 3.0], [0.0, 0.0]], np.float32)
     numbers, scale = quantize_rows(table)
     assert np.abs(restore_rows(numbers, scale) - table).max() <= 0.5 * scale.max()
+
+
+@pytest.fixture
+def rounded(tmp_path: Path) -> Checkpoint:
+    given = wide_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS[:3]}, stability=4)
+    save_checkpoint(tmp_path / "8", given.config, given.weights, given.tokenizer, eight_bits=True)
+    save_checkpoint(tmp_path / "16", given.config, given.weights, given.tokenizer)
+    sizes = [(tmp_path / bits / "model.safetensors").stat().st_size for bits in ("8", "16")]
+    assert sizes[0] < 0.7 * sizes[1]
+    return load_checkpoint(str(tmp_path / "8"))
+
+
+def test_matrices_in_8_bits_are_what_int8_linears_make_of_them(rounded: Checkpoint) -> None:
+    given = wide_checkpoint(labels=("O",), taggers={"a": LABELS, "b": LABELS[:3]}, stability=4)
+    assert set(rounded.weights) == set(given.weights)
+    for name in given.weights:
+        if not name.startswith("layers.") or name.endswith("bias") or "norm" in name:
+            continue
+        scale, numbers = round_columns(np.asarray(given.weights[name], np.float32))
+        again = round_columns(rounded.weights[name])
+        assert np.array_equal(again[1], numbers)
+        np.testing.assert_allclose(again[0], scale, rtol=1e-6)
+    assert rounded.identity() == dense(rounded).identity()
+    alone = rounded.single_head("b")
+    assert alone.identity() == dense(rounded).single_head("b").identity()
+    assert weight_shapes(alone.config) == alone.weights.shapes()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("change", ["no scale", "short scale", "head", "stranger"])
+def test_wrong_parts_of_8_bits_are_refused(rounded: Checkpoint, tmp_path: Path, change: str) -> None:
+    assert isinstance(rounded.weights, StoredWeights)
+    stored = dict(rounded.weights.arrays)
+    if change == "no scale":
+        del stored["layers.0.qkv.scale"]
+    elif change == "short scale":
+        stored["layers.0.qkv.scale"] = stored["layers.0.qkv.scale"][:-1].copy()
+    elif change == "head":
+        stored["head.int8"], stored["head.scale"] = quantize_rows(stored.pop("head.weight").astype(np.float32))
+    else:
+        stored["norm.scale"] = np.ones(3, np.float32)
+    save_file(stored, tmp_path / "8" / "model.safetensors")
+    with pytest.raises(CheckpointError):
+        load_checkpoint(str(tmp_path / "8"))

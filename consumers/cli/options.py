@@ -117,6 +117,12 @@ class HttpFlags:
     http_idle_seconds: Annotated[float, _http("Time without a frame after which a stream's WebSocket is closed.")] = (
         _DEFAULTS.idle_seconds
     )
+    http_keep_alive_seconds: Annotated[
+        int, _http("Time after which a connection without a request is closed.", min=1)
+    ] = _DEFAULTS.keep_alive_seconds
+    http_send_seconds: Annotated[
+        float, _http("Time after which a connection is ended whose client takes nothing of what is sent.")
+    ] = _DEFAULTS.send_seconds
     access_log: Annotated[
         bool, _http("Log every request with its route, status and duration, without text.", "--access-log")
     ] = False
@@ -147,6 +153,8 @@ class HttpFlags:
             requests_per_second=self.http_rate,
             request_seconds=self.http_request_seconds,
             idle_seconds=self.http_idle_seconds,
+            keep_alive_seconds=self.http_keep_alive_seconds,
+            send_seconds=self.http_send_seconds,
             access_log=self.access_log,
             drop_unsupported_attributes=self.drop_unsupported_attributes,
         )

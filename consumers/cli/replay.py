@@ -1,6 +1,7 @@
 """`hearken replay`: a recorded stream to a topic."""
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +34,7 @@ class ReplayCommand:
     raw: Annotated[
         bool,
         setting(
-            "Send a vendor's messages unchanged, for `hearken serve --format`.",
+            "Send every line unchanged, for `hearken serve --format`.",
             "--raw",
             panel="Messages",
             variable=False,
@@ -42,8 +43,8 @@ class ReplayCommand:
     log_level: LogLevelOption = "info"
 
 
-def replay(settings: ReplayCommand) -> None:
-    """Send a recorded stream to a Kafka topic."""
+def replay(settings: ReplayCommand) -> int:
+    """Send a recorded stream to a Kafka topic; exit code 1 if a line was bad, or nothing was sent."""
     configure_logging(settings.log_level)
     from consumers.formats.readers import NORMAL, check_format
     from consumers.kafka.client.security import check_cluster
@@ -55,8 +56,21 @@ def replay(settings: ReplayCommand) -> None:
     check_cluster(service.broker)
     speed = parse_speed(settings.speed)
     check_format(settings.format)
+    bad = 0
+
+    def report(number: int, error: str) -> None:
+        nonlocal bad
+        bad += 1
+        print(f"line {number}: {error}", file=sys.stderr, flush=True)
+
     if settings.format == NORMAL:
-        recording = read_recording(settings.file)
+        recording = read_recording(settings.file, report, raw=settings.raw)
     else:
-        recording = VendorFile(settings.file, settings.format, settings.session).read(settings.raw)
-    asyncio.run(replay_recording(recording, service.broker, service.topics.input, speed, service.connect_seconds))
+        recording = VendorFile(settings.file, settings.format, settings.session).read(settings.raw, report)
+    topic = service.topics.input
+    sent = asyncio.run(replay_recording(recording, service.broker, topic, speed, service.connect_seconds))
+    if bad:
+        print(f"{bad} bad line{'s' if bad > 1 else ''}", file=sys.stderr)
+    elif not sent:
+        print(f"nothing was sent: no line of {settings.file} has a message of {settings.format}", file=sys.stderr)
+    return 1 if bad or not sent else 0

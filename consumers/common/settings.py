@@ -331,7 +331,7 @@ def check_choice(name: str, value: str, known: Iterable[str]) -> None:
 
 def parse_taggers(given: Sequence[str] | None) -> list[str]:
     """Names of taggers: from repeated flags, else from the variable (separated by commas), else the default."""
-    return split_names(given or [os.environ.get(TAGGER_VARIABLE, "")]) or [DEFAULT_TAGGER]
+    return list(given or ()) or split_names([os.environ.get(TAGGER_VARIABLE, "")]) or [DEFAULT_TAGGER]
 
 
 def split_names(given: Sequence[str] | None) -> list[str]:

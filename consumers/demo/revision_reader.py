@@ -34,6 +34,7 @@ class RevisionReader:
     def add_sent(self, recorded: RecordedMessage, ack: "asyncio.Future[Any]") -> None:
         """Add an update that is sent to the broker now."""
         self._unacknowledged.append((ack, recorded, time.perf_counter()))
+        assert recorded.message is not None, "a demonstration sends messages only"
         self._transcript.add_message(recorded.message)
 
     async def read_forever(self) -> None:
@@ -49,7 +50,7 @@ class RevisionReader:
         # The offset of an update is known from its acknowledgement, which can arrive after the revision.
         while self._unacknowledged and answered not in self._sent:
             ack, recorded, sent = self._unacknowledged.popleft()
-            self._sent[recorded.message.session, (await ack).offset] = sent
+            self._sent[recorded.session or "", (await ack).offset] = sent
         if answered in self._sent:
             self.latencies.append(now - self._sent[answered])
         self.revisions += 1

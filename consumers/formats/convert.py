@@ -3,6 +3,7 @@
 - `null` is an absent field. So is a number that is not finite.
 - Field names may be spelled as the type declares them, in snake_case, camelCase or PascalCase.
 - Numbers may be strings (protobuf writes 64-bit integers so), and integers floats. Names and texts may be numbers.
+  64-bit integers may be objects (`low` and `high` of JavaScript's Long, `$numberLong` of MongoDB).
 - A time span (`Seconds`) may be a number, a string ("1.5s", "00:00:01.5", "PT1.5S"), or an object of seconds and nanos.
 
 Everything else is refused with the path of the field; errors contain none of the text.
@@ -182,7 +183,18 @@ def _to_string(value: Any, path: str) -> str:
     raise _error("str", value, path)
 
 
+def _unbox(value: dict[str, Any]) -> Any:
+    """Return the number of an object that stands for one; the object itself if it does not."""
+    if type(value.get("low")) is int and type(value.get("high")) is int:
+        return (value["high"] << 32) + (value["low"] & 0xFFFFFFFF)
+    return next((value[x] for x in ("$numberLong", "$numberInt", "$numberDouble") if x in value), value)
+
+
 def _to_integer(value: Any, path: str) -> int:
+    if type(value) is int:
+        return value
+    if type(value) is dict:
+        value = _unbox(value)
     if type(value) is int:
         return value
     if type(value) is float and value.is_integer():
@@ -193,6 +205,8 @@ def _to_integer(value: Any, path: str) -> int:
 
 
 def _to_float(value: Any, path: str) -> Any:
+    if type(value) is dict:
+        value = _unbox(value)
     if isinstance(value, str) and value.strip() in ("NaN", "Infinity", "-Infinity"):  # as protobuf writes them
         return _ABSENT
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
@@ -217,7 +231,7 @@ def _to_boolean(value: Any, path: str) -> bool:
 
 
 def _to_seconds(value: Any, path: str) -> Any:
-    if type(value) is dict:
+    if type(value) is dict and (value := _unbox(value)) and type(value) is dict:
         parts = [value.get(name) or value.get(name.capitalize()) or 0 for name in ("seconds", "nanos")]
         whole, billionths = (_to_float(x, path) for x in parts)
         return _ABSENT if _ABSENT in (whole, billionths) else whole + billionths / 1e9

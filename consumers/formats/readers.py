@@ -12,6 +12,7 @@ from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.keys import describe_key
 from consumers.formats.line_reader import BlockReader, JsonReader, LineReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise, recognising_formats
+from stream.messages.errors import InputError
 from stream.messages.types import Message
 
 log = structlog.get_logger()
@@ -70,6 +71,12 @@ class FormatReader:
             reading = read_value(self._format, value, context)
         except BadInput as error:
             raise self._explain(error, value) from None
+        except InputError:
+            raise
+        except Exception as error:  # a fault of ours in one value must not end a service, a file or a connection
+            log.error("reader_failed", format=self._format.name, offset=offset, exc_info=error)
+            detail = f"the reader of {self._format.name} failed on it ({type(error).__name__}): please report it"
+            raise BadInput("reader_failed", detail) from None
         if not self._confirmed or reading.ignored in NOT_UNDERSTOOD:
             self._compare_formats(value)
         if reading.ignored is not None:
@@ -86,7 +93,7 @@ class FormatReader:
 
     def _explain(self, error: BadInput, value: bytes | None) -> BadInput:
         """Name the format of a value that cannot be read, if only one recognises it."""
-        if error.reason not in ("invalid_message", "invalid_json"):
+        if error.reason not in ("invalid_message", "invalid_json", "no_session"):
             return error
         try:
             names = [x.name for x in recognising_formats(value)]
@@ -110,8 +117,11 @@ class NormalReader(FormatReader):
         """See `MessageReader`."""
         try:
             message = decode_message(value)
-        except BadInput:  # it may be as other serialisers write it, which takes longer to read
-            return super().read(value, key, offset)
+        except BadInput as error:  # it may be as other serialisers write it, which takes longer to read
+            try:
+                return super().read(value, key, offset)
+            except BadInput as other:
+                raise (error if other.reason == "invalid_json" else other) from None
         check_key(key, message)
         return (message,)
 

@@ -7,12 +7,12 @@ something else. It opens a new *stream* of its scope, which is part of the names
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from consumers.formats.base import FormatContext, Ignored, OpenText, opening_offset
-from consumers.formats.similarity import is_part_of, is_same_text
+from consumers.formats.similarity import begins_with, is_part_of, is_same_text
 from consumers.formats.word_times import first_start, last_end
 from stream.messages.types import Delete, Update
 
@@ -27,6 +27,8 @@ _SAME_MOMENT = 0.05
 """Seconds by which the extents of a result and of its repetition may differ."""
 _CLOCK_FELL = 0.5
 """Seconds by which the end of an open utterance may move back while its text is rewritten."""
+_REWRITTEN = 0.3
+"""Share of words that the text of an open utterance keeps when it is rewritten."""
 _MOVED = 1.0
 """Seconds by which the start of an open utterance of a window may move."""
 _ARRIVAL_FELL = 3.5
@@ -56,14 +58,20 @@ def timed_name(scope: str, start: float) -> str:
     return f"{scope}@{start:.3f}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Utterance:
+class _Utterance(NamedTuple):
+    """One utterance that stands."""
+
     stream: int
     """Number of its stream in the scope, from 1."""
     start: float
-    end: float
     name: str
     segment: OpenText
+    is_numbered: bool
+
+    @property
+    def end(self) -> float:
+        """End of its last word, as far as it is known; of a numbered one the next number."""
+        return self.start + 1 if self.is_numbered else max(self.start, last_end(self.segment.times) or 0.0)
 
     def overlaps(self, start: float, end: float) -> float:
         return min(end, self.end) - max(start, self.start)
@@ -77,14 +85,11 @@ class _Timeline:
         self._scope = scope
         self._separator = separator
         self.utterances = [
-            _Utterance(*place, self._end(place[1], x), name, x)
+            _Utterance(*place, name, x, separator == "-")
             for name, x in context.segments(session).items()
             if (place := _place_in_name(name, scope, separator)) is not None
         ]
         self._recent = [x for x in self.utterances if x.segment.closed][-_RECENT:]
-
-    def _end(self, start: float, segment: OpenText) -> float:
-        return start + 1 if self._separator == "-" else max(start, last_end(segment.times) or 0.0)
 
     def find(self, update: Update, start: float, end: float) -> tuple[int, str] | Ignored:
         """Return the stream and the name of the utterance that a result belongs to, which may be a new one."""
@@ -115,10 +120,12 @@ class _Timeline:
         """Whether an utterance and a result cannot be of the same stream."""
         if self._separator == "-":
             return x.start == start or x.start > start + _RECENT
-        if x.segment.closed:
-            within = x.overlaps(start, end) > (end - start) / 2
-            return x.start == start or x.start > start + _FAR_BACK or (within and bool(update.text.strip()))
-        return not update.final and x.start >= end
+        if not x.segment.closed:
+            return not update.final and x.start >= end
+        if x.start == start or x.start > start + _FAR_BACK:
+            return True
+        is_near = any(x is y for y in self._recent) and bool(update.text.strip())
+        return is_near and x.overlaps(start, end) > (end - start) / 2
 
     def _makes_late(self, closed: _Utterance, update: Update, start: float, end: float) -> bool:
         if closed.overlaps(start, end) <= (end - start) / 2:
@@ -126,8 +133,8 @@ class _Timeline:
         return closed.segment.applied >= self._offset or is_part_of(update.text, closed.segment.text)
 
     def _says_same(self, closed: _Utterance, update: Update) -> bool:
-        is_repeat = closed.segment.text == update.text and not _is_other_speaker(closed.segment, update)
-        return is_repeat or (closed in self._recent and is_same_utterance(closed.segment, update))
+        is_repeat = closed.segment.text == update.text and not is_other_speaker(closed.segment, update)
+        return is_repeat or (any(closed is x for x in self._recent) and is_same_utterance(closed.segment, update))
 
     def _name(self, stream: int, start: float) -> str:
         scope = self._scope if stream == 1 else f"{self._scope}~{stream}"
@@ -136,33 +143,27 @@ class _Timeline:
 
 def _place_in_name(name: str, scope: str, separator: str) -> tuple[int, float] | None:
     """Return the stream and the start, or the number, in a name of a scope; None for other names."""
-    head, _, start = name.rpartition(separator)
-    stream = head.removeprefix(scope)
-    if not head.startswith(scope) or not _STREAM.fullmatch(stream) or not _START.fullmatch(start):
+    if not name.startswith(scope):
         return None
-    return int(stream[1:] or 1), float(start)
+    found = _PLACES[separator].fullmatch(name, len(scope))
+    return None if found is None else (int(found[1] or 1), float(found[2]))
 
 
-_STREAM = re.compile(r"(~[0-9]{1,6})?")
-_START = re.compile(r"-?[0-9]{1,300}(\.[0-9]{3})?")
+_PLACES = {x: re.compile(rf"(?:~([0-9]{{1,6}}))?{x}(-?[0-9]{{1,300}}(?:\.[0-9]{{3}})?)") for x in "@-"}
+"""What follows the scope in a name: the number of the stream, and the start or number of the utterance."""
 
 
-def is_same_utterance(closed: OpenText, update: Update, by_times: bool = True) -> bool:
-    """Whether a result at the place of a closed utterance is of that utterance: late, repeated or an edit of it.
-
-    Args:
-        by_times: whether words with the same extent are enough.
-    """
+def is_same_utterance(closed: OpenText, update: Update) -> bool:
+    """Whether a result at the place of a closed utterance is of that utterance: late, repeated or an edit of it."""
     if not update.final:
         return is_part_of(update.text, closed.text)
-    if _is_other_speaker(closed, update):
+    if is_other_speaker(closed, update):
         return False
-    if not update.text.strip() or is_same_text(update.text, closed.text):
-        return True
-    return by_times and _has_same_times(update, closed)
+    return not update.text.strip() or is_same_text(update.text, closed.text) or _has_same_times(update, closed)
 
 
-def _is_other_speaker(closed: OpenText, update: Update) -> bool:
+def is_other_speaker(closed: OpenText, update: Update) -> bool:
+    """Whether a result and what stands have different speakers."""
     return None not in (update.speaker, closed.speaker) and update.speaker != closed.speaker
 
 
@@ -297,7 +298,8 @@ def _clock_fell(context: FormatContext, existing: OpenText, update: Update) -> b
     if said < begin - _CLOCK_FELL_FAR:
         return True
     fell = said < end - (_CLOCK_FELL if update.words else _ARRIVAL_FELL)
-    return fell and not is_part_of(update.text, existing.text) and not is_part_of(existing.text, update.text)
+    before, now = existing.text, update.text
+    return fell and not is_part_of(now, before, _REWRITTEN) and not is_part_of(before, now, _REWRITTEN)
 
 
 def last_closed(context: FormatContext, session: str, scope: str) -> OpenText | None:
@@ -316,7 +318,7 @@ def _is_repeat_of(last: OpenText, update: Update) -> bool:
         return False
     if update.final:
         return last.text == update.text and abs(end - said) < 1e-3
-    return begin <= said <= end and is_part_of(update.text, last.text)
+    return begin <= said <= end and begins_with(last.text, update.text)
 
 
 def _end_of(update: Update) -> float | None:

@@ -18,6 +18,7 @@ MIN_TOKEN = 16
 """Minimum length of a token in characters."""
 SPARE_CONNECTIONS = 128
 """Connections beyond those with work in progress. Health checks are answered over them when everything else is full."""
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s?#@]+")
 
 
@@ -189,6 +190,8 @@ def _check_origin(origin: str, has_token: bool) -> None:
             f"{origin!r} is not an origin: scheme, host and port in small letters, such as"
             " http://localhost:3000, without a path",
         )
+    elif origin.endswith(_DEFAULT_PORTS.get(origin.partition(":")[0], "/")):
+        raise SettingError("allow_origin", f"{origin!r} has the default port, which browsers leave out; do so, too")
 
 
 def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

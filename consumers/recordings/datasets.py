@@ -157,7 +157,7 @@ def _read_any(path: Path, several: bool) -> Iterator[Message]:
         return read_speeches(path)
     if first.seg is not None:
         return read_events(path)
-    messages = (recorded.message for recorded in read_recording(path))
+    messages = (recorded.message for recorded in read_recording(path) if recorded.message)
     return (replace(x, session=f"{path.stem}/{x.session}") for x in messages) if several else messages
 
 

@@ -9,7 +9,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from consumers.common.errors import OperationFailed
-from consumers.kafka.client.clients import connect, make_producer
+from consumers.kafka.client.clients import admin_client, connect, make_producer
+from consumers.kafka.client.diagnosis import AUTHORIZATION_ERRORS, explain_authorization
+from consumers.kafka.topics.topics import check_topic
 from consumers.recordings.jsonl import RecordedMessage
 
 log = structlog.get_logger()
@@ -60,7 +62,8 @@ async def send_recording(
     acks: list[asyncio.Future[Any]] = []
     count = 0
     async for recorded in pace(recording, speed, asyncio.get_running_loop().time):
-        ack = await producer.send(topic, recorded.value, key=recorded.message.session.encode())
+        key = None if recorded.session is None else recorded.session.encode("utf-8", "surrogatepass")
+        ack = await producer.send(topic, recorded.value, key=key)
         on_sent(recorded, ack)
         acks.append(ack)
         if len(acks) >= 1024:
@@ -76,11 +79,16 @@ async def replay_recording(
 
     Raises:
         RecordingError: the file is not a recorded stream; messages before the invalid line were sent.
-        OperationFailed: no broker answered, or a message was not acknowledged.
+        NotAuthorised: we may not write to the topic.
+        OperationFailed: there is no such topic, no broker answered, or a message was not acknowledged.
     """
+    async with admin_client(broker, patience) as admin:
+        await check_topic(admin, topic)
     producer = await connect(lambda: make_producer(broker), broker, patience)
     try:
         count = await send_recording(producer, topic, recording, speed)
+    except AUTHORIZATION_ERRORS as error:
+        raise explain_authorization(error, topic) from error
     except KafkaError as error:
         raise OperationFailed(f"{broker} did not acknowledge a message: {error}") from error
     finally:

@@ -1,15 +1,16 @@
 """Reader of files in a vendor's format as recorded streams: converted to normal form, or unchanged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from consumers.common.errors import RecordingError
 from consumers.formats.decode import BadInput
+from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import MessageReader, make_reader, open_line_reader
-from consumers.recordings.jsonl import RecordedMessage
+from consumers.recordings.jsonl import OnBad, Pace, RecordedMessage, read_file_lines, stop_at
 from stream.ingest.queue import Intake
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Update
@@ -47,48 +48,49 @@ class VendorFile:
     format: str
     session: str | None = None
 
-    def read(self, raw: bool = False) -> Iterator[RecordedMessage]:
+    def read(self, raw: bool = False, on_bad: OnBad | None = None) -> Iterator[RecordedMessage]:
         """Read message by message. A message without a time has the time of its predecessor.
 
         Args:
-            raw: yield the vendor's messages unchanged, keyed by session; otherwise messages in normal form.
+            raw: yield all values unchanged, keyed by session; otherwise messages in normal form.
+            on_bad: called for each line that is not a message; the next one goes on. None: the first ends the reading.
 
         Raises:
-            RecordingError: the file cannot be read, or a message is invalid.
+            RecordingError: the file cannot be read, or a message is invalid and there is no `on_bad`.
         """
-        first: float | None = None
-        due = 0.0
+        pace, report = Pace(), on_bad or stop_at(self.path)
         key = None if self.session is None else self.session.encode()
-        sessions = VendorSessions()
-        reader = make_reader(self.format, sessions.segments, self.path.stem)
-        for number, value in self._values():
-            messages = self._read_messages(reader, sessions, value, key, number)
+        sessions, session = VendorSessions(), self.session
+        reader = make_reader(self.format, sessions.segments, self.path.stem, IgnoredRecords())
+        for number, value in read_file_lines(self.path, partial(open_line_reader, self.format)):
+            messages, error = _read_messages(reader, sessions, value, key, number - 1)
             times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]
             if times:
-                first = times[0] if first is None else first
-                due = max(due, times[-1] - first)
-            if raw and messages:
-                yield RecordedMessage(messages[0], value, due)
-            elif not raw:
-                yield from (RecordedMessage(x, msgspec.json.encode(x), due) for x in messages)
+                pace.add(times[0], times[-1])
+            session = messages[0].session if messages else session
+            if error is not None and (not raw or error.reason == "too_large"):  # of which only the beginning was read
+                report(number, f"{error.reason}: {error.detail}")
+            elif raw:
+                yield RecordedMessage(session, messages[0] if messages else None, value, pace.due)
+            if not raw:
+                yield from (RecordedMessage(x.session, x, msgspec.json.encode(x), pace.due) for x in messages)
 
-    def _values(self) -> Iterator[tuple[int, bytes]]:
-        try:
-            with self.path.open("rb") as stream:
-                lines = open_line_reader(self.format, stream)
-                while line := lines.next_line(wait=True):
-                    if line.value.strip():
-                        yield line.number, line.value
-        except OSError as error:
-            raise RecordingError(f"{self.path}: {error.strerror or error}") from error
 
-    def _read_messages(
-        self, reader: MessageReader, sessions: VendorSessions, value: bytes, key: bytes | None, number: int
-    ) -> Sequence[Message]:
+def _read_messages(
+    reader: MessageReader, sessions: VendorSessions, value: bytes, key: bytes | None, offset: int
+) -> tuple[list[Message], BadInput | InputError | None]:
+    """Read a value; returns its valid messages, and what is wrong with it or with the first of the others."""
+    applied: list[Message] = []
+    refused: BadInput | InputError | None = None
+    try:
+        messages = reader.read(value, key, offset)
+    except (BadInput, InputError) as error:
+        return [], error
+    for message in messages:
         try:
-            messages = reader.read(value, key, number)
-            for message in messages:
-                sessions.apply(message, number)
-        except (BadInput, InputError) as error:
-            raise RecordingError(f"{self.path}, line {number + 1}: {error}") from None
-        return messages
+            sessions.apply(message, offset)
+        except InputError as error:
+            refused = refused or error
+        else:
+            applied.append(message)
+    return applied, refused

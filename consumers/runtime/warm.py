@@ -18,6 +18,7 @@ from consumers.runtime.engine_factory import build_engine
 from encoder.cache_folder import VARIABLE, cache_folder, write_failure
 from encoder.kernel_cache import count_compiled
 from stream.engine.engine import Engine
+from stream.ingest.schedule import LONG_TOKENS
 from stream.messages.types import Delete, End, Message, Update
 from stream.sessions.snapshot import Entry, restore_sessions
 
@@ -81,17 +82,24 @@ def _label_sample(settings: EngineSettings) -> int:
 
 
 def _sample() -> Iterator[Message]:
-    """Messages of the sample, some of which are edited or deleted after they closed; at last, the session ends."""
+    """Messages of the sample, some of which are edited or deleted after they closed; at last, a segment that is so long
+    that it is labelled in slices, and the end of the session.
+    """
+    texts = []
     with SAMPLE.open("rb") as lines:
         for number, line in enumerate(islice(lines, MESSAGES)):
             message = decode_message(line)
             yield message
+            texts += [message.text] if isinstance(message, Update) else []
             if isinstance(message, Update) and number % 10 == 9:
                 text = message.text
                 yield Update(session=message.session, segment=message.segment, text=f"well {text}", final=True)
                 yield Update(session=message.session, segment=message.segment, text=text[: len(text) // 2], final=True)
                 if number % 20 == 19:
                     yield Delete(session=message.session, segment=message.segment)
+    said = " ".join(texts)
+    long = (said + " ") * (1 + 4 * LONG_TOKENS // len(said))
+    yield Update(session=message.session, segment="long", text=long[: 5 * LONG_TOKENS], final=True)
     yield End(session=message.session)
 
 

@@ -1,6 +1,6 @@
 """Changes of one update: of the text, of the words of each pass, and of the spans that the readers of a tagger have."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -70,17 +70,21 @@ def diff_for_tagger(
     *,
     emission: Emission,
     whole_words: bool,
-) -> Difference:
+) -> Generator[None, None, Difference]:
     """Compare the spans that the readers of one tagger are to have with those that they have.
 
-    `segment` is as it was before the update; `rewritten` is the first rewritten character (`diff_spans`).
+    `segment` is as it was before the update; `rewritten` is the first rewritten character (`diff_spans`). It yields
+    between its parts, each of which takes long where there are thousands of spans.
     """
     write, state = job.write, job.session.state
     shown = state.spans_of(tagger, write.segment)
     final = write.final or segment.closed
     fitted = fit_to_words(write.text, reading) if whole_words else reading
+    yield
     published = emission.choose_spans(segment.text, shown.spans, write.text, fitted, final)
+    yield
     found = find_spans(write.text, write.times, published, write.speaker, write.channel)
+    yield
     next_id = state.counters_of(tagger).next_span
     difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
     shown.complete = published is fitted or list(published.spans) == list(fitted.spans)

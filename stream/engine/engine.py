@@ -30,7 +30,10 @@ from stream.sessions.step_result import Answer, Failure, StepResult
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
 TOKENS_PER_EXTRA_SLICE = 1024
-"""A step that labels this many tokens works on one slice more of long texts: so these have a share under any load."""
+"""A step that labels this many tokens works on one slice more for each caller with long texts, up to
+`MAX_CALLERS_TOGETHER`: so these have a share under any load.
+"""
+MAX_CALLERS_TOGETHER = 4
 
 
 class PhaseTimer:
@@ -257,10 +260,14 @@ class Engine:
 
     def _revise(self, job: SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
         """Apply one labelled update: compare it with what readers have, and commit."""
-        return job.session.commit_update(job.write, job.after, list(self._compare(job, stats)))
+        differences = [x for x in self._compare(job, stats) if x is not None]
+        return job.session.commit_update(job.write, job.after, differences)
 
-    def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference]]:
-        """Measure the changes of an update pass by pass; yields, by tagger, the difference from the readers' spans."""
+    def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference] | None]:
+        """Measure the changes of an update pass by pass.
+
+        Yields, by tagger, the difference from the readers' spans, and None between parts of the work.
+        """
         write, state = job.write, job.session.state
         state.begin_change(write.offset, write.fully_applied_through)
         segment = state.open_segment(write)
@@ -274,7 +281,8 @@ class Engine:
             stats.count_work(readings[0].work, closing, change.flips)
             for name, reading in zip(names, readings, strict=True):
                 if closing or not spans_unchanged(segment, name, reading):
-                    yield name, self._diff_for_tagger(job, segment, name, reading, change.rewritten)
+                    difference = yield from self._diff_for_tagger(job, segment, name, reading, change.rewritten)
+                    yield name, difference
 
     def _begin_slices(self, session: ActiveSession, write: Write) -> None:
         """Let the session wait until the write has been worked on in slices."""
@@ -296,7 +304,8 @@ class Engine:
         differences = []
         for difference in self._compare(job, operation.stats):
             yield
-            differences.append(difference)
+            if difference is not None:
+                differences.append(difference)
         yield
         return session.commit_update(write, job.after, differences)
 
@@ -306,7 +315,8 @@ class Engine:
             self._worked_on_slices = False
             return
         self._worked_on_slices = True
-        for _ in range(1 + sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE):
+        extra = sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE
+        for _ in range(1 + extra * min(self.sliced.callers, MAX_CALLERS_TOGETHER)):
             if self.sliced:
                 self._work_on_slice(self.sliced.next(), result)
 

@@ -71,6 +71,11 @@ class SlicedWork:
     def __len__(self) -> int:
         return len(self._operations)
 
+    @property
+    def callers(self) -> int:
+        """Number of callers that have long operations in progress."""
+        return len({x.caller for x in self._operations.values()})
+
     def add(self, operation: SlicedOperation, tokens: int) -> None:
         """Add an operation of about this many tokens."""
         operation.ends = self._given.setdefault(operation.caller, 0.0) + tokens / _SLICE_TOKENS

@@ -32,6 +32,7 @@ A published span that stays although the model has changed its mind is as stable
 another label by now, of stability p, has the published label at the close with a probability of at most 1 - p.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -91,6 +92,7 @@ class Emission:
 
     def _hold_back(self, before: str, shown: Sequence[Span], text: str, reading: "Labelling") -> "Labelling":
         standing, rewritten = _move_published(before, shown, text, reading)
+        firsts, ends = [x[0] for x in rewritten], [x[1] for x in rewritten]  # both rise
         spans: list[WordSpan] = []
         stability, probability = reading.stability, reading.probability
         for old, new in _group_overlapping(standing, reading.spans):
@@ -98,7 +100,11 @@ class Emission:
                 spans += new
             elif not old or self._may_change(old, new, reading.stability):
                 spans += [
-                    x for x in new if self._is_stable(x, reading) or _continues(x, old) or _continues(x, rewritten)
+                    x
+                    for x in new
+                    if self._is_stable(x, reading)
+                    or _continues(x, old)
+                    or _continues(x, rewritten[bisect_right(ends, x[0]) : bisect_left(firsts, x[1])])
                 ]
             else:
                 spans += old

@@ -1,6 +1,8 @@
 """Spans of readings, and differences between two readings of a segment: changed words and flipped labels."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -141,6 +143,9 @@ def _highest_label_probability(labels: NDArray[np.int32], probability: NDArray[n
     return most
 
 
+_end = itemgetter(1)
+
+
 def _word_text(text: str, reading: Labelling, i: int) -> str:
     return text[reading.starts[i] : reading.ends[i]]
 
@@ -149,5 +154,10 @@ def _span_times(
     words: list[tuple[int, int]], times: Times, start: int, end: int
 ) -> tuple[float | None, float | None, str | None]:
     """Return the start of the first and the end of the last timed word of a span, and the speaker of the first word."""
-    under = [time for (a, b), time in zip(words, times, strict=True) if a < end and b > start and time is not None]
+    under = []
+    for i in range(bisect_right(words, start, key=_end), len(words)):
+        if words[i][0] >= end:
+            break
+        if (time := times[i]) is not None:
+            under.append(time)
     return (under[0].start, under[-1].end, under[0].speaker) if under else (None, None, None)

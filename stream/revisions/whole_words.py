@@ -49,7 +49,7 @@ _JOIN = (
     r"(?:['’ʼ`´‐‑\-&_·+]|[.!](?:(?![A-Z])|(?<=[A-Z].))|(?<=\d)[,:/](?=\d)"  # no new sentence, as in "him.John"
     rf"|{_MASK}(?:{_MASK}|!){{0,11}}|!{_MASK}{{1,11}})"
 )
-_WORD = re.compile(rf"{_LETTER}+(?:{_JOIN}{_LETTER}+)*")
+_WORD = re.compile(rf"(?!{SKIPPED}){_LETTER}+(?:{_JOIN}{_LETTER}+)*(?<!{SKIPPED})")
 _LEAD, _TRAIL = re.compile(r"(?:[$@]+|\*{3,})$"), re.compile(r"[$#+%]+|\*+")
 _MASKED_LETTERS = 3
 """Letters that are left of a word whose end is masked by asterisks; behind more, asterisks are emphasis or a note."""
@@ -74,9 +74,9 @@ def fit_to_words(text: str, reading: Labelling) -> Labelling:
 
     Words that the tagger did not label get the stability and the probability of those that it did.
     """
-    if not reading.spans:
-        return reading
     before = list(reading.spans)
+    if all(_is_plain(text, reading, *span) for span in before):
+        return reading
     fitted = _fit_spans(clean_text(text), reading.starts, reading.ends, before)
     after = [(x.first, x.end, x.label) for x in fitted]
     if after == before:
@@ -87,6 +87,17 @@ def fit_to_words(text: str, reading: Labelling) -> Labelling:
         others = np.setdiff1d(np.arange(span.first, span.end), words)
         stability[others], probability[others] = reading.stability[words].min(), reading.probability[words].min()
     return reading.replace(spans=after, stability=stability, probability=probability)
+
+
+def _is_plain(text: str, reading: Labelling, first: int, end: int, label: str) -> bool:
+    """Tell whether a span is of whole words at first sight, as nearly all are: letters and digits between spaces."""
+    start, stop = int(reading.starts[first]), int(reading.ends[end - 1])
+    if (start and text[start - 1] != " ") or (stop < len(text) and text[stop] != " "):
+        return False
+    words = text[start:stop]
+    if not words.isascii() or not words.replace(" ", "").isalnum():
+        return False
+    return label.lower() not in NAME_TYPES or not FUNCTION_WORDS.issuperset(words.lower().split())
 
 
 def _fit_spans(
@@ -199,7 +210,7 @@ def _word_at(text: str, at: int) -> tuple[int, int]:
         right += 1
     for found in _WORD.finditer(text, left, right):
         if found.end() > at:
-            return (found.start(), found.end()) if found.start() <= at else (at, at + 1)
+            return found.span() if found.start() <= at else (at, at + 1)
     return at, at + 1
 
 

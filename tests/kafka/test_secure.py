@@ -130,6 +130,7 @@ def test_other_ways_in_for_both_kinds_of_client(
         }
     set_all(monkeypatch, given)
     count, name = write_recording(tmp_path / "recording.jsonl"), f"by-{by}-{uuid.uuid4().hex[:8]}"
+    asyncio.run(Place(secure.plain, name).make_topics(name))
     assert main(["replay", str(tmp_path / "recording.jsonl"), "--broker", address, "--input-topic", name]) == 0
     assert sum(topic.find_ends(address, name).values()) == count
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from consumers.common.standard_streams import lost_log_lines
 from consumers.formats.ignored import IgnoredRecords
 from consumers.http.ops.timings import StepTimings
 from consumers.http.ops.traffic import HttpTraffic
@@ -100,8 +101,12 @@ class _ServingMetrics(Collector):
         yield _build_info(self._worker)
         yield _number_formats(self._worker)
         yield from _engine_counters(self._worker.engine.stats)
+        slices = "Slices of long texts that were worked on"
+        yield CounterMetricFamily("hearken_slices", slices, self._worker.engine.sliced.slices)
         yield from _engine_gauges(self._worker)
         yield from self._timings.collect()
+        about = "Lines of the log that could not be written"
+        yield CounterMetricFamily("hearken_log_lines_lost", about, lost_log_lines())
         yield _ignored_records(self._ignored)
         if self._service is not None:
             yield from _kafka_metrics(self._service)
@@ -140,6 +145,8 @@ def _engine_gauges(worker: Worker) -> Iterator[Metric]:
         ("segments_open", "Segments that may still be rewritten", engine.intake.open_segment_count),
         ("in_flight", "Messages submitted and not yet answered", worker.in_flight),
         ("queue_age_seconds", "Time that the next message has waited for its step", worker.queue_age),
+        ("callers_waiting", "Callers whose turn a step has not come to yet", engine.intake.waiting_callers),
+        ("long_updates", "Long texts that are labelled in slices at present", len(engine.sliced)),
         ("overload", "1 while restarts are shortened", engine.pricing.restarts_limited),
         ("restart_price", price, engine.pricing.price),
     ]

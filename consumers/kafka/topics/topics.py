@@ -26,7 +26,7 @@ from aiokafka.errors import (
 )
 
 from consumers.common.errors import BrokerUnreachable, NotAuthorised, OperationFailed, ServiceFailed
-from consumers.common.settings import ServiceSettings, Topics
+from consumers.common.settings import ServiceSettings, Topics, suggest
 from consumers.kafka.client.clients import admin_client
 from consumers.kafka.client.diagnosis import explain_right
 from consumers.kafka.topics.metadata import describe_topics, read_operations
@@ -266,6 +266,28 @@ def _check_describe(described: Sequence[Mapping[str, Any]]) -> None:
     if hidden:
         detail = explain_right("Describe (which Read and Write imply)", f"topic {', '.join(hidden)}")
         raise NotAuthorised(f"{detail}. Whether it exists, the broker does not say")
+
+
+async def check_topic(admin: AIOKafkaAdminClient, topic: str) -> None:
+    """Check that a topic exists and that we may write to it; creates none, except on the embedded broker.
+
+    Raises:
+        NotAuthorised: we may not describe or write it.
+        OperationFailed: there is no such topic.
+        KafkaError: the broker does not answer.
+    """
+    if await is_embedded(admin):
+        return
+    described = await describe_topics(admin, [topic])
+    _check_describe(described)
+    if not all(_exists(x) for x in described):
+        hint = suggest(topic, await admin.list_topics())
+        raise OperationFailed(
+            f"there is no topic {topic}{hint}; create it: hearken topics create --input-topic {topic}"
+        )
+    operations = read_operations(described[0])
+    if operations is not None and "Write" not in operations:
+        raise NotAuthorised(explain_right("Write", f"topic {topic}"))
 
 
 async def is_embedded(admin: AIOKafkaAdminClient) -> bool:

@@ -92,8 +92,10 @@ class TopicWatch:
         for problem in problems:
             if now - self._logged.get(problem, -REPEAT_SECONDS) >= REPEAT_SECONDS:
                 self._logged[problem] = now
-                write = log.error if problem.severity == "error" else log.warning
-                write("topic_misconfigured", topic=problem.topic, detail=problem.detail)
+                if problem.severity == "error":
+                    log.error("topic_misconfigured", topic=problem.topic, detail=problem.detail)
+                else:
+                    log.warning("topic_misconfigured", topic=problem.topic, detail=problem.detail)
         for gone in self._logged.keys() - set(problems):
             del self._logged[gone]
             log.info("topic_recovered", topic=gone.topic, detail=gone.detail)

@@ -226,3 +226,48 @@ def test_each_revision_is_one_line_whatever_breaks_lines_in_its_text() -> None:
     (revision,) = revisions
     assert {s["text"] for s in revision["spans"]} == {text[:-1]}
     assert [text[s["start"] : s["end"]] for s in revision["spans"]] == [s["text"] for s in revision["spans"]]
+
+
+KEEP_ALIVE, RESULT = (
+    '{"type": "KeepAlive"}',
+    {
+        "type": "Results",
+        "channel_index": [0, 1],
+        "is_final": True,
+        "channel": {"alternatives": [{"transcript": "we met anna rice"}]},
+    },
+)
+
+
+def tag_format(name: str, data: str) -> "subprocess.CompletedProcess[str]":
+    arguments = [*HERE, "--format", name, "--session", "call"]
+    return subprocess.run(arguments, input=data, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+
+
+def test_what_was_ignored_is_listed_at_the_end() -> None:
+    done = tag_format("deepgram", "\n".join([KEEP_ALIVE, json.dumps(RESULT), KEEP_ALIVE, '{"type": "New"}']))
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr.splitlines()[-1] == (
+        "3 of 4 lines had nothing to label: 2 keep_alive (first: line 1), 1 other_event (first: line 4)"
+    )
+
+
+def test_a_file_of_which_nothing_was_labelled_is_a_failure() -> None:
+    done = tag_format("deepgram", f"{KEEP_ALIVE}\n\n{KEEP_ALIVE}\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "2 of 2 lines had nothing to label: 2 keep_alive (first: line 1)" in done.stderr
+    assert "no line had anything to label; is --format right?" in done.stderr
+    assert tag_format("deepgram", "\n\n").returncode == 0
+
+
+def test_a_wrong_format_is_named_at_the_end_of_the_line() -> None:
+    done = tag_format("vosk", json.dumps(RESULT))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "other_format: this looks like deepgram and is read as vosk: name it with --format deepgram" in done.stderr
+
+
+def test_json_over_several_lines_is_one_message() -> None:
+    done = tag_format("vosk", '{\n  "partial" : "we met anna"\n}\n{\n  "text" : "we met anna rice"\n}\n')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [json.loads(x)["offset"] for x in done.stdout.splitlines()] == [0, 3]

@@ -125,6 +125,39 @@ def test_words_that_are_spelt_otherwise_go_by_their_place() -> None:
     assert words("pay twenty thousand dollars now then", *pieces).words == (*plain, WordTime(5, 5))
 
 
+PIECES = [TimedText(x, i, i + 1) for i, x in enumerate(["we", "met", "Greta", "Lund", "in", "Turin", "at", "noon"])]
+
+
+def test_a_list_of_words_may_cover_more_than_the_text() -> None:
+    """Google's lists have all words so far; others end before or after the text."""
+    assert words("in Turin at noon", *PIECES).words == tuple(WordTime(i, i + 1) for i in range(4, 8))
+    assert words("we met Greta", *PIECES).words == tuple(WordTime(i, i + 1) for i in range(3))
+    assert words("In Turin, at noon!", *PIECES).words == tuple(WordTime(i, i + 1) for i in range(4, 8))
+    twice = [*PIECES, *(TimedText(x.text, x.start + 10, x.end + 10) for x in PIECES if x.start is not None and x.end)]
+    assert words("in Turin at noon", *twice[:-1], TimedText("noon", 17, 18)).words is not None
+    assert words("at noon", *PIECES, *PIECES[:4], TimedText("at", 20, 21), TimedText("noon", 21, 22)).words == (
+        WordTime(20, 21),
+        WordTime(21, 22),
+    )
+
+
+def test_a_list_of_words_may_cover_less_than_the_text() -> None:
+    text = "we met Greta Lund in Turin at noon"
+    for first, last in ((0, 3), (2, 6), (5, 8), (0, 1)):
+        found = words(text, *PIECES[first:last])
+        assert found.text == text
+        assert found.words is not None
+        assert found.words[first:last] == tuple(WordTime(i, i + 1) for i in range(first, last))
+        assert len(found.words) == 8
+    assert words(text, TimedText("other", 0, 1), TimedText("words", 1, 2)).words is None
+
+
+def test_words_without_times_have_the_moment_between_their_neighbours() -> None:
+    pieces = [TimedText("we", 0, 1), TimedText("met"), TimedText("Greta", 4, 5), TimedText("Lund", None, 7)]
+    assert words("we met Greta Lund", *pieces).words == (WordTime(0, 1), WordTime(1, 1), WordTime(4, 5), WordTime(5, 5))
+    assert words("we met", TimedText("we"), TimedText("met")).words is None
+
+
 def test_speakers_go_with_the_segment_if_it_has_one_and_with_the_words_if_it_has_several() -> None:
     one = words("a b", TimedText("a", 0, 1, "x"), TimedText("b", 1, 2, "x"))
     assert (one.speaker, one.words) == ("x", (WordTime(0, 1), WordTime(1, 2)))

@@ -74,7 +74,7 @@ def test_every_number_is_read_in_every_form(kind: Any) -> None:
     hints = get_type_hints(kind, include_extras=True)
     for field in fields(kind):
         forms: dict[Any, tuple[Any, list[Any]]] = {
-            int: (123, ["123", 123.0, "123.0"]),
+            int: (123, ["123", 123.0, "123.0", {"low": 123, "high": 0, "unsigned": False}, {"$numberLong": "123"}]),
             float: (2.5, ["2.5", "25e-1"]),
             Seconds: (2.5, ["2.5", "2.5s", {"seconds": "2", "nanos": 500_000_000}, {"seconds": 2, "nanos": 5e8}]),
             bool: (True, ["true", "True", 1, "1"]),
@@ -142,7 +142,7 @@ def test_what_is_of_another_kind_is_refused_without_its_text(given_value: Any, k
         ({"seconds": "2", "nanos": 130000000}, 2.13),
         ({"nanos": 5e8}, 0.5),
         ({"seconds": None, "nanos": None}, 0.0),
-        ({}, 0.0),
+        ({"seconds": {"low": 2, "high": 0, "unsigned": False}, "nanos": 5e8}, 2.5),
     ],
 )
 def test_time_spans_are_read_in_every_form(written: Any, seconds: float) -> None:
@@ -152,6 +152,12 @@ def test_time_spans_are_read_in_every_form(written: Any, seconds: float) -> None
 class Holder(msgspec.Struct):
     time: float | None = None
     count: int = 7
+
+
+@given(st.integers(-(2**63), 2**63 - 1))
+def test_a_long_is_its_halves(number: int) -> None:
+    low = (number & 0xFFFFFFFF) - (1 << 32 if number & 0x80000000 else 0)
+    assert convert({"count": {"low": low, "high": number >> 32}}, Holder) == Holder(count=number)
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, "NaN", "-Infinity"])

@@ -82,7 +82,18 @@ async def test_the_cookie_counts_for_our_own_pages_only() -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["localhost:3000", "http://localhost:3000/", "HTTP://LOCALHOST", "http://a b", "", "http://u@h", "*", "null"],
+    [
+        "localhost:3000",
+        "http://localhost:3000/",
+        "HTTP://LOCALHOST",
+        "http://localhost:80",
+        "https://a:443",
+        "http://a b",
+        "",
+        "http://u@h",
+        "*",
+        "null",
+    ],
 )
 def test_what_is_no_origin_is_refused_at_the_start(origin: str) -> None:
     with pytest.raises(SettingError, match="--allow-origin"):

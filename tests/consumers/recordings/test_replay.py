@@ -30,7 +30,7 @@ def line(**fields: object) -> str:
 
 
 def recording(*dues: float) -> list[RecordedMessage]:
-    return [RecordedMessage(End(session="a"), b"", due) for due in dues]
+    return [RecordedMessage("a", End(session="a"), b"", due) for due in dues]
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -70,7 +70,7 @@ def test_a_recording_keeps_lines_as_they_are_and_counts_from_the_first_time(tmp_
     found = list(read_recording(write(tmp_path, *lines)))
     assert [x.due for x in found] == [0, 0, 0, 1.5, 1.5, 2.5]
     assert [x.value.decode() for x in found] == [x for x in lines if x]
-    assert [x.message.session for x in found] == ["a"] * 5 + ["b"]
+    assert [x.session for x in found] == ["a"] * 5 + ["b"]
 
 
 @pytest.mark.parametrize("bad", ["{", '{"type":"nothing"}', line(time="soon"), line(time=[1])])
@@ -83,3 +83,22 @@ def test_a_bad_line_is_named(bad: str, tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"nothing\.jsonl: No such file"):
         list(read_recording(tmp_path / "nothing.jsonl"))
+
+
+def test_bad_lines_are_named_and_the_next_goes_on(tmp_path: Path) -> None:
+    lines = [line(time=1), "{", line(time=2, session="b"), "\ufeff?", '{"type":"nothing","session":"c"}', line(time=4)]
+    told: list[tuple[int, str]] = []
+    found = list(read_recording(write(tmp_path, *lines), lambda number, error: told.append((number, error))))
+    assert [(x.session, x.due) for x in found] == [("a", 0), ("b", 1), ("a", 3)]
+    assert [number for number, _ in told] == [2, 4, 5]
+    assert told[0][1].startswith("invalid_json: ")
+
+
+def test_raw_lines_are_sent_as_they_are(tmp_path: Path) -> None:
+    """Also those that are no messages; of a line that is too large only the beginning was read, so it is named."""
+    lines = [line(time=1), "  {  ", '{"type":"nothing","session":"c"}', "x" * (2 << 20), line(session="b")]
+    told: list[int] = []
+    found = list(read_recording(write(tmp_path, *lines), lambda number, _: told.append(number), raw=True))
+    assert [x.value.decode() for x in found] == [*lines[:3], lines[4]]
+    assert [x.session for x in found] == ["a", "a", "c", "b"]
+    assert told == [4]

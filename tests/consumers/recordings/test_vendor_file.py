@@ -1,6 +1,7 @@
 """Files in a vendor's format as recorded streams, and `--format` on the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from consumers.cli.main import main
 from consumers.common.errors import RecordingError
 from consumers.common.settings import SettingError
 from consumers.formats.readers import make_reader
+from consumers.formats.registry import FORMATS
 from consumers.recordings.vendor_file import VendorFile
 from stream.messages.types import Delete, Update
 
@@ -53,8 +55,8 @@ def test_a_file_becomes_updates_at_their_own_pace(tmp_path: Path, format: str) -
 def test_raw_messages_stay_as_they_came(tmp_path: Path) -> None:
     file = write(tmp_path / "call.jsonl", *CALL, {"type": "Metadata"})
     found = list(VendorFile(file, "deepgram", session="mine").read(raw=True))
-    assert [x.message.session for x in found] == ["mine"] * len(found)
-    assert [json.loads(x.value) for x in found][:3] == CALL
+    assert [x.session for x in found] == ["mine"] * len(found)
+    assert [json.loads(x.value) for x in found] == [*CALL, {"type": "Metadata"}]
 
 
 def test_an_interim_that_begins_elsewhere_replaces_what_was_open(tmp_path: Path) -> None:
@@ -78,6 +80,49 @@ def test_a_bad_message_is_named_by_its_line(tmp_path: Path) -> None:
     file.write_text(json.dumps(CALL[0]) + '\n{"type": "Results", "channel": 5}\n')
     with pytest.raises(RecordingError, match=r"call.jsonl, line 2: "):
         list(VendorFile(file, "deepgram").read())
+
+
+BAD = ['{"type": "Results", "channel": 5}', "{", '{"type": "Results", "start": "soon", "channel": {}}']
+
+
+def test_bad_messages_are_named_and_the_next_goes_on(tmp_path: Path) -> None:
+    file = tmp_path / "call.jsonl"
+    file.write_text("\n".join([json.dumps(CALL[0]), *BAD, json.dumps(CALL[1]), json.dumps(CALL[2])]))
+    told: list[int] = []
+    found = list(VendorFile(file, "deepgram").read(on_bad=lambda number, _: told.append(number)))
+    assert [x.message.text for x in found if isinstance(x.message, Update)] == ["we met", "we met anna", "in rome"]
+    assert told == [2, 3, 4]
+
+
+@pytest.mark.parametrize("format", ["deepgram", "auto"])
+def test_raw_sends_what_is_bad_too(tmp_path: Path, format: str) -> None:
+    file, lines = tmp_path / "call.jsonl", [*BAD, json.dumps(CALL[0]), BAD[1]]
+    file.write_text("\n".join(lines))
+    told: list[int] = []
+    found = list(VendorFile(file, format).read(raw=True, on_bad=lambda number, _: told.append(number)))
+    assert [x.value.decode() for x in found] == lines
+    assert [x.session for x in found] == [None, None, None, "call", "call"]
+    assert told == []
+
+
+def test_a_reader_that_fails_ends_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours in one message is one bad line."""
+    values = [json.dumps({"text": text}) for text in ("we met", "boom", "anna")]
+    (tmp_path / "call.jsonl").write_text("\n".join(values))
+    plain = FORMATS["vosk"].read
+
+    def fail(value: object, context: object) -> object:
+        if "boom" in repr(value):
+            raise KeyError("a fault of ours")
+        return plain(value, context)  # type: ignore[arg-type]
+
+    monkeypatch.setitem(FORMATS, "vosk", replace(FORMATS["vosk"], read=fail))
+    told: list[tuple[int, str]] = []
+    found = list(
+        VendorFile(tmp_path / "call.jsonl", "vosk").read(on_bad=lambda number, error: told.append((number, error)))
+    )
+    assert [x.message.text for x in found if isinstance(x.message, Update)] == ["we met", "anna"]
+    assert told == [(2, "reader_failed: the reader of vosk failed on it (KeyError): please report it")]
 
 
 def test_a_format_that_is_unknown_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

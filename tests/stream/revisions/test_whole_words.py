@@ -9,7 +9,7 @@ from encoder.restart.policies import Last
 from encoder.tokenizer.cleaning import SKIPPED, clean_text
 from stream.engine.engine import Engine
 from stream.labelling.labeller import Labelling, PlanWork
-from stream.revisions.whole_words import NAME_TYPES, fit_to_words
+from stream.revisions.whole_words import NAME_TYPES, _fit_spans, fit_to_words
 from tests.encoder.tokenizer.test_tokenizer import BYTES, TEXTS, TOKENIZER
 from tests.stream.helpers import tell, update
 from tests.stream.hybrid import tiny_tagger
@@ -166,6 +166,8 @@ def test_spans_are_apart_and_of_whole_words_whatever_is_labelled(text, cuts, kin
         if label in NAME_TYPES:
             assert any(map(str.isalnum, shown_text))
             assert shown_text.lower() not in ("a", "")
+    slow = [(x.first, x.end, x.label) for x in _fit_spans(cleaned, reading.starts, reading.ends, spans)]
+    assert list(fitted.spans) == slow
     again = fit_to_words(text, fitted)
     assert list(again.spans) == list(fitted.spans)
 

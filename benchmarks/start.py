@@ -84,18 +84,17 @@ def start_tables(report: StartReport) -> Sequence[Table]:
 def _measure(tagger: str, folder: Path, name: str) -> StartRow:
     before, began = _content(folder), time.perf_counter()
     command = [sys.executable, "-m", "consumers.cli.main", "tag", "--tagger", tagger]
-    process = subprocess.Popen(
-        command, env=os.environ | {VARIABLE: str(folder)}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps(LINE).encode() + b"\n")
-    process.stdin.flush()
-    label = process.stdout.readline()
-    wall, cpu = time.perf_counter() - began, _processor_seconds(process.pid)
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
-    process.stdin.close()
-    assert process.wait(PATIENCE) == 0
+    given = os.environ | {VARIABLE: str(folder)}
+    with subprocess.Popen(command, env=given, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(LINE).encode() + b"\n")
+        process.stdin.flush()
+        label = process.stdout.readline()
+        wall, cpu = time.perf_counter() - began, _processor_seconds(process.pid)
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{process.pid}/status").read_text().splitlines())
+        process.stdin.close()
+        assert process.wait(PATIENCE) == 0
     assert label, "it ended without a label"
     return StartRow(
         start=name,

@@ -12,6 +12,7 @@ from consumers.cli.flags import ConfigOption
 from consumers.cli.help_text import default_of
 from consumers.http.settings import TOKEN_VARIABLE
 from consumers.kafka.client.security import variable_names
+from encoder.cache_folder import VARIABLE as CACHE_VARIABLE
 
 
 def show_config(
@@ -28,7 +29,7 @@ def show_config(
         if settings_of(shown.command):
             apply_config(shown, config)
             typer.echo("\n".join([typer.style(shown.command_path, bold=True), *_rows(shown), ""]))
-    if found := [name for name in (TOKEN_VARIABLE, *variable_names()) if os.environ.get(name)]:
+    if found := [name for name in (TOKEN_VARIABLE, CACHE_VARIABLE, *variable_names()) if os.environ.get(name)]:
         typer.echo("\n".join([typer.style("variables without a flag", bold=True), *(f"  {x} is set" for x in found)]))
 
 

@@ -26,6 +26,7 @@ from consumers.cli.train import train
 from consumers.cli.verify import verify
 from consumers.cli.warm import warm
 from consumers.common.exit_codes import end_with_code
+from consumers.common.standard_streams import guard_standard_streams
 
 RUN, INSPECT, TRAIN, OPERATE = "Run", "Inspect", "Train", "Operate"
 
@@ -83,6 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     # Compute and Kafka share the cores: OpenMP threads must not spin while they wait. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments is None:  # a process of its own
+        guard_standard_streams()
     given = None if arguments is None else list(arguments)
     return end_with_code(lambda: app(args=given, prog_name="hearken", standalone_mode=False))
 

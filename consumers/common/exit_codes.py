@@ -8,6 +8,7 @@ import typer
 
 from consumers.common.errors import OperationFailed
 from consumers.common.settings import SettingError
+from consumers.common.standard_streams import drop_output, is_unwritable
 from encoder.torch_extra import TorchMissing
 
 EXTRAS = {"torch": "train", "matplotlib": "train", "triton": "gpu"}
@@ -38,6 +39,17 @@ def end_with_code(job: Callable[[], object]) -> int:
         return _report(f"this command needs {package}: pip install 'hearken[{EXTRAS[package]}]'", 2)
     except OperationFailed as error:
         return _report(str(error), 1)
+    except BrokenPipeError:  # who reads the output has read enough
+        drop_output()
+        return 1
+    except OSError as error:
+        if error.filename is not None:
+            return _report(f"{error.filename}: {error.strerror}", 1)
+        if not is_unwritable(error):
+            raise
+        code = _report(f"standard output cannot be written: {error.strerror}", 1)
+        drop_output()
+        return code
 
 
 @contextmanager

@@ -154,6 +154,26 @@ def name_bytes(value: bytes) -> str | None:
     return None
 
 
+def name_envelope(value: bytes) -> str | None:
+    """Name the envelope of a JSON object that is no message; None if none is recognised."""
+    try:
+        fields = _FIELDS.decode(value).keys()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return next((name for wanted, name in _ENVELOPES if wanted <= fields), None)
+
+
+_FIELDS: "msgspec.json.Decoder[dict[str, msgspec.Raw]]" = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ENVELOPES = (
+    ({"specversion", "type", "source"}, "an envelope of CloudEvents; send its `data`"),
+    ({"op", "before", "after"}, "an envelope of change data capture; send the record in `after`"),
+    ({"op", "after", "source"}, "an envelope of change data capture; send the record in `after`"),
+    ({"schema", "payload"}, "an envelope of Kafka Connect with no message in it"),
+    ({"records"}, "a request of a REST proxy; send the `value` of each record"),
+    ({"messages"}, "several messages in one; send them one by one"),
+)
+
+
 def explain_json_error(value: bytes, error: str) -> str:
     """Say in one sentence why a value is no JSON; `error` is the decoder's."""
     text = value.lstrip()

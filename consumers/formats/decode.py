@@ -15,6 +15,7 @@ from consumers.common.json_wrapping import (
     join_surrogates,
     mend_json,
     name_bytes,
+    name_envelope,
     unwrap_json,
 )
 from consumers.formats.keys import describe_key
@@ -104,6 +105,8 @@ def explain_type_error(value: bytes | None, error: msgspec.DecodeError) -> str:
     detail = shorten(str(error))
     if detail == "Expected `object`, got `array`":
         return "this is a list; send its objects one by one"
+    if value and (envelope := name_envelope(value)):
+        return f"{detail}: this is {envelope}"
     if "got `str`" in detail and value and has_nan(value):
         return f"{detail.rpartition('at ')[2]}: {NAN_DETAIL}"
     return detail
@@ -151,9 +154,8 @@ def check_utf8(value: bytes) -> bytes:
         if value[error.start : error.start + 1] == b"\xed":
             with suppress(UnicodeDecodeError):
                 return join_surrogates(value)
-        known = name_bytes(value)
-        what = f"byte {error.start} is not UTF-8"
-        raise BadInput("invalid_utf8", what if known is None else f"{what}: this is {known}") from None
+        known = name_bytes(value) or "perhaps Latin-1 or Windows-1252; convert it to UTF-8"
+        raise BadInput("invalid_utf8", f"byte {error.start} is not UTF-8: this is {known}") from None
     return value
 
 

@@ -93,7 +93,7 @@ class FormatReader:
 
     def _explain(self, error: BadInput, value: bytes | None) -> BadInput:
         """Name the format of a value that cannot be read, if only one recognises it."""
-        if error.reason not in ("invalid_message", "invalid_json"):
+        if error.reason not in ("invalid_message", "invalid_json", "no_session"):
             return error
         try:
             names = [x.name for x in recognising_formats(value)]
@@ -117,8 +117,11 @@ class NormalReader(FormatReader):
         """See `MessageReader`."""
         try:
             message = decode_message(value)
-        except BadInput:  # it may be as other serialisers write it, which takes longer to read
-            return super().read(value, key, offset)
+        except BadInput as error:  # it may be as other serialisers write it, which takes longer to read
+            try:
+                return super().read(value, key, offset)
+            except BadInput as other:
+                raise (error if other.reason == "invalid_json" else other) from None
         check_key(key, message)
         return (message,)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from consumers.formats.decode import BadInput
+from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.readers import MessageReader, make_reader, open_line_reader
 from consumers.recordings.jsonl import OnBad, Pace, RecordedMessage, read_file_lines, stop_at
 from stream.ingest.queue import Intake
@@ -60,7 +61,7 @@ class VendorFile:
         pace, report = Pace(), on_bad or stop_at(self.path)
         key = None if self.session is None else self.session.encode()
         sessions, session = VendorSessions(), self.session
-        reader = make_reader(self.format, sessions.segments, self.path.stem)
+        reader = make_reader(self.format, sessions.segments, self.path.stem, IgnoredRecords())
         for number, value in read_file_lines(self.path, partial(open_line_reader, self.format)):
             messages, error = _read_messages(reader, sessions, value, key, number - 1)
             times = [x.time for x in messages if isinstance(x, Update) and x.time is not None]

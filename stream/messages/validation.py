@@ -50,7 +50,8 @@ def check_length(characters: int) -> None:
         InputError: text_too_long.
     """
     if characters > MAX_TEXT:
-        raise InputError("text_too_long", f"a segment has at most {MAX_TEXT} characters, this one has {characters}")
+        detail = f"a segment has at most {MAX_TEXT} characters, this one has {characters}; go on in a new segment"
+        raise InputError("text_too_long", detail)
 
 
 def _count_words(text: str) -> int:

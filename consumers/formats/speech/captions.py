@@ -11,8 +11,9 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from consumers.formats.base import Format, FormatContext, Ignored, Segments
+from consumers.formats.similarity import is_same_text
 from consumers.formats.speech.cue_parser import Cue, is_caption, parse_cues
-from consumers.formats.utterances import is_same_utterance, start_in_name, timed_name
+from consumers.formats.utterances import is_other_speaker, start_in_name, timed_name
 from consumers.formats.word_times import TimedText, add_word_times, last_end
 from stream.messages.types import Message, Update
 
@@ -20,6 +21,8 @@ _CONTINUES_WITHIN = 0.1
 """A cue that repeats the previous text within this time (seconds) after its end continues it."""
 _SCREEN_CUES = 4
 """Number of previous cues whose lines may still be on the screen."""
+_CORRECTED = 0.5
+"""Share of words that a cue which is sent again with another text has in common with the earlier one."""
 _SCOPE = "cue"
 
 _Line = tuple[str, str | None]
@@ -53,7 +56,9 @@ def _name(segments: Segments, update: Update, start: float) -> str:
     while True:
         name = timed_name(_SCOPE if number == 1 else f"{_SCOPE}~{number}", start)
         standing = segments.get(name)
-        if standing is None or not standing.text.strip() or is_same_utterance(standing, update, by_times=False):
+        if standing is None or not standing.text.strip():
+            return name
+        if is_same_text(update.text, standing.text, _CORRECTED) and not is_other_speaker(standing, update):
             return name
         number += 1
 

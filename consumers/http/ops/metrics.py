@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from consumers.common.standard_streams import lost_log_lines
 from consumers.formats.ignored import IgnoredRecords
 from consumers.http.ops.timings import StepTimings
 from consumers.http.ops.traffic import HttpTraffic
@@ -104,6 +105,8 @@ class _ServingMetrics(Collector):
         yield CounterMetricFamily("hearken_slices", slices, self._worker.engine.sliced.slices)
         yield from _engine_gauges(self._worker)
         yield from self._timings.collect()
+        about = "Lines of the log that could not be written"
+        yield CounterMetricFamily("hearken_log_lines_lost", about, lost_log_lines())
         yield _ignored_records(self._ignored)
         if self._service is not None:
             yield from _kafka_metrics(self._service)

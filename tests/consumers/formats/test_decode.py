@@ -157,7 +157,22 @@ NAMED = [
     (b"<speak>hi</speak>", "XML"),
     (b"just words", "text, no JSON"),
     (b" \n ", "white space"),
+    (VALUE.replace(b"sea", b"s\xe9a"), "Latin-1"),
 ]
+ENVELOPES = [
+    ({"specversion": "1.0", "type": "x", "source": "y", "data": PLAIN}, "CloudEvents"),
+    ({"before": None, "after": PLAIN, "op": "c"}, "change data capture"),
+    ({"records": [{"value": PLAIN}]}, "REST proxy"),
+    ({"schema": None, "payload": None, "more": 1}, "Kafka Connect"),
+]
+
+
+@pytest.mark.parametrize(("envelope", "name"), ENVELOPES, ids=[name for _, name in ENVELOPES])
+def test_an_envelope_is_named(envelope: dict[str, Any], name: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        decode_message(json.dumps(envelope).encode())
+    assert name in caught.value.detail
+    assert "anna" not in caught.value.detail
 
 
 @pytest.mark.parametrize(("value", "name"), NAMED, ids=[name for _, name in NAMED])

@@ -13,6 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from consumers.formats.ignored import IgnoredRecords
+from consumers.formats.readers import make_reader
 from consumers.http.app import HttpContext
 from consumers.http.ops.timings import StepTimings
 from consumers.http.settings import HttpSettings
@@ -55,15 +57,19 @@ async def read(client: httpx.AsyncClient) -> dict[tuple[str, ...], float]:
 
 @asynccontextmanager
 async def serving(
-    kafka: FakeKafka, observer: ServiceObserver | None = None, now: float = 1000.0, **changes: object
+    kafka: FakeKafka,
+    observer: ServiceObserver | None = None,
+    now: float = 1000.0,
+    format: str = "normal",
+    **changes: object,
 ) -> AsyncIterator[Site]:
-    stop, meter = asyncio.Event(), StepTimings(lambda: now)
+    stop, meter, ignored = asyncio.Event(), StepTimings(lambda: now), IgnoredRecords(warn=False)
     worker = Worker(fake_engine(["ner"], "", coalesce=False))
-    service = Service(
-        settings(**changes), worker, kafka.clients(), observer=ServiceObservers([meter, observer or ServiceObserver()])
-    )
+    reader = make_reader(format, worker.engine.intake.segments, ignored=ignored)
+    observers = ServiceObservers([meter, observer or ServiceObserver()])
+    service = Service(settings(**changes), worker, kafka.clients(), observer=observers, reader=reader)
     task = asyncio.create_task(service.run(stop))
-    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, timings=meter)
+    context = HttpContext(settings=HttpSettings(port=0), worker=worker, service=service, timings=meter, ignored=ignored)
     try:
         async with asking(context) as client:
             yield Site(service, worker, client)
@@ -113,6 +119,21 @@ async def test_what_was_counted_is_told() -> None:
     assert told["hearken_step_seconds_count", "encode"] == steps - told["hearken_step_seconds_count", "isolate"]
     assert [told[x] for x in told if x[:2] == ("hearken_build_info", "ner")] == [1]
     assert [(set(x[1:]), told[x]) for x in told if x[0] == "hearken_number_format"] == [({"ner", "exact"}, 1)]
+
+
+async def test_records_that_say_nothing_are_counted_by_their_reason() -> None:
+    kafka = FakeKafka()
+    said = [b'{"partial": ""}', b'{"partial": "anna"}', b'{"anna": 1}', b'{"partial": null}', b'{"type": "Metadata"}']
+    other = b'{"type": "Results", "channel_index": [0, 1], "channel": {"alternatives": []}}'
+    async with serving(kafka, format="vosk") as site:
+        for value in (*said, other):
+            await kafka.append(IN, value, SECRET.encode())
+        await kafka.until(lambda: kafka.committed.get(FIRST) == 6)
+        told = await site.read()
+    counted = {x[1:]: told[x] for x in told if x[0] == "hearken_records_ignored_total"}
+    assert counted == {("vosk", "no_text"): 1, ("vosk", "unknown_shape"): 3}
+    assert told["hearken_dead_letters_total", "other_format"] == 1
+    assert told["hearken_updates_total",] == 1
 
 
 async def test_no_session_and_no_text_is_told() -> None:

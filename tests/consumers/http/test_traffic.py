@@ -70,7 +70,7 @@ async def test_requests_are_counted_by_route_method_and_status() -> None:
 async def test_a_failure_is_counted_as_one() -> None:
     traffic = HttpTraffic()
     async with served() as here, client(traffic, here, access_log=True) as asking:
-        here.worker.submit = None  # type: ignore[method-assign,assignment]
+        here.desk.client = None  # type: ignore[method-assign,assignment]
         with capture_logs() as logged:
             assert (await asking.post("/v1/label", json={"text": "anna"})).status_code == 500
     assert requests(traffic) == {("/v1/label", "POST", "500"): 1}

@@ -23,7 +23,15 @@ LOGIN = {
     "HEARKEN_SASL_USERNAME": "labeller",
     "HEARKEN_SASL_PASSWORD": "pass word",
 }
-CLIENTS = {"AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient", "Consumer", "Producer", "AdminClient"}
+CLIENTS = {
+    "AIOKafkaConsumer",
+    "GroupConsumer",
+    "AIOKafkaProducer",
+    "AIOKafkaAdminClient",
+    "Consumer",
+    "Producer",
+    "AdminClient",
+}
 OPTIONS = {"aiokafka_options", "librdkafka_options"}
 
 

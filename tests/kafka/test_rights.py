@@ -18,7 +18,7 @@ from consumers.cli.main import main
 from consumers.common.errors import NotAuthorised, OperationFailed
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.client.security import variable_names
-from consumers.kafka.client.topic_reader import find_ends, read_topic
+from consumers.kafka.client.topic_reader import read_topic
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
@@ -195,8 +195,6 @@ def test_commands_tell_it_in_one_line(secure: SecureKafka, tmp_path: Path, capsy
     assert main(replay) == 0
     with pytest.raises(NotAuthorised, match=f"not authorised: Read on topic {name};"):
         list(read_topic(secure.login, name))
-    with pytest.raises(NotAuthorised, match=r"not authorised: Describe .* on group nobody;"):
-        find_ends(secure.login, name, "nobody")
     with pytest.raises(NotAuthorised, match=r"not authorised: Describe .* on topic nothing-of-ours;"):
         list(read_topic(secure.login, "nothing-of-ours"))
     letters = ["--broker", secure.login, "--dead-letter-topic", name]

@@ -83,8 +83,6 @@ def find_ends(broker: str, topic: str, group: str | None = None) -> dict[int, in
             marks = {x.partition: consumer.get_watermark_offsets(x, timeout=PATIENCE) for x in partitions}
             committed = consumer.committed(partitions, timeout=PATIENCE) if group else []
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                raise NotAuthorised(explain_right("Describe (which Read implies)", f"group {group}")) from error
             raise BrokerUnreachable(f"{broker} did not tell the ends of {topic}: {error}") from error
     for partition, (low, _) in marks.items():
         if low > 0:

@@ -107,7 +107,7 @@ def _original(config: TrainConfig, shape: HybridConfig) -> HybridModel | FramedM
 
 
 def _tag(config: TrainConfig, start: str, out: Path) -> None:
-    data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
+    data, dev = (read_labelled(config, sources) for sources in (config.trained, config.dev))
     label_sets = _label_sets(config, data)  # of all data, also if only part of it is trained on
     if config.stability and not config.stability.folds:
         held = config.stability.held
@@ -138,7 +138,7 @@ def _tune(
 
 def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
     """Train the stability heads, and write the taggers with them."""
-    data = read_labelled(config, config.train)
+    data = read_labelled(config, config.trained)
     final = load_checkpoint(str(out / "tagger"))
     label_sets = final.config.label_sets
     if options.folds:

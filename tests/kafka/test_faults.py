@@ -38,6 +38,8 @@ SHORT = Options(
 )
 DICTATIONS = 200
 """So many that the segments of a held write are still dictated when it arrives."""
+GULLIBLE_RUNS = 4
+"""Runs in which a worker that believes every state must be found out."""
 BOTH: list[Guarantee] = ["at_least_once", "exactly_once"]
 
 
@@ -76,10 +78,14 @@ async def test_a_write_that_the_network_holds_rolls_nothing_back(kafka: str, gua
 async def test_a_worker_that_takes_the_last_state_for_the_newest_is_found(kafka: str) -> None:
     """The fault itself: without epochs, a state that arrives late rolls its session back."""
     gullible = (sys.executable, "-m", "tests.kafka.light_worker", "--gullible", "serve")
-    env = new_environment("gullible", kafka)
-    result = await run("hold", env, "at_least_once", sessions=DICTATIONS, command=gullible)
-    assert not result.ok
-    assert result.counts
+    found: list[FaultResult] = []
+    for seed in range(GULLIBLE_RUNS):  # a held write matters only if its sessions go on, which load may delay
+        env = new_environment("gullible", kafka)
+        found.append(await run("hold", env, "at_least_once", sessions=DICTATIONS, command=gullible, seed=seed))
+        if found[-1].counts:
+            break
+    assert not found[-1].ok
+    assert found[-1].counts, [x.problems for x in found]
 
 
 async def test_workers_come_and_go_in_order(kafka: str) -> None:

@@ -18,6 +18,7 @@ from consumers.cli.main import main
 from consumers.common.errors import NotAuthorised, OperationFailed
 from consumers.common.settings import ServiceSettings, Topics
 from consumers.kafka.client.security import variable_names
+from consumers.kafka.client.topic_reader import read_topic
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from tests.consumers.fakes import fake_engine
@@ -192,6 +193,14 @@ def test_commands_tell_it_in_one_line(secure: SecureKafka, tmp_path: Path, capsy
     assert f"not authorised: Write on topic {name}" in capsys.readouterr().err.splitlines()[-1]
     allow(secure, [(TOPIC, name, AclOperation.WRITE)])
     assert main(replay) == 0
-    capsys.readouterr()
+    with pytest.raises(NotAuthorised, match=f"not authorised: Read on topic {name};"):
+        list(read_topic(secure.login, name))
+    with pytest.raises(NotAuthorised, match=r"not authorised: Describe .* on topic nothing-of-ours;"):
+        list(read_topic(secure.login, "nothing-of-ours"))
+    letters = ["--broker", secure.login, "--dead-letter-topic", name]
+    assert main(["dlq", "list", *letters]) == 1
+    assert "not authorised: Read" in capsys.readouterr().err.splitlines()[-1]
+    assert main(["dlq", "replay", *letters, "--group", name]) == 1
+    assert "not authorised: " in capsys.readouterr().err.splitlines()[-1]
     assert main(["topics", "check", "--broker", secure.login, "--connect-seconds", "20"]) == 1
     assert "not authorised: Describe" in capsys.readouterr().err.splitlines()[-1]

@@ -8,9 +8,9 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from consumers.common.errors import AccessRefused, BrokerUnreachable, OperationFailed
+from consumers.common.errors import AccessRefused, BrokerUnreachable, NotAuthorised, OperationFailed
 from consumers.common.settings import suggest
-from consumers.kafka.client.diagnosis import find_refusal
+from consumers.kafka.client.diagnosis import explain_right, find_refusal
 from consumers.kafka.client.security import librdkafka_options
 
 PATIENCE = 30.0
@@ -53,6 +53,7 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
     Raises:
         BrokerUnreachable: no broker answered.
         AccessRefused: the broker refused the connection.
+        NotAuthorised: we may not describe the topic.
         OperationFailed: there is no such topic.
     """
     try:
@@ -61,6 +62,8 @@ def find_partitions(consumer: Consumer, broker: str, topic: str) -> list[int]:
         if refusal := asyncio.run(find_refusal(broker)):
             raise AccessRefused(f"{broker}: {refusal}") from error
         raise BrokerUnreachable(f"no broker answers at {broker} (waited {PATIENCE:g} s)") from error
+    if found.error is not None and found.error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        raise NotAuthorised(explain_right("Describe (which Read and Write imply)", f"topic {topic}"))
     if found.error is not None or not found.partitions:
         known = consumer.list_topics(timeout=PATIENCE).topics
         raise OperationFailed(f"there is no topic {topic} at {broker}{suggest(topic, known.keys() - {topic})}")
@@ -108,6 +111,10 @@ def _read_partition(consumer: Consumer, broker: str, topic: str) -> Iterator[Sto
             yield _to_stored_record(record)
         elif error.code() == KafkaError._PARTITION_EOF:
             return
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            continue  # the library looks for the coordinator of a group that is only a name here
+        elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise NotAuthorised(explain_right("Read", f"topic {topic}"))
         elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
             raise OperationFailed(f"{topic} cannot be read: {error.str()}")
     raise BrokerUnreachable(f"{broker} sent nothing of {topic} for {PATIENCE:g} s")

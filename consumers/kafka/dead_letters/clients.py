@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, OffsetOutOfRan
 
 from consumers.common.errors import OperationFailed
 from consumers.kafka.client.clients import NULL_VALUE, C, connect, serialize
+from consumers.kafka.client.diagnosis import AUTHORIZATION_ERRORS, explain_authorization
 from consumers.kafka.client.security import aiokafka_options
 from consumers.kafka.dead_letters.records import DeadLetter, DoneOffsets, TooScattered
 from consumers.kafka.output.dead_letter import original_headers, read_replays
@@ -37,10 +38,11 @@ class FoundLetter:
 
 
 @asynccontextmanager
-async def broker_deadline(what: str) -> AsyncIterator[None]:
-    """Limit the time of broker calls in the block to `BROKER_SECONDS`.
+async def broker_deadline(what: str, group: str = "") -> AsyncIterator[None]:
+    """Limit the time of broker calls in the block to `BROKER_SECONDS`; `group` holds the progress.
 
     Raises:
+        NotAuthorised: a right is missing.
         OperationFailed: a call failed or took longer; `what` says what did not happen.
     """
     try:
@@ -50,6 +52,8 @@ async def broker_deadline(what: str) -> AsyncIterator[None]:
         raise OperationFailed("another replay with this group has begun; let it finish") from error
     except TimeoutError as error:
         raise OperationFailed(f"{what} within {BROKER_SECONDS:g} s; run it again") from error
+    except AUTHORIZATION_ERRORS as error:
+        raise explain_authorization(error, group) from error
     except KafkaError as error:
         raise OperationFailed(f"{what}: {error}; run it again") from error
 
@@ -90,7 +94,7 @@ async def read_progress(
     Raises:
         OperationFailed: the broker did not answer.
     """
-    async with broker_deadline("the broker did not report the progress of the last replay"):
+    async with broker_deadline("the broker did not report the progress of the last replay", group):
         while True:
             try:
                 kept = await admin.list_consumer_group_offsets(group, partitions=partitions)
@@ -173,7 +177,7 @@ class ReplaySender:
                 f" ({error}); replay the others too (without --reason)"
             ) from error
         letters = [one.letter for one in found if one.letter]
-        async with broker_deadline("the broker did not accept the records"):
+        async with broker_deadline("the broker did not accept the records", self._group):
             if self._transactional:
                 await self._producer.begin_transaction()
             if not await self._send_records(letters):

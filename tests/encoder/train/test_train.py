@@ -104,6 +104,9 @@ def test_bad_training_data_is_named(tmp_path: Path, name: str, text: str, messag
         ("out = 'x'", r"\[distill\] or a \[tagger\]"),
         ("out = 'x'\n[tagger]\nepochs = 1", r"\[\[train\]\]"),
         ("out = 'x'\nlearning = 1\n[tagger]\nepochs = 1", "learning"),
+        ("out = 'x'\nsink = true\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "`sink` needs"),
+        ("out = 'x'\nwithout = ['a']\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "must leave some"),
+        ("out = 'x'\nwithout = ['b']\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "must leave some"),
     ],
 )
 def test_bad_configurations_say_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
@@ -342,6 +345,18 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
     logits = checkpoint.dense_model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
     assert run_training(read_train_config(config)) == folder  # finished stages are not run again
+
+
+def test_a_set_that_is_left_out_is_not_trained_on(tmp_path: Path, conll: Path) -> None:
+    other = tmp_path / "other" / "train.conll"
+    other.parent.mkdir()
+    other.write_text("xu\tB-place\n")
+    lines = [f"[[train]]\npath = '{path}'" for path in (conll, other)]
+    path = tmp_path / "c.toml"
+    path.write_text("\n".join(["out = 'x'", "without = ['other']", "[tagger]", "epochs = 1", *lines]))
+    config = read_train_config(path)
+    assert [source.path for source in config.trained] == [str(conll)]
+    assert len(config.train) == 2
 
 
 def test_spans_end_early_at_the_words_named_and_the_rest_is_unknown(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 """Folders of like things: a command or a vendor a file."""
 MOST_MODULES = 12
 MOST_LINES = 400
-MOST_LINES_OF_THE_ROOMS = 42_000
+MOST_LINES_OF_THE_ROOMS = 43_000
 """The aim is 33,000 for what was there when the layout was made, and 5,000 for the doors that came after it."""
 
 

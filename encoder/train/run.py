@@ -83,7 +83,7 @@ def _shape(config: TrainConfig, label_sets: LabelSets, start: str) -> HybridConf
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     assert config.distill
     shape = _shape(config, {"": ("O",)}, config.start)
-    student, tokenizer = load_start(config.start, shape)
+    student, tokenizer = load_start(config.start, shape, spread=config.spread)
     student.head.requires_grad_(False)
     texts = [sequence for source in config.texts for sequence in read_source(source)]
     console.print(f"distill: {len(texts):,} sequences, C = {shape.causal_layers}", highlight=False)
@@ -99,9 +99,10 @@ def _original(config: TrainConfig, shape: HybridConfig) -> HybridModel | FramedM
     """Make the bidirectional model that the distillation imitates; between special tokens if there is a sink."""
     pretrained = read_pretrained(config.original or config.start) or read_pretrained(MINILM)
     assert pretrained is not None
+    layers = pretrained.layers if config.spread else shape.layers
     if shape.sink:
-        return pretrained.teacher(shape.layers)
-    teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0))
+        return pretrained.teacher(layers)
+    teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0, layers=layers))
     teacher.load_state_dict(pretrained.hybrid_weights(teacher.config), strict=False)
     return teacher
 

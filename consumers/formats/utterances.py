@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from consumers.formats.base import FormatContext, Ignored, OpenText, opening_offset
-from consumers.formats.similarity import is_part_of, is_same_text
+from consumers.formats.similarity import begins_with, is_part_of, is_same_text
 from consumers.formats.word_times import first_start, last_end
 from stream.messages.types import Delete, Update
 
@@ -27,6 +27,8 @@ _SAME_MOMENT = 0.05
 """Seconds by which the extents of a result and of its repetition may differ."""
 _CLOCK_FELL = 0.5
 """Seconds by which the end of an open utterance may move back while its text is rewritten."""
+_REWRITTEN = 0.3
+"""Share of words that the text of an open utterance keeps when it is rewritten."""
 _MOVED = 1.0
 """Seconds by which the start of an open utterance of a window may move."""
 _ARRIVAL_FELL = 3.5
@@ -131,7 +133,7 @@ class _Timeline:
         return closed.segment.applied >= self._offset or is_part_of(update.text, closed.segment.text)
 
     def _says_same(self, closed: _Utterance, update: Update) -> bool:
-        is_repeat = closed.segment.text == update.text and not _is_other_speaker(closed.segment, update)
+        is_repeat = closed.segment.text == update.text and not is_other_speaker(closed.segment, update)
         return is_repeat or (any(closed is x for x in self._recent) and is_same_utterance(closed.segment, update))
 
     def _name(self, stream: int, start: float) -> str:
@@ -151,22 +153,17 @@ _PLACES = {x: re.compile(rf"(?:~([0-9]{{1,6}}))?{x}(-?[0-9]{{1,300}}(?:\.[0-9]{{
 """What follows the scope in a name: the number of the stream, and the start or number of the utterance."""
 
 
-def is_same_utterance(closed: OpenText, update: Update, by_times: bool = True) -> bool:
-    """Whether a result at the place of a closed utterance is of that utterance: late, repeated or an edit of it.
-
-    Args:
-        by_times: whether words with the same extent are enough.
-    """
+def is_same_utterance(closed: OpenText, update: Update) -> bool:
+    """Whether a result at the place of a closed utterance is of that utterance: late, repeated or an edit of it."""
     if not update.final:
         return is_part_of(update.text, closed.text)
-    if _is_other_speaker(closed, update):
+    if is_other_speaker(closed, update):
         return False
-    if not update.text.strip() or is_same_text(update.text, closed.text):
-        return True
-    return by_times and _has_same_times(update, closed)
+    return not update.text.strip() or is_same_text(update.text, closed.text) or _has_same_times(update, closed)
 
 
-def _is_other_speaker(closed: OpenText, update: Update) -> bool:
+def is_other_speaker(closed: OpenText, update: Update) -> bool:
+    """Whether a result and what stands have different speakers."""
     return None not in (update.speaker, closed.speaker) and update.speaker != closed.speaker
 
 
@@ -301,7 +298,8 @@ def _clock_fell(context: FormatContext, existing: OpenText, update: Update) -> b
     if said < begin - _CLOCK_FELL_FAR:
         return True
     fell = said < end - (_CLOCK_FELL if update.words else _ARRIVAL_FELL)
-    return fell and not is_part_of(update.text, existing.text) and not is_part_of(existing.text, update.text)
+    before, now = existing.text, update.text
+    return fell and not is_part_of(now, before, _REWRITTEN) and not is_part_of(before, now, _REWRITTEN)
 
 
 def last_closed(context: FormatContext, session: str, scope: str) -> OpenText | None:
@@ -320,7 +318,7 @@ def _is_repeat_of(last: OpenText, update: Update) -> bool:
         return False
     if update.final:
         return last.text == update.text and abs(end - said) < 1e-3
-    return begin <= said <= end and is_part_of(update.text, last.text)
+    return begin <= said <= end and begins_with(last.text, update.text)
 
 
 def _end_of(update: Update) -> float | None:

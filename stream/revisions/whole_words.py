@@ -49,7 +49,7 @@ _JOIN = (
     r"(?:['’ʼ`´‐‑\-&_·+]|[.!](?:(?![A-Z])|(?<=[A-Z].))|(?<=\d)[,:/](?=\d)"  # no new sentence, as in "him.John"
     rf"|{_MASK}(?:{_MASK}|!){{0,11}}|!{_MASK}{{1,11}})"
 )
-_WORD = re.compile(rf"{_LETTER}+(?:{_JOIN}{_LETTER}+)*")
+_WORD = re.compile(rf"(?!{SKIPPED}){_LETTER}+(?:{_JOIN}{_LETTER}+)*(?<!{SKIPPED})")
 _LEAD, _TRAIL = re.compile(r"(?:[$@]+|\*{3,})$"), re.compile(r"[$#+%]+|\*+")
 _MASKED_LETTERS = 3
 """Letters that are left of a word whose end is masked by asterisks; behind more, asterisks are emphasis or a note."""
@@ -210,7 +210,7 @@ def _word_at(text: str, at: int) -> tuple[int, int]:
         right += 1
     for found in _WORD.finditer(text, left, right):
         if found.end() > at:
-            return (found.start(), found.end()) if found.start() <= at else (at, at + 1)
+            return found.span() if found.start() <= at else (at, at + 1)
     return at, at + 1
 
 

@@ -45,12 +45,16 @@ class _AzureResult(msgspec.Struct, rename="pascal"):
     channel: str | None = None
     reason: str | None = None
     """State of a result object: its name or its number."""
+    json: str | None = msgspec.field(name="privJson", default=None)
+    """The service's message in a result object that JavaScript writes."""
 
 
 _RECOGNIZED, _CLOSED = ("RecognizedSpeech", "3"), ("NoMatch", "0", "Canceled", "1")
 
 
 def _read(value: _AzureResult, context: FormatContext) -> Iterable[Message | Ignored]:
+    if value.json is not None:
+        value = convert(msgspec.json.decode(value.json), _AzureResult)
     status = value.recognition_status
     is_final = status is not None or value.reason in (*_RECOGNIZED, *_CLOSED)
     if value.text is None and not is_final:
@@ -87,7 +91,9 @@ def _pieces(words: list[_AzureWord]) -> list[TimedText]:
 
 
 def _recognises(value: dict[str, Any]) -> bool:
-    return "RecognitionStatus" in value or {"Text", "Offset", "Duration"} <= value.keys()
+    if not {"RecognitionStatus", "recognitionStatus", "privJson"}.isdisjoint(value):
+        return True
+    return {"Text", "Offset", "Duration"} <= value.keys()
 
 
 FORMAT = Format("azure", _read, _recognises, _AzureResult)

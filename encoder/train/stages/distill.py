@@ -31,8 +31,9 @@ def distill_job(
     texts: list[TextSequence],
     stage: StageConfig,
 ) -> StageJob:
-    """Build the stage: `teacher` has the same depth with `causal_layers = 0`."""
+    """Build the stage: `teacher` has `causal_layers = 0`, and as many layers as the student or a multiple of them."""
     model = teacher.model if isinstance(teacher, FramedModel) else teacher
+    group = model.config.layers // student.config.layers
     model.eval().requires_grad_(False).to(pick_device())
     config, matched = student.config, matched_layers(student.config)
 
@@ -44,7 +45,7 @@ def distill_job(
         with torch.no_grad():
             wanted = _wanted_states(teacher, batch)
         got = student.hidden_states(batch.ids, batch.positions, batch.tail_last, batch.tail_first)
-        return hidden_loss(got, wanted, batch.real, matched)
+        return hidden_loss(got, wanted[::group], batch.real, matched)
 
     return StageJob("distill", student, stage, batches, loss)
 
@@ -68,7 +69,7 @@ def set_sinks(student: HybridModel, teacher: FramedModel, pieces: WordPieces, te
     with torch.no_grad():
         for batch in make_batches(examples, student.config, stage, rng):
             states = teacher.hidden_states(batch.ids, batch.real)
-            for found, state in zip(opening, states, strict=False):
+            for found, state in zip(opening, states[:: (len(states) - 1) // len(opening)], strict=False):
                 found.append(state[:, 0])  # (B, H), the input of the layer
         for layer, found in zip(student.layers, opening, strict=True):
             assert isinstance(layer, Layer)

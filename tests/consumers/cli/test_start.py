@@ -185,9 +185,9 @@ def test_a_model_that_the_fused_layers_cannot_compute_says_what_it_needs(tmp_pat
 
 NEED_TORCH = (
     "encoder.checkpoints.huggingface.", "encoder.importing.", "encoder.model.dense", "encoder.model.framed",
-    "encoder.runtime.gpu.", "encoder.runtime.kernels", "encoder.runtime.cpu.numba_kernels.kernels", "encoder.runtime.cpu.packed_linear",
-    "encoder.runtime.cpu.torch_reference", "encoder.runtime.cpu.unfused_layers", "encoder.train.",
-    "consumers.training.pipeline",
+    "encoder.runtime.cpu.numba_kernels.kernels", "encoder.runtime.cpu.packed_linear", "encoder.runtime.gpu.",
+    "encoder.runtime.cpu.torch_reference", "encoder.runtime.cpu.unfused_layers", "encoder.runtime.kernels",
+    "encoder.train.", "consumers.training.pipeline",
 )  # fmt: skip
 IMPORT_ALL = """
 import importlib, sys

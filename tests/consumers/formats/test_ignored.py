@@ -155,3 +155,31 @@ def test_the_right_format_is_not_doubted_once_it_was_seen() -> None:
 def test_a_wrong_format_is_named_for_the_normal_form_too() -> None:
     with pytest.raises(BadInput, match=r"this looks like azure and is read as normal: name it with --format azure"):
         NormalReader().read(json.dumps(AZURE).encode(), None, 0)
+
+
+def test_result_objects_of_azures_sdks_are_read() -> None:
+    service = {"RecognitionStatus": "Success", "Offset": 5000000, "Duration": 10000000, "DisplayText": "we met"}
+    javascript = {"privResultId": "x", "privReason": 3, "privText": "we met", "privJson": json.dumps(service)}
+    dotnet = {"ResultId": "x", "Reason": 3, "Text": "we met", "Duration": "00:00:01", "OffsetInTicks": 5000000}
+    interim = dotnet | {"Reason": 2}
+    found = [
+        read_value(FORMATS["azure"], json.dumps(x).encode(), FormatContext("s", 7, lambda _: {})).messages
+        for x in (service, javascript, dotnet, interim)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert [(x.text, x.final, x.time) for x in (found[0][0], found[3][0])] == [
+        ("we met", True, 1.5),
+        ("we met", False, 1.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("aws-transcribe", {"Transcript": {"Results": [{"StartTime": 1}] * 300}}),
+        ("whisperlive", {"uid": "x", "segments": [{"text": "a"}] * 300}),
+    ],
+)
+def test_more_results_than_any_vendor_sends_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(BadInput, match="300 results in one message; at most 256 are read"):
+        read_value(FORMATS[name], json.dumps(value).encode(), FormatContext("s", 7, lambda _: {}))

@@ -354,7 +354,7 @@ BAD_FRAMES: list[tuple[str | bytes, str]] = [
     ("", "empty"),
     (b"", "empty"),
     ("{", "invalid_json"),
-    ("[" * 100_000, "invalid_json"),
+    ("[" * 100_000, "invalid_message"),
     ('{"type":"update","session":"a","segment":"u","text":"x","more":' + "[" * 100_000, "invalid_json"),
     (b"\xff\xfe", "invalid_utf8"),
     (b"\x00\x01", "invalid_json"),

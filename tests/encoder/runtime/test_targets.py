@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from encoder.runtime.number_format import _processor_flags
+
 COMMON = "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2,+lzcnt,+popcnt"
 AVX512 = f"{COMMON},+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd"
 TARGETS = {
@@ -60,3 +62,24 @@ def test_products_are_compiled_for_each_class_of_processors(processor: str, tmp_
     assert found.keys() == products.keys()
     for numbers, instruction in products.items():
         assert any(x.startswith(instruction) for x in found[numbers]), numbers
+
+
+@pytest.mark.skipif("avx2" not in _processor_flags(), reason="the code is run, and this processor has no AVX2")
+def test_fused_layers_without_avx512_are_those_of_the_reference() -> None:
+    """float32 by the narrow tiles of AVX2: equal to a dense replay, and a slot's bits whatever is packed with it."""
+    features, _ = TARGETS["haswell"]
+    given = os.environ | {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": features}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "tests/encoder/runtime/test_fused.py",
+        "-k",
+        "history and float32",
+    ]
+    run = subprocess.run(command, env=given, capture_output=True, text=True, timeout=280, check=False)
+    assert run.returncode == 0, run.stdout
+    assert " passed" in run.stdout
+    assert " skipped" not in run.stdout

@@ -1,6 +1,7 @@
 """Training: data, augmentation, block masks, resuming after a kill, and that a small model really learns."""
 
 import random
+import re
 import textwrap
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from encoder.checkpoints.checkpoint import load_checkpoint
+from encoder.checkpoints.huggingface.bert_families import FAMILIES, PARTS
 from encoder.model.config import ConfigError
 from encoder.model.dense import HybridModel, _attend_by_matmul, span_mask
 from encoder.train.config import AugmentConfig, StageConfig, TextSource, read_train_config
@@ -30,8 +32,9 @@ from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import LabelledCorpus, label_names, read_source
 from encoder.train.stages import loop
 from encoder.train.stages.dev_score import dev_f1
-from encoder.train.stages.distill import distill_job
+from encoder.train.stages.distill import distill_job, set_sinks
 from encoder.train.stages.tagger import possible_labels, tagger_job
+from encoder.train.start import PretrainedEncoder
 from tests.tiny import LABELS, tiny_config, tiny_tokenizer
 
 PLACES = ("paris", "rome", "peru")
@@ -104,6 +107,9 @@ def test_bad_training_data_is_named(tmp_path: Path, name: str, text: str, messag
         ("out = 'x'", r"\[distill\] or a \[tagger\]"),
         ("out = 'x'\n[tagger]\nepochs = 1", r"\[\[train\]\]"),
         ("out = 'x'\nlearning = 1\n[tagger]\nepochs = 1", "learning"),
+        ("out = 'x'\nsink = true\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "`sink` needs"),
+        ("out = 'x'\nwithout = ['a']\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "must leave some"),
+        ("out = 'x'\nwithout = ['b']\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "must leave some"),
     ],
 )
 def test_bad_configurations_say_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
@@ -342,6 +348,61 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
     logits = checkpoint.dense_model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
     assert run_training(read_train_config(config)) == folder  # finished stages are not run again
+
+
+def raw_encoder(layers: int) -> PretrainedEncoder:
+    """Weights of a tiny BERT by transformers' names."""
+    model = HybridModel(tiny_config(layers=layers, causal_layers=0, positions=512, window=16))
+    raw = {"embeddings.token_type_embeddings.weight": torch.zeros(2, 32)}
+    for name, weight in model.state_dict().items():
+        found = re.fullmatch(r"layers\.(\d+)\.(\w+)\.(\w+)", name)
+        if found and found[2] == "qkv":
+            for part, own in zip(FAMILIES["bert"].qkv, weight.chunk(3), strict=True):
+                raw[f"encoder.layer.{found[1]}.{part}.{found[3]}"] = own
+        elif found:
+            part = FAMILIES["bert"].parts[PARTS.index(found[2])]
+            raw[f"encoder.layer.{found[1]}.{part}.{found[3]}"] = weight
+    named = {"word": "word_embeddings", "position": "position_embeddings", "norm": "LayerNorm"}
+    for ours, theirs in named.items():
+        for name in ("weight", "bias") if ours == "norm" else ("weight",):
+            raw[f"embeddings.{theirs}.{name}"] = model.state_dict()[f"{ours}.{name}"]
+    return PretrainedEncoder(raw, tokenizer(), heads=4)
+
+
+def test_a_shallow_hybrid_takes_spaced_layers_and_imitates_the_deep_states(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    deep = raw_encoder(6)
+    config = tiny_config(layers=3, causal_layers=1, positions=496, sink=True)
+    student = HybridModel(config)
+    student.load_state_dict(deep.spread(3).hybrid_weights(config), strict=False)
+    states = deep.teacher(6).model.state_dict()
+    for i in range(3):
+        assert torch.equal(student.state_dict()[f"layers.{i}.qkv.weight"], states[f"layers.{2 * i + 1}.qkv.weight"])
+    with pytest.raises(ConfigError, match="divisor of 6 layers"):
+        deep.spread(4)
+    rng = random.Random(1)
+    texts = [sentence(rng) for _ in range(40)]
+    pieces = WordPieces(tokenizer(), LABELS)
+    set_sinks(student, deep.teacher(6), pieces, texts)
+    job = distill_job(student, deep.teacher(6), pieces, texts, StageConfig(epochs=4, lr=1e-3, dropout=0.0))
+    (batch, *_) = job.batches(random.Random(0))
+    with torch.no_grad():
+        before = float(job.loss(batch))
+    loop.run_stage(job, tmp_path, seed=1, save_seconds=60)
+    with torch.no_grad():
+        assert float(job.loss(batch)) < 0.9 * before
+
+
+def test_a_set_that_is_left_out_is_not_trained_on(tmp_path: Path, conll: Path) -> None:
+    other = tmp_path / "other" / "train.conll"
+    other.parent.mkdir()
+    other.write_text("xu\tB-place\n")
+    lines = [f"[[train]]\npath = '{path}'" for path in (conll, other)]
+    path = tmp_path / "c.toml"
+    path.write_text("\n".join(["out = 'x'", "without = ['other']", "[tagger]", "epochs = 1", *lines]))
+    config = read_train_config(path)
+    assert [source.path for source in config.trained] == [str(conll)]
+    assert len(config.train) == 2
 
 
 def test_spans_end_early_at_the_words_named_and_the_rest_is_unknown(tmp_path: Path) -> None:

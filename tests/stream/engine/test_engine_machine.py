@@ -44,6 +44,9 @@ from tests.stream.helpers import drain
 from tests.stream.hybrid import tiny_tagger
 from tests.stream.labelling.test_hybrid import VOCABULARY
 
+SIGNS = ["o'neil", "x-ray", "-", "'s", "f*ck", "**", "rice😀", "\u202e", "ri\x07ce", "p\u0430ris", "(", "ｐａris"]
+"""Words that a tokenizer cuts, and characters that the model does not see."""
+
 
 class EngineMachine(RuleBasedStateMachine):
     """Messages gather in a batch, which is run, or crashed into and told again, before anything else happens."""
@@ -96,7 +99,7 @@ class EngineMachine(RuleBasedStateMachine):
         closes=st.sampled_from((False, False, True)),
     )
     def say(self, session: str, name: str, how: str, count: int, seed: int, at: int, closes: bool) -> None:
-        self.tell_text(session, name, how, Random(seed).choices(VOCABULARY, k=count), at, closes)
+        self.tell_text(session, name, how, Random(seed).choices([*VOCABULARY, *SIGNS], k=count), at, closes)
 
     @rule(session=st.sampled_from(SESSIONS), which=st.integers(0, 9), how=st.sampled_from(("space", "case", "repeat")))
     def say_again(self, session: str, which: int, how: str) -> None:

@@ -11,8 +11,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/.run
 TEST := $(VENV)/.test
-INSTALLED_FROM := pyproject.toml requirements.lock setup/environment.py
-ENVIRONMENT = $(PYTHON) setup/environment.py --folder $(VENV) --torch-index '$(TORCH_INDEX)' \
+INSTALLED_FROM := pyproject.toml requirements.lock configs/setup/environment.py
+ENVIRONMENT = $(PYTHON) configs/setup/environment.py --folder $(VENV) --torch-index '$(TORCH_INDEX)' \
 	$(if $(filter command environment,$(firstword $(origin PYTHON))),--exact)
 TORCH_INDEX ?= auto
 TORCH := 2.13.0
@@ -123,7 +123,7 @@ lint: $(TEST)
 format: $(TEST)
 	@$(VENV)/bin/python -m ruff check --fix . && $(VENV)/bin/python -m ruff format .
 
-# What is installed, and from where: setup/environment.py. The tests need more than `make run` does.
+# What is installed, and from where: configs/setup/environment.py. The tests need more than `make run` does.
 $(RUN): $(INSTALLED_FROM)
 	@$(ENVIRONMENT) run
 	@touch $@
@@ -134,7 +134,7 @@ $(TEST): $(INSTALLED_FROM)
 
 # Installs with the pips of stock systems, in a folder of its own: minutes. ARGS=--help
 check-install: $(TEST)
-	@$(VENV)/bin/python setup/check_installs.py $(ARGS)
+	@$(VENV)/bin/python configs/setup/check_installs.py $(ARGS)
 
 # Exact versions of everything, the extras included. torch without its build's name: the CPU and the CUDA build of one
 # release both satisfy the pin, and pins of packages that a build does not ask for do nothing in a constraints file.

@@ -13,8 +13,8 @@ LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 """Folders of like things: a command or a vendor a file."""
 MOST_MODULES = 12
 MOST_LINES = 400
-MOST_LINES_OF_THE_ROOMS = 42_000
-"""The aim is 33,000 for what was there when the layout was made, and 5,000 for the doors that came after it."""
+MOST_LINES_OF_THE_ROOMS = 43_000
+"""33,700 when the layout was made; the doors and the start without torch added the rest. New code makes room."""
 
 
 def modules() -> Iterator[Path]:

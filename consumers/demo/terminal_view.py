@@ -50,7 +50,7 @@ def paint(turn: Turn, palette: Palette) -> Text:
 
     Spans of several taggers may overlap; a shorter one is drawn over a longer one.
     """
-    text = Text(turn.text, style="" if turn.final else "dim", overflow="fold")
+    text = Text(hide_controls(turn.text), style="" if turn.final else "dim", overflow="fold")
     spans = []
     for tagger in turn.spans:
         for span in turn.visible_spans(tagger):
@@ -74,8 +74,13 @@ def annotate(turn: Turn, tagger: str) -> str:
 def flip_text(flip: Flip) -> str:
     """Text of a flip."""
     if flip.now is None:
-        return f"{flip.segment}: '{flip.before}' is no {flip.was} any more ({flip.cause})"
-    return f"{flip.segment}: '{flip.before}' {flip.was} -> '{flip.after}' {flip.now} ({flip.cause})"
+        return hide_controls(f"{flip.segment}: '{flip.before}' is no {flip.was} any more ({flip.cause})")
+    return hide_controls(f"{flip.segment}: '{flip.before}' {flip.was} -> '{flip.after}' {flip.now} ({flip.cause})")
+
+
+def hide_controls(text: str) -> str:
+    """Replace each control character by a space, since a terminal must not obey texts; offsets stay the same."""
+    return text if text.isprintable() else "".join(x if x.isprintable() else " " for x in text)
 
 
 class PlainView:
@@ -104,7 +109,7 @@ class PlainView:
         """Nothing has to be restored."""
 
     def _line(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(hide_controls(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class LiveView:

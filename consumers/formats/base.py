@@ -5,7 +5,7 @@ the session as received, which is saved and restored with the session: so format
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -31,7 +31,7 @@ class OpenText(Protocol):
 
 
 @dataclass(slots=True)
-class _WrittenText:
+class WrittenText:
     """A segment as a message of the same value leaves it."""
 
     text: str
@@ -39,6 +39,12 @@ class _WrittenText:
     times: Times
     speaker: str | None
     applied: int = -1
+
+    @classmethod
+    def of(cls, update: Update, closed: bool, before: OpenText | None = None) -> "WrittenText":
+        """Make it of an update that replaces the text; `before` is the segment before it."""
+        speaker = update.speaker or (before.speaker if before else None)
+        return cls(update.text, closed, _times(update), speaker)
 
 
 Segments = Mapping[str, OpenText]
@@ -85,9 +91,7 @@ class FormatContext:
             before = received[x.session].pop(x.segment, None)
             if isinstance(x, Update):
                 closed = x.final or (before is not None and before.closed)
-                received[x.session][x.segment] = _WrittenText(
-                    x.text, closed, _times(x), x.speaker or (before.speaker if before else None)
-                )
+                received[x.session][x.segment] = WrittenText.of(x, closed, before)
         return replace(self, segments=lambda session: received.get(session) or self.segments(session))
 
     def open_segment(self, session: str, scope: str) -> str:
@@ -224,6 +228,20 @@ def read_value(format: Format, value: bytes | None, context: FormatContext) -> R
         check_message(message)
     reasons = [x.reason for x in found if isinstance(x, Ignored)]
     return Reading(messages, None if messages else next(iter(reasons), "no_text"))
+
+
+MAX_RESULTS = 256
+"""Results of one value; vendors send a few."""
+
+
+def check_results(results: Sequence[Any]) -> None:
+    """Check the number of results in one value, each of which is compared with the others.
+
+    Raises:
+        BadInput: there are too many.
+    """
+    if len(results) > MAX_RESULTS:
+        raise BadInput("too_large", f"{len(results)} results in one message; at most {MAX_RESULTS} are read")
 
 
 def delete_segment(context: FormatContext, session: str, segment: str) -> list[Message | Ignored]:

@@ -9,6 +9,8 @@ from difflib import SequenceMatcher
 
 _MAX_WORDS = 64
 """Words that are compared, which bounds the cost."""
+_MAX_READ = 4000
+"""Characters of a text in which words are looked for."""
 _MAX_CHARACTERS = 200
 _SPELLED_ALIKE = 0.9
 """Share of the characters of texts that differ in how words are cut, joined or written without blanks."""
@@ -45,7 +47,7 @@ def normalise_word(word: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    return [normalise_word(x) for x in text.split()[:_MAX_WORDS]]
+    return [normalise_word(x) for x in text[:_MAX_READ].split()[:_MAX_WORDS]]
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:

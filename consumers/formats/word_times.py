@@ -97,13 +97,11 @@ def _fill_gaps(found: list[TimedText] | None) -> list[TimedText] | None:
         return None
     if len(timed) == len(found):
         return found
-    filled = list(found)
-    known = set(timed)
-    for i, x in enumerate(found):
-        if i not in known:
-            before = [j for j in timed if j < i][-1:]
-            moment = found[before[0]].end if before else found[timed[0]].start
-            filled[i] = replace(x, start=moment, end=moment)
+    filled, moment = [], found[timed[0]].start
+    for x in found:
+        is_timed = x.start is not None and x.end is not None
+        filled.append(x if is_timed else replace(x, start=moment, end=moment))
+        moment = filled[-1].end
     return filled
 
 

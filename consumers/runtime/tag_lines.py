@@ -5,6 +5,7 @@ written in the order of their lines, so the output does not depend on the speed 
 """
 
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -152,14 +153,13 @@ class TagRun:
 
 
 def _encode_line(revision: Revision) -> bytes:
-    """Encode a revision as one line, also for readers that break lines at U+0085, U+2028 and U+2029."""
+    """Encode a revision as one line, also for terminals and for readers that break lines at U+0085 or U+2028."""
     line = msgspec.json.encode(revision)
-    for breaking, escaped in _LINE_BREAKS:
-        line = line.replace(breaking, escaped)
-    return line + b"\n"
+    return _CONTROL.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), line) + b"\n"
 
 
-_LINE_BREAKS = [(character.encode(), b"\\u%04x" % ord(character)) for character in "\x85\u2028\u2029"]
+_CONTROL = re.compile(rb"\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")
+"""Control characters and line breaks that JSON does not escape."""
 
 
 def tag_input(

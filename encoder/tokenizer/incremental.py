@@ -190,7 +190,8 @@ def _extend(before: Encoded, words: int, text: str, cleaned: str, part: Tokens, 
         buffer,
         cleaned,
     )
-    if words + same == stood and text.startswith(before.text):
+    is_plain = cleaned is text and before.cleaned is before.text
+    if words + same == stood and text.startswith(before.text) and (is_plain or cleaned.startswith(before.cleaned)):
         return after, stood, held
     return after, _first_changed_word(before, after, words), _common_ids(before, after, words + same)
 

@@ -27,7 +27,7 @@ from tests.waiting import PATIENCE, run
 MAKE = "sets up, or runs all there is; continuous integration types it"
 ENGINE = "needs a container engine, which is not here; tests/docker/test_deploy.py reads its files"
 IMAGE = "docker/check.sh builds the image and starts it, in continuous integration too"
-PIP = "installs from a package index; setup/check_installs.py"
+PIP = "installs from a package index; configs/setup/check_installs.py"
 CLUSTER = "needs a Kubernetes cluster; tests/docker/test_deploy.py reads its files"
 NOT_RUN = {
     "source .venv/bin/activate": "the tests run with this environment's interpreter",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from setup import environment
-from setup.environment import (
+from configs.setup import environment
+from configs.setup.environment import (
     CPU_INDEX,
     Environment,
     SetupError,
@@ -21,7 +21,7 @@ from setup.environment import (
 from tests.waiting import run
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "setup" / "environment.py"
+SCRIPT = ROOT / "configs" / "setup" / "environment.py"
 
 
 def pip_settings(tmp_path: Path, file: str = "", **variables: str) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from consumers.formats.base import FormatContext, Ignored, IgnoredReason
 from stream.messages.types import Delete, Message, Update
+from stream.messages.validation import MAX_TEXT
 
 
 class ChatChannel:
@@ -70,16 +71,19 @@ def join_seen(text: str, parts: Iterable[str | None]) -> str:
 
     A part whose letters and digits stand in what precedes it is left out: platforms send words in several forms.
     """
-    shown, letters = text, _letters(text)
+    shown, letters, length = [text] if text.strip() else [], _letters(text), len(text)
     for part in parts:
         if part is None or not part.strip():
             continue
         said = _letters(part)
         if said in letters if said else part.strip() in shown:
             continue
-        shown = f"{shown}\n{part.strip()}" if shown.strip() else part
+        shown.append(part.strip() if shown else part)
         letters += " " + said
-    return shown
+        length += len(part)
+        if length > MAX_TEXT:  # it will be refused
+            break
+    return "\n".join(shown) if shown else text
 
 
 def _letters(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from consumers.formats.base import Format, FormatContext, Ignored
+from consumers.formats.base import Format, FormatContext, Ignored, check_results
 from consumers.formats.convert import Seconds
 from consumers.formats.utterances import Result, write_timed
 from consumers.formats.word_times import TimedText, add_word_times, to_name
@@ -54,6 +54,7 @@ def _read(value: _AwsEvent, context: FormatContext) -> Iterator[Message | Ignore
     if transcript is None:
         yield Ignored("unknown_shape")
         return
+    check_results(transcript.results)
     messages: dict[str, Result] = {}
     for result in transcript.results:
         for message in _read_result(result, context.after(messages.values())):

@@ -6,11 +6,13 @@ Cues may be sent again, as in live segments of a stream; a cue with changed text
 begins at the same time and says something else is a cue of its own.
 """
 
+from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from consumers.formats.base import Format, FormatContext, Ignored, Segments
+from consumers.formats.base import Format, FormatContext, Ignored, Segments, WrittenText
 from consumers.formats.similarity import is_same_text
 from consumers.formats.speech.cue_parser import Cue, is_caption, parse_cues
 from consumers.formats.utterances import is_other_speaker, start_in_name, timed_name
@@ -23,6 +25,8 @@ _SCREEN_CUES = 4
 """Number of previous cues whose lines may still be on the screen."""
 _CORRECTED = 0.5
 """Share of words that a cue which is sent again with another text has in common with the earlier one."""
+_SAME_START = 16
+"""Cues with one start that a cue is compared with."""
 _SCOPE = "cue"
 
 _Line = tuple[str, str | None]
@@ -35,40 +39,60 @@ def _read(value: str, context: FormatContext) -> Iterator[Message | Ignored]:
     if not cues:
         yield Ignored("metadata")
         return
+    screen = _Screen(context.segments(session))
     updates: dict[str, Update] = {}
     for cue in cues:
-        segments = context.after(updates.values()).segments(session)
-        new = _drop_repeats(cue, *_lines_on_screen(segments, cue.start)) if cue.rolls_up else _filled(cue)
+        start = float(f"{cue.start:.3f}")  # as it is in names
+        new = _drop_repeats(cue, *screen.lines_before(start)) if cue.rolls_up else _filled(cue)
         text = "\n".join("".join(piece.text for piece in line).strip() for line in new)
         update = Update(session=session, segment="", text=text, final=True, time=cue.end)
         update = add_word_times(update, [piece for line in new for piece in line])
-        name = _name(segments, update, cue.start)
-        if text or name in segments:
+        name = screen.find(update, start)
+        if text or name in screen.segments:
             updates[name] = replace(update, segment=name)
+            screen.write(updates[name], start)
         else:
             yield Ignored("repeat" if any(cue.line_texts()) else "no_text")
     yield from updates.values()
 
 
-def _name(segments: Segments, update: Update, start: float) -> str:
-    """Return the name of the cue that an update writes: one that stands with this start and text, or a new one."""
-    number = 1
-    while True:
-        name = timed_name(_SCOPE if number == 1 else f"{_SCOPE}~{number}", start)
-        standing = segments.get(name)
-        if standing is None or not standing.text.strip():
-            return name
-        if is_same_text(update.text, standing.text, _CORRECTED) and not is_other_speaker(standing, update):
-            return name
-        number += 1
+class _Screen:
+    """Cues that stand, those of the same value included, in order of their starts."""
+
+    def __init__(self, segments: Segments) -> None:
+        self.segments = dict(segments)
+        starts = ((start_in_name(name, _SCOPE), name) for name in segments)
+        self._order = sorted((start, name) for start, name in starts if start is not None)
+        self._numbers = Counter(start for start, _ in self._order)
+
+    def find(self, update: Update, start: float) -> str:
+        """Return the name of the cue that an update writes: one that stands with this start and text, or a new one."""
+        number = self._numbers[start]
+        for name in [_numbered(x, start) for x in range(max(1, number - _SAME_START), number + 1)]:
+            standing = self.segments.get(name)
+            if standing is None or not standing.text.strip():
+                return name
+            if is_same_text(update.text, standing.text, _CORRECTED) and not is_other_speaker(standing, update):
+                return name
+        return _numbered(number + 1, start)
+
+    def write(self, update: Update, start: float) -> None:
+        """Write a cue."""
+        if update.segment not in self.segments:
+            insort(self._order, (start, update.segment))
+            self._numbers[start] += 1
+        self.segments[update.segment] = WrittenText.of(update, closed=True)
+
+    def lines_before(self, start: float) -> tuple[list[_Line], float | None]:
+        """Return the lines of the last cues before a time, and the end of the last one."""
+        end = bisect_left(self._order, (start,))
+        earlier = [name for _, name in self._order[max(0, end - _SCREEN_CUES) : end]]
+        lines = [line for name in earlier for line in _lines_of(self.segments, name)]
+        return lines, last_end(self.segments[earlier[-1]].times) if earlier else None
 
 
-def _lines_on_screen(segments: Segments, before: float) -> tuple[list[_Line], float | None]:
-    """Return the lines of the last cues before a time, and the end of the last one."""
-    starts = {name: start for name in segments if (start := start_in_name(name, _SCOPE)) is not None and start < before}
-    earlier = sorted(starts, key=lambda name: starts[name])[-_SCREEN_CUES:]
-    lines = [line for name in earlier for line in _lines_of(segments, name)]
-    return lines, last_end(segments[earlier[-1]].times) if earlier else None
+def _numbered(number: int, start: float) -> str:
+    return timed_name(_SCOPE if number == 1 else f"{_SCOPE}~{number}", start)
 
 
 def _lines_of(segments: Segments, name: str) -> Iterator[_Line]:

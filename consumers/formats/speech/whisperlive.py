@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from consumers.formats.base import Format, FormatContext, Ignored, OpenText
+from consumers.formats.base import Format, FormatContext, Ignored, OpenText, check_results
 from consumers.formats.convert import Seconds
 from consumers.formats.similarity import is_part_of
 from consumers.formats.utterances import Result, write_named, write_windowed
@@ -44,6 +44,7 @@ def _read(value: _WhisperliveWindow, context: FormatContext) -> Iterator[Message
         yield Ignored(_why_nothing(value))
         return
     session, scope = context.session_name(value.uid or None), value.uid or "audio"
+    check_results(value.segments)
     window = _complete(value.segments)
     if all(x.start is not None for x in window):
         placed = [(_update(session, x), x.start or 0.0, _end(x)) for x in window]

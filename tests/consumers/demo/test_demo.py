@@ -12,8 +12,8 @@ import consumers.demo.demo
 from consumers.common.settings import EngineSettings
 from consumers.demo.demo import Demo
 from consumers.demo.summary import DemoSummary
-from consumers.demo.terminal_view import LiveView, Palette, PlainView, annotate, make_view, paint
-from consumers.demo.transcript import Flip, Transcript
+from consumers.demo.terminal_view import LiveView, Palette, PlainView, annotate, hide_controls, make_view, paint
+from consumers.demo.transcript import Flip, Transcript, Turn
 from consumers.http.settings import HttpSettings
 from stream.messages.types import Changed, Retracted, Revision, Span, Update, Was
 from stream.sessions.stats import EngineStats
@@ -156,3 +156,9 @@ async def test_a_service_that_breaks_ends_the_demo(tmp_path: Path, monkeypatch: 
     file.write_text('{"type":"end","session":"a"}\n')
     with pytest.raises(Broken):
         await Demo(engine=EngineSettings(), file=file).run()
+
+
+def test_a_terminal_does_not_obey_a_text() -> None:
+    assert hide_controls("anna \x1b[2J\x9bm\x07 rice\u202e") == "anna  [2J m  rice "
+    turn = Turn("u", text="anna\x1b[2J rice", final=True)
+    assert "\x1b" not in paint(turn, Palette()).plain

@@ -119,6 +119,19 @@ def test_cues_with_one_start_are_two_if_they_say_other_things() -> None:
     assert [x.speaker for x in voices.segments().values()] == ["Ann", "Ben"]
 
 
+def test_many_cues_with_one_start_and_many_cues_are_read_in_time() -> None:
+    same = "\n\n".join(
+        f"00:00:01.000 --> 00:00:02.000\nnumber {i} of those that stand together {i}" for i in range(600)
+    )
+    assert len(parse_cues(same)) == 600
+    names = [
+        x.segment for x in read_value(FORMATS["captions"], same.encode(), FormatContext("s", 0, lambda _: {})).messages
+    ]
+    assert len(set(names)) == len(names)
+    fine = "00:00:01.0001 --> 00:00:02.000\nGreta\n\n00:00:01.0004 --> 00:00:02.000\ncall Omar"
+    assert Run("captions").tell([fine.encode()]).texts() == {"cue@1.000": "Greta", "cue~2@1.000": "call Omar"}
+
+
 WHISPER = "[00:00:00.000 --> 00:00:04.000]   Greta is in Delft.\n[00:00:04.000 --> 00:00:06.000]  Call Omar.\n"
 
 

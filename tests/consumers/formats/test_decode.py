@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import re
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from consumers.formats.base import FormatContext, read_value
 from consumers.formats.decode import BadInput, decode_json, decode_message, make_closed_update
 from consumers.formats.registry import FORMATS, recognise
 from stream.messages.types import Update
+from tests.consumers.formats.runs import FIXTURES, SESSION, Run
 
 PLAIN = {"type": "update", "session": "s", "segment": "1", "text": "anna saw the sea", "final": True}
 VALUE = json.dumps(PLAIN).encode()
@@ -215,3 +217,30 @@ def test_whatever_python_writes_is_read(value: Any) -> None:
 def test_mending_never_fails_and_mends_all_at_once(value: bytes) -> None:
     mended = mend_json(value)
     assert mend_json(mended) == mended
+
+
+MARK = "\x07\ufffd"
+
+
+def marked(value: Any) -> Any:
+    """A vendor's message with a control character and half a surrogate pair inside of whatever is text."""
+    if isinstance(value, str):
+        return re.sub(r"^(\s*[A-Za-z])", "\\1\x07\ud83d", value) if " " in value.strip() else value
+    if isinstance(value, list):
+        return [marked(x) for x in value]
+    return {key: marked(x) for key, x in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FIXTURES.glob("*.jsonl"))])
+def test_no_format_refuses_a_text_for_its_characters(name: str) -> None:
+    lines = [json.loads(line) for line in (FIXTURES / f"{name}.jsonl").read_bytes().splitlines()]
+    plain, nasty = (
+        Run(name, session=None if name == "normal" else SESSION).tell([json.dumps(x).encode() for x in values])
+        for values in (lines, [marked(x) for x in lines])
+    )
+    texts, found = (
+        [x.text for messages in run.told for x in messages if isinstance(x, Update)] for run in (plain, nasty)
+    )
+    assert len(nasty.bad) == len(plain.bad)
+    assert [x.replace(MARK, "") for x in found] == texts
+    assert any(MARK in x for x in found)

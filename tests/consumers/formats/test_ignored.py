@@ -171,3 +171,15 @@ def test_result_objects_of_azures_sdks_are_read() -> None:
         ("we met", True, 1.5),
         ("we met", False, 1.5),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("aws-transcribe", {"Transcript": {"Results": [{"StartTime": 1}] * 300}}),
+        ("whisperlive", {"uid": "x", "segments": [{"text": "a"}] * 300}),
+    ],
+)
+def test_more_results_than_any_vendor_sends_are_refused(name: str, value: Any) -> None:
+    with pytest.raises(BadInput, match="300 results in one message; at most 256 are read"):
+        read_value(FORMATS[name], json.dumps(value).encode(), FormatContext("s", 7, lambda _: {}))

@@ -255,8 +255,8 @@ async def test_answers_to_what_was_dropped_are_not_taken_for_new_ones(monkeypatc
         assert gates[min(number, 2)].wait(PATIENCE)
         return step()
 
-    def take(message: Message, offset: int, now: float | None = None) -> None:
-        submit(message, offset, now)
+    def take(message: Message, offset: int, *rest: Any) -> None:
+        submit(message, offset, *rest)
         heard.put_nowait(offset)
 
     asked, wait_for_step = asyncio.Event(), service._worker.wait_for_step

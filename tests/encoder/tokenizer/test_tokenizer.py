@@ -112,6 +112,7 @@ def test_byte_pairs_are_the_plain_tokenizers_of_runs_one_space_apart(text):
 @example(("=", "=\u0338"))
 @example(("a\u0301", "a\u0302"))
 @example(("аѕѕ ", "аѕѕ we "))
+@example(("аѕѕ\u00af ", "аѕѕ\u00af we "))
 @example(("x\x1b[3 we", "x\x1b[3 we\x07"))
 @example(("we\x07", "we\x08"))
 def test_update_equals_encode_from_scratch(tokenizer, pair):

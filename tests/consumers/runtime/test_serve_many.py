@@ -81,8 +81,8 @@ async def health(address: str) -> tuple[int, dict[str, Any]]:
 
 
 async def test_two_workers_serve_and_one_that_dies_comes_back_at_its_address(broker: str) -> None:
-    """On a busy machine a worker may be started once more by itself: the embedded broker answers a request that comes
-    while a group of two forms with INVALID_REQUEST, where Kafka says that a rebalance is in progress."""
+    """On a busy machine a worker may be started once more by itself: the embedded broker sometimes answers
+    INVALID_REQUEST while a group of two forms. Why has not been established; Apache Kafka never did."""
     async with workers(broker, "--http-port", "0") as told:
         doors = {}
         for _ in range(2):

@@ -113,7 +113,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     causal_layers: int = 2
     window: int = 128
     sink: bool = False
-    """Whether the hybrid gets an attention sink; the distillation's teacher then sees texts between [CLS] and [SEP]."""
+    """Whether the hybrid that is made of a pretrained start gets an attention sink, which begins as the keys and values
+    that the start has for [CLS]. The distillation's teacher then sees texts between [CLS] and [SEP]."""
     original: str = ""
     """Pretrained encoder that the distillation imitates; "" is `start`, or MiniLM if that is a checkpoint."""
     distill: StageConfig | None = None
@@ -138,8 +139,6 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     def __post_init__(self) -> None:
         if self.distill is None and self.tagger is None:
             raise ConfigError("training configuration: give a [distill] or a [tagger] table")
-        if self.sink and not self.distill:
-            raise ConfigError("training configuration: `sink` needs a [distill] table, in which the sink is learned")
         if self.distill and not self.texts:
             raise ConfigError("training configuration: [distill] needs at least one [[texts]] with a path")
         if self.tagger and not self.train:

@@ -89,8 +89,7 @@ def _distill(config: TrainConfig, out: Path, written: Path) -> None:
     console.print(f"distill: {len(texts):,} sequences, C = {shape.causal_layers}", highlight=False)
     pieces = WordPieces(tokenizer, shape.labels)
     teacher = _original(config, shape)
-    if isinstance(teacher, FramedModel) and read_pretrained(config.start) is not None:
-        set_sinks(student, teacher, pieces, texts)
+    _set_sinks(config, config.start, student, pieces, texts)
     run_stage(distill_job(student, teacher, pieces, texts, config.distill), out, config.seed, config.save_seconds)
     save_checkpoint(written, shape, student.state_dict(), tokenizer)
 
@@ -105,6 +104,15 @@ def _original(config: TrainConfig, shape: HybridConfig) -> HybridModel | FramedM
     teacher = HybridModel(msgspec.structs.replace(shape, causal_layers=0, layers=layers))
     teacher.load_state_dict(pretrained.hybrid_weights(teacher.config), strict=False)
     return teacher
+
+
+def _set_sinks(
+    config: TrainConfig, start: str, model: HybridModel, pieces: WordPieces, texts: list[TextSequence]
+) -> None:
+    """Start the sinks of a model that was made of a pretrained encoder; those of a checkpoint are learned already."""
+    if model.config.sink and (pretrained := read_pretrained(start)) is not None:
+        layers = pretrained.layers if config.spread else model.config.layers
+        set_sinks(model, pretrained.teacher(layers), pieces, texts)
 
 
 def _tag(config: TrainConfig, start: str, out: Path) -> None:
@@ -122,11 +130,12 @@ def _tune(
     """Train the taggers of the run on some of its data; writes `out/tagger`."""
     assert config.tagger
     shape = _shape(config, label_sets, start)
-    model, tokenizer = load_start(start, shape)
+    model, tokenizer = load_start(start, shape, spread=config.spread)
     for name, labels in label_sets.items():
         console.print(f"tagger {name}: labels {', '.join(labels)}", highlight=False)
     console.print(f"tagger: {sum(map(len, data.sequences)):,} sequences", highlight=False)
     pieces = WordPieces(tokenizer, *label_sets.values())
+    _set_sinks(config, start, model, pieces, [x for part in data.sequences for x in part])
     job = tagger_job(model, pieces, data, dev, config.tagger, _teachers(config, label_sets))
     run_stage(job, out, config.seed, config.save_seconds)
     first = 0

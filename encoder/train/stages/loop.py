@@ -74,7 +74,8 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
     job.model.to(device).train()
     wanted = [p for p in job.model.parameters() if p.requires_grad]
     stage = job.stage
-    optimizer = torch.optim.AdamW(wanted, stage.lr, betas=(0.9, 0.98), weight_decay=stage.weight_decay, fused=True)
+    groups = _parameter_groups(job.model, stage)
+    optimizer = torch.optim.AdamW(groups, stage.lr, betas=(0.9, 0.98), weight_decay=stage.weight_decay, fused=True)
     state_file = folder / f"{job.name}.state.pt"
     first, begin = _load_state(state_file, job.model, optimizer, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))
@@ -93,7 +94,7 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
             for step in range(begin, last):
                 done = (epoch + step / len(batches)) / job.stage.epochs
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(job.stage, done)
+                    group["lr"] = learning_rate(job.stage, done) * group.get("factor", 1.0)
                 torch.manual_seed(hash((seed, epoch, step)))  # dropout, the same after a resume
                 batch = batches[step].to(device)
                 with autocast:
@@ -136,6 +137,16 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
             _log(folder / f"{job.name}.jsonl", epoch=epoch + 1, loss=average, note=note)
             _save_state(state_file, job.model, optimizer, epoch + 1, 0)
     job.model.eval()
+
+
+def _parameter_groups(model: nn.Module, stage: StageConfig) -> list[dict[str, object]]:
+    """Give the parameters that are trained, the heads apart if they have a learning rate of their own."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    heads = [p for name, p in named if name.startswith("head.")]
+    if stage.head_lr == 1 or not heads:
+        return [{"params": [p for _, p in named], "factor": 1.0}]
+    rest = [p for name, p in named if not name.startswith("head.")]
+    return [{"params": rest, "factor": 1.0}, {"params": heads, "factor": stage.head_lr}]
 
 
 def _log(path: Path, **figures: object) -> None:

@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -225,6 +226,22 @@ def test_a_small_tagger_learns_the_places(tmp_path: Path) -> None:
     unseen = [sentence(rng) for _ in range(40)]
     pieces = WordPieces(tokenizer(), model.config.labels)
     assert dev_f1(model, pieces, labelled([unseen])) > 90
+
+
+def test_the_head_may_learn_faster_than_the_layers(tmp_path: Path) -> None:
+    moved = []
+    for factor in (1.0, 10.0):
+        model = small_model()
+        before = {name: weight.clone() for name, weight in model.state_dict().items()}
+        job = small_job(model, 0.2)
+        job = replace(
+            job, name=f"x{factor}", stage=msgspec.structs.replace(job.stage, head_lr=factor, weight_decay=0.0)
+        )
+        loop.run_stage(job, tmp_path, seed=1, save_seconds=60)
+        after = model.state_dict()
+        moved.append([float((after[x] - before[x]).abs().max()) for x in ("head.weight", "layers.0.qkv.weight")])
+    assert moved[1][0] > 5 * moved[0][0]
+    assert moved[1][1] < 2 * moved[0][1]
 
 
 def test_a_teacher_is_imitated_where_labels_say_otherwise(tmp_path: Path) -> None:

@@ -27,12 +27,16 @@ def closed_with_their_loop() -> Iterator[list[str]]:
         make(connection, *args, **options)
         made.add(connection)
 
-    def close_all(loop: asyncio.SelectorEventLoop) -> None:
+    def close_all(loop: Any) -> None:
         left = [connection for connection in made if connection._loop is loop and connection.connected()]
-        if left and not loop.is_closed() and not loop.is_running():
+        # A connection that is cancelled before it has its writer leaves its transport alone.
+        transports = [transport for transport in dict(loop._transports).values() if not transport.is_closing()]
+        if (left or transports) and not loop.is_closed() and not loop.is_running():
             found.append(os.environ.get("PYTEST_CURRENT_TEST", ""))
             for connection in left:
                 connection.close()
+            for transport in transports:
+                transport.abort()
             loop.run_until_complete(asyncio.sleep(0.01))  # a transport closes its socket in a later round of the loop
         close(loop)
 

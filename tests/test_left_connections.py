@@ -23,3 +23,21 @@ def test_a_connection_that_is_left_is_closed_with_its_loop(left_connections: lis
     broker.close()
     assert len(left_connections) == before + 1
     left_connections.pop()
+
+
+def test_a_transport_that_is_left_is_closed_with_its_loop(left_connections: list[str]) -> None:
+    broker = EmbeddedBroker()
+    host, port = broker.address.split(":")
+
+    async def leave() -> asyncio.Transport:
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, host, int(port))
+        return transport
+
+    transport = asyncio.run(leave())
+    assert transport.is_closing()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        del transport
+        gc.collect()
+    broker.close()
+    left_connections.pop()

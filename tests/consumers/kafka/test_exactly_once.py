@@ -55,7 +55,7 @@ async def test_revisions_states_letters_and_offsets_become_visible_together() ->
     kafka = FakeKafka()
     await kafka.append(IN, update("anna"))
     await kafka.append(IN, b"{")
-    async with serving(kafka, commit_seconds=0.2):
+    async with serving(kafka, commit_seconds=1.0):
         await kafka.until(lambda: kafka.transactions == 2)  # the first one only says whose the changelog is
         assert (revs(kafka), len(kafka.records(DEAD)), kafka.committed) == ([1], 1, {FIRST: 2})
         assert [record.key for record in kafka.records(STATE)] == [PARTITION_KEY, b'["a","s"]', PARTITION_KEY]

@@ -50,26 +50,32 @@ class ServiceBench:
         sending.sleep(seconds)
         after = self.served.metrics(), self.served.usage()
         sending.end()
-        self._drain()
+        wait_until_answered(self.served, self.reader, self.sender.count, DRAIN_SECONDS)
         heard = self.sender.match(self.reader.take())
         words = sum(x.is_word and x.at >= warm_up for x in plan)
         begin = sum(x.at < warm_up for x in plan)
         self.sender.send(plan_ends(name, sessions, self.partitions), threading.Event())
-        self._drain()
+        wait_until_answered(self.served, self.reader, self.sender.count, DRAIN_SECONDS)
         self.reader.take()
         return _report(self.guarantee, sessions, words, heard, begin, warm_up, before, after)
 
-    def _drain(self) -> None:
-        """Wait until the service has processed all sent messages and the reader has read their revisions."""
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while (metrics := self.served.metrics()).get("hearken_records_done_total") < self.sender.count:
-            if time.monotonic() > deadline:
-                done = metrics.get("hearken_records_done_total")
-                raise OperationFailed(f"the service has done {done:,.0f} of {self.sender.count:,} messages")
-            time.sleep(0.2)
-        written = metrics.get("hearken_revisions_delivered_total")
-        while self.reader.count < written and time.monotonic() < deadline:
-            time.sleep(0.05)
+
+def wait_until_answered(served: ServiceProcess, reader: OutputReader, sent: int, seconds: float) -> MetricsReading:
+    """Wait until the service has done `sent` records and the reader has read their revisions; gives its metrics then.
+
+    Raises:
+        OperationFailed: it has not done them after `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while (metrics := served.metrics()).get("hearken_records_done_total") < sent:
+        if time.monotonic() > deadline:
+            done = metrics.get("hearken_records_done_total")
+            raise OperationFailed(f"the service has done {done:,.0f} of {sent:,} records")
+        time.sleep(0.2)
+    written = metrics.get("hearken_revisions_delivered_total")
+    while reader.count < written and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return metrics
 
 
 class _SenderThread:

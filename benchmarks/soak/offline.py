@@ -40,9 +40,9 @@ def compare_finals(
         for place, spans in offline.items():
             compared += 1
             found = finals.get(place)
-            if found is None and spans:
+            if found is None:
                 wrong.append(f"{' '.join(place)}: no final revision, offline {spans}")
-            elif found is not None and found != spans:
+            elif found != spans:
                 wrong.append(f"{' '.join(place)}: {found}, offline {spans}")
         advance(len(names))
     return compared, wrong

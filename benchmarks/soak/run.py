@@ -14,12 +14,12 @@ from pathlib import Path
 from benchmarks.kafka.bench import KafkaBenchSettings, open_bench_broker, pinned_beside, run_kafka, service_flags
 from benchmarks.kafka.load_generator import OutputReader
 from benchmarks.kafka.report import summarise
-from benchmarks.kafka.service_process import SERVE, Cores, ServiceProcess, Usage, running_service
+from benchmarks.kafka.run import wait_until_answered
+from benchmarks.kafka.service_process import SERVE, Cores, MetricsReading, ServiceProcess, Usage, running_service
 from benchmarks.soak.load import speakers_and_hostile
 from benchmarks.soak.offline import compare_finals
 from benchmarks.soak.report import SoakReport, SoakWindow
 from benchmarks.soak.sender import SoakSender
-from consumers.common.errors import OperationFailed
 from consumers.kafka.brokers.embedded import OwnBroker
 from stream.engine.engine import Engine
 from tests.faults.rig.environment import RunEnvironment
@@ -86,8 +86,7 @@ def run_soak(settings: SoakSettings, make_engine: Callable[[], Engine], tell: Ca
             )
             sender = SoakSender(address, env.topics.input, settings.partitions, load)
             run = _Run(settings, served, reader, sender, tell)
-            run.watch()
-            totals = served.metrics()
+            totals = run.watch()
     tell(f"labelling {len(sender.said):,} sessions offline")
     done = 0
 
@@ -122,8 +121,8 @@ class _Run:
     sender: SoakSender
     tell: Callable[[str], None]
 
-    def watch(self) -> None:
-        """Start the sender; measure windows until everything it sent is answered."""
+    def watch(self) -> MetricsReading:
+        """Start the sender; measure windows until everything it sent is answered; gives the metrics then."""
         self.windows: list[SoakWindow] = []
         self.sender.start()
         began, before = time.monotonic(), self.served.usage()
@@ -135,8 +134,10 @@ class _Run:
             next_end += self.settings.window_seconds
             before = self._measure(before, began)
         self.sender.check()
-        self._drain()
+        sent = self.sender.good + self.sender.hostile
+        totals = wait_until_answered(self.served, self.reader, sent, DRAIN_SECONDS)
         self.sender.match(self.reader.take())
+        return totals
 
     def _measure(self, before: Usage, began: float) -> Usage:
         self.sender.check()
@@ -156,15 +157,3 @@ class _Run:
         of = f"{window.at:,.0f} of {self.settings.seconds:,.0f} s"
         self.tell(f"{of}: {window.answered:,} answered, {spread}; {cost}")
         return usage
-
-    def _drain(self) -> None:
-        deadline = time.monotonic() + DRAIN_SECONDS
-        sent = self.sender.good + self.sender.hostile
-        while (metrics := self.served.metrics()).get("hearken_records_done_total") < sent:
-            if time.monotonic() > deadline:
-                done = metrics.get("hearken_records_done_total")
-                raise OperationFailed(f"the service has done {done:,.0f} of {sent:,} records")
-            time.sleep(0.2)
-        written = metrics.get("hearken_revisions_delivered_total")
-        while self.reader.count < written and time.monotonic() < deadline:
-            time.sleep(0.05)

@@ -2,9 +2,6 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +10,6 @@ import typer
 from benchmarks.harness.progress import show_progress
 from benchmarks.harness.tables import save_json, show_report
 from consumers.cli.options import ApacheKafkaOption
-from consumers.common.errors import OperationFailed
 from consumers.common.logs import configure_logging
 from consumers.common.settings import (
     DEFAULT_POLICY,
@@ -29,11 +25,33 @@ from consumers.kafka.client.security import check_broker_choice
 if TYPE_CHECKING:
     from benchmarks.kafka.report import KafkaRun
     from benchmarks.peers.peer import Build
-    from consumers.common.settings import Guarantee
+from benchmarks.options import (
+    GuaranteeChoice,
+    LengthsOption,
+    NumberFormatOption,
+    OutOption,
+    PartsOption,
+    PolicyOption,
+    QuickOption,
+    RepeatsOption,
+    SessionsOption,
+    StepsOption,
+    TaggerOption,
+    WordsOption,
+    choose_guarantees,
+    parse_numbers,
+    parse_parts,
+    usage_errors,
+)
 
 GROWTH_PARTS = ["length", "sessions", "rewriting", "threshold", "floors"]
+
+
 DISTURBED = 0.03
+
+
 """Share of the service's core that other processes used beyond which a run does not measure the service."""
+
 
 app = typer.Typer(
     help="Comparative benchmarks. Run them on a machine that does nothing else.",
@@ -41,19 +59,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-TaggerOption = Annotated[str, typer.Option(help="Shipped tagger, checkpoint folder, or FOLDER:HEAD.")]
-NumberFormatOption = Annotated[
-    str, typer.Option(help="Number format of the encoder: auto (the fastest here), float32, bfloat16 or int8.")
-]
-PolicyOption = Annotated[str, typer.Option(help="Restart policy.")]
-SessionsOption = Annotated[str, typer.Option(help="Numbers of live sessions, separated by commas.")]
-WordsOption = Annotated[int, typer.Option(min=2, help="Words of each session's segment.")]
-LengthsOption = Annotated[str, typer.Option(help="Words of each session's segment; several separated by commas.")]
-RepeatsOption = Annotated[int, typer.Option(min=1, help="Repeats of each side, in turns.")]
-StepsOption = Annotated[int, typer.Option(min=1, help="Words of a segment after which peers run, spread evenly.")]
-PartsOption = Annotated[str | None, typer.Option(help="Only these parts, separated by commas.")]
-QuickOption = Annotated[bool, typer.Option("--quick", help="Small sizes, to see that it works: no valid figures.")]
-OutOption = Annotated[Path | None, typer.Option(help="Folder for the results as JSON.")]
 
 
 @app.command()
@@ -282,14 +287,6 @@ def report(
             typer.echo(path)
 
 
-class GuaranteeChoice(StrEnum):
-    """One guarantee, or both in turn."""
-
-    AT_LEAST_ONCE = "at_least_once"
-    EXACTLY_ONCE = "exactly_once"
-    BOTH = "both"
-
-
 @app.command()
 def kafka(
     sessions: Annotated[str, typer.Option(help="Numbers of speakers, separated by commas; or none.")] = "1,64,1000",
@@ -327,7 +324,7 @@ def kafka(
         broker=broker or (OwnBroker.EMBEDDED if embedded else OwnBroker.APACHE),
         taggers=tuple(parse_taggers(tagger)),
         policy=policy,
-        guarantees=_guarantees(guarantee, embedded),
+        guarantees=choose_guarantees(guarantee, embedded),
         sessions=() if sessions == "none" else tuple(parse_numbers("--sessions", sessions)),
         search=search,
         most=most,
@@ -386,16 +383,6 @@ def soak(
     raise typer.Exit(0 if found.passed else 1)
 
 
-def _guarantees(asked: GuaranteeChoice | None, embedded: bool) -> tuple["Guarantee", ...]:
-    if asked is None:
-        return ("at_least_once",) if embedded else ("at_least_once", "exactly_once")
-    if embedded and asked is not GuaranteeChoice.AT_LEAST_ONCE:
-        raise SettingError("guarantee", "the embedded broker has no transactions: add --apache-kafka, or --broker")
-    if asked is GuaranteeChoice.BOTH:
-        return "at_least_once", "exactly_once"
-    return ("exactly_once",) if asked is GuaranteeChoice.EXACTLY_ONCE else ("at_least_once",)
-
-
 def _print_run(run: "KafkaRun") -> None:
     disturbed = f"; others took {100 * run.others_share:.0f} % of its core!" if run.others_share > DISTURBED else ""
     answered = run.answered
@@ -404,49 +391,3 @@ def _print_run(run: "KafkaRun") -> None:
         f"max {answered.max_ms:.0f} ms; {run.cpu_ms_a_word:.2f} ms of processor a word{disturbed}",
         err=True,
     )
-
-
-def parse_numbers(option: str, text: str) -> list[int]:
-    """Parse numbers above 0, separated by commas.
-
-    Raises:
-        typer.BadParameter: the text is something else.
-    """
-    try:
-        numbers = [int(part) for part in text.split(",")]
-        if min(numbers) < 1:
-            raise ValueError
-    except ValueError as error:
-        raise typer.BadParameter(f"{option} {text!r} is not a list of numbers such as 1,8,64") from error
-    return numbers
-
-
-def parse_parts(text: str | None, known: list[str]) -> list[str]:
-    """Parse names of parts, separated by commas; returns them in the order of `known`, all of them for None.
-
-    Raises:
-        typer.BadParameter: a part is unknown.
-    """
-    wanted = set(known) if text is None else {part.strip() for part in text.split(",")}
-    if unknown := sorted(wanted - set(known)):
-        raise typer.BadParameter(f"--parts {unknown[0]!r} is none of {', '.join(known)}")
-    return [part for part in known if part in wanted]
-
-
-@contextmanager
-def usage_errors() -> Iterator[None]:
-    """Turn errors that the user can correct into usage errors."""
-    from benchmarks.peers.bert_weights import NoBert
-    from benchmarks.peers.peer import PeerMismatch
-    from benchmarks.report.page import PageError
-    from encoder.checkpoints.location import CheckpointError
-    from encoder.restart.policy_text import PolicyError
-    from encoder.runtime.gpu.device import DeviceError
-    from encoder.runtime.number_format import NumberFormatError
-
-    try:
-        yield
-    except (CheckpointError, PolicyError, NumberFormatError, DeviceError, PageError, NoBert) as error:
-        raise typer.BadParameter(str(error)) from error
-    except PeerMismatch as error:
-        raise OperationFailed(str(error)) from error

@@ -2,13 +2,15 @@
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("consumers", "stream", "encoder")
+BESIDE = ("benchmarks", "tests", "configs", "docker", "docs")
+"""Other folders with Python."""
 LISTS = {"consumers/cli", "consumers/formats/speech", "consumers/formats/chat"}
 """Folders of like things: a command or a vendor a file."""
 MOST_MODULES = 12
@@ -17,9 +19,9 @@ MOST_LINES_OF_THE_ROOMS = 43_000
 """33,700 when the layout was made; the doors and the start without torch added the rest. New code makes room."""
 
 
-def modules() -> Iterator[Path]:
-    for room in ROOMS:
-        yield from sorted((ROOT / room).rglob("*.py"))
+def modules(folders: Sequence[str] = ROOMS) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
 
 
 def test_imports_keep_the_order_of_rooms_and_folders_and_have_no_cycle():
@@ -55,6 +57,6 @@ def test_no_folder_holds_more_modules_than_a_reader_can_survey():
 
 
 def test_no_file_is_longer_than_a_reader_can_survey():
-    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in modules()}
-    assert {path: n for path, n in lengths.items() if n > MOST_LINES} == {}
-    assert sum(lengths.values()) <= MOST_LINES_OF_THE_ROOMS
+    lengths = {path.relative_to(ROOT): len(path.read_text("utf-8").splitlines()) for path in modules((*ROOMS, *BESIDE))}
+    assert {str(path): n for path, n in lengths.items() if n > MOST_LINES} == {}
+    assert sum(n for path, n in lengths.items() if path.parts[0] in ROOMS) <= MOST_LINES_OF_THE_ROOMS

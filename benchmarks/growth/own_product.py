@@ -5,9 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run, padded
-from encoder.runtime.cpu.avx512.microkernel import PER_STEP, can_multiply
-from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
+from encoder.runtime.cpu.fused.gemm import AS_IS, BLOCK, ROWS, PackedWeights, make_run, padded
+from encoder.runtime.cpu.fused.microkernel import PER_STEP, can_multiply
+from encoder.runtime.cpu.fused.workspace import NUMPY, aligned
 
 
 def own_product(rows: int, hidden: int, wide: int, numbers: NumberType) -> list[Callable[[], None]]:

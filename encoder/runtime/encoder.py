@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.checkpoints.checkpoint import Checkpoint, head_columns
-from encoder.runtime.cpu.avx512.layers import FusedBody, fits
-from encoder.runtime.cpu.avx512.microkernel import can_multiply
-from encoder.runtime.cpu.avx512.weight_file import packed_weights
+from encoder.runtime.cpu.fused.layers import FusedBody, fits
+from encoder.runtime.cpu.fused.microkernel import can_multiply
+from encoder.runtime.cpu.fused.weight_file import packed_weights
 from encoder.runtime.interface import Encoder
 from encoder.runtime.number_format import NumberFormatError, choose_number_format, page_type
 from encoder.runtime.packed_rows import IntArray, PackedRows

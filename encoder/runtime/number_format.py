@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.microkernel import can_multiply
+from encoder.runtime.cpu.fused.microkernel import can_multiply
 
 NumberFormat = Literal["auto", "float32", "bfloat16", "int8"]
 NUMBER_FORMATS: tuple[str, ...] = get_args(NumberFormat)

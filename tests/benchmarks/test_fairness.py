@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.__main__ import main
 from benchmarks.fairness.client import Answer, StreamSocket
-from benchmarks.fairness.run import INTERIMS, FairnessReport, Speaker, Wait, fairness_tables
+from benchmarks.fairness.overload import INTERIMS, Speaker
+from benchmarks.fairness.run import FairnessReport, Wait, fairness_tables
 from encoder.checkpoints.checkpoint import save_checkpoint
 from tests.tiny import tiny_checkpoint
 

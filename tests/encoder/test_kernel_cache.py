@@ -215,4 +215,4 @@ def test_the_sources_of_a_kernel_are_all_that_it_imports() -> None:
         assert sources.items() <= names.items()
         missing = {other for path in sources.values() for other in imported(path, set(names))} - sources.keys()
         assert not missing, name
-    assert "encoder.runtime.cpu.numba_kernels.simd" in find_sources("encoder.runtime.cpu.avx512.step")
+    assert "encoder.runtime.cpu.numba_kernels.simd" in find_sources("encoder.runtime.cpu.fused.step")

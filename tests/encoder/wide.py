@@ -4,7 +4,7 @@ import pytest
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.microkernel import can_multiply
+from encoder.runtime.cpu.fused.microkernel import can_multiply
 from tests.tiny import tiny_checkpoint
 
 FORMATS: tuple[NumberType, ...] = ("float32", "bfloat16", "int8")

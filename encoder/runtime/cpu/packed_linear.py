@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoder.runtime.cpu.avx512.weight_packing import round_columns
+from encoder.runtime.cpu.fused.weight_packing import round_columns
 
 GeluForm = Literal["none", "tanh"]
 

@@ -15,8 +15,8 @@ import pytest
 from consumers.kafka.brokers.apache_kafka import free_ports
 from encoder.cache_folder import cache_folder
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-from encoder.runtime.cpu.avx512.gemm import BLOCK
-from encoder.runtime.cpu.avx512.weight_packing import LAYOUT
+from encoder.runtime.cpu.fused.gemm import BLOCK
+from encoder.runtime.cpu.fused.weight_packing import LAYOUT
 from encoder.runtime.number_format import choose_number_format
 from tests.encoder.wide import FORMATS, needs, wide_checkpoint
 from tests.tiny import LABELS

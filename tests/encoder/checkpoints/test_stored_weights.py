@@ -21,7 +21,7 @@ from encoder.checkpoints.checkpoint import (
 from encoder.checkpoints.location import CheckpointError
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
-from encoder.runtime.cpu.avx512.weight_packing import round_columns
+from encoder.runtime.cpu.fused.weight_packing import round_columns
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass
 from tests.encoder.wide import needs, wide_checkpoint

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from encoder.model.number_types import NumberType
 from encoder.runtime import number_format as choosing
-from encoder.runtime.cpu.avx512.layers import FusedBody, fits
+from encoder.runtime.cpu.fused.layers import FusedBody, fits
 from encoder.runtime.cpu.unfused_layers import UnfusedBody
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.passes import Pass

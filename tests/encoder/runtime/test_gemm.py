@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, PackedWeights, make_run, padded
-from encoder.runtime.cpu.avx512.microkernel import PER_STEP
-from encoder.runtime.cpu.avx512.row_kernels import cast_bytes, norm_row
-from encoder.runtime.cpu.avx512.weight_packing import _laid_out, _rounded
-from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
+from encoder.runtime.cpu.fused.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, ROWS, PackedWeights, make_run, padded
+from encoder.runtime.cpu.fused.microkernel import PER_STEP
+from encoder.runtime.cpu.fused.row_kernels import cast_bytes, norm_row
+from encoder.runtime.cpu.fused.weight_packing import _laid_out, _rounded
+from encoder.runtime.cpu.fused.workspace import NUMPY, aligned
 from encoder.runtime.cpu.numba_kernels.simd import pointer_to
 from encoder.runtime.cpu.packed_linear import RoundedLinear, round_rows
 from tests.encoder.wide import FORMATS, needs

@@ -11,9 +11,9 @@ import pytest
 
 from encoder.kernel_checks import CHECKED
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, PackedWeights, make_run
-from encoder.runtime.cpu.avx512.microkernel import PER_STEP
-from encoder.runtime.cpu.avx512.workspace import NUMPY, aligned
+from encoder.runtime.cpu.fused.gemm import BLOCK, ROWS, PackedWeights, make_run
+from encoder.runtime.cpu.fused.microkernel import PER_STEP
+from encoder.runtime.cpu.fused.workspace import NUMPY, aligned
 from encoder.runtime.cpu.numba_kernels import rows
 from encoder.runtime.encoder import HybridEncoder
 from encoder.runtime.paged_cache import prefix_rows, tail_rows

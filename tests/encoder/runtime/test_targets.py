@@ -24,9 +24,9 @@ TARGETS = {
 COMPILE = """
 import numba
 import numpy as np
-from encoder.runtime.cpu.avx512.gemm import PackedWeights, make_run
-from encoder.runtime.cpu.avx512.microkernel import can_multiply
-from encoder.runtime.cpu.avx512.workspace import NUMPY
+from encoder.runtime.cpu.fused.gemm import PackedWeights, make_run
+from encoder.runtime.cpu.fused.microkernel import can_multiply
+from encoder.runtime.cpu.fused.workspace import NUMPY
 from encoder.runtime.cpu.numba_kernels.attention import make_attend
 
 def kind(dtype, count=1):

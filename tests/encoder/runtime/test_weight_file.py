@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoder.runtime.cpu.avx512 import weight_file as packed_file
-from encoder.runtime.cpu.avx512.gemm import BLOCK, PackedWeights
-from encoder.runtime.cpu.avx512.weight_file import packed_weights
+from encoder.runtime.cpu.fused import weight_file as packed_file
+from encoder.runtime.cpu.fused.gemm import BLOCK, PackedWeights
+from encoder.runtime.cpu.fused.weight_file import packed_weights
 from tests.encoder.wide import wide_checkpoint
 
 CHECKPOINT = wide_checkpoint()

@@ -1,11 +1,11 @@
 """Rows times packed weights: the product of every fused layer.
 
 A product's weights lie in blocks of `BLOCK` columns, of each block step by step
-(`encoder.runtime.cpu.avx512.weight_packing`). One block stays in the first cache while all rows pass over it; for few
+(`encoder.runtime.cpu.fused.weight_packing`). One block stays in the first cache while all rows pass over it; for few
 rows it is read once, at the speed of memory.
 
 int8 takes rows of unsigned bytes, each with a scale and a zero point of its own
-(`encoder.runtime.cpu.avx512.row_kernels`), and columns of signed bytes with a scale each. So a row's result depends on
+(`encoder.runtime.cpu.fused.row_kernels`), and columns of signed bytes with a scale each. So a row's result depends on
 nothing but the row, and its sums are whole numbers.
 """
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP, has_wide_registers, make_tile
+from encoder.runtime.cpu.fused.microkernel import LANES, PER_STEP, has_wide_registers, make_tile
 from encoder.runtime.cpu.numba_kernels.simd import (
     corrected,
     fill,
@@ -57,7 +57,7 @@ PARTS: Final = 7
 
 
 class PackedWeights(NamedTuple):
-    """Packed weights as `encoder.runtime.cpu.avx512.weight_packing` lays them out: flat arrays, or pointers. Offsets
+    """Packed weights as `encoder.runtime.cpu.fused.weight_packing` lays them out: flat arrays, or pointers. Offsets
     count double words.
     """
 

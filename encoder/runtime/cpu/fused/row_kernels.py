@@ -12,7 +12,7 @@ import numpy as np
 
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.microkernel import LANES
+from encoder.runtime.cpu.fused.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.simd import (
     fill,
     larger,

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import PackedWeights
-from encoder.runtime.cpu.avx512.microkernel import LANES
-from encoder.runtime.cpu.avx512.step import make_step
-from encoder.runtime.cpu.avx512.workspace import PagePool, RowTable, StepShape, Workspace, reserve
+from encoder.runtime.cpu.fused.gemm import PackedWeights
+from encoder.runtime.cpu.fused.microkernel import LANES
+from encoder.runtime.cpu.fused.step import make_step
+from encoder.runtime.cpu.fused.workspace import PagePool, RowTable, StepShape, Workspace, reserve
 from encoder.runtime.packed_rows import IntArray, PackedRows
 from encoder.runtime.paged_cache import PageBlock, PagedCache
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from encoder.kernel_cache import kernel
-from encoder.runtime.cpu.avx512.gemm import BLOCK, make_product, padded, weight_pointers
-from encoder.runtime.cpu.avx512.microkernel import LANES
-from encoder.runtime.cpu.avx512.passes import make_layers
-from encoder.runtime.cpu.avx512.row_kernels import norm_row
-from encoder.runtime.cpu.avx512.workspace import (
+from encoder.runtime.cpu.fused.gemm import BLOCK, make_product, padded, weight_pointers
+from encoder.runtime.cpu.fused.microkernel import LANES
+from encoder.runtime.cpu.fused.passes import make_layers
+from encoder.runtime.cpu.fused.row_kernels import norm_row
+from encoder.runtime.cpu.fused.workspace import (
     CHUNK,
     StepShape,
     arena_pointers,

@@ -2,7 +2,7 @@
 
 Layer by layer over all rows; within a layer in chunks of rows, so that the rows between two products stay in the
 processor's cache. Nothing is allocated here: everything is written into the caller's
-`encoder.runtime.cpu.avx512.workspace.Workspace`.
+`encoder.runtime.cpu.fused.workspace.Workspace`.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from encoder.kernel_cache import kernel
-from encoder.runtime.cpu.avx512 import attention_bf16 as page_dots
-from encoder.runtime.cpu.avx512 import attention_f32 as page_floats
-from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
-from encoder.runtime.cpu.avx512.gemm import make_product, padded
-from encoder.runtime.cpu.avx512.microkernel import LANES
-from encoder.runtime.cpu.avx512.row_kernels import add_row, make_cast, norm_row
-from encoder.runtime.cpu.avx512.workspace import CHUNK, StepShape
+from encoder.runtime.cpu.fused import attention_bf16 as page_dots
+from encoder.runtime.cpu.fused import attention_f32 as page_floats
+from encoder.runtime.cpu.fused.attention_bf16 import QUERIES
+from encoder.runtime.cpu.fused.gemm import make_product, padded
+from encoder.runtime.cpu.fused.microkernel import LANES
+from encoder.runtime.cpu.fused.row_kernels import add_row, make_cast, norm_row
+from encoder.runtime.cpu.fused.workspace import CHUNK, StepShape
 
 
 @cache

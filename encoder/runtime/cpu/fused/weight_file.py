@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from encoder.cache_folder import cache_folder, delete_abandoned, keep_newest, write_cached
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import BLOCK, PackedWeights
-from encoder.runtime.cpu.avx512.weight_packing import LAYOUT, WeightLayout
-from encoder.runtime.cpu.avx512.workspace import aligned
+from encoder.runtime.cpu.fused.gemm import BLOCK, PackedWeights
+from encoder.runtime.cpu.fused.weight_packing import LAYOUT, WeightLayout
+from encoder.runtime.cpu.fused.workspace import aligned
 
 KEPT: Final = 12
 """Files that are kept, those that were written last."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from encoder.kernel_cache import kernel
-from encoder.runtime.cpu.avx512.microkernel import LANES, make_tile
+from encoder.runtime.cpu.fused.microkernel import LANES, make_tile
 from encoder.runtime.cpu.numba_kernels.attention import dot
 from encoder.runtime.cpu.numba_kernels.simd import (
     fill,

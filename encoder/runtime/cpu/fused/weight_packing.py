@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from encoder.model.config import HybridConfig
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, PackedWeights, padded
-from encoder.runtime.cpu.avx512.microkernel import LANES, PER_STEP
+from encoder.runtime.cpu.fused.gemm import AS_IS, BLOCK, GELU, GELU_BY_TANH, PackedWeights, padded
+from encoder.runtime.cpu.fused.microkernel import LANES, PER_STEP
 
 LAYOUT: Final = 1
 """Version of the layout; raise it when the order or meaning of packed weights changes."""

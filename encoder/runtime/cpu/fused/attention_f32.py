@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from encoder.kernel_cache import kernel
-from encoder.runtime.cpu.avx512.microkernel import LANES
+from encoder.runtime.cpu.fused.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.attention import make_rows
 from encoder.runtime.cpu.numba_kernels.simd import fill, load, save
 
 
 @cache
 def make_write(heads: int, width: int) -> Callable[..., None]:
-    """Compile what `encoder.runtime.cpu.avx512.attention_bf16.make_write` does, in float32."""
+    """Compile what `encoder.runtime.cpu.fused.attention_bf16.make_write` does, in float32."""
     hidden = heads * width
 
     @kernel
@@ -38,7 +38,7 @@ def make_write(heads: int, width: int) -> Callable[..., None]:
 
 @cache
 def make_attend(heads: int, width: int, sink: bool) -> Callable[..., None]:
-    """Compile what `encoder.runtime.cpu.avx512.attention_bf16.make_attend` does, in float32; `scores` is all of the
+    """Compile what `encoder.runtime.cpu.fused.attention_bf16.make_attend` does, in float32; `scores` is all of the
     scratch.
     """
     attend_rows = make_rows(heads, width, LANES, 1, sink)

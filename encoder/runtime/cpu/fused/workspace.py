@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from encoder.kernel_cache import kernel
 from encoder.model.number_types import NumberType
-from encoder.runtime.cpu.avx512.attention_bf16 import QUERIES
-from encoder.runtime.cpu.avx512.gemm import BLOCK, ROWS, padded
-from encoder.runtime.cpu.avx512.microkernel import LANES
+from encoder.runtime.cpu.fused.attention_bf16 import QUERIES
+from encoder.runtime.cpu.fused.gemm import BLOCK, ROWS, padded
+from encoder.runtime.cpu.fused.microkernel import LANES
 from encoder.runtime.cpu.numba_kernels.attention import scratch_size
 from encoder.runtime.cpu.numba_kernels.simd import pointer_to
 

@@ -26,7 +26,8 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """By type, after renaming: words at which a span ends early. The rest of the span is neither learned nor measured.
     For corpora whose spans hold whole phrases ("ms rice who chairs the board") where a name is wanted."""
     where: dict[str, tuple[str, ...]] = {}
-    """Keep only sequences whose `# key = value` comment has one of these values, e.g. genre by licence."""
+    """Keep only sequences whose `# key = value` comment (JSONL: whose `label`) has one of these values, e.g. genre by
+    licence."""
     convention: Literal["", "names", "capitalised names"] = ""
     """Brings the spans to one convention (`encoder.train.data.convention`); "capitalised names": spans without a
     capital letter or digit are neither learned nor measured."""

@@ -129,6 +129,8 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
 class _TextRow(msgspec.Struct):
     text: str
     spans: list[tuple[int, int, str]] = []
+    label: str | int | None = None
+    """Of the whole text; for `where`."""
 
 
 def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
@@ -149,7 +151,8 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             for i in inside:
                 tags[i] = ("B-" if i == inside[0] else "I-") + label
         if words:
-            yield {}, TextSequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
+            facts = {} if row.label is None else {"label": str(row.label)}
+            yield facts, TextSequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
 
 
 def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:

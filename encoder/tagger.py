@@ -124,13 +124,15 @@ def load_single_tagger(name: str, **options: Any) -> Tagger:
 def make_heads(checkpoint: Checkpoint) -> tuple[Head, ...]:
     """Make the heads of a checkpoint, in the order of its label sets."""
     config, heads, first = checkpoint.config, [], 0
-    for (name, labels), head in zip(config.label_sets.items(), checkpoint.stability_heads(), strict=True):
+    for (name, labels), head, spans in zip(
+        config.label_sets.items(), checkpoint.stability_heads(), checkpoint.span_models(), strict=True
+    ):
         end = first + len(labels) + config.stability
         known = checkpoint.calibration.get(name)
         scale, shift = (known.scale, known.shift) if known else (1.0, 0.0)
         policy = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
         decoder, stability = Decoder(labels), HeadStability(head, len(labels), scale, shift)
         reader = HeadReader(decoder, stability)
-        heads.append(Head(name or checkpoint.name, labels, decoder, stability, first, end, reader, policy))
+        heads.append(Head(name or checkpoint.name, labels, decoder, stability, first, end, reader, policy, spans))
         first = end
     return tuple(heads)

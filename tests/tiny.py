@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from encoder.checkpoints.checkpoint import Checkpoint
+from encoder.heads.span_model import span_weights
 from encoder.model.config import HybridConfig
 from encoder.model.dense import HybridModel
 
@@ -68,4 +69,8 @@ def tiny_checkpoint(seed: int = 0, **changes: object) -> Checkpoint:
                 weight.normal_(0.0, 1.0 if name.startswith(("word", "position", "head")) else 0.15)
             elif "norm" not in name:
                 weight.normal_(0.0, 0.05)
-    return Checkpoint("tiny", config, {k: v.numpy().copy() for k, v in model.state_dict().items()}, tiny_tokenizer())
+    weights = {k: v.numpy().copy() for k, v in model.state_dict().items()}
+    if config.spans:
+        for i, labels in enumerate(config.label_sets.values()):
+            weights[f"stability.{i}.spans"] = torch.randn(2, span_weights(labels)).numpy()
+    return Checkpoint("tiny", config, weights, tiny_tokenizer())

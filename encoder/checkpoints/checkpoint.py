@@ -21,6 +21,7 @@ from encoder.checkpoints.calibration import FILE as CALIBRATION
 from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
 from encoder.files import check_file, to_one_line, write_json
+from encoder.heads.span_model import SpanModel, span_types, span_weights
 from encoder.heads.stability_head import FEATURES, StabilityWeights
 from encoder.model.config import HybridConfig
 from encoder.tokenizer.base import TokenizerError
@@ -123,6 +124,18 @@ class Checkpoint:
             for i in range(len(self.config.label_sets))
         ]
 
+    def span_models(self) -> list[SpanModel | None]:
+        """Give the span model of each label set, in their order; None if it has none."""
+        if not (self.config.stability and self.config.spans):
+            return [None] * len(self.config.label_sets)
+        return [
+            SpanModel(
+                np.ascontiguousarray(self.weights[f"stability.{i}.spans"], np.float32),
+                {name: number for number, name in enumerate(span_types(labels))},
+            )
+            for i, labels in enumerate(self.config.label_sets.values())
+        ]
+
     def single_head(self, head: str) -> "Checkpoint":
         """Make a checkpoint with one of several heads: its labels, its stability head, its calibration."""
         names = [*self.config.taggers]
@@ -150,7 +163,7 @@ class Checkpoint:
         from encoder.model.dense import HybridModel
 
         model = HybridModel(self.config)
-        model.load_state_dict(self.tensors())
+        model.load_state_dict({name: x for name, x in self.tensors().items() if not name.endswith(".spans")})
         return model.eval()
 
 
@@ -199,6 +212,8 @@ def weight_shapes(config: HybridConfig) -> dict[str, tuple[int, ...]]:
         linear(head + "out", 2, config.stability)
         shapes[head + "label.weight"] = (len(labels), config.stability)
         shapes[head + "features.weight"] = (config.stability, FEATURES)
+        if config.spans:
+            shapes[head + "spans"] = (2, span_weights(labels))
     return shapes
 
 

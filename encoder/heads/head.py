@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from encoder.heads.reader import HeadReader
+from encoder.heads.span_model import SpanModel
 from encoder.heads.stability_head import HeadStability
 from encoder.heads.viterbi import Decoder
 
@@ -23,3 +24,9 @@ class Head:
     """Does the work of `decoder` and `stability` in one call."""
     default_policy: str | None = None
     """The restart policy that it was calibrated for, else the default of stability heads; None without such a head."""
+    spans: SpanModel | None = None
+    """Confidence in whole spans; None: a checkpoint without such a model."""
+
+    def span_model(self, closed: bool) -> SpanModel | None:
+        """Give the model of the confidence in spans of a segment that is open, or closed."""
+        return self.spans.at_close if self.spans is not None and closed else self.spans

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 FEATURES = 6
 """Number of inputs beside the hidden state and the label: entropy, margin to the second label, probability, distance of
 the label from the best, words seen to the right, and whether there are none."""
+PROBABILITY = 2
+"""Column of the probability."""
 
 
 class StabilityWeights(NamedTuple):

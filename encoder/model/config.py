@@ -65,6 +65,8 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     sink: bool = False
     """Whether every layer has an attention sink: a learned key and value that each query sees beside the tokens, in
     whatever window and at whatever position it is (`encoder.model.dense`)."""
+    spans: bool = False
+    """Whether each tagger has a model of the confidence in whole spans (`encoder.heads.span_model`)."""
 
     def __post_init__(self) -> None:
         if self.taggers and self.labels != ("O",):
@@ -101,8 +103,9 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         A field that came later is left out while it has its default, so that older checkpoints keep their identity.
         """
         fields: dict[str, object] = msgspec.to_builtins(self)
-        if not self.sink:
-            del fields["sink"]
+        for later in ("sink", "spans"):
+            if not fields[later]:
+                del fields[later]
         return msgspec.json.encode(fields)
 
     @property

@@ -3,9 +3,11 @@
 import os
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import torch
 
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -77,7 +79,9 @@ def _shape(config: TrainConfig, label_sets: LabelSets, start: str) -> HybridConf
             layers=config.layers, causal_layers=config.causal_layers, window=config.window, sink=config.sink
         )
         return msgspec.structs.replace(own, labels=labels, taggers=taggers)
-    return msgspec.structs.replace(load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0)
+    return msgspec.structs.replace(
+        load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0, spans=False
+    )
 
 
 def _distill(config: TrainConfig, out: Path, written: Path) -> None:
@@ -160,12 +164,18 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
     for number, (name, labels) in enumerate(label_sets.items()):
         limit = final.config.positions
         texts = [(folder, _texts(config, pieces, part, number, limit)) for folder, part in held]
-        sources = [HeldOutSource(load_checkpoint(str(folder)), examples) for folder, examples in texts]
+        known = [
+            None if source.known is None else frozenset(source.known)
+            for source, of in zip(data.sources, data.taggers, strict=True)
+            if of == number
+        ]
+        sources = [HeldOutSource(load_checkpoint(str(folder)), examples, known) for folder, examples in texts]
         if not all(source.examples for source in sources):
             raise ConfigError(f"[stability]: no text is held back for tagger {name!r}: raise `held`, or use `folds`")
-        head = train_stability(sources, number, len(labels), options, config.seed)
-        weights |= {f"stability.{number}.{key}": value for key, value in head.state_dict().items()}
-    shape = msgspec.structs.replace(final.config, stability=options.units)
+        trained = train_stability(sources, number, len(labels), options, config.seed)
+        weights |= {f"stability.{number}.{key}": value for key, value in trained.head.state_dict().items()}
+        weights[f"stability.{number}.spans"] = torch.from_numpy(trained.spans)
+    shape = msgspec.structs.replace(final.config, stability=options.units, spans=True)
     save_checkpoint(written, shape, weights, final.tokenizer, eight_bits=config.eight_bits)
 
 
@@ -196,7 +206,11 @@ def _texts(
     assert config.tagger
     sequences = [x for x, number in zip(part.sequences, part.taggers, strict=True) if number == tagger]
     rng = random.Random(f"{config.seed}-texts-{tagger}")
-    return make_examples(pieces, sequences, config.tagger.augment, limit, rng, [tagger] * len(sequences))
+    augment = config.tagger.augment
+    examples = make_examples(pieces, sequences, augment, limit, rng, [tagger] * len(sequences))
+    if augment.sessions:
+        return examples
+    return [replace(x, sentence=np.zeros_like(x.sentence)) for x in examples]  # joined as running speech: one segment
 
 
 def _select(data: LabelledCorpus, wanted: Callable[[TextSequence], bool]) -> LabelledCorpus:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.heads.reader import NOT_GROWN
+from encoder.heads.span_model import SpanModel
 from encoder.heads.stability import stability_at
 from encoder.heads.viterbi import labels_to_spans
 from encoder.heads.word_record import WORD
@@ -302,7 +303,7 @@ class HybridLabeller:
         plan.labels.store_labels(plan, read.words)
         closed = plan.closing or plan.is_edit
         readings = [
-            _LazyLabelling(read.words, number, head.labels, closed, read.work, growth)
+            _LazyLabelling(read.words, number, head.labels, closed, read.work, growth, head.span_model(closed))
             for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
         ]
         return tuple(readings)
@@ -344,6 +345,7 @@ class _LazyLabelling(Labelling):
         closed: bool,
         work: PlanWork,
         growth: Growth | None = None,
+        span_model: SpanModel | None = None,
     ) -> None:
         put = object.__setattr__
         put(self, "_words", words)
@@ -352,6 +354,7 @@ class _LazyLabelling(Labelling):
         put(self, "_closed", closed)
         put(self, "work", work)
         put(self, "growth", growth)
+        put(self, "span_model", span_model)
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:

@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.heads.span_model import SpanModel
+from encoder.kernel_cache import kernel
 from encoder.restart.policies import RestartPolicy
 
 RestartKind = Literal["none", "append", "local", "full"]
@@ -57,6 +59,16 @@ class Labelling:
     """Work of its pass: the same for all taggers of the pass."""
     growth: Growth | None = None
     """None if the text was rewritten, or the growth was not measured."""
+    span_model: SpanModel | None = None
+    """Confidence in whole spans; None: a span is as sure as its least sure word, and every one when closed."""
+
+    def confidence(self, spans: Sequence[tuple[int, int, str]]) -> NDArray[np.float32]:
+        """Return (spans, 2) the stability and the probability of spans of these words."""
+        if self.span_model is not None:
+            return self.span_model.predict(spans, self.stability, self.probability)
+        found = np.empty((len(spans), 2), np.float32)
+        _find_least(np.array([x[:2] for x in spans], np.int64).reshape(-1, 2), self.stability, self.probability, found)
+        return found
 
     def replace(self, **changed: Any) -> "Labelling":
         """Return a copy with other arrays or spans, and without growth."""
@@ -64,7 +76,19 @@ class Labelling:
         return Labelling(**(fields | changed))
 
 
-_FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work")
+_FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work", "span_model")
+
+
+@kernel(nogil=True)
+def _find_least(
+    bounds: NDArray[np.int64],
+    stability: NDArray[np.float32],
+    probability: NDArray[np.float32],
+    found: NDArray[np.float32],
+) -> None:
+    for i in range(len(bounds)):
+        first, end = bounds[i]
+        found[i, 0], found[i, 1] = stability[first:end].min(), probability[first:end].min()
 
 
 _NONE = np.zeros(0, np.int32)

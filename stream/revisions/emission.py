@@ -12,9 +12,9 @@ reader sees a span over words that are not there.
 through others:
 
 - A found span that equals a published one stays.
-- A found span that overlaps no published one is published if its least stable word is at least `show`, or if it
-  continues a span of its label whose text was rewritten (not removed). Otherwise it is held back: readers do not know
-  of it, and it has no id yet.
+- A found span that overlaps no published one is published if it is at least `show` stable (`Labelling.confidence`), or
+  if it continues a span of its label whose text was rewritten (not removed). Otherwise it is held back: readers do not
+  know of it, and it has no id yet.
 - Any other group is a change: moved bounds, another label, a retraction, spans that merge or split. It is made as a
   whole or not at all. It is made if every word whose label would change has a stability of at least `change` under its
   new label, "O" included. Of the found spans those are then published that continue a published one (same label) or
@@ -114,7 +114,7 @@ class Emission:
         return reading.replace(spans=spans, stability=stability, probability=probability)
 
     def _is_stable(self, span: WordSpan, reading: "Labelling") -> bool:
-        return bool(reading.stability[span[0] : span[1]].min() >= self.show)
+        return bool(reading.confidence([span])[0, 0] >= self.show)
 
     def _may_change(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
         return bool((stability[_changed_words(old, new, within=[*old, *new])] >= self.change).all())

@@ -57,7 +57,7 @@ def count_flips(before: Sequence[Labelling], after: Sequence[Labelling], word: i
 def find_spans(
     text: str, times: Times, reading: Labelling, speaker: str | None = None, channel: str | None = None
 ) -> list[TaggedSpan]:
-    """Return the spans of a reading, in characters, with the lowest stability and probability of their words.
+    """Return the spans of a reading, in characters, with their stability and probability (`Labelling.confidence`).
 
     The speaker of a span is that of its first word, or that of the segment if the words have none.
     """
@@ -65,12 +65,11 @@ def find_spans(
         return []
     words = word_extents(text) if times else []
     bounds = np.array([span[:2] for span in reading.spans], np.int64)  # (spans, 2)
-    extents, minima = np.empty_like(bounds), np.empty((len(bounds), 2), np.float32)
-    _measure_spans(bounds, reading.starts, reading.ends, reading.stability, reading.probability, extents, minima)
+    starts: list[int] = reading.starts[bounds[:, 0]].tolist()
+    ends: list[int] = reading.ends[bounds[:, 1] - 1].tolist()
+    confidence: list[list[float]] = reading.confidence(reading.spans).tolist()
     found = []
-    characters: list[list[int]] = extents.tolist()
-    least: list[list[float]] = minima.tolist()
-    for (_, _, label), (start, end), (stable, sure) in zip(reading.spans, characters, least, strict=True):
+    for start, end, (_, _, label), (stable, sure) in zip(starts, ends, reading.spans, confidence, strict=True):
         start_time, end_time, first_speaker = _span_times(words, times, start, end)
         found.append(
             TaggedSpan(
@@ -86,23 +85,6 @@ def find_spans(
             )
         )
     return found
-
-
-@kernel(nogil=True)
-def _measure_spans(
-    bounds: NDArray[np.int64],
-    starts: NDArray[np.int32],
-    ends: NDArray[np.int32],
-    stability: NDArray[np.float32],
-    probability: NDArray[np.float32],
-    extents: NDArray[np.int64],
-    minima: NDArray[np.float32],
-) -> None:
-    """Fill (spans, 2) the extent of each span in characters, and (spans, 2) its lowest stability and probability."""
-    for i in range(len(bounds)):
-        first, end = bounds[i]
-        extents[i, 0], extents[i, 1] = starts[first], ends[end - 1]
-        minima[i, 0], minima[i, 1] = stability[first:end].min(), probability[first:end].min()
 
 
 def update_span_details(

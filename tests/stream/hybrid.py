@@ -16,8 +16,8 @@ ACTS = ("O", "B-act", "I-act")
 def _checkpoint(two: bool) -> Checkpoint:
     """With a stability head: property tests meet restarts that depend on what was seen and what was not."""
     if two:
-        return tiny_checkpoint(stability=8, labels=("O",), taggers={"a": LABELS, "b": ACTS})
-    return tiny_checkpoint(stability=8)
+        return tiny_checkpoint(stability=8, spans=True, labels=("O",), taggers={"a": LABELS, "b": ACTS})
+    return tiny_checkpoint(stability=8, spans=True)
 
 
 def two_headed_tagger(**limits: int) -> Tagger:

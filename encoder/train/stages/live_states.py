@@ -1,14 +1,16 @@
 """States that live sessions reach: words computed at some restart, and whether their labels stood.
 
-Texts are fed word by word through the packed encoder, as the engine feeds it. For every word that is computed, the
-inputs of the stability head are recorded, the number of following words until it is computed again, and whether its
-label is that of the close. With twins the same texts are also fed to sessions that restart fully on every word, which
+The last segment of each text is fed word by word through the packed encoder, as the engine feeds it; the segments
+before it are closed ones of the same session. For every word that is computed, the inputs of the stability head are
+recorded, the number of following words until it is computed again, and whether its label is that of the close. With
+twins the same texts are also fed to sessions that restart fully on every word, which
 gives the label of a full restart at each step; that takes several times as long.
 """
 
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,14 +20,15 @@ from torch import Tensor
 
 from encoder.checkpoints.checkpoint import Checkpoint
 from encoder.heads.stability import StabilityLogit, stability_of
-from encoder.heads.stability_head import make_features
+from encoder.heads.stability_head import PROBABILITY, make_features
 from encoder.heads.viterbi import NO_LABEL, Decoder
 from encoder.model.dense import StabilityHead
 from encoder.runtime.encoder import HybridEncoder
 from encoder.session.plan import SegmentPlan
 from encoder.session.pool import SessionPool, run_plans
 from encoder.session.session_encoder import SessionEncoder
-from encoder.train.data.batches import TrainingExample
+from encoder.train.data.batches import IGNORED, TrainingExample
+from encoder.train.stages.span_states import SpanCollector, SpanRows
 
 BATCH = 64
 """Sessions that are live at once."""
@@ -65,7 +68,7 @@ class LiveStates:
 
 def with_hidden_states(checkpoint: Checkpoint) -> Checkpoint:
     """Give an encoder of these weights whose columns are, of each tagger, its scores and then the last hidden state."""
-    config = replace(checkpoint.config, stability=checkpoint.config.hidden)
+    config = replace(checkpoint.config, stability=checkpoint.config.hidden, spans=False)
     weights = {k: v for k, v in checkpoint.weights.items() if not k.startswith("stability.")}
     for i in range(len(config.label_sets)):
         weights[f"stability.{i}.hidden.weight"] = np.eye(config.hidden, dtype=np.float32)
@@ -81,11 +84,14 @@ class StateCollector:
         shown = with_hidden_states(checkpoint)
         sets = [*shown.config.label_sets.values()]
         self._first = sum(len(x) + shown.config.hidden for x in sets[:tagger])
+        self._first_label = sum(map(len, sets[:tagger]))
         self._labels = sets[tagger]
         self._decoder = Decoder(self._labels)
         self._pool = SessionPool(
             HybridEncoder(shown, max_sessions=2 * BATCH), max_sessions=2 * BATCH, starts_word=starts_word
         )
+        self.span_rows: list[tuple[SpanRows, SpanRows]] = []
+        """Of each text: spans that stood, and that were right."""
 
     def collect(
         self,
@@ -96,17 +102,20 @@ class StateCollector:
         advance: Callable[[int], None] = lambda texts: None,
         *,
         twins: bool = False,
+        known: Sequence[frozenset[str] | None] | None = None,
     ) -> LiveStates:
         """Feed all texts.
 
         `points` draws a text's rule of restarts, `head` is for rules that look at stability, and `advance` is called
         with the number of texts that were done. With `twins` every step also computes what a full restart would give;
-        otherwise `agrees` equals `stands`.
+        otherwise `agrees` equals `stands`. If `known` is given, by source, spans are collected too: `span_rows`.
         """
+        self.span_rows = []
+        collect = partial(self._collect_spans, known) if known is not None else None
         ordered = sorted(examples, key=lambda e: len(e.ids))
         parts = []
         for i in range(0, len(ordered), BATCH):
-            group = [_FedText(e, points(rng), rng) for e in ordered[i : i + BATCH]]
+            group = [_FedText(e, points(rng), rng, collect) for e in ordered[i : i + BATCH]]
             parts.append(self._feed(group, head, twins))
             advance(len(group))
         return LiveStates.join(parts)
@@ -114,6 +123,11 @@ class StateCollector:
     def _feed(self, group: list["_FedText"], head: StabilityHead | None, twins: bool) -> LiveStates:
         lives = [self._pool.open_session() for _ in group]
         others = [self._pool.open_session() for _ in group]
+        for number in range(max(len(text.closed) for text in group)):
+            here = [i for i, text in enumerate(group) if number < len(text.closed)]
+            told = [(session, group[i].closed[number]) for i in here for session in (lives[i], others[i])]
+            run_plans(self._pool, [session.plan_update(number, tokens, 0, 0) for session, tokens in told])
+            run_plans(self._pool, [session.plan_close(number) for session, _ in told])
         for t in range(max(text.words for text in group)):
             here = [i for i, text in enumerate(group) if t < text.words]
             plans = [group[i].plan(lives[i], t, group[i].point(t)) for i in here]
@@ -121,13 +135,20 @@ class StateCollector:
             whole = [group[i].plan(others[i], t, 0, whole=not twins) for i in compared]
             run_plans(self._pool, [*plans, *whole])
             always = self._read([(group[i], p, 0, NO_LABEL) for i, p in zip(compared, whole, strict=True)])
-            full = {i: read.labels for i, read in zip(compared, always, strict=True)}
+            full = dict(zip(compared, always, strict=True))
             wanted = [(group[i], p, *group[i].read_from(p)) for i, p in zip(here, plans, strict=True)]
             for i, got in zip(here, self._read(wanted), strict=True):
                 group[i].note(t, got, full.get(i), head)
         for live in (*lives, *others):
             live.free()
+        self.span_rows += [rows for text in group if (rows := text.span_rows()) is not None]
         return LiveStates.join([text.states() for text in group])
+
+    def _collect_spans(
+        self, known: Sequence[frozenset[str] | None], gold: NDArray[np.int64], source: int
+    ) -> SpanCollector:
+        own = np.where(gold == IGNORED, IGNORED, gold - self._first_label)
+        return SpanCollector(self._labels, own, known[source])
 
     def _read(self, wanted: Sequence[tuple["_FedText", SegmentPlan, int, int]]) -> list["_Read"]:
         """Decode packed: each text's words from a first one on, after the label before it."""
@@ -157,13 +178,26 @@ class _Read:
 
 
 class _FedText:
-    """One text that is fed: how its labels stand, and the rows noted so far."""
+    """One text that is fed: its closed segments, how the labels of its last one stand, and the rows noted so far."""
 
-    def __init__(self, example: TrainingExample, points: Points, rng: random.Random) -> None:
-        ends = np.flatnonzero(np.r_[example.word[1:] != example.word[:-1], True]).astype(np.int64) + 1
+    def __init__(
+        self,
+        example: TrainingExample,
+        points: Points,
+        rng: random.Random,
+        collect_spans: Callable[[NDArray[np.int64], int], SpanCollector] | None = None,
+    ) -> None:
+        cuts = np.flatnonzero(np.diff(example.sentence)) + 1
+        *self.closed, live = np.split(example.ids.astype(np.int32), cuts)
+        word = example.word[len(example.word) - len(live) :]
+        ends = np.flatnonzero(np.r_[word[1:] != word[:-1], True]).astype(np.int64) + 1
         self.ends = ends[:LONGEST]
         self.words = len(self.ends)
-        self._ids = example.ids[: self.ends[-1]].astype(np.int32)
+        self._ids = live[: self.ends[-1]]
+        gold = example.labels[len(example.word) - len(live) :][self.ends - 1]
+        self._spans = collect_spans(gold, int(example.known[-1])) if collect_spans else None
+        self._probability = np.zeros(self.words, np.float32)
+        self._close: _Read | None = None
         self._points = points
         self._rng = rng
         self._labels = np.zeros(self.words, np.int32)
@@ -202,8 +236,8 @@ class _FedText:
         first = int(np.searchsorted(self.ends - 1, rows.first))
         return first, int(self._labels[first - 1]) if first else NO_LABEL
 
-    def note(self, t: int, got: _Read, always: NDArray[np.int32] | None, head: StabilityHead | None) -> None:
-        """Take over what step `t` gave; `always` are the labels of a full restart, if there was one."""
+    def note(self, t: int, got: _Read, always: "_Read | None", head: StabilityHead | None) -> None:
+        """Take over what step `t` gave; `always` is the read of a full restart, if there was one."""
         at = slice(got.first, t + 1)
         for row in self._row[got.first : t].tolist():
             self._until[row] = t
@@ -217,9 +251,22 @@ class _FedText:
         self._place.append(np.arange(got.first, t + 1))
         self._from.append(np.full(len(got.labels), t))
         if always is not None:
-            self._always[t] = always
+            self._always[t] = always.labels
+            self._close = always
         if head is not None:
             self._logits.base[at], self._logits.drift[at] = predict_logits(head, got.hidden, got.labels, got.features).T
+        if self._spans is not None:
+            self._probability[at] = got.features[:, PROBABILITY]
+            unseen = np.int32(t + 1) - self._seen[: t + 1]
+            logits = StabilityLogit(self._logits.base[: t + 1], self._logits.drift[: t + 1])
+            self._spans.note(self._labels[: t + 1], stability_of(logits, unseen), self._probability[: t + 1])
+
+    def span_rows(self) -> tuple[SpanRows, SpanRows] | None:
+        """Give the rows of spans that stood and that were right; the last step's full restart is the close."""
+        if self._spans is None:
+            return None
+        assert self._close is not None
+        return self._spans.close(self._close.labels, self._close.features[:, PROBABILITY])
 
     def states(self) -> LiveStates:
         """All rows; the last step's full restart is the close."""

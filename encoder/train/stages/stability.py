@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from encoder.train.config import StabilityStage
 from encoder.train.data.batches import TrainingExample
 from encoder.train.stages.live_states import LiveStates, Points, StateCollector
 from encoder.train.stages.loop import console
+from encoder.train.stages.span_states import SpanRows, fit_confidence, log_loss
 
 BATCH = 1024
 CHECKED = 0.1
@@ -37,16 +39,30 @@ class HeldOutSource:
 
     checkpoint: Checkpoint
     examples: Seq[TrainingExample]
+    known: Seq[frozenset[str] | None]
+    """Types that each source of the examples annotates; None: all."""
+
+
+class TrainedStability(NamedTuple):
+    """The stability head of one tagger, and its span model's weights (2, span_weights)."""
+
+    head: StabilityHead
+    spans: NDArray[np.float32]
 
 
 def train_stability(
     sources: Seq[HeldOutSource], tagger: int, labels: int, options: StabilityStage, seed: int
-) -> StabilityHead:
-    """Collect states and train the head of one tagger: label set number `tagger`, which has `labels` labels."""
+) -> TrainedStability:
+    """Collect states and train the head of one tagger: label set number `tagger`, which has `labels` labels.
+
+    Then the texts are fed once more, with the head, and the confidence in whole spans is fitted.
+    """
     rng = random.Random(f"{seed}-stability-{tagger}")
     head: StabilityHead | None = None
     gathered: list[LiveStates] = []
-    for number in range(options.rounds):
+    spans: list[tuple[SpanRows, SpanRows]] = []
+    for number in range(options.rounds + 1):
+        last = number == options.rounds
         for i, source in enumerate(sources):
             starts_word = IncrementalTokenizer(source.checkpoint.tokenizer).starts_word()
             collector = StateCollector(source.checkpoint, tagger, starts_word)
@@ -54,10 +70,28 @@ def train_stability(
             rule = partial(draw_points, trained=head is not None)
             with progress_bar() as bar:
                 advance = partial(bar.advance, bar.add_task(f"states {number + 1}.{i + 1}", total=len(examples)))
-                gathered.append(collector.collect(examples, rule, head, rng, advance, twins=options.target == "now"))
-        head = fit(LiveStates.join(gathered), sources[0].checkpoint.config.hidden, labels, options, seed)
+                twins, known = options.target == "now" and not last, source.known if last else None
+                states = collector.collect(examples, rule, head, rng, advance, twins=twins, known=known)
+            gathered.append(states)
+            spans += collector.span_rows
+        if not last:
+            head = fit(LiveStates.join(gathered), sources[0].checkpoint.config.hidden, labels, options, seed)
     assert head is not None
-    return head
+    return TrainedStability(head, fit_spans(spans))
+
+
+def fit_spans(spans: Seq[tuple[SpanRows, SpanRows]]) -> NDArray[np.float32]:
+    """Fit both regressions of a span model: (2, span_weights)."""
+    found = []
+    for name, rows in zip(("stand", "are right"), map(SpanRows.join, zip(*spans, strict=True)), strict=True):
+        weights = fit_confidence(rows)
+        share = float((rows.outcome * rows.weight).sum() / max(1e-9, float(rows.weight.sum())))
+        console.print(
+            f"spans: {len(rows.outcome):,} rows, {share:.2%} {name}, log loss {log_loss(rows, weights):.4f}",
+            highlight=False,
+        )
+        found.append(weights)
+    return np.stack(found)
 
 
 def draw_points(rng: random.Random, trained: bool) -> Points:
@@ -78,13 +112,13 @@ def _back(stability: NDArray[np.float32], words: int, rng: random.Random) -> int
 
 
 def _some(examples: Seq[TrainingExample], words: int, rng: random.Random) -> list[TrainingExample]:
-    """Draw random texts with about `words` words in total."""
+    """Draw random texts with about `words` words in their last segments in total."""
     chosen, count = [], 0
     for example in rng.sample(list(examples), len(examples)):
         if count >= words:
             break
         chosen.append(example)
-        count += int(example.word[-1]) + 1
+        count += len(np.unique(example.word[example.sentence == example.sentence[-1]]))
     return chosen
 
 

@@ -165,6 +165,40 @@ def _begin(text: TrainingExample, words: int) -> TrainingExample:
     return TrainingExample(text.ids[:end], text.labels[:end], text.word[:end], text.sentence[:end], text.known[:end])
 
 
+def test_the_last_segment_is_fed_behind_closed_ones(collector: StateCollector):
+    """Only words of the last segment are rows, and what stands is its label behind the closed segments."""
+    rng = random.Random(5)
+    parts = [[example(rng, n) for n in lengths] for lengths in ((4, 2, 5), (3, 6), (7,))]
+    never = lambda rng: len  # noqa: E731
+    states = collector.collect([_joined(x) for x in parts], never, None, rng)
+    pool = SessionPool(
+        HybridEncoder(tiny_checkpoint(), kernels="torch", number_format="float32"), starts_word=_starts_word()
+    )
+    differs = False
+    for number, segments in enumerate(sorted(parts, key=lambda x: sum(len(y.ids) for y in x))):
+        session = pool.open_session()
+        for i, one in enumerate(segments):
+            (rows,) = run_plans(pool, [session.plan_update(i, one.ids.astype(np.int32), 0, 0)])[0]
+            run_plans(pool, [session.plan_close(i)])
+        last = np.flatnonzero(np.r_[one.word[1:] != one.word[:-1], True])
+        ends = np.array([0, len(last)], np.int64)
+        final = Decoder(LABELS).decode(rows.logits[last], ends, np.array([NO_LABEL], np.int32)).labels
+        mine = states.text == number
+        assert states.weight[mine].tolist() == list(range(len(final), 0, -1))
+        assert (states.stands[mine] == (states.labels[mine] == final)).all()
+        differs |= final.tolist() != whole_labels([one])[0].tolist()
+    assert differs  # the closed segments are seen
+
+
+def _joined(segments: list[TrainingExample]) -> TrainingExample:
+    words = np.cumsum([0, *(int(x.word[-1]) + 1 for x in segments)])
+    ids, labels, known = (np.concatenate([getattr(x, name) for x in segments]) for name in ("ids", "labels", "known"))
+    word = np.concatenate([x.word + n for x, n in zip(segments, words, strict=False)])
+    return TrainingExample(
+        ids, labels, word, np.repeat(np.arange(len(segments)), [len(x.ids) for x in segments]), known
+    )
+
+
 def test_the_head_learns_what_decides():
     rng = np.random.default_rng(0)
     n = 6000

@@ -127,14 +127,15 @@ def calibration_table(report: "CalibrationReport") -> "Table":
 def _guarantee(report: "CalibrationReport") -> str:
     chosen, words = report.chosen, report.reliability
     assert chosen is not None
-    ece = [100 * words[f"words {when}"].ece for when in ("before", "after")]
+    ece = [100 * words[name].ece for name in ("words before", "words after", "spans", "spans first", "scores")]
     how = f"price {chosen.tau:g}"
     if chosen.policy == "stability":
         how = f"tau {chosen.tau:.4g} of the stability scaled by {chosen.scale:.3f} and shifted by {chosen.shift:.3f}"
     return (
         f"{how}: with "
         f"probability {1 - report.epsilon:g} at most {report.delta:g} of streaming EM is lost\n"
-        f"stability of words, expected calibration error: {ece[0]:.2f} %, scaled {ece[1]:.2f} %"
+        f"stability of words, expected calibration error: {ece[0]:.2f} %, scaled {ece[1]:.2f} %\n"
+        f"stability of spans: {ece[2]:.2f} %, when first found {ece[3]:.2f} %; scores of final spans: {ece[4]:.2f} %"
     )
 
 

@@ -89,7 +89,8 @@ class CalibrationReport(msgspec.Struct, frozen=True, kw_only=True):
     """If nothing was certified: number of units like these that would suffice; None if no number would."""
     chosen: Calibration | None
     reliability: dict[str, Reliability]
-    """"words" and "spans", each "before" and "after" ("words before"); empty if nothing was certified."""
+    """"words before" and "words after" scaling; "spans" after every update, "spans first" when they are first found,
+    "scores" of the final spans against the gold labels; empty if nothing was certified."""
 
     @property
     def best(self) -> ThresholdResult | None:
@@ -266,13 +267,14 @@ def _make_calibration(
 
 
 def _measure_reliability(outcomes: Sequence[SegmentPredictions]) -> dict[str, Reliability]:
-    """Measure reliability; the scales of "after" are fitted to the words of the other half of the units."""
-    words, spans = [x.words for x in outcomes], [x.spans for x in outcomes]
+    """Measure reliability; the scales of "words after" are fitted to the words of the other half of the units."""
+    words = [x.words for x in outcomes]
     found: dict[str, Sequence[StabilityPairs]] = {
         "words before": words,
         "words after": scale_across(words, words),
-        "spans before": spans,
-        "spans after": scale_across(spans, words),
+        "spans": [x.spans for x in outcomes],
+        "spans first": [x.first for x in outcomes],
+        "scores": [x.scores for x in outcomes],
     }
     return {name: measure_reliability(units) for name, units in found.items()}
 

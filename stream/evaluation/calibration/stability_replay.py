@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.heads.viterbi import labels_to_spans
 from encoder.restart.policies import RestartPolicy
+from stream.evaluation.replay.examples import LabelledText
 from stream.evaluation.replay.stream_replay import ReplayJob, StreamReplay
 from stream.evaluation.replay.update_stream import UpdateStream
 from stream.labelling.labeller import Labeller, Labelling
@@ -20,21 +22,33 @@ class StabilityPairs(NamedTuple):
 
 
 class SegmentPredictions(NamedTuple):
-    """Predictions for one segment."""
+    """Predictions for one segment; a span stands if the same words have the same type at the close."""
 
     words: StabilityPairs
     spans: StabilityPairs
-    """A span is as stable as its least stable word, and stands if the same words have the same type at the close."""
+    """Spans after every update."""
+    first: StabilityPairs
+    """Spans when they were first found: what a reader who acts at once relies on."""
+    scores: StabilityPairs
+    """Scores of the spans of the close, and whether the gold labels have them."""
+
+    @staticmethod
+    def pool(parts: "Sequence[SegmentPredictions]") -> "SegmentPredictions":
+        """Concatenate the predictions of segments."""
+        return SegmentPredictions(*(pool([x[i] for x in parts]) for i in range(len(SegmentPredictions._fields))))
 
 
 class StabilityReplay(StreamReplay):
     """Replay of labelled text that also records the stability of labels.
 
-    Args: as for `StreamReplay`.
+    Args: as for `StreamReplay`, and the names of the labels.
     """
 
-    def __init__(self, labeller: Labeller[Any], policy: RestartPolicy, stream: UpdateStream) -> None:
+    def __init__(
+        self, labeller: Labeller[Any], policy: RestartPolicy, stream: UpdateStream, names: tuple[str, ...]
+    ) -> None:
         super().__init__(labeller, policy, stream)
+        self._names = names
         self.predictions: dict[int, SegmentPredictions] = {}
         """Predictions for each closed segment, by the number of its gold text."""
         self._open: dict[int, list[Labelling]] = {}
@@ -44,30 +58,55 @@ class StabilityReplay(StreamReplay):
         for job, reading in zip(jobs, readings, strict=True):
             # arrays of a reading belong to the labeller, which may change them later
             copy = reading.replace(
-                labels=reading.labels.copy(), stability=reading.stability.copy(), spans=tuple(reading.spans)
+                labels=reading.labels.copy(),
+                stability=reading.stability.copy(),
+                probability=reading.probability.copy(),
+                spans=tuple(reading.spans),
             )
             number = job.segment.number
             if closing:
-                self.predictions[number] = _compare(self._open.pop(number, []), copy)
+                scores = _score(copy, job.segment.gold, self._names)
+                self.predictions[number] = _compare(self._open.pop(number, []), copy, scores)
             else:
                 self._open.setdefault(number, []).append(copy)
         return readings, flops
 
 
-def _compare(readings: Sequence[Labelling], final: Labelling) -> SegmentPredictions:
+def _compare(readings: Sequence[Labelling], final: Labelling, scores: StabilityPairs) -> SegmentPredictions:
     """Compare the readings of a growing segment with its final one; a word that was rewritten since is left out."""
     last = set(final.spans)
     words: list[StabilityPairs] = []
-    stability: list[float] = []
-    stood: list[bool] = []
+    spans: list[StabilityPairs] = []
+    first: list[StabilityPairs] = []
+    known: set[tuple[int, int, str]] = set()
     for reading in readings:
         n = min(len(reading.labels), len(final.labels))
         same = reading.starts[:n] == final.starts[:n]
         words.append(StabilityPairs(reading.stability[:n][same], (reading.labels[:n] == final.labels[:n])[same]))
-        for span in reading.spans:
-            stability.append(float(reading.stability[span[0] : span[1]].min()))
-            stood.append(span in last)
-    return SegmentPredictions(pool(words), StabilityPairs(np.array(stability, np.float32), np.array(stood, np.bool_)))
+        stood = np.array([span in last for span in reading.spans], np.bool_)
+        new = np.array([span not in known for span in reading.spans], np.bool_)
+        stability = reading.confidence(reading.spans)[:, 0]
+        spans.append(StabilityPairs(stability, stood))
+        first.append(StabilityPairs(stability[new], stood[new]))
+        known.update(reading.spans)
+    return SegmentPredictions(pool(words), pool(spans), pool(first), scores)
+
+
+def _score(final: Labelling, text: LabelledText | None, names: tuple[str, ...]) -> StabilityPairs:
+    """Compare the spans of the close, by the words of the gold text that they touch, with the gold spans."""
+    if text is None or not final.spans:
+        return pool([])
+    gold = set(labels_to_spans(text.gold, names))
+    right = [
+        (
+            int(np.searchsorted(text.ends, final.starts[first], side="right")),
+            int(np.searchsorted(text.ends, final.ends[end - 1])) + 1,
+            label,
+        )
+        in gold
+        for first, end, label in final.spans
+    ]
+    return StabilityPairs(final.confidence(final.spans)[:, 1], np.array(right, np.bool_))
 
 
 def pool(parts: Sequence[StabilityPairs]) -> StabilityPairs:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.evaluation.calibration.risk_control import Counts
-from stream.evaluation.calibration.stability_replay import SegmentPredictions, StabilityReplay, pool
+from stream.evaluation.calibration.stability_replay import SegmentPredictions, StabilityReplay
 from stream.evaluation.metrics.chart_metrics import is_prefix
 from stream.evaluation.replay.examples import LabelledText, batch_examples
 from stream.evaluation.replay.stream_replay import Advance, StreamReplay, ignore_progress
@@ -65,11 +65,13 @@ class Trial:
         """Replay and close all examples; returns the predictions of stability for each unit."""
         parts: list[list[SegmentPredictions]] = [[] for _ in range(int(self.units.max()) + 1)]
         for numbers in batch_examples(self.examples):
-            replay = StabilityReplay(HybridLabeller(self.tagger), policy, self._stream(numbers, closing=True))
+            replay = StabilityReplay(
+                HybridLabeller(self.tagger), policy, self._stream(numbers, closing=True), self.tagger.config.labels
+            )
             replay.run(advance)
             for k, i in enumerate(numbers):
                 parts[self.units[i]].append(replay.predictions[k])
-        return [SegmentPredictions(pool([x.words for x in part]), pool([x.spans for x in part])) for part in parts]
+        return [SegmentPredictions.pool(part) for part in parts]
 
     def _stream(self, numbers: Sequence[int], *, closing: bool) -> UpdateStream:
         return word_stream([self.examples[i] for i in numbers], self.tagger.config.labels, closing=closing)

@@ -1,4 +1,4 @@
-"""Reliability diagrams of a calibration: predicted stability, and the share of labels that stood."""
+"""Reliability diagrams of a calibration: predicted stability and score, and the share that stood or was right."""
 
 from pathlib import Path
 from typing import Any
@@ -12,25 +12,32 @@ from stream.evaluation.calibration.reliability import BINS, Reliability
 
 BEFORE, AFTER = "#d55e00", "#0072b2"
 TAU = "#009e73"
+TITLES = {
+    "words before": "words, as the head says",
+    "words after": "words, scaled",
+    "spans": "spans, every update",
+    "spans first": "spans, when first found",
+    "scores": "scores of final spans",
+}
 
 
 def plot_reliability(report: CalibrationReport, path: Path) -> None:
-    """Draw words and spans before and after scaling, each above the histogram of its predictions."""
-    figure = Figure(figsize=(13, 5.6), layout="constrained")
-    panels: Any = figure.subplots(2, 4, height_ratios=(3, 1), sharex=True)
+    """Draw words before and after scaling, spans and scores, each above the histogram of its predictions."""
+    figure = Figure(figsize=(3.25 * len(report.reliability), 5.6), layout="constrained")
+    panels: Any = figure.subplots(2, len(report.reliability), height_ratios=(3, 1), sharex=True)
     best, chosen = report.best, report.chosen
     assert best is not None
     assert chosen is not None
     for i, (name, found) in enumerate(report.reliability.items()):
-        before = name.endswith("before")
+        before = name != "words after"
         _draw(panels[0, i], found, BEFORE if before else AFTER)
-        panels[0, i].set_title(f"{name.replace(' ', ', ')} scaling: ECE {100 * found.ece:.2f} %", fontsize=10)
+        panels[0, i].set_title(f"{TITLES[name]}: ECE {100 * found.ece:.2f} %", fontsize=10)
         _draw_histogram(panels[1, i], found, BEFORE if before else AFTER)
         for axes in panels[:, i]:
-            if chosen.policy == "stability":  # a price is not a stability
+            if chosen.policy == "stability" and name.startswith("words"):  # a price is not a stability
                 axes.axvline(best.tau if before else chosen.tau, color=TAU, linewidth=1, linestyle="--")
             axes.grid(alpha=0.3)
-    panels[0, 0].set_ylabel("share that stood at the close")
+    panels[0, 0].set_ylabel("share that stood at the close (scores: that was right)")
     panels[1, 0].set_ylabel("share of predictions")
     figure.suptitle(
         f"{report.tagger} on {report.data}: stability after every word, band over {report.unit}s (95 %)"

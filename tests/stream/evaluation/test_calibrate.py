@@ -6,6 +6,7 @@ import pytest
 
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from encoder.heads.viterbi import labels_to_spans
 from encoder.restart.policies import Always, Last, StabilityThreshold, parse_policy
 from encoder.tagger import load_tagger
 from stream.evaluation.calibration import calibrate as module
@@ -106,7 +107,7 @@ def test_readings_are_the_same_when_recorded_and_pairs_are_what_they_say(folder,
     made = trial(folder, data)
     group = made.examples[:8]
     labeller, policy = HybridLabeller(made.tagger), StabilityThreshold(0.55)
-    recorded = StabilityReplay(labeller, policy, word_stream(group, LABELS, closing=True))
+    recorded = StabilityReplay(labeller, policy, word_stream(group, LABELS, closing=True), LABELS)
     charts = recorded.run()
     plain = replay_words(HybridLabeller(made.tagger), policy, group, closing=True).run()
     for a, b in zip(charts, plain, strict=True):
@@ -120,6 +121,11 @@ def test_readings_are_the_same_when_recorded_and_pairs_are_what_they_say(folder,
             assert outcome.words.stood.tolist() == stood
         assert ((outcome.words.stability > 0) & (outcome.words.stability < 1)).all()
         assert len(outcome.spans.stability) == len(outcome.spans.stood)
+        assert len(outcome.first.stability) <= len(outcome.spans.stability)
+        if not any(mark in group[number].text for mark in ".'(),"):
+            final, gold = (set(labels_to_spans(x, LABELS)) for x in (chart.final, group[number].gold))
+            assert len(outcome.scores.stood) == len(final)
+            assert outcome.scores.stood.sum() == len(final & gold)
 
 
 # What is chosen.

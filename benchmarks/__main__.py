@@ -4,8 +4,12 @@ import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks.commands import app
+from benchmarks import commands, service_commands
+from benchmarks.options import app
 from consumers.common.exit_codes import end_with_code
+
+COMMANDS = (commands, service_commands)
+"""Modules whose import registers the commands."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

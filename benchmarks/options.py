@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from consumers.common.settings import Guarantee
 
 
+app = typer.Typer(
+    help="Comparative benchmarks. Run them on a machine that does nothing else.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 TaggerOption = Annotated[str, typer.Option(help="Shipped tagger, checkpoint folder, or FOLDER:HEAD.")]
 
 
@@ -109,13 +115,14 @@ def usage_errors() -> Iterator[None]:
     from benchmarks.peers.peer import PeerMismatch
     from benchmarks.report.page import PageError
     from encoder.checkpoints.location import CheckpointError
+    from encoder.model.config import ConfigError
     from encoder.restart.policy_text import PolicyError
     from encoder.runtime.gpu.device import DeviceError
     from encoder.runtime.number_format import NumberFormatError
 
     try:
         yield
-    except (CheckpointError, PolicyError, NumberFormatError, DeviceError, PageError, NoBert) as error:
+    except (CheckpointError, ConfigError, PolicyError, NumberFormatError, DeviceError, PageError, NoBert) as error:
         raise typer.BadParameter(str(error)) from error
     except PeerMismatch as error:
         raise OperationFailed(str(error)) from error

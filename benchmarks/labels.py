@@ -1,0 +1,109 @@
+"""Quality of a tagger's final labels on development sets: alone and in session, written and spoken, by type.
+
+The sets, their types and their convention are those of the `[[dev]]` tables of a training configuration
+(`encoder.train.stages.dev_score`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.harness.progress import ReportProgress
+from benchmarks.harness.tables import Table
+from encoder.checkpoints.checkpoint import load_checkpoint
+from encoder.checkpoints.names import choose_taggers
+from encoder.model.config import ConfigError
+from encoder.model.dense import HybridModel
+from encoder.train.config import TextSource, read_train_config
+from encoder.train.data.batches import WordPieces
+from encoder.train.data.text import LabelledCorpus, read_source
+from encoder.train.run import keep_to_one_thread
+from encoder.train.stages.dev_score import FORMS, score_dev
+
+MODES = ("alone", "session")
+COLUMNS = [f"{form} {mode}" for form in FORMS for mode in MODES]
+
+
+class SetScore(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one development set, in percent."""
+
+    name: str
+    texts: int
+    f1: dict[str, float]
+    """By form and mode, such as "spoken session"."""
+    recall: dict[str, float]
+    """By type, spoken, in session."""
+
+
+class LabelsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one tagger."""
+
+    tagger: str
+    sets: list[SetScore]
+
+    def mean(self, column: str) -> float:
+        """Return the mean F1 over the sets."""
+        return sum(x.f1[column] for x in self.sets) / len(self.sets)
+
+
+def run_labels(
+    tagger: str, config: Path, limit: int, only: Sequence[str], progress: ReportProgress
+) -> list[LabelsReport]:
+    """Measure every tagger of a checkpoint on the development sets that a training configuration names for it.
+
+    Args:
+        tagger: as for `hearken tag`.
+        config: training configuration; paths in it are relative to the current folder.
+        limit: most texts of a set.
+        only: names of sets (folders); empty: all.
+        progress: told of each set.
+
+    Raises:
+        CheckpointError: the tagger cannot be read.
+        ConfigError: the configuration or a set cannot be read, or no set is left.
+    """
+    keep_to_one_thread()
+    training = read_train_config(config)
+    (choice,) = choose_taggers([tagger])
+    loaded = load_checkpoint(str(choice.folder))
+    wanted = [x for x in training.dev if (not only or x.name() in only) and x.tagger in choice.heads]
+    if not wanted:
+        raise ConfigError(f"{config} has no [[dev]] for {', '.join(choice.heads)}" + (" of that name" if only else ""))
+    found: dict[str, list[SetScore]] = {}
+    for number, source in enumerate(wanted):
+        progress(f"{source.tagger} {source.name()}", number / len(wanted))
+        checkpoint = loaded.single_head(source.tagger) if loaded.config.taggers else loaded
+        pieces = WordPieces(checkpoint.tokenizer, *checkpoint.config.label_sets.values())
+        score = _score_set(source, limit, checkpoint.dense_model(), pieces)
+        found.setdefault(source.tagger, []).append(score)
+    return [LabelsReport(tagger=name, sets=sets) for name, sets in found.items()]
+
+
+def _score_set(source: TextSource, limit: int, model: HybridModel, pieces: WordPieces) -> SetScore:
+    texts = read_source(source)[:limit]
+    rows = score_dev(model, pieces, LabelledCorpus((source,), [texts], (0,)), MODES, tuple(FORMS))
+    by_column = {" ".join(row.name.split()[-2:]): row for row in rows}
+    return SetScore(
+        name=source.name(),
+        texts=len(texts),
+        f1={column: row.f1 for column, row in by_column.items()},
+        recall=by_column["spoken session"].recall(),
+    )
+
+
+def labels_tables(reports: Sequence[LabelsReport]) -> list[Table]:
+    """Lay out a table for each tagger."""
+    tables = []
+    for report in reports:
+        rows = [
+            [x.name, f"{x.texts:,}", *(f"{x.f1[name]:.1f}" for name in COLUMNS), _show_recall(x)] for x in report.sets
+        ]
+        rows.append(["mean", "", *(f"{report.mean(name):.1f}" for name in COLUMNS), ""])
+        heads = ["set", "texts", *COLUMNS, "recall (spoken session)"]
+        tables.append(Table(f"{report.tagger or 'tagger'}: exact span F1, %", heads, rows))
+    return tables
+
+
+def _show_recall(score: SetScore) -> str:
+    return ", ".join(f"{kind} {value:.0f}" for kind, value in score.recall.items())

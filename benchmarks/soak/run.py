@@ -27,6 +27,8 @@ from tests.faults.rig.environment import RunEnvironment
 WINDOW_SECONDS = 10.0
 DRAIN_SECONDS = 180.0
 MOST_SHOWN = 20
+WARM_UP_SECONDS = 45.0
+"""Of each run that looks for the capacity: words of long sessions cost more than those of sessions that just began."""
 IDLE_SECONDS = 120.0
 """Of the service: hostile sessions that never end are dropped after it, so memory is flat well before ten minutes."""
 
@@ -63,7 +65,8 @@ def run_soak(settings: SoakSettings, make_engine: Callable[[], Engine], tell: Ca
     """
     bench = KafkaBenchSettings(
         broker=settings.broker, taggers=settings.taggers, policy=settings.policy, guarantees=("at_least_once",),
-        sessions=(), search=True, most=16_000, seconds=15.0, warm_up=5.0, target_ms=100.0,
+        sessions=(), search=True, most=16_000, seconds=15.0, target_ms=100.0,
+        warm_up=min(WARM_UP_SECONDS, settings.seconds / 4),
         partitions=settings.partitions, commit_seconds=1.0, command=settings.command,
     )  # fmt: skip
     capacity, speakers = 0, settings.speakers

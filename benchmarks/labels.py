@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table
-from benchmarks.labels_peer import load_pipeline, score_peer
+from benchmarks.labels_peer import TYPES, load_pipeline, score_peer
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.names import choose_taggers
 from encoder.model.config import ConfigError
@@ -43,8 +43,10 @@ class LabelsReport(msgspec.Struct, frozen=True, kw_only=True):
     tagger: str
     sets: list[SetScore]
 
-    def mean(self, column: str) -> float:
-        """Return the mean F1 over the sets."""
+    def mean(self, column: str) -> float | None:
+        """Return the mean F1 over the sets; None if it was not measured."""
+        if any(column not in x.f1 for x in self.sets):
+            return None
         return sum(x.f1[column] for x in self.sets) / len(self.sets)
 
 
@@ -95,9 +97,10 @@ def _score_set(source: TextSource, limit: int, model: HybridModel, pieces: WordP
 
 def run_peer(peer: str, config: Path, limit: int, only: Sequence[str], progress: ReportProgress) -> LabelsReport:
     """Measure a spaCy pipeline on the sets of names; arguments and errors as for `run_labels`."""
-    wanted = [x for x in read_train_config(config).dev if (not only or x.name() in only) and x.tagger in ("", "ner")]
+    named = (x for x in read_train_config(config).dev if not only or x.name() in only)
+    wanted = [x for x in named if not set(x.labels.values()).isdisjoint(TYPES.values())]
     if not wanted:
-        raise ConfigError(f"{config} has no [[dev]] for ner" + (" of that name" if only else ""))
+        raise ConfigError(f"{config} has no [[dev]] of names" + (" of that name" if only else ""))
     pipeline, sets = load_pipeline(peer), []
     for number, source in enumerate(wanted):
         progress(f"{peer} {source.name()}", number / len(wanted))
@@ -113,19 +116,17 @@ def labels_tables(reports: Sequence[LabelsReport]) -> list[Table]:
     tables = []
     for report in reports:
         rows = [
-            [
-                x.name,
-                f"{x.texts:,}",
-                *(f"{x.f1[name]:.1f}" if name in x.f1 else "" for name in COLUMNS),
-                _show_recall(x),
-            ]
+            [x.name, f"{x.texts:,}", *(_show(x.f1.get(column)) for column in COLUMNS), _show_recall(x)]
             for x in report.sets
         ]
-        has = report.sets[0].f1
-        rows.append(["mean", "", *(f"{report.mean(name):.1f}" if name in has else "" for name in COLUMNS), ""])
+        rows.append(["mean", "", *(_show(report.mean(column)) for column in COLUMNS), ""])
         heads = ["set", "texts", *COLUMNS, "recall (spoken session)"]
         tables.append(Table(f"{report.tagger or 'tagger'}: exact span F1, %", heads, rows))
     return tables
+
+
+def _show(f1: float | None) -> str:
+    return "" if f1 is None else f"{f1:.1f}"
 
 
 def _show_recall(score: SetScore) -> str:

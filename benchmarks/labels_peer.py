@@ -1,4 +1,4 @@
-"""The same figures for a spaCy pipeline, on the same texts, types and convention: each text alone, as it has no sessions."""
+"""The same figures for a spaCy pipeline: same texts, types and convention, each text alone, as it has no sessions."""
 
 import random
 from bisect import bisect_left, bisect_right

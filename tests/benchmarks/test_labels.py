@@ -103,3 +103,4 @@ def test_a_peer_is_judged_by_the_same_words(config: Path) -> None:
 def test_a_peer_that_is_not_installed_is_said(config: Path, tagger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["labels", "--config", str(config), "--tagger", str(tagger), "--peer", "no_such_pipeline"]
     assert main(given) == 2
+    assert "--peer no_such_pipeline" in " ".join(capsys.readouterr().err.split())

@@ -55,6 +55,8 @@ NOT_RUN = {
     "make bench": "measures for minutes; tests/benchmarks/test_commands.py runs a short one",
     "make bench BENCH=start": "minutes; tests/benchmarks/test_start.py runs a short one",
     "make soak": "an hour; tests/benchmarks/test_soak.py runs a short one",
+    'make bench BENCH=labels ARGS="--config configs/shipped.toml --limit 500 --out runs/labels"': "needs data that "
+    "is not in the repository; tests/benchmarks/test_labels.py",
     'make bench BENCH=report ARGS="--out docs"': "half an hour; tests/benchmarks/test_commands.py runs a short one",
     "hearken calibrate --tagger runs/mine/checkpoint --data dev.conll --delta 0.01 --epsilon 0.05 --out "
     "runs/calibrated": "needs a tagger of one's own; tests/consumers/cli/test_calibrate.py",

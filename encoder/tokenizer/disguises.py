@@ -17,40 +17,33 @@ words before them. So `last_cut` finds a place near the end of a text from which
 """
 
 import re
-import unicodedata
 from collections import Counter
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import pairwise
-from typing import NamedTuple
 
-from confusable_homoglyphs.utils import load as load_table
-
-from encoder.tokenizer.characters import LATIN_ALIKE, MARK_RANGES, SKIPPED
-from encoder.tokenizer.rude_words import RUDE_WORDS, RudeWord
+from encoder.tokenizer.characters import SKIPPED
+from encoder.tokenizer.disguise_readings import (
+    INSTEAD,
+    MASKS,
+    WordReading,
+    is_letter_or_sign,
+    is_regional_letter,
+    read_rude_words,
+    spell_word,
+)
 
 _LONGEST = 256
 """Characters of the longest run that is looked at."""
+_LONGEST_KEPT = 40
+"""Characters of the longest run whose result is kept for the next time."""
 _MOST_APART = 64
 """Single letters of the longest sequence that is looked at."""
 _RUN = re.compile(r"\S+")
-_INSTEAD = {"v": "u", "z": "s"}
-"""Letters that people put in place of others, as in "fvck"."""
-_DIGITS = {"0": "ou", "1": "il", "3": "e", "4": "a", "5": "s", "6": "gb", "7": "t", "8": "b", "9": "g"}
-_SIGNS = {"@": "a", "$": "s", "!": "i", "|": "il", "¡": "i", "€": "e", "£": "l", "¢": "c", "§": "s", "+": "t", "†": "t"}
-_MASKS = frozenset("*#%^~_-?&•●×✱✳⁎∗■█□▪◼⬛@$!+")
-_WEAK_MASKS = _MASKS - frozenset("*#@$%!")
+_WEAK_MASKS = MASKS - frozenset("*#@$%!")
 """Masks that are seldom meant as such."""
 _END_MASKS = frozenset(("*", "#", SKIPPED))
-_SEPARATORS = frozenset(".-_~*+=•·∙‐‑–—,/\\|^")
 _ONLY_APART = frozenset(",/\\|")
 """Separators between words, too: they only hide a word that has them between all letters."""
-_EMOJI = "\u2190-\u21ff\u2300-\u245f\u25a0-\u27bf\u2900-\u297f\u2b00-\u2bff\U0001f000-\U0001f1e5\U0001f200-\U0001faff"
-_IS_EMOJI = re.compile(f"[{_EMOJI}]")
-_IS_MARK = re.compile(f"[{MARK_RANGES}]")
-_LETTERS = dict(zip("ᔕᖴᑎᕮᘜᖇᔑᔖ", "sfnegrss", strict=True))
-"""Letters that the Unicode table of confusable characters does not have."""
-_ASIAN = ((0x0900, 0x109F), (0x2E80, 0xA4CF), (0xAC00, 0xD7FF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
-
 _LEAD = re.compile(r"[\"'“”‘’(\[{<«¿*_~#>\-–—….,:;]+")
 _TRAIL = re.compile(r"(?:['’`´]s)?[\"'“”‘’)\]}>».,:;!?…_~\-–—=|/]*$")
 _EMPHASIS = re.compile(r"[*_~]+")
@@ -72,110 +65,13 @@ _BEFORE_SPELLING = re.compile(
 )
 _LOOKED_AT = 48
 """Characters before single letters in which the announcement of a spelling is sought."""
-_BESIDE = re.split(" ", " you off him her them this that all it me u r a i y ur youre")
-"""Words beside a rude word whose letters are set apart, too."""
+_BEFORE = re.split(" ", " you a i u r ur youre the are is so he she they your my such what go")
+_BEHIND = re.split(" ", " you off him her them this that all it me u head")
+"""Words beside a rude word whose letters are set apart, too. They make no name with it, as "nazi" with "a" does."""
+_OTHER_WORDS = frozenset(("therapist", "therapists"))
+"""Words that are a common and a rude one."""
 _NAMES = frozenset(("dick", "hooker", "dyke"))
 """Rude words that are names as well, which people spell in capitals."""
-
-
-class _Node:
-    """A node of the tree of rude words, by letters."""
-
-    __slots__ = ("children", "letter", "word")
-
-    def __init__(self, letter: str) -> None:
-        self.letter = letter
-        self.children: dict[str, _Node] = {}
-        self.word: RudeWord | None = None
-
-
-def _make_tree() -> _Node:
-    root = _Node("")
-    for text, word in RUDE_WORDS.items():
-        node = root
-        for letter in text:
-            node = node.children.setdefault(letter, _Node(letter))
-        node.word = word
-    return root
-
-
-_ROOT = _make_tree()
-
-
-class _Path(NamedTuple):
-    """How the characters read so far were read: the last one's action and letter, and those before."""
-
-    before: "_Path | None"
-    action: str
-    letter: str
-
-
-class _Reading(NamedTuple):
-    """A text read as a rude word: an action and a letter (or none) for each character.
-
-    Actions: `l` the letter itself, `a` with an accent, `c` a look-alike, `d` a digit, `g` a sign, `m` a mask, `r` a
-    repetition, `s` a separator, `k` a combining mark, `z` a skipped character. More masks than letters have no letter.
-    """
-
-    word: RudeWord
-    actions: str
-    letters: list[str]
-
-
-@lru_cache(4096)
-def _meanings(character: str) -> tuple[tuple[str, str, int], ...]:
-    """Give what a character can mean in a disguised word: action, letters, and how far-fetched that is."""
-    lower = character.lower()
-    if "a" <= lower <= "z":
-        return (("l", lower, 0), *([("g", _INSTEAD[lower], 1)] if lower in _INSTEAD else []))
-    if character in _DIGITS:
-        return (("d", _DIGITS[character], 1),)
-    if character == SKIPPED:
-        return (("z", "", 0),)
-    if _IS_MARK.match(character):
-        return (("k", "", 0),)
-    found = list[tuple[str, str, int]]()
-    if character in _SIGNS:
-        found.append(("g", _SIGNS[character], 1))
-    is_emoji = _IS_EMOJI.match(character) is not None
-    if character in _SEPARATORS or is_emoji:
-        found.append(("s", "", 1))
-    if character in _MASKS or is_emoji:
-        found.append(("m", "", 2 + (character in _SIGNS)))
-    if (not found and character.isalpha()) or _is_regional(character):
-        accented, letter = _look_of(character)
-        if letter:
-            found.append(("a" if accented else "c", letter, 1))
-    return tuple(found)
-
-
-def _look_of(character: str) -> tuple[bool, str]:
-    """Give the Latin letter that a letter is with an accent (true) or looks like (false); none if there is none."""
-    code = ord(character)
-    if any(first <= code <= last for first, last in _ASIAN):
-        return False, ""
-    base = unicodedata.normalize("NFKD", character)[0].lower()
-    if base.isascii() and base.isalpha():
-        return True, base
-    if _is_regional(character):
-        return False, chr(code - 0x1F1E6 + ord("a"))
-    named = re.match(
-        r"LATIN (?:SMALL|CAPITAL) LETTER (?:DOTLESS |LONG )?([A-Z])(?: WITH |$)", unicodedata.name(character, "")
-    )
-    if named:
-        return True, named[1].lower()
-    return False, (LATIN_ALIKE | _LETTERS).get(character, _confusables().get(character, "")).lower()
-
-
-@cache
-def _confusables() -> dict[str, str]:
-    """Read the Unicode table of confusable characters: letters of other scripts to the Latin letter they look like."""
-    found: dict[str, str] = {}
-    for character, others in load_table("confusables.json").items():
-        if len(character) == 1 and not character.isascii():
-            letters = [x["c"] for x in others if len(x["c"]) == 1 and x["c"].isascii() and x["c"].isalpha()]
-            found.update(dict.fromkeys(character, letters[0]) if letters else {})
-    return found
 
 
 def undo_disguises(text: str, kept: str = "") -> str:
@@ -198,8 +94,8 @@ def undo_disguises(text: str, kept: str = "") -> str:
             if len(apart) > 2:
                 end = _add_changes(text, apart, parts, end)
             apart.clear()
-        if len(run) > 2:
-            read = _undo_in_run(run)
+        if 2 < len(run) <= _LONGEST:
+            read = _undo_in_short_run(run) if len(run) <= _LONGEST_KEPT else _undo_in_run(run)
             if read != run:
                 parts += [text[end : found.start()], read]
                 end = found.end()
@@ -225,25 +121,13 @@ def last_cut(text: str, most: int) -> int:
 @lru_cache(1024)
 def _is_single(run: str) -> bool:
     """Tell whether a run of up to three characters is a letter with signs beside it, or signs alone."""
-    return len(run) == 1 or sum(map(_is_letter, run.strip("!|+"))) < 2
+    return len(run) == 1 or sum(map(is_letter_or_sign, run.strip("!|+"))) < 2
 
 
-def _is_letter(character: str) -> bool:
-    """Tell whether a character is a letter or can stand in place of one."""
-    return character.isalnum() or character in _SIGNS or _is_regional(character)
-
-
-def _is_regional(character: str) -> bool:
-    return "\U0001f1e6" <= character <= "\U0001f1ff"
-
-
-@lru_cache(1 << 15)
 def _undo_in_run(run: str) -> str:
     """Undo the disguises in what stands between two spaces."""
     if run.isascii() and run.isalpha():
         return _undo_in_word(run)
-    if len(run) > _LONGEST:
-        return run
     start, end = 0, len(run)
     if lead := _LEAD.match(run):
         start = lead.end()
@@ -257,17 +141,19 @@ def _undo_in_run(run: str) -> str:
     return run[:start] + _undo_in_core(core) + run[end:]
 
 
+_undo_in_short_run = lru_cache(1 << 15)(_undo_in_run)
+
+
 def _undo_in_core(core: str) -> str:
     """Undo the disguises in a run without the punctuation at its ends: in all of it or in its parts."""
     whole = _undo_in_word(core)
     if whole != core or core.isalpha():
         return whole
-    letters = [x for x in enumerate(core) if _is_letter(x[1])]
+    letters = [x for x in enumerate(core) if is_letter_or_sign(x[1])]
     if len(letters) > 2 and all(b[0] - a[0] > 1 for a, b in pairwise(letters)):
         return _join_letters(core, [i for i, _ in letters], "")
     for pattern in (_PARTS, _SMALLER_PARTS):
-        found = list(pattern.finditer(core))
-        if pattern is _SMALLER_PARTS and len(found) > _MOST_PARTS:
+        if pattern is _SMALLER_PARTS and len(pattern.findall(core)) > _MOST_PARTS:
             break
         read = pattern.sub(lambda part: _undo_in_word(part[0].rstrip("!")) + "!" * _count_end(part[0], "!"), core)
         if read != core:
@@ -281,57 +167,13 @@ def _count_end(text: str, sign: str) -> int:
 
 def _undo_in_word(word: str) -> str:
     """Undo the disguise of a word; itself if it is not a rude word in disguise."""
-    if len(word) > _LONGEST:
-        return word
-    readings = _read(word)
+    readings = read_rude_words(word)
     if any(set(x.actions.rstrip("sz")) <= set("lz") for x in readings):  # the plain word, perhaps with a sign behind it
         return word
-    return next((_spell(word, x) for x in readings if _is_disguise(word, x)), word)
+    return next((spell_word(word, x) for x in readings if _is_disguise(word, x)), word)
 
 
-def _read(text: str) -> list[_Reading]:
-    """Read a whole text as rude words, the least far-fetched one first."""
-    states: dict[_Node, tuple[int, _Path | None]] = {_ROOT: (0, None)}
-    for character in text:
-        following: dict[_Node, tuple[int, _Path | None]] = {}
-
-        def reach(node: _Node, cost: int, path: _Path, into: dict[_Node, tuple[int, _Path | None]] = following) -> None:
-            if node not in into or cost < into[node][0]:
-                into[node] = cost, path
-
-        for node, (cost, path) in states.items():
-            for action, letters, price in _meanings(character):
-                if action == "m":
-                    for letter, child in node.children.items() if path is not None and path.action != "s" else ():
-                        reach(child, cost + price, _Path(path, "m", letter))
-                    if path is not None and path.action == "m":
-                        reach(node, cost + 1, _Path(path, "m", ""))
-                elif not letters:
-                    if action == "z" or (node is not _ROOT and not (action == "s" and path and path.action == "m")):
-                        reach(node, cost + price, _Path(path, action, ""))
-                else:
-                    for letter in letters:
-                        if letter in node.children:
-                            reach(node.children[letter], cost + price, _Path(path, action, letter))
-                    if node.letter and node.letter in letters:
-                        reach(node, cost + price + 1, _Path(path, "r", ""))
-        if not following:
-            return []
-        states = following
-    ends = [(cost, node.word.rank, node.word, path) for node, (cost, path) in states.items() if node.word]
-    return [_make_reading(word, path) for _, _, word, path in sorted(ends, key=lambda x: x[:2])]
-
-
-def _make_reading(word: RudeWord, path: _Path | None) -> _Reading:
-    actions, letters = list[str](), list[str]()
-    while path is not None:
-        actions.append(path.action)
-        letters.append(path.letter)
-        path = path.before
-    return _Reading(word, "".join(reversed(actions)), letters[::-1])
-
-
-def _is_disguise(text: str, reading: _Reading) -> bool:
+def _is_disguise(text: str, reading: WordReading) -> bool:
     """Tell whether a text that can be read as a rude word is meant as one, and is not the plain word."""
     word, actions = reading.word, reading.actions
     count, length = Counter(actions), len(word.text)
@@ -339,7 +181,9 @@ def _is_disguise(text: str, reading: _Reading) -> bool:
     is_plain = plain + count["z"] == len(text) and count["c"] == 0 and count["a"] < 2
     if is_plain or actions.rstrip("zk")[-1] == "s" or not _is_latin(text, reading):
         return False
-    if length == 3 and (not word.hard or count["d"] or count["m"] or count["s"] or _INSTEAD.keys() & text.lower()):
+    if length == 3 and (not word.hard or count["d"] or count["m"] or count["s"] or INSTEAD.keys() & text.lower()):
+        return False
+    if length == 4 and "z" in text.lower() and "z" not in word.text:  # "Titz"
         return False
     checks = (
         ("d", _has_meant_digits),
@@ -350,12 +194,12 @@ def _is_disguise(text: str, reading: _Reading) -> bool:
     return all(check(text, reading, plain) for action, check in checks if count[action])
 
 
-def _is_latin(text: str, reading: _Reading) -> bool:
+def _is_latin(text: str, reading: WordReading) -> bool:
     """Tell whether look-alikes stand among Latin letters: a word of another script is none of ours."""
-    return "c" not in reading.actions or "l" in reading.actions or any(map(_is_regional, text))
+    return "c" not in reading.actions or "l" in reading.actions or any(map(is_regional_letter, text))
 
 
-def _has_meant_digits(text: str, reading: _Reading, plain: int) -> bool:
+def _has_meant_digits(text: str, reading: WordReading, plain: int) -> bool:
     """Digits stand for letters: not in numbers of parts and rooms, nor where a number follows a word."""
     word, actions = reading.word, reading.actions
     if plain < (2 if word.hard or len(word.text) > 4 else 3):
@@ -363,13 +207,13 @@ def _has_meant_digits(text: str, reading: _Reading, plain: int) -> bool:
     return not (text[-1] == "5" and set(actions[:-1]) <= set("lz"))
 
 
-def _has_meant_masks(text: str, reading: _Reading, plain: int) -> bool:
+def _has_meant_masks(text: str, reading: WordReading, plain: int) -> bool:
     """Signs mask letters: enough of the word is shown, and more of one that is masked at its end."""
     word, actions = reading.word, reading.actions.rstrip("zk")
     length = len(word.text)
     shown = length - sum(action == "m" and x != "" for x, action in zip(reading.letters, actions, strict=False))
     masks = [x for x, action in zip(text, actions, strict=False) if action == "m"]
-    if length < 4 or plain < 1 or "s" in actions or (_INSTEAD.keys() & text.lower() and "g" in actions):
+    if length < 4 or plain < 1 or "s" in actions or (INSTEAD.keys() & text.lower() and "g" in actions):
         return False
     if not _WEAK_MASKS.isdisjoint(masks) and (not word.hard or len(actions.strip("lacdgr").replace("m", "")) > 0):
         return False
@@ -380,7 +224,7 @@ def _has_meant_masks(text: str, reading: _Reading, plain: int) -> bool:
     return shown >= 2 and len(masks) <= shown + (2 if word.hard else 1)
 
 
-def _has_meant_separators(text: str, reading: _Reading, plain: int) -> bool:
+def _has_meant_separators(text: str, reading: WordReading, plain: int) -> bool:
     """Separators hide a word: they are not between two words, and the word is not a short one."""
     word, actions = reading.word, reading.actions
     places, apart, seen = set[int](), 0, 0
@@ -397,49 +241,18 @@ def _has_meant_separators(text: str, reading: _Reading, plain: int) -> bool:
     return word.hard or len(word.text) > 4
 
 
-def _has_meant_repetitions(text: str, reading: _Reading, plain: int) -> bool:
+def _has_meant_repetitions(text: str, reading: WordReading, plain: int) -> bool:
     """Letters are repeated: three of a kind, or two where that makes no other word."""
-    word, lower = reading.word, text.lower().replace(SKIPPED, "")
-    if set(reading.actions) - set("lrz") or _TRIPLE.search(lower):
+    word, letters = reading.word, "".join(filter(str.isalpha, text.lower()))
+    if set(reading.actions) - set("lrzs") or _TRIPLE.search(letters):
         return True
-    return len(word.text) > 3 and lower not in _NO_REPETITIONS and (word.hard or word.text in _DOUBLED)
-
-
-def _spell(text: str, reading: _Reading) -> str:
-    """Write a disguised word with its letters in place, in the case of the text.
-
-    The last of repeated characters is the letter, and of the first letter's the first, so that the letters reach from
-    the first to the last character of the word as it is written.
-    """
-    letters, actions = reading.letters.copy(), reading.actions
-    first = next(i for i, x in enumerate(letters) if x)
-    for i in range(1, len(letters)):
-        if actions[i] in "rk" or (actions[i] == "m" and not letters[i]):
-            at = i - 1
-            while at > first and not letters[at] and actions[at] in "zs":
-                at -= 1
-            if at > first and letters[at]:
-                letters[i], letters[at] = letters[at], ""
-    shown = [x for x, action in zip(text, actions, strict=True) if action == "l"]
-    capitals = bool(shown) and all(map(str.isupper, shown))
-    return "".join(
-        [
-            SKIPPED
-            if not letter
-            else x
-            if x.lower() == letter
-            else letter.upper()
-            if capitals or x.isupper()
-            else letter
-            for x, letter in zip(text, letters, strict=True)
-        ]
-    )
+    return len(word.text) > 3 and letters not in _NO_REPETITIONS and (word.hard or word.text in _DOUBLED)
 
 
 def _add_changes(text: str, apart: list[re.Match[str]], parts: list[str], end: int) -> int:
     """Add the text up to the end of a sequence of single letters to `parts` if it hides a word; return its end."""
     start, stop = apart[0].start(), apart[-1].end()
-    places = [i for i in range(start, stop) if _is_letter(text[i])]
+    places = [i for i in range(start, stop) if is_letter_or_sign(text[i])]
     if not 2 < len(places) <= _MOST_APART:
         return end
     read = _join_letters(text[start:stop], [i - start for i in places], text[max(0, start - _LOOKED_AT) : start])
@@ -466,8 +279,10 @@ def _join_group(text: str, places: list[int], characters: list[str]) -> bool:
     shown = "".join([text[i] for i in places])
     low, high = len(shown) - len(shown.lstrip("!|+")), len(shown.rstrip("!|+"))
     lower = shown.lower()
-    for lead in _BESIDE:
-        for tail in _BESIDE if lower.startswith(lead, low, high) else ():
+    if lower[low:high] in _OTHER_WORDS:
+        return False
+    for lead in _BEFORE:
+        for tail in _BEHIND if lower.startswith(lead, low, high) else ():
             first, end = low + len(lead), high - len(tail)
             if end - first > 2 and lower.endswith(tail, first, high) and (word := _read_apart(shown[first:end])):
                 parts = [(low, shown[low:first]), (first, word), (end, shown[end:high])]
@@ -483,13 +298,11 @@ def _join_group(text: str, places: list[int], characters: list[str]) -> bool:
 
 def _read_apart(letters: str) -> str | None:
     """Read letters that were set apart as a rude word; None if they are none."""
-    readings = [x for x in _read(letters) if not set(x.actions) & set("msr") and _is_latin(letters, x)]
+    readings = [x for x in read_rude_words(letters) if not set(x.actions) & set("msr") and _is_latin(letters, x)]
     if not readings:
         return None
     reading = readings[0]
     word, plain = reading.word.text, sum(x in "lac" for x in reading.actions)
-    if (len(word) == 3 and not (word == "ass" and letters.islower())) or plain < 3 - (
-        reading.word.hard and len(word) > 3
-    ):
+    if plain < (2 if reading.word.hard and len(word) > 3 else 3) or (letters.isupper() and word in _NAMES):
         return None
-    return None if letters.isupper() and word in _NAMES else _spell(letters, reading)
+    return spell_word(letters, reading) if len(word) > 3 or (word == "ass" and letters.islower()) else None

@@ -46,6 +46,12 @@ class Encoded(NamedTuple):
         """Number of words."""
         return len(self.word_start)
 
+    def continues(self, before: "Encoded") -> bool:
+        """Tell whether the text is an earlier one with more behind it, and none of that is read in another way now."""
+        if not self.text.startswith(before.text):
+            return False
+        return self.cleaned is self.text or self.cleaned.startswith(before.cleaned)
+
 
 class _GrowingArrays:
     """Append-only arrays with spare capacity, so that a growing text is seldom copied.

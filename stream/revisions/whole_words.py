@@ -77,7 +77,8 @@ def fit_to_words(text: str, reading: Labelling) -> Labelling:
     before = list(reading.spans)
     if all(_is_plain(text, reading, *span) for span in before):
         return reading
-    fitted = _fit_spans(clean_text(text), reading.starts, reading.ends, before)
+    cleaned = clean_text(text) if reading.cleaned is None else reading.cleaned
+    fitted = _fit_spans(cleaned, reading.starts, reading.ends, before)
     after = [(x.first, x.end, x.label) for x in fitted]
     if after == before:
         return reading

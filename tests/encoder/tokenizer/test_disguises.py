@@ -1,8 +1,6 @@
 """Disguised rude words are read as the plain ones; everything else stays as it is."""
 
 import json
-import unicodedata
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,73 +12,11 @@ from encoder.tokenizer.cleaning import clean_grown_text, clean_text
 from encoder.tokenizer.disguises import last_cut, undo_disguises
 from encoder.tokenizer.incremental import EMPTY
 from encoder.tokenizer.rude_words import RUDE_WORDS
+from tests.encoder.tokenizer.disguise_kinds import KINDS, disguise
 from tests.encoder.tokenizer.test_tokenizer import BYTES, TOKENIZER, both_kinds, equal, word_of
 from tests.stream.revisions.test_whole_words import shown
 
 VOCABULARY = Path(__file__).parents[3] / "encoder/checkpoints/english/tokenizer.json"
-LEET = str.maketrans("aeiost", "43105+")
-STYLED = {
-    "bold": 0x1D41A,
-    "script": 0x1D4EA,
-    "double": 0x1D552,
-    "circled": 0x24D0,
-    "full width": 0xFF41,
-    "parenthesised": 0x249C,
-    "sans": 0x1D5BA,
-}
-
-
-def styled(first: int) -> Callable[[str], str]:
-    return lambda word: "".join(chr(first + ord(x) - ord("a")) for x in word)
-
-
-def repeat(word: str, at: int, times: int) -> str:
-    return word[:at] + word[at] * times + word[at:]
-
-
-def first_vowel(word: str) -> int:
-    return next(i for i, x in enumerate(word) if i and x in "aeiou")
-
-
-def mask(word: str, sign: str) -> str:
-    at = first_vowel(word)
-    return word[:at] + sign + word[at + 1 :]
-
-
-KINDS: dict[str, Callable[[str], str]] = {
-    "leet": lambda word: word[0] + word[1:].translate(LEET),
-    "one digit": lambda word: mask(word, {"a": "4", "e": "3", "i": "1", "o": "0", "u": "v"}[word[first_vowel(word)]]),
-    "at sign": lambda word: word.replace("a", "@", 1) if "a" in word else word.replace("s", "$", 1),
-    "asterisk": lambda word: mask(word, "*"),
-    "hash": lambda word: mask(word, "#"),
-    "masked by an emoji": lambda word: mask(word, "\U0001f4a9"),
-    "spaces": " ".join,
-    "two spaces": "  ".join,
-    "full stops": ".".join,
-    "hyphens": "-".join,
-    "low lines": "_".join,
-    "asterisks between": "*".join,
-    "full stops and spaces": ". ".join,
-    "emoji between": "\U0001f600".join,
-    "emoji and spaces between": " \U0001f600 ".join,
-    "one hyphen": lambda word: f"{word[:2]}-{word[2:]}",
-    "one emoji": lambda word: f"{word[:2]}\U0001f525\ufe0f{word[2:]}",
-    "long vowel": lambda word: repeat(word, first_vowel(word), 4),
-    "long end": lambda word: repeat(word, len(word) - 1, 3),
-    "long start": lambda word: repeat(word, 0, 3),
-    "all long": lambda word: "".join(x * 3 for x in word),
-    "struck out": lambda word: "".join(x + "\u0336" for x in word),
-    "zalgo": lambda word: "".join(x + "\u0335\u0301\u0323\u033e"[: 2 + i % 3] for i, x in enumerate(word)),
-    "enclosed": "\u20dd".join,
-    "zero width": "\u200b".join,
-    "regional indicators": lambda word: "\u200b".join(chr(0x1F1E6 + ord(x) - ord("a")) for x in word),
-    "regional indicators and spaces": lambda word: " ".join(chr(0x1F1E6 + ord(x) - ord("a")) for x in word),
-    "Cyrillic": lambda word: word.translate(str.maketrans("aeopcxi", "аеорсхі")),
-    "Cyrillic and digits": lambda word: mask(word, "*").translate(str.maketrans("aeopcxi", "аеорсхі")),
-    "accents": lambda word: unicodedata.normalize("NFC", "".join(x + "\u0301" if x in "aeiou" else x for x in word)),
-    "leet and spaces": lambda word: " ".join(mask(word, "1")) if word[first_vowel(word)] == "i" else " ".join(word),
-    "leet and long": lambda word: repeat(word, 0, 3).replace("o", "0").replace("i", "1"),
-} | {name: styled(first) for name, first in STYLED.items()}
 STEMS = [
     "stupid",
     "idiot",
@@ -95,20 +31,12 @@ STEMS = [
     "scumbag",
     "loser",
 ]
-MILD = {"stupid", "idiot", "moron", "loser", "scumbag"}
 FRAMES = ["{}", "you are such a {} today", "well, {}! he said", "({}) and so on", "look at that {}, anna", "a {} {}"]
 
 
 def frames(kind: str) -> list[str]:
     """Letters apart twice in a row are one row of letters."""
     return FRAMES if "between" not in kind and "spaces" not in kind else FRAMES[:-1]
-
-
-def disguise(kind: str, word: str) -> str:
-    hidden = KINDS[kind](word)
-    if kind == "accents" and sum(x in "aeiou" for x in word) < 2:
-        return word
-    return hidden
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -174,6 +102,8 @@ def test_what_disguises_are_in_detail(text, plain):
 
 
 HARMLESS = """
+    n a z i r|n a z i a|D.I.C.K.|Titz|en retard, garçon|¡qué lástima, señor!|das ist dick und fett|çok iyi, teşekkürler
+    сос сука|перевод 100|он стоит 155 руб|Ζεύς|漢字とかな f|definately recieve|teh wierd freind|thier adress
     v1.0|h2o|4chan|b2b|b4|gr8|$5.99|50%|C++|c#|U.S.|U.S.A.|m i l l e r|a b c|x y z|he'll|we'll be|she'll|room5
     level5 kills|A55 to Conwy|d i c k s o n|c o c k b u r n|looser|rapper|rapping|assess|Shiite|x**2|f**2|a*b*c
     2 * 3|AB12CDE|W1A 1AA|f47ac10b-58cc-4372-a567-0e02b2c3d479|b00b-1234-aaaa-bbbb-cccc|sh1t@example.com
@@ -210,6 +140,14 @@ def test_plain_words_stay():
         x for word in (*PLAIN, *RUDE_WORDS) for x in (word, word.title(), word.upper()) if clean_text(x) is not x
     ]
     assert changed == []
+
+
+@pytest.mark.parametrize(("sign", "part"), [(" ", 1), (".", 9), ("-", 10), (". ", 11), (", ", 12)])
+def test_plain_words_that_are_spelled_stay(sign, part):
+    some = ["therapist", "rapper", "assess", "assessing", *PLAIN[::part]]
+    spelled = [sign.join(word) for word in some if len(word) > 2 and word not in RUDE_WORDS]
+    assert len(spelled) > 1_500
+    assert [x for x in spelled if clean_text(x) is not x] == []
 
 
 @given(

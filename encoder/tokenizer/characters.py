@@ -52,7 +52,8 @@ _PERFECT = (
 """Latin letters, each with the letters of other scripts that look the same in most fonts."""
 _SIMILAR = "aα bвьъβ eёєεҽ gցԍ hнη iїι kкκ mмա nпη oσδ pρք rгяЯ sς tтτ uиυцЦ wшω xχ yγўү zʐ BЪЬ EЁЄ IЇ NИ RЯ UЦ WШ YЎҮ"
 """Letters that people put in place of a Latin one inside of a word, such as "ѕтuрid"."""
-MARK_RANGES = "\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_MARK_RANGES = ((0x300, 0x36F), (0x483, 0x489), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F))
+MARK_RANGES = "".join([f"{chr(first)}-{chr(last)}" for first, last in _MARK_RANGES])
 """Combining marks, as a set of a regular expression."""
 _MARK = "\u0300-\u036f"
 _MARKED_WORD = re.compile(rf"(?:\w[{MARK_RANGES}]*)+")
@@ -87,6 +88,7 @@ _PLAIN |= dict(_compatible()) | _SMALL_CAPITALS
 _PLAIN |= {chr(first + i): chr(0x41 + i) for first in (0x1F150, 0x1F170) for i in range(26)}  # white on black
 _TRANSLATION = {ord(character): plain for character, plain in _PLAIN.items()}
 _UNWANTED = frozenset(_PLAIN)
+_UNUSUAL = _UNWANTED.union(map(chr, _codes(_MARK_RANGES)))
 _OTHER_SCRIPTS = "\u0370-\u03ff\u0400-\u058f\u13a0-\u13ff"
 _OTHER_LETTER = re.compile(f"[{_OTHER_SCRIPTS}]")
 _WORD_WITH_OTHERS = re.compile(rf"[\w{SKIPPED}{_MARK}]*[{_OTHER_SCRIPTS}][\w{SKIPPED}{_MARK}]*")
@@ -98,9 +100,11 @@ def replace_characters(text: str) -> str:
     if text.isascii() and text.isprintable():  # nearly always
         return text
     replaced = text
-    if not _UNWANTED.isdisjoint(text):
-        replaced = _ESCAPE_SEQUENCE.sub(lambda found: SKIPPED * len(found[0]), text).translate(_TRANSLATION)
-    return replaced if text.isascii() else _read_as_latin(_skip_odd_marks(replaced))
+    if not _UNUSUAL.isdisjoint(text):
+        if not _UNWANTED.isdisjoint(text):
+            replaced = _ESCAPE_SEQUENCE.sub(lambda found: SKIPPED * len(found[0]), text).translate(_TRANSLATION)
+        replaced = _skip_odd_marks(replaced)
+    return replaced if text.isascii() else _read_as_latin(replaced)
 
 
 def _skip_odd_marks(text: str) -> str:

@@ -10,7 +10,7 @@ import re
 import unicodedata
 
 from encoder.tokenizer.characters import SKIPPED, replace_characters
-from encoder.tokenizer.disguises import last_cut, undo_disguises
+from encoder.tokenizer.disguises import is_surely_plain, last_cut, undo_disguises
 
 __all__ = ["SKIPPED", "clean_grown_text", "clean_text", "spread_text"]
 
@@ -25,15 +25,20 @@ def clean_text(text: str) -> str:
     return undo_disguises(replace_characters(text))
 
 
-def clean_grown_text(replaced: str, before: str, common: int) -> str:
+def clean_grown_text(replaced: str, before: str, common: int, was_plain: bool) -> str:
     """Undo the disguises of a text of which an earlier version is clean: only from near the first change on.
 
     Args:
         replaced: the text, with its characters replaced.
         before: the earlier version, cleaned.
         common: length of a common beginning of `replaced` and of the earlier version with its characters replaced.
+        was_plain: whether there was no disguise in the earlier version.
     """
-    return undo_disguises(replaced, before[: last_cut(replaced, common)])
+    goes_on = common == len(before) and replaced[common : common + 1] == " "  # the last run is the same in both
+    cut = last_cut(replaced, common + goes_on)
+    if was_plain and is_surely_plain(replaced[cut:]):
+        return replaced
+    return undo_disguises(replaced, before[:cut])
 
 
 def spread_text(cleaned: str) -> tuple[str, list[int]] | None:

@@ -107,6 +107,17 @@ def undo_disguises(text: str, kept: str = "") -> str:
     return "".join(parts)
 
 
+def is_surely_plain(text: str) -> bool:
+    """Tell quickly whether a short text is plain, as nearly all are; if not, `undo_disguises` tells."""
+    short = 0
+    for run in text.split():
+        if len(run) <= 3:
+            short += 1
+        if len(run) > 2 and (len(run) > _LONGEST_KEPT or not _is_plain_run(run)):
+            return False
+    return short < 3
+
+
 def last_cut(text: str, most: int) -> int:
     """Give the last place up to `most` on both sides of which a text is cleaned independently.
 
@@ -142,6 +153,11 @@ def _undo_in_run(run: str) -> str:
 
 
 _undo_in_short_run = lru_cache(1 << 15)(_undo_in_run)
+
+
+@lru_cache(1 << 15)
+def _is_plain_run(run: str) -> bool:
+    return _undo_in_run(run) == run
 
 
 def _undo_in_core(core: str) -> str:
@@ -303,6 +319,6 @@ def _read_apart(letters: str) -> str | None:
         return None
     reading = readings[0]
     word, plain = reading.word.text, sum(x in "lac" for x in reading.actions)
-    if plain < (2 if reading.word.hard and len(word) > 3 else 3) or (letters.isupper() and word in _NAMES):
+    if plain < (2 if len(word) > 4 - reading.word.hard else 3) or (letters.isupper() and word in _NAMES):
         return None
     return spell_word(letters, reading) if len(word) > 3 or (word == "ass" and letters.islower()) else None

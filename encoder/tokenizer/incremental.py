@@ -156,7 +156,7 @@ class IncrementalTokenizer:
         replaced, common = replace_characters(text), start
         if replaced is not text or before.replaced is not before.text:  # what follows can change what is replaced
             common = min(start, common_prefix(before.replaced, replaced))
-        cleaned = clean_grown_text(replaced, before.cleaned, common)
+        cleaned = clean_grown_text(replaced, before.cleaned, common, before.cleaned is before.replaced)
         whole = _Cleaned(text, replaced, cleaned)
         if cleaned is not text or before.cleaned is not before.text:  # and how a text is cleaned
             start = min(start, common_prefix(before.cleaned, cleaned))

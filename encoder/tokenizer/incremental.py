@@ -90,6 +90,8 @@ class _GrowingArrays:
         self.words, self.tokens = end, tokens + len(part.ids) - skipped
 
 
+_Texts = tuple[str, str, str]
+"""A text, with its characters replaced, and cleaned."""
 _SLICE = 4096
 """Characters that `update_in_slices` splits at once, and then on to the next boundary: about 5 ms."""
 _SPARE = 16
@@ -120,7 +122,7 @@ class IncrementalTokenizer:
         """Encode a text from scratch."""
         replaced = replace_characters(text)
         cleaned = undo_disguises(replaced)
-        return _extend(EMPTY, 0, _Cleaned(text, replaced, cleaned), self._split(cleaned), 0)[0]
+        return _extend(EMPTY, 0, (text, replaced, cleaned), self._split(cleaned), 0)[0]
 
     def update(self, before: Encoded, text: str) -> tuple[Encoded, int, int]:
         """Encode `text`, given an earlier version of it.
@@ -133,31 +135,31 @@ class IncrementalTokenizer:
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
         whole, words, start = self._first_split(before, text)
-        return _extend(before, words, whole, self._split(whole.cleaned[start:]), start)
+        return _extend(before, words, whole, self._split(whole[2][start:]), start)
 
     def update_in_slices(self, before: Encoded, text: str) -> Generator[None, None, tuple[Encoded, int, int]]:
         """Do what `update` does, slice by slice: a generator that yields between slices and returns the same."""
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
         whole, words, start = self._first_split(before, text)
-        cleaned, after, known, is_one = whole.cleaned, before, words, True
+        cleaned, after, known, is_one = whole[2], before, words, True
         end = self._slice_end(cleaned, start)
         while end < len(text):
             part = self._split(cleaned[start:end])
-            after, _, _ = _extend(after, known, _Cleaned(*[x[:end] for x in whole]), part, start)
+            after, _, _ = _extend(after, known, (text[:end], whole[1][:end], cleaned[:end]), part, start)
             known, start, end, is_one = len(after.word_start), end, self._slice_end(cleaned, end), False
             yield
         after, word, token = _extend(after, known, whole, self._split(cleaned[start:]), start)
         return (after, word, token) if is_one else (after, *_first_changes(before, after, words))
 
-    def _first_split(self, before: Encoded, text: str) -> tuple["_Cleaned", int, int]:
+    def _first_split(self, before: Encoded, text: str) -> tuple[_Texts, int, int]:
         """Clean `text`; give the words of `before` that it cannot reach, and the first character to split again."""
         start, is_boundary = common_prefix(before.text, text), self._model.is_boundary
         replaced, common = replace_characters(text), start
         if replaced is not text or before.replaced is not before.text:  # what follows can change what is replaced
             common = min(start, common_prefix(before.replaced, replaced))
         cleaned = clean_grown_text(replaced, before.cleaned, common, before.cleaned is before.replaced)
-        whole = _Cleaned(text, replaced, cleaned)
+        whole = (text, replaced, cleaned)
         if cleaned is not text or before.cleaned is not before.text:  # and how a text is cleaned
             start = min(start, common_prefix(before.cleaned, cleaned))
         if start == len(before.text) and is_boundary(cleaned[start]):  # the change reaches no standing token
@@ -183,15 +185,7 @@ class IncrementalTokenizer:
         return Tokens(ids, bounds, [places[start] for start in starts], [places[end - 1] + 1 for end in ends])
 
 
-class _Cleaned(NamedTuple):
-    """A text, with its characters replaced, and cleaned."""
-
-    text: str
-    replaced: str
-    cleaned: str
-
-
-def _extend(before: Encoded, words: int, whole: _Cleaned, part: Tokens, start: int) -> tuple[Encoded, int, int]:
+def _extend(before: Encoded, words: int, whole: _Texts, part: Tokens, start: int) -> tuple[Encoded, int, int]:
     """Keep the first `words` words of `before`; `part`, from character `start` on, is the rest. See `update`."""
     text, replaced, cleaned = whole
     tokens, stood, held = int(before.word_token[words]), len(before.word_start), len(before.ids)

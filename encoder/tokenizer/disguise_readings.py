@@ -88,10 +88,9 @@ def _meanings(character: str) -> tuple[tuple[str, str, int], ...]:
     found = list[tuple[str, str, int]]()
     if character in SIGNS:
         found.append(("g", SIGNS[character], 1))
-    is_emoji = _IS_EMOJI.match(character) is not None
-    if character in _SEPARATORS or is_emoji:
+    if character in _SEPARATORS or is_emoji(character):
         found.append(("s", "", 1))
-    if character in MASKS or is_emoji:
+    if character in MASKS or is_emoji(character):
         found.append(("m", "", 2 + (character in SIGNS)))
     if (not found and character.isalpha()) or is_regional_letter(character):
         accented, letter = _look_of(character)
@@ -195,6 +194,11 @@ def spell_word(text: str, reading: WordReading) -> str:
 def is_letter_or_sign(character: str) -> bool:
     """Tell whether a character is a letter or can stand in place of one."""
     return character.isalnum() or character in SIGNS or is_regional_letter(character)
+
+
+def is_emoji(character: str) -> bool:
+    """Tell whether a character is an emoji or a symbol like one."""
+    return _IS_EMOJI.match(character) is not None
 
 
 def is_regional_letter(character: str) -> bool:

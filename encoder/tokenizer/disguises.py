@@ -26,6 +26,7 @@ from encoder.tokenizer.disguise_readings import (
     INSTEAD,
     MASKS,
     WordReading,
+    is_emoji,
     is_letter_or_sign,
     is_regional_letter,
     read_rude_words,
@@ -52,6 +53,7 @@ _SMALLER_PARTS = re.compile(r"[^,;:\"()\[\]{}<>…“”«»/?.\-&=]+")
 _MOST_PARTS = 4
 """Parts of a run with hyphens; what has more is a number of some kind."""
 _ADDRESS = re.compile(r"://|^www\.|@[\w-]+\.\w|\.(?:com|org|net|edu|gov|info|io|co|uk|de|fr|tv)\b", re.IGNORECASE)
+_TWO_NAMES = re.compile(r"[a-z][\-_.‐‑–][A-Z]")
 _TRIPLE = re.compile(r"(.)\1\1")
 _NO_REPETITIONS = frozenset(("assess",))
 """Words that are a hard word with a doubled letter."""
@@ -231,7 +233,9 @@ def _has_meant_masks(text: str, reading: WordReading, plain: int) -> bool:
     masks = [x for x, action in zip(text, actions, strict=False) if action == "m"]
     if length < 4 or plain < 1 or "s" in actions or (INSTEAD.keys() & text.lower() and "g" in actions):
         return False
-    if not _WEAK_MASKS.isdisjoint(masks) and (not word.hard or len(actions.strip("lacdgr").replace("m", "")) > 0):
+    if not _WEAK_MASKS.isdisjoint(masks) and (
+        not word.hard or _TWO_NAMES.search(text) or actions.strip("lacdgr").replace("m", "")
+    ):
         return False
     if actions[-1] == "m":
         if shown == 1:
@@ -252,9 +256,9 @@ def _has_meant_separators(text: str, reading: WordReading, plain: int) -> bool:
     if apart == len(word.text) - 1:
         return not (text.isupper() and word.text in _NAMES)
     signs = {x for x, action in zip(text, actions, strict=True) if action == "s"}
-    if signs & _ONLY_APART or "sss" in actions or places <= word.seams:
+    if signs & _ONLY_APART or "sss" in actions or places <= word.seams or _TWO_NAMES.search(text):
         return False
-    return word.hard or len(word.text) > 4
+    return word.hard or len(word.text) > 4 or all(map(is_emoji, signs))
 
 
 def _has_meant_repetitions(text: str, reading: WordReading, plain: int) -> bool:

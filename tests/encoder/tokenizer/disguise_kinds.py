@@ -24,7 +24,8 @@ def repeat(word: str, at: int, times: int) -> str:
 
 
 def first_vowel(word: str) -> int:
-    return next(i for i, x in enumerate(word) if i and x in "aeiou")
+    """The place of the first vowel behind the first letter, or of the second letter ("ugly")."""
+    return next((i for i, x in enumerate(word) if i and x in "aeiou"), 1)
 
 
 def mask(word: str, sign: str) -> str:
@@ -34,7 +35,9 @@ def mask(word: str, sign: str) -> str:
 
 KINDS: dict[str, Callable[[str], str]] = {
     "leet": lambda word: word[0] + word[1:].translate(LEET),
-    "one digit": lambda word: mask(word, {"a": "4", "e": "3", "i": "1", "o": "0", "u": "v"}[word[first_vowel(word)]]),
+    "one digit": lambda word: mask(
+        word, {"a": "4", "e": "3", "i": "1", "o": "0", "u": "v", "g": "9"}[word[first_vowel(word)]]
+    ),
     "at sign": lambda word: word.replace("a", "@", 1) if "a" in word else word.replace("s", "$", 1),
     "asterisk": lambda word: mask(word, "*"),
     "hash": lambda word: mask(word, "#"),

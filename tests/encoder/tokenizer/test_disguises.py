@@ -95,7 +95,7 @@ def test_a_disguise_that_grows_is_read_as_it_is_read_whole(tokenizer, kind):
         ("1 d 1 0 t", "idiot"),
         ("(f)(u)(c)(k)", "(fuck)"),
         ("b!tch@ss", "bitchass"),
-        ("f u c k  t h i s", "fuck  t h i s"),
+        ("f u c k  t h i s", "fuck  this"),
         ("s#it sh%t f$ck f?ck f&ck", "shit shit fuck fuck fuck"),
         ("\u015fh\u0131t", "shit"),
         ("f\U0001f595ck", "fuck"),
@@ -109,7 +109,7 @@ def test_what_disguises_are_in_detail(text, plain):
 
 
 HARMLESS = """
-    n a z i r|n a z i a|D.I.C.K.|Titz|en retard, garçon|¡qué lástima, señor!|das ist dick und fett|çok iyi, teşekkürler
+    Shi-Ting Chen|Shi-Tty|n a z i r|n a z i a|D.I.C.K.|Titz|en retard, garçon|¡qué lástima, señor!|das ist dick und fett|çok iyi, teşekkürler
     сос сука|перевод 100|он стоит 155 руб|Ζεύς|漢字とかな f|definately recieve|teh wierd freind|thier adress
     v1.0|h2o|4chan|b2b|b4|gr8|$5.99|50%|C++|c#|U.S.|U.S.A.|m i l l e r|a b c|x y z|he'll|we'll be|she'll|room5
     level5 kills|A55 to Conwy|d i c k s o n|c o c k b u r n|looser|rapper|rapping|assess|Shiite|x**2|f**2|a*b*c

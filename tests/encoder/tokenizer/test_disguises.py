@@ -110,7 +110,8 @@ def test_what_disguises_are_in_detail(text, plain):
 
 HARMLESS = """
     Shi-Ting Chen|Shi-Tty|n a z i r|n a z i a|D.I.C.K.|Titz|en retard, garçon|¡qué lástima, señor!
-    das ist dick und fett|çok iyi, teşekkürler|сос сука|перевод 100|он стоит 155 руб|Ζεύς|漢字とかな f|definately recieve|teh wierd freind|thier adress
+    das ist dick und fett|çok iyi, teşekkürler|сос сука|перевод 100|он стоит 155 руб|Ζεύς|漢字とかな f
+    definately recieve|teh wierd freind|thier adress
     v1.0|h2o|4chan|b2b|b4|gr8|$5.99|50%|C++|c#|U.S.|U.S.A.|m i l l e r|a b c|x y z|he'll|we'll be|she'll|room5
     level5 kills|A55 to Conwy|d i c k s o n|c o c k b u r n|looser|rapper|rapping|assess|Shiite|x**2|f**2|a*b*c
     2 * 3|AB12CDE|W1A 1AA|f47ac10b-58cc-4372-a567-0e02b2c3d479|b00b-1234-aaaa-bbbb-cccc|sh1t@example.com

@@ -48,9 +48,7 @@ class Encoded(NamedTuple):
 
     def continues(self, before: "Encoded") -> bool:
         """Tell whether the text is an earlier one with more behind it, and none of that is read in another way now."""
-        if not self.text.startswith(before.text):
-            return False
-        return self.cleaned is self.text or self.cleaned.startswith(before.cleaned)
+        return self.text.startswith(before.text) and self.cleaned.startswith(before.cleaned)
 
 
 class _GrowingArrays:

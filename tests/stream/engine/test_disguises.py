@@ -4,7 +4,9 @@ import pytest
 
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
+from stream.labelling.hybrid import HybridLabeller
 from tests.encoder.tokenizer.disguise_kinds import KINDS, disguise
+from tests.stream.engine.test_short_path import Mute, calm_tagger, run
 from tests.stream.helpers import tell, update
 from tests.stream.hybrid import tiny_tagger
 
@@ -34,6 +36,17 @@ def test_final_labels_of_disguised_words_are_those_of_the_whole_text(policy):
         last = tell(engine, update(kind, text, final=True), first=len(text) + 1)[-1]
         offline = tell(whole, update(kind, text, final=True))[-1]
         assert [(x.start, x.end, x.label) for x in last.spans] == [(x.start, x.end, x.label) for x in offline.spans]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize(
+    "cuts", [("1d10t", "*k"), ("s t u p i", " d"), ("we f*", "*k"), ("stuuup", "id"), ("f***", "x")]
+)
+def test_a_word_that_is_read_in_another_way_is_no_growth(policy, cuts):
+    """The engine compares the labels, as it does where a labeller says nothing of what changed."""
+    told = [update("u", cuts[0]), update("u", "".join(cuts))]
+    said = [run(x(calm_tagger(1)), told, policy, "low", -1, coalesce=False) for x in (HybridLabeller, Mute)]
+    assert said[0] == said[1]
 
 
 def test_an_update_that_joins_letters_relabels_them():

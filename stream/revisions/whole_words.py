@@ -165,7 +165,9 @@ def _fit_extent(text: str, start: int, end: int, is_name: bool) -> tuple[int, in
     begin, _ = _word_at(text, first)
     word_begin, finish = _word_at(text, last - 1)
     possessive = _POSSESSIVE.search(text, word_begin, finish)
-    if possessive is not None and (is_name or last <= possessive.start()) and possessive.start() > first:
+    if possessive is not None and (is_name or last <= possessive.start()):
+        if possessive.start() <= first:
+            return None
         finish = possessive.start()
     elif text.startswith(".", finish) and _INITIALS.fullmatch(text, word_begin, finish):
         finish += 1
@@ -179,7 +181,8 @@ def _fit_signs(text: str, start: int, end: int, is_name: bool) -> tuple[int, int
     """Return the extent of the word around signs that are labelled alone; itself if there is none, such as "****"."""
     begin, finish = _word_at(text, start)
     if begin < start < finish:
-        return begin, finish
+        possessive = _POSSESSIVE.search(text, begin, finish) if is_name else None
+        return None if possessive and possessive.start() <= start else (begin, finish)
     if is_name:
         return None
     for at in (start - 1, end):

@@ -182,7 +182,9 @@ def _fit_signs(text: str, start: int, end: int, is_name: bool) -> tuple[int, int
     begin, finish = _word_at(text, start)
     if begin < start < finish:
         possessive = _POSSESSIVE.search(text, begin, finish) if is_name else None
-        return None if possessive and possessive.start() <= start else (begin, finish)
+        if possessive is not None:
+            return (begin, possessive.start()) if start < possessive.start() else None
+        return begin, finish
     if is_name:
         return None
     for at in (start - 1, end):

@@ -138,6 +138,16 @@ def labels(
 
 
 @app.command()
+def disguises(tagger: TaggerOption = "moderation", out: OutOption = None) -> None:
+    """Disguised rude words that a tagger finds, of those that it finds plain, by kind of disguise."""
+    from benchmarks.disguises import disguise_table, run_disguises
+
+    with usage_errors():
+        report = run_disguises(tagger)
+    show_report([disguise_table(report)], out, "disguises", report)
+
+
+@app.command()
 def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
     """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
     if sys.platform != "linux":

@@ -16,7 +16,9 @@ from tokenizers import Tokenizer
 
 from encoder.tokenizer.base import SubwordModel, TokenizerError, Tokens
 from encoder.tokenizer.byte_bpe import BytePair
-from encoder.tokenizer.cleaning import clean_text, spread_text
+from encoder.tokenizer.characters import replace_characters
+from encoder.tokenizer.cleaning import clean_grown_text, spread_text
+from encoder.tokenizer.disguises import undo_disguises
 from encoder.tokenizer.reading import subword_kind
 from encoder.tokenizer.run_cache import RunCache
 from encoder.tokenizer.wordpiece import WordPiece
@@ -36,11 +38,17 @@ class Encoded(NamedTuple):
     """The buffer whose beginning the arrays are."""
     cleaned: str = ""
     """The text as the model sees it, character for character (`encoder.tokenizer.cleaning`)."""
+    replaced: str = ""
+    """The text with its characters replaced, before disguises are undone."""
 
     @property
     def words(self) -> int:
         """Number of words."""
         return len(self.word_start)
+
+    def continues(self, before: "Encoded") -> bool:
+        """Tell whether the text is an earlier one with more behind it, and none of that is read in another way now."""
+        return self.text.startswith(before.text) and self.cleaned.startswith(before.cleaned)
 
 
 class _GrowingArrays:
@@ -80,6 +88,8 @@ class _GrowingArrays:
         self.words, self.tokens = end, tokens + len(part.ids) - skipped
 
 
+_Texts = tuple[str, str, str]
+"""A text, with its characters replaced, and cleaned."""
 _SLICE = 4096
 """Characters that `update_in_slices` splits at once, and then on to the next boundary: about 5 ms."""
 _SPARE = 16
@@ -108,8 +118,9 @@ class IncrementalTokenizer:
 
     def encode(self, text: str) -> Encoded:
         """Encode a text from scratch."""
-        cleaned = clean_text(text)
-        return _extend(EMPTY, 0, text, cleaned, self._split(cleaned), 0)[0]
+        replaced = replace_characters(text)
+        cleaned = undo_disguises(replaced)
+        return _extend(EMPTY, 0, (text, replaced, cleaned), self._split(cleaned), 0)[0]
 
     def update(self, before: Encoded, text: str) -> tuple[Encoded, int, int]:
         """Encode `text`, given an earlier version of it.
@@ -121,35 +132,39 @@ class IncrementalTokenizer:
         """
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
-        cleaned = clean_text(text)
-        words, start = self._first_split(before, text, cleaned)
-        return _extend(before, words, text, cleaned, self._split(cleaned[start:]), start)
+        whole, words, start = self._first_split(before, text)
+        return _extend(before, words, whole, self._split(whole[2][start:]), start)
 
     def update_in_slices(self, before: Encoded, text: str) -> Generator[None, None, tuple[Encoded, int, int]]:
         """Do what `update` does, slice by slice: a generator that yields between slices and returns the same."""
         if text == before.text:
             return before, len(before.word_start), len(before.ids)
-        cleaned = clean_text(text)
-        words, start = self._first_split(before, text, cleaned)
-        after, known, end, whole = before, words, self._slice_end(cleaned, start), True
+        whole, words, start = self._first_split(before, text)
+        cleaned, after, known, is_one = whole[2], before, words, True
+        end = self._slice_end(cleaned, start)
         while end < len(text):
             part = self._split(cleaned[start:end])
-            after, _, _ = _extend(after, known, text[:end], cleaned[:end], part, start)
-            known, start, end, whole = len(after.word_start), end, self._slice_end(cleaned, end), False
+            after, _, _ = _extend(after, known, (text[:end], whole[1][:end], cleaned[:end]), part, start)
+            known, start, end, is_one = len(after.word_start), end, self._slice_end(cleaned, end), False
             yield
-        after, word, token = _extend(after, known, text, cleaned, self._split(cleaned[start:]), start)
-        return (after, word, token) if whole else (after, *_first_changes(before, after, words))
+        after, word, token = _extend(after, known, whole, self._split(cleaned[start:]), start)
+        return (after, word, token) if is_one else (after, *_first_changes(before, after, words))
 
-    def _first_split(self, before: Encoded, text: str, cleaned: str) -> tuple[int, int]:
-        """Give the words of `before` that a change to `text` cannot reach, and the first character to split again."""
+    def _first_split(self, before: Encoded, text: str) -> tuple[_Texts, int, int]:
+        """Clean `text`; give the words of `before` that it cannot reach, and the first character to split again."""
         start, is_boundary = common_prefix(before.text, text), self._model.is_boundary
-        if cleaned is not text or before.cleaned is not before.text:  # what follows can change how a text is cleaned
+        replaced, common = replace_characters(text), start
+        if replaced is not text or before.replaced is not before.text:  # what follows can change what is replaced
+            common = min(start, common_prefix(before.replaced, replaced))
+        cleaned = clean_grown_text(replaced, before.cleaned, common, before.cleaned is before.replaced)
+        whole = (text, replaced, cleaned)
+        if cleaned is not text or before.cleaned is not before.text:  # and how a text is cleaned
             start = min(start, common_prefix(before.cleaned, cleaned))
         if start == len(before.text) and is_boundary(cleaned[start]):  # the change reaches no standing token
-            return len(before.word_start), start
+            return whole, len(before.word_start), start
         while start and not is_boundary(cleaned[start - 1]):
             start -= 1
-        return int(before.word_start.searchsorted(np.int32(start))), start
+        return whole, int(before.word_start.searchsorted(np.int32(start))), start
 
     def _slice_end(self, cleaned: str, start: int) -> int:
         """Give the end of the slice that begins at `start`: after a boundary, or the end of the text."""
@@ -168,8 +183,9 @@ class IncrementalTokenizer:
         return Tokens(ids, bounds, [places[start] for start in starts], [places[end - 1] + 1 for end in ends])
 
 
-def _extend(before: Encoded, words: int, text: str, cleaned: str, part: Tokens, start: int) -> tuple[Encoded, int, int]:
+def _extend(before: Encoded, words: int, whole: _Texts, part: Tokens, start: int) -> tuple[Encoded, int, int]:
     """Keep the first `words` words of `before`; `part`, from character `start` on, is the rest. See `update`."""
+    text, replaced, cleaned = whole
     tokens, stood, held = int(before.word_token[words]), len(before.word_start), len(before.ids)
     same = _count_unchanged_words(before, words, part, start)
     new_words, new_tokens = words + len(part.starts), tokens + len(part.ids)
@@ -189,6 +205,7 @@ def _extend(before: Encoded, words: int, text: str, cleaned: str, part: Tokens, 
         buffer.word_token[: new_words + 1],
         buffer,
         cleaned,
+        replaced,
     )
     is_plain = cleaned is text and before.cleaned is before.text
     if words + same == stood and text.startswith(before.text) and (is_plain or cleaned.startswith(before.cleaned)):

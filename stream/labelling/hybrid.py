@@ -106,7 +106,7 @@ class HybridSessionLabels:
             void = True in before.void
             if void:
                 plan.unread_heads = before.void
-            elif not closing and not is_edit and encoded.text.startswith(before.encoded.text):
+            elif not closing and not is_edit and encoded.continues(before.encoded):
                 plan.first_changed = word
             if not void and token == len(before.encoded.ids) == len(encoded.ids):
                 return plan  # only white space or case changed: the encoder sees the same tokens
@@ -355,6 +355,7 @@ class _LazyLabelling(Labelling):
         put(self, "work", work)
         put(self, "growth", growth)
         put(self, "span_model", span_model)
+        put(self, "cleaned", words.encoded.cleaned)
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:

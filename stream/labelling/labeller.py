@@ -61,6 +61,8 @@ class Labelling:
     """None if the text was rewritten, or the growth was not measured."""
     span_model: SpanModel | None = None
     """Confidence in whole spans; None: a span is as sure as its least sure word, and every one when closed."""
+    cleaned: str | None = None
+    """The text as the model sees it (`encoder.tokenizer.cleaning`), if it is known."""
 
     def confidence(self, spans: Sequence[tuple[int, int, str]]) -> NDArray[np.float32]:
         """Return (spans, 2) the stability and the probability of spans of these words."""
@@ -76,7 +78,7 @@ class Labelling:
         return Labelling(**(fields | changed))
 
 
-_FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work", "span_model")
+_FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work", "span_model", "cleaned")
 
 
 @kernel(nogil=True)

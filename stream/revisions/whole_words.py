@@ -77,7 +77,8 @@ def fit_to_words(text: str, reading: Labelling) -> Labelling:
     before = list(reading.spans)
     if all(_is_plain(text, reading, *span) for span in before):
         return reading
-    fitted = _fit_spans(clean_text(text), reading.starts, reading.ends, before)
+    cleaned = clean_text(text) if reading.cleaned is None else reading.cleaned
+    fitted = _fit_spans(cleaned, reading.starts, reading.ends, before)
     after = [(x.first, x.end, x.label) for x in fitted]
     if after == before:
         return reading
@@ -164,7 +165,9 @@ def _fit_extent(text: str, start: int, end: int, is_name: bool) -> tuple[int, in
     begin, _ = _word_at(text, first)
     word_begin, finish = _word_at(text, last - 1)
     possessive = _POSSESSIVE.search(text, word_begin, finish)
-    if possessive is not None and (is_name or last <= possessive.start()) and possessive.start() > first:
+    if possessive is not None and (is_name or last <= possessive.start()):
+        if possessive.start() <= first:
+            return None
         finish = possessive.start()
     elif text.startswith(".", finish) and _INITIALS.fullmatch(text, word_begin, finish):
         finish += 1
@@ -178,6 +181,9 @@ def _fit_signs(text: str, start: int, end: int, is_name: bool) -> tuple[int, int
     """Return the extent of the word around signs that are labelled alone; itself if there is none, such as "****"."""
     begin, finish = _word_at(text, start)
     if begin < start < finish:
+        possessive = _POSSESSIVE.search(text, begin, finish) if is_name else None
+        if possessive is not None:
+            return (begin, possessive.start()) if start < possessive.start() else None
         return begin, finish
     if is_name:
         return None

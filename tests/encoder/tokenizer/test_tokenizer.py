@@ -25,6 +25,23 @@ FIELDS = ("ids", "word_start", "word_end", "word_token")
 SPACES_AND_MARKS = " \t\n\u00a0\u2003\u3000\u0301\u0338\u200d\u200b\ufe0f\ufffd\x00\x01\x85\x1c\u1b44\u302e"
 LETTERS = "abc.,=<'-中文가İßé≠≮\u1112\u1161\u11ab\ufb01\U0001f469\U0001f4bb\U0001f3fd\U00020000"
 DISGUISES = [*"стшοａＢ𝓬Ⓐᴀ", "аѕѕ", "\x1b[31", "\x1b", "[", "0m", "\x07", "\x0c", "\u202e", "\U000e0061"]
+DISGUISES += [
+    "s t u p i d",
+    " s",
+    " t",
+    "f*",
+    "**",
+    "1d",
+    "10t",
+    "@s",
+    "$",
+    "i-d-i",
+    "-ot",
+    "ooo",
+    "f u c k",
+    "\u0336",
+    "😀",
+]
 MARKUP = ["[CLS]", "[SEP]", "##a", "<s>", "<mask>", "'s", " 'll"]
 SIGNS = st.sampled_from([*SPACES_AND_MARKS, *LETTERS, *DISGUISES, *MARKUP])
 PIECES = st.one_of(SIGNS, st.sampled_from([w + " " for w in WORDS]), st.characters(exclude_categories=["Cs"]))

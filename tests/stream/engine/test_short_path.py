@@ -23,7 +23,7 @@ from tests.stream.streams import ALL, messages, steps
 from tests.tiny import LABELS, WORDS, tiny_checkpoint
 
 PLAIN = ["we", "met", "in", "and", "the", "x", "e\u0301", ",", *WORDS]
-SIGNS = ["*", "*x", "-", ".", "'s", "x!", "\u200b", "😀", "("]
+SIGNS = ["*", "*x", "-", ".", "'s", "x!", "\u200b", "😀", "(", "s t u p i", "d", "f*", "**k"]
 CALM = 9.0
 """Added to the score of no label."""
 POLICIES = ["price:0.01", "stability:0.6", "never", "last:2", "always"]

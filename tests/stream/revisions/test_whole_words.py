@@ -148,6 +148,8 @@ LABEL = st.sampled_from(["person", "place", "toxic"])
     kind=st.sampled_from([TOKENIZER, BYTES]),
 )
 @example("a-b", [(0, 1, "place"), (1, 1, "person")], TOKENIZER)
+@example("a's", [(1, 1, "person")], TOKENIZER)
+@example("a's", [(1, 1, "person")], BYTES)
 def test_spans_are_apart_and_of_whole_words_whatever_is_labelled(text, cuts, kind):
     words, at, spans = kind.encode(text).words, 0, []
     for skip, count, label in cuts:

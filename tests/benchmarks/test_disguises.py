@@ -1,0 +1,25 @@
+"""The benchmark of disguises: what is found of words that are found undisguised, by kind."""
+
+import json
+from pathlib import Path
+
+from benchmarks.__main__ import main
+from benchmarks.disguises import FRAMES, WORDS
+from encoder.checkpoints.checkpoint import save_checkpoint
+from encoder.tokenizer.rude_words import RUDE_WORDS
+from tests.encoder.tokenizer.disguise_kinds import KINDS
+from tests.tiny import tiny_checkpoint
+
+
+def test_every_kind_is_counted_and_listed_words_are_found_nearly_as_often_as_plain_ones(tmp_path: Path):
+    made = tiny_checkpoint()
+    made.weights["head.bias"][1] += 9.0  # nearly every word has a label
+    save_checkpoint(tmp_path / "t", made.config, made.weights, made.tokenizer)
+    assert main(["disguises", "--tagger", str(tmp_path / "t"), "--out", str(tmp_path / "out")]) == 0
+    scores = json.loads((tmp_path / "out" / "disguises.json").read_bytes())
+    assert [x["kind"] for x in scores] == list(KINDS)
+    listed = len(FRAMES) * sum(word in RUDE_WORDS for word in WORDS)
+    assert 0 < listed < len(FRAMES) * len(WORDS)
+    for score in scores:
+        assert 0 < score["of"] <= listed
+        assert score["found"] >= 0.85 * score["of"], score

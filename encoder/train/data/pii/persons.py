@@ -1,0 +1,74 @@
+"""People of a dialogue: names from Faker in the locale, rarely of another, with letters of ASCII only."""
+
+import random
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from encoder.model.config import ConfigError
+from encoder.train.data.pii.value import split_words
+
+if TYPE_CHECKING:
+    from faker import Faker
+
+NAME_LOCALES = split_words("en_NG en_KE en_NZ de_DE es_ES fr_FR it_IT nl_NL pl_PL pt_BR tr_TR sv_SE")
+"""Names of people who live in one of the locales and come from elsewhere."""
+FOREIGN = 0.2
+COMMON_WORDS = split_words("""
+    Will Mark Grace May Rose Hope Bill Frank Jack Art Sue Pat Rob Drew Chase Dean Hunter Summer April June August
+    Penny Robin Ray Max Carol Faith Joy Ivy Daisy Olive Basil Miles Grant Wade Dawn Eve Holly Heather Ginger
+    Jasmine Jade Amber Ruby Pearl Crystal Christian Ernest Gene Dale Glen Cliff Lance Skip Rusty Sandy Sunny
+    Melody Harmony Destiny
+""")
+"""First names that are words of their own."""
+COMMON_SURNAMES = split_words("""
+    Baker Cook Young King Green Brown White Black Long Short Day Knight Bishop Page Field Stone Wood Hill Rivers
+    Banks Price Bush Fox Wolf Bird Swift Sharp Love Best Noble Moody Church Street Winter Snow Frost Rice Berry
+    Butcher Mann
+""")
+COMMON = 0.12
+"""Probability of a name that is a common word, for first names and surnames."""
+
+
+class Person(NamedTuple):
+    """Somebody with a first name and a surname."""
+
+    first: str
+    last: str
+    middle: str
+
+
+@cache
+def faker_of(locale: str) -> "Faker":
+    """Give the Faker of a locale; set its `random` before use.
+
+    Raises:
+        ConfigError: Faker is not installed.
+    """
+    try:
+        from faker import Faker
+    except ImportError as error:
+        raise ConfigError(
+            "training data: generate = \"pii\" draws its values with Faker: pip install 'hearken[train]'"
+        ) from error
+    return Faker(locale, use_weighting=False)
+
+
+def fold_accents(text: str) -> str:
+    """Write a name with letters of ASCII ("Muñoz" as "Munoz")."""
+    text = text.translate(
+        {ord(a): b for a, b in zip("łŁøØßıđĐ", ("l", "L", "o", "O", "ss", "i", "d", "D"), strict=True)}
+    )
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+
+
+def draw_person(locale: str, rng: random.Random) -> Person:
+    """Draw a person who lives where the locale is spoken."""
+    names = faker_of(rng.choice(NAME_LOCALES) if rng.random() < FOREIGN else locale)
+    names.random = rng
+    first = rng.choice(COMMON_WORDS) if rng.random() < COMMON else fold_accents(names.first_name())
+    last = rng.choice(COMMON_SURNAMES) if rng.random() < COMMON else fold_accents(names.last_name())
+    if rng.random() < 0.04:
+        last = f"{last.split('-')[0]}-{fold_accents(names.last_name()).split('-')[0]}"
+    middle = rng.choice(("", fold_accents(names.first_name()).split()[0])) if rng.random() < 0.1 else ""
+    return Person(first, last, middle)

@@ -89,7 +89,7 @@ def test_typed_spans_are_their_values(dialogues: list[Dialogue]) -> None:
 
 def test_spoken_numbers_read_back_as_their_values(dialogues: list[Dialogue]) -> None:
     """Of all that nothing disturbed; where some are said in pairs without zeros ("twenty five" may be 20 and 5)."""
-    disturbed = {"correction", "hesitation", "misheard", "two turns", "hundreds"}
+    disturbed = {"correction", "hesitation", "misheard", "two turns", "hundreds", "typed"}
     checked = 0
     for dialogue, text, span in spans_of(dialogues):
         if dialogue.form not in ("words", "digits") or dialogue.styles & disturbed or span.label not in NUMBERS:
@@ -99,7 +99,7 @@ def test_spoken_numbers_read_back_as_their_values(dialogues: list[Dialogue]) -> 
             said, meant = said.replace("0", ""), meant.replace("0", "")
         assert said == meant, (text, span)
         checked += 1
-    assert checked > 300
+    assert checked > 200
 
 
 def test_halves_of_a_value_that_is_split_make_the_whole(dialogues: list[Dialogue]) -> None:
@@ -125,9 +125,10 @@ def test_every_label_occurs_in_every_locale_and_form(dialogues: list[Dialogue]) 
 def test_every_way_of_speaking_occurs(dialogues: list[Dialogue]) -> None:
     styles = Counter(style for dialogue in dialogues for style in dialogue.styles)
     wanted = """
-        digits, pairs, hundreds, double, triple, oh, zero, nought, letters, nato, letter as in, letter for, plus, at, dot,
-        underscore, dash, hyphen, slash, hesitation, correction, misheard, two turns, echo, disfluency, date 0, date 1,
-        date 2, date 3, date 4, date 5, date 6, date 7, digits groups, digits one, digits single, digits pairs
+        digits, pairs, hundreds, double, triple, oh, zero, nought, letters, nato, letter as in, letter for, plus, at,
+        dot, underscore, dash, hyphen, slash, hesitation, correction, misheard, two turns, echo, disfluency, typed,
+        date 0, date 1, date 2, date 3, date 4, date 5, date 6, date 7, letters together, digits groups, digits one,
+        digits single, digits pairs
     """
     assert {x.strip(): styles[x.strip()] for x in wanted.split(",") if styles[x.strip()] < 3} == {}
 
@@ -137,7 +138,7 @@ def test_spoken_text_has_no_capital_and_no_punctuation(dialogues: list[Dialogue]
         for turn in dialogue.turns:
             if dialogue.form == "words":
                 assert re.fullmatch(r"[a-z' ]+", turn.text), turn
-            elif dialogue.form == "digits":
+            elif dialogue.form == "digits" and "typed" not in dialogue.styles:
                 assert re.fullmatch(r"[a-z0-9' ]+", turn.text), turn
             assert "  " not in turn.text
             assert turn.text == turn.text.strip()

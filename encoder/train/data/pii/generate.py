@@ -8,10 +8,13 @@ from encoder.train.config import TextSource
 from encoder.train.data.pii.dialogue import Dialogue, draw_dialogue
 from encoder.train.data.pii.locales import SHAPES
 from encoder.train.data.pii.templates import DialogueTemplate, read_templates
+from encoder.train.data.pii.value import split_words
 from encoder.train.data.sequence import TextSequence, tag_spans
 
 HARD = 0.3
 """Share of the dialogues without personal data."""
+RARE = frozenset(split_words("card iban account national_id passport plate medical ip url username person.spelled"))
+"""Slots whose templates are drawn more often, since few templates have them."""
 
 
 def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str = "") -> Iterator[Dialogue]:
@@ -28,6 +31,7 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
     """
     chosen = [x for x in read_templates() if (not fold or _in(x, fold)) and not (without_fold and _in(x, without_fold))]
     kinds = [[x for x in chosen if x.personal is personal] for personal in (True, False)]
+    weights = [[1 + 2 * len(x.slots & RARE) for x in kind] for kind in kinds]
     if not all(kinds):
         raise ConfigError(
             f"training data: fold {fold or without_fold!r} leaves no template with or none without personal data; "
@@ -35,7 +39,8 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
         )
     for number in range(count):
         rng = random.Random(f"{seed} {fold} {number}")
-        template = rng.choice(kinds[rng.random() < HARD])
+        hard = rng.random() < HARD
+        (template,) = rng.choices(kinds[hard], weights[hard])
         yield draw_dialogue(template, rng.choice([*SHAPES]), rng)
 
 

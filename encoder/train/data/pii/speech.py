@@ -30,6 +30,12 @@ _SILENT = ("", "", "", "dash", "space")
 """How signs and blanks in a number are said."""
 
 
+_TYPED = {"web": 0.6, "ip": 0.7, "code": 0.3, "date": 0.3, "fixed": 0.3}
+"""Share of the values, by kind, that a recogniser with digits writes with their signs, such as "jo@lee.net"."""
+_TOGETHER = 0.12
+"""Probability that letters of a number are written as one word."""
+
+
 class SpokenValue(NamedTuple):
     """A value as it is said."""
 
@@ -51,8 +57,10 @@ class Speech:
         self._used: set[str] = set()
 
     def say(self, value: Value) -> SpokenValue:
-        """Say a value."""
+        """Say a value; with digits the recogniser sometimes writes it as it is typed."""
         self._used = set()
+        if self._digits and self._chance(_TYPED.get(value.kind, 0)):
+            return SpokenValue(value.written.lower().split(), frozenset(("typed",)))
         units = {
             "name": lambda v: list(v.parts),
             "fixed": lambda v: v.parts[self._digits].split(),
@@ -98,7 +106,8 @@ class Speech:
             if part.isdigit():
                 units += self._run(part, style)
             elif part.isalpha():
-                units += self._letters(part)
+                together = len(part) > 1 and self._chance(_TOGETHER)
+                units += [self._mark("letters together", part.lower())] if together else self._letters(part)
             elif part == "+":
                 units.append(self._mark("plus", "plus"))
             elif part == "/":

@@ -13,6 +13,8 @@ from encoder.train.data.sequence import TextSequence, tag_spans
 
 HARD = 0.3
 """Share of the dialogues without personal data."""
+TWO_ASKS = 0.5
+"""Share of the questions that another one follows."""
 RARE = frozenset(split_words("card iban account national_id passport plate medical ip url username person.spelled"))
 """Slots whose templates are drawn more often, since few templates have them."""
 
@@ -31,7 +33,7 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
     """
     chosen = [x for x in read_templates() if (not fold or _in(x, fold)) and not (without_fold and _in(x, without_fold))]
     kinds = [[x for x in chosen if x.personal is personal] for personal in (True, False)]
-    weights = [[1 + 2 * len(x.slots & RARE) for x in kind] for kind in kinds]
+    weights = [[1 if _asks(x) else 1 + 2 * len(x.slots & RARE) for x in kind] for kind in kinds]
     if not all(kinds):
         raise ConfigError(
             f"training data: fold {fold or without_fold!r} leaves no template with or none without personal data; "
@@ -41,7 +43,13 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
         rng = random.Random(f"{seed} {fold} {number}")
         hard = rng.random() < HARD
         (template,) = rng.choices(kinds[hard], weights[hard])
+        if _asks(template) and rng.random() < TWO_ASKS:
+            template = template.join(rng.choice([x for x in kinds[hard] if x.domain == template.domain]))
         yield draw_dialogue(template, rng.choice([*SHAPES]), rng)
+
+
+def _asks(template: DialogueTemplate) -> bool:
+    return template.domain.endswith("asks")
 
 
 def _in(template: DialogueTemplate, fold: str) -> bool:

@@ -20,7 +20,7 @@ from encoder.train.data.augment import speak
 from encoder.train.data.numbers import ONES, TENS
 from encoder.train.data.pii.dialogue import FORMS, Dialogue, PersonalSpan, draw_dialogue
 from encoder.train.data.pii.generate import generate_dialogues
-from encoder.train.data.pii.locales import SHAPES
+from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.personal import PERSONAL_SLOTS, PersonalData
 from encoder.train.data.pii.persons import Person, draw_person, faker_of
 from encoder.train.data.pii.speech import NATO, Speech
@@ -30,7 +30,7 @@ from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import read_source
 
 SEEDS = st.integers(0, 2**32)
-LOCALES = st.sampled_from([*SHAPES])
+LOCALES = st.sampled_from([*LISTS.locales])
 NOBODY = Person("Ann", "Lee", "")
 SIGN_WORDS = {"plus", "dash", "space", "slash"}
 NUMBERS = {"phone", "card", "account", "national_id", "passport", "license_plate", "medical_record", "postcode", "iban"}
@@ -117,7 +117,7 @@ def test_halves_of_a_value_that_is_split_make_the_whole(dialogues: list[Dialogue
 
 def test_every_label_occurs_in_every_locale_and_form(dialogues: list[Dialogue]) -> None:
     seen = Counter((span.label, dialogue.locale) for dialogue, _, span in spans_of(dialogues))
-    assert set(seen) == {(label, locale) for label in LABELS for locale in SHAPES}
+    assert set(seen) == {(label, locale) for label in LABELS for locale in LISTS.locales}
     by_form = {(span.label, dialogue.form) for dialogue, _, span in spans_of(dialogues)}
     assert by_form == {(label, form) for label in LABELS for form in FORMS}
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 from encoder.train.data.pii.disfluency import BACKCHANNELS, FILLERS, disturb
 from encoder.train.data.pii.impersonal import ImpersonalData
-from encoder.train.data.pii.locales import SHAPES
+from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.personal import MONTHS, PERSONAL_SLOTS, PersonalData
 from encoder.train.data.pii.persons import Person, draw_person
 from encoder.train.data.pii.speech import NATO, SPELLING_WORDS, Speech, SpokenValue
@@ -77,7 +77,7 @@ class _Writer:
     def __init__(self, form: DialogueForm, locale: str, rng: random.Random) -> None:
         self._form, self._locale, self._rng = form, locale, rng
         self._personal, self._impersonal = PersonalData(locale, rng), ImpersonalData(locale, rng)
-        habits = {"digits": form == "digits", "day_first": SHAPES[locale].day_first}
+        habits = {"digits": form == "digits", "day_first": LISTS.locales[locale].day_first}
         self._speech = {party: Speech(rng, **habits) for party in "ab"}
         self._casual = form == "written" and rng.random() < CASUAL
         self._may_split = form != "written" and rng.random() < SPLITS

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
 from encoder.train.data.pii.dialogue import Dialogue, draw_dialogue
-from encoder.train.data.pii.locales import SHAPES
+from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.templates import DialogueTemplate, read_templates
 from encoder.train.data.pii.value import split_words
 from encoder.train.data.sequence import TextSequence, tag_spans
@@ -45,7 +45,7 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
         (template,) = rng.choices(kinds[hard], weights[hard])
         if _asks(template) and rng.random() < TWO_ASKS:
             template = template.join(rng.choice([x for x in kinds[hard] if x.domain == template.domain]))
-        yield draw_dialogue(template, rng.choice([*SHAPES]), rng)
+        yield draw_dialogue(template, rng.choice([*LISTS.locales]), rng)
 
 
 def _asks(template: DialogueTemplate) -> bool:

@@ -4,53 +4,11 @@ import random
 from collections.abc import Callable
 
 from encoder.train.data.numbers import say_number
-from encoder.train.data.pii.locales import SHAPES, fill_shape
+from encoder.train.data.pii.locales import LISTS, fill_shape
 from encoder.train.data.pii.personal import MONTHS
-from encoder.train.data.pii.value import Value, make_code, make_fixed, make_name, make_web, split_phrases, split_words
+from encoder.train.data.pii.value import Value, make_code, make_fixed, make_name, make_web, split_words
 
-_FAMOUS = split_phrases("""
-    Barack Obama, Angela Merkel, Serena Williams, Lionel Messi, Taylor Swift, Greta Thunberg, Nelson Mandela,
-    Emmanuel Macron, Beyonce, Roger Federer, Narendra Modi, Justin Trudeau, Boris Johnson, Simone Biles, Usain
-    Bolt, Marie Curie, Albert Einstein, Isaac Newton, Winston Churchill, Abraham Lincoln, Oprah Winfrey, Elon
-    Musk, Bill Gates, Malala Yousafzai, Jacinda Ardern, Sachin Tendulkar, Virat Kohli, David Attenborough, Stephen
-    Hawking, Ada Lovelace, Alan Turing, Joe Biden, Kamala Harris, Tom Hanks, Meryl Streep, Adele, Ed Sheeran, Bob
-    Dylan, Paul McCartney, Freddie Mercury, Leonardo da Vinci, Mozart, Shakespeare, Charles Darwin, Rosa Parks,
-    Mahatma Gandhi, Cleopatra, Napoleon, Pele, Rafael Nadal, Megan Rapinoe, Tiger Woods, Lewis Hamilton, Keir
-    Starmer, Rishi Sunak, Leo Varadkar, Anthony Albanese, Christine Lagarde, Ursula von der Leyen, Margaret Atwood
-""")
-_COMPANIES = split_words("""
-    Microsoft Toyota Siemens Unilever Samsung Netflix Barclays Lufthansa Qantas Walmart Tesco Infosys Shell Boeing
-    Nokia Adidas Pfizer Starbucks Ryanair Vodafone Nestle Airbus Spotify Intel Philips
-""")
-_CITIES = split_phrases("""
-    London, Paris, New York, Chicago, Berlin, Rome, Tokyo, Sydney, Toronto, Mumbai, Delhi, Dublin, Madrid, Vienna,
-    Boston, Geneva, Cairo, Moscow, Beijing, Los Angeles, Melbourne, Manchester, Edinburgh, Lisbon, Oslo, Seattle,
-    Singapore, Brussels, Athens
-""")
-_COUNTRIES = split_words("""
-    France Germany Spain Brazil Japan Canada Ireland Italy Australia India Mexico Sweden Kenya Egypt Argentina
-    Poland Turkey Portugal Croatia Norway
-""")
-_PLACES = split_phrases("""
-    Market Square, Central Station, the Town Hall, Museum Street, Times Square, Trafalgar Square, the Old Harbour,
-    Victoria Station, Queen's Park, the Opera House, Union Square, Gate Street, Terminal Two, the City Library,
-    Cathedral Road, Federation Square
-""")
-_SITES = split_words("""
-    wikipedia.org bbc.co.uk gov.uk nytimes.com amazon.com weather.com nhs.uk irs.gov google.com ebay.co.uk
-    netflix.com usa.gov canada.ca service.gov.au hse.ie irctc.co.in booking.com reddit.com theguardian.com
-    python.org imdb.com tripadvisor.com
-""")
-_OFFICES = split_words("info support sales help contact press service feedback complaints hello office bookings")
 _WEEKDAYS = split_words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
-_HOTLINES = {
-    "en_US": ("911", "1-800-###-####", "1-888-###-####", "988", "211"),
-    "en_GB": ("999", "0800 ### ###", "0800 ### ####", "111", "101", "0845 ### ####"),
-    "en_CA": ("911", "1-800-###-####", "811", "1-866-###-####"),
-    "en_AU": ("000", "1800 ### ###", "1300 ### ###", "13 ## ##"),
-    "en_IE": ("112", "1800 ### ###", "1850 ### ###", "0818 ### ###"),
-    "en_IN": ("112", "1800 ### ####", "1800-###-###", "108"),
-}
 
 
 def cardinal(number: int) -> str:
@@ -67,29 +25,29 @@ class ImpersonalData:
 
     def draw(self, slot: str) -> Value:
         """Draw the value of a slot, such as "price"."""
-        if slot in _SHAPED:
-            return make_code("", fill_shape(self._rng.choice(_SHAPED[slot]), self._rng))
+        if slot in LISTS.impersonal:
+            return make_code("", fill_shape(self._rng.choice(LISTS.impersonal[slot]), self._rng))
         if slot in _LISTED:
             return Value("", "name", *_shown(self._rng.choice(_LISTED[slot])))
         return _DRAWN[slot](self)
 
     def hotline(self) -> Value:
         """Number that everybody may call."""
-        return make_code("", fill_shape(self._rng.choice(_HOTLINES[self._locale]), self._rng))
+        return make_code("", fill_shape(self._rng.choice(LISTS.locales[self._locale].hotline), self._rng))
 
     def website(self) -> Value:
         """Page of the public."""
-        return make_web("", self._rng.choice(("", "", "www.")), self._rng.choice(_SITES))
+        return make_web("", self._rng.choice(("", "", "www.")), self._rng.choice(LISTS.sites))
 
     def public_mail(self) -> Value:
         """Address of an office."""
-        firm = self._rng.choice(_LISTED["company"]).lower()
-        return make_web("", self._rng.choice(_OFFICES), "@", f"{firm}.{self._rng.choice(('com', 'org', 'co.uk'))}")
+        firm = self._rng.choice(LISTS.companies).lower()
+        return make_web("", self._rng.choice(LISTS.offices), "@", f"{firm}.{self._rng.choice(('com', 'org', 'co.uk'))}")
 
     def price(self) -> Value:
         """Price in the currency of the locale."""
         rng = self._rng
-        sign, one, several = SHAPES[self._locale].currency
+        sign, one, several = LISTS.locales[self._locale].currency
         whole = rng.choice(
             (
                 rng.randint(1, 20),
@@ -218,24 +176,12 @@ def _shown(text: str) -> tuple[str, tuple[str, ...]]:
     return value.written, value.parts
 
 
-_SHAPED: dict[str, tuple[str, ...]] = {
-    "order": ("######", "#######", "########", "??-#####", "?######", "###-#######", "??##?#", "#####/##", "????-####"),
-    "ticket": ("#####", "####", "???-####", "?????-###", "INC#######"),
-    "flight": ("BA ###", "UA####", "QF ##", "AI ###", "EI ###", "LH####", "AC ###", "FR ####"),
-    "model": ("?###", "??-####", "?#?#", "??##?", "####?", "XR-##", "?? ###", "GT ####"),
-    "port": ("8080", "443", "22", "####", "5432", "80", "%####"),
-    "reading": ("#####", "######", "####", "%####"),
-    "pin": ("###", "####", "######", "####"),
-    "code": ("###", "0x####", "E##", "?###", "-##"),
-    "seat": ("%A", "%C", "%#F", "%#B", "%#D"),
-    "bus": ("%", "%#", "%#", "%##", "N%#", "?%"),
-}
 _LISTED: dict[str, tuple[str, ...]] = {
-    "famous": _FAMOUS,
-    "company": _COMPANIES,
-    "city": _CITIES,
-    "country": _COUNTRIES,
-    "publicplace": _PLACES,
+    "famous": LISTS.famous,
+    "company": LISTS.companies,
+    "city": LISTS.cities,
+    "country": LISTS.countries,
+    "publicplace": LISTS.public_places,
     "weekday": _WEEKDAYS,
     "month": MONTHS,
 }
@@ -258,5 +204,5 @@ _DRAWN: dict[str, Callable[[ImpersonalData], Value]] = {
     "measure": ImpersonalData.measure,
     "room": ImpersonalData.room,
 }
-IMPERSONAL_SLOTS = frozenset((*_SHAPED, *_LISTED, *_DRAWN))
+IMPERSONAL_SLOTS = frozenset((*LISTS.impersonal, *_LISTED, *_DRAWN))
 """Names of the slots without personal data."""

@@ -16,37 +16,13 @@ from encoder.train.data.pii.check_digits import (
     tax_file_digit,
     verhoeff_digit,
 )
-from encoder.train.data.pii.locales import MEDICAL, SHAPES, fill_shape
+from encoder.train.data.pii.locales import LISTS, fill_shape
 from encoder.train.data.pii.persons import Person, faker_of, fold_accents
 from encoder.train.data.pii.value import Value, make_code, make_name, make_web, split_words
 
 MONTHS = split_words("""
     January February March April May June July August September October November December
 """)
-_MAIL = split_words("""
-    gmail.com gmail.com yahoo.com outlook.com hotmail.com icloud.com proton.me gmx.net live.com fastmail.com
-""")
-_PROFILES = split_words("""
-    linkedin.com/in/ github.com/ instagram.com/ facebook.com/ youtube.com/ behance.net/ medium.com/ soundcloud.com/
-    flickr.com/photos/ gitlab.com/
-""")
-_HOBBIES = split_words("""
-    photo pottery garden bikes music code travel kitchen knits paints sails runs bakes films guitar coffee chess
-    birds moon star tiger happy lazy night sunny lucky silent captain purple rocket pixel dragon shadow mango
-    cloud river
-""")
-_TOP_DOMAINS = split_words("com org net co.uk me io ie ca dev blog")
-_IBAN_SHAPES = {
-    "GB": "?" * 4 + "#" * 14,
-    "IE": "?" * 4 + "#" * 14,
-    "DE": "#" * 18,
-    "FR": "#" * 23,
-    "NL": "?" * 4 + "#" * 10,
-    "ES": "#" * 20,
-    "PL": "#" * 24,
-    "BE": "#" * 12,
-}
-"""What follows country and check digits."""
 _TODAY = datetime.date(2026, 1, 1)
 
 
@@ -56,7 +32,7 @@ class PersonalData:
     def __init__(self, locale: str, rng: random.Random) -> None:
         self.locale = locale
         self._rng = rng
-        self._shapes = SHAPES[locale]
+        self._shapes = LISTS.locales[locale]
         self._faker = faker_of(locale)
         self._faker.random = rng
 
@@ -102,7 +78,11 @@ class PersonalData:
             rng.choice((rng.randint(1, 99), rng.randint(1, 99), rng.randint(100, 999), rng.randint(1000, 9999)))
         )
         house += rng.choice("ABC") if rng.random() < 0.06 else ""
-        street = rng.choice(self._shapes.streets) if rng.random() < 0.5 else fold_accents(self._faker.street_name())
+        street = (
+            rng.choice((*LISTS.streets, *self._shapes.streets))
+            if rng.random() < 0.5
+            else fold_accents(self._faker.street_name())
+        )
         flat = f"{rng.choice(('Flat', 'Apartment', 'Unit', 'Suite'))} {rng.randint(1, 40)}"
         written = f"{house} {street}"
         if rng.random() < 0.12:
@@ -128,10 +108,10 @@ class PersonalData:
         """Address of mail; its name mostly is the person's."""
         rng = self._rng
         first, last = _plain(person.first), _plain(person.last)
-        domain = rng.choice((*_MAIL, *self._shapes.mail))
+        domain = rng.choice((*LISTS.mail, *self._shapes.mail))
         if rng.random() < 0.25:
-            own = rng.choice((last, last + rng.choice(_HOBBIES), first + last))
-            domain = f"{own}.{rng.choice(_TOP_DOMAINS)}"
+            own = rng.choice((last, last + rng.choice(LISTS.hobbies), first + last))
+            domain = f"{own}.{rng.choice(LISTS.top_domains)}"
         return make_web("email", *self._handle(first, last), "@", domain)
 
     def _handle(self, first: str, last: str) -> list[str]:
@@ -146,8 +126,8 @@ class PersonalData:
             )
         )
         sign = rng.choice((".", ".", "_", "-", ""))
-        hobby = rng.choice(_HOBBIES)
-        letter, other = rng.choice("abcdefghijklmnoprstw"), rng.choice(_HOBBIES)
+        hobby = rng.choice(LISTS.hobbies)
+        letter, other = rng.choice("abcdefghijklmnoprstw"), rng.choice(LISTS.hobbies)
         forms: tuple[list[str], ...] = (
             [first, sign, last], [first, sign, last], [first, sign, last, number], [first[0], sign, last],
             [first, number], [last, sign, first], [first, sign, hobby], [hobby, sign, other, number], [last, number],
@@ -165,9 +145,14 @@ class PersonalData:
         first, last = _plain(person.first), _plain(person.last)
         start = rng.choice(("", "", "www.", "https://", "https://www."))
         if rng.random() < 0.5:
-            return make_web("url", start, rng.choice(_PROFILES), *self._handle(first, last))
+            return make_web("url", start, rng.choice(LISTS.profiles), *self._handle(first, last))
         own = rng.choice(
-            ([first, last], [first, "-", last], [last, rng.choice(_HOBBIES)], [rng.choice(_HOBBIES), "with", first])
+            (
+                [first, last],
+                [first, "-", last],
+                [last, rng.choice(LISTS.hobbies)],
+                [rng.choice(LISTS.hobbies), "with", first],
+            )
         )
         page = rng.choice(([], [], ["/", rng.choice(("blog", "cv", "photos", "me"))]))
         return make_web(
@@ -183,8 +168,8 @@ class PersonalData:
     def iban(self, person: Person) -> Value:
         """IBAN with its check digits; of another country where the locale's has none."""
         own = {"en_GB": "GB", "en_IE": "IE"}.get(self.locale)
-        country = own if own and self._rng.random() < 0.7 else self._rng.choice([*_IBAN_SHAPES])
-        rest = fill_shape(_IBAN_SHAPES[country], self._rng)
+        country = own if own and self._rng.random() < 0.7 else self._rng.choice([*LISTS.iban])
+        rest = fill_shape(LISTS.iban[country], self._rng)
         whole = f"{country}{iban_digits(country, rest)}{rest}"
         if self._rng.random() < 0.75:
             whole = " ".join(whole[i : i + 4] for i in range(0, len(whole), 4))
@@ -225,7 +210,7 @@ class PersonalData:
 
     def medical(self, person: Person) -> Value:
         """Number of a medical record."""
-        return make_code("medical_record", self._pick(MEDICAL))
+        return make_code("medical_record", self._pick(LISTS.medical))
 
     def ip(self, person: Person) -> Value:
         """Address of a machine, rarely of version 6."""

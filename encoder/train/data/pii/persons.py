@@ -6,26 +6,13 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from encoder.model.config import ConfigError
-from encoder.train.data.pii.value import split_words
+from encoder.train.data.pii.locales import LISTS
 
 if TYPE_CHECKING:
     from faker import Faker
 
-NAME_LOCALES = split_words("en_NG en_KE en_NZ de_DE es_ES fr_FR it_IT nl_NL pl_PL pt_BR tr_TR sv_SE")
-"""Names of people who live in one of the locales and come from elsewhere."""
 FOREIGN = 0.2
-COMMON_WORDS = split_words("""
-    Will Mark Grace May Rose Hope Bill Frank Jack Art Sue Pat Rob Drew Chase Dean Hunter Summer April June August
-    Penny Robin Ray Max Carol Faith Joy Ivy Daisy Olive Basil Miles Grant Wade Dawn Eve Holly Heather Ginger
-    Jasmine Jade Amber Ruby Pearl Crystal Christian Ernest Gene Dale Glen Cliff Lance Skip Rusty Sandy Sunny
-    Melody Harmony Destiny
-""")
-"""First names that are words of their own."""
-COMMON_SURNAMES = split_words("""
-    Baker Cook Young King Green Brown White Black Long Short Day Knight Bishop Page Field Stone Wood Hill Rivers
-    Banks Price Bush Fox Wolf Bird Swift Sharp Love Best Noble Moody Church Street Winter Snow Frost Rice Berry
-    Butcher Mann
-""")
+"""Share of the people who come from elsewhere."""
 COMMON = 0.12
 """Probability of a name that is a common word, for first names and surnames."""
 
@@ -64,10 +51,10 @@ def fold_accents(text: str) -> str:
 
 def draw_person(locale: str, rng: random.Random) -> Person:
     """Draw a person who lives where the locale is spoken."""
-    names = faker_of(rng.choice(NAME_LOCALES) if rng.random() < FOREIGN else locale)
+    names = faker_of(rng.choice(LISTS.name_locales) if rng.random() < FOREIGN else locale)
     names.random = rng
-    first = rng.choice(COMMON_WORDS) if rng.random() < COMMON else fold_accents(names.first_name())
-    last = rng.choice(COMMON_SURNAMES) if rng.random() < COMMON else fold_accents(names.last_name())
+    first = rng.choice(LISTS.common_first_names) if rng.random() < COMMON else fold_accents(names.first_name())
+    last = rng.choice(LISTS.common_surnames) if rng.random() < COMMON else fold_accents(names.last_name())
     if rng.random() < 0.04:
         last = f"{last.split('-')[0]}-{fold_accents(names.last_name()).split('-')[0]}"
     middle = rng.choice(("", fold_accents(names.first_name()).split()[0])) if rng.random() < 0.1 else ""

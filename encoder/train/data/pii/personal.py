@@ -34,7 +34,7 @@ class PersonalData:
         self._rng = rng
         self._shapes = LISTS.locales[locale]
         self._faker = faker_of(locale)
-        self._faker.random = rng
+        self._faker.seed_instance(rng.getrandbits(64))
 
     def draw(self, slot: str, person: Person) -> Value:
         """Draw the value of a slot, such as "phone" or "person.last", of a person."""

@@ -27,7 +27,7 @@ class Person(NamedTuple):
 
 @cache
 def faker_of(locale: str) -> "Faker":
-    """Give the Faker of a locale; set its `random` before use.
+    """Give the Faker of a locale; seed it before use.
 
     Raises:
         ConfigError: Faker is not installed.
@@ -52,7 +52,7 @@ def fold_accents(text: str) -> str:
 def draw_person(locale: str, rng: random.Random) -> Person:
     """Draw a person who lives where the locale is spoken."""
     names = faker_of(rng.choice(LISTS.name_locales) if rng.random() < FOREIGN else locale)
-    names.random = rng
+    names.seed_instance(rng.getrandbits(64))
     first = rng.choice(LISTS.common_first_names) if rng.random() < COMMON else fold_accents(names.first_name())
     last = rng.choice(LISTS.common_surnames) if rng.random() < COMMON else fold_accents(names.last_name())
     if rng.random() < 0.04:

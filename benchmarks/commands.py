@@ -123,13 +123,17 @@ def labels(
     tagger: TaggerOption = DEFAULT_TAGGER,
     limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 2000,
     sets: Annotated[str, typer.Option(help="Only these sets, separated by commas.")] = "",
+    peer: Annotated[str, typer.Option(help="A spaCy pipeline that is installed, measured beside it.")] = "",
     out: OutOption = None,
 ) -> None:
     """Exact span F1 on development sets: written and spoken, each text alone and in its session; recall by type."""
-    from benchmarks.labels import labels_tables, run_labels
+    from benchmarks.labels import labels_tables, run_labels, run_peer
 
     with usage_errors(), show_progress("labels") as progress:
-        report = run_labels(tagger, config, limit, [x for x in sets.split(",") if x], progress)
+        only = [x for x in sets.split(",") if x]
+        report = run_labels(tagger, config, limit, only, progress)
+        if peer:
+            report.append(run_peer(peer, config, limit, only, progress))
     show_report(labels_tables(report), out, "labels", report)
 
 

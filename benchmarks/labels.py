@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table
+from benchmarks.labels_peer import TYPES, load_pipeline, score_peer
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.names import choose_taggers
 from encoder.model.config import ConfigError
@@ -33,7 +34,7 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
     f1: dict[str, float]
     """By form and mode, such as "spoken session"."""
     recall: dict[str, float]
-    """By type, spoken, in session."""
+    """By type, spoken, in session (of a peer: alone)."""
 
 
 class LabelsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +43,10 @@ class LabelsReport(msgspec.Struct, frozen=True, kw_only=True):
     tagger: str
     sets: list[SetScore]
 
-    def mean(self, column: str) -> float:
-        """Return the mean F1 over the sets."""
+    def mean(self, column: str) -> float | None:
+        """Return the mean F1 over the sets; None if it was not measured."""
+        if any(column not in x.f1 for x in self.sets):
+            return None
         return sum(x.f1[column] for x in self.sets) / len(self.sets)
 
 
@@ -92,17 +95,38 @@ def _score_set(source: TextSource, limit: int, model: HybridModel, pieces: WordP
     )
 
 
+def run_peer(peer: str, config: Path, limit: int, only: Sequence[str], progress: ReportProgress) -> LabelsReport:
+    """Measure a spaCy pipeline on the sets of names; arguments and errors as for `run_labels`."""
+    named = (x for x in read_train_config(config).dev if not only or x.name() in only)
+    wanted = [x for x in named if not set(x.labels.values()).isdisjoint(TYPES.values())]
+    if not wanted:
+        raise ConfigError(f"{config} has no [[dev]] of names" + (" of that name" if only else ""))
+    pipeline, sets = load_pipeline(peer), []
+    for number, source in enumerate(wanted):
+        progress(f"{peer} {source.name()}", number / len(wanted))
+        rows = {" ".join(row.name.split()[-2:]): row for row in score_peer(pipeline, source, limit)}
+        f1 = {column: row.f1 for column, row in rows.items()}
+        count = min(limit, len(read_source(source)))
+        sets.append(SetScore(name=source.name(), texts=count, f1=f1, recall=rows["spoken alone"].recall()))
+    return LabelsReport(tagger=peer, sets=sets)
+
+
 def labels_tables(reports: Sequence[LabelsReport]) -> list[Table]:
     """Lay out a table for each tagger."""
     tables = []
     for report in reports:
         rows = [
-            [x.name, f"{x.texts:,}", *(f"{x.f1[name]:.1f}" for name in COLUMNS), _show_recall(x)] for x in report.sets
+            [x.name, f"{x.texts:,}", *(_show(x.f1.get(column)) for column in COLUMNS), _show_recall(x)]
+            for x in report.sets
         ]
-        rows.append(["mean", "", *(f"{report.mean(name):.1f}" for name in COLUMNS), ""])
+        rows.append(["mean", "", *(_show(report.mean(column)) for column in COLUMNS), ""])
         heads = ["set", "texts", *COLUMNS, "recall (spoken session)"]
         tables.append(Table(f"{report.tagger or 'tagger'}: exact span F1, %", heads, rows))
     return tables
+
+
+def _show(f1: float | None) -> str:
+    return "" if f1 is None else f"{f1:.1f}"
 
 
 def _show_recall(score: SetScore) -> str:

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.labels import COLUMNS
+from benchmarks.labels_peer import score_peer
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.train.config import TextSource
 from encoder.train.data.batches import WordPieces
@@ -75,3 +77,30 @@ def test_nothing_to_measure_is_said(config: Path, tagger: Path, capsys: pytest.C
     assert main(["labels", "--config", str(config), "--tagger", str(tagger), "--sets", "third"]) == 2
     assert "has no [[dev]] for names, acts of that name" in " ".join(capsys.readouterr().err.split())
     assert main(["labels", "--config", str(config.with_name("missing.toml")), "--tagger", str(tagger)]) == 2
+
+
+def test_a_peer_is_judged_by_the_same_words(config: Path) -> None:
+    """A pipeline that finds "ms rice" and "Paris.", with a title and punctuation, and what is not judged."""
+
+    def pipeline(text: str) -> SimpleNamespace:
+        names = {"ms rice": "PERSON", "Paris .": "GPE", "paris": "GPE", "we": "CARDINAL", "came": "ORG"}
+        places = [(text.find(name), name, label) for name, label in names.items()]
+        ents = [
+            SimpleNamespace(start_char=at, end_char=at + len(name), label_=label)
+            for at, name, label in places
+            if at >= 0
+        ]
+        return SimpleNamespace(ents=ents)
+
+    path = str(config.parent / "first" / "dev.conll")
+    source = TextSource(path=path, labels={"PER": "person", "LOC": "place"}, known=("person", "place"))
+    for row in score_peer(pipeline, source, 100):
+        assert row.gold == {"person": 6, "place": 3}
+        assert row.right == row.found == {"person": 3, "place": 3}, row.name
+        assert row.f1 == pytest.approx(80.0)
+
+
+def test_a_peer_that_is_not_installed_is_said(config: Path, tagger: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["labels", "--config", str(config), "--tagger", str(tagger), "--peer", "no_such_pipeline"]
+    assert main(given) == 2
+    assert "--peer no_such_pipeline" in " ".join(capsys.readouterr().err.split())

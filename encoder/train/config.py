@@ -10,11 +10,22 @@ from encoder.model.config import ConfigError
 
 
 class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A file of text: `.conll` (token, tab, IOB2 tag; or one tag a word), `.jsonl` (`text`, maybe `spans`), or
-    unlabelled documents (`.jsonl`, `.jsonl.gz`: `turns`, `paragraphs` or `asr_words`).
+    """Text of a generator or of a file: `.conll` (token, tab, IOB2 tag; or one tag a word), `.jsonl` (`text`, maybe
+    `spans`), or unlabelled documents (`.jsonl`, `.jsonl.gz`: `turns`, `paragraphs` or `asr_words`).
     """
 
-    path: str
+    path: str = ""
+    generate: Literal["", "pii"] = ""
+    """Instead of `path`: made-up dialogues with labelled personal data (`encoder.train.data.pii`), whose facts for
+    `where` are `form`, `locale`, `domain` and `template`."""
+    count: int = 0
+    """Dialogues that are generated, before `where` selects."""
+    seed: int = 1
+    """Of the generator: the same seed gives the same dialogues."""
+    fold: str = ""
+    """"k/n" with k from 0 to n - 1: generate from the templates of this fold only, as held-out data."""
+    without_fold: str = ""
+    """"k/n": generate from the templates of the other folds."""
     tagger: str = ""
     """The tagger that it trains or measures, if the run has several."""
     labels: dict[str, str] = {}
@@ -36,9 +47,27 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     repeat: float = 1
     """Times that the sequences are met in an epoch; of a fraction every so-manieth is."""
 
+    def __post_init__(self) -> None:
+        if bool(self.path) == bool(self.generate):
+            raise ConfigError('training configuration: give each source either a `path` or `generate = "pii"`')
+        if self.generate and self.count < 1:
+            raise ConfigError(f"training configuration: generate = {self.generate!r} needs a `count` of dialogues")
+        if self.path and (self.count or self.fold or self.without_fold):
+            raise ConfigError(
+                f"training configuration: {self.path}: `count` and folds of templates belong to `generate`"
+            )
+        if self.fold and self.without_fold:
+            raise ConfigError("training configuration: give a source `fold` or `without_fold`, not both")
+        for fold in filter(None, (self.fold, self.without_fold)):
+            place, _, folds = fold.partition("/")
+            if not (fold.isascii() and place.isdigit() and folds.isdigit() and int(place) < int(folds) > 1):
+                raise ConfigError(f'training configuration: fold {fold!r} must be "k/n" with k from 0 to n - 1')
+
     def name(self) -> str:
-        """Give the name of the set: its folder."""
-        return Path(self.path).parent.name
+        """Give the name of the set: its folder, or what is generated, with the forms and locales that `where` keeps."""
+        if self.path:
+            return Path(self.path).parent.name
+        return " ".join((self.generate, *self.where.get("form", ()), *self.where.get("locale", ())))
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -145,7 +174,7 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         if self.distill and not self.texts:
             raise ConfigError("training configuration: [distill] needs at least one [[texts]] with a path")
         if self.tagger and not self.train:
-            raise ConfigError("training configuration: [tagger] needs at least one [[train]] with a path")
+            raise ConfigError("training configuration: [tagger] needs at least one [[train]]")
         if len({bool(source.tagger) for source in self.train}) > 1:
             raise ConfigError("training configuration: give every [[train]] a `tagger`, or none")
         strangers = {source.tagger for source in self.dev} - {source.tagger for source in self.train}

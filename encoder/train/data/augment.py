@@ -37,8 +37,11 @@ def join_sequences(sequences: list[TextSequence], rng: random.Random) -> list[li
 def speak(sequence: TextSequence, options: AugmentConfig, rng: random.Random) -> Piece:
     """Drop punctuation, say fillers and repeat words; spans stay whole and tags stay valid IOB2.
 
-    Numbers become words where `options` and chance say so, in all of the sequence.
+    Numbers become words where `options` and chance say so, in all of the sequence. A sequence that is spoken or written
+    already (`as_is`) is not changed.
     """
+    if sequence.as_is:
+        return list(sequence.words), list(sequence.tags)
     in_words = options.number_words > 0 and rng.random() < options.number_words
     words: list[str] = []
     tags: list[str] = []

@@ -11,6 +11,7 @@ look. Here the spans of each set are brought to one form, on words and IOB2 tags
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from encoder.train.data.sequence import UNKNOWN, TextSequence
@@ -89,7 +90,7 @@ def apply_convention(sequence: TextSequence, *, capitals: bool = False) -> TextS
         unknown = plain or title or any(len(word) > 1 and word[0] in "@#" for word in name)
         for i in range(kept.start, kept.end):
             out[i] = UNKNOWN if unknown else f"{'B' if i == kept.start else 'I'}-{kept.label}"
-    return TextSequence(sequence.document, words, tuple(out))
+    return replace(sequence, words=words, tags=tuple(out))
 
 
 def spans_of(tags: tuple[str, ...]) -> Iterator[TagSpan]:

@@ -10,8 +10,7 @@ import msgspec
 from encoder.files import to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_utf8
-from encoder.train.data.sequence import TextSequence
-from encoder.train.data.text import WORD
+from encoder.train.data.sequence import WORD, TextSequence
 
 SPANS = ("spans", "entities", "labels", "label")
 """Fields that annotation tools keep spans in; a line has one of them at most."""

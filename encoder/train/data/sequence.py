@@ -1,7 +1,10 @@
 """The unit of training text: one sequence of words with tags."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+WORD = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "?"
 """The tag of a word whose label is not known."""
 
@@ -13,3 +16,16 @@ class TextSequence:
     document: str
     words: tuple[str, ...]
     tags: tuple[str, ...]
+    as_is: bool = False
+    """Whether augmentation leaves it as it is, because it is spoken or written already."""
+
+
+def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Split text into words with IOB2 tags; spans are in characters, end exclusive. Later spans win."""
+    words = [(m.start(), m.end(), m.group()) for m in WORD.finditer(text)]
+    tags = ["O"] * len(words)
+    for start, end, label in spans:
+        inside = [i for i, (a, b, _) in enumerate(words) if a < end and b > start]
+        for i in inside:
+            tags[i] = ("B-" if i == inside[0] else "I-") + label
+    return tuple(word for _, _, word in words), tuple(tags)

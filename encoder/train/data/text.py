@@ -12,11 +12,11 @@ from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
 from encoder.train.data.convention import apply_convention
 from encoder.train.data.documents import is_document_file, read_documents
-from encoder.train.data.sequence import UNKNOWN, TextSequence
+from encoder.train.data.pii.generate import read_generated
+from encoder.train.data.sequence import UNKNOWN, TextSequence, tag_spans
 
 LONGEST_WORD = 10_000
 """Limit of characters of a word of training text."""
-WORD = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,28 @@ class LabelledCorpus:
 
 
 def read_source(source: TextSource) -> list[TextSequence]:
-    """Read a file, keep what `where` selects, rename its types.
+    """Read a file or generate dialogues, keep what `where` selects, rename the types.
 
     Raises:
-        ConfigError: the file is missing, of an unknown kind, or malformed; the message names file and line.
+        ConfigError: the file is missing, of an unknown kind, or malformed; the message names file and line. Or the
+            generator's library is not installed.
     """
+    kept = [
+        sequence
+        for facts, sequence in (read_generated(source) if source.generate else _read_file(source))
+        if all(facts.get(key) in values for key, values in source.where.items())
+    ]
+    if not kept:
+        raise ConfigError(f"training data: {source.path or source.generate} has no sequence that fits `where`")
+    check_words(Path(source.path), kept)
+    read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
+    if source.convention:
+        read = [apply_convention(s, capitals=source.convention == "capitalised names") for s in read]
+    whole = int(source.repeat)
+    return read * whole + read[:: round(1 / (source.repeat - whole))] if source.repeat != whole else read * whole
+
+
+def _read_file(source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
     path = Path(source.path)
     if not path.is_file():
         raise ConfigError(f"training data: {path} is not a file")
@@ -42,19 +59,7 @@ def read_source(source: TextSource) -> list[TextSequence]:
         reader = _read_documents
     if reader is None:
         raise ConfigError(f"training data: {path} must end in .conll, .jsonl or .jsonl.gz")
-    kept = [
-        sequence
-        for facts, sequence in reader(path, source)
-        if all(facts.get(key) in values for key, values in source.where.items())
-    ]
-    if not kept:
-        raise ConfigError(f"training data: {path} has no sequence that fits `where`")
-    check_words(path, kept)
-    read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
-    if source.convention:
-        read = [apply_convention(s, capitals=source.convention == "capitalised names") for s in read]
-    whole = int(source.repeat)
-    return read * whole + read[:: round(1 / (source.repeat - whole))] if source.repeat != whole else read * whole
+    return reader(path, source)
 
 
 def check_words(path: Path, sequences: list[TextSequence]) -> list[TextSequence]:
@@ -144,15 +149,10 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
         if source.drop and row.spans:
             raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
         text = re.sub(source.drop, " ", row.text) if source.drop else row.text
-        words = [(m.start(), m.end(), m.group()) for m in WORD.finditer(text)]
-        tags = ["O"] * len(words)
-        for start, end, label in row.spans:
-            inside = [i for i, (a, b, _) in enumerate(words) if a < end and b > start]
-            for i in inside:
-                tags[i] = ("B-" if i == inside[0] else "I-") + label
+        words, tags = tag_spans(text, row.spans)
         if words:
             facts = {} if row.label is None else {"label": str(row.label)}
-            yield facts, TextSequence(str(path) if not row.spans else "", tuple(w for _, _, w in words), tuple(tags))
+            yield facts, TextSequence(str(path) if not row.spans else "", words, tags)
 
 
 def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:

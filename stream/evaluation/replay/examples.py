@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoder.train.config import TextSource
+from encoder.train.data.sequence import WORD
 from encoder.train.data.sequence import TextSequence as Sentence
-from encoder.train.data.text import WORD, read_source
+from encoder.train.data.text import read_source
 from stream.evaluation.metrics.chart_metrics import Extents, Labels
 from stream.evaluation.replay.running_speech import join_sentences
 from stream.labelling.labeller import Labelling

@@ -1,0 +1,76 @@
+"""Shapes of numbers and lists of names, by locale, from `lists.toml`."""
+
+import random
+from pathlib import Path
+
+import msgspec
+
+from encoder.files import read_fields
+
+
+class LocaleShapes(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What personal data looks like in a country."""
+
+    day_first: bool
+    """Whether a date in digits begins with the day."""
+    currency: tuple[str, str, str]
+    """Sign; one of it and several in words."""
+    phone: tuple[str, ...]
+    account: tuple[str, ...]
+    bank_code: tuple[str, ...]
+    """Empty: routing numbers with their check digit."""
+    passport: tuple[str, ...]
+    plate: tuple[str, ...]
+    postcode: tuple[str, ...]
+    """Empty: those of Faker."""
+    hotline: tuple[str, ...]
+    """Numbers that everybody may call."""
+    towns: tuple[str, ...]
+    """Beside Faker's, of which many are made up."""
+    streets: tuple[str, ...]
+    """Beside Faker's, and those of all countries."""
+    mail: tuple[str, ...]
+    """Domains of mail, beside those of all countries."""
+
+
+class ValueLists(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that values are drawn from, beside Faker."""
+
+    name_locales: tuple[str, ...]
+    """Locales of Faker that the names of people are of who come from elsewhere."""
+    common_first_names: tuple[str, ...]
+    """First names that are words of their own."""
+    common_surnames: tuple[str, ...]
+    streets: tuple[str, ...]
+    medical: tuple[str, ...]
+    """Shapes of medical record numbers, which each hospital chooses."""
+    mail: tuple[str, ...]
+    top_domains: tuple[str, ...]
+    profiles: tuple[str, ...]
+    """Sites on which people have pages."""
+    hobbies: tuple[str, ...]
+    """Words of handles."""
+    sites: tuple[str, ...]
+    """Of the public."""
+    offices: tuple[str, ...]
+    """Names in the addresses of offices."""
+    famous: tuple[str, ...]
+    companies: tuple[str, ...]
+    cities: tuple[str, ...]
+    countries: tuple[str, ...]
+    public_places: tuple[str, ...]
+    iban: dict[str, str]
+    """By country: the shape of what follows the check digits."""
+    impersonal: dict[str, tuple[str, ...]]
+    """Shapes by slot."""
+    locales: dict[str, LocaleShapes]
+    """By Faker's name of the locale."""
+
+
+LISTS = read_fields(Path(__file__).parent / "lists.toml", ValueLists, form="TOML")
+_CHOICES = {"#": "0123456789", "%": "123456789", "@": "23456789", "?": "ABCDEFGHJKLMNPQRSTUVWXYZ"}
+
+
+def fill_shape(shape: str, rng: random.Random) -> str:
+    """Draw a text of a shape, as `lists.toml` has them."""
+    return "".join(rng.choice(_CHOICES[c]) if c in _CHOICES else c for c in shape)

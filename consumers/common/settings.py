@@ -238,7 +238,7 @@ class EngineSettings:
             "or SHOW:CHANGE.",
             metavar="LEVEL",
         ),
-    ] = "low"
+    ] = "medium"
     device: Annotated[
         str, _labels("Device of the taggers: auto (the CPU), cpu, cuda, or cuda:N.", metavar="DEVICE")
     ] = "auto"

@@ -50,7 +50,7 @@ def test_every_setting_has_a_value_and_an_origin(
     assert rows["coalesce"] == ["False", f"{file}, line 8"]
     assert rows["commit_seconds"] == ["0.7", "HEARKEN_COMMIT_SECONDS"]
     assert rows["group"] == ["g", "HEARKEN_GROUP"]
-    assert rows["stability"] == ["low", "default"]
+    assert rows["stability"] == ["medium", "default"]
 
 
 def test_the_most_specific_table_wins(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

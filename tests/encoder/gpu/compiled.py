@@ -96,7 +96,7 @@ def production(number_format: str) -> None:
     encoder.INTERPRETED = True  # the launches are only recorded
     shipped = read_config(find_checkpoint("english"))
     torch.manual_seed(0)
-    config = msgspec.structs.replace(shipped, layers=2, causal_layers=1)  # the layers are all alike
+    config = msgspec.structs.replace(shipped, layers=2, causal_layers=1, spans=False)  # the layers are all alike
     checkpoint = Checkpoint("random", config, HybridModel(config).state_dict(), tiny_tokenizer())
     made = encoder.DeviceEncoder(checkpoint, torch.device("cpu"), max_sessions=8, number_format=number_format)
     slots = [made.open_slot(), made.open_slot()]

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from rich.progress import Progress
 
-from consumers.common.settings import Guarantee
+from consumers.common.settings import EngineSettings, Guarantee
 from consumers.kafka.brokers.apache_kafka import ApacheKafka
 from encoder.restart.policies import parse_policy
 from stream.engine.engine import Engine
+from stream.revisions.emission import parse_emission
 from tests.faults.options import FaultResult, Options
 from tests.faults.rig.environment import RunEnvironment
 from tests.faults.suite import FAULTS
@@ -23,7 +24,11 @@ SHORT = Options(
     guarantee="at_least_once",
     command=(sys.executable, "-m", "tests.kafka.light_worker", "serve"),
     taggers=TAGGERS,
-    make_engine=lambda policy: Engine(fake_labeller(*TAGGERS, poison=["poison"]), parse_policy(policy)),
+    make_engine=lambda policy: Engine(
+        fake_labeller(*TAGGERS, poison=["poison"]),
+        parse_policy(policy),
+        emission=parse_emission(EngineSettings.stability),  # as the services have it
+    ),
     sessions=40,
     rounds=3,
     messages=2000,

@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from consumers.common.settings import EngineSettings
 from encoder.restart.policies import Always
 from stream.engine.engine import Engine
 from stream.messages.types import Update
+from stream.revisions.emission import parse_emission
 from tests.kafka.rig import PARTITIONS, Place, take
 from tests.kafka.test_faults import SHORT, check, new_environment, run
 from tests.stream.fake_tagger import fake_labeller
@@ -35,7 +37,7 @@ def said_of(number: int) -> list[Update]:
 
 def expected() -> dict[str, list[dict[str, Any]]]:
     """What one engine says of each session, but for the offsets."""
-    engine = Engine(fake_labeller("ner"), Always())
+    engine = Engine(fake_labeller("ner"), Always(), emission=parse_emission(EngineSettings.stability))
     found: dict[str, list[dict[str, Any]]] = {}
     for offset, message in enumerate(x for number in range(SESSIONS) for x in said_of(number)):
         engine.submit(message, offset)

@@ -37,7 +37,7 @@ def plot_reliability(report: CalibrationReport, path: Path) -> None:
             if chosen.policy == "stability" and name.startswith("words"):  # a price is not a stability
                 axes.axvline(best.tau if before else chosen.tau, color=TAU, linewidth=1, linestyle="--")
             axes.grid(alpha=0.3)
-    panels[0, 0].set_ylabel("share that stood at the close (scores: that was right)")
+    panels[0, 0].set_ylabel("share that stood (scores: was right)")
     panels[1, 0].set_ylabel("share of predictions")
     figure.suptitle(
         f"{report.tagger} on {report.data}: stability after every word, band over {report.unit}s (95 %)"

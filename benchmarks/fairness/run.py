@@ -144,6 +144,7 @@ async def _listening(taggers: Sequence[str]) -> AsyncIterator[int]:
     """Run `hearken listen` inside the block; yields its port."""
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "consumers.cli.main", "listen", "--http-port", str(port)]
+    command += ["--stability", "low"]  # every update whose labels change is answered at once
     command += [x for tagger in taggers for x in ("--tagger", tagger)]
     process = await asyncio.create_subprocess_exec(*command, stderr=subprocess.DEVNULL)
     try:

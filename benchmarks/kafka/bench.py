@@ -147,6 +147,7 @@ def service_flags(settings: KafkaBenchSettings, env: RunEnvironment, guarantee: 
         "group": env.run,
         "guarantee": guarantee,
         "policy": settings.policy,
+        "stability": "low",  # the time until a label is known, not until it is probable enough to be shown
         "commit-seconds": settings.commit_seconds,
         "log-level": "warning",
     }

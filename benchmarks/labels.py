@@ -104,10 +104,10 @@ def run_peer(peer: str, config: Path, limit: int, only: Sequence[str], progress:
     pipeline, sets = load_pipeline(peer), []
     for number, source in enumerate(wanted):
         progress(f"{peer} {source.name()}", number / len(wanted))
-        rows = {" ".join(row.name.split()[-2:]): row for row in score_peer(pipeline, source, limit)}
+        texts = read_source(source)[:limit]
+        rows = {" ".join(row.name.split()[-2:]): row for row in score_peer(pipeline, source, texts)}
         f1 = {column: row.f1 for column, row in rows.items()}
-        count = min(limit, len(read_source(source)))
-        sets.append(SetScore(name=source.name(), texts=count, f1=f1, recall=rows["spoken alone"].recall()))
+        sets.append(SetScore(name=source.name(), texts=len(texts), f1=f1, recall=rows["spoken alone"].recall()))
     return LabelsReport(tagger=peer, sets=sets)
 
 

@@ -3,7 +3,7 @@
 import random
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -12,7 +12,6 @@ from encoder.train.config import TextSource
 from encoder.train.data.augment import speak
 from encoder.train.data.convention import TagSpan, spans_of, trim_span
 from encoder.train.data.sequence import UNKNOWN, TextSequence
-from encoder.train.data.text import read_source
 from encoder.train.stages.dev_score import FORMS, DevScore
 
 TYPES = {
@@ -38,10 +37,9 @@ def load_pipeline(name: str) -> Pipeline:
     return pipeline
 
 
-def score_peer(pipeline: Pipeline, source: TextSource, limit: int) -> Iterator[DevScore]:
-    """Yield the counts of one set in each form."""
+def score_peer(pipeline: Pipeline, source: TextSource, texts: Sequence[TextSequence]) -> Iterator[DevScore]:
+    """Yield the counts of texts of one set in each form."""
     known = None if source.known is None else frozenset(source.known)
-    texts = read_source(source)[:limit]
     for form, options in FORMS.items():
         row, rng = DevScore(f"{source.name()} {form} alone", 0), random.Random(0)
         for text in texts:

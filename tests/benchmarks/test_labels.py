@@ -94,7 +94,7 @@ def test_a_peer_is_judged_by_the_same_words(config: Path) -> None:
 
     path = str(config.parent / "first" / "dev.conll")
     source = TextSource(path=path, labels={"PER": "person", "LOC": "place"}, known=("person", "place"))
-    for row in score_peer(pipeline, source, 100):
+    for row in score_peer(pipeline, source, read_source(source)):
         assert row.gold == {"person": 6, "place": 3}
         assert row.right == row.found == {"person": 3, "place": 3}, row.name
         assert row.f1 == pytest.approx(80.0)

@@ -9,7 +9,7 @@ from encoder.checkpoints.calibration import (
     Calibration,
     CalibrationError,
     Certificate,
-    load_calibration,
+    read_calibration_file,
     save_calibration,
 )
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -59,7 +59,10 @@ def test_calibrations_of_other_taggers_stay(folder):
     identity = load_checkpoint(str(folder)).identity()
     save_calibration(folder, identity, {"ner": FOUND})
     save_calibration(folder, identity, {"claims": msgspec.structs.replace(FOUND, tau=0.5)})
-    assert {name: x.tau for name, x in load_calibration(folder, identity).items()} == {"ner": 0.97, "claims": 0.5}
+    assert {name: x.tau for name, x in read_calibration_file(folder, identity).taggers.items()} == {
+        "ner": 0.97,
+        "claims": 0.5,
+    }
 
 
 def test_one_of_other_weights_is_refused_and_replaced(folder):

@@ -99,12 +99,12 @@ class FateReplay(StreamReplay):
         write = job.write
         key = write.session, write.segment
         shown = self._shown.setdefault(key, {name: ShownSegment(x) for name, x in self._emissions.items()})
+        unit = self.fates.setdefault(write.session, {})
         fitted = fit_to_words(write.text, reading)
         for level, segment in shown.items():
             fates = find_fates(segment.update(write.text, fitted, final=closing), closing)
             for labels, lost in ((fates.taken_back, 1), (fates.stood, 0)):
                 for label in labels:
-                    unit = self.fates.setdefault(write.session, {})
                     before = unit.get((level, label), (0, 0))
                     unit[level, label] = before[0] + lost, before[1] + 1
         if closing:

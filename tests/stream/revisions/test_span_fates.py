@@ -44,7 +44,10 @@ def moved(number: int, start: int, end: int, cause: str) -> Changed:
         (Difference((span(1, 0, 4),), changed=[moved(1, 0, 9, "model")]), True, SpanFates(["person"], [], [])),
         (Difference((span(1, 0, 9),), changed=[moved(1, 0, 4, "model")]), True, SpanFates([], ["person"], [])),
     ],
-    ids="new withdrawn rewritten relabelled extended shortened moved cut closed closed-shorter closed-longer".split(),
+    ids=[
+        *("new", "withdrawn", "rewritten", "relabelled", "extended", "shortened", "moved", "cut"),
+        *("closed", "closed-shorter", "closed-longer"),
+    ],
 )
 def test_each_change_gives_the_fates_that_it_decides(change, closing, fates):
     assert [list(x) for x in find_fates(change, closing)] == [list(x) for x in fates]

@@ -24,6 +24,8 @@ class SegmentJob:
     """The last reading of the segment by each tagger."""
     after: tuple[Labelling, ...] = ()
     """The new reading by each tagger."""
+    is_edit: bool = False
+    """Whether the segment was closed before."""
 
 
 class UpdateChange(NamedTuple):

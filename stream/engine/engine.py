@@ -7,6 +7,7 @@ from typing import Any
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
+from stream.engine.phase_timer import PhaseTimer
 from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
@@ -18,9 +19,11 @@ from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.emission import LOW, Emission
+from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.span_diff import Difference
+from stream.revisions.span_fates import find_fates
 from stream.sessions.active_session import ActiveSession
-from stream.sessions.operations import DropSession, Operation, Remove, Write
+from stream.sessions.operations import DropSession, EndSession, Operation, Remove, Restore, Write
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
 from stream.sessions.snapshot import Entry, SavedSession
@@ -34,27 +37,6 @@ TOKENS_PER_EXTRA_SLICE = 1024
 `MAX_CALLERS_TOGETHER`: so these have a share under any load.
 """
 MAX_CALLERS_TOGETHER = 4
-
-
-class PhaseTimer:
-    """Adds the time since the end of the last phase to that of the one that ends; without a clock it does nothing.
-
-    Args:
-        clock: any monotonic clock, in seconds.
-        seconds: receives the durations, by the name of the phase.
-    """
-
-    def __init__(self, clock: Callable[[], float] | None, seconds: dict[str, float]) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._last = clock() if clock else 0.0
-
-    def end(self, phase: str) -> None:
-        """End a phase; the next one begins."""
-        if self._clock is not None:
-            now = self._clock()
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
-            self._last = now
 
 
 class Engine:
@@ -79,6 +61,7 @@ class Engine:
             group must have the same value.
         max_open_segments: a new segment beyond them closes the oldest one of its session (`Revision.closed_by`).
         whole_words: whether spans are fitted to whole words; evaluations measure those that the tagger labelled.
+        promises: what is promised of published spans; None: nothing, fates are only counted.
     """
 
     def __init__(
@@ -96,6 +79,7 @@ class Engine:
         remember_segments: int = REMEMBERED_SEGMENTS,
         max_open_segments: int = MAX_OPEN_SEGMENTS,
         whole_words: bool = True,
+        promises: PromiseWatch | None = None,
     ) -> None:
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
@@ -106,6 +90,8 @@ class Engine:
         """Names of the taggers, as in revisions, pass by pass."""
         self.pricing = RestartPricing(governor, budget)
         """Which restarts are limited at present, and why."""
+        self.promises = promises or PromiseWatch()
+        """Fates of published spans, and the evidence against what is promised of them."""
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
@@ -226,6 +212,10 @@ class Engine:
                 elif isinstance(operation, DropSession) and (dropped := self.sliced.remove(operation.session)):
                     self._mark_answered(dropped.write, result)
                 self._sessions.apply_operation(operation, result)
+                if isinstance(operation, EndSession):
+                    self.promises.end_session(operation.session)
+                elif isinstance(operation, DropSession | Restore):
+                    self.promises.drop_session(operation.session)
                 self._mark_answered(operation, result)
             except Exception as error:
                 self._give_up(operation, error, result)
@@ -256,8 +246,14 @@ class Engine:
 
     def _revise(self, job: SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
         """Apply one labelled update: compare it with what readers have, and commit."""
-        differences = [x for x in self._compare(job, stats) if x is not None]
-        return job.session.commit_update(job.write, job.after, differences)
+        return self._commit(job, [x for x in self._compare(job, stats) if x is not None])
+
+    def _commit(self, job: SegmentJob, differences: Sequence[tuple[str, Difference]]) -> Changes:
+        """Store and publish the differences, and note what became of spans that were published before."""
+        changes = job.session.commit_update(job.write, job.after, differences)
+        for tagger, difference in () if job.is_edit else differences:
+            self.promises.observe(job.write.session, tagger, find_fates(difference, job.write.final))
+        return changes
 
     def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference] | None]:
         """Measure the changes of an update pass by pass.
@@ -267,6 +263,7 @@ class Engine:
         write, state = job.write, job.session.state
         state.begin_change(write.offset, write.fully_applied_through)
         segment = state.open_segment(write)
+        job.is_edit = segment.closed
         closing = write.final and not segment.closed
         stats.updates += write.closed_by is None
         stats.forced_closings += closing and write.closed_by is not None
@@ -303,7 +300,7 @@ class Engine:
             if difference is not None:
                 differences.append(difference)
         yield
-        return session.commit_update(write, job.after, differences)
+        return self._commit(job, differences)
 
     def _work_on_slices(self, jobs: list[SegmentJob], result: StepResult) -> None:
         """Work on long writes, but not in two steps on end that label others too: those wait for one slice at most."""

@@ -6,7 +6,15 @@ from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
+from stream.engine.changes import (
+    SegmentJob,
+    changes_text,
+    diff_for_tagger,
+    measure_change,
+    settle_unchanged,
+    slice_passes,
+    spans_unchanged,
+)
 from stream.engine.phase_timer import PhaseTimer
 from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
@@ -14,29 +22,24 @@ from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labeller, LabellerCounters
 from stream.messages.caller_id import NOBODY, CallerId
-from stream.messages.types import Message, Revision
+from stream.messages.types import Message
 from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.emission import LOW, Emission
 from stream.revisions.promise_watch import PromiseWatch
+from stream.revisions.settled import DEFAULT_RULES, SettledRules
 from stream.revisions.span_diff import Difference
 from stream.revisions.span_fates import find_fates
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import DropSession, EndSession, Operation, Remove, Restore, Write
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
-from stream.sessions.snapshot import Entry, SavedSession
+from stream.sessions.snapshot import SavedSession
 from stream.sessions.stats import EngineStats
 from stream.sessions.step_result import Answer, Failure, StepResult
 
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
-
-TOKENS_PER_EXTRA_SLICE = 1024
-"""A step that labels this many tokens works on one slice more for each caller with long texts, up to
-`MAX_CALLERS_TOGETHER`: so these have a share under any load.
-"""
-MAX_CALLERS_TOGETHER = 4
 
 
 class Engine:
@@ -62,6 +65,7 @@ class Engine:
         max_open_segments: a new segment beyond them closes the oldest one of its session (`Revision.closed_by`).
         whole_words: whether spans are fitted to whole words; evaluations measure those that the tagger labelled.
         promises: what is promised of published spans; None: nothing, fates are only counted.
+        rules: how the settled text of each tagger is found.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class Engine:
         max_open_segments: int = MAX_OPEN_SEGMENTS,
         whole_words: bool = True,
         promises: PromiseWatch | None = None,
+        rules: SettledRules = DEFAULT_RULES,
     ) -> None:
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
@@ -96,10 +101,13 @@ class Engine:
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
         self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments)
-        self._passes = _slice_passes(self.labeller.passes)
+        self._passes = slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._diff_for_tagger = partial(diff_for_tagger, emission=emission, whole_words=whole_words)
+        self._rules = rules
+        self._diff_for_tagger = partial(
+            diff_for_tagger, emission=emission, rules=rules, watch=self.promises.settled, whole_words=whole_words
+        )
         self.sliced = SlicedWork()
         """Long operations in progress."""
         self._worked_on_slices = False
@@ -236,24 +244,23 @@ class Engine:
         """Store the new labels and publish what changed."""
         for job in jobs:
             try:
-                revisions, entries = self._revise(job, result.stats)
+                changes = self._revise(job, result.stats)
             except Exception as error:
                 self._give_up(job.write, error, result)
                 continue
-            result.revisions += revisions
-            result.entries += entries
+            result.add_changes(*changes)
             self._mark_answered(job.write, result)
 
-    def _revise(self, job: SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
+    def _revise(self, job: SegmentJob, stats: EngineStats) -> Changes:
         """Apply one labelled update: compare it with what readers have, and commit."""
         return self._commit(job, [x for x in self._compare(job, stats) if x is not None])
 
     def _commit(self, job: SegmentJob, differences: Sequence[tuple[str, Difference]]) -> Changes:
         """Store and publish the differences, and note what became of spans that were published before."""
-        changes = job.session.commit_update(job.write, job.after, differences)
+        revisions, entries = job.session.commit_update(job.write, job.after, differences, job.settled)
         for tagger, difference in () if job.is_edit else differences:
             self.promises.observe(job.write.session, tagger, find_fates(difference, job.write.final))
-        return changes
+        return revisions, entries, job.settled_segments()
 
     def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference] | None]:
         """Measure the changes of an update pass by pass.
@@ -273,7 +280,11 @@ class Engine:
             stats.words += change.words
             stats.count_work(readings[0].work, closing, change.flips)
             for name, reading in zip(names, readings, strict=True):
-                if closing or not spans_unchanged(segment, name, reading):
+                if (
+                    closing
+                    or not spans_unchanged(segment, name, reading)
+                    or settle_unchanged(job, segment, name, reading, change.rewritten, self._rules)
+                ):
                     difference = yield from self._diff_for_tagger(job, segment, name, reading, change.rewritten)
                     yield name, difference
 
@@ -291,7 +302,7 @@ class Engine:
         if not changes_text(session.state, write):
             result = StepResult(stats=operation.stats)
             self._sessions.apply_operation(write, result)
-            return result.revisions, result.entries
+            return result.revisions, result.entries, result.settled
         job = SegmentJob(session, write, session.previous_readings(write.segment) or self._no_words)
         job.after = yield from self.labeller.label_in_slices(labels, write.segment, write.text, write.final)
         differences = []
@@ -308,8 +319,7 @@ class Engine:
             self._worked_on_slices = False
             return
         self._worked_on_slices = True
-        extra = sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE
-        for _ in range(1 + extra * min(self.sliced.callers, MAX_CALLERS_TOGETHER)):
+        for _ in range(self.sliced.count_slices(sum(job.write.cost for job in jobs))):
             if self.sliced:
                 self._work_on_slice(self.sliced.next(), result)
 
@@ -318,9 +328,7 @@ class Engine:
             next(operation.work)
             return
         except StopIteration as end:
-            revisions, entries = end.value
-            result.revisions += revisions
-            result.entries += entries
+            result.add_changes(*end.value)
             result.stats.add(operation.stats)
             self._mark_answered(operation.write, result)
         except Exception:
@@ -385,12 +393,3 @@ class Engine:
         budget = self.pricing.budget
         if budget and budget.unit == unit:
             budget.charge(cost, self._words_computed)
-
-
-def _slice_passes(passes: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], slice]]:
-    """Give each pass the slice of its taggers among all taggers."""
-    sliced, end = [], 0
-    for names in passes:
-        sliced.append((names, slice(end, end + len(names))))
-        end += len(names)
-    return sliced

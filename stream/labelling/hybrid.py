@@ -356,6 +356,14 @@ class _LazyLabelling(Labelling):
         put(self, "growth", growth)
         put(self, "span_model", span_model)
         put(self, "cleaned", words.encoded.cleaned)
+        put(self, "starts", words.encoded.word_start)
+        put(self, "ends", words.encoded.word_end)
+
+    def end_of_stable(self, first: int, threshold: float) -> int:
+        """Return the end of the longest run of words from `first` on that are all at least that stable."""
+        if self._closed:
+            return len(self.starts)
+        return _end_of_stable(np.frombuffer(self._words.heads[self._head], WORD), first, np.float32(threshold))
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:
@@ -364,8 +372,6 @@ class _LazyLabelling(Labelling):
         n, put = len(words.encoded.word_start), object.__setattr__
         labels, (probability, stability) = np.empty(n, np.int32), np.empty((2, n), np.float32)
         _fill_arrays(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
-        put(self, "starts", words.encoded.word_start)
-        put(self, "ends", words.encoded.word_end)
         put(self, "labels", labels)
         put(self, "probability", probability)
         put(self, "stability", stability)
@@ -386,6 +392,15 @@ def _fill_arrays(
         word = words[i]
         labels[i], probability[i] = word.labels, word.probability
         stability[i] = 1 if closed else stability_at(word.base, word.drift, len(words) - np.int64(word.seen))
+
+
+@kernel(nogil=True)
+def _end_of_stable(words: NDArray[np.void], first: int, threshold: np.float32) -> int:
+    for i in range(first, len(words)):
+        word = words[i]
+        if stability_at(word.base, word.drift, len(words) - np.int64(word.seen)) < threshold:
+            return i
+    return len(words)
 
 
 def _count_kept_words(before: Encoded, after: Encoded, token: int) -> int:

@@ -113,3 +113,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, tag="revision"):
     """Probability that the segment has any label: the highest of its words. None if it has no word."""
     closed_by: ClosedBy | msgspec.UnsetType = msgspec.UNSET
     """Why the service closed the segment although its source did not; absent in all other revisions."""
+    settled: int = 0
+    """Offset in the text: what is before it may be acted upon now (`stream.revisions.settled`); the length of the text
+    when the segment is closed, 0 when it is deleted."""
+    settled_cause: Cause | msgspec.UnsetType = msgspec.UNSET
+    """Why `settled` is lower than in the segment's previous revision; absent if it is not."""

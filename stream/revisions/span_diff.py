@@ -32,9 +32,11 @@ class Difference:
     retracted: list[Retracted] = field(default_factory=list)
     score: float | None = None
     """Score of the whole segment; it is published with changes, and is not a change itself."""
+    settled_is_news: bool = False
+    """Whether the settled text is published although no span changed (`stream.revisions.settled`)."""
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.retracted)
+        return bool(self.added or self.changed or self.retracted or self.settled_is_news)
 
 
 def diff_spans(

@@ -249,6 +249,7 @@ class FakeLabeller:
         self.poison = set(poison)
         self.passes = (tuple(names),)
         self.precisions = (precision,)
+        self.text_scores: dict[str, tuple[str, ...]] = {}
         self.model = model
         self.steps: list[int] = []
 

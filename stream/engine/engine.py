@@ -158,6 +158,12 @@ class Engine:
         self._now = self._now if now is None else now
 
     @property
+    def score_thresholds(self) -> dict[str, dict[str, float]]:
+        """Thresholds of the text scores, by tagger and name."""
+        scores = self.labeller.text_scores.items()
+        return {tagger: {name: self._thresholds.of(tagger, name) for name in names} for tagger, names in scores}
+
+    @property
     def pending(self) -> int:
         """Number of operations that wait for a step, or are worked on in slices: 0, between steps, when all submitted
         messages are answered.

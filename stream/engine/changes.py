@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from stream.labelling.labeller import Growth, Labelling
 from stream.revisions.emission import Emission
+from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.settled import (
     SettledRules,
     freeze_settled,
@@ -100,11 +101,12 @@ def diff_for_tagger(
     rewritten: int | None,
     *,
     emission: Emission,
+    thresholds: ScoreThresholds,
     rules: SettledRules,
     watch: SettledWatch,
     whole_words: bool,
 ) -> Generator[None, None, Difference]:
-    """Compare the spans that the readers of one tagger are to have with those that they have.
+    """Compare the spans and text scores that the readers of one tagger are to have with those that they have.
 
     `segment` is as it was before the update; `rewritten` is the first rewritten character (`diff_spans`). It yields
     between its parts, each of which takes long where there are thousands of spans.
@@ -125,6 +127,7 @@ def diff_for_tagger(
     difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
     shown.complete = published is fitted or list(published.spans) == list(fitted.spans)
     difference.score = score_segment(reading)
+    thresholds.add_scores(difference, tagger, shown.scores, publish_scores(reading), segment.closed)
     if final:
         job.settled[tagger] = len(write.text)
     else:
@@ -155,6 +158,14 @@ def spans_unchanged(segment: Segment, tagger: str, reading: Labelling) -> bool:
     """Tell whether the readers of a tagger already have exactly the spans of its new reading."""
     shown = segment.published_spans.get(tagger)
     return shown is not None and shown.complete and reading.growth is not None and reading.growth.spans_unchanged
+
+
+def scores_are_news(segment: Segment, tagger: str, reading: Labelling, thresholds: ScoreThresholds) -> bool:
+    """Tell whether text scores are to be published, of a tagger whose readers have the spans of its new reading."""
+    seen = segment.published_spans[tagger].scores
+    if reading.scores is None and not seen:
+        return False
+    return thresholds.is_news(tagger, seen, publish_scores(reading), segment.closed)
 
 
 def slice_passes(passes: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], slice]]:

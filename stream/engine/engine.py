@@ -1,22 +1,14 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.changes import (
-    SegmentJob,
-    changes_text,
-    diff_for_tagger,
-    measure_change,
-    settle_unchanged,
-    slice_passes,
-    spans_unchanged,
-)
+from stream.engine.changes import SegmentJob, changes_text
 from stream.engine.phase_timer import PhaseTimer
 from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
+from stream.engine.update_comparer import UpdateComparer
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
@@ -28,6 +20,7 @@ from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.emission import LOW, Emission
 from stream.revisions.promise_watch import PromiseWatch
+from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.settled import DEFAULT_RULES, SettledRules
 from stream.revisions.span_diff import Difference
 from stream.revisions.span_fates import find_fates
@@ -57,6 +50,7 @@ class Engine:
             needs more than `LONG_TOKENS` is worked on in slices, by several steps.
         idle_seconds: `expire` closes sessions that had no message for this long; None never closes any.
         emission: how stable a span must be before it is published, and before it is changed; by default it need not be.
+        thresholds: of the text scores, whose crossing is published.
         governor: limits restarts while updates wait too long, as reported by `update_load`; None never does.
         budget: limits restarts to a rate of compute, by the time reported by `update_load`; None never does.
         remember_seconds: how long an ended session is remembered, so that `rev` and span ids continue if it comes back.
@@ -77,6 +71,7 @@ class Engine:
         token_budget: int = 2048,
         idle_seconds: float | None = None,
         emission: Emission = LOW,
+        thresholds: ScoreThresholds | None = None,
         governor: Governor | None = None,
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
@@ -100,13 +95,17 @@ class Engine:
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
-        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments)
-        self._passes = slice_passes(self.labeller.passes)
+        self._thresholds = thresholds or ScoreThresholds()
+        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, self._thresholds)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._rules = rules
-        self._diff_for_tagger = partial(
-            diff_for_tagger, emission=emission, rules=rules, watch=self.promises.settled, whole_words=whole_words
+        self._comparer = UpdateComparer(
+            self.labeller.passes,
+            emission=emission,
+            thresholds=self._thresholds,
+            rules=rules,
+            watch=self.promises.settled,
+            whole_words=whole_words,
         )
         self.sliced = SlicedWork()
         """Long operations in progress."""
@@ -156,6 +155,12 @@ class Engine:
         """
         self.intake.restore(session, saved, self._now if now is None else now)
         self._now = self._now if now is None else now
+
+    @property
+    def score_thresholds(self) -> dict[str, dict[str, float]]:
+        """Thresholds of the text scores, by tagger and name."""
+        scores = self.labeller.text_scores.items()
+        return {tagger: {name: self._thresholds.of(tagger, name) for name in names} for tagger, names in scores}
 
     @property
     def pending(self) -> int:
@@ -253,7 +258,7 @@ class Engine:
 
     def _revise(self, job: SegmentJob, stats: EngineStats) -> Changes:
         """Apply one labelled update: compare it with what readers have, and commit."""
-        return self._commit(job, [x for x in self._compare(job, stats) if x is not None])
+        return self._commit(job, [x for x in self._comparer.compare(job, stats) if x is not None])
 
     def _commit(self, job: SegmentJob, differences: Sequence[tuple[str, Difference]]) -> Changes:
         """Store and publish the differences, and note what became of spans that were published before."""
@@ -261,32 +266,6 @@ class Engine:
         for tagger, difference in () if job.is_edit else differences:
             self.promises.observe(job.write.session, tagger, find_fates(difference, job.write.final))
         return revisions, entries, job.settled_segments()
-
-    def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference] | None]:
-        """Measure the changes of an update pass by pass.
-
-        Yields, by tagger, the difference from the readers' spans, and None between parts of the work.
-        """
-        write, state = job.write, job.session.state
-        state.begin_change(write.offset, write.fully_applied_through)
-        segment = state.open_segment(write)
-        job.is_edit = segment.closed
-        closing = write.final and not segment.closed
-        stats.updates += write.closed_by is None
-        stats.forced_closings += closing and write.closed_by is not None
-        for names, of_pass in self._passes:
-            change = measure_change(segment.text, job, of_pass)
-            readings = job.after[of_pass]
-            stats.words += change.words
-            stats.count_work(readings[0].work, closing, change.flips)
-            for name, reading in zip(names, readings, strict=True):
-                if (
-                    closing
-                    or not spans_unchanged(segment, name, reading)
-                    or settle_unchanged(job, segment, name, reading, change.rewritten, self._rules)
-                ):
-                    difference = yield from self._diff_for_tagger(job, segment, name, reading, change.rewritten)
-                    yield name, difference
 
     def _begin_slices(self, session: ActiveSession, write: Write) -> None:
         """Let the session wait until the write has been worked on in slices."""
@@ -306,7 +285,7 @@ class Engine:
         job = SegmentJob(session, write, session.previous_readings(write.segment) or self._no_words)
         job.after = yield from self.labeller.label_in_slices(labels, write.segment, write.text, write.final)
         differences = []
-        for difference in self._compare(job, operation.stats):
+        for difference in self._comparer.compare(job, operation.stats):
             yield
             if difference is not None:
                 differences.append(difference)

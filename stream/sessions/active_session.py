@@ -232,7 +232,9 @@ def _pack_labels(shown: PublishedSpans, words: bytes, number_format: str) -> Lab
                 for x in shown.spans
             ]
         )
-    return LabelState(shown.published, shown.packed, words, number_format, shown.settled, shown.settled_told)
+    return LabelState(
+        shown.published, shown.packed, words, number_format, shown.scores, shown.settled, shown.settled_told
+    )
 
 
 def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:
@@ -240,6 +242,7 @@ def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:
         name: PublishedSpans(
             _unpack_spans(x.text, x.channel, labels.spans),
             labels.published,
+            scores=dict(labels.scores),
             settled=labels.settled,
             settled_told=labels.settled_told,
         )

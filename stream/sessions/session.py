@@ -7,6 +7,7 @@ import msgspec
 
 from stream.messages.types import Cause, ClosedBy, Revision, Span
 from stream.messages.word_times import Times
+from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.span_diff import Difference, retract
 from stream.sessions.operations import Write
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SpanState
@@ -25,6 +26,8 @@ class PublishedSpans(msgspec.Struct):
     """Whether any revision of the segment was published."""
     complete: bool = False
     """Whether the spans were all that the tagger found when they were last compared."""
+    scores: dict[str, float] = {}
+    """Text scores that the readers have."""
     settled: int = 0
     """Settled offset of the open segment (`stream.revisions.settled`)."""
     settled_told: int = 0
@@ -120,7 +123,7 @@ class Session(msgspec.Struct):
         segment, shown, counters = self.segments[name], self.spans_of(tagger, name), self.counters_of(tagger)
         settled, told = len(segment.text) if segment.closed else shown.settled, shown.settled_told
         shown.settled_told = settled
-        shown.spans, shown.packed = difference.spans, None
+        shown.spans, shown.packed, shown.scores = difference.spans, None, difference.scores
         shown.published = True
         counters.next_span += len(difference.added)
         counters.rev += 1
@@ -137,12 +140,14 @@ class Session(msgspec.Struct):
             retracted=tuple(difference.retracted),
             score=difference.score,
             closed_by=closed_by or msgspec.UNSET,
+            scores=difference.scores or msgspec.UNSET,
+            crossed=difference.crossed or msgspec.UNSET,
             settled=settled,
             settled_cause=msgspec.UNSET if settled >= told else settled_cause,
         )
 
-    def retract_segment(self, taggers: Iterable[str], name: str) -> list[Revision]:
-        """Remove a segment; each of these taggers that ever published a revision of it retracts its spans."""
+    def retract_segment(self, taggers: Iterable[str], name: str, thresholds: ScoreThresholds) -> list[Revision]:
+        """Remove a segment; each of these taggers that ever published a revision of it takes all back."""
         segment = self.segments[name]
         segment.closed, segment.text = True, ""
         revisions = []
@@ -150,6 +155,7 @@ class Session(msgspec.Struct):
             shown = self.spans_of(tagger, name)
             if shown.published:
                 retraction = Difference((), retracted=[retract(x, "delete") for x in shown.spans])
+                retraction.crossed = thresholds.crossed(tagger, shown.scores, {})
                 revisions.append(self.revise(tagger, name, retraction, settled_cause="delete"))
         del self.segments[name]
         return revisions

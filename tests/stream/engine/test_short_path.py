@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import stream.engine.engine
+import stream.engine.update_comparer
 from encoder.restart.policies import parse_policy
 from encoder.tagger import Tagger
 from stream.engine.engine import Engine
@@ -19,7 +19,7 @@ from stream.revisions.settled import SettledRule, SettledRules
 from stream.sessions.snapshot import restore_sessions
 from tests.stream.cuts import encode_value
 from tests.stream.helpers import drain
-from tests.stream.hybrid import ACTS, tiny_tagger
+from tests.stream.hybrid import ACTS, SCORES, tiny_tagger
 from tests.stream.streams import ALL, messages, steps
 from tests.tiny import LABELS, WORDS, tiny_checkpoint
 
@@ -33,7 +33,7 @@ POLICIES = ["price:0.01", "stability:0.6", "never", "last:2", "always"]
 @cache
 def calm_tagger(heads: int) -> Tagger:
     """Most words have no label, as in life."""
-    two = {"labels": ("O",), "taggers": {"a": LABELS, "b": ACTS}} if heads == 2 else {}
+    two = {"labels": ("O",), "taggers": {"a": LABELS, "b": ACTS}, "text_scores": SCORES} if heads == 2 else {}
     checkpoint = tiny_checkpoint(stability=8, **two)
     checkpoint.weights["head.bias"][[0, len(LABELS)][:heads]] += CALM
     return tiny_tagger(checkpoint)
@@ -47,7 +47,7 @@ class Mute(HybridLabeller):
 
 
 def _forget(x: Labelling) -> Labelling:
-    return Labelling(x.starts, x.ends, x.labels, x.probability, x.stability, x.spans, x.work)
+    return Labelling(x.starts, x.ends, x.labels, x.probability, x.stability, x.spans, x.work, scores=x.scores)
 
 
 def run(
@@ -102,9 +102,9 @@ def test_the_short_path_says_what_the_long_one_says(heads, script, policy, level
 
 def test_most_updates_take_it_and_some_do_not(monkeypatch):
     taken: list[bool] = []
-    judge = stream.engine.engine.spans_unchanged
+    judge = stream.engine.update_comparer.spans_unchanged
     monkeypatch.setattr(
-        stream.engine.engine, "spans_unchanged", lambda *about: taken.append(judge(*about)) or taken[-1]
+        stream.engine.update_comparer, "spans_unchanged", lambda *about: taken.append(judge(*about)) or taken[-1]
     )
     told = messages([(0, 0, "append", (word,), 0) for word in PLAIN])
     run(HybridLabeller(calm_tagger(1)), told, "price:0.01", "low", -1, coalesce=False)

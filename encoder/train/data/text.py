@@ -135,8 +135,22 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             tags.append(cells[1] if re.fullmatch(r"O|[BI]-\S+", cells[1]) else f"B-{cells[1]}")
         elif words:
             document = facts.get("doc") or facts.get("document") or facts.get("call") or ""
-            yield facts, TextSequence(document, tuple(words), tuple(tags))
+            scores = _scores_of_facts(path, facts, source)
+            yield facts, TextSequence(document, tuple(words), tuple(tags), scores=scores)
             facts, words, tags = {}, [], []
+
+
+def _scores_of_facts(path: Path, facts: dict[str, str], source: TextSource) -> tuple[tuple[str, float], ...] | None:
+    """Read the JSON object of a `# scores =` line."""
+    if not source.scores or "scores" not in facts:
+        return None
+    try:
+        row = _TextRow(text="", scores=msgspec.json.decode(facts["scores"], type=dict[str, float]))
+        return row.text_scores(source.scores) or None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ConfigError(
+            f"training data: {path}: `# scores = {facts['scores']}`: {to_one_line(str(error))}"
+        ) from error
 
 
 class _TextRow(msgspec.Struct):

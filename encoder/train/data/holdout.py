@@ -1,4 +1,4 @@
-"""Held-out texts: which documents a training run leaves out, by a hash of their names."""
+"""Held-out texts: which documents a training run leaves out, and which fold a template is of, by a hash."""
 
 from hashlib import blake2b
 
@@ -10,3 +10,16 @@ def holdout_position(sequence: TextSequence, seed: int) -> float:
     name = sequence.document or " ".join(sequence.words)
     digest = blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2.0**64
+
+
+def keep_template(text: str, fold: str = "", without_fold: str = "") -> bool:
+    """Tell whether a template is to be used, by a hash of its text.
+
+    Args:
+        text: of the template, or of its first turn.
+        fold: "k/n": keep fold k of n only.
+        without_fold: "k/n": keep the other folds only.
+    """
+    number = int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+    place, _, folds = (fold or without_fold).partition("/")
+    return not folds or (number % int(folds) == int(place)) is bool(fold)

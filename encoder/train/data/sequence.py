@@ -18,6 +18,9 @@ class TextSequence:
     tags: tuple[str, ...]
     as_is: bool = False
     """Whether augmentation leaves it as it is, because it is spoken or written already."""
+    scores: tuple[tuple[str, float], ...] | None = None
+    """Scores of the whole text by label, from 0 to 1; a label that is missing is not known. None: of a corpus without
+    scores."""
 
 
 def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:

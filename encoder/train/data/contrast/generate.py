@@ -17,7 +17,7 @@ def generate_messages(count: int, seed: int, fold: str = "", without_fold: str =
     Args:
         count: messages.
         seed: any number.
-        fold: "k/n": only templates of fold k of n, by a hash of their text.
+        fold: "k/n": only templates of fold k of n, of every kind each n-th.
         without_fold: "k/n": only templates of the other folds.
 
     Raises:
@@ -26,7 +26,7 @@ def generate_messages(count: int, seed: int, fold: str = "", without_fold: str =
     kinds = read_contrast_lists().kinds
     by_kind: dict[str, list[MessageTemplate]] = {kind: [] for kind in kinds}
     for template in read_message_templates():
-        if keep_template(template.text, fold, without_fold):
+        if keep_template(template.number, fold, without_fold):
             by_kind[template.kind].append(template)
     if missing := [kind for kind, templates in by_kind.items() if not templates]:
         raise ConfigError(
@@ -49,4 +49,4 @@ def read_messages(source: TextSource) -> Iterator[tuple[dict[str, str], TextSequ
         facts = {"kind": message.kind, "side": message.side, "form": message.form, "template": message.template}
         words, tags = tag_spans(message.text, message.spans)
         document = f"{source.generate} {source.seed} {source.fold} {number}: {message.template}"
-        yield facts, TextSequence(document, words, tags, as_is=True)
+        yield facts, TextSequence(document, words, tags, as_is=True, scores=tuple(message.scores.items()))

@@ -1,8 +1,8 @@
 """Templates of messages: `templates/KIND.txt`, a line each, and `lists.toml`, with what their slots are filled with.
 
 `{groups}`, `{a_member}` and `{adj}` are of one identity, with a 2 of another one. `{claim}` is what hateful messages
-say of a group. `{name2}` is another draw than `{name}`, and `{swear?}` stands there half of the time. `a(n)` fits the word
-after it. `<...>` are the words that a span marks in hateful and insulting messages.
+say of a group. `{name2}` is another draw than `{name}`, and `{swear?}` stands there half of the time. `a(n)` fits the
+word after it. `<...>` are the words that a span marks in hateful and insulting messages.
 """
 
 import tomllib

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
-from encoder.train.data.holdout import keep_template
+from encoder.train.data.holdout import hash_text, keep_template
 from encoder.train.data.pii.dialogue import Dialogue, draw_dialogue
 from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.templates import DialogueTemplate, read_templates
@@ -32,7 +32,7 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
     Raises:
         ConfigError: Faker is not installed, or the fold has no template of one of the two kinds.
     """
-    chosen = [x for x in read_templates() if keep_template(x.turns[0].text, fold, without_fold)]
+    chosen = [x for x in read_templates() if keep_template(hash_text(x.turns[0].text), fold, without_fold)]
     kinds = [[x for x in chosen if x.personal is personal] for personal in (True, False)]
     weights = [[1 if _asks(x) else 1 + 2 * len(x.slots & RARE) for x in kind] for kind in kinds]
     if not all(kinds):

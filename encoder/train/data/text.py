@@ -10,6 +10,7 @@ import msgspec
 from encoder.files import read_text_file, to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
+from encoder.train.data.contrast.generate import read_messages
 from encoder.train.data.convention import apply_convention
 from encoder.train.data.documents import is_document_file, read_documents
 from encoder.train.data.pii.generate import read_generated
@@ -29,7 +30,7 @@ class LabelledCorpus:
 
 
 def read_source(source: TextSource) -> list[TextSequence]:
-    """Read a file or generate dialogues, keep what `where` selects, rename the types.
+    """Read a file or generate text, keep what `where` selects, rename the types.
 
     Raises:
         ConfigError: the file is missing, of an unknown kind, or malformed; the message names file and line. Or the
@@ -37,7 +38,7 @@ def read_source(source: TextSource) -> list[TextSequence]:
     """
     kept = [
         _with_scores(sequence, facts.get("label", ""), source)
-        for facts, sequence in (read_generated(source) if source.generate else _read_file(source))
+        for facts, sequence in _READERS[source.generate](source)
         if all(facts.get(key) in values for key, values in source.where.items())
     ]
     if not kept:
@@ -207,6 +208,10 @@ def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, 
 def score_names(sequences: list[TextSequence]) -> tuple[str, ...]:
     """Collect the names of all text scores, in the order in which they are met."""
     return tuple(dict.fromkeys(name for s in sequences for name, _ in s.scores or ()))
+
+
+_READERS = {"": _read_file, "pii": read_generated, "contrast": read_messages}
+"""By what a source generates; "" reads its file."""
 
 
 def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:

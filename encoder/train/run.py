@@ -16,8 +16,7 @@ from encoder.model.dense import HybridModel
 from encoder.model.framed import FramedModel
 from encoder.train.config import StabilityStage, TextSource, TrainConfig
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
-from encoder.train.data.holdout import holdout_position
-from encoder.train.data.sequence import TextSequence
+from encoder.train.data.sequence import TextSequence, holdout_position
 from encoder.train.data.text import LabelledCorpus, label_names, read_source
 from encoder.train.stages.distill import distill_job, set_sinks
 from encoder.train.stages.loop import console, run_stage

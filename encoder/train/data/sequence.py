@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 WORD = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "?"
@@ -18,6 +19,8 @@ class TextSequence:
     tags: tuple[str, ...]
     as_is: bool = False
     """Whether augmentation leaves it as it is, because it is spoken or written already."""
+    punctuation: bool = False
+    """Whether a tag is about what follows its word: of a word that is said as several it is the last one's."""
 
 
 def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -29,3 +32,10 @@ def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[s
         for i in inside:
             tags[i] = ("B-" if i == inside[0] else "I-") + label
     return tuple(word for _, _, word in words), tuple(tags)
+
+
+def holdout_position(sequence: TextSequence, seed: int) -> float:
+    """A number in 0..1 that is the same for all of a document, or of a sequence without one, in every run of a seed."""
+    name = sequence.document or " ".join(sequence.words)
+    digest = blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2.0**64

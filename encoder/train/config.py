@@ -52,6 +52,9 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Whether words without a span have no label; False: the words of the texts are neither learned nor measured."""
     drop: str = ""
     """A regular expression of what to take out of the text first (JSONL), e.g. a transcriber's marks."""
+    punctuation: bool = False
+    """Labels `period`, `question` and `comma` of the words before the text's own marks, instead of the labels of the
+    file (`encoder.train.data.punctuation`)."""
     repeat: float = 1
     """Times that the sequences are met in an epoch; of a fraction every so-manieth is."""
 
@@ -64,6 +67,8 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
             raise ConfigError(
                 f"training configuration: {self.path}: `count` and folds of templates belong to `generate`"
             )
+        if self.generate and self.punctuation:
+            raise ConfigError("training configuration: `punctuation` needs a `path`, not generated text")
         if self.fold and self.without_fold:
             raise ConfigError("training configuration: give a source `fold` or `without_fold`, not both")
         for fold in filter(None, (self.fold, self.without_fold)):

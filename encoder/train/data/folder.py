@@ -9,9 +9,9 @@ from typing import Literal, get_args
 
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_columns
-from encoder.train.data.holdout import holdout_position
 from encoder.train.data.jsonl import read_lines
 from encoder.train.data.sequence import TextSequence as Sentence
+from encoder.train.data.sequence import holdout_position
 from encoder.train.data.text import check_words, score_names
 
 FEWEST = {"train": 40, "dev": 10, "test": 1}

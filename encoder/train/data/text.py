@@ -14,6 +14,7 @@ from encoder.train.data.contrast.generate import read_messages
 from encoder.train.data.convention import apply_convention
 from encoder.train.data.documents import is_document_file, read_documents
 from encoder.train.data.pii.generate import read_generated
+from encoder.train.data.punctuation import punctuate
 from encoder.train.data.sequence import UNKNOWN, TextSequence, tag_spans
 
 LONGEST_WORD = 10_000
@@ -44,6 +45,12 @@ def read_source(source: TextSource) -> list[TextSequence]:
     if not kept:
         raise ConfigError(f"training data: {source.path or source.generate} has no sequence that fits `where`")
     check_words(Path(source.path), kept)
+    if source.punctuation:
+        kept = punctuate(kept)
+        if not kept:
+            raise ConfigError(
+                f"training data: {source.path} has no punctuation marks for `punctuation = true` to take labels from"
+            )
     read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
     if not source.spans_known:
         read = [replace(s, tags=(UNKNOWN,) * len(s.words)) for s in read]
@@ -121,6 +128,7 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
     facts: dict[str, str] = {}
     words: list[str] = []
     tags: list[str] = []
+    begun = ""  # the document that began last, where only its first sequence says so
     for number, line in enumerate([*_read(path).split("\n"), ""], 1):
         if line.startswith("# ") and " = " in line and not words:
             key, _, value = line[2:].partition(" = ")
@@ -135,7 +143,8 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             # one tag a word, as in part-of-speech data, is a span of one word
             tags.append(cells[1] if re.fullmatch(r"O|[BI]-\S+", cells[1]) else f"B-{cells[1]}")
         elif words:
-            document = facts.get("doc") or facts.get("document") or facts.get("call") or ""
+            begun = facts.get("newdoc_id", begun)
+            document = facts.get("doc") or facts.get("document") or facts.get("call") or begun
             scores = _scores_of_facts(path, facts, source)
             yield facts, TextSequence(document, tuple(words), tuple(tags), scores=scores)
             facts, words, tags = {}, [], []
@@ -192,6 +201,9 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
         text = re.sub(source.drop, " ", row.text) if source.drop else row.text
         words, tags = tag_spans(text, row.spans)
+        if source.punctuation:  # which sees the marks at their words
+            words = tuple(text.split())
+            tags = ("O",) * len(words)
         if words:
             facts = {} if row.label is None else {"label": str(row.label)}
             yield facts, TextSequence(str(path) if not row.spans else "", words, tags, scores=scores)

@@ -17,7 +17,6 @@ from encoder.files import FileRefused
 from encoder.model.config import ConfigError
 from encoder.train.config import AugmentConfig, TextSource, read_train_config
 from encoder.train.data.augment import speak
-from encoder.train.data.holdout import hash_text, keep_template
 from encoder.train.data.numbers import ONES, TENS
 from encoder.train.data.pii.dialogue import FORMS, Dialogue, PersonalSpan, draw_dialogue
 from encoder.train.data.pii.generate import generate_dialogues
@@ -27,7 +26,7 @@ from encoder.train.data.pii.persons import Person, draw_person, faker_of
 from encoder.train.data.pii.speech import NATO, Speech
 from encoder.train.data.pii.templates import DialogueTemplate, TemplateTurn, read_templates
 from encoder.train.data.pii.value import LABELS, make_code
-from encoder.train.data.sequence import TextSequence
+from encoder.train.data.sequence import TextSequence, hash_text, keep_template
 from encoder.train.data.text import read_source
 
 SEEDS = st.integers(0, 2**32)

@@ -7,8 +7,7 @@ from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
 from encoder.train.data.contrast.message import ContrastMessage, draw_message
 from encoder.train.data.contrast.templates import MessageTemplate, read_contrast_lists, read_message_templates
-from encoder.train.data.holdout import keep_template
-from encoder.train.data.sequence import TextSequence, tag_spans
+from encoder.train.data.sequence import TextSequence, keep_template, tag_spans
 
 
 def generate_messages(count: int, seed: int, fold: str = "", without_fold: str = "") -> Iterator[ContrastMessage]:

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
-from encoder.train.data.holdout import hash_text, keep_template
 from encoder.train.data.pii.dialogue import Dialogue, draw_dialogue
 from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.templates import DialogueTemplate, read_templates
 from encoder.train.data.pii.value import split_words
-from encoder.train.data.sequence import TextSequence, tag_spans
+from encoder.train.data.sequence import TextSequence, hash_text, keep_template, tag_spans
 
 HARD = 0.3
 """Share of the dialogues without personal data."""

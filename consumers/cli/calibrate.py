@@ -49,12 +49,13 @@ class CalibrateCommand:
         ),
     ] = False
     stream: Annotated[
-        Path | None, _option("Instead of --data, with --promise or --settled: a recorded live stream or a folder of them.")
+        Path | None,
+        _option("Instead of --data, with --promise or --settled: a recorded live stream or a folder of them."),
     ] = None
     settled: Annotated[
         bool,
         _option(
-            "Instead: find the lowest stability at which text counts as settled (--settled-risk). Needs no gold labels.",
+            "Instead: find how stable words must be to count as settled, at --settled-risk. Needs no gold labels.",
             "--settled",
         ),
     ] = False
@@ -117,17 +118,22 @@ def _check(settings: CalibrateCommand) -> None:
     from stream.evaluation.replay.examples import EvaluationError
 
     if (settings.data is None) == (settings.stream is None):
-        raise EvaluationError("give --data (sequences), or with --promise --stream (recorded live streams)")
-    if settings.stream and not settings.promise:
         raise EvaluationError(
-            "--stream is for --promise: a restart policy is chosen by gold labels, which streams lack"
+            "give --data (sequences), or with --promise or --settled --stream (recorded live streams)"
+        )
+    if settings.promise and settings.settled:
+        raise EvaluationError("give either --promise or --settled, not both: each is a run of its own")
+    without_gold = "--promise" if settings.promise else "--settled" if settings.settled else ""
+    if settings.stream and not without_gold:
+        raise EvaluationError(
+            "--stream is for --promise and --settled: a restart policy is chosen by gold labels, which streams lack"
         )
     if settings.stream and (wrong := [f"--{name}" for name, value in vars(settings.gold).items() if value]):
         raise EvaluationError(f"{', '.join(wrong)}: only with --data, a stream is taken as it was recorded")
-    if settings.promise and settings.gold.rename:
-        raise EvaluationError("--rename: --promise looks at no types of the file, leave it out")
-    if settings.promise and settings.tau:
-        raise EvaluationError("--tau: promises are measured under the tagger's default policy, leave it out")
+    if without_gold and settings.gold.rename:
+        raise EvaluationError(f"--rename: {without_gold} looks at no types of the file, leave it out")
+    if without_gold and settings.tau:
+        raise EvaluationError(f"--tau: {without_gold} replays under the tagger's default policy, leave it out")
 
 
 def _calibrate_policy(settings: CalibrateCommand) -> None:

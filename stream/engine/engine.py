@@ -99,6 +99,8 @@ class Engine:
         self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, self._thresholds)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
+        self.rules = rules
+        """How the settled text of each tagger is found."""
         self._comparer = UpdateComparer(
             self.labeller.passes,
             emission=emission,

@@ -1,12 +1,21 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
+from stream.engine.changes import (
+    SegmentJob,
+    changes_text,
+    commit_changes,
+    diff_for_tagger,
+    measure_change,
+    scores_are_news,
+    slice_passes,
+    spans_unchanged,
+)
 from stream.engine.phase_timer import PhaseTimer
 from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
@@ -20,10 +29,10 @@ from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.emission import LOW, Emission
 from stream.revisions.promise_watch import PromiseWatch
+from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.span_diff import Difference
-from stream.revisions.span_fates import find_fates
 from stream.sessions.active_session import ActiveSession
-from stream.sessions.operations import DropSession, EndSession, Operation, Remove, Restore, Write
+from stream.sessions.operations import DropSession, Operation, Remove, Write
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
 from stream.sessions.snapshot import Entry, SavedSession
@@ -34,8 +43,7 @@ __all__ = ["Answer", "Engine", "Failure", "StepResult"]
 
 TOKENS_PER_EXTRA_SLICE = 1024
 """A step that labels this many tokens works on one slice more for each caller with long texts, up to
-`MAX_CALLERS_TOGETHER`: so these have a share under any load.
-"""
+`MAX_CALLERS_TOGETHER`: so these have a share under any load."""
 MAX_CALLERS_TOGETHER = 4
 
 
@@ -54,6 +62,7 @@ class Engine:
             needs more than `LONG_TOKENS` is worked on in slices, by several steps.
         idle_seconds: `expire` closes sessions that had no message for this long; None never closes any.
         emission: how stable a span must be before it is published, and before it is changed; by default it need not be.
+        thresholds: of the text scores, whose crossing is published.
         governor: limits restarts while updates wait too long, as reported by `update_load`; None never does.
         budget: limits restarts to a rate of compute, by the time reported by `update_load`; None never does.
         remember_seconds: how long an ended session is remembered, so that `rev` and span ids continue if it comes back.
@@ -73,6 +82,7 @@ class Engine:
         token_budget: int = 2048,
         idle_seconds: float | None = None,
         emission: Emission = LOW,
+        thresholds: ScoreThresholds | None = None,
         governor: Governor | None = None,
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
@@ -95,11 +105,16 @@ class Engine:
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
-        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments)
-        self._passes = _slice_passes(self.labeller.passes)
+        self._thresholds = thresholds or ScoreThresholds()
+        self._sessions = SessionRegistry(
+            self.tagger_names, self.labeller, policy, remember_segments, self._thresholds, self.promises
+        )
+        self._passes = slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._diff_for_tagger = partial(diff_for_tagger, emission=emission, whole_words=whole_words)
+        self._diff_for_tagger = partial(
+            diff_for_tagger, emission=emission, thresholds=self._thresholds, whole_words=whole_words
+        )
         self.sliced = SlicedWork()
         """Long operations in progress."""
         self._worked_on_slices = False
@@ -150,10 +165,14 @@ class Engine:
         self._now = self._now if now is None else now
 
     @property
+    def score_thresholds(self) -> dict[str, dict[str, float]]:
+        """Thresholds of the text scores, by tagger and name."""
+        scores = self.labeller.text_scores.items()
+        return {tagger: {name: self._thresholds.of(tagger, name) for name in names} for tagger, names in scores}
+
+    @property
     def pending(self) -> int:
-        """Number of operations that wait for a step, or are worked on in slices: 0, between steps, when all submitted
-        messages are answered.
-        """
+        """Number of operations that wait, or are worked on in slices: 0, between steps, if all messages are done."""
         return self.intake.waiting + len(self.sliced)
 
     def update_load(self, now: float, *, crowded: bool = False) -> OverloadChange | None:
@@ -212,10 +231,6 @@ class Engine:
                 elif isinstance(operation, DropSession) and (dropped := self.sliced.remove(operation.session)):
                     self._mark_answered(dropped.write, result)
                 self._sessions.apply_operation(operation, result)
-                if isinstance(operation, EndSession):
-                    self.promises.end_session(operation.session)
-                elif isinstance(operation, DropSession | Restore):
-                    self.promises.drop_session(operation.session)
                 self._mark_answered(operation, result)
             except Exception as error:
                 self._give_up(operation, error, result)
@@ -246,14 +261,7 @@ class Engine:
 
     def _revise(self, job: SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
         """Apply one labelled update: compare it with what readers have, and commit."""
-        return self._commit(job, [x for x in self._compare(job, stats) if x is not None])
-
-    def _commit(self, job: SegmentJob, differences: Sequence[tuple[str, Difference]]) -> Changes:
-        """Store and publish the differences, and note what became of spans that were published before."""
-        changes = job.session.commit_update(job.write, job.after, differences)
-        for tagger, difference in () if job.is_edit else differences:
-            self.promises.observe(job.write.session, tagger, find_fates(difference, job.write.final))
-        return changes
+        return commit_changes(job, [x for x in self._compare(job, stats) if x is not None], self.promises)
 
     def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference] | None]:
         """Measure the changes of an update pass by pass.
@@ -273,7 +281,11 @@ class Engine:
             stats.words += change.words
             stats.count_work(readings[0].work, closing, change.flips)
             for name, reading in zip(names, readings, strict=True):
-                if closing or not spans_unchanged(segment, name, reading):
+                if (
+                    closing
+                    or not spans_unchanged(segment, name, reading)
+                    or scores_are_news(segment, name, reading, self._thresholds)
+                ):
                     difference = yield from self._diff_for_tagger(job, segment, name, reading, change.rewritten)
                     yield name, difference
 
@@ -300,7 +312,7 @@ class Engine:
             if difference is not None:
                 differences.append(difference)
         yield
-        return self._commit(job, differences)
+        return commit_changes(job, differences, self.promises)
 
     def _work_on_slices(self, jobs: list[SegmentJob], result: StepResult) -> None:
         """Work on long writes, but not in two steps on end that label others too: those wait for one slice at most."""
@@ -385,12 +397,3 @@ class Engine:
         budget = self.pricing.budget
         if budget and budget.unit == unit:
             budget.charge(cost, self._words_computed)
-
-
-def _slice_passes(passes: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], slice]]:
-    """Give each pass the slice of its taggers among all taggers."""
-    sliced, end = [], 0
-    for names in passes:
-        sliced.append((names, slice(end, end + len(names))))
-        end += len(names)
-    return sliced

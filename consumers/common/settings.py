@@ -239,14 +239,6 @@ class EngineSettings:
             metavar="LEVEL",
         ),
     ] = "medium"
-    score_threshold: Annotated[
-        str,
-        _labels(
-            "Thresholds of text scores: a revision is published when a score crosses its own. A number for all, "
-            "NAME=NUMBER, TAGGER:NAME=NUMBER, separated by commas.",
-            metavar="THRESHOLDS",
-        ),
-    ] = "0.5"
     promise_alpha: Annotated[
         list[str] | None,
         _labels(
@@ -259,6 +251,14 @@ class EngineSettings:
     promise_epsilon: Annotated[
         float, _labels("Probability of a false alarm of such a watch, for each label and process.", metavar="SHARE")
     ] = 0.001
+    score_threshold: Annotated[
+        str,
+        _labels(
+            "Thresholds of text scores: a revision is published when a score crosses its own. A number for all, "
+            "NAME=NUMBER, TAGGER:NAME=NUMBER, separated by commas.",
+            metavar="THRESHOLDS",
+        ),
+    ] = "0.5"
     settled_threshold: Annotated[
         float | None,
         _labels(

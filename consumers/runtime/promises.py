@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from consumers.common.settings import EngineSettings, SettingError, suggest
+from consumers.common.settings import EngineSettings, SettingError, split_names, suggest
 
 if TYPE_CHECKING:
     from encoder.tagger import Tagger
@@ -35,11 +35,13 @@ class ServedTagger:
 def parse_alphas(given: Sequence[str]) -> dict[str, float]:
     """Read shares given by hand: `0.1` for all labels (under the name ""), `LABEL=0.1` or `TAGGER:LABEL=0.1`.
 
+    Each text may hold several, separated by commas, as the variable does.
+
     Raises:
         SettingError: one is something else, or not between 0 and 1.
     """
     found = {}
-    for text in given:
+    for text in split_names(given):
         name, sign, number = text.rpartition("=")
         try:
             alpha = float(number)

@@ -167,8 +167,8 @@ def _promises(watch: PromiseWatch) -> Iterator[Metric]:
     """Fates of published spans, and the evidence against what was promised of them."""
     about = "Published spans by what became of them: stood, taken_back by the model, rewritten by the source"
     fates = CounterMetricFamily("hearken_promise_spans", about, labels=["tagger", "label", "outcome"])
-    for key, count in sorted(watch.counts.copy().items()):  # the compute thread adds to it
-        fates.add_metric(key, count)
+    for outcome, count in sorted(watch.counts.copy().items()):  # the compute thread adds to it
+        fates.add_metric(outcome, count)
     yield fates
     evidence = "Decimal logarithm of the evidence that more spans are taken back than promised, -300 to 300"
     gauges: tuple[tuple[str, str, Callable[[PromiseKey, Evidence], float]], ...] = (

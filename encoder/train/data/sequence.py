@@ -21,8 +21,6 @@ class TextSequence:
     scores: tuple[tuple[str, float], ...] | None = None
     """Scores of the whole text by label, from 0 to 1; a label that is missing is not known. None: of a corpus without
     scores."""
-    spans_known: bool = True
-    """Whether `tags` say what the words are; False: only the scores are known."""
 
 
 def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -36,7 +36,7 @@ def read_source(source: TextSource) -> list[TextSequence]:
             generator's library is not installed.
     """
     kept = [
-        sequence
+        _with_scores(sequence, facts.get("label", ""), source)
         for facts, sequence in (read_generated(source) if source.generate else _read_file(source))
         if all(facts.get(key) in values for key, values in source.where.items())
     ]
@@ -44,10 +44,18 @@ def read_source(source: TextSource) -> list[TextSequence]:
         raise ConfigError(f"training data: {source.path or source.generate} has no sequence that fits `where`")
     check_words(Path(source.path), kept)
     read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
+    if not source.spans_known:
+        read = [replace(s, tags=(UNKNOWN,) * len(s.words)) for s in read]
     if source.convention:
         read = [apply_convention(s, capitals=source.convention == "capitalised names") for s in read]
     whole = int(source.repeat)
     return read * whole + read[:: round(1 / (source.repeat - whole))] if source.repeat != whole else read * whole
+
+
+def _with_scores(sequence: TextSequence, label: str, source: TextSource) -> TextSequence:
+    """Add the scores that the source gives all texts and those with this label."""
+    given = source.label_scores.get("*", {}) | source.label_scores.get(label, {})
+    return replace(sequence, scores=tuple((given | dict(sequence.scores or ())).items())) if given else sequence
 
 
 def _read_file(source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
@@ -135,7 +143,25 @@ class _TextRow(msgspec.Struct):
     text: str
     spans: list[tuple[int, int, str]] = []
     label: str | int | None = None
-    """Of the whole text; for `where`."""
+    """Of the whole text; for `where` and `label_scores`."""
+    labels: object = None
+    scores: object = None
+    votes: object = None
+
+    def text_scores(self, names: dict[str, str]) -> tuple[tuple[str, float], ...]:
+        """Give the scores that have one of the names.
+
+        Raises:
+            ValueError: one is no number from 0 to 1.
+        """
+        found = {}
+        for values in (self.votes, self.scores, self.labels):
+            for name, value in values.items() if isinstance(values, dict) else ():
+                if name in names and value is not None:
+                    if not isinstance(value, int | float) or not 0 <= value <= 1:
+                        raise ValueError(f"score {name!r} must be a number from 0 to 1, not {value!r}")
+                    found[names[name]] = float(value)
+        return tuple(found.items())
 
 
 def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
@@ -144,7 +170,8 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             continue
         try:
             row = msgspec.json.decode(line, type=_TextRow)
-        except (msgspec.DecodeError, RecursionError) as error:
+            scores = row.text_scores(source.scores) or None
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise ConfigError(f"training data: {path}, line {number}: {to_one_line(str(error))}") from error
         if source.drop and row.spans:
             raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
@@ -152,7 +179,7 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
         words, tags = tag_spans(text, row.spans)
         if words:
             facts = {} if row.label is None else {"label": str(row.label)}
-            yield facts, TextSequence(str(path) if not row.spans else "", words, tags)
+            yield facts, TextSequence(str(path) if not row.spans else "", words, tags, scores=scores)
 
 
 def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
@@ -161,6 +188,11 @@ def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, 
             words = tuple((re.sub(source.drop, " ", text) if source.drop else text).split())
             if words:
                 yield {}, TextSequence(name, words, ("O",) * len(words))
+
+
+def score_names(sequences: list[TextSequence]) -> tuple[str, ...]:
+    """Collect the names of all text scores, in the order in which they are met."""
+    return tuple(dict.fromkeys(name for s in sequences for name, _ in s.scores or ()))
 
 
 def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Tables of the measures of whole texts of `hearken evaluate`; the JSON file has every figure."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from consumers.common.console import make_table, percent
@@ -25,7 +24,10 @@ def text_tables(report: "TextReport", everything: bool = False) -> "list[Table]"
     if any(result.labels for result in report.results):
         tables.append(_scores(report, rows + left_out))
     tables.append(_moments(report, "how early: share of the words seen when what stands at the close stands"))
-    tables.append(_places(report))
+    if any(result.labels for result in report.results):
+        tables.append(_places(report))
+    if report.marked:
+        tables.append(_spans(report))
     if everything:
         tables += [_bins(result, label) for result in report.results for label in result.labels]
         tables += [_lengths(result, label) for result in report.results for label in result.labels]
@@ -36,18 +38,10 @@ def _name(result: "TextResult") -> str:
     return f"{result.tagger} {result.policy}, {result.emission}"
 
 
-def _labels(report: "TextReport") -> "Iterable[tuple[TextResult, LabelResult]]":
-    return ((result, label) for result in report.results for label in result.labels)
-
-
 def _scores(report: "TextReport", title: str) -> "Table":
     heads = ("texts", "positive", "AUC", "same length", "length", "AP", "Brier", "ECE", "flagged from")
     table = make_table("tagger", "label", right=(*heads, "recall", "false", "precision"), title=title)
-    shown = set()
-    for result, x in _labels(report):
-        if (result.tagger, x.label) in shown:  # the close depends neither on the policy nor on the level
-            continue
-        shown.add((result.tagger, x.label))
+    for result, x in ((first, label) for first in _first_of_taggers(report) for label in first.labels):
         table.add_row(
             result.tagger,
             x.label,
@@ -76,24 +70,32 @@ def _moments(report: "TextReport", title: str) -> "Table":
 
 def _places(report: "TextReport") -> "Table":
     title = "by place" if report.chat or report.sessions else "alone"
-    heads = ("texts", "positive", "recall", "false", "AUC", "char F1")
+    heads = ("texts", "positive", "recall", "false", "AUC")
     table = make_table("tagger", "label", "played", "place", right=heads, title=title)
-    shown = set()
-    for result in report.results:
-        if result.tagger in shown:
-            continue
-        shown.add(result.tagger)
+    for result in _first_of_taggers(report):
         for label in result.labels:
             for x in label.places:
-                figures = percent(x.recall), percent(x.false_alarms), _figure(x.auc), ""
+                figures = percent(x.recall), percent(x.false_alarms), _figure(x.auc)
                 table.add_row(result.tagger, label.label, x.setting, x.place, str(x.rows), str(x.positives), *figures)
                 if (x.setting, x.place) == ("chat", "all"):
                     spread = percent(label.recall_spread)
-                    table.add_row(result.tagger, label.label, "chat", "best - worst", "", "", spread, "", "", "")
-        for y in result.spans.places if result.spans.rows else ():
-            row = result.tagger, "spans", y.setting, y.place, str(y.rows), "", "", "", "", percent(y.character_f1)
-            table.add_row(*row)
+                    table.add_row(result.tagger, label.label, "chat", "best - worst", "", "", spread, "", "")
     return table
+
+
+def _spans(report: "TextReport") -> "Table":
+    heads = ("texts", "char F1", "F1", "covered", "covered rightly", "plain covered")
+    table = make_table("tagger", "played", "place", right=heads, title="spans, in characters")
+    for result in _first_of_taggers(report):
+        for x in result.spans.places:
+            figures = (x.character_f1, x.span_f1, x.covered, x.covered_rightly, x.plain_covered)
+            table.add_row(result.tagger, x.setting, x.place, str(x.rows), *map(percent, figures))
+    return table
+
+
+def _first_of_taggers(report: "TextReport") -> "list[TextResult]":
+    """One result of each tagger: what stands at the close depends neither on the policy nor on the level."""
+    return list({result.tagger: result for result in reversed(report.results)}.values())[::-1]
 
 
 def _bins(result: "TextResult", label: "LabelResult") -> "Table":

@@ -2,14 +2,14 @@
 
 from collections.abc import Hashable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.evaluation.calibration.reliability import Reliability, measure_reliability
 from stream.evaluation.calibration.stability_replay import StabilityPairs
-from stream.evaluation.metrics.chart_metrics import standing_since
+from stream.evaluation.metrics.chart_metrics import Extents, standing_since
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -96,6 +96,43 @@ def text_reliability(probabilities: Floats, positive: Booleans) -> Reliability |
 def share_of(part: Booleans) -> float | None:
     """Return the share of true values; None of nothing."""
     return float(part.mean()) if len(part) else None
+
+
+class CoveredCharacters(NamedTuple):
+    """Letters and digits of texts under gold and found spans, and the words that hold no gold one."""
+
+    gold: int = 0
+    found: int = 0
+    both: int = 0
+    plain_words: int = 0
+    plain_touched: int = 0
+    """Plain words with a letter or digit under a found span."""
+
+
+def count_covered(text: str, ends: NDArray[np.int32], found: Extents, gold: Extents) -> CoveredCharacters:
+    """Count the letters and digits of one text that spans cover; spans are in characters.
+
+    Args:
+        text: the text.
+        ends: (words,) end of each word, exclusive.
+        found: spans of the tagger.
+        gold: spans that should be there.
+    """
+    signs = np.array([sign.isalnum() for sign in text], np.bool_)
+    ours, theirs = (signs & cover_mask(extents, len(text)) for extents in (found, gold))
+    words = np.searchsorted(ends, np.arange(len(text)), side="right")  # the word of each sign
+    real, touched, marked = (np.bincount(words[x], minlength=len(ends) + 1) > 0 for x in (signs, ours, theirs))
+    plain = real & ~marked
+    counts = (theirs.sum(), ours.sum(), (ours & theirs).sum(), plain.sum(), (plain & touched).sum())
+    return CoveredCharacters(*map(int, counts))
+
+
+def cover_mask(extents: Extents, length: int) -> Booleans:
+    """Return (length,) whether each character is under one of the spans."""
+    mask = np.zeros(length, np.bool_)
+    for start, end in extents:
+        mask[start:end] = True
+    return mask
 
 
 def moments_of(rows: Sequence[AbstractSet[T]], seen: Sequence[int], words: int) -> dict[T, tuple[float, bool]]:

@@ -6,16 +6,18 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from stream.evaluation.metrics.chart_metrics import character_f1
+from stream.evaluation.metrics.chart_metrics import SpanCounts, character_f1
 from stream.evaluation.texts.chats import place_groups
 from stream.evaluation.texts.rows import TextRow
 from stream.evaluation.texts.score_metrics import (
     Booleans,
+    CoveredCharacters,
     Floats,
     Integers,
     average_precision,
     brier_score,
     controlled_auc,
+    count_covered,
     length_groups,
     moments_of,
     rank_auc,
@@ -71,9 +73,7 @@ def measure_spans(rows: Sequence[TextRow], histories: Histories, placed: Placed,
             len(row.ends),
         ).values()
     ]
-    return SpanResult(
-        rows=places[0].rows, character_f1=places[0].character_f1, moments=_sum_moments(moments), places=places
-    )
+    return SpanResult(moments=_sum_moments(moments), places=places)
 
 
 def _measure_label(
@@ -155,12 +155,28 @@ def _place_label(label: TextLabel, finals: Finals) -> PlaceMetrics:
 
 
 def _place_spans(finals: Finals) -> SpanPlace:
-    scores = [
-        character_f1([(x.start, x.end) for x in text.spans], [(start, end) for start, end, _ in row.spans])
-        for row, text in finals
-        if row.spans is not None
-    ]
-    return SpanPlace(rows=len(scores), character_f1=float(np.mean(scores)) if scores else None)
+    scores, exact, counts = list[float](), SpanCounts(), list[CoveredCharacters]()
+    for row, text in finals:
+        if row.spans is None:
+            continue
+        found = [(x.start, x.end) for x in text.spans]
+        gold = [(start, end) for start, end, _ in row.spans]
+        scores.append(character_f1(found, gold))
+        exact.add(frozenset((x.start, x.end, x.label) for x in text.spans), frozenset(row.spans))
+        counts.append(count_covered(row.text, row.ends, found, gold))
+    total = CoveredCharacters(*(sum(x) for x in zip(*counts, strict=True)))
+    return SpanPlace(
+        rows=len(scores),
+        character_f1=float(np.mean(scores)) if scores else None,
+        span_f1=exact.f1 if exact.found + exact.wanted else None,
+        covered=_ratio(total.both, total.gold),
+        covered_rightly=_ratio(total.both, total.found),
+        plain_covered=_ratio(total.plain_touched, total.plain_words),
+    )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _by_place(

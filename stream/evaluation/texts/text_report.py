@@ -54,10 +54,18 @@ class PlaceMetrics(PlacedTexts, frozen=True, kw_only=True):
 
 
 class SpanPlace(PlacedTexts, frozen=True, kw_only=True):
-    """Spans of texts at some places of sessions."""
+    """Spans of texts at some places of sessions; characters are letters and digits, except in `character_f1`."""
 
     character_f1: float | None
     """Mean over texts."""
+    span_f1: float | None
+    """Micro F1 of spans with the same characters and the same type; None if there are none."""
+    covered: float | None
+    """Share of the characters of the file's spans that are under published spans of any type."""
+    covered_rightly: float | None
+    """Share of the characters under published spans that are in spans of the file."""
+    plain_covered: float | None
+    """Share of the words outside of the file's spans that a published span touches."""
 
 
 class LabelResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,13 +103,10 @@ class LabelResult(msgspec.Struct, frozen=True, kw_only=True):
 class SpanResult(msgspec.Struct, frozen=True, kw_only=True):
     """Measures of the spans of any type."""
 
-    rows: int
-    """Texts whose spans are known."""
-    character_f1: float | None
-    """Each text alone, mean over texts (`stream.evaluation.metrics.chart_metrics.character_f1`)."""
     moments: Moments
     """Of the final spans of all texts."""
     places: list[SpanPlace]
+    """Texts whose spans are known; the first place is that of texts alone."""
 
 
 class TextResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """Measures of scores against the definitions, counted pair by pair and threshold by threshold."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from stream.evaluation.texts.score_metrics import (
     average_precision,
     brier_score,
     controlled_auc,
+    count_covered,
     length_groups,
     moments_of,
     rank_auc,
@@ -113,6 +116,21 @@ def test_reliability_of_many_texts_counts_every_one():
 def test_shares():
     assert share_of(np.array([], np.bool_)) is None
     assert share_of(np.array([True, False])) == 0.5
+
+
+extents = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 5)).map(lambda x: (x[0], x[0] + x[1])), max_size=3)
+
+
+@given(st.text("aB1 .-", max_size=16), extents, extents)
+def test_covered_characters_are_letters_and_digits(text, found, gold):
+    words = [(m.start(), m.end()) for m in re.finditer(r"\w+|[^\w\s]", text)]
+    ours, theirs = (
+        {i for a, b in x for i in range(a, b) if i < len(text) and text[i].isalnum()} for x in (found, gold)
+    )
+    real = [set(range(a, b)) for a, b in words if text[a].isalnum()]
+    plain = [x for x in real if not x & theirs]
+    counts = count_covered(text, np.array([end for _, end in words], np.int32), found, gold)
+    assert counts == (len(theirs), len(ours), len(ours & theirs), len(plain), sum(bool(x & ours) for x in plain))
 
 
 sets = st.sets(st.sampled_from("abc"), max_size=3)

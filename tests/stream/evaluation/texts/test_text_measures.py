@@ -103,18 +103,19 @@ def test_character_f1_is_the_mean_over_texts_whose_spans_are_known():
     ]
     chat = [PlacedText(i, 2, state(2)) for i in range(4)]
     found = measure_spans(rows, alone, {"chat": chat}, 2)
-    assert (found.rows, found.character_f1) == (3, pytest.approx((1 + 1 + 4 / 7) / 3))
+    assert (found.places[0].rows, found.places[0].character_f1) == (3, pytest.approx((1 + 1 + 4 / 7) / 3))
     assert [(x.setting, x.place, x.rows) for x in found.places] == [
         ("alone", "1", 3),
         ("chat", "all", 6),
         ("chat", "2", 3),
     ]
     assert found.places[2].character_f1 == pytest.approx(1 / 3)
-    assert found.places[1].character_f1 == pytest.approx((found.character_f1 + 1 / 3) / 2)
+    assert found.places[1].character_f1 == pytest.approx((found.places[0].character_f1 + 1 / 3) / 2)
     # of the three final spans one stands after half of the text, two come with the last word or the close
     assert (found.moments.count, found.moments.mean) == (3, pytest.approx((1 + 1 + 0.5) / 3))
     nothing = measure_spans([row("a")], [[state(1)]], {}, None)
-    assert (nothing.rows, nothing.character_f1, nothing.moments.count, nothing.moments.mean) == (0, None, 0, None)
+    assert (nothing.places[0].rows, nothing.places[0].character_f1, nothing.places[0].covered) == (0, None, None)
+    assert (nothing.moments.count, nothing.moments.mean) == (0, None)
 
 
 TEXTS = [

@@ -7,6 +7,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from encoder.train.ranking import rank_auc
 from stream.evaluation.calibration.reliability import Reliability, measure_reliability
 from stream.evaluation.calibration.stability_replay import StabilityPairs
 from stream.evaluation.metrics.chart_metrics import Extents, standing_since
@@ -19,26 +20,6 @@ RESAMPLED_UNITS = 1000
 """Largest number of units that the bands of a reliability diagram are resampled from; more texts share a unit."""
 
 T = TypeVar("T", bound=Hashable)
-
-
-def rank_auc(scores: Floats, positive: Booleans) -> float | None:
-    """Return the probability that a positive text has a higher score than a negative one; ties count half.
-
-    It is the area under the ROC curve (Hanley and McNeil 1982), computed from mean ranks.
-
-    Args:
-        scores: (texts,) any order-preserving numbers.
-        positive: (texts,) whether the label fits.
-
-    Returns:
-        The area, 0..1; None if one of the two sides is empty.
-    """
-    ones, zeros = int(positive.sum()), int((~positive).sum())
-    if not ones or not zeros:
-        return None
-    _, value, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[value]
-    return float((ranks[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros))
 
 
 def length_groups(words: Integers, groups: int = LENGTH_GROUPS) -> Integers:

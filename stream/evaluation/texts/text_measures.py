@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
+from encoder.train.ranking import rank_auc
 from stream.evaluation.metrics.chart_metrics import SpanCounts, character_f1
 from stream.evaluation.texts.chats import place_groups
 from stream.evaluation.texts.rows import TextRow
@@ -20,7 +21,6 @@ from stream.evaluation.texts.score_metrics import (
     count_covered,
     length_groups,
     moments_of,
-    rank_auc,
     share_of,
     text_reliability,
 )

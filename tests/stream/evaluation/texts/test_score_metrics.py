@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from encoder.train.ranking import rank_auc
 from stream.evaluation.texts.score_metrics import (
     average_precision,
     brier_score,
@@ -14,7 +15,6 @@ from stream.evaluation.texts.score_metrics import (
     count_covered,
     length_groups,
     moments_of,
-    rank_auc,
     share_of,
     text_reliability,
 )
@@ -35,13 +35,6 @@ def wins(rows):
     ones, zeros = [x for x in rows if x[1]], [x for x in rows if not x[1]]
     won = sum(1.0 if a[0] > b[0] else 0.5 if a[0] == b[0] else 0.0 for a in ones for b in zeros)
     return won, len(ones) * len(zeros)
-
-
-@given(texts)
-def test_auc_counts_pairs_and_ties_by_halves(rows):
-    scores, positive, _ = arrays(rows)
-    won, pairs = wins(rows)
-    assert rank_auc(scores, positive) == (pytest.approx(won / pairs) if pairs else None)
 
 
 @given(texts)

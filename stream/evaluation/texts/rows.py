@@ -19,6 +19,8 @@ from stream.messages.validation import check_text
 
 NOT = "not_"
 """`"label": "not_x"` says that label x does not fit."""
+MAJORITY = 0.5
+"""Share of annotators from which a label fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,9 @@ class _LabelFields(msgspec.Struct):
 def read_rows(path: Path, limit: int | None = None) -> TextTable:
     """Read a JSONL file of texts.
 
-    `labels` says for each label whether it fits: 1 or 0. Else `label` is one word: `x` (of several in the file: the
-    others do not fit), `not_x` (x does not fit), or 1 or 0, which is label `label`. A row with spans and without labels
-    is asked for every type of span in the file, and a type fits if the row has a span of it.
+    `labels` says for each label whether it fits: 1, 0, or a share of annotators. Else `label` is one word: `x` (of
+    several in the file: the others do not fit), `not_x` (x does not fit), or 1 or 0, which is label `label`. A row with
+    spans and without labels is asked for every type of span in the file, and a type fits if the row has a span of it.
 
     Args:
         path: the file.
@@ -157,11 +159,12 @@ def _read_labels(row: _RawRow, classes: set[Any], where: str) -> dict[str, bool]
         given = {"label": row.label}
     asked = {name: value for name, value in given.items() if value is not None}
     for name, value in asked.items():
-        if value not in (0, 1) or not name:
+        if not (0 <= value <= 1 and name):
             raise EvaluationError(
-                f"{where}: label {name!r} is {value}, but must be 1 (it fits) or 0; leave out what was not asked"
+                f"{where}: label {name!r} is {value}, but must be 1 (it fits), 0, or the share of annotators for whom "
+                "it fits; leave out what was not asked"
             )
-    return {name: bool(value) for name, value in asked.items()}
+    return {name: value >= MAJORITY for name, value in asked.items()}
 
 
 def _label_by_spans(row: TextRow, kinds: set[str]) -> TextRow:

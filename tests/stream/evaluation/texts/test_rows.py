@@ -26,10 +26,12 @@ def test_labels_that_are_absent_or_null_were_not_asked_for(write):
             {"text": "go away", "labels": {"rude": 1, "threat": 0}, "session": "room", "speaker": "kim"},
             {"text": "good luck", "labels": {"rude": False, "threat": None}, "document": 7},
             {"text": "well", "labels": {}},
+            {"text": "as if", "labels": {"rude": 0.5, "threat": 0.33}},
         )
     )
-    assert [row.labels for row in table.rows] == [{"rude": True, "threat": False}, {"rude": False}, {}]
-    assert [(row.session, row.speaker) for row in table.rows] == [("room", "kim"), ("7", None), ("", None)]
+    fits = [row.labels for row in table.rows]
+    assert fits == [{"rude": True, "threat": False}, {"rude": False}, {}, {"rude": True, "threat": False}]
+    assert [(row.session, row.speaker) for row in table.rows] == [("room", "kim"), ("7", None)] + [("", None)] * 2
     assert not table.marked
     assert table.rows[0].ends.tolist() == [2, 7]
 
@@ -89,7 +91,8 @@ def test_rows_without_a_word_are_counted(write):
         ('"text"', "line 2"),
         ({"labels": {"x": 1}}, "line 2.*text"),
         ({"text": "a", "labels": [[0, 1, "x"]]}, "line 2.*labels.*a row is"),
-        ({"text": "a", "labels": {"x": 0.5}}, "line 2.*'x' is 0.5, but must be 1"),
+        ({"text": "a", "labels": {"x": 1.5}}, "line 2.*'x' is 1.5, but must be 1"),
+        ({"text": "a", "labels": {"x": -1}}, "line 2.*must be 1"),
         ({"text": "a", "labels": {"x": "yes"}}, "line 2.*labels"),
         ({"text": "a", "labels": {"": 1}}, "line 2"),
         ({"text": "a", "label": 2}, "line 2.*must be 1"),

@@ -72,7 +72,10 @@ class TextOptions:
     threshold: Annotated[
         float | None,
         _measure(
-            "Score from which a text is flagged.", min=0, max=1, show_default="0.5; without text scores: any span"
+            "Score from which a text is flagged, above 0 and below 1.",
+            min=0,
+            max=1,
+            show_default="0.5; without text scores: any span",
         ),
     ] = None
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from encoder.files import to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_utf8
+from encoder.train.data.jsonl import one_word
 from encoder.train.data.sequence import WORD
 from stream.evaluation.replay.examples import EvaluationError
 from stream.messages.errors import InputError
@@ -69,6 +70,7 @@ def read_rows(path: Path, limit: int | None = None) -> TextTable:
     `labels` says for each label whether it fits: 1, 0, or a share of annotators. Else `label` is one word: `x` (of
     several in the file: the others do not fit), `not_x` (x does not fit), or 1 or 0, which is label `label`. A row with
     spans and without labels is asked for every type of span in the file, and a type fits if the row has a span of it.
+    Names are those that training gives a tagger: with `_` for white space.
 
     Args:
         path: the file.
@@ -80,7 +82,7 @@ def read_rows(path: Path, limit: int | None = None) -> TextTable:
     """
     lines = [(n, line) for n, line in enumerate(read_utf8(path).split("\n"), 1) if line.strip()][:limit]
     raw = [(_decode_row(line, f"{path}, line {n}"), f"{path}, line {n}") for n, line in lines]
-    classes = {row.label for row, _ in raw if isinstance(row.label, str) and not row.label.startswith(NOT)}
+    classes = {one_word(row.label) for row, _ in raw if isinstance(row.label, str) and not row.label.startswith(NOT)}
     rows = [_make_row(row, classes, where) for row, where in raw]
     kept = [row for row in rows if len(row.ends)]
     if not kept:
@@ -105,8 +107,11 @@ def has_text_labels(path: Path) -> bool:
 
 
 def rename_labels(rows: Sequence[TextRow], rename: Mapping[str, str]) -> list[TextRow]:
-    """Rename labels and types of spans; an empty name drops them. Of labels with one name, one that fits is enough."""
-    renamed = []
+    """Rename labels and types of spans; an empty name drops them. `read_rows` has put `_` for white space in them.
+
+    Of several labels that become one, one that fits is enough.
+    """
+    renamed, rename = [], {one_word(old): new for old, new in rename.items()}
     for row in rows:
         labels: dict[str, bool] = {}
         for old, fits in row.labels.items():
@@ -130,7 +135,7 @@ def _decode_row(line: str, where: str) -> _RawRow:
 
 
 def _make_row(row: _RawRow, classes: set[Any], where: str) -> TextRow:
-    spans = None if row.spans is None else tuple(row.spans)
+    spans = None if row.spans is None else tuple((start, end, one_word(kind)) for start, end, kind in row.spans)
     for start, end, kind in spans or ():
         if not (0 <= start < end <= len(row.text) and kind):
             raise EvaluationError(
@@ -152,12 +157,13 @@ def _read_labels(row: _RawRow, classes: set[Any], where: str) -> dict[str, bool]
         raise EvaluationError(f"{where}: has 'labels' and 'label'; keep one of them")
     given: dict[str, Any] = row.labels or {}
     if isinstance(row.label, str):
-        if row.label.startswith(NOT):
-            return {row.label.removeprefix(NOT): False}
-        return {name: name == row.label for name in sorted(classes)}
+        own = one_word(row.label)
+        if own.startswith(NOT):
+            return {own.removeprefix(NOT): False}
+        return {name: name == own for name in sorted(classes)}
     if row.label is not None:
         given = {"label": row.label}
-    asked = {name: value for name, value in given.items() if value is not None}
+    asked = {one_word(name): value for name, value in given.items() if value is not None}
     for name, value in asked.items():
         if not (0 <= value <= 1 and name):
             raise EvaluationError(

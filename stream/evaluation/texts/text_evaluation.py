@@ -17,6 +17,7 @@ from stream.evaluation.texts.text_replay import replay_alone, replay_chats
 from stream.evaluation.texts.text_report import TextReport, TextResult
 from stream.evaluation.texts.verdicts import TextLabel, choose_labels
 from stream.revisions.emission import parse_emission
+from stream.revisions.score_thresholds import DEFAULT_THRESHOLD
 
 
 class TextTask(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,7 +77,8 @@ def run_text_evaluation(task: TextTask, command: str = "") -> TextReport:
             for policy in task.policies:
                 restarts = parse_policy(resolve_policy(policy, tagger.default_policy))
                 for level in levels:
-                    histories = replay_alone(tagger, restarts, rows, parse_emission(level), advance)
+                    emission, threshold = parse_emission(level), task.threshold or DEFAULT_THRESHOLD
+                    histories = replay_alone(tagger, restarts, rows, emission, threshold, advance)
                     result = TextResult(
                         tagger=name,
                         policy=policy,

@@ -3,7 +3,7 @@
 What is measured is what readers of the service have: published spans and scores, after each revision.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,13 @@ from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
 from stream.engine.engine import Engine
 from stream.evaluation.replay.examples import BATCH
+from stream.evaluation.replay.stream_replay import Advance, ignore_progress
 from stream.evaluation.texts.chats import Chat
 from stream.evaluation.texts.rows import TextRow
 from stream.labelling.labeller import Labeller
 from stream.messages.types import End, Revision, Span, Update
 from stream.revisions.emission import LOW, Emission
+from stream.revisions.score_thresholds import DEFAULT_THRESHOLD, ScoreThresholds
 
 AUTHORS = 7
 """Authors of a made-up chat, who take turns; so no two neighbours are by one author."""
@@ -31,7 +33,7 @@ class PublishedText:
     score: float | None
     """Probability that the text has any span (`Revision.score`)."""
     scores: dict[str, float]
-    """Text scores by label; empty if the tagger has none, or none was published yet."""
+    """Text scores by label; empty if the tagger has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ def replay_alone(
     policy: RestartPolicy,
     rows: Sequence[TextRow],
     emission: Emission = LOW,
-    advance: Callable[[int], None] = lambda messages: None,
+    threshold: float = DEFAULT_THRESHOLD,
+    advance: Advance = ignore_progress,
 ) -> list[list[PublishedText]]:
     """Replay each row as a session of its own, word by word, and close it.
 
@@ -58,6 +61,7 @@ def replay_alone(
         policy: where restarts begin.
         rows: the texts.
         emission: level of the published spans.
+        threshold: of the text scores, whose crossing is published.
         advance: receives the number of messages that were done.
 
     Returns:
@@ -69,9 +73,9 @@ def replay_alone(
         for i, row in enumerate(rows)
     ]
     histories: list[list[PublishedText]] = [[] for _ in rows]
-    for i, number, revision in _replay(labeller, policy, sessions, emission, advance):
-        before = histories[i][-1].scores if histories[i] else {}
-        histories[i].append(_published(revision, min(number + 1, len(rows[i].ends)), before))
+    thresholds = ScoreThresholds(threshold)
+    for i, number, revision in _replay(labeller, policy, sessions, emission, thresholds, advance):
+        histories[i].append(_published(revision, min(number + 1, len(rows[i].ends))))
     return histories
 
 
@@ -80,7 +84,7 @@ def replay_chats(
     policy: RestartPolicy,
     rows: Sequence[TextRow],
     chats: Sequence[Chat],
-    advance: Callable[[int], None] = lambda messages: None,
+    advance: Advance = ignore_progress,
 ) -> list[PlacedText]:
     """Replay chats, whose messages arrive whole and closed; see `replay_alone` for the arguments.
 
@@ -103,8 +107,8 @@ def replay_chats(
         for i, chat in enumerate(chats)
     ]
     return [
-        PlacedText(chats[i].rows[place], place + 1, _published(revision, len(rows[chats[i].rows[place]].ends), {}))
-        for i, place, revision in _replay(labeller, policy, sessions, LOW, advance)
+        PlacedText(chats[i].rows[place], place + 1, _published(revision, len(rows[chats[i].rows[place]].ends)))
+        for i, place, revision in _replay(labeller, policy, sessions, LOW, ScoreThresholds(), advance)
         if place >= chats[i].first
     ]
 
@@ -114,12 +118,14 @@ def _replay(
     policy: RestartPolicy,
     sessions: Sequence[Sequence[Update]],
     emission: Emission,
-    advance: Callable[[int], None],
+    thresholds: ScoreThresholds,
+    advance: Advance,
 ) -> Iterator[tuple[int, int, Revision]]:
     """Yield each revision with the number of its session and that of its message in the session."""
     order = sorted(range(len(sessions)), key=lambda i: len(sessions[i]))
     for first in range(0, len(order), BATCH):
-        engine, batch = Engine(labeller, policy, emission=emission), order[first : first + BATCH]
+        batch = order[first : first + BATCH]
+        engine = Engine(labeller, policy, emission=emission, thresholds=thresholds)
         sent: list[tuple[int, int]] = []
         for number in range(max(len(sessions[i]) for i in batch)):
             for i in batch:
@@ -136,6 +142,5 @@ def _replay(
             yield from ((*sent[revision.offset], revision) for revision in result.revisions)
 
 
-def _published(revision: Revision, seen: int, scores: dict[str, float]) -> PublishedText:
-    found = getattr(revision, "scores", None) or {}
-    return PublishedText(seen, revision.spans, revision.score, found or scores)
+def _published(revision: Revision, seen: int) -> PublishedText:
+    return PublishedText(seen, revision.spans, revision.score, revision.scores or {})

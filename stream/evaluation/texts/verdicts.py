@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from stream.evaluation.replay.examples import EvaluationError
 from stream.evaluation.texts.text_replay import PublishedText
 from stream.evaluation.texts.text_report import ScoreSource
-
-THRESHOLD = 0.5
-"""Default threshold of text scores."""
+from stream.revisions.score_thresholds import DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +49,18 @@ def choose_labels(
         asked: labels of the file, renamed.
         scores: names of the tagger's text scores.
         types: its types of span.
-        threshold: score from which a text is flagged; None: `THRESHOLD` for text scores, a span for spans.
+        threshold: score from which a text is flagged; None: `DEFAULT_THRESHOLD` for text scores, a span for spans.
 
     Raises:
-        EvaluationError: the tagger has neither for a label; the message says what to do.
+        EvaluationError: the tagger has neither for a label, or the threshold is not between 0 and 1; the message says
+            what to do.
     """
+    if threshold is not None and not 0 < threshold < 1:
+        raise EvaluationError(f"--threshold must be above 0 and below 1, not {threshold:g}")
     labels, unknown = [], []
     for name in sorted(set(asked)):
         if name in scores:
-            labels.append(TextLabel(name, "scores", THRESHOLD if threshold is None else threshold))
+            labels.append(TextLabel(name, "scores", DEFAULT_THRESHOLD if threshold is None else threshold))
         elif name in types:
             labels.append(TextLabel(name, "spans", threshold, sole=len(types) == 1))
         else:

@@ -164,6 +164,7 @@ def test_spans_are_measured_as_text_too_where_it_is_asked_for(tagger, tmp_path):
         (["--rename", "who=place", "--chat", "9"], "--chat 3"),
         (["--spoken", "--chat", "2"], "--chat: only with"),
         (["--join", "9", "--threshold", "0"], "--threshold: only with"),
+        (["--rename", "who=place", "--threshold", "1"], "--threshold must be above 0 and below 1"),
         (["--rename", "who=me"], "no text score and no span for me"),
     ],
 )

@@ -76,6 +76,19 @@ def test_names_of_the_file_become_those_of_the_tagger(write):
     assert [row.spans for row in renamed] == [((0, 1, "toxic"),), (), None]
 
 
+def test_names_with_white_space_are_those_that_training_gives(write):
+    rows = read_rows(
+        write(
+            {"text": "a", "labels": {"sent twice": 1}, "spans": [[0, 1, "a b"]]},
+            {"text": "b", "label": "sent  late"},
+            {"text": "c", "label": "not_sent late"},
+        )
+    ).rows
+    assert [row.labels for row in rows] == [{"sent_twice": True}, {"sent_late": True}, {"sent_late": False}]
+    [first, *_] = rename_labels(rows, {"sent twice": "x", "a_b": "y"})
+    assert (first.labels, first.spans) == ({"x": True}, ((0, 1, "y"),))
+
+
 def test_rows_without_a_word_are_counted(write):
     table = read_rows(write({"text": " \n", "label": "x"}, {"text": "x", "label": "x"}, ""))
     assert (len(table.rows), table.without_words) == (1, 1)

@@ -5,9 +5,15 @@ import json
 import pytest
 
 from encoder.checkpoints.checkpoint import save_checkpoint
+from encoder.restart.policies import Always
 from encoder.restart.policy_text import PolicyError
+from encoder.tagger import load_tagger
+from stream.engine.engine import Engine
 from stream.evaluation.replay.examples import EvaluationError
+from stream.evaluation.texts.rows import read_rows
 from stream.evaluation.texts.text_evaluation import TextTask, run_text_evaluation
+from stream.evaluation.texts.text_replay import replay_alone
+from stream.messages.types import Update
 from stream.revisions.emission import EmissionError
 from tests.tiny import WORDS, tiny_checkpoint
 
@@ -62,6 +68,23 @@ def test_every_policy_and_level_is_measured_and_the_close_depends_on_neither(tin
     places = [(x.setting, x.place) for x in first.labels[0].places]
     assert places == [("alone", "1"), ("chat", "all"), ("chat", "2-5"), ("chat", "6-8"), ("session", "all"),
                       ("session", "1"), ("session", "2-4")]  # fmt: skip
+
+
+def test_a_tagger_of_text_scores_alone_is_measured_by_them(tmp_path, data):
+    made = tiny_checkpoint(labels=("O",), text_scores={"": ("person", "place")})
+    save_checkpoint(tmp_path / "scores", made.config, made.weights, made.tokenizer)
+    task = TextTask(data=data, taggers=(str(tmp_path / "scores"),), rename={"who": "person"}, threshold=0.6, chat=3)
+    [result] = run_text_evaluation(task).results
+    assert [(x.label, x.source, x.threshold) for x in result.labels] == [
+        ("person", "scores", 0.6), ("place", "scores", 0.6)
+    ]  # fmt: skip
+    assert 0 < result.labels[0].auc < 1
+    assert result.labels[0].moments.count == round(result.labels[0].flagged * 14) > 0
+    engine = Engine(load_tagger(str(tmp_path / "scores")), Always())
+    engine.submit(Update(session="s", segment="1", text=ROWS[0]["text"], final=True), 0)
+    [final] = engine.step().revisions
+    [[*_, last]] = replay_alone(load_tagger(str(tmp_path / "scores")), Always(), read_rows(data, limit=1).rows)
+    assert last.scores == final.scores
 
 
 def test_mistakes_are_found_before_any_work(tiny, data):

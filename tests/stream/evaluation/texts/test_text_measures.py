@@ -184,6 +184,32 @@ def test_a_verdict_that_the_chat_changes_is_seen_by_place():
     assert found.recall_spread == 0.5
 
 
+def test_text_scores_are_those_that_readers_have():
+    """The score "rude" of the fake tagger is the share of words that are names, "worse" half of it."""
+    rows = [row("bob met", rude=True), row("we met anna", rude=False), row("we met anna rice", rude=True)]
+    labels = choose_labels(["rude"], ["rude", "worse"], ["person", "place"], 0.45)
+    labeller = FakeLabeller(names=["scored"])
+    histories = replay_alone(labeller, Never(), rows, threshold=0.45)
+    assert [x[-1].scores for x in histories] == [
+        {"rude": 0.5, "worse": 0.25}, {"rude": 0.3333, "worse": 0.1667}, {"rude": 0.5, "worse": 0.25}
+    ]  # fmt: skip
+    placed = {"chat": replay_chats(labeller, Never(), rows, make_chats(3, 3))}
+    [found] = measure_labels(labels, rows, histories, placed, 3)
+    assert (found.source, found.threshold, found.auc, found.recall, found.false_alarms) == (
+        "scores",
+        0.45,
+        1.0,
+        1.0,
+        0.0,
+    )
+    assert found.brier == pytest.approx((0.25 + 0.3333**2 + 0.25) / 3)
+    assert found.recall_spread == 0.0
+    # "bob" stands from its first word on; the third is told of with "rice" at its fourth
+    assert (found.moments.count, found.moments.mean, found.moments.at_close) == (2, pytest.approx((0.5 + 1) / 2), 0.0)
+    [later] = measure_labels(choose_labels(["rude"], ["rude"], [], 0.8), rows, histories, {}, None)
+    assert (later.recall, later.moments.count) == (0.0, 0)
+
+
 def test_a_failure_of_the_tagger_is_not_hidden():
     with pytest.raises(RuntimeError, match="poison"):
         replay_alone(FakeLabeller(poison=["bad"]), Never(), [row("so bad")])

@@ -26,8 +26,9 @@ from encoder.train.data.convention import TagSpan, trim_span
 from encoder.train.data.punctuation import MARK_LABELS
 from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import LabelledCorpus
+from encoder.train.ranking import rank_auc
 from encoder.train.stages.loop import bf16_is_faster, pick_device
-from encoder.train.stages.text_scores import pool_segments, rank_auc
+from encoder.train.stages.text_scores import pool_segments
 
 FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
 GROUP = 20
@@ -51,7 +52,7 @@ class DevScore:
         parts = [f"F1 {self.f1:.2f}"] if self.gold else []
         for name, pairs in self.texts.items():
             if (area := rank_auc([x for x, _ in pairs], [y >= 0.5 for _, y in pairs])) is not None:
-                parts.append(f"{name} AUC {area:.1f}")
+                parts.append(f"{name} AUC {100 * area:.1f}")
         return f"{self.name}: {', '.join(parts)}"
 
     @property

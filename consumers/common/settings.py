@@ -247,6 +247,18 @@ class EngineSettings:
             metavar="THRESHOLDS",
         ),
     ] = "0.5"
+    promise_alpha: Annotated[
+        list[str] | None,
+        _labels(
+            "Share of published spans that the model may take back, which is watched: ALPHA, LABEL=ALPHA or "
+            "TAGGER:LABEL=ALPHA; may be repeated.",
+            metavar="ALPHA",
+            show_default="calibrated shares",
+        ),
+    ] = None
+    promise_epsilon: Annotated[
+        float, _labels("Probability of a false alarm of such a watch, for each label and process.", metavar="SHARE")
+    ] = 0.001
     device: Annotated[
         str, _labels("Device of the taggers: auto (the CPU), cpu, cuda, or cuda:N.", metavar="DEVICE")
     ] = "auto"
@@ -279,6 +291,8 @@ class EngineSettings:
         check_seconds(self, "remember_seconds overload_seconds" if self.overload_seconds else "remember_seconds")
         if self.idle_seconds is not None:
             check_seconds(self, "idle_seconds")
+        if not 0 < self.promise_epsilon < 1:
+            raise SettingError("promise_epsilon", f"{self.promise_epsilon} is not a probability between 0 and 1")
         if not 0 <= self.budget_gflops < float("inf"):
             raise SettingError(
                 "budget_gflops", f"{self.budget_gflops} is not a number of GFLOPs a second (0: no budget)"

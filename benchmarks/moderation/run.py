@@ -17,7 +17,7 @@ from benchmarks.moderation.sets import (
     read_talk,
     read_texts,
 )
-from encoder.train.stages.text_scores import rank_auc
+from encoder.train.ranking import rank_auc
 from stream.evaluation.metrics.chart_metrics import character_f1
 
 TALK = {"Ubuntu IRC": "stream_irc_ubuntu", "meetings": "stream_meetings_qmsum"}
@@ -230,7 +230,8 @@ def _auc(
     name: str, mode: str, harmless: Sequence[MessageVerdict], rude: Sequence[MessageVerdict], *, pairs: bool = False
 ) -> SideAuc:
     scores = [x.score for x in (*harmless, *rude)]
-    auc = rank_auc(scores, [False] * len(harmless) + [True] * len(rude))
+    area = rank_auc(scores, [False] * len(harmless) + [True] * len(rude))
+    auc = None if area is None else 100 * area
     ordered = _percent([a.score < b.score for a, b in zip(harmless, rude, strict=True)]) if pairs else None
     return SideAuc(name=name, mode=mode, texts=len(scores), auc=auc, ordered=ordered)
 

@@ -210,6 +210,14 @@ def test_text_scores_are_those_that_readers_have():
     assert (later.recall, later.moments.count) == (0.0, 0)
 
 
+@pytest.mark.parametrize(("threshold", "seen"), [(0.31, [1, 4, 4]), (0.5, [1, 3, 4]), (0.1, [1, 4])])
+def test_a_score_is_published_when_it_crosses_the_threshold_that_is_measured(threshold, seen):
+    """The score falls from 1 over 1/2 and 1/3 to 1/4, and the spans stay."""
+    labeller = FakeLabeller(names=["scored"], text_scores={"scored": ["rude"]})
+    [history] = replay_alone(labeller, Never(), [row("bob we we we")], threshold=threshold)
+    assert [x.seen for x in history] == seen
+
+
 def test_a_failure_of_the_tagger_is_not_hidden():
     with pytest.raises(RuntimeError, match="poison"):
         replay_alone(FakeLabeller(poison=["bad"]), Never(), [row("so bad")])

@@ -20,7 +20,11 @@ from benchmarks.moderation.sets import (
 from encoder.train.ranking import rank_auc
 from stream.evaluation.metrics.chart_metrics import character_f1
 
-TALK = {"Ubuntu IRC": "stream_irc_ubuntu", "meetings": "stream_meetings_qmsum"}
+TALK = {
+    "Ubuntu IRC": "stream_irc_ubuntu",
+    "meetings": "stream_meetings_qmsum",
+    "telephone": "stream_switchboard_increco",
+}
 """Harmless talk of the data folder, by its name in the report."""
 SPANS = "toxic_spans_semeval21/dev.jsonl"
 PAIRS, HATEFUL_SIDES = "pairs, ", "pairs, hateful side of "
@@ -159,7 +163,7 @@ def _own_groups(limit: int) -> list[_Group]:
         _Group("hateful, no swear word", True, [x.text for x in hateful if not x.swear]),
         _Group("hateful, swear word", True, [x.text for x in hateful if x.swear]),
         _Group("rude chat", True, [x.text for x in read_texts("rude_chat")]),
-        _Group("harmless chat", False, [x.text for x in read_texts("harmless_chat")]),
+        _Group("harmless chat with traps", False, [x.text for x in read_texts("harmless_chat")]),
         *(_Group(f"{PAIRS}{kind}", False, [x.harmless for x in pairs if x.kind == kind]) for kind in kinds),
         *(_Group(f"{HATEFUL_SIDES}{kind}", True, [x.hateful for x in pairs if x.kind == kind]) for kind in kinds),
     ]

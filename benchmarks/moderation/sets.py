@@ -61,6 +61,7 @@ class _Comment(msgspec.Struct):
 
 class _Turn(msgspec.Struct):
     text: str
+    is_final: bool = True
 
 
 @cache
@@ -76,7 +77,7 @@ def read_pairs() -> tuple[ContrastPair, ...]:
 
 
 def read_talk(folder: Path, limit: int) -> list[str]:
-    """Read harmless talk: IRC logs (`*.raw.txt`) or meetings by turn (`*.jsonl`), evenly from all files.
+    """Read harmless talk: IRC logs (`*.raw.txt`), or turns of which the final ones count (`*.jsonl`), from all files.
 
     Returns:
         At most `limit` messages of at least two words; none if the folder is missing.
@@ -85,7 +86,7 @@ def read_talk(folder: Path, limit: int) -> list[str]:
     found: list[str] = []
     for number, path in enumerate(files):
         if path.suffix == ".jsonl":
-            texts = [_decode(x, _Turn, path).text for x in _lines(path)]
+            texts = [turn.text for turn in (_decode(x, _Turn, path) for x in _lines(path)) if turn.is_final]
         else:
             texts = [match[1] for x in _lines(path) if (match := IRC_LINE.fullmatch(x))]
         texts = [x for x in (" ".join(TRANSCRIBER.sub(" ", text).split()) for text in texts) if " " in x]

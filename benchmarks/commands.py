@@ -155,7 +155,7 @@ def promise(
     other: Annotated[list[str], typer.Option(help="Another domain; may be repeated.")],
     tagger: TaggerOption = DEFAULT_TAGGER,
     level: Annotated[str, typer.Option(help="Emission level: low, medium or high.")] = "medium",
-    seeds: Annotated[int, typer.Option(min=1, help="Splits of the sessions, and streams of each domain.")] = 200,
+    seeds: Annotated[int, typer.Option(min=1, help="Splits of the sessions, and streams of each domain.")] = 100,
     epsilon: Annotated[float, typer.Option(help="Error of the bounds of one split.")] = 0.05,
     alarm_epsilon: Annotated[float, typer.Option(help="Error of the alarm of one label.")] = 0.001,
     keep: Annotated[Path, typer.Option(help="Folder for what became of the spans.")] = Path("runs/promise"),

@@ -25,8 +25,10 @@ from stream.evaluation.calibration.promise import PromiseTask, UnitFates, bound_
 from stream.revisions.emission import LEVELS
 from stream.revisions.promise_evidence import Evidence
 
-STREAM = 1000
+STREAM = 500
 """Sessions of one watched stream, drawn with replacement."""
+FEWEST = 20
+"""Sessions with a label that a domain must have to be watched for it."""
 DRAWN = 12
 """Streams whose evidence is kept for the plot."""
 
@@ -132,7 +134,7 @@ def run_promise_bench(
     rows = []
     for label in labels:
         home, *others = (_of_label(units, level, label) for units in found)
-        if len(home) < 2:
+        if len(home) < 2 * FEWEST:
             continue
         splits = [_split(home, np.random.default_rng(seed)) for seed in range(seeds)]
         part = epsilon / len(labels) / len(LEVELS)
@@ -141,7 +143,7 @@ def run_promise_bench(
         ]
         streams = [[held for _, held in splits], *([fates] * seeds for fates in others)]
         for domain, every, watched in zip(domains, (home, *others), streams, strict=True):
-            if len(every):
+            if len(every) >= FEWEST:
                 rows.append(_watch(domain.name, label, every, watched, alphas, alarm_epsilon))
         progress(label, (1 + labels.index(label)) / len(labels))
     return PromiseBench(
@@ -259,7 +261,7 @@ def plot_promise_bench(bench: PromiseBench, path: Path, labels: int = 4) -> None
         axes.set_title(f"{first.label}: at most {100 * first.alpha:.0f} % promised", fontsize=10)
         axes.set_xlabel("published spans")
         axes.set_xlim(0, 600)
-        axes.set_ylim(-3.5, alarm + 3)
+        axes.set_ylim(-5, alarm + 3)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, loc="lower right")
     panels[0].set_ylabel("evidence, decimal logarithm")

@@ -239,14 +239,6 @@ class EngineSettings:
             metavar="LEVEL",
         ),
     ] = "medium"
-    score_threshold: Annotated[
-        str,
-        _labels(
-            "Thresholds of text scores: a revision is published when a score crosses its own. A number for all, "
-            "NAME=NUMBER, TAGGER:NAME=NUMBER, separated by commas.",
-            metavar="THRESHOLDS",
-        ),
-    ] = "0.5"
     promise_alpha: Annotated[
         list[str] | None,
         _labels(
@@ -259,6 +251,27 @@ class EngineSettings:
     promise_epsilon: Annotated[
         float, _labels("Probability of a false alarm of such a watch, for each label and process.", metavar="SHARE")
     ] = 0.001
+    score_threshold: Annotated[
+        str,
+        _labels(
+            "Thresholds of text scores: a revision is published when a score crosses its own. A number for all, "
+            "NAME=NUMBER, TAGGER:NAME=NUMBER, separated by commas.",
+            metavar="THRESHOLDS",
+        ),
+    ] = "0.5"
+    settled_threshold: Annotated[
+        float | None,
+        _labels(
+            "Stability from which words count as settled, 0 to 1; at 1 none does before its segment closes.",
+            min=0,
+            max=1,
+            metavar="X",
+            show_default="calibrated, else 0.99",
+        ),
+    ] = None
+    publish_settled: Annotated[
+        bool, _labels("Publish a revision also when only the settled text has changed, by a word or more.")
+    ] = False
     device: Annotated[
         str, _labels("Device of the taggers: auto (the CPU), cpu, cuda, or cuda:N.", metavar="DEVICE")
     ] = "auto"

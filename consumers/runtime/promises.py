@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from consumers.common.settings import EngineSettings, SettingError, suggest
+from consumers.common.settings import EngineSettings, SettingError, split_names, suggest
 
 if TYPE_CHECKING:
     from encoder.tagger import Tagger
     from stream.revisions.emission import Emission
     from stream.revisions.promise_watch import PromiseAlarm, PromiseKey, PromiseWatch
+    from stream.revisions.settled_watch import SettledWatch
 
 log = structlog.get_logger()
 
@@ -34,11 +35,13 @@ class ServedTagger:
 def parse_alphas(given: Sequence[str]) -> dict[str, float]:
     """Read shares given by hand: `0.1` for all labels (under the name ""), `LABEL=0.1` or `TAGGER:LABEL=0.1`.
 
+    Each text may hold several, separated by commas, as the variable does.
+
     Raises:
         SettingError: one is something else, or not between 0 and 1.
     """
     found = {}
-    for text in given:
+    for text in split_names(given):
         name, sign, number = text.rpartition("=")
         try:
             alpha = float(number)
@@ -91,7 +94,11 @@ def choose_promises(
 
 
 def make_watch(
-    settings: EngineSettings, served: Sequence[ServedTagger], emission: "Emission", policy: str
+    settings: EngineSettings,
+    served: Sequence[ServedTagger],
+    emission: "Emission",
+    policy: str,
+    settled: "SettledWatch | None" = None,
 ) -> "PromiseWatch":
     """Make the watch over the promises of loaded taggers.
 
@@ -103,7 +110,7 @@ def make_watch(
     chosen = choose_promises(served, emission, policy, settings.promise_alpha or ())
     alphas = {key: alpha for key, alpha in chosen.items() if alpha is not None}
     missing = tuple(key for key in chosen if key not in alphas)
-    return PromiseWatch(alphas, settings.promise_epsilon, log_promise_alarm, missing)
+    return PromiseWatch(alphas, settings.promise_epsilon, log_promise_alarm, missing, settled)
 
 
 def log_promise_alarm(alarm: "PromiseAlarm") -> None:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream.labelling.labeller import Growth, Labelling
+from stream.messages.types import Revision
 from stream.revisions.emission import Emission
+from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.settled import (
     SettledRules,
@@ -17,12 +19,17 @@ from stream.revisions.settled import (
 )
 from stream.revisions.settled_watch import SettledWatch, compare_settled
 from stream.revisions.span_diff import Difference, diff_spans
+from stream.revisions.span_fates import find_fates
 from stream.revisions.spans import LabelFlips, count_flips, find_spans, first_change, score_segment
 from stream.revisions.whole_words import fit_to_words
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import Write
 from stream.sessions.session import Segment, Session
+from stream.sessions.snapshot import Entry
 from stream.sessions.step_result import SettledSegment
+
+Changes = tuple[list[Revision], list[Entry], list[SettledSegment]]
+"""What a finished operation publishes and stores, and the settled text that it leads to."""
 
 
 @dataclass(slots=True)
@@ -138,6 +145,14 @@ def diff_for_tagger(
     if not segment.closed and write.final:
         watch.observe(state.id, tagger, compare_settled(text_spans(shown.spans), text_spans(difference.spans), kept))
     return difference
+
+
+def commit_changes(job: SegmentJob, differences: Sequence[tuple[str, Difference]], promises: PromiseWatch) -> Changes:
+    """Store and publish the differences of an update, by tagger, and note what became of spans published before."""
+    revisions, entries = job.session.commit_update(job.write, job.after, differences, job.settled)
+    for tagger, difference in () if job.is_edit else differences:
+        promises.observe(job.write.session, tagger, find_fates(difference, job.write.final))
+    return revisions, entries, job.settled_segments()
 
 
 def settle_unchanged(

@@ -1,13 +1,13 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.changes import SegmentJob, changes_text
+from stream.engine.changes import Changes, SegmentJob, changes_text, commit_changes
 from stream.engine.phase_timer import PhaseTimer
-from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
+from stream.engine.sliced_work import SlicedOperation, SlicedWork, needs_slices
 from stream.engine.update_comparer import UpdateComparer
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
@@ -22,10 +22,8 @@ from stream.revisions.emission import LOW, Emission
 from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.settled import DEFAULT_RULES, SettledRules
-from stream.revisions.span_diff import Difference
-from stream.revisions.span_fates import find_fates
 from stream.sessions.active_session import ActiveSession
-from stream.sessions.operations import DropSession, EndSession, Operation, Remove, Restore, Write
+from stream.sessions.operations import DropSession, Operation, Remove, Write
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
 from stream.sessions.snapshot import SavedSession
@@ -96,9 +94,13 @@ class Engine:
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
         self._thresholds = thresholds or ScoreThresholds()
-        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, self._thresholds)
+        self._sessions = SessionRegistry(
+            self.tagger_names, self.labeller, policy, remember_segments, self._thresholds, self.promises
+        )
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
+        self.rules = rules
+        """How the settled text of each tagger is found."""
         self._comparer = UpdateComparer(
             self.labeller.passes,
             emission=emission,
@@ -164,9 +166,7 @@ class Engine:
 
     @property
     def pending(self) -> int:
-        """Number of operations that wait for a step, or are worked on in slices: 0, between steps, when all submitted
-        messages are answered.
-        """
+        """Number of operations that wait, or are worked on in slices: 0, between steps, if all messages are done."""
         return self.intake.waiting + len(self.sliced)
 
     def update_load(self, now: float, *, crowded: bool = False) -> OverloadChange | None:
@@ -225,10 +225,6 @@ class Engine:
                 elif isinstance(operation, DropSession) and (dropped := self.sliced.remove(operation.session)):
                     self._mark_answered(dropped.write, result)
                 self._sessions.apply_operation(operation, result)
-                if isinstance(operation, EndSession):
-                    self.promises.end_session(operation.session)
-                elif isinstance(operation, DropSession | Restore):
-                    self.promises.drop_session(operation.session)
                 self._mark_answered(operation, result)
             except Exception as error:
                 self._give_up(operation, error, result)
@@ -258,14 +254,7 @@ class Engine:
 
     def _revise(self, job: SegmentJob, stats: EngineStats) -> Changes:
         """Apply one labelled update: compare it with what readers have, and commit."""
-        return self._commit(job, [x for x in self._comparer.compare(job, stats) if x is not None])
-
-    def _commit(self, job: SegmentJob, differences: Sequence[tuple[str, Difference]]) -> Changes:
-        """Store and publish the differences, and note what became of spans that were published before."""
-        revisions, entries = job.session.commit_update(job.write, job.after, differences, job.settled)
-        for tagger, difference in () if job.is_edit else differences:
-            self.promises.observe(job.write.session, tagger, find_fates(difference, job.write.final))
-        return revisions, entries, job.settled_segments()
+        return commit_changes(job, [x for x in self._comparer.compare(job, stats) if x is not None], self.promises)
 
     def _begin_slices(self, session: ActiveSession, write: Write) -> None:
         """Let the session wait until the write has been worked on in slices."""
@@ -290,7 +279,7 @@ class Engine:
             if difference is not None:
                 differences.append(difference)
         yield
-        return self._commit(job, differences)
+        return commit_changes(job, differences, self.promises)
 
     def _work_on_slices(self, jobs: list[SegmentJob], result: StepResult) -> None:
         """Work on long writes, but not in two steps on end that label others too: those wait for one slice at most."""

@@ -8,16 +8,13 @@ overtakes long ones, but only while they have more left than it has in all.
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from stream.engine.changes import changes_text
+from stream.engine.changes import Changes, changes_text
 from stream.ingest.caller_shares import CallerShares
 from stream.ingest.schedule import LONG_TOKENS
 from stream.messages.caller_id import CallerId
-from stream.messages.types import Revision
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import Write
-from stream.sessions.snapshot import Entry
 from stream.sessions.stats import EngineStats
-from stream.sessions.step_result import SettledSegment
 
 TOKENS_PER_EXTRA_SLICE = 1024
 """A step that labels this many tokens works on one slice more for each caller with long texts, up to
@@ -26,8 +23,6 @@ TOKENS_PER_EXTRA_SLICE = 1024
 MAX_CALLERS_TOGETHER = 4
 _SLICE_TOKENS = 64
 """Estimate of the new tokens of one slice: half a window."""
-Changes = tuple[list[Revision], list[Entry], list[SettledSegment]]
-"""What a finished operation publishes and stores, and the settled text that it leads to."""
 
 
 def needs_slices(session: ActiveSession, write: Write) -> bool:

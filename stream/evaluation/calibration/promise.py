@@ -5,9 +5,10 @@ to their fates (`stream.revisions.span_fates`). The loss of a unit (a session, o
 that were taken back. docs/promise.md derives the bounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -26,7 +27,7 @@ from stream.evaluation.replay.update_stream import UpdateStream, message_stream,
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labeller, Labelling
 from stream.messages.types import Message
-from stream.revisions.emission import LEVELS, Emission
+from stream.revisions.emission import LEVELS, Emission, Level
 from stream.revisions.span_fates import find_fates
 from stream.revisions.whole_words import fit_to_words
 
@@ -78,13 +79,13 @@ class FateReplay(StreamReplay):
     """
 
     def __init__(
-        self, labeller: Labeller[Tagger], policy: RestartPolicy, stream: UpdateStream, emissions: dict[str, Emission]
+        self, labeller: Labeller[Any], policy: RestartPolicy, stream: UpdateStream, emissions: Mapping[Level, Emission]
     ) -> None:
         super().__init__(labeller, policy, stream)
         self.fates: dict[str, UnitFates] = {}
         """By session."""
         self._emissions = emissions
-        self._shown: dict[tuple[str, str], dict[str, ShownSegment]] = {}
+        self._shown: dict[tuple[str, str], dict[Level, ShownSegment]] = {}
         """Open segments by session and name."""
 
     def _compute(self, jobs: Sequence[ReplayJob], *, closing: bool) -> tuple[list[Labelling], int]:

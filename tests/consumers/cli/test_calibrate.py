@@ -149,7 +149,7 @@ def test_promises_are_stored_and_watched_at_the_level_and_policy_of_the_calibrat
     assert watch(stability="0.25:0.25") == watch()
     assert watch(stability="0.3:0.25") == {}
     assert watch(policy="last:2") == {}
-    by_hand = watch(policy="last:2", promise_alpha=["0.1", "place=0.2", "tiny:person=0.3", "person=0.4"])
+    by_hand = watch(policy="last:2", promise_alpha=["0.1,place=0.2", "tiny:person=0.3", "person=0.4"])
     assert by_hand == {"person": 0.3, "place": 0.2}
     assert watch(promise_alpha=["place=0.2"]) == watch() | {"place": 0.2}
     for wrong in ("1", "0", "place=", "=0.1", "nobody=0.1", "a", "other:place=0.1"):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from encoder.restart.policies import Always, Last
 from stream.engine.engine import Engine
-from stream.messages.types import Changed, Span, Was
+from stream.messages.types import Changed, Delete, Span, Was
 from stream.revisions.emission import LOW, Emission
 from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.span_diff import Difference, retract
@@ -113,32 +113,30 @@ def test_what_is_held_back_is_not_counted():
 def test_readers_of_revisions_count_the_same_and_every_span_has_one_fate_at_most(script):
     """The slow way: follow every id through the revisions, with what is known of its segment."""
     engine, told = Engine(fake_labeller("fake", "speech"), Last(2)), Counter()
-    closed: set[tuple[str, str]] = set()
+    closed: set[tuple[str, str, str]] = set()
     for offset, message in enumerate(messages(script)):
-        engine.submit(message, offset)
-        for result in drain(engine):
-            for x in result.revisions:
-                place = x.session, x.segment
-                is_delete = any(gone.cause == "delete" for gone in x.retracted)
-                if place not in closed and not is_delete:
-                    now = {span.id: (span.start, span.end) for span in x.spans}
-                    lost = [gone.label for gone in x.retracted if gone.cause == "model"]
-                    for change in x.changed:
-                        start, stop = now[change.id]
-                        if change.cause == "model" and (start > change.was.start or stop < change.was.end):
-                            lost.append(change.was.label)
-                            now.pop(change.id)
-                    told.update((x.tagger, label, "taken_back") for label in lost)
-                    told.update((x.tagger, y.label, "rewritten") for y in x.retracted if y.cause == "input")
-                    if x.final:
-                        told.update(
-                            (x.tagger, y.label, "stood") for y in x.spans if y.id in now and y.id not in x.added
-                        )
+        revisions = tell(engine, message, first=offset)
+        if isinstance(message, Delete):
+            closed = {x for x in closed if x[1:] != (message.session, message.segment)}
+            continue
+        for x in revisions:
+            place = x.tagger, x.session, x.segment
+            if place not in closed:
+                now = {span.id: (span.start, span.end) for span in x.spans}
+                lost = [gone.label for gone in x.retracted if gone.cause == "model"]
+                for change in x.changed:
+                    start, stop = now[change.id]
+                    if change.cause == "model" and (start > change.was.start or stop < change.was.end):
+                        lost.append(change.was.label)
+                        now.pop(change.id)
+                told.update((x.tagger, label, "taken_back") for label in lost)
+                told.update((x.tagger, y.label, "rewritten") for y in x.retracted if y.cause == "input")
                 if x.final:
-                    closed.add(place)
-                if is_delete:
-                    closed.discard(place)
-            closed = {x for x in closed if x[0] in engine.intake.sessions}
+                    stood = [y.label for y in x.spans if y.id in now and y.id not in x.added]
+                    told.update((x.tagger, label, "stood") for label in stood)
+            if x.final:
+                closed.add(place)
+        closed = {x for x in closed if x[1] in engine.intake.sessions}
     assert engine.promises.counts == dict(told)
 
 

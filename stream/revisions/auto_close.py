@@ -67,11 +67,8 @@ class _EndlessSegment:
             return self.text + update.text, (known or ()) + (given or ()) if whole else None
         closed = update.text[: self.closed_characters]
         if len(closed) < self.closed_characters or _hash(closed).digest() != self.closed_text.digest():
-            detail = (
-                f"auto-close has closed the first {self.closed_characters} characters of segment {self.name!r}, and this"
-                " update changes them; send them unchanged, or append"
-            )
-            raise InputError("bad_text", detail)
+            changed = f"the first {self.closed_characters} characters of segment {self.name!r}"
+            raise InputError("bad_text", f"auto-close has closed {changed}: send them unchanged, or append")
         words = None if update.words is None else update.words[self.closed_words :]
         return update.text[self.closed_characters :], words
 
@@ -141,11 +138,6 @@ class AutoClose:
         segment = self._sessions.get(revision.session, {}).get(part[1] if part else revision.segment)
         if segment is not None and segment.part_name(segment.number) == revision.segment:
             segment.spans = revision.spans
-
-    def finish(self) -> list[Message]:
-        """Return the closings of all that is open, for an input that has ended."""
-        open_segments = [x for segments in self._sessions.values() for x in segments.values() if not x.ended]
-        return [segment.close_part(len(segment.text)) for segment in open_segments if segment.last is not None]
 
     def drop_session(self, session: str) -> None:
         """Forget a session that the engine has refused."""

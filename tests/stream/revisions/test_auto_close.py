@@ -63,6 +63,8 @@ class Source:
                 self.closer.see(revision(message.segment, text, final=message.final))
             elif isinstance(message, Delete):
                 del self.texts[message.segment]
+            else:
+                self.closed += [name for name in self.texts if name not in self.closed]
 
 
 def update(text: str, **fields: object) -> Update:
@@ -84,7 +86,7 @@ def test_closed_texts_are_sentences_and_all_parts_are_the_text(seed: int, append
         source.send(update(piece, mode="append") if append else update(said))
         assert "".join("".join(source.texts.values()).split()) == "".join(said.split())
         assert source.closed == list(source.texts)[:-1]
-    source.apply(source.closer.finish())
+    source.send(End(session="s"))
     closed = [source.texts[name] for name in source.closed]
     assert " ".join(closed) == STORY
     assert all(re.search(r"(stop|ask)$", text) for text in closed[:-1])
@@ -99,7 +101,7 @@ def test_the_way_of_cutting_does_not_change_the_sentences(first: int, second: in
         source = Source()
         for piece in [*cut(STORY, seed), " and so on"]:
             source.send(update(piece, mode="append"))
-        source.apply(source.closer.finish())
+        source.send(End(session="s"))
         parts.append(source.texts)
     assert parts[0] == parts[1]
 
@@ -175,7 +177,7 @@ def test_parts_are_deleted_with_their_segment_and_ends_forget() -> None:
     assert source.closer.translate(Delete(session="s", segment="other")) == [Delete(session="s", segment="other")]
     source.send(update("we left stop and then it"))
     assert source.send(End(session="s")) == [End(session="s")]
-    assert source.closer.finish() == []
+    assert source.closer._sessions == {}
 
 
 def test_segments_that_their_source_closes_are_left_alone() -> None:

@@ -14,7 +14,7 @@ LABELS = {".": "period", "?": "question", ",": "comma"}
 
 def spans_of(marked: str) -> tuple[str, list[Span]]:
     """Text and spans of "we left|. did you|?": a bar and a mark behind a labelled word."""
-    text, spans = "", []
+    text, spans = "", list[Span]()
     for part in re.split(r"(\|.)", marked):
         if part.startswith("|"):
             start = re.search(r"\S*$", text).start()  # type: ignore[union-attr]

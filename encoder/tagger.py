@@ -9,6 +9,7 @@ from encoder.checkpoints.names import choose_taggers
 from encoder.heads.head import Head
 from encoder.heads.reader import HeadReader
 from encoder.heads.stability_head import HeadStability
+from encoder.heads.text_scores import TextScores
 from encoder.heads.viterbi import Decoder
 from encoder.model.config import HybridConfig
 from encoder.restart.policy_text import DEFAULT_PRICE, most_cautious_policy
@@ -133,6 +134,10 @@ def make_heads(checkpoint: Checkpoint) -> tuple[Head, ...]:
         policy = f"{known.policy}:{known.tau!r}" if known else DEFAULT_PRICE if config.stability else None
         decoder, stability = Decoder(labels), HeadStability(head, len(labels), scale, shift)
         reader = HeadReader(decoder, stability)
-        heads.append(Head(name or checkpoint.name, labels, decoder, stability, first, end, reader, policy, spans))
-        first = end
+        names = config.text_scores.get(name)
+        scores = TextScores(names, end) if names else None
+        heads.append(
+            Head(name or checkpoint.name, labels, decoder, stability, first, end, reader, policy, spans, scores)
+        )
+        first = scores.end if scores else end
     return tuple(heads)

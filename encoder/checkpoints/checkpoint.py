@@ -137,17 +137,18 @@ class Checkpoint:
         ]
 
     def single_head(self, head: str) -> "Checkpoint":
-        """Make a checkpoint with one of several heads: its labels, its stability head, its calibration."""
+        """Make a checkpoint with one of several heads: its labels, stability head, text scores and calibration."""
         names = [*self.config.taggers]
         number, labels = names.index(head), self.config.taggers[head]
         first = sum(len(self.config.taggers[name]) for name in names[:number])
-        own = f"stability.{number}."
+        own = f"stability.{number}.", f"text_scores.{number}."
         given = self.weights.arrays if isinstance(self.weights, StoredWeights) else self.weights
-        weights = {k: v for k, v in given.items() if not k.startswith(("head.", "stability."))}
+        weights = {k: v for k, v in given.items() if not k.startswith(("head.", "stability.", "text_scores."))}
         for part in ("weight", "bias"):
             weights[f"head.{part}"] = given[f"head.{part}"][first : first + len(labels)]
-        weights |= {"stability.0." + k.removeprefix(own): v for k, v in given.items() if k.startswith(own)}
-        config = msgspec.structs.replace(self.config, labels=labels, taggers={})
+        weights |= {k.replace(f".{number}.", ".0.", 1): v for k, v in given.items() if k.startswith(own)}
+        scores = {"": self.config.text_scores[head]} if head in self.config.text_scores else {}
+        config = msgspec.structs.replace(self.config, labels=labels, taggers={}, text_scores=scores)
         known = {"": self.calibration[head]} if head in self.calibration else {}
         kept: Mapping[str, FloatArray] = StoredWeights(weights) if isinstance(self.weights, StoredWeights) else weights
         return Checkpoint(head, config, kept, self.tokenizer, known)
@@ -168,13 +169,18 @@ class Checkpoint:
 
 
 def head_columns(config: HybridConfig, weights: Mapping[str, FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Give weight (columns, H) and bias (columns,): of each tagger its labels, then its stability head's units."""
+    """Give weight (columns, H) and bias (columns,) as `HybridConfig.columns` has them."""
     counts = [len(labels) for labels in config.label_sets.values()]
     found: list[FloatArray] = []
     for name in ("weight", "bias"):
-        parts = np.split(weights[f"head.{name}"], np.cumsum(counts)[:-1])
-        if config.stability:
-            parts = [x for i, part in enumerate(parts) for x in (part, weights[f"stability.{i}.hidden.{name}"])]
+        parts: list[FloatArray] = []
+        labels = np.split(weights[f"head.{name}"], np.cumsum(counts)[:-1])
+        for i, (tagger, own) in enumerate(zip(config.label_sets, labels, strict=True)):
+            parts.append(own)
+            if config.stability:
+                parts.append(weights[f"stability.{i}.hidden.{name}"])
+            if tagger in config.text_scores:
+                parts.append(weights[f"text_scores.{i}.{name}"])
         found.append(np.concatenate(parts))
     return found[0], found[1]
 
@@ -206,6 +212,9 @@ def weight_shapes(config: HybridConfig) -> dict[str, tuple[int, ...]]:
         if config.sink:
             shapes[layer + "sink"] = (2, hidden)
     linear("head", config.scores, hidden)
+    for i, name in enumerate(config.label_sets):
+        if name in config.text_scores:
+            linear(f"text_scores.{i}", 2 * len(config.text_scores[name]), hidden)
     for i, labels in enumerate(config.label_sets.values() if config.stability else ()):
         head = f"stability.{i}."
         linear(head + "hidden", config.stability, hidden)

@@ -1,5 +1,6 @@
 """The configuration of a hybrid encoder; it is frozen and stored with the checkpoint."""
 
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -28,6 +29,7 @@ MOST_PARAMETERS = 1 << 31
 MOST_TAGGERS = 256
 MOST_LABELS = 4096
 LONGEST_LABEL = 200
+MOST_TEXT_SCORES = 256
 
 
 class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,6 +69,8 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     whatever window and at whatever position it is (`encoder.model.dense`)."""
     spans: bool = False
     """Whether each tagger has a model of the confidence in whole spans (`encoder.heads.span_model`)."""
+    text_scores: dict[str, tuple[str, ...]] = {}
+    """By tagger: the names of the scores that it gives a whole text (`encoder.heads.text_scores`)."""
 
     def __post_init__(self) -> None:
         if self.taggers and self.labels != ("O",):
@@ -77,6 +81,8 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
                 raise ConfigError(f"configuration: {name} must be {least:,} to {most:,}, not {value}")
         for labels in self.label_sets.values():
             _check_labels(labels)
+        for name, scores in self.text_scores.items():
+            _check_text_scores(name, scores, self.label_sets)
         checks = [
             (len(self.taggers) <= MOST_TAGGERS, f"at most {MOST_TAGGERS} taggers", len(self.taggers)),
             (self.causal_layers < self.layers, "causal_layers must be less than layers", self.causal_layers),
@@ -103,7 +109,7 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         A field that came later is left out while it has its default, so that older checkpoints keep their identity.
         """
         fields: dict[str, object] = msgspec.to_builtins(self)
-        for later in ("sink", "spans"):
+        for later in ("sink", "spans", "text_scores"):
             if not fields[later]:
                 del fields[later]
         return msgspec.json.encode(fields)
@@ -120,8 +126,8 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def columns(self) -> int:
-        """Columns of the scores: of each tagger its label scores, then its stability head's hidden units."""
-        return self.scores + self.stability * len(self.label_sets)
+        """Columns of the scores: of each tagger its label scores, its stability head's units, and its text scores'."""
+        return self.scores + self.stability * len(self.label_sets) + 2 * sum(map(len, self.text_scores.values()))
 
     @property
     def head_dim(self) -> int:
@@ -137,6 +143,18 @@ class HybridConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     def tail_layers(self) -> int:
         """L - C, the bidirectional layers, which a restart computes again."""
         return self.layers - self.causal_layers
+
+
+def _check_text_scores(tagger: str, names: tuple[str, ...], taggers: Collection[str]) -> None:
+    checks = [
+        (tagger in taggers, f"text_scores of {tagger[:40]!r}, which is no tagger of the checkpoint"),
+        (0 < len(names) <= MOST_TEXT_SCORES, f"a tagger with text_scores has 1 to {MOST_TEXT_SCORES}"),
+        (len({*names}) == len(names), "the names of text_scores must not repeat"),
+        (all(0 < len(x) <= LONGEST_LABEL for x in names), f"names of text_scores have 1 to {LONGEST_LABEL} characters"),
+    ]
+    for good, message in checks:
+        if not good:
+            raise ConfigError(f"configuration: {message} (got {len(names)}: {', '.join(x[:40] for x in names[:10])})")
 
 
 def _check_labels(labels: tuple[str, ...]) -> None:

@@ -115,6 +115,14 @@ class HybridModel(nn.Module):
         sets = config.label_sets.values() if config.stability else ()
         self.stability = nn.ModuleList(StabilityHead(config.hidden, len(x), config.stability) for x in sets)
         """Stability heads, in the order of `config.label_sets`; not part of `forward`."""
+        self.text_scores = nn.ModuleDict(
+            {
+                str(i): nn.Linear(config.hidden, 2 * len(config.text_scores[name]))
+                for i, name in enumerate(config.label_sets)
+                if name in config.text_scores
+            }
+        )
+        """Heads of the text scores, by the number of their label set; not part of `forward`."""
         self.dropout = 0.0
 
     def embed(self, ids: Tensor, positions: Tensor) -> Tensor:

@@ -15,13 +15,14 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """
 
     path: str = ""
-    generate: Literal["", "pii"] = ""
-    """Instead of `path`: made-up dialogues with labelled personal data (`encoder.train.data.pii`), whose facts for
-    `where` are `form`, `locale`, `domain` and `template`."""
+    generate: Literal["", "pii", "contrast"] = ""
+    """Instead of `path`. `pii`: made-up dialogues with labelled personal data (`encoder.train.data.pii`), whose facts
+    for `where` are `form`, `locale`, `domain` and `template`. `contrast`: made-up messages, hateful or harmless with
+    the same words (`encoder.train.data.contrast`), whose facts are `form`, `kind`, `side` and `template`."""
     count: int = 0
-    """Dialogues that are generated, before `where` selects."""
+    """Dialogues or messages that are generated, before `where` selects."""
     seed: int = 1
-    """Of the generator: the same seed gives the same dialogues."""
+    """Of the generator: the same seed gives the same text."""
     fold: str = ""
     """"k/n" with k from 0 to n - 1: generate from the templates of this fold only, as held-out data."""
     without_fold: str = ""
@@ -42,6 +43,13 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     convention: Literal["", "names", "capitalised names"] = ""
     """Brings the spans to one convention (`encoder.train.data.convention`); "capitalised names": spans without a
     capital letter or digit are neither learned nor measured."""
+    scores: dict[str, str] = {}
+    """Names of the tagger's text scores (`encoder.heads.text_scores`) by their names in the rows' `labels`, `scores` or
+    `votes` (JSONL), which hold numbers from 0 to 1; a name that a row lacks is not known there."""
+    label_scores: dict[str, dict[str, float]] = {}
+    """Text scores by the value of a row's `label`; those of "*" hold for every row, unless it has its own."""
+    spans_known: bool = True
+    """Whether words without a span have no label; False: the words of the texts are neither learned nor measured."""
     drop: str = ""
     """A regular expression of what to take out of the text first (JSONL), e.g. a transcriber's marks."""
     punctuation: bool = False
@@ -52,9 +60,9 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.generate):
-            raise ConfigError('training configuration: give each source either a `path` or `generate = "pii"`')
+            raise ConfigError("training configuration: give each source either a `path` or `generate`")
         if self.generate and self.count < 1:
-            raise ConfigError(f"training configuration: generate = {self.generate!r} needs a `count` of dialogues")
+            raise ConfigError(f"training configuration: generate = {self.generate!r} needs a `count`")
         if self.path and (self.count or self.fold or self.without_fold):
             raise ConfigError(
                 f"training configuration: {self.path}: `count` and folds of templates belong to `generate`"
@@ -69,10 +77,10 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                 raise ConfigError(f'training configuration: fold {fold!r} must be "k/n" with k from 0 to n - 1')
 
     def name(self) -> str:
-        """Give the name of the set: its folder, or what is generated, with the forms and locales that `where` keeps."""
+        """Give the name of the set: its folder, or what is generated and what of it `where` keeps."""
         if self.path:
             return Path(self.path).parent.name
-        return " ".join((self.generate, *self.where.get("form", ()), *self.where.get("locale", ())))
+        return " ".join((self.generate, *(x for fact in ("form", "locale", "kind") for x in self.where.get(fact, ()))))
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,6 +118,12 @@ class StageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     each is one block, as if every word restarted whole (to measure what blocks are worth); `one`: each whole (the
     baseline)."""
     augment: AugmentConfig = AugmentConfig()
+    whole: float = 0.35
+    """Share of the examples whose segments are one block, or two, as they are at their close (`blocks` = random)."""
+    score_weight: float = 0.5
+    """Weight of the text scores' loss (mean over texts and scores) beside that of the labels (mean over words)."""
+    dev_texts: int = 0
+    """Texts of each dev set that are measured after an epoch, the first of it; 0: all."""
     imitate: float = 0.5
     """With a teacher: the share of the loss that is the distance to its scores; the rest is the labels'."""
 
@@ -182,6 +196,10 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ConfigError("training configuration: [tagger] needs at least one [[train]]")
         if len({bool(source.tagger) for source in self.train}) > 1:
             raise ConfigError("training configuration: give every [[train]] a `tagger`, or none")
+        for source in (*self.train, *self.dev):
+            values = [x for scores in source.label_scores.values() for x in scores.values()]
+            if not all(0 <= x <= 1 for x in values):
+                raise ConfigError(f"training configuration: {source.name()}: `label_scores` are numbers from 0 to 1")
         strangers = {source.tagger for source in self.dev} - {source.tagger for source in self.train}
         if self.tagger and strangers:
             raise ConfigError(

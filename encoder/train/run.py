@@ -2,26 +2,30 @@
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from encoder.heads.span_model import span_weights
 from encoder.model.config import ConfigError, HybridConfig
-from encoder.model.dense import HybridModel
+from encoder.model.dense import HybridModel, StabilityHead
 from encoder.model.framed import FramedModel
 from encoder.train.config import StabilityStage, TextSource, TrainConfig
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
 from encoder.train.data.sequence import TextSequence, holdout_position
-from encoder.train.data.text import LabelledCorpus, label_names, read_source
+from encoder.train.data.text import LabelledCorpus, label_names, read_source, score_names
+from encoder.train.stages.dev_score import score_dev
 from encoder.train.stages.distill import distill_job, set_sinks
 from encoder.train.stages.loop import console, run_stage
 from encoder.train.stages.stability import HeldOutSource, train_stability
 from encoder.train.stages.tagger import tagger_job
+from encoder.train.stages.text_scores import fit_scale
 from encoder.train.start import MINILM, load_start, read_pretrained
 
 LabelSets = dict[str, tuple[str, ...]]
@@ -69,17 +73,20 @@ def keep_to_one_thread() -> None:
         torch.set_num_threads(1)
 
 
-def _shape(config: TrainConfig, label_sets: LabelSets, start: str) -> HybridConfig:
+def _shape(
+    config: TrainConfig, label_sets: LabelSets, start: str, text_scores: LabelSets | None = None
+) -> HybridConfig:
     """Take the shape from the checkpoint that training starts from, or from the run's configuration."""
+    scores = text_scores or {}
     alone = [*label_sets] == [""]
     labels, taggers = (label_sets[""], {}) if alone else (("O",), label_sets)
     if read_pretrained(start) is not None:
         own = HybridConfig(
             layers=config.layers, causal_layers=config.causal_layers, window=config.window, sink=config.sink
         )
-        return msgspec.structs.replace(own, labels=labels, taggers=taggers)
+        return msgspec.structs.replace(own, labels=labels, taggers=taggers, text_scores=scores)
     return msgspec.structs.replace(
-        load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0, spans=False
+        load_checkpoint(start).config, labels=labels, taggers=taggers, stability=0, spans=False, text_scores=scores
     )
 
 
@@ -120,24 +127,32 @@ def _set_sinks(
 
 def _tag(config: TrainConfig, start: str, out: Path) -> None:
     data, dev = (read_labelled(config, sources) for sources in (config.trained, config.dev))
-    label_sets = _label_sets(config, data)  # of all data, also if only part of it is trained on
+    label_sets, text_scores = _label_sets(config, data), _text_scores(config, data)  # of all data, held back or not
     if config.stability and not config.stability.folds:
         held = config.stability.held
         data = _select(data, lambda s: holdout_position(s, config.seed) >= held)
-    _tune(config, label_sets, data, dev, start, out)
+    _tune(config, label_sets, text_scores, data, dev, start, out)
 
 
 def _tune(
-    config: TrainConfig, label_sets: LabelSets, data: LabelledCorpus, dev: LabelledCorpus, start: str, out: Path
+    config: TrainConfig,
+    label_sets: LabelSets,
+    text_scores: LabelSets,
+    data: LabelledCorpus,
+    dev: LabelledCorpus,
+    start: str,
+    out: Path,
 ) -> None:
     """Train the taggers of the run on some of its data; writes `out/tagger`."""
     assert config.tagger
-    shape = _shape(config, label_sets, start)
+    shape = _shape(config, label_sets, start, text_scores)
     model, tokenizer = load_start(start, shape, spread=config.spread)
     for name, labels in label_sets.items():
         console.print(f"tagger {name}: labels {', '.join(labels)}", highlight=False)
+        if name in text_scores:
+            console.print(f"tagger {name}: text scores {', '.join(text_scores[name])}", highlight=False)
     console.print(f"tagger: {sum(map(len, data.sequences)):,} sequences", highlight=False)
-    pieces = WordPieces(tokenizer, *label_sets.values())
+    pieces = make_pieces(tokenizer, shape)
     _set_sinks(config, start, model, pieces, [x for part in data.sequences for x in part])
     job = tagger_job(model, pieces, data, dev, config.tagger, _teachers(config, label_sets))
     run_stage(job, out, config.seed, config.save_seconds)
@@ -158,9 +173,16 @@ def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: 
         held = [_fold(config, label_sets, data, start, out, k) for k in range(options.folds)]
     else:
         held = [(out / "tagger", _select(data, lambda s: holdout_position(s, config.seed) < options.held))]
-    pieces = WordPieces(final.tokenizer, *label_sets.values())
+    pieces = make_pieces(final.tokenizer, final.config)
     weights = final.tensors()
+    if final.config.text_scores:
+        weights |= calibrate_text_scores(config, held, pieces)
     for number, (name, labels) in enumerate(label_sets.items()):
+        if len(labels) == 1:  # text scores only
+            head = StabilityHead(final.config.hidden, 1, options.units).state_dict()
+            weights |= {f"stability.{number}.{key}": value for key, value in head.items()}
+            weights[f"stability.{number}.spans"] = torch.zeros(2, span_weights(labels))
+            continue
         limit = final.config.positions
         texts = [(folder, _texts(config, pieces, part, number, limit)) for folder, part in held]
         known = [
@@ -194,7 +216,7 @@ def _fold(
         folder.mkdir(exist_ok=True)
         rest = _select(data, lambda s: not inside(s))
         own = msgspec.structs.replace(config, tagger=msgspec.structs.replace(config.tagger, epochs=epochs))
-        _tune(own, label_sets, rest, LabelledCorpus((), [], ()), start, folder)
+        _tune(own, label_sets, _text_scores(config, data), rest, LabelledCorpus((), [], ()), start, folder)
     return folder / "tagger", _select(data, inside)
 
 
@@ -222,6 +244,47 @@ def _label_sets(config: TrainConfig, data: LabelledCorpus) -> LabelSets:
         name: label_names([s for part, n in parts if n == number for s in part])
         for number, name in enumerate(config.taggers)
     }
+
+
+def _text_scores(config: TrainConfig, data: LabelledCorpus) -> LabelSets:
+    """Collect the text scores of the taggers that have any."""
+    parts = [*zip(data.sequences, data.taggers, strict=True)]
+    found = {
+        name: score_names([s for part, n in parts if n == number for s in part])
+        for number, name in enumerate(config.taggers)
+    }
+    return {name: scores for name, scores in found.items() if scores}
+
+
+def make_pieces(tokenizer: Tokenizer, shape: HybridConfig) -> WordPieces:
+    """Make word pieces that number labels and text scores as a model of this shape does."""
+    scores = [shape.text_scores.get(name, ()) for name in shape.label_sets]
+    return WordPieces(tokenizer, *shape.label_sets.values(), text_scores=scores)
+
+
+def calibrate_text_scores(
+    config: TrainConfig, held: Sequence[tuple[Path, LabelledCorpus]], pieces: WordPieces
+) -> dict[str, torch.Tensor]:
+    """Fit scale and shift of each text score on texts that were held back, and give the weights that include them.
+
+    The texts are read alone and in sessions, written and spoken.
+    """
+    texts: dict[tuple[int, str], list[tuple[float, float]]] = {}
+    for folder, part in held:
+        scored = [[x for x in sequences if x.scores] for sequences in part.sequences]
+        for row in score_dev(load_checkpoint(str(folder)).dense_model(), pieces, replace(part, sequences=scored)):
+            for name, pairs in row.texts.items():
+                texts.setdefault((row.tagger, name), []).extend(pairs)
+    final = load_checkpoint(str(Path(config.out) / "tagger"))
+    weights = {name: x for name, x in final.tensors().items() if name.startswith("text_scores.")}
+    for number, tagger in enumerate(final.config.label_sets):
+        for i, name in enumerate(final.config.text_scores.get(tagger, ())):
+            read = np.array(texts.get((number, name), []), np.float64).reshape(-1, 2)
+            scale, shift = fit_scale(read[:, 0], read[:, 1])
+            console.print(f"text score {name}: {len(read):,} texts, scale {scale:.2f}, shift {shift:+.2f}")
+            weights[f"text_scores.{number}.weight"][i] *= scale
+            weights[f"text_scores.{number}.bias"][i] = weights[f"text_scores.{number}.bias"][i] * scale + shift
+    return weights
 
 
 def read_labelled(config: TrainConfig, sources: tuple[TextSource, ...]) -> LabelledCorpus:

@@ -104,8 +104,9 @@ def read_pretrained(start: str) -> PretrainedEncoder | None:
 
 
 def load_start(start: str, shape: HybridConfig, *, spread: bool = False) -> tuple[HybridModel, Tokenizer]:
-    """Make a model of this shape; the head is new, and embeddings are frozen as they will be stored.
+    """Make a model of this shape; embeddings are frozen as they will be stored.
 
+    Heads are new, but those of a checkpoint's taggers whose names and labels are those of the shape.
     `spread`: a pretrained start gives evenly spaced layers, not its first.
     """
     pretrained = read_pretrained(start)
@@ -116,12 +117,40 @@ def load_start(start: str, shape: HybridConfig, *, spread: bool = False) -> tupl
         checkpoint = load_checkpoint(start)
         tokenizer, weights = checkpoint.tokenizer, checkpoint.tensors()
     model = HybridModel(shape)
-    weights = {k: v for k, v in weights.items() if not k.startswith("head.")}
+    kept = {} if pretrained is not None else _known_heads(checkpoint.config, weights, shape)
+    weights = {k: v for k, v in weights.items() if not k.startswith(("head.", "text_scores."))}
     stored = restore_rows(*quantize_rows(weights["word.weight"].numpy()))
     weights["word.weight"] = torch.from_numpy(stored)  # train on what will be stored
     model.load_state_dict(weights, strict=False)
     torch.nn.init.normal_(model.head.weight, std=0.02)
     torch.nn.init.zeros_(model.head.bias)
+    with torch.no_grad():
+        for first, (weight, bias) in kept.items():
+            model.head.weight[first : first + len(bias)] = weight
+            model.head.bias[first : first + len(bias)] = bias
+    for head in model.text_scores.values():
+        assert isinstance(head, torch.nn.Linear)
+        torch.nn.init.normal_(head.weight, std=0.02)
+        torch.nn.init.zeros_(head.bias)
     model.word.requires_grad_(False)
     model.position.requires_grad_(False)
     return model, tokenizer
+
+
+def _known_heads(
+    old: HybridConfig, weights: Mapping[str, Tensor], new: HybridConfig
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """Give weight and bias of the label scores of taggers that are the same in both, by their first new row."""
+    rows: dict[tuple[str, tuple[str, ...]], tuple[Tensor, Tensor]] = {}
+    kept: dict[int, tuple[Tensor, Tensor]] = {}
+    first = 0
+    for name, labels in old.label_sets.items():
+        end = first + len(labels)
+        rows[name, labels] = weights["head.weight"][first:end], weights["head.bias"][first:end]
+        first = end
+    first = 0
+    for name, labels in new.label_sets.items():
+        if name and (name, labels) in rows:
+            kept[first] = rows[name, labels]
+        first += len(labels)
+    return kept

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,8 @@ from encoder.train.data.augment import Piece, join_sequences, speak
 from encoder.train.data.sequence import UNKNOWN, TextSequence
 from encoder.train.data.sessions import make_sessions
 
+ScorePairs = tuple[tuple[str, float], ...] | None
+"""Text scores by name (`TextSequence.scores`)."""
 IGNORED = -100
 BLOCK_MEANS = (1, 2, 3, 5, 8)
 CUT = {"random": 0.3, "prefix": 0.65, "one": 0.0}
@@ -32,6 +34,10 @@ RESTARTED = 0.3
 """Share of the segments that are two blocks where all others are one."""
 
 
+def _no_scores() -> NDArray[np.float32]:
+    return np.zeros((0, 0), np.float32)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
     """One sequence of T tokens."""
@@ -41,6 +47,13 @@ class TrainingExample:
     word: NDArray[np.int64]  # (T,) index of the token's word
     sentence: NDArray[np.int64]  # (T,) index of the token's sentence
     known: NDArray[np.int64]  # (T,) the token's source: row of the tagger's table of possible labels
+    scores: NDArray[np.float32] = field(
+        default_factory=_no_scores, kw_only=True
+    )  # (segments, text scores), NaN: not known
+
+    def columns(self) -> tuple[NDArray[np.int64], ...]:
+        """Give what there is of each token, in the order of the fields."""
+        return self.ids, self.labels, self.word, self.sentence, self.known
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,8 @@ class TrainingBatch:
     labels: Tensor  # (B, T) int64
     known: Tensor  # (B, T) int64
     real: Tensor  # (B, T) bool
+    segment: Tensor  # (B, T) int64, of the last piece of each word; -1 elsewhere
+    scores: Tensor  # (B, segments, text scores) float32, NaN where one is not known
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """Copy to a device."""
@@ -63,8 +78,8 @@ class TrainingBatch:
 class WordPieces:
     """Word pieces of words, remembered: training meets the same words again and again."""
 
-    def __init__(self, tokenizer: Tokenizer, *label_sets: Seq[str]) -> None:
-        """Number the labels of all taggers: one after the other, as the head's scores are."""
+    def __init__(self, tokenizer: Tokenizer, *label_sets: Seq[str], text_scores: Seq[Seq[str]] = ()) -> None:
+        """Number the labels of all taggers, and their text scores: one after the other, as the head's columns are."""
         self._tokenizer = tokenizer
         self._units: dict[str, list[list[int]]] = {}
         first = 0
@@ -72,6 +87,12 @@ class WordPieces:
         for labels in label_sets:
             self._index.append({label: first + i for i, label in enumerate(labels)})
             first += len(labels)
+        firsts = np.cumsum([0, *map(len, text_scores)]).tolist()
+        self._score_index = [
+            {x: first + i for i, x in enumerate(s)} for first, s in zip(firsts[:-1], text_scores, strict=True)
+        ]
+        self.text_scores: int = firsts[-1]
+        """Number of text scores, all taggers together."""
 
     def units(self, word: str) -> list[list[int]]:
         """Split a word as live text is split (runs between punctuation), each with its pieces."""
@@ -98,24 +119,37 @@ class WordPieces:
         firsts = [first, *(last[:-1] + 1).tolist()]
         return [self._tokenizer.decode(ids[a : b + 1].tolist()) for a, b in zip(firsts, last.tolist(), strict=True)]
 
-    def example(self, pieces: list[Piece], known: int, limit: int, tagger: int = 0) -> TrainingExample:
+    def example(
+        self, pieces: list[Piece], known: int, limit: int, tagger: int = 0, scores: Seq[ScorePairs] | None = None
+    ) -> TrainingExample:
         """Turn sentences of one source into one example of at most `limit` tokens; a cut falls between words."""
         made = _OpenExample()
-        for words, tags in pieces:
-            made.add(self.sentence(words, tags, known, limit - len(made), tagger))
+        for i, (words, tags) in enumerate(pieces):
+            own = scores[i] if scores else None
+            made.add(self.sentence(words, tags, known, limit - len(made), tagger, scores=own))
         return made.close()
 
     def sentence(
-        self, words: Seq[str], tags: Seq[str], known: int, limit: int | None = None, tagger: int = 0
+        self,
+        words: Seq[str],
+        tags: Seq[str],
+        known: int,
+        limit: int | None = None,
+        tagger: int = 0,
+        scores: ScorePairs = None,
     ) -> TrainingExample:
-        """Turn a sentence into an example, cut between words to at most `limit` tokens."""
+        """Turn a sentence into an example, cut between words to at most `limit` tokens; a cut one has no scores."""
         index = self._index[tagger]
+        targets = np.full((1, self.text_scores), np.nan, np.float32)
+        for name, value in scores or ():
+            targets[0, self._score_index[tagger][name]] = value
         ids: list[int] = []
         labels: list[int] = []
         word: list[int] = []
         for text, tag in zip(words, tags, strict=True):
             units = self.units(text)
             if limit is not None and len(ids) + sum(map(len, units)) > limit:
+                targets[:] = np.nan
                 break
             for i, unit in enumerate(units):
                 inner = "I-" + tag[2:] if i and tag not in ("O", UNKNOWN) else tag
@@ -123,7 +157,7 @@ class WordPieces:
                 labels += [IGNORED] * (len(unit) - 1) + [IGNORED if tag == UNKNOWN else index.get(inner, index["O"])]
                 word += [word[-1] + 1 if word else 0] * len(unit)
         arrays = [np.array(x, dtype=np.int64) for x in (ids, labels, word, [0] * len(ids), [known] * len(ids))]
-        return TrainingExample(*arrays)
+        return TrainingExample(*arrays, scores=targets)
 
 
 class _OpenExample:
@@ -133,6 +167,7 @@ class _OpenExample:
         self._parts: list[TrainingExample] = []
         self._tokens = self._words = 0
         self._segment = -1  # number of the last segment
+        self._scores: list[NDArray[np.float32]] = []  # (1, text scores) of each segment
 
     def __len__(self) -> int:
         return self._tokens
@@ -141,7 +176,11 @@ class _OpenExample:
         """Append a sentence; it opens a segment, or continues the last one."""
         if not len(part.ids):
             return
-        self._segment += opens or not self._parts
+        if opens or not self._parts:
+            self._segment += 1
+            self._scores.append(part.scores)
+        else:
+            self._scores[-1] = _join_scores(self._scores[-1], part.scores)
         word, segment = part.word + self._words, np.full(len(part.ids), self._segment)
         self._parts.append(replace(part, word=word, sentence=segment))
         self._tokens += len(part.ids)
@@ -150,12 +189,19 @@ class _OpenExample:
     def close(self) -> TrainingExample:
         """Give the example, and begin another."""
         empty = np.zeros(0, dtype=np.int64)
-        names = TrainingExample.__slots__
-        made = TrainingExample(*(np.concatenate([empty, *(getattr(x, n) for x in self._parts)]) for n in names))
-        self._parts = []
+        parts = zip(*(x.columns() for x in self._parts), strict=True) if self._parts else [()] * 5
+        scores = np.concatenate(self._scores) if self._scores else _no_scores()
+        made = TrainingExample(*(np.concatenate([empty, *part]) for part in parts), scores=scores)
+        self._parts, self._scores = [], []
         self._tokens = self._words = 0
         self._segment = -1
         return made
+
+
+def _join_scores(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Give the scores of two texts as one: the larger, if both are known or the known one is likely."""
+    most = np.fmax(one, other)
+    return np.where(np.isnan(one) | np.isnan(other), np.where(most >= 0.5, most, np.float32(np.nan)), most)
 
 
 def make_examples(
@@ -178,7 +224,8 @@ def make_examples(
         for run in runs:
             spoken = rng.random() < augment.unpunctuated
             sentences = [_augment(s, spoken, augment, rng) for s in run]
-            example = pieces.example(sentences, known, limit, taggers[known] if taggers else 0)
+            scores = [s.scores for s in run]
+            example = pieces.example(sentences, known, limit, taggers[known] if taggers else 0, scores)
             if len(example.ids):
                 examples.append(example)
     return examples
@@ -201,7 +248,8 @@ def _session_examples(
         limit = positions if rng.random() < LONG else min(positions, USUAL)
         for row in session:
             words, tags = _augment(row.sequence, spoken, augment, rng)
-            part = pieces.sentence(words, tags, row.source, limit, taggers[row.source] if taggers else 0)
+            tagger = taggers[row.source] if taggers else 0
+            part = pieces.sentence(words, tags, row.source, limit, tagger, row.sequence.scores)
             if len(made) + len(part.ids) > limit:
                 examples.append(made.close())
             made.add(part, opens=row.opens)
@@ -221,23 +269,28 @@ def cut_to_prefix(example: TrainingExample, rng: random.Random) -> TrainingExamp
     words = int(example.word[-1]) + 1
     before = int(example.word[np.searchsorted(example.sentence, example.sentence[-1])])
     end = int(np.searchsorted(example.word, rng.randint(before + 1, words)))
-    return TrainingExample(*(getattr(example, name)[:end] for name in TrainingExample.__slots__))
+    scores = example.scores
+    if end < len(example.ids) and len(scores):  # what a whole text is, its beginning need not be
+        scores = np.concatenate([scores[:-1], np.full_like(scores[-1:], np.nan)])
+    return TrainingExample(*(column[:end] for column in example.columns()), scores=scores)
 
 
-def block_ends(example: TrainingExample, rng: random.Random, window: int) -> NDArray[np.int64]:
+def block_ends(
+    example: TrainingExample, rng: random.Random, window: int, whole: float = StageConfig(epochs=1).whole
+) -> NDArray[np.int64]:
     """Draw a random partition at word ends; returns (T,) the last token of each token's block.
 
     It is the mask of block training (docs/architecture.md, "Training").
-    35 %: every segment is one block (how closed ones are computed), or two: what an open one had when it was restarted
-    whole, and what came then. Else segments before a random one are blocks, and the rest has blocks of a mean length of
-    1, 2, 3, 5 or 8 words. No block is longer than half the window.
+    In a share of `whole` every segment is one block (how closed ones are computed), or two: what an open one had when
+    it was restarted whole, and what came then. Else segments before a random one are blocks, and the rest has blocks of
+    a mean length of 1, 2, 3, 5 or 8 words. No block is longer than half the window.
     """
     words = int(example.word[-1]) + 1
     sentence_of = np.zeros(words, dtype=np.int64)
     sentence_of[example.word] = example.sentence
     starts = np.zeros(words, dtype=bool)
     starts[1:] = sentence_of[1:] != sentence_of[:-1]
-    if rng.random() >= 0.35:
+    if rng.random() >= whole:
         noise = np.random.default_rng(rng.getrandbits(32))
         first_open = rng.randint(0, int(sentence_of[-1]))
         opened = sentence_of >= first_open
@@ -316,15 +369,20 @@ def _pad(
     known = np.zeros(shape, dtype=np.int64)
     positions = np.tile(np.arange(shape[1]), (shape[0], 1))
     last, first, real = positions.copy(), positions.copy(), np.zeros(shape, dtype=bool)
+    segment = np.full(shape, -1, dtype=np.int64)
+    segments, names = max(len(e.scores) for e in examples), max(e.scores.shape[1] for e in examples)
+    scores = np.full((shape[0], segments, names), np.nan, np.float32)
     for row, example in enumerate(examples):
         n = len(example.ids)
         if stage.blocks == "random":
-            ends = block_ends(example, rng, config.window)
+            ends = block_ends(example, rng, config.window, stage.whole)
         else:
             ends = _ends(_limit_blocks(np.arange(n) == 0, example.word, config.window))
         ids[row, :n], labels[row, :n], last[row, :n] = example.ids, example.labels, ends
         first[row, :n] = tail_first(ends, example.sentence, config.window)
         real[row, :n], known[row, :n] = True, example.known
-    return TrainingBatch(
-        *(torch.from_numpy(np.ascontiguousarray(x)) for x in (ids, positions, last, first, labels, known, real))
-    )
+        word_ends = np.r_[example.word[1:] != example.word[:-1], True]
+        segment[row, :n] = np.where(word_ends, example.sentence, -1)
+        scores[row, : len(example.scores)] = example.scores
+    arrays = ids, positions, last, first, labels, known, real, segment, scores
+    return TrainingBatch(*(torch.from_numpy(np.ascontiguousarray(x)) for x in arrays))

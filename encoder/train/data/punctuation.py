@@ -36,7 +36,9 @@ _LISTED = """
 """
 """Without those that are words too and end many sentences ("no", "sat", "sun", "mar", "al")."""
 _ABBREVIATIONS = frozenset(_LISTED.split())
-_OFTEN_LAST = frozenset({"etc", "inc", "ltd", "co", "corp", "jr", "sr", "a.m", "p.m", "u.s", "u.k", "u.n", "d.c"})
+_OFTEN_LAST = frozenset(
+    {"etc", "inc", "ltd", "co", "corp", "jr", "sr", "a.m", "p.m", "u.s", "u.k", "u.n", "b.c", "d.c"}
+)
 """Abbreviations that end a sentence as well as not."""
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)+[^\W\d_]?|[A-HJ-Z]")
 _NUMBER = re.compile(r"(.+_)(\d+)", re.DOTALL)

@@ -19,6 +19,9 @@ class TextSequence:
     tags: tuple[str, ...]
     as_is: bool = False
     """Whether augmentation leaves it as it is, because it is spoken or written already."""
+    scores: tuple[tuple[str, float], ...] | None = None
+    """Scores of the whole text by label, from 0 to 1; a label that is missing is not known. None: of a corpus without
+    scores."""
     punctuation: bool = False
     """Whether a tag is about what follows its word: of a word that is said as several it is the last one's."""
 
@@ -37,5 +40,21 @@ def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[s
 def holdout_position(sequence: TextSequence, seed: int) -> float:
     """A number in 0..1 that is the same for all of a document, or of a sequence without one, in every run of a seed."""
     name = sequence.document or " ".join(sequence.words)
-    digest = blake2b(f"{seed} {name}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest) / 2.0**64
+    return hash_text(f"{seed} {name}") / 2.0**64
+
+
+def hash_text(text: str) -> int:
+    """Give a number that is the same for the same text in every process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+def keep_template(number: int, fold: str = "", without_fold: str = "") -> bool:
+    """Tell whether a template is to be used.
+
+    Args:
+        number: of the template: its fold of n is the remainder of a division by n.
+        fold: "k/n": keep fold k of n only.
+        without_fold: "k/n": keep the other folds only.
+    """
+    place, _, folds = (fold or without_fold).partition("/")
+    return not folds or (number % int(folds) == int(place)) is bool(fold)

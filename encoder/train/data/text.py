@@ -10,6 +10,7 @@ import msgspec
 from encoder.files import read_text_file, to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
+from encoder.train.data.contrast.generate import read_messages
 from encoder.train.data.convention import apply_convention
 from encoder.train.data.documents import is_document_file, read_documents
 from encoder.train.data.pii.generate import read_generated
@@ -30,15 +31,15 @@ class LabelledCorpus:
 
 
 def read_source(source: TextSource) -> list[TextSequence]:
-    """Read a file or generate dialogues, keep what `where` selects, rename the types.
+    """Read a file or generate text, keep what `where` selects, rename the types.
 
     Raises:
         ConfigError: the file is missing, of an unknown kind, or malformed; the message names file and line. Or the
             generator's library is not installed.
     """
     kept = [
-        sequence
-        for facts, sequence in (read_generated(source) if source.generate else _read_file(source))
+        _with_scores(sequence, facts.get("label", ""), source)
+        for facts, sequence in _READERS[source.generate](source)
         if all(facts.get(key) in values for key, values in source.where.items())
     ]
     if not kept:
@@ -51,10 +52,18 @@ def read_source(source: TextSource) -> list[TextSequence]:
                 f"training data: {source.path} has no punctuation marks for `punctuation = true` to take labels from"
             )
     read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
+    if not source.spans_known:
+        read = [replace(s, tags=(UNKNOWN,) * len(s.words)) for s in read]
     if source.convention:
         read = [apply_convention(s, capitals=source.convention == "capitalised names") for s in read]
     whole = int(source.repeat)
     return read * whole + read[:: round(1 / (source.repeat - whole))] if source.repeat != whole else read * whole
+
+
+def _with_scores(sequence: TextSequence, label: str, source: TextSource) -> TextSequence:
+    """Add the scores that the source gives all texts and those with this label."""
+    given = source.label_scores.get("*", {}) | source.label_scores.get(label, {})
+    return replace(sequence, scores=tuple((given | dict(sequence.scores or ())).items())) if given else sequence
 
 
 def _read_file(source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
@@ -136,15 +145,47 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
         elif words:
             begun = facts.get("newdoc_id", begun)
             document = facts.get("doc") or facts.get("document") or facts.get("call") or begun
-            yield facts, TextSequence(document, tuple(words), tuple(tags))
+            scores = _scores_of_facts(path, facts, source)
+            yield facts, TextSequence(document, tuple(words), tuple(tags), scores=scores)
             facts, words, tags = {}, [], []
+
+
+def _scores_of_facts(path: Path, facts: dict[str, str], source: TextSource) -> tuple[tuple[str, float], ...] | None:
+    """Read the JSON object of a `# scores =` line."""
+    if not source.scores or "scores" not in facts:
+        return None
+    try:
+        row = _TextRow(text="", scores=msgspec.json.decode(facts["scores"], type=dict[str, float]))
+        return row.text_scores(source.scores) or None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ConfigError(
+            f"training data: {path}: `# scores = {facts['scores']}`: {to_one_line(str(error))}"
+        ) from error
 
 
 class _TextRow(msgspec.Struct):
     text: str
     spans: list[tuple[int, int, str]] = []
     label: str | int | None = None
-    """Of the whole text; for `where`."""
+    """Of the whole text; for `where` and `label_scores`."""
+    labels: object = None
+    scores: object = None
+    votes: object = None
+
+    def text_scores(self, names: dict[str, str]) -> tuple[tuple[str, float], ...]:
+        """Give the scores that have one of the names.
+
+        Raises:
+            ValueError: one is no number from 0 to 1.
+        """
+        found = {}
+        for values in (self.votes, self.scores, self.labels):
+            for name, value in values.items() if isinstance(values, dict) else ():
+                if name in names and value is not None:
+                    if not isinstance(value, int | float) or not 0 <= value <= 1:
+                        raise ValueError(f"score {name!r} must be a number from 0 to 1, not {value!r}")
+                    found[names[name]] = float(value)
+        return tuple(found.items())
 
 
 def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
@@ -153,7 +194,8 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             continue
         try:
             row = msgspec.json.decode(line, type=_TextRow)
-        except (msgspec.DecodeError, RecursionError) as error:
+            scores = row.text_scores(source.scores) or None
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise ConfigError(f"training data: {path}, line {number}: {to_one_line(str(error))}") from error
         if source.drop and row.spans:
             raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
@@ -164,7 +206,7 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             tags = ("O",) * len(words)
         if words:
             facts = {} if row.label is None else {"label": str(row.label)}
-            yield facts, TextSequence(str(path) if not row.spans else "", words, tags)
+            yield facts, TextSequence(str(path) if not row.spans else "", words, tags, scores=scores)
 
 
 def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:
@@ -173,6 +215,15 @@ def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, 
             words = tuple((re.sub(source.drop, " ", text) if source.drop else text).split())
             if words:
                 yield {}, TextSequence(name, words, ("O",) * len(words))
+
+
+def score_names(sequences: list[TextSequence]) -> tuple[str, ...]:
+    """Collect the names of all text scores, in the order in which they are met."""
+    return tuple(dict.fromkeys(name for s in sequences for name, _ in s.scores or ()))
+
+
+_READERS = {"": _read_file, "pii": read_generated, "contrast": read_messages}
+"""By what a source generates; "" reads its file."""
 
 
 def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:

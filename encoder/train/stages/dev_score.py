@@ -1,4 +1,4 @@
-"""Span F1 of a dense model on dev text: each text alone and in the session it belongs to, written and spoken.
+"""Span F1 and text scores of a dense model on dev text: alone and in the session, written and spoken.
 
 A live session's final labels are those of its segments computed whole, one after the other, under the window rules. The
 same masks over a dense forward give them at once; only what a checkpoint in a very long segment computes twice is
@@ -27,6 +27,7 @@ from encoder.train.data.punctuation import MARK_LABELS
 from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import LabelledCorpus
 from encoder.train.stages.loop import bf16_is_faster, pick_device
+from encoder.train.stages.text_scores import pool_segments, rank_auc
 
 FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
 GROUP = 20
@@ -43,6 +44,15 @@ class DevScore:
     found: Counter[str] = field(default_factory=Counter)
     gold: Counter[str] = field(default_factory=Counter)
     right: Counter[str] = field(default_factory=Counter)
+    texts: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """By text score: its log odds and the wanted score of each text whose score is known."""
+
+    def __str__(self) -> str:
+        parts = [f"F1 {self.f1:.2f}"] if self.gold else []
+        for name, pairs in self.texts.items():
+            if (area := rank_auc([x for x, _ in pairs], [y >= 0.5 for _, y in pairs])) is not None:
+                parts.append(f"{name} AUC {area:.1f}")
+        return f"{self.name}: {', '.join(parts)}"
 
     @property
     def f1(self) -> float:
@@ -65,6 +75,7 @@ class _Stretch:
     last: NDArray[np.int64]  # last key of the tail
     segment: NDArray[np.int64]
     read: NDArray[np.int64]  # 1 where the label counts; 0 in a context that is laid out again
+    scores: dict[int, NDArray[np.float32]] = field(kw_only=True)  # (text scores,) that are wanted, by segment
 
 
 def score_dev(
@@ -119,7 +130,9 @@ def _score(
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device)):
         for batch in _batches(stretches):
             ids, positions, last, first = (x.to(device) for x in _padded(batch))
-            logits = model(ids, positions, last, first).float().cpu().numpy()
+            states = model.hidden_states(ids, positions, last, first)[-1]
+            logits = model.head(states).float().cpu().numpy()
+            _add_texts(model, states, batch, row)
             for x, scores in zip(batch, logits, strict=True):
                 for segment in np.unique(x.segment[x.read > 0]):
                     tokens = np.flatnonzero(x.segment == segment)
@@ -129,6 +142,25 @@ def _score(
                     gold = x.labels[at]
                     gold = np.where(gold == IGNORED, IGNORED, gold - column)
                     _compare(read, gold, pieces.texts(x.ids, int(tokens[0]), at), names, row, known)
+
+
+def _add_texts(model: HybridModel, states: Tensor, batch: list[_Stretch], row: DevScore) -> None:
+    """Note the text scores of the segments that count."""
+    names = [*model.config.text_scores.get([*model.config.label_sets][row.tagger], ())]
+    if not names:
+        return
+    head = model.text_scores[str(row.tagger)]
+    first = sum(len(model.config.text_scores.get(x, ())) for x in [*model.config.label_sets][: row.tagger])
+    for x, own in zip(batch, states, strict=True):
+        word_ends = (x.read > 0) & np.r_[(x.word[1:] != x.word[:-1]) | (x.segment[1:] != x.segment[:-1]), True]
+        segment = torch.from_numpy(np.where(word_ends, x.segment, -1))[None].to(states.device)
+        columns = head(own[None, : len(x.ids)]).float()
+        pooled = pool_segments(columns, segment, int(x.segment.max()) + 1)[0].cpu().numpy()
+        for number in np.unique(x.segment[x.read > 0]).tolist():
+            for i, name in enumerate(names):
+                wanted = float(x.scores[number][first + i])
+                if not np.isnan(wanted):
+                    row.texts.setdefault(name, []).append((float(pooled[number, i]), wanted))
 
 
 def _compare(
@@ -176,7 +208,7 @@ def _lay_out(
     stretch = _OpenStretch(rules)
     for number, x in enumerate(session):
         words, tags = speak(x, form, rng) if form.unpunctuated else (list(x.words), list(x.tags))
-        text = pieces.sentence(words, tags, 0, rules.positions - context.length, tagger)
+        text = pieces.sentence(words, tags, 0, rules.positions - context.length, tagger, x.scores)
         if not len(text.ids):
             continue
         texts[number] = text
@@ -198,6 +230,7 @@ class _OpenStretch:
     def __init__(self, rules: WindowRules) -> None:
         self._rules = rules
         self._columns: list[tuple[NDArray[np.int64], ...]] = []
+        self._scores: dict[int, NDArray[np.float32]] = {}
         self.length = 0
 
     def add(self, text: TrainingExample, number: int, *, read: bool, first: int = 0) -> None:
@@ -211,12 +244,13 @@ class _OpenStretch:
             seen[max(0, window - start) :], last[max(0, window - start) :] = window, full - 1
             window += self._rules.half
         seen[max(0, window - start) :], last[max(0, window - start) :] = window, end - 1
+        self._scores[number] = text.scores[0]
         fixed = [np.full(count, x, np.int64) for x in (number, int(read))]
         self._columns.append((ids, labels, word, seen, last, *fixed))
 
     def close(self) -> _Stretch:
         """Give the stretch."""
-        return _Stretch(*(np.concatenate(column) for column in zip(*self._columns, strict=True)))
+        return _Stretch(*(np.concatenate(column) for column in zip(*self._columns, strict=True)), scores=self._scores)
 
 
 def _batches(stretches: list[_Stretch]) -> Iterator[list[_Stretch]]:

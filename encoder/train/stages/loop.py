@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from encoder.train.config import StageConfig
 from encoder.train.data.batches import TrainingBatch
 
+HEADS = ("head.", "text_scores.")
 console = Console(stderr=True)
 PLAIN_SECONDS = 20.0
 """How often a line of progress is printed where there is no terminal for a bar."""
@@ -142,10 +143,10 @@ def run_stage(job: StageJob, folder: Path, seed: int, save_seconds: float) -> No
 def _parameter_groups(model: nn.Module, stage: StageConfig) -> list[dict[str, object]]:
     """Give the parameters that are trained, the heads apart if they have a learning rate of their own."""
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    heads = [p for name, p in named if name.startswith("head.")]
+    heads = [p for name, p in named if name.startswith(HEADS)]
     if stage.head_lr == 1 or not heads:
         return [{"params": [p for _, p in named], "factor": 1.0}]
-    rest = [p for name, p in named if not name.startswith("head.")]
+    rest = [p for name, p in named if not name.startswith(HEADS)]
     return [{"params": rest, "factor": 1.0}, {"params": heads, "factor": stage.head_lr}]
 
 

@@ -5,6 +5,7 @@ hybrid, which has seen part of an example, learns the scores that the teacher gi
 """
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from encoder.train.data.batches import IGNORED, TrainingBatch, WordPieces, make_
 from encoder.train.data.text import LabelledCorpus
 from encoder.train.stages.dev_score import score_dev
 from encoder.train.stages.loop import StageJob, pick_device
+from encoder.train.stages.text_scores import text_score_loss
 
 TEMPERATURE = 2.0
 """Of the imitated scores."""
@@ -49,6 +51,11 @@ def possible_scores(config: HybridConfig, data: LabelledCorpus) -> tuple[Tensor,
     return table, own
 
 
+def first_texts(corpus: LabelledCorpus, most: int) -> LabelledCorpus:
+    """Keep the first texts of each source; all of them if `most` is 0."""
+    return replace(corpus, sequences=[x[:most] if most else x for x in corpus.sequences])
+
+
 def tagger_job(
     model: HybridModel,
     pieces: WordPieces,
@@ -75,20 +82,23 @@ def tagger_job(
         return make_batches(examples, config, stage, rng)
 
     def loss(batch: TrainingBatch) -> Tensor:
-        logits: Tensor = model(batch.ids, batch.positions, batch.tail_last, batch.tail_first).float()
+        states = model.hidden_states(batch.ids, batch.positions, batch.tail_last, batch.tail_first)[-1]
+        logits: Tensor = model.head(states).float()
         labelled = batch.labels != IGNORED
         known = batch.known[labelled]
         scores = logits[labelled].masked_fill(~own[known], -torch.inf).log_softmax(-1)
         allowed = possible[known, batch.labels[labelled]]
         right = -scores.masked_fill(~allowed, -torch.inf).logsumexp(-1)
-        if not teachers:
-            return right.mean()
-        apart = _distance(logits, batch, teachers, tagger_of[batch.known], own, labelled)
-        return (1 - stage.imitate) * right.mean() + stage.imitate * apart
+        words = right.sum() / max(1, len(right))  # a batch of texts may have nothing but text scores
+        if teachers:
+            apart = _distance(logits, batch, teachers, tagger_of[batch.known], own, labelled)
+            words = (1 - stage.imitate) * words + stage.imitate * apart
+        texts = stage.score_weight * text_score_loss(model, states, batch) if config.text_scores else 0.0
+        return words + texts
 
     def after_epoch(epoch: int) -> str:
-        rows = score_dev(model, pieces, dev)
-        return ", ".join(f"dev F1 {row.name} {row.f1:.2f}" for row in rows)
+        rows = score_dev(model, pieces, first_texts(dev, stage.dev_texts))
+        return ", ".join(f"dev {row}" for row in rows)
 
     return StageJob("tagger", model, stage, batches, loss, after_epoch)
 

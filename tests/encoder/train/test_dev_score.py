@@ -69,13 +69,14 @@ def test_scores_count_exact_spans_and_skip_what_is_unknown(monkeypatch: pytest.M
     pieces = WordPieces(CHECKPOINT.tokenizer, LABELS)
     labels = {pieces.units(w)[0][-1]: i for w, i in (("rice", 1), ("paris", 3), ("ms", 1))}
 
-    def forward(ids: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+    def hidden_states(ids: torch.Tensor, *_: torch.Tensor) -> list[torch.Tensor]:
         scores = torch.zeros(*ids.shape, len(LABELS))
         for token, label in labels.items():
             scores[..., label] += 9.0 * (ids == token)
-        return scores
+        return [scores]
 
-    monkeypatch.setattr(model, "forward", forward)
+    monkeypatch.setattr(model, "hidden_states", hidden_states)
+    monkeypatch.setattr(model, "head", torch.nn.Identity())
     rows = [
         TextSequence("", ("rice", "in", "paris"), ("B-person", "O", "B-place")),
         TextSequence("", ("paris", "met", "rice"), ("?", "O", "O")),

@@ -1,0 +1,56 @@
+"""Scores of a whole text: the probability that a label fits the segment as it stands.
+
+Each word has two columns of the encoder's head for each score: a value, and the weight of its value in a softmax over
+the words of the segment (attention pooling with a learned query: Yang et al. 2016, section 2.2). So a word costs what
+it costs for a label, words that a restart leaves alone keep their columns, and the pooled score of a text follows from
+its words' columns alone. Training's scale and shift, which make it a probability, are part of the weights.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoder.kernel_cache import kernel
+
+
+@dataclass(frozen=True, slots=True)
+class TextScores:
+    """The text scores of one tagger."""
+
+    names: tuple[str, ...]
+    first: int
+    """Its first column of the encoder's scores: values of all names, then their weights."""
+
+    @property
+    def end(self) -> int:
+        """Column after its last one."""
+        return self.first + 2 * len(self.names)
+
+    def pool(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Give the scores of a text.
+
+        Args:
+            columns: (words, columns) of the encoder's head, of all words of the segment; at least one.
+
+        Returns:
+            (names,) probabilities.
+        """
+        found = np.empty(len(self.names), np.float32)
+        _pool(columns[:, self.first : self.end], found)
+        return found
+
+
+@kernel(nogil=True)
+def _pool(columns: NDArray[np.float32], found: NDArray[np.float32]) -> None:
+    names = len(found)
+    for k in range(names):
+        most = columns[0, names + k]
+        for i in range(1, len(columns)):
+            most = max(most, columns[i, names + k])
+        total, weights = 0.0, 0.0
+        for i in range(len(columns)):
+            weight = np.exp(np.float64(columns[i, names + k]) - most)
+            total += weight * columns[i, k]
+            weights += weight
+        found[k] = 1.0 / (1.0 + np.exp(-total / weights))

@@ -395,10 +395,10 @@ async def test_bad_frames_between_good_ones_change_nothing() -> None:
         assert closed.code == 1000
 
 
-def all_is_read(here: Served) -> bool:
-    """Whether every message that has come is answered, and the answers are on their way to the client."""
+def all_is_read(here: Served, socket: Socket) -> bool:
+    """Whether every message that was sent is answered, and the answers are on their way to the client."""
     sessions = here.desk._sessions.values()
-    return bool(sessions) and all(not x.unanswered and x.client._results.empty() for x in sessions)
+    return socket.to_server.empty() and all(not x.unanswered and x.client._results.empty() for x in sessions)
 
 
 async def test_a_segment_that_never_closes_is_closed_at_sentence_ends() -> None:
@@ -407,7 +407,7 @@ async def test_a_segment_that_never_closes_is_closed_at_sentence_ends() -> None:
     async with served(taggers=("fake", "punctuation")) as here, talking(here, "auto_close=2") as socket:
         for i, word in enumerate(words):
             await socket.send(update(f" {word}" if i else word, mode="append"))
-            await until(lambda: all_is_read(here))  # so that an end is published before the next word
+            await until(lambda: all_is_read(here, socket))  # so that an end is published before the next word
         await socket.send(END)
         frames, _ = await socket.rest()
         closed = [(x["segment"], x["offset"]) for x in frames if x["final"] and x["tagger"] == "punctuation"]
@@ -422,7 +422,7 @@ async def test_text_that_auto_close_has_closed_is_not_changed() -> None:
     async with served(taggers=("punctuation",)) as here, talking(here, "auto_close=1") as socket:
         for text in ("we met stop and", "we met stop and so", "we saw stop and so"):
             await socket.send(update(text))
-            await until(lambda: all_is_read(here))
+            await until(lambda: all_is_read(here, socket))
         await socket.send(END)
         frames, _ = await socket.rest()
         (error,) = [x for x in frames if x["type"] == "error"]

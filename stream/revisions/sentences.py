@@ -20,7 +20,7 @@ _FIRST = re.compile(r"[^\W_]")
 _WRITTEN = re.compile(r"\s?[\"'”’)\]}»]*[.,;:!?…](?!\w)")
 
 
-class LabelledSpan(Protocol):
+class SpanOfText(Protocol):
     """A span in characters, end exclusive, as `stream.messages.types.Span`."""
 
     @property
@@ -45,7 +45,7 @@ class Sentence(NamedTuple):
     """"." or "?"; empty if the sentence goes on behind the text, or its end is not known yet."""
 
 
-def split_sentences(text: str, spans: Iterable[LabelledSpan]) -> list[Sentence]:
+def split_sentences(text: str, spans: Iterable[SpanOfText]) -> list[Sentence]:
     """Split a text at the words that end a sentence.
 
     Args:
@@ -67,13 +67,13 @@ def split_sentences(text: str, spans: Iterable[LabelledSpan]) -> list[Sentence]:
     return sentences
 
 
-def write_marks(text: str, spans: Iterable[LabelledSpan]) -> str:
+def write_marks(text: str, spans: Iterable[SpanOfText]) -> str:
     """Write the marks into a text, and capitals at the beginnings of its sentences. Marks that it has stay as they are.
 
     Args:
         text, spans: as for `split_sentences`.
     """
-    known: Sequence[LabelledSpan] = sorted((x for x in spans if x.label in MARKS), key=lambda x: x.end)
+    known: Sequence[SpanOfText] = sorted((x for x in spans if x.label in MARKS), key=lambda x: x.end)
     inserted = [(x.end, MARKS[x.label]) for x in known if not _is_marked(text, x.end)]
     capitals = {
         found.start()

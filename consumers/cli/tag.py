@@ -51,7 +51,7 @@ class TagCommand:
         int,
         setting("Words that must follow a sentence end before its segment closes.", panel="Messages", min=1, max=256),
     ] = 8
-    engine: Annotated[EngineSettings, Select("tagger policy stability device number_format", **OFFLINE)]
+    engine: Annotated[EngineSettings, Select("tagger policy stability score_threshold device number_format", **OFFLINE)]
 
 
 def tag(settings: TagCommand) -> int:

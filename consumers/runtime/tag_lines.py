@@ -121,7 +121,7 @@ class TagRun:
         self._out = out
         self._errors = errors
         self._auto_close = auto_close
-        self._text_output = TextOutput(engine.intake.segments) if as_text else None
+        self._text_output = TextOutput(engine.intake.segments, engine.score_thresholds) if as_text else None
         # Where a segment closes depends on all revisions before, and the text that is written on all lines before.
         self._max_pending = MAX_PENDING if auto_close is None and not as_text else 1
         self._ends = ends
@@ -193,9 +193,11 @@ class TagRun:
             if self._auto_close is not None:
                 self._auto_close.see(revision)
             if self._text_output is not None:
-                self._out.writelines(self._text_output.see(revision))
+                self._text_output.see(revision)
             elif revision.final or not self._final_only:
                 self._out.write(_encode_line(revision))
+        if self._text_output is not None:
+            self._out.writelines(self._text_output.write_closed())
         self._out.flush()
 
     def _report(self, line: int, error: str) -> None:

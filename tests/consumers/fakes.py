@@ -18,7 +18,7 @@ def fake_engine(
     taggers: Sequence[str], policy: str = "", *, coalesce: bool, idle_seconds: float | None = None
 ) -> Engine:
     """An engine that labels from word lists; the word "poison" makes labelling fail."""
-    if unknown := set(taggers) - {"ner", "speech", "speech@other", "punctuation"}:
+    if unknown := set(taggers) - {"ner", "speech", "speech@other", "punctuation", "scored"}:
         raise SettingError("tagger", f"{sorted(unknown)} are unknown")
     return Engine(fake_labeller(*taggers, poison=["poison"]), Last(3), coalesce=coalesce, idle_seconds=idle_seconds)
 

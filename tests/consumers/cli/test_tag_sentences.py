@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,12 +26,19 @@ SAID = (
 )
 
 
-def tag(lines: list[str], reader: MessageReader, *, words: int | None = None, as_text: bool = False) -> list[str]:
+def tag(
+    lines: list[str],
+    reader: MessageReader,
+    *,
+    words: int | None = None,
+    as_text: bool = False,
+    taggers: Sequence[str] = ("ner", "punctuation"),
+) -> list[str]:
     out, errors = io.BytesIO(), io.StringIO()
     auto_close = None if words is None else AutoClose(words)
     closing = reader if auto_close is None else ClosingReader(reader, auto_close)
     ends = TEXT_ENDS if isinstance(reader, RunningTextReader) else ()
-    engine = fake_engine(["ner", "punctuation"], coalesce=False)
+    engine = fake_engine(taggers, coalesce=False)
     run = TagRun(engine, closing, False, out, errors, auto_close=auto_close, as_text=as_text, ends=ends)
     run.run(LineReader(io.BytesIO("\n".join(lines).encode())))
     assert (errors.getvalue(), run.bad) == ("", 0)
@@ -107,6 +115,19 @@ def test_text_output_writes_marks_and_capitals() -> None:
     ]
     updates.insert(1, update("gone stop", segment="c"))
     assert tag(updates, NormalReader(), as_text=True) == ["We left stop.", "We stop. Then stop.", "We left stop. And"]
+
+
+@pytest.mark.parametrize("taggers", [("scored", "punctuation"), ("punctuation", "scored")])
+def test_final_scores_that_reach_their_thresholds_follow_the_text(taggers: Sequence[str]) -> None:
+    lines = [
+        update("anna rome", segment="a"),
+        update("anna met", segment="a", final=True),
+        update("we met", final=True),
+    ]
+    written = tag(lines, NormalReader(), as_text=True, taggers=taggers)
+    assert written == ["Anna met  [rude 0.50]", "We met"]
+    edited = update("anna", segment="a")
+    assert tag([*lines, edited], NormalReader(), as_text=True, taggers=taggers)[2] == "Anna  [rude 1.00, worse 0.50]"
 
 
 def run(*arguments: str, text: str = SAID) -> "subprocess.CompletedProcess[str]":

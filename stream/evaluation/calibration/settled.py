@@ -15,6 +15,7 @@ loss at any higher threshold counts. Units without a labelled character are none
 from collections.abc import Sequence
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -34,7 +35,7 @@ from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labeller, Labelling
 from stream.messages.types import Message
 from stream.messages.word_times import word_extents
-from stream.revisions.emission import LEVELS
+from stream.revisions.emission import LEVELS, Level
 from stream.revisions.settled import SettledRule
 from stream.revisions.settled_watch import compare_settled
 from stream.revisions.whole_words import fit_to_words
@@ -60,7 +61,7 @@ THRESHOLDS = (
     1.0,
 )
 """Thresholds that are tried; nothing settles before the close at the last one."""
-LEVEL = "medium"
+LEVEL: Level = "medium"
 """Emission level of the replay: that of a service by default."""
 
 
@@ -129,7 +130,7 @@ class UnitLosses:
 class SettledReplay(StreamReplay):
     """Replay that follows the settled text of open segments under each threshold, as an engine would find it."""
 
-    def __init__(self, labeller: Labeller[Tagger], policy: RestartPolicy, stream: UpdateStream) -> None:
+    def __init__(self, labeller: Labeller[Any], policy: RestartPolicy, stream: UpdateStream) -> None:
         super().__init__(labeller, policy, stream)
         self.units: dict[str, UnitLosses] = {}
         """By session."""
@@ -168,8 +169,8 @@ class SettledReplay(StreamReplay):
         history = self._history.setdefault(key, [])
         history.append([len(word_extents(write.text)), *(x.settled for x in shown)])
         if closing:
-            for delays, found in zip(unit.delays, _delays(write.text, np.array(history, np.int64)), strict=True):
-                delays.append(found)
+            for delays, late in zip(unit.delays, _delays(write.text, np.array(history, np.int64)), strict=True):
+                delays.append(late)
             del self._shown[key], self._history[key]
 
 

@@ -49,6 +49,7 @@ class Stage:
         tagger: str = "ner",
         final: bool = False,
         scores: dict[str, float] | None = None,
+        settled: int = 0,
         **fields: Any,
     ) -> Revision:
         """Publish that these words of the segment have these labels, and no others; says what that changes."""
@@ -97,6 +98,7 @@ class Stage:
             changed=tuple(changed),
             retracted=retracted,
             scores=scores or msgspec.UNSET,
+            settled=settled,
         )
         self.live.show_revision(revision)
         return revision

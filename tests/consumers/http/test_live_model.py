@@ -45,6 +45,26 @@ def texts(live: LiveModel, session: str = "a") -> list[tuple[str, str]]:
     return [(x["segment"], x["text"]) for x in live.snapshot(session)["segments"]]
 
 
+async def test_settled_text_is_that_of_the_latest_revision_while_it_stands() -> None:
+    live = LiveModel(("ner",))
+    live.show_message(update("we met bob in "))
+
+    def settled() -> dict[str, int]:
+        (segment,) = live.snapshot("a")["segments"]
+        found: dict[str, int] = segment.get("settled", {})
+        return found
+
+    live.show_revision(revision("we met bob in ", settled=11))
+    assert settled() == {"ner": 11}
+    live.show_message(update("we met bob in rome"))
+    assert settled() == {"ner": 11}
+    live.show_message(update("we met rob in rome"))
+    assert settled() == {}
+    live.show_revision(revision("we met rob in rome", settled=7))
+    live.show_revision(revision("we met rob in rome", settled=18, final=True))
+    assert settled() == {}
+
+
 async def test_text_scores_are_those_of_the_latest_revision() -> None:
     live = LiveModel(("ner",), thresholds={"ner": {"rude": 0.7}})
     live.show_message(update("we met bob"))

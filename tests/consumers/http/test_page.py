@@ -68,6 +68,28 @@ async def test_scores_of_the_text_are_shown_while_they_are_above_their_threshold
         await expect(shown).to_have_count(0)
 
 
+async def test_settled_text_of_an_open_segment_is_solid_and_the_rest_is_lighter(open_page: OpenPage) -> None:
+    stage = stage_of()
+    stage.say("bob met anna in rome")
+    stage.label({"bob": "person", "anna": "person"}, settled=8)
+    async with page_site(stage.live) as address:
+        page = await open_page(address)
+        solid = words(page).locator(".settled")
+        await expect(solid).to_have_text(["bob", " met "])
+        color = "x => getComputedStyle(x).color"
+        assert await solid.last.evaluate(color) != await words(page).evaluate(color)
+        await expect(words(page)).to_have_text("bob met anna in rome")
+        stage.say("bob met anna in rome so")
+        await expect(solid).to_have_text(["bob", " met "])
+        stage.say("rob met anna in rome so")
+        await expect(solid).to_have_count(0)
+        stage.label({"rob": "person"}, settled=21)
+        await expect(solid).to_have_text(["rob", " met anna in rome "])
+        stage.say("rob met anna in rome so", final=True)
+        stage.label({"rob": "person"}, settled=23, final=True)
+        await expect(solid).to_have_count(0)
+
+
 async def test_provisional_spans_are_faint_and_final_ones_are_not(open_page: OpenPage) -> None:
     stage = stage_of()
     stage.say("bob in rome")

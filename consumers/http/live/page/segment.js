@@ -74,10 +74,11 @@ export class Segment {
     }
   }
 
-  // How far the text may be acted upon, for all of these taggers: what was said of it, as far as its words still stand.
+  // How far the text may be acted upon, as all of these taggers say that have said anything of it.
   #settledFor(taggers) {
     if (this.final) return this.text.length;
-    return Math.min(this.text.length, ...taggers.map((x) => this.settled.get(x) ?? 0));
+    const told = taggers.filter((x) => this.settled.has(x)).map((x) => this.settled.get(x));
+    return told.length ? Math.min(this.text.length, ...told) : 0;
   }
 
   #set(tagger, spans, final) {

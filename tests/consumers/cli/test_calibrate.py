@@ -120,8 +120,8 @@ def promise(tagger, tmp_path, capsys, monkeypatch):
     rows = (f"# doc = {i // 2}\n" + "\n".join(f"{WORDS[(i + k) % 20]}\tB-any" for k in range(9)) for i in range(80))
     path.write_text("\n\n".join(rows) + "\n", encoding="utf-8")
 
-    def calibrate(*more):
-        given = ["calibrate", "--promise", "--tagger", str(tagger), "--data", str(path), *more]
+    def calibrate(*more, what="--promise"):
+        given = ["calibrate", what, "--tagger", str(tagger), "--data", str(path), *more]
         code = main(given)
         out, err = capsys.readouterr()
         return SimpleNamespace(exit_code=code, stdout=out, stderr=err)
@@ -185,3 +185,42 @@ def test_too_little_text_for_any_promise_is_refused(promise, tagger):
     assert result.exit_code == 2
     assert "no share is known to be below one half" in result.stderr
     assert load_checkpoint(str(tagger)).promises == {}
+
+
+# Settled text.
+
+
+def test_the_threshold_of_settled_text_is_stored_used_and_watched(promise, tagger, tmp_path):
+    result = promise("--settled-risk", "0.3", "--out", str(tmp_path / "out"), what="--settled")
+    assert result.exit_code == 0, result.stderr + result.stdout
+    assert "documents with labels" in " ".join(result.stdout.split())
+    assert "a share of at most 0.3 is settled without its label" in " ".join(result.stdout.split())
+    stored = load_checkpoint(str(tagger)).settled[""]
+    report = json.loads((tmp_path / "out" / "settled.json").read_bytes())
+    assert report["chosen"]["threshold"] == stored.threshold
+    assert (stored.alpha, stored.unit, stored.show) == (0.3, "document", 0.25)
+
+    def engine(**changes):
+        return build_engine(EngineSettings(tagger=[str(tagger)], **(OFFLINE | changes)))
+
+    made = engine()
+    assert made.rules.rule_of("tiny").threshold == stored.threshold
+    assert {tagger: x.alpha for tagger, x in made.promises.settled.evidence.items()} == {"tiny": 0.3}
+    assert not engine(policy="last:2").promises.settled.evidence
+    assert engine(settled_threshold=1.0).rules.rule_of("tiny").threshold == 1
+    for more in (
+        ["--rename", "any=place"],
+        ["--tau", "0.5"],
+        ["--stream", "x"],
+        ["--promise"],
+        ["--settled-risk", "1"],
+    ):
+        refused = promise(*more, what="--settled")
+        assert (refused.exit_code, len(refused.stderr.strip().splitlines())) == (2, 1)
+
+
+def test_too_few_sessions_for_the_risk_of_settled_text_are_refused(promise, tagger):
+    result = promise(what="--settled")
+    assert result.exit_code == 2
+    assert "at least 99 are needed" in result.stderr
+    assert load_checkpoint(str(tagger)).settled == {}

@@ -9,6 +9,7 @@ from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.messages.types import End, Message, Update
 from stream.revisions.promise_watch import PromiseWatch
+from stream.revisions.settled_watch import SettledWatch
 from tests.consumers.fake_kafka import IN, FakeKafka
 from tests.consumers.http import test_metrics
 from tests.consumers.http.test_metrics import serving
@@ -35,7 +36,7 @@ def call(session: str, *, breaks: bool) -> list[Message]:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> PromiseWatch:
     promised = {("ner", "person"): 0.1, ("ner", "place"): 0.1}
-    made = PromiseWatch(promised, 0.01, log_promise_alarm, (("ner", "time"),))
+    made = PromiseWatch(promised, 0.01, log_promise_alarm, (("ner", "time"),), SettledWatch({"ner": 0.1}))
     engine = Engine(fake_labeller("ner"), Last(3), promises=made)
     monkeypatch.setattr(test_metrics, "fake_engine", lambda *names, **options: engine)
     return made
@@ -55,6 +56,11 @@ async def test_the_service_tells_fates_and_evidence_and_rings_once(watch: Promis
     fates = {x[1:]: value for x, value in told.items() if x[0] == "hearken_promise_spans_total"}
     assert fates.pop(("person", "taken_back", "ner"), 0) == lost
     assert fates == {("person", "stood", "ner"): 2 * calls - lost}
+    characters = {x[1]: value for x, value in told.items() if x[0] == "hearken_settled_characters_total"}
+    assert characters["labelled"] >= 4 * calls
+    assert characters.keys() == {"labelled", "missed", "withdrawn"}
+    assert told["hearken_settled_risk", "ner"] == 0.1
+    assert (told["hearken_settled_evidence", "ner"] > 0) == (characters["missed"] + characters["withdrawn"] > calls)
     evidence = told["hearken_promise_evidence", "person", "ner"]
     assert told["hearken_promise_sessions", "person", "ner"] == calls
     assert told["hearken_promise_alpha", "person", "ner"] == 0.1

@@ -19,8 +19,8 @@ class ListenCommand:
     engine: Annotated[
         EngineSettings,
         Select(
-            "tagger policy stability promise_alpha promise_epsilon score_threshold device number_format "
-            "overload_seconds idle_seconds"
+            "tagger policy stability score_threshold settled_threshold publish_settled promise_alpha "
+            "promise_epsilon device number_format overload_seconds idle_seconds"
         ),
     ]
     log_level: LogLevelOption = "info"

@@ -259,6 +259,19 @@ class EngineSettings:
             metavar="THRESHOLDS",
         ),
     ] = "0.5"
+    settled_threshold: Annotated[
+        float | None,
+        _labels(
+            "Stability from which words count as settled, 0 to 1; at 1 none does before its segment closes.",
+            min=0,
+            max=1,
+            metavar="X",
+            show_default="calibrated, else 0.99",
+        ),
+    ] = None
+    publish_settled: Annotated[
+        bool, _labels("Publish a revision also when only the settled text has changed, by a word or more.")
+    ] = False
     device: Annotated[
         str, _labels("Device of the taggers: auto (the CPU), cpu, cuda, or cuda:N.", metavar="DEVICE")
     ] = "auto"

@@ -10,6 +10,7 @@ import structlog
 from consumers.common.console import show_loading
 from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, POLICIES, EngineSettings, SettingError, suggest
 from consumers.runtime.promises import ServedTagger, log_promises, make_watch, parse_alphas
+from consumers.runtime.settled import choose_rules, log_settled, watch_settled
 
 if TYPE_CHECKING:
     from encoder.checkpoints.names import HeadChoice
@@ -23,14 +24,23 @@ def check_engine(settings: EngineSettings) -> None:
     """Check all names, without loading anything: commands refuse a wrong one at once, before anything that takes long.
 
     Raises:
-        SettingError: an unknown tagger, policy or emission level, wrong thresholds or promised shares, or a tagger is
-            named twice.
+        SettingError: an unknown tagger, policy or emission level, wrong thresholds, a tagger is named twice, or a share
+            promised by hand is none.
     """
     parse_alphas(settings.promise_alpha or ())
     _choose_taggers(settings.taggers)
     _check_policy(settings.policy)
     _read_emission(settings.stability)
     _read_thresholds(settings.score_threshold)
+
+
+def tagger_names(settings: EngineSettings) -> tuple[str, ...]:
+    """Return the names of the taggers as revisions give them, without loading anything.
+
+    Raises:
+        SettingError: see `check_engine`.
+    """
+    return tuple(head for choice in _choose_taggers(settings.taggers) for head in choice.heads)
 
 
 def build_engine(settings: EngineSettings) -> "Engine":
@@ -58,10 +68,11 @@ def warn_of_cache() -> None:
 
 
 def log_loaded(engine: "Engine", **fields: int) -> None:
-    """Log the taggers of an engine, the number formats that they compute in, and what is promised of their spans."""
+    """Log the taggers of an engine, the number formats that they compute in, and what is promised of their labels."""
     names, formats = ", ".join(engine.tagger_names), ", ".join(engine.labeller.precisions)
     structlog.get_logger().info("tagger_loaded", tagger=names, number_format=formats, **fields)
     log_promises(engine.promises)
+    log_settled(engine.rules, engine.promises.settled, engine.tagger_names)
 
 
 def _load(settings: EngineSettings) -> "Engine":
@@ -100,14 +111,15 @@ def _load(settings: EngineSettings) -> "Engine":
     if settings.budget_gflops or settings.budget_share:
         gflops = settings.budget_gflops
         budget = Budget(1e9 * gflops) if gflops else Budget(settings.budget_share, "seconds")
-    emission = _read_emission(settings.stability)
+    emission, rules = _read_emission(settings.stability), choose_rules(settings, served)
     return Engine(
         labellers[0] if len(labellers) == 1 else MultiModelLabeller(labellers),
         parse_policy(policy),
         coalesce=settings.coalesce,
         emission=emission,
         thresholds=_read_thresholds(settings.score_threshold, labellers),
-        promises=make_watch(settings, served, emission, policy),
+        promises=make_watch(settings, served, emission, policy, watch_settled(rules, served, emission, policy)),
+        rules=rules,
         idle_seconds=settings.idle_seconds,
         remember_seconds=settings.remember_seconds,
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from encoder.tagger import Tagger
     from stream.revisions.emission import Emission
     from stream.revisions.promise_watch import PromiseAlarm, PromiseKey, PromiseWatch
+    from stream.revisions.settled_watch import SettledWatch
 
 log = structlog.get_logger()
 
@@ -93,7 +94,11 @@ def choose_promises(
 
 
 def make_watch(
-    settings: EngineSettings, served: Sequence[ServedTagger], emission: "Emission", policy: str
+    settings: EngineSettings,
+    served: Sequence[ServedTagger],
+    emission: "Emission",
+    policy: str,
+    settled: "SettledWatch | None" = None,
 ) -> "PromiseWatch":
     """Make the watch over the promises of loaded taggers.
 
@@ -105,7 +110,7 @@ def make_watch(
     chosen = choose_promises(served, emission, policy, settings.promise_alpha or ())
     alphas = {key: alpha for key, alpha in chosen.items() if alpha is not None}
     missing = tuple(key for key in chosen if key not in alphas)
-    return PromiseWatch(alphas, settings.promise_epsilon, log_promise_alarm, missing)
+    return PromiseWatch(alphas, settings.promise_epsilon, log_promise_alarm, missing, settled)
 
 
 def log_promise_alarm(alarm: "PromiseAlarm") -> None:

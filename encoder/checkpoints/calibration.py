@@ -3,7 +3,7 @@
 It is not part of the checkpoint's identity, but names it: the calibration of other weights is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -122,6 +122,74 @@ class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     levels: dict[str, LevelPromise]
 
 
+class LabelRisk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Risk of one label's settled text.
+
+    Raises:
+        CalibrationError: a number is not a probability.
+    """
+
+    threshold: float
+    """The lowest one that controls the risk of this label alone."""
+    risk: float
+    """Mean loss of the label at the tagger's threshold."""
+    sessions: int
+    """Units that had the label."""
+
+    def __post_init__(self) -> None:
+        _check_probabilities(threshold=self.threshold, risk=self.risk)
+
+
+class SettledThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Threshold of the settled text of one tagger, and the data behind it (docs/redaction.md).
+
+    Raises:
+        CalibrationError: a number is not a probability.
+    """
+
+    threshold: float
+    """Least stability of a settled word; 1: none is settled before its segment closes."""
+    alpha: float
+    """Expected loss of a session, at most."""
+    risk: float
+    """Mean loss on the data."""
+    delay: float
+    """Mean number of words behind the newest one at which a word was settled."""
+    delay_p95: float
+    labels: dict[str, LabelRisk]
+    """Of labels that have enough sessions for a threshold of their own."""
+    policy: str
+    """Restart policy under which it was measured."""
+    show: float
+    change: float
+    """Thresholds of the emission level (`stream.revisions.emission.Emission`)."""
+    data: str
+    """Folder and file."""
+    data_digest: str
+    """Digest of the file's bytes; empty for a folder."""
+    unit: str
+    """"session", "sequence" or "document": the units that are taken to be exchangeable with those of the service."""
+    units: int
+    options: str
+    """Options with which the file was read."""
+    number_format: str
+
+    def __post_init__(self) -> None:
+        _check_probabilities(threshold=self.threshold, risk=self.risk)
+        if not 0 < self.alpha < 1:
+            raise CalibrationError(f"alpha must be between 0 and 1, not {self.alpha}")
+
+    def threshold_of(self, labels: Iterable[str]) -> float:
+        """Return the threshold at which the risk of each of these labels is controlled too, as far as it is known."""
+        return max([self.threshold, *(self.labels[x].threshold for x in labels if x in self.labels)])
+
+
+def _check_probabilities(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 <= value <= 1:
+            raise CalibrationError(f"{name} must be between 0 and 1, not {value}")
+
+
 class CalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The file."""
 
@@ -131,6 +199,8 @@ class CalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """By the name of the label set (`HybridConfig.label_sets`)."""
     promises: dict[str, Promise] = {}
     """By the same; files from before this field existed have none."""
+    settled: dict[str, SettledThreshold] = {}
+    """By the same, likewise."""
 
 
 def save_calibration(
@@ -138,8 +208,11 @@ def save_calibration(
     identity: bytes,
     taggers: Mapping[str, Calibration] | None = None,
     promises: Mapping[str, Promise] | None = None,
+    settled: Mapping[str, SettledThreshold] | None = None,
 ) -> Path:
-    """Write calibrations and promises into the checkpoint's folder, in place of those of the same taggers.
+    """Write calibrations, promises and thresholds of settled text into the checkpoint's folder.
+
+    They take the place of those of the same taggers.
 
     All others stay.
 
@@ -158,6 +231,7 @@ def save_calibration(
         checkpoint=identity.hex(),
         taggers=before.taggers | dict(taggers or {}),
         promises=before.promises | dict(promises or {}),
+        settled=before.settled | dict(settled or {}),
     )
     try:
         write_json(path, stored)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from stream.revisions.promise_evidence import Evidence, merge_evidence
+from stream.revisions.settled_watch import SettledWatch
 from stream.revisions.span_fates import NO_FATES, SpanFates
 
 UNIT_SPANS = 256
@@ -40,6 +41,7 @@ class PromiseWatch:
         epsilon: probability of a false alarm, for each promise and process.
         on_alarm: told once of each promise that is broken. It is called in the thread of the engine.
         unwatched: taggers and labels of which nothing is promised, for those who ask.
+        settled: what is promised of settled text; None: nothing, it is only counted.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class PromiseWatch:
         epsilon: float = 0.001,
         on_alarm: Callable[[PromiseAlarm], None] = lambda alarm: None,
         unwatched: tuple[PromiseKey, ...] = (),
+        settled: SettledWatch | None = None,
     ) -> None:
+        self.settled = settled or SettledWatch()
         self.epsilon = epsilon
         self.unwatched = unwatched
         self.evidence: dict[PromiseKey, Evidence] = {key: Evidence(alpha) for key, alpha in (alphas or {}).items()}
@@ -75,11 +79,13 @@ class PromiseWatch:
 
     def end_session(self, session: str) -> None:
         """Close the units of a session that has ended."""
+        self.settled.end_session(session)
         for key, (fates, lost) in self._open.pop(session, {}).items():
             self.add_unit(key, lost / fates)
 
     def drop_session(self, session: str) -> None:
         """Forget the open units of a session that has another owner, who may compute the same again."""
+        self.settled.drop_session(session)
         self._open.pop(session, None)
 
     def merged(self, tagger: str) -> float:

@@ -22,6 +22,7 @@ from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
 from stream.revisions.promise_evidence import Evidence
 from stream.revisions.promise_watch import PromiseKey, PromiseWatch
+from stream.revisions.settled_watch import SettledWatch
 from stream.sessions.stats import EngineStats
 
 _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
@@ -107,6 +108,7 @@ class _ServingMetrics(Collector):
         yield CounterMetricFamily("hearken_slices", slices, self._worker.engine.sliced.slices)
         yield from _engine_gauges(self._worker)
         yield from _promises(self._worker.engine.promises)
+        yield from _settled(self._worker.engine.promises.settled)
         yield from self._timings.collect()
         about = "Lines of the log that could not be written"
         yield CounterMetricFamily("hearken_log_lines_lost", about, lost_log_lines())
@@ -183,6 +185,21 @@ def _promises(watch: PromiseWatch) -> Iterator[Metric]:
     about = "Decimal logarithm of the evidence that any promise of a tagger is broken"
     merged = {tagger: watch.merged(tagger) for tagger, _ in watch.evidence}
     yield _by_label(GaugeMetricFamily, "promise_evidence_all", about, "tagger", merged)
+
+
+def _settled(watch: SettledWatch) -> Iterator[Metric]:
+    """What became of settled text, and the evidence against what was promised of it."""
+    about = "Characters with a label of closed segments, and those of them settled without it (missed) or withdrawn"
+    characters = CounterMetricFamily("hearken_settled_characters", about, labels=["tagger", "outcome"])
+    for key, count in sorted(watch.counts.copy().items()):  # the compute thread adds to it
+        characters.add_metric(key, count)
+    yield characters
+    about = "Decimal logarithm of the evidence that settled text breaks its promise more often than promised"
+    evidence = {tagger: x.log10 for tagger, x in watch.evidence.items()}
+    yield _by_label(GaugeMetricFamily, "settled_evidence", about, "tagger", evidence)
+    about = "Promised share of a session's labelled characters that settle without their label or lose it"
+    risks = {tagger: x.alpha for tagger, x in watch.evidence.items()}
+    yield _by_label(GaugeMetricFamily, "settled_risk", about, "tagger", risks)
 
 
 def _ignored_records(ignored: IgnoredRecords) -> Metric:

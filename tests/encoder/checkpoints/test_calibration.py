@@ -10,8 +10,10 @@ from encoder.checkpoints.calibration import (
     CalibrationError,
     Certificate,
     LabelPromise,
+    LabelRisk,
     LevelPromise,
     Promise,
+    SettledThreshold,
     read_calibration_file,
     save_calibration,
 )
@@ -43,6 +45,12 @@ PROMISE = Promise(
         )
     },
 )  # fmt: skip
+SETTLED = SettledThreshold(
+    threshold=0.97, alpha=0.01, risk=0.004, delay=1.9, delay_p95=6.0,
+    labels={"person": LabelRisk(threshold=0.98, risk=0.012, sessions=120)},
+    policy="price:0.005", show=0.55, change=0.8, data="made/up.conll", data_digest="00", unit="document", units=300,
+    options="", number_format="float32",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -54,6 +62,31 @@ def folder(tmp_path):
 
 def store(folder, found=FOUND):
     return save_calibration(folder, load_checkpoint(str(folder), calibrated=False).identity(), {"": found})
+
+
+def test_settled_text_has_a_place_of_its_own_in_the_file(folder):
+    identity = load_checkpoint(str(folder), calibrated=False).identity()
+    save_calibration(folder, identity, {"": FOUND}, {"": PROMISE})
+    save_calibration(folder, identity, settled={"": SETTLED})
+    checkpoint = load_checkpoint(str(folder))
+    assert (checkpoint.calibration, checkpoint.promises) == ({"": FOUND}, {"": PROMISE})
+    assert checkpoint.settled == {"": SETTLED}
+    assert load_tagger(str(folder)).settled == {"tiny": SETTLED}
+    assert SETTLED.threshold_of(["person", "place"]) == 0.98
+    assert SETTLED.threshold_of(["place"]) == 0.97
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 1.5}, {"alpha": 0.0}, {"risk": -1}, {"threshold": "high"}, {"secret": 1}, {"labels": 3}]
+)
+def test_a_malformed_threshold_of_settled_text_is_refused(folder, wrong):
+    identity = load_checkpoint(str(folder), calibrated=False).identity()
+    path = save_calibration(folder, identity, settled={"": SETTLED})
+    stored = json.loads(path.read_text())
+    stored["settled"][""] |= wrong
+    path.write_text(json.dumps(stored))
+    with pytest.raises(CheckpointError, match="delete it, or run `hearken calibrate` again"):
+        load_checkpoint(str(folder))
 
 
 def test_it_comes_back_with_the_checkpoint_and_does_not_change_what_it_is(folder):

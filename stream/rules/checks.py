@@ -32,6 +32,7 @@ _SHAPES = (
     ("national_id", 0.85, re.compile(r"[A-Z]{3}[ABCFGHLJPT][A-Z]\d{4}[A-Z]", re.ASCII)),  # PAN, India
     ("account", 0.85, re.compile(r"[A-Z]{4}0\d{6}", re.ASCII)),  # IFSC, India
     ("national_id", 0.7, re.compile(r"\d{7}[A-W][AHWTX]?", re.ASCII)),  # PPS, Ireland
+    ("postcode", 0.7, re.compile(r"[AC-FHKNPRTV-Y]\d[\dW][A-Z0-9]{2}(?=.*\d)[A-Z0-9]{2}", re.ASCII)),  # Ireland
     ("license_plate", 0.75, re.compile(r"[A-Z]{2}\d{2}[A-Z]{3}", re.ASCII)),  # United Kingdom
     ("license_plate", 0.7, re.compile(r"[A-Z]{2}\d{1,2}[A-Z]{1,3}\d{4}", re.ASCII)),  # India
     ("license_plate", 0.6, re.compile(r"\d{2,3}[A-Z]{1,2}\d{3,6}", re.ASCII)),  # Ireland
@@ -41,6 +42,14 @@ _BY_COUNTRY = (
     (11, "stdnum.de.idnr"), (11, "stdnum.pl.pesel"), (9, "stdnum.nl.bsn"), (11, "stdnum.br.cpf"), (8, "stdnum.au.tfn"),
 )  # fmt: skip
 _LETTERED = ("stdnum.ie.pps", "stdnum.es.dni", "stdnum.es.nie", "stdnum.it.codicefiscale", "stdnum.in_.pan")
+
+
+_DATE = re.compile(r"(?:19|20)\d\d[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}([-/.])\d{1,2}\1(?:19|20)\d\d", re.ASCII)
+
+
+def is_date(chars: str) -> bool:
+    """Whether it is a date with a year of four digits, in digits."""
+    return _DATE.fullmatch(chars) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -71,6 +80,8 @@ def find_shape(chars: str) -> ShapeLabel | None:
 
 def _find_digits(chars: str, digits: str) -> ShapeLabel | None:
     n = len(digits)
+    if is_date(chars):
+        return None
     if 13 <= n <= 19 and digits[0] in "23456":
         if has_luhn_digit(digits):
             return ShapeLabel("card", 0.95, checked=True)
@@ -80,7 +91,7 @@ def _find_digits(chars: str, digits: str) -> ShapeLabel | None:
         return ShapeLabel("national_id", 0.85)
     if re.fullmatch(r"\d{2}-\d{2}-\d{2}", chars, re.ASCII):
         return ShapeLabel("account", 0.4)
-    if chars.startswith("+") and n >= 7:
+    if chars.startswith("+") and n > 2:
         return ShapeLabel("phone", 0.95 if is_phone(chars) else 0.8)
     if 9 <= n <= 12 and is_phone(digits):
         return ShapeLabel("phone", 0.7)

@@ -1,8 +1,10 @@
 """Dates of birth: dates after words that ask for one."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from stream.rules.numbers import find_runs
 from stream.rules.spoken import ItemKind, read_item
 from stream.rules.vocabulary import MONTHS, ORDINALS, TENS
 from stream.rules.words import TextWord
@@ -41,16 +43,25 @@ def find_dates(words: Sequence[TextWord], at: int, asked: Sequence[bool]) -> tup
         end, digits, names, last = _read(words, at)
         if end >= len(words) and open_from is None:
             open_from = at
-        if last > at and (digits >= 4 or (names and digits) or (names > 1)):
+        if last > at and ((names and digits) or names > 1 or (digits > 3 and not is_year(words[at:last]))):
             found.append(DateSpan(at, last, 0.9 if names and digits else 0.8))
         at = max(end, at + 1)
     return found, open_from
 
 
+def is_year(words: Sequence[TextWord]) -> bool:
+    """Whether words say a year alone: nobody's birthday."""
+    runs, _ = find_runs(words, 0, lambda at: False)
+    return len(runs) == 1 and re.fullmatch(r"(1[89]|20)\d\d", runs[0].chars, re.ASCII) is not None
+
+
 def _begins(words: Sequence[TextWord], at: int) -> bool:
     low = words[at].low
     if low == "the":
-        return at + 1 >= len(words) or _ordinal(words, at + 1) > 0
+        at += 1
+        while at < len(words) and (item := read_item(words, at, inside=True, letters=False)) and item.kind in _SOFT:
+            at = item.end
+        return at >= len(words) or _ordinal(words, at) > 0
     return low in MONTHS or _ordinal(words, at) > 0 or _number(words, at) is not None
 
 

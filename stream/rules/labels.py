@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from stream.rules.checks import find_shape, has_check_digits
+from stream.rules.checks import find_shape, has_check_digits, is_date
 from stream.rules.numbers import NumberRun
 from stream.rules.spoken import ItemKind
 from stream.rules.words import ActiveCue
@@ -12,13 +12,15 @@ NUMBER_LABELS = frozenset("""phone card iban account national_id passport date_o
     ip""".split())
 """Labels whose values are runs of digits and letters."""
 LENGTHS = {
-    "phone": (3, 15), "card": (3, 19), "iban": (3, 34), "account": (3, 20), "national_id": (3, 14), "passport": (3, 10),
-    "date_of_birth": (3, 8), "license_plate": (3, 11), "medical_record": (3, 14), "postcode": (3, 9), "ip": (3, 32),
+    "phone": (5, 15), "card": (8, 19), "iban": (8, 34), "account": (5, 20), "national_id": (6, 14), "passport": (6, 10),
+    "date_of_birth": (4, 8), "license_plate": (4, 11), "medical_record": (5, 14), "postcode": (3, 9), "ip": (6, 32),
 }  # fmt: skip
-"""Fewest and most letters and digits of a value whose label is asked for; another label is tried for others."""
+"""Fewest and most letters and digits of a value that is asked for. A longer one has another label; a shorter one is none,
+unless the line ends with it: people pause inside of numbers."""
 LETTERED = frozenset("iban account national_id passport license_plate medical_record postcode".split())
 """Labels whose values have letters."""
-_TOLL_FREE = re.compile(r"1?8(?:00|88|77|66|55|44|33)\d{7}|080[08]\d{3,7}|1[38]00\d{6}|999|911|112|111", re.ASCII)
+_TOLL_FREE = re.compile(r"1?8(?:00|88|77|66|55|44|33)\d{7}|080[08]\d{3,7}|1[38]00\d{6}|999|911|112|111|988|211|311|101|108", re.ASCII)
+_YEAR = re.compile(r"(1[89]|20)\d\d", re.ASCII)
 _CLOCK = re.compile(r"\d{1,4}[AP]M?", re.ASCII)
 _ACRONYMS = frozenset("HTML HTTP HTTPS ASAP USSR NATO NASA UNESCO UNICEF ABCD ABCDE XYZ LGBT LGBTQ CCTV RSVP JPEG AARP NAACP".split())
 _SPELLED = frozenset((ItemKind.LETTER, ItemKind.NATO))
@@ -44,18 +46,16 @@ def label_run(run: NumberRun, cue: ActiveCue | None, *, used: bool, spelling: bo
     """
     plain = run.plain
     digits = sum(c.isdigit() for c in plain)
-    if _CLOCK.fullmatch(plain):
+    if _CLOCK.fullmatch(plain) or (_TOLL_FREE.fullmatch(plain) and (cue is None or cue.label in ("phone", ""))):
         return None
     shape = find_shape(run.chars)
     if cue is not None and cue.label in NUMBER_LABELS:
         found = _label_asked(run, cue, used, plain, digits)
         if found is not None:
             return found
-    if _TOLL_FREE.fullmatch(plain):
-        return None
-    if shape is not None and shape.checked:
+    if shape is not None and (shape.checked or shape.score > 0.79):
         return RunLabel(shape.label, shape.score)
-    if cue is not None and cue.label == "":
+    if cue is not None and cue.label == "" and (cue.lines < 2 or digits < 9):
         return None
     if run.quantity:
         return None
@@ -66,19 +66,20 @@ def label_run(run: NumberRun, cue: ActiveCue | None, *, used: bool, spelling: bo
 
 def _label_asked(run: NumberRun, cue: ActiveCue, used: bool, plain: str, digits: int) -> RunLabel | None:
     label, n = cue.label, len(plain)
-    if run.quantity and n < 7:
+    if (run.quantity and n < 7) or not _fits(run, cue, n, digits):
         return None
-    if digits < n and label not in LETTERED and label != "ip":
-        return None
-    near = cue.lines == 0 and run.lead - cue.end <= 4
     fewest, most = LENGTHS[label]
-    fewest = 2 if run.at_end and near else 3 if near else 4
+    gap = run.lead - cue.end if cue.lines == 0 else run.lead
     if cue.lines:
-        fewest = 3 if run.lead <= 4 else 6
-    if used or (cue.lines == 0 and run.lead - cue.end > 8):
-        fewest = 6
-    if not digits and not (label in ("license_plate", "postcode", "passport", "iban") and n >= 2 and run.at_end):
-        return None
+        fewest = max(3, fewest - 2) if gap <= 7 else 6
+    if run.at_end and gap <= 6:
+        fewest = 3 if cue.lines and gap > 3 else 2
+        if cue.weak:
+            fewest = 3 if all(x.single for x in run.items) else 5
+    elif cue.ending:
+        fewest = 3
+    if used or (cue.lines == 0 and gap > 9):
+        fewest = max(fewest, 6)
     if n < fewest:
         return None
     held = has_check_digits(label, plain)
@@ -87,10 +88,27 @@ def _label_asked(run: NumberRun, cue: ActiveCue, used: bool, plain: str, digits:
         return RunLabel(shape.label, shape.score, True)
     if n > most:
         return RunLabel("account", 0.5, True)
-    if held is False and label == "card" and n < 13 and n > 6:
-        return RunLabel(label, 0.6, True)
     base = 0.8 if cue.lines == 0 else 0.7
     return RunLabel(label, min(0.98, base + (0.15 if held else -0.1 if held is False else 0)), True)
+
+
+def _fits(run: NumberRun, cue: ActiveCue, n: int, digits: int) -> bool:
+    """Whether letters and digits are those of a label."""
+    label = cue.label
+    if digits < n and label not in LETTERED and ":" not in run.chars:
+        return False
+    if is_date(run.chars) and label != "date_of_birth":
+        return False
+    if label == "ip":
+        return "." in run.chars or ":" in run.chars or n > 7 or (run.at_end and not cue.weak)
+    if label == "date_of_birth":
+        return not _YEAR.fullmatch(run.chars)
+    if label == "license_plate" and digits == n and not run.at_end:
+        return False
+    if digits:
+        return True
+    spelled = sum(len(x.chars) for x in run.items if x.kind in _SPELLED)
+    return label in LETTERED and label != "medical_record" and spelled >= 2 and run.at_end
 
 
 def _label_spelled(run: NumberRun, spelling: bool, plain: str, digits: int) -> RunLabel | None:
@@ -102,7 +120,7 @@ def _label_spelled(run: NumberRun, spelling: bool, plain: str, digits: int) -> R
         if spelled < fewest or plain in _ACRONYMS:
             return None
         return RunLabel("person", 0.6 if fewest == 3 else 0.5)
-    if letters and digits > 1 and len(plain) > 4 and spelled > 1:
+    if letters > 1 and digits > 1 and len(plain) > 5 and spelled > 1:
         return RunLabel("license_plate" if len(plain) < 9 else "account", 0.45)
     if letters and digits > 3 and len(plain) > 7:
         return RunLabel("account", 0.4)

@@ -21,6 +21,8 @@ class NumberRun(NamedTuple):
     """Digits, capital letters and signs, corrections applied."""
     lead: int
     """First word, or one before it that sounds like a digit ("for one one")."""
+    tail: int
+    """Index of the word after it, or after words behind it that sound like a digit ("four five too")."""
     stopped_by: str
     """The word after it, in small letters; "" at the end of the line."""
     at_end: bool
@@ -64,26 +66,40 @@ def find_runs(
     runs: list[NumberRun] = []
     open_from: int | None = None
     while at < len(words):
-        item = read_item(words, at, inside=False, letters=asks_letters(at))
+        # nothing goes on over a question mark: what is read does not look past it
+        end = next((i + 1 for i in range(at, len(words)) if not _BREAKS.isdisjoint(words[i].after)), 0)
+        open_from = _find_in_sentence(words[:end] if end else words, at, asks_letters, runs)
+        if not end:
+            break
+        open_from, at = None, end
+    return runs, open_from
+
+
+def _find_in_sentence(
+    words: Sequence[TextWord], at: int, asks_letters: Callable[[int], bool], runs: list[NumberRun]
+) -> int | None:
+    open_from: int | None = None
+    while at < len(words):
+        letters = asks_letters(at)
+        item = read_item(words, at, inside=False, letters=letters)
         if item is None:
             at += 1
             continue
-        letters = asks_letters(at)
         items, end = _read_run(words, item, letters)
         stopped = end < len(words)
-        if not stopped and not _BREAKS & set(words[-1].after):
+        if not stopped:
             open_from = items[0].first
         run = _make_run(items, words[end].low if stopped else "", not stopped, letters)
         if run is not None:
             runs.append(run)
         at = end
-    return runs, open_from
+    return open_from
 
 
 def _read_run(words: Sequence[TextWord], item: SpokenItem, letters: bool) -> tuple[list[SpokenItem], int]:
     """Read items from the first one on, and return the index of the word after them."""
     items = [item]
-    while (end := items[-1].end) < len(words) and not _BREAKS & set(words[end - 1].after):
+    while (end := items[-1].end) < len(words):
         following = read_item(words, end, inside=True, letters=letters)
         if following is None:
             break
@@ -100,14 +116,16 @@ def _read_run(words: Sequence[TextWord], item: SpokenItem, letters: bool) -> tup
 
 def _make_run(items: list[SpokenItem], stopped_by: str, at_end: bool, letters: bool) -> NumberRun | None:
     """Cut what belongs to the words around, and put the characters together."""
-    lead = items[0].first
+    lead, whole = items[0].first, items
     while items and (items[-1].kind in SOFT or _is_loose(items, len(items) - 1, letters)):
         items = items[:-1]
     while items and ((items[0].kind in SOFT and items[0].chars != "+") or _is_loose(items, 0, letters)):
         items = items[1:]
     if not items:
         return None
-    return NumberRun(tuple(items), _characters(items), lead, stopped_by, at_end)
+    after = whole[whole.index(items[-1]) + 1 :]
+    tail = max((x.end for x in after if x.kind is ItemKind.ALIKE and x.chars.isdigit()), default=items[-1].end)
+    return NumberRun(tuple(items), _characters(items), lead, tail, stopped_by, at_end)
 
 
 def _is_loose(items: list[SpokenItem], at: int, letters: bool) -> bool:
@@ -115,7 +133,8 @@ def _is_loose(items: list[SpokenItem], at: int, letters: bool) -> bool:
     item = items[at]
     if item.kind not in (ItemKind.LETTER, ItemKind.NATO, ItemKind.JOINED):
         return False
-    neighbour = items[1 if at == 0 else at - 1] if len(items) > 1 else None
+    others = (x for x in (items[1:] if at == 0 else reversed(items[:at])) if x.kind not in SOFT)
+    neighbour = next(others, None)
     if item.kind is ItemKind.LETTER and item.end - item.first > 1:
         return False
     if item.kind is ItemKind.LETTER and item.chars not in ("A", "I"):
@@ -123,7 +142,7 @@ def _is_loose(items: list[SpokenItem], at: int, letters: bool) -> bool:
     if neighbour is None:
         return True
     if item.kind is ItemKind.LETTER:
-        return neighbour.kind not in _LETTERS and not letters
+        return neighbour.kind not in _LETTERS and not (letters and at == 0)
     return neighbour.kind not in _LETTERS and neighbour.kind not in _HARD
 
 

@@ -17,6 +17,8 @@ CONTEXT_LINES = 4
 """Lines before a line whose questions and values count for it."""
 FARTHEST_CUE = 14
 """Words between the words that ask for a value and the value."""
+FARTHEST_WEAK = 3
+"""Such words if what they ask for is unclear: "room", "number"."""
 _NO_CUE = ActiveCue("", -1, 0)
 _WEB = frozenset(("email", "url", "username"))
 
@@ -112,10 +114,10 @@ class PersonalDataRules:
             # what the last word may become is not known: what is open is seen from the words before it
             open_from = self._detect(text, line, words[:complete])[1] if complete else None
             open_from = complete if open_from is None else open_from
-        events = [(words[first].start, label) for first, _, label in line.cues]
+        events = [(words[x.first].start, x.cue.label) for x in line.cues if not x.cue.weak]
         for _, label in sorted((*events, *((x.start, x.label) for x in found))):
             state.add(label)
-        return found, end if open_from is None else words[open_from].start
+        return found, end if open_from is None else words[open_from].start - len(words[open_from].before)
 
     def _detect(self, text: str, line: "_Line", words: Sequence[TextWord]) -> tuple[list[RuleSpan], int | None]:
         """Run all detectors over the words of a line; also return the first word of what may still go on or begin."""
@@ -153,9 +155,10 @@ class PersonalDataRules:
                 continue
             if cue is not None and label.from_cue:
                 used.add(cue)
-            near = label.from_cue and cue is not None and (cue.lines > 0 or run.lead - cue.end < 3)
-            first = run.lead if near and len(run.plain) > 3 else run.first
-            found.append(_span(words, first, run.end, label.label, label.score))
+            near = label.from_cue and cue is not None and run.lead - cue.end < 3 and len(run.plain) > 3
+            first = run.lead if near else run.first
+            end = run.tail if label.from_cue and run.at_end and run.items[-1].single else run.end
+            found.append(_span(words, first, end, label.label, label.score))
         return found
 
 
@@ -175,15 +178,20 @@ class _Line:
     def _spread(self, n: int, before: ActiveCue | None, counts: Callable[[str], bool]) -> list[ActiveCue | None]:
         """Give each word the last cue before it."""
         active: list[ActiveCue | None] = []
-        cue = before
+        strong, weak = before, None
+        events = [x.cue for x in self.cues if counts(x.cue.label)]
         at = 0
-        events = [x for x in self.cues if counts(x[2])]
         for i in range(n):
-            while at < len(events) and events[at][1] <= i:
-                cue = ActiveCue(events[at][2], events[at][1], 0)
+            while at < len(events) and events[at].end <= i:
+                if events[at].weak:
+                    weak = events[at]
+                else:
+                    strong, weak = events[at], None
                 at += 1
-            far = cue is not None and (i - cue.end > FARTHEST_CUE if not cue.lines else i > FARTHEST_CUE)
-            active.append(None if far else cue)
+            if weak is not None and i - weak.end <= FARTHEST_WEAK:
+                active.append(weak)
+            else:
+                active.append(None if strong is None or i - strong.end > FARTHEST_CUE else strong)
         return active
 
     def _begin(self, words: Sequence[TextWord], cue: ActiveCue | None, at: int) -> ActiveCue:
@@ -191,8 +199,10 @@ class _Line:
         if cue is None or cue.label not in _WEB:
             return _NO_CUE
         place = max(cue.end, 0)
-        while place < len(words) and place < at and words[place].low in _INTRODUCE:
+        while place < at and words[place].low in _INTRODUCE:
             place += 1
+        if place == at and any(x.first == at for x in self.cues):
+            place = -1  # "my username is" after "log in"
         return cue._replace(end=place)
 
     def cue(self, at: int) -> ActiveCue | None:

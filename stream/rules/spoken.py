@@ -21,6 +21,7 @@ from stream.rules.vocabulary import (
     ONES,
     REPEATS,
     SCALES,
+    SHORT,
     SIGNS,
     STOP,
     TEENS,
@@ -70,10 +71,11 @@ class SpokenItem(NamedTuple):
 
 _SOFT_PHRASES = Phrases((*((x, ItemKind.FILLER) for x in FILLERS), *((x, ItemKind.CORRECTION) for x in CORRECTIONS)))
 _LINKS = Phrases((x, x) for x in LINKS)
-_DIGITS = re.compile(r"\+?\(?\d[\d()./\-]*\d\)?|\d", re.ASCII)
+_DIGITS = re.compile(r"\+?\(?\d[\d()./\-]*\d\)?|\+?\d", re.ASCII)
 _DECIMAL = re.compile(r"\d+\.\d{1,2}|\d{1,3}(,\d{3})+(\.\d+)?|\d{1,2}[:.]\d{2}", re.ASCII)
 _CODE = re.compile(r"(?=.*\d)(?=.*[a-z])[a-z0-9]+(?:[-/][a-z0-9]+)*", re.ASCII)
 _MEASURE = re.compile(r"\d+(st|nd|rd|th|am|pm|kg|km|cm|mm|gb|mb|tb|k|m|x|s|g|h|hz|mg|ml|p|min|mins|ft)", re.ASCII)
+_MONEY = frozenset("$£€₹¥")
 LONGEST_CODE = 40
 """Characters of the longest written word that is read as a code."""
 
@@ -93,12 +95,20 @@ def read_item(words: Sequence[TextWord], at: int, *, inside: bool, letters: bool
     """
     word = words[at]
     low = word.low
-    if "$" in word.before or "£" in word.before or "€" in word.before:
+    if word.before and not _MONEY.isdisjoint(word.before):
         return None
+    if low == "o" and at + 1 < len(words) and words[at + 1].low in ("as", "like", "for"):
+        letter = _letter(words, at)
+        if letter.end > at + 1:
+            return letter
     if low in ONES:
         return _spoken_number(words, at)
     if low[0].isdigit() or low[0] in "+(":
         return _written(word, at)
+    if inside and low == "i":
+        n, kind = _SOFT_PHRASES.match(words, at)
+        if n > 1:
+            return SpokenItem(kind or ItemKind.CORRECTION, "", at, at + n)
     if len(low) == 1:
         return _letter(words, at) if low.isalpha() and low.isascii() else _sign(low, at, inside)
     if low in TENS or low in TEENS or low == "hundred":
@@ -119,8 +129,12 @@ def read_item(words: Sequence[TextWord], at: int, *, inside: bool, letters: bool
             return SpokenItem(ItemKind.ALIKE, ALIKE_LETTERS[low], at, at + 1, single=True)
     if any(c.isdigit() for c in low):
         return _written(word, at)
-    if len(low) <= 4 and (letters or (word.text.isupper() and len(low) < 4)) and low.isalpha() and low not in STOP:
-        return SpokenItem(ItemKind.JOINED, low.upper(), at, at + 1)
+    if len(low) <= 4 and low.isalpha() and low.isascii() and low not in STOP and low not in SHORT:
+        capitals = word.text.isupper() and len(low) < 4
+        following = words[at + 1].low if at + 1 < len(words) else "1"
+        numbered = following[0].isdigit() or following in ONES or following in REPEATS
+        if capitals or (letters and len(low) < 4) or ((letters or word.text.isupper()) and numbered):
+            return SpokenItem(ItemKind.JOINED, low.upper(), at, at + 1)
     return None
 
 

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stream.rules.numbers import NumberRun
-from stream.rules.vocabulary import FLATS, ORDINALS, STOP, STREETS, TENS, WEAK_STREETS
+from stream.rules.spoken import read_item
+from stream.rules.vocabulary import FLATS, ORDINALS, STOP, STREETS, TENS, UNITS, WEAK_STREETS
 from stream.rules.words import TextWord
 
+MOST_HOUSE = 6
+"""Letters and digits of a house number."""
 MOST_NAME_WORDS = 4
 """Words between a house number and "street"."""
 _DIRECTIONS = frozenset("north south east west northeast northwest southeast southwest".split())
@@ -37,22 +40,20 @@ def find_streets(
     found: list[StreetSpan] = []
     open_from: int | None = None
     for run in runs:
-        if not _is_house(run):
+        if not any(c.isdigit() for c in run.plain) or len(run.plain) > MOST_HOUSE:
             continue
         first = _with_flat(words, run.first)
-        end, hit_end, strong = _name_end(words, run.end)
-        if hit_end and open_from is None:
+        name = _read_name(words, run.end)
+        if name.hit_end and open_from is None:
             open_from = first
-        if end and (strong or asked[run.first] or words[end - 1].text[0].isupper()):
-            if not asked[run.first] and len(run.plain) < 2 and not words[end - 1].text[0].isupper():
-                continue  # "one side street"
-            found.append(StreetSpan(first, end, 0.8 if asked[run.first] else 0.7))
+        asks = asked[run.first]
+        if name.street:
+            capital = words[name.end - 1].text[0].isupper()
+            if asks or capital or (name.sure and len(run.plain) > 1):  # not "one side street"
+                found.append(StreetSpan(first, name.end, 0.8 if asks else 0.7))
+        elif asks and name.end > run.end and not run.quantity:
+            found.append(StreetSpan(first, name.end, 0.5))
     return found, open_from
-
-
-def _is_house(run: NumberRun) -> bool:
-    plain = run.plain
-    return len(plain) <= 6 and any(c.isdigit() for c in plain) and not run.at_end or (run.at_end and len(plain) <= 6)
 
 
 def _with_flat(words: Sequence[TextWord], first: int) -> int:
@@ -62,23 +63,51 @@ def _with_flat(words: Sequence[TextWord], first: int) -> int:
     return first
 
 
-def _name_end(words: Sequence[TextWord], at: int) -> tuple[int, bool, bool]:
-    """Return the word after the street's, 0 if there is none; whether the words ended before; whether it is a sure one."""
+class _StreetName(NamedTuple):
+    end: int
+    """Index of the word after it."""
+    street: bool
+    """Whether a word such as "street" is in it."""
+    sure: bool
+    """Whether that word is rarely used otherwise."""
+    hit_end: bool
+    """Whether the words ended before it was clear that the name does."""
+
+
+def _read_name(words: Sequence[TextWord], at: int) -> _StreetName:
+    """Read the name of a street after a house number."""
+    if words[at - 1].after and words[at - 1].after != ",":
+        return _StreetName(at, False, False, False)
+    end = at
     for place in range(at, at + MOST_NAME_WORDS + 1):
         if place >= len(words):
-            return 0, True, False
+            return _StreetName(min(end, at + 3), False, False, True)
         low = words[place].low
         named = place > at
-        if named and low in STREETS or named and low in WEAK_STREETS and not _more_name(words, place):
-            end = place + 1
-            if end < len(words) and words[end].low in _DIRECTIONS:
-                end += 1
-            return end, end >= len(words), low in STREETS
-        if low in STOP or not (low.isalpha() or low in ORDINALS or low in TENS or "'" in low or low[0].isdigit()):
-            return 0, False, False
+        if named and (low in STREETS or (low in WEAK_STREETS and not _more_name(words, place))):
+            end, hit_end = _after_street(words, place + 1)
+            return _StreetName(end, True, low in STREETS, hit_end)
+        if low in UNITS or (low in STOP and not (low == "the" and not named)):
+            break
+        if not (low.isalpha() or low in ORDINALS or low in TENS or "'" in low or low[0].isdigit()):
+            break
+        end = place + 1
         if words[place].after and words[place].after != ".":
-            return 0, False, False
-    return 0, False, False
+            break
+    return _StreetName(min(end, at + 3), False, False, False)
+
+
+def _after_street(words: Sequence[TextWord], end: int) -> tuple[int, bool]:
+    """Go on over "north" and "apartment 4"; also say whether the words ended before it was clear."""
+    if end < len(words) and words[end].low in _DIRECTIONS:
+        end += 1
+    if end < len(words) and words[end].low in FLATS:
+        if end + 1 >= len(words):
+            return end, True
+        item = read_item(words, end + 1, inside=False, letters=False)
+        if item is not None:
+            return item.end if item.chars else end, item.end >= len(words)
+    return end, end >= len(words)
 
 
 def _more_name(words: Sequence[TextWord], place: int) -> bool:

@@ -17,7 +17,10 @@ TEENS = _number("ten eleven twelve thirteen fourteen fifteen sixteen seventeen e
 TENS = {**_number("twenty thirty forty fifty sixty seventy eighty ninety", 20, 10), "fourty": 40}
 SCALES = {"thousand", "million", "billion", "lakh", "crore"}
 REPEATS = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
-ALIKE = {"to": "2", "too": "2", "for": "4", "won": "1", "ate": "8", "sicks": "6", "nein": "9", "find": "5", "heaven": "7"}
+ALIKE = {
+    "to": "2", "too": "2", "for": "4", "won": "1", "ate": "8", "sicks": "6", "nein": "9", "find": "5", "heaven": "7", "sick": "6",
+    "mine": "9", "ait": "8", "fore": "4",
+}  # fmt: skip
 """Words that sound like a digit: a recogniser writes them for one in the middle of a number."""
 ALIKE_LETTERS = dict(zip("be bee see sea are you why tea pea eye jay queue cue okay kay hey ex".split(),
                          "B B C C R U Y T P I J Q Q K K A X".split(), strict=True))  # fmt: skip
@@ -88,33 +91,36 @@ CUES: Mapping[str, str] = {
         number, her number, their number, the number is, number's, call me, call me back, call me at, call us, call her,
         call him, reach me, reach her, reach him, reach us, ring me, text me, text her, text him, ring, a good number, the
         best number, daytime number, contact number, callback number, call you back, whatsapp, dial me, fax, work number,
-        home number, which number, what number, area code, hold of you, calling from""",
+        home number, number, old number, new number, emergency contact, next of kin, and number, which number, what number, area code, hold of you, calling from""",
     "card": """card, card number, credit card, debit card, card ending, card ending in, visa, mastercard, master card, amex,
         american express, long number, sixteen digits, 16 digits, number on the front, card details, sixteen digit""",
     "iban": "iban, i b a n, international account number, international bank account",
     "account": """account, account number, bank account, account ending in, sort code, routing number, routing, b s b, bsb,
-        i f s c, ifsc, checking account, savings account, branch code, transit number, bank details, payee, standing order,
+        i f s c, ifsc, checking account, savings account, branch code, transit number, bank details, bank code, which branch, payee, standing order, pension, salary,
         direct debit, building society, a b a""",
     "national_id": """social security, social security number, s s n, ssn, social insurance, national insurance, n i number,
         ni number, nino, nhs number, n h s number, nhs, n h s, tax number, tax file, tax file number, tax id, t f n, tfn,
         pps, p p s, aadhaar, aadhar, pan card, pan number, medicare number, medicare, health card, health number, identity
         card, id card, national id, s i n, sin number, my social, your social, his social, her social, social by heart,
-        insurance number, taxpayer, identity number, i d card, id number, i d number, tax office, benefits""",
+        insurance number, taxpayer, identity number, i d card, id number, i d number, tax office, benefits,
+        national number, medicare card""",
     "passport": "passport, passport number, travel document, passport details, document number",
     "date_of_birth": """date of birth, birth date, birthdate, birthday, born, born on, d o b, dob, birth, when were you born,
         was born, date of births""",
     "license_plate": """plate, license plate, licence plate, number plate, registration, registration number, reg, reg number,
-        registered as, the tag of, car is, vehicle, licence plates, plates, my car, your car, the van, which car""",
+        registered as, the tag of, car is, vehicle, licence plates, plates, my car, your car, the van, which car, van, truck, lorry,
+        hit and run, parking fine, parking ticket, do you drive, you driving""",
     "medical_record": """medical record, medical record number, m r n, mrn, hospital number, patient number, patient id,
         patient i d, chart, chart number, record number, patient record, clinic number, nhs record, medical number, patient
-        file, health record, under record, file number""",
+        file, health record, under record, record, patient, file number""",
     "postcode": "postcode, post code, zip, zip code, postal code, eircode, pin code, pincode",
-    "ip": "ip, i p, ip address, i p address, ping, ip's, server answer",
+    "ip": "ip, i p, ip address, i p address, ping, server, host, printer, camera, router, machine, firewall, subnet, network",
     "email": """email, e mail, e-mail, emails, mail, email address, mail address, mail me, write to, email me, write me at,
         email us, gmail, mail is, invoice go""",
     "url": "website, web site, homepage, home page, site, portfolio, my page, profile, link, url, u r l, blog, web page",
     "username": """username, user name, login, log in, handle, user id, user i d, screen name, gamer tag, gamertag, nickname,
-        nick, account name, logs in as, log in as, plays as, twitter, instagram, tag me, github name, search for""",
+        nick, account name, logs in as, log in as, plays as, twitter, instagram, tag me, github name, search for, go by,
+        logged in as, sign up, signed up, who are you on""",
     "address": """address, live at, lives at, living at, street address, home address, deliver to, delivery address, moved to,
         house number, send it to, where do you live, ship to, billing address, i'm at, stay at, ambulance""",
     "person": "spell, spelled, spelling, spelt, surname, last name, first name, name, my name, that's",
@@ -122,10 +128,25 @@ CUES: Mapping[str, str] = {
         serial, serial number, product code, tracking, tracking number, parcel, confirmation, confirmation number, booking,
         booking reference, reference, reference number, reference is, batch, lot, part number, error, error code, code is,
         security code, pin is, the pin, p i n, passcode, password, verification code, one time code, extension, ext, page,
-        chapter, line, bus, train, seat, row, table, meter, meter reading, mileage, reading, expires, expiry, expiration,
+        chapter, line, bus, train, seat, row, table, meter, meter reading, mileage, reading, expires, expire, expiry, expiration, last payment, payment, paid, charged, deadline, appointment, due, issued,
         expiry date, valid until, form, section, floor, channel, article, item, item number, lottery, queue, build, isbn, sku,
-        product, cvv, c v v, hotline, helpline, emergency, claim number, the code, policy, on the back, population, index, score,
+        product, cvv, c v v, hotline, helpline, emergency, claim number, the code, code, policy, on the back, population, index, score,
         quote, promo code, coupon, voucher, unit price, total, price, balance, amount, temperature, level, episode, season,
         question, number of, id of the job, router, printer model, released in, since, built in, copyright, platform""",
 }  # fmt: skip
 """Words that ask for a value or announce one, by label; "" for numbers that are nobody's."""
+NEAR_CUES = frozenset("""room gate line item floor page seat table row form section channel score level season index price balance
+    amount total code payment paid charged due issued car van truck number
+    machine host camera printer router server network""".split())
+"""Cues of one word that count only for a number in the same line, a few words on."""
+SHORT = frozenset("""old new big red car bus van man men day way two one few lot bit guy top end low high long last next same
+    own good bad best time week year name line side part case fact kind type form file page plan team home work paid time
+    main free full half hot cold dark late early else even once able ago far near fast slow hard easy sure true real open
+    any her his its our out off own per set sit sat run ran saw see say sad son dad mom mum kid dog cat box bag bed bad ask
+    add ago air all arm art ate bar bit boy buy cup cut did die dry due ear eat egg end eye far fat fee fit fix fly fun gas
+    gun hat hit hot ice ill job joy key law lay leg lie lip low map mix mud net new nor odd oil pay pen pet pie pin pop pot
+    raw red rid row sea sky sun tax tea ten tie tip ton toy try war wet win yet zoo lab fee won wait then with from were
+    does done goes been left lost sent spent gave took read copy hand head foot feet card bank call text mail post code zip
+    road land town city area door gate room desk shop store both each most such than them they this that what when whom will
+    hold hang""".split())
+"""Common short words, which are no letters of a number."""

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stream.rules.spoken import ItemKind, read_item
-from stream.rules.vocabulary import DOMAINS, MAIL_HOSTS, PUBLIC_SITES, ROLES, STOP
-from stream.rules.words import ActiveCue, TextWord
+from stream.rules.vocabulary import CORRECTIONS, DOMAINS, FILLERS, MAIL_HOSTS, PUBLIC_SITES, ROLES, STOP
+from stream.rules.words import ActiveCue, Phrases, TextWord
 
 CONNECTORS = {
     "at": "@", "dot": ".", "point": ".", "period": ".", "underscore": "_", "dash": "-", "hyphen": "-", "slash": "/",
     "minus": "-", "@": "@", ".": ".", "_": "_", "-": "-", "/": "/", "colon": ":",
 }  # fmt: skip
 _TWO_WORDS = {("under", "score"): "_", ("forward", "slash"): "/", ("at", "sign"): "@", ("back", "slash"): "/"}
-_FILLERS = frozenset("uh um er erm hmm".split())
+_SOFT = Phrases((x, True) for x in (*FILLERS, *CORRECTIONS, "got"))
 _KEPT = frozenset((ItemKind.DIGITS, ItemKind.LETTER, ItemKind.CODE, ItemKind.QUANTITY))
 _EVERYBODY = frozenset("here channel all everyone team".split())
 MOST_CONNECTORS = 14
@@ -59,59 +59,48 @@ def find_web(
     open_from: int | None = None
     while at < len(words):
         written = _find_written(words[at], at)
-        if written is not None and not _goes_on(words, at + 1):
-            found.append(written)
-            if open_from is None and at + 1 >= len(words):
-                open_from = at
-            at += 1
-            continue
         cue = cues[at]
-        parse, after_part = _parse(words, at, cue)
+        parse, after_part = _parse(words, at, cue, whole=written is not None)
         if parse.hit_end and open_from is None:
             open_from = at
-        span = _classify(words, at, parse, cue)
+        span = _classify(words, at, parse, cue) or written
         if span is not None:
-            found.append(span)
+            if span.label:
+                found.append(span)
             at = span.end
         else:
             at = max(at + 1, after_part)
     return found, open_from
 
 
-def _goes_on(words: Sequence[TextWord], at: int) -> bool:
-    return at < len(words) and _connector(words, at)[1] != ""
-
-
 def _connector(words: Sequence[TextWord], at: int) -> tuple[int, str]:
-    """Return (number of words, sign) of the sign that is said; (0, "") if none is."""
+    """Return (number of words, sign) of the sign that is said; (0, "") if none is; "?" if the next word decides."""
     low = words[at].low
     if at + 1 < len(words) and (low, words[at + 1].low) in _TWO_WORDS:
         return 2, _TWO_WORDS[low, words[at + 1].low]
     if low in ("under", "forward", "back") and at + 1 >= len(words):
-        return 1, "_"
+        return 1, "?"
     sign = CONNECTORS.get(low, "")
     return (1, sign) if sign else (0, "")
 
 
 def _skip_fillers(words: Sequence[TextWord], at: int) -> int:
-    while at < len(words) and words[at].low in _FILLERS:
-        at += 1
+    while at < len(words) and (n := _SOFT.match(words, at)[0]):
+        at += n
     return at
 
 
 def _items(words: Sequence[TextWord], at: int) -> tuple[str, int]:
-    """Read letters and digits that are said one after the other."""
-    value = ""
-    while at < len(words):
-        at = _skip_fillers(words, at)
-        if at >= len(words) or _connector(words, at)[1]:
-            break
+    """Read letters and digits that are said one after the other; ("", at) if there are none."""
+    value, end = "", at
+    while (at := _skip_fillers(words, end)) < len(words) and not _connector(words, at)[1]:
         item = read_item(words, at, inside=False, letters=False)
         if item is None or item.kind not in _KEPT:
             break
-        value += item.chars.lower()
-        at = item.end
-    return value, at
+        value, end = value + item.chars.lower(), item.end
+        if words[end - 1].after:
+            break
+    return value, end
 
 
 def _part(words: Sequence[TextWord], at: int, most_words: int) -> tuple[str, int]:
@@ -120,47 +109,59 @@ def _part(words: Sequence[TextWord], at: int, most_words: int) -> tuple[str, int
     if value:
         return value, end
     value = ""
-    while most_words and end < len(words) and not _connector(words, end)[1]:
+    while most_words and end < len(words) and _connector(words, end)[1] in ("", "?"):
         word = words[end]
         if not word.low[0].isalnum() or (value and (word.low in STOP or words[end - 1].after)):
             break
         value += word.low
-        more, end = _items(words, end + 1)
+        more, end = _items(words, end + 1) if not word.after else ("", end + 1)
         value += more
         most_words = 0 if more else most_words - 1
     return value, end
 
 
-def _parse(words: Sequence[TextWord], at: int, cue: ActiveCue) -> tuple[_Parse, int]:
-    """Read a value that begins at a word; also return the word after its first part."""
+def _parse(words: Sequence[TextWord], at: int, cue: ActiveCue, *, whole: bool) -> tuple[_Parse, int]:
+    """Read a value that begins at a word; also return the word after its first part. `whole`: the word is written."""
     asked = cue.label in _WEB_LABELS
     first = words[at].low
+    if at == 0 and asked and cue.lines and first in ("at", "dot", "underscore"):
+        return _read_on(words, "", 0, 1)
     if first in STOP and read_item(words, at, inside=False, letters=False) is None:
         return _Parse("", at, False), at + 1
-    value, end = _part(words, at, 4 if asked and cue.end == at else 1)
+    value, end = (first, at + 1) if whole else _part(words, at, 4 if asked and cue.end == at else 1)
     after_part = end
     if not value:
         return _Parse("", at, False), at + 1
+    return _read_on(words, value, end, after_part)
+
+
+def _read_on(words: Sequence[TextWord], value: str, end: int, after_part: int) -> tuple[_Parse, int]:
+    """Read signs and what is between them, after the first part of a value."""
     for _ in range(MOST_CONNECTORS):
         place = _skip_fillers(words, end)
         if place >= len(words):
             return _Parse(value, end, True), after_part
         n, sign = _connector(words, place)
-        if not sign or (words[end - 1].after and sign == "@" and words[end - 1].after in ".?!"):
+        if sign == "?":
+            return _Parse(value, end, True), after_part
+        if not sign or (end and sign == "@" and words[end - 1].after in (".", "?", "!")):
             break
         if sign == "@" and "@" in value:
-            break
+            return _Parse("", end, False), after_part  # "the pictures at jane at example dot com": it begins later
         place = _skip_fillers(words, place + n)
         while sign == ":" and place < len(words) and words[place].low in ("slash", "forward", "/"):
             place += 1
         if place >= len(words):
-            return _Parse(value, end, True), after_part
+            whole_sign = value + sign if sign in "/_" else value
+            return _Parse(whole_sign, len(words) if whole_sign != value else end, True), after_part
         domain = sign == "@" or (sign == "." and "@" in value)
-        if words[place].low in _WEAK_WORDS and (domain or sign == ".") and words[place].low not in DOMAINS:
+        if len(words[place].low) > 1 and words[place].low in _WEAK_WORDS and (domain or sign == ".") and words[place].low not in DOMAINS:
             break
-        part, after = _part(words, place, 3 if sign == "@" else 1)
+        part, after = _part(words, place, 3 if sign == "@" or value.endswith(("www", "https")) else 1)
         if not part:
             break
+        if sign == "@" and "@" in part:
+            return _Parse("", end, False), after_part
         if sign == "@" and after > place + 1 and (after >= len(words) or not _connector(words, after)[1]):
             if after >= len(words):
                 return _Parse(value + sign + part, after, True), after_part
@@ -179,7 +180,7 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
         last = domain.rpartition(".")[2] if "." in domain else ""
         known = last in DOMAINS or (last.isalpha() and len(last) == 2)
         if known or domain in MAIL_HOSTS:
-            return None if local in ROLES else WebSpan(at, end, "email", 0.95 if known else 0.7)
+            return WebSpan(at, end, "" if local in ROLES else "email", 0.95 if known else 0.7)
         if asked == "email":
             return WebSpan(at, end, "email", 0.5)
         return None
@@ -188,27 +189,30 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
         last = host.rpartition(".")[2]
         name = host.removeprefix("www.").removeprefix("w.").split(".")[0]
         if last in DOMAINS and not name.isdigit():
-            if name in PUBLIC_SITES and not page:
-                return None
+            if name in PUBLIC_SITES and "/" not in value:
+                return WebSpan(at, end, "", 0.0)
             return WebSpan(at, end, "url", 0.8 if asked == "url" or page or value.startswith("www") else 0.65)
         if asked == "email":
             return WebSpan(at, end, "email", 0.5)
     if "_" in value or (asked == "username" and any(x in value for x in ".-")):
         return WebSpan(at, end, asked or "username", 0.75 if asked else 0.6)
-    if asked == "username" and cue.end == at and (cue.lines == 0 or any(c.isdigit() for c in value)):
+    if asked == "username" and cue.end == at and len(value) > 3:
         word = words[at].low
-        if any(c.isdigit() for c in value):
+        if any(c.isdigit() for c in value) and not value.isdigit():
             return WebSpan(at, end, "username", 0.7)
-        if word not in _WEAK_WORDS and not word.endswith(("ed", "ing")) and len(word) > 4:
+        said = at and cue.lines == 0 and words[at - 1].low in ("is", "it's", "as", "by", "under", "called", "be", "handle")
+        if said and word not in _WEAK_WORDS and not word.endswith(("ed", "ing")) and len(word) > 4:
             return WebSpan(at, at + 1, "username", 0.4)
     return None
 
 
 def _find_written(word: TextWord, at: int) -> WebSpan | None:
     low = word.low
+    if "{" in word.before:
+        return None  # a placeholder
     if "@" in low:
         if _MAIL.fullmatch(low):
-            return None if low.split("@")[0] in ROLES else WebSpan(at, at + 1, "email", 0.95)
+            return WebSpan(at, at + 1, "" if low.split("@")[0] in ROLES else "email", 0.95)
         if low[0] == "@" and len(low) > 2 and low[1:] not in _EVERYBODY:
             return WebSpan(at, at + 1, "username", 0.8)
         return None

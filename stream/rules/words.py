@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-from stream.rules.vocabulary import CUES, NUMBER_WORDS
+from stream.rules.vocabulary import CUES, NEAR_CUES, NUMBER_WORDS
 
 Value = TypeVar("Value")
 _TOKEN = re.compile(r"\S+")
-_CORE = re.compile(r"^[\[({<\"'“‘«*]*(.*?)[\])}>\"'”’»,.;:!?…*]*$", re.DOTALL)
+_CORE = re.compile(r"^[\[({<\"'“‘«*$£€₹¥]*(.*?)[\])}>\"'”’»,.;:!?…*]*$", re.DOTALL)
 _PARTS = re.compile(r"[^\-–—]+")
 
 
@@ -121,14 +121,25 @@ class Phrases(Generic[Value]):
 
 
 class ActiveCue(NamedTuple):
-    """Words that ask for a value or announce one."""
+    """Words that ask for a value or announce one, as a word after them sees them."""
 
     label: str
     """"" if the number they announce is nobody's."""
     end: int
-    """Index of the word after them; 0 or less if they stand in an earlier line."""
-    lines: int
+    """Index of the word after them; 0 if they stand in an earlier line."""
+    lines: int = 0
     """Number of lines between them and the value."""
+    weak: bool = False
+    """Whether they count only for a value a few words on."""
+    ending: bool = False
+    """Whether they announce the last digits of a value."""
+
+
+class FoundCue(NamedTuple):
+    """Words that ask for a value or announce one, in their line."""
+
+    first: int
+    cue: ActiveCue
 
 
 class CueWords:
@@ -139,16 +150,18 @@ class CueWords:
         own = ((" ".join(x.split()), label) for label, text in CUES.items() for x in text.split(","))
         self._phrases = Phrases((*own, *((" ".join(x.lower().split()), label) for x, label in more)))
 
-    def find(self, words: Sequence[TextWord]) -> list[tuple[int, int, str]]:
-        """Return (first word, word after it, label) of each cue, in their order, without overlaps."""
-        found, i = [], 0
+    def find(self, words: Sequence[TextWord]) -> list[FoundCue]:
+        """Return the cues of a line in their order, without overlaps."""
+        found: list[FoundCue] = []
+        i = 0
         while i < len(words):
-            n, label = self._phrases.match(words, i)
-            if not n and (words[i].low.endswith("'s") or words[i].low.endswith("s")):
-                n, label = self._phrases.match([words[i]._replace(low=words[i].low.removesuffix("s").removesuffix("'"))], 0)
+            n, label = self._phrases.match_complete(words, i)
+            if not n and words[i].low.endswith("s"):
+                singular = words[i]._replace(low=words[i].low.removesuffix("s").removesuffix("'"))
+                n, label = self._phrases.match_complete([singular, *words[i + 1 : i + 4]], 0)
             if n and label is not None:
-                found.append((i, i + n, label))
-                i += n
-            else:
-                i += 1
+                lows = [x.low for x in words[i : i + n]]
+                weak = n == 1 and lows[0].removesuffix("'s") in NEAR_CUES
+                found.append(FoundCue(i, ActiveCue(label, i + n, weak=weak, ending="ending" in lows)))
+            i += n or 1
         return found

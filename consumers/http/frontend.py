@@ -42,7 +42,8 @@ class HttpFrontend:
         self._ignored = ignored or IgnoredRecords()
         self._timings = StepTimings()
         self._traffic = HttpTraffic()
-        self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
+        engine = worker.engine
+        self.live = LiveModel(engine.tagger_names, thresholds=engine.score_thresholds, received=engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
         self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, LiveObserver(self.live)])
         """Must be called with every step of the worker."""

@@ -1,12 +1,21 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
+from stream.engine.changes import (
+    SegmentJob,
+    changes_text,
+    diff_for_tagger,
+    measure_change,
+    scores_are_news,
+    slice_passes,
+    spans_unchanged,
+)
+from stream.engine.phase_timer import PhaseTimer
 from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
@@ -18,6 +27,7 @@ from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.revisions.emission import LOW, Emission
+from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.span_diff import Difference
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import DropSession, Operation, Remove, Write
@@ -36,27 +46,6 @@ TOKENS_PER_EXTRA_SLICE = 1024
 MAX_CALLERS_TOGETHER = 4
 
 
-class PhaseTimer:
-    """Adds the time since the end of the last phase to that of the one that ends; without a clock it does nothing.
-
-    Args:
-        clock: any monotonic clock, in seconds.
-        seconds: receives the durations, by the name of the phase.
-    """
-
-    def __init__(self, clock: Callable[[], float] | None, seconds: dict[str, float]) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._last = clock() if clock else 0.0
-
-    def end(self, phase: str) -> None:
-        """End a phase; the next one begins."""
-        if self._clock is not None:
-            now = self._clock()
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
-            self._last = now
-
-
 class Engine:
     """Live text sessions and their labels.
 
@@ -72,6 +61,7 @@ class Engine:
             needs more than `LONG_TOKENS` is worked on in slices, by several steps.
         idle_seconds: `expire` closes sessions that had no message for this long; None never closes any.
         emission: how stable a span must be before it is published, and before it is changed; by default it need not be.
+        thresholds: of the text scores, whose crossing is published.
         governor: limits restarts while updates wait too long, as reported by `update_load`; None never does.
         budget: limits restarts to a rate of compute, by the time reported by `update_load`; None never does.
         remember_seconds: how long an ended session is remembered, so that `rev` and span ids continue if it comes back.
@@ -90,6 +80,7 @@ class Engine:
         token_budget: int = 2048,
         idle_seconds: float | None = None,
         emission: Emission = LOW,
+        thresholds: ScoreThresholds | None = None,
         governor: Governor | None = None,
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
@@ -109,11 +100,14 @@ class Engine:
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
-        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments)
-        self._passes = _slice_passes(self.labeller.passes)
+        self._thresholds = thresholds or ScoreThresholds()
+        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, self._thresholds)
+        self._passes = slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._diff_for_tagger = partial(diff_for_tagger, emission=emission, whole_words=whole_words)
+        self._diff_for_tagger = partial(
+            diff_for_tagger, emission=emission, thresholds=self._thresholds, whole_words=whole_words
+        )
         self.sliced = SlicedWork()
         """Long operations in progress."""
         self._worked_on_slices = False
@@ -162,6 +156,12 @@ class Engine:
         """
         self.intake.restore(session, saved, self._now if now is None else now)
         self._now = self._now if now is None else now
+
+    @property
+    def score_thresholds(self) -> dict[str, dict[str, float]]:
+        """Thresholds of the text scores, by tagger and name."""
+        scores = self.labeller.text_scores.items()
+        return {tagger: {name: self._thresholds.of(tagger, name) for name in names} for tagger, names in scores}
 
     @property
     def pending(self) -> int:
@@ -276,7 +276,11 @@ class Engine:
             stats.words += change.words
             stats.count_work(readings[0].work, closing, change.flips)
             for name, reading in zip(names, readings, strict=True):
-                if closing or not spans_unchanged(segment, name, reading):
+                if (
+                    closing
+                    or not spans_unchanged(segment, name, reading)
+                    or scores_are_news(segment, name, reading, self._thresholds)
+                ):
                     difference = yield from self._diff_for_tagger(job, segment, name, reading, change.rewritten)
                     yield name, difference
 
@@ -388,12 +392,3 @@ class Engine:
         budget = self.pricing.budget
         if budget and budget.unit == unit:
             budget.charge(cost, self._words_computed)
-
-
-def _slice_passes(passes: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], slice]]:
-    """Give each pass the slice of its taggers among all taggers."""
-    sliced, end = [], 0
-    for names in passes:
-        sliced.append((names, slice(end, end + len(names))))
-        end += len(names)
-    return sliced

@@ -8,6 +8,7 @@ from typing import Any
 from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
+from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.span_diff import Difference
 from stream.revisions.spans import score_segment, update_span_details
 from stream.sessions.active_session import ActiveSession, end_session, restore_state
@@ -21,12 +22,18 @@ class SessionRegistry:
     """Opens sessions and applies every operation that needs no labelling."""
 
     def __init__(
-        self, taggers: Sequence[str], labeller: Labeller[Any], policy: RestartPolicy, remember_segments: int
+        self,
+        taggers: Sequence[str],
+        labeller: Labeller[Any],
+        policy: RestartPolicy,
+        remember_segments: int,
+        thresholds: ScoreThresholds,
     ) -> None:
         self._taggers = taggers
         self._remember_segments = remember_segments
         self._labeller = labeller
         self._policy = policy
+        self._thresholds = thresholds
         passes = zip(labeller.passes, labeller.precisions, strict=True)
         self._number_formats = {name: number_format for names, number_format in passes for name in names}
         self._reported: set[FormatDifference] = set()
@@ -111,10 +118,13 @@ class SessionRegistry:
         state, segment = session.state, session.state.segments[name]
         revisions = []
         for tagger, reading in zip(self._taggers, session.previous_readings(name), strict=False):
-            shown = state.spans_of(tagger, name).spans
-            spans = update_span_details(segment.text, segment.times, shown, segment.speaker, segment.channel)
+            shown = state.spans_of(tagger, name)
+            spans = update_span_details(segment.text, segment.times, shown.spans, segment.speaker, segment.channel)
             if spans is not None:
-                revisions.append(state.revise(tagger, name, Difference(spans, score=score_segment(reading))))
+                difference = Difference(spans, score=score_segment(reading))
+                scores = publish_scores(reading) or (shown.scores if len(reading.starts) else {})
+                self._thresholds.add_scores(difference, tagger, shown.scores, scores, segment.closed)
+                revisions.append(state.revise(tagger, name, difference))
         return revisions
 
     def _remove_segment(self, operation: Remove, result: StepResult) -> None:
@@ -123,7 +133,7 @@ class SessionRegistry:
             return
         session.state.begin_change(operation.offset, operation.fully_applied_through)
         session.delete_labels(operation.segment)
-        result.revisions += session.state.retract_segment(self._taggers, operation.segment)
+        result.revisions += session.state.retract_segment(self._taggers, operation.segment, self._thresholds)
         result.entries += session.snapshot_entries_after_removal([operation.segment])
 
     def _end_session(self, operation: EndSession, result: StepResult) -> None:

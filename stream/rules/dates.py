@@ -43,15 +43,23 @@ def find_dates(words: Sequence[TextWord], at: int, asked: Sequence[bool]) -> tup
         end, digits, names, last = _read(words, at)
         if end >= len(words) and open_from is None:
             open_from = at
-        if last > at and ((names and digits) or names > 1 or (digits > 3 and not is_year(words[at:last]))):
+        if last > at and _is_birth(words[at:last], digits, names, unfinished=end >= len(words), second=bool(found)):
             found.append(DateSpan(at, last, 0.9 if names and digits else 0.8))
         at = max(end, at + 1)
     return found, open_from
 
 
-def is_year(words: Sequence[TextWord]) -> bool:
+def _is_birth(words: Sequence[TextWord], digits: int, names: int, *, unfinished: bool, second: bool) -> bool:
+    if second:
+        return bool(names and digits)
+    if names:
+        return digits > 0 or names > 1 or unfinished
+    return (digits > 3 and not _is_year(words)) or (unfinished and digits > 1 and len(words) > 1)
+
+
+def _is_year(words: Sequence[TextWord]) -> bool:
     """Whether words say a year alone: nobody's birthday."""
-    runs, _ = find_runs(words, 0, lambda at: False)
+    runs, _ = find_runs(words, 0, lambda _: False)
     return len(runs) == 1 and re.fullmatch(r"(1[89]|20)\d\d", runs[0].chars, re.ASCII) is not None
 
 

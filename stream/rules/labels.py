@@ -13,16 +13,16 @@ NUMBER_LABELS = frozenset("""phone card iban account national_id passport date_o
 """Labels whose values are runs of digits and letters."""
 LENGTHS = {
     "phone": (5, 15), "card": (8, 19), "iban": (8, 34), "account": (5, 20), "national_id": (6, 14), "passport": (6, 10),
-    "date_of_birth": (4, 8), "license_plate": (4, 11), "medical_record": (5, 14), "postcode": (3, 9), "ip": (6, 32),
+"license_plate": (4, 11), "medical_record": (5, 14), "postcode": (3, 9), "ip": (6, 32),
 }  # fmt: skip
 """Fewest and most letters and digits of a value that is asked for. A longer one has another label; a shorter one is none,
 unless the line ends with it: people pause inside of numbers."""
 LETTERED = frozenset("iban account national_id passport license_plate medical_record postcode".split())
 """Labels whose values have letters."""
 _TOLL_FREE = re.compile(r"1?8(?:00|88|77|66|55|44|33)\d{7}|080[08]\d{3,7}|1[38]00\d{6}|999|911|112|111|988|211|311|101|108", re.ASCII)
-_YEAR = re.compile(r"(1[89]|20)\d\d", re.ASCII)
+_VERSION = re.compile(r"(?:^|\.)\d\.|\.\d(?:\.|$)", re.ASCII)
 _CLOCK = re.compile(r"\d{1,4}[AP]M?", re.ASCII)
-_ACRONYMS = frozenset("HTML HTTP HTTPS ASAP USSR NATO NASA UNESCO UNICEF ABCD ABCDE XYZ LGBT LGBTQ CCTV RSVP JPEG AARP NAACP".split())
+_ACRONYMS = frozenset("HTML HTTP HTTPS ASAP USSR NATO NASA UNESCO UNICEF ABCD ABCDE XYZ WWW LGBT LGBTQ CCTV RSVP JPEG AARP NAACP".split())
 _SPELLED = frozenset((ItemKind.LETTER, ItemKind.NATO))
 
 
@@ -49,6 +49,8 @@ def label_run(run: NumberRun, cue: ActiveCue | None, *, used: bool, spelling: bo
     if _CLOCK.fullmatch(plain) or (_TOLL_FREE.fullmatch(plain) and (cue is None or cue.label in ("phone", ""))):
         return None
     shape = find_shape(run.chars)
+    if cue is not None and cue.label == "date_of_birth":
+        return None if len(plain) < 9 else RunLabel(shape.label, shape.score) if shape else None
     if cue is not None and cue.label in NUMBER_LABELS:
         found = _label_asked(run, cue, used, plain, digits)
         if found is not None:
@@ -97,12 +99,14 @@ def _fits(run: NumberRun, cue: ActiveCue, n: int, digits: int) -> bool:
     label = cue.label
     if digits < n and label not in LETTERED and ":" not in run.chars:
         return False
-    if is_date(run.chars) and label != "date_of_birth":
+    if is_date(run.chars):
         return False
     if label == "ip":
-        return "." in run.chars or ":" in run.chars or n > 7 or (run.at_end and not cue.weak)
-    if label == "date_of_birth":
-        return not _YEAR.fullmatch(run.chars)
+        return run.chars.count(".") > 2 or ":" in run.chars or n > 7 or (run.at_end and not cue.weak)
+    if label == "phone" and _VERSION.search(run.chars):
+        return False
+    if label == "postcode" and digits < n < digits + 2 and not run.at_end:
+        return False
     if label == "license_plate" and digits == n and not run.at_end:
         return False
     if digits:

@@ -19,6 +19,8 @@ FARTHEST_CUE = 14
 """Words between the words that ask for a value and the value."""
 FARTHEST_WEAK = 3
 """Such words if what they ask for is unclear: "room", "number"."""
+FARTHEST_START = 4
+"""Words between the words that ask for an address or a user's name and its first word."""
 _NO_CUE = ActiveCue("", -1, 0)
 _WEB = frozenset(("email", "url", "username"))
 
@@ -149,6 +151,8 @@ class PersonalDataRules:
             if own is not None:
                 found.append(_span(words, run.first, run.end, *own))
                 continue
+            if any(x.first <= run.first and run.end <= x.cue.end for x in line.cues):
+                continue  # "d o b"
             cue = line.cue(run.lead)
             label = label_run(run, cue, used=cue in used, spelling=line.asks_spelling(run.first))
             if label is None or self._custom.allows(run.plain):
@@ -201,8 +205,8 @@ class _Line:
         place = max(cue.end, 0)
         while place < at and words[place].low in _INTRODUCE:
             place += 1
-        if place == at and any(x.first == at for x in self.cues):
-            place = -1  # "my username is" after "log in"
+        if at - place > FARTHEST_START or any(x.first == at for x in self.cues):
+            return _NO_CUE  # "my username is" after "log in"
         return cue._replace(end=place)
 
     def cue(self, at: int) -> ActiveCue | None:

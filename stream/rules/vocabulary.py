@@ -130,7 +130,8 @@ CUES: Mapping[str, str] = {
         security code, pin is, the pin, p i n, passcode, password, verification code, one time code, extension, ext, page,
         chapter, line, bus, train, seat, row, table, meter, meter reading, mileage, reading, expires, expire, expiry, expiration, last payment, payment, paid, charged, deadline, appointment, due, issued,
         expiry date, valid until, form, section, floor, channel, article, item, item number, lottery, queue, build, isbn, sku,
-        product, cvv, c v v, hotline, helpline, emergency, claim number, the code, code, policy, on the back, population, index, score,
+        product, cvv, c v v, hotline, helpline, emergency, claim number, the code, code, policy, claim, flying on, travelling on, three digits, last three, directory, enquiries, calls cost,
+        helpline, hot line, on the back, population, index, score,
         quote, promo code, coupon, voucher, unit price, total, price, balance, amount, temperature, level, episode, season,
         question, number of, id of the job, router, printer model, released in, since, built in, copyright, platform""",
 }  # fmt: skip

@@ -126,7 +126,7 @@ def _parse(words: Sequence[TextWord], at: int, cue: ActiveCue, *, whole: bool) -
     first = words[at].low
     if at == 0 and asked and cue.lines and first in ("at", "dot", "underscore"):
         return _read_on(words, "", 0, 1)
-    if first in STOP and read_item(words, at, inside=False, letters=False) is None:
+    if first in STOP and not _items(words, at)[0]:
         return _Parse("", at, False), at + 1
     value, end = (first, at + 1) if whole else _part(words, at, 4 if asked and cue.end == at else 1)
     after_part = end

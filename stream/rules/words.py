@@ -156,7 +156,7 @@ class CueWords:
         i = 0
         while i < len(words):
             n, label = self._phrases.match_complete(words, i)
-            if not n and words[i].low.endswith("s"):
+            if not n and words[i].low.endswith("s") and words[i].low != "numbers":
                 singular = words[i]._replace(low=words[i].low.removesuffix("s").removesuffix("'"))
                 n, label = self._phrases.match_complete([singular, *words[i + 1 : i + 4]], 0)
             if n and label is not None:

@@ -1,6 +1,8 @@
-"""Redaction measured: rules alone, and a tagger with rules, on final texts and on text that goes out while it is spoken."""
+"""Redaction measured: rules alone and a tagger with rules, on final texts and on text that goes out live."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +28,9 @@ OTHERS_LABELS = {
     "US_DRIVER_LICENSE": "", "BIRTHDAY": "date_of_birth", "ID": "national_id",
 }  # fmt: skip
 """Labels of presidio-research's sets; others are no personal data here."""
-FindSpans = Callable[[str], tuple[list[RuleSpan], int | None]]
-"""Gives the spans of a text, and the offset up to which it is settled, None if it is not known."""
+Found = tuple[list[RuleSpan], int | None]
+"""Spans of a text, and the offset up to which it is settled, None if it is not known."""
+FindSpans = Callable[[str], Found]
 
 
 class Sample(NamedTuple):
@@ -74,28 +77,50 @@ def run_redaction(sets: Sequence[str], tagger: str, limit: int, progress: Report
     """
     rules = PersonalDataRules()
 
-    def by_rules(text: str) -> tuple[list[RuleSpan], int | None]:
+    def by_rules(text: str) -> Found:
         reading = rules.read(text)
         return reading.spans, reading.first_unsettled
 
-    ways: dict[str, FindSpans] = {"rules": by_rules}
-    if tagger:
-        model = load_spans(tagger)
-        ways["tagger"] = lambda text: (model(text), None)
-        ways["tagger and rules"] = lambda text: (merge_spans(model(text), rules.find(text)), None)
     found: dict[str, list[RedactionScore]] = {}
     for number, name in enumerate(sets):
         samples = list(read_samples(name, limit))
+        ways: dict[str, FindSpans] = {"rules": by_rules}
+        if tagger:
+            progress(f"{name} {tagger}", number / len(sets))
+            model = tag_texts(tagger, sorted({y for x in samples for y in (x.final.text, *(u[0] for u in x.updates))}))
+            ways["tagger"] = lambda text, model=model: (model[text], None)  # type: ignore[misc]
+            ways["tagger and rules"] = lambda text, model=model: (  # type: ignore[misc]
+                merge_spans(model[text], rules.find(text)),
+                None,
+            )
         for way, find in ways.items():
             progress(f"{name} {way}", number / len(sets))
-            found.setdefault(way, []).extend(_score_set(Path(name).stem, samples, find))
+            found.setdefault(way, []).extend(_score_set(_short_name(name), samples, find))
     return RedactionReport(ways=found)
 
 
-def load_spans(tagger: str) -> Callable[[str], list[RuleSpan]]:
-    """Load a tagger and return a function that gives the spans of a whole text."""
-    from consumers.runtime.engine_factory import EngineOptions  # noqa: F401
-    raise NotImplementedError
+def _short_name(name: str) -> str:
+    return name if name.startswith(GENERATED) else Path(name).stem
+
+
+def tag_texts(tagger: str, texts: Sequence[str]) -> dict[str, list[RuleSpan]]:
+    """Return the spans that `hearken tag` gives for each text, labelled alone, as a closed segment."""
+    lines = [
+        json.dumps({"type": "update", "session": f"s{i}", "segment": "u", "text": text, "final": True})
+        for i, text in enumerate(texts)
+    ]
+    command = [sys.executable, "-m", "consumers.cli.main", "tag", "--tagger", tagger]
+    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigError(f"hearken tag ended with {done.returncode}: {done.stderr[-500:]}")
+    spans: dict[str, list[RuleSpan]] = {text: [] for text in texts}
+    for line in done.stdout.splitlines():
+        revision = json.loads(line)
+        if revision.get("type") == "revision":
+            spans[texts[int(revision["session"][1:])]] = [
+                RuleSpan(x["start"], x["end"], x["label"], x.get("probability") or 0.5) for x in revision["spans"]
+            ]
+    return spans
 
 
 def read_samples(name: str, limit: int) -> Iterator[Sample]:

@@ -81,7 +81,10 @@ class FinalScore:
     def add(self, text: LabelledText, spans: Sequence[tuple[int, int, str]], alike: Sequence[set[str]] = ()) -> None:
         """Add a text with the spans that were found in it; `alike` has sets of labels of which any is right."""
         names = {x[:2]: x[2] for x in text.spans}
-        same = lambda a, b: a == b or any(a in x and b in x for x in alike)  # noqa: E731
+
+        def same(a: str, b: str) -> bool:
+            return a == b or any(a in x and b in x for x in alike)
+
         self.right += sum(x[:2] in names and same(x[2], names[x[:2]]) for x in spans)
         self.found += len(spans)
         self.gold += len(text.spans)

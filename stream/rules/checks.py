@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 REGIONS = ("US", "GB", "AU", "IE", "IN", "NZ", "ZA", "DE", "FR", "ES", "IT", "NL")
-"""Countries whose numbers are looked up without a country code. Canada's numbers have the form of the United States'."""
+"""Countries whose numbers are looked up without a country code. Canada's have the form of the United States'."""
 
 
 class ShapeLabel(NamedTuple):

@@ -54,7 +54,7 @@ def _is_birth(words: Sequence[TextWord], digits: int, names: int, *, unfinished:
         return bool(names and digits)
     if names:
         return digits > 0 or names > 1 or unfinished
-    return (digits > 3 and not _is_year(words)) or (unfinished and digits > 1 and len(words) > 1)
+    return not _is_year(words) and (digits > 3 or (unfinished and digits > 1 and len(words) > 1))
 
 
 def _is_year(words: Sequence[TextWord]) -> bool:

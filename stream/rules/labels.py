@@ -6,23 +6,33 @@ from typing import NamedTuple
 from stream.rules.checks import find_shape, has_check_digits, is_date
 from stream.rules.numbers import NumberRun
 from stream.rules.spoken import ItemKind
+from stream.rules.vocabulary import list_words
 from stream.rules.words import ActiveCue
 
-NUMBER_LABELS = frozenset("""phone card iban account national_id passport date_of_birth license_plate medical_record postcode
-    ip""".split())
+NUMBER_LABELS = frozenset(
+    list_words("""
+    phone card iban account national_id passport date_of_birth license_plate medical_record postcode ip
+""")
+)
 """Labels whose values are runs of digits and letters."""
 LENGTHS = {
     "phone": (5, 15), "card": (8, 19), "iban": (8, 34), "account": (5, 20), "national_id": (6, 14), "passport": (6, 10),
 "license_plate": (4, 11), "medical_record": (5, 14), "postcode": (3, 9), "ip": (6, 32),
 }  # fmt: skip
-"""Fewest and most letters and digits of a value that is asked for. A longer one has another label; a shorter one is none,
-unless the line ends with it: people pause inside of numbers."""
-LETTERED = frozenset("iban account national_id passport license_plate medical_record postcode".split())
+"""Fewest and most letters and digits of a value that is asked for. A longer one has another label; a shorter one is
+none, unless the line ends with it: people pause inside of numbers."""
+LETTERED = frozenset(list_words("iban account national_id passport license_plate medical_record postcode"))
 """Labels whose values have letters."""
-_TOLL_FREE = re.compile(r"1?8(?:00|88|77|66|55|44|33)\d{7}|080[08]\d{3,7}|1[38]00\d{6}|999|911|112|111|988|211|311|101|108", re.ASCII)
+_TOLL_FREE = re.compile(
+    r"1?8(?:00|88|77|66|55|44|33)\d{7}|080[08]\d{3,7}|1[38]00\d{6}|999|911|112|111|988|211|311|101|108", re.ASCII
+)
 _VERSION = re.compile(r"(?:^|\.)\d\.|\.\d(?:\.|$)", re.ASCII)
 _CLOCK = re.compile(r"\d{1,4}[AP]M?", re.ASCII)
-_ACRONYMS = frozenset("HTML HTTP HTTPS ASAP USSR NATO NASA UNESCO UNICEF ABCD ABCDE XYZ WWW LGBT LGBTQ CCTV RSVP JPEG AARP NAACP".split())
+_ACRONYMS = frozenset(
+    list_words("""
+    HTML HTTP HTTPS ASAP USSR NATO NASA UNESCO UNICEF ABCD ABCDE XYZ WWW LGBT LGBTQ CCTV RSVP JPEG AARP NAACP
+""")
+)
 _SPELLED = frozenset((ItemKind.LETTER, ItemKind.NATO))
 
 

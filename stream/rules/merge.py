@@ -20,9 +20,9 @@ class RuleSpan(NamedTuple):
 def merge_spans(*sources: Iterable[RuleSpan]) -> list[RuleSpan]:
     """Join the spans of a model and of rules, or of several rules.
 
-    Overlapping spans become one that covers all of them: no character that one source covers is released because another
-    source does not cover it, or because a check digit fails. The label and score are those of the span with the highest
-    score; of two with the same score, the longer one, then the one of the earlier source. Spans that only touch stay two.
+    Overlapping spans become one that covers all of them: no character that one source covers is released because
+    another source does not cover it, or because a check digit fails. The label and score are those of the span with the
+    highest score; of two with the same score, those of the longer one. Spans that only touch stay two.
 
     Args:
         sources: spans of each source, in any order.
@@ -42,7 +42,5 @@ def merge_spans(*sources: Iterable[RuleSpan]) -> list[RuleSpan]:
         last = merged[-1]
         winner = span if rank > best else last
         best = max(best, rank)
-        merged[-1] = RuleSpan(
-            last.start, max(last.end, span.end), winner.label, winner.score, last.open or span.open
-        )
+        merged[-1] = RuleSpan(last.start, max(last.end, span.end), winner.label, winner.score, last.open or span.open)
     return merged

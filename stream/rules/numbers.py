@@ -89,7 +89,7 @@ def _find_in_sentence(
         stopped = end < len(words)
         if not stopped:
             open_from = items[0].first
-        run = _make_run(items, words[end].low if stopped else "", not stopped, letters)
+        run = _make_run(words, items, words[end].low if stopped else "", not stopped, letters)
         if run is not None:
             runs.append(run)
         at = end
@@ -114,7 +114,9 @@ def _read_run(words: Sequence[TextWord], item: SpokenItem, letters: bool) -> tup
     return items, items[-1].end
 
 
-def _make_run(items: list[SpokenItem], stopped_by: str, at_end: bool, letters: bool) -> NumberRun | None:
+def _make_run(
+    words: Sequence[TextWord], items: list[SpokenItem], stopped_by: str, at_end: bool, letters: bool
+) -> NumberRun | None:
     """Cut what belongs to the words around, and put the characters together."""
     lead, whole = items[0].first, items
     while items and (items[-1].kind in SOFT or _is_loose(items, len(items) - 1, letters)):
@@ -123,7 +125,9 @@ def _make_run(items: list[SpokenItem], stopped_by: str, at_end: bool, letters: b
         items = items[1:]
     if not items:
         return None
-    after = whole[whole.index(items[-1]) + 1 :]
+    if not any(x.kind in _HARD and words[x.first].low != "o" for x in items):  # "k o v a c s"
+        items = [x._replace(kind=ItemKind.LETTER, chars="O") if x.kind in _HARD else x for x in items]
+    after = [x for x in whole if x.first >= items[-1].end]
     tail = max((x.end for x in after if x.kind is ItemKind.ALIKE and x.chars.isdigit()), default=items[-1].end)
     return NumberRun(tuple(items), _characters(items), lead, tail, stopped_by, at_end)
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from stream.rules.custom import CustomRules
 from stream.rules.dates import find_dates
-from stream.rules.labels import NUMBER_LABELS, LETTERED, label_run
+from stream.rules.labels import LETTERED, NUMBER_LABELS, label_run
 from stream.rules.merge import RuleSpan, merge_spans
 from stream.rules.numbers import NumberRun, find_runs
 from stream.rules.streets import find_streets
-from stream.rules.vocabulary import FLATS
+from stream.rules.user.rules_file import CustomRules
+from stream.rules.vocabulary import FLATS, list_words
 from stream.rules.web import find_web
-from stream.rules.words import ActiveCue, CueWords, TextWord, split_words
+from stream.rules.words import ActiveCue, CueWords, TextWord, split_text_words
 
 CONTEXT_LINES = 4
 """Lines before a line whose questions and values count for it."""
@@ -58,7 +58,7 @@ class PersonalDataRules:
     """Finds personal data by rules: a pure function of the text, of the lines before it and of the rules' file."""
 
     def __init__(self, custom: CustomRules | None = None) -> None:
-        """Take the rules of a user (`stream.rules.custom.load_rules`)."""
+        """Take the rules of a user (`stream.rules.user.rules_file.load_rules`)."""
         self._custom = custom or CustomRules()
         self._cues = CueWords(self._custom.cues)
 
@@ -107,29 +107,34 @@ class PersonalDataRules:
         return RuleReading([x._replace(open=True) if x.end > unsettled else x for x in merged], unsettled)
 
     def _read_line(self, text: str, start: int, end: int, state: _LineState) -> tuple[list[RuleSpan], int]:
-        words, complete = split_words(text, start, end)
+        words, complete = split_text_words(text, start, end)
         if not words:
             return [], end
         line = _Line(words, self._cues, state)
         found, open_from = self._detect(text, line, words)
         if complete < len(words):
             # what the last word may become is not known: what is open is seen from the words before it
-            open_from = self._detect(text, line, words[:complete])[1] if complete else None
+            open_from = self._detect(text, line, words[:complete], words[complete].low)[1] if complete else None
             open_from = complete if open_from is None else open_from
         events = [(words[x.first].start, x.cue.label) for x in line.cues if not x.cue.weak]
         for _, label in sorted((*events, *((x.start, x.label) for x in found))):
             state.add(label)
         return found, end if open_from is None else words[open_from].start - len(words[open_from].before)
 
-    def _detect(self, text: str, line: "_Line", words: Sequence[TextWord]) -> tuple[list[RuleSpan], int | None]:
-        """Run all detectors over the words of a line; also return the first word of what may still go on or begin."""
+    def _detect(
+        self, text: str, line: "_Line", words: Sequence[TextWord], begun: str = ""
+    ) -> tuple[list[RuleSpan], int | None]:
+        """Run all detectors over the words of a line; also return the first word of what may still go on or begin.
+
+        `begun` is the beginning of the next word.
+        """
         runs, open_run = find_runs(words, 0, line.asks_letters)
         found = self._label_runs(line, words, runs)
-        web, open_web = find_web(words, 0, line.web_cues)
+        web, open_web = find_web(words, 0, line.web_cues, begun)
         found += [_span(words, x.first, x.end, x.label, x.score) for x in web]
         dates, open_date = find_dates(words, 0, line.asks_birth)
         found += [_span(words, x.first, x.end, "date_of_birth", x.score) for x in dates]
-        streets, open_street = find_streets(words, runs, line.asks_address)
+        streets, open_street = find_streets(words, runs, line.asks_address, line.asks_address_here)
         found += [_span(words, x.first, x.end, "address", x.score) for x in streets]
         listed, open_listed = self._custom.find_words(words)
         found += [_span(words, *x) for x in listed]
@@ -141,9 +146,7 @@ class PersonalDataRules:
             opens.append(open_run - 1)
         return merge_spans(found), min(opens, default=None)
 
-    def _label_runs(
-        self, line: "_Line", words: Sequence[TextWord], runs: Sequence[NumberRun]
-    ) -> list[RuleSpan]:
+    def _label_runs(self, line: "_Line", words: Sequence[TextWord], runs: Sequence[NumberRun]) -> list[RuleSpan]:
         found: list[RuleSpan] = []
         used: set[ActiveCue] = set()
         for run in runs:
@@ -178,6 +181,8 @@ class _Line:
         self.asks_birth = [x is not None and x.label == "date_of_birth" for x in self._number]
         self._any = self._spread(n, state.cue(), lambda label: True)
         self.asks_address = [x is not None and x.label == "address" for x in self._any]
+        here = (x is not None and i - x.end < 4 for i, x in enumerate(self._any))
+        self.asks_address_here = [a and b for a, b in zip(self.asks_address, here, strict=True)]
 
     def _spread(self, n: int, before: ActiveCue | None, counts: Callable[[str], bool]) -> list[ActiveCue | None]:
         """Give each word the last cue before it."""
@@ -224,8 +229,12 @@ class _Line:
         return cue is not None and cue.label in LETTERED
 
 
-_INTRODUCE = frozenset("""is it's its it the my his her their our your would be will should was as at under called with for to
-    and yes yeah sure okay so um uh er that's that i'm number address name account a an new old same just in on""".split())
+_INTRODUCE = frozenset(
+    list_words("""
+    is it's its it the my his her their our your would be will should was as at under called with for to and yes
+    yeah sure okay so um uh er that's that i'm number address name account a an new old same just in on
+""")
+)
 
 
 def _span(words: Sequence[TextWord], first: int, end: int, label: str, score: float) -> RuleSpan:

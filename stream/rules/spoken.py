@@ -1,7 +1,7 @@
 """Reader of spoken and written numbers and spellings: words become digits, letters and signs, each with its words.
 
-No word is lost on the way: an item names the words it stands for, so that what is found in the characters has offsets in
-the text. One item is a digit or several ("forty one", "double seven", "four hundred and twelve", "411"), a letter
+No word is lost on the way: an item names the words it stands for, so that what is found in the characters has offsets
+in the text. One item is a digit or several ("forty one", "double seven", "four hundred and twelve", "411"), a letter
 ("b", "bravo", "b as in bravo"), letters and digits that are written together ("AB12"), a sign ("dash", "plus"), or
 something that may stand inside a number and says nothing: a filler, a correction, a digit that was misheard ("for").
 """
@@ -115,7 +115,7 @@ def read_item(words: Sequence[TextWord], at: int, *, inside: bool, letters: bool
         return _spoken_number(words, at)
     if low in REPEATS:
         return _repeat(words, at)
-    if inside and low in SIGNS or low == "plus":
+    if (inside and low in SIGNS) or low == "plus":
         return SpokenItem(ItemKind.SIGN, SIGNS[low], at, at + 1)
     if low in NATO:
         return SpokenItem(ItemKind.NATO, NATO[low], at, at + 1, single=True)

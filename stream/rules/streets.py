@@ -5,14 +5,14 @@ from typing import NamedTuple
 
 from stream.rules.numbers import NumberRun
 from stream.rules.spoken import read_item
-from stream.rules.vocabulary import FLATS, ORDINALS, STOP, STREETS, TENS, UNITS, WEAK_STREETS
+from stream.rules.vocabulary import FLATS, ORDINALS, STOP, STREETS, TENS, UNITS, WEAK_STREETS, list_words
 from stream.rules.words import TextWord
 
 MOST_HOUSE = 6
 """Letters and digits of a house number."""
 MOST_NAME_WORDS = 4
 """Words between a house number and "street"."""
-_DIRECTIONS = frozenset("north south east west northeast northwest southeast southwest".split())
+_DIRECTIONS = frozenset(list_words("north south east west northeast northwest southeast southwest"))
 
 
 class StreetSpan(NamedTuple):
@@ -25,7 +25,7 @@ class StreetSpan(NamedTuple):
 
 
 def find_streets(
-    words: Sequence[TextWord], runs: Sequence[NumberRun], asked: Sequence[bool]
+    words: Sequence[TextWord], runs: Sequence[NumberRun], asked: Sequence[bool], near: Sequence[bool]
 ) -> tuple[list[StreetSpan], int | None]:
     """Find the addresses of a line.
 
@@ -33,6 +33,7 @@ def find_streets(
         words: words of the line; what follows the last one is not known.
         runs: numbers of the line.
         asked: for each word whether those before it ask for an address.
+        near: whether the words right before it do.
 
     Returns:
         The addresses, and the first word of one that may still go on; None if none may.
@@ -51,7 +52,7 @@ def find_streets(
             capital = words[name.end - 1].text[0].isupper()
             if asks or capital or (name.sure and len(run.plain) > 1):  # not "one side street"
                 found.append(StreetSpan(first, name.end, 0.8 if asks else 0.7))
-        elif asks and name.end > run.end and not run.quantity:
+        elif near[run.first] and name.end > run.end and not run.quantity:
             found.append(StreetSpan(first, name.end, 0.5))
     return found, open_from
 

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from stream.rules.spoken import ItemKind, read_item
-from stream.rules.vocabulary import CORRECTIONS, DOMAINS, FILLERS, MAIL_HOSTS, PUBLIC_SITES, ROLES, STOP
+from stream.rules.vocabulary import (
+    CORRECTIONS,
+    DOMAINS,
+    FILLERS,
+    LINKS,
+    MAIL_HOSTS,
+    NUMBER_WORDS,
+    PUBLIC_SITES,
+    ROLES,
+    STOP,
+    list_words,
+)
 from stream.rules.words import ActiveCue, Phrases, TextWord
 
 CONNECTORS = {
@@ -15,14 +26,21 @@ CONNECTORS = {
 }  # fmt: skip
 _TWO_WORDS = {("under", "score"): "_", ("forward", "slash"): "/", ("at", "sign"): "@", ("back", "slash"): "/"}
 _SOFT = Phrases((x, True) for x in (*FILLERS, *CORRECTIONS, "got"))
-_KEPT = frozenset((ItemKind.DIGITS, ItemKind.LETTER, ItemKind.CODE, ItemKind.QUANTITY))
-_EVERYBODY = frozenset("here channel all everyone team".split())
+_KEPT = frozenset((ItemKind.DIGITS, ItemKind.LETTER, ItemKind.QUANTITY))
+_GOING_ON = frozenset(
+    word[:n]
+    for phrase in (*CONNECTORS, "under score forward back triple", *NUMBER_WORDS, *FILLERS, *CORRECTIONS, *LINKS, "got")
+    for word in phrase.split()
+    for n in range(1, len(word) + 1)
+)
+"""Beginnings of the words with which a value goes on after its first word."""
+_EVERYBODY = frozenset(list_words("here channel all everyone team"))
 MOST_CONNECTORS = 14
 """Signs in one value; a longer chain is none."""
 _MAIL = re.compile(r"[^\s@,;<>]+@[^\s@,;<>]+\.[^\W\d_]{2,}")
 _PAGE = re.compile(r"(https?://|www\.)?((?:[a-z0-9_-]+\.)+([a-z]{2,}))(:\d+)?([/?#]\S*)?")
 _WEB_LABELS = ("email", "url", "username")
-_WEAK_WORDS = STOP | frozenset("home work school least last first once number name address page site".split())
+_WEAK_WORDS = STOP | frozenset(list_words("home work school least last first once number name address page site"))
 
 
 class WebSpan(NamedTuple):
@@ -43,7 +61,7 @@ class _Parse(NamedTuple):
 
 
 def find_web(
-    words: Sequence[TextWord], at: int, cues: Sequence[ActiveCue]
+    words: Sequence[TextWord], at: int, cues: Sequence[ActiveCue], begun: str = ""
 ) -> tuple[list[WebSpan], int | None]:
     """Find the values of a line from a word on.
 
@@ -51,6 +69,7 @@ def find_web(
         words: words of the line; what follows the last one is not known.
         at: index of the first word to read.
         cues: for each word the words before it that ask for a value of the web; `label` "" where none do.
+        begun: beginning of the word after the last one, in small letters; "" if it is not known.
 
     Returns:
         The values, and the first word of one that may still go on or begin; None if none may.
@@ -70,7 +89,14 @@ def find_web(
             at = span.end
         else:
             at = max(at + 1, after_part)
+    last = len(words) - 1
+    if open_from == last and _is_plain(begun) and _is_plain(words[last].low) and cues[last].end != last:
+        open_from = None  # no sign follows, so that the last word begins no value
     return found, open_from
+
+
+def _is_plain(low: str) -> bool:
+    return len(low) > 1 and low.isalpha() and low not in _GOING_ON
 
 
 def _connector(words: Sequence[TextWord], at: int) -> tuple[int, str]:
@@ -155,7 +181,12 @@ def _read_on(words: Sequence[TextWord], value: str, end: int, after_part: int) -
             whole_sign = value + sign if sign in "/_" else value
             return _Parse(whole_sign, len(words) if whole_sign != value else end, True), after_part
         domain = sign == "@" or (sign == "." and "@" in value)
-        if len(words[place].low) > 1 and words[place].low in _WEAK_WORDS and (domain or sign == ".") and words[place].low not in DOMAINS:
+        if (
+            len(words[place].low) > 1
+            and words[place].low in _WEAK_WORDS
+            and (domain or sign == ".")
+            and words[place].low not in DOMAINS
+        ):
             break
         part, after = _part(words, place, 3 if sign == "@" or value.endswith(("www", "https")) else 1)
         if not part:
@@ -200,7 +231,9 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
         word = words[at].low
         if any(c.isdigit() for c in value) and not value.isdigit():
             return WebSpan(at, end, "username", 0.7)
-        said = at and cue.lines == 0 and words[at - 1].low in ("is", "it's", "as", "by", "under", "called", "be", "handle")
+        said = (
+            at and cue.lines == 0 and words[at - 1].low in ("is", "it's", "as", "by", "under", "called", "be", "handle")
+        )
         if said and word not in _WEAK_WORDS and not word.endswith(("ed", "ing")) and len(word) > 4:
             return WebSpan(at, at + 1, "username", 0.4)
     return None

@@ -28,7 +28,7 @@ class TextWord(NamedTuple):
     """Characters of the token after the word, such as "," or "."."""
 
 
-def split_words(text: str, start: int, end: int) -> tuple[list[TextWord], int]:
+def split_text_words(text: str, start: int, end: int) -> tuple[list[TextWord], int]:
     """Split a line of a text into words.
 
     Returns:
@@ -38,10 +38,7 @@ def split_words(text: str, start: int, end: int) -> tuple[list[TextWord], int]:
     words: list[TextWord] = []
     complete = 0
     for token in _TOKEN.finditer(text, start, end):
-        if token.end() < len(text):
-            complete = -1
-        else:
-            complete = len(words)
+        complete = -1 if token.end() < len(text) else len(words)
         _add_words(token[0], token.start(), words)
     return words, len(words) if complete < 0 else complete
 
@@ -55,7 +52,7 @@ def _add_words(token: str, offset: int, words: list[TextWord]) -> None:
         words.append(_word(core, offset + at, token[:at], token[at + len(core) :]))
         return
     if "-" in core or "–" in core or "—" in core or "," in core:
-        parts = [x for x in re.finditer(r"[^,–—]+", core)] if not re.fullmatch(r"[\d,.]+", core) else []
+        parts = list(re.finditer(r"[^,–—]+", core)) if not re.fullmatch(r"[\d,.]+", core) else []
         pieces = [(x[0], x.start()) for x in parts] or [(core, 0)]
         pieces = [piece for x, place in pieces for piece in _split_hyphens(x, place)]
         for i, (piece, place) in enumerate(pieces):

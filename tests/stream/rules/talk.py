@@ -5,13 +5,17 @@ from functools import cache
 from hypothesis import strategies as st
 
 from encoder.train.data.pii.generate import generate_dialogues
+from stream.rules.vocabulary import list_words
 
-WORDS = """one two three four five six seven eight nine zero oh double triple forty twenty fifteen hundred thousand and a i
-    b m see for to too as in like mike bravo plus dash dot at point underscore slash under score forward com net co uk gmail
-    jane miller smith w www uh um let me no sorry mean wait then my number is phone call on card ending account sort code
-    email username login website passport plate born date of birth third march may nineteen eighty the twenty first order
-    flight room ip address postcode flat elm street park view court north dollars percent pm clock o'clock spell name
-    M-I-L 411 5555 (415) 555-0142 4111 07700 900 AB12 SW1A 1AA @jo jo.lee@x.org 12/03/1982 192.168.0.1 $5 3.5 yes? it's""".split()
+WORDS = list_words("""
+    one two three four five six seven eight nine zero oh double triple forty twenty fifteen hundred thousand and
+    a i b m see for to too as in like mike bravo plus dash dot at point underscore slash under score forward com
+    net co uk gmail jane miller smith w www uh um let me no sorry mean wait then my number is phone call on card
+    ending account sort code email username login website passport plate born date of birth third march may
+    nineteen eighty the twenty first order flight room ip address postcode flat elm street park view court north
+    dollars percent pm clock o'clock spell name M-I-L 411 5555 (415) 555-0142 4111 07700 900 AB12 SW1A 1AA @jo
+    jo.lee@x.org 12/03/1982 192.168.0.1 $5 3.5 yes? it's
+""")
 
 
 @cache

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from stream.rules.custom import CustomRules, load_rules
 from stream.rules.merge import RuleSpan
 from stream.rules.reader import PersonalDataRules
+from stream.rules.user.rules_file import CustomRules, load_rules
 from tests.stream.rules.talk import texts
 
 OWN = """

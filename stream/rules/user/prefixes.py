@@ -6,7 +6,10 @@ LONGEST = 500
 """Characters of a pattern."""
 LARGEST = 200_000
 """Characters of the pattern of the beginnings."""
-_ATOM = re.compile(r"\\p\{[^}]*\}|\\P\{[^}]*\}|\\[pP].|\\x\{[^}]*\}|\\x..|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|[^\\()|*+?{\[]", re.DOTALL)
+_ATOM = re.compile(
+    r"\\p\{[^}]*\}|\\P\{[^}]*\}|\\[pP].|\\x\{[^}]*\}|\\x..|\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|[^\\()|*+?{\[]",
+    re.DOTALL,
+)
 _ASSERTIONS = frozenset(("^", "$", r"\b", r"\B", r"\A", r"\z"))
 _REPEAT = re.compile(r"[*+?]|\{(\d+)(,?)(\d*)\}")
 

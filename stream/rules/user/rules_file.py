@@ -2,14 +2,14 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from stream.rules.merge import RuleSpan
 from stream.rules.numbers import NumberRun
-from stream.rules.prefixes import PatternError, prefix_pattern
+from stream.rules.user.prefixes import PatternError, prefix_pattern
 from stream.rules.words import Phrases, TextWord
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ DEFAULT_SCORE = 0.9
 NOT_PERSONAL = "not_personal"
 """Name in `[context]` of words that announce numbers of nobody."""
 _LABEL = re.compile(r"[a-z][a-z0-9_]*")
-_KEYS = {
+_KEYS: dict[str, dict[str, type]] = {
     "pattern": {"label": str, "regex": str, "context": list, "score": float, "spoken": bool},
     "words": {"label": str, "words": list, "score": float},
     "allow": {"words": list},
@@ -68,9 +68,11 @@ class CustomRules:
         for pattern in self.patterns:
             if pattern.spoken:
                 continue
-            for match in pattern.whole.finditer(text):
-                if match.end() > match.start() and _has_context(pattern, text[: match.start()]):
-                    found.append(RuleSpan(match.start(), match.end(), pattern.label, pattern.score))
+            found += [
+                RuleSpan(x.start(), x.end(), pattern.label, pattern.score)
+                for x in pattern.whole.finditer(text)
+                if x.end() > x.start() and _has_context(pattern, text[: x.start()])
+            ]
             beginning = pattern.beginning.search(text)
             unsettled = min(unsettled, beginning.start() if beginning else len(text))
         return [x for x in found if not self.allows(text[x.start : x.end])], unsettled
@@ -105,9 +107,9 @@ class CustomRules:
 def _has_context(pattern: UserPattern, before: str) -> bool:
     if pattern.context is None:
         return True
-    from stream.rules.words import split_words
+    from stream.rules.words import split_text_words
 
-    words, _ = split_words(before, 0, len(before))
+    words, _ = split_text_words(before, 0, len(before))
     return any(pattern.context.match(words, i)[1] for i in range(len(words)))
 
 
@@ -187,27 +189,28 @@ class _Loader:
             whole = re2.compile(regex, options)
             beginning = re2.compile(f"(?:{prefix_pattern(regex)})\\z", options)
         except (re2.error, PatternError) as error:
-            reason = error.args[0] if error.args else ""
-            reason = reason.decode() if isinstance(reason, bytes) else str(reason)
+            argument = error.args[0] if error.args else ""
+            reason = argument.decode() if isinstance(argument, bytes) else str(argument)
             self._fail(line, f"regex {regex!r}: {reason}; RE2's syntax holds (no look-around, no back references)")
         phrases = self._phrases("pattern", number, "context", table.get("context", []))
         context = Phrases((x, True) for x in phrases) if phrases else None
-        return UserPattern(
-            table["label"], float(table.get("score", DEFAULT_SCORE)), whole, beginning, context, spoken
-        )
+        return UserPattern(table["label"], float(table.get("score", DEFAULT_SCORE)), whole, beginning, context, spoken)
 
-    def _check(self, name: str, number: int, table: dict[str, Any], needed: Sequence[str]) -> None:
+    def _check(self, name: str, number: int, table: Mapping[str, Any], needed: Sequence[str]) -> None:
         kinds = _KEYS[name]
         for key, value in table.items():
             line = self._line(name, number, key)
             if key not in kinds:
                 self._fail(line, f"unknown key {key!r} in {name}: {', '.join(kinds)} are known")
             kind = kinds[key]
-            if not isinstance(value, (int, float) if kind is float else kind) or (kind is float and value is True):
+            number_wanted = kind is float
+            if not isinstance(value, (int, float) if number_wanted else kind) or (
+                number_wanted and isinstance(value, bool)
+            ):
                 self._fail(line, f"{key} is a {kind.__name__}, not {value!r}")
-            if key == "label" and not _LABEL.fullmatch(value):
+            if key == "label" and not _LABEL.fullmatch(str(value)):
                 self._fail(line, f"{value!r} is no label: small letters, digits and _")
-            if key == "score" and not 0 < value <= 1:
+            if isinstance(value, (int, float)) and not 0 < value <= 1 and key == "score":
                 self._fail(line, f"score {value!r} is not above 0 and at most 1")
         for key in needed:
             if key not in table:
@@ -215,9 +218,10 @@ class _Loader:
 
     def _phrases(self, name: str, number: int, key: str, value: object) -> list[str]:
         line = self._line(name, number, key)
-        if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
+        texts = [x for x in value if isinstance(x, str)] if isinstance(value, list) else []
+        if not isinstance(value, list) or len(texts) < len(value):
             self._fail(line, f"{key} is a list of texts")
-        phrases = [" ".join(x.lower().replace("’", "'").split()) for x in value]
+        phrases = [" ".join(x.lower().replace("’", "'").split()) for x in texts]
         if not all(phrases):
             self._fail(line, f"{key} has an empty text")
         return phrases
@@ -236,5 +240,5 @@ class _Loader:
                 break
         return start + 1
 
-    def _fail(self, line: int, reason: str) -> None:
+    def _fail(self, line: int, reason: str) -> NoReturn:
         raise RulesFileError(f"{self._path}: line {line}: {reason}")

@@ -163,6 +163,61 @@ def disguises(tagger: TaggerOption = "moderation", out: OutOption = None) -> Non
 
 
 @app.command()
+def promise(
+    data: Annotated[
+        str, typer.Option(help="Domain that is calibrated on: NAME=FILE, FILE+spoken, FILE+join60+limit1000.")
+    ],
+    other: Annotated[list[str], typer.Option(help="Another domain; may be repeated.")],
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    level: Annotated[str, typer.Option(help="Emission level: low, medium or high.")] = "medium",
+    seeds: Annotated[int, typer.Option(min=1, help="Splits of the sessions, and streams of each domain.")] = 100,
+    epsilon: Annotated[float, typer.Option(help="Error of the bounds of one split.")] = 0.05,
+    alarm_epsilon: Annotated[float, typer.Option(help="Error of the alarm of one label.")] = 0.001,
+    keep: Annotated[Path, typer.Option(help="Folder for what became of the spans.")] = Path("runs/promise"),
+    plot: Annotated[Path | None, typer.Option(help="File for the plot.")] = None,
+    out: OutOption = None,
+) -> None:
+    """Promises calibrated on one domain and watched on others: which alarms ring, and when."""
+    from benchmarks.promise import DomainText, plot_promise_bench, promise_bench_table, run_promise_bench
+    from stream.revisions.emission import LEVELS
+
+    if level not in LEVELS:
+        raise typer.BadParameter(f"--level {level!r} is none of {', '.join(LEVELS)}")
+    with usage_errors(), show_progress("promise") as progress:
+        domains = [DomainText.parse(x) for x in (data, *other)]
+        bench = run_promise_bench(tagger, domains, level, seeds, epsilon, alarm_epsilon, keep, progress)
+    show_report([promise_bench_table(bench)], out, "promise", bench)
+    if plot is not None:
+        plot_promise_bench(bench, plot)
+        typer.echo(plot)
+
+
+@app.command()
+def moderation(
+    tagger: TaggerOption = "moderation",
+    data: Annotated[Path, typer.Option(help="Folder of public sets; what is missing is left out.")] = Path(
+        "../shared/data"
+    ),
+    comments: Annotated[
+        str, typer.Option(help="Sets of comments with a label, in the folder, separated by commas.")
+    ] = "jigsaw_binary,wiki_toxicity,surge_toxicity",
+    limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the made-up chats.")] = 1,
+    out: OutOption = None,
+) -> None:
+    """Harmless text flagged and hateful text found, alone and in a made-up chat; contrasts, comments, toxic spans."""
+    from benchmarks.moderation.report import moderation_tables
+    from benchmarks.moderation.run import run_moderation
+
+    with usage_errors(), show_progress("moderation") as progress:
+        sets = [x for x in comments.split(",") if x]
+        report = run_moderation(tagger, data, sets, limit, seed, progress)
+    show_report(moderation_tables(report), out, "moderation", report)
+    for path in report.absent:
+        typer.echo(f"not measured: {path} is missing", err=True)
+
+
+@app.command()
 def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
     """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
     if sys.platform != "linux":

@@ -124,5 +124,5 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     routes += discovery_routes()
     if gateway is not None:
         received = worker.engine.intake.segments
-        routes += stream_routes(gateway, received, settings, context.traffic, context.ignored)
+        routes += stream_routes(gateway, received, settings, context.traffic, names, context.ignored)
     return routes + openapi_routes(settings, names, tuple(offered))

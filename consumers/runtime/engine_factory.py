@@ -9,6 +9,8 @@ import structlog
 
 from consumers.common.console import show_loading
 from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, POLICIES, EngineSettings, SettingError, suggest
+from consumers.runtime.promises import ServedTagger, log_promises, make_watch, parse_alphas
+from consumers.runtime.settled import choose_rules, log_settled, watch_settled
 
 if TYPE_CHECKING:
     from encoder.checkpoints.names import HeadChoice
@@ -22,12 +24,23 @@ def check_engine(settings: EngineSettings) -> None:
     """Check all names, without loading anything: commands refuse a wrong one at once, before anything that takes long.
 
     Raises:
-        SettingError: an unknown tagger, policy or emission level, wrong thresholds, or a tagger is named twice.
+        SettingError: an unknown tagger, policy or emission level, wrong thresholds, a tagger is named twice, or a share
+            promised by hand is none.
     """
+    parse_alphas(settings.promise_alpha or ())
     _choose_taggers(settings.taggers)
     _check_policy(settings.policy)
     _read_emission(settings.stability)
     _read_thresholds(settings.score_threshold)
+
+
+def tagger_names(settings: EngineSettings) -> tuple[str, ...]:
+    """Return the names of the taggers as revisions give them, without loading anything.
+
+    Raises:
+        SettingError: see `check_engine`.
+    """
+    return tuple(head for choice in _choose_taggers(settings.taggers) for head in choice.heads)
 
 
 def build_engine(settings: EngineSettings) -> "Engine":
@@ -55,9 +68,11 @@ def warn_of_cache() -> None:
 
 
 def log_loaded(engine: "Engine", **fields: int) -> None:
-    """Log the taggers of an engine and the number formats that they compute in."""
+    """Log the taggers of an engine, the number formats that they compute in, and what is promised of their labels."""
     names, formats = ", ".join(engine.tagger_names), ", ".join(engine.labeller.precisions)
     structlog.get_logger().info("tagger_loaded", tagger=names, number_format=formats, **fields)
+    log_promises(engine.promises)
+    log_settled(engine.rules, engine.promises.settled, engine.tagger_names)
 
 
 def _load(settings: EngineSettings) -> "Engine":
@@ -77,14 +92,15 @@ def _load(settings: EngineSettings) -> "Engine":
     from stream.overload.governor import Governor
 
     try:
-        labellers = [
-            HybridLabeller(
+        served = [
+            ServedTagger(
                 load_tagger(os.fspath(x.folder), number_format=settings.number_format, device=settings.device), x.heads
             )
             for x in _choose_taggers(settings.taggers)
         ]
+        labellers = [HybridLabeller(x.tagger, x.heads) for x in served]
         own = most_cautious_policy([head.default_policy for labeller in labellers for head in labeller.heads])
-        policy = parse_policy(resolve_policy(settings.policy, own))
+        policy = resolve_policy(settings.policy, own)
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
     except DeviceError as error:
@@ -95,12 +111,15 @@ def _load(settings: EngineSettings) -> "Engine":
     if settings.budget_gflops or settings.budget_share:
         gflops = settings.budget_gflops
         budget = Budget(1e9 * gflops) if gflops else Budget(settings.budget_share, "seconds")
+    emission, rules = _read_emission(settings.stability), choose_rules(settings, served)
     return Engine(
         labellers[0] if len(labellers) == 1 else MultiModelLabeller(labellers),
-        policy,
+        parse_policy(policy),
         coalesce=settings.coalesce,
-        emission=_read_emission(settings.stability),
+        emission=emission,
         thresholds=_read_thresholds(settings.score_threshold, labellers),
+        promises=make_watch(settings, served, emission, policy, watch_settled(rules, served, emission, policy)),
+        rules=rules,
         idle_seconds=settings.idle_seconds,
         remember_seconds=settings.remember_seconds,
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,

@@ -6,9 +6,10 @@ the number of the frame that it answers. An invalid frame is answered by an erro
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import IntEnum
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -21,7 +22,7 @@ from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput, decode_json
 from consumers.formats.ignored import IgnoredRecords
-from consumers.formats.readers import NORMAL, MessageReader, make_reader
+from consumers.formats.readers import NORMAL, ClosingReader, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
 from consumers.http.guard.limits import caller_of
@@ -32,6 +33,8 @@ from consumers.http.settings import HttpSettings
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
+from stream.sentences.auto_close import WORDS_AFTER, AutoClose
+from stream.sentences.split import PUNCTUATION
 
 log = structlog.get_logger()
 
@@ -71,7 +74,17 @@ class StreamError(msgspec.Struct, tag="error"):
 
 
 class BadQuery(ValueError):
-    """The query names an unknown format."""
+    """The query names an unknown format, or asks for what the service cannot do."""
+
+
+class StreamQuery(NamedTuple):
+    """What the query of a connection asks for."""
+
+    reader: MessageReader
+    key: bytes | None
+    """Session of all messages, encoded as a record's key."""
+    auto_close: AutoClose | None
+    """What closes the segments of `reader`."""
 
 
 class StreamIdle(RuntimeError):
@@ -83,6 +96,7 @@ def stream_routes(
     received: Received,
     settings: HttpSettings,
     traffic: HttpTraffic,
+    taggers: Sequence[str],
     ignored: IgnoredRecords | None = None,
 ) -> list[BaseRoute]:
     """Return the routes of `/v1/stream`.
@@ -91,6 +105,7 @@ def stream_routes(
         received: returns the received segments by the engine's name of a session.
         settings: limits of one connection.
         traffic: counts the connections that are ended.
+        taggers: names of the taggers that run.
         ignored: counts frames in which their format found nothing to label.
     """
 
@@ -99,8 +114,8 @@ def stream_routes(
         code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
             async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
-                query = read_query(received, client, websocket.query_params, ignored)
-                await StreamConnection(websocket, client, *query, settings).run()
+                query = read_query(received, client, websocket.query_params, taggers, ignored)
+                await StreamConnection(websocket, client, query, settings).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
@@ -129,24 +144,43 @@ _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def read_query(
-    received: Received, client: ClientHandle, query: Mapping[str, str], ignored: IgnoredRecords | None = None
-) -> tuple[MessageReader, bytes | None]:
-    """Return the reader for the query's format, and the query's session encoded as a record's key.
+    received: Received,
+    client: ClientHandle,
+    query: Mapping[str, str],
+    taggers: Sequence[str],
+    ignored: IgnoredRecords | None = None,
+) -> StreamQuery:
+    """Read the query of a connection.
 
     Raises:
-        BadQuery: the format is unknown.
+        BadQuery: the format is unknown, or segments cannot be closed at sentence ends.
     """
 
     def segments(session: str) -> Segments:
         engine_id = client.engine_id(session)
         return {} if engine_id is None else received(engine_id)
 
-    session = query.get("session")
+    session, name = query.get("session"), query.get("format", NORMAL)
     key = None if session is None else session.encode("utf-8", "surrogatepass")
+    auto_close = _read_auto_close(query.get("auto_close", "false"), name, taggers)
     try:
-        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION, ignored), key
+        reader = make_reader(name, segments, DEFAULT_SESSION, ignored)
     except SettingError as error:
         raise BadQuery(error.detail) from None
+    return StreamQuery(reader if auto_close is None else ClosingReader(reader, auto_close), key, auto_close)
+
+
+def _read_auto_close(value: str, format: str, taggers: Sequence[str]) -> AutoClose | None:
+    if value == "false":
+        return None
+    words = WORDS_AFTER if value == "true" else int(value) if re.fullmatch("[1-9][0-9]?", value) else None
+    if words is None:
+        raise BadQuery(f"auto_close={value!r} must be true, false, or a number of words from 1 to 99")
+    if PUNCTUATION not in taggers:
+        raise BadQuery(f"auto_close needs the tagger {PUNCTUATION}; the service has {', '.join(taggers)}")
+    if format != NORMAL:
+        raise BadQuery(f"auto_close is for messages in normal form; those of {format} close their segments themselves")
+    return AutoClose(words)
 
 
 class StreamConnection:
@@ -156,15 +190,13 @@ class StreamConnection:
         self,
         websocket: WebSocket,
         client: ClientHandle,
-        reader: MessageReader,
-        key: bytes | None,
+        query: StreamQuery,
         settings: HttpSettings,
     ) -> None:
         self._settings = settings
         self._websocket = websocket
         self._client = client
-        self._reader = reader
-        self._key = key
+        self._reader, self._key, self._auto_close = query
         self._sending = asyncio.Lock()
 
     async def run(self) -> None:
@@ -205,7 +237,7 @@ class StreamConnection:
             return await self._send_error("too_large", detail, frame)
         try:
             messages = self._reader.read(value, self._key, frame)
-        except BadInput as error:
+        except (BadInput, InputError) as error:
             return await self._send_error(error.reason, error.detail, frame)
         except Exception:
             return await self._send_fault(frame)
@@ -219,6 +251,8 @@ class StreamConnection:
         except InputError as error:
             await self._send_error(error.reason, error.detail, frame)
         except TooManySessions as error:
+            if self._auto_close is not None:
+                self._auto_close.drop_session(message.session)
             await self._send_error("too_many_sessions", str(error), frame)
         except (GatewayClosed, WorkerFailed):
             raise
@@ -235,6 +269,8 @@ class StreamConnection:
             if isinstance(result, LabellingFailed):
                 await self._send_error("labelling_failed", "a fault of the service; its log says why", result.offset)
             else:
+                if self._auto_close is not None:
+                    self._auto_close.see(result)
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:

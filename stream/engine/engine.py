@@ -21,6 +21,7 @@ from stream.revisions.emission import LOW, Emission
 from stream.revisions.span_diff import Difference
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import DropSession, Operation, Remove, Write
+from stream.sessions.redactor import Redactor
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
 from stream.sessions.snapshot import Entry, SavedSession
@@ -78,6 +79,7 @@ class Engine:
         remember_segments: closed segments of a session that can still be edited or deleted. All members of a consumer
             group must have the same value.
         max_open_segments: a new segment beyond them closes the oldest one of its session (`Revision.closed_by`).
+        redactor: makes the redacted stream (`StepResult.redacted`); then spans of revisions have no text.
         whole_words: whether spans are fitted to whole words; evaluations measure those that the tagger labelled.
     """
 
@@ -95,6 +97,7 @@ class Engine:
         remember_seconds: float = 3600.0,
         remember_segments: int = REMEMBERED_SEGMENTS,
         max_open_segments: int = MAX_OPEN_SEGMENTS,
+        redactor: Redactor | None = None,
         whole_words: bool = True,
     ) -> None:
         self.idle_seconds = idle_seconds
@@ -109,7 +112,8 @@ class Engine:
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
         policy = self.pricing.apply_to(policy)
-        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments)
+        self.redactor = redactor
+        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, redactor)
         self._passes = _slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
@@ -206,6 +210,8 @@ class Engine:
         if self.sliced:
             self._work_on_slices(jobs, result)
             timer.end("slices")
+        if self.redactor is not None:
+            result.redacted = self.redactor.take_messages()
         self._count_step(result, before)
         return result
 

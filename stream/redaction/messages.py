@@ -1,5 +1,7 @@
 """Messages of the redacted stream: normal form (`stream.messages.types`), with fields that readers of it may ignore."""
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -45,3 +47,11 @@ class RedactedEnd(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
 
 
 RedactedMessage = RedactedUpdate | RedactedDelete | RedactedEnd
+
+
+class RedactedOutput(NamedTuple):
+    """A message of the redacted stream, and the session that it is about."""
+
+    session: str
+    """Its id, also where the message has a hash of it."""
+    message: RedactedMessage

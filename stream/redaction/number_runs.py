@@ -38,7 +38,7 @@ _ASKING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
 """Words that ask for a number, and the label of it; the first that fits."""
 
 
-class NumberRun(NamedTuple):
+class DigitRun(NamedTuple):
     """A run of digits in a text, written or spoken."""
 
     start: int
@@ -60,7 +60,7 @@ class KnownNumber(msgspec.Struct, array_like=True):
     """Whether the last segment of its speaker ended in it."""
 
 
-def find_runs(text: str) -> Iterator[NumberRun]:
+def find_digit_runs(text: str) -> Iterator[DigitRun]:
     """Yield the runs of digits of a text: figures and number words, with fillers inside."""
     words = list(_WORD.finditer(text))
     kinds = [_kind_of(x[0]) for x in words]
@@ -79,7 +79,7 @@ def find_runs(text: str) -> Iterator[NumberRun]:
             stop -= 1
         while not (text[start].isalnum() or text[start] in "(+"):
             start += 1
-        yield NumberRun(start, stop, _digits(text[start:stop]), is_leading, end == len(words))
+        yield DigitRun(start, stop, _digits(text[start:stop]), is_leading, end == len(words))
         is_leading, first = False, last + 1
 
 
@@ -99,7 +99,7 @@ def cover_runs(
     """
     covers, unsettled = [], None
     going_on = next((x for x in reversed(numbers) if x.goes_on and x.speaker == speaker), None)
-    for run in find_runs(text):
+    for run in find_digit_runs(text):
         label = None
         if run.is_leading and going_on is not None:
             label = going_on.label
@@ -126,7 +126,7 @@ def remember_runs(
         KnownNumber(x.label, x.digits, x.speaker, x.goes_on and x.speaker != speaker) if x.goes_on else x
         for x in numbers
     ]
-    runs = list(find_runs(text))
+    runs = list(find_digit_runs(text))
     if not runs and going_on is not None and not text.strip():
         return numbers
     for run in runs:
@@ -141,7 +141,7 @@ def remember_runs(
     return after[-MAX_NUMBERS:]
 
 
-def _find_read_back(text: str, run: NumberRun, numbers: Sequence[KnownNumber]) -> str | None:
+def _find_read_back(text: str, run: DigitRun, numbers: Sequence[KnownNumber]) -> str | None:
     """Return the label of the known number that a run repeats, or a part of it."""
     enough = len(run.digits) >= READ_BACK or (len(run.digits) == 2 and run.is_leading and run.is_trailing)
     for number in reversed(numbers):
@@ -152,12 +152,12 @@ def _find_read_back(text: str, run: NumberRun, numbers: Sequence[KnownNumber]) -
     return None
 
 
-def _may_become(run: NumberRun, numbers: Sequence[KnownNumber]) -> bool:
+def _may_become(run: DigitRun, numbers: Sequence[KnownNumber]) -> bool:
     """Tell whether an unfinished run may become a read-back."""
     return any(run.digits in x.digits for x in numbers)
 
 
-def _asked_for(text: str, run: NumberRun) -> str | None:
+def _asked_for(text: str, run: DigitRun) -> str | None:
     before = text[max(0, run.start - _BEFORE) : run.start]
     return next((label for pattern, label in _ASKING if pattern.search(before)), None)
 

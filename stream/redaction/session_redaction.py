@@ -1,4 +1,4 @@
-"""Redaction of one session: what was released of its segments, the numbers of its values, and what is stored of both."""
+"""Redaction of one session: what was released of its segments, numbers of its values, and what is stored of both."""
 
 from collections.abc import Iterable, Sequence
 
@@ -139,7 +139,7 @@ class SessionRedaction:
         return shown
 
     def _text_of(self, segment: SegmentRedaction, text: str) -> str:
-        """Return the text that readers have of a segment, with blocks in place of what is withheld if they want them."""
+        """Return the text that readers have of a segment, with blocks for what is withheld if they want them."""
         source, shown, _ = segment.released
         if self._policy.withheld == "omit" or not text.startswith(source):
             return shown

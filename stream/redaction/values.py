@@ -3,28 +3,20 @@
 import re
 import unicodedata
 
+_ONES = "one two three four five six seven eight nine"
 _DIGITS = {
     **dict.fromkeys(("oh", "o", "zero", "nought", "naught"), "0"),
-    **{
-        word: str(n)
-        for n, word in enumerate(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"], 1)
-    },
+    **{word: str(n) for n, word in enumerate(_ONES.split(), 1)},
     "niner": "9",
 }
-_TEENS = {
-    word: str(n)
-    for n, word in enumerate(
-        ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"],
-        10,
-    )
-}
-_TENS = {
-    word: n for n, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2)
-}
+_TEEN_WORDS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_TEENS = {word: str(n) for n, word in enumerate(_TEEN_WORDS.split(), 10)}
+_TEN_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {word: n for n, word in enumerate(_TEN_WORDS.split(), 2)}
 _TIMES = {"double": 2, "triple": 3, "treble": 3}
 _SIGNS = {"at": "@", "dot": ".", "point": ".", "dash": "-", "hyphen": "-", "underscore": "_", "slash": "/"}
 FILLERS = frozenset(
-    ["uh", "um", "er", "ah", "erm", "hm", "no", "sorry", "i", "mean", "the", "is", "so", "that's", "it's"]
+    ["uh", "um", "er", "ah", "erm", "hm", "no", "sorry", "the", "is", "so", "that's", "it's"]
 )
 """Words that may stand inside a value or before it and are no part of it."""
 _ADDRESSES = ("mail", "url", "user", "web", "domain", "handle")
@@ -38,7 +30,7 @@ def normalise_value(label: str, value: str) -> str:
     digits. Parts of a number that were corrected stay: only the owner of the number knows which count.
     """
     is_address = any(x in label.lower() for x in _ADDRESSES)
-    text = unicodedata.normalize("NFKC", value).casefold()
+    text = unicodedata.normalize("NFKC", value).casefold().replace("i mean", "")
     words = [x for x in _WORD.findall(text) if x not in FILLERS and (is_address or x.isalnum() or "'" in x)]
     parts = _spell_out(words, is_address)
     joined = "".join(parts)

@@ -72,7 +72,8 @@ def test_no_part_of_a_covered_value_is_ever_released(updates, release, style, wi
         assert MARK not in (shown or "").lower()
         assert segment.released.text == "" or text.startswith(segment.released.source)
         for redaction, cover in zip(segment.released.redactions, segment.released.redactions[1:], strict=False):
-            assert redaction.to <= cover.at and redaction.end <= cover.start
+            assert redaction.to <= cover.at
+            assert redaction.end <= cover.start
     assert segment.released.source == text
 
 

@@ -52,7 +52,9 @@ def test_a_hash_depends_on_key_and_value_alone():
 def test_a_surrogate_is_of_the_same_kind_and_the_same_in_its_session():
     session = SessionRedaction(RedactionPolicy(style="surrogate"), "s")
     mail = say(session, "to", "email", "ada at example dot org")
-    assert mail == say(session, "to", "email", "ada@example.org") and "@" in mail and "ada@" not in mail
+    assert mail == say(session, "to", "email", "ada@example.org")
+    assert "@" in mail
+    assert "ada@" not in mail
     assert say(session, "to", "email", "bo@example.org") != mail
     assert say(SessionRedaction(RedactionPolicy(style="surrogate"), "t"), "to", "email", "ada@example.org") != mail
     assert any(x.isdigit() for x in say(session, "on", "phone", "555 0142"))

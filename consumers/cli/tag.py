@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from consumers.cli.flags import Select
 from consumers.cli.options import FormatOption, SessionOption
 from consumers.common.logs import configure_logging
+from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import OFFLINE, EngineSettings, SettingError, setting
 
 
@@ -25,10 +26,11 @@ class TagCommand:
         bool, setting("Write only revisions of closed segments.", "--final-only", panel="Messages")
     ] = False
     engine: Annotated[EngineSettings, Select("tagger policy stability device number_format", **OFFLINE)]
+    redaction: RedactionSettings
 
 
 def tag(settings: TagCommand) -> int:
-    """Label lines of standard input; revisions go to standard output."""
+    """Label lines of standard input; revisions, or with --redact redacted updates, go to standard output."""
     configure_logging("info")
     from consumers.formats.ignored import IgnoredRecords
     from consumers.formats.line_reader import LineReader
@@ -40,7 +42,7 @@ def tag(settings: TagCommand) -> int:
     if is_text and settings.format != NORMAL:
         raise SettingError("format", "lines of text are of no format: leave --input or --format out")
     check_engine(settings.engine)
-    engine = build_engine(settings.engine)
+    engine = build_engine(settings.engine, settings.redaction)
     from consumers.runtime.tag_lines import TEXT_SESSION, TextReader, tag_input
 
     configure_logging("warning")

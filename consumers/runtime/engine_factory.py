@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumers.common.console import show_loading
+from consumers.common.redaction import NO_REDACTION, RedactionSettings
 from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, POLICIES, EngineSettings, SettingError, suggest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from encoder.checkpoints.names import HeadChoice
     from stream.engine.engine import Engine
+    from stream.labelling.hybrid import HybridLabeller
     from stream.revisions.emission import Emission
+    from stream.sessions.redactor import Redactor
 
 
 def check_engine(settings: EngineSettings) -> None:
@@ -26,15 +31,15 @@ def check_engine(settings: EngineSettings) -> None:
     _read_emission(settings.stability)
 
 
-def build_engine(settings: EngineSettings) -> "Engine":
-    """Load taggers and build an engine. Takes seconds, and shows it.
+def build_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> "Engine":
+    """Load taggers and build an engine, which redacts if labels are named. Takes seconds, and shows it.
 
     Raises:
         SettingError: see `check_engine`; or the device is missing, a checkpoint is damaged, or the policy needs a
             number.
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
-        engine = _load(settings)
+        engine = _load(settings, redaction)
     warn_of_cache()
     return engine
 
@@ -56,7 +61,7 @@ def log_loaded(engine: "Engine", **fields: int) -> None:
     structlog.get_logger().info("tagger_loaded", tagger=names, number_format=formats, **fields)
 
 
-def _load(settings: EngineSettings) -> "Engine":
+def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
     # Compute has one core, Kafka and the event loop the other. Where torch computes, `set_num_threads` alone is too
     # late: it reaches the compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -101,7 +106,24 @@ def _load(settings: EngineSettings) -> "Engine":
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
         governor=Governor(settings.overload_seconds) if settings.overload_seconds else None,
         budget=budget,
+        redactor=_make_redactor(redaction, labellers),
     )
+
+
+def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabeller]") -> "Redactor | None":
+    from stream.sessions.redactor import Redactor
+
+    labels = {head.name: _span_labels(head.labels) for labeller in labellers for head in labeller.heads}
+    policy = settings.make_policy(frozenset().union(*labels.values()))
+    if policy is None:
+        return None
+    taggers = frozenset(name for name, own in labels.items() if policy.labels is None or own & policy.labels)
+    return Redactor(policy, taggers)
+
+
+def _span_labels(labels: "Sequence[str]") -> frozenset[str]:
+    """Labels of spans, from those of words (B-person, I-person, O)."""
+    return frozenset(x[2:] for x in labels if x[:2] in ("B-", "I-"))
 
 
 def _choose_taggers(names: list[str]) -> "list[HeadChoice]":

@@ -15,6 +15,7 @@ from typing import BinaryIO, TextIO
 import msgspec
 
 from consumers.common.json_wrapping import BYTE_ORDER_MARK
+from consumers.common.redaction import hide_detail
 from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.line_reader import Line, LineReader
@@ -22,8 +23,11 @@ from consumers.formats.readers import MessageReader
 from stream.engine.engine import Engine, StepResult
 from stream.messages.errors import InputError
 from stream.messages.types import Message, Revision
+from stream.redaction.messages import RedactedMessage, RedactedUpdate
 
 TEXT_SESSION = "stdin"
+Answer = Revision | RedactedMessage
+"""What is written: redacted updates if the engine redacts, else revisions."""
 MAX_PENDING = 1024
 """Largest number of lines in the engine: enough to fill its batches, few enough for early output."""
 
@@ -38,24 +42,31 @@ class TextReader:
 
 @dataclass
 class OrderedOutput:
-    """Reorders revisions: those of a line are released once all earlier lines are answered."""
+    """Reorders revisions: those of a line are released once all earlier lines are answered.
+
+    Args:
+        redacted: whether the messages of the redacted stream are written instead.
+    """
+
+    redacted: bool = False
 
     _open: deque[int] = field(default_factory=deque)
     _unanswered: dict[int, int] = field(default_factory=dict)
-    _revisions: dict[int, list[Revision]] = field(default_factory=dict)
+    _revisions: dict[int, list[Answer]] = field(default_factory=dict)
 
     def add_line(self, line: int, messages: int = 1) -> None:
         """Add a line with the number of its messages that the engine has; lines must be added in order."""
         self._open.append(line)
         self._unanswered[line] = messages
 
-    def add_result(self, result: StepResult) -> list[Revision]:
+    def add_result(self, result: StepResult) -> list[Answer]:
         """Add the result of a step; returns the revisions that may be written now."""
-        for revision in result.revisions:
+        answers: list[Answer] = [x.message for x in result.redacted] if self.redacted else [*result.revisions]
+        for revision in answers:
             self._revisions.setdefault(revision.offset, []).append(revision)
         for answer in result.answered:
             self._unanswered[answer.offset] -= 1
-        ready: list[Revision] = []
+        ready: list[Answer] = []
         while self._open and not self._unanswered[self._open[0]]:
             line = self._open.popleft()
             del self._unanswered[line]
@@ -94,7 +105,8 @@ class TagRun:
         self._final_only = final_only
         self._out = out
         self._errors = errors
-        self._order = OrderedOutput()
+        self._redacts = engine.redactor is not None
+        self._order = OrderedOutput(self._redacts)
         self.bad = 0
         self.lines = 0
 
@@ -107,7 +119,8 @@ class TagRun:
         while self._fill(lines):
             result = self._engine.step()
             for failure in result.failures:
-                self._report(failure.offset, f"labelling failed: {failure.error!r}")
+                fault = type(failure.error).__name__ if self._redacts else repr(failure.error)
+                self._report(failure.offset, f"labelling failed: {fault}")
             self._write(self._order.add_result(result))
 
     def _fill(self, lines: LineReader) -> bool:
@@ -128,7 +141,7 @@ class TagRun:
             for message in self._reader.read(line.value, self._key, line.number):
                 submitted += self._submit_one(message, line.number)
         except (BadInput, InputError) as error:
-            self._report(line.number, f"{error.reason}: {error.detail}")
+            self._report(line.number, self._explain(error))
         if submitted:
             self._order.add_line(line.number, submitted)
 
@@ -136,14 +149,18 @@ class TagRun:
         try:
             self._engine.submit(message, line)
         except InputError as error:
-            self._report(line, f"{error.reason}: {error.detail}")
+            self._report(line, self._explain(error))
             return False
         return True
 
-    def _write(self, revisions: list[Revision]) -> None:
-        for revision in revisions:
-            if revision.final or not self._final_only:
-                self._out.write(_encode_line(revision))
+    def _explain(self, error: BadInput | InputError) -> str:
+        detail = hide_detail(error.reason, error.detail) if self._redacts else error.detail
+        return f"{error.reason}: {detail}"
+
+    def _write(self, answers: list[Answer]) -> None:
+        for answer in answers:
+            if not (self._final_only and isinstance(answer, Revision | RedactedUpdate) and not answer.final):
+                self._out.write(_encode_line(answer))
         self._out.flush()
 
     def _report(self, line: int, error: str) -> None:
@@ -152,8 +169,8 @@ class TagRun:
         print(f"line {line + 1} (offset {line}): {error}", file=self._errors, flush=True)
 
 
-def _encode_line(revision: Revision) -> bytes:
-    """Encode a revision as one line, also for terminals and for readers that break lines at U+0085 or U+2028."""
+def _encode_line(revision: Answer) -> bytes:
+    """Encode a message as one line, also for terminals and for readers that break lines at U+0085 or U+2028."""
     line = msgspec.json.encode(revision)
     return _CONTROL.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), line) + b"\n"
 

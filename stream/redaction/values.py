@@ -15,9 +15,7 @@ _TEN_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _TENS = {word: n for n, word in enumerate(_TEN_WORDS.split(), 2)}
 _TIMES = {"double": 2, "triple": 3, "treble": 3}
 _SIGNS = {"at": "@", "dot": ".", "point": ".", "dash": "-", "hyphen": "-", "underscore": "_", "slash": "/"}
-FILLERS = frozenset(
-    ["uh", "um", "er", "ah", "erm", "hm", "no", "sorry", "the", "is", "so", "that's", "it's"]
-)
+FILLERS = frozenset(["uh", "um", "er", "ah", "erm", "hm", "no", "sorry", "the", "is", "so", "that's", "it's"])
 """Words that may stand inside a value or before it and are no part of it."""
 _ADDRESSES = ("mail", "url", "user", "web", "domain", "handle")
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?|[@._/+-]")

@@ -11,8 +11,8 @@ from stream.messages.types import Revision
 from stream.revisions.span_diff import Difference
 from stream.revisions.spans import score_segment, update_span_details
 from stream.sessions.active_session import ActiveSession, end_session, restore_state
-from stream.sessions.redactor import Redactor
 from stream.sessions.operations import DropSession, EndSession, Operation, PurgeEnded, Remove, Restore, Write
+from stream.sessions.redactor import Redactor
 from stream.sessions.session import Segment, Session
 from stream.sessions.snapshot import Entry, SavedSession
 from stream.sessions.step_result import FormatDifference, StepResult

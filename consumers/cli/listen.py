@@ -8,6 +8,7 @@ from typing import Annotated
 from consumers.cli.flags import Select
 from consumers.cli.options import HttpFlags, LogLevelOption
 from consumers.common.logs import configure_logging
+from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import EngineSettings, SettingError
 
 
@@ -19,6 +20,7 @@ class ListenCommand:
     engine: Annotated[
         EngineSettings, Select("tagger policy stability device number_format overload_seconds idle_seconds")
     ]
+    redaction: RedactionSettings
     log_level: LogLevelOption = "info"
 
 
@@ -32,4 +34,4 @@ def listen(settings: ListenCommand) -> None:
     if http is None:
         raise SettingError("http_port", "`hearken listen` serves nothing but HTTP, so it needs a port")
     check_engine(settings.engine)
-    asyncio.run(listen_until_signal(http, partial(build_engine, settings.engine)))
+    asyncio.run(listen_until_signal(http, partial(build_engine, settings.engine, settings.redaction)))

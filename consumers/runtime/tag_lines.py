@@ -119,8 +119,7 @@ class TagRun:
         while self._fill(lines):
             result = self._engine.step()
             for failure in result.failures:
-                fault = type(failure.error).__name__ if self._redacts else repr(failure.error)
-                self._report(failure.offset, f"labelling failed: {fault}")
+                self._report(failure.offset, f"labelling failed: {failure.error!r}")
             self._write(self._order.add_result(result))
 
     def _fill(self, lines: LineReader) -> bool:

@@ -17,6 +17,7 @@ from stream.messages.types import Message, Revision
 from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
+from stream.redaction.faults import hide_error
 from stream.revisions.emission import LOW, Emission
 from stream.revisions.span_diff import Difference
 from stream.sessions.active_session import ActiveSession
@@ -374,7 +375,8 @@ class Engine:
         if isinstance(operation, Write | Remove):
             segment, offset = operation.segment, operation.offset
             result.entries += self._sessions.reset_session(operation)
-        result.failures.append(Failure(operation.session, segment, offset, error))
+        fault = error if self.redactor is None else hide_error(error)
+        result.failures.append(Failure(operation.session, segment, offset, fault))
         result.stats.failures += 1
         self._mark_answered(operation, result)
 

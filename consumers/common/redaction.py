@@ -131,5 +131,9 @@ _GENERAL = {
     "unknown_segment": "there is no such segment",
     "words_mismatch": "`words` has not one entry for each word of the text",
     "labelling_failed": "labelling failed",
+    "redacted_update_too_large": "the redacted text is larger than a record may be",
+    "revision_too_large": "the revision is larger than a record may be",
+    "too_many_sessions": "too many sessions are open",
+    "internal": "a fault of the service",
 }
 """What is said of an error where something is redacted: explanations may quote what they are about."""

@@ -113,17 +113,12 @@ def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
 def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabeller]") -> "Redactor | None":
     from stream.sessions.redactor import Redactor
 
-    labels = {head.name: _span_labels(head.labels) for labeller in labellers for head in labeller.heads}
+    labels = {name: own for labeller in labellers for name, own in labeller.span_labels.items()}
     policy = settings.make_policy(frozenset().union(*labels.values()))
     if policy is None:
         return None
     taggers = frozenset(name for name, own in labels.items() if policy.labels is None or own & policy.labels)
     return Redactor(policy, taggers)
-
-
-def _span_labels(labels: "Sequence[str]") -> frozenset[str]:
-    """Labels of spans, from those of words (B-person, I-person, O)."""
-    return frozenset(x[2:] for x in labels if x[:2] in ("B-", "I-"))
 
 
 def _choose_taggers(names: list[str]) -> "list[HeadChoice]":

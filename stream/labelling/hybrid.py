@@ -243,6 +243,9 @@ class HybridLabeller:
         self.heads = tagger.heads if heads is None else tuple(by_name[name] for name in heads)
         self.passes = (tuple(head.name for head in self.heads),)
         self.precisions = (tagger.encoder.precision,)
+        self.span_labels = {
+            head.name: frozenset(x[2:] for x in head.labels if x[:2] in ("B-", "I-")) for head in self.heads
+        }
         self._tagger = tagger
         self._reanchors = 0
 

@@ -10,4 +10,5 @@ class HiddenError(Exception):
 def hide_error(error: BaseException) -> HiddenError:
     """Return an error that says where another one happened, and nothing of its text."""
     places = [f"{x.filename}:{x.lineno}" for x in traceback.extract_tb(error.__traceback__)]
-    return HiddenError(f"{type(error).__name__} at {', '.join(places) or 'an unknown place'}")
+    hidden = HiddenError(f"{type(error).__name__} at {', '.join(places) or 'an unknown place'}")
+    return hidden.with_traceback(error.__traceback__)

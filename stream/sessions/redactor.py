@@ -4,6 +4,7 @@ stream.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from stream.labelling.labeller import Labelling
@@ -17,6 +18,8 @@ from stream.sessions.operations import Write
 from stream.sessions.session import Segment, Session
 from stream.sessions.snapshot import SavedSession
 
+CONTEXT_SEGMENTS = 4
+"""Closed segments that rules see beside the text of an open one."""
 REDACTED = "*redacted"
 """Name of the redacted stream among the counters of a session; no tagger has it."""
 
@@ -35,18 +38,19 @@ class Redactor:
     Args:
         policy: what is redacted, when it is released, and how it looks.
         taggers: those that can find what is redacted; text need not be settled for the others. None: all.
-        detect: rules beside the taggers, of a text and whether it is final; None: there are none.
+        detect: rules beside the taggers, of a text and of the closed segments before it, a line each; None: there are
+            none.
     """
 
     def __init__(
         self,
         policy: RedactionPolicy,
         taggers: frozenset[str] | None = None,
-        detect: Callable[[str, bool], Detection] | None = None,
+        detect: Callable[[str, str], Detection] | None = None,
     ) -> None:
         self.policy = policy
         self._taggers = taggers
-        self._detect = detect
+        self.detect = detect
         self._messages: list[RedactedOutput] = []
         key = policy.key
         self._hash = partial(hash_name, key) if policy.hash_ids else None
@@ -88,8 +92,8 @@ class Redactor:
         chosen = [x for x in readings if self._taggers is None or x in self._taggers]
         covers = [x for name in chosen for x in _covers_of(text, readings[name])]
         limit = min((settled[x] for x in chosen), default=len(text))
-        if self._detect is not None:
-            found = self._detect(text, final)
+        if self.detect is not None:
+            found = self.detect(text, _text_before(state, write.segment))
             covers += found.covers
             limit = min(limit, found.settled)
         redaction, own = _open(state, self.policy), _of(segment)
@@ -113,7 +117,7 @@ class Redactor:
     def remove_segment(self, state: Session, name: str, segment: Segment) -> None:
         """Tell readers that a segment was removed, if they know of it."""
         if segment.redaction is not None and segment.redaction.published is not None:
-            names = {"session": self._hide(state.id), "segment": self._hide(name)}
+            names = {"session": self.hide_name(state.id), "segment": self.hide_name(name)}
             message = RedactedDelete(**names, rev=_next_rev(state), offset=state.offset)
             self._messages.append(RedactedOutput(state.id, message))
 
@@ -121,7 +125,7 @@ class Redactor:
         """Tell readers that a session has ended, if they know of it; its numbers of values are forgotten."""
         state.redaction = None
         if REDACTED in state.counters:
-            message = RedactedEnd(session=self._hide(state.id), rev=_next_rev(state), offset=state.offset)
+            message = RedactedEnd(session=self.hide_name(state.id), rev=_next_rev(state), offset=state.offset)
             self._messages.append(RedactedOutput(state.id, message))
 
     def _publish(self, state: Session, name: str, segment: Segment, shown: str | None, final: bool) -> None:
@@ -129,20 +133,27 @@ class Redactor:
             return
         redactions = segment.redaction.released.redactions if segment.redaction else ()
         message = RedactedUpdate(
-            session=self._hide(state.id),
-            segment=self._hide(name),
+            session=self.hide_name(state.id),
+            segment=self.hide_name(name),
             text=shown,
             final=final,
-            speaker=segment.speaker and self._hide(segment.speaker),
-            channel=segment.channel and self._hide(segment.channel),
+            speaker=segment.speaker and self.hide_name(segment.speaker),
+            channel=segment.channel and self.hide_name(segment.channel),
             rev=_next_rev(state),
             offset=state.offset,
             redactions=tuple(RedactedPart(start=x.at, end=x.to, label=x.label) for x in redactions),
         )
         self._messages.append(RedactedOutput(state.id, message))
 
-    def _hide(self, name: str) -> str:
+    def hide_name(self, name: str) -> str:
+        """Return the keyed hash of an id or a speaker if the policy asks for it, else the name itself."""
         return name if self._hash is None else self._hash("id", name)
+
+
+def _text_before(state: Session, name: str) -> str:
+    """Return the last closed segments of a session but one, a line each."""
+    closed = (x.text for other, x in reversed(state.segments.items()) if x.closed and other != name)
+    return "\n".join(" ".join(x.split()) for x in reversed(list(islice(closed, CONTEXT_SEGMENTS))))
 
 
 def _open(state: Session, policy: RedactionPolicy) -> SessionRedaction:

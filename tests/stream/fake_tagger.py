@@ -249,6 +249,7 @@ class FakeLabeller:
         self.poison = set(poison)
         self.passes = (tuple(names),)
         self.precisions = (precision,)
+        self.span_labels = dict.fromkeys(names, frozenset({"person", "place"}))
         self.model = model
         self.steps: list[int] = []
 

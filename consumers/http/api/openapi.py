@@ -13,12 +13,15 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective, perspective_discovery
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
+from consumers.http.api.redact import RedactResponse
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
 from consumers.http.guard.tickets import TICKET_SECONDS, TicketResponse
 from consumers.http.settings import HttpSettings
 from stream.messages.types import Message, Revision
 from stream.messages.validation import MAX_ID
+from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedUpdate
+from stream.redaction.policy import STYLES
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
@@ -62,6 +65,10 @@ class Readiness(msgspec.Struct):
 
 _TYPES = (
     LabelResponse,
+    RedactResponse,
+    RedactedUpdate,
+    RedactedDelete,
+    RedactedEnd,
     perspective.AnalyzeResponse,
     TicketResponse,
     Problem,
@@ -87,6 +94,7 @@ def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
     """Describe all endpoints as OpenAPI 3.1."""
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {"Message": message, "LabelRequest": _label_request(names), "AnalyzeRequest": _analyze_request()}
+    schemas |= {"RedactRequest": _redact_request()}
     keyed = [*_security(settings), {"key": []}] if settings.token else []
     metrics = _content({"type": "string"}, "The metrics", "text/plain")
     description = {"200": _content({"type": "object"}, "The description")}
@@ -97,6 +105,7 @@ def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
         "/openapi.json": {"get": _operation("This description", description)},
         perspective_discovery.PATH: {"get": _open("For Google's client libraries", description)},
         "/v1/label": {"post": _label(names)},
+        "/v1/redact": {"post": _redact()},
         "/v1/stream": {"get": _stream()},
         "/v1/ticket": {"post": _ticket()},
     }
@@ -142,6 +151,12 @@ def _label_request(names: tuple[str, ...]) -> Json:
             _object(["texts"], texts=texts, text=null, taggers=taggers),
         ]
     }
+
+
+def _redact_request() -> Json:
+    about = "By default those of the service, else all."
+    labels = {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "description": about}
+    return _object(["text"], text=_TEXT, labels=labels, style={"enum": [*STYLES, None]})
 
 
 def _analyze_request() -> Json:
@@ -197,6 +212,15 @@ def _label(names: tuple[str, ...]) -> Json:
     return _operation("Label texts", answers, description=about, requestBody=_body("LabelRequest"))
 
 
+def _redact() -> Json:
+    answers = {**_answers("RedactResponse", 200), **_problems(400, 408, 413, 422)}
+    about = (
+        "The text is redacted as a closed segment. `start` and `end` are offsets of the text that was sent,"
+        " `redacted_start` and `redacted_end` those of the answer's text."
+    )
+    return _operation("Redact a text", answers, description=about, requestBody=_body("RedactRequest"))
+
+
 def _analyze() -> Json:
     either: Json = {"anyOf": [_ref("Problem"), _ref("GoogleProblem")]}
     answers = {
@@ -216,16 +240,19 @@ def _analyze() -> Json:
 def _stream() -> Json:
     about = (
         "A WebSocket. The client sends messages, one a frame, in normal form (Message) or in the format that the query"
-        ' names; the server answers with Revision and StreamError. `{"type": "end"}` ends all sessions and then the'
+        " names; the server answers with Revision and StreamError, or, with output=redacted, with RedactedUpdate,"
+        ' RedactedDelete and RedactedEnd instead of Revision. `{"type": "end"}` ends all sessions and then the'
         f" connection. Close codes: {', '.join(f'{x.value} {x.name.lower()}' for x in CloseCode)}, 1009 frame too big."
     )
     query = {
         "format": {"enum": [*FORMATS, AUTO], "default": "normal"},
         "ticket": {"type": "string", "description": "Instead of the token, from /v1/ticket."},
         "session": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
+        "output": {"enum": ["revisions", "redacted"], "default": "revisions"},
     }
     parameters = [{"name": name, "in": "query", "required": False, "schema": x} for name, x in query.items()]
-    frames = {"client": _ref("Message"), "server": {"oneOf": [_ref("Revision"), _ref("StreamError")]}}
+    kinds = ("Revision", "RedactedUpdate", "RedactedDelete", "RedactedEnd", "StreamError")
+    frames = {"client": _ref("Message"), "server": {"oneOf": [_ref(x) for x in kinds]}}
     answers = {"101": {"description": "The connection is a WebSocket now"}, **_problems(426)}
     return _operation("Label a stream", answers, description=about, parameters=parameters, **{"x-frames": frames})
 

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from consumers.common.redaction import hide_detail
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput, decode_json
@@ -32,6 +33,7 @@ from consumers.http.settings import HttpSettings
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
+from stream.redaction.messages import RedactedMessage
 
 log = structlog.get_logger()
 
@@ -84,6 +86,7 @@ def stream_routes(
     settings: HttpSettings,
     traffic: HttpTraffic,
     ignored: IgnoredRecords | None = None,
+    redacts: bool = False,
 ) -> list[BaseRoute]:
     """Return the routes of `/v1/stream`.
 
@@ -92,6 +95,7 @@ def stream_routes(
         settings: limits of one connection.
         traffic: counts the connections that are ended.
         ignored: counts frames in which their format found nothing to label.
+        redacts: whether the service makes a redacted stream.
     """
 
     async def stream(websocket: WebSocket) -> None:
@@ -99,8 +103,8 @@ def stream_routes(
         code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
             async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
-                query = read_query(received, client, websocket.query_params, ignored)
-                await StreamConnection(websocket, client, *query, settings).run()
+                query = read_query(received, client, websocket.query_params, ignored, redacts)
+                await StreamConnection(websocket, client, *query, settings, redacts).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
@@ -129,13 +133,25 @@ _UPGRADE = {"upgrade": "websocket", "connection": "upgrade"}
 
 
 def read_query(
-    received: Received, client: ClientHandle, query: Mapping[str, str], ignored: IgnoredRecords | None = None
+    received: Received,
+    client: ClientHandle,
+    query: Mapping[str, str],
+    ignored: IgnoredRecords | None = None,
+    redacts: bool = False,
 ) -> tuple[MessageReader, bytes | None]:
     """Return the reader for the query's format, and the query's session encoded as a record's key.
 
+    The client gets the results that the query names; `redacts` tells whether the service makes a redacted stream.
+
     Raises:
-        BadQuery: the format is unknown.
+        BadQuery: the format or the output is unknown, or there is no such output.
     """
+    output = query.get("output", "revisions")
+    if output not in ("revisions", "redacted"):
+        raise BadQuery(f"{output!r} is no output: use revisions or redacted")
+    if output == "redacted" and not redacts:
+        raise BadQuery("the service redacts nothing; it is started with --redact LABELS for that")
+    client.redacted = output == "redacted"
 
     def segments(session: str) -> Segments:
         engine_id = client.engine_id(session)
@@ -159,12 +175,14 @@ class StreamConnection:
         reader: MessageReader,
         key: bytes | None,
         settings: HttpSettings,
+        redacts: bool = False,
     ) -> None:
         self._settings = settings
         self._websocket = websocket
         self._client = client
         self._reader = reader
         self._key = key
+        self._redacts = redacts
         self._sending = asyncio.Lock()
 
     async def run(self) -> None:
@@ -238,9 +256,10 @@ class StreamConnection:
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:
-        await self._send(StreamError(reason, re.sub("--format ?", "?format=", detail), frame))
+        detail = hide_detail(reason, detail) if self._redacts else re.sub("--format ?", "?format=", detail)
+        await self._send(StreamError(reason, detail, frame))
 
-    async def _send(self, value: Revision | StreamError) -> None:
+    async def _send(self, value: Revision | RedactedMessage | StreamError) -> None:
         async with asyncio.timeout(SEND_SECONDS), self._sending:
             await self._websocket.send_text(_encode(value))
 
@@ -260,7 +279,7 @@ class StreamConnection:
         return value
 
 
-def _encode(value: Revision | StreamError) -> str:
+def _encode(value: Revision | RedactedMessage | StreamError) -> str:
     return msgspec.json.encode(value).decode()
 
 

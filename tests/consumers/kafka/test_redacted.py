@@ -22,10 +22,8 @@ from tests.stream.streams import ALL, messages, steps
 KEY = b"a key of the test"
 
 
-def redacting(
-    policy: RestartPolicy, coalesce: bool, taggers: Sequence[str] = ("ner",), hash_ids: bool = True
-) -> Engine:
-    redactor = Redactor(RedactionPolicy(style="numbered", key=KEY, hash_ids=hash_ids))
+def redacting(policy: RestartPolicy, coalesce: bool, taggers: Sequence[str] = ("ner",)) -> Engine:
+    redactor = Redactor(RedactionPolicy(style="numbered", key=KEY, hash_ids=True))
     return Engine(fake_labeller(*taggers, poison=["poison"]), policy, coalesce=coalesce, redactor=redactor)
 
 

@@ -66,7 +66,7 @@ def tiny_checkpoint(seed: int = 0, **changes: object) -> Checkpoint:
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.dim() == 2:
-                weight.normal_(0.0, 1.0 if name.startswith(("word", "position", "head")) else 0.15)
+                weight.normal_(0.0, 1.0 if name.startswith(("word", "position", "head", "text_scores")) else 0.15)
             elif "norm" not in name:
                 weight.normal_(0.0, 0.05)
     weights = {k: v.numpy().copy() for k, v in model.state_dict().items()}

@@ -40,7 +40,9 @@ class DemoCommand:
         ),
     ] = None
     apache_kafka: ApacheKafkaOption = False
-    engine: Annotated[EngineSettings, Select("tagger policy stability", idle_seconds=None, overload_seconds=0.0)]
+    engine: Annotated[
+        EngineSettings, Select("tagger policy stability score_threshold", idle_seconds=None, overload_seconds=0.0)
+    ]
     http: Annotated[HttpFlags, Select("http_port")]
 
 

@@ -18,7 +18,8 @@ class ListenCommand:
 
     http: HttpFlags
     engine: Annotated[
-        EngineSettings, Select("tagger policy stability device number_format overload_seconds idle_seconds")
+        EngineSettings,
+        Select("tagger policy stability score_threshold device number_format overload_seconds idle_seconds"),
     ]
     redaction: RedactionSettings
     log_level: LogLevelOption = "info"

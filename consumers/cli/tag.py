@@ -25,7 +25,7 @@ class TagCommand:
     final_only: Annotated[
         bool, setting("Write only revisions of closed segments.", "--final-only", panel="Messages")
     ] = False
-    engine: Annotated[EngineSettings, Select("tagger policy stability device number_format", **OFFLINE)]
+    engine: Annotated[EngineSettings, Select("tagger policy stability score_threshold device number_format", **OFFLINE)]
     redaction: RedactionSettings
 
 

@@ -20,7 +20,7 @@ class VerifyCommand:
     """Settings of `hearken verify`: those of the service, and what is compared."""
 
     service: Annotated[ServiceSettings, Select("broker input output dead_letter group guarantee")]
-    engine: Annotated[EngineSettings, Select("tagger policy stability", **OFFLINE)]
+    engine: Annotated[EngineSettings, Select("tagger policy stability score_threshold", **OFFLINE)]
     redaction: RedactionSettings
     """Revisions of a service that redacts have no text of spans."""
     finals_only: Annotated[

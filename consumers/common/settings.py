@@ -249,6 +249,14 @@ class EngineSettings:
             metavar="LEVEL",
         ),
     ] = "medium"
+    score_threshold: Annotated[
+        str,
+        _labels(
+            "Thresholds of text scores: a revision is published when a score crosses its own. A number for all, "
+            "NAME=NUMBER, TAGGER:NAME=NUMBER, separated by commas.",
+            metavar="THRESHOLDS",
+        ),
+    ] = "0.5"
     device: Annotated[
         str, _labels("Device of the taggers: auto (the CPU), cpu, cuda, or cuda:N.", metavar="DEVICE")
     ] = "auto"

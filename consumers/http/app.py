@@ -16,7 +16,7 @@ from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
 from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
-from consumers.http.api.perspective import perspective_routes
+from consumers.http.api.perspective import offered_attributes, perspective_routes
 from consumers.http.api.perspective_discovery import discovery_routes
 from consumers.http.api.redact import redact_routes
 from consumers.http.api.stream import stream_routes
@@ -114,6 +114,7 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     """Return all routes; the first one that matches a request is taken."""
     settings, worker, service, gateway = context.settings, context.worker, context.service, context.gateway
     names = worker.engine.tagger_names
+    offered = offered_attributes(names, worker.engine.labeller.text_scores)
     routes = health_routes(worker, settings.stall_seconds, service, context.slot)
     routes += metrics_routes(worker, service, context.timings, context.traffic, context.ignored)
     if context.live is not None:
@@ -121,11 +122,11 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     if gateway is not None:
         routes += label_routes(gateway, names)
         routes += redact_routes(gateway, worker.engine)
-        routes += perspective_routes(gateway, names, settings.drop_unsupported_attributes)
+        routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes)
     routes += discovery_routes()
     if gateway is not None:
         received = worker.engine.intake.segments
         routes += stream_routes(
             gateway, received, settings, context.traffic, context.ignored, worker.engine.redactor is not None
         )
-    return routes + openapi_routes(settings, names)
+    return routes + openapi_routes(settings, names, tuple(offered))

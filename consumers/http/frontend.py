@@ -42,7 +42,8 @@ class HttpFrontend:
         self._ignored = ignored or IgnoredRecords()
         self._timings = StepTimings()
         self._traffic = HttpTraffic()
-        self.live = LiveModel(worker.engine.tagger_names, received=worker.engine.intake.segments)
+        engine = worker.engine
+        self.live = LiveModel(engine.tagger_names, thresholds=engine.score_thresholds, received=engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
         live = LiveObserver(self.live, worker.engine.redactor is not None)
         self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, live])

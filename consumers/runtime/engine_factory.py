@@ -1,6 +1,7 @@
 """From settings to a running engine."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from stream.engine.engine import Engine
     from stream.labelling.hybrid import HybridLabeller
     from stream.revisions.emission import Emission
+    from stream.revisions.score_thresholds import ScoreThresholds
     from stream.sessions.redactor import Redactor
 
 
@@ -24,19 +26,20 @@ def check_engine(settings: EngineSettings) -> None:
     """Check all names, without loading anything: commands refuse a wrong one at once, before anything that takes long.
 
     Raises:
-        SettingError: an unknown tagger, policy or emission level, or a tagger is named twice.
+        SettingError: an unknown tagger, policy or emission level, wrong thresholds, or a tagger is named twice.
     """
     _choose_taggers(settings.taggers)
     _check_policy(settings.policy)
     _read_emission(settings.stability)
+    _read_thresholds(settings.score_threshold)
 
 
 def build_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> "Engine":
     """Load taggers and build an engine, which redacts if labels are named. Takes seconds, and shows it.
 
     Raises:
-        SettingError: see `check_engine`; or the device is missing, a checkpoint is damaged, or the policy needs a
-            number.
+        SettingError: see `check_engine`; or the device is missing, a checkpoint is damaged, the policy needs a number,
+            or a threshold is that of a score that no tagger has.
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
         engine = _load(settings, redaction)
@@ -101,6 +104,7 @@ def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
         policy,
         coalesce=settings.coalesce,
         emission=_read_emission(settings.stability),
+        thresholds=_read_thresholds(settings.score_threshold, labellers),
         idle_seconds=settings.idle_seconds,
         remember_seconds=settings.remember_seconds,
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
@@ -140,6 +144,19 @@ def _read_emission(level: str) -> "Emission":
         return parse_emission(level)
     except EmissionError as error:
         raise SettingError("stability", str(error) + suggest(level, ("low", "medium", "high"))) from error
+
+
+def _read_thresholds(text: str, labellers: "Sequence[HybridLabeller] | None" = None) -> "ScoreThresholds":
+    """Read thresholds; whether there are scores of these names is known once the taggers are loaded."""
+    from stream.revisions.score_thresholds import ThresholdError, parse_thresholds
+
+    try:
+        thresholds = parse_thresholds(text)
+        if labellers is not None:
+            thresholds.check_names({name: x for labeller in labellers for name, x in labeller.text_scores.items()})
+    except ThresholdError as error:
+        raise SettingError("score_threshold", str(error)) from error
+    return thresholds
 
 
 def _check_policy(text: str) -> None:

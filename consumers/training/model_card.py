@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from consumers.common.console import percent
+from consumers.training.text_labels import TextLabelFigures
 from encoder.restart.policy_text import DEFAULT_PRICE
 from encoder.train.data.folder import TrainingFolder, count_spans, count_words
 from stream.evaluation.calibration.calibrate import CalibrationReport
@@ -24,9 +25,12 @@ class ModelCard:
     """Command line of the run."""
     start: str
     corpus: TrainingFolder
-    calibration: CalibrationReport
-    evaluation: EvaluationReport
+    calibration: CalibrationReport | None
+    """None: the tagger has labels of whole texts only; so for `evaluation`."""
+    evaluation: EvaluationReport | None
     types: Sequence[TypeScore]
+    text_labels: Sequence[TextLabelFigures]
+    """Of labels of whole texts."""
     measured: str
     """Measured part of the data: "dev" or "test"."""
     written: bool
@@ -34,17 +38,24 @@ class ModelCard:
 
     def text(self) -> str:
         """Render the card as Markdown."""
-        parts = (_title_part, _data_part, _figures_part, _stability_part, _limits_part, _how_made_part)
-        return "\n".join("\n".join(part(self)) + "\n" for part in parts)
+        parts = (
+            _title_part,
+            _data_part,
+            _figures_part,
+            _text_labels_part,
+            _stability_part,
+            _limits_part,
+            _how_made_part,
+        )
+        return "\n".join("\n".join(lines) + "\n" for part in parts if (lines := [*part(self)]))
 
 
 def _title_part(card: ModelCard) -> Iterator[str]:
     yield from (f"# {card.name}", "")
-    kinds = ", ".join(f"`{x}`" for x in card.corpus.labels)
-    yield _paragraph(
-        f"Finds {kinds} in live text, word by word as it arrives. *Fill in: its purpose, and what it must not "
-        "be used for.*"
-    )
+    kinds, whole = (", ".join(f"`{x}`" for x in names) for names in (card.corpus.labels, card.corpus.text_labels))
+    does = [f"Finds {kinds} in live text, word by word as it arrives."] if kinds else []
+    does += [f"Scores live texts as a whole, while they grow: {whole}."] if whole else []
+    yield _paragraph(f"{' '.join(does)} *Fill in: its purpose, and what it must not be used for.*")
 
 
 def _data_part(card: ModelCard) -> Iterator[str]:
@@ -62,6 +73,8 @@ def _data_part(card: ModelCard) -> Iterator[str]:
 
 def _figures_part(card: ModelCard) -> Iterator[str]:
     report = card.evaluation
+    if report is None:
+        return
     form = "as written" if card.written else "without punctuation, like recognised speech"
     yield from ("## Figures", "")
     yield _paragraph(
@@ -78,6 +91,23 @@ def _figures_part(card: ModelCard) -> Iterator[str]:
     yield from ("", "Final labels of closed segments, by type:", "")
     yield from _table_head("type", "in the gold labels", "found", "right", "F1")
     yield from (_table_row(x.kind, x.gold, x.found, x.right, percent(x.f1) if x.gold else "-") for x in card.types)
+
+
+def _text_labels_part(card: ModelCard) -> Iterator[str]:
+    if not card.text_labels:
+        return
+    yield from ("## Labels of whole texts", "")
+    yield _paragraph(
+        f"On {card.measured}, each text by itself and whole. AUC: how often a text with the label has a higher score "
+        "than one without. Found and wrong: texts with and without it that have a score of at least .5. Calibration "
+        "error: mean distance of the score from the share of texts that have the label."
+    )
+    yield ""
+    yield from _table_head("label", "texts", "with it", "AUC", "found", "wrong", "calibration error")
+    for x in card.text_labels:
+        auc = "-" if x.auc is None else f"{x.auc:.1f}"
+        shares = ("-" if y is None else f"{percent(y)} %" for y in (x.found, x.wrong, x.calibration_error))
+        yield _table_row(x.name, x.texts, x.positive, auc, *shares)
 
 
 def _result(x: PolicyResult) -> str:
@@ -97,6 +127,8 @@ def _result(x: PolicyResult) -> str:
 
 def _stability_part(card: ModelCard) -> Iterator[str]:
     report = card.calibration
+    if report is None:
+        return
     best, chosen = report.best, report.chosen
     yield from ("## Stability", "")
     if not (best and chosen):
@@ -121,7 +153,7 @@ def _limits_part(card: ModelCard) -> Iterator[str]:
     of = "dev, which also chose the threshold" if card.measured == "dev" else "texts like the training data"
     yield from ("## Limits", "")
     yield _bullet(f"The figures are measured on {of}. Labels of other text will be worse.")
-    if report.sequences < FEW_SEQUENCES:
+    if report is not None and report.sequences < FEW_SEQUENCES:
         one = 100 / report.sequences
         yield _bullet(f"They are coarse: one of {report.sequences} sequences is {one:.1f} points of exact match.")
     rare = [f"{x.kind} ({x.gold})" for x in card.types if x.gold < FEW_SPANS]

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from consumers.training.model_card import ModelCard
+from consumers.training.text_labels import measure_text_labels
 from encoder.checkpoints.calibration import save_calibration
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.checkpoints.huggingface.minilm import minilm_folder
@@ -65,21 +66,30 @@ def train_folder(order: TrainingOrder) -> Path:
     config = write_run(corpus, order.recipe, order.out)
     _print_data(corpus, order.out)
     if (order.out / CARD).exists():
-        _read_calibration(order, order.out / "calibrate.json")
+        if corpus.labels:
+            _read_calibration(order, order.out / "calibrate.json")
         _stage("done already: all stages are complete")
         return order.out
     _stage("1 of 4: the tagger and its stability head")
     _copy_checkpoint(run_training(config), order.out)
-    calibration = _calibrate(order)
     measured = "test" if "test" in corpus.parts else "dev"
+    calibration = _calibrate(order) if corpus.labels else None
     card = ModelCard(
         name=order.out.name,
         command=order.command,
         start=order.recipe.start,
         corpus=corpus,
         calibration=calibration,
-        evaluation=_evaluate(order, measured),
-        types=score_types(load_tagger(str(order.out)), _examples(order, measured)),
+        evaluation=_evaluate(order, measured) if corpus.labels else None,
+        types=score_types(load_tagger(str(order.out)), _examples(order, measured)) if corpus.labels else (),
+        text_labels=measure_text_labels(
+            order.out,
+            order.out / "data" / f"{measured}.conll",
+            corpus.text_labels,
+            written=order.recipe.written,
+        )
+        if corpus.text_labels
+        else (),
         measured=measured,
         written=order.recipe.written,
     )
@@ -107,7 +117,10 @@ def _print_data(corpus: TrainingFolder, out: Path) -> None:
     for role, sequences in corpus.parts.items():
         files = ", ".join(corpus.files.get(role, ("split off",)))
         _print(f"{role}: {len(sequences):,} sequences, {count_words(sequences):,} words ({files})")
-    _print(f"labels: {', '.join(corpus.labels)}")
+    if corpus.labels:
+        _print(f"labels: {', '.join(corpus.labels)}")
+    if corpus.text_labels:
+        _print(f"labels of whole texts: {', '.join(corpus.text_labels)}")
     for note in corpus.notes:
         _print(f"note: {note}")
     _print(f"configuration: {out / 'train.toml'}")

@@ -47,6 +47,8 @@ _NEVER = 1 << 63
 Final = tuple[str, str, str, int]
 """Tagger, session, segment and offset of a final revision."""
 SpanRows = list[tuple[int, int, str, str]]
+FinalLabels = tuple[SpanRows, dict[str, float]]
+"""Spans and text scores of a final revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,17 +215,19 @@ class _Finals:
 
     def __init__(self, report: VerifyReport) -> None:
         self._report = report
-        self._published: dict[Final, SpanRows] = {}
+        self._published: dict[Final, FinalLabels] = {}
         self.optional: set[Final] = set()
 
     def add_published(self, offset: int, revisions: list[Revision]) -> None:
-        self._published.update({(x.tagger, x.session, x.segment, offset): _span_rows(x) for x in revisions if x.final})
+        self._published.update(
+            {(x.tagger, x.session, x.segment, offset): (_span_rows(x), x.scores or {}) for x in revisions if x.final}
+        )
 
     def compare(self, revision: Revision) -> None:
         key = (revision.tagger, revision.session, revision.segment, revision.offset)
         got = self._published.pop(key, None)
         where = _name_final(key)
-        if got == _span_rows(revision):
+        if got is not None and got[0] == _span_rows(revision) and _are_close(got[1], revision.scores or {}):
             self._report.finals += 1
         elif got is not None:
             self._report.add("altered", where, "its final labels are not those of one process")
@@ -246,7 +250,7 @@ def _span_rows(revision: Revision) -> SpanRows:
 
 
 def _is_rounded(got: Revision, wanted: Revision) -> bool:
-    """Whether the revisions are equal except for the last digits of `stability` and `score`."""
+    """Whether the revisions are equal except for the last digits of `stability`, `score` and `scores`."""
     if _span_rows(got) != _span_rows(wanted):
         return False
     pairs = [*zip(got.spans, wanted.spans, strict=True)]
@@ -256,7 +260,13 @@ def _is_rounded(got: Revision, wanted: Revision) -> bool:
         for a, b in pairs
     )
     close = close and abs((got.score or 0) - (wanted.score or 0)) <= ROUNDING
-    return close and replace(got, spans=tuple(spans), score=wanted.score) == wanted
+    close = close and _are_close(got.scores or {}, wanted.scores or {})
+    return close and replace(got, spans=tuple(spans), score=wanted.score, scores=wanted.scores) == wanted
+
+
+def _are_close(got: Mapping[str, float], wanted: Mapping[str, float]) -> bool:
+    """Whether text scores are equal except for their last digits."""
+    return got.keys() == wanted.keys() and all(abs(got[name] - x) <= ROUNDING for name, x in wanted.items())
 
 
 def _differences(got: Revision, wanted: Revision) -> str:

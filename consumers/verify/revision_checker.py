@@ -38,6 +38,9 @@ class RevisionChecker:
         if before is not None and before.final and key[1:] not in self.reopened:
             self._report(revision, "a final segment was revised")
         self._check_lists(before.spans if before else (), revision)
+        known = {*(revision.scores or ()), *((before.scores or ()) if before else ())}
+        if not known.issuperset(revision.crossed or ()):
+            self._report(revision, "`crossed` names a score that neither it nor the revision before has")
         self.rev[key[:2]] = revision.rev
         self.latest[key] = revision
 

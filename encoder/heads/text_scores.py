@@ -6,6 +6,7 @@ it costs for a label, words that a restart leaves alone keep their columns, and 
 its words' columns alone. Training's scale and shift, which make it a probability, are part of the weights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,21 +37,38 @@ class TextScores:
         Returns:
             (names,) probabilities.
         """
-        found = np.empty(len(self.names), np.float32)
-        _pool(columns[:, self.first : self.end], found)
+        scores: NDArray[np.float32] = self.pool_texts([columns])[0]
+        return scores
+
+    def pool_texts(self, texts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Give the scores of several texts in one call; each is the same, to the bit, whatever is given with it.
+
+        Args:
+            texts: of each the columns as for `pool`.
+
+        Returns:
+            (texts, names) probabilities.
+        """
+        found = np.empty((len(texts), len(self.names)), np.float32)
+        if texts:
+            own = [columns[:, self.first : self.end] for columns in texts]
+            _pool(np.concatenate(own), np.cumsum([len(columns) for columns in own]), found)
         return found
 
 
 @kernel(nogil=True)
-def _pool(columns: NDArray[np.float32], found: NDArray[np.float32]) -> None:
-    names = len(found)
-    for k in range(names):
-        most = columns[0, names + k]
-        for i in range(1, len(columns)):
-            most = max(most, columns[i, names + k])
-        total, weights = 0.0, 0.0
-        for i in range(len(columns)):
-            weight = np.exp(np.float64(columns[i, names + k]) - most)
-            total += weight * columns[i, k]
-            weights += weight
-        found[k] = 1.0 / (1.0 + np.exp(-total / weights))
+def _pool(columns: NDArray[np.float32], ends: NDArray[np.int64], found: NDArray[np.float32]) -> None:
+    """Pool the columns (words of all texts, 2 * names); `ends` are the ends of the texts (texts,)."""
+    names, start = found.shape[1], 0
+    for s in range(len(ends)):
+        for k in range(names):
+            most = columns[start, names + k]
+            for i in range(start + 1, ends[s]):
+                most = max(most, columns[i, names + k])
+            total, weights = 0.0, 0.0
+            for i in range(start, ends[s]):
+                weight = np.exp(np.float64(columns[i, names + k]) - most)
+                total += weight * columns[i, k]
+                weights += weight
+            found[s, k] = 1.0 / (1.0 + np.exp(-total / weights))
+        start = ends[s]

@@ -15,13 +15,14 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """
 
     path: str = ""
-    generate: Literal["", "pii"] = ""
-    """Instead of `path`: made-up dialogues with labelled personal data (`encoder.train.data.pii`), whose facts for
-    `where` are `form`, `locale`, `domain` and `template`."""
+    generate: Literal["", "pii", "contrast"] = ""
+    """Instead of `path`. `pii`: made-up dialogues with labelled personal data (`encoder.train.data.pii`), whose facts
+    for `where` are `form`, `locale`, `domain` and `template`. `contrast`: made-up messages, hateful or harmless with
+    the same words (`encoder.train.data.contrast`), whose facts are `form`, `kind`, `side` and `template`."""
     count: int = 0
-    """Dialogues that are generated, before `where` selects."""
+    """Dialogues or messages that are generated, before `where` selects."""
     seed: int = 1
-    """Of the generator: the same seed gives the same dialogues."""
+    """Of the generator: the same seed gives the same text."""
     fold: str = ""
     """"k/n" with k from 0 to n - 1: generate from the templates of this fold only, as held-out data."""
     without_fold: str = ""
@@ -51,18 +52,23 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """Whether words without a span have no label; False: the words of the texts are neither learned nor measured."""
     drop: str = ""
     """A regular expression of what to take out of the text first (JSONL), e.g. a transcriber's marks."""
+    punctuation: bool = False
+    """Labels `period`, `question` and `comma` of the words before the text's own marks, instead of the labels of the
+    file (`encoder.train.data.punctuation`)."""
     repeat: float = 1
     """Times that the sequences are met in an epoch; of a fraction every so-manieth is."""
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.generate):
-            raise ConfigError('training configuration: give each source either a `path` or `generate = "pii"`')
+            raise ConfigError("training configuration: give each source either a `path` or `generate`")
         if self.generate and self.count < 1:
-            raise ConfigError(f"training configuration: generate = {self.generate!r} needs a `count` of dialogues")
+            raise ConfigError(f"training configuration: generate = {self.generate!r} needs a `count`")
         if self.path and (self.count or self.fold or self.without_fold):
             raise ConfigError(
                 f"training configuration: {self.path}: `count` and folds of templates belong to `generate`"
             )
+        if self.generate and self.punctuation:
+            raise ConfigError("training configuration: `punctuation` needs a `path`, not generated text")
         if self.fold and self.without_fold:
             raise ConfigError("training configuration: give a source `fold` or `without_fold`, not both")
         for fold in filter(None, (self.fold, self.without_fold)):
@@ -71,10 +77,10 @@ class TextSource(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
                 raise ConfigError(f'training configuration: fold {fold!r} must be "k/n" with k from 0 to n - 1')
 
     def name(self) -> str:
-        """Give the name of the set: its folder, or what is generated, with the forms and locales that `where` keeps."""
+        """Give the name of the set: its folder, or what is generated and what of it `where` keeps."""
         if self.path:
             return Path(self.path).parent.name
-        return " ".join((self.generate, *self.where.get("form", ()), *self.where.get("locale", ())))
+        return " ".join((self.generate, *(x for fact in ("form", "locale", "kind") for x in self.where.get(fact, ()))))
 
 
 class AugmentConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -56,6 +56,8 @@ def _lines(sequences: Iterable[TextSequence]) -> Iterable[str]:
     for x in sequences:
         if x.document:
             yield f"# doc = {x.document}\n"
+        if x.scores:
+            yield f"# scores = {msgspec.json.encode(dict(x.scores)).decode()}\n"
         yield from (f"{word}\t{tag}\n" for word, tag in zip(x.words, x.tags, strict=True))
         yield "\n"
 
@@ -82,8 +84,10 @@ batch_tokens = {batch}
 """
     # a fold's tagger must be as finished as the tagger, so it sees its half twice as often
     text += f"folds = 2\nfold_epochs = {2 * epochs:g}\nepochs = 40\n" if words < CROSS_FITTED else "held = 0.1\n"
+    own = ", ".join(f"{_quote(x)} = {_quote(x)}" for x in corpus.text_labels)
     for role in ("train", "dev"):
         text += f"\n[[{role}]]\npath = {_quote(str(out / 'data' / f'{role}.conll'))}\n"
+        text += f"scores = {{ {own} }}\n" if own else ""
     return text
 
 

@@ -18,8 +18,7 @@ from encoder.model.dense import HybridModel, StabilityHead
 from encoder.model.framed import FramedModel
 from encoder.train.config import StabilityStage, TextSource, TrainConfig
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
-from encoder.train.data.holdout import holdout_position
-from encoder.train.data.sequence import TextSequence
+from encoder.train.data.sequence import TextSequence, holdout_position
 from encoder.train.data.text import LabelledCorpus, label_names, read_source, score_names
 from encoder.train.stages.dev_score import score_dev
 from encoder.train.stages.distill import distill_job, set_sinks

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from stream.labelling.labeller import Growth, Labelling
 from stream.revisions.emission import Emission
+from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.span_diff import Difference, diff_spans
 from stream.revisions.spans import LabelFlips, count_flips, find_spans, first_change, score_segment
 from stream.revisions.whole_words import fit_to_words
@@ -69,9 +70,10 @@ def diff_for_tagger(
     rewritten: int | None,
     *,
     emission: Emission,
+    thresholds: ScoreThresholds,
     whole_words: bool,
 ) -> Generator[None, None, Difference]:
-    """Compare the spans that the readers of one tagger are to have with those that they have.
+    """Compare the spans and text scores that the readers of one tagger are to have with those that they have.
 
     `segment` is as it was before the update; `rewritten` is the first rewritten character (`diff_spans`). It yields
     between its parts, each of which takes long where there are thousands of spans.
@@ -89,6 +91,7 @@ def diff_for_tagger(
     difference = diff_spans(segment.text, shown.spans, write.text, found, rewritten, next_id)
     shown.complete = published is fitted or list(published.spans) == list(fitted.spans)
     difference.score = score_segment(reading)
+    thresholds.add_scores(difference, tagger, shown.scores, publish_scores(reading), segment.closed)
     return difference
 
 
@@ -96,6 +99,23 @@ def spans_unchanged(segment: Segment, tagger: str, reading: Labelling) -> bool:
     """Tell whether the readers of a tagger already have exactly the spans of its new reading."""
     shown = segment.published_spans.get(tagger)
     return shown is not None and shown.complete and reading.growth is not None and reading.growth.spans_unchanged
+
+
+def scores_are_news(segment: Segment, tagger: str, reading: Labelling, thresholds: ScoreThresholds) -> bool:
+    """Tell whether text scores are to be published, of a tagger whose readers have the spans of its new reading."""
+    seen = segment.published_spans[tagger].scores
+    if reading.scores is None and not seen:
+        return False
+    return thresholds.is_news(tagger, seen, publish_scores(reading), segment.closed)
+
+
+def slice_passes(passes: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], slice]]:
+    """Give each pass the slice of its taggers among all taggers."""
+    sliced, end = [], 0
+    for names in passes:
+        sliced.append((names, slice(end, end + len(names))))
+        end += len(names)
+    return sliced
 
 
 def _compare_readings(

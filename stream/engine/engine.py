@@ -1,12 +1,21 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.changes import SegmentJob, changes_text, diff_for_tagger, measure_change, spans_unchanged
+from stream.engine.changes import (
+    SegmentJob,
+    changes_text,
+    diff_for_tagger,
+    measure_change,
+    scores_are_news,
+    slice_passes,
+    spans_unchanged,
+)
+from stream.engine.phase_timer import PhaseTimer
 from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
@@ -19,6 +28,7 @@ from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.redaction.faults import hide_error
 from stream.revisions.emission import LOW, Emission
+from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.span_diff import Difference
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import DropSession, Operation, Remove, Write
@@ -38,27 +48,6 @@ TOKENS_PER_EXTRA_SLICE = 1024
 MAX_CALLERS_TOGETHER = 4
 
 
-class PhaseTimer:
-    """Adds the time since the end of the last phase to that of the one that ends; without a clock it does nothing.
-
-    Args:
-        clock: any monotonic clock, in seconds.
-        seconds: receives the durations, by the name of the phase.
-    """
-
-    def __init__(self, clock: Callable[[], float] | None, seconds: dict[str, float]) -> None:
-        self._clock = clock
-        self._seconds = seconds
-        self._last = clock() if clock else 0.0
-
-    def end(self, phase: str) -> None:
-        """End a phase; the next one begins."""
-        if self._clock is not None:
-            now = self._clock()
-            self._seconds[phase] = self._seconds.get(phase, 0.0) + now - self._last
-            self._last = now
-
-
 class Engine:
     """Live text sessions and their labels.
 
@@ -74,13 +63,13 @@ class Engine:
             needs more than `LONG_TOKENS` is worked on in slices, by several steps.
         idle_seconds: `expire` closes sessions that had no message for this long; None never closes any.
         emission: how stable a span must be before it is published, and before it is changed; by default it need not be.
+        thresholds: of the text scores, whose crossing is published.
         governor: limits restarts while updates wait too long, as reported by `update_load`; None never does.
         budget: limits restarts to a rate of compute, by the time reported by `update_load`; None never does.
         remember_seconds: how long an ended session is remembered, so that `rev` and span ids continue if it comes back.
-        remember_segments: closed segments of a session that can still be edited or deleted. All members of a consumer
-            group must have the same value.
+        remember_segments: closed segments of a session that can be edited or deleted; the same in all of a group.
         max_open_segments: a new segment beyond them closes the oldest one of its session (`Revision.closed_by`).
-        redactor: makes the redacted stream (`StepResult.redacted`); then spans of revisions have no text.
+        redactor: makes the redacted stream; then spans of revisions have no text.
         whole_words: whether spans are fitted to whole words; evaluations measure those that the tagger labelled.
     """
 
@@ -93,6 +82,7 @@ class Engine:
         token_budget: int = 2048,
         idle_seconds: float | None = None,
         emission: Emission = LOW,
+        thresholds: ScoreThresholds | None = None,
         governor: Governor | None = None,
         budget: Budget | None = None,
         remember_seconds: float = 3600.0,
@@ -112,13 +102,16 @@ class Engine:
         """Which restarts are limited at present, and why."""
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
+        self._thresholds = thresholds or ScoreThresholds()
         policy = self.pricing.apply_to(policy)
-        self.redactor = redactor
-        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, redactor)
-        self._passes = _slice_passes(self.labeller.passes)
+        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, self._thresholds)
+        self.redactor = self._sessions.redactor = redactor
+        self._passes = slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._diff_for_tagger = partial(diff_for_tagger, emission=emission, whole_words=whole_words)
+        self._diff_for_tagger = partial(
+            diff_for_tagger, emission=emission, thresholds=self._thresholds, whole_words=whole_words
+        )
         self.sliced = SlicedWork()
         """Long operations in progress."""
         self._worked_on_slices = False
@@ -169,6 +162,12 @@ class Engine:
         self._now = self._now if now is None else now
 
     @property
+    def score_thresholds(self) -> dict[str, dict[str, float]]:
+        """Thresholds of the text scores, by tagger and name."""
+        scores = self.labeller.text_scores.items()
+        return {tagger: {name: self._thresholds.of(tagger, name) for name in names} for tagger, names in scores}
+
+    @property
     def pending(self) -> int:
         """Number of operations that wait for a step, or are worked on in slices: 0, between steps, when all submitted
         messages are answered.
@@ -211,8 +210,7 @@ class Engine:
         if self.sliced:
             self._work_on_slices(jobs, result)
             timer.end("slices")
-        if self.redactor is not None:
-            result.redacted = self.redactor.take_messages()
+        result.redacted = self.redactor.take_messages() if self.redactor else []
         self._count_step(result, before)
         return result
 
@@ -283,7 +281,11 @@ class Engine:
             stats.words += change.words
             stats.count_work(readings[0].work, closing, change.flips)
             for name, reading in zip(names, readings, strict=True):
-                if closing or not spans_unchanged(segment, name, reading):
+                if (
+                    closing
+                    or not spans_unchanged(segment, name, reading)
+                    or scores_are_news(segment, name, reading, self._thresholds)
+                ):
                     difference = yield from self._diff_for_tagger(job, segment, name, reading, change.rewritten)
                     yield name, difference
 
@@ -375,7 +377,7 @@ class Engine:
         if isinstance(operation, Write | Remove):
             segment, offset = operation.segment, operation.offset
             result.entries += self._sessions.reset_session(operation)
-        fault = error if self.redactor is None else hide_error(error)
+        fault = hide_error(error) if self.redactor else error
         result.failures.append(Failure(operation.session, segment, offset, fault))
         result.stats.failures += 1
         self._mark_answered(operation, result)
@@ -396,12 +398,3 @@ class Engine:
         budget = self.pricing.budget
         if budget and budget.unit == unit:
             budget.charge(cost, self._words_computed)
-
-
-def _slice_passes(passes: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], slice]]:
-    """Give each pass the slice of its taggers among all taggers."""
-    sliced, end = [], 0
-    for names in passes:
-        sliced.append((names, slice(end, end + len(names))))
-        end += len(names)
-    return sliced

@@ -14,7 +14,7 @@ from encoder.kernel_cache import kernel
 from encoder.session.plan import SegmentPlan as EncoderPlan
 from encoder.session.plan import SegmentRows
 from encoder.tokenizer.incremental import Encoded
-from stream.labelling.label_records import LabelledWords, grow_scores
+from stream.labelling.label_records import NO_SCORES, LabelledWords, TextScoreValues, grow_scores
 from stream.labelling.labeller import Growth, PlanWork, RestartKind
 
 
@@ -65,14 +65,51 @@ def decode_segments(parts: Sequence[SegmentScores], heads: Sequence[Head], colum
         found = head.reader.read(scores[:, head.first : head.end], wanted, np.frombuffer(before, WORD), records)
         changes.append(found.tolist())
         after.append(records.tobytes())
+    computed = [bool(part.rows) for part in parts]
+    text_scores = pool_text_scores(parts, kept_scores, computed, heads)
     ends = (segments[:, AFTER] + segments[:, WORDS]) * SIZE
     decoded, begin, void = [], 0, (False,) * len(heads)
     for i, (part, end) in enumerate(zip(parts, ends.tolist(), strict=True)):
-        words = LabelledWords(part.encoded, kept_scores[i], tuple([x[begin:end] for x in after]), void)
+        words = LabelledWords(part.encoded, kept_scores[i], tuple([x[begin:end] for x in after]), void, text_scores[i])
         growth = tuple([segment_growth(part, *found[i]) for found in changes])
         decoded.append(DecodedSegment(words, segment_work(part, counts[i]), growth))
         begin = end
     return decoded
+
+
+def pool_text_scores(
+    parts: Sequence[SegmentScores],
+    scores: Sequence[NDArray[np.float32]],
+    computed: Sequence[bool],
+    heads: Sequence[Head],
+) -> list[tuple[TextScoreValues, ...]]:
+    """Return the text scores of each segment by each head.
+
+    A segment of which nothing was computed since it was restored, or closed, has no columns; its tokens are those that
+    it had, and so are its text scores.
+
+    Args:
+        scores: of each segment the columns (words or more, columns) that it keeps.
+        computed: of each segment whether any of its words was computed.
+    """
+    if all(head.text_scores is None for head in heads):
+        return [(None,) * len(heads)] * len(parts)
+    found: list[list[TextScoreValues]] = [[None] * len(heads) for _ in parts]
+    pooled: list[tuple[int, NDArray[np.float32]]] = []
+    for i, (part, own, new) in enumerate(zip(parts, scores, computed, strict=True)):
+        words = len(part.encoded.word_start)
+        if not words:
+            continue
+        if part.before is not None and not new and not part.closing and not len(part.before.scores):
+            found[i] = list(part.before.text_scores)
+        else:
+            pooled.append((i, own[:words]))
+    for number, head in enumerate(heads):
+        if head.text_scores is not None:
+            values = head.text_scores.pool_texts([own for _, own in pooled])
+            for (i, _), one in zip(pooled, values, strict=True):
+                found[i][number] = one
+    return [tuple(x) for x in found]
 
 
 def _with_unread_heads(segments: NDArray[np.int64], parts: Sequence[SegmentScores], number: int) -> NDArray[np.int64]:
@@ -109,8 +146,9 @@ def _gather_scores(
     scores, counts = scores[:used], computed[:, _COMPUTED].tolist()
     kept_scores, whole = [], []
     for i, (part, is_single, (first, end, row, _)) in enumerate(zip(parts, single, computed.tolist(), strict=True)):
-        words = len(part.encoded.word_start)
-        own = grow_scores(part.before.scores if part.before is not None else packed[:0], words, columns)
+        words, own = len(part.encoded.word_start), part.before.scores if part.before is not None else NO_SCORES
+        if is_single or part.rows or part.closing:  # else there may be none, and they must not seem to be known
+            own = grow_scores(own, words, columns)
         kept_scores.append(own)
         if is_single:
             own[first:end] = scores[row : row + end - first]

@@ -9,17 +9,8 @@ under a policy that looks at no labels (always, never, last), revisions.
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from encoder.heads.reader import NOT_GROWN
-from encoder.heads.span_model import SpanModel
-from encoder.heads.stability import stability_at
-from encoder.heads.viterbi import labels_to_spans
-from encoder.heads.word_record import WORD
-from encoder.kernel_cache import kernel
 from encoder.restart.policies import RestartPolicy
 from encoder.restart.standing import pack_batch
 from encoder.session.plan import SegmentPlan as EncoderPlan
@@ -28,7 +19,8 @@ from encoder.tagger import Tagger
 from encoder.tokenizer.incremental import EMPTY, Encoded
 from stream.labelling.batch_decode import DecodedSegment, SegmentScores, decode_segments
 from stream.labelling.label_records import NO_SCORES, UNREAD_WORDS, LabelledWords, pack_words, unpack_words
-from stream.labelling.labeller import Growth, LabellerCounters, Labelling, PlanWork, SavedSegment
+from stream.labelling.labeller import LabellerCounters, Labelling, PlanWork, SavedSegment
+from stream.labelling.lazy_labelling import LazyLabelling
 from stream.labelling.sliced_decode import CollectedScores
 
 _NOTHING = PlanWork()
@@ -62,7 +54,8 @@ class HybridSessionLabels:
         self._labeller = labeller
         self._tagger = tagger = labeller._tagger
         self._heads = heads = labeller.heads
-        self._names = tuple([head.name for head in heads])
+        self._names = {head.name: len(head.text_scores.names) if head.text_scores else 0 for head in heads}
+        """The taggers, with the number of their text scores."""
         self._fingerprint = tagger.encoder.identity
         self.policy = policy
         self._session = tagger.sessions.open_session()
@@ -163,7 +156,7 @@ class HybridSessionLabels:
         """Return the saved reading of a restored segment by each tagger."""
         self._restore(segment)
         words, closed = self._open.get(segment) or self._closed[segment], segment in self._closed
-        return tuple(_LazyLabelling(words, number, None, closed, _NOTHING) for number in range(len(self._heads)))
+        return tuple(LazyLabelling(words, i, head, closed, _NOTHING, spans=False) for i, head in enumerate(self._heads))
 
     def save_segment(self, segment: str) -> dict[str, bytes]:
         """Return the label records of a segment with the model's fingerprint; empty for an unknown segment."""
@@ -173,7 +166,7 @@ class HybridSessionLabels:
         if segment in self._restored:
             return {name: self._restored[segment].words.get(name) or UNREAD_WORDS for name in self._names}
         words = self._open.get(segment) or self._closed.get(segment)
-        return {} if words is None else pack_words(words, self._names, self._fingerprint)
+        return {} if words is None else pack_words(words, tuple(self._names), self._fingerprint)
 
     def save_context(self) -> tuple[bytes, ...]:
         """Return the closed context with the model's fingerprint; nothing while closed segments wait to be computed."""
@@ -242,6 +235,7 @@ class HybridLabeller:
         by_name = {head.name: head for head in tagger.heads}
         self.heads = tagger.heads if heads is None else tuple(by_name[name] for name in heads)
         self.passes = (tuple(head.name for head in self.heads),)
+        self.text_scores = {head.name: head.text_scores.names for head in self.heads if head.text_scores}
         self.precisions = (tagger.encoder.precision,)
         self.span_labels = {
             head.name: frozenset(x[2:] for x in head.labels if x[:2] in ("B-", "I-")) for head in self.heads
@@ -306,7 +300,7 @@ class HybridLabeller:
         plan.labels.store_labels(plan, read.words)
         closed = plan.closing or plan.is_edit
         readings = [
-            _LazyLabelling(read.words, number, head.labels, closed, read.work, growth, head.span_model(closed))
+            LazyLabelling(read.words, number, head, closed, read.work, growth, head.span_model(closed))
             for number, (head, growth) in enumerate(zip(self.heads, read.growth, strict=True))
         ]
         return tuple(readings)
@@ -330,65 +324,6 @@ class HybridLabeller:
         for (plan, compute), rows in zip(wanted, run_plans(self._tagger.sessions, [x for _, x in wanted]), strict=True):
             plan.rows.extend(rows)
             plan.encoder_passes.append(compute)
-
-
-_LAZY = frozenset({"starts", "ends", "labels", "probability", "stability", "spans"})
-
-
-class _LazyLabelling(Labelling):
-    """Reading whose arrays are made when they are first used: after most updates they are not."""
-
-    __slots__ = ("_closed", "_head", "_names", "_words")
-
-    def __init__(
-        self,
-        words: LabelledWords,
-        head: int,
-        names: tuple[str, ...] | None,
-        closed: bool,
-        work: PlanWork,
-        growth: Growth | None = None,
-        span_model: SpanModel | None = None,
-    ) -> None:
-        put = object.__setattr__
-        put(self, "_words", words)
-        put(self, "_head", head)
-        put(self, "_names", names)
-        put(self, "_closed", closed)
-        put(self, "work", work)
-        put(self, "growth", growth)
-        put(self, "span_model", span_model)
-        put(self, "cleaned", words.encoded.cleaned)
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _LAZY:
-            raise AttributeError(name)
-        words = self._words
-        n, put = len(words.encoded.word_start), object.__setattr__
-        labels, (probability, stability) = np.empty(n, np.int32), np.empty((2, n), np.float32)
-        _fill_arrays(np.frombuffer(words.heads[self._head], WORD), self._closed, labels, probability, stability)
-        put(self, "starts", words.encoded.word_start)
-        put(self, "ends", words.encoded.word_end)
-        put(self, "labels", labels)
-        put(self, "probability", probability)
-        put(self, "stability", stability)
-        put(self, "spans", () if self._names is None else labels_to_spans(labels, self._names))
-        return getattr(self, name)
-
-
-@kernel(nogil=True)
-def _fill_arrays(
-    words: NDArray[np.void],
-    closed: bool,
-    labels: NDArray[np.int32],
-    probability: NDArray[np.float32],
-    stability: NDArray[np.float32],
-) -> None:
-    """Fill the arrays of a reading; labels of a closed segment are certain."""
-    for i in range(len(words)):
-        word = words[i]
-        labels[i], probability[i] = word.labels, word.probability
-        stability[i] = 1 if closed else stability_at(word.base, word.drift, len(words) - np.int64(word.seen))
 
 
 def _count_kept_words(before: Encoded, after: Encoded, token: int) -> int:

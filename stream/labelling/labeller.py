@@ -63,6 +63,9 @@ class Labelling:
     """Confidence in whole spans; None: a span is as sure as its least sure word, and every one when closed."""
     cleaned: str | None = None
     """The text as the model sees it (`encoder.tokenizer.cleaning`), if it is known."""
+    scores: Mapping[str, float] | None = None
+    """Probabilities of the text scores by name (`encoder.heads.text_scores`), of all words of the segment as it stands;
+    None if the tagger has none, the segment has no word, or it was restored without them."""
 
     def confidence(self, spans: Sequence[tuple[int, int, str]]) -> NDArray[np.float32]:
         """Return (spans, 2) the stability and the probability of spans of these words."""
@@ -78,7 +81,7 @@ class Labelling:
         return Labelling(**(fields | changed))
 
 
-_FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work", "span_model", "cleaned")
+_FIELDS = ("starts", "ends", "labels", "probability", "stability", "spans", "work", "span_model", "cleaned", "scores")
 
 
 @kernel(nogil=True)
@@ -178,6 +181,10 @@ class Labeller(Protocol[P]):
     @property
     def passes(self) -> tuple[tuple[str, ...], ...]:
         """Names of the taggers, as in revisions, by pass."""
+
+    @property
+    def text_scores(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the text scores by tagger, of those taggers that have any."""
 
     @property
     def precisions(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from stream.labelling.batch_decode import (
     copy_rows,
     count_computed_words,
     first_word_to_read,
+    pool_text_scores,
     segment_growth,
     segment_work,
 )
@@ -64,5 +65,10 @@ class CollectedScores:
             changes = yield from head.reader.read_in_slices(columns, segment, old, new, _SLICE)
             records.append(new.tobytes())
             growth.append(segment_growth(part, *changes.tolist()))
-        labelled = LabelledWords(part.encoded, self._scores, tuple(records), (False,) * len(heads))
+        yield
+        scores = self._scores
+        if not self._first_rows and not part.closing:  # there may be none, and they must not seem to be known
+            scores = NO_SCORES if before is None else before.scores
+        (text_scores,) = pool_text_scores([part], [scores], [bool(self._first_rows)], heads)
+        labelled = LabelledWords(part.encoded, scores, tuple(records), (False,) * len(heads), text_scores)
         return DecodedSegment(labelled, segment_work(part, count_computed_words(part, self._last)), tuple(growth))

@@ -113,3 +113,9 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, tag="revision"):
     """Probability that the segment has any label: the highest of its words. None if it has no word."""
     closed_by: ClosedBy | msgspec.UnsetType = msgspec.UNSET
     """Why the service closed the segment although its source did not; absent in all other revisions."""
+    scores: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    """Probability of each label that the tagger gives a text, of the segment as it stands; absent if it gives none, or
+    the segment has no word."""
+    crossed: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Names of the scores that are on the other side of their threshold than in the segment's previous revision (below
+    it, if there was none, or it had no such score); absent if there are none."""

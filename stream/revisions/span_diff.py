@@ -32,9 +32,15 @@ class Difference:
     retracted: list[Retracted] = field(default_factory=list)
     score: float | None = None
     """Score of the whole segment; it is published with changes, and is not a change itself."""
+    scores: dict[str, float] = field(default_factory=dict)
+    """Text scores by name, as they are published."""
+    crossed: tuple[str, ...] = ()
+    """Names of those that are on the other side of their threshold than readers last saw."""
+    scores_are_news: bool = False
+    """Whether they are published although no span changed (`stream.revisions.score_thresholds`)."""
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.retracted)
+        return bool(self.added or self.changed or self.retracted or self.scores_are_news)
 
 
 def diff_spans(

@@ -236,12 +236,14 @@ def _pack_labels(shown: PublishedSpans, words: bytes, number_format: str) -> Lab
                 for x in shown.spans
             ]
         )
-    return LabelState(shown.published, shown.packed, words, number_format)
+    return LabelState(shown.published, shown.packed, words, number_format, shown.scores)
 
 
 def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:
     shown = {
-        name: PublishedSpans(_unpack_spans(x.text, x.channel, labels.spans), labels.published)
+        name: PublishedSpans(
+            _unpack_spans(x.text, x.channel, labels.spans), labels.published, scores=dict(labels.scores)
+        )
         for name in taggers
         if (labels := x.labels.get(name))
     }

@@ -8,6 +8,7 @@ from typing import Any
 from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
+from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.span_diff import Difference
 from stream.revisions.spans import score_segment, update_span_details
 from stream.sessions.active_session import ActiveSession, end_session, restore_state
@@ -27,13 +28,15 @@ class SessionRegistry:
         labeller: Labeller[Any],
         policy: RestartPolicy,
         remember_segments: int,
-        redactor: Redactor | None = None,
+        thresholds: ScoreThresholds,
     ) -> None:
         self._taggers = taggers
         self._remember_segments = remember_segments
         self._labeller = labeller
         self._policy = policy
-        self._redactor = redactor
+        self._thresholds = thresholds
+        self.redactor: Redactor | None = None
+        """Set once, before the first session; None if nothing is redacted."""
         passes = zip(labeller.passes, labeller.precisions, strict=True)
         self._number_formats = {name: number_format for names, number_format in passes for name in names}
         self._reported: set[FormatDifference] = set()
@@ -50,7 +53,7 @@ class SessionRegistry:
             known = self.ended.pop(name, None) or Session(name)
             state = known if saved is None else restore_state(name, saved, self._taggers)
             labels = self._labeller.open_session(self._policy)
-            formats, redactor = self._number_formats, self._redactor
+            formats, redactor = self._number_formats, self.redactor
             session = self.active[name] = ActiveSession(state, labels, self._remember_segments, formats, redactor)
             if redactor is not None:
                 redactor.open_session(state, saved)
@@ -96,13 +99,13 @@ class SessionRegistry:
         name = operation.segment
         if isinstance(operation, Remove):
             removed = session.state.segments.pop(name, None)
-            if removed is not None and self._redactor is not None:
-                self._redactor.remove_segment(session.state, name, removed)
+            if removed is not None and self.redactor is not None:
+                self.redactor.remove_segment(session.state, name, removed)
             return session.snapshot_entries_after_removal([name])
         segment = session.state.open_segment(operation)
         segment.store_text(operation)
-        if self._redactor is not None:
-            self._redactor.withhold_write(session.state, operation)
+        if self.redactor is not None:
+            self.redactor.withhold_write(session.state, operation)
         forgotten = session.close_segment(name) if operation.final and not segment.closed else ()
         return session.snapshot_entries_after_write(name, session.save_segment(name), forgotten)
 
@@ -125,10 +128,13 @@ class SessionRegistry:
         state, segment = session.state, session.state.segments[name]
         revisions = []
         for tagger, reading in zip(self._taggers, session.previous_readings(name), strict=False):
-            shown = state.spans_of(tagger, name).spans
-            spans = update_span_details(segment.text, segment.times, shown, segment.speaker, segment.channel)
+            shown = state.spans_of(tagger, name)
+            spans = update_span_details(segment.text, segment.times, shown.spans, segment.speaker, segment.channel)
             if spans is not None:
-                revisions.append(state.revise(tagger, name, Difference(spans, score=score_segment(reading))))
+                difference = Difference(spans, score=score_segment(reading))
+                scores = publish_scores(reading) or (shown.scores if len(reading.starts) else {})
+                self._thresholds.add_scores(difference, tagger, shown.scores, scores, segment.closed)
+                revisions.append(state.revise(tagger, name, difference))
         return revisions
 
     def _remove_segment(self, operation: Remove, result: StepResult) -> None:
@@ -137,9 +143,9 @@ class SessionRegistry:
             return
         session.state.begin_change(operation.offset, operation.fully_applied_through)
         session.delete_labels(operation.segment)
-        if self._redactor is not None:
-            self._redactor.remove_segment(session.state, operation.segment, session.state.segments[operation.segment])
-        result.revisions += session.state.retract_segment(self._taggers, operation.segment)
+        if self.redactor is not None:
+            self.redactor.remove_segment(session.state, operation.segment, session.state.segments[operation.segment])
+        result.revisions += session.state.retract_segment(self._taggers, operation.segment, self._thresholds)
         result.entries += session.snapshot_entries_after_removal([operation.segment])
 
     def _end_session(self, operation: EndSession, result: StepResult) -> None:
@@ -149,8 +155,8 @@ class SessionRegistry:
             state = restore_state(operation.session, saved, self._taggers)
         if state is not None:
             state.begin_change(operation.offset, operation.fully_applied_through)
-            if self._redactor is not None:
-                self._redactor.end_session(state)
+            if self.redactor is not None:
+                self.redactor.end_session(state)
             result.entries += end_session(state)
             self.ended[operation.session] = state
         if session:

@@ -8,6 +8,7 @@ import msgspec
 from stream.messages.types import ClosedBy, Revision, Span
 from stream.messages.word_times import Times
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
+from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.span_diff import Difference, retract
 from stream.sessions.operations import Write
 from stream.sessions.snapshot import NEVER_OPENED, Opened, SpanState
@@ -26,6 +27,8 @@ class PublishedSpans(msgspec.Struct):
     """Whether any revision of the segment was published."""
     complete: bool = False
     """Whether the spans were all that the tagger found when they were last compared."""
+    scores: dict[str, float] = {}
+    """Text scores that the readers have."""
     packed: tuple[SpanState, ...] | None = None
     """The spans in their stored form; None until it is needed."""
 
@@ -109,7 +112,7 @@ class Session(msgspec.Struct):
     def revise(self, tagger: str, name: str, difference: Difference, closed_by: ClosedBy | None = None) -> Revision:
         """Store the new spans of a segment and make the revision that tells readers of them."""
         segment, shown, counters = self.segments[name], self.spans_of(tagger, name), self.counters_of(tagger)
-        shown.spans, shown.packed = difference.spans, None
+        shown.spans, shown.packed, shown.scores = difference.spans, None, difference.scores
         shown.published = True
         counters.next_span += len(difference.added)
         counters.rev += 1
@@ -126,17 +129,20 @@ class Session(msgspec.Struct):
             retracted=tuple(difference.retracted),
             score=difference.score,
             closed_by=closed_by or msgspec.UNSET,
+            scores=difference.scores or msgspec.UNSET,
+            crossed=difference.crossed or msgspec.UNSET,
         )
         return revision if self.redaction is None else _without_text(revision)
 
-    def retract_segment(self, taggers: Iterable[str], name: str) -> list[Revision]:
-        """Remove a segment; each of these taggers that ever published a revision of it retracts its spans."""
+    def retract_segment(self, taggers: Iterable[str], name: str, thresholds: ScoreThresholds) -> list[Revision]:
+        """Remove a segment; each of these taggers that ever published a revision of it takes all back."""
         self.segments[name].closed = True
         revisions = []
         for tagger in taggers:
             shown = self.spans_of(tagger, name)
             if shown.published:
                 retraction = Difference((), retracted=[retract(x, "delete") for x in shown.spans])
+                retraction.crossed = thresholds.crossed(tagger, shown.scores, {})
                 revisions.append(self.revise(tagger, name, retraction))
         del self.segments[name]
         return revisions

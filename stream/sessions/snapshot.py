@@ -76,6 +76,8 @@ class LabelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Word records in the format of the labeller; empty if it has none of this segment."""
     number_format: str = ""
     """`Labeller.precisions` of the engine that wrote the segment; empty in entries from before this field existed."""
+    scores: dict[str, float] = {}
+    """Text scores that the readers have; empty in entries from before this field existed."""
 
 
 class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):

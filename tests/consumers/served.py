@@ -18,7 +18,7 @@ from tests.stream.fake_tagger import fake_labeller
 
 TOPIC = "in"
 SPOILT = "fake"
-TAGGERS = [("fake",), ("speech", "fake"), ("speech@other", "fake")]
+TAGGERS = [("fake",), ("speech", "fake"), ("speech@other", "fake"), ("scored@other", "fake")]
 
 
 @dataclass(frozen=True)

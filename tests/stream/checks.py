@@ -13,6 +13,7 @@ class Seen:
     published: bool = False
     changed_since: bool = False
     spans: dict[int, Span] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
 
 
 class Reader:
@@ -85,9 +86,19 @@ class Reader:
         self._spans(revision, seen)
         self._lists(revision, seen)
         changes = bool(revision.added or revision.changed or revision.retracted)
+        changes = self._scores(revision, seen) or changes
         assert changes or not must_change
         seen.published = True
         seen.spans = {x.id: x for x in revision.spans}
+
+    def _scores(self, revision: Revision, seen: Seen) -> bool:
+        """Whether the text scores are news; the threshold is that by default."""
+        now = revision.scores or {}
+        crossed = [x for x in {**now, **seen.scores} if (now.get(x, 0) >= 0.5) != (seen.scores.get(x, 0) >= 0.5)]
+        assert sorted(crossed) == sorted(revision.crossed or ())
+        news = now != seen.scores if seen.closed else any(abs(now.get(x, 0) - 0.5) >= 0.0499 for x in crossed)
+        seen.scores = now
+        return news
 
     def _spans(self, revision: Revision, seen: Seen) -> None:
         end = 0

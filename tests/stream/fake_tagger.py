@@ -5,7 +5,7 @@ name; "there" is what the closed segment before ended in. It restarts by the sam
 """
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from tests.encoder.restart.reference import doubtful, point_of
 PEOPLE, PLACES, UNSURE = {"anna", "rice", "bob"}, {"rome", "paris", "peru"}, {"may", "jordan", "there"}
 VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", "."})
 NAMES = ("O", "B-person", "I-person", "B-place", "I-place")
+TEXT_SCORES = {"scored": ("rude", "worse")}
+"""Text scores of taggers, by name."""
 CONTEXT = 3
 """Closed segments that can be seen."""
 SLICE = 256
@@ -58,8 +60,11 @@ class FakePlan:
 
 
 class FakeLive:
-    def __init__(self, model: str, names: Sequence[str], policy: RestartPolicy) -> None:
+    def __init__(
+        self, model: str, names: Sequence[str], policy: RestartPolicy, text_scores: Mapping[str, Sequence[str]]
+    ) -> None:
         self.model = model
+        self.text_scores = text_scores
         self.names = names
         self.policy = policy
         self.standing: dict[str, _Said] = {}
@@ -182,7 +187,12 @@ class FakeLive:
         decoded, found = bio(read.types, read.sure)
         starts, ends = np.array(said.places, np.int32).reshape(-1, 2).T
         stability = np.ones_like(decoded.probability) if closed else decoded.probability
-        return Labelling(starts, ends, decoded.labels, decoded.probability, stability, found if spans else (), work)
+        found = found if spans else []
+        scores = None
+        if said.words and name in said.read and name in self.text_scores:
+            share = sum(map(bool, read.types)) / len(said.words)
+            scores = {x: share / (number + 1) for number, x in enumerate(self.text_scores[name])}
+        return Labelling(starts, ends, decoded.labels, decoded.probability, stability, found, work, scores=scores)
 
 
 def read_word(left: list[str], words: list[str], i: int) -> tuple[str, float]:
@@ -237,6 +247,7 @@ class FakeLabeller:
         names: its taggers, which share a pass.
         model: what it knows its own bytes by.
         precision: the number format that it says it computes in.
+        text_scores: of its taggers: the share of words that have a label, half of it, and so on.
     """
 
     def __init__(
@@ -245,18 +256,20 @@ class FakeLabeller:
         names: Sequence[str] = ("fake",),
         model: str = "fake",
         precision: str = "exact",
+        text_scores: Mapping[str, Sequence[str]] = TEXT_SCORES,
     ) -> None:
         self.poison = set(poison)
         self.passes = (tuple(names),)
         self.precisions = (precision,)
         self.span_labels = dict.fromkeys(names, frozenset({"person", "place"}))
+        self.text_scores = {name: tuple(text_scores[name]) for name in names if name in text_scores}
         self.model = model
         self.steps: list[int] = []
 
     def open_session(
         self, policy: RestartPolicy, kept: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> FakeLive:
-        live = FakeLive(self.model, self.passes[0], policy)
+        live = FakeLive(self.model, self.passes[0], policy, self.text_scores)
         mine = [closed for model, closed in map(msgspec.msgpack.decode, contexts) if model == self.model]
         for context in mine:
             live.closed = dict(context)

@@ -10,18 +10,21 @@ from encoder.tokenizer.incremental import IncrementalTokenizer
 from tests.tiny import LABELS, tiny_checkpoint
 
 ACTS = ("O", "B-act", "I-act")
+SCORES = {"a": ("rude", "threat"), "b": ("worthy",)}
+"""Text scores of the two taggers."""
 
 
 @cache
 def _checkpoint(two: bool) -> Checkpoint:
     """With a stability head: property tests meet restarts that depend on what was seen and what was not."""
     if two:
-        return tiny_checkpoint(stability=8, spans=True, labels=("O",), taggers={"a": LABELS, "b": ACTS})
+        taggers = {"a": LABELS, "b": ACTS}
+        return tiny_checkpoint(stability=8, spans=True, labels=("O",), taggers=taggers, text_scores=SCORES)
     return tiny_checkpoint(stability=8, spans=True)
 
 
 def two_headed_tagger(**limits: int) -> Tagger:
-    """Two taggers, "a" and "b", over one trunk."""
+    """Two taggers, "a" and "b", over one trunk; both have text scores."""
     return tiny_tagger(_checkpoint(two=True), **limits)
 
 

@@ -80,9 +80,9 @@ _TYPES = (
 )
 
 
-def openapi_routes(settings: HttpSettings, names: tuple[str, ...]) -> list[BaseRoute]:
-    """Return the route of `/openapi.json`; `names` are the running taggers."""
-    description = describe_api(settings, names)
+def openapi_routes(settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...]) -> list[BaseRoute]:
+    """Return the route of `/openapi.json`; `names` and `attributes` are as for `describe_api`."""
+    description = describe_api(settings, names, attributes)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(description)
@@ -90,11 +90,20 @@ def openapi_routes(settings: HttpSettings, names: tuple[str, ...]) -> list[BaseR
     return [Route("/openapi.json", openapi)]
 
 
-def describe_api(settings: HttpSettings, names: tuple[str, ...]) -> Json:
-    """Describe all endpoints as OpenAPI 3.1."""
+def describe_api(settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...] = ()) -> Json:
+    """Describe all endpoints as OpenAPI 3.1.
+
+    Args:
+        names: the running taggers.
+        attributes: those of Perspective that can be answered.
+    """
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
-    schemas |= {"Message": message, "LabelRequest": _label_request(names), "AnalyzeRequest": _analyze_request()}
-    schemas |= {"RedactRequest": _redact_request()}
+    schemas |= {
+        "Message": message,
+        "LabelRequest": _label_request(names),
+        "RedactRequest": _redact_request(),
+        "AnalyzeRequest": _analyze_request(attributes),
+    }
     keyed = [*_security(settings), {"key": []}] if settings.token else []
     metrics = _content({"type": "string"}, "The metrics", "text/plain")
     description = {"200": _content({"type": "object"}, "The description")}
@@ -159,7 +168,7 @@ def _redact_request() -> Json:
     return _object(["text"], text=_TEXT, labels=labels, style={"enum": [*STYLES, None]})
 
 
-def _analyze_request() -> Json:
+def _analyze_request(attributes: tuple[str, ...]) -> Json:
     parameters: Json = {
         "type": ["object", "null"],
         "properties": {
@@ -175,7 +184,8 @@ def _analyze_request() -> Json:
             type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
         ),
         requestedAttributes={
-            **_object([perspective.ATTRIBUTE], **{perspective.ATTRIBUTE: parameters}),
+            **_object([], **dict.fromkeys(attributes or (perspective.ATTRIBUTE,), parameters)),
+            "minProperties": 1,
             "additionalProperties": False,
         },
         spanAnnotations={"type": ["boolean", "null"]},
@@ -230,8 +240,8 @@ def _analyze() -> Json:
     }
     about = (
         "The request and response of Perspective's AnalyzeComment; `begin` and `end` are UTF-16 code units."
-        f" {perspective.ATTRIBUTE} is the score of the tagger {perspective.TAGGER}, which has to run. Scores differ"
-        " from Perspective's."
+        f" Attributes are the text scores of these names, {perspective.ATTRIBUTE} else the score of the tagger"
+        f" {perspective.TAGGER}, which has to run. Scores differ from Perspective's."
     )
     body = _body("AnalyzeRequest")
     return {"summary": "Score a comment", "description": about, "requestBody": body, "responses": answers}

@@ -1,13 +1,15 @@
 """POST /v1alpha1/comments:analyze: compatible with Perspective's API, for programs written for that service.
 
-Requests, responses and errors have Perspective's shape. The attribute TOXICITY is the score of the tagger `moderation`,
-and the span scores are that tagger's spans. The scores are not Perspective's, so clients must choose new thresholds.
+Requests, responses and errors have Perspective's shape. An attribute is the text score of that name, in any case of its
+letters, of the tagger `moderation`, else of another tagger. TOXICITY without such a score is the score of the tagger
+`moderation` for any of its labels. Span scores of TOXICITY are its tagger's spans. Scores are not those of Perspective,
+so clients must choose new thresholds.
 """
 
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from starlette.requests import Request
@@ -25,6 +27,8 @@ from stream.messages.types import Revision
 
 PATHS = ("/v1alpha1/comments:analyze", "/v1/comments:analyze")
 ATTRIBUTE, TAGGER = "TOXICITY", "moderation"
+ATTRIBUTES = (ATTRIBUTE, "SEVERE_TOXICITY", "IDENTITY_ATTACK", "INSULT", "PROFANITY", "THREAT", "SEXUALLY_EXPLICIT")
+"""Attributes that text scores can answer."""
 PROBABILITY = "PROBABILITY"
 LANGUAGE = "en"
 NOT_BLANK = "[^\\x00-\\x20\\x7f-\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]"
@@ -108,22 +112,54 @@ class AnalyzeRefused(ValueError):
         self.details = [detail] if kind else []
 
 
-def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported: bool = False) -> list[BaseRoute]:
-    """Return the routes of `comments:analyze`.
+class Source(NamedTuple):
+    """Where the score of an attribute comes from."""
+
+    tagger: str
+    name: str = ""
+    """Of the text score; empty: the score for any label."""
+
+    def score(self, found: Mapping[str, Revision]) -> float:
+        """Return the score of a text, given its final revision by each tagger."""
+        revision = found[self.tagger]
+        return ((revision.scores or {}).get(self.name, 0.0) if self.name else revision.score) or 0.0
+
+
+def offered_attributes(names: Sequence[str], text_scores: Mapping[str, Sequence[str]]) -> dict[str, Source]:
+    """Return the attributes that can be answered.
 
     Args:
         names: the running taggers.
+        text_scores: names of their text scores.
+    """
+    offered: dict[str, Source] = {}
+    for attribute in ATTRIBUTES:
+        for tagger in sorted(text_scores, key=lambda x: x != TAGGER):
+            for name in text_scores[tagger]:
+                if name.upper() == attribute:
+                    offered.setdefault(attribute, Source(tagger, name))
+        if attribute == ATTRIBUTE and attribute not in offered and TAGGER in names:
+            offered[attribute] = Source(TAGGER)
+    return offered
+
+
+def perspective_routes(
+    gateway: Gateway, offered: Mapping[str, Source], drop_unsupported: bool = False
+) -> list[BaseRoute]:
+    """Return the routes of `comments:analyze`.
+
+    Args:
+        offered: the attributes, from `offered_attributes`.
         drop_unsupported: leave attributes that are not offered out of the answer, unless a request says otherwise.
     """
-    has_tagger = TAGGER in names
 
     async def analyze(request: Request) -> Response:
-        if not has_tagger:
+        if not offered:
             return _error(400, "FAILED_PRECONDITION", f"the service must be started with --tagger {TAGGER} for this")
         try:
             wanted = decode_body(await request.body(), AnalyzeRequest)
-            dropped = _drop_unsupported(wanted, request.query_params, drop_unsupported)
-            text, threshold = _parse_request(wanted)
+            dropped = _drop_unsupported(wanted, offered, request.query_params, drop_unsupported)
+            text = _parse_request(wanted, offered)
             (found,) = await label_texts(gateway, [text], caller_of(request).group)
         except (BadInput, RequestRefused) as error:
             return _error(400, "INVALID_ARGUMENT", f"Invalid JSON payload received. {error.detail}")
@@ -133,7 +169,7 @@ def perspective_routes(gateway: Gateway, names: Sequence[str], drop_unsupported:
             return _error(503, "UNAVAILABLE", BUSY[1], headers={"retry-after": "5"})
         except NotLabelled:
             return _error(500, "INTERNAL", FAILED[1])
-        answer = _make_response(wanted, text, found[TAGGER], threshold)
+        answer = _make_response(wanted, text, offered, found)
         answer.unsupported_attributes = dropped
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
@@ -147,8 +183,8 @@ def _error(
     return JSONResponse({"error": {name: value for name, value in error.items() if value}}, code, headers)
 
 
-def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:
-    """Return the text to score and the score threshold.
+def _parse_request(request: AnalyzeRequest, offered: Mapping[str, Source]) -> str:
+    """Return the text to score.
 
     Raises:
         AnalyzeRefused: the request cannot be fulfilled.
@@ -159,16 +195,18 @@ def _parse_request(request: AnalyzeRequest) -> tuple[str, float | None]:
         raise AnalyzeRefused("Comment must be non-empty.", "COMMENT_EMPTY")
     if comment.type not in (None, "PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED"):
         raise AnalyzeRefused("Currently, only 'PLAIN_TEXT' comments are supported", "INVALID_REQUEST")
-    parameters = _check_attributes(request.requested_attributes or {})
-    _check_languages(request.languages or [])
+    _check_attributes(request.requested_attributes or {}, offered)
+    _check_languages(request.languages or [], next(iter(request.requested_attributes or {})))
     try:
         check_size(text)
     except InputError as error:
         raise AnalyzeRefused(f"Comment text too long: {error.detail}", "COMMENT_TOO_LONG") from None
-    return text, parameters.score_threshold
+    return text
 
 
-def _drop_unsupported(request: AnalyzeRequest, query: Mapping[str, str], default: bool) -> list[str]:
+def _drop_unsupported(
+    request: AnalyzeRequest, offered: Mapping[str, Source], query: Mapping[str, str], default: bool
+) -> list[str]:
     """Remove attributes that are not offered from a request, if it or the service says so; returns their names.
 
     They stay if nothing would be left to answer.
@@ -177,35 +215,34 @@ def _drop_unsupported(request: AnalyzeRequest, query: Mapping[str, str], default
     if wanted is None and (given := query.get("dropUnsupportedAttributes")) is not None:
         wanted = given.lower() in ("", "1", "true")
     requested = request.requested_attributes or {}
-    if ATTRIBUTE not in requested or not (default if wanted is None else wanted):
+    kept = {name: x for name, x in requested.items() if name in offered}
+    if not kept or not (default if wanted is None else wanted):
         return []
-    request.requested_attributes = {ATTRIBUTE: requested[ATTRIBUTE]}
-    return [_quote(name) for name in requested if name != ATTRIBUTE]
+    request.requested_attributes = kept
+    return [_quote(name) for name in requested if name not in kept]
 
 
-def _check_attributes(requested: dict[str, AttributeParameters | None]) -> AttributeParameters:
+def _check_attributes(requested: Mapping[str, AttributeParameters | None], offered: Mapping[str, Source]) -> None:
     if not requested:
         raise AnalyzeRefused("Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES")
     for name in requested:
-        if name != ATTRIBUTE:
-            unknown = f"Unknown requested attribute: {_quote(name)} (this service has {ATTRIBUTE} alone)"
+        if name not in offered:
+            others = f"{', '.join(offered)}{' alone' if len(offered) == 1 else ''}"
+            unknown = f"Unknown requested attribute: {_quote(name)} (this service has {others})"
             raise AnalyzeRefused(unknown, "INVALID_REQUEST")
-    parameters = requested[ATTRIBUTE] or AttributeParameters()
-    if parameters.score_type not in (None, PROBABILITY, "SCORE_TYPE_UNSPECIFIED"):
-        kind = _quote(parameters.score_type)
-        raise AnalyzeRefused(
-            f"Requested score type {kind} is not supported by attribute {ATTRIBUTE}", "INVALID_REQUEST"
-        )
-    return parameters
+    for name, parameters in requested.items():
+        if parameters and parameters.score_type not in (None, PROBABILITY, "SCORE_TYPE_UNSPECIFIED"):
+            kind = _quote(parameters.score_type)
+            raise AnalyzeRefused(f"Requested score type {kind} is not supported by attribute {name}", "INVALID_REQUEST")
 
 
-def _check_languages(languages: Sequence[str]) -> None:
+def _check_languages(languages: Sequence[str], attribute: str) -> None:
     if languages and not any(name.lower().split("-")[0] == LANGUAGE for name in languages):
         asked = [_quote(name) for name in languages[:8]]
         raise AnalyzeRefused(
-            f"Attribute {ATTRIBUTE} does not support request languages: {', '.join(asked)}",
+            f"Attribute {attribute} does not support request languages: {', '.join(asked)}",
             "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE",
-            languageNotSupportedByAttributeError={"requestedLanguages": asked, "attribute": ATTRIBUTE},
+            languageNotSupportedByAttributeError={"requestedLanguages": asked, "attribute": attribute},
         )
 
 
@@ -213,16 +250,21 @@ def _quote(name: str | None) -> str:
     return shorten(name or "", 40)
 
 
-def _make_response(request: AnalyzeRequest, text: str, found: Revision, threshold: float | None) -> AnalyzeResponse:
-    languages, token = request.languages or [LANGUAGE], request.client_token
-    summary, least = found.score or 0.0, threshold or 0.0
-    if summary < least:
-        return AnalyzeResponse(languages, client_token=token)
-    spans = [(x.start, x.end, x.score or 0.0) for x in found.spans] if request.span_annotations else []
-    units = Utf16(text)
-    scores = [SpanScore(units.at(a), units.at(b), Score(value)) for a, b, value in spans if value >= least]
-    whole = SpanScore(0, units.at(len(text)), Score(summary))  # clients read the first span score unconditionally
-    return AnalyzeResponse(languages, {ATTRIBUTE: AttributeScores(scores or [whole], Score(summary))}, token)
+def _make_response(
+    request: AnalyzeRequest, text: str, offered: Mapping[str, Source], found: Mapping[str, Revision]
+) -> AnalyzeResponse:
+    units, scores = Utf16(text), {}
+    for attribute, parameters in (request.requested_attributes or {}).items():
+        least = (parameters.score_threshold if parameters else None) or 0.0
+        summary = offered[attribute].score(found)
+        if summary < least:
+            continue
+        shown = found[offered[attribute].tagger].spans if request.span_annotations and attribute == ATTRIBUTE else ()
+        spans = [(x.start, x.end, x.score or 0.0) for x in shown]
+        parts = [SpanScore(units.at(a), units.at(b), Score(value)) for a, b, value in spans if value >= least]
+        whole = SpanScore(0, units.at(len(text)), Score(summary))  # clients read the first span score unconditionally
+        scores[attribute] = AttributeScores(parts or [whole], Score(summary))
+    return AnalyzeResponse(request.languages or [LANGUAGE], scores, request.client_token)
 
 
 class Utf16:

@@ -104,6 +104,7 @@ def _stats_frame(live: LiveModel, rates: RateMeter, service: "Service | None") -
         "sessions": live.open_count,
         "taggers": list(labels),
         "labels": labels,
+        "score_thresholds": live.thresholds,
     }
 
 

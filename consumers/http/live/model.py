@@ -35,6 +35,8 @@ class _LiveSegment:
     speaker: str | None = None
     channel: str | None = None
     spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Text scores of each tagger's latest revision, of those that have any."""
     provisional: set[str] = field(default_factory=set)
     """Taggers whose latest revision was not final."""
     words: int | None = 0
@@ -93,6 +95,7 @@ class LiveModel:
     Args:
         taggers: names in display order.
         labels: known labels of each tagger; others are added when they occur.
+        thresholds: of each tagger's text scores, by name; scores above them are shown.
         received: returns a session's segments as received, from which the full text of a segment is known after a
             restart. Without it an appended text starts with the first part that was seen.
     """
@@ -102,11 +105,14 @@ class LiveModel:
         taggers: tuple[str, ...] = (),
         labels: Mapping[str, tuple[str, ...]] | None = None,
         *,
+        thresholds: Mapping[str, Mapping[str, float]] | None = None,
         received: Callable[[str], Mapping[str, ReceivedSegment]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.labels: dict[str, dict[str, None]] = {x: dict.fromkeys((labels or {}).get(x, ())) for x in taggers}
         """Labels of each tagger, in display order."""
+        self.thresholds = {tagger: dict(x) for tagger, x in (thresholds or {}).items()}
+        """Thresholds of text scores by tagger and name."""
         self.version = 0
         """Incremented with every change of `sessions`."""
         self._received = received
@@ -137,6 +143,9 @@ class LiveModel:
         if segment is not None:
             self.version += 1
             segment.spans[revision.tagger] = revision.spans
+            segment.scores.pop(revision.tagger, None)
+            if revision.scores:
+                segment.scores[revision.tagger] = revision.scores
             (segment.provisional.discard if revision.final else segment.provisional.add)(revision.tagger)
         labels = self.labels.setdefault(revision.tagger, {})
         labels |= dict.fromkeys(x.label for x in revision.spans)
@@ -282,7 +291,9 @@ class LiveObserver(ServiceObserver):
 
 def _snapshot_segment(name: str, segment: _LiveSegment) -> dict[str, Any]:
     """Return a segment of a snapshot; it is final when the revisions of all its taggers are."""
-    return segment.to_frame(name, spans=dict(segment.spans)) | {"final": segment.final and not segment.provisional}
+    scores = {"scores": dict(segment.scores)} if segment.scores else {}
+    final = segment.final and not segment.provisional
+    return segment.to_frame(name, spans=dict(segment.spans), **scores) | {"final": final}
 
 
 def _to_normal_form(output: RedactedOutput) -> Message:

@@ -57,12 +57,13 @@ def speak(sequence: TextSequence, options: AugmentConfig, rng: random.Random) ->
         if tag[0] != "I" and rng.random() < options.filler:
             filler = rng.choice(FILLERS).split()
             words += filler
-            tags += ["O"] * len(filler)
+            tags += [UNKNOWN if sequence.punctuation else "O"] * len(filler)
         follows = sequence.tags[position + 1] if position + 1 < len(sequence.tags) else "O"
         twice = tag == "O" and not follows.startswith("I-") and rng.random() < options.repetition
         words += [*said, *said] if twice else said
         inner = f"I-{tag[2:]}" if tag not in ("O", UNKNOWN) else tag
-        tags += [tag, *[inner] * (len(said) - 1)] * (2 if twice else 1)
+        once = ["O"] * (len(said) - 1) + [tag] if sequence.punctuation else [tag, *[inner] * (len(said) - 1)]
+        tags += once * (2 if twice else 1)
         inside = tag != "O"
     return words, tags
 

@@ -27,6 +27,9 @@ CUT = {"random": 0.3, "prefix": 0.65, "one": 0.0}
 LONG, USUAL = 0.2, 256
 """Share of the made-up sessions whose examples may use all positions, and the tokens of the others' at most: long ones
 cost twice as much a token, and the tail sees no further than its window."""
+SPOKEN_ALL_THE_SAME = 0.5
+"""Of texts that teach punctuation, the share that is without marks where its session is written: in written text the
+labels are easy."""
 RESTARTED = 0.3
 """Share of the segments that are two blocks where all others are one."""
 
@@ -220,7 +223,7 @@ def make_examples(
         runs = join_sequences(list(sequences), rng) if augment.join else [[s] for s in sequences]
         for run in runs:
             spoken = rng.random() < augment.unpunctuated
-            sentences = [speak(s, augment, rng) if spoken else (list(s.words), list(s.tags)) for s in run]
+            sentences = [_augment(s, spoken, augment, rng) for s in run]
             scores = [s.scores for s in run]
             example = pieces.example(sentences, known, limit, taggers[known] if taggers else 0, scores)
             if len(example.ids):
@@ -244,9 +247,7 @@ def _session_examples(
         spoken = rng.random() < augment.unpunctuated
         limit = positions if rng.random() < LONG else min(positions, USUAL)
         for row in session:
-            words, tags = (
-                speak(row.sequence, augment, rng) if spoken else (list(row.sequence.words), list(row.sequence.tags))
-            )
+            words, tags = _augment(row.sequence, spoken, augment, rng)
             tagger = taggers[row.source] if taggers else 0
             part = pieces.sentence(words, tags, row.source, limit, tagger, row.sequence.scores)
             if len(made) + len(part.ids) > limit:
@@ -255,6 +256,12 @@ def _session_examples(
         if len(made):
             examples.append(made.close())
     return examples
+
+
+def _augment(sequence: TextSequence, spoken: bool, augment: AugmentConfig, rng: random.Random) -> Piece:
+    if sequence.punctuation and augment.unpunctuated:
+        spoken = spoken or rng.random() < SPOKEN_ALL_THE_SAME
+    return speak(sequence, augment, rng) if spoken else (list(sequence.words), list(sequence.tags))
 
 
 def cut_to_prefix(example: TrainingExample, rng: random.Random) -> TrainingExample:

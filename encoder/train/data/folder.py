@@ -9,10 +9,10 @@ from typing import Literal, get_args
 
 from encoder.model.config import ConfigError
 from encoder.train.data.conll import read_columns
-from encoder.train.data.holdout import holdout_position
 from encoder.train.data.jsonl import read_lines
 from encoder.train.data.sequence import TextSequence as Sentence
-from encoder.train.data.text import check_words
+from encoder.train.data.sequence import holdout_position
+from encoder.train.data.text import check_words, score_names
 
 FEWEST = {"train": 40, "dev": 10, "test": 1}
 """Sequences that each part must have: from fewer nothing is learned, by fewer nothing is measured."""
@@ -46,6 +46,11 @@ class TrainingFolder:
         return tuple(sorted(count_spans(self.parts["train"])))
 
     @property
+    def text_labels(self) -> tuple[str, ...]:
+        """Labels of whole texts, in the order in which they are met."""
+        return score_names(list(self.parts["train"]))
+
+    @property
     def has_documents(self) -> bool:
         """Whether sequences that are trained on have neighbours."""
         names = Counter(x.document for x in self.parts["train"] if x.document)
@@ -73,6 +78,9 @@ def read_folder(folder: Path, seed: int) -> TrainingFolder:
                 *file_notes,
                 f"{path.name}: texts of more than {LONGEST} words are cut into {len(cut)} sequences in all",
             ]
+            lost = sum(bool(x.scores) for x in sequences) - sum(bool(x.scores) for x in cut)
+            if lost > 0:
+                file_notes.append(f"{path.name}: {lost} of them lose their labels of the whole text, which no part has")
         parts[role] = parts.get(role, ()) + tuple(cut)
         files[role] = (*files.get(role, ()), path.name)
         notes += file_notes
@@ -130,12 +138,26 @@ def split(sequences: Sequence[Sentence], seed: int) -> tuple[tuple[Sentence, ...
         if any(not left[kind] for kind in mine):
             dev.remove(name)
             left += mine
+    _keep_text_labels(units, dev)
     inside = [(((whole and x.document) or " ".join(x.words)) in dev, x) for x in sequences]
     parts = [tuple(x for held, x in inside if held == wanted) for wanted in (False, True)]
     how = f"no dev file: {len(parts[1])} of {len(sequences)} sequences are held back as dev (seed {seed})"
     if documents:
         how += ", whole documents" if whole else f", whatever their document, as there are only {len(documents)}"
     return parts[0], parts[1], how
+
+
+def _keep_text_labels(units: dict[str, list[Sentence]], dev: set[str]) -> None:
+    """Take texts out of dev whose label of the whole text, with that value, no text that is trained on has."""
+
+    def sides(names: Iterable[str]) -> set[tuple[str, bool]]:
+        return {(k, v >= 0.5) for name in names for x in units[name] for k, v in x.scores or ()}
+
+    left = sides(units.keys() - dev)
+    for name in sorted(dev):
+        if not sides([name]) <= left:
+            dev.remove(name)
+            left |= sides([name])
 
 
 def _cut(sequence: Sentence, name: str) -> Iterator[Sentence]:
@@ -151,7 +173,9 @@ def _cut(sequence: Sentence, name: str) -> Iterator[Sentence]:
             free = [i for i in range(first + 1, end + 1) if not tags[i].startswith("I-")]
             stops = [i for i in free if words[i - 1] in (".", "!", "?")]
             end = (stops or free or [end])[-1]
-        yield replace(sequence, document=sequence.document or name, words=words[first:end], tags=tags[first:end])
+        yield replace(
+            sequence, document=sequence.document or name, words=words[first:end], tags=tags[first:end], scores=None
+        )
         first = end
 
 
@@ -162,8 +186,9 @@ def _check(folder: Path, parts: dict[Role, tuple[Sentence, ...]]) -> None:
         ConfigError: with what to do.
     """
     known = count_spans(parts["train"])
-    if not known:
-        raise ConfigError(f"{folder}: no word of the training data is labelled; label some spans")
+    names = _check_text_labels(folder, parts)
+    if not known and not names:
+        raise ConfigError(f"{folder}: no word of the training data is labelled; label some spans, or whole texts")
     for role, sequences in parts.items():
         if len(sequences) < FEWEST[role]:
             raise ConfigError(
@@ -174,8 +199,25 @@ def _check(folder: Path, parts: dict[Role, tuple[Sentence, ...]]) -> None:
             raise ConfigError(
                 f"{folder}: label {strange[0]!r} occurs in {role} only; label examples of it to train on, or rename it"
             )
-    if not count_spans(parts["dev"]):
+    if known and not count_spans(parts["dev"]):
         raise ConfigError(f"{folder}: no word of dev is labelled, so nothing could be measured; label some spans")
+
+
+def _check_text_labels(folder: Path, parts: dict[Role, tuple[Sentence, ...]]) -> tuple[str, ...]:
+    """Refuse labels of whole texts that nothing can be learned of; gives their names."""
+    known = score_names(list(parts["train"]))
+    for name in known:
+        values = [value for x in parts["train"] for label, value in x.scores or () if label == name]
+        if not min(values) < 0.5 <= max(values):
+            raise ConfigError(
+                f"{folder}: label {name!r} of whole texts is {'at least' if min(values) >= 0.5 else 'below'} .5 in all "
+                f"{len(values)} texts that have it; add texts with the other value"
+            )
+    for role, sequences in parts.items():
+        strange = sorted({*score_names(list(sequences))} - {*known})
+        if strange:
+            raise ConfigError(f"{folder}: label {strange[0]!r} of whole texts occurs in {role} only; add it to train")
+    return known
 
 
 def _doubts(parts: dict[Role, tuple[Sentence, ...]]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Reading JSON lines, `text` with spans in characters, into words with IOB2 tags."""
+"""Reading JSON lines, `text` with spans in characters or `labels` of the whole text, into words with IOB2 tags."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -14,6 +14,9 @@ from encoder.train.data.sequence import WORD, TextSequence
 
 SPANS = ("spans", "entities", "labels", "label")
 """Fields that annotation tools keep spans in; a line has one of them at most."""
+SCORES = "labels"
+"""Field of the labels of the whole text, if it is an object: {"spam": 1, "urgent": 0}."""
+LONGEST_NAME = 200
 _START, _END, _LABEL = ("start", "start_offset"), ("end", "end_offset"), ("label", "type")
 
 
@@ -42,7 +45,8 @@ def read_lines(path: Path) -> tuple[list[TextSequence], list[str]]:
         words, tags = _tag(row["text"], spans, where)
         if words:
             name = row.get("document") or row.get("doc") or ""
-            sequences.append(TextSequence(f"{path.name}:{name}" if name else "", words, tags))
+            scores = _scores(row, where)
+            sequences.append(TextSequence(f"{path.name}:{name}" if name else "", words, tags, scores=scores))
     notes = [f"{path.name}: label {x!r} is written {_one_word(x)!r}" for x in sorted(spaced)]
     return sequences, notes
 
@@ -53,12 +57,31 @@ def _decode(line: str, where: str) -> dict[str, Any]:
     except (msgspec.DecodeError, RecursionError) as error:
         raise ConfigError(f"{where}: {to_one_line(str(error))}; each line must be one JSON object") from error
     if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-        raise ConfigError(f'{where}: expected an object with "text" and "spans": [[start, end, "label"], ...]')
+        raise ConfigError(
+            f'{where}: expected an object with "text" and "spans": [[start, end, "label"], ...], or "labels": '
+            '{"name": 1, ...} of the whole text'
+        )
     return row
 
 
+def _scores(row: dict[str, Any], where: str) -> tuple[tuple[str, float], ...] | None:
+    """Read the labels of the whole text, from 0 (does not fit) to 1; one that is missing or null is not known."""
+    given = row.get(SCORES)
+    if not isinstance(given, dict):
+        return None
+    for name, value in given.items():
+        if not name.strip() or len(name) > LONGEST_NAME:
+            raise ConfigError(f"{where}: a label of the text needs a name of 1 to {LONGEST_NAME} characters")
+        if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise ConfigError(
+                f"{where}: label {to_one_line(name)!r} of the text must be a number from 0 to 1, or true or false, not "
+                f"{to_one_line(repr(value))}"
+            )
+    return tuple((_one_word(name), float(value)) for name, value in given.items() if value is not None) or None
+
+
 def _spans_of(row: dict[str, Any], where: str) -> list[Any]:
-    fields = [name for name in SPANS if row.get(name) is not None]
+    fields = [name for name in SPANS if row.get(name) is not None and not isinstance(row[name], dict)]
     if len(fields) > 1:
         raise ConfigError(f"{where}: has {' and '.join(map(repr, fields))}: keep the one that holds the spans")
     found = row[fields[0]] if fields else []

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 
 WORD = re.compile(r"\w+|[^\w\s]")
 UNKNOWN = "?"
@@ -21,6 +22,8 @@ class TextSequence:
     scores: tuple[tuple[str, float], ...] | None = None
     """Scores of the whole text by label, from 0 to 1; a label that is missing is not known. None: of a corpus without
     scores."""
+    punctuation: bool = False
+    """Whether a tag is about what follows its word: of a word that is said as several it is the last one's."""
 
 
 def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -32,3 +35,26 @@ def tag_spans(text: str, spans: Iterable[tuple[int, int, str]]) -> tuple[tuple[s
         for i in inside:
             tags[i] = ("B-" if i == inside[0] else "I-") + label
     return tuple(word for _, _, word in words), tuple(tags)
+
+
+def holdout_position(sequence: TextSequence, seed: int) -> float:
+    """A number in 0..1 that is the same for all of a document, or of a sequence without one, in every run of a seed."""
+    name = sequence.document or " ".join(sequence.words)
+    return hash_text(f"{seed} {name}") / 2.0**64
+
+
+def hash_text(text: str) -> int:
+    """Give a number that is the same for the same text in every process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+def keep_template(number: int, fold: str = "", without_fold: str = "") -> bool:
+    """Tell whether a template is to be used.
+
+    Args:
+        number: of the template: its fold of n is the remainder of a division by n.
+        fold: "k/n": keep fold k of n only.
+        without_fold: "k/n": keep the other folds only.
+    """
+    place, _, folds = (fold or without_fold).partition("/")
+    return not folds or (number % int(folds) == int(place)) is bool(fold)

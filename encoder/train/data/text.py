@@ -10,9 +10,11 @@ import msgspec
 from encoder.files import read_text_file, to_one_line
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource
+from encoder.train.data.contrast.generate import read_messages
 from encoder.train.data.convention import apply_convention
 from encoder.train.data.documents import is_document_file, read_documents
 from encoder.train.data.pii.generate import read_generated
+from encoder.train.data.punctuation import punctuate
 from encoder.train.data.sequence import UNKNOWN, TextSequence, tag_spans
 
 LONGEST_WORD = 10_000
@@ -29,7 +31,7 @@ class LabelledCorpus:
 
 
 def read_source(source: TextSource) -> list[TextSequence]:
-    """Read a file or generate dialogues, keep what `where` selects, rename the types.
+    """Read a file or generate text, keep what `where` selects, rename the types.
 
     Raises:
         ConfigError: the file is missing, of an unknown kind, or malformed; the message names file and line. Or the
@@ -37,12 +39,18 @@ def read_source(source: TextSource) -> list[TextSequence]:
     """
     kept = [
         _with_scores(sequence, facts.get("label", ""), source)
-        for facts, sequence in (read_generated(source) if source.generate else _read_file(source))
+        for facts, sequence in _READERS[source.generate](source)
         if all(facts.get(key) in values for key, values in source.where.items())
     ]
     if not kept:
         raise ConfigError(f"training data: {source.path or source.generate} has no sequence that fits `where`")
     check_words(Path(source.path), kept)
+    if source.punctuation:
+        kept = punctuate(kept)
+        if not kept:
+            raise ConfigError(
+                f"training data: {source.path} has no punctuation marks for `punctuation = true` to take labels from"
+            )
     read = [replace(s, tags=_cut(s.words, _rename(s.tags, source.labels), source.cut)) for s in kept]
     if not source.spans_known:
         read = [replace(s, tags=(UNKNOWN,) * len(s.words)) for s in read]
@@ -120,6 +128,7 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
     facts: dict[str, str] = {}
     words: list[str] = []
     tags: list[str] = []
+    begun = ""  # the document that began last, where only its first sequence says so
     for number, line in enumerate([*_read(path).split("\n"), ""], 1):
         if line.startswith("# ") and " = " in line and not words:
             key, _, value = line[2:].partition(" = ")
@@ -134,9 +143,24 @@ def _read_conll(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             # one tag a word, as in part-of-speech data, is a span of one word
             tags.append(cells[1] if re.fullmatch(r"O|[BI]-\S+", cells[1]) else f"B-{cells[1]}")
         elif words:
-            document = facts.get("doc") or facts.get("document") or facts.get("call") or ""
-            yield facts, TextSequence(document, tuple(words), tuple(tags))
+            begun = facts.get("newdoc_id", begun)
+            document = facts.get("doc") or facts.get("document") or facts.get("call") or begun
+            scores = _scores_of_facts(path, facts, source)
+            yield facts, TextSequence(document, tuple(words), tuple(tags), scores=scores)
             facts, words, tags = {}, [], []
+
+
+def _scores_of_facts(path: Path, facts: dict[str, str], source: TextSource) -> tuple[tuple[str, float], ...] | None:
+    """Read the JSON object of a `# scores =` line."""
+    if not source.scores or "scores" not in facts:
+        return None
+    try:
+        row = _TextRow(text="", scores=msgspec.json.decode(facts["scores"], type=dict[str, float]))
+        return row.text_scores(source.scores) or None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ConfigError(
+            f"training data: {path}: `# scores = {facts['scores']}`: {to_one_line(str(error))}"
+        ) from error
 
 
 class _TextRow(msgspec.Struct):
@@ -177,6 +201,9 @@ def _read_jsonl(path: Path, source: TextSource) -> Iterator[tuple[dict[str, str]
             raise ConfigError(f"training data: {path}: `drop` would move the offsets of labelled spans")
         text = re.sub(source.drop, " ", row.text) if source.drop else row.text
         words, tags = tag_spans(text, row.spans)
+        if source.punctuation:  # which sees the marks at their words
+            words = tuple(text.split())
+            tags = ("O",) * len(words)
         if words:
             facts = {} if row.label is None else {"label": str(row.label)}
             yield facts, TextSequence(str(path) if not row.spans else "", words, tags, scores=scores)
@@ -193,6 +220,10 @@ def _read_documents(path: Path, source: TextSource) -> Iterator[tuple[dict[str, 
 def score_names(sequences: list[TextSequence]) -> tuple[str, ...]:
     """Collect the names of all text scores, in the order in which they are met."""
     return tuple(dict.fromkeys(name for s in sequences for name, _ in s.scores or ()))
+
+
+_READERS = {"": _read_file, "pii": read_generated, "contrast": read_messages}
+"""By what a source generates; "" reads its file."""
 
 
 def label_names(sequences: list[TextSequence]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from encoder.train.config import AugmentConfig
 from encoder.train.data.augment import speak
 from encoder.train.data.batches import IGNORED, TrainingExample, WordPieces
 from encoder.train.data.convention import TagSpan, trim_span
+from encoder.train.data.punctuation import MARK_LABELS
 from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import LabelledCorpus
 from encoder.train.stages.loop import bf16_is_faster, pick_device
@@ -174,7 +175,8 @@ def _compare(
     unknown = gold < 0
     sides = []
     for labels in (read, np.where(unknown, 0, gold)):
-        trimmed = (trim_span(words, TagSpan(*span)) for span in labels_to_spans(labels, names))
+        spans = [TagSpan(*span) for span in labels_to_spans(labels, names)]
+        trimmed = (x if x.label in MARK_LABELS else trim_span(words, x) for x in spans)
         kept = {s for s in trimmed if s is not None and not unknown[s.start : s.end].any()}
         sides.append({s for s in kept if known is None or s.label in known})
     for counter, side in ((row.found, sides[0]), (row.gold, sides[1]), (row.right, sides[0] & sides[1])):

@@ -148,7 +148,7 @@ class StateCollector:
         self, known: Sequence[frozenset[str] | None], gold: NDArray[np.int64], source: int
     ) -> SpanCollector:
         own = np.where(gold == IGNORED, IGNORED, gold - self._first_label)
-        return SpanCollector(self._labels, own, known[source])
+        return SpanCollector(self._labels, own, known[source], source)
 
     def _read(self, wanted: Sequence[tuple["_FedText", SegmentPlan, int, int]]) -> list["_Read"]:
         """Decode packed: each text's words from a first one on, after the label before it."""

@@ -13,20 +13,24 @@ from numpy.typing import NDArray
 
 from encoder.heads.span_model import SPAN_FEATURES, span_features, span_types, span_weights
 from encoder.heads.viterbi import labels_to_spans
+from encoder.train.stages.text_scores import fit_scale
 
 RIDGE = 1.0
 """Penalty on squared weights: rare types stay near what holds for all."""
+FEWEST_SOURCES, FEWEST_ROWS = 3, 50
+"""Sources that are needed for a scale, and rows of a source that takes part in it."""
 _STEPS = 60
 WordSpan = tuple[int, int, str]
 
 
 @dataclass(slots=True)
 class SpanRows:
-    """Rows of one outcome: inputs (N, span_weights) float32, weight (N,) and outcome (N,)."""
+    """Rows of one outcome: inputs (N, span_weights) float32, weight (N,), outcome (N,), number of the source (N,)."""
 
     inputs: NDArray[np.float32]
     weight: NDArray[np.float32]
     outcome: NDArray[np.bool_]
+    source: NDArray[np.int64]
 
     @staticmethod
     def join(parts: Sequence["SpanRows"]) -> "SpanRows":
@@ -37,14 +41,18 @@ class SpanRows:
 class SpanCollector:
     """Notes the spans of one growing text."""
 
-    def __init__(self, names: Sequence[str], gold: NDArray[np.int64], known: frozenset[str] | None) -> None:
+    def __init__(
+        self, names: Sequence[str], gold: NDArray[np.int64], known: frozenset[str] | None, source: int = 0
+    ) -> None:
         """Begin.
 
         Args:
             names: label names of the tagger.
             gold: (words,) label numbers; negative: unknown.
             known: types that the source annotates; None: all.
+            source: number of the source.
         """
+        self._source = source
         self._names = tuple(names)
         self._types = {name: number for number, name in enumerate(span_types(names))}
         self._width = span_weights(names)
@@ -75,14 +83,17 @@ class SpanCollector:
             weight[places[0]] = 1
             stood[places], right[places], judged[places] = span in final, span in self._gold, self._is_judged(span)
         closing = [span for span in final if self._is_judged(span)]
-        at_close = SpanRows(
+        at_close = self._rows(
             self._stack([self._inputs(span, probability) for span in closing]),
             np.ones(len(closing), np.float32),
             np.array([span in self._gold for span in closing], np.bool_),
         )
-        stands = SpanRows(self._stack(self._stability), weight, stood)
-        live = SpanRows(self._stack(self._probability)[judged], weight[judged], right[judged])
+        stands = self._rows(self._stack(self._stability), weight, stood)
+        live = self._rows(self._stack(self._probability)[judged], weight[judged], right[judged])
         return stands, SpanRows.join([live, at_close])
+
+    def _rows(self, inputs: NDArray[np.float32], weight: NDArray[np.float32], outcome: NDArray[np.bool_]) -> SpanRows:
+        return SpanRows(inputs, weight, outcome, np.full(len(inputs), self._source, np.int64))
 
     def _is_judged(self, span: WordSpan) -> bool:
         return not self._unknown[span[0] : span[1]].any() and (self._known is None or span[2] in self._known)
@@ -101,7 +112,33 @@ class SpanCollector:
 
 
 def fit_confidence(rows: SpanRows) -> NDArray[np.float32]:
-    """Fit a logistic regression (span_weights,) by penalised maximum likelihood (Newton's method)."""
+    """Fit a logistic regression (span_weights,), scaled for sources that it has not seen.
+
+    The scale and shift of its log odds are those that fit each source best by what was fitted on all others, so that it
+    is no surer than it may be of text of another kind (stacking across domains: Wolpert 1992). Sources weigh the same.
+    """
+    weights = _fit(rows)
+    numbers, counts = np.unique(rows.source, return_counts=True)
+    kept = numbers[counts >= FEWEST_ROWS]
+    if len(kept) < FEWEST_SOURCES:
+        return weights
+    logits, share = np.zeros(len(rows.outcome)), np.zeros(len(rows.outcome))
+    for number in kept:
+        here = rows.source == number
+        others = SpanRows(*(getattr(rows, name)[~here] for name in SpanRows.__slots__))
+        logits[here] = rows.inputs[here].astype(np.float64) @ _fit(others)
+        share[here] = rows.weight[here] / max(1e-9, float(rows.weight[here].sum()))
+    used = share > 0
+    scale, shift = fit_scale(
+        logits[used], rows.outcome[used].astype(np.float64), share[used] * (used.sum() / share.sum())
+    )
+    weights *= np.float32(scale)
+    weights[0] += np.float32(shift)
+    return weights
+
+
+def _fit(rows: SpanRows) -> NDArray[np.float32]:
+    """Fit the regression by penalised maximum likelihood (Newton's method)."""
     x, y = rows.inputs.astype(np.float64), rows.outcome.astype(np.float64)
     weights = np.zeros(x.shape[1])
     penalty = np.full(x.shape[1], RIDGE)

@@ -15,6 +15,8 @@ WRONG = [
     ("tag --policy prise:0.1", "did you mean 'price'?"),
     ("tag --policy last:0", "bad number"),
     ("tag --stability mediun", "did you mean 'medium'?"),
+    ("tag --score-threshold rude=high", "'rude=high' is neither a threshold above 0 and below 1"),
+    ("listen --score-threshold 1 --http-port 0", "--score-threshold (HEARKEN_SCORE_THRESHOLD)"),
     ("tag --format deepgramm", "did you mean 'deepgram'?"),
     ("tag --input txt", "did you mean 'text'?"),
     ("tag --number-format flaot32", "did you mean 'float32'?"),

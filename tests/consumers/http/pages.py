@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from consumers.http.app import build_app
 from consumers.http.live.model import LiveModel
 from consumers.http.server import bind_socket, serve_http
@@ -41,7 +43,13 @@ class Stage:
         self.live.show_message(Update(session=self.session, segment=segment, text=text, **fields))
 
     def label(
-        self, found: dict[str, str], segment: str = "u1", tagger: str = "ner", final: bool = False, **fields: Any
+        self,
+        found: dict[str, str],
+        segment: str = "u1",
+        tagger: str = "ner",
+        final: bool = False,
+        scores: dict[str, float] | None = None,
+        **fields: Any,
     ) -> Revision:
         """Publish that these words of the segment have these labels, and no others; says what that changes."""
         text, before = self.texts[segment], self.spans.get((tagger, segment), {})
@@ -88,6 +96,7 @@ class Stage:
             added=tuple(added),
             changed=tuple(changed),
             retracted=retracted,
+            scores=scores or msgspec.UNSET,
         )
         self.live.show_revision(revision)
         return revision

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 
 from consumers.http.api.openapi import describe_api
+from consumers.http.api.perspective import offered_attributes
 from consumers.http.app import HttpContext, build_app
 from consumers.http.settings import HttpSettings
 from stream.engine.worker import Worker
@@ -27,4 +28,6 @@ def asking(context: HttpContext, host: str = "localhost") -> httpx.AsyncClient:
 
 
 def describe_context(context: HttpContext) -> dict[str, Any]:
-    return describe_api(context.settings, context.worker.engine.tagger_names)
+    engine = context.worker.engine
+    offered = offered_attributes(engine.tagger_names, engine.labeller.text_scores)
+    return describe_api(context.settings, engine.tagger_names, tuple(offered))

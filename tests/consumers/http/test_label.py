@@ -47,6 +47,14 @@ async def test_a_text_is_labelled_by_every_tagger() -> None:
         assert chosen.json()["results"] == [{"speech": result["speech"]}]
 
 
+async def test_a_text_has_the_text_scores_of_taggers_that_give_any() -> None:
+    async with served(taggers=["fake", "scored"]) as here, asked(here) as client:
+        (found, empty) = (await client.post("/v1/label", json={"texts": ["anna met", ""]})).json()["results"]
+    assert found["scored"]["scores"] == {"rude": 0.5, "worse": 0.25}
+    assert "scores" not in found["fake"]
+    assert empty["scored"] == {"spans": [], "score": None}
+
+
 async def test_texts_have_nothing_to_do_with_each_other() -> None:
     texts = ["we met anna", "there", "", "rome \U0001f600 anna"]  # "there" is what the segment before ended in
     async with served() as here, asked(here) as client:

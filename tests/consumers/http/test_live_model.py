@@ -45,6 +45,22 @@ def texts(live: LiveModel, session: str = "a") -> list[tuple[str, str]]:
     return [(x["segment"], x["text"]) for x in live.snapshot(session)["segments"]]
 
 
+async def test_text_scores_are_those_of_the_latest_revision() -> None:
+    live = LiveModel(("ner",), thresholds={"ner": {"rude": 0.7}})
+    live.show_message(update("we met bob"))
+    live.show_revision(revision("we met bob", scores={"rude": 0.8}, crossed=("rude",)))
+    watcher = live.subscribe()
+    watcher.watch("a")
+    (first,) = await taken(watcher)
+    assert first["segments"][0]["scores"] == {"ner": {"rude": 0.8}}
+    live.show_revision(revision("we met bob", scores={"rude": 0.2}, crossed=("rude",)))
+    (second,) = await taken(watcher)
+    assert (second["scores"], second["crossed"]) == ({"rude": 0.2}, ["rude"])
+    live.show_revision(revision("we met bob"))
+    assert "scores" not in live.snapshot("a")["segments"][0]
+    assert live.thresholds == {"ner": {"rude": 0.7}}
+
+
 async def test_who_comes_late_is_shown_all_and_then_what_happens() -> None:
     live = LiveModel(("ner",))
     live.show_message(update("we met bob", speaker="agent", channel="left"))

@@ -52,6 +52,22 @@ async def test_spans_are_on_their_words_also_behind_emoji_and_other_wide_charact
         await expect(words(page).locator(".first:not(.gone)")).to_have_text(["bob", "rome"])
 
 
+async def test_scores_of_the_text_are_shown_while_they_are_above_their_thresholds(open_page: OpenPage) -> None:
+    stage = Stage(LiveModel(TAGGERS, thresholds={"ner": {"rude": 0.7, "<b>threat": 0.3}}))
+    stage.say("bob in rome")
+    stage.label({}, scores={"rude": 0.69, "<b>threat": 0.31})
+    async with page_site(stage.live) as address:
+        page = await open_page(address)
+        shown = page.locator('.segment[data-segment="u1"] .score')
+        await expect(shown).to_have_text(["<b>threat 31 %"])
+        await expect(shown).to_have_css("border-top-style", "dashed")
+        stage.label({"bob": "person"}, scores={"rude": 0.7, "<b>threat": 0.1}, final=True)
+        await expect(shown).to_have_text(["rude 70 %"])
+        await expect(shown).to_have_css("border-top-style", "solid")
+        stage.label({"bob": "person"}, final=True)
+        await expect(shown).to_have_count(0)
+
+
 async def test_provisional_spans_are_faint_and_final_ones_are_not(open_page: OpenPage) -> None:
     stage = stage_of()
     stage.say("bob in rome")

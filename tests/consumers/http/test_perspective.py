@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.http.api.perspective import PATHS, Utf16
+from consumers.http.api.perspective import PATHS, Source, Utf16, offered_attributes
 from tests.consumers.http.gateways import served
 from tests.consumers.http.sites import TOKEN, asking, make_context
+from tests.stream.fake_tagger import FakeLabeller
 
 PATH = PATHS[0]
 WHOLE = {"begin": 0, "end": 11, "score": {"value": 0.99, "type": "PROBABILITY"}}
@@ -214,3 +215,55 @@ async def test_a_request_of_which_nothing_would_be_left_is_refused_all_the_same(
         assert response.status_code == 400
         empty = await client.post(PATH, json={**body, "requestedAttributes": {}})
         assert empty.json()["error"]["details"][0]["errorType"] == "NO_REQUESTED_ATTRIBUTES"
+
+
+SCORES = {"moderation": ("TOXICITY", "insult", "spam"), "other": ("threat", "insult")}
+
+
+@asynccontextmanager
+async def asked_with_scores(scores: dict[str, tuple[str, ...]]) -> AsyncIterator[httpx.AsyncClient]:
+    labeller = FakeLabeller(names=["other", "moderation"], text_scores=scores)
+    async with (
+        served(labeller) as here,
+        asking(make_context(worker=here.worker, gateway=here.desk)) as client,
+    ):
+        yield client
+
+
+def wanting(*names: str, **parameters: float) -> dict[str, Any]:
+    return request("anna met", requestedAttributes={x: {"scoreThreshold": parameters.get(x, 0.0)} for x in names})
+
+
+async def test_attributes_are_the_text_scores_of_these_names() -> None:
+    async with asked_with_scores(SCORES) as client:
+        response = await client.post(PATH, json={**wanting("TOXICITY", "INSULT", "THREAT"), "spanAnnotations": True})
+        found = response.json()["attributeScores"]
+        assert {name: x["summaryScore"]["value"] for name, x in found.items()} == {
+            "TOXICITY": 0.5,
+            "INSULT": 0.25,
+            "THREAT": 0.5,
+        }
+        assert [(x["begin"], x["end"]) for x in found["TOXICITY"]["spanScores"]] == [(0, 4)]
+        assert found["INSULT"]["spanScores"] == [{"begin": 0, "end": 8, "score": found["INSULT"]["summaryScore"]}]
+        some = await client.post(PATH, json=wanting("INSULT", "THREAT", INSULT=0.3, THREAT=0.3))
+        assert some.json()["attributeScores"].keys() == {"THREAT"}
+        for name in ("SPAM", "PROFANITY", "insult"):
+            refused = await client.post(PATH, json=wanting("TOXICITY", name))
+            assert refused.status_code == 400
+            assert f"{name} (this service has TOXICITY, INSULT, THREAT)" in refused.json()["error"]["message"]
+        left = await client.post(PATH, json={**wanting("INSULT", "SPAM"), "dropUnsupportedAttributes": True})
+        assert left.json()["attributeScores"].keys() == {"INSULT"}
+        assert left.json()["unsupportedAttributes"] == ["SPAM"]
+
+
+async def test_a_tagger_with_other_scores_answers_toxicity_as_before() -> None:
+    async with asked_with_scores({"other": ("threat",)}) as client:
+        found = (await client.post(PATH, json=wanting("TOXICITY", "THREAT"))).json()["attributeScores"]
+        assert found["TOXICITY"]["summaryScore"]["value"] == 0.99
+
+
+def test_the_moderation_tagger_comes_first() -> None:
+    both = {"a": ("threat",), "moderation": ("THREAT",)}
+    assert offered_attributes(["a", "moderation"], both)["THREAT"] == Source("moderation", "THREAT")
+    assert offered_attributes(["a"], {"a": ("threat",)}) == {"THREAT": Source("a", "threat")}
+    assert offered_attributes(["a"], {}) == {}

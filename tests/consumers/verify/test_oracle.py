@@ -222,6 +222,20 @@ def test_another_final_label_is_found_in_every_mode() -> None:
         assert run.check().counts["altered"]
 
 
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(("by", "found"), [(0.01, True), (0.0004, False)])
+def test_another_final_text_score_is_found_in_every_mode(exact: bool, by: float, found: bool) -> None:
+    run = good(exact, TAGGERS[-1])
+    i = next(i for i, x in enumerate(run.outputs) if read(x).final and read(x).scores)
+    run.change(i, scores={name: x + by for name, x in (read(run.outputs[i]).scores or {}).items()})
+    report = run.check()
+    assert report.counts["altered"] == found
+    assert report.ok != found
+    lost = good(exact, TAGGERS[-1])
+    lost.change(i, scores=msgspec.UNSET)
+    assert lost.check().counts["altered"]
+
+
 @pytest.mark.parametrize("chunk", [1, 3])
 @pytest.mark.parametrize("exact", [True, False])
 def test_where_the_oracle_pauses_makes_no_difference(exact: bool, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:

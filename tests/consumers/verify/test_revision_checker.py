@@ -44,6 +44,7 @@ def test_a_good_stream_has_no_complaints() -> None:
         (revision(2, spans=(), added=()), "`retracted`"),
         (revision(2, spans=(msgspec.structs.replace(RICE, end=12),), added=()), "`changed`"),
         (revision(2, spans=(msgspec.structs.replace(RICE, text="mr rice"),), added=()), "`changed`"),
+        (revision(2, added=(), scores={"rude": 0.7}, crossed=("threat",)), "`crossed`"),
     ],
 )
 def test_each_broken_promise_is_found(second: Revision, what: str) -> None:

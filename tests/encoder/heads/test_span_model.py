@@ -87,7 +87,7 @@ def test_the_fit_tells_probabilities() -> None:
     inputs[last, SPAN_FEATURES + 2 + kind[last]] = 1
     inputs[:, 1] = np.where(last, 0, rng.normal(size=n) * 2)
     p = np.where(last, 0.3, 1 / (1 + np.exp(-inputs[:, 1])))
-    rows = SpanRows(inputs, np.ones(n, np.float32), rng.random(n) < p)
+    rows = SpanRows(inputs, np.ones(n, np.float32), rng.random(n) < p, np.zeros(n, np.int64))
     weights = fit_confidence(rows)
     told = 1 / (1 + np.exp(-inputs @ weights))
     assert np.abs(told - p).mean() < 0.03
@@ -108,3 +108,22 @@ def test_a_checkpoint_keeps_its_span_models(tmp_path: Path) -> None:
     plain = tiny_checkpoint(stability=8)
     assert plain.span_models() == [None]
     assert b"spans" not in plain.config.identity_bytes()  # older checkpoints keep their identity
+
+
+def test_the_fit_is_no_surer_than_it_may_be_of_a_source_that_it_has_not_seen() -> None:
+    """Each of three sources has a shift of its own, which the fit of the others does not know."""
+    rng = np.random.default_rng(3)
+    n, types = 1500, len(TYPES)
+    inputs = np.zeros((3 * n, SPAN_FEATURES + 2 * types), np.float32)
+    inputs[:, 0], inputs[:, 1], inputs[:, SPAN_FEATURES] = 1, rng.normal(size=3 * n) * 2, 1
+    source = np.repeat(np.arange(3), n)
+    shift = np.array([-2.5, 0, 2.5])[source]
+    outcome = rng.random(3 * n) < 1 / (1 + np.exp(-(2 * inputs[:, 1] + shift)))
+    ones = np.ones(3 * n, np.float32)
+    scaled = fit_confidence(SpanRows(inputs, ones, outcome, source))
+    plain = fit_confidence(SpanRows(inputs, ones, outcome, np.zeros(3 * n, np.int64)))
+    assert scaled[1] < 0.9 * plain[1]
+    few = fit_confidence(SpanRows(inputs[:2000], ones[:2000], outcome[:2000], source[:2000]))
+    assert few[1] == pytest.approx(
+        fit_confidence(SpanRows(inputs[:2000], ones[:2000], outcome[:2000], np.zeros(2000, np.int64)))[1]
+    )

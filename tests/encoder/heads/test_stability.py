@@ -22,8 +22,7 @@ from encoder.tagger import make_heads
 from encoder.tokenizer.incremental import IncrementalTokenizer
 from encoder.train.config import StabilityStage, read_train_config
 from encoder.train.data.batches import TrainingExample
-from encoder.train.data.holdout import holdout_position
-from encoder.train.data.sequence import TextSequence
+from encoder.train.data.sequence import TextSequence, holdout_position
 from encoder.train.run import run_training
 from encoder.train.stages.live_states import LiveStates, StateCollector
 from encoder.train.stages.stability import draw_points, fit

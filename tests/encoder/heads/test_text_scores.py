@@ -26,6 +26,16 @@ def test_the_kernel_is_the_formula(words: int, names: int, first: int, seed: int
     assert found == pytest.approx(1 / (1 + np.exp(-(shares * values).sum(axis=0))), abs=1e-6)
 
 
+@given(st.lists(st.integers(1, 9), max_size=6), st.integers(1, 4), st.integers(0, 1000))
+def test_a_text_has_the_same_scores_whatever_is_pooled_with_it(lengths: list[int], names: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    texts = [random.normal(size=(n, 3 + 2 * names)).astype(np.float32) * 3 for n in lengths]
+    scores = TextScores(tuple(map(str, range(names))), 1)
+    together = scores.pool_texts(texts)
+    assert together.shape == (len(texts), names)
+    assert [x.tobytes() for x in together] == [scores.pool(x).tobytes() for x in texts]
+
+
 @pytest.mark.parametrize("stability", [0, 3])
 def test_every_head_has_its_own_columns_and_a_single_head_keeps_them(stability: int, tmp_path: Path) -> None:
     made = tiny_checkpoint(labels=("O",), taggers=TAGGERS, text_scores=SCORES, stability=stability)

@@ -8,7 +8,7 @@ import pytest
 from encoder.model.config import ConfigError
 from encoder.train.config import TextSource, read_train_config
 from encoder.train.data.folder import LONGEST, count_spans, read_folder
-from encoder.train.data.holdout import holdout_position
+from encoder.train.data.sequence import holdout_position
 from encoder.train.data.text import read_source
 from encoder.train.recipe import TrainRecipe, write_run
 

@@ -16,7 +16,7 @@ from tests.stream.streams import ALL, GROWING, messages, steps
 POLICIES = st.sampled_from([Always(), Never(), Last(2), Last(4), Entropy(0.5)])
 
 
-TAGGERS = st.sampled_from([("fake",), ("fake", "speech"), ("speech", "b@other", "c@other")])
+TAGGERS = st.sampled_from([("fake",), ("scored", "speech"), ("speech", "b@other", "scored@other")])
 
 
 def read_one_by_one(engine: Engine, told: list[Message]) -> tuple[dict[str, Reader], list[Revision]]:

@@ -18,7 +18,7 @@ from stream.revisions.emission import parse_emission
 from stream.sessions.snapshot import restore_sessions
 from tests.stream.cuts import encode_value
 from tests.stream.helpers import drain
-from tests.stream.hybrid import ACTS, tiny_tagger
+from tests.stream.hybrid import ACTS, SCORES, tiny_tagger
 from tests.stream.streams import ALL, messages, steps
 from tests.tiny import LABELS, WORDS, tiny_checkpoint
 
@@ -32,7 +32,7 @@ POLICIES = ["price:0.01", "stability:0.6", "never", "last:2", "always"]
 @cache
 def calm_tagger(heads: int) -> Tagger:
     """Most words have no label, as in life."""
-    two = {"labels": ("O",), "taggers": {"a": LABELS, "b": ACTS}} if heads == 2 else {}
+    two = {"labels": ("O",), "taggers": {"a": LABELS, "b": ACTS}, "text_scores": SCORES} if heads == 2 else {}
     checkpoint = tiny_checkpoint(stability=8, **two)
     checkpoint.weights["head.bias"][[0, len(LABELS)][:heads]] += CALM
     return tiny_tagger(checkpoint)
@@ -46,7 +46,7 @@ class Mute(HybridLabeller):
 
 
 def _forget(x: Labelling) -> Labelling:
-    return Labelling(x.starts, x.ends, x.labels, x.probability, x.stability, x.spans, x.work)
+    return Labelling(x.starts, x.ends, x.labels, x.probability, x.stability, x.spans, x.work, scores=x.scores)
 
 
 def run(labeller: HybridLabeller, told, policy: str, level: str, crash: int, coalesce: bool) -> list[object]:

@@ -22,7 +22,9 @@ CUTS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, m
 ROUGH = ("append", "delta", "rewrite", "shrink", "repeat", "close", "close", "edit", "delete", "delete", "end")
 
 
-TAGGERS = st.sampled_from([("fake",), ("fake", "speech"), ("fake", "speech@other"), ("speech", "b@other", "c@other")])
+TAGGERS = st.sampled_from(
+    [("fake",), ("scored", "speech"), ("fake", "speech@other"), ("speech", "b@other", "scored@other")]
+)
 
 
 def engine(policy, poison=(), idle_seconds=IDLE, taggers=("fake",), **more):

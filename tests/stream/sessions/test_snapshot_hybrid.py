@@ -40,11 +40,12 @@ def assert_same(got, want):
                 assert [getattr(s, name) for s in x.spans] == pytest.approx(
                     [getattr(s, name) for s in y.spans], abs=1e-3
                 )
+            assert (x.scores or {}) == pytest.approx(y.scores or {}, abs=1e-3)
 
 
 def _without_stability(revision):
     spans = tuple(msgspec.structs.replace(x, stability=0, score=0) for x in revision.spans)
-    return msgspec.json.encode(msgspec.structs.replace(revision, spans=spans, score=None))
+    return msgspec.json.encode(msgspec.structs.replace(revision, spans=spans, score=None, scores={}))
 
 
 @settings(max_examples=60)

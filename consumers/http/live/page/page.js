@@ -25,6 +25,7 @@ new Tip(find("tip"), find("view"), find("segments"));
 const FRAMES = {
   stats(frame) {
     strip.figures(frame);
+    transcript.thresholds = frame.score_thresholds;
     legend.update(frame.taggers, frame.labels);
     list.draw(); // what was seen a second ago was seen two seconds ago
     about();

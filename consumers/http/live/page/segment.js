@@ -13,6 +13,7 @@ export class Segment {
     this.name = name;
     this.text = [];
     this.final = false;
+    this.scores = new Map(); // by tagger: scores of the whole text by name, those of its latest revision
     this.spans = new Map(); // by tagger: spans, whether they are final, and how long the text was before its last update
     this.flips = new Map(); // by tagger and id: what it was, and until when that is told
     this.gone = []; // what was taken back, until it is forgotten
@@ -21,6 +22,7 @@ export class Segment {
     this.who = this.row.appendChild(make("div", "who"));
     this.words = this.row.appendChild(make("p", "words"));
     this.words.dir = "auto";
+    this.above = this.row.appendChild(make("ul", "scores"));
   }
 
   hear(frame) {
@@ -41,6 +43,7 @@ export class Segment {
   take(frame) {
     this.hear(frame);
     for (const [tagger, spans] of Object.entries(frame.spans)) this.#set(tagger, spans, frame.final);
+    this.scores = new Map(Object.entries(frame.scores ?? {}));
   }
 
   revise(revision, now) {
@@ -49,6 +52,7 @@ export class Segment {
     const before = new Map(old.map((x) => [x.id, x]));
     const after = new Map(spans.map((x) => [x.id, x]));
     this.#set(tagger, spans, revision.final);
+    this.scores.set(tagger, revision.scores ?? {});
     const tell = (id, was) => this.flips.set(`${tagger}\n${id}`, { was, until: now + MOMENT });
     for (const { id, was } of revision.changed) {
       // what only went on with words that are new has changed no label
@@ -75,7 +79,7 @@ export class Segment {
     return this.flips.size + this.gone.length > 0;
   }
 
-  draw(taggers, hidden, now) {
+  draw(taggers, hidden, now, thresholds) {
     const shown = taggers.filter((x) => !hidden.has(x));
     const spans = shown.flatMap((tagger) => this.#visible(tagger, taggers.indexOf(tagger)));
     const ghosts = this.gone.filter((x) => !hidden.has(x.tagger) && !fits(this.text, x));
@@ -88,7 +92,20 @@ export class Segment {
     }
     for (const x of cuts) if (x.start === this.text.length) pieces.push(this.#ghost(x.ghost, now));
     this.words.replaceChildren(...pieces);
+    this.above.replaceChildren(...shown.flatMap((tagger) => this.#above(tagger, thresholds[tagger] ?? {})));
     this.row.classList.toggle("open", !this.final);
+  }
+
+  // The scores of the text that are above their thresholds.
+  #above(tagger, thresholds) {
+    const found = Object.entries(this.scores.get(tagger) ?? {}).filter(([name, x]) => x >= (thresholds[name] ?? 0.5));
+    return found.map(([name, x]) => {
+      const item = make("li", this.spans.get(tagger)?.final ? "score" : "score soft");
+      item.dataset.slot = slotOf(name);
+      item.title = tagger;
+      item.textContent = `${name} ${Math.round(100 * x)} %`;
+      return item;
+    });
   }
 
   // A tagger's spans that lie on the text as it stands now (it may be newer), and those just taken back from it.

@@ -17,6 +17,7 @@ export class Transcript {
   #missed = 0;
   #seen = { top: 0, height: 0 };
   following = true;
+  thresholds = {}; // of text scores, by tagger and name
 
   // view scrolls; list holds the segments; moved(following, missed): somebody scrolled, or words came below.
   constructor(view, list, moved) {
@@ -110,7 +111,7 @@ export class Transcript {
     const held = focused && { row: focused.closest(".segment"), key: focused.dataset.key };
     for (const segment of this.#dirty) {
       const later = segment.settle(now);
-      segment.draw(this.#taggers, this.#hidden, now);
+      segment.draw(this.#taggers, this.#hidden, now, this.thresholds);
       const before = segment.row.previousElementSibling;
       segment.row.classList.toggle("same", before?.dataset.who === segment.row.dataset.who);
       if (later) setTimeout(() => this.#segments.has(segment.name) && this.#touch(segment), MOMENT);

@@ -9,7 +9,7 @@ from encoder.train.data.pii.dialogue import Dialogue, draw_dialogue
 from encoder.train.data.pii.locales import LISTS
 from encoder.train.data.pii.templates import DialogueTemplate, read_templates
 from encoder.train.data.pii.value import split_words
-from encoder.train.data.sequence import TextSequence, tag_spans
+from encoder.train.data.sequence import TextSequence, hash_text, keep_template, tag_spans
 
 HARD = 0.3
 """Share of the dialogues without personal data."""
@@ -25,13 +25,13 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
     Args:
         count: dialogues.
         seed: any number.
-        fold: "k/n": only templates of fold k of n, by a hash of their text.
+        fold: "k/n": only templates of fold k of n, by a hash of their first turn's text.
         without_fold: "k/n": only templates of the other folds.
 
     Raises:
         ConfigError: Faker is not installed, or the fold has no template of one of the two kinds.
     """
-    chosen = [x for x in read_templates() if (not fold or _in(x, fold)) and not (without_fold and _in(x, without_fold))]
+    chosen = [x for x in read_templates() if keep_template(hash_text(x.turns[0].text), fold, without_fold)]
     kinds = [[x for x in chosen if x.personal is personal] for personal in (True, False)]
     weights = [[1 if _asks(x) else 1 + 2 * len(x.slots & RARE) for x in kind] for kind in kinds]
     if not all(kinds):
@@ -50,11 +50,6 @@ def generate_dialogues(count: int, seed: int, fold: str = "", without_fold: str 
 
 def _asks(template: DialogueTemplate) -> bool:
     return template.domain.endswith("asks")
-
-
-def _in(template: DialogueTemplate, fold: str) -> bool:
-    place, _, folds = fold.partition("/")
-    return template.fold(int(folds)) == int(place)
 
 
 def read_generated(source: TextSource) -> Iterator[tuple[dict[str, str], TextSequence]]:

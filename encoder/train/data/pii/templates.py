@@ -8,7 +8,6 @@ sentence after its slot and "=".
 
 import re
 from functools import cache
-from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,10 +56,6 @@ class DialogueTemplate(NamedTuple):
     def join(self, other: "DialogueTemplate") -> "DialogueTemplate":
         """Let another template follow in the same dialogue."""
         return DialogueTemplate(f"{self.name}, {other.name}", self.domain, self.turns + other.turns)
-
-    def fold(self, folds: int) -> int:
-        """Give its fold of `folds`, which depends on the text of its first turn alone."""
-        return int.from_bytes(blake2b(self.turns[0].text.encode(), digest_size=8).digest()) % folds
 
 
 @cache

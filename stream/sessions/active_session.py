@@ -190,7 +190,7 @@ def _session_entry(
         closing=closing or {},
         removed=removed,
         removed_at=dict(state.removed_at),
-        redaction=state.redaction and state.redaction.save(),
+        redaction=None if state.redaction is None else state.redaction.save(),
     )
     return Entry(state.id, None, value)
 
@@ -210,9 +210,9 @@ def _pack_segment(
         speaker=segment.speaker,
         channel=segment.channel,
         opened=segment.opened,
-        redaction=state.redaction
-        and segment.redaction
-        and state.redaction.save_segment_redaction(segment.redaction, segment.text),
+        redaction=None
+        if state.redaction is None or segment.redaction is None
+        else state.redaction.save_segment_redaction(segment.redaction, segment.text),
         labels={
             name: _pack_labels(
                 segment.published_spans.get(name) or PublishedSpans(),

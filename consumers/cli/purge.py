@@ -39,5 +39,5 @@ def purge(settings: PurgeCommand) -> int:
     table = Table(Column("topic", overflow="fold"), "records of the session", "with its raw text", "gone after")
     for remains in report.remains:
         table.add_row(remains.topic, str(remains.records), remains.holds, remains.gone_after)
-    console.print(table)
+    console().print(table)
     return 0

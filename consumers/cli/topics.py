@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from consumers.kafka.topics.topics import TopicProblem
 
 Cluster = Annotated[
-    ServiceSettings, Select("broker input output dead_letter state group connect_seconds", connect_seconds=10.0)
+    ServiceSettings,
+    Select("broker input output dead_letter state redacted group connect_seconds", connect_seconds=10.0),
 ]
 
 

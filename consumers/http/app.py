@@ -129,4 +129,4 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
         routes += stream_routes(
             gateway, received, settings, context.traffic, context.ignored, worker.engine.redactor is not None
         )
-    return routes + openapi_routes(settings, names, tuple(offered))
+    return routes + openapi_routes(settings, names, tuple(offered), worker.engine)

@@ -13,11 +13,12 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective, perspective_discovery
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
-from consumers.http.api.redact import RedactResponse
+from consumers.http.api.redact import RedactResponse, known_labels
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
 from consumers.http.guard.tickets import TICKET_SECONDS, TicketResponse
 from consumers.http.settings import HttpSettings
+from stream.engine.engine import Engine
 from stream.messages.types import Message, Revision
 from stream.messages.validation import MAX_ID
 from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedUpdate
@@ -80,9 +81,11 @@ _TYPES = (
 )
 
 
-def openapi_routes(settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...]) -> list[BaseRoute]:
-    """Return the route of `/openapi.json`; `names` and `attributes` are as for `describe_api`."""
-    description = describe_api(settings, names, attributes)
+def openapi_routes(
+    settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...], engine: Engine
+) -> list[BaseRoute]:
+    """Return the route of `/openapi.json`; the parameters are those of `describe_api`."""
+    description = describe_api(settings, names, attributes, engine)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(description)
@@ -90,18 +93,21 @@ def openapi_routes(settings: HttpSettings, names: tuple[str, ...], attributes: t
     return [Route("/openapi.json", openapi)]
 
 
-def describe_api(settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...] = ()) -> Json:
+def describe_api(
+    settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...] = (), engine: Engine | None = None
+) -> Json:
     """Describe all endpoints as OpenAPI 3.1.
 
     Args:
         names: the running taggers.
         attributes: those of Perspective that can be answered.
+        engine: redacts texts.
     """
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {
         "Message": message,
         "LabelRequest": _label_request(names),
-        "RedactRequest": _redact_request(),
+        "RedactRequest": _redact_request(engine),
         "AnalyzeRequest": _analyze_request(attributes),
     }
     keyed = [*_security(settings), {"key": []}] if settings.token else []
@@ -162,10 +168,13 @@ def _label_request(names: tuple[str, ...]) -> Json:
     }
 
 
-def _redact_request() -> Json:
+def _redact_request(engine: Engine | None) -> Json:
     about = "By default those of the service, else all."
-    labels = {"type": ["array", "null"], "items": {"type": "string"}, "minItems": 1, "description": about}
-    return _object(["text"], text=_TEXT, labels=labels, style={"enum": [*STYLES, None]})
+    known = {"enum": sorted(known_labels(engine))} if engine else {"type": "string"}
+    labels = {"type": ["array", "null"], "items": known, "minItems": 1, "description": about}
+    has_key = engine is not None and engine.redactor is not None and bool(engine.redactor.policy.key)
+    styles = [x for x in STYLES if x != "hash" or has_key]
+    return _object(["text"], text=_TEXT, labels=labels, style={"enum": [*styles, None]})
 
 
 def _analyze_request(attributes: tuple[str, ...]) -> Json:

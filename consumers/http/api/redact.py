@@ -76,6 +76,11 @@ def redact_routes(gateway: Gateway, engine: Engine) -> list[BaseRoute]:
     return [Route("/v1/redact", redact, methods=["POST"])]
 
 
+def known_labels(engine: Engine) -> frozenset[str]:
+    """Return the labels that an engine can find."""
+    return frozenset().union(*engine.labeller.span_labels.values())
+
+
 def choose_policy(request: RedactRequest, engine: Engine) -> RedactionPolicy:
     """Return the policy of a request: that of the service with the labels and the style of the request.
 
@@ -83,7 +88,7 @@ def choose_policy(request: RedactRequest, engine: Engine) -> RedactionPolicy:
         RequestRefused: a label is unknown, or the style needs a key that the service has not.
     """
     own = engine.redactor.policy if engine.redactor is not None else RedactionPolicy()
-    known = frozenset().union(*engine.labeller.span_labels.values())
+    known = known_labels(engine)
     try:
         labels = own.labels if request.labels is None else choose_labels(",".join(request.labels), known)
         return RedactionPolicy(labels=labels, style=request.style or own.style, key=own.key)

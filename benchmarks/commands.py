@@ -163,6 +163,36 @@ def disguises(tagger: TaggerOption = "moderation", out: OutOption = None) -> Non
 
 
 @app.command()
+def promise(
+    data: Annotated[
+        str, typer.Option(help="Domain that is calibrated on: NAME=FILE, FILE+spoken, FILE+join60+limit1000.")
+    ],
+    other: Annotated[list[str], typer.Option(help="Another domain; may be repeated.")],
+    tagger: TaggerOption = DEFAULT_TAGGER,
+    level: Annotated[str, typer.Option(help="Emission level: low, medium or high.")] = "medium",
+    seeds: Annotated[int, typer.Option(min=1, help="Splits of the sessions, and streams of each domain.")] = 100,
+    epsilon: Annotated[float, typer.Option(help="Error of the bounds of one split.")] = 0.05,
+    alarm_epsilon: Annotated[float, typer.Option(help="Error of the alarm of one label.")] = 0.001,
+    keep: Annotated[Path, typer.Option(help="Folder for what became of the spans.")] = Path("runs/promise"),
+    plot: Annotated[Path | None, typer.Option(help="File for the plot.")] = None,
+    out: OutOption = None,
+) -> None:
+    """Promises calibrated on one domain and watched on others: which alarms ring, and when."""
+    from benchmarks.promise import DomainText, plot_promise_bench, promise_bench_table, run_promise_bench
+    from stream.revisions.emission import LEVELS
+
+    if level not in LEVELS:
+        raise typer.BadParameter(f"--level {level!r} is none of {', '.join(LEVELS)}")
+    with usage_errors(), show_progress("promise") as progress:
+        domains = [DomainText.parse(x) for x in (data, *other)]
+        bench = run_promise_bench(tagger, domains, level, seeds, epsilon, alarm_epsilon, keep, progress)
+    show_report([promise_bench_table(bench)], out, "promise", bench)
+    if plot is not None:
+        plot_promise_bench(bench, plot)
+        typer.echo(plot)
+
+
+@app.command()
 def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
     """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
     if sys.platform != "linux":

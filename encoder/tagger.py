@@ -1,8 +1,10 @@
 """Taggers: checkpoints loaded and ready to label."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from encoder.checkpoints.calibration import Promise, SettledThreshold
 from encoder.checkpoints.checkpoint import Checkpoint, load_checkpoint
 from encoder.checkpoints.location import CheckpointError
 from encoder.checkpoints.names import choose_taggers
@@ -30,6 +32,10 @@ class Tagger:
     sessions: SessionPool
     heads: tuple[Head, ...]
     """At least one, in the order of `config.label_sets`."""
+    promises: Mapping[str, Promise] = field(default_factory=dict)
+    """What was promised of published spans, by the name of the head; some or all may be missing."""
+    settled: Mapping[str, SettledThreshold] = field(default_factory=dict)
+    """Thresholds of settled text, likewise."""
 
     @property
     def encoder(self) -> Encoder:
@@ -81,7 +87,9 @@ def load_tagger(
     encoder = _make_encoder(checkpoint, place, max_sessions, max_pages, kernels, number_format)
     sessions = SessionPool(encoder, max_sessions=max_sessions, starts_word=tokenizer.starts_word())
     heads = make_heads(checkpoint)
-    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads)
+    promises = {name or checkpoint.name: promise for name, promise in checkpoint.promises.items()}
+    settled = {name or checkpoint.name: threshold for name, threshold in checkpoint.settled.items()}
+    return Tagger(checkpoint.name, checkpoint.config, tokenizer, sessions, heads, promises, settled)
 
 
 def _make_encoder(

@@ -1,4 +1,6 @@
-"""`hearken calibrate`: a restart price or threshold with a guarantee, stored with the checkpoint."""
+"""`hearken calibrate`: a restart price or threshold with a guarantee, or promises of published spans, stored with the
+checkpoint.
+"""
 
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +18,10 @@ from consumers.common.settings import setting
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from encoder.checkpoints.calibration import Calibration, Promise, SettledThreshold
     from stream.evaluation.calibration.calibrate import CalibrationReport
+    from stream.evaluation.calibration.promise import PromiseReport
+    from stream.evaluation.calibration.settled import SettledReport
 
 _option = partial(setting, panel="Calibration", variable=False)
 
@@ -29,15 +34,41 @@ class CalibrateCommand:
         str, _option("Checkpoint folder or shipped tagger; calibration.json is written to it.", metavar="NAME")
     ]
     data: Annotated[
-        Path,
+        Path | None,
         _option(
             "File with gold labels: CoNLL (token<TAB>tag) or JSONL spans; not used for training or testing.",
             metavar="FILE",
         ),
-    ]
+    ] = None
+    promise: Annotated[
+        bool,
+        _option(
+            "Instead: bound the share of published spans that the model takes back, by label and emission level. Needs "
+            "no gold labels.",
+            "--promise",
+        ),
+    ] = False
+    stream: Annotated[
+        Path | None,
+        _option("Instead of --data, with --promise or --settled: a recorded live stream or a folder of them."),
+    ] = None
+    settled: Annotated[
+        bool,
+        _option(
+            "Instead: find how stable words must be to count as settled, at --settled-risk. Needs no gold labels.",
+            "--settled",
+        ),
+    ] = False
+    settled_risk: Annotated[
+        float,
+        _option(
+            "Share of a session's labelled characters that are settled without their label, or whose label is taken "
+            "back, in expectation."
+        ),
+    ] = 0.01
     gold: GoldOptions
     delta: Annotated[float, _option("Largest loss of streaming EM against a full restart on every word.")] = 0.01
-    epsilon: Annotated[float, _option("Probability that the loss is larger.")] = 0.05
+    epsilon: Annotated[float, _option("Probability that the loss, or any share, is larger.")] = 0.05
     unit: Annotated[
         Literal["sequence", "document"] | None,
         _option("Independent unit of the data.", show_default="document, if the file names documents"),
@@ -58,46 +89,210 @@ class CalibrateCommand:
 
 
 def calibrate(settings: CalibrateCommand) -> None:
-    """Find the cheapest restart price or threshold that keeps a guarantee, and measure the stability head."""
+    """Find the cheapest restart price or threshold that keeps a guarantee, and measure the stability head.
+
+    With --promise, bound what becomes of published spans instead (docs/promise.md); with --settled, find how stable
+    settled text is (docs/redaction.md).
+    """
     with show_loading("calibration", log=False):
-        from encoder.checkpoints.calibration import CalibrationError, save_calibration
-        from encoder.checkpoints.checkpoint import load_checkpoint
+        from consumers.common.errors import OperationFailed
+        from encoder.checkpoints.calibration import CalibrationError
         from encoder.checkpoints.location import CheckpointError
-        from encoder.checkpoints.names import choose_taggers
         from encoder.model.config import ConfigError
-        from stream.evaluation.calibration.calibrate import CalibrationTask, run_calibration
         from stream.evaluation.replay.examples import EvaluationError
 
         if settings.out is not None:
             import_module("matplotlib")  # what is needed last is not to be missed after minutes
 
+    with user_errors("calibrate", CalibrationError, CheckpointError, ConfigError, EvaluationError, OperationFailed):
+        _check(settings)
+        if settings.settled:
+            _calibrate_settled(settings)
+        elif settings.promise:
+            _calibrate_promise(settings)
+        else:
+            _calibrate_policy(settings)
+
+
+def _check(settings: CalibrateCommand) -> None:
+    from stream.evaluation.replay.examples import EvaluationError
+
+    if (settings.data is None) == (settings.stream is None):
+        raise EvaluationError(
+            "give --data (sequences), or with --promise or --settled --stream (recorded live streams)"
+        )
+    if settings.promise and settings.settled:
+        raise EvaluationError("give either --promise or --settled, not both: each is a run of its own")
+    without_gold = "--promise" if settings.promise else "--settled" if settings.settled else ""
+    if settings.stream and not without_gold:
+        raise EvaluationError(
+            "--stream is for --promise and --settled: a restart policy is chosen by gold labels, which streams lack"
+        )
+    if settings.stream and (wrong := [f"--{name}" for name, value in vars(settings.gold).items() if value]):
+        raise EvaluationError(f"{', '.join(wrong)}: only with --data, a stream is taken as it was recorded")
+    if without_gold and settings.gold.rename:
+        raise EvaluationError(f"--rename: {without_gold} looks at no types of the file, leave it out")
+    if without_gold and settings.tau:
+        raise EvaluationError(f"--tau: {without_gold} replays under the tagger's default policy, leave it out")
+
+
+def _calibrate_policy(settings: CalibrateCommand) -> None:
+    from stream.evaluation.calibration.calibrate import CalibrationTask, run_calibration
+    from stream.evaluation.replay.examples import EvaluationError
+
     gold = settings.gold
-    with user_errors("calibrate", CalibrationError, CheckpointError, ConfigError, EvaluationError):
-        task = CalibrationTask(
+    assert settings.data is not None
+    task = CalibrationTask(
+        tagger=settings.tagger,
+        data=settings.data,
+        delta=settings.delta,
+        epsilon=settings.epsilon,
+        unit=settings.unit,
+        policy=settings.policy,
+        taus=tuple(settings.tau or ()),
+        limit=gold.limit,
+        rename=gold.rename_table(),
+        spoken=gold.spoken,
+        join=gold.join,
+    )
+    report = run_calibration(task)
+    console().print(calibration_table(report))
+    if settings.out is not None:
+        _write(report, settings.out)
+    if report.chosen is None:
+        raise EvaluationError(report.refusal())
+    path = _store(settings.tagger, calibration=report.chosen)
+    typer.echo(_guarantee(report))
+    typer.echo(path)
+
+
+def _calibrate_promise(settings: CalibrateCommand) -> None:
+    from consumers.recordings.datasets import read_streams
+    from encoder.files import write_json
+    from stream.evaluation.calibration.promise import PromiseTask, run_promise
+    from stream.evaluation.replay.examples import EvaluationError
+
+    gold, source = settings.gold, settings.data or settings.stream
+    assert source is not None
+    report = run_promise(
+        PromiseTask(
             tagger=settings.tagger,
-            data=settings.data,
-            delta=settings.delta,
+            data=source,
+            messages=read_streams(settings.stream) if settings.stream else None,
             epsilon=settings.epsilon,
             unit=settings.unit,
-            policy=settings.policy,
-            taus=tuple(settings.tau or ()),
             limit=gold.limit,
-            rename=gold.rename_table(),
             spoken=gold.spoken,
             join=gold.join,
         )
-        report = run_calibration(task)
-        console().print(calibration_table(report))
-        if settings.out is not None:
-            _write(report, settings.out)
-        if report.chosen is None:
-            raise EvaluationError(report.refusal())
-        (choice,) = choose_taggers([settings.tagger])
-        checkpoint = load_checkpoint(str(choice.folder), calibrated=False)
-        head = choice.heads[0] if checkpoint.config.taggers else ""
-        path = save_calibration(choice.folder, checkpoint.identity(), {head: report.chosen})
-    typer.echo(_guarantee(report))
-    typer.echo(path)
+    )
+    console().print(promise_table(report))
+    if settings.out is not None:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        write_json(settings.out / "promise.json", report)
+        typer.echo(settings.out / "promise.json")
+    if not any(level.labels for level in report.promise.levels.values()):
+        raise EvaluationError(
+            f"refused: on {report.promise.units} {report.promise.unit}s no share is known to be below one half; "
+            "give more of them, or a larger --epsilon"
+        )
+    typer.echo(
+        f"with probability {1 - settings.epsilon:g}, of each label's published spans at most these shares are taken "
+        f"back in the mean {report.promise.unit}, under the policy {report.promise.policy}"
+    )
+    typer.echo(_store(settings.tagger, promise=report.promise))
+
+
+def _calibrate_settled(settings: CalibrateCommand) -> None:
+    from consumers.recordings.datasets import read_streams
+    from encoder.files import write_json
+    from stream.evaluation.calibration.settled import SettledTask, run_settled
+    from stream.evaluation.replay.examples import EvaluationError
+
+    gold, source = settings.gold, settings.data or settings.stream
+    assert source is not None
+    report = run_settled(
+        SettledTask(
+            tagger=settings.tagger,
+            data=source,
+            messages=read_streams(settings.stream) if settings.stream else None,
+            alpha=settings.settled_risk,
+            unit=settings.unit,
+            limit=gold.limit,
+            spoken=gold.spoken,
+            join=gold.join,
+        )
+    )
+    console().print(settled_table(report))
+    if settings.out is not None:
+        settings.out.mkdir(parents=True, exist_ok=True)
+        write_json(settings.out / "settled.json", report)
+        typer.echo(settings.out / "settled.json")
+    if report.chosen is None:
+        raise EvaluationError(report.refusal())
+    typer.echo(
+        f"threshold {report.chosen.threshold:g}: of the next {report.unit}'s labelled characters, a share of at most "
+        f"{report.alpha:g} is settled without its label or loses it, in expectation, under the policy {report.policy}"
+    )
+    typer.echo(_store(settings.tagger, settled=report.chosen))
+
+
+def _store(
+    tagger: str,
+    calibration: "Calibration | None" = None,
+    promise: "Promise | None" = None,
+    settled: "SettledThreshold | None" = None,
+) -> Path:
+    """Store what was found with the checkpoint; returns the file."""
+    from encoder.checkpoints.calibration import save_calibration
+    from encoder.checkpoints.checkpoint import load_checkpoint
+    from encoder.checkpoints.names import choose_taggers
+
+    (choice,) = choose_taggers([tagger])
+    checkpoint = load_checkpoint(str(choice.folder), calibrated=False)
+    head = choice.heads[0] if checkpoint.config.taggers else ""
+    return save_calibration(
+        choice.folder,
+        checkpoint.identity(),
+        {head: calibration} if calibration else {},
+        {head: promise} if promise else {},
+        {head: settled} if settled else {},
+    )
+
+
+def promise_table(report: "PromiseReport") -> "Table":
+    """Table of the bounds, by label and level."""
+    promise = report.promise
+    heads = f"{promise.unit}s", "published", "taken back", "mean share", f"at most ({percent(1 - promise.epsilon)} %)"
+    table = make_table(
+        "label",
+        right=heads,
+        title=f"{report.tagger} on {promise.data}: {promise.units} {promise.unit}s, under {promise.policy}",
+    )
+    for x in report.rows:
+        share = [percent(x.share), percent(x.bound)] if x.units else ["", ""]
+        table.add_row(f"{x.label} at {x.level}", *(str(n) for n in (x.units, x.spans, x.taken_back)), *share)
+    return table
+
+
+def settled_table(report: "SettledReport") -> "Table":
+    """Table of the thresholds, from the lowest on."""
+    heads = "threshold", "mean loss", "next one", "characters", "delay, words", "95 %", ""
+    table = make_table(
+        right=heads,
+        title=f"{report.tagger} on {report.data}: {report.units} {report.unit}s with labels, under {report.policy}",
+    )
+    chosen = report.chosen.threshold if report.chosen else None
+    for x in report.rows:
+        table.add_row(
+            f"{x.threshold:g}",
+            *(percent(share) for share in (x.risk, x.bound, x.characters)),
+            f"{x.delay:.1f}",
+            f"{x.delay_p95:.0f}",
+            "chosen" if x.threshold == chosen else "",
+            style="bold" if x.threshold == chosen else None,
+        )
+    return table
 
 
 def calibration_table(report: "CalibrationReport") -> "Table":

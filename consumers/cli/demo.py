@@ -41,7 +41,12 @@ class DemoCommand:
     ] = None
     apache_kafka: ApacheKafkaOption = False
     engine: Annotated[
-        EngineSettings, Select("tagger policy stability score_threshold", idle_seconds=None, overload_seconds=0.0)
+        EngineSettings,
+        Select(
+            "tagger policy stability score_threshold settled_threshold publish_settled",
+            idle_seconds=None,
+            overload_seconds=0.0,
+        ),
     ]
     http: Annotated[HttpFlags, Select("http_port")]
 

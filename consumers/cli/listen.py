@@ -19,7 +19,10 @@ class ListenCommand:
     http: HttpFlags
     engine: Annotated[
         EngineSettings,
-        Select("tagger policy stability score_threshold device number_format overload_seconds idle_seconds"),
+        Select(
+            "tagger policy stability score_threshold settled_threshold publish_settled promise_alpha "
+            "promise_epsilon device number_format overload_seconds idle_seconds"
+        ),
     ]
     redaction: RedactionSettings
     log_level: LogLevelOption = "info"

@@ -25,7 +25,12 @@ class TagCommand:
     final_only: Annotated[
         bool, setting("Write only revisions of closed segments.", "--final-only", panel="Messages")
     ] = False
-    engine: Annotated[EngineSettings, Select("tagger policy stability score_threshold device number_format", **OFFLINE)]
+    engine: Annotated[
+        EngineSettings,
+        Select(
+            "tagger policy stability score_threshold settled_threshold publish_settled device number_format", **OFFLINE
+        ),
+    ]
     redaction: RedactionSettings
 
 

@@ -20,7 +20,9 @@ class VerifyCommand:
     """Settings of `hearken verify`: those of the service, and what is compared."""
 
     service: Annotated[ServiceSettings, Select("broker input output dead_letter group guarantee")]
-    engine: Annotated[EngineSettings, Select("tagger policy stability score_threshold", **OFFLINE)]
+    engine: Annotated[
+        EngineSettings, Select("tagger policy stability score_threshold settled_threshold publish_settled", **OFFLINE)
+    ]
     redaction: RedactionSettings
     """Revisions of a service that redacts have no text of spans."""
     finals_only: Annotated[

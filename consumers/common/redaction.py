@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from consumers.common.settings import SettingError, setting
 
 if TYPE_CHECKING:
     from stream.redaction.policy import RedactionPolicy
+    from stream.rules.user.rules_file import CustomRules
 
 RedactStyle = Literal["label", "numbered", "mask", "hash", "surrogate"]
 
@@ -51,6 +53,15 @@ class RedactionSettings:
             show_default="none",
         ),
     ] = None
+    redact_rules: Annotated[
+        Path | None,
+        setting(
+            "Rules of your own for values: patterns, lists of words, words that ask for a value, what is allowed.",
+            panel="Redaction",
+            metavar="FILE.toml",
+            show_default="none",
+        ),
+    ] = None
     redact_withheld: Annotated[
         Literal["omit", "masked"],
         setting("Text that is not released: omit it, or show it masked, as blocks of equal length.", panel="Redaction"),
@@ -68,6 +79,22 @@ class RedactionSettings:
         if self.redact is None and self.redact_ids:
             raise SettingError("redact_ids", "nothing is redacted; name labels with --redact")
         self.make_policy(None)
+        self.read_rules()
+
+    def read_rules(self) -> "CustomRules | None":
+        """Read the rules file; None if there is none.
+
+        Raises:
+            SettingError: it cannot be read, or has an error.
+        """
+        if self.redact_rules is None:
+            return None
+        from stream.rules.user.rules_file import RulesFileError, load_rules
+
+        try:
+            return load_rules(self.redact_rules)
+        except (RulesFileError, OSError) as error:
+            raise SettingError("redact_rules", str(error)) from error
 
     def make_policy(self, known: frozenset[str] | None) -> "RedactionPolicy | None":
         """Return the policy; None if nothing is redacted.

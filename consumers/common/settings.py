@@ -125,12 +125,7 @@ class Topics:
     ] = ""
     redacted: Annotated[
         str,
-        _kafka(
-            "Topic of the redacted stream, which --redact writes.",
-            "--redacted-topic",
-            metavar="TOPIC",
-            show_default=f"{REDACTED_TOPIC} with --redact, else none",
-        ),
+        _kafka("Topic that --redact writes.", "--redacted-topic", metavar="TOPIC", show_default=REDACTED_TOPIC),
     ] = ""
 
     def __post_init__(self) -> None:
@@ -249,6 +244,18 @@ class EngineSettings:
             metavar="LEVEL",
         ),
     ] = "medium"
+    promise_alpha: Annotated[
+        list[str] | None,
+        _labels(
+            "Share of published spans that the model may take back, which is watched: ALPHA, LABEL=ALPHA or "
+            "TAGGER:LABEL=ALPHA; may be repeated.",
+            metavar="ALPHA",
+            show_default="calibrated shares",
+        ),
+    ] = None
+    promise_epsilon: Annotated[
+        float, _labels("Probability of a false alarm of such a watch, for each label and process.", metavar="SHARE")
+    ] = 0.001
     score_threshold: Annotated[
         str,
         _labels(
@@ -257,6 +264,19 @@ class EngineSettings:
             metavar="THRESHOLDS",
         ),
     ] = "0.5"
+    settled_threshold: Annotated[
+        float | None,
+        _labels(
+            "Stability from which words count as settled, 0 to 1; at 1 none does before its segment closes.",
+            min=0,
+            max=1,
+            metavar="X",
+            show_default="calibrated, else 0.99",
+        ),
+    ] = None
+    publish_settled: Annotated[
+        bool, _labels("Publish a revision also when only the settled text has changed, by a word or more.")
+    ] = False
     device: Annotated[
         str, _labels("Device of the taggers: auto (the CPU), cpu, cuda, or cuda:N.", metavar="DEVICE")
     ] = "auto"
@@ -289,6 +309,8 @@ class EngineSettings:
         check_seconds(self, "remember_seconds overload_seconds" if self.overload_seconds else "remember_seconds")
         if self.idle_seconds is not None:
             check_seconds(self, "idle_seconds")
+        if not 0 < self.promise_epsilon < 1:
+            raise SettingError("promise_epsilon", f"{self.promise_epsilon} is not a probability between 0 and 1")
         if not 0 <= self.budget_gflops < float("inf"):
             raise SettingError(
                 "budget_gflops", f"{self.budget_gflops} is not a number of GFLOPs a second (0: no budget)"

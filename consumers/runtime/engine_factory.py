@@ -10,6 +10,8 @@ import structlog
 from consumers.common.console import show_loading
 from consumers.common.redaction import NO_REDACTION, RedactionSettings
 from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, POLICIES, EngineSettings, SettingError, suggest
+from consumers.runtime.promises import ServedTagger, log_promises, make_watch, parse_alphas
+from consumers.runtime.settled import choose_rules, log_settled, watch_settled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +28,10 @@ def check_engine(settings: EngineSettings) -> None:
     """Check all names, without loading anything: commands refuse a wrong one at once, before anything that takes long.
 
     Raises:
-        SettingError: an unknown tagger, policy or emission level, wrong thresholds, or a tagger is named twice.
+        SettingError: an unknown tagger, policy or emission level, wrong thresholds, a tagger is named twice, or a share
+            promised by hand is none.
     """
+    parse_alphas(settings.promise_alpha or ())
     _choose_taggers(settings.taggers)
     _check_policy(settings.policy)
     _read_emission(settings.stability)
@@ -59,9 +63,11 @@ def warn_of_cache() -> None:
 
 
 def log_loaded(engine: "Engine", **fields: int) -> None:
-    """Log the taggers of an engine and the number formats that they compute in."""
+    """Log the taggers of an engine, the number formats that they compute in, and what is promised of their labels."""
     names, formats = ", ".join(engine.tagger_names), ", ".join(engine.labeller.precisions)
     structlog.get_logger().info("tagger_loaded", tagger=names, number_format=formats, **fields)
+    log_promises(engine.promises)
+    log_settled(engine.rules, engine.promises.settled, engine.tagger_names)
 
 
 def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
@@ -81,14 +87,15 @@ def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
     from stream.overload.governor import Governor
 
     try:
-        labellers = [
-            HybridLabeller(
+        served = [
+            ServedTagger(
                 load_tagger(os.fspath(x.folder), number_format=settings.number_format, device=settings.device), x.heads
             )
             for x in _choose_taggers(settings.taggers)
         ]
+        labellers = [HybridLabeller(x.tagger, x.heads) for x in served]
         own = most_cautious_policy([head.default_policy for labeller in labellers for head in labeller.heads])
-        policy = parse_policy(resolve_policy(settings.policy, own))
+        policy = resolve_policy(settings.policy, own)
     except (CheckpointError, TokenizerError) as error:
         raise SettingError("tagger", str(error)) from error
     except DeviceError as error:
@@ -99,12 +106,15 @@ def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
     if settings.budget_gflops or settings.budget_share:
         gflops = settings.budget_gflops
         budget = Budget(1e9 * gflops) if gflops else Budget(settings.budget_share, "seconds")
+    emission, rules = _read_emission(settings.stability), choose_rules(settings, served)
     return Engine(
         labellers[0] if len(labellers) == 1 else MultiModelLabeller(labellers),
-        policy,
+        parse_policy(policy),
         coalesce=settings.coalesce,
-        emission=_read_emission(settings.stability),
+        emission=emission,
         thresholds=_read_thresholds(settings.score_threshold, labellers),
+        promises=make_watch(settings, served, emission, policy, watch_settled(rules, served, emission, policy)),
+        rules=rules,
         idle_seconds=settings.idle_seconds,
         remember_seconds=settings.remember_seconds,
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
@@ -115,14 +125,18 @@ def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
 
 
 def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabeller]") -> "Redactor | None":
+    from stream.redaction.rule_covers import labels_of_rules, make_detector
     from stream.sessions.redactor import Redactor
 
     labels = {name: own for labeller in labellers for name, own in labeller.span_labels.items()}
-    policy = settings.make_policy(frozenset().union(*labels.values()))
+    custom = settings.read_rules()
+    by_rules = labels_of_rules(custom)
+    policy = settings.make_policy(by_rules.union(*labels.values()))
     if policy is None:
         return None
     taggers = frozenset(name for name, own in labels.items() if policy.labels is None or own & policy.labels)
-    return Redactor(policy, taggers)
+    detect = make_detector(custom) if policy.labels is None or by_rules & policy.labels else None
+    return Redactor(policy, taggers, detect)
 
 
 def _choose_taggers(names: list[str]) -> "list[HeadChoice]":

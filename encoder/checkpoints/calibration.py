@@ -3,6 +3,7 @@
 It is not part of the checkpoint's identity, but names it: the calibration of other weights is refused.
 """
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -69,6 +70,126 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise CalibrationError(f"scale must be above 0, and shift a number (got {self.scale}, {self.shift})")
 
 
+class LabelPromise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Bound of the share of a label's published spans that the model takes back (docs/promise.md).
+
+    Raises:
+        CalibrationError: alpha is not between 0 and 1.
+    """
+
+    alpha: float
+    """Upper confidence bound of the mean share of a session."""
+    share: float
+    """The mean share, over the calibration's sessions that published spans of the label."""
+    sessions: int
+    """Number of those sessions."""
+    spans: int
+    """Published spans whose fate became known."""
+    taken_back: int
+    """Those of them that the model took back."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise CalibrationError(f"alpha must be between 0 and 1, not {self.alpha}")
+
+
+class LevelPromise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Bounds at one emission level; labels without a useful bound are missing."""
+
+    show: float
+    change: float
+    """Thresholds of the level (`stream.revisions.emission.Emission`)."""
+    labels: dict[str, LabelPromise]
+
+
+class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The bounds of one tagger, and the data behind them."""
+
+    epsilon: float
+    """All bounds hold at once with a probability of 1 - epsilon over the calibration data."""
+    policy: str
+    """Restart policy under which they were measured."""
+    data: str
+    """Folder and file."""
+    data_digest: str
+    """Digest of the file's bytes; empty for a folder."""
+    unit: str
+    """"session" or "document": the units that are taken to be exchangeable with those of the service."""
+    units: int
+    options: str
+    """Options with which the file was read."""
+    number_format: str
+    levels: dict[str, LevelPromise]
+
+
+class LabelRisk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Risk of one label's settled text.
+
+    Raises:
+        CalibrationError: a number is not a probability.
+    """
+
+    threshold: float
+    """The lowest one that controls the risk of this label alone."""
+    risk: float
+    """Mean loss of the label at the tagger's threshold."""
+    sessions: int
+    """Units that had the label."""
+
+    def __post_init__(self) -> None:
+        _check_probabilities(threshold=self.threshold, risk=self.risk)
+
+
+class SettledThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Threshold of the settled text of one tagger, and the data behind it (docs/redaction.md).
+
+    Raises:
+        CalibrationError: a number is not a probability.
+    """
+
+    threshold: float
+    """Least stability of a settled word; 1: none is settled before its segment closes."""
+    alpha: float
+    """Expected loss of a session, at most."""
+    risk: float
+    """Mean loss on the data."""
+    delay: float
+    """Mean number of words behind the newest one at which a word was settled."""
+    delay_p95: float
+    labels: dict[str, LabelRisk]
+    """Of labels that have enough sessions for a threshold of their own."""
+    policy: str
+    """Restart policy under which it was measured."""
+    show: float
+    change: float
+    """Thresholds of the emission level (`stream.revisions.emission.Emission`)."""
+    data: str
+    """Folder and file."""
+    data_digest: str
+    """Digest of the file's bytes; empty for a folder."""
+    unit: str
+    """"session", "sequence" or "document": the units that are taken to be exchangeable with those of the service."""
+    units: int
+    options: str
+    """Options with which the file was read."""
+    number_format: str
+
+    def __post_init__(self) -> None:
+        _check_probabilities(threshold=self.threshold, risk=self.risk)
+        if not 0 < self.alpha < 1:
+            raise CalibrationError(f"alpha must be between 0 and 1, not {self.alpha}")
+
+    def threshold_of(self, labels: Iterable[str]) -> float:
+        """Return the threshold at which the risk of each of these labels is controlled too, as far as it is known."""
+        return max([self.threshold, *(self.labels[x].threshold for x in labels if x in self.labels)])
+
+
+def _check_probabilities(**numbers: float) -> None:
+    for name, value in numbers.items():
+        if not 0 <= value <= 1:
+            raise CalibrationError(f"{name} must be between 0 and 1, not {value}")
+
+
 class CalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The file."""
 
@@ -76,22 +197,42 @@ class CalibrationFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Identity of the checkpoint that this is about, in hexadecimal digits."""
     taggers: dict[str, Calibration]
     """By the name of the label set (`HybridConfig.label_sets`)."""
+    promises: dict[str, Promise] = {}
+    """By the same; files from before this field existed have none."""
+    settled: dict[str, SettledThreshold] = {}
+    """By the same, likewise."""
 
 
-def save_calibration(folder: Path, identity: bytes, taggers: dict[str, Calibration]) -> Path:
-    """Write calibrations into the checkpoint's folder, in place of those of the same taggers; returns the file.
+def save_calibration(
+    folder: Path,
+    identity: bytes,
+    taggers: Mapping[str, Calibration] | None = None,
+    promises: Mapping[str, Promise] | None = None,
+    settled: Mapping[str, SettledThreshold] | None = None,
+) -> Path:
+    """Write calibrations, promises and thresholds of settled text into the checkpoint's folder.
 
-    Those of its other taggers stay.
+    They take the place of those of the same taggers.
+
+    All others stay.
+
+    Returns:
+        The file.
 
     Raises:
         CalibrationError: the file cannot be written.
     """
     path = folder / FILE
     try:
-        before = load_calibration(folder, identity)
+        before = read_calibration_file(folder, identity)
     except CalibrationError:
-        before = {}  # of other weights, or damaged: it is replaced
-    stored = CalibrationFile(checkpoint=identity.hex(), taggers=before | taggers)
+        before = CalibrationFile(checkpoint=identity.hex(), taggers={})  # of other weights, or damaged: it is replaced
+    stored = CalibrationFile(
+        checkpoint=identity.hex(),
+        taggers=before.taggers | dict(taggers or {}),
+        promises=before.promises | dict(promises or {}),
+        settled=before.settled | dict(settled or {}),
+    )
     try:
         write_json(path, stored)
     except OSError as error:
@@ -99,8 +240,8 @@ def save_calibration(folder: Path, identity: bytes, taggers: dict[str, Calibrati
     return path
 
 
-def load_calibration(folder: Path, identity: bytes) -> dict[str, Calibration]:
-    """Read the calibrations of a checkpoint's folder, by tagger; empty if it has none.
+def read_calibration_file(folder: Path, identity: bytes) -> CalibrationFile:
+    """Read what was calibrated of a checkpoint; it is empty if its folder has no such file.
 
     Raises:
         CalibrationError: the file is damaged, or is of other weights.
@@ -109,9 +250,9 @@ def load_calibration(folder: Path, identity: bytes) -> dict[str, Calibration]:
     try:
         stored = read_fields(path, CalibrationFile)
     except FileNotFoundError:
-        return {}
+        return CalibrationFile(checkpoint=identity.hex(), taggers={})
     except OSError as error:
         raise CalibrationError(f"{error}; delete it, or run `hearken calibrate` again") from error
     if stored.checkpoint != identity.hex():
         raise CalibrationError(f"{path} is of other weights; delete it, or run `hearken calibrate` again")
-    return stored.taggers
+    return stored

@@ -18,7 +18,13 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from encoder.checkpoints.calibration import FILE as CALIBRATION
-from encoder.checkpoints.calibration import Calibration, CalibrationError, load_calibration
+from encoder.checkpoints.calibration import (
+    Calibration,
+    CalibrationError,
+    Promise,
+    SettledThreshold,
+    read_calibration_file,
+)
 from encoder.checkpoints.location import CheckpointError, find_checkpoint, read_config
 from encoder.files import check_file, to_one_line, write_json
 from encoder.heads.span_model import SpanModel, span_types, span_weights
@@ -89,6 +95,10 @@ class Checkpoint:
     tokenizer: Tokenizer
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     """By the name of the label set; some or all may be missing."""
+    promises: Mapping[str, Promise] = field(default_factory=dict)
+    """By the same."""
+    settled: Mapping[str, SettledThreshold] = field(default_factory=dict)
+    """By the same."""
 
     def identity(self) -> bytes:
         """Give the hash (8 bytes) of configuration, weights and tokenizer; the calibration is not part of it."""
@@ -150,8 +160,10 @@ class Checkpoint:
         scores = {"": self.config.text_scores[head]} if head in self.config.text_scores else {}
         config = msgspec.structs.replace(self.config, labels=labels, taggers={}, text_scores=scores)
         known = {"": self.calibration[head]} if head in self.calibration else {}
+        promises = {"": self.promises[head]} if head in self.promises else {}
+        settled = {"": self.settled[head]} if head in self.settled else {}
         kept: Mapping[str, FloatArray] = StoredWeights(weights) if isinstance(self.weights, StoredWeights) else weights
-        return Checkpoint(head, config, kept, self.tokenizer, known)
+        return Checkpoint(head, config, kept, self.tokenizer, known, promises, settled)
 
     def tensors(self) -> "dict[str, Tensor]":
         """Copy the weights to torch, float32, on the CPU."""
@@ -303,7 +315,8 @@ def load_checkpoint(name: str, *, calibrated: bool = True) -> Checkpoint:
     if not calibrated or not (folder / CALIBRATION).exists():
         return checkpoint
     try:
-        return replace(checkpoint, calibration=load_calibration(folder, checkpoint.identity()))
+        found = read_calibration_file(folder, checkpoint.identity())
+        return replace(checkpoint, calibration=found.taggers, promises=found.promises, settled=found.settled)
     except CalibrationError as error:
         raise CheckpointError(str(error)) from error
 

@@ -1,51 +1,38 @@
 """Engine: the micro-batching step from updates of many sessions to revisions. It has no clock, thread or transport."""
 
-from collections.abc import Callable, Generator, Iterator
-from functools import partial
+from collections.abc import Callable, Generator
 from typing import Any
 
 from encoder.restart.policies import RestartPolicy
 from encoder.tagger import Tagger
-from stream.engine.changes import (
-    SegmentJob,
-    changes_text,
-    diff_for_tagger,
-    measure_change,
-    scores_are_news,
-    slice_passes,
-    spans_unchanged,
-)
+from stream.engine.changes import Changes, SegmentJob, changes_text, commit_changes
 from stream.engine.phase_timer import PhaseTimer
-from stream.engine.sliced_work import Changes, SlicedOperation, SlicedWork, needs_slices
+from stream.engine.sliced_work import SlicedOperation, SlicedWork, needs_slices
+from stream.engine.update_comparer import UpdateComparer
 from stream.ingest.comparison import MAX_OPEN_SEGMENTS, SegmentLimits
 from stream.ingest.queue import Intake
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import NO_WORDS, Labeller, LabellerCounters
 from stream.messages.caller_id import NOBODY, CallerId
-from stream.messages.types import Message, Revision
+from stream.messages.types import Message
 from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
 from stream.redaction.faults import hide_error
 from stream.revisions.emission import LOW, Emission
+from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.score_thresholds import ScoreThresholds
-from stream.revisions.span_diff import Difference
+from stream.revisions.settled import DEFAULT_RULES, SettledRules
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import DropSession, Operation, Remove, Write
 from stream.sessions.redactor import Redactor
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
-from stream.sessions.snapshot import Entry, SavedSession
+from stream.sessions.snapshot import SavedSession
 from stream.sessions.stats import EngineStats
 from stream.sessions.step_result import Answer, Failure, StepResult
 
 __all__ = ["Answer", "Engine", "Failure", "StepResult"]
-
-TOKENS_PER_EXTRA_SLICE = 1024
-"""A step that labels this many tokens works on one slice more for each caller with long texts, up to
-`MAX_CALLERS_TOGETHER`: so these have a share under any load.
-"""
-MAX_CALLERS_TOGETHER = 4
 
 
 class Engine:
@@ -71,6 +58,8 @@ class Engine:
         max_open_segments: a new segment beyond them closes the oldest one of its session (`Revision.closed_by`).
         redactor: makes the redacted stream; then spans of revisions have no text.
         whole_words: whether spans are fitted to whole words; evaluations measure those that the tagger labelled.
+        promises: what is promised of published spans; None: nothing, fates are only counted.
+        rules: how the settled text of each tagger is found.
     """
 
     def __init__(
@@ -90,6 +79,8 @@ class Engine:
         max_open_segments: int = MAX_OPEN_SEGMENTS,
         redactor: Redactor | None = None,
         whole_words: bool = True,
+        promises: PromiseWatch | None = None,
+        rules: SettledRules = DEFAULT_RULES,
     ) -> None:
         self.idle_seconds = idle_seconds
         self.remember_seconds = remember_seconds
@@ -100,17 +91,27 @@ class Engine:
         """Names of the taggers, as in revisions, pass by pass."""
         self.pricing = RestartPricing(governor, budget)
         """Which restarts are limited at present, and why."""
+        self.promises = promises or PromiseWatch()
+        """Fates of published spans, and the evidence against what is promised of them."""
         self.intake = Intake(coalesce, SegmentLimits(max_open_segments, remember_segments))
         """Sessions and segments as received, and the operations that wait."""
-        self._thresholds = thresholds or ScoreThresholds()
         policy = self.pricing.apply_to(policy)
-        self._sessions = SessionRegistry(self.tagger_names, self.labeller, policy, remember_segments, self._thresholds)
+        self._thresholds = thresholds or ScoreThresholds()
+        self._sessions = SessionRegistry(
+            self.tagger_names, self.labeller, policy, remember_segments, self._thresholds, self.promises
+        )
         self.redactor = self._sessions.redactor = redactor
-        self._passes = slice_passes(self.labeller.passes)
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
-        self._diff_for_tagger = partial(
-            diff_for_tagger, emission=emission, thresholds=self._thresholds, whole_words=whole_words
+        self.rules = rules
+        """How the settled text of each tagger is found."""
+        self._comparer = UpdateComparer(
+            self.labeller.passes,
+            emission=emission,
+            thresholds=self._thresholds,
+            rules=rules,
+            watch=self.promises.settled,
+            whole_words=whole_words,
         )
         self.sliced = SlicedWork()
         """Long operations in progress."""
@@ -169,9 +170,7 @@ class Engine:
 
     @property
     def pending(self) -> int:
-        """Number of operations that wait for a step, or are worked on in slices: 0, between steps, when all submitted
-        messages are answered.
-        """
+        """Number of operations that wait, or are worked on in slices: 0, between steps, if all messages are done."""
         return self.intake.waiting + len(self.sliced)
 
     def update_load(self, now: float, *, crowded: bool = False) -> OverloadChange | None:
@@ -251,43 +250,16 @@ class Engine:
         """Store the new labels and publish what changed."""
         for job in jobs:
             try:
-                revisions, entries = self._revise(job, result.stats)
+                changes = self._revise(job, result.stats)
             except Exception as error:
                 self._give_up(job.write, error, result)
                 continue
-            result.revisions += revisions
-            result.entries += entries
+            result.add_changes(*changes)
             self._mark_answered(job.write, result)
 
-    def _revise(self, job: SegmentJob, stats: EngineStats) -> tuple[list[Revision], list[Entry]]:
+    def _revise(self, job: SegmentJob, stats: EngineStats) -> Changes:
         """Apply one labelled update: compare it with what readers have, and commit."""
-        differences = [x for x in self._compare(job, stats) if x is not None]
-        return job.session.commit_update(job.write, job.after, differences)
-
-    def _compare(self, job: SegmentJob, stats: EngineStats) -> Iterator[tuple[str, Difference] | None]:
-        """Measure the changes of an update pass by pass.
-
-        Yields, by tagger, the difference from the readers' spans, and None between parts of the work.
-        """
-        write, state = job.write, job.session.state
-        state.begin_change(write.offset, write.fully_applied_through)
-        segment = state.open_segment(write)
-        closing = write.final and not segment.closed
-        stats.updates += write.closed_by is None
-        stats.forced_closings += closing and write.closed_by is not None
-        for names, of_pass in self._passes:
-            change = measure_change(segment.text, job, of_pass)
-            readings = job.after[of_pass]
-            stats.words += change.words
-            stats.count_work(readings[0].work, closing, change.flips)
-            for name, reading in zip(names, readings, strict=True):
-                if (
-                    closing
-                    or not spans_unchanged(segment, name, reading)
-                    or scores_are_news(segment, name, reading, self._thresholds)
-                ):
-                    difference = yield from self._diff_for_tagger(job, segment, name, reading, change.rewritten)
-                    yield name, difference
+        return commit_changes(job, [x for x in self._comparer.compare(job, stats) if x is not None], self.promises)
 
     def _begin_slices(self, session: ActiveSession, write: Write) -> None:
         """Let the session wait until the write has been worked on in slices."""
@@ -303,16 +275,16 @@ class Engine:
         if not changes_text(session.state, write):
             result = StepResult(stats=operation.stats)
             self._sessions.apply_operation(write, result)
-            return result.revisions, result.entries
+            return result.revisions, result.entries, result.settled
         job = SegmentJob(session, write, session.previous_readings(write.segment) or self._no_words)
         job.after = yield from self.labeller.label_in_slices(labels, write.segment, write.text, write.final)
         differences = []
-        for difference in self._compare(job, operation.stats):
+        for difference in self._comparer.compare(job, operation.stats):
             yield
             if difference is not None:
                 differences.append(difference)
         yield
-        return session.commit_update(write, job.after, differences)
+        return commit_changes(job, differences, self.promises)
 
     def _work_on_slices(self, jobs: list[SegmentJob], result: StepResult) -> None:
         """Work on long writes, but not in two steps on end that label others too: those wait for one slice at most."""
@@ -320,8 +292,7 @@ class Engine:
             self._worked_on_slices = False
             return
         self._worked_on_slices = True
-        extra = sum(job.write.cost for job in jobs) // TOKENS_PER_EXTRA_SLICE
-        for _ in range(1 + extra * min(self.sliced.callers, MAX_CALLERS_TOGETHER)):
+        for _ in range(self.sliced.count_slices(sum(job.write.cost for job in jobs))):
             if self.sliced:
                 self._work_on_slice(self.sliced.next(), result)
 
@@ -330,9 +301,7 @@ class Engine:
             next(operation.work)
             return
         except StopIteration as end:
-            revisions, entries = end.value
-            result.revisions += revisions
-            result.entries += entries
+            result.add_changes(*end.value)
             result.stats.add(operation.stats)
             self._mark_answered(operation.write, result)
         except Exception:

@@ -8,20 +8,21 @@ overtakes long ones, but only while they have more left than it has in all.
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from stream.engine.changes import changes_text
+from stream.engine.changes import Changes, changes_text
 from stream.ingest.caller_shares import CallerShares
 from stream.ingest.schedule import LONG_TOKENS
 from stream.messages.caller_id import CallerId
-from stream.messages.types import Revision
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import Write
-from stream.sessions.snapshot import Entry
 from stream.sessions.stats import EngineStats
 
+TOKENS_PER_EXTRA_SLICE = 1024
+"""A step that labels this many tokens works on one slice more for each caller with long texts, up to
+`MAX_CALLERS_TOGETHER`: so these have a share under any load.
+"""
+MAX_CALLERS_TOGETHER = 4
 _SLICE_TOKENS = 64
 """Estimate of the new tokens of one slice: half a window."""
-Changes = tuple[list[Revision], list[Entry]]
-"""What a finished operation publishes and stores."""
 
 
 def needs_slices(session: ActiveSession, write: Write) -> bool:
@@ -36,7 +37,7 @@ def needs_slices(session: ActiveSession, write: Write) -> bool:
 
 def _no_work() -> Generator[None, None, Changes]:
     yield
-    return [], []
+    return [], [], []
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +76,10 @@ class SlicedWork:
     def callers(self) -> int:
         """Number of callers that have long operations in progress."""
         return len({x.caller for x in self._operations.values()})
+
+    def count_slices(self, tokens: int) -> int:
+        """Count the slices of a step that labels this many tokens too."""
+        return 1 + tokens // TOKENS_PER_EXTRA_SLICE * min(self.callers, MAX_CALLERS_TOGETHER)
 
     def add(self, operation: SlicedOperation, tokens: int) -> None:
         """Add an operation of about this many tokens."""

@@ -75,6 +75,11 @@ class Labelling:
         _find_least(np.array([x[:2] for x in spans], np.int64).reshape(-1, 2), self.stability, self.probability, found)
         return found
 
+    def end_of_stable(self, first: int, threshold: float) -> int:
+        """Return the end of the longest run of words from `first` on that are all at least that stable."""
+        unstable = self.stability[first:] < np.float32(threshold)
+        return first + int(unstable.argmax()) if unstable.any() else len(self.starts)
+
     def replace(self, **changed: Any) -> "Labelling":
         """Return a copy with other arrays or spans, and without growth."""
         fields = {name: getattr(self, name) for name in _FIELDS}

@@ -14,7 +14,7 @@ from encoder.kernel_cache import kernel
 from stream.labelling.label_records import LabelledWords
 from stream.labelling.labeller import Growth, Labelling, PlanWork
 
-_LAZY = frozenset({"starts", "ends", "labels", "probability", "stability", "spans"})
+_LAZY = frozenset({"labels", "probability", "stability", "spans"})
 
 
 class LazyLabelling(Labelling):
@@ -51,8 +51,16 @@ class LazyLabelling(Labelling):
         put(self, "growth", growth)
         put(self, "span_model", span_model)
         put(self, "cleaned", words.encoded.cleaned)
+        put(self, "starts", words.encoded.word_start)
+        put(self, "ends", words.encoded.word_end)
         names = head.text_scores.names if head.text_scores else ()
         put(self, "scores", None if scores is None else dict(zip(names, scores.tolist(), strict=True)))
+
+    def end_of_stable(self, first: int, threshold: float) -> int:
+        """Return the end of the longest run of words from `first` on that are all at least that stable."""
+        if self._closed:
+            return len(self.starts)
+        return _end_of_stable(np.frombuffer(self._words.heads[self._number], WORD), first, np.float32(threshold))
 
     def __getattr__(self, name: str) -> Any:
         if name not in _LAZY:
@@ -61,8 +69,6 @@ class LazyLabelling(Labelling):
         n, put = len(words.encoded.word_start), object.__setattr__
         labels, (probability, stability) = np.empty(n, np.int32), np.empty((2, n), np.float32)
         _fill_arrays(np.frombuffer(words.heads[self._number], WORD), self._closed, labels, probability, stability)
-        put(self, "starts", words.encoded.word_start)
-        put(self, "ends", words.encoded.word_end)
         put(self, "labels", labels)
         put(self, "probability", probability)
         put(self, "stability", stability)
@@ -83,3 +89,12 @@ def _fill_arrays(
         word = words[i]
         labels[i], probability[i] = word.labels, word.probability
         stability[i] = 1 if closed else stability_at(word.base, word.drift, len(words) - np.int64(word.seen))
+
+
+@kernel(nogil=True)
+def _end_of_stable(words: NDArray[np.void], first: int, threshold: np.float32) -> int:
+    for i in range(first, len(words)):
+        word = words[i]
+        if stability_at(word.base, word.drift, len(words) - np.int64(word.seen)) < threshold:
+            return i
+    return len(words)

@@ -119,3 +119,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True, tag="revision"):
     crossed: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     """Names of the scores that are on the other side of their threshold than in the segment's previous revision (below
     it, if there was none, or it had no such score); absent if there are none."""
+    settled: int = 0
+    """Offset in the text: what is before it may be acted upon now (`stream.revisions.settled`); the length of the text
+    when the segment is closed, 0 when it is deleted."""
+    settled_cause: Cause | msgspec.UnsetType = msgspec.UNSET
+    """Why `settled` is lower than in the segment's previous revision; absent if it is not."""

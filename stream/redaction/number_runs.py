@@ -16,26 +16,9 @@ MAX_NUMBERS = 8
 MAX_DIGITS = 40
 READ_BACK = 3
 """Digits of a number that are recognised as a part of it."""
-_BEFORE = 60
-"""Characters before a run in which words are sought that ask for a number."""
 _WORD = re.compile(r"\S+")
 _FIGURES = re.compile(r"[(+#]*\d[\d().,/–-]*")
 _LEAD_IN = FILLERS | frozenset(["and", "then", "yes", "yeah", "yep", "ok", "okay", "right", "it"])
-_ASKING: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), label)
-    for pattern, label in (
-        (r"\b(?:credit|debit|bank)?\s*card\b", "card"),
-        (r"\b(?:account|sort code|routing)\b", "account"),
-        (r"\b(?:social security|national insurance|ssn|nino)\b", "national_id"),
-        (r"\bpassport\b", "passport"),
-        (r"\b(?:medical record|patient|nhs)\b", "medical_record"),
-        (r"\b(?:phone|mobile|cell|landline|telephone|whatsapp|fax)\b", "phone"),
-        (r"\b(?:call|ring|reach|text|phone)\s+(?:me|him|her|us|them)\s+(?:back\s+)?(?:on|at)\b", "phone"),
-        (r"\b(?:my|your|his|her|our|their)\s+(?:\w+\s+)?number(?:'s|\s+is|\s+was)?\b", "phone"),
-        (r"\b(?:the|a|best|callback|contact)\s+number\s+(?:is|to)\b", "phone"),
-    )
-)
-"""Words that ask for a number, and the label of it; the first that fits."""
 
 
 class DigitRun(NamedTuple):
@@ -86,7 +69,7 @@ def find_digit_runs(text: str) -> Iterator[DigitRun]:
 def cover_runs(
     text: str, numbers: Sequence[KnownNumber], speaker: str | None, final: bool
 ) -> tuple[list[Cover], int | None]:
-    """Cover what belongs to numbers of former segments, and a number that was asked for and is unfinished.
+    """Cover what belongs to numbers of former segments.
 
     Args:
         text: of a segment.
@@ -100,11 +83,8 @@ def cover_runs(
     covers, unsettled = [], None
     going_on = next((x for x in reversed(numbers) if x.goes_on and x.speaker == speaker), None)
     for run in find_digit_runs(text):
-        label = None
-        if run.is_leading and going_on is not None:
-            label = going_on.label
-        else:
-            label = _find_read_back(text, run, numbers) or (_asked_for(text, run) if run.is_trailing else None)
+        goes_on = run.is_leading and going_on is not None
+        label = going_on.label if goes_on and going_on else _find_read_back(run, numbers)
         if label is not None:
             covers.append(Cover(run.start, run.end, label, 0.5))
         if run.is_trailing and not final and (label or _may_become(run, numbers)):
@@ -141,7 +121,7 @@ def remember_runs(
     return after[-MAX_NUMBERS:]
 
 
-def _find_read_back(text: str, run: DigitRun, numbers: Sequence[KnownNumber]) -> str | None:
+def _find_read_back(run: DigitRun, numbers: Sequence[KnownNumber]) -> str | None:
     """Return the label of the known number that a run repeats, or a part of it."""
     enough = len(run.digits) >= READ_BACK or (len(run.digits) == 2 and run.is_leading and run.is_trailing)
     for number in reversed(numbers):
@@ -155,11 +135,6 @@ def _find_read_back(text: str, run: DigitRun, numbers: Sequence[KnownNumber]) ->
 def _may_become(run: DigitRun, numbers: Sequence[KnownNumber]) -> bool:
     """Tell whether an unfinished run may become a read-back."""
     return any(run.digits in x.digits for x in numbers)
-
-
-def _asked_for(text: str, run: DigitRun) -> str | None:
-    before = text[max(0, run.start - _BEFORE) : run.start]
-    return next((label for pattern, label in _ASKING if pattern.search(before)), None)
 
 
 def _kind_of(word: str) -> str:

@@ -108,7 +108,7 @@ class Emission:
                 ]
             else:
                 spans += old
-                words = _changed_words(old, new, within=old)
+                words = changed_words(old, new, within=old)
                 stability, probability = stability.copy(), probability.copy()
                 stability[words], probability[words] = 1 - stability[words], 1 - probability[words]
         return reading.replace(spans=spans, stability=stability, probability=probability)
@@ -117,7 +117,7 @@ class Emission:
         return bool(reading.confidence([span])[0, 0] >= self.show)
 
     def _may_change(self, old: Sequence[WordSpan], new: Sequence[WordSpan], stability: NDArray[np.float32]) -> bool:
-        return bool((stability[_changed_words(old, new, within=[*old, *new])] >= self.change).all())
+        return bool((stability[changed_words(old, new, within=[*old, *new])] >= self.change).all())
 
 
 LOW = Emission()
@@ -203,7 +203,7 @@ def _group_overlapping(
         yield group
 
 
-def _changed_words(old: Sequence[WordSpan], new: Sequence[WordSpan], within: Sequence[WordSpan]) -> list[int]:
+def changed_words(old: Sequence[WordSpan], new: Sequence[WordSpan], within: Sequence[WordSpan]) -> list[int]:
     """Return the words of the spans `within` whose BIO label or type differs between `old` and `new`."""
     was, now = _word_tags(old), _word_tags(new)
     return sorted({i for first, end, _ in within for i in range(first, end) if was.get(i) != now.get(i)})

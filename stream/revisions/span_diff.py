@@ -38,9 +38,11 @@ class Difference:
     """Names of those that are on the other side of their threshold than readers last saw."""
     scores_are_news: bool = False
     """Whether they are published although no span changed (`stream.revisions.score_thresholds`)."""
+    settled_is_news: bool = False
+    """Whether the settled text is (`stream.revisions.settled`)."""
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.retracted or self.scores_are_news)
+        return bool(self.added or self.changed or self.retracted or self.scores_are_news or self.settled_is_news)
 
 
 def diff_spans(

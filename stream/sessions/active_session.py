@@ -12,7 +12,7 @@ from stream.labelling.labeller import Labeller, Labelling, SavedSegment, Session
 from stream.messages.types import Revision, Span
 from stream.revisions.span_diff import Difference
 from stream.sessions.operations import Write
-from stream.sessions.redactor import Redactor, find_settled
+from stream.sessions.redactor import Redactor
 from stream.sessions.session import REMEMBERED_SEGMENTS, Counters, PublishedSpans, Segment, Session
 from stream.sessions.snapshot import Entry, LabelState, SavedSession, SegmentState, SessionState, SpanState
 
@@ -61,7 +61,11 @@ class ActiveSession:
         )
 
     def commit_update(
-        self, write: Write, readings: tuple[Labelling, ...], differences: Iterable[tuple[str, Difference]]
+        self,
+        write: Write,
+        readings: tuple[Labelling, ...],
+        differences: Iterable[tuple[str, Difference]],
+        settled: Mapping[str, int],
     ) -> tuple[list[Revision], list[Entry]]:
         """Store the new text and readings of a segment, close it if it is final, and publish what changed.
 
@@ -69,15 +73,17 @@ class ActiveSession:
             write: the update; `Session.begin_change` and `Session.open_segment` were called for it.
             readings: of the new text, by each tagger.
             differences: by tagger; an empty one is published only if the segment closes.
+            settled: the settled offset of the new text, by tagger.
         """
         name, segment = write.segment, self.state.segments[write.segment]
         closing = write.final and not segment.closed
         segment.store_text(write)
+        for tagger, offset in settled.items():
+            self.state.spans_of(tagger, name).settled = offset
         self.readings[name] = readings
         if self.redactor is not None:
             by_tagger = dict(zip(self.number_formats, readings, strict=True))
-            settled = {x: find_settled(write.text, y, write.final or segment.closed) for x, y in by_tagger.items()}
-            self.redactor.redact_write(self.state, write, closing, by_tagger, settled)
+            self.redactor.redact_write(self.state, write, closing, by_tagger)
         forgotten = self.close_segment(name) if closing else ()
         words = self.save_segment(name)
         closed_by = write.closed_by if closing else None
@@ -236,13 +242,19 @@ def _pack_labels(shown: PublishedSpans, words: bytes, number_format: str) -> Lab
                 for x in shown.spans
             ]
         )
-    return LabelState(shown.published, shown.packed, words, number_format, shown.scores)
+    return LabelState(
+        shown.published, shown.packed, words, number_format, shown.scores, shown.settled, shown.settled_told
+    )
 
 
 def _unpack_segment(x: SegmentState, taggers: Iterable[str]) -> Segment:
     shown = {
         name: PublishedSpans(
-            _unpack_spans(x.text, x.channel, labels.spans), labels.published, scores=dict(labels.scores)
+            _unpack_spans(x.text, x.channel, labels.spans),
+            labels.published,
+            scores=dict(labels.scores),
+            settled=labels.settled,
+            settled_told=labels.settled_told,
         )
         for name in taggers
         if (labels := x.labels.get(name))

@@ -2,16 +2,16 @@
 stream.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import partial
 from itertools import islice
-from typing import NamedTuple
 
 from stream.labelling.labeller import Labelling
 from stream.redaction.covers import Cover
 from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput, RedactedPart, RedactedUpdate
 from stream.redaction.policy import RedactionPolicy
 from stream.redaction.replacements import hash_name
+from stream.redaction.rule_covers import DetectValues
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
 from stream.revisions.whole_words import fit_to_words
 from stream.sessions.operations import Write
@@ -24,29 +24,20 @@ REDACTED = "*redacted"
 """Name of the redacted stream among the counters of a session; no tagger has it."""
 
 
-class Detection(NamedTuple):
-    """What rules beside the taggers find in a text."""
-
-    covers: Sequence[Cover]
-    settled: int
-    """First character that may still become a part of what they find; the length of the text if there is none."""
-
-
 class Redactor:
     """Redacts the sessions of an engine.
 
     Args:
         policy: what is redacted, when it is released, and how it looks.
         taggers: those that can find what is redacted; text need not be settled for the others. None: all.
-        detect: rules beside the taggers, of a text and of the closed segments before it, a line each; None: there are
-            none.
+        detect: rules beside the taggers; None: there are none.
     """
 
     def __init__(
         self,
         policy: RedactionPolicy,
         taggers: frozenset[str] | None = None,
-        detect: Callable[[str, str], Detection] | None = None,
+        detect: DetectValues | None = None,
     ) -> None:
         self.policy = policy
         self._taggers = taggers
@@ -77,21 +68,20 @@ class Redactor:
         write: Write,
         closing: bool,
         readings: Mapping[str, Labelling],
-        settled: Mapping[str, int],
     ) -> None:
         """Redact a segment whose new text was labelled and stored.
 
         Args:
-            state: the session.
+            state: the session, with the settled offset of the text for each tagger.
             write: the update.
             closing: whether it closed the segment.
-            readings, settled: of the text, by tagger.
+            readings: of the text, by tagger.
         """
         text, segment = write.text, state.segments[write.segment]
         final = segment.closed or closing
         chosen = [x for x in readings if self._taggers is None or x in self._taggers]
         covers = [x for name in chosen for x in _covers_of(text, readings[name])]
-        limit = min((settled[x] for x in chosen), default=len(text))
+        limit = min((state.spans_of(x, write.segment).settled for x in chosen), default=len(text))
         if self.detect is not None:
             found = self.detect(text, _text_before(state, write.segment))
             covers += found.covers
@@ -182,17 +172,3 @@ def _covers_of(text: str, reading: Labelling) -> Iterator[Cover]:
     sure = fitted.confidence(fitted.spans)[:, 1].tolist()
     for (first, end, label), score in zip(fitted.spans, sure, strict=True):
         yield Cover(int(fitted.starts[first]), int(fitted.ends[end - 1]), label, score)
-
-
-FALLBACK_STABILITY = 0.99
-"""Least stability of a word that may be released, where no settled offset is known."""
-
-
-def find_settled(text: str, reading: Labelling, final: bool) -> int:
-    """Return the first character behind the words that are all stable; the last word of an open text never is."""
-    if final:
-        return len(text)
-    doubtful = (reading.stability < FALLBACK_STABILITY).nonzero()[0]
-    first = int(doubtful[0]) if len(doubtful) else len(reading.starts)
-    first = min(first, len(reading.starts) - (not text[-1:].isspace()))
-    return int(reading.starts[first]) if 0 <= first < len(reading.starts) else len(text) if first > 0 else 0

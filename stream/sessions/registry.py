@@ -8,6 +8,7 @@ from typing import Any
 from encoder.restart.policies import RestartPolicy
 from stream.labelling.labeller import Labeller
 from stream.messages.types import Revision
+from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.score_thresholds import ScoreThresholds, publish_scores
 from stream.revisions.span_diff import Difference
 from stream.revisions.spans import score_segment, update_span_details
@@ -29,12 +30,14 @@ class SessionRegistry:
         policy: RestartPolicy,
         remember_segments: int,
         thresholds: ScoreThresholds,
+        promises: PromiseWatch,
     ) -> None:
         self._taggers = taggers
         self._remember_segments = remember_segments
         self._labeller = labeller
         self._policy = policy
         self._thresholds = thresholds
+        self._promises = promises
         self.redactor: Redactor | None = None
         """Set once, before the first session; None if nothing is redacted."""
         passes = zip(labeller.passes, labeller.precisions, strict=True)
@@ -161,8 +164,10 @@ class SessionRegistry:
             self.ended[operation.session] = state
         if session:
             session.labels.free()
+        self._promises.end_session(operation.session)
 
     def _add_restored(self, operation: Restore, result: StepResult) -> None:
+        self._promises.drop_session(operation.session)
         result.entries += operation.saved.repairs
         if operation.saved.ended:
             self.ended[operation.session] = restore_state(operation.session, operation.saved, self._taggers)
@@ -184,6 +189,7 @@ class SessionRegistry:
         self._reported |= differences
 
     def _drop_session(self, operation: DropSession) -> None:
+        self._promises.drop_session(operation.session)
         self.ended.pop(operation.session, None)
         self.restored.pop(operation.session, None)
         if session := self.active.pop(operation.session, None):

@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from stream.messages.types import ClosedBy, Revision, Span
+from stream.messages.types import Cause, ClosedBy, Revision, Span
 from stream.messages.word_times import Times
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
 from stream.revisions.score_thresholds import ScoreThresholds
@@ -29,6 +29,10 @@ class PublishedSpans(msgspec.Struct):
     """Whether the spans were all that the tagger found when they were last compared."""
     scores: dict[str, float] = {}
     """Text scores that the readers have."""
+    settled: int = 0
+    """Settled offset of the open segment (`stream.revisions.settled`)."""
+    settled_told: int = 0
+    """The offset that readers have."""
     packed: tuple[SpanState, ...] | None = None
     """The spans in their stored form; None until it is needed."""
 
@@ -109,9 +113,21 @@ class Session(msgspec.Struct):
         """Return the counters of a tagger, new ones if it has none."""
         return self.counters.setdefault(tagger, Counters())
 
-    def revise(self, tagger: str, name: str, difference: Difference, closed_by: ClosedBy | None = None) -> Revision:
-        """Store the new spans of a segment and make the revision that tells readers of them."""
+    def revise(
+        self,
+        tagger: str,
+        name: str,
+        difference: Difference,
+        closed_by: ClosedBy | None = None,
+        settled_cause: Cause = "input",
+    ) -> Revision:
+        """Store the new spans of a segment and make the revision that tells readers of them.
+
+        `settled_cause` is why the settled text became shorter, if it did.
+        """
         segment, shown, counters = self.segments[name], self.spans_of(tagger, name), self.counters_of(tagger)
+        settled, told = len(segment.text) if segment.closed else shown.settled, shown.settled_told
+        shown.settled_told = settled
         shown.spans, shown.packed, shown.scores = difference.spans, None, difference.scores
         shown.published = True
         counters.next_span += len(difference.added)
@@ -131,19 +147,22 @@ class Session(msgspec.Struct):
             closed_by=closed_by or msgspec.UNSET,
             scores=difference.scores or msgspec.UNSET,
             crossed=difference.crossed or msgspec.UNSET,
+            settled=settled,
+            settled_cause=msgspec.UNSET if settled >= told else settled_cause,
         )
         return revision if self.redaction is None else _without_text(revision)
 
     def retract_segment(self, taggers: Iterable[str], name: str, thresholds: ScoreThresholds) -> list[Revision]:
         """Remove a segment; each of these taggers that ever published a revision of it takes all back."""
-        self.segments[name].closed = True
+        segment = self.segments[name]
+        segment.closed, segment.text = True, ""
         revisions = []
         for tagger in taggers:
             shown = self.spans_of(tagger, name)
             if shown.published:
                 retraction = Difference((), retracted=[retract(x, "delete") for x in shown.spans])
                 retraction.crossed = thresholds.crossed(tagger, shown.scores, {})
-                revisions.append(self.revise(tagger, name, retraction))
+                revisions.append(self.revise(tagger, name, retraction, settled_cause="delete"))
         del self.segments[name]
         return revisions
 

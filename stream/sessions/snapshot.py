@@ -78,6 +78,10 @@ class LabelState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`Labeller.precisions` of the engine that wrote the segment; empty in entries from before this field existed."""
     scores: dict[str, float] = {}
     """Text scores that the readers have; empty in entries from before this field existed."""
+    settled: int = 0
+    """Settled offset; 0 in entries from before this field existed, so that it is found anew."""
+    settled_told: int = 0
+    """The offset that readers have."""
 
 
 class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):

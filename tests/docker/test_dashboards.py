@@ -9,6 +9,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from stream.revisions.promise_watch import PromiseWatch
 from tests.consumers.fake_kafka import IN, FakeKafka
 from tests.consumers.http.test_metrics import serving
 from tests.consumers.kafka.test_service import update
@@ -34,6 +35,7 @@ async def expose() -> str:
         await kafka.append(IN, value, None, 0)
     async with serving(kafka) as site:
         await kafka.until(lambda: site.service.finished == 3)
+        site.worker.engine.promises = PromiseWatch({("ner", "person"): 0.1})
         await site.client.get("/nothing")
         return (await site.client.get("/metrics")).text
 

@@ -60,6 +60,8 @@ NOT_RUN = {
     'make bench BENCH=report ARGS="--out docs"': "half an hour; tests/benchmarks/test_commands.py runs a short one",
     "hearken calibrate --tagger runs/mine/checkpoint --data dev.conll --delta 0.01 --epsilon 0.05 --out "
     "runs/calibrated": "needs a tagger of one's own; tests/consumers/cli/test_calibrate.py",
+    "hearken calibrate --promise --tagger runs/mine/checkpoint --data dev.conll --join 60": "needs a tagger of one's "
+    "own; tests/consumers/cli/test_calibrate.py",
     "hearken calibrate --tagger runs/kitchen --data runs/kitchen/data/dev.conll --spoken --delta 0.1": "needs what the "
     "page's first command trains; test_own_data.py",
     "hearken evaluate --data runs/kitchen/data/dev.conll --tagger runs/kitchen --spoken --policy default --policy "

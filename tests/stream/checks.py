@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from stream.messages.types import Delete, End, Message, Revision, Span, Update
 
 
@@ -14,6 +16,9 @@ class Seen:
     changed_since: bool = False
     spans: dict[int, Span] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    settled: int = 0
+    rewritten: bool = False
+    """Whether text that the last revision said is settled was rewritten since."""
 
 
 class Reader:
@@ -42,6 +47,7 @@ class Reader:
         seen.text = before + message.text if message.mode == "append" else message.text
         seen.closed = was_closed or message.final
         closing = seen.closed and not was_closed
+        seen.rewritten = seen.rewritten or before[: seen.settled] != seen.text[: seen.settled]
         assert len(revisions) == 1 if closing else len(revisions) <= 1
         if before == seen.text and not closing:
             assert not revisions
@@ -65,7 +71,7 @@ class Reader:
             assert not revision.spans
             assert {x.id for x in revision.retracted} == set(seen.spans)
             assert all(x.cause == "delete" for x in revision.retracted)
-            seen.closed = True
+            seen.closed, seen.text, seen.rewritten = True, "", True
             self.revision(revision, must_change=False)
         del segments[message.segment]
 
@@ -85,6 +91,7 @@ class Reader:
         assert revision.final == seen.closed
         self._spans(revision, seen)
         self._lists(revision, seen)
+        self._settled(revision, seen)
         changes = bool(revision.added or revision.changed or revision.retracted)
         changes = self._scores(revision, seen) or changes
         assert changes or not must_change
@@ -107,6 +114,17 @@ class Reader:
             assert span.text == seen.text[span.start : span.end]
             assert 0 <= span.stability <= 1
             end = span.end
+
+    def _settled(self, revision: Revision, seen: Seen) -> None:
+        """It never goes back unless its text is rewritten, is never inside a word or a span, and ends at the end."""
+        settled, text = revision.settled, seen.text
+        assert 0 <= settled <= len(text)
+        assert not seen.closed or settled == len(text)
+        assert seen.closed or not settled or text[settled - 1].isspace()
+        assert not any(x.start < settled < x.end for x in revision.spans)
+        assert settled >= seen.settled or seen.rewritten
+        assert (revision.settled_cause is not msgspec.UNSET) == (settled < seen.settled)
+        seen.settled, seen.rewritten = settled, False
 
     def _lists(self, revision: Revision, seen: Seen) -> None:
         new = {x.id: x for x in revision.spans}

@@ -58,6 +58,8 @@ class Labels(msgspec.Struct):
     """Probability that the text has any label: the maximum over its words. Null without words."""
     scores: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     """Probability of each label that the tagger gives a text; absent if it gives none, or the text has no word."""
+    settled: int = 0
+    """Offset up to which the labels may be acted upon: the length of the text, since it is closed."""
 
 
 class LabelResponse(msgspec.Struct):
@@ -198,4 +200,4 @@ async def _submit(client: ClientHandle, texts: Sequence[str]) -> None:
 
 def _to_labels(revision: Revision) -> Labels:
     spans = [LabelledSpan(x.start, x.end, x.label, x.text, x.score or 0.0) for x in revision.spans]
-    return Labels(spans, revision.score, revision.scores)
+    return Labels(spans, revision.score, revision.scores, revision.settled)

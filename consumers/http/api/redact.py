@@ -1,6 +1,7 @@
 """POST /v1/redact: redacts one text, as a closed segment of its own session."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 import msgspec
 from starlette.requests import Request
@@ -20,6 +21,7 @@ from stream.messages.types import Revision
 from stream.messages.validation import check_text
 from stream.redaction.covers import Cover
 from stream.redaction.policy import RedactionError, RedactionPolicy, Style, choose_labels
+from stream.redaction.rule_covers import DetectValues, labels_of_rules, make_detector
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
 
 
@@ -77,8 +79,13 @@ def redact_routes(gateway: Gateway, engine: Engine) -> list[BaseRoute]:
 
 
 def known_labels(engine: Engine) -> frozenset[str]:
-    """Return the labels that an engine can find."""
-    return frozenset().union(*engine.labeller.span_labels.values())
+    """Return the labels that an engine and the rules beside it can find."""
+    return labels_of_rules().union(*engine.labeller.span_labels.values())
+
+
+@cache
+def _default_rules() -> DetectValues:
+    return make_detector()
 
 
 def choose_policy(request: RedactRequest, engine: Engine) -> RedactionPolicy:
@@ -99,9 +106,8 @@ def choose_policy(request: RedactRequest, engine: Engine) -> RedactionPolicy:
 
 def redact_text(text: str, covers: Iterable[Cover], policy: RedactionPolicy, engine: Engine) -> RedactResponse:
     """Redact a closed text."""
-    found = list(covers)
-    if engine.redactor is not None and engine.redactor.detect is not None:
-        found += engine.redactor.detect(text, "").covers
+    detect = None if engine.redactor is None else engine.redactor.detect
+    found = [*covers, *(detect or _default_rules())(text, "").covers]
     segment = SegmentRedaction()
     shown = SessionRedaction(policy, "").redact_segment(segment, text, found, len(text), final=True)
     spans = [RedactedSpan(x.label, x.start, x.end, x.at, x.to) for x in segment.released.redactions]

@@ -37,6 +37,8 @@ class _LiveSegment:
     spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     """Text scores of each tagger's latest revision, of those that have any."""
+    settled: dict[str, int] = field(default_factory=dict)
+    """Settled offset of each tagger's latest revision, of open segments of which text has settled."""
     provisional: set[str] = field(default_factory=set)
     """Taggers whose latest revision was not final."""
     words: int | None = 0
@@ -72,6 +74,7 @@ class _LiveSession:
     def set_text(self, segment: _LiveSegment, text: str) -> None:
         """Replace the text of a segment."""
         self.size += len(text) - len(segment.text)
+        segment.settled = {x: end for x, end in segment.settled.items() if text.startswith(segment.text[:end])}
         segment.text, segment.words = text, None
 
     def remove(self, name: str) -> bool:
@@ -146,6 +149,9 @@ class LiveModel:
             segment.scores.pop(revision.tagger, None)
             if revision.scores:
                 segment.scores[revision.tagger] = revision.scores
+            segment.settled.pop(revision.tagger, None)
+            if revision.settled and not revision.final:
+                segment.settled[revision.tagger] = revision.settled
             (segment.provisional.discard if revision.final else segment.provisional.add)(revision.tagger)
         labels = self.labels.setdefault(revision.tagger, {})
         labels |= dict.fromkeys(x.label for x in revision.spans)
@@ -292,8 +298,9 @@ class LiveObserver(ServiceObserver):
 def _snapshot_segment(name: str, segment: _LiveSegment) -> dict[str, Any]:
     """Return a segment of a snapshot; it is final when the revisions of all its taggers are."""
     scores = {"scores": dict(segment.scores)} if segment.scores else {}
+    settled = {"settled": dict(segment.settled)} if segment.settled else {}
     final = segment.final and not segment.provisional
-    return segment.to_frame(name, spans=dict(segment.spans), **scores) | {"final": final}
+    return segment.to_frame(name, spans=dict(segment.spans), **scores, **settled) | {"final": final}
 
 
 def _to_normal_form(output: RedactedOutput) -> Message:

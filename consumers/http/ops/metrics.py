@@ -20,6 +20,9 @@ from consumers.http.ops.timings import StepTimings
 from consumers.http.ops.traffic import HttpTraffic
 from consumers.kafka.service.service import Service
 from stream.engine.worker import Worker
+from stream.revisions.promise_evidence import Evidence
+from stream.revisions.promise_watch import PromiseKey, PromiseWatch
+from stream.revisions.settled_watch import SettledWatch
 from stream.sessions.stats import EngineStats
 
 _COUNTERS: tuple[tuple[str, str, Callable[[EngineStats], float]], ...] = (
@@ -104,6 +107,8 @@ class _ServingMetrics(Collector):
         slices = "Slices of long texts that were worked on"
         yield CounterMetricFamily("hearken_slices", slices, self._worker.engine.sliced.slices)
         yield from _engine_gauges(self._worker)
+        yield from _promises(self._worker.engine.promises)
+        yield from _settled(self._worker.engine.promises.settled)
         yield from self._timings.collect()
         about = "Lines of the log that could not be written"
         yield CounterMetricFamily("hearken_log_lines_lost", about, lost_log_lines())
@@ -156,6 +161,45 @@ def _engine_gauges(worker: Worker) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"hearken_{name}", description, value)
     pages = {"used": counters.pages_used, "free": counters.pages_free}
     yield _by_label(GaugeMetricFamily, "cache_pages", "Pages of the encoder's cache", "state", pages)
+
+
+def _promises(watch: PromiseWatch) -> Iterator[Metric]:
+    """Fates of published spans, and the evidence against what was promised of them."""
+    about = "Published spans by what became of them: stood, taken_back by the model, rewritten by the source"
+    fates = CounterMetricFamily("hearken_promise_spans", about, labels=["tagger", "label", "outcome"])
+    for outcome, count in sorted(watch.counts.copy().items()):  # the compute thread adds to it
+        fates.add_metric(outcome, count)
+    yield fates
+    evidence = "Decimal logarithm of the evidence that more spans are taken back than promised, -300 to 300"
+    gauges: tuple[tuple[str, str, Callable[[PromiseKey, Evidence], float]], ...] = (
+        ("promise_evidence", evidence, lambda key, x: x.log10),
+        ("promise_alpha", "Promised share of a session's published spans that are taken back", lambda key, x: x.alpha),
+        ("promise_sessions", "Sessions, or long parts of them, in the evidence", lambda key, x: x.units),
+        ("promise_alarm", "1 once the evidence has reached 1 / epsilon", lambda key, x: key in watch.alarms),
+    )
+    for name, about, read in gauges:
+        family = GaugeMetricFamily(f"hearken_{name}", about, labels=["tagger", "label"])
+        for key, value in watch.evidence.items():
+            family.add_metric(key, read(key, value))
+        yield family
+    about = "Decimal logarithm of the evidence that any promise of a tagger is broken"
+    merged = {tagger: watch.merged(tagger) for tagger, _ in watch.evidence}
+    yield _by_label(GaugeMetricFamily, "promise_evidence_all", about, "tagger", merged)
+
+
+def _settled(watch: SettledWatch) -> Iterator[Metric]:
+    """What became of settled text, and the evidence against what was promised of it."""
+    about = "Characters with a label of closed segments, and those of them settled without it (missed) or withdrawn"
+    characters = CounterMetricFamily("hearken_settled_characters", about, labels=["tagger", "outcome"])
+    for key, count in sorted(watch.counts.copy().items()):  # the compute thread adds to it
+        characters.add_metric(key, count)
+    yield characters
+    about = "Decimal logarithm of the evidence that settled text breaks its promise more often than promised"
+    evidence = {tagger: x.log10 for tagger, x in watch.evidence.items()}
+    yield _by_label(GaugeMetricFamily, "settled_evidence", about, "tagger", evidence)
+    about = "Promised share of a session's labelled characters that settle without their label or lose it"
+    risks = {tagger: x.alpha for tagger, x in watch.evidence.items()}
+    yield _by_label(GaugeMetricFamily, "settled_risk", about, "tagger", risks)
 
 
 def _ignored_records(ignored: IgnoredRecords) -> Metric:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from encoder.checkpoints.calibration import Calibration, Certificate
 from encoder.progress import progress_bar
@@ -28,7 +29,7 @@ from stream.evaluation.calibration.reliability import (
 from stream.evaluation.calibration.risk_control import Counts, certify, judge, units_needed
 from stream.evaluation.calibration.stability_replay import SegmentPredictions, StabilityPairs, pool
 from stream.evaluation.calibration.trial import PolicyRun, Trial
-from stream.evaluation.replay.examples import EvaluationError, LabelledFile
+from stream.evaluation.replay.examples import EvaluationError, LabelledFile, LabelledText
 from stream.evaluation.replay.stream_replay import Advance
 
 TAUS = (1.0, 0.9999, 0.999, 0.998, 0.995, 0.99, 0.985, 0.98, 0.97, 0.96, 0.95, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5)
@@ -147,7 +148,7 @@ def run_calibration(task: CalibrationTask) -> CalibrationReport:
     chosen = _make_calibration(task, trial, unit, best, scaling) if best else None
     return CalibrationReport(
         tagger=task.tagger,
-        data=_short_name(task.data),
+        data=short_name(task.data),
         delta=task.delta,
         epsilon=task.epsilon,
         unit=unit,
@@ -197,15 +198,25 @@ def _policy(task: CalibrationTask, tau: float) -> RestartPolicy:
 
 def _read(task: CalibrationTask, tagger: Tagger) -> tuple[Trial, Unit]:
     examples = task.read_examples(tagger.config.labels)
-    documents = [example.document if task.data.suffix == ".conll" else "" for example in examples]
-    unit: Unit = task.unit or ("document" if any(documents) else "sequence")
+    numbers, unit = number_units(examples, task.data, task.unit)
+    return Trial(tagger, examples, numbers), unit
+
+
+def number_units(examples: Sequence[LabelledText], data: Path, unit: Unit | None) -> tuple[NDArray[np.int64], Unit]:
+    """Return (examples,) the number of each example's independent unit, and the kind of unit (`CalibrationTask.unit`).
+
+    Raises:
+        EvaluationError: documents are asked for, and the file names none.
+    """
+    documents = [example.document if data.suffix == ".conll" else "" for example in examples]
+    unit = unit or ("document" if any(documents) else "sequence")
     if unit == "document" and not any(documents):
-        raise EvaluationError(f"{task.data} names no documents (lines like `# doc = name`): use --unit sequence")
+        raise EvaluationError(f"{data} names no documents (lines like `# doc = name`): use --unit sequence")
     # an example without a document, or without a session, is a unit of its own
     names = documents if unit == "document" else [example.session for example in examples]
     keys = [name or i for i, name in enumerate(names)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return Trial(tagger, examples, np.array([numbers[key] for key in keys])), unit
+    return np.array([numbers[key] for key in keys]), unit
 
 
 def _try_thresholds(
@@ -250,7 +261,7 @@ def _make_calibration(
         p_value=best.p_value,
         streaming_em=best.streaming_em,
         flops_saved=best.flops_saved,
-        data=_short_name(task.data),
+        data=short_name(task.data),
         data_digest=blake2b(task.data.read_bytes(), digest_size=16).hexdigest(),
         unit=unit,
         units=len(trial.rows),
@@ -279,5 +290,6 @@ def _measure_reliability(outcomes: Sequence[SegmentPredictions]) -> dict[str, Re
     return {name: measure_reliability(units) for name, units in found.items()}
 
 
-def _short_name(path: Path) -> str:
+def short_name(path: Path) -> str:
+    """Return folder and name of a file, which reports and calibrations name it by."""
     return "/".join(path.resolve().parts[-2:])

@@ -42,6 +42,7 @@ _HALVINGS = 50
 _MOST_COPIES = 1e4
 
 Counts = NDArray[np.int64]
+Losses = NDArray[np.int64] | NDArray[np.float64]
 
 
 class LossAllowance(NamedTuple):
@@ -73,7 +74,7 @@ def compute_allowance(rows: Counts, risk: float, cap: float | None = None) -> Lo
     return LossAllowance(float(cap), total - beyond(cap))
 
 
-def p_value(lost: Counts, allowance: LossAllowance) -> float:
+def p_value(lost: Losses, allowance: LossAllowance) -> float:
     """Return the p-value of "the expected losses exceed the allowance", given losses (units,) in rows."""
     return math.exp(min(0.0, -_log_capital(_log_growth(lost, allowance))))
 
@@ -122,7 +123,7 @@ def units_needed(lost: Counts, rows: Counts, delta: float, epsilon: float) -> in
     return math.ceil(high * len(rows))
 
 
-def _log_growth(lost: Counts, allowance: LossAllowance) -> NDArray[np.float64]:
+def _log_growth(lost: Losses, allowance: LossAllowance) -> NDArray[np.float64]:
     """Return the log of the capital of each bet, (bets,)."""
     cap, mean = allowance
     gain = (mean - np.minimum(lost, cap)) / (cap - mean)  # (units,) at least -1

@@ -54,8 +54,10 @@ class LabelledFile(msgspec.Struct, frozen=True, kw_only=True):
     join: int | None = None
     """Maximum number of words up to which neighbouring sequences of a document are joined."""
 
-    def read_examples(self, names: tuple[str, ...]) -> list[LabelledText]:
+    def read_examples(self, names: tuple[str, ...], with_gold: bool = True) -> list[LabelledText]:
         """Read the file; `names` are the label names of the tagger, which number the gold labels.
+
+        Without gold its types do not matter, and every word is outside of spans.
 
         Raises:
             ConfigError: the file cannot be read.
@@ -63,7 +65,10 @@ class LabelledFile(msgspec.Struct, frozen=True, kw_only=True):
         """
         path, rename = self.data, self.rename
         sentences = read_source(TextSource(path=str(path)))[: self.limit]
-        sentences = [replace(x, tags=tuple(_rename(tag, rename) for tag in x.tags)) for x in sentences]
+        if with_gold:
+            sentences = [replace(x, tags=tuple(_rename(tag, rename) for tag in x.tags)) for x in sentences]
+        else:
+            sentences = [replace(x, tags=("O",) * len(x.tags)) for x in sentences]
         unknown = sorted({tag[2:] for x in sentences for tag in x.tags if tag not in names})
         if unknown:
             has = ", ".join(sorted({name[2:] for name in names[1:]}))

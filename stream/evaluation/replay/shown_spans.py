@@ -14,6 +14,15 @@ from stream.labelling.labeller import NO_WORDS, Labelling
 from stream.messages.types import Span
 from stream.messages.word_times import Times
 from stream.revisions.emission import Emission, WordSpan
+from stream.revisions.settled import (
+    SettledRule,
+    TextSpan,
+    freeze_settled,
+    keep_settled,
+    settle_text,
+    tail_spans,
+    text_spans,
+)
 from stream.revisions.span_diff import Difference, diff_spans
 from stream.revisions.spans import find_spans, first_change
 
@@ -29,16 +38,33 @@ class ShownSegment:
     """Newest reading."""
     published: Labelling = NO_WORDS
     """The same with the shown spans in place of the found ones."""
+    rule: SettledRule = field(default_factory=SettledRule)
+    settled: int = 0
+    """Settled offset (`stream.revisions.settled`)."""
+    kept: int = 0
+    """What the last update left of it, before it was advanced."""
     _next: int = 1
+
+    @property
+    def text_spans(self) -> list[TextSpan]:
+        """The spans by their characters."""
+        return text_spans(self.spans)
 
     def update(self, text: str, reading: Labelling, *, times: Times = (), final: bool = False) -> Difference:
         """Apply a new text and its reading; returns the spans that are shown now, and what changed."""
         _, rewritten = first_change(self.text, self.found, text, reading)
+        self.kept = kept = keep_settled(self.text, self.spans, text, self.settled, rewritten)
         self.published = self.emission.choose_spans(self.text, self.spans, text, reading, final)
+        if not final:
+            self.published = freeze_settled(reading, self.published, self.spans, kept)
         found = find_spans(text, times, self.published)
         difference = diff_spans(self.text, self.spans, text, found, rewritten, self._next)
         self.text, self.spans, self.found = text, difference.spans, reading
         self._next += len(difference.added)
+        now = tail_spans(self.published, kept)
+        self.settled = (
+            len(text) if final else settle_text(text, reading, tail_spans(reading, kept), now, kept, self.rule)
+        )
         return difference
 
 

@@ -11,6 +11,7 @@ from consumers.runtime.engine_factory import build_engine
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.restart.policies import Last, StabilityThreshold, parse_policy
 from encoder.restart.policy_text import DEFAULT_PRICE
+from stream.revisions.emission import LEVELS, Emission
 from tests.tiny import WORDS, tiny_checkpoint
 
 
@@ -105,3 +106,82 @@ def test_mistakes_are_one_line_and_exit_code_2(run, more, message):
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
+
+
+# Promises.
+
+
+@pytest.fixture
+def promise(tagger, tmp_path, capsys, monkeypatch):
+    """Text of which the tiny tagger publishes and withdraws spans at the level `medium`."""
+    monkeypatch.setitem(LEVELS, "medium", Emission(0.25, 0.25))
+    monkeypatch.setattr("stream.evaluation.calibration.promise.MOST_ALPHA", 0.9)
+    path = tmp_path / "plain.conll"
+    rows = (f"# doc = {i // 2}\n" + "\n".join(f"{WORDS[(i + k) % 20]}\tB-any" for k in range(9)) for i in range(80))
+    path.write_text("\n\n".join(rows) + "\n", encoding="utf-8")
+
+    def calibrate(*more):
+        given = ["calibrate", "--promise", "--tagger", str(tagger), "--data", str(path), *more]
+        code = main(given)
+        out, err = capsys.readouterr()
+        return SimpleNamespace(exit_code=code, stdout=out, stderr=err)
+
+    return calibrate
+
+
+def test_promises_are_stored_and_watched_at_the_level_and_policy_of_the_calibration(promise, tagger, tmp_path):
+    result = promise("--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.stderr + result.stdout
+    assert "40 documents" in " ".join(result.stdout.split())
+    assert "of each label's published spans at most these shares are taken back" in " ".join(result.stdout.split())
+    stored = load_checkpoint(str(tagger))
+    assert stored.calibration == {}
+    promised = stored.promises[""].levels["medium"].labels
+    assert promised
+    report = json.loads((tmp_path / "out" / "promise.json").read_bytes())
+    assert {x["label"] for x in report["rows"] if x["level"] == "medium" and x["bound"] < 0.9} == set(promised)
+
+    def watch(**changes):
+        settings = EngineSettings(tagger=[str(tagger)], **(OFFLINE | changes))
+        return {label: x.alpha for (_, label), x in build_engine(settings).promises.evidence.items()}
+
+    assert watch() == {label: x.alpha for label, x in promised.items()}
+    assert watch(stability="0.25:0.25") == watch()
+    assert watch(stability="0.3:0.25") == {}
+    assert watch(policy="last:2") == {}
+    by_hand = watch(policy="last:2", promise_alpha=["0.1,place=0.2", "tiny:person=0.3", "person=0.4"])
+    assert by_hand == {"person": 0.3, "place": 0.2}
+    assert watch(promise_alpha=["place=0.2"]) == watch() | {"place": 0.2}
+    for wrong in ("1", "0", "place=", "=0.1", "nobody=0.1", "a", "other:place=0.1"):
+        with pytest.raises(SettingError, match="HEARKEN_PROMISE_ALPHA"):
+            watch(promise_alpha=[wrong])
+    with pytest.raises(SettingError, match="HEARKEN_PROMISE_EPSILON"):
+        watch(promise_epsilon=0.0)
+    for more in (["--rename", "any=place"], ["--tau", "0.5"], ["--stream", "x"]):
+        refused = promise(*more)
+        assert (refused.exit_code, len(refused.stderr.strip().splitlines())) == (2, 1)
+
+
+def test_recorded_streams_are_calibrated_on_too(tagger, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(LEVELS, "low", Emission())
+    path = tmp_path / "stream.jsonl"
+    with path.open("w", encoding="utf-8") as lines:
+        for session in range(40):
+            words = [WORDS[(session + k) % 20] for k in range(8)]
+            for end in range(1, 9):
+                message = {"type": "update", "session": f"s{session}", "segment": "u", "text": " ".join(words[:end])}
+                lines.write(json.dumps(message | {"final": end == 8}) + "\n")
+            lines.write(json.dumps({"type": "end", "session": f"s{session}"}) + "\n")
+    assert main(["calibrate", "--promise", "--tagger", str(tagger), "--stream", str(path)]) == 0
+    assert "40 sessions" in " ".join(capsys.readouterr().out.split())
+    assert load_checkpoint(str(tagger)).promises[""].unit == "session"
+    for more in (["--stream", str(path)], ["--promise", "--stream", str(path), "--join", "9"], ["--promise"]):
+        assert main(["calibrate", "--tagger", str(tagger), *more]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_too_little_text_for_any_promise_is_refused(promise, tagger):
+    result = promise("--limit", "2", "--epsilon", "0.001")
+    assert result.exit_code == 2
+    assert "no share is known to be below one half" in result.stderr
+    assert load_checkpoint(str(tagger)).promises == {}

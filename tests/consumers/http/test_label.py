@@ -40,8 +40,8 @@ async def test_a_text_is_labelled_by_every_tagger() -> None:
         met = {"start": 3, "end": 6, "label": "person", "text": "met", "score": 0.97}
         (result,) = response.json()["results"]
         assert result == {
-            "fake": {"spans": [person], "score": 0.99},
-            "speech": {"spans": [met], "score": 0.97},
+            "fake": {"spans": [person], "score": 0.99, "settled": 11},
+            "speech": {"spans": [met], "score": 0.97, "settled": 11},
         }
         chosen = await client.post("/v1/label", json={"text": "we met anna", "taggers": ["speech"]})
         assert chosen.json()["results"] == [{"speech": result["speech"]}]
@@ -52,7 +52,7 @@ async def test_a_text_has_the_text_scores_of_taggers_that_give_any() -> None:
         (found, empty) = (await client.post("/v1/label", json={"texts": ["anna met", ""]})).json()["results"]
     assert found["scored"]["scores"] == {"rude": 0.5, "worse": 0.25}
     assert "scores" not in found["fake"]
-    assert empty["scored"] == {"spans": [], "score": None}
+    assert empty["scored"] == {"spans": [], "score": None, "settled": 0}
 
 
 async def test_texts_have_nothing_to_do_with_each_other() -> None:
@@ -65,7 +65,7 @@ async def test_texts_have_nothing_to_do_with_each_other() -> None:
             [],
             [(0, "rome"), (7, "anna")],
         ]
-        assert results[2] == {"fake": {"spans": [], "score": None}}
+        assert results[2] == {"fake": {"spans": [], "score": None, "settled": 0}}
         many = await client.post("/v1/label", json={"texts": ["anna"] * 256})
         assert len(many.json()["results"]) == 256
         assert (await client.post("/v1/label", json={"texts": []})).json() == {"results": []}
@@ -139,7 +139,11 @@ def tagged(engine: Engine, text: str) -> dict[str, dict]:
     keep = ("start", "end", "label", "text", "score")
     revisions = [json.loads(line) for line in out.getvalue().splitlines()]
     return {
-        x["tagger"]: {"spans": [{k: span[k] for k in keep} for span in x["spans"]], "score": x["score"]}
+        x["tagger"]: {
+            "spans": [{k: span[k] for k in keep} for span in x["spans"]],
+            "score": x["score"],
+            "settled": x["settled"],
+        }
         for x in revisions
     }
 

@@ -9,7 +9,12 @@ from encoder.checkpoints.calibration import (
     Calibration,
     CalibrationError,
     Certificate,
-    load_calibration,
+    LabelPromise,
+    LabelRisk,
+    LevelPromise,
+    Promise,
+    SettledThreshold,
+    read_calibration_file,
     save_calibration,
 )
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
@@ -30,6 +35,22 @@ CERTIFICATE = Certificate(
     number_format="float32",
 )  # fmt: skip
 FOUND = Calibration(tau=0.97, scale=0.8, shift=0.3, certificate=CERTIFICATE)
+PROMISE = Promise(
+    epsilon=0.05, policy="price:0.005", data="made/up.conll", data_digest="00", unit="document", units=90, options="",
+    number_format="float32",
+    levels={
+        "medium": LevelPromise(
+            show=0.55, change=0.8,
+            labels={"person": LabelPromise(alpha=0.12, share=0.08, sessions=80, spans=900, taken_back=70)},
+        )
+    },
+)  # fmt: skip
+SETTLED = SettledThreshold(
+    threshold=0.97, alpha=0.01, risk=0.004, delay=1.9, delay_p95=6.0,
+    labels={"person": LabelRisk(threshold=0.98, risk=0.012, sessions=120)},
+    policy="price:0.005", show=0.55, change=0.8, data="made/up.conll", data_digest="00", unit="document", units=300,
+    options="", number_format="float32",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -41,6 +62,31 @@ def folder(tmp_path):
 
 def store(folder, found=FOUND):
     return save_calibration(folder, load_checkpoint(str(folder), calibrated=False).identity(), {"": found})
+
+
+def test_settled_text_has_a_place_of_its_own_in_the_file(folder):
+    identity = load_checkpoint(str(folder), calibrated=False).identity()
+    save_calibration(folder, identity, {"": FOUND}, {"": PROMISE})
+    save_calibration(folder, identity, settled={"": SETTLED})
+    checkpoint = load_checkpoint(str(folder))
+    assert (checkpoint.calibration, checkpoint.promises) == ({"": FOUND}, {"": PROMISE})
+    assert checkpoint.settled == {"": SETTLED}
+    assert load_tagger(str(folder)).settled == {"tiny": SETTLED}
+    assert SETTLED.threshold_of(["person", "place"]) == 0.98
+    assert SETTLED.threshold_of(["place"]) == 0.97
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 1.5}, {"alpha": 0.0}, {"risk": -1}, {"threshold": "high"}, {"secret": 1}, {"labels": 3}]
+)
+def test_a_malformed_threshold_of_settled_text_is_refused(folder, wrong):
+    identity = load_checkpoint(str(folder), calibrated=False).identity()
+    path = save_calibration(folder, identity, settled={"": SETTLED})
+    stored = json.loads(path.read_text())
+    stored["settled"][""] |= wrong
+    path.write_text(json.dumps(stored))
+    with pytest.raises(CheckpointError, match="delete it, or run `hearken calibrate` again"):
+        load_checkpoint(str(folder))
 
 
 def test_it_comes_back_with_the_checkpoint_and_does_not_change_what_it_is(folder):
@@ -59,7 +105,10 @@ def test_calibrations_of_other_taggers_stay(folder):
     identity = load_checkpoint(str(folder)).identity()
     save_calibration(folder, identity, {"ner": FOUND})
     save_calibration(folder, identity, {"claims": msgspec.structs.replace(FOUND, tau=0.5)})
-    assert {name: x.tau for name, x in load_calibration(folder, identity).items()} == {"ner": 0.97, "claims": 0.5}
+    assert {name: x.tau for name, x in read_calibration_file(folder, identity).taggers.items()} == {
+        "ner": 0.97,
+        "claims": 0.5,
+    }
 
 
 def test_one_of_other_weights_is_refused_and_replaced(folder):
@@ -75,6 +124,48 @@ def test_writing_a_checkpoint_takes_the_old_ones_calibration_away(folder):
     made = tiny_checkpoint(seed=1, stability=8)
     save_checkpoint(folder, made.config, made.weights, made.tokenizer)
     assert load_checkpoint(str(folder)).calibration == {}
+
+
+def test_promises_and_calibrations_stay_beside_each_other(folder):
+    identity = load_checkpoint(str(folder)).identity()
+    save_calibration(folder, identity, {"": FOUND})
+    assert load_checkpoint(str(folder)).promises == {}
+    save_calibration(folder, identity, promises={"": PROMISE})
+    save_calibration(folder, identity, promises={"other": PROMISE})
+    loaded = load_checkpoint(str(folder))
+    assert loaded.calibration == {"": FOUND}
+    assert loaded.promises == {"": PROMISE, "other": PROMISE}
+    assert loaded.identity() == identity
+    assert load_checkpoint(str(folder), calibrated=False).promises == {}
+    assert load_tagger(str(folder)).promises[loaded.name] == PROMISE
+
+
+def test_files_from_before_there_were_promises_stay_readable(folder):
+    path = store(folder)
+    stored = json.loads(path.read_bytes())
+    del stored["promises"]
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    loaded = load_checkpoint(str(folder))
+    assert (loaded.calibration, loaded.promises) == ({"": FOUND}, {})
+
+
+@pytest.mark.parametrize("change", [{"alpha": 0}, {"alpha": 1}, {"alpha": None}, {"more": 1}, {"spans": "x"}])
+def test_a_damaged_promise_is_named(folder, change):
+    path = save_calibration(folder, load_checkpoint(str(folder)).identity(), promises={"": PROMISE})
+    stored = json.loads(path.read_bytes())
+    stored["promises"][""]["levels"]["medium"]["labels"]["person"] |= change
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"{FILE}.*hearken calibrate"):
+        load_checkpoint(str(folder))
+
+
+def test_a_promise_of_one_of_several_heads_is_found_by_its_name(tmp_path):
+    checkpoint = tiny_checkpoint(labels=("O",), taggers={"a": LABELS, "b": ("O", "B-x")}, stability=8)
+    save_checkpoint(tmp_path / "two", checkpoint.config, checkpoint.weights, checkpoint.tokenizer)
+    save_calibration(tmp_path / "two", load_checkpoint(str(tmp_path / "two")).identity(), promises={"b": PROMISE})
+    assert load_tagger(str(tmp_path / "two")).promises == {"b": PROMISE}
+    assert load_single_tagger(f"{tmp_path / 'two'}:b").promises == {"b": PROMISE}
+    assert load_single_tagger(f"{tmp_path / 'two'}:a").promises == {}
 
 
 @pytest.mark.parametrize("change", [{"tau": 2}, {"scale": 0}, {"scale": -1}, {"more": 1}, {"tau": "x"}])

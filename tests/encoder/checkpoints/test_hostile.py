@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from encoder.checkpoints.calibration import CalibrationError, load_calibration
+from encoder.checkpoints.calibration import CalibrationError, read_calibration_file
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.checkpoints.huggingface.folder import ImportRefused
 from encoder.checkpoints.location import CheckpointError
@@ -124,7 +124,7 @@ def test_what_is_no_such_file_is_refused(folder: Path, name: str, kind: str) -> 
 def test_a_calibration_that_is_no_such_file_is_refused(folder: Path, kind: str) -> None:
     NOT_FILES[kind](folder / "calibration.json")
     with pytest.raises(CalibrationError):
-        load_calibration(folder, b"")
+        read_calibration_file(folder, b"")
 
 
 PRECOMPILED = {"type": "Precompiled", "precompiled_charsmap": "AAAA"}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from encoder.restart.policies import Always, Entropy, Last, Never
 from stream.engine.engine import Engine
 from stream.revisions.emission import LEVELS, LOW, Emission
+from stream.revisions.settled import SettledRule, SettledRules
 from tests.stream.cuts import REMEMBER, CutRun, in_groups
 from tests.stream.engine.test_properties import read_one_by_one
 from tests.stream.fake_tagger import VOCABULARY, FakeLabeller
@@ -65,8 +66,9 @@ def test_all_levels_close_alike(script, policy, emission):
 
 @given(steps(VOCABULARY, ALL), POLICIES)
 def test_the_lowest_level_holds_nothing(script, policy):
-    """Each revision has just the spans that were found."""
-    engine = Engine(FakeLabeller(), policy, emission=LEVELS["low"])
+    """Each revision has just the spans that were found, if nothing settles."""
+    rules = SettledRules({"fake": SettledRule(threshold=1)})
+    engine = Engine(FakeLabeller(), policy, emission=LEVELS["low"], rules=rules)
     for offset, message in enumerate(messages(script)):
         for revision in tell(engine, message, first=offset):
             living = engine._sessions.active.get(revision.session)

@@ -38,6 +38,7 @@ def test_a_span_is_published_when_its_word_arrives(engine):
         "changed": [],
         "retracted": [],
         "score": 0.99,
+        "settled": 7,
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from stream.evaluation.replay.shown_spans import ShownSegment
 from stream.labelling.labeller import Labelling, PlanWork
 from stream.revisions.emission import LEVELS, LOW, Emission, EmissionError, parse_emission
+from stream.revisions.settled import SettledRule
 from stream.revisions.text_alignment import Alignment
 from tests.stream.helpers import brief
 
 STRICT = Emission(show=0.8, change=0.9)
+shown_segment = partial(ShownSegment, rule=SettledRule(threshold=1))
+"""Nothing settles, so that only the level holds anything back (tests/stream/revisions/test_settled.py has the rest)."""
 
 
 def read(text, *spans, sure=1.0, **unsure):
@@ -41,7 +45,7 @@ def texts(shown):
 
 
 def test_a_new_span_waits_until_all_its_words_are_stable():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     assert not shown.update("in new york", read("in new york", ("new york", "place"), york=0.7))
     text = "in new york city"
     difference = shown.update(text, read(text, ("new york", "place"), city=0.1))
@@ -50,7 +54,7 @@ def test_a_new_span_waits_until_all_its_words_are_stable():
 
 
 def test_a_shown_span_is_taken_back_only_when_its_words_are_surely_nothing():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     shown.update("may", read("may", ("may", "person"), sure=0.85))
     assert not shown.update("may i", read("may i", may=0.89))
     assert [x.stability for x in shown.spans] == pytest.approx([0.11])
@@ -60,7 +64,7 @@ def test_a_shown_span_is_taken_back_only_when_its_words_are_surely_nothing():
 
 
 def test_what_is_found_over_a_shown_span_is_held_with_it():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     text = "bank of england said"
     shown.update("bank of", read("bank of", ("bank", "place")))
     assert not shown.update(text, read(text, ("bank of england", "group"), of=0.5))
@@ -71,7 +75,7 @@ def test_what_is_found_over_a_shown_span_is_held_with_it():
 
 
 def test_a_span_grows_as_soon_as_the_words_that_it_gains_are_stable():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     shown.update("new york", read("new york", ("new york", "place")))
     text = "new york city"
     assert not shown.update(text, read(text, ("new york city", "place"), city=0.85))
@@ -81,14 +85,14 @@ def test_a_span_grows_as_soon_as_the_words_that_it_gains_are_stable():
 
 
 def test_a_sure_retraction_with_an_unsure_successor_leaves_nothing():
-    shown = ShownSegment(Emission(show=0.99, change=0.5))
+    shown = shown_segment(Emission(show=0.99, change=0.5))
     shown.update("jordan", read("jordan", ("jordan", "person")))
     difference = shown.update("jordan river", read("jordan river", ("jordan", "place"), jordan=0.6))
     assert (len(difference.retracted), shown.spans) == (1, ())
 
 
 def test_rewritten_text_loses_its_span_at_once_and_keeps_it_if_the_label_goes_on():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     shown.update("rom", read("rom", ("rom", "place")))
     difference = shown.update("rome", read("rome", ("rome", "place"), rome=0.1))
     assert (texts(shown), [x.cause for x in difference.changed]) == ([("place", "rome")], ["input"])
@@ -100,14 +104,14 @@ def test_rewritten_text_loses_its_span_at_once_and_keeps_it_if_the_label_goes_on
 
 
 def test_what_is_found_where_a_shown_span_was_removed_does_not_go_on_with_it():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     shown.update("a a bb", reading([(0, 1), (2, 3), (4, 6)], [(1, 2, "x")], np.ones(3, np.float32)))
     difference = shown.update("a bb", read("a bb", ("a bb", "x"), sure=0.1))
     assert (shown.spans, [x.cause for x in difference.retracted]) == ((), ["input"])
 
 
 def test_a_span_stays_on_words_that_only_moved():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     shown.update("we met anna", read("we met anna", ("anna", "person")))
     difference = shown.update("then we met anna", read("then we met anna", anna=0.5))
     assert brief(shown.spans) == [(1, "person", "anna")]
@@ -115,7 +119,7 @@ def test_a_span_stays_on_words_that_only_moved():
 
 
 def test_words_that_joined_another_are_rewritten_though_the_letters_stand():
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     shown.update("e", read("e", ("e", "person")))
     joined = "e\u0301"
     shown.update(joined, reading([(0, 2)], [], np.array([0.1], np.float32)))
@@ -124,7 +128,7 @@ def test_words_that_joined_another_are_rewritten_though_the_letters_stand():
 
 def test_closing_shows_the_final_labels_and_edits_are_not_held():
     text = "may said"
-    shown = ShownSegment(STRICT)
+    shown = shown_segment(STRICT)
     shown.update("may", read("may", ("may", "place")))
     shown.update(text, read(text, ("may", "person"), sure=0.1))
     assert texts(shown) == [("place", "may")]
@@ -175,7 +179,7 @@ def histories(draw):
 
 def followed(emission, history):
     """Each update as a tuple: what was shown before it, the segment, and what changed."""
-    shown, steps = ShownSegment(emission), []
+    shown, steps = shown_segment(emission), []
     for i, (text, found) in enumerate(history):
         before = shown.text, shown.spans
         steps.append((before, (text, found), shown.update(text, found, final=i == len(history) - 1)))

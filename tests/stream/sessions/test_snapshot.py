@@ -372,7 +372,9 @@ def test_states_from_before_the_number_format_are_restored_and_not_reported():
     (entry,) = entries_of(engine_in("int8"), told[0])
     assert entry.value.labels["fake"].number_format == "int8"
     old = without_format(entry)
-    assert old.value.labels["fake"] == msgspec.structs.replace(entry.value.labels["fake"], number_format="")
+    assert old.value.labels["fake"] == msgspec.structs.replace(
+        entry.value.labels["fake"], number_format="", settled=0, settled_told=0
+    )
     second, whole = engine_in("bfloat16"), engine_in("bfloat16")
     assert restored_by(second, [old]) == (0, [])
     assert tell(second, told[1], first=1) == tell(whole, *told)[-1:]

@@ -15,6 +15,7 @@ export class Segment {
     this.final = false;
     this.scores = new Map(); // by tagger: scores of the whole text by name, those of its latest revision
     this.spans = new Map(); // by tagger: spans, whether they are final, and how long the text was before its last update
+    this.settled = new Map(); // by tagger: how much of the text may be acted upon
     this.flips = new Map(); // by tagger and id: what it was, and until when that is told
     this.gone = []; // what was taken back, until it is forgotten
     this.row = make("li", "segment");
@@ -28,6 +29,9 @@ export class Segment {
   hear(frame) {
     const text = points(frame.text);
     for (const [tagger, { spans, final }] of this.spans) this.#set(tagger, carry(spans, this.text, text), final);
+    for (const [tagger, end] of this.settled) {
+      if (join(this.text, 0, end) !== join(text, 0, end)) this.settled.delete(tagger);
+    }
     this.text = text;
     this.final = frame.final;
     const speaker = make("span", "speaker");
@@ -44,6 +48,7 @@ export class Segment {
     this.hear(frame);
     for (const [tagger, spans] of Object.entries(frame.spans)) this.#set(tagger, spans, frame.final);
     this.scores = new Map(Object.entries(frame.scores ?? {}));
+    this.settled = new Map(Object.entries(frame.settled ?? {}));
   }
 
   revise(revision, now) {
@@ -53,6 +58,7 @@ export class Segment {
     const after = new Map(spans.map((x) => [x.id, x]));
     this.#set(tagger, spans, revision.final);
     this.scores.set(tagger, revision.scores ?? {});
+    this.settled.set(tagger, revision.settled);
     const tell = (id, was) => this.flips.set(`${tagger}\n${id}`, { was, until: now + MOMENT });
     for (const { id, was } of revision.changed) {
       // what only went on with words that are new has changed no label
@@ -66,6 +72,12 @@ export class Segment {
       if (heir) tell(heir.id, gone);
       else this.gone.push({ ...gone, tagger, until: now + MOMENT });
     }
+  }
+
+  // How far the text may be acted upon, for all of these taggers: what was said of it, as far as its words still stand.
+  #settledFor(taggers) {
+    if (this.final) return this.text.length;
+    return Math.min(this.text.length, ...taggers.map((x) => this.settled.get(x) ?? 0));
   }
 
   #set(tagger, spans, final) {
@@ -86,9 +98,14 @@ export class Segment {
     const cuts = ghosts.map((x) => ({ start: wordStart(this.text, x.start), ghost: x }));
     for (const x of cuts) x.end = x.start;
     const pieces = [];
-    for (const run of cut(this.text.length, [...spans, ...cuts])) {
+    const settled = this.#settledFor(shown);
+    const edge = { start: settled, end: settled, ghost: true };
+    for (const run of cut(this.text.length, [...spans, ...cuts, edge])) {
       for (const x of cuts) if (x.start === run.start) pieces.push(this.#ghost(x.ghost, now));
-      pieces.push(this.#run(run, now));
+      const piece = this.#run(run, now);
+      const solid = !this.final && run.end <= settled && make("span", "settled");
+      if (solid) solid.append(piece);
+      pieces.push(solid || piece);
     }
     for (const x of cuts) if (x.start === this.text.length) pieces.push(this.#ghost(x.ghost, now));
     this.words.replaceChildren(...pieces);

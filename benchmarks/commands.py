@@ -193,6 +193,31 @@ def promise(
 
 
 @app.command()
+def moderation(
+    tagger: TaggerOption = "moderation",
+    data: Annotated[Path, typer.Option(help="Folder of public sets; what is missing is left out.")] = Path(
+        "../shared/data"
+    ),
+    comments: Annotated[
+        str, typer.Option(help="Sets of comments with a label, in the folder, separated by commas.")
+    ] = "jigsaw_binary,wiki_toxicity,surge_toxicity",
+    limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the made-up chats.")] = 1,
+    out: OutOption = None,
+) -> None:
+    """Harmless text flagged and hateful text found, alone and in a made-up chat; contrasts, comments, toxic spans."""
+    from benchmarks.moderation.report import moderation_tables
+    from benchmarks.moderation.run import run_moderation
+
+    with usage_errors(), show_progress("moderation") as progress:
+        sets = [x for x in comments.split(",") if x]
+        report = run_moderation(tagger, data, sets, limit, seed, progress)
+    show_report(moderation_tables(report), out, "moderation", report)
+    for path in report.absent:
+        typer.echo(f"not measured: {path} is missing", err=True)
+
+
+@app.command()
 def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
     """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
     if sys.platform != "linux":

@@ -35,6 +35,8 @@ class SetScore(msgspec.Struct, frozen=True, kw_only=True):
     """By form and mode, such as "spoken session"."""
     recall: dict[str, float]
     """By type, spoken, in session (of a peer: alone)."""
+    marks: dict[str, float] = {}
+    """F1 of sentence ends and of commas, spoken, in session, of a set with punctuation."""
 
 
 class LabelsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,7 @@ def _score_set(source: TextSource, limit: int, model: HybridModel, pieces: WordP
         texts=len(texts),
         f1={column: row.f1 for column, row in by_column.items()},
         recall=by_column["spoken session"].recall(),
+        marks=by_column["spoken session"].marks(),
     )
 
 
@@ -130,4 +133,5 @@ def _show(f1: float | None) -> str:
 
 
 def _show_recall(score: SetScore) -> str:
-    return ", ".join(f"{kind} {value:.0f}" for kind, value in score.recall.items())
+    marks = [f"F1 of {kind} {value:.1f}" for kind, value in score.marks.items()]
+    return ", ".join([*marks, *(f"{kind} {value:.0f}" for kind, value in score.recall.items())])

@@ -29,7 +29,7 @@ STREAM = 500
 """Sessions of one watched stream, drawn with replacement."""
 FEWEST = 20
 """Sessions with a label that a domain must have to be watched for it."""
-DRAWN = 12
+DRAWN = 8
 """Streams whose evidence is kept for the plot."""
 
 Fates = NDArray[np.int64]
@@ -253,7 +253,7 @@ def plot_promise_bench(bench: PromiseBench, path: Path, labels: int = 4) -> None
     alarm = -np.log10(bench.alarm_epsilon)
     for axes, first in zip(panels, home, strict=True):
         for row in (x for x in bench.rows if x.label == first.label):
-            for number, points in enumerate(row.paths):
+            for number, points in enumerate(row.paths[:DRAWN]):
                 spans, logs = zip(*points, strict=True)
                 name = f"{row.domain}: {100 * row.share:.0f} %" if number == 0 else None
                 axes.plot(spans, logs, color=colors[row.domain], linewidth=0.8, alpha=0.7, label=name)
@@ -268,4 +268,4 @@ def plot_promise_bench(bench: PromiseBench, path: Path, labels: int = 4) -> None
     figure.suptitle(
         f"{bench.tagger} at {bench.level}: {DRAWN} streams of sessions of each domain; alarm dashed", fontsize=10
     )
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=100)

@@ -16,10 +16,13 @@ from consumers.common.settings import DEFAULT_TAGGER, NumberFormatOption, settin
 
 if TYPE_CHECKING:
     from stream.evaluation.metrics.report import EvaluationReport
+    from stream.evaluation.texts.text_report import TextReport
 
 POLICIES = ["always", "never", "last:3", "entropy:0.1"]
 GRID = ["low", *(f"{x}:{y}" for x in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98) for y in (0, 0.5, 0.7, 0.8, 0.9, 0.95))]
 """Emission levels that `--stability grid` stands for."""
+FACTS = ("command", "data", "sequences", "rows", "words", "spoken", "join", "updates", "chat", "sessions")
+"""What each line of `--json-lines` has of its report, if the report has it."""
 
 _data = partial(setting, panel="Data", variable=False)
 _measure = partial(setting, panel="Measurement", variable=False)
@@ -56,10 +59,34 @@ class GoldOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextOptions:
+    """How texts of a JSONL file are measured as a whole."""
+
+    chat: Annotated[
+        int | None,
+        _measure("Play the texts of a JSONL file as made-up chats of N messages too, and measure by place.", min=2),
+    ] = None
+    sessions: Annotated[
+        bool, _measure("Play the texts in their own sessions too, by session or document of a row.", "--sessions")
+    ] = False
+    threshold: Annotated[
+        float | None,
+        _measure(
+            "Score from which a text is flagged, above 0 and below 1.",
+            min=0,
+            max=1,
+            show_default="0.5; without text scores: any span",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateCommand:
     """Settings of `hearken evaluate`."""
 
-    data: Annotated[Path | None, _data("File with gold labels: CoNLL (token<TAB>tag) or JSONL spans.")] = None
+    data: Annotated[
+        Path | None, _data("File with gold labels: CoNLL (token<TAB>tag), or JSONL spans or labels of texts.")
+    ] = None
     stream: Annotated[
         Path | None, _data("Instead of --data: a recorded live stream or a folder of them; needs no gold labels.")
     ] = None
@@ -96,6 +123,7 @@ class EvaluateCommand:
         ),
     ] = None
     close: Annotated[bool, _measure("Measure closing restarts too.")] = True
+    texts: TextOptions
     number_format: NumberFormatOption = "auto"
     everything: Annotated[bool, _output("Show every metric, in a second table.", "--all")] = False
     out: Annotated[Path | None, _output("Folder for evaluation.json and its plots.")] = None
@@ -106,6 +134,7 @@ def evaluate(settings: EvaluateCommand) -> None:
     """Measure taggers and restart policies on labelled sequences, fed word by word, or on recorded streams."""
     with show_loading("evaluation", log=False):
         from consumers.cli.evaluation_tables import evaluation_tables
+        from consumers.cli.text_tables import text_tables
         from consumers.common.errors import OperationFailed
         from encoder.checkpoints.location import CheckpointError
         from encoder.model.config import ConfigError
@@ -121,12 +150,56 @@ def evaluate(settings: EvaluateCommand) -> None:
         "evaluate",
         CheckpointError, ConfigError, EmissionError, EvaluationError, NumberFormatError, OperationFailed, PolicyError,
     ):  # fmt: skip
-        report = _evaluate(settings)
-    console().print(*evaluation_tables(report, settings.everything))
+        texts = _evaluate_texts(settings)
+        report = _evaluate(settings) if texts is None or texts.marked else None
+    if report is not None:
+        console().print(*evaluation_tables(report, settings.everything))
+    if texts is not None:
+        console().print(*text_tables(texts, settings.everything))
     if settings.out is not None:
-        _write(report, settings.out)
+        _write(report, texts, settings.out)
     if settings.json_lines is not None:
-        _add_lines(report, settings.json_lines)
+        _add_lines(report, texts, settings.json_lines)
+
+
+def _evaluate_texts(settings: EvaluateCommand) -> "TextReport | None":
+    """Measure texts as a whole, if rows of the file have labels, or an option asks for it."""
+    from stream.evaluation.replay.examples import EvaluationError
+    from stream.evaluation.texts.rows import has_text_labels
+    from stream.evaluation.texts.text_evaluation import TextTask, run_text_evaluation
+
+    gold, texts, data = settings.gold, settings.texts, settings.data
+    given = [f"--{name}" for name, value in vars(texts).items() if value is not None and value is not False]
+    other = [
+        name
+        for name, value in (("--stream", settings.stream), ("--spoken", gold.spoken), ("--join", gold.join))
+        if value
+    ]
+    if given and (other or data is None or data.suffix != ".jsonl"):
+        raise EvaluationError(f"{', '.join(given)}: only with --data FILE.jsonl, whose texts are taken as they are")
+    if data is None or data.suffix != ".jsonl" or settings.stream or not (given or has_text_labels(data)):
+        return None
+    if other:
+        typer.echo(f"note: labels of whole texts are not measured with {', '.join(other)}", err=True)
+        return None
+    task = TextTask(
+        data=data,
+        limit=gold.limit,
+        rename=gold.rename_table(),
+        taggers=tuple(settings.tagger or [DEFAULT_TAGGER]),
+        policies=tuple(policy for policy in settings.policy or ("default",) if policy != "oracle") or ("default",),
+        stability=_levels(settings),
+        chat=texts.chat,
+        sessions=texts.sessions,
+        threshold=texts.threshold,
+        number_format=settings.number_format,
+    )
+    return run_text_evaluation(task, shlex.join(["hearken", *sys.argv[1:]]))
+
+
+def _levels(settings: EvaluateCommand) -> tuple[str, ...]:
+    given = settings.stability or ()
+    return tuple(dict.fromkeys(x for level in given for x in (GRID if level == "grid" else [level])))
 
 
 def _evaluate(settings: EvaluateCommand) -> "EvaluationReport":
@@ -135,7 +208,6 @@ def _evaluate(settings: EvaluateCommand) -> "EvaluationReport":
     from stream.evaluation.replay.examples import EvaluationError
 
     gold, data, stream = settings.gold, settings.data, settings.stream
-    given = settings.stability or ()
     source = data or stream
     if source is None or (data and stream):
         raise EvaluationError("give --data (labelled sequences) or --stream (recorded live streams), one of them")
@@ -152,37 +224,47 @@ def _evaluate(settings: EvaluateCommand) -> "EvaluationReport":
         closing=settings.close,
         spoken=gold.spoken,
         join=gold.join,
-        stability=tuple(dict.fromkeys(x for level in given for x in (GRID if level == "grid" else [level]))),
+        stability=_levels(settings),
         number_format=settings.number_format,
     )
     return run_evaluation(task, shlex.join(["hearken", *sys.argv[1:]]))
 
 
-def _write(report: "EvaluationReport", out: Path) -> None:
+def _write(report: "EvaluationReport | None", texts: "TextReport | None", out: Path) -> None:
     from encoder.files import write_json
-    from stream.evaluation.plots.emission import plot_levels
-    from stream.evaluation.plots.frontier import plot_frontier, plot_report
 
     out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "evaluation.json", report)
-    written = [out / "evaluation.json", out / "frontier.png"]
-    plot_frontier(report, out / "frontier.png")
-    if report.updates is None:  # streams have no gold labels to be right by
-        plot_report(report, out / "evaluation.png")
-        written.append(out / "evaluation.png")
-    if any(result.emission for result in report.results):
-        plot_levels(report, out / "emission.png")
-        written.append(out / "emission.png")
+    written = []
+    if report is not None:
+        write_json(out / "evaluation.json", report)
+        written += [out / "evaluation.json", *_plot(report, out)]
+    if texts is not None:
+        write_json(out / "texts.json", texts)
+        written.append(out / "texts.json")
     typer.echo("\n".join(map(str, written)))
 
 
-def _add_lines(report: "EvaluationReport", path: Path) -> None:
+def _plot(report: "EvaluationReport", out: Path) -> list[Path]:
+    from stream.evaluation.plots.emission import plot_levels
+    from stream.evaluation.plots.frontier import plot_frontier, plot_report
+
+    plots = [out / "frontier.png"]
+    plot_frontier(report, out / "frontier.png")
+    if report.updates is None:  # streams have no gold labels to be right by
+        plot_report(report, out / "evaluation.png")
+        plots.append(out / "evaluation.png")
+    if any(result.emission for result in report.results):
+        plot_levels(report, out / "emission.png")
+        plots.append(out / "emission.png")
+    return plots
+
+
+def _add_lines(report: "EvaluationReport | None", texts: "TextReport | None", path: Path) -> None:
     import msgspec
 
-    facts = {
-        name: getattr(report, name) for name in ("command", "data", "sequences", "words", "spoken", "join", "updates")
-    }
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as lines:
-        for result in report.results:
-            lines.write(msgspec.json.encode(facts | msgspec.to_builtins(result)) + b"\n")
+        for x in (report, texts):
+            for result in x.results if x else ():
+                facts = {name: getattr(x, name) for name in FACTS if hasattr(x, name)}
+                lines.write(msgspec.json.encode(facts | msgspec.to_builtins(result)) + b"\n")

@@ -52,6 +52,8 @@ MORE: tuple[Column, ...] = (
     ("erasure", lambda m: _figure(m.erasure, 3)),
     ("delay p50", lambda m: _figure(m.delay_p50, 0)),
     ("mean", lambda m: _figure(m.delay_mean)),
+    ("seen", lambda m: percent(m.seen_mean)),
+    ("seen p50", lambda m: percent(m.seen_p50)),
 )
 SHOWN: tuple[Column, ...] = (
     ("spans shown", lambda m: "-" if m.spans_shown is None else str(m.spans_shown)),
@@ -64,6 +66,7 @@ SHOWN: tuple[Column, ...] = (
     ("s mean", lambda m: _figure(m.delay_seconds_mean)),
     ("s p50", lambda m: _figure(m.delay_seconds_p50)),
     ("s p95", lambda m: _figure(m.delay_seconds_p95)),
+    ("seen", lambda m: percent(m.seen_mean)),
     ("at close", lambda m: percent(m.shown_at_close)),
     ("sF1", lambda m: percent(m.streaming_f1)),
 )

@@ -14,6 +14,7 @@ from consumers.formats.line_reader import BlockReader, JsonReader, LineReader
 from consumers.formats.registry import AUTO, FORMATS, Detector, recognise, recognising_formats
 from stream.messages.errors import InputError
 from stream.messages.types import Message
+from stream.sentences.auto_close import AutoClose
 
 log = structlog.get_logger()
 
@@ -156,6 +157,22 @@ class AutoReader:
             log.info("format_detected", format=format.name, offset=offset)
             self._reader = make_reader(format.name, self._segments, self._default, self._ignored)
         return self._reader.read(value, key, offset)
+
+
+class ClosingReader:
+    """Reader whose messages close endless segments at sentence ends.
+
+    Args:
+        reader: of the normal form; vendors' formats have segments, whose names they look up as they gave them.
+    """
+
+    def __init__(self, reader: MessageReader, auto_close: AutoClose) -> None:
+        self._reader = reader
+        self._auto_close = auto_close
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `MessageReader`."""
+        return [x for message in self._reader.read(value, key, offset) for x in self._auto_close.translate(message)]
 
 
 def default_remember_segments(name: str) -> int:

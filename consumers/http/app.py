@@ -127,6 +127,6 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
     if gateway is not None:
         received = worker.engine.intake.segments
         routes += stream_routes(
-            gateway, received, settings, context.traffic, context.ignored, worker.engine.redactor is not None
+            gateway, received, settings, context.traffic, names, context.ignored, worker.engine.redactor is not None
         )
     return routes + openapi_routes(settings, names, tuple(offered), worker.engine)

@@ -38,6 +38,15 @@ def check_engine(settings: EngineSettings) -> None:
     _read_thresholds(settings.score_threshold)
 
 
+def tagger_names(settings: EngineSettings) -> tuple[str, ...]:
+    """Return the names of the taggers as revisions give them, without loading anything.
+
+    Raises:
+        SettingError: see `check_engine`.
+    """
+    return tuple(head for choice in _choose_taggers(settings.taggers) for head in choice.heads)
+
+
 def build_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> "Engine":
     """Load taggers and build an engine, which redacts if labels are named. Takes seconds, and shows it.
 

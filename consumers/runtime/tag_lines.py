@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, TextIO
 
 import msgspec
+from msgspec.structs import replace
 
 from consumers.common.json_wrapping import BYTE_ORDER_MARK
 from consumers.common.redaction import hide_detail
@@ -20,12 +21,15 @@ from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.line_reader import Line, LineReader
 from consumers.formats.readers import MessageReader
+from consumers.runtime.text_output import TextOutput
 from stream.engine.engine import Engine, StepResult
 from stream.messages.errors import InputError
-from stream.messages.types import Message, Revision
+from stream.messages.types import End, Message, Revision
 from stream.redaction.messages import RedactedMessage, RedactedUpdate
+from stream.sentences.auto_close import AutoClose
 
 TEXT_SESSION = "stdin"
+TEXT_ENDS = (End(session=TEXT_SESSION),)
 Answer = Revision | RedactedMessage
 """What is written: redacted updates if the engine redacts, else revisions."""
 MAX_PENDING = 1024
@@ -38,6 +42,22 @@ class TextReader:
     def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
         """See `consumers.formats.readers.MessageReader`; the key is ignored."""
         return (make_closed_update(TEXT_SESSION, str(offset), value or b""),)
+
+
+class RunningTextReader:
+    """Reader of running text: each line goes on in one segment of one session."""
+
+    SEGMENT = "text"
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def read(self, value: bytes | None, key: bytes | None, offset: int) -> Sequence[Message]:
+        """See `consumers.formats.readers.MessageReader`; the key is ignored."""
+        line = make_closed_update(TEXT_SESSION, self.SEGMENT, value or b"")
+        text = f" {line.text}" if self._begun else line.text
+        self._begun = True
+        return (replace(line, text=text, mode="append", final=False),)
 
 
 @dataclass
@@ -84,6 +104,9 @@ class TagRun:
         out: file for the revisions, as JSON lines.
         errors: file for errors, one line each.
         session: session of all lines; None: the one that they name.
+        auto_close: what closes the segments of `reader`; it is told of revisions.
+        as_text: write the text of segments with punctuation, instead of revisions.
+        ends: messages for the end of the input, if there was a line.
 
     Attributes:
         bad: number of errors so far.
@@ -98,6 +121,9 @@ class TagRun:
         out: BinaryIO,
         errors: TextIO,
         session: str | None = None,
+        auto_close: AutoClose | None = None,
+        as_text: bool = False,
+        ends: Sequence[Message] = (),
     ) -> None:
         self._engine = engine
         self._reader = reader
@@ -106,7 +132,13 @@ class TagRun:
         self._out = out
         self._errors = errors
         self._redacts = engine.redactor is not None
+        self._auto_close = auto_close
+        self._text_output = TextOutput(engine.intake.segments, engine.score_thresholds) if as_text else None
+        # Where a segment closes depends on all revisions before, and the text that is written on all lines before.
+        self._max_pending = MAX_PENDING if auto_close is None and not as_text else 1
+        self._ends = ends
         self._order = OrderedOutput(self._redacts)
+        self._last_line = 0
         self.bad = 0
         self.lines = 0
 
@@ -117,14 +149,24 @@ class TagRun:
             OSError: reading or writing failed.
         """
         while self._fill(lines):
-            result = self._engine.step()
-            for failure in result.failures:
-                self._report(failure.offset, f"labelling failed: {failure.error!r}")
-            self._write(self._order.add_result(result))
+            self._step()
+        if self.lines:
+            self._submit_all(self._ends, self._last_line)
+        while self._engine.pending:
+            self._step()
+        if self._text_output is not None:
+            self._out.writelines(self._text_output.finish())
+            self._out.flush()
+
+    def _step(self) -> None:
+        result = self._engine.step()
+        for failure in result.failures:
+            self._report(failure.offset, f"labelling failed: {failure.error!r}")
+        self._write(self._order.add_result(result))
 
     def _fill(self, lines: LineReader) -> bool:
         """Submit the available lines; waits for one only if the engine has nothing to do."""
-        while self._engine.pending < MAX_PENDING:
+        while self._engine.pending < self._max_pending:
             line = lines.next_line(wait=self._engine.pending == 0)
             if line is None:
                 break
@@ -135,14 +177,18 @@ class TagRun:
         if not line.value.removeprefix(BYTE_ORDER_MARK).strip():
             return
         self.lines += 1
-        submitted = 0
+        self._last_line = line.number
         try:
-            for message in self._reader.read(line.value, self._key, line.number):
-                submitted += self._submit_one(message, line.number)
+            messages = self._reader.read(line.value, self._key, line.number)
         except (BadInput, InputError) as error:
             self._report(line.number, self._explain(error))
+        else:
+            self._submit_all(messages, line.number)
+
+    def _submit_all(self, messages: Sequence[Message], line: int) -> None:
+        submitted = sum([self._submit_one(message, line) for message in messages])
         if submitted:
-            self._order.add_line(line.number, submitted)
+            self._order.add_line(line, submitted)
 
     def _submit_one(self, message: Message, line: int) -> bool:
         try:
@@ -150,6 +196,8 @@ class TagRun:
         except InputError as error:
             self._report(line, self._explain(error))
             return False
+        if self._text_output is not None:
+            self._text_output.hear(message)
         return True
 
     def _explain(self, error: BadInput | InputError) -> str:
@@ -158,8 +206,14 @@ class TagRun:
 
     def _write(self, answers: list[Answer]) -> None:
         for answer in answers:
-            if not (self._final_only and isinstance(answer, Revision | RedactedUpdate) and not answer.final):
+            if isinstance(answer, Revision) and self._auto_close is not None:
+                self._auto_close.see(answer)
+            if isinstance(answer, Revision) and self._text_output is not None:
+                self._text_output.see(answer)
+            elif not (self._final_only and isinstance(answer, Revision | RedactedUpdate) and not answer.final):
                 self._out.write(_encode_line(answer))
+        if self._text_output is not None:
+            self._out.writelines(self._text_output.write_closed())
         self._out.flush()
 
     def _report(self, line: int, error: str) -> None:
@@ -185,13 +239,16 @@ def tag_input(
     session: str | None = None,
     open_lines: Callable[[BinaryIO], LineReader] = LineReader,
     ignored: IgnoredRecords | None = None,
+    auto_close: AutoClose | None = None,
+    as_text: bool = False,
+    ends: Sequence[Message] = (),
 ) -> int:
     """Label standard input to standard output; returns the exit code, 1 if there was an error or all was ignored.
 
     The parameters are those of `TagRun`; `open_lines` splits standard input into messages; `ignored` has counted the
     lines in which the reader found nothing to label.
     """
-    run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session)
+    run = TagRun(engine, reader, final_only, sys.stdout.buffer, sys.stderr, session, auto_close, as_text, ends)
     # A buffer of its own: at exit Python fails on sys.stdin while a thread still reads from it.
     stream = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     run.run(open_lines(stream))

@@ -105,7 +105,7 @@ def _text_labels_part(card: ModelCard) -> Iterator[str]:
     yield ""
     yield from _table_head("label", "texts", "with it", "AUC", "found", "wrong", "calibration error")
     for x in card.text_labels:
-        auc = "-" if x.auc is None else f"{x.auc:.1f}"
+        auc = "-" if x.auc is None else f"{100 * x.auc:.1f}"
         shares = ("-" if y is None else f"{percent(y)} %" for y in (x.found, x.wrong, x.calibration_error))
         yield _table_row(x.name, x.texts, x.positive, auc, *shares)
 

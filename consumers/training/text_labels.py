@@ -8,9 +8,9 @@ import numpy as np
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.train.config import TextSource
 from encoder.train.data.text import LabelledCorpus, read_source
+from encoder.train.ranking import rank_auc
 from encoder.train.run import make_pieces
 from encoder.train.stages.dev_score import score_dev
-from encoder.train.stages.text_scores import rank_auc
 
 BINS = 10
 
@@ -24,7 +24,7 @@ class TextLabelFigures(NamedTuple):
     positive: int
     """Those that have it."""
     auc: float | None
-    """Area under the ROC curve in percent; None without texts on both sides."""
+    """Area under the ROC curve, 0..1; None without texts on both sides."""
     found: float | None
     """Share of those that have it whose score is at least .5."""
     wrong: float | None

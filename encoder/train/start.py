@@ -128,10 +128,13 @@ def load_start(start: str, shape: HybridConfig, *, spread: bool = False) -> tupl
         for first, (weight, bias) in kept.items():
             model.head.weight[first : first + len(bias)] = weight
             model.head.bias[first : first + len(bias)] = bias
-    for head in model.text_scores.values():
+    known = {} if pretrained is not None else _known_text_scores(checkpoint.config, checkpoint.tensors(), shape)
+    for number, head in model.text_scores.items():
         assert isinstance(head, torch.nn.Linear)
         torch.nn.init.normal_(head.weight, std=0.02)
         torch.nn.init.zeros_(head.bias)
+        if number in known:
+            head.load_state_dict(known[number])
     model.word.requires_grad_(False)
     model.position.requires_grad_(False)
     return model, tokenizer
@@ -153,4 +156,16 @@ def _known_heads(
         if name and (name, labels) in rows:
             kept[first] = rows[name, labels]
         first += len(labels)
+    return kept
+
+
+def _known_text_scores(
+    old: HybridConfig, weights: Mapping[str, Tensor], new: HybridConfig
+) -> dict[str, dict[str, Tensor]]:
+    """Give the heads of text scores whose tagger and names are the same in both, by the new number of the tagger."""
+    taggers, kept = [*old.label_sets], {}
+    for number, name in enumerate(new.label_sets):
+        if name and old.text_scores.get(name) and old.text_scores[name] == new.text_scores.get(name):
+            place = f"text_scores.{taggers.index(name)}."
+            kept[str(number)] = {part: weights[place + part] for part in ("weight", "bias")}
     return kept

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from stream.revisions.promise_evidence import Evidence, merge_evidence
 from stream.revisions.settled_watch import SettledWatch
-from stream.revisions.span_fates import SpanFates
+from stream.revisions.span_fates import NO_FATES, SpanFates
 
 UNIT_SPANS = 256
 """Largest number of fates of one unit: sessions that never end are watched too."""
@@ -68,6 +68,8 @@ class PromiseWatch:
 
     def observe(self, session: str, tagger: str, fates: SpanFates) -> None:
         """Count the fates that became known with one revision of a session."""
+        if fates is NO_FATES:
+            return
         for outcome, labels in zip(SpanFates._fields, fates, strict=True):
             for label in labels:
                 name = (tagger, label, outcome)
@@ -79,7 +81,7 @@ class PromiseWatch:
         """Close the units of a session that has ended."""
         self.settled.end_session(session)
         for key, (fates, lost) in self._open.pop(session, {}).items():
-            self._add_unit(key, lost / fates)
+            self.add_unit(key, lost / fates)
 
     def drop_session(self, session: str) -> None:
         """Forget the open units of a session that has another owner, who may compute the same again."""
@@ -90,6 +92,14 @@ class PromiseWatch:
         """Return the decimal logarithm of the evidence against "all promises of the tagger hold"."""
         return merge_evidence([x.log10 for (name, _), x in self.evidence.items() if name == tagger])
 
+    def add_unit(self, key: PromiseKey, loss: float) -> None:
+        """Add the loss of one unit, from 0 to 1, to the evidence; for promises of other kinds than of spans, too."""
+        evidence = self.evidence[key]
+        evidence.add(loss)
+        if evidence.log10 >= self._threshold and key not in self.alarms:
+            self.alarms[key] = PromiseAlarm(*key, evidence.alpha, evidence.log10, evidence.units)
+            self._on_alarm(self.alarms[key])
+
     def _add_fate(self, session: str, key: PromiseKey, lost: bool) -> None:
         units = self._open.setdefault(session, {})
         fates, before = units.get(key, (0, 0))
@@ -99,11 +109,4 @@ class PromiseWatch:
         del units[key]
         if not units:
             del self._open[session]
-        self._add_unit(key, (before + lost) / UNIT_SPANS)
-
-    def _add_unit(self, key: PromiseKey, loss: float) -> None:
-        evidence = self.evidence[key]
-        evidence.add(loss)
-        if evidence.log10 >= self._threshold and key not in self.alarms:
-            self.alarms[key] = PromiseAlarm(*key, evidence.alpha, evidence.log10, evidence.units)
-            self._on_alarm(self.alarms[key])
+        self.add_unit(key, (before + lost) / UNIT_SPANS)

@@ -26,7 +26,7 @@ def fake_engine(
     redaction: RedactionPolicy | None = None,
 ) -> Engine:
     """An engine that labels from word lists; the word "poison" makes labelling fail."""
-    if unknown := set(taggers) - {"ner", "speech", "speech@other"}:
+    if unknown := set(taggers) - {"ner", "speech", "speech@other", "punctuation", "scored"}:
         raise SettingError("tagger", f"{sorted(unknown)} are unknown")
     return Engine(
         fake_labeller(*taggers, poison=["poison"]),
@@ -50,4 +50,5 @@ def build_fake_engine(settings: EngineSettings, redaction: RedactionSettings = N
 if __name__ == "__main__":
     consumers.runtime.engine_factory.build_engine = build_fake_engine
     consumers.runtime.engine_factory.check_engine = lambda _: None
+    consumers.runtime.engine_factory.tagger_names = lambda settings: tuple(settings.taggers)
     sys.exit(main())

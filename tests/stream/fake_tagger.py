@@ -20,7 +20,9 @@ from tests.encoder.restart.reference import doubtful, point_of
 
 PEOPLE, PLACES, UNSURE = {"anna", "rice", "bob"}, {"rome", "paris", "peru"}, {"may", "jordan", "there"}
 VOCABULARY = sorted(PEOPLE | PLACES | UNSURE | {"said", "river", "we", "met", "."})
-NAMES = ("O", "B-person", "I-person", "B-place", "I-place")
+MARKED = {"stop": "period", "ask": "question", "comma": "comma"}
+"""Words that the tagger `punctuation` takes for those before a mark."""
+NAMES = ("O", *(f"{mark}-{kind}" for kind in ("person", "place", *MARKED.values()) for mark in "BI"))
 TEXT_SCORES = {"scored": ("rude", "worse")}
 """Text scores of taggers, by name."""
 CONTEXT = 3
@@ -215,7 +217,12 @@ def read_speech(left: list[str], words: list[str], i: int) -> tuple[str, float]:
     return "place" if word == "river" else "", 0.99
 
 
-READERS = {"speech": read_speech}
+def read_marks(left: list[str], words: list[str], i: int) -> tuple[str, float]:
+    """The mark after word `i`; of the last one it is not sure."""
+    return MARKED.get(words[i].lower(), ""), 0.97 if i + 1 < len(words) else 0.3
+
+
+READERS = {"speech": read_speech, "punctuation": read_marks}
 """Taggers that do not read like the first one, by name."""
 
 

@@ -268,6 +268,12 @@ def _stream() -> Json:
         "ticket": {"type": "string", "description": "Instead of the token, from /v1/ticket."},
         "session": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
         "output": {"enum": ["revisions", "redacted"], "default": "revisions"},
+        "auto_close": {
+            "type": "string",
+            "pattern": "^(true|false|[1-9][0-9]?)$",
+            "default": "false",
+            "description": "Close segments of the normal form at sentence ends, as soon as so many words follow.",
+        },
     }
     parameters = [{"name": name, "in": "query", "required": False, "schema": x} for name, x in query.items()]
     kinds = ("Revision", "RedactedUpdate", "RedactedDelete", "RedactedEnd", "StreamError")

@@ -6,9 +6,10 @@ the number of the frame that it answers. An invalid frame is answered by an erro
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import IntEnum
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput, decode_json
 from consumers.formats.ignored import IgnoredRecords
-from consumers.formats.readers import NORMAL, MessageReader, make_reader
+from consumers.formats.readers import NORMAL, ClosingReader, MessageReader, make_reader
 from consumers.http.api.caller import ClientHandle, ClientTooSlow, GatewayClosed, LabellingFailed, TooManySessions
 from consumers.http.api.gateway import Gateway
 from consumers.http.guard.limits import caller_of
@@ -34,6 +35,8 @@ from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
 from stream.redaction.messages import RedactedMessage
+from stream.sentences.auto_close import WORDS_AFTER, AutoClose
+from stream.sentences.split import PUNCTUATION
 
 log = structlog.get_logger()
 
@@ -73,7 +76,17 @@ class StreamError(msgspec.Struct, tag="error"):
 
 
 class BadQuery(ValueError):
-    """The query names an unknown format."""
+    """The query names an unknown format, or asks for what the service cannot do."""
+
+
+class StreamQuery(NamedTuple):
+    """What the query of a connection asks for."""
+
+    reader: MessageReader
+    key: bytes | None
+    """Session of all messages, encoded as a record's key."""
+    auto_close: AutoClose | None
+    """What closes the segments of `reader`."""
 
 
 class StreamIdle(RuntimeError):
@@ -85,6 +98,7 @@ def stream_routes(
     received: Received,
     settings: HttpSettings,
     traffic: HttpTraffic,
+    taggers: Sequence[str],
     ignored: IgnoredRecords | None = None,
     redacts: bool = False,
 ) -> list[BaseRoute]:
@@ -94,6 +108,7 @@ def stream_routes(
         received: returns the received segments by the engine's name of a session.
         settings: limits of one connection.
         traffic: counts the connections that are ended.
+        taggers: names of the taggers that run.
         ignored: counts frames in which their format found nothing to label.
         redacts: whether the service makes a redacted stream.
     """
@@ -103,8 +118,8 @@ def stream_routes(
         code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
             async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
-                query = read_query(received, client, websocket.query_params, ignored, redacts)
-                await StreamConnection(websocket, client, *query, settings, redacts).run()
+                query = read_query(received, client, websocket.query_params, taggers, ignored, redacts)
+                await StreamConnection(websocket, client, query, settings, redacts).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
@@ -136,15 +151,17 @@ def read_query(
     received: Received,
     client: ClientHandle,
     query: Mapping[str, str],
+    taggers: Sequence[str],
     ignored: IgnoredRecords | None = None,
     redacts: bool = False,
-) -> tuple[MessageReader, bytes | None]:
-    """Return the reader for the query's format, and the query's session encoded as a record's key.
+) -> StreamQuery:
+    """Read the query of a connection.
 
     The client gets the results that the query names; `redacts` tells whether the service makes a redacted stream.
 
     Raises:
-        BadQuery: the format or the output is unknown, or there is no such output.
+        BadQuery: the format or the output is unknown, there is no such output, or segments cannot be closed at sentence
+            ends.
     """
     output = query.get("output", "revisions")
     if output not in ("revisions", "redacted"):
@@ -157,12 +174,29 @@ def read_query(
         engine_id = client.engine_id(session)
         return {} if engine_id is None else received(engine_id)
 
-    session = query.get("session")
+    session, name = query.get("session"), query.get("format", NORMAL)
     key = None if session is None else session.encode("utf-8", "surrogatepass")
+    auto_close = _read_auto_close(query.get("auto_close", "false"), name, taggers)
+    if auto_close is not None and client.redacted:
+        raise BadQuery("auto_close reads revisions, which output=redacted leaves out; leave one of them out")
     try:
-        return make_reader(query.get("format", NORMAL), segments, DEFAULT_SESSION, ignored), key
+        reader = make_reader(name, segments, DEFAULT_SESSION, ignored)
     except SettingError as error:
         raise BadQuery(error.detail) from None
+    return StreamQuery(reader if auto_close is None else ClosingReader(reader, auto_close), key, auto_close)
+
+
+def _read_auto_close(value: str, format: str, taggers: Sequence[str]) -> AutoClose | None:
+    if value == "false":
+        return None
+    words = WORDS_AFTER if value == "true" else int(value) if re.fullmatch("[1-9][0-9]?", value) else None
+    if words is None:
+        raise BadQuery(f"auto_close={value!r} must be true, false, or a number of words from 1 to 99")
+    if PUNCTUATION not in taggers:
+        raise BadQuery(f"auto_close needs the tagger {PUNCTUATION}; the service has {', '.join(taggers)}")
+    if format != NORMAL:
+        raise BadQuery(f"auto_close is for messages in normal form; those of {format} close their segments themselves")
+    return AutoClose(words)
 
 
 class StreamConnection:
@@ -172,16 +206,14 @@ class StreamConnection:
         self,
         websocket: WebSocket,
         client: ClientHandle,
-        reader: MessageReader,
-        key: bytes | None,
+        query: StreamQuery,
         settings: HttpSettings,
         redacts: bool = False,
     ) -> None:
         self._settings = settings
         self._websocket = websocket
         self._client = client
-        self._reader = reader
-        self._key = key
+        self._reader, self._key, self._auto_close = query
         self._redacts = redacts
         self._sending = asyncio.Lock()
 
@@ -223,7 +255,7 @@ class StreamConnection:
             return await self._send_error("too_large", detail, frame)
         try:
             messages = self._reader.read(value, self._key, frame)
-        except BadInput as error:
+        except (BadInput, InputError) as error:
             return await self._send_error(error.reason, error.detail, frame)
         except Exception:
             return await self._send_fault(frame)
@@ -237,6 +269,8 @@ class StreamConnection:
         except InputError as error:
             await self._send_error(error.reason, error.detail, frame)
         except TooManySessions as error:
+            if self._auto_close is not None:
+                self._auto_close.drop_session(message.session)
             await self._send_error("too_many_sessions", str(error), frame)
         except (GatewayClosed, WorkerFailed):
             raise
@@ -253,6 +287,8 @@ class StreamConnection:
             if isinstance(result, LabellingFailed):
                 await self._send_error("labelling_failed", "a fault of the service; its log says why", result.offset)
             else:
+                if self._auto_close is not None:
+                    self._auto_close.see(result)
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:

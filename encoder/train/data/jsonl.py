@@ -47,7 +47,7 @@ def read_lines(path: Path) -> tuple[list[TextSequence], list[str]]:
             name = row.get("document") or row.get("doc") or ""
             scores = _scores(row, where)
             sequences.append(TextSequence(f"{path.name}:{name}" if name else "", words, tags, scores=scores))
-    notes = [f"{path.name}: label {x!r} is written {_one_word(x)!r}" for x in sorted(spaced)]
+    notes = [f"{path.name}: label {x!r} is written {one_word(x)!r}" for x in sorted(spaced)]
     return sequences, notes
 
 
@@ -77,7 +77,7 @@ def _scores(row: dict[str, Any], where: str) -> tuple[tuple[str, float], ...] | 
                 f"{where}: label {to_one_line(name)!r} of the text must be a number from 0 to 1, or true or false, not "
                 f"{to_one_line(repr(value))}"
             )
-    return tuple((_one_word(name), float(value)) for name, value in given.items() if value is not None) or None
+    return tuple((one_word(name), float(value)) for name, value in given.items() if value is not None) or None
 
 
 def _spans_of(row: dict[str, Any], where: str) -> list[Any]:
@@ -125,9 +125,10 @@ def _tag(text: str, spans: list[AnnotatedSpan], where: str) -> tuple[tuple[str, 
                 f"keep one of the two"
             )
         for i in inside:
-            tags[i] = ("B-" if i == inside[0] else "I-") + _one_word(span.label)
+            tags[i] = ("B-" if i == inside[0] else "I-") + one_word(span.label)
     return tuple(m.group() for m in words), tuple(tags)
 
 
-def _one_word(label: str) -> str:
+def one_word(label: str) -> str:
+    """Return the name that a label gets in a tagger: without white space."""
     return re.sub(r"\s+", "_", label.strip())

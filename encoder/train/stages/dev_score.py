@@ -23,11 +23,12 @@ from encoder.train.config import AugmentConfig
 from encoder.train.data.augment import speak
 from encoder.train.data.batches import IGNORED, TrainingExample, WordPieces
 from encoder.train.data.convention import TagSpan, trim_span
-from encoder.train.data.punctuation import MARK_LABELS
+from encoder.train.data.punctuation import COMMA, MARK_LABELS, PERIOD, QUESTION
 from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import LabelledCorpus
+from encoder.train.ranking import rank_auc
 from encoder.train.stages.loop import bf16_is_faster, pick_device
-from encoder.train.stages.text_scores import pool_segments, rank_auc
+from encoder.train.stages.text_scores import pool_segments
 
 FORMS = {"written": AugmentConfig(), "spoken": AugmentConfig(unpunctuated=1.0)}
 GROUP = 20
@@ -44,20 +45,29 @@ class DevScore:
     found: Counter[str] = field(default_factory=Counter)
     gold: Counter[str] = field(default_factory=Counter)
     right: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    """Words at which a sentence ends, with either mark: how many are `found`, `gold` and `right`."""
     texts: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
     """By text score: its log odds and the wanted score of each text whose score is known."""
 
     def __str__(self) -> str:
         parts = [f"F1 {self.f1:.2f}"] if self.gold else []
+        parts += [f"{kind} {f1:.2f}" for kind, f1 in self.marks().items()]
         for name, pairs in self.texts.items():
             if (area := rank_auc([x for x, _ in pairs], [y >= 0.5 for _, y in pairs])) is not None:
-                parts.append(f"{name} AUC {area:.1f}")
+                parts.append(f"{name} AUC {100 * area:.1f}")
         return f"{self.name}: {', '.join(parts)}"
 
     @property
     def f1(self) -> float:
         """Exact span F1 in percent."""
         return 200.0 * self.right.total() / max(1, self.found.total() + self.gold.total())
+
+    def marks(self) -> dict[str, float]:
+        """F1 in percent of sentence ends, with either mark, and of commas; without those that the set does not have."""
+        ends, commas = self.ends, self.found[COMMA] + self.gold[COMMA]
+        shown = {"ends": 200.0 * ends["right"] / (ends["found"] + ends["gold"])} if ends["gold"] else {}
+        return shown | ({"commas": 200.0 * self.right[COMMA] / commas} if self.gold[COMMA] else {})
 
     def recall(self) -> dict[str, float]:
         """Recall in percent by type."""
@@ -181,6 +191,8 @@ def _compare(
         sides.append({s for s in kept if known is None or s.label in known})
     for counter, side in ((row.found, sides[0]), (row.gold, sides[1]), (row.right, sides[0] & sides[1])):
         counter.update(span.label for span in side)
+    found, right = ({x[:2] for x in side if x.label in (PERIOD, QUESTION)} for side in sides)
+    row.ends.update(found=len(found), gold=len(right), right=len(found & right))
 
 
 def _sessions(sequences: list[TextSequence], mode: str) -> Iterator[list[TextSequence]]:

@@ -3,8 +3,6 @@
 The scale and shift are fitted on texts that training did not see (Platt 1999), and become part of the weights.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -78,17 +76,3 @@ def fit_scale(
         if np.abs(step).max() < 1e-8:
             break
     return max(0.05, float(weights[0])), float(weights[1])
-
-
-def rank_auc(scores: Sequence[float], positive: Sequence[bool]) -> float | None:
-    """Compute the area under the ROC curve in percent: how often a positive is above a negative, ties half (Mann and
-    Whitney 1947); None without both.
-    """
-    values, is_positive = np.asarray(scores, np.float64), np.asarray(positive, bool)
-    count = int(is_positive.sum())
-    if not 0 < count < len(values):
-        return None
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    above = float(ranks[is_positive].sum()) - count * (count + 1) / 2
-    return 100 * above / (count * (len(values) - count))

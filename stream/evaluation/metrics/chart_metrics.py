@@ -7,7 +7,7 @@ EO, CT, RC and the revision measures are those of Baumann et al. 2011, Madureira
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from stream.labelling.labeller import PlanWork
 Labels = NDArray[np.int32]
 Extents = Sequence[tuple[int, int]]
 """Ranges of characters, end exclusive."""
+T = TypeVar("T")
 
 
 class SegmentRevisions(NamedTuple):
@@ -190,8 +191,8 @@ class SpanCounts:
         return 2 * self.right / (self.found + self.wanted) if self.found + self.wanted else 0.0
 
 
-def standing_since(rows: Sequence[Collection[Span]]) -> list[tuple[Span, int]]:
-    """Return each span of the last row, and the number of the first row from which it stays to the end."""
+def standing_since(rows: Sequence[Collection[T]]) -> list[tuple[T, int]]:
+    """Return each element (span) of the last row, and the number of the first row from which it stays to the end."""
     since = []
     for span in rows[-1]:
         first = len(rows) - 1

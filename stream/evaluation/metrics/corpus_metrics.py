@@ -70,6 +70,11 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     delay_p95: float | None
     delay_mean: float | None = None
     """In words, as `delay_p50` and `delay_p95`."""
+    seen_mean: float | None = None
+    """Share of the segment's words that had arrived when a final span was first there to stay, 0..1; mean over spans.
+    A span that only the close brings counts 1."""
+    seen_p50: float | None = None
+    seen_p95: float | None = None
     delay_seconds_p50: float | None = None
     delay_seconds_p95: float | None = None
     delay_seconds_mean: float | None = None
@@ -103,6 +108,7 @@ class CorpusTally:
     _streaming: SpanCounts = field(default_factory=SpanCounts)
     _delays: Counter[float] = field(default_factory=Counter)
     _seconds: Counter[float] = field(default_factory=Counter)
+    _seen: Counter[float] = field(default_factory=Counter)
 
     def add(self, chart: Chart, gold: Labels | None = None, marks: Extents | None = None) -> None:
         """Add the chart of one segment; an empty chart is ignored.
@@ -177,6 +183,7 @@ class CorpusTally:
         lengths = [len(row) for row in chart.rows]
         for (_, end, _), row in standing_since(spans):
             self._delays[float(max(0, lengths[row] - end))] += 1
+            self._seen[round(min(1.0, lengths[row] / len(chart.final)), 4)] += 1
             came = chart.update_times[row] if chart.update_times else None
             over = chart.word_ends[end - 1] if chart.word_ends else None
             if came is not None and over is not None:
@@ -253,6 +260,9 @@ class CorpusTally:
             delay_p50=_quantile(self._delays, 0.5),
             delay_p95=_quantile(self._delays, 0.95),
             delay_mean=_mean(self._delays),
+            seen_mean=_mean(self._seen),
+            seen_p50=_quantile(self._seen, 0.5),
+            seen_p95=_quantile(self._seen, 0.95),
             delay_seconds_p50=_quantile(self._seconds, 0.5),
             delay_seconds_p95=_quantile(self._seconds, 0.95),
             delay_seconds_mean=_mean(self._seconds),

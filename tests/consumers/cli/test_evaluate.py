@@ -107,10 +107,92 @@ def test_levels_have_lines_a_table_and_a_picture_of_their_own(tagger, data, tmp_
         (out / "emission.png").unlink()
 
 
+@pytest.fixture
+def texts(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    rows = [
+        {"text": "ms rice met us in rome", "labels": {"who": 1, "place": 1}, "session": "a"},
+        {"text": "we went back", "labels": {"who": 0, "place": 0}, "session": "a"},
+        {"text": "on monday", "labels": {"who": 0}, "session": "b"},
+        {"text": " ", "labels": {"who": 0}},
+    ]
+    path.write_text("\n".join(json.dumps(x) for x in rows), encoding="utf-8")
+    return path
+
+
+def test_labels_of_texts_are_measured_as_texts(tagger, texts, tmp_path):
+    out, lines = tmp_path / "out", tmp_path / "lines.jsonl"
+    result = run(
+        *("evaluate", "--data", str(texts), "--tagger", tagger, "--rename", "who=person", "--chat", "3", "--sessions"),
+        *("--all", "--out", str(out), "--json-lines", str(lines)),
+    )
+    assert result.exit_code == 0, result.output
+    for part in ("same length", "how early", "by place", "best - worst", "1 without a word", "nine times out of ten"):
+        assert part in " ".join(result.stdout.split())
+    assert "sEM" not in result.stdout  # the file has no spans
+    assert [path.name for path in out.iterdir()] == ["texts.json"]
+    report = json.loads((out / "texts.json").read_bytes())
+    assert [x["label"] for x in report["results"][0]["labels"]] == ["person", "place"]
+    [line] = [json.loads(line) for line in lines.read_bytes().splitlines()]
+    assert (line["rows"], line["chat"], line["sessions"], line["policy"]) == (3, 3, True, "default")
+
+
+def test_spans_are_measured_as_text_too_where_it_is_asked_for(tagger, tmp_path):
+    path, out = tmp_path / "spans.jsonl", tmp_path / "out"
+    rows = [{"text": "ms rice", "spans": [[0, 7, "person"]]}, {"text": "in rome", "spans": [[3, 7, "place"]]}]
+    path.write_text("\n".join(json.dumps(x) for x in rows), encoding="utf-8")
+    for more, files in (
+        ([], {"evaluation.json"}),
+        (["--chat", "2", "--threshold", "0.4"], {"evaluation.json", "texts.json"}),
+    ):
+        arguments = ("--data", str(path), "--tagger", tagger, "--policy", "never", "--out", str(out), *more)
+        result = run("evaluate", *arguments)
+        assert result.exit_code == 0, result.output
+        assert {x.name for x in out.glob("*.json")} == files
+        assert ("by place" in result.stdout) == ("sEM" in result.stdout and bool(more))
+    [found] = json.loads((out / "texts.json").read_bytes())["results"]
+    assert [(x["label"], x["source"], x["threshold"]) for x in found["labels"]] == [
+        ("person", "spans", 0.4), ("place", "spans", 0.4)
+    ]  # fmt: skip
+    assert [x["place"] for x in found["spans"]["places"]] == ["1", "all", "2"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--rename", "who="], "'place'"),
+        (["--rename", "who=place", "--chat", "9"], "--chat 3"),
+        (["--spoken", "--chat", "2"], "--chat: only with"),
+        (["--join", "9", "--threshold", "0"], "--threshold: only with"),
+        (["--rename", "who=place", "--threshold", "1"], "--threshold must be above 0 and below 1"),
+        (["--rename", "who=me"], "no text score and no span for me"),
+    ],
+)
+def test_texts_that_cannot_be_measured_so_are_refused(tagger, texts, more, message):
+    if "'place'" in message:
+        texts.write_text('{"text": "a", "labels": {"place": 7}}', encoding="utf-8")
+    result = run("evaluate", "--data", str(texts), "--tagger", tagger, *more)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def test_labels_of_texts_that_are_left_out_are_named(tagger, texts):
+    spans = json.dumps({"text": "in rome", "spans": [[3, 7, "place"]]}) + "\n"
+    texts.write_text(spans + texts.read_text("utf-8"), encoding="utf-8")
+    result = run("evaluate", "--data", str(texts), "--tagger", tagger, "--spoken", "--policy", "never")
+    assert result.exit_code == 0, result.output
+    assert "labels of whole texts are not measured with --spoken" in result.stderr
+    assert "sEM" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         ([], "--data"),
+        (["--sessions"], "--sessions: only with"),
+        (["--stream", "b.jsonl", "--chat", "5"], "--chat: only with"),
+        (["--data", "a.conll", "--threshold", "0.5"], "--threshold: only with"),
         (["--data", "a.conll", "--stream", "b.jsonl"], "one of them"),
         (["--stream", "b.jsonl", "--join", "5"], "--join"),
         (["--stream", "nowhere.jsonl"], "nowhere.jsonl"),

@@ -4,12 +4,13 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from consumers.common.settings import OFFLINE, EngineSettings
+from consumers.common.settings import OFFLINE, EngineSettings, SettingError
 from consumers.formats.decode import decode_message
 from consumers.formats.line_reader import LineReader
 from consumers.formats.readers import MessageReader, NormalReader
@@ -183,6 +184,25 @@ def test_several_taggers_answer_each_line_under_their_own_names(tagger: Path, tm
     for name, chosen in zip(("ner", "tiny", "acts"), names, strict=True):
         assert [x for x in together if x["tagger"] == name] == label(chosen)
     assert {x["tagger"] for x in label(f"{tmp_path}/trunk")} == {"acts", "ner", "more"}
+
+
+def test_a_tagger_with_nothing_but_text_scores_gives_them_and_thresholds_name_what_there_is(tmp_path: Path) -> None:
+    made = tiny_checkpoint(labels=("O",), text_scores={"": ("rude", "check_worthy")})
+    save_checkpoint(tmp_path / "scorer", made.config, made.weights, made.tokenizer)
+    out = io.BytesIO()
+    settings = EngineSettings(
+        tagger=[f"{tmp_path}/scorer"], score_threshold="0.3,scorer:rude=0.01,check_worthy=0.6", **OFFLINE
+    )
+    engine = build_engine(settings)
+    assert engine.score_thresholds == {"scorer": {"rude": 0.01, "check_worthy": 0.6}}
+    TagRun(engine, TEXT, False, out, sys.stderr).run(LineReader(io.BytesIO(b"we met ms rice in paris\n \n")))
+    (revision,) = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert (revision["spans"], revision["tagger"], revision["final"]) == ([], "scorer", True)
+    assert revision["scores"].keys() == {"rude", "check_worthy"}
+    above = [x for x, limit in (("rude", 0.01), ("check_worthy", 0.6)) if revision["scores"][x] >= limit]
+    assert revision.get("crossed", []) == above
+    with pytest.raises(SettingError, match="'scorer:rud' is no text score: the taggers have scorer:rude, scorer:check"):
+        build_engine(replace(settings, score_threshold="scorer:rud=0.5"))
 
 
 def test_a_real_tagger_labels_the_same_in_batches_and_line_by_line(tagger: Path) -> None:

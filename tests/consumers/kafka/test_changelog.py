@@ -54,15 +54,15 @@ def with_labels(labels: LabelState) -> SegmentState:
 
 
 class OlderLabels(msgspec.Struct, array_like=True):
-    """Labels as a version reads them that knows no number format."""
+    """Labels as a version reads them that knows neither number formats nor text scores."""
 
     published: bool = False
     spans: tuple[object, ...] = ()
     words: bytes = b""
 
 
-def test_the_number_format_of_labels_is_read_and_older_records_and_readers_do_without() -> None:
-    state = with_labels(LabelState(True, (), b"w", "int8/bfloat16"))
+def test_fields_of_labels_that_came_later_are_read_and_older_records_and_readers_do_without() -> None:
+    state = with_labels(LabelState(True, (), b"w", "int8/bfloat16", {"rude": 0.5}))
     inline = session(7, closing={"s": state})
     for entry in (Entry("a", "s", state), Entry("a", None, inline)):
         key, value = encode_entry(entry, [b"out"])
@@ -73,10 +73,11 @@ def test_the_number_format_of_labels_is_read_and_older_records_and_readers_do_wi
         raw = msgspec.msgpack.decode(value)
         stored = raw[1] if entry.segment else raw[1][SessionState.__struct_fields__.index("closing")]["s"]
         assert msgspec.convert(stored[place]["ner"], OlderLabels) == OlderLabels(True, (), b"w")
-        stored[place]["ner"].pop()
-        before = read((key, msgspec.msgpack.encode(raw)))
-        assert before.sessions["a"].segments == {"s": with_labels(LabelState(True, (), b"w"))}
-        assert before.outbox == restored.outbox == {"a": (b"out",)}
+        for older in (LabelState(True, (), b"w", "int8/bfloat16"), LabelState(True, (), b"w")):
+            stored[place]["ner"].pop()
+            before = read((key, msgspec.msgpack.encode(raw)))
+            assert before.sessions["a"].segments == {"s": with_labels(older)}
+            assert before.outbox == restored.outbox == {"a": (b"out",)}
 
 
 def test_the_newest_record_of_a_session_has_its_outbox() -> None:

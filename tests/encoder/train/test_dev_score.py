@@ -1,6 +1,7 @@
 """Dev scores of the dense model are those of live sessions."""
 
 import random
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,7 @@ from encoder.train.data.batches import WordPieces
 from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import LabelledCorpus
 from encoder.train.stages import dev_score
-from encoder.train.stages.dev_score import score_dev
+from encoder.train.stages.dev_score import DevScore, score_dev
 from tests.tiny import LABELS, tiny_checkpoint
 
 CHECKPOINT, SUNK = tiny_checkpoint(), tiny_checkpoint(sink=True)
@@ -92,3 +93,16 @@ def test_scores_count_exact_spans_and_skip_what_is_unknown(monkeypatch: pytest.M
     assert scores[0].f1 == pytest.approx(100 * 2 * 2 / 6)
     assert scores[0].recall() == {"person": 100.0, "place": 50.0}
     assert (scores[2].found.total(), scores[2].gold.total()) == (2, 1)
+
+
+def test_sentence_ends_count_with_either_mark_and_at_any_word() -> None:
+    names = ("O", *(f"{mark}-{kind}" for kind in ("period", "question", "comma") for mark in "BI"))
+    words = ["we", "do", "this", ".", "that", "'", "s", "it", "so"]
+    gold = [0, 0, 1, 0, 3, 0, 0, 5, -100]
+    read = [0, 0, 3, 0, 0, 0, 0, 5, 1]
+    row = DevScore("set", 0)
+    dev_score._compare(np.array(read, np.int32), np.array(gold), words, names, row, None)
+    assert row.ends == {"found": 1, "gold": 2, "right": 1}, "this and that are no names, and may end a sentence"
+    assert row.marks() == {"ends": pytest.approx(200 / 3), "commas": 100.0}
+    assert str(row) == "set: F1 40.00, ends 66.67, commas 100.00"
+    assert DevScore("names", 0, gold=Counter(person=1)).marks() == {}

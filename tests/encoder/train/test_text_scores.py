@@ -1,6 +1,7 @@
 """Text scores in training: what is read, how examples carry them, pooling, loss, calibration and a whole run."""
 
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from encoder.train.data.batches import WordPieces, cut_to_prefix, make_batches, 
 from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import read_source, score_names
 from encoder.train.run import run_training
-from encoder.train.stages.text_scores import fit_scale, pool_segments, rank_auc
+from encoder.train.stages.text_scores import fit_scale, pool_segments
 from tests.encoder.train.samples import tokenizer
 from tests.tiny import tiny_checkpoint, tiny_config
 
@@ -104,17 +105,6 @@ def test_a_batch_has_the_scores_of_its_segments() -> None:
     assert sorted((batch.segment >= 0).sum(dim=1).tolist()) == sorted(words)
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=30))
-def test_the_rank_formula_is_the_count_of_pairs(rows: list[tuple[int, bool]]) -> None:
-    ups, downs = ([x for x, good in rows if good is wanted] for wanted in (True, False))
-    found = rank_auc([float(x) for x, _ in rows], [good for _, good in rows])
-    if not ups or not downs:
-        assert found is None
-    else:
-        pairs = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a in ups for b in downs)
-        assert found == pytest.approx(100 * pairs / (len(ups) * len(downs)))
-
-
 def test_the_fitted_scale_gives_probabilities() -> None:
     rng = np.random.default_rng(1)
     true = rng.normal(size=4000) * 2
@@ -158,4 +148,5 @@ scores = {{ rude = "rude" }}
     assert found.config.taggers == {"talk": ("O",), "names": ("O", "B-x", "I-x")}
     assert found.config.text_scores == {"talk": ("rude",)}
     note = (tmp_path / "out" / "tagger.jsonl").read_text()
-    assert "rude AUC 100.0" in note
+    found = re.findall(r"rude AUC ([\d.]+)", note)  # bf16 or not: what is faster depends on the moment
+    assert float(found[-1]) > 90

@@ -159,6 +159,14 @@ def test_delay_percentiles_are_delays_that_occur():
     assert (found.delay_p50, found.delay_p95) == (0, 4)
 
 
+def test_seen_is_the_share_of_the_words_that_had_arrived_when_a_span_came_to_stay():
+    found = tallied(chart(["1", "00", "100", "1003"]))  # the first span comes, goes, and comes again
+    assert (found.seen_mean, found.seen_p50, found.seen_p95) == (pytest.approx((3 / 4 + 1) / 2), 0.75, 1.0)
+    by_close = tallied(chart(["1", "10"], closed=np.array([1, 2], np.int32)))
+    assert by_close.seen_mean == 1.0
+    assert tallied(chart(["0", "00"])).seen_mean is None
+
+
 def test_empty_charts_and_empty_corpora_count_nothing():
     tally = CorpusTally(NAMES)
     tally.add(Chart([]), np.empty(0, np.int32))

@@ -26,6 +26,7 @@ LETTERED = frozenset(list_words("iban account national_id passport license_plate
 _TOLL_FREE = re.compile(
     r"1?8(?:00|88|77|66|55|44|33)\d{7}|080[08]\d{3,7}|1[38]00\d{6}|999|911|112|111|988|211|311|101|108", re.ASCII
 )
+_YEAR = re.compile(r"(1[89]|20)\d\d", re.ASCII)
 _VERSION = re.compile(r"(?:^|\.)\d\.|\.\d(?:\.|$)", re.ASCII)
 _CLOCK = re.compile(r"\d{1,4}[AP]M?", re.ASCII)
 _ACRONYMS = frozenset(
@@ -109,7 +110,7 @@ def _fits(run: NumberRun, cue: ActiveCue, n: int, digits: int) -> bool:
     label = cue.label
     if digits < n and label not in LETTERED and ":" not in run.chars:
         return False
-    if is_date(run.chars):
+    if is_date(run.chars) or (_YEAR.fullmatch(run.chars) and not run.items[0].single):
         return False
     if label == "ip":
         return run.chars.count(".") > 2 or ":" in run.chars or n > 7 or (run.at_end and not cue.weak)
@@ -131,7 +132,7 @@ def _label_spelled(run: NumberRun, spelling: bool, plain: str, digits: int) -> R
     letters = len(plain) - digits
     if not digits:
         fewest = 3 if spelling else 4
-        if spelled < fewest or plain in _ACRONYMS:
+        if spelled < fewest or plain in _ACRONYMS or len(set(plain)) < 3:
             return None
         return RunLabel("person", 0.6 if fewest == 3 else 0.5)
     if letters > 1 and digits > 1 and len(plain) > 5 and spelled > 1:

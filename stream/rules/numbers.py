@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from stream.rules.spoken import SOFT, ItemKind, SpokenItem, read_item
+from stream.rules.spoken import SOFT, STARTS, ItemKind, SpokenItem, read_item
 from stream.rules.vocabulary import UNITS
 from stream.rules.words import TextWord
 
@@ -80,7 +80,11 @@ def _find_in_sentence(
 ) -> int | None:
     open_from: int | None = None
     while at < len(words):
+        low = words[at].low
         letters = asks_letters(at)
+        if len(low) > 4 and low not in STARTS and low.isalpha():
+            at += 1  # most words
+            continue
         item = read_item(words, at, inside=False, letters=letters)
         if item is None:
             at += 1

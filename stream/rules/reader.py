@@ -10,7 +10,7 @@ from stream.rules.numbers import NumberRun, find_runs
 from stream.rules.streets import find_streets
 from stream.rules.user.rules_file import CustomRules
 from stream.rules.vocabulary import FLATS, list_words
-from stream.rules.web import find_web
+from stream.rules.web import find_web, is_plain_word
 from stream.rules.words import ActiveCue, CueWords, TextWord, split_text_words
 
 CONTEXT_LINES = 4
@@ -35,15 +35,31 @@ class RuleReading(NamedTuple):
     span that is there already, or by none."""
 
 
+class RuleContext(NamedTuple):
+    """What earlier segments leave for the next one: questions and the labels of values, no text."""
+
+    lines: int = 0
+    events: tuple[tuple[int, str], ...] = ()
+    """Line and label of each, the newest last."""
+
+
+EMPTY = RuleContext()
+"""Nothing before."""
+
+
 class _LineState:
     """What earlier lines leave for the next ones: questions and values, the newest last."""
 
-    def __init__(self) -> None:
-        self._events: list[tuple[int, str]] = []
-        self.line = 0
+    def __init__(self, before: "RuleContext") -> None:
+        self._events = list(before.events)
+        self.line = before.lines
 
     def add(self, label: str) -> None:
         self._events.append((self.line, label))
+
+    def freeze(self) -> "RuleContext":
+        """Return it for later texts."""
+        return RuleContext(self.line, tuple(x for x in self._events if self.line - x[0] <= CONTEXT_LINES))
 
     def cue(self, wanted: Iterable[str] | None = None) -> ActiveCue | None:
         for line, label in reversed(self._events):
@@ -62,33 +78,41 @@ class PersonalDataRules:
         self._custom = custom or CustomRules()
         self._cues = CueWords(self._custom.cues)
 
-    def find(self, text: str, context: str = "") -> list[RuleSpan]:
+    def read_context(self, texts: str, before: RuleContext = EMPTY) -> RuleContext:
+        """Return what segments leave for the next one, to be kept instead of their texts.
+
+        Args:
+            texts: texts of segments, a line each; lines without words do not count.
+            before: what the segments before them left.
+        """
+        state = _LineState(before)
+        for line in [x for x in texts.split("\n") if x.strip()][-CONTEXT_LINES:]:
+            self._read_line(f"{line}\n", 0, len(line), state)
+            state.line += 1
+        return state.freeze()
+
+    def find(self, text: str, context: str | RuleContext = "") -> list[RuleSpan]:
         """Return the spans of a text; see `read`."""
         return self.read(text, context).spans
 
-    def first_unsettled(self, text: str, context: str = "") -> int:
+    def first_unsettled(self, text: str, context: str | RuleContext = "") -> int:
         """Return the offset from which on text may still become part of a span; see `read`."""
         return self.read(text, context).first_unsettled
 
-    def read(self, text: str, context: str = "") -> RuleReading:
+    def read(self, text: str, context: str | RuleContext = "") -> RuleReading:
         """Find personal data.
 
         Args:
             text: text of a segment; a line break separates two turns.
             context: texts of the segments before it, the newest last, a line each: questions and values there count
-                for numbers in `text`. Only the last few lines are read.
+                for numbers in `text`. Only the last few lines are read. Or what `read_context` made of them.
 
         Returns:
             Spans with offsets in `text`, and from where on more text may change them. For every text that begins with
             `text`, with the same context: a span of it that begins before `first_unsettled` is covered by the spans of
             `text` up to there.
         """
-        before = "\n".join(x for x in context.split("\n") if x.strip())
-        lines = before.rsplit("\n", CONTEXT_LINES)[-CONTEXT_LINES:] if before else []
-        state = _LineState()
-        for line in lines:
-            self._read_line(f"{line}\n", 0, len(line), state)
-            state.line += 1
+        state = _LineState(self.read_context(context) if isinstance(context, str) else context)
         spans: list[RuleSpan] = []
         unsettled, start = len(text), 0
         while True:
@@ -111,10 +135,12 @@ class PersonalDataRules:
         if not words:
             return [], end
         line = _Line(words, self._cues, state)
-        found, open_from = self._detect(text, line, words)
+        # what the last word may become is not known: what is open is seen from the words before it
+        known, begun = (words[:complete], words[complete].low) if complete < len(words) else (words, "")
+        found, open_from = self._detect(text, line, known, begun) if known else ([], None)
         if complete < len(words):
-            # what the last word may become is not known: what is open is seen from the words before it
-            open_from = self._detect(text, line, words[:complete], words[complete].low)[1] if complete else None
+            if open_from is not None or not line.is_plain(complete) or self._custom.words is not None:
+                found, _ = self._detect(text, line, words)
             open_from = complete if open_from is None else open_from
         events = [(words[x.first].start, x.cue.label) for x in line.cues if not x.cue.weak]
         for _, label in sorted((*events, *((x.start, x.label) for x in found))):
@@ -173,6 +199,7 @@ class _Line:
     """The cues of a line, by word."""
 
     def __init__(self, words: Sequence[TextWord], phrases: CueWords, state: _LineState) -> None:
+        self._words = words
         self.cues = phrases.find(words)
         n = len(words)
         self._number = self._spread(n, state.cue(NUMBER_LABELS), lambda label: label in NUMBER_LABELS or label == "")
@@ -217,6 +244,10 @@ class _Line:
     def cue(self, at: int) -> ActiveCue | None:
         """Return the cue of a number that begins at a word."""
         return self._number[at]
+
+    def is_plain(self, at: int) -> bool:
+        """Whether a word that follows nothing open is part of nothing."""
+        return is_plain_word(self._words[at].low) and not self.web_cues[at].label and not self.asks_birth[at]
 
     def asks_spelling(self, at: int) -> bool:
         """Whether a name, or its spelling, is asked for before a word."""

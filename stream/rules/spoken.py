@@ -75,6 +75,8 @@ _DIGITS = re.compile(r"\+?\(?\d[\d()./\-]*\d\)?|\+?\d", re.ASCII)
 _DECIMAL = re.compile(r"\d+\.\d{1,2}|\d{1,3}(,\d{3})+(\.\d+)?|\d{1,2}[:.]\d{2}", re.ASCII)
 _CODE = re.compile(r"(?=.*\d)(?=.*[a-z])[a-z0-9]+(?:[-/][a-z0-9]+)*", re.ASCII)
 _MEASURE = re.compile(r"\d+(st|nd|rd|th|am|pm|kg|km|cm|mm|gb|mb|tb|k|m|x|s|g|h|hz|mg|ml|p|min|mins|ft)", re.ASCII)
+STARTS = frozenset((*ONES, *TEENS, *TENS, *REPEATS, *NATO, *ALIKE, "hundred", "plus"))
+"""Words of more than four letters with which a number may begin, and shorter ones."""
 _MONEY = frozenset("$£€₹¥")
 LONGEST_CODE = 40
 """Characters of the longest written word that is read as a code."""

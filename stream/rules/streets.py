@@ -50,7 +50,8 @@ def find_streets(
         asks = asked[run.first]
         if name.street:
             capital = words[name.end - 1].text[0].isupper()
-            if asks or capital or (name.sure and len(run.plain) > 1):  # not "one side street"
+            long = len(run.plain) > 1 or words[run.first].low[0].isdigit()  # not "one side street"
+            if asks or (long and (capital or name.sure)):
                 found.append(StreetSpan(first, name.end, 0.8 if asks else 0.7))
         elif near[run.first] and name.end > run.end and not run.quantity:
             found.append(StreetSpan(first, name.end, 0.5))

@@ -100,12 +100,8 @@ DOMAINS = set(
 """)
 )
 """Top-level domains that are said in talk."""
-MAIL_HOSTS = set(
-    list_words("""
-    gmail yahoo outlook hotmail icloud proton protonmail aol gmx live msn fastmail googlemail me mail btinternet
-    comcast verizon
-""")
-)
+MAIL_HOSTS = set(list_words("gmail googlemail hotmail icloud protonmail"))
+"""Hosts of mail that nobody names without meaning an address."""
 ROLES = set(
     list_words("""
     info support sales help contact press service services feedback complaints hello office bookings billing

@@ -22,9 +22,10 @@ from stream.rules.words import ActiveCue, Phrases, TextWord
 
 CONNECTORS = {
     "at": "@", "dot": ".", "point": ".", "period": ".", "underscore": "_", "dash": "-", "hyphen": "-", "slash": "/",
-    "minus": "-", "@": "@", ".": ".", "_": "_", "-": "-", "/": "/", "colon": ":",
+    "minus": "-", "@": "@", "_": "_", "colon": ":",
 }  # fmt: skip
 _TWO_WORDS = {("under", "score"): "_", ("forward", "slash"): "/", ("at", "sign"): "@", ("back", "slash"): "/"}
+_FIRST_OF_TWO = frozenset(("under", "forward", "back"))
 _SOFT = Phrases((x, True) for x in (*FILLERS, *CORRECTIONS, "got"))
 _KEPT = frozenset((ItemKind.DIGITS, ItemKind.LETTER, ItemKind.QUANTITY))
 _GOING_ON = frozenset(
@@ -76,7 +77,11 @@ def find_web(
     """
     found: list[WebSpan] = []
     open_from: int | None = None
+    may_begin = _may_begin(words, cues)
     while at < len(words):
+        if not may_begin[at]:
+            at += 1
+            continue
         written = _find_written(words[at], at)
         cue = cues[at]
         parse, after_part = _parse(words, at, cue, whole=written is not None)
@@ -90,12 +95,25 @@ def find_web(
         else:
             at = max(at + 1, after_part)
     last = len(words) - 1
-    if open_from == last and _is_plain(begun) and _is_plain(words[last].low) and cues[last].end != last:
+    if open_from == last and is_plain_word(begun) and is_plain_word(words[last].low) and cues[last].end != last:
         open_from = None  # no sign follows, so that the last word begins no value
     return found, open_from
 
 
-def _is_plain(low: str) -> bool:
+def _may_begin(words: Sequence[TextWord], cues: Sequence[ActiveCue]) -> list[bool]:
+    """Say which words are worth reading from: those before a sign or before the end, and where a value is asked for."""
+    found = [bool(cues[i].label and cues[i].end == i) or not x.low.isalnum() for i, x in enumerate(words)]
+    signs = (i for i, x in enumerate(words) if x.low in CONNECTORS or x.low in _FIRST_OF_TWO)
+    for place in (*signs, len(words)):
+        at = place
+        while at and (words[at - 1].low in _GOING_ON or len(words[at - 1].low) == 1 or not words[at - 1].low.isalpha()):
+            at -= 1
+        found[max(0, at - 1) : place + 1] = [True] * (min(place + 1, len(words)) - max(0, at - 1))
+    return found
+
+
+def is_plain_word(low: str) -> bool:
+    """Whether the beginning of a word, in small letters, begins no word with which a value goes on."""
     return len(low) > 1 and low.isalpha() and low not in _GOING_ON
 
 
@@ -104,7 +122,7 @@ def _connector(words: Sequence[TextWord], at: int) -> tuple[int, str]:
     low = words[at].low
     if at + 1 < len(words) and (low, words[at + 1].low) in _TWO_WORDS:
         return 2, _TWO_WORDS[low, words[at + 1].low]
-    if low in ("under", "forward", "back") and at + 1 >= len(words):
+    if low in _FIRST_OF_TWO and at + 1 >= len(words):
         return 1, "?"
     sign = CONNECTORS.get(low, "")
     return (1, sign) if sign else (0, "")
@@ -152,7 +170,7 @@ def _parse(words: Sequence[TextWord], at: int, cue: ActiveCue, *, whole: bool) -
     first = words[at].low
     if at == 0 and asked and cue.lines and first in ("at", "dot", "underscore"):
         return _read_on(words, "", 0, 1)
-    if first in STOP and not _items(words, at)[0]:
+    if (first in STOP and not _items(words, at)[0]) or _SOFT.match_complete(words, at)[0]:
         return _Parse("", at, False), at + 1
     value, end = (first, at + 1) if whole else _part(words, at, 4 if asked and cue.end == at else 1)
     after_part = end
@@ -225,16 +243,17 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
             return WebSpan(at, end, "url", 0.8 if asked == "url" or page or value.startswith("www") else 0.65)
         if asked == "email":
             return WebSpan(at, end, "email", 0.5)
-    if "_" in value or (asked == "username" and any(x in value for x in ".-")):
+    said = any(x.low in ("underscore", "score", "_") for x in words[at:end])
+    if (said and "_" in value) or (asked == "username" and end > at + 1 and any(x in value for x in ".-")):
         return WebSpan(at, end, asked or "username", 0.75 if asked else 0.6)
     if asked == "username" and cue.end == at and len(value) > 3:
         word = words[at].low
         if any(c.isdigit() for c in value) and not value.isdigit():
             return WebSpan(at, end, "username", 0.7)
-        said = (
+        named = (
             at and cue.lines == 0 and words[at - 1].low in ("is", "it's", "as", "by", "under", "called", "be", "handle")
         )
-        if said and word not in _WEAK_WORDS and not word.endswith(("ed", "ing")) and len(word) > 4:
+        if named and word not in _WEAK_WORDS and not word.endswith(("ed", "ing")) and len(word) > 4:
             return WebSpan(at, at + 1, "username", 0.4)
     return None
 
@@ -256,7 +275,8 @@ def _find_written(word: TextWord, at: int) -> WebSpan | None:
             return None
         return WebSpan(at, at + 1, "ip", 0.9)
     if "." not in low:
-        return WebSpan(at, at + 1, "username", 0.6) if "_" in low.strip("_") and len(low) > 4 else None
+        named = "_" in low.strip("_") and any(c.isdigit() for c in low) and len(low) > 4
+        return WebSpan(at, at + 1, "username", 0.6) if named else None
     match = _PAGE.fullmatch(low)
     if match is None:
         return None

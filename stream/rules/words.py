@@ -9,6 +9,7 @@ from stream.rules.vocabulary import CUES, NEAR_CUES, NUMBER_WORDS
 Value = TypeVar("Value")
 _TOKEN = re.compile(r"\S+")
 _CORE = re.compile(r"^[\[({<\"'“‘«*$£€₹¥]*(.*?)[\])}>\"'”’»,.;:!?…*]*$", re.DOTALL)
+_LIST = re.compile(r"(?:[^,–—]|(?<=\d),(?=\d{3}(?!\d)))+", re.ASCII)
 _PARTS = re.compile(r"[^\-–—]+")
 
 
@@ -52,7 +53,7 @@ def _add_words(token: str, offset: int, words: list[TextWord]) -> None:
         words.append(_word(core, offset + at, token[:at], token[at + len(core) :]))
         return
     if "-" in core or "–" in core or "—" in core or "," in core:
-        parts = list(re.finditer(r"[^,–—]+", core)) if not re.fullmatch(r"[\d,.]+", core) else []
+        parts = list(_LIST.finditer(core)) if not re.fullmatch(r"[\d,.]+", core) else []
         pieces = [(x[0], x.start()) for x in parts] or [(core, 0)]
         pieces = [piece for x, place in pieces for piece in _split_hyphens(x, place)]
         for i, (piece, place) in enumerate(pieces):

@@ -124,7 +124,7 @@ def _plain(value: str) -> str:
 
 
 def load_rules(path: Path) -> CustomRules:
-    """Read a rules file (docs/redaction.md).
+    """Read a rules file (docs/personal-data.md).
 
     Raises:
         RulesFileError: the file cannot be read, or has an error: the message has the path, the line and what to do.

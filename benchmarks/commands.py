@@ -138,6 +138,21 @@ def labels(
 
 
 @app.command()
+def redaction(
+    data: Annotated[list[str], typer.Option(help='JSON Lines file, or "generated:K/N" for one fold of the generator.')],
+    tagger: Annotated[str, typer.Option(help="Tagger of personal data, measured alone and with the rules.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Most texts of a set.")] = 2000,
+    out: OutOption = None,
+) -> None:
+    """Personal data that stays readable, and what else is covered: final texts, and text that goes out live."""
+    from benchmarks.redaction import redaction_tables, run_redaction
+
+    with usage_errors(), show_progress("redaction") as progress:
+        report = run_redaction(data, tagger, limit, progress)
+    show_report(redaction_tables(report), out, "redaction", report)
+
+
+@app.command()
 def disguises(tagger: TaggerOption = "moderation", out: OutOption = None) -> None:
     """Disguised rude words that a tagger finds, of those that it finds plain, by kind of disguise."""
     from benchmarks.disguises import disguise_table, run_disguises

@@ -1,0 +1,171 @@
+"""Words of a text with their offsets, phrases of them, and the words that ask for a value."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from stream.rules.vocabulary import CUES, NEAR_CUES, NUMBER_WORDS
+
+Value = TypeVar("Value")
+_TOKEN = re.compile(r"\S+")
+_CORE = re.compile(r"^[\[({<\"'“‘«*$£€₹¥]*(.*?)[\])}>\"'”’»,.;:!?…*]*$", re.DOTALL)
+_LIST = re.compile(r"(?:[^,–—]|(?<=\d),(?=\d{3}(?!\d)))+", re.ASCII)
+_PARTS = re.compile(r"[^\-–—]+")
+
+
+class TextWord(NamedTuple):
+    """One word, without the punctuation around it."""
+
+    start: int
+    end: int
+    """Offsets in the text, end exclusive."""
+    text: str
+    """As it is written."""
+    low: str
+    """In small letters, with a plain apostrophe."""
+    before: str
+    """Characters of the token before the word, such as "("."""
+    after: str
+    """Characters of the token after the word, such as "," or "."."""
+
+
+def split_text_words(text: str, start: int, end: int) -> tuple[list[TextWord], int]:
+    """Split a line of a text into words.
+
+    Returns:
+        The words, and the number of those that are complete: a token that touches the end of the text is not, because
+        more characters may follow it.
+    """
+    words: list[TextWord] = []
+    complete = 0
+    for token in _TOKEN.finditer(text, start, end):
+        complete = -1 if token.end() < len(text) else len(words)
+        _add_words(token[0], token.start(), words)
+    return words, len(words) if complete < 0 else complete
+
+
+def _add_words(token: str, offset: int, words: list[TextWord]) -> None:
+    match = _CORE.match(token)
+    core, at = (match[1], match.start(1)) if match else (token, 0)
+    if not core:
+        core, at = token, 0
+    if core.isalpha():
+        words.append(_word(core, offset + at, token[:at], token[at + len(core) :]))
+        return
+    if "-" in core or "–" in core or "—" in core or "," in core:
+        parts = list(_LIST.finditer(core)) if not re.fullmatch(r"[\d,.]+", core) else []
+        pieces = [(x[0], x.start()) for x in parts] or [(core, 0)]
+        pieces = [piece for x, place in pieces for piece in _split_hyphens(x, place)]
+        for i, (piece, place) in enumerate(pieces):
+            before = token[:at] if i == 0 else ""
+            after = token[at + len(core) :] if i == len(pieces) - 1 else ""
+            words.append(_word(piece, offset + at + place, before, after))
+        return
+    words.append(_word(core, offset + at, token[:at], token[at + len(core) :]))
+
+
+def _split_hyphens(text: str, place: int) -> list[tuple[str, int]]:
+    """Split "forty-one" and "M-I-double-L", and leave "jo-lee@x.com" and "555-0147" as they are."""
+    parts = [(x[0], place + x.start()) for x in _PARTS.finditer(text)]
+    low = [x.lower() for x, _ in parts]
+    if len(parts) > 1 and all(x in NUMBER_WORDS or (len(x) == 1 and x.isalpha()) for x in low):
+        return parts
+    return [(text, place)]
+
+
+def _word(text: str, start: int, before: str, after: str) -> TextWord:
+    return TextWord(start, start + len(text), text, text.lower().replace("’", "'"), before, after)
+
+
+class Phrases(Generic[Value]):
+    """Phrases with a value each."""
+
+    def __init__(self, phrases: Iterable[tuple[str, Value]]) -> None:
+        """Take phrases of one word or more, in small letters."""
+        self._by_first: dict[str, list[tuple[tuple[str, ...], Value]]] = {}
+        for phrase, value in phrases:
+            first, *rest = phrase.split()
+            self._by_first.setdefault(first, []).append((tuple(rest), value))
+        for found in self._by_first.values():
+            found.sort(key=lambda x: -len(x[0]))
+
+    def values(self) -> Iterator[Value]:
+        """Yield the value of each phrase."""
+        for found in self._by_first.values():
+            for _, value in found:
+                yield value
+
+    def match(self, words: Sequence[TextWord], at: int) -> tuple[int, Value | None]:
+        """Find the longest phrase that begins at a word.
+
+        Returns:
+            The number of words and the value; (0, None) if there is none. If the words end inside a phrase, it is
+            (words that are left, None): more words may complete it.
+        """
+        candidates = self._by_first.get(words[at].low)
+        if candidates is None:
+            return 0, None
+        left = len(words) - at - 1
+        best: tuple[int, Value | None] = (0, None)
+        for rest, value in candidates:
+            n = len(rest)
+            if n > left:
+                if all(words[at + 1 + i].low == rest[i] for i in range(left)):
+                    return left + 1, None
+            elif best[0] == 0 and all(words[at + 1 + i].low == x for i, x in enumerate(rest)):
+                best = n + 1, value
+        return best
+
+    def match_complete(self, words: Sequence[TextWord], at: int) -> tuple[int, Value | None]:
+        """Find the longest phrase that is complete; (0, None) if there is none."""
+        for rest, value in self._by_first.get(words[at].low, ()):
+            if tuple(x.low for x in words[at + 1 : at + 1 + len(rest)]) == rest:
+                return len(rest) + 1, value
+        return 0, None
+
+
+class ActiveCue(NamedTuple):
+    """Words that ask for a value or announce one, as a word after them sees them."""
+
+    label: str
+    """"" if the number they announce is nobody's."""
+    end: int
+    """Index of the word after them; 0 if they stand in an earlier line."""
+    lines: int = 0
+    """Number of lines between them and the value."""
+    weak: bool = False
+    """Whether they count only for a value a few words on."""
+    ending: bool = False
+    """Whether they announce the last digits of a value."""
+
+
+class FoundCue(NamedTuple):
+    """Words that ask for a value or announce one, in their line."""
+
+    first: int
+    cue: ActiveCue
+
+
+class CueWords:
+    """Finds the last cue before a word."""
+
+    def __init__(self, more: Iterable[tuple[str, str]] = ()) -> None:
+        """Take further phrases with their labels."""
+        own = ((" ".join(x.split()), label) for label, text in CUES.items() for x in text.split(","))
+        self._phrases = Phrases((*own, *((" ".join(x.lower().split()), label) for x, label in more)))
+
+    def find(self, words: Sequence[TextWord]) -> list[FoundCue]:
+        """Return the cues of a line in their order, without overlaps."""
+        found: list[FoundCue] = []
+        i = 0
+        while i < len(words):
+            n, label = self._phrases.match_complete(words, i)
+            if not n and words[i].low.endswith("s") and words[i].low != "numbers":
+                singular = words[i]._replace(low=words[i].low.removesuffix("s").removesuffix("'"))
+                n, label = self._phrases.match_complete([singular, *words[i + 1 : i + 4]], 0)
+            if n and label is not None:
+                lows = [x.low for x in words[i : i + n]]
+                weak = n == 1 and lows[0].removesuffix("'s") in NEAR_CUES
+                found.append(FoundCue(i, ActiveCue(label, i + n, weak=weak, ending="ending" in lows)))
+            i += n or 1
+        return found

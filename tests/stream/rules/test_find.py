@@ -1,0 +1,141 @@
+"""What the rules find in talk and in typed text, and what they leave alone."""
+
+import pytest
+
+from stream.rules.reader import PersonalDataRules
+
+RULES = PersonalDataRules()
+
+
+def find(text: str, context: str = "") -> list[tuple[str, str]]:
+    return [(text[x.start : x.end], x.label) for x in RULES.find(text, context)]
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "label"),
+    [
+        # numbers in words: one by one, in pairs, doubled, with zero and oh, with a plus, misheard
+        ("ring me on oh one six double three nine six oh oh one two after lunch", "", "phone"),
+        ("you reach her at forty one fifteen fifty five fifty one", "", "phone"),
+        ("it is plus four four two oh seven nine four six oh nine five eight thanks", "", "phone"),
+        ("text me on 0 7 7 double 0 900 triple 1 please", "", "phone"),
+        ("reach me on for one five triple five oh one four too", "", "phone"),
+        ("Reach me on +44 20 7946 0958, please.", "+44 20 7946 0958", "phone"),
+        ("Her cell is (212) 555-0186, I think", "(212) 555-0186", "phone"),
+        # hesitation and corrections inside
+        ("my number is two one two uh five five no sorry five six oh one let me see nine nine ok", "", "phone"),
+        # cards, accounts, identity numbers
+        ("charge it to four one one one one one one one one one one one one one one one now", "", "card"),
+        ("charge it to 5500 0055 5555 5559 now", "5500 0055 5555 5559", "card"),
+        ("iban g b eight two w e s t one two three four five six nine eight seven six five four three two", "", "iban"),
+        ("Send it to GB82 WEST 1234 5698 7654 32 today", "GB82 WEST 1234 5698 7654 32", "iban"),
+        ("my account is eight one seven seven oh two four five and that is all", "", "account"),
+        ("social security number five three six nine oh four three nine nine ok", "", "national_id"),
+        ("My SSN is 536-90-4399.", "536-90-4399", "national_id"),
+        ("nino is q q like queen one two three four five six c", "", "national_id"),
+        ("passport number x two two three three four four five please", "", "passport"),
+        ("my plate is charlie x one nine k b v so let me in", "", "license_plate"),
+        ("it says BD51 SMR on the boot", "BD51 SMR", "license_plate"),
+        ("hospital number double four nine one two oh six ok", "", "medical_record"),
+        ("the postcode is m one three b n thanks", "", "postcode"),
+        ("they are in EC1A 1BB somewhere", "EC1A 1BB", "postcode"),
+        ("i p address one seven two dot sixteen dot oh dot nine ok", "", "ip"),
+        ("ping 172.16.254.1 again", "172.16.254.1", "ip"),
+        ("ping 2001:db8::8a2e:370:7334 again", "2001:db8::8a2e:370:7334", "ip"),
+        # dates of birth
+        ("she was born on the fourth of july nineteen seventy nine in ohio", "", "date_of_birth"),
+        ("date of birth oh four oh seven seventy nine thank you", "", "date_of_birth"),
+        ("Born 4 July 1979, in Ohio", "4 July 1979", "date_of_birth"),
+        # addresses of mail and pages, users' names
+        ("write to anna dot kovacs at fastpost dot org tomorrow", "", "email"),
+        ("write to a k nineteen at g m x dot d e tomorrow", "", "email"),
+        ("my email is river stone underscore four at mailbox dot co dot uk ok", "", "email"),
+        ("Mail anna_k@fastpost.co.uk today", "anna_k@fastpost.co.uk", "email"),
+        ("look at w w w dot anna kovacs dot net slash photos please", "", "url"),
+        ("it is on https://anna-kovacs.net/cv since May", "https://anna-kovacs.net/cv", "url"),
+        ("my handle is blue underscore heron forty two by the way", "", "username"),
+        ("Ask @blue_heron42 about it", "@blue_heron42", "username"),
+        # addresses and spelled names
+        ("i live at forty two maple grove with two cats", "", "address"),
+        ("Send it to 1207 Old Mill Road tomorrow", "1207 Old Mill Road", "address"),
+        ("that's k o v a c s yes", "k o v a c s", "person"),
+        ("that's K as in Kilo, O, V, A, C, S.", "K as in Kilo, O, V, A, C, S", "person"),
+    ],
+)  # fmt: skip
+def test_a_value_is_found_from_its_first_word_to_its_last(text: str, value: str, label: str):
+    found = find(text)
+    assert [x for _, x in found] == [label], found
+    if value:
+        assert found == [(value, label)]
+    else:
+        words = text.split()
+        inside = found[0][0].split()
+        assert len(inside) >= 4
+        assert " ".join(inside) in text
+        left = " ".join(words).replace(found[0][0], " ").split()
+        assert not {"one", "two", "four", "five", "six", "seven", "eight", "nine", "dot", "underscore"} - {"two"} & set(
+            left
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "that comes to four hundred and twelve dollars and thirty cents",
+        "order number four four one nine two seven is on its way",
+        "we're in room two one seven on the third floor",
+        "flight b a two eight six leaves at three forty p m",
+        "the meeting is on march third at half past ten",
+        "version 3.12.4 came out in 2019 and 4.0.1 last week",
+        "about 12,400 people voted and 3,200,500 did not",
+        "he was born in nineteen sixty two",
+        "go to bbc dot co dot uk and click on news",
+        "write to support at example dot com",
+        "let's look at the dot net conference at nine to five",
+        "there are four of us and i want one for you too",
+        "from 1200 to 1500 people came in 2012 and 2016",
+        "one two three four go",
+        "call 911 or 112 at once",
+        "Call 1-800-555-0199 for help",
+        "NASA and the BBC said so in the USA",
+        "we won three two and they lost five nil",
+        "one of two three four bedroom houses on the main street",
+    ],
+)
+def test_numbers_of_nobody_stay(text: str):
+    assert find(text) == []
+
+
+def test_offsets_are_of_the_text_whatever_stands_around():
+    text = "  «Yes» — it's\t07700\u00a0900 123… ok"
+    assert find(text) == [("07700\u00a0900 123", "phone")]
+
+
+@pytest.mark.parametrize(
+    ("context", "text", "value"),
+    [
+        ("What's the account number?", "Here, 40 11 27 93.", "40 11 27 93"),
+        ("my number is six oh two\nmm hm", "five five five oh one", "five five five oh one"),
+        ("my number is six oh two five five five oh one nine nine", "so that's 602-5550199?", "602-5550199"),
+    ],
+)
+def test_a_question_or_a_first_half_in_an_earlier_segment_counts(context: str, text: str, value: str):
+    assert [x for x, _ in find(text, context)] == [value]
+
+
+def test_an_unfinished_number_is_covered_at_the_end_after_words_that_ask_for_one():
+    assert find("Sure, my number is 555.") == [("555", "phone")]
+    assert find("i have 555") == []
+    assert find("is it room 212") == []
+
+
+def test_a_failed_check_digit_changes_label_or_score_and_releases_nothing():
+    right, wrong = "pay with 4111 1111 1111 1111 ok", "pay with 4111 1111 1111 1112 ok"
+    (good,), (bad,) = RULES.find(right), RULES.find(wrong)
+    assert (good.start, good.end) == (bad.start, bad.end)
+    assert good.label == "card"
+    assert good.score > bad.score
+    right, wrong = "my iban is GB82 WEST 1234 5698 7654 32", "my iban is GB82 WEST 1234 5698 7654 33"
+    (good,), (bad,) = RULES.find(right), RULES.find(wrong)
+    assert (good.start, good.end) == (bad.start, bad.end)
+    assert good.score > bad.score

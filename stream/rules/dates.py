@@ -11,7 +11,7 @@ from stream.rules.words import TextWord
 
 _LINKS = frozenset(("of", "the", "th", "st", "nd", "rd"))
 _NUMBERS = frozenset((ItemKind.DIGITS, ItemKind.QUANTITY))
-_SOFT = frozenset((ItemKind.FILLER, ItemKind.CORRECTION, ItemKind.SIGN, ItemKind.ALIKE))
+_SOFT = frozenset((ItemKind.FILLER, ItemKind.CORRECTION, ItemKind.SIGN, ItemKind.ALIKE, ItemKind.REPEAT))
 
 
 class DateSpan(NamedTuple):

@@ -39,5 +39,7 @@ def _rows(context: Any) -> Iterator[str]:
         if isinstance(value, list | tuple):
             value = ",".join(map(str, value))
         origin = origin_of(context, param)
+        if origin and param.name == "redact_key":
+            value = "(a secret)"
         shown = value if origin else default_of(param)
         yield f"  {param.name:<24}  {shown!s:<26}  {origin or 'default'}"

@@ -8,6 +8,7 @@ from typing import Annotated
 from consumers.cli.flags import Select
 from consumers.cli.options import HttpFlags, LogLevelOption
 from consumers.common.logs import configure_logging
+from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import EngineSettings, SettingError
 
 
@@ -23,6 +24,7 @@ class ListenCommand:
             "promise_epsilon device number_format overload_seconds idle_seconds"
         ),
     ]
+    redaction: RedactionSettings
     log_level: LogLevelOption = "info"
 
 
@@ -36,4 +38,4 @@ def listen(settings: ListenCommand) -> None:
     if http is None:
         raise SettingError("http_port", "`hearken listen` serves nothing but HTTP, so it needs a port")
     check_engine(settings.engine)
-    asyncio.run(listen_until_signal(http, partial(build_engine, settings.engine)))
+    asyncio.run(listen_until_signal(http, partial(build_engine, settings.engine, settings.redaction)))

@@ -19,6 +19,7 @@ from consumers.cli.help import show_help
 from consumers.cli.help_text import Group
 from consumers.cli.import_ import import_checkpoint
 from consumers.cli.listen import listen
+from consumers.cli.purge import purge
 from consumers.cli.replay import replay
 from consumers.cli.serve import serve
 from consumers.cli.tag import tag
@@ -55,6 +56,7 @@ add_command(app, train, TRAIN)
 add_command(app, import_checkpoint, TRAIN, "import")
 add_command(app, calibrate, TRAIN)
 add_command(app, warm, OPERATE)
+add_command(app, purge, OPERATE)
 add_command(topics_app, topics.check)
 add_command(topics_app, topics.create)
 add_command(dlq_app, dlq.list_letters, name="list")

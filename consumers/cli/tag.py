@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from consumers.cli.flags import Select
 from consumers.cli.options import FormatOption, SessionOption
 from consumers.common.logs import configure_logging
+from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import OFFLINE, EngineSettings, SettingError, setting
 
 TEXT = "text"
@@ -57,10 +58,11 @@ class TagCommand:
             "tagger policy stability score_threshold settled_threshold publish_settled device number_format", **OFFLINE
         ),
     ]
+    redaction: RedactionSettings
 
 
 def tag(settings: TagCommand) -> int:
-    """Label lines of standard input; revisions go to standard output."""
+    """Label lines of standard input; revisions, or with --redact redacted updates, go to standard output."""
     configure_logging("info")
     from consumers.formats.ignored import IgnoredRecords
     from consumers.formats.line_reader import LineReader
@@ -79,9 +81,12 @@ def tag(settings: TagCommand) -> int:
         check_format(settings.format)
     elif settings.format not in (NORMAL, TEXT):
         raise SettingError("format", "lines of text are of no format: leave --input or --format out")
+    if settings.redaction.redact is not None and (settings.output == "text" or settings.auto_close):
+        name = "auto_close" if settings.auto_close else "output"
+        raise SettingError(name, "--redact writes redacted updates of the segments as they come; leave one of them out")
     check_engine(settings.engine)
     _check_punctuation(settings)
-    engine = build_engine(settings.engine)
+    engine = build_engine(settings.engine, settings.redaction)
     from consumers.runtime.tag_lines import TEXT_ENDS, TEXT_SESSION, RunningTextReader, TextReader, tag_input
     from stream.sentences.auto_close import AutoClose
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from consumers.kafka.topics.topics import TopicProblem
 
 Cluster = Annotated[
-    ServiceSettings, Select("broker input output dead_letter state group connect_seconds", connect_seconds=10.0)
+    ServiceSettings,
+    Select("broker input output dead_letter state redacted group connect_seconds", connect_seconds=10.0),
 ]
 
 
@@ -89,12 +90,12 @@ async def _report(admin: "AIOKafkaAdminClient", service: ServiceSettings, create
     from rich.console import Console
     from rich.table import Column, Table
 
-    from consumers.kafka.topics.topics import ROLES, check_topics, find_topics
+    from consumers.kafka.topics.topics import check_topics, find_topics, roles_of
 
     found = await find_topics(admin, service.topics)
     problems = await check_topics(admin, service.topics)
     table = Table(Column("topic", overflow="fold"), "for", "partitions", "replicas", "state of it")
-    for role in ROLES:
+    for role in roles_of(service.topics):
         name, topic = getattr(service.topics, role), found.get(role)
         figures = (str(topic.partitions), str(topic.replication)) if topic else ("-", "-")
         table.add_row(name, role.replace("_", " "), *figures, _verdict(name, problems, created))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from consumers.cli.flags import Select
 from consumers.common.logs import configure_logging
+from consumers.common.redaction import RedactionSettings
 from consumers.common.settings import OFFLINE, EngineSettings, ServiceSettings, setting
 
 MAX_SHOWN = 20
@@ -22,6 +23,8 @@ class VerifyCommand:
     engine: Annotated[
         EngineSettings, Select("tagger policy stability score_threshold settled_threshold publish_settled", **OFFLINE)
     ]
+    redaction: RedactionSettings
+    """Revisions of a service that redacts have no text of spans."""
     finals_only: Annotated[
         bool,
         _option(
@@ -51,7 +54,7 @@ def verify(settings: VerifyCommand) -> int:
     service = settings.service
     check_cluster(service.broker)
     check_engine(settings.engine)
-    engine = build_engine(settings.engine)
+    engine = build_engine(settings.engine, settings.redaction)
     from consumers.verify.topic_check import verify_topics
 
     configure_logging("warning")

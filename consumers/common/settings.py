@@ -17,6 +17,7 @@ import typer
 PREFIX = "HEARKEN_"
 DEFAULT_TAGGER = "ner"
 TAGGER_VARIABLE = f"{PREFIX}TAGGER"
+REDACTED_TOPIC = "hearken.redacted"
 DEFAULT_POLICY = "default"
 """What the tagger was calibrated to, else a price, or last:3 without a head
 (`encoder.restart.policy_text.resolve_policy`).
@@ -102,7 +103,7 @@ LogTextOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Topics:
-    """Names of the four topics.
+    """Names of the four topics, and of that of the redacted stream.
 
     Raises:
         SettingError: a name is not valid, or two are the same.
@@ -122,19 +123,23 @@ class Topics:
             show_default="GROUP.state",
         ),
     ] = ""
+    redacted: Annotated[
+        str,
+        _kafka("Topic that --redact writes.", "--redacted-topic", metavar="TOPIC", show_default=REDACTED_TOPIC),
+    ] = ""
 
     def __post_init__(self) -> None:
-        for field in ("input", "output", "dead_letter", "state"):
+        for field in ("input", "output", "dead_letter", "state", "redacted"):
             name = getattr(self, field)
-            if (not _TOPIC.fullmatch(name) or name in (".", "..")) and (name or field != "state"):
+            if (not _TOPIC.fullmatch(name) or name in (".", "..")) and (name or field not in ("state", "redacted")):
                 raise SettingError(f"{field}_topic", f"{name!r} is not a topic name (letters, digits, '.', '_', '-')")
-        if len(set(self.all)) < 4:
+        if len(set(self.all)) < len(self.all):
             raise SettingError("output_topic", "input, output, dead letters and state need four different topics")
 
     @property
     def all(self) -> tuple[str, ...]:
-        """The four names."""
-        return self.input, self.output, self.dead_letter, self.state
+        """The four names, and that of the redacted stream if it is written."""
+        return self.input, self.output, self.dead_letter, self.state, *([self.redacted] if self.redacted else [])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
 from consumers.http.api.perspective import offered_attributes, perspective_routes
 from consumers.http.api.perspective_discovery import discovery_routes
+from consumers.http.api.redact import redact_routes
 from consumers.http.api.stream import stream_routes
 from consumers.http.guard.auth import AuthMiddleware, token_number
 from consumers.http.guard.body_encoding import BodyEncodingMiddleware
@@ -120,9 +121,12 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
         routes += live_routes(context.live, worker.engine.stats, service)
     if gateway is not None:
         routes += label_routes(gateway, names)
+        routes += redact_routes(gateway, worker.engine)
         routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes)
     routes += discovery_routes()
     if gateway is not None:
         received = worker.engine.intake.segments
-        routes += stream_routes(gateway, received, settings, context.traffic, names, context.ignored)
-    return routes + openapi_routes(settings, names, tuple(offered))
+        routes += stream_routes(
+            gateway, received, settings, context.traffic, names, context.ignored, worker.engine.redactor is not None
+        )
+    return routes + openapi_routes(settings, names, tuple(offered), worker.engine)

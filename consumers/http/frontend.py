@@ -45,7 +45,8 @@ class HttpFrontend:
         engine = worker.engine
         self.live = LiveModel(engine.tagger_names, thresholds=engine.score_thresholds, received=engine.intake.segments)
         self._gateway = Gateway(worker, heard=lambda message: self.observer.on_message(message))
-        self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, LiveObserver(self.live)])
+        live = LiveObserver(self.live, worker.engine.redactor is not None)
+        self.observer: ServiceObserver = ServiceObservers([self._timings, self._gateway, live])
         """Must be called with every step of the worker."""
 
     @asynccontextmanager

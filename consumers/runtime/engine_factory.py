@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 import structlog
 
 from consumers.common.console import show_loading
+from consumers.common.redaction import NO_REDACTION, RedactionSettings
 from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, POLICIES, EngineSettings, SettingError, suggest
 from consumers.runtime.promises import ServedTagger, log_promises, make_watch, parse_alphas
 from consumers.runtime.settled import choose_rules, log_settled, watch_settled
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from encoder.checkpoints.names import HeadChoice
     from stream.engine.engine import Engine
     from stream.labelling.hybrid import HybridLabeller
     from stream.revisions.emission import Emission
     from stream.revisions.score_thresholds import ScoreThresholds
+    from stream.sessions.redactor import Redactor
 
 
 def check_engine(settings: EngineSettings) -> None:
@@ -43,15 +47,15 @@ def tagger_names(settings: EngineSettings) -> tuple[str, ...]:
     return tuple(head for choice in _choose_taggers(settings.taggers) for head in choice.heads)
 
 
-def build_engine(settings: EngineSettings) -> "Engine":
-    """Load taggers and build an engine. Takes seconds, and shows it.
+def build_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> "Engine":
+    """Load taggers and build an engine, which redacts if labels are named. Takes seconds, and shows it.
 
     Raises:
         SettingError: see `check_engine`; or the device is missing, a checkpoint is damaged, the policy needs a number,
             or a threshold is that of a score that no tagger has.
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
-        engine = _load(settings)
+        engine = _load(settings, redaction)
     warn_of_cache()
     return engine
 
@@ -75,7 +79,7 @@ def log_loaded(engine: "Engine", **fields: int) -> None:
     log_settled(engine.rules, engine.promises.settled, engine.tagger_names)
 
 
-def _load(settings: EngineSettings) -> "Engine":
+def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
     # Compute has one core, Kafka and the event loop the other. Where torch computes, `set_num_threads` alone is too
     # late: it reaches the compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -125,7 +129,23 @@ def _load(settings: EngineSettings) -> "Engine":
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
         governor=Governor(settings.overload_seconds) if settings.overload_seconds else None,
         budget=budget,
+        redactor=_make_redactor(redaction, labellers),
     )
+
+
+def _make_redactor(settings: RedactionSettings, labellers: "Sequence[HybridLabeller]") -> "Redactor | None":
+    from stream.redaction.rule_covers import labels_of_rules, make_detector
+    from stream.sessions.redactor import Redactor
+
+    labels = {name: own for labeller in labellers for name, own in labeller.span_labels.items()}
+    custom = settings.read_rules()
+    by_rules = labels_of_rules(custom)
+    policy = settings.make_policy(by_rules.union(*labels.values()))
+    if policy is None:
+        return None
+    taggers = frozenset(name for name, own in labels.items() if policy.labels is None or own & policy.labels)
+    detect = make_detector(custom) if policy.labels is None or by_rules & policy.labels else None
+    return Redactor(policy, taggers, detect)
 
 
 def _choose_taggers(names: list[str]) -> "list[HeadChoice]":

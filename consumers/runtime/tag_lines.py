@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from consumers.common.json_wrapping import BYTE_ORDER_MARK
+from consumers.common.redaction import hide_detail
 from consumers.formats.decode import BadInput, make_closed_update
 from consumers.formats.ignored import IgnoredRecords
 from consumers.formats.line_reader import Line, LineReader
@@ -24,10 +25,13 @@ from consumers.runtime.text_output import TextOutput
 from stream.engine.engine import Engine, StepResult
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
+from stream.redaction.messages import RedactedMessage, RedactedUpdate
 from stream.sentences.auto_close import AutoClose
 
 TEXT_SESSION = "stdin"
 TEXT_ENDS = (End(session=TEXT_SESSION),)
+Answer = Revision | RedactedMessage
+"""What is written: redacted updates if the engine redacts, else revisions."""
 MAX_PENDING = 1024
 """Largest number of lines in the engine: enough to fill its batches, few enough for early output."""
 
@@ -58,24 +62,31 @@ class RunningTextReader:
 
 @dataclass
 class OrderedOutput:
-    """Reorders revisions: those of a line are released once all earlier lines are answered."""
+    """Reorders revisions: those of a line are released once all earlier lines are answered.
+
+    Args:
+        redacted: whether the messages of the redacted stream are written instead.
+    """
+
+    redacted: bool = False
 
     _open: deque[int] = field(default_factory=deque)
     _unanswered: dict[int, int] = field(default_factory=dict)
-    _revisions: dict[int, list[Revision]] = field(default_factory=dict)
+    _revisions: dict[int, list[Answer]] = field(default_factory=dict)
 
     def add_line(self, line: int, messages: int = 1) -> None:
         """Add a line with the number of its messages that the engine has; lines must be added in order."""
         self._open.append(line)
         self._unanswered[line] = messages
 
-    def add_result(self, result: StepResult) -> list[Revision]:
+    def add_result(self, result: StepResult) -> list[Answer]:
         """Add the result of a step; returns the revisions that may be written now."""
-        for revision in result.revisions:
+        answers: list[Answer] = [x.message for x in result.redacted] if self.redacted else [*result.revisions]
+        for revision in answers:
             self._revisions.setdefault(revision.offset, []).append(revision)
         for answer in result.answered:
             self._unanswered[answer.offset] -= 1
-        ready: list[Revision] = []
+        ready: list[Answer] = []
         while self._open and not self._unanswered[self._open[0]]:
             line = self._open.popleft()
             del self._unanswered[line]
@@ -120,12 +131,13 @@ class TagRun:
         self._final_only = final_only
         self._out = out
         self._errors = errors
+        self._redacts = engine.redactor is not None
         self._auto_close = auto_close
         self._text_output = TextOutput(engine.intake.segments, engine.score_thresholds) if as_text else None
         # Where a segment closes depends on all revisions before, and the text that is written on all lines before.
         self._max_pending = MAX_PENDING if auto_close is None and not as_text else 1
         self._ends = ends
-        self._order = OrderedOutput()
+        self._order = OrderedOutput(self._redacts)
         self._last_line = 0
         self.bad = 0
         self.lines = 0
@@ -169,7 +181,7 @@ class TagRun:
         try:
             messages = self._reader.read(line.value, self._key, line.number)
         except (BadInput, InputError) as error:
-            self._report(line.number, f"{error.reason}: {error.detail}")
+            self._report(line.number, self._explain(error))
         else:
             self._submit_all(messages, line.number)
 
@@ -182,20 +194,24 @@ class TagRun:
         try:
             self._engine.submit(message, line)
         except InputError as error:
-            self._report(line, f"{error.reason}: {error.detail}")
+            self._report(line, self._explain(error))
             return False
         if self._text_output is not None:
             self._text_output.hear(message)
         return True
 
-    def _write(self, revisions: list[Revision]) -> None:
-        for revision in revisions:
-            if self._auto_close is not None:
-                self._auto_close.see(revision)
-            if self._text_output is not None:
-                self._text_output.see(revision)
-            elif revision.final or not self._final_only:
-                self._out.write(_encode_line(revision))
+    def _explain(self, error: BadInput | InputError) -> str:
+        detail = hide_detail(error.reason, error.detail) if self._redacts else error.detail
+        return f"{error.reason}: {detail}"
+
+    def _write(self, answers: list[Answer]) -> None:
+        for answer in answers:
+            if isinstance(answer, Revision) and self._auto_close is not None:
+                self._auto_close.see(answer)
+            if isinstance(answer, Revision) and self._text_output is not None:
+                self._text_output.see(answer)
+            elif not (self._final_only and isinstance(answer, Revision | RedactedUpdate) and not answer.final):
+                self._out.write(_encode_line(answer))
         if self._text_output is not None:
             self._out.writelines(self._text_output.write_closed())
         self._out.flush()
@@ -206,8 +222,8 @@ class TagRun:
         print(f"line {line + 1} (offset {line}): {error}", file=self._errors, flush=True)
 
 
-def _encode_line(revision: Revision) -> bytes:
-    """Encode a revision as one line, also for terminals and for readers that break lines at U+0085 or U+2028."""
+def _encode_line(revision: Answer) -> bytes:
+    """Encode a message as one line, also for terminals and for readers that break lines at U+0085 or U+2028."""
     line = msgspec.json.encode(revision)
     return _CONTROL.sub(lambda found: b"\\u%04x" % ord(found[0].decode()), line) + b"\n"
 

@@ -18,12 +18,14 @@ from stream.messages.types import Message
 from stream.overload.budget import Budget, Unit
 from stream.overload.governor import Governor, OverloadChange
 from stream.overload.restart_pricing import RestartPricing
+from stream.redaction.faults import hide_error
 from stream.revisions.emission import LOW, Emission
 from stream.revisions.promise_watch import PromiseWatch
 from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.settled import DEFAULT_RULES, SettledRules
 from stream.sessions.active_session import ActiveSession
 from stream.sessions.operations import DropSession, Operation, Remove, Write
+from stream.sessions.redactor import Redactor
 from stream.sessions.registry import SessionRegistry
 from stream.sessions.session import REMEMBERED_SEGMENTS
 from stream.sessions.snapshot import SavedSession
@@ -52,9 +54,9 @@ class Engine:
         governor: limits restarts while updates wait too long, as reported by `update_load`; None never does.
         budget: limits restarts to a rate of compute, by the time reported by `update_load`; None never does.
         remember_seconds: how long an ended session is remembered, so that `rev` and span ids continue if it comes back.
-        remember_segments: closed segments of a session that can still be edited or deleted. All members of a consumer
-            group must have the same value.
+        remember_segments: closed segments of a session that can be edited or deleted; the same in all of a group.
         max_open_segments: a new segment beyond them closes the oldest one of its session (`Revision.closed_by`).
+        redactor: makes the redacted stream; then spans of revisions have no text.
         whole_words: whether spans are fitted to whole words; evaluations measure those that the tagger labelled.
         promises: what is promised of published spans; None: nothing, fates are only counted.
         rules: how the settled text of each tagger is found.
@@ -75,6 +77,7 @@ class Engine:
         remember_seconds: float = 3600.0,
         remember_segments: int = REMEMBERED_SEGMENTS,
         max_open_segments: int = MAX_OPEN_SEGMENTS,
+        redactor: Redactor | None = None,
         whole_words: bool = True,
         promises: PromiseWatch | None = None,
         rules: SettledRules = DEFAULT_RULES,
@@ -97,6 +100,7 @@ class Engine:
         self._sessions = SessionRegistry(
             self.tagger_names, self.labeller, policy, remember_segments, self._thresholds, self.promises
         )
+        self.redactor = self._sessions.redactor = redactor
         self._no_words = (NO_WORDS,) * len(self.tagger_names)
         self._token_budget = token_budget
         self.rules = rules
@@ -205,6 +209,7 @@ class Engine:
         if self.sliced:
             self._work_on_slices(jobs, result)
             timer.end("slices")
+        result.redacted = self.redactor.take_messages() if self.redactor else []
         self._count_step(result, before)
         return result
 
@@ -341,7 +346,8 @@ class Engine:
         if isinstance(operation, Write | Remove):
             segment, offset = operation.segment, operation.offset
             result.entries += self._sessions.reset_session(operation)
-        result.failures.append(Failure(operation.session, segment, offset, error))
+        fault = hide_error(error) if self.redactor else error
+        result.failures.append(Failure(operation.session, segment, offset, fault))
         result.stats.failures += 1
         self._mark_answered(operation, result)
 

@@ -12,6 +12,7 @@ from stream.engine.engine import Answer, Engine, StepResult
 from stream.messages.caller_id import NOBODY, CallerId
 from stream.messages.types import Message
 from stream.overload.governor import OverloadChange
+from stream.redaction.faults import hide_error
 
 QUIET_TURNS = 10
 """Iterations of the event loop without a message after which it has read what was there: a socket whose message was
@@ -267,6 +268,6 @@ class Worker:
         return min(max(soonest if seconds is None else min(soonest, seconds), 0.01), 1.0)
 
     def _fail(self, error: BaseException) -> None:
-        self.error, self._stopped = error, True
+        self.error, self._stopped = error if self.engine.redactor is None else hide_error(error), True
         self._progress.set()
         self._batches.put_nowait(None)

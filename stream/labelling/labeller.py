@@ -198,6 +198,10 @@ class Labeller(Protocol[P]):
         Engines of another one may label a few words otherwise.
         """
 
+    @property
+    def span_labels(self) -> Mapping[str, frozenset[str]]:
+        """Labels of the spans of each tagger."""
+
     def open_session(
         self, policy: RestartPolicy, saved: Sequence[SavedSegment] = (), contexts: Sequence[bytes] = ()
     ) -> SessionLabels[P]:

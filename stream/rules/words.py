@@ -1,7 +1,7 @@
 """Words of a text with their offsets, phrases of them, and the words that ask for a value."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from stream.rules.vocabulary import CUES, NEAR_CUES, NUMBER_WORDS
@@ -88,6 +88,12 @@ class Phrases(Generic[Value]):
             self._by_first.setdefault(first, []).append((tuple(rest), value))
         for found in self._by_first.values():
             found.sort(key=lambda x: -len(x[0]))
+
+    def values(self) -> Iterator[Value]:
+        """Yield the value of each phrase."""
+        for found in self._by_first.values():
+            for _, value in found:
+                yield value
 
     def match(self, words: Sequence[TextWord], at: int) -> tuple[int, Value | None]:
         """Find the longest phrase that begins at a word.

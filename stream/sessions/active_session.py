@@ -12,6 +12,7 @@ from stream.labelling.labeller import Labeller, Labelling, SavedSegment, Session
 from stream.messages.types import Revision, Span
 from stream.revisions.span_diff import Difference
 from stream.sessions.operations import Write
+from stream.sessions.redactor import Redactor
 from stream.sessions.session import REMEMBERED_SEGMENTS, Counters, PublishedSpans, Segment, Session
 from stream.sessions.snapshot import Entry, LabelState, SavedSession, SegmentState, SessionState, SpanState
 
@@ -26,6 +27,7 @@ class ActiveSession:
     """Closed segments that can still be edited or deleted."""
     number_formats: Mapping[str, str] = field(default_factory=dict)
     """Of each tagger of this engine, to be stored with its labels."""
+    redactor: Redactor | None = None
     contexts: tuple[bytes, ...] = ()
     """The closed contexts as saved after the last closing: a failed step may have damaged those of the labeller."""
     readings: dict[str, tuple[Labelling, ...]] = field(default_factory=dict)
@@ -79,6 +81,9 @@ class ActiveSession:
         for tagger, offset in settled.items():
             self.state.spans_of(tagger, name).settled = offset
         self.readings[name] = readings
+        if self.redactor is not None:
+            by_tagger = dict(zip(self.number_formats, readings, strict=True))
+            self.redactor.redact_write(self.state, write, closing, by_tagger)
         forgotten = self.close_segment(name) if closing else ()
         words = self.save_segment(name)
         closed_by = write.closed_by if closing else None
@@ -150,6 +155,7 @@ def end_session(state: Session) -> list[Entry]:
     """Reduce a session to its gravestone."""
     names = list(state.segments)
     state.segments = {}
+    state.redaction = None
     state.life_started_at = state.seq
     state.labels_void_before = 0
     return [_session_entry(state, ended=True), *(Entry(state.id, name, None) for name in names)]
@@ -190,6 +196,7 @@ def _session_entry(
         closing=closing or {},
         removed=removed,
         removed_at=dict(state.removed_at),
+        redaction=None if state.redaction is None else state.redaction.save(),
     )
     return Entry(state.id, None, value)
 
@@ -209,6 +216,9 @@ def _pack_segment(
         speaker=segment.speaker,
         channel=segment.channel,
         opened=segment.opened,
+        redaction=None
+        if state.redaction is None or segment.redaction is None
+        else state.redaction.save_segment_redaction(segment.redaction, segment.text),
         labels={
             name: _pack_labels(
                 segment.published_spans.get(name) or PublishedSpans(),

@@ -14,6 +14,7 @@ from stream.revisions.span_diff import Difference
 from stream.revisions.spans import score_segment, update_span_details
 from stream.sessions.active_session import ActiveSession, end_session, restore_state
 from stream.sessions.operations import DropSession, EndSession, Operation, PurgeEnded, Remove, Restore, Write
+from stream.sessions.redactor import Redactor
 from stream.sessions.session import Segment, Session
 from stream.sessions.snapshot import Entry, SavedSession
 from stream.sessions.step_result import FormatDifference, StepResult
@@ -37,6 +38,8 @@ class SessionRegistry:
         self._policy = policy
         self._thresholds = thresholds
         self._promises = promises
+        self.redactor: Redactor | None = None
+        """Set once, before the first session; None if nothing is redacted."""
         passes = zip(labeller.passes, labeller.precisions, strict=True)
         self._number_formats = {name: number_format for names, number_format in passes for name in names}
         self._reported: set[FormatDifference] = set()
@@ -53,7 +56,10 @@ class SessionRegistry:
             known = self.ended.pop(name, None) or Session(name)
             state = known if saved is None else restore_state(name, saved, self._taggers)
             labels = self._labeller.open_session(self._policy)
-            session = self.active[name] = ActiveSession(state, labels, self._remember_segments, self._number_formats)
+            formats, redactor = self._number_formats, self.redactor
+            session = self.active[name] = ActiveSession(state, labels, self._remember_segments, formats, redactor)
+            if redactor is not None:
+                redactor.open_session(state, saved)
             if saved is None:
                 result.stats.sessions += 1
             else:
@@ -95,10 +101,14 @@ class SessionRegistry:
         session.reset_labels(self._labeller, self._policy)
         name = operation.segment
         if isinstance(operation, Remove):
-            session.state.segments.pop(name, None)
+            removed = session.state.segments.pop(name, None)
+            if removed is not None and self.redactor is not None:
+                self.redactor.remove_segment(session.state, name, removed)
             return session.snapshot_entries_after_removal([name])
         segment = session.state.open_segment(operation)
         segment.store_text(operation)
+        if self.redactor is not None:
+            self.redactor.withhold_write(session.state, operation)
         forgotten = session.close_segment(name) if operation.final and not segment.closed else ()
         return session.snapshot_entries_after_write(name, session.save_segment(name), forgotten)
 
@@ -136,6 +146,8 @@ class SessionRegistry:
             return
         session.state.begin_change(operation.offset, operation.fully_applied_through)
         session.delete_labels(operation.segment)
+        if self.redactor is not None:
+            self.redactor.remove_segment(session.state, operation.segment, session.state.segments[operation.segment])
         result.revisions += session.state.retract_segment(self._taggers, operation.segment, self._thresholds)
         result.entries += session.snapshot_entries_after_removal([operation.segment])
 
@@ -146,6 +158,8 @@ class SessionRegistry:
             state = restore_state(operation.session, saved, self._taggers)
         if state is not None:
             state.begin_change(operation.offset, operation.fully_applied_through)
+            if self.redactor is not None:
+                self.redactor.end_session(state)
             result.entries += end_session(state)
             self.ended[operation.session] = state
         if session:

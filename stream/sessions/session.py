@@ -7,6 +7,7 @@ import msgspec
 
 from stream.messages.types import Cause, ClosedBy, Revision, Span
 from stream.messages.word_times import Times
+from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
 from stream.revisions.score_thresholds import ScoreThresholds
 from stream.revisions.span_diff import Difference, retract
 from stream.sessions.operations import Write
@@ -59,6 +60,8 @@ class Segment(msgspec.Struct):
     """The input message that opened it."""
     speaker: str | None = None
     channel: str | None = None
+    redaction: SegmentRedaction | None = None
+    """What was released of it; None before anything was, or if nothing is redacted."""
 
     def store_text(self, write: Write) -> None:
         """Take over text, times, speaker and channel of a write."""
@@ -80,6 +83,8 @@ class Session(msgspec.Struct):
     life_started_at: int = 0
     labels_void_before: int = 0
     removed_at: dict[str, int] = {}
+    redaction: SessionRedaction | None = None
+    """None if nothing is redacted."""
 
     def begin_change(self, offset: int, fully_applied_through: int) -> None:
         """Start applying the message at `offset`; afterwards each message up to the second one is fully applied."""
@@ -127,7 +132,7 @@ class Session(msgspec.Struct):
         shown.published = True
         counters.next_span += len(difference.added)
         counters.rev += 1
-        return Revision(
+        revision = Revision(
             tagger=tagger,
             session=self.id,
             segment=name,
@@ -145,6 +150,7 @@ class Session(msgspec.Struct):
             settled=settled,
             settled_cause=msgspec.UNSET if settled >= told else settled_cause,
         )
+        return revision if self.redaction is None else _without_text(revision)
 
     def retract_segment(self, taggers: Iterable[str], name: str, thresholds: ScoreThresholds) -> list[Revision]:
         """Remove a segment; each of these taggers that ever published a revision of it takes all back."""
@@ -159,6 +165,16 @@ class Session(msgspec.Struct):
                 revisions.append(self.revise(tagger, name, retraction, settled_cause="delete"))
         del self.segments[name]
         return revisions
+
+
+def _without_text(revision: Revision) -> Revision:
+    """Return a revision whose spans have no text: it may be sensitive, whatever their label."""
+    replace = msgspec.structs.replace
+    return replace(
+        revision,
+        spans=tuple(replace(x, text="") for x in revision.spans),
+        retracted=tuple(replace(x, text="") for x in revision.retracted),
+    )
 
 
 class _Closable(Protocol):

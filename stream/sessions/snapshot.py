@@ -43,6 +43,7 @@ from typing import NamedTuple
 import msgspec
 
 from stream.messages.word_times import Times
+from stream.redaction.session_redaction import SegmentRedactionState, SessionRedactionState
 
 
 class SpanState(NamedTuple):
@@ -104,6 +105,8 @@ class SegmentState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     opened: Opened = NEVER_OPENED
     """Sort key of open segments. It differs from `order` where updates are coalesced: the opening update of a segment
     may be superseded by a newer one, so that a segment that opened later is written first."""
+    redaction: SegmentRedactionState | None = None
+    """What was released of it, if the engine redacts."""
 
 
 class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -125,6 +128,8 @@ class SessionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Segments that this operation removed."""
     removed_at: dict[str, int] = {}
     """Removed segments with their last input message, where that is later than `offset`."""
+    redaction: SessionRedactionState | None = None
+    """Numbers of its values, if the engine redacts; those of open segments are in their entries."""
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -153,6 +158,7 @@ class SavedSession:
     """In order of `SegmentState.order`."""
     repairs: list[Entry]
     """Entries that were not stored, to be written before any other; the step after `Engine.restore` gives them."""
+    redaction: SessionRedactionState | None = None
 
 
 def restore_sessions(entries: Iterable[Entry]) -> dict[str, SavedSession]:
@@ -215,6 +221,7 @@ def _restore_session(session: str, state: SessionState, segments: dict[str, Segm
         removed_at=state.removed_at,
         segments={name: _without_labels(x) if x.seq < state.labels_void_before else x for name, x in ordered},
         repairs=repairs,
+        redaction=state.redaction,
     )
 
 

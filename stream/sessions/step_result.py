@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from stream.messages.types import Revision, Span
+from stream.redaction.messages import RedactedOutput
 from stream.sessions.snapshot import Entry
 from stream.sessions.stats import EngineStats
 
@@ -57,6 +58,8 @@ class StepResult:
     """Effects of one step. Revisions of one session and tagger are in order of `rev`."""
 
     revisions: list[Revision] = field(default_factory=list)
+    redacted: list[RedactedOutput] = field(default_factory=list)
+    """Those of one session in order of `rev`; none unless the engine redacts."""
     answered: list[Answer] = field(default_factory=list)
     """In order within each session. An offset is answered together with the last of its revisions, failed ones too."""
     failures: list[Failure] = field(default_factory=list)

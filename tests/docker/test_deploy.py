@@ -134,11 +134,12 @@ def test_only_what_serves_http_has_a_health_check_and_it_asks_the_port_that_is_s
     """In the image it would be asked of every command, and most answer nothing."""
     assert dict(instructions())["EXPOSE"] == str(DEFAULT_PORT)
     ours = {name: x for name, x in COMPOSE["services"].items() if x.get("image") == "hearken"}
-    assert {name for name, x in ours.items() if "healthcheck" in x} == {"workers"}
-    check = ours["workers"]["healthcheck"]["test"]
-    assert check[:3] == ["CMD", "python3", "-c"]
-    compile(check[3], "healthcheck", "exec")
-    assert f"http://127.0.0.1:{ours['workers']['environment']['HEARKEN_HTTP_PORT']}/healthz" in check[3]
+    assert {name for name, x in ours.items() if "healthcheck" in x} == {"workers", "redacting"}
+    for name in ("workers", "redacting"):
+        check = ours[name]["healthcheck"]["test"]
+        assert check[:3] == ["CMD", "python3", "-c"]
+        compile(check[3], "healthcheck", "exec")
+        assert f"http://127.0.0.1:{ours[name]['environment']['HEARKEN_HTTP_PORT']}/healthz" in check[3]
 
 
 def test_images_of_others_have_a_version() -> None:

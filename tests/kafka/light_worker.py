@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from consumers.common.redaction import NO_REDACTION, RedactionSettings
 from consumers.common.settings import DEFAULT_REMEMBER_SEGMENTS, EngineSettings
 
 
@@ -32,16 +33,18 @@ def make_light() -> None:
     _stand_in("encoder.kernel_cache", kernel=_bare)
 
 
-def light_engine(settings: EngineSettings) -> Any:
+def light_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> Any:
     """As consumers.runtime.engine_factory.build_engine; the word "poison" makes labelling fail."""
     from encoder.restart.policies import parse_policy
     from encoder.restart.policy_text import resolve_policy
     from stream.engine.engine import Engine
     from stream.overload.governor import Governor
     from stream.revisions.emission import parse_emission
+    from stream.sessions.redactor import Redactor
     from tests.stream.fake_tagger import fake_labeller
 
     assert settings.budget_gflops == settings.budget_share == 0, "word lists cost nothing that could be budgeted"
+    policy = redaction.make_policy(frozenset({"person", "place", "organization"}))
     return Engine(
         fake_labeller(*settings.taggers, poison=["poison"]),
         parse_policy(resolve_policy(settings.policy, None)),
@@ -51,6 +54,7 @@ def light_engine(settings: EngineSettings) -> Any:
         idle_seconds=settings.idle_seconds,
         remember_seconds=settings.remember_seconds,
         remember_segments=settings.remember_segments or DEFAULT_REMEMBER_SEGMENTS,
+        redactor=policy and Redactor(policy),
     )
 
 

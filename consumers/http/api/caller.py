@@ -11,6 +11,7 @@ from stream.messages.caller_id import CallerId
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision, Update
 from stream.messages.validation import MAX_ID, check_message
+from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedMessage, RedactedUpdate
 
 MAX_SUPERSEDED = 8192
 """Unanswered messages of one client beyond which updates count against its limit even if they supersede others."""
@@ -43,7 +44,7 @@ class LabellingFailed:
     offset: int
 
 
-Result = Revision | LabellingFailed
+Result = Revision | RedactedMessage | LabellingFailed
 _Mark = Literal["answered", "superseded", "over", "closed", "slow"]
 
 
@@ -93,6 +94,8 @@ class ClientHandle:
     def __init__(self, gateway: Submitter, caller: CallerId, sessions: int, in_flight: int, shown: bool) -> None:
         self._gateway = gateway
         self.shown = shown
+        self.redacted = False
+        """Whether its results are messages of the redacted stream instead of revisions."""
         self.caller = caller
         self._max_sessions = sessions
         self._capacity = asyncio.Semaphore(in_flight)
@@ -147,7 +150,7 @@ class ClientHandle:
         """
         while True:
             item = await self._results.get()
-            if isinstance(item, Revision | LabellingFailed):
+            if isinstance(item, Revision | RedactedUpdate | RedactedDelete | RedactedEnd | LabellingFailed):
                 yield item
             elif item == "slow":
                 raise ClientTooSlow("results were not read for too long")

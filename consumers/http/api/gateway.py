@@ -19,12 +19,18 @@ from consumers.kafka.service.observer import ServiceObserver
 from stream.engine.worker import StepBatch, Worker
 from stream.messages.caller_id import CallerId
 from stream.messages.types import End, Message, Update
+from stream.redaction.messages import RedactedMessage
 from stream.sessions.snapshot import SessionState
 
 IN_FLIGHT = 768
 """Limit of messages in flight of all clients together: three of each of as many connections as there are at most (one
 that is being labelled, one that closes a segment, and one of the next segment).
 """
+
+
+def replace_session(message: RedactedMessage, name: str) -> RedactedMessage:
+    """Return a message under the name that its client uses of the session."""
+    return msgspec.structs.replace(message, session=name)
 
 
 def _ignore(message: Message) -> None:
@@ -83,8 +89,12 @@ class Gateway(ServiceObserver):
         """Give clients their results of a step. Results of other sessions are ignored. Never waits."""
         result = batch.result
         for revision in result.revisions:
-            if held := self._sessions.get(revision.session):
+            if (held := self._sessions.get(revision.session)) and not held.client.redacted:
                 held.client.put(msgspec.structs.replace(revision, session=held.name))
+        for output in result.redacted:
+            held, redactor = self._sessions.get(output.session), self._worker.engine.redactor
+            if redactor is not None and held is not None and held.client.redacted:
+                held.client.put(replace_session(output.message, redactor.hide_name(held.name)))
         for failure in result.failures:
             if failure.segment and (held := self._sessions.get(failure.session)):
                 held.client.put(LabellingFailed(held.name, failure.segment, failure.offset))

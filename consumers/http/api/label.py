@@ -132,7 +132,8 @@ async def label_texts(gateway: Gateway, texts: Sequence[str], group: str) -> lis
             async for result in client.results():
                 if isinstance(result, LabellingFailed):
                     raise NotLabelled(f"text {result.offset}")
-                found[result.offset][result.tagger] = result
+                if isinstance(result, Revision):
+                    found[result.offset][result.tagger] = result
             await submitting
         finally:
             submitting.cancel()

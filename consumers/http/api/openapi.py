@@ -13,12 +13,16 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective, perspective_discovery
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
+from consumers.http.api.redact import RedactResponse, known_labels
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
 from consumers.http.guard.tickets import TICKET_SECONDS, TicketResponse
 from consumers.http.settings import HttpSettings
+from stream.engine.engine import Engine
 from stream.messages.types import Message, Revision
 from stream.messages.validation import MAX_ID
+from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedUpdate
+from stream.redaction.policy import STYLES
 
 Json = dict[str, Any]
 _REF = "#/components/schemas/{name}"
@@ -62,6 +66,10 @@ class Readiness(msgspec.Struct):
 
 _TYPES = (
     LabelResponse,
+    RedactResponse,
+    RedactedUpdate,
+    RedactedDelete,
+    RedactedEnd,
     perspective.AnalyzeResponse,
     TicketResponse,
     Problem,
@@ -73,9 +81,11 @@ _TYPES = (
 )
 
 
-def openapi_routes(settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...]) -> list[BaseRoute]:
-    """Return the route of `/openapi.json`; `names` and `attributes` are as for `describe_api`."""
-    description = describe_api(settings, names, attributes)
+def openapi_routes(
+    settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...], engine: Engine
+) -> list[BaseRoute]:
+    """Return the route of `/openapi.json`; the parameters are those of `describe_api`."""
+    description = describe_api(settings, names, attributes, engine)
 
     async def openapi(request: Request) -> Response:
         return JSONResponse(description)
@@ -83,17 +93,21 @@ def openapi_routes(settings: HttpSettings, names: tuple[str, ...], attributes: t
     return [Route("/openapi.json", openapi)]
 
 
-def describe_api(settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...] = ()) -> Json:
+def describe_api(
+    settings: HttpSettings, names: tuple[str, ...], attributes: tuple[str, ...] = (), engine: Engine | None = None
+) -> Json:
     """Describe all endpoints as OpenAPI 3.1.
 
     Args:
         names: the running taggers.
         attributes: those of Perspective that can be answered.
+        engine: redacts texts.
     """
     (message, *_), schemas = msgspec.json.schema_components([Message, *_TYPES], ref_template=_REF)
     schemas |= {
         "Message": message,
         "LabelRequest": _label_request(names),
+        "RedactRequest": _redact_request(engine),
         "AnalyzeRequest": _analyze_request(attributes),
     }
     keyed = [*_security(settings), {"key": []}] if settings.token else []
@@ -106,6 +120,7 @@ def describe_api(settings: HttpSettings, names: tuple[str, ...], attributes: tup
         "/openapi.json": {"get": _operation("This description", description)},
         perspective_discovery.PATH: {"get": _open("For Google's client libraries", description)},
         "/v1/label": {"post": _label(names)},
+        "/v1/redact": {"post": _redact()},
         "/v1/stream": {"get": _stream()},
         "/v1/ticket": {"post": _ticket()},
     }
@@ -151,6 +166,15 @@ def _label_request(names: tuple[str, ...]) -> Json:
             _object(["texts"], texts=texts, text=null, taggers=taggers),
         ]
     }
+
+
+def _redact_request(engine: Engine | None) -> Json:
+    about = "By default those of the service, else all."
+    known = {"enum": sorted(known_labels(engine))} if engine else {"type": "string"}
+    labels = {"type": ["array", "null"], "items": known, "minItems": 1, "description": about}
+    has_key = engine is not None and engine.redactor is not None and bool(engine.redactor.policy.key)
+    styles = [x for x in STYLES if x != "hash" or has_key]
+    return _object(["text"], text=_TEXT, labels=labels, style={"enum": [*styles, None]})
 
 
 def _analyze_request(attributes: tuple[str, ...]) -> Json:
@@ -207,6 +231,15 @@ def _label(names: tuple[str, ...]) -> Json:
     return _operation("Label texts", answers, description=about, requestBody=_body("LabelRequest"))
 
 
+def _redact() -> Json:
+    answers = {**_answers("RedactResponse", 200), **_problems(400, 408, 413, 422)}
+    about = (
+        "The text is redacted as a closed segment. `start` and `end` are offsets of the text that was sent,"
+        " `redacted_start` and `redacted_end` those of the answer's text."
+    )
+    return _operation("Redact a text", answers, description=about, requestBody=_body("RedactRequest"))
+
+
 def _analyze() -> Json:
     either: Json = {"anyOf": [_ref("Problem"), _ref("GoogleProblem")]}
     answers = {
@@ -226,13 +259,15 @@ def _analyze() -> Json:
 def _stream() -> Json:
     about = (
         "A WebSocket. The client sends messages, one a frame, in normal form (Message) or in the format that the query"
-        ' names; the server answers with Revision and StreamError. `{"type": "end"}` ends all sessions and then the'
+        " names; the server answers with Revision and StreamError, or, with output=redacted, with RedactedUpdate,"
+        ' RedactedDelete and RedactedEnd instead of Revision. `{"type": "end"}` ends all sessions and then the'
         f" connection. Close codes: {', '.join(f'{x.value} {x.name.lower()}' for x in CloseCode)}, 1009 frame too big."
     )
     query = {
         "format": {"enum": [*FORMATS, AUTO], "default": "normal"},
         "ticket": {"type": "string", "description": "Instead of the token, from /v1/ticket."},
         "session": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
+        "output": {"enum": ["revisions", "redacted"], "default": "revisions"},
         "auto_close": {
             "type": "string",
             "pattern": "^(true|false|[1-9][0-9]?)$",
@@ -241,7 +276,8 @@ def _stream() -> Json:
         },
     }
     parameters = [{"name": name, "in": "query", "required": False, "schema": x} for name, x in query.items()]
-    frames = {"client": _ref("Message"), "server": {"oneOf": [_ref("Revision"), _ref("StreamError")]}}
+    kinds = ("Revision", "RedactedUpdate", "RedactedDelete", "RedactedEnd", "StreamError")
+    frames = {"client": _ref("Message"), "server": {"oneOf": [_ref(x) for x in kinds]}}
     answers = {"101": {"description": "The connection is a WebSocket now"}, **_problems(426)}
     return _operation("Label a stream", answers, description=about, parameters=parameters, **{"x-frames": frames})
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from consumers.common.redaction import hide_detail
 from consumers.common.settings import SettingError
 from consumers.formats.base import Segments
 from consumers.formats.decode import BadInput, decode_json
@@ -33,6 +34,7 @@ from consumers.http.settings import HttpSettings
 from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import End, Message, Revision
+from stream.redaction.messages import RedactedMessage
 from stream.sentences.auto_close import WORDS_AFTER, AutoClose
 from stream.sentences.split import PUNCTUATION
 
@@ -98,6 +100,7 @@ def stream_routes(
     traffic: HttpTraffic,
     taggers: Sequence[str],
     ignored: IgnoredRecords | None = None,
+    redacts: bool = False,
 ) -> list[BaseRoute]:
     """Return the routes of `/v1/stream`.
 
@@ -107,6 +110,7 @@ def stream_routes(
         traffic: counts the connections that are ended.
         taggers: names of the taggers that run.
         ignored: counts frames in which their format found nothing to label.
+        redacts: whether the service makes a redacted stream.
     """
 
     async def stream(websocket: WebSocket) -> None:
@@ -114,8 +118,8 @@ def stream_routes(
         code, reason, group = CloseCode.DONE, "", caller_of(websocket).group
         try:
             async with gateway.client(sessions=settings.max_sessions, shown=True, group=group) as client:
-                query = read_query(received, client, websocket.query_params, taggers, ignored)
-                await StreamConnection(websocket, client, query, settings).run()
+                query = read_query(received, client, websocket.query_params, taggers, ignored, redacts)
+                await StreamConnection(websocket, client, query, settings, redacts).run()
         except WebSocketDisconnect:
             return
         except BadQuery as error:
@@ -149,12 +153,22 @@ def read_query(
     query: Mapping[str, str],
     taggers: Sequence[str],
     ignored: IgnoredRecords | None = None,
+    redacts: bool = False,
 ) -> StreamQuery:
     """Read the query of a connection.
 
+    The client gets the results that the query names; `redacts` tells whether the service makes a redacted stream.
+
     Raises:
-        BadQuery: the format is unknown, or segments cannot be closed at sentence ends.
+        BadQuery: the format or the output is unknown, there is no such output, or segments cannot be closed at sentence
+            ends.
     """
+    output = query.get("output", "revisions")
+    if output not in ("revisions", "redacted"):
+        raise BadQuery(f"{output!r} is no output: use revisions or redacted")
+    if output == "redacted" and not redacts:
+        raise BadQuery("the service redacts nothing; it is started with --redact LABELS for that")
+    client.redacted = output == "redacted"
 
     def segments(session: str) -> Segments:
         engine_id = client.engine_id(session)
@@ -163,6 +177,8 @@ def read_query(
     session, name = query.get("session"), query.get("format", NORMAL)
     key = None if session is None else session.encode("utf-8", "surrogatepass")
     auto_close = _read_auto_close(query.get("auto_close", "false"), name, taggers)
+    if auto_close is not None and client.redacted:
+        raise BadQuery("auto_close reads revisions, which output=redacted leaves out; leave one of them out")
     try:
         reader = make_reader(name, segments, DEFAULT_SESSION, ignored)
     except SettingError as error:
@@ -192,11 +208,13 @@ class StreamConnection:
         client: ClientHandle,
         query: StreamQuery,
         settings: HttpSettings,
+        redacts: bool = False,
     ) -> None:
         self._settings = settings
         self._websocket = websocket
         self._client = client
         self._reader, self._key, self._auto_close = query
+        self._redacts = redacts
         self._sending = asyncio.Lock()
 
     async def run(self) -> None:
@@ -269,14 +287,15 @@ class StreamConnection:
             if isinstance(result, LabellingFailed):
                 await self._send_error("labelling_failed", "a fault of the service; its log says why", result.offset)
             else:
-                if self._auto_close is not None:
+                if self._auto_close is not None and isinstance(result, Revision):
                     self._auto_close.see(result)
                 await self._send(result)
 
     async def _send_error(self, reason: str, detail: str, frame: int) -> None:
-        await self._send(StreamError(reason, re.sub("--format ?", "?format=", detail), frame))
+        detail = hide_detail(reason, detail) if self._redacts else re.sub("--format ?", "?format=", detail)
+        await self._send(StreamError(reason, detail, frame))
 
-    async def _send(self, value: Revision | StreamError) -> None:
+    async def _send(self, value: Revision | RedactedMessage | StreamError) -> None:
         async with asyncio.timeout(SEND_SECONDS), self._sending:
             await self._websocket.send_text(_encode(value))
 
@@ -296,7 +315,7 @@ class StreamConnection:
         return value
 
 
-def _encode(value: Revision | StreamError) -> str:
+def _encode(value: Revision | RedactedMessage | StreamError) -> str:
     return msgspec.json.encode(value).decode()
 
 

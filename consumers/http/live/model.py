@@ -15,6 +15,7 @@ from consumers.kafka.service.observer import ServiceObserver
 from stream.engine.worker import StepBatch
 from stream.ingest.received import ReceivedSegment
 from stream.messages.types import Delete, End, Message, Revision, Span, Update
+from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput
 from stream.sessions.snapshot import SessionState
 
 MAX_SESSIONS = 200
@@ -263,18 +264,27 @@ class LiveModel:
 
 
 class LiveObserver(ServiceObserver):
-    """Forwards the events of a service to a `LiveModel`."""
+    """Forwards the events of a service to a `LiveModel`.
 
-    def __init__(self, live: LiveModel) -> None:
+    Args:
+        live: the model.
+        redacted: whether the redacted stream is shown instead of the texts and their labels.
+    """
+
+    def __init__(self, live: LiveModel, redacted: bool = False) -> None:
         self._live = live
+        self._redacted = redacted
 
     def on_message(self, message: Message) -> None:
         """Show the text before its labels are known."""
-        self._live.show_message(message)
+        if not self._redacted:
+            self._live.show_message(message)
 
     def on_step(self, batch: StepBatch) -> None:
         """Show labels as soon as they are computed, before the brokers have them."""
-        for revision in batch.result.revisions:
+        for output in batch.result.redacted:
+            self._live.show_message(_to_normal_form(output))
+        for revision in () if self._redacted else batch.result.revisions:
             self._live.show_revision(revision)
         for entry in batch.result.entries:
             if isinstance(entry.value, SessionState) and entry.value.ended:
@@ -291,6 +301,23 @@ def _snapshot_segment(name: str, segment: _LiveSegment) -> dict[str, Any]:
     settled = {"settled": dict(segment.settled)} if segment.settled else {}
     final = segment.final and not segment.provisional
     return segment.to_frame(name, spans=dict(segment.spans), **scores, **settled) | {"final": final}
+
+
+def _to_normal_form(output: RedactedOutput) -> Message:
+    """Return a redacted message as a message of its session, as the engine names it."""
+    message, session = output.message, output.session
+    if isinstance(message, RedactedEnd):
+        return End(session=session)
+    if isinstance(message, RedactedDelete):
+        return Delete(session=session, segment=message.segment)
+    return Update(
+        session=session,
+        segment=message.segment,
+        text=message.text,
+        final=message.final,
+        speaker=message.speaker,
+        channel=message.channel,
+    )
 
 
 def _removed(message: Delete) -> dict[str, str]:

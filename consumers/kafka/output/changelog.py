@@ -63,6 +63,8 @@ class SegmentRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=
     """Encoded revisions of the session that may not have been published yet (at least once only)."""
     unprompted: bool = False
     """Whether no input record caused some of them (idle expiry): re-reading the input would not reproduce them."""
+    redacted: tuple[bytes, ...] = ()
+    """Encoded messages of the redacted stream that may not have been published yet (at least once only)."""
 
 
 class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -72,6 +74,7 @@ class SessionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=
     state: SessionState
     outbox: tuple[bytes, ...] = ()
     unprompted: bool = False
+    redacted: tuple[bytes, ...] = ()
 
 
 class PartitionRecord(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -101,13 +104,16 @@ KeyValue = tuple[bytes, bytes | None]
 """Key and value of a record."""
 
 
-def encode_entry(entry: Entry, outbox: Sequence[bytes] = (), unprompted: bool = False) -> KeyValue:
+def encode_entry(
+    entry: Entry, outbox: Sequence[bytes] = (), unprompted: bool = False, redacted: Sequence[bytes] = ()
+) -> KeyValue:
     """Encode the record of an entry."""
     key = msgspec.json.encode([entry.session, *([] if entry.segment is None else [entry.segment])])
     if entry.value is None:
         return key, None
     kind = SessionRecord if isinstance(entry.value, SessionState) else SegmentRecord
-    return key, _ENCODER.encode(kind(SCHEMA, entry.value, tuple(outbox), unprompted))  # type: ignore[arg-type]
+    value = kind(SCHEMA, entry.value, tuple(outbox), unprompted, tuple(redacted))  # type: ignore[arg-type]
+    return key, _ENCODER.encode(value)
 
 
 def encode_partition_record(
@@ -132,6 +138,8 @@ class RestoredPartition:
     sessions: dict[str, SavedSession] = field(default_factory=dict)
     outbox: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """By session: the outbox of its newest record, if that is not empty."""
+    redacted: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """The same of the redacted stream."""
     unprompted: set[str] = field(default_factory=set)
     """Sessions whose outbox has revisions that no input record caused."""
     done: Ranges = ()
@@ -166,6 +174,7 @@ def read_changelog(records: Iterable[tuple[int, KeyValue]], group: str, topic: s
     restored.sessions = restore_sessions(entries)
     newest = {session: record for session, record in outboxes.items() if session in restored.sessions}
     restored.outbox = {session: record.outbox for session, record in newest.items() if record.outbox}
+    restored.redacted = {session: record.redacted for session, record in newest.items() if record.redacted}
     restored.unprompted = {session for session, record in newest.items() if record.unprompted}
     return restored
 

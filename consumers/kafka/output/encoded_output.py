@@ -32,6 +32,8 @@ class EncodedOutput:
     entries: list[Entry]
     letters: list[DeadLetterRecord]
     revisions: list[EncodedRevision] = field(default_factory=list)
+    redacted: list[tuple[str, EncodedRevision]] = field(default_factory=list)
+    """Messages of the redacted stream, each with its session as the engine names it."""
     causes: list[InFlightRecord | None] = field(default_factory=list)
     """The record that caused each revision, if one did."""
     unprompted: set[str] = field(default_factory=set)
@@ -58,6 +60,7 @@ def encode_with_outbox(group: Iterable[EncodedOutput]) -> list[KeyValue]:
     wherever the log is cut, a session must be as it was before or after some message.
     """
     outbox: dict[str, list[bytes]] = {}
+    redacted: dict[str, list[bytes]] = {}
     records: dict[int, KeyValue] = {}
     newest: dict[str, tuple[int, Entry]] = {}
     unprompted: set[str] = set()
@@ -66,12 +69,15 @@ def encode_with_outbox(group: Iterable[EncodedOutput]) -> list[KeyValue]:
         unprompted |= one.unprompted
         for session, value, _ in one.revisions:
             outbox.setdefault(session, []).append(value)
+        for session, message in one.redacted:
+            redacted.setdefault(session, []).append(message.value)
         for entry in one.entries:
             before = newest.get(entry.session)
             if before and entry.segment is not None and before[1].segment == entry.segment:
                 del records[before[0]]
             number = next(numbers)
-            records[number] = encode_entry(entry, outbox.get(entry.session, ()), entry.session in unprompted)
+            name = entry.session
+            records[number] = encode_entry(entry, outbox.get(name, ()), name in unprompted, redacted.get(name, ()))
             newest[entry.session] = number, entry
     return list(records.values())
 

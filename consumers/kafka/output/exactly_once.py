@@ -64,15 +64,16 @@ class ExactlyOnce(PartitionWriter):
         position, beyond = self.tracker.position, to_ranges(self.tracker.finished_beyond)
         letters = [x for one in encoded for x in one.letters]
         revisions = [x for one in encoded for x in one.revisions]
+        redacted = [x for one in encoded for _, x in one.redacted]
         entries = [*(x for output in group for x in output.repairs), *encode_newest(encoded)]
-        if not (letters or revisions or entries) and self._committed == (position, beyond):
+        if not (letters or revisions or redacted or entries) and self._committed == (position, beyond):
             self._context.on_written(done, [], WriteTimes(began, began, began))
             return
         settings = self._settings
         entries.append(encode_partition_record(settings.group, self.partition.topic, beyond, position=position))
         async with asyncio.timeout(settings.transaction_seconds):
             await self._producer.begin_transaction()
-            acks = await self._send(self._producer, letters, entries, revisions)
+            acks = await self._send(self._producer, letters, entries, revisions, redacted)
             try:
                 await self._producer.send_offsets_to_transaction({self.partition: position}, settings.group)
                 end = self._find_state_end((await asyncio.gather(*acks))[len(letters) : len(letters) + len(entries)])

@@ -37,6 +37,7 @@ from consumers.kafka.output.encoded_output import (
 )
 from consumers.kafka.output.ownership import epoch_headers
 from stream.messages.types import Revision
+from stream.redaction.messages import RedactedOutput
 from stream.sessions.snapshot import Entry
 
 log = structlog.get_logger()
@@ -58,6 +59,8 @@ class PartitionOutput:
 
     entries: list[Entry] = field(default_factory=list)
     revisions: list[CausedRevision] = field(default_factory=list)
+    redacted: list[tuple[RedactedOutput, InFlightRecord | None]] = field(default_factory=list)
+    """Messages of the redacted stream, and the record that caused each, if one did."""
     letters: list[DeadLetterRecord] = field(default_factory=list)
     done: list[InFlightRecord] = field(default_factory=list)
     repairs: list[KeyValue] = field(default_factory=list)
@@ -196,9 +199,28 @@ class PartitionWriter(ABC):
                 if cause:
                     letter = self._context.dead_letters.make_letter("revision_too_large", detail, cause.record)
                     one.letters.append(letter)
+            for output_message, cause in output.redacted:
+                self._encode_redacted(output_message, cause, one)
             self.largest_letter = max(self.largest_letter, *(x.size for x in one.letters), 0)
             encoded.append(one)
         return encoded
+
+    def _encode_redacted(self, output: RedactedOutput, cause: InFlightRecord | None, one: EncodedOutput) -> None:
+        """Encode a message of the redacted stream; nothing is released by one that is too large."""
+        value = msgspec.json.encode(output.message)
+        if len(value) <= self._context.limit:
+            self.largest = max(self.largest, len(value))
+            message = EncodedRevision(output.message.session, value, trace_headers(cause))
+            one.redacted.append((output.session, message))
+            if cause is None:
+                one.unprompted.add(output.session)
+            return
+        at = {"partition": self.partition.partition, "offset": output.message.offset}
+        log.error("redacted_update_too_large", **at, bytes=len(value), limit=self._context.limit)
+        if cause:
+            detail = f"{len(value)} bytes; at most {self._context.limit} are written"
+            letter = self._context.dead_letters.make_letter("redacted_update_too_large", detail, cause.record)
+            one.letters.append(letter)
 
     def _finish_offsets(self, group: Iterable[PartitionOutput]) -> list[InFlightRecord]:
         done = [taken for output in group for taken in output.done]
@@ -212,6 +234,7 @@ class PartitionWriter(ABC):
         letters: Iterable[DeadLetterRecord] = (),
         entries: Iterable[KeyValue] = (),
         revisions: Iterable[EncodedRevision] = (),
+        redacted: Iterable[EncodedRevision] = (),
     ) -> list[Ack]:
         topics, acks = self._settings.topics, list[Ack]()
         for letter in letters:
@@ -220,8 +243,9 @@ class PartitionWriter(ABC):
         for key, value in entries:
             at, headers = self.partition.partition, self._state_headers
             acks.append(await producer.send(topics.state, value, key=key, partition=at, headers=headers))
-        for session, encoded, trace in revisions:
-            acks.append(await producer.send(topics.output, encoded, key=session.encode(), headers=trace))
+        for topic, messages in ((topics.output, revisions), (topics.redacted, redacted)):
+            for session, encoded, trace in messages:
+                acks.append(await producer.send(topic, encoded, key=session.encode(), headers=trace))
         return acks
 
 
@@ -276,7 +300,7 @@ class AtLeastOnce(PartitionWriter):
         states_written = time.monotonic()
         revisions = [x for one in encoded for x in one.revisions]
         await self._verify()
-        await self.write_revisions(revisions)
+        await self.write_revisions(revisions, [message for one in encoded for _, message in one.redacted])
         wrote = WriteTimes(began, states_written, time.monotonic())
         self._context.on_written(self._finish_offsets(group), [x for one in encoded for x in one.causes], wrote)
         if self._gravestones:
@@ -326,9 +350,11 @@ class AtLeastOnce(PartitionWriter):
         """Write dead letters."""
         await self._wait_for_acks(await self._send(self._producer, letters=letters))
 
-    async def write_revisions(self, revisions: Iterable[EncodedRevision]) -> None:
-        """Write revisions."""
-        await self._wait_for_acks(await self._send(self._producer, revisions=revisions))
+    async def write_revisions(
+        self, revisions: Iterable[EncodedRevision], redacted: Iterable[EncodedRevision] = ()
+    ) -> None:
+        """Write revisions, and messages of the redacted stream."""
+        await self._wait_for_acks(await self._send(self._producer, revisions=revisions, redacted=redacted))
 
     async def _wait_for_acks(self, acks: list[Ack]) -> list[Any]:
         if not acks:

@@ -1,6 +1,6 @@
 """Outbox of a restored partition: revisions that its former owner may not have published are published again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,18 +17,26 @@ async def republish_missing(
     writer: AtLeastOnce, restored: RestoredPartition, position: int, context: WriterContext
 ) -> None:
     """Publish the revisions in the outbox that a former owner may not have published."""
-    ended = [name for name in restored.outbox if restored.sessions[name].ended]
-    missing = [
-        (name, value)
-        for name, outbox in restored.outbox.items()
-        for value in outbox
-        if name in ended or name in restored.unprompted or _OFFSET.decode(value).offset >= position
-    ]
+    ended = [name for name in restored.outbox | restored.redacted if restored.sessions[name].ended]
+
+    def find_missing(outboxes: Mapping[str, Sequence[bytes]]) -> list[tuple[str, bytes]]:
+        return [
+            (name, value)
+            for name, outbox in outboxes.items()
+            for value in outbox
+            if name in ended or name in restored.unprompted or _OFFSET.decode(value).offset >= position
+        ]
+
+    missing, redacted = find_missing(restored.outbox), find_missing(restored.redacted)
     limit = context.limit
     await writer.write_dead_letters(
         [_too_large_letter(context, writer.partition, *pair) for pair in missing if len(pair[1]) > limit]
     )
-    await writer.write_revisions([EncodedRevision(*pair) for pair in missing if len(pair[1]) <= limit])
+    await writer.write_revisions(
+        [EncodedRevision(*pair) for pair in missing if len(pair[1]) <= limit],
+        # the session of a redacted message may be a hash of the engine's
+        [EncodedRevision(_SESSION.decode(value).session, value) for _, value in redacted],
+    )
     await writer.write_states([encode_entry(_gravestone(name, restored.sessions[name])) for name in ended])
 
 
@@ -68,4 +76,9 @@ class _Offset(msgspec.Struct):
     offset: int
 
 
+class _SessionName(msgspec.Struct):
+    session: str
+
+
+_SESSION = msgspec.json.Decoder(_SessionName)
 _OFFSET = msgspec.json.Decoder(_Offset)

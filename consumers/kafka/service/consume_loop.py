@@ -13,6 +13,7 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
+from consumers.common.redaction import hide_detail
 from consumers.common.settings import ServiceSettings
 from consumers.formats.decode import BadInput
 from consumers.formats.readers import MessageReader
@@ -225,6 +226,8 @@ class ConsumeLoop:
 
     def make_letter(self, reason: str, detail: str, taken: InFlightRecord) -> DeadLetterRecord:
         """Make and log the dead letter of a record."""
+        if self._worker.engine.redactor is not None:
+            detail = hide_detail(reason, detail)
         letter = self._dead_letters.make_letter(reason, detail, taken.record)
         log_dead_letter(reason, taken.record, self._dead_letters.counts[reason])
         return letter

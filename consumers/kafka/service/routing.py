@@ -35,6 +35,10 @@ def route_step(
     for revision in batch.result.revisions:
         if output := output_of(revision.session):
             output.revisions.append((revision, in_flight.find_pending(revision.session, revision.offset)))
+    for message in batch.result.redacted:
+        if output := output_of(message.session):
+            cause = in_flight.find_pending(message.session, message.message.offset)
+            output.redacted.append((message, cause))
     for failure in batch.result.failures:
         taken = in_flight.find_pending(failure.session, failure.offset)
         log_failure(failure, taken.record if taken else None)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from consumers.formats.decode import MAX_BYTES
 
-TopicRole = Literal["input", "output", "dead_letter", "state"]
+TopicRole = Literal["input", "output", "dead_letter", "state", "redacted"]
 
 DEFAULT_PARTITIONS = 4
 """Limit of workers that can share the work. Partitions cannot be added later, because sessions would then move to other
@@ -32,6 +32,7 @@ WANTED: dict[TopicRole, dict[str, str]] = {
     # Policies are explicit, because a cluster's default may be compaction.
     "input": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
     "output": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
+    "redacted": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(7 * DAY)},
     # Operators need time to inspect, correct and replay dead letters.
     "dead_letter": _COMMON | {"cleanup.policy": "delete", "retention.ms": str(30 * DAY)},
     "state": _COMMON
@@ -101,7 +102,7 @@ def _stream_faults(role: TopicRole, configs: Mapping[str, str]) -> Iterator[Topi
             f"cleanup.policy={policy} keeps only the newest record of each session; set cleanup.policy=delete"
         )
     retention = _number(configs, "retention.ms", -1)
-    if role != "output" and 0 <= retention < DAY:
+    if role not in ("output", "redacted") and 0 <= retention < DAY:
         lost = "updates" if role == "input" else "dead letters"
         yield TopicFault(
             f"retention.ms={retention}: {lost} that are not read within {_duration(retention)} are lost;"

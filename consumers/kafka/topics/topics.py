@@ -6,7 +6,7 @@ A wrong topic setting loses records silently, long after the start. Therefore th
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -34,7 +34,8 @@ from consumers.kafka.topics.rules import DEFAULT_PARTITIONS, WANTED, TopicRole, 
 
 log = structlog.get_logger()
 
-ROLES: tuple[TopicRole, ...] = get_args(TopicRole)
+ROLES: tuple[TopicRole, ...] = ("input", "output", "dead_letter", "state")
+"""Those of every service; one that redacts has another (`roles_of`)."""
 
 BROKER_AWAY_ERRORS = (KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError, RequestTimedOutError)
 NEEDED: dict[TopicRole, frozenset[str]] = {
@@ -42,6 +43,7 @@ NEEDED: dict[TopicRole, frozenset[str]] = {
     "output": frozenset(["Write"]),
     "dead_letter": frozenset(["Write"]),
     "state": frozenset(["Read", "Write"]),
+    "redacted": frozenset(["Write"]),
 }
 """Operations that the service performs on its topics."""
 
@@ -84,6 +86,11 @@ class ExistingTopic:
     configs: Mapping[str, str] | None = field(repr=False)
     operations: frozenset[str] | None = None
     """Operations that we may perform on it; None if the broker does not tell."""
+
+
+def roles_of(names: Topics) -> tuple[TopicRole, ...]:
+    """Return the roles of the topics that have a name."""
+    return (*ROLES, "redacted") if names.redacted else ROLES
 
 
 async def prepare_topics(settings: ServiceSettings) -> None:
@@ -134,14 +141,14 @@ async def _prepare_once(settings: ServiceSettings) -> None:
 
 
 async def check_topics(
-    admin: AIOKafkaAdminClient, names: Topics, roles: Collection[TopicRole] = ROLES, *, rights: bool = False
+    admin: AIOKafkaAdminClient, names: Topics, roles: Collection[TopicRole] | None = None, *, rights: bool = False
 ) -> list[TopicProblem]:
     """Return all faults of the topics; changes nothing.
 
     The embedded broker creates a topic when it is described and reports no settings: only partitions are checked there.
 
     Args:
-        roles: topics to check. The state topic is always compared with the input's partitions.
+        roles: topics to check; None: all. The state topic is always compared with the input's partitions.
         rights: whether we are the service, which must be allowed to read and write them.
 
     Raises:
@@ -150,7 +157,7 @@ async def check_topics(
     """
     found = await find_topics(admin, names)
     problems = []
-    for role in (role for role in ROLES if role in roles):
+    for role in (role for role in roles_of(names) if roles is None or role in roles):
         name, topic = getattr(names, role), found.get(role)
         if topic is None:
             problems.append(TopicProblem(name, MISSING))
@@ -181,7 +188,7 @@ async def create_topics(
     *,
     partitions: int = DEFAULT_PARTITIONS,
     replication: int | None = None,
-    roles: Collection[TopicRole] = ROLES,
+    roles: Collection[TopicRole] | None = None,
 ) -> list[str]:
     """Create missing topics and wait until they can be used; existing topics are not changed.
 
@@ -189,6 +196,7 @@ async def create_topics(
         partitions: of each; the state topic always gets as many as an existing input topic.
         replication: replicas of each partition; None for the broker's default, at most one on each broker, and for the
             state topic at least as many as the input topic has.
+        roles: topics to create; None: all.
 
     Returns:
         The names of the topics created by this call.
@@ -200,7 +208,7 @@ async def create_topics(
     found = await find_topics(admin, names)
     copies = replication or await _default_replication(admin)
     new = []
-    for role in (role for role in ROLES if role in roles and role not in found):
+    for role in (role for role in roles_of(names) if role not in found and (roles is None or role in roles)):
         follows = role == "state" and "input" in found
         count = found["input"].partitions if follows else partitions
         factor = max(copies, found["input"].replication) if follows and replication is None else copies
@@ -236,7 +244,7 @@ async def find_topics(admin: AIOKafkaAdminClient, names: Topics) -> dict[TopicRo
         NotAuthorised: we may not even know whether a topic exists.
         KafkaError: the broker does not answer.
     """
-    wanted: dict[str, TopicRole] = {getattr(names, role): role for role in ROLES}
+    wanted: dict[str, TopicRole] = {getattr(names, role): role for role in roles_of(names)}
     # Describing a topic by name creates it, with wrong settings, if brokers may create topics. The embedded broker
     # offers no other way.
     embedded = await is_embedded(admin)

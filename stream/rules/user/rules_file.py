@@ -57,6 +57,12 @@ class CustomRules:
     allowed: frozenset[str] = field(default_factory=frozenset)
     """Values that are never covered: their letters and digits, in small letters."""
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """Labels of patterns, words and cues."""
+        listed = (label for label, _ in self.words.values()) if self.words else ()
+        return frozenset({*(x.label for x in self.patterns), *listed, *(x for _, x in self.cues if x)})
+
     def allows(self, value: str) -> bool:
         """Whether a value is on the allow list."""
         return bool(self.allowed) and _plain(value) in self.allowed

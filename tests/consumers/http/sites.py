@@ -30,4 +30,4 @@ def asking(context: HttpContext, host: str = "localhost") -> httpx.AsyncClient:
 def describe_context(context: HttpContext) -> dict[str, Any]:
     engine = context.worker.engine
     offered = offered_attributes(engine.tagger_names, engine.labeller.text_scores)
-    return describe_api(context.settings, engine.tagger_names, tuple(offered))
+    return describe_api(context.settings, engine.tagger_names, tuple(offered), engine)

@@ -36,6 +36,7 @@ PATHS = [
     "/openapi.json",
     "/$discovery/rest",
     "/v1/label",
+    "/v1/redact",
     "/v1/stream",
     "/v1/ticket",
     "/v1alpha1/comments:analyze",

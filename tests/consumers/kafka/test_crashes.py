@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.common.settings import ServiceSettings
+from consumers.common.settings import ServiceSettings, Topics
 from consumers.formats.base import Format
 from consumers.formats.readers import FormatReader
 from consumers.kafka.service.service import Service
@@ -27,6 +27,7 @@ Guarantee = Literal["at_least_once", "exactly_once"]
 GUARANTEES: tuple[Guarantee, ...] = ("at_least_once", "exactly_once")
 KINDS = [kind for kind in ALL if kind != "end"]
 PARTITIONS = 2
+REDACTED = "hearken.redacted"
 WITHOUT_FIXTURES = [HealthCheck.function_scoped_fixture]
 
 
@@ -57,7 +58,12 @@ async def live(
 ) -> None:
     """One life of the service: until so many records are written (then it is killed), or None, until all is done."""
     chosen = ServiceSettings(
-        broker="fake:1", guarantee=guarantee, commit_seconds=0.001, session_timeout_seconds=0.05, in_flight=8
+        broker="fake:1",
+        topics=Topics(redacted=REDACTED),
+        guarantee=guarantee,
+        commit_seconds=0.001,
+        session_timeout_seconds=0.05,
+        in_flight=8,
     )
     stop = asyncio.Event()
     worker = Worker(engine(policy, coalesce, taggers))

@@ -1,0 +1,174 @@
+"""Redactor of an engine: applies its policy to every operation of a session, and makes the messages of the redacted
+stream.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import islice
+
+from stream.labelling.labeller import Labelling
+from stream.redaction.covers import Cover
+from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput, RedactedPart, RedactedUpdate
+from stream.redaction.policy import RedactionPolicy
+from stream.redaction.replacements import hash_name
+from stream.redaction.rule_covers import DetectValues
+from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
+from stream.revisions.whole_words import fit_to_words
+from stream.sessions.operations import Write
+from stream.sessions.session import Segment, Session
+from stream.sessions.snapshot import SavedSession
+
+CONTEXT_SEGMENTS = 4
+"""Closed segments that rules see beside the text of an open one."""
+REDACTED = "*redacted"
+"""Name of the redacted stream among the counters of a session; no tagger has it."""
+
+
+class Redactor:
+    """Redacts the sessions of an engine.
+
+    Args:
+        policy: what is redacted, when it is released, and how it looks.
+        taggers: those that can find what is redacted; text need not be settled for the others. None: all.
+        detect: rules beside the taggers; None: there are none.
+    """
+
+    def __init__(
+        self,
+        policy: RedactionPolicy,
+        taggers: frozenset[str] | None = None,
+        detect: DetectValues | None = None,
+    ) -> None:
+        self.policy = policy
+        self._taggers = taggers
+        self.detect = detect
+        self._messages: list[RedactedOutput] = []
+        key = policy.key
+        self._hash = partial(hash_name, key) if policy.hash_ids else None
+
+    def take_messages(self) -> list[RedactedOutput]:
+        """Return the messages since the last call, those of one session in order of `rev`."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def open_session(self, state: Session, saved: SavedSession | None = None) -> None:
+        """Begin the redaction of a session, or continue that of a saved one."""
+        redaction = state.redaction = SessionRedaction(self.policy, state.id)
+        if saved is None:
+            return
+        if saved.redaction is not None:
+            redaction.restore(saved.redaction)
+        for name, segment in saved.segments.items():
+            if segment.redaction is not None:
+                state.segments[name].redaction = redaction.restore_segment(segment.redaction, segment.text)
+
+    def redact_write(
+        self,
+        state: Session,
+        write: Write,
+        closing: bool,
+        readings: Mapping[str, Labelling],
+    ) -> None:
+        """Redact a segment whose new text was labelled and stored.
+
+        Args:
+            state: the session, with the settled offset of the text for each tagger.
+            write: the update.
+            closing: whether it closed the segment.
+            readings: of the text, by tagger.
+        """
+        text, segment = write.text, state.segments[write.segment]
+        final = segment.closed or closing
+        chosen = [x for x in readings if self._taggers is None or x in self._taggers]
+        covers = [x for name in chosen for x in _covers_of(text, readings[name])]
+        limit = min((state.spans_of(x, write.segment).settled for x in chosen), default=len(text))
+        if self.detect is not None:
+            found = self.detect(text, _text_before(state, write.segment))
+            covers += found.covers
+            limit = min(limit, found.settled)
+        redaction, own = _open(state, self.policy), _of(segment)
+        shown = redaction.redact_segment(
+            own, text, covers, limit, final=final, speaker=segment.speaker or segment.channel
+        )
+        if closing and shown is None:
+            shown = own.published = own.published or ""
+        self._publish(state, write.segment, segment, shown, final)
+
+    def withhold_write(self, state: Session, write: Write) -> None:
+        """Release nothing of a segment's new text, because it could not be labelled."""
+        segment = state.segments[write.segment]
+        try:
+            shown = _open(state, self.policy).withhold_segment(_of(segment), write.text)
+        except Exception:  # the fault may be in the redaction itself: what readers have is taken back
+            shown = None if segment.redaction is None or not segment.redaction.published else ""
+            segment.redaction = SegmentRedaction(published=shown)
+        self._publish(state, write.segment, segment, shown, segment.closed or write.final)
+
+    def remove_segment(self, state: Session, name: str, segment: Segment) -> None:
+        """Tell readers that a segment was removed, if they know of it."""
+        if segment.redaction is not None and segment.redaction.published is not None:
+            names = {"session": self.hide_name(state.id), "segment": self.hide_name(name)}
+            message = RedactedDelete(**names, rev=_next_rev(state), offset=state.offset)
+            self._messages.append(RedactedOutput(state.id, message))
+
+    def end_session(self, state: Session) -> None:
+        """Tell readers that a session has ended, if they know of it; its numbers of values are forgotten."""
+        state.redaction = None
+        if REDACTED in state.counters:
+            message = RedactedEnd(session=self.hide_name(state.id), rev=_next_rev(state), offset=state.offset)
+            self._messages.append(RedactedOutput(state.id, message))
+
+    def _publish(self, state: Session, name: str, segment: Segment, shown: str | None, final: bool) -> None:
+        if shown is None:
+            return
+        redactions = segment.redaction.released.redactions if segment.redaction else ()
+        message = RedactedUpdate(
+            session=self.hide_name(state.id),
+            segment=self.hide_name(name),
+            text=shown,
+            final=final,
+            speaker=segment.speaker and self.hide_name(segment.speaker),
+            channel=segment.channel and self.hide_name(segment.channel),
+            rev=_next_rev(state),
+            offset=state.offset,
+            redactions=tuple(RedactedPart(start=x.at, end=x.to, label=x.label) for x in redactions),
+        )
+        self._messages.append(RedactedOutput(state.id, message))
+
+    def hide_name(self, name: str) -> str:
+        """Return the keyed hash of an id or a speaker if the policy asks for it, else the name itself."""
+        return name if self._hash is None else self._hash("id", name)
+
+
+def _text_before(state: Session, name: str) -> str:
+    """Return the last closed segments of a session but one, a line each."""
+    closed = (x.text for other, x in reversed(state.segments.items()) if x.closed and other != name)
+    return "\n".join(" ".join(x.split()) for x in reversed(list(islice(closed, CONTEXT_SEGMENTS))))
+
+
+def _open(state: Session, policy: RedactionPolicy) -> SessionRedaction:
+    if state.redaction is None:
+        state.redaction = SessionRedaction(policy, state.id)
+    return state.redaction
+
+
+def _of(segment: Segment) -> SegmentRedaction:
+    if segment.redaction is None:
+        segment.redaction = SegmentRedaction()
+    return segment.redaction
+
+
+def _next_rev(state: Session) -> int:
+    counters = state.counters_of(REDACTED)
+    counters.rev += 1
+    return counters.rev
+
+
+def _covers_of(text: str, reading: Labelling) -> Iterator[Cover]:
+    """Yield the spans of a reading, of whole words."""
+    fitted = fit_to_words(text, reading)
+    if not fitted.spans:
+        return
+    sure = fitted.confidence(fitted.spans)[:, 1].tolist()
+    for (first, end, label), score in zip(fitted.spans, sure, strict=True):
+        yield Cover(int(fitted.starts[first]), int(fitted.ends[end - 1]), label, score)

@@ -1,0 +1,104 @@
+"""/v1/redact, and the redacted stream of a WebSocket and of the live page."""
+
+import json
+
+from consumers.http.frontend import HttpFrontend
+from consumers.http.settings import HttpSettings
+from stream.messages.types import Update
+from stream.redaction.policy import RedactionPolicy
+from stream.sessions.redactor import Redactor
+from tests.consumers.http.gateways import Served, served, until
+from tests.consumers.http.sites import asking, make_context
+from tests.consumers.http.test_stream import BAD, END, talking, update
+
+KEY = b"a key of the test"
+
+
+def redactor(**policy: object) -> Redactor:
+    return Redactor(RedactionPolicy(**policy))  # type: ignore[arg-type]
+
+
+async def ask(here: Served, body: object) -> tuple[int, dict[str, object]]:
+    async with asking(make_context(worker=here.worker, gateway=here.desk)) as client:
+        response = await client.post("/v1/redact", json=body)
+        return response.status_code, response.json()
+
+
+async def test_a_text_comes_back_redacted_with_offsets_of_both_texts() -> None:
+    text = "We met Anna, Bob and anna in Rome \U0001f600."
+    async with served() as here:
+        code, answer = await ask(here, {"text": text, "labels": ["person"], "style": "numbered"})
+    assert (code, answer["text"]) == (200, "We met [PERSON_1], [PERSON_2] and [PERSON_1] in Rome \U0001f600.")
+    spans = answer["spans"]
+    assert [text[x["start"] : x["end"]] for x in spans] == ["Anna", "Bob", "anna"]
+    shown = [str(answer["text"])[x["redacted_start"] : x["redacted_end"]] for x in spans]
+    assert shown == ["[PERSON_1]", "[PERSON_2]", "[PERSON_1]"]
+    assert {x["label"] for x in spans} == {"person"}
+
+
+async def test_what_the_request_leaves_out_is_as_the_service_was_started() -> None:
+    policy = redactor(labels=frozenset({"place"}), style="hash", key=KEY)
+    async with served(redactor=policy) as here:
+        code, answer = await ask(here, {"text": "anna is in rome"})
+        assert code == 200
+        assert str(answer["text"]).startswith("anna is in [PLACE:")
+        code, answer = await ask(here, {"text": "anna is in rome", "labels": ["all"], "style": "label"})
+        assert answer["text"] == "[PERSON] is in [PLACE]"
+
+
+async def test_a_request_that_cannot_be_fulfilled_is_refused() -> None:
+    async with served() as here:
+        for body, reason in (
+            ({"text": "anna", "labels": ["phon"]}, "unknown_label"),
+            ({"text": "anna", "labels": []}, "unknown_label"),
+            ({"text": "anna", "style": "hash"}, "no_key"),
+            ({"text": "anna", "style": "blur"}, "invalid_message"),
+            ({"texts": ["anna"]}, "invalid_message"),
+            ({"text": "anna " * 10_000}, "text_too_long"),
+        ):
+            code, answer = await ask(here, body)
+            assert (code, answer["error"]) == (422, reason)
+            assert "anna" not in str(answer["detail"])
+
+
+async def test_a_text_that_cannot_be_labelled_is_not_sent_back() -> None:
+    async with served() as here:
+        code, answer = await ask(here, {"text": "anna poison"})
+    assert (code, answer["error"]) == (500, "labelling_failed")
+
+
+async def test_a_websocket_gives_the_redacted_stream() -> None:
+    async with served(redactor=redactor(), taggers=["fake"]) as here, talking(here, "output=redacted") as socket:
+        await socket.send(update("we met"), update("we met anna and"), update("We met Anna and Bob", final=True))
+        await socket.send(*(frame for frame, _ in BAD[:5]), {"type": "delete", "session": "call", "segment": "u"}, END)
+        frames, closed = await socket.rest()
+        assert closed.code == 1000
+        said = [x for x in frames if x["type"] == "update"]
+        assert [x["session"] for x in said] == ["call"] * len(said)
+        assert (said[-1]["text"].lower(), said[-1]["final"]) == ("we met [person] and [person]", True)
+        assert [x["type"] for x in frames if x["type"] not in ("update", "error")] == ["delete", "end"]
+        assert "anna" not in json.dumps(frames).lower()
+
+
+async def test_a_websocket_without_redaction_says_so() -> None:
+    for query, word in (("output=redacted", "--redact"), ("output=raw", "redacted")):
+        async with served() as here, talking(here, query) as socket:
+            frames, closed = await socket.rest()
+            assert closed.code == 4400
+            assert word in frames[0]["detail"]
+
+
+async def test_the_live_page_shows_the_redacted_stream_alone() -> None:
+    async with served(redactor=redactor()) as here:
+        front = HttpFrontend(HttpSettings(port=0), here.worker)
+        seen = []
+        here.desk.on_step, desk_step = (
+            lambda batch: (front.observer.on_step(batch), desk_step(batch)),
+            here.desk.on_step,
+        )
+        front.observer.on_message(Update(session="s", segment="a", text="we met anna", final=True))
+        await here.worker.submit(Update(session="s", segment="a", text="we met anna", final=True), 0)
+        await until(lambda: bool(front.live.sessions()))
+        seen = json.dumps([front.live.sessions(), front.live.snapshot("s")])
+        assert "[PERSON]" in seen
+        assert "anna" not in seen

@@ -11,7 +11,7 @@ from stream.rules.words import TextWord
 
 _LINKS = frozenset(("of", "the", "th", "st", "nd", "rd"))
 _NUMBERS = frozenset((ItemKind.DIGITS, ItemKind.QUANTITY))
-_SOFT = frozenset((ItemKind.FILLER, ItemKind.CORRECTION, ItemKind.SIGN, ItemKind.ALIKE))
+_SOFT = frozenset((ItemKind.FILLER, ItemKind.CORRECTION, ItemKind.SIGN, ItemKind.ALIKE, ItemKind.REPEAT))
 
 
 class DateSpan(NamedTuple):
@@ -69,7 +69,9 @@ def _begins(words: Sequence[TextWord], at: int) -> bool:
         at += 1
         while at < len(words) and (item := read_item(words, at, inside=True, letters=False)) and item.kind in _SOFT:
             at = item.end
-        return at >= len(words) or _ordinal(words, at) > 0
+        if at >= len(words) or _ordinal(words, at):
+            return True
+        return words[at].low in TENS and at + 1 >= len(words)  # "the twenty" may become "the twenty first"
     return low in MONTHS or _ordinal(words, at) > 0 or _number(words, at) is not None
 
 

@@ -107,10 +107,10 @@ class RedactionSettings:
         """
         if self.redact is None:
             return None
-        from stream.redaction.policy import RedactionError, RedactionPolicy, Release, choose_labels, parse_release
+        from stream.redaction.policy import RedactionError, RedactionPolicy, Release, parse_labels, parse_release
 
         try:
-            labels = None if known is None else choose_labels(self.redact, known)
+            labels = None if known is None else parse_labels(self.redact, known)
             release: Release = parse_release(self.release)
             return RedactionPolicy(
                 labels=labels,

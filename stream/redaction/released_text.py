@@ -103,6 +103,9 @@ def _append(
         while start < cover.end and text[start].isspace():
             start += 1
         shown += escape_placeholders(text[at:start])
+        if start == cover.end:  # what is left of it is white space
+            at = start
+            continue
         replacement = replace(cover.label, text[start : cover.end])
         redactions.append(Redaction(start, cover.end, len(shown), len(shown) + len(replacement), cover.label))
         shown += replacement

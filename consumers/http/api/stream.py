@@ -287,7 +287,7 @@ class StreamConnection:
             if isinstance(result, LabellingFailed):
                 await self._send_error("labelling_failed", "a fault of the service; its log says why", result.offset)
             else:
-                if self._auto_close is not None:
+                if self._auto_close is not None and isinstance(result, Revision):
                     self._auto_close.see(result)
                 await self._send(result)
 

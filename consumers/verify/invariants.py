@@ -65,6 +65,9 @@ class InvariantChecker:
                 self.report.add("altered", where, f"`final` is {str(revision.final).lower()}")
         if any(span.text != change.text[span.start : span.end] or not span.text for span in revision.spans):
             self.report.add("altered", where, f"a span does not match the text of offset {revision.offset}")
+        inside = any(span.start < revision.settled < span.end for span in revision.spans)
+        if inside or revision.settled > len(change.text):
+            self.report.add("altered", where, f"`settled` ({revision.settled}) is inside a span or behind the text")
 
     def _check_lists(self, where: str, checker: RevisionChecker, revision: Revision) -> None:
         # Order and finals are checked more closely elsewhere; here only the lists are checked.

@@ -54,7 +54,7 @@ def with_labels(labels: LabelState) -> SegmentState:
 
 
 class OlderLabels(msgspec.Struct, array_like=True):
-    """Labels as a version reads them that knows neither number formats nor text scores."""
+    """Labels as a version reads them that knows neither number formats, text scores nor settled text."""
 
     published: bool = False
     spans: tuple[object, ...] = ()
@@ -62,7 +62,7 @@ class OlderLabels(msgspec.Struct, array_like=True):
 
 
 def test_fields_of_labels_that_came_later_are_read_and_older_records_and_readers_do_without() -> None:
-    state = with_labels(LabelState(True, (), b"w", "int8/bfloat16", {"rude": 0.5}))
+    state = with_labels(LabelState(True, (), b"w", "int8/bfloat16", {"rude": 0.5}, 9, 7))
     inline = session(7, closing={"s": state})
     for entry in (Entry("a", "s", state), Entry("a", None, inline)):
         key, value = encode_entry(entry, [b"out"])
@@ -73,7 +73,9 @@ def test_fields_of_labels_that_came_later_are_read_and_older_records_and_readers
         raw = msgspec.msgpack.decode(value)
         stored = raw[1] if entry.segment else raw[1][SessionState.__struct_fields__.index("closing")]["s"]
         assert msgspec.convert(stored[place]["ner"], OlderLabels) == OlderLabels(True, (), b"w")
-        for older in (LabelState(True, (), b"w", "int8/bfloat16"), LabelState(True, (), b"w")):
+        known: tuple[object, ...] = (True, (), b"w", "int8/bfloat16", {"rude": 0.5}, 9)
+        for count in (6, 5, 4, 3):
+            older = LabelState(*known[:count])  # type: ignore[arg-type]
             stored[place]["ner"].pop()
             before = read((key, msgspec.msgpack.encode(raw)))
             assert before.sessions["a"].segments == {"s": with_labels(older)}

@@ -94,6 +94,11 @@ def move_span(run: Run, session: str, rev: int) -> None:
     run.change(i, spans=(msgspec.structs.replace(first, start=0, end=len(first.text)), *rest))
 
 
+def settle_a_part_of_a_span(run: Run, session: str, rev: int) -> None:
+    i = run.find(session, rev)
+    run.change(i, settled=read(run.outputs[i]).spans[0].end - 1)
+
+
 def forget_a_change(run: Run, session: str) -> None:
     i = next(i for i in run.places(session) if read(run.outputs[i]).added)
     run.change(i, added=())
@@ -163,6 +168,7 @@ IN_EVERY_MODE: list[tuple[Fault, str]] = [
     (partial(change_after_final, session="a"), "after_final"),
     (reopen, "after_final"),
     (partial(move_span, session="a", rev=1), "altered"),
+    (partial(settle_a_part_of_a_span, session="a", rev=1), "altered"),
     (partial(forget_a_change, session="a"), "altered"),
     (other_key, "altered"),
     (unreadable, "stray"),

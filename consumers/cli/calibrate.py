@@ -198,7 +198,7 @@ def _calibrate_promise(settings: CalibrateCommand) -> None:
         )
     typer.echo(
         f"with probability {1 - settings.epsilon:g}, of each label's published spans at most these shares are taken "
-        f"back in the mean {report.promise.unit}, under the policy {report.promise.policy}"
+        f"back on average over {report.promise.unit}s, under the policy {report.promise.policy}"
     )
     typer.echo(_store(settings.tagger, promise=report.promise))
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import fill
+from typing import NamedTuple
 
 from consumers.common.console import percent
-from consumers.training.text_labels import TextLabelFigures
 from encoder.restart.policy_text import DEFAULT_PRICE
 from encoder.train.data.folder import TrainingFolder, count_spans, count_words
 from stream.evaluation.calibration.calibrate import CalibrationReport
@@ -14,6 +14,24 @@ from stream.evaluation.per_type import TypeScore
 
 FEW_SPANS, FEW_SEQUENCES = 20, 400
 """With fewer spans the score of a type is unreliable; with fewer sequences all figures are coarse."""
+
+
+class TextLabelFigures(NamedTuple):
+    """Figures of one label of whole texts."""
+
+    name: str
+    texts: int
+    """Texts of which it is known."""
+    positive: int
+    """Those that have it."""
+    auc: float | None
+    """Area under the ROC curve, 0..1; None without texts on both sides."""
+    found: float | None
+    """Share of those that have it whose score is at least .5."""
+    wrong: float | None
+    """Share of the others whose score is at least .5."""
+    calibration_error: float
+    """Mean distance of score and share of texts that have the label, over bins of equal width (Naeini et al. 2015)."""
 
 
 @dataclass(frozen=True)

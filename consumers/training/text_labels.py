@@ -1,10 +1,10 @@
 """Measurement of the labels of whole texts (text scores) of a tagger trained on the user's own data."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from consumers.training.model_card import TextLabelFigures
 from encoder.checkpoints.checkpoint import load_checkpoint
 from encoder.train.config import TextSource
 from encoder.train.data.text import LabelledCorpus, read_source
@@ -13,24 +13,6 @@ from encoder.train.run import make_pieces
 from encoder.train.stages.dev_score import score_dev
 
 BINS = 10
-
-
-class TextLabelFigures(NamedTuple):
-    """Figures of one label of whole texts."""
-
-    name: str
-    texts: int
-    """Texts of which it is known."""
-    positive: int
-    """Those that have it."""
-    auc: float | None
-    """Area under the ROC curve, 0..1; None without texts on both sides."""
-    found: float | None
-    """Share of those that have it whose score is at least .5."""
-    wrong: float | None
-    """Share of the others whose score is at least .5."""
-    calibration_error: float
-    """Mean distance of score and share of texts that have the label, over bins of equal width (Naeini et al. 2015)."""
 
 
 def measure_text_labels(folder: Path, path: Path, names: tuple[str, ...], *, written: bool) -> list[TextLabelFigures]:

@@ -102,6 +102,8 @@ def _append(
         start = max(cover.start, at)
         while start < cover.end and text[start].isspace():
             start += 1
+        if start == cover.end:
+            continue  # nothing but white space
         shown += escape_placeholders(text[at:start])
         if start == cover.end:  # what is left of it is white space
             at = start

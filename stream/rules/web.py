@@ -139,6 +139,8 @@ def _items(words: Sequence[TextWord], at: int) -> tuple[str, int]:
     value, end = "", at
     while (at := _skip_fillers(words, end)) < len(words) and not _connector(words, at)[1]:
         item = read_item(words, at, inside=False, letters=False)
+        if item is not None and item.kind is ItemKind.REPEAT and item.end >= len(words):
+            return value, item.end  # "double": more words decide
         if item is None or item.kind not in _KEPT:
             break
         value, end = value + item.chars.lower(), item.end
@@ -152,7 +154,7 @@ def _part(words: Sequence[TextWord], at: int, most_words: int) -> tuple[str, int
     value, end = _items(words, at)
     if value:
         return value, end
-    value = ""
+    end = at
     while most_words and end < len(words) and _connector(words, end)[1] in ("", "?"):
         word = words[end]
         if not word.low[0].isalnum() or (value and (word.low in STOP or words[end - 1].after)):
@@ -211,9 +213,10 @@ def _read_on(words: Sequence[TextWord], value: str, end: int, after_part: int) -
             break
         if sign == "@" and "@" in part:
             return _Parse("", end, False), after_part
-        if sign == "@" and after > place + 1 and (after >= len(words) or not _connector(words, after)[1]):
-            if after >= len(words):
-                return _Parse(value + sign + part, after, True), after_part
+        following = _skip_fillers(words, after)
+        if sign == "@" and following >= len(words):
+            return _Parse(value + sign + part, after, True), after_part
+        if sign == "@" and after > place + 1 and not _connector(words, following)[1]:
             if words[place].low not in MAIL_HOSTS:
                 break
             part, after = words[place].low, place + 1

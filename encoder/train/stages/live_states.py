@@ -68,8 +68,8 @@ class LiveStates:
 
 def with_hidden_states(checkpoint: Checkpoint) -> Checkpoint:
     """Give an encoder of these weights whose columns are, of each tagger, its scores and then the last hidden state."""
-    config = replace(checkpoint.config, stability=checkpoint.config.hidden, spans=False)
-    weights = {k: v for k, v in checkpoint.weights.items() if not k.startswith("stability.")}
+    config = replace(checkpoint.config, stability=checkpoint.config.hidden, spans=False, text_scores={})
+    weights = {k: v for k, v in checkpoint.weights.items() if not k.startswith(("stability.", "text_scores."))}
     for i in range(len(config.label_sets)):
         weights[f"stability.{i}.hidden.weight"] = np.eye(config.hidden, dtype=np.float32)
         weights[f"stability.{i}.hidden.bias"] = np.zeros(config.hidden, np.float32)

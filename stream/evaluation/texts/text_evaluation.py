@@ -15,7 +15,7 @@ from stream.evaluation.texts.rows import TextRow, read_rows, rename_labels
 from stream.evaluation.texts.text_measures import measure_labels, measure_spans
 from stream.evaluation.texts.text_replay import replay_alone, replay_chats
 from stream.evaluation.texts.text_report import TextReport, TextResult
-from stream.evaluation.texts.verdicts import TextLabel, choose_labels
+from stream.evaluation.texts.verdicts import TextLabel, choose_text_labels
 from stream.revisions.emission import parse_emission
 from stream.revisions.score_thresholds import DEFAULT_THRESHOLD
 
@@ -36,7 +36,7 @@ class TextTask(msgspec.Struct, frozen=True, kw_only=True):
     sessions: bool = False
     """Whether rows are also played in their own sessions."""
     threshold: float | None = None
-    """As in `stream.evaluation.texts.verdicts.choose_labels`."""
+    """As in `stream.evaluation.texts.verdicts.choose_text_labels`."""
     number_format: str = "auto"
 
 
@@ -103,4 +103,4 @@ def run_text_evaluation(task: TextTask, command: str = "") -> TextReport:
 def _labels_of(tagger: Tagger, rows: Sequence[TextRow], threshold: float | None) -> list[TextLabel]:
     types = list(dict.fromkeys(name[2:] for name in tagger.config.labels[1:]))
     scores = [name for names in tagger.config.text_scores.values() for name in names]
-    return choose_labels((name for row in rows for name in row.labels), scores, types, threshold)
+    return choose_text_labels((name for row in rows for name in row.labels), scores, types, threshold)

@@ -40,7 +40,7 @@ class TextLabel:
         return self.score(text) >= self.threshold
 
 
-def choose_labels(
+def choose_text_labels(
     asked: Iterable[str], scores: Sequence[str], types: Sequence[str], threshold: float | None
 ) -> list[TextLabel]:
     """Find the score of each label that texts were asked for: a text score of that name, else spans of that type.

@@ -187,7 +187,7 @@ NEED_TORCH = (
     "encoder.checkpoints.huggingface.", "encoder.importing.", "encoder.model.dense", "encoder.model.framed",
     "encoder.runtime.cpu.numba_kernels.kernels", "encoder.runtime.cpu.packed_linear", "encoder.runtime.gpu.",
     "encoder.runtime.cpu.torch_reference", "encoder.runtime.cpu.unfused_layers", "encoder.runtime.kernels",
-    "encoder.train.", "consumers.training.pipeline",
+    "encoder.train.", "consumers.training.pipeline", "consumers.training.text_labels",
 )  # fmt: skip
 IMPORT_ALL = """
 import importlib, sys

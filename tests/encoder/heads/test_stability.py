@@ -1,9 +1,11 @@
 """The stability head: packed equals dense, what it costs, and what it is trained on."""
 
 import random
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -272,3 +274,17 @@ def test_a_document_is_held_back_whole():
     alone = [holdout_position(TextSequence("", (w,), ("O",)), 1) for w in NAMES]
     assert len(set(alone)) == len(NAMES)
     assert alone != [holdout_position(TextSequence("", (w,), ("O",)), 2) for w in NAMES]
+
+
+def test_text_scores_of_other_taggers_change_no_state():
+    """Their columns lie between those of the label scores."""
+    scored = tiny_checkpoint(labels=("O",), taggers=SETS, text_scores={"a": ("x", "y")})
+    plain = replace(scored, config=msgspec.structs.replace(scored.config, text_scores={}))
+    plain = replace(plain, weights={k: v for k, v in scored.weights.items() if not k.startswith("text_scores.")})
+    texts = [example(random.Random(2), n) for n in (4, 7)]
+    found = []
+    for checkpoint in (scored, plain):
+        made = StateCollector(checkpoint, 1, IncrementalTokenizer(checkpoint.tokenizer).starts_word())
+        found.append(made.collect(texts, partial(draw_points, trained=False), None, random.Random(3)))
+    assert (found[0].labels == found[1].labels).all()
+    assert (found[0].features == found[1].features).all()

@@ -10,7 +10,7 @@ from stream.evaluation.texts.chats import Chat, make_chats, own_sessions
 from stream.evaluation.texts.rows import TextRow
 from stream.evaluation.texts.text_measures import measure_labels, measure_spans
 from stream.evaluation.texts.text_replay import PlacedText, PublishedText, replay_alone, replay_chats
-from stream.evaluation.texts.verdicts import TextLabel, choose_labels
+from stream.evaluation.texts.verdicts import TextLabel, choose_text_labels
 from stream.messages.types import Span, Update
 from stream.revisions.emission import parse_emission
 from tests.stream.fake_tagger import FakeLabeller
@@ -47,11 +47,11 @@ def test_the_score_is_the_tagger_s_own_or_that_of_its_spans():
 
 
 def test_labels_are_found_by_name_and_text_scores_come_first():
-    found = choose_labels(["b", "a", "b", "t"], ["a", "t"], ["a", "b"], None)
+    found = choose_text_labels(["b", "a", "b", "t"], ["a", "t"], ["a", "b"], None)
     assert found == [TextLabel("a", "scores", 0.5), TextLabel("b", "spans", None), TextLabel("t", "scores", 0.5)]
-    assert choose_labels(["b"], [], ["b"], 0.3) == [TextLabel("b", "spans", 0.3, sole=True)]
+    assert choose_text_labels(["b"], [], ["b"], 0.3) == [TextLabel("b", "spans", 0.3, sole=True)]
     with pytest.raises(EvaluationError, match=r"for x, y \(it has a, b\).*--rename x="):
-        choose_labels(["y", "a", "x"], ["a"], ["a", "b"], None)
+        choose_text_labels(["y", "a", "x"], ["a"], ["a", "b"], None)
 
 
 def test_a_label_is_measured_on_the_texts_that_were_asked_for_it():
@@ -187,7 +187,7 @@ def test_a_verdict_that_the_chat_changes_is_seen_by_place():
 def test_text_scores_are_those_that_readers_have():
     """The score "rude" of the fake tagger is the share of words that are names, "worse" half of it."""
     rows = [row("bob met", rude=True), row("we met anna", rude=False), row("we met anna rice", rude=True)]
-    labels = choose_labels(["rude"], ["rude", "worse"], ["person", "place"], 0.45)
+    labels = choose_text_labels(["rude"], ["rude", "worse"], ["person", "place"], 0.45)
     labeller = FakeLabeller(names=["scored"])
     histories = replay_alone(labeller, Never(), rows, threshold=0.45)
     assert [x[-1].scores for x in histories] == [
@@ -206,7 +206,7 @@ def test_text_scores_are_those_that_readers_have():
     assert found.recall_spread == 0.0
     # "bob" stands from its first word on; the third is told of with "rice" at its fourth
     assert (found.moments.count, found.moments.mean, found.moments.at_close) == (2, pytest.approx((0.5 + 1) / 2), 0.0)
-    [later] = measure_labels(choose_labels(["rude"], ["rude"], [], 0.8), rows, histories, {}, None)
+    [later] = measure_labels(choose_text_labels(["rude"], ["rude"], [], 0.8), rows, histories, {}, None)
     assert (later.recall, later.moments.count) == (0.0, 0)
 
 

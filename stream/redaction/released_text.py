@@ -105,9 +105,6 @@ def _append(
         if start == cover.end:
             continue  # nothing but white space
         shown += escape_placeholders(text[at:start])
-        if start == cover.end:  # what is left of it is white space
-            at = start
-            continue
         replacement = replace(cover.label, text[start : cover.end])
         redactions.append(Redaction(start, cover.end, len(shown), len(shown) + len(replacement), cover.label))
         shown += replacement

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -107,10 +108,12 @@ class RedactionSettings:
         """
         if self.redact is None:
             return None
-        from stream.redaction.policy import RedactionError, RedactionPolicy, Release, choose_labels, parse_release
+        from stream.redaction.policy import RedactionError, RedactionPolicy, Release, parse_labels, parse_release
 
+        if self.redact_style == "surrogate" and find_spec("faker") is None:
+            raise SettingError("redact_style", "surrogates need Faker: pip install faker")
         try:
-            labels = None if known is None else choose_labels(self.redact, known)
+            labels = None if known is None else parse_labels(self.redact, known)
             release: Release = parse_release(self.release)
             return RedactionPolicy(
                 labels=labels,

@@ -78,7 +78,7 @@ class RedactionPolicy:
         return self.labels is None or label in self.labels
 
 
-def choose_labels(wanted: str, known: frozenset[str]) -> frozenset[str] | None:
+def parse_labels(wanted: str, known: frozenset[str]) -> frozenset[str] | None:
     """Parse a list of labels, separated by commas, or `all` (None).
 
     Raises:

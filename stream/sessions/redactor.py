@@ -20,6 +20,10 @@ from stream.sessions.snapshot import SavedSession
 
 CONTEXT_SEGMENTS = 4
 """Closed segments that rules see beside the text of an open one."""
+READ_AGAIN = 2000
+"""Characters of released text that rules read again before what is not released: words that ask for a value, and the
+beginning of a value that grows.
+"""
 REDACTED = "*redacted"
 """Name of the redacted stream among the counters of a session; no tagger has it."""
 
@@ -82,11 +86,12 @@ class Redactor:
         chosen = [x for x in readings if self._taggers is None or x in self._taggers]
         covers = [x for name in chosen for x in _covers_of(text, readings[name])]
         limit = min((state.spans_of(x, write.segment).settled for x in chosen), default=len(text))
-        if self.detect is not None:
-            found = self.detect(text, _text_before(state, write.segment))
-            covers += found.covers
-            limit = min(limit, found.settled)
         redaction, own = _open(state, self.policy), _of(segment)
+        if self.detect is not None:
+            start = _first_read(text, own.released.source)
+            found = self.detect(text[start:], _text_before(state, write.segment))
+            covers += [x._replace(start=x.start + start, end=x.end + start) for x in found.covers]
+            limit = min(limit, found.settled + start)
         shown = redaction.redact_segment(
             own, text, covers, limit, final=final, speaker=segment.speaker or segment.channel
         )
@@ -138,6 +143,18 @@ class Redactor:
     def hide_name(self, name: str) -> str:
         """Return the keyed hash of an id or a speaker if the policy asks for it, else the name itself."""
         return name if self._hash is None else self._hash("id", name)
+
+
+def _first_read(text: str, released: str) -> int:
+    """Return the first character that rules read: some way before the end of what was released, else all is read again
+    with each word of a long segment.
+    """
+    if len(released) < READ_AGAIN or not text.startswith(released):
+        return 0
+    start = len(released) - READ_AGAIN
+    while start and not text[start - 1].isspace():
+        start -= 1
+    return start
 
 
 def _text_before(state: Session, name: str) -> str:

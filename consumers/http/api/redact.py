@@ -20,7 +20,7 @@ from stream.messages.errors import InputError
 from stream.messages.types import Revision
 from stream.messages.validation import check_text
 from stream.redaction.covers import Cover
-from stream.redaction.policy import RedactionError, RedactionPolicy, Style, choose_labels
+from stream.redaction.policy import RedactionError, RedactionPolicy, Style, parse_labels
 from stream.redaction.rule_covers import DetectValues, labels_of_rules, make_detector
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
 
@@ -97,7 +97,7 @@ def choose_policy(request: RedactRequest, engine: Engine) -> RedactionPolicy:
     own = engine.redactor.policy if engine.redactor is not None else RedactionPolicy()
     known = known_labels(engine)
     try:
-        labels = own.labels if request.labels is None else choose_labels(",".join(request.labels), known)
+        labels = own.labels if request.labels is None else parse_labels(",".join(request.labels), known)
         return RedactionPolicy(labels=labels, style=request.style or own.style, key=own.key)
     except RedactionError as error:
         name = {"redact": "labels", "redact_key": "style"}.get(error.setting, error.setting)

@@ -291,3 +291,21 @@ def test_json_over_several_lines_is_one_message() -> None:
     done = tag_format("vosk", '{\n  "partial" : "we met anna"\n}\n{\n  "text" : "we met anna rice"\n}\n')
     assert (done.returncode, done.stderr) == (0, "")
     assert [json.loads(x)["offset"] for x in done.stdout.splitlines()] == [0, 3]
+
+
+def test_an_unknown_label_to_redact_ends_with_2_and_one_line() -> None:
+    done = subprocess.run([*HERE, "--redact", "person,phon"], input=b"", capture_output=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 2
+    assert done.stdout == b""
+    assert b"--redact (HEARKEN_REDACT): no label 'phon'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_redacted_updates_come_instead_of_revisions() -> None:
+    lines = [update("a", "we met anna"), "{", update("a", "We met Anna.", final=True)]
+    given = "\n".join(lines).encode()
+    done = subprocess.run([*HERE, "--redact", "all"], input=given, capture_output=True, cwd=ROOT, timeout=120)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(x["type"], x["text"]) for x in said][-1] == ("update", "we met [PERSON].")
+    assert done.returncode == 1
+    assert b"anna" not in done.stdout.lower() + done.stderr.lower()

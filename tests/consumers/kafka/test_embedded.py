@@ -145,6 +145,35 @@ async def test_a_served_process_labels_buries_and_ends_by_a_signal(broker: str) 
     assert metrics["hearken_produce_to_revision_seconds_count"] == 20
 
 
+async def test_a_redacting_process_gives_out_nothing_of_a_value(broker: str) -> None:
+    topics = topics_for("redacting")
+    good = [update("s0", "they met anna"), update("s0", "They met Anna.", final=True)]
+    bad = [b'{"type":"update","session":"s0","text":"anna', update("s0", ["anna"]), update("s1", "anna poison")]
+    await produce(broker, topics.input, [(None, x) for x in (*good, *bad)])
+    command = [sys.executable, "-m", "tests.consumers.fakes", "serve", "--broker", broker, "--group", "redacting"]
+    command += ["--http-port", "0", "--redact", "person", "--redacted-topic", "redacting.redacted"]
+    for flag in ("input", "output", "dead_letter", "state"):
+        command += [f"--{flag.replace('_', '-')}-topic", getattr(topics, flag)]
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    try:
+        async with reading(broker, "redacting.redacted") as read:
+            redacted = await read(2)
+        async with reading(broker, topics.dead_letter) as read:
+            letters = await read(3)
+        async with reading(broker, topics.output) as read:
+            revisions = await read(2)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            out, errors = await process.communicate()
+    assert process.returncode == 0, errors
+    assert [json.loads(x.value or b"")["text"] for x in redacted] == ["they met", "they met [PERSON]."]
+    told = [x.value or b"" for x in (*redacted, *revisions)] + [y or b"" for x in letters for _, y in x.headers]
+    assert not any(b"anna" in x.lower() for x in (*told, out, errors))
+
+
 async def test_died_before_its_commit_the_next_one_does_it_again(broker: str) -> None:
     topics = topics_for("again")
     settings = ServiceSettings(

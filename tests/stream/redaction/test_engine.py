@@ -8,6 +8,7 @@ from stream.engine.engine import Engine
 from stream.messages.types import Message
 from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedMessage, RedactedUpdate
 from stream.redaction.policy import RedactionPolicy, parse_release
+from stream.redaction.rule_covers import Detection, make_detector
 from stream.sessions.redactor import Redactor
 from stream.sessions.snapshot import Entry, SegmentState, SessionState, restore_sessions
 from tests.stream.fake_tagger import FakeLabeller
@@ -130,3 +131,26 @@ def test_a_session_that_cannot_be_labelled_releases_nothing(monkeypatch):
     monkeypatch.undo()
     after, _ = run(to, [final("a", "they all came then")], 2)
     assert [(x.text, x.final) for x in after] == [("they all came then", True)]
+
+
+def test_a_long_segment_is_read_again_by_rules_only_where_it_is_new():
+    """The rules are told no more than the end of a long text, and find the same."""
+    read = []
+    detect = make_detector()
+
+    def watched(text: str, context: str) -> Detection:
+        read.append(len(text))
+        return detect(text, context)
+
+    policy = RedactionPolicy(labels=frozenset({"phone"}))
+    to = Engine(FakeLabeller(), parse_policy("last:3"), redactor=Redactor(policy, frozenset(), watched))
+    words = " ".join(["and so we went on talking"] * 400)
+    texts = [
+        f"{words} my number is 202",
+        f"{words} my number is 202 555 0143",
+        f"{words} my number is 202 555 0143 bye",
+    ]
+    redacted, _ = run(to, [update("a", words + " "), *(update("a", x) for x in texts), final("a", texts[-1])])
+    assert redacted[-1].text == f"{words} my number is [PHONE] bye"
+    assert max(read[1:]) < 3000 < read[0]
+    assert not any("202" in x.text for x in redacted)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.redaction.covers import Cover
-from stream.redaction.policy import RedactionError, RedactionPolicy, choose_labels, parse_release
+from stream.redaction.policy import RedactionError, RedactionPolicy, parse_labels, parse_release
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
 from stream.redaction.values import normalise_value
 
@@ -75,14 +75,14 @@ def test_a_policy_that_cannot_be_is_refused():
         (lambda: RedactionPolicy(key=b"short"), "redact_key"),
         (lambda: parse_release("words:x"), "release"),
         (lambda: parse_release("soon"), "release"),
-        (lambda: choose_labels("phon", frozenset({"phone"})), "redact"),
-        (lambda: choose_labels(" , ", frozenset({"phone"})), "redact"),
+        (lambda: parse_labels("phon", frozenset({"phone"})), "redact"),
+        (lambda: parse_labels(" , ", frozenset({"phone"})), "redact"),
     ):
         with pytest.raises(RedactionError) as refused:
             make()
         assert refused.value.setting == setting
-    assert choose_labels("all", frozenset()) is None
-    assert choose_labels("PHONE, person", frozenset({"phone", "person", "x"})) == {"phone", "person"}
+    assert parse_labels("all", frozenset()) is None
+    assert parse_labels("PHONE, person", frozenset({"phone", "person", "x"})) == {"phone", "person"}
 
 
 def test_only_chosen_labels_are_covered():

@@ -118,7 +118,7 @@ def tag_texts(tagger: str, texts: Sequence[str]) -> dict[str, list[RuleSpan]]:
         revision = json.loads(line)
         if revision.get("type") == "revision":
             spans[texts[int(revision["session"][1:])]] = [
-                RuleSpan(x["start"], x["end"], x["label"], x.get("probability") or 0.5) for x in revision["spans"]
+                RuleSpan(x["start"], x["end"], x["label"], x.get("score") or 0.5) for x in revision["spans"]
             ]
     return spans
 

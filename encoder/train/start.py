@@ -103,11 +103,21 @@ def read_pretrained(start: str) -> PretrainedEncoder | None:
     return None
 
 
-def load_start(start: str, shape: HybridConfig, *, spread: bool = False) -> tuple[HybridModel, Tokenizer]:
+def load_start(
+    start: str, shape: HybridConfig, *, spread: bool = False, blend: str = "", share: float = 0.5
+) -> tuple[HybridModel, Tokenizer]:
     """Make a model of this shape; embeddings are frozen as they will be stored.
 
     Heads are new, but those of a checkpoint's taggers whose names and labels are those of the shape.
-    `spread`: a pretrained start gives evenly spaced layers, not its first.
+    Args:
+        start: a pretrained encoder, or a checkpoint.
+        shape: of the model.
+        spread: a pretrained start gives evenly spaced layers, not its first.
+        blend: a checkpoint whose weights are mixed with those of the start, which is a checkpoint of the same shape.
+        share: of `blend`.
+
+    Raises:
+        ConfigError: `blend` has another shape than the start.
     """
     pretrained = read_pretrained(start)
     if pretrained is not None:
@@ -116,8 +126,15 @@ def load_start(start: str, shape: HybridConfig, *, spread: bool = False) -> tupl
     else:
         checkpoint = load_checkpoint(start)
         tokenizer, weights = checkpoint.tokenizer, checkpoint.tensors()
+    if blend:
+        other = load_checkpoint(blend)
+        if pretrained is not None or other.config != checkpoint.config:
+            raise ConfigError(f"training configuration: blend = {blend!r} needs a start of the same shape")
+        theirs = other.tensors()
+        weights = {name: (1 - share) * weight + share * theirs[name] for name, weight in weights.items()}
     model = HybridModel(shape)
     kept = {} if pretrained is not None else _known_heads(checkpoint.config, weights, shape)
+    whole = weights
     weights = {k: v for k, v in weights.items() if not k.startswith(("head.", "text_scores."))}
     stored = restore_rows(*quantize_rows(weights["word.weight"].numpy()))
     weights["word.weight"] = torch.from_numpy(stored)  # train on what will be stored
@@ -128,7 +145,7 @@ def load_start(start: str, shape: HybridConfig, *, spread: bool = False) -> tupl
         for first, (weight, bias) in kept.items():
             model.head.weight[first : first + len(bias)] = weight
             model.head.bias[first : first + len(bias)] = bias
-    known = {} if pretrained is not None else _known_text_scores(checkpoint.config, checkpoint.tensors(), shape)
+    known = {} if pretrained is not None else _known_text_scores(checkpoint.config, whole, shape)
     for number, head in model.text_scores.items():
         assert isinstance(head, torch.nn.Linear)
         torch.nn.init.normal_(head.weight, std=0.02)

@@ -19,6 +19,7 @@ from encoder.train.data.sequence import TextSequence
 from encoder.train.data.text import read_source, score_names
 from encoder.train.run import run_training
 from encoder.train.stages.text_scores import fit_scale, pool_segments
+from encoder.train.start import load_start
 from tests.encoder.train.samples import tokenizer
 from tests.tiny import tiny_checkpoint, tiny_config
 
@@ -150,3 +151,19 @@ scores = {{ rude = "rude" }}
     note = (tmp_path / "out" / "tagger.jsonl").read_text()
     found = re.findall(r"rude AUC ([\d.]+)", note)  # bf16 or not: what is faster depends on the moment
     assert float(found[-1]) > 90
+
+
+def test_a_start_may_lie_between_two_checkpoints(tmp_path: Path) -> None:
+    taggers = {"names": ("O", "B-x", "I-x")}
+    made = [tiny_checkpoint(seed, labels=("O",), taggers=taggers, text_scores={"names": ("a",)}) for seed in (1, 2)]
+    for name, checkpoint in zip("pq", made, strict=True):
+        save_checkpoint(tmp_path / name, checkpoint.config, checkpoint.weights, checkpoint.tokenizer)
+    one, two = (load_checkpoint(str(tmp_path / name)).tensors() for name in "pq")
+    model, _ = load_start(str(tmp_path / "p"), made[0].config, blend=str(tmp_path / "q"), share=0.25)
+    for name, weight in model.state_dict().items():
+        if name != "word.weight":  # which is rounded to 8 bits
+            torch.testing.assert_close(weight, 0.75 * one[name] + 0.25 * two[name])
+    other = tiny_checkpoint(labels=("O", "B-y"))
+    save_checkpoint(tmp_path / "r", other.config, other.weights, other.tokenizer)
+    with pytest.raises(ConfigError, match="needs a start of the same shape"):
+        load_start(str(tmp_path / "p"), made[0].config, blend=str(tmp_path / "r"))

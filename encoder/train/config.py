@@ -133,6 +133,9 @@ class StabilityStage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     held: float = 0.12
     """Share of the documents (of the sequences, where there are none) that the tagger is not trained on."""
+    data: str = ""
+    """Training configuration whose texts are used, with the same taggers and seed: what `held` keeps from training
+    here it kept there too. For a last stage whose own data is little. "": the run's own data."""
     folds: int = 0
     """Instead of `held`: number of taggers, each trained without its fold, that give the states (cross-fitting)."""
     fold_epochs: float | None = None

@@ -16,7 +16,7 @@ from encoder.heads.span_model import span_weights
 from encoder.model.config import ConfigError, HybridConfig
 from encoder.model.dense import HybridModel, StabilityHead
 from encoder.model.framed import FramedModel
-from encoder.train.config import StabilityStage, TextSource, TrainConfig
+from encoder.train.config import StabilityStage, TextSource, TrainConfig, read_train_config
 from encoder.train.data.batches import TrainingExample, WordPieces, make_examples
 from encoder.train.data.sequence import TextSequence, holdout_position
 from encoder.train.data.text import LabelledCorpus, label_names, read_source, score_names
@@ -166,7 +166,10 @@ def _tune(
 
 def _train_stability_heads(config: TrainConfig, options: StabilityStage, start: str, out: Path, written: Path) -> None:
     """Train the stability heads, and write the taggers with them."""
-    data = read_labelled(config, config.trained)
+    texts_of = read_train_config(Path(options.data)) if options.data else config
+    if texts_of.taggers != config.taggers or texts_of.seed != config.seed:
+        raise ConfigError(f"[stability]: data = {options.data!r} has other taggers or another seed than the run")
+    data = read_labelled(texts_of, texts_of.trained)
     final = load_checkpoint(str(out / "tagger"))
     label_sets = final.config.label_sets
     if options.folds:

@@ -129,7 +129,7 @@ def test_talk_is_read_from_all_files_and_without_marks(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", [{"text": f"so {{vocalsound}} number {i}"} for i in range(9)])
     write_rows(tmp_path / "b/d.jsonl", [{"text": "not yet final", "is_final": False}])
     write_rows(tmp_path / "b/c.jsonl", [{"text": "{disfmarker} yeah"}, {"text": "two words"}])
-    assert read_talk(tmp_path, 4) == ["so number 0", "so number 4", "two words"]
+    assert read_talk(tmp_path, 6) == ["so number 0", "so number 4", "two words"]
     assert read_talk(tmp_path / "missing", 4) == []
 
 

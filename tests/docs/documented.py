@@ -43,7 +43,7 @@ def read_page(page: Path) -> list[Saved | Command]:
         told = fence.end()
         if kind == "sh":
             steps += [Command(line) for line in _lines(body)]
-        elif names and kind in ("jsonl", "python", "toml"):
+        elif names and kind in ("jsonl", "python", "toml", "text"):
             steps.append(Saved(names[-1], body))
     return steps
 

@@ -18,7 +18,7 @@ from encoder.train.stages.text_scores import fit_scale
 RIDGE = 1.0
 """Penalty on squared weights: rare types stay near what holds for all."""
 FEWEST_SOURCES, FEWEST_ROWS = 3, 50
-"""Sources that are needed for a scale, and rows of a source that takes part in it."""
+"""Sources that are needed for a scale, and rows of each outcome that a source needs to take part in it."""
 _STEPS = 60
 WordSpan = tuple[int, int, str]
 
@@ -115,11 +115,15 @@ def fit_confidence(rows: SpanRows) -> NDArray[np.float32]:
     """Fit a logistic regression (span_weights,), scaled for sources that it has not seen.
 
     The scale and shift of its log odds are those that fit each source best by what was fitted on all others, so that it
-    is no surer than it may be of text of another kind (stacking across domains: Wolpert 1992). Sources weigh the same.
+    is no surer than it may be of text of another kind (stacking across domains: Wolpert 1992). Sources weigh the same;
+    one with hardly any row of either outcome, such as talk that nothing is labelled in, has no say in it.
     """
     weights = _fit(rows)
-    numbers, counts = np.unique(rows.source, return_counts=True)
-    kept = numbers[counts >= FEWEST_ROWS]
+    kept = [
+        number
+        for number in np.unique(rows.source)
+        if FEWEST_ROWS <= rows.outcome[rows.source == number].sum() <= (rows.source == number).sum() - FEWEST_ROWS
+    ]
     if len(kept) < FEWEST_SOURCES:
         return weights
     logits, share = np.zeros(len(rows.outcome)), np.zeros(len(rows.outcome))

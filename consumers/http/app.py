@@ -25,7 +25,7 @@ from consumers.http.guard.body_encoding import BodyEncodingMiddleware
 from consumers.http.guard.headers import SecurityHeadersMiddleware
 from consumers.http.guard.limits import LimitsMiddleware
 from consumers.http.guard.login import login_routes
-from consumers.http.guard.problem import on_disconnect, on_failure, on_http_exception
+from consumers.http.guard.problem import GoogleErrorsMiddleware, on_disconnect, on_failure, on_http_exception
 from consumers.http.guard.tickets import Tickets, ticket_routes
 from consumers.http.guard.wrong_tokens import WrongTokens
 from consumers.http.live.feed import live_routes
@@ -76,6 +76,7 @@ def build_app(context: HttpContext) -> Starlette:
             Middleware(TrafficMiddleware, traffic, paths, settings.access_log),
             Middleware(SecurityHeadersMiddleware),
             *_cors_middleware(settings),
+            Middleware(GoogleErrorsMiddleware),
             Middleware(AuthMiddleware, settings, traffic, tickets, wrong_tokens),
             Middleware(LimitsMiddleware, settings, traffic),
             Middleware(BodyEncodingMiddleware, settings, traffic),

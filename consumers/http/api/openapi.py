@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective, perspective_discovery
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
+from consumers.http.api.perspective_messages import MAX_COMMENT_BYTES, NOT_BLANK, AnalyzeResponse
 from consumers.http.api.redact import RedactResponse, known_labels
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
@@ -70,7 +71,7 @@ _TYPES = (
     RedactedUpdate,
     RedactedDelete,
     RedactedEnd,
-    perspective.AnalyzeResponse,
+    AnalyzeResponse,
     TicketResponse,
     Problem,
     GoogleProblem,
@@ -118,7 +119,7 @@ def describe_api(
         "/readyz": {"get": _open("Whether the process can take work", _answers("Readiness", 200, 503))},
         "/metrics": {"get": _open("Metrics for Prometheus", {"200": metrics})},
         "/openapi.json": {"get": _operation("This description", description)},
-        perspective_discovery.PATH: {"get": _open("For Google's client libraries", description)},
+        perspective_discovery.PATH: {"get": _discover(description)},
         "/v1/label": {"post": _label(names)},
         "/v1/redact": {"post": _redact()},
         "/v1/stream": {"get": _stream()},
@@ -178,6 +179,8 @@ def _redact_request(engine: Engine | None) -> Json:
 
 
 def _analyze_request(attributes: tuple[str, ...]) -> Json:
+    names = [*(attributes or (perspective.ATTRIBUTE,))]
+    names += [name for name, same in perspective.SAME.items() if same in names]
     parameters: Json = {
         "type": ["object", "null"],
         "properties": {
@@ -189,21 +192,29 @@ def _analyze_request(attributes: tuple[str, ...]) -> Json:
         ["comment", "requestedAttributes"],
         comment=_object(
             ["text"],
-            text={"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "pattern": perspective.NOT_BLANK},
+            text={
+                "type": "string",
+                "maxLength": MAX_COMMENT_BYTES,
+                "pattern": NOT_BLANK,
+                "description": f"At most {MAX_COMMENT_BYTES} bytes of UTF-8.",
+            },
             type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
         ),
         requestedAttributes={
-            **_object([], **dict.fromkeys(attributes or (perspective.ATTRIBUTE,), parameters)),
+            "type": "object",
+            "patternProperties": {f"^({'|'.join(names)}){perspective.NAME_ENDS}$": parameters},
             "minProperties": 1,
             "additionalProperties": False,
         },
         spanAnnotations={"type": ["boolean", "null"]},
         languages={
             "type": ["array", "null"],
-            "items": {"type": "string"},
-            "anyOf": [{"type": "null"}, {"maxItems": 0}, {"contains": {"type": "string", "pattern": "^[Ee][Nn](-|$)"}}],
-            "description": "English has to be among them.",
+            "items": {"type": "string", "pattern": "^[Ee][Nn]([-_][A-Za-z]{2,8})?$"},
+            "description": "English alone. Without it the text is refused if it is clearly in another language.",
         },
+        sessionId={"type": ["string", "null"]},
+        communityId={"type": ["string", "null"]},
+        doNotStore={"type": ["boolean", "null"], "description": "Nothing is stored, whatever it says."},
         clientToken={"type": ["string", "null"]},
         dropUnsupportedAttributes={
             "type": ["boolean", "null"],
@@ -225,6 +236,11 @@ def _open(summary: str, answers: Json) -> Json:
     return {"summary": summary, "responses": {**_problems(403, 405, 415, 500), **answers}, "security": []}
 
 
+def _discover(answers: Json) -> Json:
+    answers = {**_answers("GoogleProblem", 403, 405, 415, 500), **answers}
+    return {"summary": "For Google's client libraries", "responses": answers, "security": []}
+
+
 def _label(names: tuple[str, ...]) -> Json:
     answers = {**_answers("LabelResponse", 200), **_problems(400, 408, 413, 422)}
     about = f"Each text is labelled independently, as a closed segment, by {', '.join(names)}."
@@ -241,11 +257,9 @@ def _redact() -> Json:
 
 
 def _analyze() -> Json:
-    either: Json = {"anyOf": [_ref("Problem"), _ref("GoogleProblem")]}
     answers = {
         **_answers("AnalyzeResponse", 200),
-        **_problems(401, 403, 405, 408, 413, 415, 429),
-        **{str(code): _content(either, "Problem or GoogleProblem") for code in (400, 500, 503)},
+        **_answers("GoogleProblem", 400, 401, 403, 405, 408, 413, 415, 429, 500, 503),
     }
     about = (
         "The request and response of Perspective's AnalyzeComment; `begin` and `end` are UTF-16 code units."

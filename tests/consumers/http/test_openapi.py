@@ -88,6 +88,8 @@ def test_answers_are_as_described(api: BaseSchema, path: str, mode: GenerationMo
     excluded = [ignored_auth]  # it does not know that the token is sent to all
     if path == "/v1/stream":
         excluded += [positive_data_acceptance, negative_data_rejection]  # it does not ask for a WebSocket
+    if "/comments:" in path:
+        excluded += [positive_data_acceptance]  # no schema says which text is English
     for operation in api[path].values():
 
         @given(operation.as_strategy(mode))

@@ -18,6 +18,7 @@ from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
 from consumers.http.api.perspective import offered_attributes, perspective_routes
 from consumers.http.api.perspective_discovery import discovery_routes
+from consumers.http.api.perspective_suggest import suggest_routes
 from consumers.http.api.redact import redact_routes
 from consumers.http.api.stream import stream_routes
 from consumers.http.guard.auth import AuthMiddleware, token_number
@@ -124,6 +125,7 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
         routes += label_routes(gateway, names)
         routes += redact_routes(gateway, worker.engine)
         routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes)
+        routes += suggest_routes(settings.suggestions_file, offered)
     routes += discovery_routes()
     if gateway is not None:
         received = worker.engine.intake.segments

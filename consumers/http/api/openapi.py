@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective, perspective_discovery
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
-from consumers.http.api.perspective_messages import MAX_COMMENT_BYTES, NOT_BLANK, AnalyzeResponse
+from consumers.http.api.perspective_messages import MAX_COMMENT_BYTES, NOT_BLANK, AnalyzeResponse, SuggestResponse
+from consumers.http.api.perspective_suggest import MAX_NAME, MAX_SUGGESTED, SUGGEST_PATHS
 from consumers.http.api.redact import RedactResponse, known_labels
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
@@ -72,6 +73,7 @@ _TYPES = (
     RedactedDelete,
     RedactedEnd,
     AnalyzeResponse,
+    SuggestResponse,
     TicketResponse,
     Problem,
     GoogleProblem,
@@ -110,6 +112,7 @@ def describe_api(
         "LabelRequest": _label_request(names),
         "RedactRequest": _redact_request(engine),
         "AnalyzeRequest": _analyze_request(attributes),
+        "SuggestRequest": _suggest_request(),
     }
     keyed = [*_security(settings), {"key": []}] if settings.token else []
     metrics = _content({"type": "string"}, "The metrics", "text/plain")
@@ -126,6 +129,7 @@ def describe_api(
         "/v1/ticket": {"post": _ticket()},
     }
     paths |= {path: {"post": {**_analyze(), "security": keyed}} for path in perspective.PATHS}
+    paths |= {path: {"post": {**_suggest(), "security": keyed}} for path in SUGGEST_PATHS}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hearken", "version": "1", "description": _ABOUT, "license": _LICENSE},
@@ -178,6 +182,35 @@ def _redact_request(engine: Engine | None) -> Json:
     return _object(["text"], text=_TEXT, labels=labels, style={"enum": [*styles, None]})
 
 
+_COMMENT = _object(
+    ["text"],
+    text={
+        "type": "string",
+        "maxLength": MAX_COMMENT_BYTES,
+        "pattern": NOT_BLANK,
+        "description": f"At most {MAX_COMMENT_BYTES} bytes of UTF-8.",
+    },
+    type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
+)
+
+
+def _suggest_request() -> Json:
+    value = {"type": "number", "minimum": 0, "maximum": 1}
+    score = _object(["value"], value=value, type={"enum": ["PROBABILITY", "SCORE_TYPE_UNSPECIFIED"]})
+    return _object(
+        ["comment", "attributeScores"],
+        comment=_COMMENT,
+        attributeScores={
+            "type": "object",
+            "additionalProperties": _object(["summaryScore"], summaryScore=score),
+            "propertyNames": {"pattern": "^[A-Za-z]", "maxLength": MAX_NAME},
+            "minProperties": 1,
+            "maxProperties": MAX_SUGGESTED,
+        },
+        clientToken={"type": ["string", "null"]},
+    )
+
+
 def _analyze_request(attributes: tuple[str, ...]) -> Json:
     names = [*(attributes or (perspective.ATTRIBUTE,))]
     names += [name for name, same in perspective.SAME.items() if same in names]
@@ -190,16 +223,7 @@ def _analyze_request(attributes: tuple[str, ...]) -> Json:
     }
     return _object(
         ["comment", "requestedAttributes"],
-        comment=_object(
-            ["text"],
-            text={
-                "type": "string",
-                "maxLength": MAX_COMMENT_BYTES,
-                "pattern": NOT_BLANK,
-                "description": f"At most {MAX_COMMENT_BYTES} bytes of UTF-8.",
-            },
-            type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
-        ),
+        comment=_COMMENT,
         requestedAttributes={
             "type": "object",
             "patternProperties": {f"^({'|'.join(names)}){perspective.NAME_ENDS}$": parameters},
@@ -268,6 +292,16 @@ def _analyze() -> Json:
     )
     body = _body("AnalyzeRequest")
     return {"summary": "Score a comment", "description": about, "requestBody": body, "responses": answers}
+
+
+def _suggest() -> Json:
+    answers = {
+        **_answers("SuggestResponse", 200),
+        **_answers("GoogleProblem", 400, 401, 403, 405, 408, 413, 415, 429, 500, 503),
+    }
+    about = "Kept as training data if the operator names a file for it, and otherwise nowhere."
+    body = _body("SuggestRequest")
+    return {"summary": "Suggest scores of a comment", "description": about, "requestBody": body, "responses": answers}
 
 
 def _stream() -> Json:

@@ -102,7 +102,7 @@ def _to_google(start: Message, body: bytes) -> Response:
     except msgspec.DecodeError:
         given = None
     response = Response(body, code)
-    dropped = (b"content-length",)
+    dropped: tuple[bytes, ...] = (b"content-length",)
     if isinstance(given, dict) and isinstance(given.get("error"), str):
         reason = _GOOGLE_REASONS.get(code)
         info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "googleapis.com"}

@@ -180,7 +180,9 @@ async def test_googles_clients_find_it_at_the_address_they_came_to() -> None:
         assert method["httpMethod"] == "POST"
         url = found["rootUrl"] + found["servicePath"] + method["path"]
         assert url == "http://localhost/v1alpha1/comments:analyze"
-        assert {method["request"]["$ref"], method["response"]["$ref"]} == set(found["schemas"])
+        methods = found["resources"]["comments"]["methods"]
+        assert {x[y]["$ref"] for x in methods.values() for y in ("request", "response")} == set(found["schemas"])
+        assert methods["suggestscore"]["path"] == "v1alpha1/comments:suggestscore"
         assert (await client.post(url, params={"key": TOKEN}, json=request())).status_code == 200
 
 

@@ -185,7 +185,7 @@ _NESTED_BY_NAME: dict[str, type[msgspec.Struct]] = {
 """Fields that are objects of such objects by a name, which stays as it is."""
 
 
-_NAMES = {
+_NAMES: dict[type[msgspec.Struct], dict[str, str]] = {
     kind: dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
     for kind in (AnalyzeRequest, SuggestRequest, CommentContext, AttributeParameters, SuggestedScores)
 }

@@ -163,10 +163,7 @@ def read_request(body: bytes, kind: type[T]) -> T:
         quoted = _KEYS.sub(_quote_key, body)
         if error.reason != "invalid_json" or quoted == body:
             raise
-        try:
-            decoded = decode_body(quoted, dict[str, Any])
-        except BadInput:
-            raise error from None  # it says where the fault is in the body as it came
+        decoded = decode_body(quoted, dict[str, Any])
     try:
         return msgspec.convert(_rename_fields(decoded, kind), kind)
     except msgspec.ValidationError as error:

@@ -133,6 +133,15 @@ class HttpFlags:
             "--drop-unsupported-attributes",
         ),
     ] = False
+    suggestions_file: Annotated[
+        Path | None,
+        _http(
+            "File to which suggestions of Perspective's clients are appended, as rows that `hearken train` reads.",
+            "--suggestions-file",
+            metavar="FILE",
+            show_default="they are not kept",
+        ),
+    ] = None
 
     def read(self) -> HttpSettings | None:
         """Check; None: no HTTP.
@@ -157,4 +166,5 @@ class HttpFlags:
             send_seconds=self.http_send_seconds,
             access_log=self.access_log,
             drop_unsupported_attributes=self.drop_unsupported_attributes,
+            suggestions_file=self.suggestions_file,
         )

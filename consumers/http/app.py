@@ -18,6 +18,7 @@ from consumers.http.api.label import label_routes
 from consumers.http.api.openapi import openapi_routes
 from consumers.http.api.perspective import offered_attributes, perspective_routes
 from consumers.http.api.perspective_discovery import discovery_routes
+from consumers.http.api.perspective_suggest import suggest_routes
 from consumers.http.api.redact import redact_routes
 from consumers.http.api.stream import stream_routes
 from consumers.http.guard.auth import AuthMiddleware, token_number
@@ -25,7 +26,7 @@ from consumers.http.guard.body_encoding import BodyEncodingMiddleware
 from consumers.http.guard.headers import SecurityHeadersMiddleware
 from consumers.http.guard.limits import LimitsMiddleware
 from consumers.http.guard.login import login_routes
-from consumers.http.guard.problem import on_disconnect, on_failure, on_http_exception
+from consumers.http.guard.problem import GoogleErrorsMiddleware, on_disconnect, on_failure, on_http_exception
 from consumers.http.guard.tickets import Tickets, ticket_routes
 from consumers.http.guard.wrong_tokens import WrongTokens
 from consumers.http.live.feed import live_routes
@@ -76,6 +77,7 @@ def build_app(context: HttpContext) -> Starlette:
             Middleware(TrafficMiddleware, traffic, paths, settings.access_log),
             Middleware(SecurityHeadersMiddleware),
             *_cors_middleware(settings),
+            Middleware(GoogleErrorsMiddleware),
             Middleware(AuthMiddleware, settings, traffic, tickets, wrong_tokens),
             Middleware(LimitsMiddleware, settings, traffic),
             Middleware(BodyEncodingMiddleware, settings, traffic),
@@ -123,6 +125,7 @@ def _routes(context: HttpContext) -> list[BaseRoute]:
         routes += label_routes(gateway, names)
         routes += redact_routes(gateway, worker.engine)
         routes += perspective_routes(gateway, offered, settings.drop_unsupported_attributes)
+        routes += suggest_routes(settings.suggestions_file, offered)
     routes += discovery_routes()
     if gateway is not None:
         received = worker.engine.intake.segments

@@ -70,6 +70,8 @@ class HttpSettings:
     """Log every request, without its text."""
     drop_unsupported_attributes: bool = False
     """Leave attributes of Perspective that are not offered out of the answer, instead of refusing the request."""
+    suggestions_file: Path | None = None
+    """File that gets the suggestions of Perspective's clients, a line each; None: they are not kept."""
     stall_seconds: float = STALL_SECONDS
     """Time without progress after which waiting work counts as stalled and /healthz answers 503."""
     grace_seconds: int = 5
@@ -81,6 +83,8 @@ class HttpSettings:
         if not 0 <= self.port < 65536:
             raise SettingError("http_port", f"{self.port} is not a port")
         self._check_limits()
+        if self.suggestions_file is not None:
+            _check_writable(self.suggestions_file)
         for origin in self.allow_origins:
             _check_origin(origin, self.token is not None)
         for proxy in self.trust_proxies:
@@ -169,6 +173,13 @@ def _read_tokens(file: Path | None) -> list[str]:
         if not text.strip():
             raise SettingError("http_token_file", f"{file} is empty; write a token of {MIN_TOKEN} or more characters")
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _check_writable(file: Path) -> None:
+    try:
+        os.close(os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))  # it will hold texts of users
+    except OSError as error:
+        raise SettingError("suggestions_file", f"{file} cannot be written ({type(error).__name__})") from error
 
 
 def _check_token(token: str) -> None:

@@ -13,6 +13,8 @@ from starlette.routing import BaseRoute, Route
 from consumers.formats.registry import AUTO, FORMATS
 from consumers.http.api import perspective, perspective_discovery
 from consumers.http.api.label import MAX_TEXT_CHARACTERS, MAX_TEXTS, LabelResponse
+from consumers.http.api.perspective_messages import MAX_COMMENT_BYTES, NOT_BLANK, AnalyzeResponse, SuggestResponse
+from consumers.http.api.perspective_suggest import MAX_NAME, MAX_SUGGESTED, SUGGEST_PATHS
 from consumers.http.api.redact import RedactResponse, known_labels
 from consumers.http.api.stream import CloseCode, StreamError
 from consumers.http.guard.auth import COOKIE
@@ -70,7 +72,8 @@ _TYPES = (
     RedactedUpdate,
     RedactedDelete,
     RedactedEnd,
-    perspective.AnalyzeResponse,
+    AnalyzeResponse,
+    SuggestResponse,
     TicketResponse,
     Problem,
     GoogleProblem,
@@ -109,6 +112,7 @@ def describe_api(
         "LabelRequest": _label_request(names),
         "RedactRequest": _redact_request(engine),
         "AnalyzeRequest": _analyze_request(attributes),
+        "SuggestRequest": _suggest_request(),
     }
     keyed = [*_security(settings), {"key": []}] if settings.token else []
     metrics = _content({"type": "string"}, "The metrics", "text/plain")
@@ -118,13 +122,14 @@ def describe_api(
         "/readyz": {"get": _open("Whether the process can take work", _answers("Readiness", 200, 503))},
         "/metrics": {"get": _open("Metrics for Prometheus", {"200": metrics})},
         "/openapi.json": {"get": _operation("This description", description)},
-        perspective_discovery.PATH: {"get": _open("For Google's client libraries", description)},
+        perspective_discovery.PATH: {"get": _discover(description)},
         "/v1/label": {"post": _label(names)},
         "/v1/redact": {"post": _redact()},
         "/v1/stream": {"get": _stream()},
         "/v1/ticket": {"post": _ticket()},
     }
     paths |= {path: {"post": {**_analyze(), "security": keyed}} for path in perspective.PATHS}
+    paths |= {path: {"post": {**_suggest(), "security": keyed}} for path in SUGGEST_PATHS}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Hearken", "version": "1", "description": _ABOUT, "license": _LICENSE},
@@ -177,7 +182,38 @@ def _redact_request(engine: Engine | None) -> Json:
     return _object(["text"], text=_TEXT, labels=labels, style={"enum": [*styles, None]})
 
 
+_COMMENT = _object(
+    ["text"],
+    text={
+        "type": "string",
+        "maxLength": MAX_COMMENT_BYTES,
+        "pattern": NOT_BLANK,
+        "description": f"At most {MAX_COMMENT_BYTES} bytes of UTF-8.",
+    },
+    type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
+)
+
+
+def _suggest_request() -> Json:
+    value = {"type": "number", "minimum": 0, "maximum": 1}
+    score = _object(["value"], value=value, type={"enum": ["PROBABILITY", "SCORE_TYPE_UNSPECIFIED"]})
+    return _object(
+        ["comment", "attributeScores"],
+        comment=_COMMENT,
+        attributeScores={
+            "type": "object",
+            "additionalProperties": _object(["summaryScore"], summaryScore=score),
+            "propertyNames": {"pattern": "^[A-Za-z]", "maxLength": MAX_NAME},
+            "minProperties": 1,
+            "maxProperties": MAX_SUGGESTED,
+        },
+        clientToken={"type": ["string", "null"]},
+    )
+
+
 def _analyze_request(attributes: tuple[str, ...]) -> Json:
+    names = [*(attributes or (perspective.ATTRIBUTE,))]
+    names += [name for name, same in perspective.SAME.items() if same in names]
     parameters: Json = {
         "type": ["object", "null"],
         "properties": {
@@ -187,23 +223,22 @@ def _analyze_request(attributes: tuple[str, ...]) -> Json:
     }
     return _object(
         ["comment", "requestedAttributes"],
-        comment=_object(
-            ["text"],
-            text={"type": "string", "maxLength": MAX_TEXT_CHARACTERS, "pattern": perspective.NOT_BLANK},
-            type={"enum": ["PLAIN_TEXT", "TEXT_TYPE_UNSPECIFIED", None]},
-        ),
+        comment=_COMMENT,
         requestedAttributes={
-            **_object([], **dict.fromkeys(attributes or (perspective.ATTRIBUTE,), parameters)),
+            "type": "object",
+            "patternProperties": {f"^({'|'.join(names)}){perspective.NAME_ENDS}$": parameters},
             "minProperties": 1,
             "additionalProperties": False,
         },
         spanAnnotations={"type": ["boolean", "null"]},
         languages={
             "type": ["array", "null"],
-            "items": {"type": "string"},
-            "anyOf": [{"type": "null"}, {"maxItems": 0}, {"contains": {"type": "string", "pattern": "^[Ee][Nn](-|$)"}}],
-            "description": "English has to be among them.",
+            "items": {"type": "string", "pattern": "^[Ee][Nn]([-_][A-Za-z]{2,8})?$"},
+            "description": "English alone. Without it the text is refused if it is clearly in another language.",
         },
+        sessionId={"type": ["string", "null"]},
+        communityId={"type": ["string", "null"]},
+        doNotStore={"type": ["boolean", "null"], "description": "Nothing is stored, whatever it says."},
         clientToken={"type": ["string", "null"]},
         dropUnsupportedAttributes={
             "type": ["boolean", "null"],
@@ -225,6 +260,11 @@ def _open(summary: str, answers: Json) -> Json:
     return {"summary": summary, "responses": {**_problems(403, 405, 415, 500), **answers}, "security": []}
 
 
+def _discover(answers: Json) -> Json:
+    answers = {**_answers("GoogleProblem", 403, 405, 415, 500), **answers}
+    return {"summary": "For Google's client libraries", "responses": answers, "security": []}
+
+
 def _label(names: tuple[str, ...]) -> Json:
     answers = {**_answers("LabelResponse", 200), **_problems(400, 408, 413, 422)}
     about = f"Each text is labelled independently, as a closed segment, by {', '.join(names)}."
@@ -241,11 +281,9 @@ def _redact() -> Json:
 
 
 def _analyze() -> Json:
-    either: Json = {"anyOf": [_ref("Problem"), _ref("GoogleProblem")]}
     answers = {
         **_answers("AnalyzeResponse", 200),
-        **_problems(401, 403, 405, 408, 413, 415, 429),
-        **{str(code): _content(either, "Problem or GoogleProblem") for code in (400, 500, 503)},
+        **_answers("GoogleProblem", 400, 401, 403, 405, 408, 413, 415, 429, 500, 503),
     }
     about = (
         "The request and response of Perspective's AnalyzeComment; `begin` and `end` are UTF-16 code units."
@@ -254,6 +292,16 @@ def _analyze() -> Json:
     )
     body = _body("AnalyzeRequest")
     return {"summary": "Score a comment", "description": about, "requestBody": body, "responses": answers}
+
+
+def _suggest() -> Json:
+    answers = {
+        **_answers("SuggestResponse", 200),
+        **_answers("GoogleProblem", 400, 401, 403, 405, 408, 413, 415, 429, 500, 503),
+    }
+    about = "Kept as training data if the operator names a file for it, and otherwise nowhere."
+    body = _body("SuggestRequest")
+    return {"summary": "Suggest scores of a comment", "description": about, "requestBody": body, "responses": answers}
 
 
 def _stream() -> Json:

@@ -27,19 +27,13 @@ def describe_service(root: str) -> dict[str, Any]:
     Args:
         root: address under which the client reached the service, ending with a slash.
     """
-    analyze = {
-        "id": "commentanalyzer.comments.analyze",
-        "path": "v1alpha1/comments:analyze",
-        "flatPath": "v1alpha1/comments:analyze",
-        "httpMethod": "POST",
-        "parameters": {},
-        "parameterOrder": [],
-        "request": {"$ref": "AnalyzeCommentRequest"},
-        "response": {"$ref": "AnalyzeCommentResponse"},
-        "description": "Scores a comment.",
+    methods = {
+        "analyze": _describe_method("analyze", "AnalyzeComment", "Scores a comment."),
+        "suggestscore": _describe_method("suggestscore", "SuggestCommentScore", "Suggests scores of a comment."),
     }
     # Bodies are JSON objects, which clients pass through unchanged.
-    schemas = {name: {"id": name, "type": "object"} for name in ("AnalyzeCommentRequest", "AnalyzeCommentResponse")}
+    names = [x[part]["$ref"] for x in methods.values() for part in ("request", "response")]
+    schemas = {name: {"id": name, "type": "object"} for name in names}
     return {
         "kind": "discovery#restDescription",
         "id": "commentanalyzer:v1alpha1",
@@ -51,5 +45,20 @@ def describe_service(root: str) -> dict[str, Any]:
         "baseUrl": root,
         "parameters": {"key": {"type": "string", "location": "query", "description": "The service's token."}},
         "schemas": schemas,
-        "resources": {"comments": {"methods": {"analyze": analyze}}},
+        "resources": {"comments": {"methods": methods}},
+    }
+
+
+def _describe_method(name: str, message: str, description: str) -> dict[str, Any]:
+    path = f"v1alpha1/comments:{name}"
+    return {
+        "id": f"commentanalyzer.comments.{name}",
+        "path": path,
+        "flatPath": path,
+        "httpMethod": "POST",
+        "parameters": {},
+        "parameterOrder": [],
+        "request": {"$ref": f"{message}Request"},
+        "response": {"$ref": f"{message}Response"},
+        "description": description,
     }

@@ -2,9 +2,9 @@
 
 If a token is set, every path except health, metrics and login needs it: as `Authorization: Bearer TOKEN`, or as the
 cookie that the login sets. Browsers cannot set that header for a WebSocket, but they do send the cookie. A token in an
-address or a subprotocol would end up in logs and histories, so it is not accepted there. The exception is `?key=` of
-Perspective's clients, on the paths that imitate that service only. A page of another site opens a WebSocket with a
-ticket (consumers/http/guard/tickets.py), which is worthless once it was used.
+address or a subprotocol would end up in logs and histories, so it is not accepted there. The exception is the key of
+Perspective's clients, `?key=` or `x-goog-api-key`, on the paths that imitate that service only. A page of another site
+opens a WebSocket with a ticket (consumers/http/guard/tickets.py), which is worthless once it was used.
 
 Without a token the service listens on loopback only, but a web page open in a browser of this machine could still reach
 it: by its address, or by a name of the page's own that resolves to loopback (DNS rebinding). Therefore the Host must be
@@ -33,7 +33,7 @@ PROBE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 LOGIN_PATH = "/login"
 PUBLIC_PATHS = PROBE_PATHS | {LOGIN_PATH, "/$discovery/rest"}
 """Paths that need no token, because they expose no session and no text."""
-KEY_PATH_SUFFIX = "/comments:analyze"
+KEY_PATH_SUFFIXES = ("/comments:analyze", "/comments:suggestscore")
 COOKIE = "hearken"
 COOKIE_SECONDS = 7 * 24 * 3600
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -130,8 +130,9 @@ def _shown_secrets(request: HTTPConnection) -> Iterator[str]:
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         yield shown.strip()
-    if request.scope["path"].endswith(KEY_PATH_SUFFIX):
+    if request.scope["path"].endswith(KEY_PATH_SUFFIXES):
         yield request.query_params.get("key", "")
+        yield request.headers.get("x-goog-api-key", "")
 
 
 def equals_secret(shown: str, token: str) -> bool:

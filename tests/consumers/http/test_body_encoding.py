@@ -90,7 +90,7 @@ async def test_another_encoding_is_refused_by_name(path: str, encoding: str) -> 
     traffic = HttpTraffic()
     answer = await post(path, b"\x1b\x03", encoding, traffic)
     assert answer.status_code == 415
-    assert "Content-Encoding" in answer.json()["detail"]
+    assert "Content-Encoding" in answer.text  # Perspective's paths have another form of errors
     assert answer.headers["accept-encoding"] == "gzip, deflate"
     assert refusals(traffic) == {"unsupported_encoding": 1}
 
@@ -104,7 +104,7 @@ async def test_a_body_that_would_be_too_large_is_refused(path: str, compress: ob
     traffic = HttpTraffic()
     answer = await post(path, body, encoding, traffic)
     assert answer.status_code == 413
-    assert str(LIMIT) in answer.json()["detail"]
+    assert str(LIMIT) in answer.text
     assert refusals(traffic) == {"too_large": 1}
 
 

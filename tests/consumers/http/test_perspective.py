@@ -6,12 +6,11 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from consumers.http.api.perspective import PATHS, Source, Utf16, offered_attributes
+from consumers.http.api.perspective import PATHS, Source, base_name, offered_attributes
 from tests.consumers.http.gateways import served
 from tests.consumers.http.sites import TOKEN, asking, make_context
+from tests.consumers.http.test_perspective_text import FOREIGN
 from tests.stream.fake_tagger import FakeLabeller
 
 PATH = PATHS[0]
@@ -41,25 +40,36 @@ async def test_a_comment_has_a_summary_and_one_span_over_all_of_it(path: str) ->
         assert response.json() == {
             "attributeScores": {"TOXICITY": {"summaryScore": score, "spanScores": [WHOLE]}},
             "languages": ["en"],
+            "detectedLanguages": ["en"],
         }
 
 
-async def test_span_annotations_are_the_taggers_spans() -> None:
-    async with asked() as client:
-        response = await client.post(PATH, json=request("anna \U0001f600 saw rome", spanAnnotations=True))
-        spans = response.json()["attributeScores"]["TOXICITY"]["spanScores"]
-        assert [(x["begin"], x["end"]) for x in spans] == [(0, 4), (12, 16)]  # the face counts for two
-        calm = await client.post(PATH, json=request("we met", spanAnnotations=True))
-        (span,) = calm.json()["attributeScores"]["TOXICITY"]["spanScores"]
-        assert (span["begin"], span["end"]) == (0, 6)
-        assert span["score"]["value"] < 0.1
+async def test_spans_are_sentences_and_the_words_have_a_field_of_their_own() -> None:
+    text = "\U0001f600 we met. Anna saw rome!  We met"
+    async with asked_with_scores(SCORES) as client:
+        body = request(text, requestedAttributes={"TOXICITY": {}, "THREAT": {"scoreThreshold": 0.2}})
+        found = (await client.post(PATH, json={**body, "spanAnnotations": True})).json()
+        toxic, threat = (found["attributeScores"][x] for x in ("TOXICITY", "THREAT"))
+        for scores in (toxic, threat):  # the face counts for two
+            assert [(x["begin"], x["end"]) for x in scores["spanScores"]] == [(0, 10), (11, 25), (27, 33)]
+            one, two, three = (x["score"]["value"] for x in scores["spanScores"])
+            assert two > scores["summaryScore"]["value"] > one == three == 0
+        words = [(x["begin"], x["end"], x["label"]) for x in found["wordSpans"] if x["label"] == "person"]
+        assert words[0] == (11, 15, "person")
+        plain = (await client.post(PATH, json=body)).json()
+        assert "wordSpans" not in plain
+        for scores in plain["attributeScores"].values():
+            assert scores["spanScores"] == [{"begin": 0, "end": 33, "score": scores["summaryScore"]}]
+        single = request("we met anna", spanAnnotations=True)
+        scores = (await client.post(PATH, json=single)).json()["attributeScores"]["TOXICITY"]
+        assert scores["spanScores"] == [{"begin": 0, "end": 11, "score": scores["summaryScore"]}]
 
 
 async def test_all_that_its_clients_send_is_taken() -> None:
     body = request(
         "caf\u00e9 anna\x00\x85",
         spanAnnotations=True,
-        languages=["en", "fr"],
+        languages=["en", "en-GB"],
         doNotStore=True,
         clientToken="comment-7",
         sessionId="3",
@@ -73,8 +83,8 @@ async def test_all_that_its_clients_send_is_taken() -> None:
         query = {"alt": "json", "prettyPrint": "false"}
         response = await client.post(PATH, params=query, json=body)
         assert response.status_code == 200
-        assert (response.json()["clientToken"], response.json()["languages"]) == ("comment-7", ["en", "fr"])
-        assert [x["begin"] for x in response.json()["attributeScores"]["TOXICITY"]["spanScores"]] == [5]
+        assert (response.json()["clientToken"], response.json()["languages"]) == ("comment-7", ["en", "en-GB"])
+        assert [x["begin"] for x in response.json()["wordSpans"]] == [5]
         nulls = request(languages=None, clientToken=None, spanAnnotations=None)
         nulls["requestedAttributes"] = {"TOXICITY": None}
         assert (await client.post(PATH, json=nulls)).status_code == 200
@@ -84,17 +94,27 @@ async def test_what_is_below_the_threshold_is_left_out() -> None:
     async with asked() as client:
         body = request("we met", clientToken="x")
         body["requestedAttributes"] = {"TOXICITY": {"scoreThreshold": 0.9}}
-        assert (await client.post(PATH, json=body)).json() == {"languages": ["en"], "clientToken": "x"}
-        body["comment"]["text"] = "anna said there"
+        assert (await client.post(PATH, json=body)).json() == {
+            "languages": ["en"],
+            "detectedLanguages": ["en"],
+            "clientToken": "x",
+        }
+        body["comment"]["text"] = "Anna. We met."
         found = (await client.post(PATH, json={**body, "spanAnnotations": True})).json()
-        assert [x["end"] for x in found["attributeScores"]["TOXICITY"]["spanScores"]] == [4]
+        assert [x["end"] for x in found["attributeScores"]["TOXICITY"]["spanScores"]] == [5, 13]
 
 
 LANGUAGE = {"requestedLanguages": ["de", "fr"], "attribute": "TOXICITY"}
 BAD: list[tuple[dict[str, Any], str, str | None]] = [
     ({"requestedAttributes": {"TOXICITY": {}}}, "Comment must be non-empty.", "COMMENT_EMPTY"),
     (request(" \n"), "Comment must be non-empty.", "COMMENT_EMPTY"),
-    (request("x" * 20_001), "Comment text too long", "COMMENT_TOO_LONG"),
+    (request("x" * 20_481), "Comment text too long.", "COMMENT_TOO_LONG"),
+    (request("\u00e9" * 10_241), "Comment text too long.", "COMMENT_TOO_LONG"),
+    (
+        request(context={"entries": [{"text": "a"}], "articleAndParentComment": {"article": {"text": "b"}}}),
+        "Context can have either entries or article_and_parent_comment",
+        "INVALID_REQUEST",
+    ),
     ({"comment": {"text": "a"}}, "Missing requested_attributes", "NO_REQUESTED_ATTRIBUTES"),
     (
         request(languages=["de", "fr"]),
@@ -160,15 +180,10 @@ async def test_googles_clients_find_it_at_the_address_they_came_to() -> None:
         assert method["httpMethod"] == "POST"
         url = found["rootUrl"] + found["servicePath"] + method["path"]
         assert url == "http://localhost/v1alpha1/comments:analyze"
-        assert {method["request"]["$ref"], method["response"]["$ref"]} == set(found["schemas"])
+        methods = found["resources"]["comments"]["methods"]
+        assert {x[y]["$ref"] for x in methods.values() for y in ("request", "response")} == set(found["schemas"])
+        assert methods["suggestscore"]["path"] == "v1alpha1/comments:suggestscore"
         assert (await client.post(url, params={"key": TOKEN}, json=request())).status_code == 200
-
-
-@given(st.text(alphabet="a\u00e9\u4e2d\U0001f600\U00010348", max_size=12))
-def test_offsets_count_as_utf16_does(text: str) -> None:
-    units = Utf16(text)
-    for offset in range(len(text) + 1):
-        assert units.at(offset) == len(text[:offset].encode("utf-16-le")) // 2
 
 
 def several(**more: Any) -> dict[str, Any]:
@@ -243,14 +258,15 @@ async def test_attributes_are_the_text_scores_of_these_names() -> None:
             "INSULT": 0.25,
             "THREAT": 0.5,
         }
-        assert [(x["begin"], x["end"]) for x in found["TOXICITY"]["spanScores"]] == [(0, 4)]
         assert found["INSULT"]["spanScores"] == [{"begin": 0, "end": 8, "score": found["INSULT"]["summaryScore"]}]
         some = await client.post(PATH, json=wanting("INSULT", "THREAT", INSULT=0.3, THREAT=0.3))
         assert some.json()["attributeScores"].keys() == {"THREAT"}
         for name in ("SPAM", "PROFANITY", "insult"):
             refused = await client.post(PATH, json=wanting("TOXICITY", name))
             assert refused.status_code == 400
-            assert f"{name} (this service has TOXICITY, INSULT, THREAT)" in refused.json()["error"]["message"]
+            error = refused.json()["error"]
+            assert error["message"] == f"Unknown requested attribute: {name}"
+            assert error["details"][0]["supportedAttributes"] == ["TOXICITY", "INSULT", "THREAT"]
         left = await client.post(PATH, json={**wanting("INSULT", "SPAM"), "dropUnsupportedAttributes": True})
         assert left.json()["attributeScores"].keys() == {"INSULT"}
         assert left.json()["unsupportedAttributes"] == ["SPAM"]
@@ -267,3 +283,56 @@ def test_the_moderation_tagger_comes_first() -> None:
     assert offered_attributes(["a", "moderation"], both)["THREAT"] == Source("moderation", "THREAT")
     assert offered_attributes(["a"], {"a": ("threat",)}) == {"THREAT": Source("a", "threat")}
     assert offered_attributes(["a"], {}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "offered_as"),
+    [
+        ("TOXICITY@6", "TOXICITY"),
+        ("TOXICITY_EXPERIMENTAL", "TOXICITY"),
+        ("TOXICITY_EXPERIMENTAL@2", "TOXICITY"),
+        ("OBSCENE", "PROFANITY"),
+        ("OBSCENE@1", "PROFANITY"),
+        ("TOXICITY@", "TOXICITY@"),
+        ("TOXICITY@x", "TOXICITY@x"),
+        ("TOXICITY_FAST", "TOXICITY_FAST"),
+        ("_EXPERIMENTAL", ""),
+    ],
+)
+def test_attributes_have_versions_and_other_names(name: str, offered_as: str) -> None:
+    assert base_name(name) == offered_as
+
+
+async def test_an_attribute_is_answered_under_the_name_that_was_asked_for() -> None:
+    async with asked_with_scores({"moderation": ("toxicity", "profanity")}) as client:
+        names = ["TOXICITY@6", "TOXICITY", "OBSCENE", "PROFANITY_EXPERIMENTAL"]
+        found = (await client.post(PATH, json=wanting(*names))).json()["attributeScores"]
+        assert list(found) == names
+        assert found["TOXICITY@6"] == found["TOXICITY"]
+        assert found["OBSCENE"] == found["PROFANITY_EXPERIMENTAL"]
+        body = {**wanting("FLIRTATION@2", "INSULT@2", "OBSCENE"), "dropUnsupportedAttributes": True}
+        left = (await client.post(PATH, json=body)).json()
+        assert left["attributeScores"].keys() == {"OBSCENE"}
+        assert left["unsupportedAttributes"] == ["FLIRTATION@2", "INSULT@2"]
+
+
+@pytest.mark.parametrize("language", ["de", "ja"])
+async def test_text_in_another_language_is_refused_as_perspective_does(language: str) -> None:
+    async with asked() as client:
+        body = request(FOREIGN[language], requestedAttributes={"TOXICITY@6": {}})
+        error = (await client.post(PATH, json=body)).json()["error"]
+        assert error["message"] == f"Attribute TOXICITY@6 does not support request languages: {language}"
+        (detail,) = error["details"]
+        assert detail["errorType"] == "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE"
+        told = detail["languageNotSupportedByAttributeError"]
+        assert told == {"detectedLanguages": [language], "attribute": "TOXICITY@6"}
+        said = (await client.post(PATH, json={**body, "languages": ["en-US"]})).json()
+        assert (said["languages"], said["detectedLanguages"]) == (["en-US"], [language])
+
+
+async def test_all_languages_that_a_request_names_must_be_offered() -> None:
+    async with asked() as client:
+        error = (await client.post(PATH, json=request(languages=["en", "de"]))).json()["error"]
+        told = error["details"][0]["languageNotSupportedByAttributeError"]
+        assert told == {"requestedLanguages": ["de"], "attribute": "TOXICITY"}
+        assert (await client.post(PATH, json=request(languages=[]))).json()["languages"] == ["en"]

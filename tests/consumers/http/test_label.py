@@ -144,6 +144,7 @@ def tagged(engine: Engine, text: str) -> dict[str, dict]:
             "score": x["score"],
             "settled": x["settled"],
         }
+        | {k: x[k] for k in ("scores",) if k in x}
         for x in revisions
     }
 

@@ -202,7 +202,7 @@ def _suggest_request() -> Json:
         comment=_COMMENT,
         attributeScores={
             "type": "object",
-            "additionalProperties": _object([], summaryScore=score),
+            "additionalProperties": _object(["summaryScore"], summaryScore=score),
             "propertyNames": {"pattern": "^[A-Za-z]", "maxLength": MAX_NAME},
             "minProperties": 1,
             "maxProperties": MAX_SUGGESTED,

@@ -77,6 +77,8 @@ def _write_row(given: SuggestRequest, offered: Mapping[str, Source]) -> bytes:
     """
     text = check_comment(given.comment, given.context)
     scores = {name: x.summary_score for name, x in (given.attribute_scores or {}).items() if x and x.summary_score}
+    if len(scores) < len(given.attribute_scores or {}):
+        raise AnalyzeRefused("Missing attribute_scores.summary_score", "INVALID_REQUEST")
     if not scores:
         raise AnalyzeRefused("Missing attribute_scores", "INVALID_REQUEST")
     if len(scores) > MAX_SUGGESTED:

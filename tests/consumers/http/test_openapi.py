@@ -90,7 +90,8 @@ def test_answers_are_as_described(api: BaseSchema, path: str, mode: GenerationMo
     if path == "/v1/stream":
         excluded += [positive_data_acceptance, negative_data_rejection]  # it does not ask for a WebSocket
     if path.endswith(":analyze"):
-        excluded += [positive_data_acceptance]  # no schema says which text is English
+        # no schema says which text is English, and what is not is read as leniently as Google does
+        excluded += [positive_data_acceptance, negative_data_rejection]
     for operation in api[path].values():
 
         @given(operation.as_strategy(mode))

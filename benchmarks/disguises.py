@@ -5,14 +5,12 @@ found if a span touches it. The words of the list whose disguises are undone (`e
 are reported apart: nothing is promised for the latter.
 """
 
-import json
-import subprocess
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from benchmarks.harness.tables import Table, make_table
+from benchmarks.harness.tag_command import tag_alone
 from encoder.tokenizer.rude_words import RUDE_WORDS
 from tests.encoder.tokenizer.disguise_kinds import KINDS, disguise
 
@@ -44,7 +42,8 @@ def run_disguises(tagger: str, kinds: Sequence[str] = tuple(KINDS)) -> list[Kind
     """Measure a tagger, as for `hearken tag`, on all kinds of disguises."""
     cases = [(kind, word, frame) for kind in ("", *kinds) for word in WORDS for frame in FRAMES]
     shown = [disguise(kind, word) if kind else word for kind, word, _ in cases]
-    found = _find(tagger, [frame.format(x) for x, (_, _, frame) in zip(shown, cases, strict=True)])
+    revisions = tag_alone(tagger, [frame.format(x) for x, (_, _, frame) in zip(shown, cases, strict=True)])
+    found = [[(x["start"], x["end"]) for x in revision["spans"]] for revision in revisions]
     hit = {
         case: any(start < case[2].index("{") + len(word) and end > case[2].index("{") for start, end in spans)
         for case, word, spans in zip(cases, shown, found, strict=True)
@@ -55,24 +54,6 @@ def run_disguises(tagger: str, kinds: Sequence[str] = tuple(KINDS)) -> list[Kind
         listed, others = [x for x, is_listed in rows if is_listed], [x for x, is_listed in rows if not is_listed]
         scores.append(KindScore(kind, sum(listed), len(listed), sum(others), len(others)))
     return scores
-
-
-def _find(tagger: str, texts: Iterable[str]) -> list[list[tuple[int, int]]]:
-    """Return the spans of each text, labelled alone."""
-    lines = [
-        json.dumps({"type": "update", "session": f"s{i}", "segment": "u", "text": text, "final": True})
-        for i, text in enumerate(texts)
-    ]
-    command = [sys.executable, "-m", "consumers.cli.main", "tag", "--tagger", tagger]
-    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"hearken tag ended with {done.returncode}: {done.stderr[-500:]}")
-    spans: dict[str, list[tuple[int, int]]] = {}
-    for line in done.stdout.splitlines():
-        revision = json.loads(line)
-        if revision.get("type") == "revision":
-            spans[revision["session"]] = [(x["start"], x["end"]) for x in revision["spans"]]
-    return [spans[f"s{i}"] for i in range(len(lines))]
 
 
 def disguise_table(scores: Sequence[KindScore]) -> Table:

@@ -1,8 +1,6 @@
 """Redaction measured: rules alone and a tagger with rules, on final texts and on text that goes out live."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +9,7 @@ import msgspec
 
 from benchmarks.harness.progress import ReportProgress
 from benchmarks.harness.tables import Table
+from benchmarks.harness.tag_command import tag_alone
 from benchmarks.redaction_measures import Bounds, FinalScore, LabelledText, ReleaseScore, Update, word_bounds
 from encoder.model.config import ConfigError
 from encoder.train.data.pii.generate import generate_dialogues
@@ -105,22 +104,10 @@ def _short_name(name: str) -> str:
 
 def tag_texts(tagger: str, texts: Sequence[str]) -> dict[str, list[RuleSpan]]:
     """Return the spans that `hearken tag` gives for each text, labelled alone, as a closed segment."""
-    lines = [
-        json.dumps({"type": "update", "session": f"s{i}", "segment": "u", "text": text, "final": True})
-        for i, text in enumerate(texts)
-    ]
-    command = [sys.executable, "-m", "consumers.cli.main", "tag", "--tagger", tagger]
-    done = subprocess.run(command, input="\n".join(lines), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ConfigError(f"hearken tag ended with {done.returncode}: {done.stderr[-500:]}")
-    spans: dict[str, list[RuleSpan]] = {text: [] for text in texts}
-    for line in done.stdout.splitlines():
-        revision = json.loads(line)
-        if revision.get("type") == "revision":
-            spans[texts[int(revision["session"][1:])]] = [
-                RuleSpan(x["start"], x["end"], x["label"], x.get("score") or 0.5) for x in revision["spans"]
-            ]
-    return spans
+    return {
+        text: [RuleSpan(x["start"], x["end"], x["label"], x["score"]) for x in revision["spans"]]
+        for text, revision in zip(texts, tag_alone(tagger, texts), strict=True)
+    }
 
 
 def read_samples(name: str, limit: int) -> Iterator[Sample]:

@@ -1,12 +1,10 @@
 """Final labels of messages through `hearken tag`: each in its chat, after the messages of other authors."""
 
-import json
 import random
-import subprocess
-import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from benchmarks.harness.tag_command import run_tag
 from consumers.common.errors import OperationFailed
 
 CHAT = 50
@@ -46,18 +44,9 @@ def label_chats(tagger: str, chats: Sequence[Sequence[str]]) -> list[list[Messag
             message = {"session": f"c{chat}", "segment": f"m{number}", "text": text, "speaker": f"author {number % 7}"}
             lines.append({"type": "update", "final": True} | message)
         lines.append({"type": "end", "session": f"c{chat}"})
-    command = [sys.executable, "-m", "consumers.cli.main", "tag", "--tagger", tagger]
-    given = "\n".join(map(json.dumps, lines))
-    done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OperationFailed(f"hearken tag ended with {done.returncode}: {done.stderr[-500:]}")
-    found: dict[tuple[str, str], MessageVerdict] = {}
-    taggers: set[str] = set()
-    for line in done.stdout.splitlines():
-        revision = json.loads(line)
-        if revision.get("type") == "revision":
-            taggers.add(revision["tagger"])
-            found[revision["session"], revision["segment"]] = _read_verdict(revision)
+    revisions = run_tag(tagger, lines)
+    taggers = {revision["tagger"] for revision in revisions}
+    found = {(x["session"], x["segment"]): _read_verdict(x) for x in revisions}
     if len(taggers) > 1:
         raise OperationFailed(f"--tagger has the taggers {', '.join(sorted(taggers))}: name one, as FOLDER:HEAD")
     if missing := sum(map(len, chats)) - len(found):

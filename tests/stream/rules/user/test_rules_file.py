@@ -1,7 +1,6 @@
 """Rules of a user: what they find, what they allow, and errors with the line they are in."""
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -91,9 +90,7 @@ def test_a_file_that_is_not_there_or_no_text_is_an_error(tmp_path: Path):
 def test_a_pattern_that_backtracks_elsewhere_takes_no_longer(tmp_path: Path):
     """A backtracking matcher needs 2 ** 40 steps for it: the test would never end."""
     rules = PersonalDataRules(load(tmp_path, "[[pattern]]\nlabel = 'x'\nregex = '(a+)+$'\n"))
-    start = time.process_time()
     assert rules.find("a" * 40 + "!") == []
-    assert time.process_time() - start < 60
 
 
 PIECES = st.sampled_from(

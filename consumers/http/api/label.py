@@ -1,7 +1,7 @@
 """POST /v1/label: labels texts; each text is a closed segment of its own session."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -28,6 +28,7 @@ LABEL_SECONDS = 60.0
 
 
 T = TypeVar("T")
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class LabelRequest(msgspec.Struct):
@@ -90,11 +91,22 @@ def label_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
     """Return the route of `/v1/label`; `names` are the running taggers."""
 
     async def label(request: Request) -> Response:
+        texts, wanted = _parse_request(await request.body(), names)
+        caller = caller_of(request)
+        with caller.hold_texts(len(texts)):
+            found = await label_texts(gateway, texts, caller.group)
+        results = [{name: _to_labels(one[name]) for name in wanted} for one in found]
+        return Response(msgspec.json.encode(LabelResponse(results)), media_type="application/json")
+
+    return [Route("/v1/label", answer_problems(label), methods=["POST"])]
+
+
+def answer_problems(endpoint: Endpoint) -> Endpoint:
+    """Wrap an endpoint that labels texts: what its request or the service has wrong becomes a problem document."""
+
+    async def answer(request: Request) -> Response:
         try:
-            texts, wanted = _parse_request(await request.body(), names)
-            caller = caller_of(request)
-            with caller.hold_texts(len(texts)):
-                found = await label_texts(gateway, texts, caller.group)
+            return await endpoint(request)
         except BadInput as error:
             return problem(400, error.reason, error.detail)
         except RequestRefused as error:
@@ -103,10 +115,8 @@ def label_routes(gateway: Gateway, names: Sequence[str]) -> list[BaseRoute]:
             return problem(503, *BUSY, {"retry-after": "5"})
         except NotLabelled:
             return problem(500, *FAILED)
-        results = [{name: _to_labels(one[name]) for name in wanted} for one in found]
-        return Response(msgspec.json.encode(LabelResponse(results)), media_type="application/json")
 
-    return [Route("/v1/label", label, methods=["POST"])]
+    return answer
 
 
 BUSY = ("busy", f"not labelled within {LABEL_SECONDS:g} seconds, or the service stops; send less at once, or later")

@@ -8,14 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from consumers.formats.decode import BadInput
-from consumers.http.api.caller import GatewayClosed
 from consumers.http.api.gateway import Gateway
-from consumers.http.api.label import BUSY, FAILED, NotLabelled, RequestRefused, check_size, decode_body, label_texts
+from consumers.http.api.label import RequestRefused, answer_problems, check_size, decode_body, label_texts
 from consumers.http.guard.limits import caller_of
-from consumers.http.guard.problem import problem
 from stream.engine.engine import Engine
-from stream.engine.worker import WorkerFailed
 from stream.messages.errors import InputError
 from stream.messages.types import Revision
 from stream.messages.validation import check_text
@@ -57,25 +53,16 @@ def redact_routes(gateway: Gateway, engine: Engine) -> list[BaseRoute]:
     """Return the route of `/v1/redact`."""
 
     async def redact(request: Request) -> Response:
-        try:
-            wanted = decode_body(await request.body(), RedactRequest)
-            policy = choose_policy(wanted, engine)
-            _check(wanted.text)
-            caller = caller_of(request)
-            with caller.hold_texts(1):
-                (found,) = await label_texts(gateway, [wanted.text], caller.group)
-        except BadInput as error:
-            return problem(400, error.reason, error.detail)
-        except RequestRefused as error:
-            return problem(422, error.reason, error.detail)
-        except (TimeoutError, GatewayClosed, WorkerFailed):
-            return problem(503, *BUSY, {"retry-after": "5"})
-        except NotLabelled:
-            return problem(500, *FAILED)
+        wanted = decode_body(await request.body(), RedactRequest)
+        policy = choose_policy(wanted, engine)
+        _check(wanted.text)
+        caller = caller_of(request)
+        with caller.hold_texts(1):
+            (found,) = await label_texts(gateway, [wanted.text], caller.group)
         answer = redact_text(wanted.text, _covers_of_revisions(found), policy, engine)
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
-    return [Route("/v1/redact", redact, methods=["POST"])]
+    return [Route("/v1/redact", answer_problems(redact), methods=["POST"])]
 
 
 def known_labels(engine: Engine) -> frozenset[str]:

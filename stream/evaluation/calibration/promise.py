@@ -7,7 +7,6 @@ that were taken back. docs/promise.md derives the bounds.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -18,15 +17,14 @@ from encoder.progress import progress_bar
 from encoder.restart.policies import RestartPolicy, parse_policy
 from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
-from stream.evaluation.calibration.calibrate import Unit, number_units, short_name
 from stream.evaluation.calibration.promise_bound import bound_mean
-from stream.evaluation.replay.examples import EvaluationError, LabelledFile, batch_examples
+from stream.evaluation.calibration.unit_replay import UnitTask, collect_units
+from stream.evaluation.replay.examples import EvaluationError
 from stream.evaluation.replay.shown_spans import ShownSegment
 from stream.evaluation.replay.stream_replay import Advance, ReplayJob, StreamReplay, ignore_progress
-from stream.evaluation.replay.update_stream import UpdateStream, message_stream, word_stream
+from stream.evaluation.replay.update_stream import UpdateStream
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labeller, Labelling
-from stream.messages.types import Message
 from stream.revisions.emission import LEVELS, Emission, Level
 from stream.revisions.span_fates import find_fates
 from stream.revisions.whole_words import fit_to_words
@@ -38,15 +36,10 @@ UnitFates = dict[tuple[str, str], tuple[int, int]]
 """Of one unit, by level and label: published spans that the model took back, and all whose fate became known."""
 
 
-class PromiseTask(LabelledFile, frozen=True, kw_only=True):
-    """Calibration of a tagger's promises on a file, or on `messages`, which `data` then only names."""
+class PromiseTask(UnitTask, frozen=True, kw_only=True):
+    """Calibration of a tagger's promises."""
 
-    tagger: str
-    messages: Sequence[Message] | None = None
-    """Recorded live streams in normal form, in order; their sessions are the units."""
     epsilon: float = 0.05
-    unit: Unit | None = None
-    """As in `CalibrationTask`."""
 
 
 class PromiseRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +75,7 @@ class FateReplay(StreamReplay):
         self, labeller: Labeller[Any], policy: RestartPolicy, stream: UpdateStream, emissions: Mapping[Level, Emission]
     ) -> None:
         super().__init__(labeller, policy, stream)
-        self.fates: dict[str, UnitFates] = {}
+        self.outcomes: dict[str, UnitFates] = {}
         """By session."""
         self._emissions = emissions
         self._shown: dict[tuple[str, str], dict[Level, ShownSegment]] = {}
@@ -100,7 +93,7 @@ class FateReplay(StreamReplay):
         write = job.write
         key = write.session, write.segment
         shown = self._shown.setdefault(key, {name: ShownSegment(x) for name, x in self._emissions.items()})
-        unit = self.fates.setdefault(write.session, {})
+        unit = self.outcomes.setdefault(write.session, {})
         fitted = fit_to_words(write.text, reading)
         for level, segment in shown.items():
             fates = find_fates(segment.update(write.text, fitted, final=closing), closing)
@@ -134,20 +127,16 @@ def run_promise(task: PromiseTask) -> PromiseReport:
         for level in LEVELS
         for label in labels
     ]
-    options = {"limit": task.limit, "spoken": task.spoken, "join": task.join}
     return PromiseReport(
         tagger=task.tagger,
         rows=rows,
         promise=Promise(
             epsilon=task.epsilon,
             policy=policy,
-            data=short_name(task.data),
-            data_digest=blake2b(task.data.read_bytes(), digest_size=16).hexdigest() if task.data.is_file() else "",
             unit=kind,
             units=len(units),
-            options=" ".join(f"{name}={value}" for name, value in options.items() if value),
-            number_format=tagger.encoder.number_format,
             levels={name: _promise_level(name, emission, rows) for name, emission in LEVELS.items()},
+            **task.provenance(tagger),
         ),
     )
 
@@ -156,24 +145,20 @@ def measure_fates(
     task: PromiseTask, tagger: Tagger, policy: str, advance: Advance = ignore_progress
 ) -> tuple[list[UnitFates], str]:
     """Replay the text of a task; returns what became of the spans of each unit, and the kind of unit."""
-    replay = partial(FateReplay, HybridLabeller(tagger), parse_policy(policy), emissions=LEVELS)
-    if task.messages is not None:
-        running = replay(stream=message_stream(task.messages))
-        running.run(advance)
-        return list(running.fates.values()), "session"
-    names = tagger.config.labels
-    examples = task.read_examples(names, with_gold=False)
-    numbers, kind = number_units(examples, task.data, task.unit)
-    units: list[UnitFates] = [{} for _ in range(int(numbers.max()) + 1)]
-    for batch in batch_examples(examples):
-        running = replay(stream=word_stream([examples[i] for i in batch], names, closing=True))
-        running.run(advance)
-        for session, fates in running.fates.items():  # named after its first example
-            unit = units[numbers[batch[int(session)]]]
-            for key, (lost, known) in fates.items():
-                before = unit.get(key, (0, 0))
-                unit[key] = before[0] + lost, before[1] + known
-    return units, kind
+    labeller, rule = HybridLabeller(tagger), parse_policy(policy)
+    found, kind = collect_units(
+        task, tagger.config.labels, lambda stream: FateReplay(labeller, rule, stream, LEVELS), advance
+    )
+    return [_merge_fates(sessions) for sessions in found], kind
+
+
+def _merge_fates(sessions: Sequence[UnitFates]) -> UnitFates:
+    unit: UnitFates = {}
+    for fates in sessions:
+        for key, (lost, known) in fates.items():
+            before = unit.get(key, (0, 0))
+            unit[key] = before[0] + lost, before[1] + known
+    return unit
 
 
 def bound_share(units: Sequence[UnitFates], level: str, label: str, epsilon: float) -> PromiseRow:

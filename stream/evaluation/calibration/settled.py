@@ -14,7 +14,6 @@ loss at any higher threshold counts. Units without a labelled character are none
 
 from collections.abc import Sequence
 from functools import partial
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -26,14 +25,14 @@ from encoder.progress import progress_bar
 from encoder.restart.policies import RestartPolicy, parse_policy
 from encoder.restart.policy_text import resolve_policy
 from encoder.tagger import Tagger, load_single_tagger
-from stream.evaluation.calibration.calibrate import Unit, number_units, short_name
-from stream.evaluation.replay.examples import EvaluationError, LabelledFile, batch_examples
+from stream.evaluation.calibration.calibrate import short_name
+from stream.evaluation.calibration.unit_replay import UnitTask, collect_units
+from stream.evaluation.replay.examples import EvaluationError
 from stream.evaluation.replay.shown_spans import ShownSegment
 from stream.evaluation.replay.stream_replay import Advance, ReplayJob, StreamReplay, ignore_progress
-from stream.evaluation.replay.update_stream import UpdateStream, message_stream, word_stream
+from stream.evaluation.replay.update_stream import UpdateStream
 from stream.labelling.hybrid import HybridLabeller
 from stream.labelling.labeller import Labeller, Labelling
-from stream.messages.types import Message
 from stream.messages.word_times import word_extents
 from stream.revisions.emission import LEVELS, Level
 from stream.revisions.settled import SettledRule
@@ -65,15 +64,10 @@ LEVEL: Level = "medium"
 """Emission level of the replay: that of a service by default."""
 
 
-class SettledTask(LabelledFile, frozen=True, kw_only=True):
-    """Calibration of a tagger's settled text on a file, or on `messages`, which `data` then only names."""
+class SettledTask(UnitTask, frozen=True, kw_only=True):
+    """Calibration of a tagger's settled text."""
 
-    tagger: str
-    messages: Sequence[Message] | None = None
-    """Recorded live streams in normal form, in order; their sessions are the units."""
     alpha: float = 0.01
-    unit: Unit | None = None
-    """As in `CalibrationTask`."""
 
 
 class SettledRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +126,7 @@ class SettledReplay(StreamReplay):
 
     def __init__(self, labeller: Labeller[Any], policy: RestartPolicy, stream: UpdateStream) -> None:
         super().__init__(labeller, policy, stream)
-        self.units: dict[str, UnitLosses] = {}
+        self.outcomes: dict[str, UnitLosses] = {}
         """By session."""
         self._shown: dict[tuple[str, str], list[ShownSegment]] = {}
         """Open segments by session and name."""
@@ -153,7 +147,7 @@ class SettledReplay(StreamReplay):
         make = partial(ShownSegment, LEVELS[LEVEL])
         shown = self._shown.setdefault(key, [make(rule=SettledRule(threshold)) for threshold in THRESHOLDS])
         fitted = fit_to_words(write.text, reading)
-        unit = self.units.setdefault(write.session, UnitLosses())
+        unit = self.outcomes.setdefault(write.session, UnitLosses())
         for number, segment in enumerate(shown):
             before = segment.text_spans
             segment.update(write.text, fitted, final=closing)
@@ -220,28 +214,21 @@ def measure_losses(
     task: SettledTask, tagger: Tagger, policy: str, advance: Advance = ignore_progress
 ) -> tuple[list[UnitLosses], str]:
     """Replay the text of a task; returns the outcomes of each unit, and the kind of unit."""
-    replay = partial(SettledReplay, HybridLabeller(tagger), parse_policy(policy))
-    if task.messages is not None:
-        running = replay(stream=message_stream(task.messages))
-        running.run(advance)
-        return list(running.units.values()), "session"
-    names = tagger.config.labels
-    examples = task.read_examples(names, with_gold=False)
-    numbers, kind = number_units(examples, task.data, task.unit)
-    units = [UnitLosses() for _ in range(int(numbers.max()) + 1)]
-    for batch in batch_examples(examples):
-        running = replay(stream=word_stream([examples[i] for i in batch], names, closing=True))
-        running.run(advance)
-        for session, found in running.units.items():  # named after its first example
-            _merge_unit(units[numbers[batch[int(session)]]], found)
-    return units, kind
+    labeller, rule = HybridLabeller(tagger), parse_policy(policy)
+    found, kind = collect_units(
+        task, tagger.config.labels, lambda stream: SettledReplay(labeller, rule, stream), advance
+    )
+    return [_merge_losses(sessions) for sessions in found], kind
 
 
-def _merge_unit(unit: UnitLosses, more: UnitLosses) -> None:
-    for label, counts in more.labels.items():
-        unit.labels[label] = unit.labels.get(label, 0) + counts
-    for delays, found in zip(unit.delays, more.delays, strict=True):
-        delays += found
+def _merge_losses(sessions: Sequence[UnitLosses]) -> UnitLosses:
+    unit = UnitLosses()
+    for more in sessions:
+        for label, counts in more.labels.items():
+            unit.labels[label] = unit.labels.get(label, 0) + counts
+        for delays, found in zip(unit.delays, more.delays, strict=True):
+            delays += found
+    return unit
 
 
 def unit_losses(units: Sequence[UnitLosses], label: str) -> NDArray[np.float64]:
@@ -288,7 +275,6 @@ def _row(units: Sequence[UnitLosses], losses: NDArray[np.float64], number: int, 
 def _settled_threshold(
     task: SettledTask, tagger: Tagger, policy: str, kind: str, units: Sequence[UnitLosses], row: SettledRow
 ) -> SettledThreshold:
-    options = {"limit": task.limit, "spoken": task.spoken, "join": task.join}
     emission = LEVELS[LEVEL]
     return SettledThreshold(
         threshold=row.threshold,
@@ -304,12 +290,9 @@ def _settled_threshold(
         policy=policy,
         show=emission.show,
         change=emission.change,
-        data=short_name(task.data),
-        data_digest=blake2b(task.data.read_bytes(), digest_size=16).hexdigest() if task.data.is_file() else "",
         unit=kind,
         units=len(unit_losses(units, "")),
-        options=" ".join(f"{name}={value}" for name, value in options.items() if value),
-        number_format=tagger.encoder.number_format,
+        **task.provenance(tagger),
     )
 
 

@@ -98,7 +98,7 @@ def test_spans_are_followed_as_an_engine_counts_them(script):
                 lost, known = counts.get(label, (0, 0))
                 counts[label] = lost + n * (outcome == "taken_back"), known + n
         found = {}
-        for unit in replay.fates.values():
+        for unit in replay.outcomes.values():
             for (name, label), (lost, known) in unit.items():
                 if name == level:
                     before = found.get(label, (0, 0))

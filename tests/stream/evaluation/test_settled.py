@@ -98,7 +98,7 @@ def test_text_settles_as_in_an_engine(script, number):
         engine.submit(End(session=name), len(told))
         drain(engine)
     counts = engine.promises.settled.counts
-    labelled, broken = sum((x.labels[""][number] for x in replay.units.values() if "" in x.labels), np.zeros(2, int))
+    labelled, broken = sum((x.labels[""][number] for x in replay.outcomes.values() if "" in x.labels), np.zeros(2, int))
     assert labelled == counts.get(("fake", "labelled"), 0)
     assert broken == counts.get(("fake", "missed"), 0) + counts.get(("fake", "withdrawn"), 0)
 

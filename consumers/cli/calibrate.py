@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -167,30 +167,12 @@ def _calibrate_policy(settings: CalibrateCommand) -> None:
 
 
 def _calibrate_promise(settings: CalibrateCommand) -> None:
-    from consumers.recordings.datasets import read_streams
-    from encoder.files import write_json
     from stream.evaluation.calibration.promise import PromiseTask, run_promise
     from stream.evaluation.replay.examples import EvaluationError
 
-    gold, source = settings.gold, settings.data or settings.stream
-    assert source is not None
-    report = run_promise(
-        PromiseTask(
-            tagger=settings.tagger,
-            data=source,
-            messages=read_streams(settings.stream) if settings.stream else None,
-            epsilon=settings.epsilon,
-            unit=settings.unit,
-            limit=gold.limit,
-            spoken=gold.spoken,
-            join=gold.join,
-        )
-    )
+    report = run_promise(PromiseTask(**_unit_fields(settings), epsilon=settings.epsilon))
     console().print(promise_table(report))
-    if settings.out is not None:
-        settings.out.mkdir(parents=True, exist_ok=True)
-        write_json(settings.out / "promise.json", report)
-        typer.echo(settings.out / "promise.json")
+    _write_report(report, settings.out, "promise.json")
     if not any(level.labels for level in report.promise.levels.values()):
         raise EvaluationError(
             f"refused: on {report.promise.units} {report.promise.unit}s no share is known to be below one half; "
@@ -204,30 +186,12 @@ def _calibrate_promise(settings: CalibrateCommand) -> None:
 
 
 def _calibrate_settled(settings: CalibrateCommand) -> None:
-    from consumers.recordings.datasets import read_streams
-    from encoder.files import write_json
     from stream.evaluation.calibration.settled import SettledTask, run_settled
     from stream.evaluation.replay.examples import EvaluationError
 
-    gold, source = settings.gold, settings.data or settings.stream
-    assert source is not None
-    report = run_settled(
-        SettledTask(
-            tagger=settings.tagger,
-            data=source,
-            messages=read_streams(settings.stream) if settings.stream else None,
-            alpha=settings.settled_risk,
-            unit=settings.unit,
-            limit=gold.limit,
-            spoken=gold.spoken,
-            join=gold.join,
-        )
-    )
+    report = run_settled(SettledTask(**_unit_fields(settings), alpha=settings.settled_risk))
     console().print(settled_table(report))
-    if settings.out is not None:
-        settings.out.mkdir(parents=True, exist_ok=True)
-        write_json(settings.out / "settled.json", report)
-        typer.echo(settings.out / "settled.json")
+    _write_report(report, settings.out, "settled.json")
     if report.chosen is None:
         raise EvaluationError(report.refusal())
     typer.echo(
@@ -235,6 +199,31 @@ def _calibrate_settled(settings: CalibrateCommand) -> None:
         f"{report.alpha:g} is settled without its label or loses it, in expectation, under the policy {report.policy}"
     )
     typer.echo(_store(settings.tagger, settled=report.chosen))
+
+
+def _unit_fields(settings: CalibrateCommand) -> dict[str, Any]:
+    """Return the fields of a `UnitTask`: its tagger, and the text as the flags choose it."""
+    from consumers.recordings.datasets import read_streams
+
+    gold = settings.gold
+    return {
+        "tagger": settings.tagger,
+        "data": settings.data or settings.stream,
+        "messages": read_streams(settings.stream) if settings.stream else None,
+        "unit": settings.unit,
+        "limit": gold.limit,
+        "spoken": gold.spoken,
+        "join": gold.join,
+    }
+
+
+def _write_report(report: object, out: Path | None, name: str) -> None:
+    from encoder.files import write_json
+
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / name, report)
+        typer.echo(out / name)
 
 
 def _store(

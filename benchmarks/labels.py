@@ -19,7 +19,7 @@ from encoder.model.dense import HybridModel
 from encoder.train.config import TextSource, read_train_config
 from encoder.train.data.batches import WordPieces
 from encoder.train.data.text import LabelledCorpus, read_source
-from encoder.train.run import keep_to_one_thread
+from encoder.train.run import keep_to_one_thread, make_pieces
 from encoder.train.stages.dev_score import FORMS, score_dev
 
 MODES = ("alone", "session")
@@ -72,14 +72,15 @@ def run_labels(
     training = read_train_config(config)
     (choice,) = choose_taggers([tagger])
     loaded = load_checkpoint(str(choice.folder))
-    wanted = [x for x in training.dev if (not only or x.name() in only) and x.tagger in choice.heads]
+    named = (x for x in training.dev if (not only or x.name() in only) and x.tagger in choice.heads)
+    wanted = [x for x in named if x.spans_known]
     if not wanted:
         raise ConfigError(f"{config} has no [[dev]] for {', '.join(choice.heads)}" + (" of that name" if only else ""))
     found: dict[str, list[SetScore]] = {}
     for number, source in enumerate(wanted):
         progress(f"{source.tagger} {source.name()}", number / len(wanted))
         checkpoint = loaded.single_head(source.tagger) if loaded.config.taggers else loaded
-        pieces = WordPieces(checkpoint.tokenizer, *checkpoint.config.label_sets.values())
+        pieces = make_pieces(checkpoint.tokenizer, checkpoint.config)
         score = _score_set(source, limit, checkpoint.dense_model(), pieces)
         found.setdefault(source.tagger, []).append(score)
     return [LabelsReport(tagger=name, sets=sets) for name, sets in found.items()]

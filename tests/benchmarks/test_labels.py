@@ -11,8 +11,8 @@ from benchmarks.labels import COLUMNS
 from benchmarks.labels_peer import score_peer
 from encoder.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from encoder.train.config import TextSource
-from encoder.train.data.batches import WordPieces
 from encoder.train.data.text import LabelledCorpus, read_source
+from encoder.train.run import make_pieces
 from encoder.train.stages.dev_score import score_dev
 from tests.tiny import LABELS, tiny_checkpoint
 
@@ -37,6 +37,7 @@ def config(tmp_path: Path) -> Path:
         (tmp_path / name / "dev.conll").write_text("# doc = d\n" + "\n".join(lines))
     parts = [("train", "first"), ("dev", "first"), ("dev", "second")]
     body = "".join(TABLE.format(part=part, folder=tmp_path, name=name) for part, name in parts)
+    body += TABLE.format(part="dev", folder=tmp_path, name="first") + "spans_known = false\n"  # has scores only
     path = tmp_path / "c.toml"
     path.write_text(f'out = "x"\n[tagger]\nepochs = 1\n{body}')
     return path
@@ -44,7 +45,8 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tagger(tmp_path: Path) -> Path:
-    made = tiny_checkpoint(labels=("O",), taggers={"names": LABELS, "acts": ("O", "B-act", "I-act")})
+    taggers = {"names": LABELS, "acts": ("O", "B-act", "I-act")}
+    made = tiny_checkpoint(labels=("O",), taggers=taggers, text_scores={"names": ("newsworthy",)})
     save_checkpoint(tmp_path / "tagger", made.config, made.weights, made.tokenizer)
     return tmp_path / "tagger"
 
@@ -58,7 +60,7 @@ def test_every_set_has_figures_of_each_form_and_mode(config: Path, tagger: Path,
     source = TextSource(path=str(tmp_path / "first" / "dev.conll"), labels={"PER": "person", "LOC": "place"})
     rows = score_dev(
         checkpoint.dense_model(),
-        WordPieces(checkpoint.tokenizer, LABELS),
+        make_pieces(checkpoint.tokenizer, checkpoint.config),
         LabelledCorpus((source,), [read_source(source)], (0,)),
     )
     wanted = {" ".join(row.name.split()[-2:]): pytest.approx(row.f1) for row in rows}

@@ -1,6 +1,7 @@
 """The re-runs by our own code score as the weights do."""
 
 import numpy as np
+import pytest
 
 from benchmarks.harness.texts import make_texts
 from benchmarks.peers.agreement import dense_scores
@@ -13,8 +14,9 @@ from encoder.tagger import load_tagger
 from tests.tiny import tiny_checkpoint
 
 
-def test_all_sides_are_compared_at_each_number_of_sessions(tmp_path):
-    made = tiny_checkpoint()
+@pytest.mark.parametrize("parts", [{}, {"stability": 3, "spans": True, "sink": True, "text_scores": {"": ("x",)}}])
+def test_all_sides_are_compared_at_each_number_of_sessions(parts, tmp_path):
+    made = tiny_checkpoint(**parts)
     save_checkpoint(tmp_path, made.config, made.weights, made.tokenizer)
     report = run_peers(str(tmp_path), [1, 3], [9], "last:2", repeats=2, steps=3, progress=lambda *_: None, builds=DENSE)
     assert [(row.sessions, row.side) for row in report.rows] == [

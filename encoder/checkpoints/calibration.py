@@ -3,7 +3,7 @@
 It is not part of the checkpoint's identity, but names it: the calibration of other weights is refused.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,24 @@ class CalibrationError(ValueError):
     """A calibration cannot be used; the message says which file, and what to do."""
 
 
-class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CalibrationData(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The data behind a calibration."""
+
+    data: str
+    """Folder and file."""
+    data_digest: str
+    """Digest of the file's bytes; empty for a folder."""
+    unit: str
+    """"session", "sequence" or "document": the units that are taken to be independent, or exchangeable with those of
+    the service."""
+    units: int
+    options: str
+    """Options with which the file was read."""
+    number_format: str
+    """Number type of the linears; another type rounds differently."""
+
+
+class Certificate(CalibrationData, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The guarantee of a threshold and the data behind it (docs/calibration.md)."""
 
     delta: float
@@ -33,19 +50,8 @@ class Certificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     streaming_em: float
     flops_saved: float
     """Share of FLOPs saved against a full restart on every word, without closing restarts."""
-    data: str
-    """Folder and file."""
-    data_digest: str
-    """Digest of the file's bytes."""
-    unit: str
-    """"sequence" or "document": the units that are taken to be independent."""
-    units: int
     sequences: int
     words: int
-    options: str
-    """Options with which the file was read."""
-    number_format: str
-    """Number type of the linears; another type rounds differently."""
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,23 +108,13 @@ class LevelPromise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     labels: dict[str, LabelPromise]
 
 
-class Promise(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Promise(CalibrationData, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The bounds of one tagger, and the data behind them."""
 
     epsilon: float
     """All bounds hold at once with a probability of 1 - epsilon over the calibration data."""
     policy: str
     """Restart policy under which they were measured."""
-    data: str
-    """Folder and file."""
-    data_digest: str
-    """Digest of the file's bytes; empty for a folder."""
-    unit: str
-    """"session" or "document": the units that are taken to be exchangeable with those of the service."""
-    units: int
-    options: str
-    """Options with which the file was read."""
-    number_format: str
     levels: dict[str, LevelPromise]
 
 
@@ -140,7 +136,7 @@ class LabelRisk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
         _check_probabilities(threshold=self.threshold, risk=self.risk)
 
 
-class SettledThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class SettledThreshold(CalibrationData, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Threshold of the settled text of one tagger, and the data behind it (docs/redaction.md).
 
     Raises:
@@ -163,25 +159,11 @@ class SettledThreshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     show: float
     change: float
     """Thresholds of the emission level (`stream.revisions.emission.Emission`)."""
-    data: str
-    """Folder and file."""
-    data_digest: str
-    """Digest of the file's bytes; empty for a folder."""
-    unit: str
-    """"session", "sequence" or "document": the units that are taken to be exchangeable with those of the service."""
-    units: int
-    options: str
-    """Options with which the file was read."""
-    number_format: str
 
     def __post_init__(self) -> None:
         _check_probabilities(threshold=self.threshold, risk=self.risk)
         if not 0 < self.alpha < 1:
             raise CalibrationError(f"alpha must be between 0 and 1, not {self.alpha}")
-
-    def threshold_of(self, labels: Iterable[str]) -> float:
-        """Return the threshold at which the risk of each of these labels is controlled too, as far as it is known."""
-        return max([self.threshold, *(self.labels[x].threshold for x in labels if x in self.labels)])
 
 
 def _check_probabilities(**numbers: float) -> None:

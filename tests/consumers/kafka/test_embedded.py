@@ -153,7 +153,7 @@ async def test_a_redacting_process_gives_out_nothing_of_a_value(broker: str) -> 
     topics = topics_for("redacting")
     good = [update("s0", "they met anna"), update("s0", "They met Anna.", final=True)]
     bad = [b'{"type":"update","session":"s0","text":"anna', update("s0", ["anna"]), update("s1", "anna poison")]
-    await produce(broker, topics.input, [(None, good[0])])
+    await produce(broker, topics.input, [(b"s0", good[0])])
     command = [sys.executable, "-m", "tests.consumers.fakes", "serve", "--broker", broker, "--group", "redacting"]
     command += ["--http-port", "0", "--redact", "person", "--redacted-topic", "redacting.redacted"]
     for flag in ("input", "output", "dead_letter", "state"):
@@ -164,7 +164,7 @@ async def test_a_redacting_process_gives_out_nothing_of_a_value(broker: str) -> 
     try:
         async with reading(broker, "redacting.redacted") as read:
             redacted = [*await read(1)]
-            await produce(broker, topics.input, [(None, x) for x in (good[1], *bad)])  # else the two are coalesced
+            await produce(broker, topics.input, [(b"s0", x) for x in (good[1], *bad)])  # else the two are coalesced
             redacted += await read(1)
         async with reading(broker, topics.dead_letter) as read:
             letters = await read(3)

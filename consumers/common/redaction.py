@@ -77,8 +77,10 @@ class RedactionSettings:
     ] = False
 
     def __post_init__(self) -> None:
-        if self.redact is None and self.redact_ids:
-            raise SettingError("redact_ids", "nothing is redacted; name labels with --redact")
+        if self.redact is None:
+            for name in ("release", "redact_style", "redact_rules", "redact_withheld", "redact_ids"):
+                if getattr(self, name) != getattr(type(self), name):
+                    raise SettingError(name, "nothing is redacted; name labels with --redact")
         self.make_policy(None)
         self.read_rules()
 

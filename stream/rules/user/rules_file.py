@@ -22,6 +22,7 @@ NOT_PERSONAL = "not_personal"
 """Name in `[context]` of words that announce numbers of nobody."""
 _CUE_LABELS = frozenset((*(x for x in CUES if x), NOT_PERSONAL))
 _LABEL = re.compile(r"[a-z][a-z0-9_]*")
+_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _KEYS: dict[str, dict[str, type]] = {
     "pattern": {"label": str, "regex": str, "context": list, "score": float, "spoken": bool},
     "words": {"label": str, "words": list, "score": float},
@@ -140,7 +141,9 @@ def load_rules(path: Path) -> CustomRules:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise RulesFileError(f"{path}: line {line}: this is no UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
-        raise RulesFileError(f"{path}: {error}") from error
+        place = _PLACE.search(str(error))
+        line = int(place[1]) if place and place[1] else max(1, len(text.splitlines()))
+        raise RulesFileError(f"{path}: line {line}: {_PLACE.sub('', str(error))}") from error
     return _Loader(path, text).load(data)
 
 

@@ -68,12 +68,14 @@ def label_run(run: NumberRun, cue: ActiveCue | None, *, used: bool, spelling: bo
             return found
     if shape is not None and (shape.checked or shape.score > 0.79):
         return RunLabel(shape.label, shape.score)
-    if cue is not None and cue.label == "" and (cue.lines < 2 or digits < 9):
+    if cue is not None and cue.label == "" and (cue.lines < 2 or digits < 9) and (digits or not spelling):
         return None
     if run.quantity:
         return None
     if shape is not None:
         return RunLabel(shape.label, shape.score)
+    if run.at_end and digits == len(plain) > 4 and plain[0] == "0" and all(x.single for x in run.items):
+        return RunLabel("phone", 0.4)  # "it's oh seven nine double one": the rest comes
     return _label_spelled(run, spelling, plain, digits)
 
 
@@ -90,7 +92,7 @@ def _label_asked(run: NumberRun, cue: ActiveCue, used: bool, plain: str, digits:
         if cue.weak:
             fewest = 3 if all(x.single for x in run.items) else 5
     elif cue.ending:
-        fewest = 3
+        fewest = 2 if gap == 0 or (gap < 3 and all(x.single for x in run.items)) else 3
     if used or (cue.lines == 0 and gap > 9):
         fewest = max(fewest, 6)
     if n < fewest:

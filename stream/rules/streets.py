@@ -25,7 +25,11 @@ class StreetSpan(NamedTuple):
 
 
 def find_streets(
-    words: Sequence[TextWord], runs: Sequence[NumberRun], asked: Sequence[bool], near: Sequence[bool]
+    words: Sequence[TextWord],
+    runs: Sequence[NumberRun],
+    asked: Sequence[bool],
+    near: Sequence[bool],
+    house: Sequence[bool],
 ) -> tuple[list[StreetSpan], int | None]:
     """Find the addresses of a line.
 
@@ -34,6 +38,7 @@ def find_streets(
         runs: numbers of the line.
         asked: for each word whether those before it ask for an address.
         near: whether the words right before it do.
+        house: whether those right before it ask for the number of a house alone.
 
     Returns:
         The addresses, and the first word of one that may still go on; None if none may.
@@ -55,6 +60,8 @@ def find_streets(
                 found.append(StreetSpan(first, name.end, 0.8 if asks else 0.7))
         elif near[run.first] and name.end > run.end and not run.quantity:
             found.append(StreetSpan(first, name.end, 0.5))
+        elif house[run.first] and run.at_end and not run.quantity:
+            found.append(StreetSpan(first, run.end, 0.6))
     return found, open_from
 
 

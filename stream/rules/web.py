@@ -246,6 +246,8 @@ def _classify(words: Sequence[TextWord], at: int, parse: _Parse, cue: ActiveCue)
             return WebSpan(at, end, "url", 0.8 if asked == "url" or page or value.startswith("www") else 0.65)
         if asked == "email":
             return WebSpan(at, end, "email", 0.5)
+    if asked == "email" and parse.hit_end and at < end == len(words) - 1 and words[-1].low in ("at", "@"):
+        return WebSpan(at, end, "" if value in ROLES else "email", 0.4)  # "tessa at": the rest is in the next segment
     said = any(x.low in ("underscore", "score", "_") for x in words[at:end])
     if (said and "_" in value) or (asked == "username" and end > at + 1 and any(x in value for x in ".-")):
         return WebSpan(at, end, asked or "username", 0.75 if asked else 0.6)

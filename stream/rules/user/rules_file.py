@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from stream.rules.merge import RuleSpan
 from stream.rules.numbers import NumberRun
 from stream.rules.user.prefixes import PatternError, prefix_pattern
-from stream.rules.vocabulary import CUES
+from stream.rules.vocabulary import CUES, HOUSE
 from stream.rules.words import Phrases, TextWord
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ DEFAULT_SCORE = 0.9
 """Score of a user's pattern or word without one of its own."""
 NOT_PERSONAL = "not_personal"
 """Name in `[context]` of words that announce numbers of nobody."""
-_CUE_LABELS = frozenset((*(x for x in CUES if x), NOT_PERSONAL))
+_CUE_LABELS = frozenset((*(x for x in CUES if x not in ("", HOUSE)), NOT_PERSONAL))
 _LABEL = re.compile(r"[a-z][a-z0-9_]*")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _KEYS: dict[str, dict[str, type]] = {

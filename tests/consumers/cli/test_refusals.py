@@ -24,7 +24,6 @@ WRONG = [
     ("tag --redact-ids", "nothing is redacted"),
     ("serve --redact-style mask", "nothing is redacted"),
     ("listen --release final", "nothing is redacted"),
-    ("tag --redact phon", "--redact (HEARKEN_REDACT): no label 'phon'"),
     ("tag --redact person --auto-close", "leave one of them out"),
     ("serve --redact person --log-text", "leave one of them out"),
     ("tag --format deepgramm", "did you mean 'deepgram'?"),

@@ -135,7 +135,7 @@ FLATS = set(list_words("flat apartment apt unit suite"))
 HOUSE = "house"
 """Label of words that ask for the number of a house alone."""
 SHORT_VALUES = frozenset(
-    list_words("ending extension ext pin passcode pass cvv cvc last final back security") + ["c v v", "c v c", "p i n"]
+    [*list_words("ending extension ext pin passcode pass cvv cvc last final back security"), "c v v", "c v c", "p i n"]
 )
 """Words of cues, and whole cues, that announce a few digits."""
 CUES: Mapping[str, str] = {
@@ -218,7 +218,8 @@ CUES: Mapping[str, str] = {
         order, order number, invoice, ticket, ticket number, case, case number, flight, room, gate, port,
         version, model, serial, serial number, product code, tracking, tracking number, parcel, confirmation,
         confirmation number, booking, booking reference, reference, reference number, reference is, batch,
-        lot, part number, error, error code, code is, password, verification code, one time code, page, chapter, line, bus, train, seat,
+        lot, part number, error, error code, code is, password, verification code, one time code, page,
+        chapter, line, bus, train, seat,
         row, table, meter, meter reading, mileage, reading, expires, expire, expiry, expiration, last payment,
         payment, paid, charged, deadline, appointment, due, issued, expiry date, valid until, form, section,
         floor, channel, article, item, item number, lottery, queue, build, isbn, sku, product,

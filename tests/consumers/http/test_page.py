@@ -121,7 +121,9 @@ async def test_a_redacted_text_is_solid_where_it_was_released_and_blocks_where_n
         await expect(both.first.locator(".first")).to_have_text("anna")
         await expect(both.nth(1)).to_have_text("we met [PERSON] and ███ ███", use_inner_text=False)
         left, right = await both.first.bounding_box(), await both.nth(1).bounding_box()
-        assert left and right and left["x"] + left["width"] <= right["x"]
+        assert left is not None
+        assert right is not None
+        assert left["x"] + left["width"] <= right["x"]
         stage.say("we met anna and bob smi", final=True)
         stage.live.show_redacted(released(stage, "we met [PERSON] and bob smi", 23, "", final=True), beside=True)
         await expect(both.nth(1)).to_have_text("we met [PERSON] and bob smi", use_inner_text=False)

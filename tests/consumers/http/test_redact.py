@@ -1,20 +1,25 @@
 """/v1/redact, and the redacted stream of a WebSocket and of the live page."""
 
+import io
 import json
 
+from consumers.formats.line_reader import LineReader
+from consumers.formats.readers import NormalReader
 from consumers.http.frontend import HttpFrontend
 from consumers.http.live.model import LiveModel, LiveObserver
 from consumers.http.settings import HttpSettings
+from consumers.runtime.tag_lines import TagRun
 from encoder.restart.policies import Last
 from stream.engine.engine import Engine
 from stream.engine.worker import StepBatch
 from stream.messages.types import Update
 from stream.redaction.policy import RedactionPolicy
+from stream.redaction.rule_covers import make_detector
 from stream.sessions.redactor import Redactor
 from tests.consumers.http.gateways import Served, served, until
 from tests.consumers.http.sites import asking, make_context
 from tests.consumers.http.test_stream import BAD, END, talking, update
-from tests.stream.fake_tagger import fake_labeller
+from tests.stream.fake_tagger import FakeLabeller, fake_labeller
 
 KEY = b"a key of the test"
 
@@ -83,6 +88,37 @@ async def test_a_websocket_gives_the_redacted_stream() -> None:
         assert (said[-1]["text"].lower(), said[-1]["final"]) == ("we met [person] and [person]", True)
         assert [x["type"] for x in frames if x["type"] not in ("update", "error")] == ["delete", "end"]
         assert "anna" not in json.dumps(frames).lower()
+
+
+async def test_every_door_gives_the_same_answer_for_the_same_text() -> None:
+    texts = [
+        "We met Anna and Bob, her card is 4111 1111 1111 1111.",
+        "my number is oh seven seven double oh nine double oh one two three no sorry four",
+        "it's [PERSON_1] or anna.rice@example.org in Rome \U0001f600",
+    ]
+    policy = RedactionPolicy(style="numbered")
+    answers: list[list[str]] = []
+    for door in ("post", "websocket", "tag"):
+        redactor = Redactor(policy, None, make_detector())
+        async with served(redactor=redactor, taggers=["fake"]) as here:
+            if door == "post":
+                answers.append([str((await ask(here, {"text": x}))[1]["text"]) for x in texts])
+                continue
+            lines = [update(x, session=str(i), final=True) for i, x in enumerate(texts)]
+            if door == "websocket":
+                async with talking(here, "output=redacted", max_sessions=8) as socket:
+                    await socket.send(*lines, {"type": "end"})
+                    said, _ = await socket.rest()
+            else:
+                engine = Engine(FakeLabeller(), Last(3), redactor=redactor)
+                out = io.BytesIO()
+                TagRun(engine, NormalReader(), False, out, io.StringIO()).run(
+                    LineReader(io.BytesIO(b"\n".join(json.dumps(x).encode() for x in lines)))
+                )
+                said = [json.loads(x) for x in out.getvalue().splitlines()]
+            answers.append([x["text"] for x in said if x["type"] == "update"])
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0] == "We met [PERSON_1] and [PERSON_2], her card is [CARD_1]."
 
 
 async def test_a_websocket_without_redaction_says_so() -> None:

@@ -72,7 +72,7 @@ UNITS = set(
     litres liters gigs gb mb megabytes gigabytes bytes years year months month weeks week days day hours hour
     minutes minute seconds mins people times percentage points point's pages items units tickets pieces copies
     seats votes employees customers users followers subscribers residents square cubic tons tonnes volts watts
-    million thousand billion hundred k
+    million thousand billion hundred k each apiece altogether reps model
 """)
 )
 """Words after a number that make it a quantity."""
@@ -227,7 +227,7 @@ CUES: Mapping[str, str] = {
         three digits, last three, directory, enquiries, calls cost, helpline, hot line,
         population, index, score, quote, promo code, coupon, voucher, unit price, total, price, balance,
         amount, temperature, level, episode, season, question, number of, id of the job, router, printer
-        model, released in, since, built in, copyright, platform
+        model, released in, since, built in, copyright, platform, on account of, account of the, take into account, taken into account, taking into account, took into account, zip on, zip up
     """,
 }
 """Words that ask for a value or announce one, by label; "" for numbers that are nobody's."""
@@ -235,7 +235,7 @@ NEAR_CUES = frozenset(
     list_words("""
     room gate line item floor page seat table row form section channel score level season index price balance
     amount total code payment paid charged due issued car van truck number machine host camera printer router
-    server network
+    server network chart record patient ring pension salary payee
 """)
 )
 """Cues of one word that count only for a number in the same line, a few words on."""

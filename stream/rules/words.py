@@ -10,6 +10,7 @@ Value = TypeVar("Value")
 _TOKEN = re.compile(r"\S+")
 _CORE = re.compile(r"^[\[({<\"'“‘«*$£€₹¥]*(.*?)[\])}>\"'”’»,.;:!?…*]*$", re.DOTALL)
 _LIST = re.compile(r"(?:[^,–—]|(?<=\d),(?=\d{3}(?!\d)))+", re.ASCII)
+_OWN_THINGS = (["the", "van"], ["my", "car"])
 _PARTS = re.compile(r"[^\-–—]+")
 
 
@@ -165,7 +166,7 @@ class CueWords:
                 n, label = self._phrases.match_complete([singular, *words[i + 1 : i + 4]], 0)
             if n and label is not None:
                 lows = [x.low for x in words[i : i + n]]
-                weak = n == 1 and lows[0].removesuffix("'s") in NEAR_CUES
+                weak = lows[-1].removesuffix("'s") in NEAR_CUES and (n == 1 or lows in _OWN_THINGS)
                 ending = label not in ("", "national_id") and not SHORT_VALUES.isdisjoint((*lows, " ".join(lows)))
                 if found and found[-1].cue.ending and i - found[-1].cue.end < 4:
                     ending = True  # "the last four digits of my account"

@@ -132,7 +132,8 @@ def _score(
     sets = [*model.config.label_sets.values()]
     names, column = sets[row.tagger], sum(map(len, sets[: row.tagger]))
     decoder = Decoder(names)
-    rules = WindowRules(model.config.positions, model.config.window, pieces.starts_word)
+    shape = model.config
+    rules = WindowRules(shape.positions, shape.window, pieces.starts_word, shape.start_mark)
     laid_out = (_lay_out(session, pieces, form, row.tagger, rules) for session in _sessions(sequences, mode))
     stretches = [x for session in laid_out for x in session]
     stretches.sort(key=lambda x: len(x.ids))
@@ -151,7 +152,7 @@ def _score(
                     read = decoder.decode(own, np.array([0, len(at)], np.int64), np.array([NO_LABEL], np.int32)).labels
                     gold = x.labels[at]
                     gold = np.where(gold == IGNORED, IGNORED, gold - column)
-                    _compare(read, gold, pieces.texts(x.ids, int(tokens[0]), at), names, row, known)
+                    _compare(read, gold, pieces.texts(x.ids % shape.vocab_size, int(tokens[0]), at), names, row, known)
 
 
 def _add_texts(model: HybridModel, states: Tensor, batch: list[_Stretch], row: DevScore) -> None:
@@ -248,6 +249,8 @@ class _OpenStretch:
     def add(self, text: TrainingExample, number: int, *, read: bool, first: int = 0) -> None:
         """Append the tokens of a segment from `first` on; `read`: its labels count."""
         ids, labels, word = (column[first:] for column in (text.ids, text.labels, text.word))
+        if not first:
+            ids = ids + self._rules.start_mark * (np.arange(len(ids)) == 0)
         start, count = self.length, len(ids)
         self.length = end = start + count
         seen, last = np.empty(count, np.int64), np.empty(count, np.int64)

@@ -133,6 +133,8 @@ def _tag(config: TrainConfig, start: str, out: Path) -> None:
     if config.stability and not config.stability.folds:
         held = config.stability.held
         data = _select(data, lambda s: holdout_position(s, config.seed) >= held)
+    if not any(data.sequences):
+        raise ConfigError("training configuration: no text is left to train on; give more, or hold less back")
     _tune(config, label_sets, text_scores, data, dev, start, out)
 
 

@@ -94,8 +94,13 @@ def score_dev(
     dev: LabelledCorpus,
     modes: tuple[str, ...] = ("alone", "session"),
     forms: tuple[str, ...] = ("spoken", "written"),
+    *,
+    trim: bool = True,
 ) -> list[DevScore]:
-    """Score every source of `dev`, in each mode and form, with the labels of its own tagger."""
+    """Score every source of `dev`, in each mode and form, with the labels of its own tagger.
+
+    `trim`: found spans and gold lose what no name holds; otherwise they are compared as they are.
+    """
     rows = []
     taggers = [*model.config.label_sets]
     for number, (source, sequences) in enumerate(zip(dev.sources, dev.sequences, strict=True)):
@@ -105,7 +110,7 @@ def score_dev(
                 name = " ".join(x for x in (taggers[tagger], source.name(), form, mode) if x)
                 row = DevScore(name, tagger)
                 known = None if source.known is None else frozenset(source.known)
-                _score(model, pieces, sequences, FORMS[form], mode, row, known)
+                _score(model, pieces, sequences, FORMS[form], mode, row, known, trim)
                 rows.append(row)
     return rows
 
@@ -128,6 +133,7 @@ def _score(
     mode: str,
     row: DevScore,
     known: frozenset[str] | None,
+    trim: bool,
 ) -> None:
     sets = [*model.config.label_sets.values()]
     names, column = sets[row.tagger], sum(map(len, sets[: row.tagger]))
@@ -152,7 +158,9 @@ def _score(
                     read = decoder.decode(own, np.array([0, len(at)], np.int64), np.array([NO_LABEL], np.int32)).labels
                     gold = x.labels[at]
                     gold = np.where(gold == IGNORED, IGNORED, gold - column)
-                    _compare(read, gold, pieces.texts(x.ids % shape.vocab_size, int(tokens[0]), at), names, row, known)
+                    _compare(
+                        read, gold, pieces.texts(x.ids % shape.vocab_size, int(tokens[0]), at), names, row, known, trim
+                    )
 
 
 def _add_texts(model: HybridModel, states: Tensor, batch: list[_Stretch], row: DevScore) -> None:
@@ -181,13 +189,14 @@ def _compare(
     names: tuple[str, ...],
     row: DevScore,
     known: frozenset[str] | None,
+    trim: bool = True,
 ) -> None:
     """Count the spans of one segment; what touches a word of unknown label does not count."""
     unknown = gold < 0
     sides = []
     for labels in (read, np.where(unknown, 0, gold)):
         spans = [TagSpan(*span) for span in labels_to_spans(labels, names)]
-        trimmed = (x if x.label in MARK_LABELS else trim_span(words, x) for x in spans)
+        trimmed = (trim_span(words, x) if trim and x.label not in MARK_LABELS else x for x in spans)
         kept = {s for s in trimmed if s is not None and not unknown[s.start : s.end].any()}
         sides.append({s for s in kept if known is None or s.label in known})
     for counter, side in ((row.found, sides[0]), (row.gold, sides[1]), (row.right, sides[0] & sides[1])):

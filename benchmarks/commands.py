@@ -219,6 +219,23 @@ def moderation(
 
 
 @app.command()
+def talk(
+    tagger: Annotated[list[str], typer.Option(help="Tagger; may be repeated.")],
+    data: Annotated[Path, typer.Option(help="Folder of public sets; what is missing is left out.")] = Path(
+        "../shared/data"
+    ),
+    limit: Annotated[int, typer.Option(min=1, help="Most turns of a set.")] = 1000,
+    out: OutOption = None,
+) -> None:
+    """Spans in ordinary talk (telephone, meetings, technical chat), in which hardly anything is to be found."""
+    from benchmarks.talk import run_talk, talk_table
+
+    with usage_errors(), show_progress("talk") as progress:
+        scores = run_talk(tagger, data, limit, progress)
+    show_report([talk_table(scores)], out, "talk", scores)
+
+
+@app.command()
 def start(tagger: TaggerOption = DEFAULT_TAGGER, repeats: RepeatsOption = 5, out: OutOption = None) -> None:
     """First and later starts of `hearken tag`: time, processor, memory, files written. Linux only."""
     if sys.platform != "linux":

@@ -208,7 +208,7 @@ async def test_several_taggers_lie_on_the_same_words_and_can_be_turned_off(open_
         page = await open_page(address)
         await expect(words(page).locator(".first")).to_have_count(3)
         assert await marked(page) == [["bob", "person"], ["it is in rome so", "claim"], ["rome", "place"]]
-        await expect(words(page).locator(".track1 .track0")).to_have_text("rome")
+        await expect(words(page).locator(".below .track0")).to_have_text("rome")
         names = ["nerpersonplace", "claimsclaim"]
         await expect(page.locator("#legend button")).to_have_text(names)
         await page.locator("#legend button", has_text="claims").click()

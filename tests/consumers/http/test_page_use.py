@@ -74,7 +74,7 @@ async def test_the_focus_can_be_seen_wherever_it_goes(open_page: OpenPage) -> No
             name, outline = await page.evaluate(at)
             seen.append(name)
             assert outline != "none", name
-        assert seen == ["a", "help-open", "filter", "list", "button", "button", "view"]
+        assert seen == ["help-open", "filter", "list", "a", "button", "button", "view"]
 
 
 async def test_a_transcript_says_nothing_aloud_by_itself(open_page: OpenPage) -> None:

@@ -97,10 +97,8 @@ export class Segment {
 
   draw(taggers, hidden, now, thresholds) {
     const shown = taggers.filter((x) => !hidden.has(x));
-    // The first tagger's names stand over the words. Each other one that has spans here has a line of its own below.
-    const below = shown.filter((x) => x !== taggers[0] && this.#visible(x, 0).length);
-    this.row.style.setProperty("--below", below.length);
-    const spans = shown.flatMap((tagger) => this.#visible(tagger, tagger === taggers[0] ? 0 : 1 + below.indexOf(tagger)));
+    const spans = shown.flatMap((tagger) => this.#visible(tagger));
+    this.row.style.setProperty("--below", assignLanes(spans.filter((x) => x.tagger !== taggers[0])));
     const ghosts = this.gone.filter((x) => !hidden.has(x.tagger) && !fits(this.text, x));
     const cuts = ghosts.map((x) => ({ start: wordStart(this.text, x.start), ghost: x }));
     for (const x of cuts) x.end = x.start;
@@ -155,15 +153,15 @@ export class Segment {
   }
 
   // A tagger's spans that lie on the text as it stands now (it may be newer), and those just taken back from it.
-  #visible(tagger, track) {
+  #visible(tagger) {
     const { spans, final } = this.spans.get(tagger) ?? { spans: [], final: false };
     const standing = spans
       .filter((x) => fits(this.text, x))
-      .map((x) => ({ ...x, tagger, track, final, key: `${tagger}\n${x.id}` }));
+      .map((x) => ({ ...x, tagger, lane: 0, final, key: `${tagger}\n${x.id}` }));
     const gone = this.gone
       .filter((x) => x.tagger === tagger && fits(this.text, x))
       .filter((x) => !standing.some((y) => y.start < x.end && y.end > x.start))
-      .map((x) => ({ ...x, track, taken: true, key: `${tagger}\n${x.id}` }));
+      .map((x) => ({ ...x, lane: 0, taken: true, key: `${tagger}\n${x.id}` }));
     return [...standing, ...gone];
   }
 
@@ -172,9 +170,9 @@ export class Segment {
     let piece = this.#plain(join(this.text, start, end));
     for (const span of spans) {
       if (span.ghost) continue;
-      const mark = make("mark", span.track ? "span below" : "span track0");
-      mark.style.setProperty("--lane", span.track);
-      mark.dataset.lane = span.track;
+      const mark = make("mark", span.lane ? "span below" : "span track0");
+      mark.style.setProperty("--lane", span.lane);
+      mark.dataset.lane = span.lane;
       mark.append(piece);
       mark.dataset.slot = slotOf(span.label);
       mark.dataset.key = span.key;
@@ -241,4 +239,16 @@ export class Segment {
 function place(mark) {
   const { left, top } = mark.getClientRects()[0] ?? mark.getBoundingClientRect();
   return { lane: mark.dataset.lane, left, top };
+}
+
+// The first tagger's names stand over the words. Spans of the others lie below, each in the first lane that is free
+// along all of its words. Gives the number of lanes.
+function assignLanes(spans) {
+  const lanes = [];
+  for (const span of spans) {
+    const free = lanes.findIndex((lane) => lane.every((x) => x.end <= span.start || x.start >= span.end));
+    span.lane = (free < 0 ? lanes.push([]) - 1 : free) + 1;
+    lanes[span.lane - 1].push(span);
+  }
+  return lanes.length;
 }

@@ -354,7 +354,8 @@ async def collisions(page: Page) -> list[str]:
     """Pairs of names of labels that lie on one another, and names that reach beyond the text."""
     names = await page.evaluate(NAMES)
     edge = await page.locator(".words").first.evaluate("x => x.getBoundingClientRect().right")
-    found = [x["tag"] for x in names if x["right"] > edge + 1]
+    below = await page.locator(".segment").last.evaluate("x => x.getBoundingClientRect().bottom")
+    found = [x["tag"] for x in names if x["right"] > edge + 1 or x["bottom"] > below + 1]
     for i, one in enumerate(names):
         for other in names[i + 1 :]:
             beside = one["right"] <= other["left"] + 0.5 or other["right"] <= one["left"] + 0.5

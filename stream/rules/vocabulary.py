@@ -227,7 +227,9 @@ CUES: Mapping[str, str] = {
         three digits, last three, directory, enquiries, calls cost, helpline, hot line,
         population, index, score, quote, promo code, coupon, voucher, unit price, total, price, balance,
         amount, temperature, level, episode, season, question, number of, id of the job, router, printer
-        model, released in, since, built in, copyright, platform, on account of, account of the, take into account, taken into account, taking into account, took into account, zip on, zip up
+        model, released in, since, built in, copyright, platform,
+        on account of, account of the, take into account, taken into account, taking into account,
+        took into account, zip on, zip up
     """,
 }
 """Words that ask for a value or announce one, by label; "" for numbers that are nobody's."""

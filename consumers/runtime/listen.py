@@ -44,7 +44,8 @@ async def listen_until_signal(http: HttpSettings, make_engine: Callable[[], "Eng
         relay = asyncio.create_task(_relay(worker, front.observer))
         stopping = asyncio.create_task(stop.wait())
         try:
-            async with front.serve(listener):
+            async with front.serve(listener) as address:
+                print(f"live page: {address}/   moderation: {address}/moderation", flush=True)
                 await asyncio.wait([relay, stopping], return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()

@@ -2,15 +2,17 @@
 stream.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from stream.labelling.labeller import Labelling
 from stream.redaction.covers import Cover
 from stream.redaction.messages import RedactedDelete, RedactedEnd, RedactedOutput, RedactedPart, RedactedUpdate
-from stream.redaction.policy import RedactionPolicy
+from stream.redaction.policy import WORDS, RedactionPolicy
 from stream.redaction.release_limit import RuleView, TaggerView, find_release_limit
+from stream.redaction.released_text import ReleasedText
 from stream.redaction.replacements import hash_name
 from stream.redaction.rule_covers import DetectValues
 from stream.redaction.session_redaction import SegmentRedaction, SessionRedaction
@@ -28,6 +30,19 @@ beginning of a value that grows.
 """
 REDACTED = "*redacted"
 """Name of the redacted stream among the counters of a session; no tagger has it."""
+
+
+class RedactionLook(NamedTuple):
+    """One update as a redactor saw it, for measurements."""
+
+    session: str
+    text: str
+    final: bool
+    speaker: str | None
+    taggers: Sequence[TaggerView]
+    rules: RuleView
+    released: ReleasedText
+    """What readers have of the segment now."""
 
 
 class Redactor:
@@ -51,6 +66,8 @@ class Redactor:
         self._taggers = taggers
         self.detect = detect
         self.rules = rules
+        self.watch: Callable[[RedactionLook], None] | None = None
+        """Told of every update; for measurements."""
         self._messages: list[RedactedOutput] = []
         key = policy.key
         self._hash = partial(hash_name, key) if policy.hash_ids else None
@@ -98,7 +115,8 @@ class Redactor:
         rules = RuleView(len(text))
         if self.detect is not None:
             start = _first_read(text, own.released.source)
-            found = self.detect(text[start:], _text_before(state, write.segment))
+            growing = not final and self.policy.release.when != WORDS and self.watch is None
+            found = self.detect(text[start:], _text_before(state, write.segment), growing=growing)
             moved = [x._replace(start=x.start + start, end=x.end + start) for x in found.covers]
             rules = RuleView(found.settled + start, [x for x in moved if self.policy.covers(x.label)])
         covers = [x for view in (*views, rules) for x in view.covers]
@@ -106,6 +124,9 @@ class Redactor:
         shown = redaction.redact_segment(
             own, text, covers, limit, final=final, speaker=segment.speaker or segment.channel
         )
+        if self.watch is not None:
+            speaker = segment.speaker or segment.channel
+            self.watch(RedactionLook(state.id, text, final, speaker, views, rules, own.released))
         if closing and shown is None:
             shown = own.published = own.published or ""
         self._publish(state, write.segment, segment, shown, final)

@@ -40,9 +40,14 @@ def spoken_dialogues(count: int, fold: str) -> Iterator[Dialogue]:
     Raises:
         ConfigError: Faker is not installed, or there is no such fold.
     """
+    return (x for x in made_up_dialogues(count, fold) if x.form in SPOKEN)
+
+
+def made_up_dialogues(count: int, fold: str) -> Iterator[Dialogue]:
+    """Draw dialogues of every form; see `spoken_dialogues`."""
     if not re.fullmatch(r"\d+/[1-9]\d*", fold):
         raise ConfigError(f"fold {fold!r} must look like 0/5")
-    return (x for x in generate_dialogues(count, SEED, fold=fold) if x.form in SPOKEN)
+    return generate_dialogues(count, SEED, fold=fold)
 
 
 def hear_turn(turn: DialogueTurn, rng: random.Random) -> list[Hypothesis]:

@@ -55,7 +55,7 @@ def build_engine(settings: EngineSettings, redaction: RedactionSettings = NO_RED
             or a threshold is that of a score that no tagger has.
     """
     with show_loading(f"tagger {', '.join(settings.taggers)}"):
-        engine = _load(settings, redaction)
+        engine = load_engine(settings, redaction)
     warn_of_cache()
     return engine
 
@@ -79,7 +79,8 @@ def log_loaded(engine: "Engine", **fields: int) -> None:
     log_settled(engine.rules, engine.promises.settled, engine.tagger_names)
 
 
-def _load(settings: EngineSettings, redaction: RedactionSettings) -> "Engine":
+def load_engine(settings: EngineSettings, redaction: RedactionSettings = NO_REDACTION) -> "Engine":
+    """Load taggers and build an engine without showing anything; raises as `build_engine`."""
     # Compute has one core, Kafka and the event loop the other. Where torch computes, `set_num_threads` alone is too
     # late: it reaches the compute thread only with torch's first loop there, and oneDNN uses two threads until then.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

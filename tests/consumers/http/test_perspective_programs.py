@@ -48,9 +48,7 @@ SUMMARY, SPAN = "attributeScores.TOXICITY.summaryScore.value", "attributeScores.
 SENT = [
     Sent(
         "quick start",
-        b"{comment: {text: \"we met anna\"},\n languages: ['en'],\n}".replace(b"'", b'"').replace(
-            b",\n}", b",\n requestedAttributes: {TOXICITY:{}} }"
-        ),
+        b'{comment: {text: "we met anna"},\n languages: ["en"],\n requestedAttributes: {TOXICITY:{}} }',
         SUMMARY,
         0.3333,
     ),

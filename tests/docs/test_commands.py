@@ -97,7 +97,12 @@ HELD = {
     "dev.conll": "anna\tB-person\nrice\tI-person\nleft\tO\n\n",
 }
 FIXTURES = ROOT / "tests" / "consumers" / "formats" / "fixtures"
-VENDORS = {"messages.jsonl": "slack.jsonl", "council.vtt": "captions.vtt", "call.jsonl": "watson.jsonl"}
+VENDORS = {
+    "messages.jsonl": "slack.jsonl",
+    "council.vtt": "captions.vtt",
+    "call.jsonl": "watson.jsonl",
+    "answer.txt": "anthropic.jsonl",
+}
 """Files that a reader is said to have: texts, and vendors' messages."""
 TRAINED = ("runs/my-data", "runs/mine", "runs/kitchen")
 """Taggers that a page has had trained by then; the shipped ones stand in."""

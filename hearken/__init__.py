@@ -11,6 +11,9 @@ What is listed in `__all__` is public: names and fields are added, never changed
 `stream`, `encoder`) are not, and import nothing of this package. docs/python.md is the guide.
 """
 
+from hearken.async_client import AsyncClient, AsyncStream
+from hearken.client import Client, ClientStream
+from hearken.http import ServerRefused, ServerUnreachable
 from hearken.messages import (
     Changed,
     Delete,
@@ -33,12 +36,16 @@ from hearken.messages import (
     decode_event,
     decode_redacted,
 )
-from hearken.model import LabellingError, LoadError, Model, load
+from hearken.model import LoadError, Model, load
 from hearken.state import LiveLabels, LiveSegment, LiveSession, LiveState, apply, forget
-from hearken.stream import Stream
+from hearken.stream import LabellingError, Stream
 
 __all__ = [
+    "AsyncClient",
+    "AsyncStream",
     "Changed",
+    "Client",
+    "ClientStream",
     "Delete",
     "End",
     "Event",
@@ -59,6 +66,8 @@ __all__ = [
     "Retracted",
     "Revision",
     "ServerError",
+    "ServerRefused",
+    "ServerUnreachable",
     "Span",
     "Stream",
     "Update",

@@ -13,7 +13,6 @@ from consumers.common.settings import OFFLINE, EngineSettings, SettingError
 from hearken.messages import Message, Update
 from hearken.state import LiveSegment, LiveState, apply
 from hearken.stream import Stream, StreamChange
-from hearken.writer import MessageWriter
 
 if TYPE_CHECKING:
     from stream.engine.engine import Engine
@@ -24,10 +23,6 @@ Style = Literal["label", "numbered", "mask", "hash", "surrogate"]
 
 class LoadError(ValueError):
     """Arguments of `load` that cannot be used: an unknown tagger, a damaged checkpoint, a wrong label to redact."""
-
-
-class LabellingError(RuntimeError):
-    """Labelling failed, which is a fault of Hearken; the text is kept, and the next update labels it again."""
 
 
 def load(
@@ -162,10 +157,11 @@ class Model:
         if session in self._sessions or session.startswith(_TEXTS):
             raise ValueError(f"a stream {session!r} is open: end it first, or give this one another name")
         self._sessions.add(session)
-        return Stream(MessageWriter(session), self._send, self._close)
+        return Stream(session, self._send, self._close)
 
     def _finish(self, message: Update) -> LiveSegment:
         change = self._wait(message.session)
+        change.check()
         state = change.apply_to(apply(LiveState(), message))
         return state.segment(message.session, message.segment)
 
@@ -180,20 +176,13 @@ class Model:
             self._unanswered.setdefault(message.session, set()).add(offset)
 
     def _wait(self, session: str) -> StreamChange:
-        """Step until all of a session is answered; returns its results.
-
-        Raises:
-            LabellingError: labelling failed on it.
-        """
+        """Step until all of a session is answered; returns its results."""
         while self._unanswered.get(session):
             with self._stepping:
                 if self._unanswered.get(session):
                     self._take(self._engine.step())
         self._unanswered.pop(session, None)
-        change = self._results.pop(session, StreamChange())
-        if change.failure is not None:
-            raise LabellingError(f"labelling failed: {change.failure!r}") from change.failure
-        return change
+        return self._results.pop(session, StreamChange())
 
     def _take(self, result: "StepResult") -> None:
         """Keep the results of a step for the threads that wait for them."""

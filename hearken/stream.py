@@ -1,13 +1,17 @@
 """A stream of text in this process: text in, revisions out, and the state that they add up to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from hearken.messages import End, Message, RedactedMessage, Revision, WordTime
+from hearken.messages import End, Message, RedactedMessage, Revision
 from hearken.state import LiveSegment, LiveSession, LiveState, apply, settle
-from hearken.writer import MessageWriter
+from hearken.writer import TextWriter
 from stream.sessions.step_result import SettledSegment
+
+
+class LabellingError(RuntimeError):
+    """Labelling failed, which is a fault of Hearken; the text is kept, and the next update labels it again."""
 
 
 @dataclass(slots=True)
@@ -19,6 +23,15 @@ class StreamChange:
     settled: list[SettledSegment] = field(default_factory=list)
     failure: Exception | None = None
 
+    def check(self) -> None:
+        """Raise what labelling failed with.
+
+        Raises:
+            LabellingError: it failed.
+        """
+        if self.failure is not None:
+            raise LabellingError(f"labelling failed: {self.failure!r}") from self.failure
+
     def apply_to(self, state: LiveState) -> LiveState:
         """Return the state after the change."""
         for event in (*self.revisions, *self.redacted):
@@ -28,7 +41,7 @@ class StreamChange:
         return state
 
 
-class Stream:
+class Stream(TextWriter[list[Revision]]):
     """One session of live text, labelled in this process; `Model.stream` opens it.
 
     Each method that takes text returns the revisions that it causes, of all taggers; none if nothing changed. A call
@@ -47,12 +60,9 @@ class Stream:
     """
 
     def __init__(
-        self,
-        writer: MessageWriter,
-        label: Callable[[Message, int], StreamChange],
-        close: Callable[[str], None],
+        self, session: str, label: Callable[[Message, int], StreamChange], close: Callable[[str], None]
     ) -> None:
-        self._writer = writer
+        super().__init__(session)
         self._label = label
         self._close = close
         self._open = True
@@ -65,7 +75,7 @@ class Stream:
     @property
     def session(self) -> LiveSession:
         """State of this session."""
-        return self.state.session(self._writer.session)
+        return self.state.session(self.name)
 
     @property
     def text(self) -> str:
@@ -84,85 +94,41 @@ class Stream:
 
     def segment(self, name: str) -> LiveSegment:
         """Return the state of one segment."""
-        return self.state.segment(self._writer.session, name)
-
-    def replace(
-        self,
-        text: str,
-        segment: str | None = None,
-        *,
-        final: bool = False,
-        time: float | None = None,
-        words: Iterable[WordTime] | None = None,
-        speaker: str | None = None,
-        channel: str | None = None,
-    ) -> list[Revision]:
-        """Set the text of a segment, as a recogniser's interim results do.
-
-        Args:
-            text: the whole text of the segment as it stands now.
-            segment: its name; by default the one that is being written, else a new one.
-            final: whether the segment closes with it.
-            time, words: seconds at which it was spoken, and those of each of its words.
-            speaker, channel: of the segment.
-
-        Raises:
-            InputError: the message is bad; nothing was changed.
-            LabellingError: labelling failed.
-        """
-        return self.send(
-            self._writer.replace(text, segment, final=final, time=time, words=words, speaker=speaker, channel=channel)
-        )
-
-    def append(
-        self, text: str, segment: str | None = None, *, final: bool = False, speaker: str | None = None
-    ) -> list[Revision]:
-        """Add text, with its spaces, to the end of a segment, as the tokens of a language model do."""
-        return self.send(self._writer.append(text, segment, final=final, speaker=speaker))
-
-    def close(self, segment: str | None = None) -> list[Revision]:
-        """Close a segment with the text that it has; its labels are final then.
-
-        Raises:
-            ValueError: no segment is being written.
-        """
-        return self.send(self._writer.close(segment))
-
-    def delete(self, segment: str) -> list[Revision]:
-        """Remove a segment, as the source of a chat does."""
-        return self.send(self._writer.delete(segment))
+        return self.state.segment(self.name, name)
 
     def end(self) -> list[Revision]:
         """End the stream: open segments close, and the model forgets it."""
         if self._open and self.session.segments:
-            return self.send(self._writer.end())
+            return super().end()
         self._free()
         return []
 
     def send(self, message: Message) -> list[Revision]:
-        """Take a message in normal form; its session must be that of the stream.
+        """Take a message in normal form, and return the revisions that it causes.
 
         Raises:
+            InputError: the message is bad; nothing was changed.
+            LabellingError: labelling failed.
             ValueError: the message is of another session, or the stream has ended.
         """
-        if message.session != self._writer.session:
-            raise ValueError(f"the message is of session {message.session!r}, the stream is {self._writer.session!r}")
+        self._check(message)
         if not self._open:
             raise ValueError("the stream has ended; open another one")
         offset = self._sent
         change = self._label(message, offset)
         self._sent += 1
-        self._writer.notice(message)
+        self._note(message)
         self.state = change.apply_to(apply(self.state, message))
         self.redacted = change.redacted
         if isinstance(message, End):
             self._free()
+        change.check()
         return change.revisions
 
     def _free(self) -> None:
         if self._open:
             self._open = False
-            self._close(self._writer.session)
+            self._close(self.name)
 
     def __enter__(self) -> "Stream":
         return self

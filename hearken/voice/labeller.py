@@ -13,7 +13,7 @@ from typing import Any
 
 from hearken.messages import Revision, Update
 from hearken.voice.failures import FailureReport, OnError
-from hearken.voice.source import LabelSource
+from hearken.voice.label_source import LabelSource
 from hearken.voice.transcripts import Heard, SegmentTracker
 
 MAX_WAITING = 256

@@ -26,8 +26,9 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, APIConn
 from livekit.agents.utils import AudioBuffer, aio
 
 from hearken.model import Model
+from hearken.voice.label_source import LabelSource
 from hearken.voice.redactor import OnFailure
-from hearken.voice.source import LabelSource, make_source
+from hearken.voice.sources import make_source
 from hearken.voice.speech_events import LabelsCallback, SpeechLabeller, label_speech_events
 
 _ONE_TRY = APIConnectOptions(max_retry=0, timeout=DEFAULT_API_CONNECT_OPTIONS.timeout)
@@ -64,7 +65,7 @@ def label_events(
     return label_speech_events(events, labeller, chosen if chosen is not source else None)
 
 
-class HearkenSTT(STT):  # type: ignore[misc]  # livekit may not be installed where types are checked
+class HearkenSTT(STT):
     """A recogniser whose transcripts are labelled, and on request redacted.
 
     What it is not asked about itself, the wrapped recogniser answers: capabilities, model, provider and its own
@@ -192,7 +193,7 @@ class HearkenSTT(STT):  # type: ignore[misc]  # livekit may not be installed whe
         return self._make_labeller(session=self._session + number)
 
 
-class HearkenRecognizeStream(RecognizeStream):  # type: ignore[misc]
+class HearkenRecognizeStream(RecognizeStream):
     """A stream of `HearkenSTT`."""
 
     def __init__(self, stt: HearkenSTT, language: NotGivenOr[str], conn_options: APIConnectOptions) -> None:

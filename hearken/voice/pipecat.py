@@ -31,13 +31,14 @@ from pipecat.frames.frames import (
     UserStoppedSpeakingFrame,
     VADUserStartedSpeakingFrame,
 )
-from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor, FrameProcessorSetup
 
 from hearken.messages import Revision
 from hearken.model import Model
+from hearken.voice.label_source import LabelSource
 from hearken.voice.labeller import LiveLabeller, SegmentLabels
 from hearken.voice.redactor import OnFailure, TextRedactor
-from hearken.voice.source import LabelSource, make_source
+from hearken.voice.sources import make_source
 from hearken.voice.transcripts import Heard, HeardKind
 
 _KINDS: tuple[tuple[type[Frame], HeardKind], ...] = (
@@ -74,7 +75,7 @@ class _HeldFrame(NamedTuple):
     """To be redacted; None: the frame only keeps its place."""
 
 
-class HearkenProcessor(FrameProcessor):  # type: ignore[misc]  # pipecat may not be installed where types are checked
+class HearkenProcessor(FrameProcessor):
     """Labels what users say; with `redact`, covers it in the frames that go on.
 
     It has no queue of its own: frames are handled where they come from, and nothing in that waits for labels, so that
@@ -126,6 +127,11 @@ class HearkenProcessor(FrameProcessor):  # type: ignore[misc]  # pipecat may not
         self._finish_seconds = finish_seconds
         self._held: deque[_HeldFrame] = deque()
         self._pushing: asyncio.Task[None] | None = None
+
+    async def setup(self, setup: FrameProcessorSetup) -> None:
+        """Get ready: the pipeline starts when the taggers are warm, or the server was tried."""
+        await super().setup(setup)
+        await self._source.open()
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Pass a frame on; a transcription is labelled behind it."""
@@ -223,13 +229,17 @@ def read_frame(frame: Frame, direction: FrameDirection = FrameDirection.DOWNSTRE
     kind = next((kind for type, kind in _KINDS if isinstance(frame, type)), None)
     if kind is None:
         return None
-    event = getattr(frame, "result", None)
-    get = event.get if isinstance(event, dict) else lambda name: getattr(event, name, None)
-    name, item = get("type"), get("item_id")
-    if kind == "interim" and isinstance(name, str) and name.endswith(".delta"):
+    result = getattr(frame, "result", None)
+    name, item = _get(result, "type"), _get(result, "item_id")
+    if kind == "interim" and name.endswith(".delta"):
         kind = "delta"
-    item = item if isinstance(item, str) else ""
     return Heard(kind, frame.text, frame.user_id or "", item, source=(frame.id, direction))
+
+
+def _get(result: Any, name: str) -> str:
+    """Return a field of what the vendor sent, a dict or an object; empty if it is no string."""
+    value = result.get(name) if isinstance(result, dict) else getattr(result, name, None)
+    return value if isinstance(value, str) else ""
 
 
 def replace_text(frame: Frame, text: str) -> Frame:

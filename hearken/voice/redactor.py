@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from hearken.voice.failures import FailureReport, OnError
-from hearken.voice.source import LabelSource
+from hearken.voice.label_source import LabelSource
 
 OnFailure = Literal["hide", "pass"]
 HIDDEN = "[text withheld]"
 """Stands in place of a text that could not be redacted."""
+START_SECONDS = 30.0
+"""Time for which the first text waits for a source that is still getting ready."""
 PAUSE_SECONDS = 2.0
 """Time for which no text is held back after the source has not answered in time: not each of them waits in vain."""
 REMEMBERED = 128
@@ -28,7 +30,7 @@ class TextRedactor:
     Args:
         source: redacts a text.
         on_error: given the first failure, and the first one after it has worked again.
-        seconds: limit of the time that a text is held back.
+        seconds: limit of the time that a text is held back, once the source is ready.
         on_failure: what becomes of a text that could not be redacted: "hide" it, or "pass" it on as it is.
     """
 
@@ -45,6 +47,7 @@ class TextRedactor:
         self._seconds = seconds
         self._on_failure = on_failure
         self._clock = clock
+        self._ready = False
         self._paused_until = 0.0
         self._known: OrderedDict[str, str] = OrderedDict()
         self._failures = FailureReport(on_error)
@@ -60,6 +63,10 @@ class TextRedactor:
         if self._clock() < self._paused_until:
             return self._give_up(text)
         try:
+            if not self._ready:
+                self._ready = True
+                async with asyncio.timeout(START_SECONDS):
+                    await self._source.open()
             async with asyncio.timeout(self._seconds):
                 redacted = await self._source.redact(text)
         except Exception as error:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from inspect import isawaitable
 from typing import Any, Protocol, TypeVar, cast
 
+from hearken.voice.label_source import LabelSource
 from hearken.voice.labeller import LiveLabeller, SegmentLabels
 from hearken.voice.redactor import OnFailure, TextRedactor
-from hearken.voice.source import LabelSource
 from hearken.voice.transcripts import Heard, HeardKind
 
 log = logging.getLogger("hearken.voice")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hearken.messages import Revision, Span, Update
-from hearken.voice.source import Deliver
+from hearken.voice.label_source import Deliver
 
 NAMES = {"anna": "person", "rome": "place"}
 COVERED = re.compile(r"\b(anna|rome)\b", re.IGNORECASE)
@@ -28,6 +28,11 @@ class FakeSource:
     hold: asyncio.Event | None = None
     """Awaited before every answer."""
     closed: int = 0
+
+    opened: int = 0
+
+    async def open(self) -> None:
+        self.opened += 1
 
     async def _wait(self) -> None:
         if self.hold is not None:

@@ -6,8 +6,9 @@ import pytest
 
 import hearken
 from hearken.model import Model
+from hearken.voice.model_source import ModelSource
 from hearken.voice.redactor import HIDDEN, PAUSE_SECONDS, REMEMBERED, TextRedactor
-from hearken.voice.source import ModelSource, make_source
+from hearken.voice.sources import make_source
 from stream.redaction.policy import RedactionPolicy
 from tests.consumers.fakes import fake_engine
 from tests.hearken.voice.sources import FakeSource
@@ -21,8 +22,10 @@ class Errors(list[Exception]):
 async def test_a_text_has_one_redaction_and_is_asked_for_once() -> None:
     source, errors = FakeSource(), Errors()
     redactor = TextRedactor(source, errors.tell)
+    assert source.opened == 0
     assert [await redactor.redact(x) for x in ("call anna", "call anna", "", " ")] == ["call [person]"] * 2 + ["", " "]
     assert source.redacted == ["call anna"]
+    assert source.opened == 1
     for number in range(REMEMBERED):
         await redactor.redact(str(number))
     await redactor.redact("call anna")

@@ -11,7 +11,7 @@ from hearken.voice.transcripts import Heard, HeardKind, SegmentTracker
 
 
 def read(heard: list[str]) -> list[str]:
-    """What is sent for transcripts "KIND@SPEAKER#ITEM TEXT": "SPEAKER SEGMENT TEXT", with a full stop if it is final."""
+    """What is sent for "KIND@SPEAKER#ITEM TEXT" each: "SPEAKER SEGMENT TEXT", with a full stop if it is final."""
     tracker, updates = SegmentTracker(""), list[Update]()
     for each in heard:
         kind, speaker, item, text = re.fullmatch(r"(\w+)(?:@(\w+))?(?:#(\w+))? ?(.*)", each).groups("")  # type: ignore[union-attr]

@@ -1,39 +1,14 @@
-"""Where labels come from: taggers in this process, or a server."""
+"""Labels of taggers in this process for a voice pipeline."""
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from contextlib import suppress
 
 from hearken.messages import Revision, Update
 from hearken.model import Model
 from hearken.stream import Stream
-
-Deliver = Callable[[Revision], Awaitable[None]]
-"""Is given a revision that answers a message."""
-
-
-class LabelSource(Protocol):
-    """Labels messages and redacts texts.
-
-    Methods may be called by several tasks, `send` for one session by one at a time.
-    """
-
-    async def send(self, message: Update, deliver: Deliver) -> None:
-        """Label a message; its revisions are given to `deliver`, now or later, none if nothing changed."""
-
-    async def redact(self, text: str) -> str:
-        """Redact a text by itself: the same text gives the same answer, whatever came before."""
-
-    async def flush(self) -> None:
-        """Wait until the final revisions of closed segments are delivered."""
-
-    async def end(self, session: str) -> None:
-        """Free a session, whose segments are closed or not needed any more. Never fails."""
-
-    async def close(self) -> None:
-        """Free what is left. May be called twice."""
+from hearken.voice.label_source import Deliver
 
 
 class ModelSource:
@@ -52,6 +27,17 @@ class ModelSource:
         # One thread each: calls of a stream must not overlap, and a redactor must not wait behind labels.
         self._labelling = ThreadPoolExecutor(1, "hearken-labels")
         self._redacting = ThreadPoolExecutor(1, "hearken-redaction")
+        self._warm = self._labelling.submit(self._warm_up)
+
+    def _warm_up(self) -> None:
+        """Label something: the first call of a process is slow, and on a new machine compiles for seconds."""
+        with suppress(Exception), self._model.stream(f"{self._prefix} warm-up") as stream:
+            stream.replace("hello")
+            stream.replace("hello there", final=True)
+
+    async def open(self) -> None:
+        """Wait until the taggers are ready."""
+        await asyncio.wait([asyncio.wrap_future(self._warm)])
 
     async def send(self, message: Update, deliver: Deliver) -> None:
         """Label a message."""
@@ -92,24 +78,3 @@ class ModelSource:
         self._closed = True
         self._labelling.shutdown(wait=False)
         self._redacting.shutdown(wait=False)
-
-
-def make_source(source: "Model | str | LabelSource", redact: bool = False) -> LabelSource:
-    """Return the source of labels that a processor was given.
-
-    Args:
-        source: taggers of this process (`hearken.load`), the address of a server, or a source.
-        redact: whether texts are to be redacted.
-
-    Raises:
-        ValueError: the taggers redact nothing, or the address is none.
-    """
-    if isinstance(source, str):
-        from hearken.voice.server import ServerSource
-
-        return ServerSource(source)
-    if not isinstance(source, Model):
-        return source
-    if redact and not source.redacts:
-        raise ValueError('the model redacts nothing: load it with redact="all", or name the labels to cover')
-    return ModelSource(source)

@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from hearken.async_client import Answer, AsyncClient
 from hearken.http import ServerRefused
 from hearken.messages import End, Revision, ServerError, Update
-from hearken.voice.source import Deliver
+from hearken.voice.label_source import Deliver
 
 CONNECT_SECONDS = 5.0
 """Time for one attempt to connect, and between two attempts."""
@@ -48,6 +49,12 @@ class ServerSource:
         self._answers: asyncio.Queue[Revision] = asyncio.Queue()
         self._news = asyncio.Event()
         self._delivering: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect; a failure is told with the first message."""
+        with suppress(Exception):
+            async with self._sending:
+                await self._connect()
 
     async def send(self, message: Update, deliver: Deliver) -> None:
         """Send a message; its revisions are delivered when they come.

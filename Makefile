@@ -148,7 +148,7 @@ check-install: $(TEST)
 # release both satisfy the pin, and pins of packages that a build does not ask for do nothing in a constraints file.
 lock:
 	@$(PYTHON) -m venv $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,gpu,train,peers]' torch==$(TORCH)
+	@$(VENV)/bin/python -m pip install --quiet --dry-run --ignore-installed --report $(VENV)/report.json -e '.[dev,gpu,train,peers,otel]' torch==$(TORCH)
 	@$(VENV)/bin/python -c 'import json; \
 		parts = [p["metadata"] for p in json.load(open("$(VENV)/report.json"))["install"]]; \
 		pins = sorted({p["name"].lower() + "==" + p["version"].split("+")[0] for p in parts if p["name"] != "hearken"}); \

@@ -11,6 +11,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from consumers.common.tracing.spans import SpanRecorder
+from consumers.common.tracing.trace_context import TRACE_HEADERS
 from consumers.common.worker_board import WorkerSlot
 from consumers.formats.ignored import IgnoredRecords
 from consumers.http.api.gateway import Gateway
@@ -33,6 +35,7 @@ from consumers.http.live.feed import live_routes
 from consumers.http.live.model import LiveModel
 from consumers.http.ops.health import health_routes
 from consumers.http.ops.metrics import metrics_routes
+from consumers.http.ops.request_traces import TraceMiddleware
 from consumers.http.ops.timings import StepTimings
 from consumers.http.ops.traffic import HttpTraffic, TrafficMiddleware
 from consumers.http.settings import HttpSettings
@@ -56,6 +59,8 @@ class HttpContext:
     traffic: HttpTraffic = field(default_factory=HttpTraffic)
     ignored: IgnoredRecords | None = None
     """Count of values in which the formats of this process found nothing to label."""
+    spans: SpanRecorder | None = None
+    """Records the spans of requests that belong to a trace, if that was asked for."""
 
 
 def build_app(context: HttpContext) -> Starlette:
@@ -75,6 +80,7 @@ def build_app(context: HttpContext) -> Starlette:
         middleware=[
             *_proxy_middleware(settings),
             Middleware(TrafficMiddleware, traffic, paths, settings.access_log),
+            Middleware(TraceMiddleware, paths, context.spans),
             Middleware(SecurityHeadersMiddleware),
             *_cors_middleware(settings),
             Middleware(GoogleErrorsMiddleware),
@@ -107,7 +113,7 @@ def _cors_middleware(settings: HttpSettings) -> Iterator[Middleware]:
             allow_origins=settings.allow_origins,
             allow_methods=("GET", "POST"),
             allow_headers=("*",),
-            expose_headers=("Retry-After",),
+            expose_headers=("Retry-After", *TRACE_HEADERS),
             max_age=600,
         )
 
